@@ -19,7 +19,7 @@ def _rebuild(cls: type[Outcome], message: str, attributes: dict[str, Any]) -> Ou
     return error
 
 
-class Outcome(Exception):
+class Outcome(Exception):  # noqa: N818 - outcomes are named as the flow run states they become
     """Base of what ends a step: a sentence for people, attributes for machines."""
 
     outcome: ClassVar[str]
