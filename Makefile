@@ -1,0 +1,50 @@
+# Everything is set up by the first target that needs it; `make` alone lists the targets.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# Which real file the demo converts; empty: a sample file written on the spot.
+RAW ?=
+MODEL ?=
+# Extra words for pytest, e.g. TESTS=tests/unit or TESTS='-k replay'.
+TESTS ?=
+
+.PHONY: help setup demo up test check format lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: .venv/ready ## make the environment (the other targets do it by themselves)
+
+.venv/ready: pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "echodrop needs Python 3.11, 3.12 or 3.13 on PATH (or PYTHON=/path/to/python)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system-packages python3-venv
+	@echo "Setting up .venv with $$($(PYTHON) --version) (under a minute) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv 2>.venv/pip.log || { cat .venv/pip.log >&2; exit 1; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/ready ## a file in, a verified Zarr store out, through every real part (RAW=path or s3://…, MODEL=EK80)
+	@$(BIN)/echodrop demo $(if $(RAW),--raw '$(RAW)') $(if $(MODEL),--model '$(MODEL)')
+
+up: .venv/ready ## the whole system on this machine, until Ctrl-C
+	@$(BIN)/echodrop up
+
+test: .venv/ready ## every test that this machine can run
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+check: .venv/ready ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/ready ## make constraints.txt anew from pyproject.toml's ranges
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --python-version 3.11 --all-extras --upgrade \
+	  --custom-compile-command 'make lock' pyproject.toml --output-file constraints.txt
+
+clean: ## remove what was set up and made
+	rm -rf .venv .echodrop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,33 @@
+"""What every test shares: where the real echosounder files lie."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Real files are not part of the project: their folder stands beside it, or
+# where ECHODROP_REAL_DATA says.
+_REAL_DATA = Path(
+    os.environ.get(
+        "ECHODROP_REAL_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    )
+).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real files; a test that needs it is skipped where it is absent."""
+    if not (_REAL_DATA / "expected.json").is_file():
+        pytest.skip(f"no real echosounder files at {_REAL_DATA} (set ECHODROP_REAL_DATA)")
+    return _REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def expected(real_data: Path) -> dict[str, dict[str, Any]]:
+    """What echopype 0.11.1 reads out of each real file, by its path in the folder."""
+    contents: dict[str, dict[str, Any]] = json.loads((real_data / "expected.json").read_text())
+    return contents
