@@ -1,0 +1,151 @@
+"""Where files are: S3, http(s) or a local path, with names exactly as they are.
+
+An S3 URI here is `s3://` + bucket + `/` + key and nothing is unescaped: object
+keys may hold `?`, `#`, `%`, blanks and any Unicode, so `urllib.parse` must not
+touch them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+OutputType = Literal["netcdf", "zarr"]
+
+OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
+
+# Replaced by the output's suffix. A numbered AZFP extension (`.01A`) stays:
+# 15100520.01A and 15100520.01B are two files of one stem.
+RAW_SUFFIXES = (".raw", ".ad2cp", ".azfp")
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """An object, or the root of a store, in a bucket."""
+
+    bucket: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """The location as `s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def name(self) -> str:
+        """What stands behind the last slash."""
+        return self.key.rpartition("/")[2]
+
+    def sibling(self, name: str) -> S3Location:
+        """Another name in the same folder."""
+        folder, slash, _ = self.key.rpartition("/")
+        return S3Location(self.bucket, f"{folder}{slash}{name}")
+
+    def child(self, name: str) -> S3Location:
+        """A name below this location."""
+        return S3Location(self.bucket, f"{self.key.rstrip('/')}/{name}" if self.key else name)
+
+
+@dataclass(frozen=True)
+class HttpLocation:
+    """A file behind http(s); read only."""
+
+    url: str
+
+    @property
+    def uri(self) -> str:
+        """The URL."""
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The last segment of the URL's path, unescaped."""
+        return unquote(urlsplit(self.url).path.rpartition("/")[2])
+
+    def sibling(self, name: str) -> HttpLocation:
+        """Another name in the same folder, with the same query."""
+        parts = urlsplit(self.url)
+        folder = parts.path.rpartition("/")[0]
+        return HttpLocation(urlunsplit(parts._replace(path=f"{folder}/{name}")))
+
+
+@dataclass(frozen=True)
+class LocalLocation:
+    """A file or folder on this machine."""
+
+    path: Path
+
+    @property
+    def uri(self) -> str:
+        """The absolute path."""
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """The path's last part."""
+        return self.path.name
+
+    def sibling(self, name: str) -> LocalLocation:
+        """Another name in the same folder."""
+        return LocalLocation(self.path.with_name(name))
+
+    def child(self, name: str) -> LocalLocation:
+        """A name below this location."""
+        return LocalLocation(self.path / name)
+
+
+Location = S3Location | HttpLocation | LocalLocation
+OutputLocation = S3Location | LocalLocation
+
+
+def parse_location(text: str) -> Location:
+    """The location that a URI or path names.
+
+    Raises:
+        ValueError: the text is empty, lacks bucket or key, or has a scheme other
+            than s3, http and https.
+    """
+    if not text:
+        raise ValueError("an empty text names no file")
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return LocalLocation(Path(text).expanduser().absolute())
+    if scheme == "s3":
+        bucket, _, key = rest.partition("/")
+        if not bucket:
+            raise ValueError(f"{text}: names no bucket")
+        return S3Location(bucket, key)
+    if scheme in {"http", "https"}:
+        return HttpLocation(text)
+    raise ValueError(f"{text}: only s3://, http(s):// and local paths are known, not {scheme}://")
+
+
+def converted_name(raw_name: str, output_type: OutputType) -> str:
+    """The name of the output of a raw file: `D2007.raw` -> `D2007.zarr`."""
+    name = PurePosixPath(raw_name)
+    stem = name.stem if name.suffix.lower() in RAW_SUFFIXES else raw_name
+    return stem + OUTPUT_SUFFIXES[output_type]
+
+
+def output_location(output_path: str, raw_name: str, output_type: OutputType) -> OutputLocation:
+    """Where the output goes: `output_path` itself where it ends as an output does, else below it.
+
+    Raises:
+        ValueError: `output_path` is not writable by scheme, or ends in the
+            suffix of the other output type.
+    """
+    stripped = output_path.rstrip("/") or output_path
+    location = parse_location(stripped)
+    if isinstance(location, HttpLocation):
+        # TRY004: the value is at fault, a string like any other, not its type.
+        raise ValueError(f"output_path {output_path}: http(s) cannot be written to")  # noqa: TRY004
+    for known, suffix in OUTPUT_SUFFIXES.items():
+        if stripped.endswith(suffix):
+            if known != output_type:
+                raise ValueError(
+                    f"output_path {output_path} ends in {suffix}, but output_type is {output_type}"
+                )
+            return location
+    return location.child(converted_name(raw_name, output_type))
