@@ -183,3 +183,32 @@ class ClaimLost(TransientFault):
     def __init__(self, output: str) -> None:
         super().__init__(output, "the claim was taken over by another run")
         self.output = output
+
+
+class AccessDenied(ConversionFailure):
+    """The store refuses to be read or written with the credentials at hand."""
+
+    outcome = "AccessDenied"
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(f"{what}: access denied: {cause}")
+        self.what = what
+        self.cause = cause
+
+
+class Superseded(Outcome):
+    """A newer upload has replaced the version asked for; its own notification converts it.
+
+    No failure: the run ends Completed, named Skipped.
+    """
+
+    outcome = "Superseded"
+
+    def __init__(self, file: str, wanted: str, current: str) -> None:
+        super().__init__(
+            f"{file}: version {wanted} is superseded by a newer upload ({current}), "
+            "which is converted under its own notification"
+        )
+        self.file = file
+        self.wanted = wanted
+        self.current = current

@@ -1,0 +1,250 @@
+"""What reading and publishing need of S3: checksummed and conditional puts, listings, deletes.
+
+Keys are whole keys within the bucket. Single requests are retried by the SDK;
+what it does not see (a body cut off while it is read, a digest broken on the
+way) is retried here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from flows.outcomes import TransientFault
+from flows.s3_client import CONNECTIONS
+from flows.transient_faults import retrying
+
+if TYPE_CHECKING:  # the stubs are installed for development alone
+    from mypy_boto3_s3 import S3Client
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+# Above this a file goes up in parts: a lost connection then costs a part.
+PART_BYTES = 64 * 1024 * 1024
+
+_DELETES_A_REQUEST = 1000
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object's body, with what the store said of it and the store's own time."""
+
+    body: bytes
+    etag: str
+    last_modified: datetime
+    store_time: datetime
+
+
+@dataclass(frozen=True)
+class ObjectHead:
+    """Size in bytes, entity tag without quotes, and version of the current object."""
+
+    size: int
+    etag: str
+    version_id: str | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry of a listing: size in bytes and entity tag without quotes."""
+
+    size: int
+    etag: str
+
+
+def error_code(error: ClientError) -> tuple[int, str]:
+    """HTTP status and S3's error code of a refused request."""
+    return (
+        error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
+        error.response.get("Error", {}).get("Code", ""),
+    )
+
+
+def in_parallel(call: Callable[[A], B], arguments: Iterable[A]) -> list[B]:
+    """`[call(a) for a in arguments]` over as many connections as there are.
+
+    The first error, or a signal in the waiting thread, drops what has not begun.
+    """
+    waiting = list(arguments)
+    if not waiting:
+        return []
+    pool = ThreadPoolExecutor(min(CONNECTIONS, len(waiting)), thread_name_prefix="s3")
+    try:
+        return list(pool.map(call, waiting))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sha256_base64(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+class ObjectStore:
+    """One bucket, through one client."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self.client = client
+        self.bucket = bucket
+
+    def put(self, key: str, body: bytes, **conditions: str) -> str:
+        """Put an object, with a SHA-256 that S3 checks; return its entity tag.
+
+        `conditions` are `IfMatch` and `IfNoneMatch`.
+
+        Raises:
+            ClientError: 412 where a condition does not hold.
+        """
+        arguments: dict[str, Any] = {
+            "Bucket": self.bucket,
+            "Key": key,
+            "Body": body,
+            "ChecksumSHA256": _sha256_base64(body),
+            **conditions,
+        }
+        answer = retrying(lambda: self.client.put_object(**arguments), attempts=3)
+        return answer["ETag"].strip('"')
+
+    def put_all(
+        self, objects: Mapping[str, bytes], *, before_each: Callable[[], None] | None = None
+    ) -> dict[str, str]:
+        """Put objects in parallel; return their entity tags.
+
+        `before_each` runs ahead of every put and stops the whole by raising.
+        """
+
+        def put(key: str) -> tuple[str, str]:
+            if before_each is not None:
+                before_each()
+            return key, self.put(key, objects[key])
+
+        return dict(in_parallel(put, objects))
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a local file, in parts where it is large; return its entity tag.
+
+        An upload that does not come to its end is aborted, on SIGTERM too.
+        """
+        size = path.stat().st_size
+        if size <= PART_BYTES:
+            return self.put(key, path.read_bytes())
+        upload = self.client.create_multipart_upload(
+            Bucket=self.bucket, Key=key, ChecksumAlgorithm="SHA256"
+        )["UploadId"]
+        # S3 takes at most 10,000 parts.
+        part_bytes = max(PART_BYTES, -(-size // 10_000))
+
+        def put_part(number: int) -> dict[str, Any]:
+            with path.open("rb") as file:
+                file.seek((number - 1) * part_bytes)
+                body = file.read(part_bytes)
+            answer = retrying(
+                lambda: self.client.upload_part(
+                    Bucket=self.bucket,
+                    Key=key,
+                    UploadId=upload,
+                    PartNumber=number,
+                    Body=body,
+                    ChecksumSHA256=_sha256_base64(body),
+                ),
+                attempts=3,
+            )
+            return {
+                "PartNumber": number,
+                "ETag": answer["ETag"],
+                "ChecksumSHA256": _sha256_base64(body),
+            }
+
+        try:
+            # Eight parts at a time: 64 would hold 4 GB in memory.
+            with ThreadPoolExecutor(8, thread_name_prefix="s3-part") as pool:
+                parts: Any = list(pool.map(put_part, range(1, -(-size // part_bytes) + 1)))
+            done = self.client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+        except BaseException:
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+            raise
+        return done["ETag"].strip('"')
+
+    def abort_uploads(self, key: str) -> None:
+        """Abort what killed runs left unfinished under this key; parts cost money."""
+        found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
+        for upload in found.get("Uploads", []):
+            if upload["Key"] == key:
+                self.client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=key, UploadId=upload["UploadId"]
+                )
+
+    def get(self, key: str) -> StoredObject | None:
+        """The object, or None where there is none."""
+
+        def read() -> StoredObject | None:
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error_code(error)[0] == 404:
+                    return None
+                raise
+            return StoredObject(
+                body=answer["Body"].read(),
+                etag=answer["ETag"].strip('"'),
+                last_modified=answer["LastModified"],
+                store_time=parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]),
+            )
+
+        return retrying(read, attempts=5)
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Size, entity tag and version of the current object, or None where there is none."""
+        try:
+            answer = self.client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error_code(error)[0] == 404:
+                return None
+            raise
+        return ObjectHead(
+            answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId")
+        )
+
+    def list(self, prefix: str) -> dict[str, Listed]:
+        """All keys that begin with `prefix`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        return {
+            entry["Key"]: Listed(entry["Size"], entry["ETag"].strip('"'))
+            for page in pages
+            for entry in page.get("Contents", [])
+        }
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are not there count as deleted.
+
+        Raises:
+            TransientFault: S3 answered, but kept some of them.
+        """
+        waiting = list(keys)
+        if len(waiting) == 1:
+            self.client.delete_object(Bucket=self.bucket, Key=waiting[0])
+            return
+        for start in range(0, len(waiting), _DELETES_A_REQUEST):
+            batch = waiting[start : start + _DELETES_A_REQUEST]
+            answer = self.client.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+            )
+            if kept := answer.get("Errors"):
+                raise TransientFault(
+                    f"s3://{self.bucket}/{kept[0].get('Key')}",
+                    f"{len(kept)} deletes refused: {kept[0].get('Code')}",
+                )

@@ -1,0 +1,183 @@
+"""Read a remote file in byte ranges, all of one version: S3 and http(s)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import urllib3
+from botocore.exceptions import ClientError
+
+from flows.locations import HttpLocation, S3Location
+from flows.object_store import error_code
+from flows.outcomes import AccessDenied, SourceChanged, TransientFault
+from flows.source_version import SourceVersion
+
+if TYPE_CHECKING:  # the stubs are installed for development alone
+    from mypy_boto3_s3 import S3Client
+
+_BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The answer to the first request: the whole file's size and version, and a body.
+
+    The body holds as much as was asked for, or the whole file where the server
+    knows no ranges.
+    """
+
+    size: int | None
+    version: SourceVersion
+    last_modified: datetime | None
+    body: Iterator[bytes]
+
+
+class RangeReader(Protocol):
+    """A remote file, read range by range."""
+
+    def begin(self, length: int) -> Beginning:
+        """The first `length` bytes of the current version.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            AccessDenied: it may not be read.
+        """
+        ...
+
+    def read(self, start: int, length: int, version: SourceVersion) -> bytes:
+        """A range of that version and no other.
+
+        Raises:
+            SourceChanged: the file is of another version by now, or gone.
+        """
+        ...
+
+
+class S3Reader:
+    """An object, bound to a version by If-Match and, where there is one, its version id."""
+
+    def __init__(self, client: S3Client, location: S3Location) -> None:
+        self._client = client
+        self._location = location
+
+    def begin(self, length: int) -> Beginning:
+        """See `RangeReader`."""
+        where: dict[str, Any] = {"Bucket": self._location.bucket, "Key": self._location.key}
+        try:
+            answer = self._client.get_object(**where, Range=f"bytes=0-{length - 1}")
+            size = int(answer["ContentRange"].rpartition("/")[2])
+            body: Iterator[bytes] = answer["Body"].iter_chunks(_BLOCK_BYTES)
+        except ClientError as error:
+            status, code = error_code(error)
+            if status == 404:
+                raise FileNotFoundError(self._location.uri) from error
+            if status in {401, 403} and code != "RequestTimeTooSkewed":
+                raise AccessDenied(self._location.uri, code) from error
+            if status != 416:
+                raise
+            # An empty object has no first byte to ask for.
+            empty = self._client.head_object(**where)
+            return Beginning(
+                0,
+                SourceVersion(empty["ETag"].strip('"'), empty.get("VersionId")),
+                empty["LastModified"],
+                iter(()),
+            )
+        version = SourceVersion(answer["ETag"].strip('"'), answer.get("VersionId"))
+        return Beginning(size, version, answer["LastModified"], body)
+
+    def read(self, start: int, length: int, version: SourceVersion) -> bytes:
+        """See `RangeReader`."""
+        pinned: dict[str, Any] = {"IfMatch": f'"{version.etag}"'}
+        if version.version_id is not None:
+            pinned["VersionId"] = version.version_id
+        try:
+            answer = self._client.get_object(
+                Bucket=self._location.bucket,
+                Key=self._location.key,
+                Range=f"bytes={start}-{start + length - 1}",
+                **pinned,
+            )
+        except ClientError as error:
+            if error_code(error)[0] in {404, 412, 416}:
+                raise SourceChanged(
+                    self._location.uri, str(version), error_code(error)[1]
+                ) from error
+            raise
+        return answer["Body"].read()
+
+
+class HttpReader:
+    """A file on a web server: ranges where it knows them, else one stream."""
+
+    def __init__(self, location: HttpLocation, headers: dict[str, str]) -> None:
+        self._url = location.url
+        # Compressed transfer would make ranges count other bytes than the file's.
+        self._headers = {"Accept-Encoding": "identity", **headers}
+        self._pool = urllib3.PoolManager(
+            maxsize=16,
+            timeout=urllib3.Timeout(connect=10, read=60),
+            retries=urllib3.Retry(
+                total=6,
+                backoff_factor=0.2,
+                backoff_jitter=0.2,
+                status_forcelist=(429, 500, 502, 503, 504),
+                raise_on_status=False,
+            ),
+        )
+
+    def begin(self, length: int) -> Beginning:
+        """See `RangeReader`."""
+        answer = self._get({"Range": f"bytes=0-{length - 1}"})
+        if answer.status == 416:
+            return Beginning(0, SourceVersion(), None, iter(()))
+        self._refuse(answer)
+        if answer.status == 206:
+            size: int | None = int(answer.headers["Content-Range"].rpartition("/")[2])
+        else:
+            told = answer.headers.get("Content-Length")
+            size = int(told) if told is not None else None
+        modified = answer.headers.get("Last-Modified")
+        return Beginning(
+            size,
+            self._version(answer),
+            parsedate_to_datetime(modified) if modified else None,
+            answer.stream(_BLOCK_BYTES),
+        )
+
+    def read(self, start: int, length: int, version: SourceVersion) -> bytes:
+        """See `RangeReader`."""
+        answer = self._get({"Range": f"bytes={start}-{start + length - 1}"})
+        if answer.status in {404, 416}:
+            raise SourceChanged(self._url, str(version), f"HTTP status {answer.status}")
+        self._refuse(answer)
+        # Servers seldom honour If-Match; what the answer says of itself does as well.
+        found = self._version(answer)
+        if answer.status != 206 or found != version:
+            raise SourceChanged(self._url, str(version), str(found))
+        return answer.data
+
+    def _get(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            "GET", self._url, headers={**self._headers, **headers}, preload_content=False
+        )
+
+    def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
+        if answer.status in {200, 206}:
+            return
+        if answer.status in {404, 410}:
+            raise FileNotFoundError(self._url)
+        if answer.status in {401, 403, 407}:
+            raise AccessDenied(self._url, f"HTTP status {answer.status}")
+        if answer.status == 429 or answer.status >= 500:
+            raise TransientFault(self._url, f"HTTP status {answer.status}")
+        raise AccessDenied(self._url, f"unexpected HTTP status {answer.status}")
+
+    @staticmethod
+    def _version(answer: urllib3.BaseHTTPResponse) -> SourceVersion:
+        tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        return SourceVersion(tag.strip('"') if tag else None)

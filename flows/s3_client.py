@@ -1,0 +1,76 @@
+"""A boto3 S3 client from fsspec-style storage options.
+
+The options are those that `xarray` and `echopype` users already pass to s3fs,
+so that one dictionary reads and writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore
+from botocore.config import Config
+
+if TYPE_CHECKING:  # the stubs are installed for development alone
+    from mypy_boto3_s3 import S3Client
+
+
+# Every request of one output may be in flight at a time; botocore's default of
+# 10 connections makes 145 small puts three times slower.
+CONNECTIONS = 64
+
+_KNOWN_OPTIONS = frozenset(
+    {"key", "secret", "token", "anon", "endpoint_url", "profile", "client_kwargs", "config_kwargs"}
+)
+
+
+def s3_client(options: dict[str, Any]) -> S3Client:
+    """The client for these options; one per distinct options in a process, shared by threads.
+
+    Without options, credentials, region and endpoint come from where the AWS
+    SDKs look for them. `anon=True` signs nothing.
+
+    Raises:
+        ValueError: an option that s3fs has and this does not, or none has.
+    """
+    unknown = sorted(set(options) - _KNOWN_OPTIONS)
+    if unknown:
+        raise ValueError(
+            f"storage options {unknown} are not known for S3; known are {sorted(_KNOWN_OPTIONS)}"
+        )
+    return _client(json.dumps(options, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=16)
+def _client(options_json: str) -> S3Client:
+    options = json.loads(options_json)
+    settings = dict(options.get("client_kwargs", {}))
+    if endpoint := options.get("endpoint_url"):
+        settings["endpoint_url"] = endpoint
+    config = Config(
+        max_pool_connections=CONNECTIONS,
+        # The SDK's own retries: 5xx, SlowDown, resets and time-outs, with
+        # exponential back-off, jitter and a budget over the whole client.
+        retries={"mode": "standard", "total_max_attempts": 8},
+        connect_timeout=10,
+        read_timeout=60,
+    )
+    if extra := options.get("config_kwargs"):
+        config = config.merge(Config(**extra))
+    if options.get("anon"):
+        config = config.merge(Config(signature_version=botocore.UNSIGNED))
+    session = boto3.Session(
+        aws_access_key_id=options.get("key"),
+        aws_secret_access_key=options.get("secret"),
+        aws_session_token=options.get("token"),
+        profile_name=options.get("profile"),
+        region_name=settings.pop("region_name", None),
+    )
+    # A named region is not needed to talk to S3 through an endpoint or to be
+    # redirected to the bucket's own; the SDK's default partition has this one.
+    region = session.region_name or "us-east-1"
+    client: S3Client = session.client("s3", region_name=region, config=config, **settings)
+    return client

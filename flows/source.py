@@ -1,0 +1,195 @@
+"""Fetch a raw file or a sidecar to a local path, all of one version, hashed on the way.
+
+The first request brings the first part of the file and says which version it
+is of; the rest comes in parallel ranges, each bound to that version, so that
+a file replaced in between is an error and never a mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.locations import HttpLocation, LocalLocation, Location
+from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
+from flows.range_readers import HttpReader, RangeReader, S3Reader
+from flows.s3_client import s3_client
+from flows.source_version import SourceVersion
+from flows.transient_faults import retrying
+
+PART_BYTES = 8 * 1024 * 1024
+CONNECTIONS = 8
+_ATTEMPTS = 6
+
+ByteCount = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A local copy (of a local file: a link) with what its source said of itself."""
+
+    location: Location
+    path: Path
+    size: int
+    sha256: str
+    version: SourceVersion
+    last_modified: datetime | None
+
+
+def fetch(
+    location: Location,
+    target: Path,
+    options: dict[str, Any],
+    *,
+    wanted: SourceVersion | None = None,
+    on_bytes: ByteCount | None = None,
+) -> FetchedFile:
+    """Bring a file to `target`.
+
+    Args:
+        location: where it is.
+        target: a path that does not exist yet, in a folder that does.
+        options: storage options of the source.
+        wanted: the version that was notified; None takes the current one.
+        on_bytes: told bytes so far, and in all where known.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AccessDenied: it may not be read.
+        Superseded: the current version is not the one wanted.
+        SourceChanged: it was replaced while it was read.
+    """
+    if isinstance(location, LocalLocation):
+        return _link(location, target, wanted)
+    reader: RangeReader
+    if isinstance(location, HttpLocation):
+        reader = HttpReader(location, options.get("client_kwargs", {}).get("headers", {}))
+    else:
+        reader = S3Reader(s3_client(options), location)
+    # A body that breaks off is asked for again from its beginning.
+    return retrying(
+        lambda: _download(reader, location, target, wanted, on_bytes), attempts=_ATTEMPTS
+    )
+
+
+def _download(
+    reader: RangeReader,
+    location: Location,
+    target: Path,
+    wanted: SourceVersion | None,
+    on_bytes: ByteCount | None,
+) -> FetchedFile:
+    beginning = reader.begin(PART_BYTES)
+    if wanted is not None and beginning.version.differs_from(wanted):
+        raise Superseded(location.uri, str(wanted), str(beginning.version))
+    digest = hashlib.sha256()
+    size = 0
+    with target.open("wb") as file:
+        for block in _whole(beginning.body, beginning.size, reader, beginning.version):
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+            if on_bytes is not None:
+                on_bytes(size, beginning.size)
+    if beginning.size is not None and size != beginning.size:
+        raise TransientFault(location.uri, f"ended after {size} of {beginning.size} bytes")
+    return FetchedFile(
+        location, target, size, digest.hexdigest(), beginning.version, beginning.last_modified
+    )
+
+
+def _whole(
+    first: Iterator[bytes], size: int | None, reader: RangeReader, version: SourceVersion
+) -> Iterator[bytes]:
+    """The body of the first answer and then the rest, in order, a few ranges ahead."""
+    begun = 0
+    for block in first:
+        begun += len(block)
+        yield block
+    if size is None or begun >= size:
+        return
+    if begun < min(size, PART_BYTES):
+        raise TransientFault("the first part", f"broke off after {begun} bytes")
+    starts = iter(range(begun, size, PART_BYTES))
+    ahead: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
+
+        def submit() -> None:
+            start = next(starts, None)
+            if start is not None:
+                length = min(PART_BYTES, size - start)
+                ahead.append(pool.submit(_part, reader, start, length, version))
+
+        try:
+            for _ in range(CONNECTIONS):
+                submit()
+            while ahead:
+                block = ahead.popleft().result()
+                submit()
+                yield block
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) -> bytes:
+    def read() -> bytes:
+        body = reader.read(start, length, version)
+        if len(body) != length:
+            raise TransientFault(f"bytes {start} to {start + length}", f"only {len(body)} came")
+        return body
+
+    return retrying(read, attempts=_ATTEMPTS)
+
+
+def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -> FetchedFile:
+    """A link instead of a copy: the file may be large, and only its name matters."""
+    try:
+        before = location.path.stat()
+        version = local_version(before)
+        if wanted is not None and version.differs_from(wanted):
+            raise Superseded(location.uri, str(wanted), str(version))
+        with location.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except IsADirectoryError as error:
+        raise FileNotFoundError(f"{location.uri} is a folder") from error
+    except PermissionError as error:
+        raise AccessDenied(location.uri, error.strerror or "permission") from error
+    target.symlink_to(location.path)
+    fetched = FetchedFile(
+        location,
+        target,
+        before.st_size,
+        digest,
+        version,
+        datetime.fromtimestamp(before.st_mtime, UTC),
+    )
+    check_unchanged(fetched)
+    return fetched
+
+
+def local_version(stat: os.stat_result) -> SourceVersion:
+    """The version of a local file: its size and modification time."""
+    return SourceVersion(f"{stat.st_size:x}-{stat.st_mtime_ns:x}")
+
+
+def check_unchanged(fetched: FetchedFile) -> None:
+    """Make sure that a linked local file is still what was hashed.
+
+    Raises:
+        SourceChanged: it was written to, replaced or removed.
+    """
+    if not isinstance(fetched.location, LocalLocation):
+        return
+    try:
+        found = str(local_version(fetched.location.path.stat()))
+    except FileNotFoundError:
+        found = "nothing"
+    if found != str(fetched.version):
+        raise SourceChanged(fetched.location.uri, str(fetched.version), found)
