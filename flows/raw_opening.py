@@ -1,0 +1,144 @@
+"""Open a fetched raw file with echopype and turn its many exceptions into outcomes."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flows.outcomes import BadFile, ConversionFailure, MissingSidecar, WrongModel
+from flows.sidecars import FetchedSidecar
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# A parser that repeats itself for every ping must not fill the manifest.
+_WARNINGS_KEPT = 50
+
+
+def import_echopype() -> ModuleType:
+    """echopype, with the process's logging left as it was.
+
+    Its import takes 3 to 4 s and runs `logging.disable(WARNING)` for the whole
+    process, which silences Prefect's INFO and WARNING lines.
+    """
+    before = logging.root.manager.disable
+    # Deferred: whoever only reads locations or manifests need not wait for it.
+    import echopype  # noqa: PLC0415
+
+    logging.disable(before)
+    return echopype
+
+
+def open_raw_file(
+    path: Path,
+    sonar_model: str,
+    sidecars: Sequence[FetchedSidecar],
+    convert_params: dict[str, Any],
+    source_uri: str,
+    *,
+    use_swap: bool = False,
+) -> tuple[EchoData, list[str]]:
+    """The EchoData of a raw file, and what the parser warned of.
+
+    The Provenance group names the sources by their URIs, not by the local
+    copies that were parsed.
+
+    Raises:
+        WrongModel: the file is of another family than `sonar_model`.
+        MissingSidecar: the parser cannot do without one.
+        BadFile: anything else that the parser cannot cope with.
+    """
+    echopype = import_echopype()
+    kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
+    with _parser_warnings() as told:
+        try:
+            echodata = echopype.open_raw(
+                str(path),
+                sonar_model=sonar_model,
+                xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
+                include_bot="bot" in kinds,
+                include_idx="idx" in kinds,
+                convert_params=convert_params,
+                use_swap=use_swap,
+            )
+        # Whatever the parser trips over is the file's fault: it has been fetched
+        # whole and is on the local disk.
+        except Exception as error:
+            raise _outcome_of(error, source_uri, sonar_model) from error
+    name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
+    return echodata, told
+
+
+def _outcome_of(error: Exception, file: str, sonar_model: str) -> Exception:
+    """The outcome that stands for what echopype 0.11 raises."""
+    if isinstance(error, MemoryError | ConversionFailure):
+        return error
+    if (
+        isinstance(error, OSError)
+        and error.errno is not None
+        and not isinstance(error, FileNotFoundError)
+    ):
+        # A full or broken local disk says nothing of the file.
+        return error
+    text = str(error)
+    if isinstance(error, KeyError) and text == "'configuration'":
+        return WrongModel(file, sonar_model, "EK60")
+    if isinstance(error, KeyError) and text == "'transceivers'":
+        return WrongModel(file, sonar_model, "EK80")
+    if isinstance(error, ValueError) and "XML file is required" in text:
+        return MissingSidecar(file, "settings XML")
+    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {text}")
+
+
+def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:
+    """Put the sources' URIs where echopype put the local paths it was given."""
+    provenance = echodata["Provenance"]
+    names = {"source_filenames": source_uri}
+    if xml_uri is not None:
+        names["meta_source_filenames"] = xml_uri
+    echodata["Provenance"] = provenance.assign(
+        {
+            name: (variable.dims, [uri], variable.attrs)
+            for name, uri in names.items()
+            if (variable := provenance.get(name)) is not None
+        }
+    )
+    echodata.source_file = source_uri
+
+
+class _Collector(logging.Handler):
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _keep(self._told, record.getMessage())
+
+
+def _keep(told: list[str], message: str) -> None:
+    if message not in told and len(told) < _WARNINGS_KEPT:
+        told.append(message)
+
+
+@contextmanager
+def _parser_warnings() -> Iterator[list[str]]:
+    """Collect what echopype logs and warns of while it parses."""
+    told: list[str] = []
+    collector = _Collector(told)
+    logger = logging.getLogger("echopype")
+    logger.addHandler(collector)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            yield told
+    finally:
+        logger.removeHandler(collector)
+        for warning in caught:
+            # Deprecations are echopype's affair with its libraries, not the file's.
+            if not issubclass(warning.category, DeprecationWarning | FutureWarning):
+                _keep(told, str(warning.message))

@@ -1,0 +1,149 @@
+"""Find and fetch the files that belong to a raw file: settings XML, bottom, index.
+
+`.bot` and `.idx` stand beside an EK60 or EK80 file under its stem, in either
+case. echopype looks for them in lower case only and in the raw file's folder,
+so they are laid there under that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import urllib3
+from botocore.exceptions import ClientError
+
+from flows.locations import HttpLocation, LocalLocation, Location, parse_location
+from flows.object_store import error_code
+from flows.outcomes import MissingSidecar
+from flows.s3_client import s3_client
+from flows.source import FetchedFile, fetch
+from flows.source_version import SourceVersion
+
+Kind = Literal["xml", "bot", "idx"]
+
+# echopype's SONAR_MODELS, repeated because importing it takes seconds and this
+# runs while the raw file is on its way.
+NEEDS_XML = frozenset({"AZFP"})
+TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
+_BESIDE: tuple[Kind, ...] = ("bot", "idx")
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A sidecar to fetch, and its version where one was notified."""
+
+    kind: Kind
+    location: Location
+    wanted: SourceVersion | None
+
+
+@dataclass(frozen=True)
+class FetchedSidecar:
+    """A sidecar that lies beside the local raw file."""
+
+    kind: Kind
+    file: FetchedFile
+
+
+def named_sidecars(
+    raw: Location,
+    sonar_model: str,
+    xml_path: str | None,
+    given: Mapping[Kind, str],
+    etags: Mapping[str, str],
+) -> list[Sidecar]:
+    """The sidecars that the caller named: by role, or by the entity tags notified with them.
+
+    Raises:
+        MissingSidecar: the model needs its settings XML and none is named.
+    """
+    tags = {parse_location(uri): etag for uri, etag in etags.items()}
+    named: dict[Kind, Location] = {}
+    for location in tags:
+        suffix = PurePosixPath(location.name).suffix.lower()
+        if suffix in {".bot", ".idx", ".xml"}:
+            named[suffix[1:]] = location  # type: ignore[index]  # one of the three kinds, checked above
+    if xml_path:
+        named["xml"] = parse_location(xml_path)
+    named.update({kind: parse_location(uri) for kind, uri in given.items()})
+    if sonar_model in NEEDS_XML and "xml" not in named:
+        raise MissingSidecar(
+            raw.uri, "settings XML", f"is needed for {sonar_model}: name it as xml_path"
+        )
+    if sonar_model not in NEEDS_XML:
+        named.pop("xml", None)
+    if sonar_model not in TAKES_BOT_AND_IDX:
+        named = {kind: place for kind, place in named.items() if kind == "xml"}
+    return [
+        Sidecar(kind, place, SourceVersion(tags[place]) if place in tags else None)
+        for kind, place in named.items()
+    ]
+
+
+def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) -> list[Sidecar]:
+    """The `.bot` and `.idx` that stand beside the raw file, lower case first."""
+    if sonar_model not in TAKES_BOT_AND_IDX:
+        return []
+    stem = PurePosixPath(raw.name).stem
+    names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in _BESIDE}
+    present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
+    found = []
+    for kind, pair in names.items():
+        there = [name for name in pair if name in present]
+        if there:
+            found.append(Sidecar(kind, raw.sibling(there[0]), None))
+    return found
+
+
+def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
+    """Which of these names there are in the raw file's folder."""
+    if isinstance(raw, LocalLocation):
+        return {name for name in names if raw.sibling(name).path.is_file()}
+    if isinstance(raw, HttpLocation):
+        pool = urllib3.PoolManager(maxsize=len(names), timeout=10.0, retries=3)
+
+        def there(name: str) -> bool:
+            answer = pool.request("HEAD", raw.sibling(name).url)
+            # Some servers answer any path with a page of their own.
+            return answer.status == 200 and "html" not in answer.headers.get("Content-Type", "")
+
+        with ThreadPoolExecutor(len(names)) as threads:
+            return {
+                name
+                for name, is_there in zip(names, threads.map(there, names), strict=True)
+                if is_there
+            }
+    prefix = raw.sibling(f"{stem}.").key
+    try:
+        listing = s3_client(options).list_objects_v2(Bucket=raw.bucket, Prefix=prefix)
+    except ClientError as error:
+        if error_code(error)[0] in {401, 403}:
+            # Who may read objects but not list them names sidecars explicitly.
+            return set()
+        raise
+    folder = len(prefix) - len(f"{stem}.")
+    return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
+
+
+def fetch_sidecar(
+    sidecar: Sidecar, raw: Location, raw_target: Path, options: dict[str, Any]
+) -> FetchedSidecar:
+    """Bring a sidecar to the raw file's local folder, under the name that echopype looks for.
+
+    Raises:
+        MissingSidecar: it is not there.
+        Superseded: it is not of the version that was notified.
+    """
+    if sidecar.kind == "xml":
+        target = raw_target.with_name(f"{PurePosixPath(sidecar.location.name).stem}.xml")
+    else:
+        target = raw_target.with_suffix(f".{sidecar.kind}")
+    try:
+        fetched = fetch(sidecar.location, target, options, wanted=sidecar.wanted)
+    except FileNotFoundError as error:
+        raise MissingSidecar(raw.uri, sidecar.location.uri) from error
+    return FetchedSidecar(sidecar.kind, fetched)
