@@ -1,0 +1,94 @@
+"""The variables of an EchoData as they are stored: numbers, strings, CF attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray import conventions
+
+from flows.encoding import Extent
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# echopype's own choice (echopype.utils.coding): int64 nanoseconds hold a
+# datetime64[ns] to its last bit.
+_TIME_ENCODING = {
+    "units": "nanoseconds since 1970-01-01T00:00:00Z",
+    "calendar": "gregorian",
+    "dtype": np.dtype("int64"),
+}
+
+
+@dataclass(frozen=True)
+class StorableVariable:
+    """One variable: its attributes already CF encoded, its samples not yet read."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    attributes: Mapping[str, Any]
+    data: Any
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+        """The values of one region; computes it where the array is echopype's swap (dask)."""
+        return np.asarray(self.data[region])
+
+
+@dataclass(frozen=True)
+class StorableGroup:
+    """One group: its attributes and its variables, inherited coordinates included."""
+
+    attributes: Mapping[str, Any]
+    variables: Mapping[str, StorableVariable]
+
+    def extents(self) -> dict[str, Extent]:
+        """What decides on chunks, by variable."""
+        return {n: (v.dims, v.shape, v.dtype.itemsize) for n, v in self.variables.items()}
+
+
+def storable_groups(echodata: EchoData) -> dict[str, StorableGroup]:
+    """Group path ("" for the root) -> what is stored of it.
+
+    Inherited coordinates are written in each group, as echopype does: a group
+    opened by itself has them. Strings are fixed-length, as
+    `EchoData.__getitem__` hands them out.
+    """
+    groups = {}
+    for path in echodata.group_paths:
+        dataset = echodata[path]
+        key = "" if path == "Top-level" else path
+        groups[key] = StorableGroup({}, {}) if dataset is None else _storable_group(dataset)
+    return groups
+
+
+def _storable_group(dataset: xr.Dataset) -> StorableGroup:
+    # Encodings the parser left behind would make xarray pack or convert.
+    bare = {name: _without_encoding(v) for name, v in dataset.variables.items()}
+    coordinates = dataset.coords.keys()
+    dataset = xr.Dataset(bare, attrs=dataset.attrs).set_coords(coordinates)
+    variables, attributes = conventions.encode_dataset_coordinates(dataset)
+    return StorableGroup(
+        attributes, {str(name): _storable_variable(v, str(name)) for name, v in variables.items()}
+    )
+
+
+def _without_encoding(variable: xr.Variable) -> xr.Variable:
+    bare = variable.copy(deep=False)
+    bare.encoding = dict(_TIME_ENCODING) if variable.dtype.kind == "M" else {}
+    return bare
+
+
+def _storable_variable(variable: xr.Variable, name: str) -> StorableVariable:
+    # xarray would only add a NaN _FillValue to floats, and floats hold NaN anyway.
+    if variable.dtype.kind != "f":
+        variable = conventions.encode_cf_variable(variable, name=name)
+    data = variable.data
+    return StorableVariable(
+        tuple(map(str, variable.dims)), variable.shape, data.dtype, dict(variable.attrs), data
+    )

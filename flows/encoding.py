@@ -1,0 +1,289 @@
+"""How each variable of an EchoData is stored: packing, fill, chunks and codec.
+
+Nothing here reads or writes a file: given values, shapes and dtypes, these
+functions decide. A packing is only ever a proposal; `pack` checks it on every
+sample and answers None as soon as one would come back with other bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Dimensions, shape, and bytes an element as a reader holds it.
+Extent: TypeAlias = tuple[Sequence[str], Sequence[int], int]
+
+# The dimension that marks a variable as samples (backscatter, angles,
+# velocity) in SONAR-netCDF4 as echopype writes it. Everything without it is
+# small: one value per ping or per channel.
+SAMPLE_DIMENSION = "range_sample"
+
+# Simrad EK60 and EK80 power samples are int16 in units of 10*log10(2)/256 dB
+# (Kongsberg, EK60 reference manual, "RAW0" datagram); echopype multiplies by
+# the same float64.
+SIMRAD_POWER_STEP = 10.0 * math.log10(2.0) / 256.0
+
+# One chunk of samples, in bytes as a reader holds them. As stored it is a
+# quarter of that for int16 power, half for float32 complex samples.
+CHUNK_BYTES = 16 * 2**20
+
+# Samples checked at a time; their temporaries stay within the CPU's cache.
+BLOCK_SAMPLES = 2**16
+
+
+class ChunksNotUsableError(ValueError):
+    """The chunks asked for name a dimension or a length that cannot be."""
+
+    def __init__(self, dimension: str, length: int, known: Sequence[str]) -> None:
+        self.dimension = dimension
+        self.length = length
+        self.known = tuple(known)
+        super().__init__(
+            f"chunks={{{dimension!r}: {length}}} cannot be used: lengths are positive, or -1 for "
+            f"the whole dimension, and the sample variables have the dimensions "
+            f"{', '.join(known) or 'none'}"
+        )
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Blosc settings; `shuffle` is `noshuffle`, `shuffle` or `bitshuffle`."""
+
+    cname: str
+    clevel: int
+    shuffle: str
+
+
+# docs/decisions/zarr-layout.md has the measurements behind this choice.
+COMPACT_CODEC = Codec("zstd", 5, "bitshuffle")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A narrower dtype that CF decoding (scale_factor, _FillValue) turns back.
+
+    `scale_factor` None means that xarray decodes to float32, which it does for
+    integers of at most 16 bits with a `_FillValue`. `fill` None means that the
+    stored dtype holds NaN itself.
+    """
+
+    stored: np.dtype[Any]
+    scale_factor: float | None
+    fill: int | None
+
+    @property
+    def always_filled(self) -> bool:
+        """Without a scale_factor only a _FillValue makes integers decode to floats."""
+        return self.scale_factor is None
+
+
+def _integers(stored: str, scale_factor: float | None, fill: int) -> Packing:
+    return Packing(np.dtype(stored), scale_factor, fill)
+
+
+_PACKINGS: dict[str, tuple[Packing, ...]] = {
+    "float64": (
+        _integers("int16", SIMRAD_POWER_STEP, -(2**15)),
+        # Nortek AD2CP: amplitude in steps of 0.5 dB, velocity in steps of 10^n m/s.
+        _integers("uint8", 0.5, 2**8 - 1),
+        _integers("int16", 1e-3, -(2**15)),
+        _integers("int16", 1e-4, -(2**15)),
+        _integers("int16", 1.0, -(2**15)),
+        _integers("int32", 1.0, -(2**31)),
+        # EK80 complex samples are float32 in the file, float64 in the EchoData.
+        Packing(np.dtype("float32"), 1.0, None),
+    ),
+    "float32": (
+        _integers("int16", None, -(2**15)),
+        # AZFP counts that were not averaged.
+        _integers("uint16", None, 2**16 - 1),
+    ),
+}
+
+
+def packings_for(dims: Sequence[str], dtype: np.dtype[Any]) -> tuple[Packing, ...]:
+    """The packings worth trying on a variable, the narrowest first.
+
+    Only samples are packed: the other variables are small, and come back with
+    their own dtype without any rule to decode them.
+    """
+    if SAMPLE_DIMENSION not in dims:
+        return ()
+    return _PACKINGS.get(dtype.name, ())
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Samples as stored, and what was seen of the fill value among them."""
+
+    values: NDArray[Any]
+    has_nan: bool
+    holds_fill: bool
+
+
+def pack(values: NDArray[Any], packing: Packing) -> Packed | None:
+    """`values` packed, or None if one sample would not decode to its own bits.
+
+    values: float64 or float32 samples of any shape. NaN counts as equal to
+    NaN whatever its payload; -0.0 is not 0.0. The comparison is made on the
+    result of the very arithmetic that xarray decodes with.
+    """
+    stored = np.empty(values.shape, packing.stored)
+    samples = np.ascontiguousarray(values).reshape(-1)
+    flat = stored.reshape(-1)
+    has_nan = holds_fill = False
+    for start in range(0, samples.size, BLOCK_SAMPLES):
+        block = slice(start, start + BLOCK_SAMPLES)
+        seen = _pack_block(samples[block], packing, flat[block])
+        if seen is None:
+            return None
+        has_nan |= seen[0]
+        holds_fill |= seen[1]
+    return Packed(stored, has_nan, holds_fill)
+
+
+def _pack_block(
+    samples: NDArray[Any], packing: Packing, out: NDArray[Any]
+) -> tuple[bool, bool] | None:
+    """Pack into `out`; (a NaN was there, a sample equals the fill), or None."""
+    nan = np.isnan(samples)
+    has_nan = bool(nan.any())
+    if packing.fill is None:
+        with np.errstate(over="ignore"):
+            out[...] = samples
+    else:
+        steps = samples if packing.scale_factor is None else samples / packing.scale_factor
+        steps = np.rint(steps)
+        if has_nan:
+            steps[nan] = packing.fill
+        limits = np.iinfo(packing.stored)
+        if not (limits.min <= steps.min() and steps.max() <= limits.max):
+            return None
+        out[...] = steps
+    decoded = out.astype(samples.dtype)
+    if packing.scale_factor is not None:
+        decoded *= packing.scale_factor
+    bits = np.dtype(f"u{samples.dtype.itemsize}")
+    same = decoded.view(bits) == samples.view(bits)
+    if has_nan:
+        same |= nan
+    if not same.all():
+        return None
+    holds_fill = packing.fill is not None and bool(((out == packing.fill) & ~nan).any())
+    return has_nan, holds_fill
+
+
+def fill_needed(packing: Packing, *, has_nan: bool, holds_fill: bool) -> bool | None:
+    """Whether a `_FillValue` must be written; None if the packing cannot be used.
+
+    The fill may stand for NaN only where no sample has its value.
+    """
+    wanted = has_nan and packing.fill is not None
+    if packing.always_filled:
+        wanted = True
+    if wanted and holds_fill:
+        return None
+    return wanted
+
+
+def chunk_lengths(
+    variables: Mapping[str, Extent],
+    requested: Mapping[str, int] | None = None,
+    *,
+    limit: int = CHUNK_BYTES,
+) -> dict[str, tuple[int, ...]]:
+    """The chunk shape of each variable of one group.
+
+    All sample variables of a group are cut alike, so that one chunk of
+    backscatter meets one chunk of angles: not at all if the widest fits in
+    `limit`, else one channel and as many pings as fit. `requested` (dimension
+    -> length, -1 for whole) overrides that for the sample variables. Every
+    other variable is one chunk, until it outgrows `limit`.
+
+    Raises ChunksNotUsableError for a length below 1 or a dimension that no sample
+    variable has.
+    """
+    samples = {n: v for n, v in variables.items() if SAMPLE_DIMENSION in v[0]}
+    lengths = _sample_lengths(list(samples.values()), limit)
+    for dimension, length in (requested or {}).items():
+        if length == 0 or length < -1:
+            known = sorted({d for dims, _, _ in samples.values() for d in dims})
+            raise ChunksNotUsableError(dimension, length, known)
+        lengths[dimension] = length
+    chunks = {}
+    for name, (dims, shape, itemsize) in variables.items():
+        if name in samples:
+            wanted = [lengths.get(d, -1) for d in dims]
+        else:
+            wanted = _whole_or_cut(shape, itemsize, limit)
+        # A chunk has at least one element even where the dimension has none.
+        chunks[name] = tuple(
+            max(1, s if w == -1 else min(s, w)) for s, w in zip(shape, wanted, strict=True)
+        )
+    return chunks
+
+
+def check_requested_chunks(
+    groups: Sequence[Mapping[str, Extent]],
+    requested: Mapping[str, int] | None,
+) -> None:
+    """Raise ChunksNotUsableError if no sample variable of any group has a dimension asked for."""
+    known = sorted(
+        {d for g in groups for dims, _, _ in g.values() if SAMPLE_DIMENSION in dims for d in dims}
+    )
+    for dimension, length in (requested or {}).items():
+        if dimension not in known:
+            raise ChunksNotUsableError(dimension, length, known)
+
+
+def _sample_lengths(samples: Sequence[Extent], limit: int) -> dict[str, int]:
+    """Lengths by dimension for the widest of a group's sample variables."""
+    widest = max(samples, key=lambda v: math.prod(v[1]) * v[2], default=None)
+    if widest is None or math.prod(widest[1]) * widest[2] <= limit:
+        return {}
+    dims, shape, itemsize = widest
+    sizes = dict(zip(dims, shape, strict=True))
+    lengths = {}
+    if "channel" in sizes:
+        lengths["channel"] = sizes["channel"] = 1
+    pings = sizes.pop("ping_time", None)
+    if pings is not None:
+        lengths["ping_time"] = _even(pings, math.prod(sizes.values()) * itemsize, limit)
+    return lengths
+
+
+def _whole_or_cut(shape: Sequence[int], itemsize: int, limit: int) -> list[int]:
+    """One chunk; above `limit` bytes, cut along the longest dimension."""
+    wanted = [-1] * len(shape)
+    total = math.prod(shape) * itemsize
+    if total > limit:
+        longest = max(range(len(shape)), key=lambda axis: shape[axis])
+        wanted[longest] = _even(shape[longest], total // shape[longest], limit)
+    return wanted
+
+
+def _even(length: int, bytes_each: int, limit: int) -> int:
+    """The chunk length that cuts `length` into the fewest, equal, parts under `limit`."""
+    most = max(1, limit // bytes_each)
+    return math.ceil(length / math.ceil(length / most))
+
+
+def chunk_regions(
+    shape: Sequence[int], chunks: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """(chunk index, region of the array) for each chunk; none if a dimension is empty."""
+    counts = [math.ceil(s / c) for s, c in zip(shape, chunks, strict=True)]
+    for index in product(*map(range, counts)):
+        yield (
+            index,
+            tuple(
+                slice(i * c, min(s, (i + 1) * c))
+                for i, c, s in zip(index, chunks, shape, strict=True)
+            ),
+        )

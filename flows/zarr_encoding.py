@@ -1,0 +1,131 @@
+"""An EchoData as the objects of a Zarr store, ready to be put one by one.
+
+Lossless: xarray and echopype open the objects to the dtypes and bits that the
+EchoData holds. Chunk by chunk: no copy of a whole sample variable is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.cf_variables import StorableGroup, storable_groups
+from flows.encoding import (
+    COMPACT_CODEC,
+    SAMPLE_DIMENSION,
+    Codec,
+    check_requested_chunks,
+    chunk_lengths,
+    packings_for,
+)
+from flows.zarr_chunks import ArrayPlan, ChunkWriter
+from flows.zarr_documents import (
+    Document,
+    ZarrFormat,
+    array_documents,
+    as_bytes,
+    chunk_key,
+    codec_family_of,
+    consolidate,
+    group_documents,
+)
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+__all__ = ["codec_family_of", "encode_zarr"]
+
+
+def encode_zarr(
+    echodata: EchoData,
+    *,
+    compact: bool = True,
+    chunks: Mapping[str, int] | None = None,
+    zarr_format: ZarrFormat = 3,
+    codec_family: int = 0,
+) -> dict[str, bytes]:
+    """The store of an EchoData: key relative to its root -> object body.
+
+    compact: pack the samples where that is exact, with chunks fit for reading
+    from S3. False: dtypes, chunks and codecs as `EchoData.to_zarr` writes them.
+    chunks: dimension -> length for the sample variables; -1 for whole.
+    codec_family: 0 or 1; a chunk of one family never decodes with the metadata
+    of the other. Every chunk is written, also one that holds nothing but the
+    fill value: a missing chunk would read as fill under any metadata.
+
+    Consolidated metadata is in the root and in every group. Raises
+    ChunksNotUsableError for `chunks` that fit no sample variable,
+    DtypeNotStorableError for a dtype without a place in Zarr.
+    """
+    groups = storable_groups(echodata)
+    check_requested_chunks([group.extents() for group in groups.values()], chunks)
+    workers = min(4, os.cpu_count() or 1)
+    documents: dict[str, Document] = {}
+    objects: dict[str, bytes] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
+        writer = ChunkWriter(pool, workers, codec_family)
+        for path, group in groups.items():
+            prefix = f"{path}/" if path else ""
+            _add(documents, prefix, group_documents(group.attributes, zarr_format))
+            plans = _compact_plans(group, chunks) if compact else _own_plans(echodata, path, chunks)
+            for name, variable in group.variables.items():
+                stored, bodies = writer.write(variable, plans[name])
+                array = f"{prefix}{name}/"
+                _add(documents, array, array_documents(stored, zarr_format, codec_family))
+                for index, body in bodies.items():
+                    objects[array + chunk_key(index, zarr_format)] = body
+    objects.update({key: as_bytes(document) for key, document in documents.items()})
+    for path in groups:
+        key, document = consolidate(documents, path, zarr_format)
+        objects[key] = as_bytes(document)
+    return objects
+
+
+def _add(documents: dict[str, Document], prefix: str, new: Mapping[str, Document]) -> None:
+    documents.update({prefix + name: document for name, document in new.items()})
+
+
+def _compact_plans(group: StorableGroup, chunks: Mapping[str, int] | None) -> dict[str, ArrayPlan]:
+    lengths = chunk_lengths(group.extents(), chunks)
+    return {
+        name: ArrayPlan(lengths[name], COMPACT_CODEC, packings_for(variable.dims, variable.dtype))
+        for name, variable in group.variables.items()
+    }
+
+
+def _own_plans(
+    echodata: EchoData, path: str, chunks: Mapping[str, int] | None
+) -> dict[str, ArrayPlan]:
+    """The encoding echopype itself gives one group, from its tables."""
+    # echopype takes seconds to import; whoever holds an EchoData has paid that.
+    from echopype.utils.coding import (  # noqa: PLC0415
+        COMPRESSION_SETTINGS,
+        set_zarr_encodings,
+    )
+
+    dataset = echodata[path or "Top-level"]
+    plans: dict[str, ArrayPlan] = {}
+    if dataset is None:
+        return plans
+    for name, encoding in set_zarr_encodings(dataset, COMPRESSION_SETTINGS["zarr"]).items():
+        variable = dataset.variables[name]
+        own = dict(zip(variable.dims, encoding.get("chunks", ()), strict=True))
+        if SAMPLE_DIMENSION in variable.dims:
+            own.update(
+                {
+                    d: n if n != -1 else variable.sizes[d]
+                    for d, n in (chunks or {}).items()
+                    if d in own
+                }
+            )
+        blosc = encoding["compressor"].to_dict()["configuration"]
+        plans[name] = ArrayPlan(
+            tuple(max(1, min(size, own[dim])) for dim, size in variable.sizes.items()),
+            Codec(blosc["cname"], blosc["clevel"], blosc["shuffle"]),
+            fill=np.nan if variable.dtype.kind == "f" else None,
+        )
+    return plans
