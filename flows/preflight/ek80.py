@@ -1,0 +1,157 @@
+"""EK80's file format (EK80, ES80, EA640): XML0 configuration and parameters, RAW3 pings.
+
+A ping is a parameter XML0 of its channel, in some files a RAW4 (the transmit
+pulse), then a RAW3. Layouts as in echopype's `SimradXMLParser` and
+`SimradRawParser`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import xml.etree.ElementTree as ET
+
+from flows.preflight.simrad_framing import Datagram
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk
+
+PING_LENGTH = 152
+# The ADCP of an EK80 system; echopype leaves its datagrams out.
+ADCP = "EC150"
+
+_int16 = struct.Struct("<h").unpack_from
+_int32 = struct.Struct("<i").unpack_from
+
+
+class EK80Walk(SimradWalk):
+    """A walk over a file of EK80's format."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        super().__init__(fd, size)
+        self._configured: set[str] = set()
+        self._parameters_of: str | None = None
+        self._with_transmits: set[str] = set()
+        self._names: dict[bytes, str | None] = {}
+        self._adcp_pings = 0
+
+    def handlers(self) -> dict[bytes, Handler]:
+        """XML0, RAW3, RAW4; a CON0 shows that an EK60 file was appended."""
+        return {
+            b"XML0": self._xml,
+            b"RAW3": self._ping,
+            b"RAW4": self._transmit,
+            b"CON0": self._con0,
+        }
+
+    def lose(self, start: int, end: int, cause: str) -> None:
+        """Count bytes as lost; the parameters before them may not be those of the next ping."""
+        super().lose(start, end, cause)
+        self._parameters_of = None
+
+    def _xml(self, item: Datagram) -> str | None:
+        body = os.pread(self.fd, item.length - 12, item.offset + 16).strip(b"\x00")
+        try:
+            root = ET.fromstring(str(body, "ascii", errors="replace"))  # noqa: S314 - echopype parses the same text with the same parser
+        except ET.ParseError:
+            return "the XML of the XML0 datagram is broken"
+        channels = [channel.get("ChannelID", "") for channel in root.iter("Channel")]
+        subtype = root.tag.lower()
+        if subtype == "configuration":
+            if item.offset > 0:
+                self.tally.second_file = item.offset
+                return None
+            self._configured = {channel for channel in channels if channel}
+            if not self._configured:
+                return "the configuration names no channel"
+            self.tally.configured = True
+        elif subtype == "parameter":
+            if not channels or not channels[-1]:
+                return "the parameters name no channel"
+            if ADCP not in channels[-1]:
+                self._parameters_of = channels[-1]
+        self.keep(item)
+        return None
+
+    def _con0(self, item: Datagram) -> str | None:
+        self.tally.second_file = item.offset
+        return None
+
+    def _ping(self, item: Datagram) -> str | None:
+        channel = self._channel(item)
+        if channel is None:
+            return f"the {item.name} datagram is of no configured channel"
+        if ADCP in channel:
+            self._adcp_pings += 1
+            self.keep(item)
+            return None
+        kind = _int16(item.head, 144)[0]
+        samples = Samples(kind & 1, kind >> 1 & 1, kind >> 8, _int32(item.head, 152)[0])
+        complex_size = samples.sectors * (8 if kind & 8 else 2)
+        held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
+        if samples.number < 0 or samples.sectors < 0 or PING_LENGTH + held > item.length:
+            return f"the RAW3 datagram does not hold the {samples.number} samples that it says"
+        transmit = self.transmits.pop(channel, None)
+        lacks_pulse = transmit is None and channel in self._with_transmits
+        if self._parameters_of != channel or lacks_pulse:
+            self.tally.pings_unusable += 1
+            if transmit is not None:
+                self.tally.drop(*transmit)
+            lacking = "transmit pulse (RAW4)" if lacks_pulse else "parameters (XML0)"
+            self._refuse_lonely(item, channel, lacking)
+            return None
+        if self.fits(item, channel, samples):
+            start = item.offset + 4 + PING_LENGTH
+            size = held if samples.sectors else 2 * samples.number * samples.power
+            self.pings.add(
+                channel,
+                item,
+                (start, size),
+                is_complex=samples.sectors > 0,
+                transmit=transmit,
+            )
+            self.keep(item)
+        return None
+
+    def _transmit(self, item: Datagram) -> str | None:
+        channel = self._channel(item)
+        if channel is None:
+            return f"the {item.name} datagram is of no configured channel"
+        if ADCP not in channel:
+            if self._parameters_of != channel:
+                self._refuse_lonely(item, channel, "parameters (XML0)")
+                return None
+            if channel in self.transmits:
+                self.tally.drop(*self.transmits[channel])
+            self.transmits[channel] = (item.offset, item.end)
+            self._with_transmits.add(channel)
+        self.keep(item)
+        return None
+
+    def _refuse_lonely(self, item: Datagram, channel: str, lacking: str) -> None:
+        """Leave out a datagram that lacks what must stand before it.
+
+        Behind damage that is the damage's doing, and told with it.
+        """
+        if not self.broken:
+            self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
+
+    def _channel(self, item: Datagram) -> str | None:
+        """The datagram's channel; None if it names none that is configured."""
+        if item.length < PING_LENGTH:
+            return None
+        field = item.head[16:144]
+        if field not in self._names:
+            try:
+                # As echopype reads it; "\x00t" is a left-over of some EK80 versions.
+                name = field.decode("unicode_escape").strip("\x00").replace("\x00t", "")
+            except UnicodeDecodeError:
+                name = ""
+            known = ADCP in name or name in self._configured or not self.tally.configured
+            self._names[field] = name if name and known else None
+        return self._names[field]
+
+    def _finish(self) -> None:
+        super()._finish()
+        if self._adcp_pings:
+            self.tally.notes.append(
+                f"{self._adcp_pings} pings of an ADCP ({ADCP}) are not converted"
+            )

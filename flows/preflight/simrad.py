@@ -1,0 +1,51 @@
+"""The summary of a Simrad raw file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flows.preflight.ek60 import EK60Walk
+from flows.preflight.ek80 import EK80Walk
+from flows.preflight.simrad_pings import without_repeats
+from flows.preflight.simrad_walk import SimradWalk
+from flows.preflight.summary import FileSummary, Times
+from flows.preflight.tally import summarize
+from flows.preflight.zero_sectors import pings_with_zero_sectors
+
+
+def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+    """Summary of the Simrad file open as `fd`, which is in format `found`."""
+    walk: SimradWalk = (EK60Walk if found == "EK60" else EK80Walk)(fd, size)
+    walk.walk()
+    tally, pings = walk.tally, walk.pings
+    times = pings.times
+    whole = np.ones(len(pings), dtype=bool)
+    for row in pings_with_zero_sectors(fd, size, *pings.samples).tolist():
+        span = pings.span(row)
+        tally.damage(*span, "sectors of zeros among the samples of a ping", row)
+        for lost in (span, pings.transmit(row)):
+            if lost is not None:
+                tally.drop(*lost)
+        whole[row] = False
+    by_channel: dict[str, int] = {}
+    ping_times: dict[str, Times] = {}
+    for number, name in enumerate(pings.names):
+        rows = np.flatnonzero((pings.channel == number) & whole)
+        if rows.size:
+            by_channel[name] = int(rows.size)
+            once = without_repeats(fd, pings, rows, times)
+            ping_times[name] = times[once]
+            if once.size < rows.size:
+                tally.notes.append(f"{rows.size - once.size} pings of {name} are recorded twice")
+    first_damage = min((damage.start for damage in tally.damages), default=size)
+    before = times[whole & (pings.offset < first_damage)]
+    return summarize(
+        tally,
+        file=file,
+        sonar_model=sonar_model,
+        found=found,
+        pings=by_channel,
+        total=sum(by_channel.values()),
+        ping_times=ping_times,
+        last_good_ping=before[-1] if before.size else None,
+    )

@@ -1,0 +1,129 @@
+"""Simrad raw files as a sequence of datagrams, and the search for the next whole one.
+
+Framing (Simrad EK80 interface description, "Data encapsulation"): int32 length L,
+then L bytes (4-byte type, NT FILETIME as two uint32 with the low half first, body),
+then the same int32 again; little-endian throughout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Length, type, time, and as much of the body as a RAW3 has before its samples.
+HEAD = 4 + 12 + 140
+SEARCH_BLOCK = 1 << 20
+
+_length = struct.Struct("<i").unpack_from
+_head = struct.Struct("<i4sQ").unpack_from
+_type = re.compile(rb"[A-Z]{3}[0-9]")
+# The types that echopype knows. A search takes no others: three capitals and a
+# digit occur in samples, these with the right two lengths around them do not.
+_known = re.compile(rb"(?=(?:RAW|XML|NME|CON|TAG|BOT|DEP|IDX|FIL|MRU)[0-9])")
+
+
+class Datagram(NamedTuple):
+    """A whole datagram at `offset`.
+
+    `length` is what its length fields say: type, time and body. `ticks` is its
+    time (NT FILETIME). `head` holds its first bytes (up to `HEAD`), the leading
+    length included.
+    """
+
+    offset: int
+    length: int
+    type: bytes
+    ticks: int
+    head: bytes
+
+    @property
+    def end(self) -> int:
+        """Offset behind the trailing length."""
+        return self.offset + self.length + 8
+
+    @property
+    def name(self) -> str:
+        """The type as text."""
+        return self.type.decode("ascii", errors="replace")
+
+
+class Gap(NamedTuple):
+    """Bytes `[start, end)` without a whole datagram.
+
+    `cut`: the file ends in the middle of the datagram that begins at `start`.
+    """
+
+    start: int
+    end: int
+    cut: bool
+
+
+def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
+    """Every byte of the file, in order, as whole datagrams and gaps between them.
+
+    One read a datagram: the trailing length of one and the head of the next.
+    Every step goes forward by at least one byte, whatever the file holds.
+    """
+    position = 0
+    head = os.pread(fd, HEAD, 0)
+    while position < size:
+        following = _behind(fd, size, position, head)
+        if following is not None:
+            length, type_, ticks = _head(head)
+            yield Datagram(position, length, type_, ticks, head)
+            position += length + 8
+            head = following
+            continue
+        end = _next_whole(fd, size, position + 1)
+        yield Gap(
+            position, size if end is None else end, end is None and _is_cut(head, size - position)
+        )
+        position = size if end is None else end
+        head = os.pread(fd, HEAD, position)
+
+
+def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
+    """The head of the datagram behind the one at `position`; None if that is not whole."""
+    if len(head) < 16:
+        return None
+    length = _length(head)[0]
+    if length < 12 or position + length + 8 > size or not _type.match(head, 4):
+        return None
+    block = os.pread(fd, 4 + HEAD, position + 4 + length)
+    if len(block) < 4 or _length(block)[0] != length:
+        return None
+    return block[4:]
+
+
+def _next_whole(fd: int, size: int, start: int) -> int | None:
+    """Offset of the first whole datagram at or behind `start`."""
+    position = start
+    while position < size:
+        # The overlap lets a length and type that straddle two blocks be seen.
+        block = os.pread(fd, SEARCH_BLOCK + 7, position)
+        for match in _known.finditer(block):
+            at = match.start() - 4
+            if at < 0:
+                continue
+            length = _length(block, at)[0]
+            if length < 12 or position + at + length + 8 > size:
+                continue
+            if _behind(fd, size, position + at, os.pread(fd, HEAD, position + at)) is not None:
+                return position + at
+        position += SEARCH_BLOCK
+    return None
+
+
+def _is_cut(head: bytes, left: int) -> bool:
+    """Whether the last `left` bytes of the file look like the beginning of a datagram."""
+    if left < 4:
+        return True
+    length = _length(head)[0]
+    if length < 12 or length + 8 <= left:
+        return False
+    if left < 8:
+        return all(65 <= byte <= 90 for byte in head[4:7])
+    return _type.match(head, 4) is not None

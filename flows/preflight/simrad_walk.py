@@ -1,0 +1,174 @@
+"""What the walks over EK60's and EK80's files have in common.
+
+What is checked is what echopype relies on (its `ek_raw_parsers.py` and
+`parse_base.py`): a datagram that passes is one that it reads; one that fails is
+one on which it raises, or which it drops without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flows.preflight.nt_time import EARLIEST_TICKS, LATEST_TICKS
+from flows.preflight.simrad_framing import Datagram, Gap, datagrams
+from flows.preflight.simrad_pings import Pings
+from flows.preflight.summary import Span
+from flows.preflight.tally import Tally
+
+# Shortest possible length field (type and time included) of each type and
+# version that echopype parses, whatever the sounder.
+SHORTEST = {
+    b"NME0": 12,
+    b"NME1": 44,
+    b"TAG0": 12,
+    b"MRU0": 28,
+    b"MRU1": 144,
+    b"FIL1": 148,
+    b"BOT0": 16,
+    b"DEP0": 16,
+    b"IDX0": 44,
+}
+# Bytes an element, and where in the datagram (leading length included) the
+# number of elements stands: int16 for the filters, int32 for the others.
+ELEMENTS = {b"FIL1": (8, 148, "<h"), b"BOT0": (8, 16, "<i"), b"DEP0": (12, 16, "<i")}
+
+
+class Samples(NamedTuple):
+    """What a ping says of its samples: flags, sectors of complex ones, number."""
+
+    power: int
+    angle: int
+    sectors: int
+    number: int
+
+    def kind(self) -> str:
+        """Their kind, in words."""
+        words = [word for flag, word in ((self.power, "power"), (self.angle, "angle")) if flag]
+        if self.sectors:
+            words.append(f"complex of {self.sectors} sectors")
+        return " and ".join(words) or "no"
+
+
+Handler = Callable[[Datagram], str | None]
+
+
+class SimradWalk(ABC):
+    """One walk over a Simrad file: every byte is counted, as whole or as lost.
+
+    A handler of a datagram type keeps the datagram, or returns why it is none.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        self.fd = fd
+        self.tally = Tally(size)
+        self.pings = Pings()
+        self.transmits: dict[str, Span] = {}  # RAW4 that wait for their RAW3
+        self.broken = False  # something was lost before the datagram at hand
+        self._untimed = 0
+        self._kinds: dict[str, str] = {}
+
+    @abstractmethod
+    def handlers(self) -> dict[bytes, Handler]:
+        """The handlers of the types that are the format's own."""
+
+    def walk(self) -> None:
+        """Count every byte of the file."""
+        handlers = self.handlers()
+        tally = self.tally
+        for item in datagrams(self.fd, tally.size):
+            if isinstance(item, Gap):
+                self._gap(item)
+                continue
+            handler = handlers.get(item.type, self._other)
+            if EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
+                cause = handler(item)
+            elif item.ticks == 0 and item.type in SHORTEST:
+                cause = self._without_time(item)
+            else:
+                cause = f"the time of the {item.name} datagram is no date"
+            if tally.second_file is not None:
+                break
+            if cause is None:
+                tally.datagrams[item.name] += 1
+            else:
+                self.lose(item.offset, item.end, cause)
+        self._finish()
+
+    def keep(self, item: Datagram) -> None:
+        """Count the datagram among what can be converted."""
+        self.tally.keep(item.offset, item.end)
+
+    def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
+        """Leave out a whole datagram that echopype cannot take."""
+        self.tally.refuse(item.name, cause, removable=removable)
+
+    def lose(self, start: int, end: int, cause: str) -> None:
+        """Count bytes as lost, and with them what the pings behind them rely on."""
+        self.tally.damage(start, end, cause, len(self.pings))
+        self.broken = True
+        for span in self.transmits.values():
+            self.tally.drop(*span)
+        self.transmits.clear()
+
+    def fits(self, item: Datagram, channel: str, samples: Samples) -> bool:
+        """Whether echopype can put this ping into one array with the others of its channel."""
+        kind = samples.kind()
+        before = self._kinds.setdefault(channel, kind)
+        if before != kind:
+            cause = f"channel {channel} changes from {before} to {kind} samples"
+        elif not (samples.power or samples.sectors):
+            cause = f"channel {channel} holds no power or complex samples"
+        elif samples.number == 0 and kind != "power" and item.type == b"RAW3":
+            cause = f"channel {channel} has a ping without samples"
+        else:
+            return True
+        self.refuse(item, f"{cause} at byte {item.offset}", removable=False)
+        return False
+
+    def _other(self, item: Datagram) -> str | None:
+        shortest = SHORTEST.get(item.type)
+        if shortest is None:
+            self.refuse(item, f"echopype has no parser for this type (byte {item.offset})")
+            return None
+        if item.type in ELEMENTS and item.length >= shortest:
+            size, at, layout = ELEMENTS[item.type]
+            shortest += size * max(struct.unpack_from(layout, item.head, at)[0], 0)
+        if item.length < shortest:
+            return f"the {item.name} datagram is shorter than what it says it holds"
+        self.keep(item)
+        return None
+
+    def _without_time(self, item: Datagram) -> str | None:
+        # echopype takes the first four bytes of the body for a length when it
+        # skips such a datagram, and finds the next one only if they are < 16.
+        if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
+            self.refuse(
+                item, f"its time is zero (byte {item.offset}): echopype loses its way there"
+            )
+            return None
+        self._untimed += 1
+        self.keep(item)
+        return None
+
+    def _gap(self, gap: Gap) -> None:
+        self.tally.truncated = gap.cut
+        if gap.cut:
+            type_ = os.pread(self.fd, 4, gap.start + 4)
+            inside = f" {type_.decode('ascii', errors='replace')}" if len(type_) == 4 else ""
+            cause = f"the file ends inside a{inside} datagram"
+        else:
+            cause = "no whole datagram there"
+        self.lose(gap.start, gap.end, cause)
+
+    def _finish(self) -> None:
+        if self.transmits and self.tally.second_file is None:
+            start = min(span[0] for span in self.transmits.values())
+            self.lose(start, self.tally.size, "the file ends between a transmit pulse and its ping")
+            self.tally.truncated = True
+        if self._untimed:
+            noun = "datagrams have" if self._untimed > 1 else "datagram has"
+            self.tally.notes.append(f"{self._untimed} {noun} a time of zero, and are not converted")

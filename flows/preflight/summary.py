@@ -1,0 +1,119 @@
+"""What a walk over a raw file's datagrams found, before any parser sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_format"]
+Span = tuple[int, int]
+Times = npt.NDArray[np.datetime64]
+
+# The sonar models that echopype knows, each with the format its files are in.
+# A format bears the name of the first model that wrote it.
+FORMAT_OF_MODEL: Mapping[str, str] = {
+    "EK60": "EK60",
+    "ES70": "EK60",
+    "EK80": "EK80",
+    "ES80": "EK80",
+    "EA640": "EK80",
+    "AZFP": "AZFP",
+    "AZFP6": "AZFP6",
+    "AD2CP": "AD2CP",
+}
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A whole datagram (or a sequence of them) that echopype cannot take.
+
+    `removable`: the file converts without it, so `allow_partial` leaves it out.
+    """
+
+    datagram: str
+    cause: str
+    removable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSummary:
+    """The datagrams of one raw file: what is whole, what is lost, where.
+
+    Attributes:
+        file: Name of the file, for messages.
+        sonar_model: The model it was declared as.
+        found: The format that its bytes are in (see `FORMAT_OF_MODEL`), None if unknown.
+        condition: `joined` is a file that another one was appended to; `empty` is a
+            file without a single ping, of zero length or not; the others as named.
+        damage: One sentence for people, None for an intact file.
+        datagrams: Whole datagrams by type (Simrad), or records (AZFP, AD2CP).
+        pings: Whole pings that can be converted, by channel (AD2CP: by kind of ping).
+        pings_unusable: Whole pings whose parameters or configuration are lost.
+        first_time: Time of the earliest of `pings`.
+        last_time: Time of the latest of `pings`.
+        bytes_total: Size of the file.
+        bytes_unaccounted: Bytes that belong to no whole datagram.
+        last_good_byte: Offset behind the last whole datagram before the first
+            damage; `bytes_total` for an intact file.
+        last_good_ping: Time of the last whole ping before the first damage.
+        unsupported: The first thing that echopype cannot take.
+        notes: Sentences on what is odd, but no damage.
+        convertible: Whether the configuration and at least one ping are whole.
+        whole: Spans `[start, end)` which, put together, are an intact file.
+        ping_times: By channel, the ping times (datetime64[ns], in file order) that
+            echopype must read from the whole spans; what differs from `pings` in
+            number is recorded twice, byte for byte.
+    """
+
+    file: str
+    sonar_model: str
+    found: str | None
+    condition: Condition
+    damage: str | None
+    datagrams: dict[str, int]
+    pings: dict[str, int]
+    pings_unusable: int
+    first_time: datetime | None
+    last_time: datetime | None
+    bytes_total: int
+    bytes_unaccounted: int
+    last_good_byte: int
+    last_good_ping: datetime | None
+    unsupported: Unsupported | None
+    notes: tuple[str, ...]
+    convertible: bool
+    whole: tuple[Span, ...] = field(repr=False)
+    ping_times: Mapping[str, Times] = field(repr=False, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts as JSON values (times in ISO 8601, UTC), without spans and ping times."""
+        return {
+            "file": self.file,
+            "sonar_model": self.sonar_model,
+            "found": self.found,
+            "condition": self.condition,
+            "damage": self.damage,
+            "datagrams": self.datagrams,
+            "pings": self.pings,
+            "pings_unusable": self.pings_unusable,
+            "first_time": _iso(self.first_time),
+            "last_time": _iso(self.last_time),
+            "bytes_total": self.bytes_total,
+            "bytes_unaccounted": self.bytes_unaccounted,
+            "bytes_whole": sum(end - start for start, end in self.whole),
+            "last_good_byte": self.last_good_byte,
+            "last_good_ping": _iso(self.last_good_ping),
+            "unsupported": None
+            if self.unsupported is None
+            else {"datagram": self.unsupported.datagram, "cause": self.unsupported.cause},
+            "notes": list(self.notes),
+        }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
