@@ -1,0 +1,266 @@
+"""The few calls of S3, SSM, Secrets Manager and SQS that the trigger makes."""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+from lambda_trigger.clock import Deadline
+from lambda_trigger.http_client import HttpClient, Reply, Request, error_of, excerpt
+from lambda_trigger.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
+from lambda_trigger.transport_errors import MissingError, RefusedError
+
+# What a service says, with a status that is not 429, when it asks for patience.
+THROTTLING_CODES = (b"Throttling", b"SlowDown", b"TooManyRequests", b"RequestLimitExceeded")
+METADATA_PREFIX = "x-amz-meta-"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """The first bytes of an object and what S3 says of it. `size` is in bytes."""
+
+    head: bytes
+    size: int
+    etag: str
+    version_id: str | None
+    metadata: dict[str, str]
+    tag_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that is not there to be read: `why` is gone, replaced, empty or archived."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing. `size` is in bytes."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: str
+
+
+class AwsApi:
+    """Signed requests to AWS, or to what stands in for it at `endpoint_url`."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        credentials: Credentials,
+        region: str,
+        endpoint_url: str | None = None,
+    ) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._region = region
+        self._endpoint = endpoint_url.rstrip("/") if endpoint_url else None
+        self._domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+
+    def read_head(
+        self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
+    ) -> ObjectHead | Unreadable:
+        """Read the first `count` bytes of an object, if it still is the one with this ETag.
+
+        Raises:
+            TransportError: S3 did not answer the question.
+        """
+        headers = {"range": f"bytes=0-{count - 1}"}
+        if etag:
+            headers["if-match"] = f'"{etag}"'
+        request = self._s3("GetObject", bucket, key, {}, headers)
+        reply = self._http.send(request, deadline, throttles=_throttles, body_limit=count)
+        if reply.status in {200, 206}:
+            return _object_head(reply)
+        code = _error_code(reply)
+        # A broken replacement in flight (409) resolves into one of the others.
+        if reply.status == 404 and code in {"NoSuchKey", "NoSuchVersion"}:
+            return Unreadable("gone")
+        if reply.status == 412:
+            return Unreadable("replaced")
+        if reply.status == 416:
+            return Unreadable("empty")
+        if code == "InvalidObjectState":
+            return Unreadable("archived")
+        raise error_of(request, reply)
+
+    def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
+        """Read an object's tags; none if it is gone."""
+        request = self._s3("GetObjectTagging", bucket, key, {"tagging": ""}, {})
+        reply = self._http.send(request, deadline, throttles=_throttles)
+        if reply.status == 404 and _error_code(reply) == "NoSuchKey":
+            return {}
+        root = _xml(request, reply)
+        return {
+            tag.findtext("{*}Key", ""): tag.findtext("{*}Value", "")
+            for tag in root.iterfind(".//{*}Tag")
+        }
+
+    def list_objects(
+        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
+    ) -> Iterator[Listed]:
+        """List the objects of a folder, page by page.
+
+        Args:
+            bucket: the bucket.
+            prefix: the folder, with its '/' at the end; '' is the whole bucket.
+            deadline: no page is asked for beyond it.
+            below: the folders below it too.
+
+        Raises:
+            TransportError: S3 did not answer.
+        """
+        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        if not below:
+            query["delimiter"] = "/"
+        while True:
+            request = self._s3("ListObjectsV2", bucket, "", query, {})
+            root = _xml(request, self._http.send(request, deadline, throttles=_throttles))
+            for item in root.iterfind("{*}Contents"):
+                yield Listed(
+                    key=unquote_plus(item.findtext("{*}Key", "")),
+                    size=int(item.findtext("{*}Size", "0")),
+                    etag=item.findtext("{*}ETag", "").strip('"'),
+                    last_modified=item.findtext("{*}LastModified", ""),
+                )
+            token = root.findtext("{*}NextContinuationToken")
+            if root.findtext("{*}IsTruncated") != "true" or not token:
+                return
+            query["continuation-token"] = token
+
+    def parameter(self, name: str, deadline: Deadline) -> str:
+        """Read an SSM parameter."""
+        answer = self._json("ssm", "AmazonSSM.GetParameter", {"Name": name}, deadline)
+        return str(answer["Parameter"]["Value"])
+
+    def secret(self, arn: str, deadline: Deadline) -> str:
+        """Read a secret's text."""
+        answer = self._json(
+            "secretsmanager", "secretsmanager.GetSecretValue", {"SecretId": arn}, deadline
+        )
+        return str(answer["SecretString"])
+
+    def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
+        """Put up to ten messages into a queue, all or an error."""
+        _, _, _, region, account, name = queue_arn.split(":", 5)
+        url = f"{self._origin('sqs', region)}/{account}/{name}"
+        entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies)]
+        answer = self._json(
+            "sqs",
+            "AmazonSQS.SendMessageBatch",
+            {"QueueUrl": url, "Entries": entries},
+            deadline,
+            region,
+        )
+        if failed := answer.get("Failed"):
+            raise RefusedError("sqs", "SendMessageBatch", json.dumps(failed)[:400])
+
+    def _origin(self, service: str, region: str) -> str:
+        return self._endpoint or f"https://{service}.{region}.{self._domain}"
+
+    def _s3(
+        self, operation: str, bucket: str, key: str, query: dict[str, str], headers: dict[str, str]
+    ) -> Request:
+        # Buckets with dots don't fit the certificate's wildcard, stand-ins for
+        # S3 don't have names of their own for buckets: both take the path style.
+        by_path = self._endpoint is not None or "." in bucket
+        origin = self._origin("s3", self._region)
+        if not by_path:
+            origin = origin.replace("https://", f"https://{bucket}.", 1)
+        path = quoted_path(f"/{bucket}/{key}" if by_path else f"/{key}")
+        written = quoted_query(query)
+        signed = signed_headers(
+            self._credentials,
+            self._region,
+            "s3",
+            method="GET",
+            host=urlsplit(origin).netloc,
+            path=path,
+            query=written,
+            headers=headers,
+        )
+        return Request(
+            "s3", operation, "GET", origin, f"{path}?{written}" if written else path, signed
+        )
+
+    def _json(
+        self,
+        service: str,
+        target: str,
+        parameters: dict[str, Any],
+        deadline: Deadline,
+        region: str | None = None,
+    ) -> dict[str, Any]:
+        region = region or self._region
+        origin, body = self._origin(service, region), json.dumps(parameters).encode()
+        version = "1.0" if service == "sqs" else "1.1"
+        signed = signed_headers(
+            self._credentials,
+            region,
+            service,
+            method="POST",
+            host=urlsplit(origin).netloc,
+            path="/",
+            headers={"content-type": f"application/x-amz-json-{version}", "x-amz-target": target},
+            body=body,
+        )
+        request = Request(service, target.partition(".")[2], "POST", origin, "/", signed, body)
+        reply = self._http.send(request, deadline, throttles=_throttles)
+        if reply.status != 200:
+            if b"NotFound" in reply.body or b"NonExistent" in reply.body:
+                raise MissingError(
+                    service, request.operation, excerpt(reply.body), status=reply.status
+                )
+            if b"AccessDenied" in reply.body:
+                reply = Reply(403, reply.headers, reply.body)
+            raise error_of(request, reply)
+        answer: dict[str, Any] = json.loads(reply.body)
+        return answer
+
+
+def _object_head(reply: Reply) -> ObjectHead:
+    total = reply.headers.get("Content-Range", "").rpartition("/")[2]
+    metadata = {
+        name.lower().removeprefix(METADATA_PREFIX): text
+        for name, text in reply.headers.items()
+        if name.lower().startswith(METADATA_PREFIX)
+    }
+    version = reply.headers.get("x-amz-version-id")
+    return ObjectHead(
+        head=reply.body,
+        size=int(total) if total.isdigit() else int(reply.headers.get("Content-Length", "0")),
+        etag=reply.headers.get("ETag", "").strip('"'),
+        # "null" is what S3 calls the version of an object older than the bucket's versioning.
+        version_id=None if version in {None, "", "null"} else version,
+        metadata=metadata,
+        tag_count=int(reply.headers.get("x-amz-tagging-count", "0")),
+    )
+
+
+def _throttles(reply: Reply) -> bool:
+    if reply.status == 429:
+        return True
+    return reply.status in {400, 503} and any(code in reply.body for code in THROTTLING_CODES)
+
+
+def _error_code(reply: Reply) -> str:
+    try:
+        return ET.fromstring(reply.body).findtext("Code", "")  # noqa: S314 - an answer of S3's own
+    except ET.ParseError:
+        return ""
+
+
+def _xml(request: Request, reply: Reply) -> ET.Element:
+    if reply.status != 200:
+        raise error_of(request, reply)
+    try:
+        return ET.fromstring(reply.body)  # noqa: S314 - an answer of S3's own
+    except ET.ParseError as error:
+        raise RefusedError(
+            request.service, request.operation, f"no XML: {excerpt(reply.body)}"
+        ) from error

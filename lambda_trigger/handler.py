@@ -1,0 +1,166 @@
+"""The Lambda's handler: a batch of SQS messages in, the ones to bring again out."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Protocol
+
+from lambda_trigger.aws_api import AwsApi
+from lambda_trigger.clock import RESERVE, Deadline
+from lambda_trigger.flow_runs import PrefectApi
+from lambda_trigger.http_client import HttpClient
+from lambda_trigger.notifications import Judged, Notice, WaitingCheck, read_body
+from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
+from lambda_trigger.rules_source import RulesSource
+from lambda_trigger.settings import read_settings
+from lambda_trigger.sidecars import overdue
+from lambda_trigger.submission import FlowRuns, Storage, Submission
+from lambda_trigger.telemetry import Telemetry
+
+
+class LambdaContext(Protocol):
+    """What is used of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Give the milliseconds left to the invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the handler works with."""
+
+    rules: RulesSource
+    storage: Storage
+    flow_runs: FlowRuns
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take an event of Lambda's.
+
+    Settings are read at the first event. Where they are wrong this raises, so
+    that Lambda counts an error and SQS keeps every message.
+    """
+    deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - RESERVE)
+    started = time.perf_counter()
+    cold = not _deps.cache_info().currsize
+    telemetry = Telemetry(
+        _write,
+        {
+            "lambda_request_id": context.aws_request_id,
+            "xray_trace_id": os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0],
+            "cold_start": cold,
+        },
+    )
+    deps = _deps()
+    if cold:
+        deps.rules.current(deadline)
+        telemetry.cold_start((time.perf_counter() - started) * 1000)
+    return _handle(event, deps=deps, deadline=deadline, telemetry=telemetry)
+
+
+def _handle(
+    event: dict[str, Any], *, deps: Deps, deadline: Deadline, telemetry: Telemetry
+) -> dict[str, Any]:
+    """Settle every record; name those that have to come again.
+
+    Raises:
+        TransportError: the rules can't be had, so no record can be judged.
+        RuntimeError: a record failed that can't be named to SQS.
+    """
+    submission = Submission(deps.rules.current(deadline), deps.storage, deps.flow_runs, deadline)
+    failures: list[dict[str, str]] = []
+    unnamed = 0
+    for record in _records(event):
+        if _settle_record(record, submission, telemetry):
+            continue
+        if message_id := record.get("messageId"):
+            failures.append({"itemIdentifier": str(message_id)})
+        else:
+            unnamed += 1
+    if unnamed:
+        raise RuntimeError(f"{unnamed} notifications failed that came without a queue")
+    return {"batchItemFailures": failures}
+
+
+def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the SQS records; an event that came without a queue is taken as one."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    if (
+        isinstance(records, list)
+        and records
+        and all(isinstance(record, dict) and "messageId" in record for record in records)
+    ):
+        return records
+    return [{"body": json.dumps(event)}]
+
+
+def _settle_record(record: dict[str, Any], submission: Submission, telemetry: Telemetry) -> bool:
+    """Bring everything a record tells of to its outcome; say whether that worked."""
+    message_id = str(record.get("messageId", ""))
+    queue_arn = record.get("eventSourceARN")
+    settled = True
+    for notice in read_body(record.get("body")):
+        started = time.perf_counter()
+        try:
+            outcomes = _settle_notice(notice, submission, telemetry, queue_arn)
+        except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
+            attributes = record.get("attributes") or {}
+            telemetry.failed_attempt(
+                notice if isinstance(notice, Upload) else None,
+                error,
+                message_id,
+                str(attributes.get("ApproximateReceiveCount", "")),
+            )
+            settled = False
+            continue
+        milliseconds = (time.perf_counter() - started) * 1000
+        for settled_upload, outcome in outcomes:
+            telemetry.outcome(settled_upload, outcome, milliseconds, message_id)
+    return settled
+
+
+def _settle_notice(
+    notice: Notice, submission: Submission, telemetry: Telemetry, queue_arn: str | None
+) -> Sequence[tuple[Upload | None, Outcome]]:
+    if isinstance(notice, WaitingCheck):
+        return [(None, _check_waiting(submission, telemetry))]
+    if isinstance(notice, Judged):
+        return [notice]
+    return submission.settle(notice, queue_arn)
+
+
+def _check_waiting(submission: Submission, telemetry: Telemetry) -> Ignored:
+    rules = submission.rules
+    listing = submission.storage.list_objects(
+        rules.inbox_bucket, "", submission.deadline, below=True
+    )
+    late = overdue(rules.inbox_bucket, listing, rules, datetime.now(UTC))
+    telemetry.waiting([wait.key for wait in late], late[0].hours if late else 0.0)
+    return Ignored(Reason.WAITING_CHECKED, f"{len(late)} over the limit")
+
+
+@cache
+def _deps() -> Deps:
+    """Read the environment, once; an error is not kept, so the next event tries again."""
+    settings = read_settings(os.environ)
+    http = HttpClient()
+    aws = AwsApi(http, settings.credentials, settings.region, settings.aws_endpoint_url)
+    arn = settings.prefect_auth_secret_arn
+    read_secret = (lambda deadline: aws.secret(arn, deadline)) if arn else None
+    return Deps(
+        rules=RulesSource(lambda deadline: aws.parameter(settings.rules_parameter, deadline)),
+        storage=aws,
+        flow_runs=PrefectApi(http, settings.prefect_api_url, read_secret),
+    )
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,226 @@
+"""The rules document: which deployment, output and limits apply to which prefix.
+
+One small TOML document, kept in an SSM parameter. A document that is wrong
+anywhere is refused whole, with the line, so that a deployment stops before it
+and a running trigger never guesses.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+DOCUMENT_VERSION = 1
+OUTPUT_TYPES = ("zarr", "netcdf")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
+_SYNTAX_LINE = re.compile(r"\(at line (\d+)")
+
+
+class RulesError(ValueError):
+    """The rules document is wrong: `line` (from 1) and `problem`."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"rules document, line {line}: {problem}")
+        self.line = line
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixRule:
+    """What applies to the keys below one prefix.
+
+    `output_prefix` replaces `prefix` at the front of the key. `parameters` and
+    `job_variables` are handed to the flow run as they are.
+    """
+
+    prefix: str
+    deployment: str
+    output_type: str
+    output_prefix: str
+    ignore: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
+    job_variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The whole document. Sizes are in bytes."""
+
+    inbox_bucket: str
+    output_bucket: str
+    prefixes: tuple[PrefixRule, ...]
+    pause_above: int = 5_000_000_000
+    reject_above: int = 20_000_000_000
+    waiting_limit_hours: float = 24.0
+
+    def rule_for(self, key: str) -> PrefixRule | None:
+        """Choose the rule of the longest prefix that the key starts with."""
+        fitting = [rule for rule in self.prefixes if key.startswith(rule.prefix)]
+        return max(fitting, key=lambda rule: len(rule.prefix), default=None)
+
+
+def parse_rules(text: str) -> Rules:
+    """Parse and check a rules document.
+
+    Raises:
+        RulesError: naming the first line that is wrong and what is wrong there.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _SYNTAX_LINE.search(str(error))
+        # Without a position the parser means the document's end.
+        line = int(found[1]) if found else text.count("\n") + 1
+        raise RulesError(line, str(error)) from error
+    return _Checker(text).rules(document)
+
+
+class _Checker:
+    """Checks parsed values and finds the line of the one that is wrong."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.splitlines()
+
+    def rules(self, document: dict[str, Any]) -> Rules:
+        self.only(
+            document,
+            ("version", "inbox_bucket", "output_bucket", "size_limits", "waiting", "prefix"),
+        )
+        if document.get("version") != DOCUMENT_VERSION or document["version"] is True:
+            self.wrong("version", f"version must be {DOCUMENT_VERSION}")
+        inbox, output = (
+            self.bucket(document, "inbox_bucket"),
+            self.bucket(document, "output_bucket"),
+        )
+        if inbox == output:
+            self.wrong(
+                "output_bucket", "output_bucket is the inbox: every output would come in again"
+            )
+        limits = self.table(document, "size_limits", ("pause_above", "reject_above"))
+        pause = self.number(limits, "pause_above", Rules.pause_above, "size_limits", whole=True)
+        reject = self.number(limits, "reject_above", Rules.reject_above, "size_limits", whole=True)
+        if pause > reject:
+            name = "pause_above" if "pause_above" in limits else "reject_above"
+            self.wrong(name, "pause_above is greater than reject_above", "size_limits")
+        waiting = self.table(document, "waiting", ("limit_hours",))
+        limit_hours = self.number(waiting, "limit_hours", Rules.waiting_limit_hours, "waiting")
+        return Rules(
+            inbox, output, self.prefixes(document), int(pause), int(reject), float(limit_hours)
+        )
+
+    def prefixes(self, document: dict[str, Any]) -> tuple[PrefixRule, ...]:
+        tables = document.get("prefix")
+        if not isinstance(tables, list) or not tables:
+            self.wrong("prefix", "at least one [[prefix]] is needed")
+        rules: list[PrefixRule] = []
+        for index, table in enumerate(tables):
+            if not isinstance(table, dict):
+                self.wrong("prefix", "prefix must be written as [[prefix]] tables")
+            rule = self.prefix(table, index)
+            if any(rule.prefix == other.prefix for other in rules):
+                self.wrong("prefix", f"prefix {rule.prefix!r} is there twice", "prefix", index)
+            rules.append(rule)
+        return tuple(rules)
+
+    def prefix(self, table: dict[str, Any], index: int) -> PrefixRule:
+        where = ("prefix", index)
+        self.only(table, tuple(PrefixRule.__dataclass_fields__), *where)
+        ignore = table.get("ignore", False)
+        if not isinstance(ignore, bool):
+            self.wrong("ignore", "ignore must be true or false", *where)
+        prefix = self.text(table, "prefix", None, *where)
+        if prefix.startswith("/"):
+            self.wrong("prefix", "a key has no '/' in front, so this prefix fits none", *where)
+        deployment = self.text(table, "deployment", "" if ignore else None, *where)
+        if not ignore and (deployment.count("/") != 1 or not all(deployment.split("/"))):
+            self.wrong("deployment", "deployment must be 'flow name/deployment name'", *where)
+        output_type = self.text(table, "output_type", OUTPUT_TYPES[0], *where)
+        if output_type not in OUTPUT_TYPES:
+            self.wrong(
+                "output_type", f"output_type must be one of {', '.join(OUTPUT_TYPES)}", *where
+            )
+        for name in ("parameters", "job_variables"):
+            if not isinstance(table.get(name, {}), dict):
+                self.wrong(name, f"{name} must be a table", *where)
+        return PrefixRule(
+            prefix=prefix,
+            deployment=deployment,
+            output_type=output_type,
+            output_prefix=self.text(table, "output_prefix", prefix, *where),
+            ignore=ignore,
+            parameters=table.get("parameters", {}),
+            job_variables=table.get("job_variables", {}),
+        )
+
+    def bucket(self, document: dict[str, Any], name: str) -> str:
+        bucket = self.text(document, name, None)
+        if not _BUCKET.fullmatch(bucket):
+            self.wrong(name, f"{bucket!r} is no name of a bucket")
+        return bucket
+
+    def table(self, document: dict[str, Any], name: str, known: tuple[str, ...]) -> dict[str, Any]:
+        table = document.get(name, {})
+        if not isinstance(table, dict):
+            self.wrong(name, f"{name} must be a table, [{name}]")
+        self.only(table, known, name)
+        return table
+
+    def text(
+        self,
+        table: dict[str, Any],
+        name: str,
+        default: str | None,
+        section: str = "",
+        index: int = 0,
+    ) -> str:
+        value = table.get(name, default)
+        if value is None:
+            self.wrong(name, f"{name} is missing", section, index)
+        if not isinstance(value, str):
+            self.wrong(name, f"{name} must be text in quotes", section, index)
+        return value
+
+    def number(
+        self, table: dict[str, Any], name: str, default: float, section: str, *, whole: bool = False
+    ) -> float:
+        value = table.get(name, default)
+        kinds = int if whole else (int, float)
+        # not > 0 is also true of nan.
+        if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
+            self.wrong(name, f"{name} must be a {'whole ' if whole else ''}number above 0", section)
+        return float(value) if not whole else value
+
+    def only(
+        self, table: dict[str, Any], known: tuple[str, ...], section: str = "", index: int = 0
+    ) -> None:
+        for name in table:
+            if name not in known:
+                self.wrong(
+                    name,
+                    f"{name!r} is not known here; known are {', '.join(known)}",
+                    section,
+                    index,
+                )
+
+    def wrong(self, name: str, problem: str, section: str = "", index: int = 0) -> NoReturn:
+        raise RulesError(self.line_of(name, section, index), problem)
+
+    def line_of(self, name: str, section: str, index: int) -> int:
+        """Find the line of a name in the index-th table called section; else the table's own line."""
+        within, seen, header_line = section == "", -1, 1
+        named = re.compile(rf"\s*[\"']?{re.escape(name)}[\"']?\s*[.=]")
+        table = re.compile(rf"\s*\[\[?\s*{re.escape(name)}\s*[\].]")
+        for number, line in enumerate(self.lines, start=1):
+            header = _HEADER.match(line)
+            if header:
+                inside = header[2] == section or header[2].startswith(f"{section}.")
+                seen += header[2] == section
+                within = bool(section) and inside and seen == index
+                if header[2] == section and seen == index:
+                    header_line = number
+                if table.match(line) and not section:
+                    return number
+            elif within and named.match(line):
+                return number
+        return header_line

@@ -1,0 +1,49 @@
+"""The rules document in use: read at the first need and again every minute."""
+
+import time
+from collections.abc import Callable
+
+from lambda_trigger.clock import Deadline
+from lambda_trigger.rules_document import Rules, RulesError, parse_rules
+from lambda_trigger.transport_errors import ConfigurationError, TransportError
+
+KEPT_FOR = 60.0
+
+
+class RulesSource:
+    """Keeps the parsed rules for a minute, so that an operator's edit is in force soon."""
+
+    def __init__(
+        self, read: Callable[[Deadline], str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._rules: Rules | None = None
+        self._read_at = 0.0
+
+    def current(self, deadline: Deadline) -> Rules:
+        """Give the rules in force.
+
+        While the parameter store can't be reached the rules read before stay in
+        force; a document that is wrong never gives way to an older one, for
+        an operator who edits it has to see it.
+
+        Raises:
+            TransportError: there are no rules yet and they can't be read.
+            ConfigurationError: the document is wrong, with its line.
+        """
+        if self._rules is not None and self._clock() - self._read_at < KEPT_FOR:
+            return self._rules
+        try:
+            text = self._read(deadline)
+        except TransportError:
+            if self._rules is None:
+                raise
+            self._read_at = self._clock()
+            return self._rules
+        try:
+            self._rules = parse_rules(text)
+        except RulesError as error:
+            raise ConfigurationError("ssm", "rules", str(error)) from error
+        self._read_at = self._clock()
+        return self._rules

@@ -1,0 +1,60 @@
+"""Names of things: the run's identity, its name and tags for people, and S3 URIs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from lambda_trigger.rules_document import PrefixRule
+from lambda_trigger.sonar_model import MODELS
+
+
+def idempotency_key(
+    deployment: str,
+    bucket: str,
+    key: str,
+    version: str,
+    *,
+    sidecar_etags: Mapping[str, str],
+    generation: int,
+) -> str:
+    """Derive the identity of a run: 64 hex digits.
+
+    Two notifications of one upload give the same, whatever their envelope. The
+    deployment is in it because Prefect keeps the key unique to the flow, across
+    its deployments; sidecars are, because corrected settings are a new
+    conversion.
+
+    Args:
+        deployment: full name, `flow/deployment`.
+        bucket: the inbox.
+        key: the object's key.
+        version: VersionId, or the ETag where the bucket is not versioned.
+        sidecar_etags: ETags by URI.
+        generation: 0; a forced replay raises it.
+    """
+    parts = [deployment, bucket, key, version, sorted(sidecar_etags.items()), generation]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def uri(bucket: str, key: str) -> str:
+    """Write an object's URI, the key as it is."""
+    return f"s3://{bucket}/{key}"
+
+
+def cruise_path(key: str, rule: PrefixRule) -> str:
+    """Name the cruise: the folders below the rule's prefix, without those that name a model."""
+    folders = key[len(rule.prefix) :].strip("/").split("/")[:-1]
+    return "/".join(folder for folder in folders if folder and folder.upper() not in MODELS)
+
+
+def run_name(key: str, model: str, rule: PrefixRule) -> str:
+    """Name the run for people: `<stem> · <model> · <cruise path>`."""
+    stem = key.rpartition("/")[2].rpartition(".")[0]
+    parts = (stem, model, cruise_path(key, rule) or rule.prefix.strip("/"))
+    return " · ".join(part for part in parts if part)
+
+
+def run_tags(bucket: str, key: str, model: str, rule: PrefixRule) -> list[str]:
+    """Tag the run for filters in the UI."""
+    cruise = cruise_path(key, rule) or rule.prefix.strip("/")
+    return [f"bucket:{bucket}", f"model:{model}"] + ([f"cruise:{cruise}"] if cruise else [])

@@ -1,0 +1,139 @@
+"""AZFP data and their settings XML: which belongs to which, whichever came first.
+
+Pure. One XML serves a whole deployment folder, under a stem of its own: data
+take the XML of the nearest folder, going up from their own to the prefix of
+their rule. A `sidecar` in the data's metadata or tags names one by file name,
+key or URI where the nearest folder does not settle it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lambda_trigger.aws_api import Listed
+from lambda_trigger.inbox_rules import SIDECAR, Candidate, judge_key
+from lambda_trigger.outcomes import Reason, Rejected, Waiting
+from lambda_trigger.rules_document import PrefixRule, Rules
+from lambda_trigger.run_identity import uri
+
+NAMING = "sidecar"
+NEEDS_SIDECAR = "AZFP"
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Data that have waited for their XML for longer than the limit."""
+
+    key: str
+    hours: float
+
+
+def is_settings_xml(item: Listed) -> bool:
+    """Tell whether a listed object may be a settings XML."""
+    return bool(SIDECAR.search(item.key)) and item.size > 0
+
+
+def named_sidecar(*holders: Mapping[str, str]) -> str | None:
+    """Find the sidecar that metadata or tags name."""
+    for holder in holders:
+        for name, text in holder.items():
+            if name.lower() == NAMING and text.strip():
+                return text.strip()
+    return None
+
+
+def folders_upward(key: str, rule: PrefixRule) -> list[str]:
+    """List the folders from the file's own up to that of its rule's prefix, each with its '/'."""
+    top = rule.prefix[: rule.prefix.rfind("/") + 1]
+    folder = key[: key.rfind("/") + 1]
+    folders = [folder]
+    while folder != top:
+        folder = folder[: folder.rfind("/", 0, -1) + 1]
+        folders.append(folder)
+    return folders
+
+
+def choose_sidecar(
+    bucket: str,
+    key: str,
+    rule: PrefixRule,
+    xmls_in: Callable[[str], list[Listed]],
+    named: str | None,
+) -> Listed | Waiting | Rejected:
+    """Choose the settings XML of an AZFP data file.
+
+    Args:
+        bucket: the inbox.
+        key: the data's key.
+        rule: the data's rule.
+        xmls_in: gives the settings XMLs that lie in a folder.
+        named: the one that the data's metadata name, if they do.
+    """
+    for folder in folders_upward(key, rule):
+        found = xmls_in(folder)
+        if named:
+            found = [
+                xml
+                for xml in found
+                if named in {xml.key, xml.key[len(folder) :], uri(bucket, xml.key)}
+            ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(xml.key for xml in found)
+            return Rejected(
+                Reason.AMBIGUOUS_SIDECAR,
+                f"{len(found)} settings XMLs in {folder or 'the top folder'}: {names}; "
+                f"name one in the file's metadata, x-amz-meta-{NAMING}",
+            )
+    wanted = named or "settings XML"
+    return Waiting(
+        Reason.SIDECAR, f"{wanted} in {' or '.join(map(repr, folders_upward(key, rule)))}"
+    )
+
+
+def data_reached(
+    bucket: str, xml_key: str, listing: Iterable[Listed], rules: Rules
+) -> list[Listed]:
+    """List the AZFP data that look for their XML in this XML's folder.
+
+    Data with a nearer XML are among them, since their metadata may name this
+    one; each decides for itself when it is asked for.
+    """
+    folder = xml_key[: xml_key.rfind("/") + 1]
+    reached = []
+    for item in listing:
+        rule = _rule_of_waiting_data(bucket, item, rules)
+        if rule is not None and folder in folders_upward(item.key, rule):
+            reached.append(item)
+    return reached
+
+
+def overdue(bucket: str, listing: Iterable[Listed], rules: Rules, now: datetime) -> list[Overdue]:
+    """List the AZFP data without any XML whose wait is beyond the limit, the oldest first.
+
+    Args:
+        bucket: the inbox.
+        listing: all of it.
+        rules: the rules document.
+        now: with its time zone.
+    """
+    data: list[tuple[Listed, PrefixRule]] = []
+    served: set[str] = set()
+    for item in listing:
+        if is_settings_xml(item):
+            served.add(item.key[: item.key.rfind("/") + 1])
+        elif (rule := _rule_of_waiting_data(bucket, item, rules)) is not None:
+            data.append((item, rule))
+    late = []
+    for item, rule in data:
+        hours = (now - datetime.fromisoformat(item.last_modified)).total_seconds() / 3600
+        if hours > rules.waiting_limit_hours and served.isdisjoint(folders_upward(item.key, rule)):
+            late.append(Overdue(item.key, hours))
+    return sorted(late, key=lambda wait: -wait.hours)
+
+
+def _rule_of_waiting_data(bucket: str, item: Listed, rules: Rules) -> PrefixRule | None:
+    verdict = judge_key(bucket, item.key, rules)
+    is_data = isinstance(verdict, Candidate) and NEEDS_SIDECAR in verdict.models and item.size > 0
+    return verdict.rule if is_data and isinstance(verdict, Candidate) else None

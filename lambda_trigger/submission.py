@@ -1,0 +1,250 @@
+"""From one upload to its one outcome: the questions asked of S3 and Prefect, in their order."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted, Upload, Waiting
+from lambda_trigger.rules_document import Rules
+from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
+from lambda_trigger.sidecars import (
+    NEEDS_SIDECAR,
+    choose_sidecar,
+    data_reached,
+    is_settings_xml,
+    named_sidecar,
+)
+from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
+from lambda_trigger.transport_errors import TransportError
+
+# Data that an XML sets free are asked for in its own invocation up to this
+# number; more go into the queue, one message each, so that no deployment is too
+# large for an invocation and each file has retries of its own.
+ASK_AT_ONCE = 10
+MESSAGES_A_BATCH = 10
+
+UNREADABLE: dict[str, Outcome] = {
+    "gone": Ignored(Reason.SUPERSEDED, "the object is gone"),
+    "replaced": Ignored(Reason.SUPERSEDED, "the object was replaced; its own notification decides"),
+    "empty": Rejected(Reason.EMPTY, "the object has no bytes"),
+    "archived": Waiting(Reason.RESTORE, "archived; its restore's notification starts it"),
+}
+
+
+class Storage(Protocol):
+    """What is asked of S3 and SQS; aws_api.AwsApi does it."""
+
+    def read_head(
+        self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
+    ) -> ObjectHead | Unreadable:
+        """Read an object's first bytes."""
+
+    def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
+        """Read an object's tags."""
+
+    def list_objects(
+        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
+    ) -> Iterator[Listed]:
+        """List a folder."""
+
+    def send_messages(self, queue_arn: str, bodies: list[str], deadline: Deadline) -> None:
+        """Put messages into a queue."""
+
+
+class FlowRuns(Protocol):
+    """What is asked of Prefect; flow_runs.PrefectApi does it."""
+
+    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
+        """Give the one run of an identity."""
+
+
+@dataclass
+class Submission:
+    """Settles the uploads of one invocation.
+
+    Listings are kept for the invocation, no longer: data and XML find each
+    other because whichever notification comes later lists after both are
+    there. A listing made in this invocation is later than every upload that
+    this invocation was told of, so that stays true.
+    """
+
+    rules: Rules
+    storage: Storage
+    flow_runs: FlowRuns
+    deadline: Deadline
+    xmls: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
+
+    def settle(self, upload: Upload, queue_arn: str | None) -> list[tuple[Upload, Outcome]]:
+        """Bring an upload, and for a settings XML the data it sets free, to their outcomes.
+
+        Raises:
+            TransportError: a service did not answer; what was done already stays
+                done, and doing it again finds it.
+        """
+        verdict = judge_key(upload.bucket, upload.key, self.rules)
+        if isinstance(verdict, SettingsXml):
+            return self._settle_xml(upload, queue_arn)
+        if isinstance(verdict, Candidate):
+            return [self._settle_data(upload, verdict)]
+        return [(upload, verdict)]
+
+    def _settle_data(self, upload: Upload, candidate: Candidate) -> tuple[Upload, Outcome]:
+        found = self.storage.read_head(
+            upload.bucket, upload.key, etag=upload.etag, count=HEAD_BYTES, deadline=self.deadline
+        )
+        if isinstance(found, Unreadable):
+            return upload, UNREADABLE[found.why]
+        if upload.version_id not in {None, "null", found.version_id}:
+            return upload, Ignored(
+                Reason.SUPERSEDED,
+                f"the object is version {found.version_id} by now, and that decides",
+            )
+        # Not every notification names the version (a listing does not), the
+        # answer always does: all envelopes of an upload come to one identity.
+        current = replace(upload, size=found.size, etag=found.etag, version_id=found.version_id)
+        return current, self._decide(current, candidate, found)
+
+    def _decide(self, upload: Upload, candidate: Candidate, found: ObjectHead) -> Outcome:
+        if found.size == 0:
+            return UNREADABLE["empty"]
+        if found.size > self.rules.reject_above:
+            return Rejected(
+                Reason.TOO_LARGE, f"{found.size} bytes, the limit is {self.rules.reject_above}"
+            )
+        tags = (
+            self.storage.tags(upload.bucket, upload.key, self.deadline) if found.tag_count else {}
+        )
+        declared = declared_model(upload.key, found.metadata, tags)
+        if isinstance(declared, Rejected):
+            return declared
+        model = decide_model(declared, candidate.models, found.head)
+        if isinstance(model, Rejected):
+            return model
+        xml: Listed | None = None
+        if model.model == NEEDS_SIDECAR:
+            choice = choose_sidecar(
+                upload.bucket,
+                upload.key,
+                candidate.rule,
+                lambda folder: self._xmls_in(upload.bucket, folder),
+                named_sidecar(found.metadata, tags),
+            )
+            if not isinstance(choice, Listed):
+                return choice
+            xml = choice
+        return self._submit(upload, candidate, model, xml)
+
+    def _submit(
+        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
+    ) -> Outcome:
+        rule, size = candidate.rule, upload.size or 0
+        paused = None
+        if size > self.rules.pause_above:
+            paused = f"{size} bytes is over the limit of {self.rules.pause_above}: resume it if it is meant"
+        wanted = RunRequest(
+            deployment=rule.deployment,
+            name=run_name(upload.key, model.model, rule),
+            tags=run_tags(upload.bucket, upload.key, model.model, rule),
+            idempotency_key=idempotency_key(
+                rule.deployment,
+                upload.bucket,
+                upload.key,
+                upload.version_id or upload.etag or "",
+                sidecar_etags=_sidecar_etags(upload, xml),
+                generation=upload.generation,
+            ),
+            parameters=self._parameters(upload, candidate, model, xml),
+            job_variables=rule.job_variables,
+            paused=paused,
+        )
+        run = self.flow_runs.create_run(wanted, self.deadline)
+        reason = (
+            Reason.PAUSED
+            if run.created and paused
+            else Reason.NEW
+            if run.created
+            else Reason.EXISTING
+        )
+        return Submitted(reason, run.id, run.name, model.model, detail=f"state {run.state}")
+
+    def _parameters(
+        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
+    ) -> dict[str, Any]:
+        return candidate.rule.parameters | {
+            "raw_file": uri(upload.bucket, upload.key),
+            "sonar_model": model.model,
+            "sonar_model_source": model.source,
+            "xml_path": uri(upload.bucket, xml.key) if xml else None,
+            "output_path": uri(self.rules.output_bucket, candidate.output_key),
+            "output_type": candidate.rule.output_type,
+            "overwrite": True,
+            "source_etag": upload.etag,
+            "source_version_id": upload.version_id,
+            "sidecar_etags": _sidecar_etags(upload, xml),
+        }
+
+    def _xmls_in(self, bucket: str, folder: str) -> list[Listed]:
+        if (bucket, folder) not in self.xmls:
+            listing = self.storage.list_objects(bucket, folder, self.deadline, below=False)
+            self.xmls[bucket, folder] = [item for item in listing if is_settings_xml(item)]
+        return self.xmls[bucket, folder]
+
+    def _settle_xml(self, upload: Upload, queue_arn: str | None) -> list[tuple[Upload, Outcome]]:
+        folder = upload.key[: upload.key.rfind("/") + 1]
+        listing = self.storage.list_objects(upload.bucket, folder, self.deadline, below=True)
+        reached = data_reached(upload.bucket, upload.key, listing, self.rules)
+        if not reached:
+            return [(upload, Ignored(Reason.SIDECAR_ALONE, "no AZFP data below its folder yet"))]
+        if len(reached) > ASK_AT_ONCE and queue_arn:
+            self._queue(upload, reached, queue_arn)
+            return [(upload, Ignored(Reason.SIDECAR_USED, f"{len(reached)} data files queued"))]
+        settled: list[tuple[Upload, Outcome]] = []
+        errors: list[TransportError] = []
+        for item in reached:
+            data = replace(upload, key=item.key, size=item.size, etag=item.etag, version_id=None)
+            candidate = judge_key(data.bucket, data.key, self.rules)
+            if isinstance(candidate, Candidate):
+                try:
+                    settled.append(self._settle_data(data, candidate))
+                except TransportError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+        return [
+            *settled,
+            (upload, Ignored(Reason.SIDECAR_USED, f"{len(reached)} data files asked for")),
+        ]
+
+    def _queue(self, upload: Upload, data: list[Listed], queue_arn: str) -> None:
+        bodies = [json.dumps(_notification(upload, item)) for item in data]
+        for start in range(0, len(bodies), MESSAGES_A_BATCH):
+            self.storage.send_messages(
+                queue_arn, bodies[start : start + MESSAGES_A_BATCH], self.deadline
+            )
+
+
+def _sidecar_etags(upload: Upload, xml: Listed | None) -> dict[str, str]:
+    return {uri(upload.bucket, xml.key): xml.etag} if xml else {}
+
+
+def _notification(upload: Upload, item: Listed) -> dict[str, Any]:
+    """Write a notification of data that an XML sets free, as EventBridge would."""
+    return {
+        "version": "0",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "time": upload.event_time,
+        "detail": {
+            "version": "0",
+            "bucket": {"name": upload.bucket},
+            "object": {"key": item.key, "size": item.size, "etag": item.etag},
+            "request-id": upload.request_id,
+            "reason": f"sidecar {upload.key}",
+            "echodrop": {"generation": upload.generation},
+        },
+    }
