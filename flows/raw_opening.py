@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,9 +29,13 @@ def import_echopype() -> ModuleType:
     """
     before = logging.root.manager.disable
     # Deferred: whoever only reads locations or manifests need not wait for it.
-    import echopype  # noqa: PLC0415
-
+    echopype = importlib.import_module("echopype")
     logging.disable(before)
+    # Each of its modules also prints its INFO lines to stdout by a handler of
+    # its own; what it warns of goes into the manifest.
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("echopype"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     return echopype
 
 
@@ -139,6 +144,8 @@ def _parser_warnings() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(collector)
         for warning in caught:
-            # Deprecations are echopype's affair with its libraries, not the file's.
-            if not issubclass(warning.category, DeprecationWarning | FutureWarning):
+            # Deprecations and unclosed handles are echopype's affair, not the file's.
+            if not issubclass(
+                warning.category, DeprecationWarning | FutureWarning | ResourceWarning
+            ):
                 _keep(told, str(warning.message))

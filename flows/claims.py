@@ -1,0 +1,192 @@
+"""One run at a time publishes to an output: the claim, an object beside it.
+
+A claim is taken by a put that S3 lets through only where there is none
+(If-None-Match), renewed while its run lives, and taken over from its holder
+(If-Match on the very claim that was read) once it has not been renewed for a
+lease, or by the same flow run when it is run again. Its age is judged by the
+store's clock alone: `Last-Modified` against the answer's `Date`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from types import TracebackType
+from typing import Any, Self
+
+from botocore.exceptions import ClientError
+
+from flows.object_store import ObjectStore, StoredObject, error_code
+from flows.outcomes import ClaimLost, OutputClaimed
+
+LEASE_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class S3Claim:
+    """The exclusive right to publish to one output, held while the `with` block runs.
+
+    Attributes:
+        previous: What a dead holder's claim said, where one was taken over.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        *,
+        output: str,
+        owner: str,
+        source: dict[str, Any],
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self.previous: dict[str, Any] | None = None
+        self._store = store
+        self._key = key
+        self._output = output
+        self._lease = lease_seconds
+        self._body: dict[str, Any] = {
+            "owner": owner,
+            # Tells this attempt's own claim from one of an earlier attempt of
+            # the same flow run.
+            "token": uuid.uuid4().hex,
+            "source": source,
+            "lease_seconds": lease_seconds,
+        }
+        self._etag = ""
+        self._renewed = 0.0
+        self._lost = False
+        self._turn = threading.Lock()
+        self._released = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Take the claim.
+
+        Raises:
+            OutputClaimed: a live run holds it.
+        """
+        self._take()
+        threading.Thread(target=self._keep_renewing, name="claim", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._released.set()
+        with self._turn:
+            if self._lost:
+                return
+            try:
+                self._store.client.delete_object(
+                    Bucket=self._store.bucket, Key=self._key, IfMatch=f'"{self._etag}"'
+                )
+            # BLE001: whatever the run came to stands; an unreleased claim expires.
+            except Exception as failed:  # noqa: BLE001
+                gone = isinstance(failed, ClientError) and error_code(failed)[0] in {404, 412}
+                if not gone:
+                    _log.warning("claim on %s not released: %s", self._output, failed)
+
+    def note(self, **facts: Any) -> None:  # noqa: ANN401 - facts are JSON values
+        """Write facts into the claim for whoever may have to take it over; also renews it.
+
+        Raises:
+            ClaimLost: it was taken over already.
+        """
+        with self._turn:
+            self._body.update(facts)
+            self._renew()
+
+    def fence(self) -> None:
+        """Renew now, to be sure of it before a step that must not be another's.
+
+        Raises:
+            ClaimLost: another run has taken it over.
+        """
+        with self._turn:
+            self._renew()
+
+    def check(self) -> None:
+        """Raise ClaimLost where it is known to be lost or too old; costs no request."""
+        if self._lost or time.monotonic() - self._renewed > self._lease:
+            raise ClaimLost(self._output)
+
+    def _take(self) -> None:
+        for _ in range(3):
+            if self._put(IfNoneMatch="*"):
+                return
+            found = self._store.get(self._key)
+            if found is None:
+                # Released in between.
+                continue
+            holder = _parse(found.body)
+            if holder.get("token") == self._body["token"]:
+                # A put of ours whose answer was lost and that was sent again.
+                self._held(found.etag)
+                return
+            if not self._may_take_over(found, holder):
+                raise OutputClaimed(self._output, str(holder.get("owner", "an unknown run")))
+            if self._put(IfMatch=f'"{found.etag}"'):
+                self.previous = holder
+                return
+        raise OutputClaimed(self._output, "another run that was faster")
+
+    def _may_take_over(self, found: StoredObject, holder: dict[str, Any]) -> bool:
+        if holder.get("owner") == self._body["owner"]:
+            return True
+        lease = float(holder.get("lease_seconds", LEASE_SECONDS))
+        return (found.store_time - found.last_modified).total_seconds() > lease
+
+    def _put(self, **condition: str) -> bool:
+        body = json.dumps(self._body, sort_keys=True).encode()
+        try:
+            etag = self._store.put(self._key, body, **condition)
+        except ClientError as error:
+            if error_code(error)[0] in {404, 412}:
+                return False
+            raise
+        self._held(etag)
+        return True
+
+    def _held(self, etag: str) -> None:
+        self._etag = etag
+        self._renewed = time.monotonic()
+
+    def _renew(self) -> None:
+        if not self._lost and not self._put(IfMatch=f'"{self._etag}"'):
+            found = self._store.get(self._key)
+            if found is None or _parse(found.body).get("token") != self._body["token"]:
+                self._lost = True
+            else:
+                self._held(found.etag)
+        if self._lost:
+            raise ClaimLost(self._output)
+
+    def _keep_renewing(self) -> None:
+        while not self._released.wait(self._lease / 3):
+            with self._turn:
+                if self._released.is_set():
+                    return
+                try:
+                    self._renew()
+                except ClaimLost:
+                    return
+                # BLE001: a thread has nobody to raise to. The next turn may
+                # succeed; if none does, `check` ends the run with the lease.
+                except Exception as error:  # noqa: BLE001
+                    _log.warning("claim on %s not renewed: %s", self._output, error)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    """What a claim says; nothing where it is not one of ours."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,60 @@
+"""In which order the objects of a Zarr store appear and vanish, judged by their keys.
+
+A store can be opened as soon as its root metadata is there, and a group as
+soon as the group's is. So chunks and array metadata go first, then groups,
+then the root; and they vanish the other way round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_METADATA_NAMES = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+
+# Zarr 3, and Zarr 2 with and without consolidated metadata.
+ROOT_KEYS = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The objects of a store in the order in which they may appear."""
+
+    arrays: dict[str, bytes]
+    groups: dict[str, bytes]
+    root: dict[str, bytes]
+
+
+def is_metadata(key: str) -> bool:
+    """Whether a key is of metadata; all others are chunks."""
+    return key.rpartition("/")[2] in _METADATA_NAMES
+
+
+def layers_of(objects: Mapping[str, bytes]) -> Layers:
+    """Split a store: chunks with array metadata, group metadata, root metadata."""
+    layers = Layers({}, {}, {})
+    array_folders = {
+        key.removesuffix(".zarray") for key in objects if key.rpartition("/")[2] == ".zarray"
+    }
+    for key, body in objects.items():
+        folder, _, name = key.rpartition("/")
+        if key in ROOT_KEYS:
+            layers.root[key] = body
+        elif name in {".zgroup", ".zmetadata"} or (
+            name == ".zattrs" and f"{folder}/" not in array_folders
+        ) or (name == "zarr.json" and json.loads(body)["node_type"] == "group"):
+            layers.groups[key] = body
+        else:
+            layers.arrays[key] = body
+    return layers
+
+
+def hidden_first(keys: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Of an old store's keys: the root's metadata, and all other metadata.
+
+    Without the first nothing opens; without both no part opens either.
+    """
+    present = list(keys)
+    root = [key for key in ROOT_KEYS if key in present]
+    return root, [key for key in present if is_metadata(key) and key not in root]
