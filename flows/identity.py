@@ -117,13 +117,9 @@ def _variable_differences(  # noqa: PLR0917 - one place and two sides
     values: bool,  # noqa: FBT001 - passed on from a keyword
 ) -> Iterator[Difference]:
     yield from _attribute_differences(group, name, expected.attrs, found.attrs)
-    for what, ours, theirs in (
-        ("dimensions", expected.dims, found.dims),
-        ("shape", expected.shape, found.shape),
-    ):
-        if ours != theirs:
-            yield Difference(group, name, what, str(ours), str(theirs))
-            return
+    if (expected.dims, expected.shape) != (found.dims, found.shape):
+        yield Difference(group, name, "dimensions", str(expected.sizes), str(found.sizes))
+        return
     same_dtype = expected.dtype == found.dtype or (
         not string_widths and expected.dtype.kind == found.dtype.kind == "U"
     )

@@ -1,0 +1,156 @@
+"""An EchoData as one netCDF4 file, packed and compressed without losing a bit.
+
+Written with the netCDF4 library that echopype reads with, region by region: no
+copy of a whole sample variable is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import netCDF4
+import numpy as np
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
+
+from flows.cf_variables import StorableGroup, StorableVariable, storable_groups
+from flows.encoding import (
+    Packing,
+    chunk_lengths,
+    chunk_regions,
+    fill_needed,
+    pack,
+    packings_for,
+)
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# HDF5 readers keep a few MB of chunks; with Zarr's chunks, each ping read
+# would inflate a whole chunk anew.
+CHUNK_BYTES = 4 * 2**20
+
+# deflate with shuffle is the one filter that every netCDF4 reader has.
+_DEFLATE_LEVEL = 4
+
+
+def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> None:
+    """Write `path`, a name ending in `.nc`; an existing file is replaced.
+
+    compact: pack the samples where that is exact. False: as
+    `EchoData.to_netcdf` writes it. A failure may leave a part of the file.
+    """
+    if not compact:
+        _write_as_echopype_does(echodata, path)
+        return
+    groups = storable_groups(echodata)
+    # The library is not thread-safe. Its lock, the one xarray reads under, is
+    # held for each call, never while values are read: they may come from it.
+    with LOCK:
+        file = netCDF4.Dataset(path, "w", format="NETCDF4")
+    try:
+        file.set_fill_off()
+        for group_path, group in groups.items():
+            with LOCK:
+                target = file.createGroup(group_path) if group_path else file
+            _write_group(target, group)
+    finally:
+        with LOCK:
+            file.close()
+
+
+def _write_as_echopype_does(echodata: EchoData, path: Path) -> None:
+    source = echodata.converted_raw_path
+    try:
+        echodata.to_netcdf(save_path=str(path), overwrite=True)
+    finally:
+        # to_netcdf makes the EchoData one that was read from `path`: its swap
+        # files would no longer be removed with it.
+        echodata.converted_raw_path = source
+
+
+def _write_group(target: netCDF4.Dataset, group: StorableGroup) -> None:
+    lengths = chunk_lengths(group.extents(), limit=CHUNK_BYTES)
+    with LOCK:
+        _set_attributes(target, group.attributes)
+        sizes = {
+            d: n for v in group.variables.values() for d, n in zip(v.dims, v.shape, strict=True)
+        }
+        for dimension, size in sizes.items():
+            target.createDimension(dimension, size)
+    for name, variable in group.variables.items():
+        if variable.dtype.kind == "U":
+            _write_strings(target, name, variable)
+        else:
+            _write_numbers(target, name, variable, lengths[name])
+
+
+def _write_strings(target: netCDF4.Dataset, name: str, variable: StorableVariable) -> None:
+    values = np.asarray(variable.data).astype(object)
+    with LOCK:
+        written = target.createVariable(name, str, variable.dims)
+        _set_attributes(written, variable.attributes)
+        written[...] = values
+
+
+def _write_numbers(
+    target: netCDF4.Dataset, name: str, variable: StorableVariable, lengths: tuple[int, ...]
+) -> None:
+    regions = [region for _, region in chunk_regions(variable.shape, lengths)]
+    packing, fill = _exact_packing(variable, regions)
+    chunked = bool(variable.dims) and 0 not in variable.shape
+    with LOCK:
+        written = target.createVariable(
+            name,
+            variable.dtype if packing is None else packing.stored,
+            variable.dims,
+            zlib=chunked,
+            complevel=_DEFLATE_LEVEL,
+            shuffle=chunked,
+            chunksizes=lengths if chunked else None,
+            fill_value=fill,
+        )
+        written.set_auto_maskandscale(False)
+        _set_attributes(written, variable.attributes)
+        if packing is not None and packing.scale_factor is not None:
+            written.setncattr("scale_factor", np.float64(packing.scale_factor))
+    for region in regions:
+        values = variable.read(region)
+        if packing is not None:
+            packed = pack(values, packing)
+            if packed is None:
+                raise RuntimeError(f"{target.path}/{name} changed while it was written")
+            values = packed.values
+        with LOCK:
+            written[region if variable.dims else ...] = values
+
+
+def _exact_packing(
+    variable: StorableVariable, regions: list[tuple[slice, ...]]
+) -> tuple[Packing | None, int | None]:
+    """The first packing that is exact for every sample, and its `_FillValue` if needed.
+
+    netCDF wants the dtype before the first value, so the samples are read twice.
+    """
+    for packing in packings_for(variable.dims, variable.dtype) if regions else ():
+        has_nan = holds_fill = False
+        for region in regions:
+            packed = pack(variable.read(region), packing)
+            if packed is None:
+                break
+            has_nan |= packed.has_nan
+            holds_fill |= packed.holds_fill
+        else:
+            filled = fill_needed(packing, has_nan=has_nan, holds_fill=holds_fill)
+            if filled is not None:
+                return packing, packing.fill if filled else None
+    return None, None
+
+
+def _set_attributes(target: Any, attributes: Mapping[str, Any]) -> None:  # noqa: ANN401 - a netCDF4 group or variable
+    for name, value in attributes.items():
+        if isinstance(value, (list, tuple)) and value and all(isinstance(v, str) for v in value):
+            target.setncattr_string(name, list(value))
+        else:
+            target.setncattr(name, value)
