@@ -6,27 +6,20 @@ in order, each time later by the block's duration and one ping interval.
 """
 
 import math
-import mmap
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.simrad_framing import (
-    BODY_OFFSET,
-    SAMPLE_TYPES,
-    TIME_OFFSET,
-    SimradFileError,
-    from_nt_time,
-    walk,
-)
-
-__all__ = ["GrownFile", "SimradFileError", "grow"]
+from flows.preflight.nt_time import ticks_to_times
+from flows.preflight.simrad_framing import Datagram, Gap, datagrams
 
 #: Called with (bytes written, bytes in all) as the file grows.
 Progress = Callable[[int, int], None]
@@ -35,11 +28,27 @@ Progress = Callable[[int, int], None]
 _PIECE_BYTES = 8 << 20
 #: What a file of a single ping is taken to have pinged at: 1 s, in 100 ns.
 _LONE_PING_INTERVAL = 10_000_000
+#: Types that hold the samples of one ping of one channel (RAW4 is the transmit pulse).
+_SAMPLE_TYPES = frozenset({b"RAW0", b"RAW3"})
 _CONFIGURING_XML = frozenset({b"Configuration", b"InitialParameter", b"Environment", b"Sensor"})
-#: A datagram's XML names its root within this many bytes.
-_XML_HEAD_BYTES = 512
-_TABLE = np.dtype([("start", "i8"), ("end", "i8"), ("time", "u8"), ("is_ping", "?")])
 _XML_ROOT = re.compile(rb"<([A-Za-z_]\w*)")
+#: Bytes from a datagram's start to its time.
+_TIME_OFFSET = 8
+_ROW = np.dtype([("start", "i8"), ("end", "i8"), ("time", "i8"), ("is_ping", "?")])
+
+
+class SimradFileError(ValueError):
+    """A file that is no whole Simrad raw file with pings.
+
+    Attributes: ``path``; ``cause``, a sentence; ``at_byte``, where the fault
+    was met, or None when the whole file is meant.
+    """
+
+    def __init__(self, path: Path, cause: str, at_byte: int | None = None) -> None:
+        """Keep the facts and say them in one line."""
+        self.path, self.cause, self.at_byte = path, cause, at_byte
+        where = "" if at_byte is None else f" (at byte {at_byte:,})"
+        super().__init__(f"{path}: {cause}{where}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +72,13 @@ class _Piece:
     """A run of whole datagrams, ``start`` to ``end`` in the source, and the times in it.
 
     ``time_at`` has the offset of each NT time from ``start``, int64 of shape
-    (datagrams, 1); ``times`` the NT times, uint64 of shape (datagrams,).
+    (datagrams, 1); ``times`` the NT times, int64 of shape (datagrams,).
     """
 
     start: int
     end: int
     time_at: npt.NDArray[np.int64]
-    times: npt.NDArray[np.uint64]
+    times: npt.NDArray[np.int64]
 
 
 def grow(
@@ -86,74 +95,89 @@ def grow(
     """
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: a file cannot be grown onto itself")
-    if source.stat().st_size == 0:
-        raise SimradFileError(source, "the file is empty")
-    with (
-        source.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        table = _datagram_table(data, source)
+    with source.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise SimradFileError(source, "the file is empty")
+        block_start, table = _configuration_and_rows(file.fileno(), size, source)
         ping_times = np.unique(table["time"][table["is_ping"]])
-        if ping_times.size == 0:
-            raise SimradFileError(source, "the file has no pings to repeat")
-        block_start = _configuration_end(data, source)
-        block_bytes = len(data) - block_start
+        block_bytes = size - block_start
         copies = max(1, math.ceil((wanted_bytes - block_start) / block_bytes))
         total = block_start + copies * block_bytes
         first, last = int(ping_times[0]), int(ping_times[-1])
         shift = last - first + _ping_interval(ping_times)
-        pieces = _pieces(table[table["start"] >= block_start])
+        pieces = _pieces(table)
 
         part = target.with_name(f"{target.name}.part")
         try:
             with part.open("wb") as out:
-                out.write(data[:block_start])
+                out.write(os.pread(file.fileno(), block_start, 0))
                 for copy in range(copies):
-                    _write_copy(data, pieces, copy * shift, out)
+                    _write_copy(file.fileno(), pieces, copy * shift, out)
                     if progress is not None:
                         progress(out.tell(), total)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+    first_time, last_time = (_as_echopype_reads(t) for t in (first, last + (copies - 1) * shift))
     return GrownFile(
         path=target,
         bytes=total,
         pings=copies * ping_times.size,
         copies=copies,
-        first_time=from_nt_time(first),
-        last_time=from_nt_time(last + (copies - 1) * shift),
+        first_time=first_time,
+        last_time=last_time,
     )
 
 
-def _datagram_table(data: mmap.mmap, path: Path) -> npt.NDArray[np.void]:
-    """Walk the whole file: one row a datagram, of dtype _TABLE. Raises SimradFileError."""
-    kind = bytes(data[4:8])
-    if not (kind == b"CON0" or (kind == b"XML0" and _xml_root(data, 0) == b"Configuration")):
-        raise SimradFileError(path, "no Simrad raw file: it does not begin with a configuration", 0)
-    rows = ((d.start, d.end, d.nt_time, d.type in SAMPLE_TYPES) for d in walk(data, path))
-    return np.fromiter(rows, dtype=_TABLE)
+def _configuration_and_rows(fd: int, size: int, path: Path) -> tuple[int, npt.NDArray[np.void]]:
+    """Find where the configuration ends, and every datagram behind it as a row of dtype _ROW.
+
+    It ends behind the last configuring datagram before the first ping. Raises
+    SimradFileError for a file that does not begin with a configuration, is
+    damaged, or has no pings.
+    """
+    walk = _whole_datagrams(fd, size, path)
+    configuration_end = 0
+    leading: list[Datagram] = []
+    for datagram in walk:
+        if _configures(datagram):
+            configuration_end = datagram.end
+            leading.clear()
+            continue
+        if configuration_end == 0:
+            cause = "no Simrad raw file: it does not begin with a configuration"
+            raise SimradFileError(path, cause, 0)
+        leading.append(datagram)
+        if datagram.type in _SAMPLE_TYPES:
+            rows = (
+                (d.offset, d.end, d.ticks, d.type in _SAMPLE_TYPES) for d in chain(leading, walk)
+            )
+            return configuration_end, np.fromiter(rows, dtype=_ROW)
+    raise SimradFileError(path, "the file has no pings to repeat")
 
 
-def _configuration_end(data: mmap.mmap, path: Path) -> int:
-    """Find where the configuration ends: behind its last datagram before the first ping."""
-    end = 0
-    for datagram in walk(data, path):
-        if datagram.type in SAMPLE_TYPES:
-            break
-        if datagram.type[:3] in {b"CON", b"FIL"} or (
-            datagram.type == b"XML0" and _xml_root(data, datagram.start) in _CONFIGURING_XML
-        ):
-            end = datagram.end
-    return end
+def _whole_datagrams(fd: int, size: int, path: Path) -> Iterator[Datagram]:
+    """Yield every datagram; raise SimradFileError at the first bytes that are none."""
+    for found in datagrams(fd, size):
+        if isinstance(found, Gap):
+            if found.start == 0:
+                raise SimradFileError(path, "no Simrad raw file: it has no datagram", 0)
+            cut = "the file ends in the middle of a datagram"
+            cause = cut if found.cut else "the file is damaged: no whole datagram"
+            raise SimradFileError(path, cause, found.start)
+        yield found
 
 
-def _xml_root(data: mmap.mmap, start: int) -> bytes | None:
-    """Name the root element of the XML datagram at ``start``."""
-    found = _XML_ROOT.search(data[start + BODY_OFFSET : start + BODY_OFFSET + _XML_HEAD_BYTES])
-    return found[1] if found else None
+def _configures(datagram: Datagram) -> bool:
+    """Tell whether a datagram describes the sounder or its surroundings, once for all pings."""
+    if datagram.type == b"XML0":
+        root = _XML_ROOT.search(datagram.head)
+        return root is not None and root[1] in _CONFIGURING_XML
+    return datagram.type[:3] in {b"CON", b"FIL"}
 
 
-def _ping_interval(ping_times: npt.NDArray[np.uint64]) -> int:
+def _ping_interval(ping_times: npt.NDArray[np.int64]) -> int:
     """Give the typical time between pings in 100 ns: the median of the gaps, taken low."""
     gaps = np.sort(np.diff(ping_times))
     return int(gaps[(gaps.size - 1) // 2]) if gaps.size else _LONE_PING_INTERVAL
@@ -167,17 +191,23 @@ def _pieces(block: npt.NDArray[np.void]) -> list[_Piece]:
         _Piece(
             start=int(rows["start"][0]),
             end=int(rows["end"][-1]),
-            time_at=(rows["start"] - rows["start"][0] + TIME_OFFSET)[:, None],
+            time_at=(rows["start"] - rows["start"][0] + _TIME_OFFSET)[:, None],
             times=rows["time"].copy(),
         )
         for rows in np.split(block, cuts)
     ]
 
 
-def _write_copy(data: mmap.mmap, pieces: list[_Piece], shift: int, out: BinaryIO) -> None:
+def _write_copy(fd: int, pieces: list[_Piece], shift: int, out: BinaryIO) -> None:
     """Write the repeated datagrams once, each ``shift`` (100 ns) later than in the source."""
     for piece in pieces:
-        copy = np.frombuffer(data[piece.start : piece.end], dtype=np.uint8).copy()
-        shifted = (piece.times + np.uint64(shift)).astype("<u8")
+        copy = np.frombuffer(os.pread(fd, piece.end - piece.start, piece.start), np.uint8).copy()
+        shifted = (piece.times + shift).astype("<i8")
         copy[piece.time_at + np.arange(8)] = shifted.view(np.uint8).reshape(-1, 8)
         out.write(copy.data)
+
+
+def _as_echopype_reads(ticks: int) -> datetime:
+    """Give an NT time as echopype gives it: rounded to about 2 microseconds."""
+    time: datetime = ticks_to_times(np.array([ticks]))[0].astype("datetime64[us]").item()
+    return time.replace(tzinfo=UTC)

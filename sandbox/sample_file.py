@@ -20,7 +20,7 @@ from sandbox.ek60_datagrams import (
 from sandbox.ek60_transducers import transceiver_for
 from sandbox.sea_scene import Sea
 from sandbox.ship_track import Track, sail, sentences
-from sandbox.simrad_framing import frame, nt_time
+from sandbox.simrad_frame import frame, nt_time
 
 #: Pings made at once: keeps memory small however long the transect is.
 _PINGS_A_BLOCK = 256
