@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import netCDF4
 import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 4 * 2**20
 
 # deflate with shuffle is the one filter that every netCDF4 reader has.
-_DEFLATE_LEVEL = 4
+_DEFLATE_LEVEL: Final = 4
 
 
 def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> None:
@@ -49,8 +49,8 @@ def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> Non
     # held for each call, never while values are read: they may come from it.
     with LOCK:
         file = netCDF4.Dataset(path, "w", format="NETCDF4")
-    try:
         file.set_fill_off()
+    try:
         for group_path, group in groups.items():
             with LOCK:
                 target = file.createGroup(group_path) if group_path else file
