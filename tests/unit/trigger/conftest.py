@@ -1,0 +1,187 @@
+"""S3 and Prefect in memory: what the trigger's pure parts are tested against."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.handler import Deps, _handle
+from lambda_trigger.rules_source import RulesSource
+from lambda_trigger.telemetry import Telemetry
+from lambda_trigger.transport_errors import TransportError
+
+RULES = """
+version = 1
+inbox_bucket = "inbox"
+output_bucket = "output"
+[size_limits]
+pause_above = 1000
+reject_above = 2000
+[[prefix]]
+prefix = ""
+deployment = "convert-raw-sonar/ecs"
+[[prefix]]
+prefix = "netcdf/"
+deployment = "convert-raw-sonar/netcdf"
+output_type = "netcdf"
+output_prefix = "nc/"
+parameters = { compact = false }
+job_variables = { cpu = 1024 }
+[[prefix]]
+prefix = "notes/"
+ignore = true
+"""
+
+
+@dataclass
+class Stored:
+    """One object in the inbox; `size` may be claimed without the bytes."""
+
+    body: bytes
+    size: int
+    metadata: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    version_id: str | None = None
+    archived: bool = False
+    last_modified: str = "2026-01-01T00:00:00.000Z"
+
+    @property
+    def etag(self) -> str:
+        return hashlib.md5(self.body, usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class MemoryStorage:
+    """S3 and SQS as the trigger sees them."""
+
+    objects: dict[str, Stored] = field(default_factory=dict)
+    queued: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    broken_keys: set[str] = field(default_factory=set)
+
+    def ask(self, operation: str, of: str, deadline: Deadline) -> None:
+        deadline.limit(1, "s3", operation)
+        self.asked.append(f"{operation} {of}")
+
+    def put(self, key: str, body: bytes, **facts: Any) -> Stored:
+        self.objects[key] = Stored(body, facts.pop("size", len(body)), **facts)
+        return self.objects[key]
+
+    def read_head(
+        self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
+    ) -> ObjectHead | Unreadable:
+        self.ask("GetObject", bucket, deadline)
+        if key in self.broken_keys:
+            raise TransportError("s3", "GetObject", "planned")
+        found = self.objects.get(key)
+        if found is None:
+            return Unreadable("gone")
+        if etag not in {None, found.etag}:
+            return Unreadable("replaced")
+        if found.archived:
+            return Unreadable("archived")
+        if found.size == 0:
+            return Unreadable("empty")
+        return ObjectHead(
+            found.body[:count],
+            found.size,
+            found.etag,
+            found.version_id,
+            found.metadata,
+            len(found.tags),
+        )
+
+    def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
+        self.ask("GetObjectTagging", bucket, deadline)
+        return self.objects[key].tags
+
+    def list_objects(
+        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
+    ) -> Iterator[Listed]:
+        self.ask("ListObjectsV2", bucket, deadline)
+        for key, item in sorted(self.objects.items()):
+            if key.startswith(prefix) and (below or "/" not in key[len(prefix) :]):
+                yield Listed(key, item.size, item.etag, item.last_modified)
+
+    def send_messages(self, queue_arn: str, bodies: list[str], deadline: Deadline) -> None:
+        self.ask("SendMessageBatch", queue_arn, deadline)
+        assert len(bodies) <= 10, "SQS takes ten messages a batch"
+        self.queued += bodies
+
+
+@dataclass
+class MemoryFlowRuns:
+    """Prefect as the trigger sees it: one run an identity."""
+
+    runs: dict[str, RunRequest] = field(default_factory=dict)
+    broken: bool = False
+
+    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
+        deadline.limit(1, "prefect", "create_flow_run")
+        if self.broken:
+            raise TransportError("prefect", "create_flow_run", "planned")
+        created = wanted.idempotency_key not in self.runs
+        first = self.runs.setdefault(wanted.idempotency_key, wanted)
+        state = "Paused" if first.paused else "Scheduled"
+        return FlowRun(wanted.idempotency_key[:8], first.name, state, created)
+
+
+@dataclass
+class Trigger:
+    """The handler with everything around it in memory."""
+
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
+    flow_runs: MemoryFlowRuns = field(default_factory=MemoryFlowRuns)
+    rules: str = RULES
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
+        deps = Deps(RulesSource(lambda _: self.rules), self.storage, self.flow_runs)
+        telemetry = Telemetry(lambda line: self.lines.append(json.loads(line)), {})
+        return _handle(event, deps=deps, deadline=Deadline(seconds), telemetry=telemetry)
+
+    def receive(self, *bodies: Any) -> dict[str, Any]:
+        """Take bodies as one batch from a queue; those that are no text are written as JSON."""
+        records = [
+            {
+                "messageId": f"message-{index}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:uploads",
+            }
+            for index, body in enumerate(bodies)
+        ]
+        return self.handle({"Records": records})
+
+    def notify(self, key: str, **facts: Any) -> str:
+        """Notify of an object as it lies there, and give the outcome as 'Outcome: reason'."""
+        stored = self.storage.objects.get(key)
+        item = {"key": key, "size": 1}
+        if stored:
+            item |= {"etag": stored.etag, "size": stored.size}
+        self.lines.clear()
+        self.receive(eventbridge(item | facts))
+        return str(self.lines[-1]["message"])
+
+
+def eventbridge(item: dict[str, Any], bucket: str = "inbox") -> dict[str, Any]:
+    return {
+        "version": "0",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "detail": {"version": "0", "bucket": {"name": bucket}, "object": item},
+    }
+
+
+@pytest.fixture
+def trigger() -> Trigger:
+    return Trigger()
