@@ -18,7 +18,7 @@ def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) 
     walk: SimradWalk = (EK60Walk if found == "EK60" else EK80Walk)(fd, size)
     walk.walk()
     tally, pings = walk.tally, walk.pings
-    times = pings.times
+    times, channel = pings.times, pings.channel
     whole = np.ones(len(pings), dtype=bool)
     for row in pings_with_zero_sectors(fd, size, *pings.samples).tolist():
         span = pings.span(row)
@@ -30,7 +30,7 @@ def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) 
     by_channel: dict[str, int] = {}
     ping_times: dict[str, Times] = {}
     for number, name in enumerate(pings.names):
-        rows = np.flatnonzero((pings.channel == number) & whole)
+        rows = np.flatnonzero((channel == number) & whole)
         if rows.size:
             by_channel[name] = int(rows.size)
             once = without_repeats(fd, pings, rows, times)

@@ -15,33 +15,21 @@ from flows.preflight.summary import Span, Times
 Int64s = npt.NDArray[np.int64]
 
 
-class Pings:
-    """Pings in file order, as arrays of machine integers: a large file holds millions.
+COLUMNS = 9
 
-    `offset` and `end` bound the datagram, `samples` and `sample_bytes` its power or
-    complex samples, `transmit` and `transmit_end` the transmit pulse before it (-1
-    if there is none).
+
+class Pings:
+    """Pings in file order, as one array of machine integers: a large file holds millions.
+
+    Columns: channel number, time (NT ticks), offset and end of the datagram, offset
+    and bytes of its power or complex samples, whether they are complex, offset and
+    end of the transmit pulse before it (-1 if there is none).
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._channel = array("q")
-        self._ticks = array("q")
-        self._offset = array("q")
-        self._end = array("q")
-        self._samples = array("q")
-        self._sample_bytes = array("q")
-        self._complex = array("b")
-        self._transmit = array("q")
-        self._transmit_end = array("q")
-
-    def channel_number(self, name: str) -> int:
-        """The row number of channel `name`; a new one for a new name."""
-        if name not in self._numbers:
-            self._numbers[name] = len(self.names)
-            self.names.append(name)
-        return self._numbers[name]
+        self._rows = array("q")
 
     def add(
         self,
@@ -53,51 +41,52 @@ class Pings:
         transmit: Span | None = None,
     ) -> None:
         """Append a ping whose samples are `samples[1]` bytes at `samples[0]`."""
-        self._channel.append(self.channel_number(channel))
-        self._ticks.append(datagram.ticks)
-        self._offset.append(datagram.offset)
-        self._end.append(datagram.end)
-        self._samples.append(samples[0])
-        self._sample_bytes.append(samples[1])
-        self._complex.append(is_complex)
-        self._transmit.append(transmit[0] if transmit else -1)
-        self._transmit_end.append(transmit[1] if transmit else -1)
+        number = self._numbers.get(channel)
+        if number is None:
+            number = self._numbers[channel] = len(self.names)
+            self.names.append(channel)
+        offset = datagram.offset
+        end = offset + datagram.length + 8
+        self._rows.extend(
+            (number, datagram.ticks, offset, end, *samples, is_complex, *(transmit or (-1, -1)))
+        )
 
     def __len__(self) -> int:
-        return len(self._channel)
+        return len(self._rows) // COLUMNS
+
+    def _column(self, number: int) -> Int64s:
+        return np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[:, number]
 
     @property
     def channel(self) -> Int64s:
         """Channel number of each ping, an index into `names`."""
-        return np.frombuffer(self._channel, dtype=np.int64)
+        return self._column(0)
 
     @property
     def times(self) -> Times:
         """Time of each ping."""
-        return ticks_to_times(np.frombuffer(self._ticks, dtype=np.int64))
+        return ticks_to_times(self._column(1))
 
     @property
     def offset(self) -> Int64s:
         """Where each ping's datagram begins."""
-        return np.frombuffer(self._offset, dtype=np.int64)
+        return self._column(2)
 
     @property
     def samples(self) -> tuple[Int64s, Int64s, npt.NDArray[np.bool_]]:
         """Offsets and sizes of the samples in bytes, and whether they are complex."""
-        return (
-            np.frombuffer(self._samples, dtype=np.int64),
-            np.frombuffer(self._sample_bytes, dtype=np.int64),
-            np.frombuffer(self._complex, dtype=np.int8).astype(bool),
-        )
+        return self._column(4), self._column(5), self._column(6).astype(bool)
 
     def span(self, row: int) -> Span:
         """Where the ping's datagram is."""
-        return self._offset[row], self._end[row]
+        at = row * COLUMNS
+        return self._rows[at + 2], self._rows[at + 3]
 
     def transmit(self, row: int) -> Span | None:
         """Where its transmit pulse is."""
-        start = self._transmit[row]
-        return None if start < 0 else (start, self._transmit_end[row])
+        at = row * COLUMNS
+        start = self._rows[at + 7]
+        return None if start < 0 else (start, self._rows[at + 8])
 
 
 def without_repeats(fd: int, pings: Pings, rows: Int64s, times: Times) -> Int64s:

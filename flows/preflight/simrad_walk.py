@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ class SimradWalk(ABC):
         self.transmits: dict[str, Span] = {}  # RAW4 that wait for their RAW3
         self.broken = False  # something was lost before the datagram at hand
         self._untimed = 0
-        self._kinds: dict[str, str] = {}
+        self._samples: dict[str, Samples] = {}  # by channel, those of its first ping
 
     @abstractmethod
     def handlers(self) -> dict[bytes, Handler]:
@@ -79,6 +80,7 @@ class SimradWalk(ABC):
         """Count every byte of the file."""
         handlers = self.handlers()
         tally = self.tally
+        counts: Counter[bytes] = Counter()
         for item in datagrams(self.fd, tally.size):
             if isinstance(item, Gap):
                 self._gap(item)
@@ -93,14 +95,16 @@ class SimradWalk(ABC):
             if tally.second_file is not None:
                 break
             if cause is None:
-                tally.datagrams[item.name] += 1
+                counts[item.type] += 1
             else:
                 self.lose(item.offset, item.end, cause)
+        for type_, count in counts.items():
+            tally.datagrams[type_.decode("ascii")] = count
         self._finish()
 
     def keep(self, item: Datagram) -> None:
         """Count the datagram among what can be converted."""
-        self.tally.keep(item.offset, item.end)
+        self.tally.keep(item.offset, item.offset + item.length + 8)
 
     def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
         """Leave out a whole datagram that echopype cannot take."""
@@ -116,13 +120,12 @@ class SimradWalk(ABC):
 
     def fits(self, item: Datagram, channel: str, samples: Samples) -> bool:
         """Whether echopype can put this ping into one array with the others of its channel."""
-        kind = samples.kind()
-        before = self._kinds.setdefault(channel, kind)
-        if before != kind:
-            cause = f"channel {channel} changes from {before} to {kind} samples"
+        first = self._samples.setdefault(channel, samples)
+        if first[:3] != samples[:3]:
+            cause = f"channel {channel} changes from {first.kind()} to {samples.kind()} samples"
         elif not (samples.power or samples.sectors):
             cause = f"channel {channel} holds no power or complex samples"
-        elif samples.number == 0 and kind != "power" and item.type == b"RAW3":
+        elif samples.number == 0 and item.type == b"RAW3" and samples.kind() != "power":
             cause = f"channel {channel} has a ping without samples"
         else:
             return True
