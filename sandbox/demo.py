@@ -1,0 +1,263 @@
+"""The main job, once: a file into the inbox, a verified store out, and a look at it."""
+
+import json
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from botocore import UNSIGNED
+from botocore.config import Config
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from sandbox.demo_report import Delivered, report_of
+from sandbox.prefect_api import FlowRun
+from sandbox.sample_file import write_sample
+from sandbox.system import TRIGGER, Sandbox
+
+SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
+#: What instruments put beside a raw file, and an upload takes along.
+_COMPANIONS = {".xml", ".bot", ".idx"}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why, and with which file."""
+
+
+def run_demo(
+    folder: Path,
+    *,
+    raw: str | None,
+    sonar_model: str | None,
+    console: Console,
+    within: float = 600.0,
+) -> bool:
+    """Convert one file through the whole system on this machine, and report what came out.
+
+    The store, its manifest and an echogram stay in `folder`/output; everything
+    that ran is stopped.
+
+    Args:
+        folder: where the system's state and the results go.
+        raw: a path, `s3://bucket/key` of a public object (read without
+            credentials), or None for a sample file.
+        sonar_model: declared as the object's metadata where given.
+        console: where to print.
+        within: seconds the conversion may take.
+
+    Returns:
+        Whether the output was verified.
+
+    Raises:
+        DemoError: there is no such file, the trigger refused it, or it took too long.
+        sandbox.processes.PartDied and others that `Sandbox.start` raises.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _terminate_as_interrupt(), tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs:
+        source = _source_file(raw, Path(inputs), console)
+        with _parts_shown(console) as tell, Sandbox(folder, on_progress=tell) as sandbox:
+            started = time.monotonic()
+            key = f"demo/{source.name}"
+            _upload(sandbox, source, key, sonar_model, console)
+            run = _followed_run(sandbox, key, console, within)
+            if run.state_type != "COMPLETED":
+                console.print(f"[red]{source.name} ended {run.state_name}[/red]: {run.message}")
+                return False
+            seconds = time.monotonic() - started
+            delivered = _bring_home(sandbox, run, folder / "output")
+        console.print(report_of(delivered, source.stat().st_size, seconds))
+        console.print(delivered.how_to_open())
+        return delivered.verified
+
+
+def _source_file(raw: str | None, inputs: Path, console: Console) -> Path:
+    if raw is None:
+        sample = write_sample(inputs / SAMPLE_NAME)
+        console.print(
+            f"Wrote {sample.path.name}: {sample.pings} pings on {len(sample.channels)} channels, "
+            f"{sample.bytes / 1e6:.1f} MB"
+        )
+        return sample.path
+    if raw.startswith("s3://"):
+        return _public_object(raw, inputs, console)
+    path = Path(raw).expanduser()
+    if not path.is_file():
+        raise DemoError(f"RAW={raw}: there is no such file")
+    return path
+
+
+def _public_object(uri: str, inputs: Path, console: Console) -> Path:
+    """Fetch a public object and the companions beside it, without credentials."""
+    import boto3  # noqa: PLC0415 - a second is saved where no object is asked for
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    client = boto3.client("s3", config=Config(signature_version=UNSIGNED))
+    stem = key.rpartition(".")[0]
+    try:
+        size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        beside = client.list_objects_v2(Bucket=bucket, Prefix=stem).get("Contents", [])
+        wanted = {key} | {
+            item["Key"]
+            for item in beside
+            if item["Key"].rpartition(".")[0] == stem
+            and Path(item["Key"]).suffix.lower() in _COMPANIONS
+        }
+        with Progress(
+            TextColumn("fetching {task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            console=console,
+        ) as progress:
+            task = progress.add_task(uri, total=size)
+            for each in sorted(wanted):
+                tell = (lambda count: progress.advance(task, count)) if each == key else None
+                client.download_file(bucket, each, str(inputs / Path(each).name), Callback=tell)
+    except (BotoCoreError, ClientError) as error:
+        raise DemoError(f"RAW={uri}: {error} (only public objects can be read here)") from error
+    return inputs / Path(key).name
+
+
+def _upload(
+    sandbox: Sandbox, source: Path, key: str, sonar_model: str | None, console: Console
+) -> None:
+    """Drop the file as a user would; what it needs beside it goes first."""
+    s3 = sandbox.client("s3")
+    bucket = sandbox.names.inbox_bucket
+    for companion in sorted(_companions(source)):
+        s3.upload_file(str(companion), bucket, f"demo/{companion.name}")
+        console.print(f"Dropped {companion.name} into s3://{bucket}/demo/")
+    metadata = {"Metadata": {"sonar-model": sonar_model}} if sonar_model else None
+    with Progress(
+        TextColumn("Dropping {task.description}"), BarColumn(), DownloadColumn(), console=console
+    ) as progress:
+        task = progress.add_task(
+            f"{source.name} into s3://{bucket}/demo/", total=source.stat().st_size
+        )
+        s3.upload_file(
+            str(source),
+            bucket,
+            key,
+            ExtraArgs=metadata,
+            Callback=lambda count: progress.advance(task, count),
+        )
+
+
+def _companions(source: Path) -> Iterator[Path]:
+    """Name the files beside `source` that belong to it: same stem, or a settings XML of its folder."""
+    for beside in source.parent.iterdir():
+        suffix = beside.suffix.lower()
+        same_stem = beside.stem == source.stem and suffix in _COMPANIONS
+        settings = suffix == ".xml" and source.suffix.lower() not in {".raw", ".ad2cp"}
+        if beside.is_file() and (same_stem or settings):
+            yield beside
+
+
+def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -> FlowRun:
+    """Follow the file until its run has ended, showing each step as it comes."""
+    deadline = time.monotonic() + within
+    shown = 0
+    with console.status("waiting for the notification to become a flow run") as status:
+        while time.monotonic() < deadline:
+            sandbox.check()
+            if refused := _refusal(sandbox, key):
+                raise DemoError(refused)
+            run = next(
+                (r for r in sandbox.api.flow_runs() if r.parameters["raw_file"].endswith(key)), None
+            )
+            if run is not None:
+                status.update(f"{run.name}: {run.state_name.lower()}")
+                lines = sandbox.api.logs(run.id)
+                for line in lines[shown:]:
+                    console.print(f"  [dim]{line.splitlines()[0]}[/dim]", highlight=False)
+                shown = len(lines)
+                if run.is_final:
+                    return run
+            time.sleep(0.3)
+    raise DemoError(
+        f"{key} had no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
+    )
+
+
+def _refusal(sandbox: Sandbox, key: str) -> str | None:
+    """Say why the trigger made no run of the file, if it said so."""
+    for log in sandbox.state.logs.glob(f"{TRIGGER}*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            if '"Rejected"' not in line and '"Ignored"' not in line and '"Waiting"' not in line:
+                continue
+            told: dict[str, Any] = json.loads(line)
+            if told.get("key") == key:
+                return f"{key}: {told['outcome']}, {told['reason']}: {told['detail']}"
+    return None
+
+
+def _bring_home(sandbox: Sandbox, run: FlowRun, target: Path) -> Delivered:
+    """Copy the output, its manifest and an echogram out of the sandbox's S3, which ends with it."""
+    from sandbox.echogram import draw_echogram  # noqa: PLC0415 - imports echopype: seconds
+
+    uri = str(run.parameters["output_path"])
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3 = sandbox.client("s3")
+    local = target / Path(key).name
+    if local.is_dir():
+        shutil.rmtree(local)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+    for item in (item for page in pages for item in page.get("Contents", [])):
+        path = target / item["Key"].removeprefix(key.rpartition("/")[0] + "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, item["Key"], str(path))
+    echogram = local.with_suffix(".png")
+    draw_echogram(str(local), echogram)
+    manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
+    return Delivered(manifest, local, echogram)
+
+
+@contextmanager
+def _parts_shown(console: Console) -> Iterator[Callable[[str, str], None]]:
+    """Show which part is starting or stopping, on one line."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("starting")
+        ready: list[str] = []
+
+        def tell(part: str, state: str) -> None:
+            if state == "ready":
+                ready.append(part)
+            progress.update(task, description=f"{state} {part} ({len(ready)} parts ready)")
+            if state in {"ready", "stopped"} and not console.is_terminal:
+                console.print(f"{part}: {state}")
+
+        yield tell
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does, so that everything started is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,83 @@
+"""What the demo prints at its end, out of the manifest of what was delivered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An output brought out of the sandbox: its manifest, the local copy, its picture."""
+
+    manifest: Mapping[str, Any]
+    path: Path
+    echogram: Path
+
+    @property
+    def verified(self) -> bool:
+        """Whether the manifest says that every object was found again and read back."""
+        verification = self.manifest["verification"]
+        listed: int = verification["objects_listed"]
+        objects: int = self.manifest["output"]["objects"]
+        read: int = verification["objects_read"]
+        return listed == objects and read > 0
+
+    def how_to_open(self) -> str:
+        """Give the lines of Python that open the local copy."""
+        return (
+            "\nOpen it:\n"
+            "  import echopype\n"
+            f"  echodata = echopype.open_converted({str(self.path)!r})\n"
+            '  echodata["Sonar/Beam_group1"].backscatter_r\n'
+        )
+
+
+def report_of(delivered: Delivered, raw_bytes: int, seconds: float) -> Table:
+    """Lay the delivered output out as a table of facts.
+
+    Args:
+        delivered: what came out.
+        raw_bytes: the raw file's size in bytes.
+        seconds: from the upload's start to the run's end.
+    """
+    manifest = delivered.manifest
+    output, contents = manifest["output"], manifest["contents"]
+    times = contents["time_range"] or {"first": "-", "last": "-"}
+    table = Table(show_header=False, title=manifest["source"]["uri"].rpartition("/")[2])
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    stages = ", ".join(f"{stage} {spent:.2f}" for stage, spent in manifest["timings"].items())
+    verification = manifest["verification"]
+    for label, value in (
+        ("file", f"{manifest['source']['uri']} ({raw_bytes:,} bytes)"),
+        ("model", f"{manifest['sonar']['model']} (found by {manifest['sonar']['found_by']})"),
+        ("pings", _counts(contents["pings"])),
+        ("channels", "\n".join(contents["channels"]) or "-"),
+        ("time range", f"{times['first']} to {times['last']}"),
+        ("output", output["uri"]),
+        ("size", (f"{output['bytes']:,} bytes in {output['objects']} objects, "
+                 f"{output['bytes'] / raw_bytes:.2f} of the raw file")),
+        ("seconds", f"{seconds:.1f} from drop to done; in the task: {stages}"),
+        ("kept at", str(delivered.path)),
+        ("echogram", str(delivered.echogram)),
+        (
+            "verified",
+            f"[green]yes[/green]: {verification['objects_listed']} objects listed with their "
+            f"checksums, {verification['objects_read']} read back and compared"
+            if delivered.verified
+            else "[red]no[/red]",
+        ),
+    ):  # fmt: skip
+        table.add_row(label, value)
+    return table
+
+
+def _counts(pings: Mapping[str, int]) -> str:
+    """Tell the pings of each channel, or once where all channels have as many."""
+    counts = set(pings.values())
+    if len(counts) == 1:
+        return f"{counts.pop():,}"
+    return "\n".join(f"{channel}: {count:,}" for channel, count in pings.items()) or "-"
