@@ -1,0 +1,261 @@
+"""Against a small HTTP server that answers as it is told; the contract tests use the real Prefect."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import PrefectApi, RunRequest, authorization_of
+from lambda_trigger.http_client import HttpClient
+from lambda_trigger.transport_errors import (
+    ConfigurationError,
+    DeniedError,
+    MissingError,
+    OutOfTimeError,
+    RefusedError,
+    ThrottledError,
+    TransportError,
+    UnavailableError,
+)
+
+DEPLOYMENT = {"id": "11111111-1111-1111-1111-111111111111"}
+RUN = {"id": "run-1", "name": "a", "state": {"name": "Scheduled"}}
+WANTED = RunRequest("flow/ecs", "a", ["t"], "key", {"raw_file": "s3://b/k"}, {})
+
+
+@dataclass
+class Prefect:
+    """What to answer, one after another (the last for ever), and what was asked."""
+
+    url: str = ""
+    answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
+    asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
+    connections: int = 0
+
+    def answer(self, status: int, body: Any = RUN, **headers: str) -> None:
+        self.answers.append((status, body, headers))
+
+
+@pytest.fixture
+def prefect() -> Iterator[Prefect]:
+    told = Prefect()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            told.connections += 1
+            super().setup()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def take(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            told.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+            status, answer, headers = (
+                told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            )
+            if status == 0:
+                self.connection.close()
+                self.close_connection = True
+                return
+            written = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(status)
+            for name, text in (headers | {"Content-Length": str(len(written))}).items():
+                self.send_header(name.replace("_", "-"), text)
+            self.end_headers()
+            self.wfile.write(written)
+
+        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}/api"
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def client(prefect: Prefect, **secret: Any) -> PrefectApi:
+    return PrefectApi(HttpClient(), prefect.url, secret.get("read_secret"))
+
+
+def test_a_run_is_asked_for_by_the_deployments_id(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    run = client(prefect).create_run(WANTED, Deadline(5))
+    assert (run.id, run.name, run.state, run.created) == ("run-1", "a", "Scheduled", True)
+    look_up, create = prefect.asked
+    assert look_up[:2] == ("GET", "/api/deployments/name/flow/ecs")
+    assert create[:2] == ("POST", f"/api/deployments/{DEPLOYMENT['id']}/create_flow_run")
+    assert create[3] == {
+        "name": "a",
+        "tags": ["t"],
+        "idempotency_key": "key",
+        "parameters": {"raw_file": "s3://b/k"},
+        "job_variables": {},
+    }
+
+
+def test_200_is_the_run_that_exists(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(200)
+    assert client(prefect).create_run(WANTED, Deadline(5)).created is False
+
+
+def test_the_deployments_id_and_the_connection_are_kept(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    api = client(prefect)
+    for _ in range(5):
+        api.create_run(WANTED, Deadline(5))
+    assert len(prefect.asked) == 6
+    assert prefect.connections == 1
+
+
+def test_a_deployment_made_anew_is_looked_up_again(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    prefect.answer(404)
+    prefect.answer(200, {"id": "22222222-2222-2222-2222-222222222222"})
+    prefect.answer(201)
+    api = client(prefect)
+    api.create_run(WANTED, Deadline(5))
+    assert api.create_run(WANTED, Deadline(5)).created
+    assert "22222222" in prefect.asked[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "requests"),
+    [
+        (400, RefusedError, 1),
+        (401, DeniedError, 1),
+        (403, DeniedError, 1),
+        (404, MissingError, 1),
+        (409, RefusedError, 1),
+        (422, RefusedError, 1),
+        (302, RefusedError, 1),
+        (429, ThrottledError, 4),
+        (500, UnavailableError, 4),
+        (503, UnavailableError, 4),
+        (0, UnavailableError, 4),
+    ],
+)
+def test_each_refusal_is_a_transport_error_of_its_own(
+    prefect: Prefect, status: int, error: type[TransportError], requests: int
+) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(status, {"detail": "no such luck"})
+    with pytest.raises(error) as raised:
+        client(prefect).create_run(WANTED, Deadline(20))
+    assert raised.value.service == "prefect"
+    assert raised.value.operation == "create_flow_run"
+    if status:
+        assert raised.value.status == status
+        assert "no such luck" in str(raised.value)
+    assert len(prefect.asked) == 1 + requests
+
+
+def test_what_passes_is_overcome(prefect: Prefect) -> None:
+    prefect.answer(503)
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(0)
+    prefect.answer(429)
+    prefect.answer(201)
+    assert client(prefect).create_run(WANTED, Deadline(20)).created
+
+
+def test_retry_after_is_honoured_within_the_time(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(429, Retry_After="0.3")
+    prefect.answer(201)
+    started = time.monotonic()
+    client(prefect).create_run(WANTED, Deadline(20))
+    assert time.monotonic() - started >= 0.3
+
+
+def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(429, Retry_After="60")
+    with pytest.raises(ThrottledError):
+        client(prefect).create_run(WANTED, Deadline(2))
+    assert len(prefect.asked) == 2
+
+
+def test_without_time_nothing_is_asked(prefect: Prefect) -> None:
+    with pytest.raises(OutOfTimeError):
+        client(prefect).create_run(WANTED, Deadline(0))
+    assert prefect.asked == []
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])
+def test_an_answer_that_is_none_of_prefects_is_refused(prefect: Prefect, body: bytes) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201, body)
+    with pytest.raises(RefusedError, match="no answer of Prefect's"):
+        client(prefect).create_run(WANTED, Deadline(5))
+
+
+def test_the_secret_is_kept_and_read_once_more_on_401(prefect: Prefect) -> None:
+    secrets = iter(['{"api_key": "old"}', '{"api_key": "new"}'])
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    prefect.answer(401)
+    prefect.answer(201)
+    api = client(prefect, read_secret=lambda _: next(secrets))
+    api.create_run(WANTED, Deadline(5))
+    assert api.create_run(WANTED, Deadline(5)).created
+    assert [asked[2] for asked in prefect.asked] == ["Bearer old"] * 3 + ["Bearer new"]
+
+
+def test_a_secret_that_stays_wrong_is_denied(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    prefect.answer(401)
+    api = client(prefect, read_secret=lambda _: '{"auth_string": "a:b"}')
+    api.create_run(WANTED, Deadline(5))
+    with pytest.raises(DeniedError):
+        api.create_run(WANTED, Deadline(5))
+    assert len(prefect.asked) == 4
+
+
+def test_a_paused_run_is_rescheduled_when_it_is_resumed(prefect: Prefect) -> None:
+    prefect.answer(200, DEPLOYMENT)
+    prefect.answer(201)
+    paused = RunRequest("flow/ecs", "a", [], "key", {}, {}, paused="too large")
+    client(prefect).create_run(paused, Deadline(5))
+    state = prefect.asked[-1][3]["state"]
+    assert state["type"] == "PAUSED"
+    assert state["message"] == "too large"
+    assert state["state_details"] == {"pause_reschedule": True}
+
+
+@pytest.mark.parametrize(
+    ("secret", "header"),
+    [
+        ('{"api_key": "pnu_1"}', "Bearer pnu_1"),
+        ('{"auth_string": "admin:pässword"}', "Basic YWRtaW46cMOkc3N3b3Jk"),
+    ],
+)
+def test_secrets_of_both_kinds(secret: str, header: str) -> None:
+    assert authorization_of(secret) == header
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", "{}", '{"api_key": 3}', '["api_key"]'])
+def test_a_wrong_secret_is_named_but_not_shown(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match="api_key") as error:
+        authorization_of(secret)
+    assert "hunter2" not in str(error.value)

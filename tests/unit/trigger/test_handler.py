@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.file_heads import file_head
+from lambda_trigger.handler import handler
+from lambda_trigger.transport_errors import ConfigurationError
+from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
+
+
+def test_only_what_failed_comes_again(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.storage.put("b.raw", file_head("EK60"))
+    trigger.storage.broken_keys.add("b.raw")
+    answer = trigger.receive(
+        eventbridge({"key": "a.raw"}),
+        "no notification",
+        eventbridge({"key": "b.raw"}),
+        eventbridge({"key": "c.bot"}),
+    )
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-2"}]}
+    assert [line["message"] for line in trigger.lines] == [
+        "Submitted: new",
+        "Rejected: malformed",
+        "Retried: s3 GetObject: planned",
+        "Ignored: companion",
+    ]
+
+
+def test_a_message_with_one_failing_record_still_settles_the_others(trigger: Trigger) -> None:
+    for name in ("a.raw", "b.raw", "c.raw"):
+        trigger.storage.put(name, file_head("EK60"))
+    trigger.storage.broken_keys.add("a.raw")
+    body = [eventbridge({"key": name}) for name in ("a.raw", "b.raw", "c.raw")]
+    assert len(trigger.receive(body)["batchItemFailures"]) == 1
+    trigger.storage.broken_keys.clear()
+    trigger.lines.clear()
+    assert trigger.receive(body) == {"batchItemFailures": []}
+    assert [line["reason"] for line in trigger.lines] == ["new", "existing", "existing"]
+
+
+def test_prefect_away_brings_every_upload_again_and_nothing_else(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.flow_runs.broken = True
+    answer = trigger.receive(eventbridge({"key": "a.raw"}), "malformed")
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+
+
+def test_an_unexpected_error_is_told_with_its_traceback_and_comes_again(
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(trigger.flow_runs, "create_run", fail)
+    assert len(trigger.receive(eventbridge({"key": "a.raw"}), "x")["batchItemFailures"]) == 1
+    assert trigger.lines[0]["reason"] == "unexpected-error"
+    assert "ZeroDivisionError: a bug" in trigger.lines[0]["traceback"]
+
+
+def test_when_time_is_over_the_rest_comes_again(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    record = {"messageId": "1", "body": json.dumps(eventbridge({"key": "a.raw"}))}
+    answer = trigger.handle({"Records": [record]}, seconds=0.0)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert trigger.lines[0]["reason"] == "out-of-time"
+
+
+def test_wrong_rules_fail_the_whole_batch_with_the_line(trigger: Trigger) -> None:
+    trigger.rules = trigger.rules.replace("pause_above = 1000", "pause_above = lots")
+    with pytest.raises(ConfigurationError, match="line 6"):
+        trigger.receive(eventbridge({"key": "a.raw"}))
+
+
+def test_wrong_settings_fail_the_invocation_and_name_every_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PREFECT_API_URL", "ECHODROP_RULES_PARAMETER", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+    class Context:
+        aws_request_id = "1"
+
+        def get_remaining_time_in_millis(self) -> int:
+            return 10_000
+
+    with pytest.raises(
+        ConfigurationError, match=r"PREFECT_API_URL.*ECHODROP_RULES_PARAMETER.*AWS_REGION"
+    ):
+        handler({"Records": []}, Context())
+
+
+def test_an_event_without_a_queue_is_taken_and_fails_loudly(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    assert trigger.handle(eventbridge({"key": "a.raw"})) == {"batchItemFailures": []}
+    assert trigger.lines[0]["message"] == "Submitted: new"
+    trigger.flow_runs.broken = True
+    with pytest.raises(RuntimeError, match="without a queue"):
+        trigger.handle(eventbridge({"key": "a.raw"}))
+
+
+def test_the_line_of_an_upload_is_its_log_and_its_metric(trigger: Trigger) -> None:
+    trigger.storage.put("ä/a.raw", file_head("EK60"), version_id="v1")
+    body = eventbridge({"key": "ä/a.raw"})
+    body["detail"]["request-id"] = "C3D13FE58DE4C810"
+    trigger.receive(body)
+    (line,) = trigger.lines
+    assert (line["bucket"], line["key"], line["version_id"]) == ("inbox", "ä/a.raw", "v1")
+    assert (line["s3_request_id"], line["outcome"], line["reason"]) == (
+        "C3D13FE58DE4C810",
+        "Submitted",
+        "new",
+    )
+    assert line["flow_run_id"] == next(iter(trigger.flow_runs.runs))[:8]
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service", "outcome"], ["service", "outcome", "reason"]]
+    for metric in directive["Metrics"]:
+        assert isinstance(line[metric["Name"]], int | float)
+    for names in directive["Dimensions"]:
+        assert all(isinstance(line[name], str) and line[name] for name in names)
+    assert line["Uploads"] == 1
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200)
+@given(
+    bodies=st.lists(
+        st.binary().map(lambda raw: raw.decode("latin-1"))
+        | JSON_VALUES.map(json.dumps)
+        | st.text().map(lambda key: json.dumps(eventbridge({"key": key}))),
+        min_size=1,
+        max_size=6,
+    ),
+    prefect_is_away=st.booleans(),
+)
+def test_every_record_ends_in_an_outcome_or_comes_again(
+    bodies: list[str],
+    prefect_is_away: bool,  # noqa: FBT001 - hypothesis passes by name
+) -> None:
+    trigger = Trigger(flow_runs=MemoryFlowRuns(broken=prefect_is_away))
+    answer = trigger.receive(*bodies)
+    settled = {line["message_id"] for line in trigger.lines if line["outcome"] != "Retried"}
+    again = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    assert settled | again == {f"message-{index}" for index in range(len(bodies))}
+    assert settled.isdisjoint(again) or prefect_is_away
+
+
+def test_nothing_heavy_is_imported() -> None:
+    heavy = [
+        "boto3",
+        "botocore",
+        "prefect",
+        "echopype",
+        "numpy",
+        "pydantic",
+        "aws_lambda_powertools",
+    ]
+    script = (
+        "import sys, lambda_trigger.handler; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

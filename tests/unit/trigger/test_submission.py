@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from tests.unit.trigger.conftest import Trigger
+
+XML = b"<AZFP></AZFP>"
+
+
+def only_run(trigger: Trigger) -> Any:
+    (run,) = trigger.flow_runs.runs.values()
+    return run
+
+
+def test_an_upload_becomes_a_run_with_everything_that_the_flow_needs(trigger: Trigger) -> None:
+    stored = trigger.storage.put("HB0706/EK60/D2007.raw", file_head("EK60"), version_id="v1")
+    assert trigger.notify("HB0706/EK60/D2007.raw") == "Submitted: new"
+    run = only_run(trigger)
+    assert run.deployment == "convert-raw-sonar/ecs"
+    assert run.name == "D2007 · EK60 · HB0706"
+    assert run.tags == ["bucket:inbox", "model:EK60", "cruise:HB0706"]
+    assert run.job_variables == {}
+    assert run.paused is None
+    assert run.parameters == {
+        "raw_file": "s3://inbox/HB0706/EK60/D2007.raw",
+        "sonar_model": "EK60",
+        "sonar_model_source": "path",
+        "xml_path": None,
+        "output_path": "s3://output/HB0706/EK60/D2007.zarr",
+        "output_type": "zarr",
+        "overwrite": True,
+        "source_etag": stored.etag,
+        "source_version_id": "v1",
+        "sidecar_etags": {},
+    }
+
+
+def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger: Trigger) -> None:
+    trigger.storage.put("netcdf/a ?#.raw", file_head("EK80"))
+    assert trigger.notify("netcdf/a ?#.raw") == "Submitted: new"
+    run = only_run(trigger)
+    assert (run.deployment, run.job_variables) == ("convert-raw-sonar/netcdf", {"cpu": 1024})
+    assert run.parameters["output_path"] == "s3://output/nc/a ?#.nc"
+    assert run.parameters["output_type"] == "netcdf"
+    assert run.parameters["compact"] is False
+    assert run.name == "a ?# · EK80 · netcdf"
+
+
+def test_five_notifications_of_one_upload_are_one_run(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    outcomes = [trigger.notify("a.raw") for _ in range(5)]
+    assert outcomes == ["Submitted: new"] + ["Submitted: existing"] * 4
+
+
+def test_a_notification_without_version_has_the_same_identity(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"), version_id="v1")
+    trigger.notify("a.raw", **{"version-id": "v1"})
+    assert trigger.notify("a.raw") == "Submitted: existing"
+
+
+def test_each_version_deployment_and_generation_is_a_run_of_its_own(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"), version_id="v1")
+    trigger.notify("a.raw")
+    trigger.storage.put("a.raw", file_head("EK60"), version_id="v2")
+    assert trigger.notify("a.raw") == "Submitted: new"
+    trigger.rules = trigger.rules.replace("convert-raw-sonar/ecs", "convert-raw-sonar/batch")
+    assert trigger.notify("a.raw") == "Submitted: new"
+    forced = {
+        "bucket": {"name": "inbox"},
+        "object": {"key": "a.raw"},
+        "echodrop": {"generation": 1},
+    }
+    trigger.receive({"detail-type": "Object Created", "source": "aws.s3", "detail": forced})
+    assert trigger.lines[-1]["message"] == "Submitted: new"
+    assert trigger.lines[-1]["generation"] == 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "notified", "outcome"),
+    [
+        (None, {}, "Ignored: superseded"),
+        ({"body": file_head("EK60")}, {"etag": "0" * 32}, "Ignored: superseded"),
+        (
+            {"body": file_head("EK60"), "version_id": "v2"},
+            {"version-id": "v1"},
+            "Ignored: superseded",
+        ),
+        ({"body": file_head("EK60"), "version_id": None}, {"version-id": "null"}, "Submitted: new"),
+        ({"body": b""}, {}, "Rejected: empty"),
+        ({"body": file_head("EK60"), "archived": True}, {}, "Waiting: restore"),
+        ({"body": b"PK\x03\x04"}, {}, "Rejected: unknown-content"),
+        ({"body": file_head("EK60"), "size": 1001}, {}, "Submitted: paused"),
+        ({"body": file_head("EK60"), "size": 1000}, {}, "Submitted: new"),
+        ({"body": file_head("EK60"), "size": 2001}, {}, "Rejected: too-large"),
+        (
+            {"body": file_head("EK60"), "metadata": {"sonar-model": "EK80"}},
+            {},
+            "Rejected: contradiction",
+        ),
+        ({"body": file_head("EK60"), "tags": {"sonar-model": "ES70"}}, {}, "Submitted: new"),
+        (
+            {"body": file_head("EK60"), "tags": {"sonar-model": "EK500"}},
+            {},
+            "Rejected: unknown-model",
+        ),
+    ],
+)
+def test_what_the_object_itself_says(
+    trigger: Trigger, stored: dict[str, Any] | None, notified: dict[str, Any], outcome: str
+) -> None:
+    if stored is not None:
+        trigger.storage.put("a.raw", **stored)
+    assert trigger.notify("a.raw", **notified) == outcome
+
+
+def test_the_size_that_counts_is_the_objects_own(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"), size=5000)
+    assert trigger.notify("a.raw", size=1) == "Rejected: too-large"
+    assert "5000 bytes" in trigger.lines[-1]["detail"]
+
+
+def test_over_the_soft_limit_a_repeated_notification_finds_the_paused_run(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"), size=1500)
+    assert trigger.notify("a.raw") == "Submitted: paused"
+    assert "1500 bytes" in str(only_run(trigger).paused)
+    assert trigger.notify("a.raw") == "Submitted: existing"
+
+
+def test_tags_are_only_asked_for_where_there_are_some(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.notify("a.raw")
+    assert trigger.storage.asked == ["GetObject inbox"]
+
+
+AZFP = file_head("AZFP")
+
+
+def test_azfp_data_wait_for_their_xml_and_say_where(trigger: Trigger) -> None:
+    trigger.storage.put("m/2015/a.01A", AZFP)
+    assert trigger.notify("m/2015/a.01A") == "Waiting: sidecar"
+    assert "'m/2015/' or 'm/' or ''" in trigger.lines[-1]["detail"]
+
+
+@pytest.mark.parametrize("xml", ["m/2015/s.XML", "m/s.xml", "s.xml"])
+def test_the_xml_of_the_nearest_folder_upward_is_taken(trigger: Trigger, xml: str) -> None:
+    trigger.storage.put("m/2015/a.01A", AZFP)
+    stored = trigger.storage.put(xml, XML)
+    for farther in ("m/s.xml", "s.xml"):
+        if len(farther) < len(xml):
+            trigger.storage.put(farther, XML)
+    trigger.storage.put("other/s.xml", XML)
+    trigger.storage.put("m/2015/below/s.xml", XML)
+    assert trigger.notify("m/2015/a.01A") == "Submitted: new"
+    parameters = only_run(trigger).parameters
+    assert parameters["xml_path"] == f"s3://inbox/{xml}"
+    assert parameters["sidecar_etags"] == {f"s3://inbox/{xml}": stored.etag}
+
+
+def test_the_search_ends_at_the_rules_prefix(trigger: Trigger) -> None:
+    trigger.storage.put("netcdf/m/a.01A", AZFP)
+    trigger.storage.put("s.xml", XML)
+    assert trigger.notify("netcdf/m/a.01A") == "Waiting: sidecar"
+    assert trigger.notify("s.xml") == "Ignored: sidecar-alone"
+
+
+def test_several_xmls_in_the_nearest_folder_are_rejected_with_the_list(trigger: Trigger) -> None:
+    trigger.storage.put("m/a.01A", AZFP)
+    trigger.storage.put("m/one.xml", XML)
+    trigger.storage.put("m/two.xml", XML)
+    trigger.storage.put("s.xml", XML)
+    assert trigger.notify("m/a.01A") == "Rejected: ambiguous-sidecar"
+    assert "m/one.xml, m/two.xml" in trigger.lines[-1]["detail"]
+
+
+@pytest.mark.parametrize("named", ["two.xml", "m/two.xml", "s3://inbox/m/two.xml"])
+@pytest.mark.parametrize("where", ["metadata", "tags"])
+def test_the_xml_named_in_metadata_or_tags_settles_it(
+    trigger: Trigger, named: str, where: str
+) -> None:
+    trigger.storage.put("m/a.01A", AZFP, **{where: {"sidecar": named}})
+    trigger.storage.put("m/one.xml", XML)
+    assert trigger.notify("m/a.01A") == "Waiting: sidecar"
+    assert named in trigger.lines[-1]["detail"]
+    trigger.storage.put("m/two.xml", XML)
+    assert trigger.notify("m/two.xml") == "Ignored: sidecar-used"
+    assert only_run(trigger).parameters["xml_path"] == "s3://inbox/m/two.xml"
+
+
+def test_a_farther_xml_that_is_named_sets_its_data_free_too(trigger: Trigger) -> None:
+    trigger.storage.put("m/2015/a.01A", AZFP, metadata={"sidecar": "upper.xml"})
+    trigger.storage.put("m/2015/near.xml", XML)
+    assert trigger.notify("m/2015/a.01A") == "Waiting: sidecar"
+    trigger.storage.put("m/upper.xml", XML)
+    trigger.notify("m/upper.xml")
+    assert only_run(trigger).parameters["xml_path"] == "s3://inbox/m/upper.xml"
+
+
+def test_an_empty_xml_serves_nobody(trigger: Trigger) -> None:
+    trigger.storage.put("m/a.01A", AZFP)
+    trigger.storage.put("m/s.xml", b"")
+    assert trigger.notify("m/a.01A") == "Waiting: sidecar"
+
+
+def test_corrected_settings_are_a_new_conversion(trigger: Trigger) -> None:
+    trigger.storage.put("m/a.01A", AZFP)
+    trigger.storage.put("m/s.xml", XML)
+    trigger.notify("m/a.01A")
+    trigger.notify("m/s.xml")
+    assert len(trigger.flow_runs.runs) == 1
+    trigger.storage.put("m/s.xml", XML + b"<!-- corrected -->")
+    trigger.notify("m/s.xml")
+    assert len(trigger.flow_runs.runs) == 2
+
+
+def test_azfp6_needs_no_xml(trigger: Trigger) -> None:
+    trigger.storage.put("m/a.azfp", file_head("AZFP6"))
+    assert trigger.notify("m/a.azfp") == "Submitted: new"
+    assert only_run(trigger).parameters["xml_path"] is None
+
+
+SIX_FILES = ["w/a.01A", "w/b.01A", "w/s.xml", "e/a.01A", "e/b.01A", "e/t.xml"]
+EXPECTED = {
+    "s3://inbox/w/a.01A": "s3://inbox/w/s.xml",
+    "s3://inbox/w/b.01A": "s3://inbox/w/s.xml",
+    "s3://inbox/e/a.01A": "s3://inbox/e/t.xml",
+    "s3://inbox/e/b.01A": "s3://inbox/e/t.xml",
+}
+
+
+def xmls_by_run(trigger: Trigger) -> dict[str, str]:
+    runs = trigger.flow_runs.runs.values()
+    found = {run.parameters["raw_file"]: run.parameters["xml_path"] for run in runs}
+    assert len(found) == len(runs), "an upload has two runs"
+    return found
+
+
+def test_data_and_xml_find_each_other_in_every_order() -> None:
+    for order in itertools.permutations(SIX_FILES):
+        trigger = Trigger()
+        for key in order:
+            trigger.storage.put(key, XML if key.endswith("xml") else AZFP)
+            trigger.notify(key)
+        assert xmls_by_run(trigger) == EXPECTED, order
+
+
+def test_data_and_xml_find_each_other_however_uploads_and_notifications_interleave() -> None:
+    # Uploads in one order, their notifications in another, some while later
+    # uploads are still to come: each notification is after its own upload.
+    for order in itertools.permutations(range(6), 6):
+        trigger = Trigger()
+        uploaded = 0
+        for place in order:
+            while uploaded <= place:
+                key = SIX_FILES[uploaded]
+                trigger.storage.put(key, XML if key.endswith("xml") else AZFP)
+                uploaded += 1
+            trigger.notify(SIX_FILES[place])
+        assert xmls_by_run(trigger) == EXPECTED, order
+
+
+def test_a_batch_of_all_six_lists_each_folder_once(trigger: Trigger) -> None:
+    for key in SIX_FILES:
+        trigger.storage.put(key, XML if key.endswith("xml") else AZFP)
+    bodies = [
+        {
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "detail": {"bucket": {"name": "inbox"}, "object": {"key": key}},
+        }
+        for key in SIX_FILES
+    ]
+    assert trigger.receive(*bodies) == {"batchItemFailures": []}
+    assert xmls_by_run(trigger) == EXPECTED
+    # Two folders looked into for their XML, and one listing below each of the two XMLs.
+    assert trigger.storage.asked.count("ListObjectsV2 inbox") == 4
+
+
+def test_an_xml_for_many_data_files_queues_them_one_message_each(trigger: Trigger) -> None:
+    keys = [f"m/{number:03}.01A" for number in range(25)]
+    for key in keys:
+        trigger.storage.put(key, AZFP)
+    trigger.storage.put("m/s.xml", XML)
+    assert trigger.notify("m/s.xml") == "Ignored: sidecar-used"
+    assert "25 data files queued" in trigger.lines[-1]["detail"]
+    assert trigger.flow_runs.runs == {}
+    queued = list(trigger.storage.queued)
+    for start in range(0, 25, 10):
+        assert trigger.receive(*queued[start : start + 10]) == {"batchItemFailures": []}
+    assert sorted(xmls_by_run(trigger)) == [f"s3://inbox/{key}" for key in keys]
+
+
+def test_without_a_queue_an_xml_asks_for_all_data_at_once(trigger: Trigger) -> None:
+    for number in range(25):
+        trigger.storage.put(f"m/{number:03}.01A", AZFP)
+    trigger.storage.put("m/s.xml", XML)
+    event = {
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "detail": {"bucket": {"name": "inbox"}, "object": {"key": "m/s.xml"}},
+    }
+    assert trigger.handle(event) == {"batchItemFailures": []}
+    assert len(trigger.flow_runs.runs) == 25
+
+
+def test_one_data_file_that_cannot_be_asked_for_stops_no_other(trigger: Trigger) -> None:
+    for name in "abc":
+        trigger.storage.put(f"m/{name}.01A", AZFP)
+    trigger.storage.put("m/s.xml", XML)
+    trigger.storage.broken_keys.add("m/a.01A")
+    body = {
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "detail": {"bucket": {"name": "inbox"}, "object": {"key": "m/s.xml"}},
+    }
+    assert len(trigger.receive(body)["batchItemFailures"]) == 1
+    assert len(trigger.flow_runs.runs) == 2
+    trigger.storage.broken_keys.clear()
+    assert trigger.receive(json.dumps(body)) == {"batchItemFailures": []}
+    assert len(trigger.flow_runs.runs) == 3
+
+
+def test_what_waits_longer_than_the_limit_is_measured(trigger: Trigger) -> None:
+    trigger.storage.put("m/old.01A", AZFP, last_modified="2020-01-01T00:00:00.000Z")
+    trigger.storage.put("m/older.01A", AZFP, last_modified="2019-01-01T00:00:00.000Z")
+    trigger.storage.put("m/new.01A", AZFP, last_modified="2999-01-01T00:00:00.000Z")
+    trigger.storage.put("served/old.01A", AZFP, last_modified="2020-01-01T00:00:00.000Z")
+    trigger.storage.put("served/s.xml", XML)
+    trigger.storage.put("m/old.raw", file_head("EK60"), last_modified="2020-01-01T00:00:00.000Z")
+    trigger.receive({"detail-type": "Scheduled Event", "source": "aws.events"})
+    report, outcome = trigger.lines
+    assert report["WaitingOverLimit"] == 2
+    assert report["OldestWaitHours"] > 24 * 365
+    assert report["oldest"] == ["m/older.01A", "m/old.01A"]
+    assert outcome["message"] == "Ignored: waiting-checked"
