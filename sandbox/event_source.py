@@ -1,0 +1,219 @@
+"""Drives the trigger as Lambda's SQS event source mapping does.
+
+Each process of this module is one Lambda environment: it polls the queue, calls
+the handler with a batch, and deletes what the handler did not report as failed.
+What it does not delete comes again after the queue's visibility timeout.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+log = logging.getLogger("sandbox.event_source")
+
+Handler = Callable[[dict[str, Any], "LambdaContext"], Any]
+
+LARGEST_BATCH = 10
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """What Lambda hands to a handler beside the event.
+
+    Attributes:
+        function_name: the function's name.
+        timeout: seconds an invocation may take.
+        memory_limit_in_mb: as Lambda spells it, in MiB.
+    """
+
+    function_name: str
+    timeout: float
+    memory_limit_in_mb: int = 256
+    function_version: str = "$LATEST"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    log_stream_name: str = "sandbox"
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's ARN."""
+        region = os.environ.get("AWS_REGION", "us-east-1")
+        return f"arn:aws:lambda:{region}:123456789012:function:{self.function_name}"
+
+    @property
+    def log_group_name(self) -> str:
+        """Where Lambda would write the log."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left until the invocation is ended."""
+        left = self.timeout - (time.monotonic() - self._started)
+        return max(0, int(left * 1000))
+
+
+def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[str, Any]:
+    """Turn received SQS messages into the event Lambda makes of them."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": dict(message.get("Attributes", {})),
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn,
+                "awsRegion": queue_arn.split(":")[3],
+            }
+            for message in messages
+        ]
+    }
+
+
+def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
+    """Say which of a batch's messages the handler's response leaves in the queue.
+
+    With `ReportBatchItemFailures`, an empty response or list means that all went
+    well; anything Lambda cannot make sense of means that all failed, an
+    identifier that is empty or of no message of the batch included:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    everything = set(message_ids)
+    if response is None or response == {}:
+        return set()
+    if not isinstance(response, dict):
+        return everything
+    failures = response.get("batchItemFailures")
+    if failures is None:
+        return set()
+    if not isinstance(failures, list):
+        return everything
+    failed = set()
+    for failure in failures:
+        identifier = failure.get("itemIdentifier") if isinstance(failure, dict) else None
+        if identifier not in everything:
+            return everything
+        failed.add(identifier)
+    return failed
+
+
+class EventSource:
+    """Polls one queue for one handler."""
+
+    def __init__(
+        self, queue_url: str, handler: Handler, function_name: str, timeout: float
+    ) -> None:
+        self._sqs = boto3.client("sqs")
+        self._queue_url, self._handler = queue_url, handler
+        self._function_name, self._timeout = function_name, timeout
+        self.is_invoking = False
+        answer = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        self._queue_arn = answer["Attributes"]["QueueArn"]
+
+    def poll(self, wait_seconds: int) -> int:
+        """Receive one batch, hand it over, delete what went well; return its size."""
+        messages: Sequence[Any] = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=LARGEST_BATCH,
+            WaitTimeSeconds=wait_seconds,
+            AttributeNames=["All"],
+        ).get("Messages", [])
+        if messages:
+            failed = self._invoke(messages)
+            self._delete([message for message in messages if message["MessageId"] not in failed])
+        return len(messages)
+
+    def _invoke(self, messages: Sequence[Any]) -> set[str]:
+        ids = [message["MessageId"] for message in messages]
+        context = LambdaContext(self._function_name, self._timeout)
+        self.is_invoking = True
+        signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        try:
+            response = self._handler(lambda_event(messages, self._queue_arn), context)
+        except Exception:
+            # Lambda's own rule: an invocation that raises leaves the whole batch.
+            log.exception("the handler raised; %s records come again", len(ids))
+            return set(ids)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self.is_invoking = False
+        failed = failed_messages(response, ids)
+        log.info("batch of %s, %s to come again", len(ids), len(failed))
+        return failed
+
+    def _delete(self, messages: Sequence[Any]) -> None:
+        if messages:
+            self._sqs.delete_message_batch(
+                QueueUrl=self._queue_url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                    for number, message in enumerate(messages)
+                ],
+            )
+
+
+def load_handler(name: str) -> Handler:
+    """Import a handler by its Lambda name, `package.module.function`."""
+    module, _, function = name.rpartition(".")
+    loaded: Handler = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def _time_out(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's shape
+    # Lambda throws the environment away and starts a new one; so does this.
+    log.error("the invocation took longer than the function's timeout; starting anew")
+    os.execv(sys.executable, [sys.executable, "-m", "sandbox.event_source", *sys.argv[1:]])  # noqa: S606 - itself
+
+
+def main() -> None:
+    """Poll until SIGTERM (`python -m sandbox.event_source ...`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--queue-url", required=True)
+    parser.add_argument("--handler", default="lambda_trigger.handler.handler")
+    parser.add_argument("--function-name", default="echodrop-trigger")
+    parser.add_argument(
+        "--timeout", type=float, default=20.0, help="seconds an invocation may take"
+    )
+    parser.add_argument("--wait", type=int, default=2, help="seconds of one long poll")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    signal.signal(signal.SIGALRM, _time_out)
+    source = EventSource(
+        arguments.queue_url,
+        load_handler(arguments.handler),
+        arguments.function_name,
+        arguments.timeout,
+    )
+    stopping: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+        if not source.is_invoking:
+            raise SystemExit
+        stopping.append(number)
+
+    signal.signal(signal.SIGTERM, stop)
+    log.info("polling %s", arguments.queue_url)
+    while not stopping:
+        try:
+            source.poll(arguments.wait)
+        except (BotoCoreError, ClientError) as problem:
+            log.warning("the queue does not answer: %s", problem)
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""A real Prefect server with its UI, on SQLite or PostgreSQL."""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.environments import prefect_environment
+from sandbox.ports import HOST
+from sandbox.processes import Part
+
+NAME = "prefect-server"
+
+
+def sqlite_url(folder: Path) -> str:
+    """Return the URL of a SQLite database under the folder given."""
+    return f"sqlite+aiosqlite:///{folder / 'prefect.db'}"
+
+
+def prefect_server(
+    port: int,
+    *,
+    home: Path,
+    database_url: str,
+    environment: Mapping[str, str],
+    log: Path,
+) -> Part:
+    """Describe the server's part.
+
+    Args:
+        port: where it listens, on loopback.
+        home: its PREFECT_HOME.
+        database_url: SQLAlchemy URL of its database; tables are made at the start.
+        environment: what every part gets.
+        log: file for its output.
+    """
+    api_url = f"http://{HOST}:{port}/api"
+    return Part(
+        NAME,
+        [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
+        {
+            **environment,
+            **prefect_environment(home, api_url),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url,
+            "PREFECT_SERVER_UI_ENABLED": "true",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+            "PREFECT_CLI_PROMPT": "false",
+        },
+        log,
+        is_ready=lambda: answers(f"{api_url}/health"),
+    )
+
+
+def answers(url: str) -> bool:
+    """Say whether a GET of this URL answers with a success by now."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - a loopback http URL
+            return bool(response.status < 400)
+    except (urllib.error.URLError, OSError):
+        return False

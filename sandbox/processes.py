@@ -1,0 +1,174 @@
+"""One part of the sandbox: a server or loop that runs as a process of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOG_LINES_SHOWN = 25
+
+
+class PartDied(Exception):  # noqa: N818 - the name says what happened
+    """A part ended although nobody had asked it to.
+
+    Attributes:
+        part: the part's name.
+        exit_code: its exit code; negative for the signal that ended it.
+        log: where its output is.
+        log_end: the last lines of that output.
+    """
+
+    def __init__(self, part: str, exit_code: int, log: Path, log_end: str) -> None:
+        self.part, self.exit_code, self.log, self.log_end = part, exit_code, log, log_end
+        how = (
+            f"was ended by {signal.Signals(-exit_code).name}"
+            if exit_code < 0
+            else f"ended with exit code {exit_code}"
+        )
+        super().__init__(f"{part} {how}; the end of {log}:\n{log_end}")
+
+
+class PartNotReady(Exception):  # noqa: N818 - the name says what happened
+    """A part runs but did not become ready in time."""
+
+    def __init__(self, part: str, seconds: float, log: Path, log_end: str) -> None:
+        self.part, self.seconds, self.log, self.log_end = part, seconds, log, log_end
+        super().__init__(
+            f"{part} was not ready after {seconds:.0f} s; the end of {log}:\n{log_end}"
+        )
+
+
+def _default_interrupt() -> None:
+    # A shell that starts a job with `&` ignores SIGINT for it, and children
+    # inherit that. Servers that turn SIGTERM into SIGINT would then never stop.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _always_ready() -> bool:
+    return True
+
+
+@dataclass
+class Part:
+    """A process with a log file and a probe that says when it serves.
+
+    Attributes:
+        name: for people and for `Sandbox.stop(name)`.
+        command: what to execute.
+        environment: its whole environment.
+        log: file its output is appended to.
+        is_ready: called until it returns True; must not raise.
+        ready_within: seconds it may take to become ready.
+        stop_signal: what asks it to end.
+        stop_within: seconds it may take to end before it is killed.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    is_ready: Callable[[], bool] = _always_ready
+    ready_within: float = 90.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_within: float = 10.0
+    start_seconds: float | None = field(default=None, init=False)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _started_at: float = field(default=0.0, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None when it was not started or was stopped."""
+        return self._process.pid if self._process else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process; `wait_until_ready` says when it serves."""
+        if self.is_running:
+            raise RuntimeError(f"{self.name} runs already")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._started_at = time.monotonic()
+        self.start_seconds = None
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - the sandbox's own programs
+                list(self.command),
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A session of its own: Ctrl-C at the terminal reaches the
+                # sandbox alone, which stops its parts in order.
+                start_new_session=True,
+                preexec_fn=_default_interrupt,  # noqa: PLW1509 - parts start from one thread
+            )
+
+    def check(self) -> None:
+        """Raise PartDied if the process was started and lives no more."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            raise PartDied(self.name, code, self.log, self.log_end())
+
+    def poll_ready(self) -> bool:
+        """Say whether it serves by now, and note how long that took.
+
+        Raises:
+            PartDied: it ended.
+            PartNotReady: it took longer than `ready_within`.
+        """
+        if self.start_seconds is not None:
+            return True
+        self.check()
+        elapsed = time.monotonic() - self._started_at
+        if self.is_ready():
+            self.start_seconds = elapsed
+            return True
+        if elapsed > self.ready_within:
+            raise PartNotReady(self.name, self.ready_within, self.log, self.log_end())
+        return False
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal, without waiting."""
+        self._send(self.stop_signal)
+
+    def wait_stopped(self) -> None:
+        """Wait for the end that was asked for; kill it when it takes too long."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(self.stop_within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def stop(self) -> None:
+        """Stop the process; returns when it is gone."""
+        self.ask_to_stop()
+        self.wait_stopped()
+
+    def kill(self) -> None:
+        """SIGKILL the process and its group; returns when it is gone."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def log_end(self, lines: int = LOG_LINES_SHOWN) -> str:
+        """Return the last lines of its output."""
+        try:
+            with self.log.open(encoding="utf-8", errors="replace") as text:
+                return "".join(deque(text, maxlen=lines)).rstrip()
+        except FileNotFoundError:
+            return "(it wrote nothing)"
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)

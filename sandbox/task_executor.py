@@ -1,0 +1,237 @@
+"""Runs what ECS was asked to run: each task of moto's ECS becomes a process.
+
+moto keeps tasks but runs none. This loop finds new ones, runs their command
+with their environment, and tells their end as AWS does: with an
+`ECS Task State Change` event that carries the exit code, 137 after SIGKILL.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.ecs_tasks import (
+    DETAIL_TYPE,
+    NoCommand,
+    TaskRequest,
+    exit_code,
+    stopped_detail,
+    task_request,
+)
+from sandbox.environments import container_environment
+from sandbox.orphans import MARK
+
+log = logging.getLogger("sandbox.task_executor")
+
+# ECS's own stopTimeout: SIGTERM, and after this SIGKILL.
+_STOP_TIMEOUT = 30.0
+_DESCRIBED_AT_ONCE = 100
+
+
+@dataclass
+class _Running:
+    request: TaskRequest
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    asked_to_stop_at: float | None = None
+
+
+class TaskExecutor:
+    """Runs the tasks of one cluster, so many at a time."""
+
+    def __init__(self, cluster: str, parallelism: int, folder: Path, logs: Path) -> None:
+        self._cluster, self._parallelism = cluster, parallelism
+        self._folder, self._logs = folder, logs
+        self._ecs, self._events = boto3.client("ecs"), boto3.client("events")
+        self._seen: set[str] = set()
+        self._waiting: deque[TaskRequest] = deque()
+        self._running: dict[str, _Running] = {}
+
+    def step(self) -> None:
+        """Look once: tell ended tasks, stop those told to, start waiting ones."""
+        self._tell_ended()
+        wanted = self._wanted()
+        self._find_new(wanted)
+        self._stop_unwanted(set(wanted))
+        while self._waiting and len(self._running) < self._parallelism:
+            self._start(self._waiting.popleft())
+
+    def stop_all(self, grace_seconds: float) -> None:
+        """End all tasks' processes, and tell nobody: the cluster itself goes away."""
+        for running in self._running.values():
+            _signal_group(running.process, signal.SIGTERM)
+        end = time.monotonic() + grace_seconds
+        for running in self._running.values():
+            try:
+                running.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("task %s did not end in time", running.request.task_id)
+            _signal_group(running.process, signal.SIGKILL)
+
+    def _wanted(self) -> list[str]:
+        pages = self._ecs.get_paginator("list_tasks").paginate(
+            cluster=self._cluster, desiredStatus="RUNNING"
+        )
+        return [arn for page in pages for arn in page["taskArns"]]
+
+    def _find_new(self, wanted: list[str]) -> None:
+        new = [arn for arn in wanted if arn not in self._seen]
+        for start in range(0, len(new), _DESCRIBED_AT_ONCE):
+            answer = self._ecs.describe_tasks(
+                cluster=self._cluster,
+                tasks=new[start : start + _DESCRIBED_AT_ONCE],
+                include=["TAGS"],
+            )
+            for described in answer["tasks"]:
+                self._seen.add(described["taskArn"])
+                try:
+                    self._waiting.append(task_request(described))
+                except NoCommand as problem:
+                    self._tell_stopped(described, None, asked_to_stop=False, reason=str(problem))
+
+    def _stop_unwanted(self, wanted: set[str]) -> None:
+        for request in [request for request in self._waiting if request.arn not in wanted]:
+            self._waiting.remove(request)
+            self._tell_stopped(
+                request.described, None, asked_to_stop=True, reason="stopped before it started"
+            )
+        for arn, running in self._running.items():
+            if arn in wanted:
+                continue
+            if running.asked_to_stop_at is None:
+                running.asked_to_stop_at = time.monotonic()
+                running.process.terminate()
+            elif time.monotonic() - running.asked_to_stop_at > _STOP_TIMEOUT:
+                _signal_group(running.process, signal.SIGKILL)
+
+    def _start(self, request: TaskRequest) -> None:
+        # As on Fargate, a task's files are its own and vanish with it.
+        folder = self._folder / request.task_id
+        folder.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **container_environment(),
+            **request.environment,
+            "TMPDIR": str(folder),
+            MARK: os.environ.get(MARK, ""),
+        }
+        try:
+            with (self._logs / f"{request.task_id}.log").open("ab") as output:
+                process = subprocess.Popen(  # noqa: S603 - running what RunTask asks for is its purpose
+                    list(request.command),
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as problem:
+            self._tell_stopped(
+                request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
+            )
+            return
+        log.info("task %s runs as process %s", request.task_id, process.pid)
+        self._running[request.arn] = _Running(request, process, folder)
+
+    def _tell_ended(self) -> None:
+        for arn, running in list(self._running.items()):
+            code = running.process.poll()
+            if code is None:
+                continue
+            # A container ends with its first process, whatever that started.
+            _signal_group(running.process, signal.SIGKILL)
+            self._tell_stopped(
+                running.request.described,
+                exit_code(code),
+                asked_to_stop=running.asked_to_stop_at is not None,
+            )
+            shutil.rmtree(running.folder, ignore_errors=True)
+            del self._running[arn]
+
+    def _tell_stopped(
+        self,
+        described: Mapping[str, Any],
+        code: int | None,
+        *,
+        asked_to_stop: bool,
+        reason: str = "",
+    ) -> None:
+        detail = stopped_detail(described, code, asked_to_stop=asked_to_stop, reason=reason)
+        log.info("task %s stopped: exit code %s %s", described["taskArn"], code, reason)
+        self._ecs.stop_task(
+            cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]
+        )
+        self._events.put_events(
+            Entries=[
+                {
+                    "Source": "aws.ecs",
+                    "DetailType": DETAIL_TYPE,
+                    "Detail": json.dumps(detail),
+                    "Resources": [described["taskArn"]],
+                }
+            ]
+        )
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+class _Stop(Exception):  # noqa: N818 - no error: how a signal leaves the loop
+    pass
+
+
+def main() -> None:
+    """Run the executor until SIGTERM (`python -m sandbox.task_executor ...`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cluster", required=True)
+    parser.add_argument("--parallelism", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, required=True, help="the tasks' own folders")
+    parser.add_argument("--logs", type=Path, required=True, help="the tasks' output")
+    parser.add_argument("--every", type=float, default=0.2, help="seconds between two looks")
+    parser.add_argument("--grace", type=float, default=3.0, help="seconds tasks have at the end")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+        raise _Stop
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    executor = TaskExecutor(
+        arguments.cluster, arguments.parallelism, arguments.folder, arguments.logs
+    )
+    log.info("running up to %s tasks of cluster %s", arguments.parallelism, arguments.cluster)
+    try:
+        while True:
+            try:
+                executor.step()
+            except (BotoCoreError, ClientError) as problem:
+                log.warning("AWS does not answer: %s", problem)
+            time.sleep(arguments.every)
+    except _Stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        executor.stop_all(arguments.grace)
+
+
+if __name__ == "__main__":
+    main()
