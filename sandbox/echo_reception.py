@@ -1,7 +1,7 @@
 """From backscatter in the sea to the samples a transceiver stores.
 
 The sonar equation for volume backscatter, as echopype inverts it in
-``calibrate_ek.py`` (MacLennan and Simmonds 1992, section 3): received power is
+``calibrate/calibrate_ek.py`` for the power samples of an EK60: received power is
 sv less spreading and absorption, times a constant of the channel.
 """
 

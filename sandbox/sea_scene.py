@@ -2,8 +2,8 @@
 
 A seabed, a layer that rises as night comes, a thin plankton layer on the
 thermocline, schools of herring near the bottom and of mackerel higher up. Each
-kind scatters with its own frequency response, in dB against 38 kHz, of the
-shape that Korneliussen et al. (2016, ICES J. Mar. Sci. 73, 1947-1954) use to
+kind scatters with its own frequency response, in dB against 38 kHz, the
+measure by which Korneliussen and Ona (2002, ICES J. Mar. Sci. 59, 293-313)
 tell them apart. The levels are plausible, not a model of any survey.
 """
 

@@ -1,0 +1,165 @@
+"""A grown file is the source's pings over and over, at ever later times, and nothing else."""
+
+import struct
+from datetime import timedelta
+from pathlib import Path
+
+import echopype
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.preflight import preflight
+from sandbox.grow import SimradFileError, grow
+from sandbox.sample_file import write_sample
+
+REAL_FILES = [
+    ("ek60/D20070724-T042400.raw", "EK60"),
+    ("ek80/EK80_-D20221108-T151353.raw", "EK80"),
+    ("ek80/-1519668699940320059.raw", "EK80"),
+    ("ek80/2917763601822576513.raw", "EK80"),
+]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "sample.raw"
+    write_sample(path, pings=5, samples=40, channels=(38_000, 120_000))
+    return path
+
+
+@pytest.mark.parametrize(("name", "model"), REAL_FILES)
+def test_a_real_file_grows_by_whole_copies_that_echopype_reads(
+    real_data: Path, tmp_path: Path, name: str, model: str
+) -> None:
+    source, target = real_data / name, tmp_path / "grown.raw"
+    grown = grow(source, target, 3 * source.stat().st_size - 100_000)
+
+    before, after = (
+        echopype.open_raw(path, model)["Sonar/Beam_group1"] for path in (source, target)
+    )
+    pings = before.sizes["ping_time"]
+    assert grown.bytes == target.stat().st_size >= 3 * source.stat().st_size - 100_000
+    assert grown.pings == after.sizes["ping_time"] == grown.copies * pings
+    assert list(after.channel.values) == list(before.channel.values)
+    assert (np.diff(after.ping_time.values) > np.timedelta64(0)).all()
+    assert after.ping_time.values[0] == np.datetime64(grown.first_time.replace(tzinfo=None))
+    assert after.ping_time.values[-1] == np.datetime64(grown.last_time.replace(tzinfo=None))
+    for copy in range(grown.copies):
+        part = after.isel(ping_time=slice(copy * pings, (copy + 1) * pings))
+        for variable in {"backscatter_r", "backscatter_i", "angle_alongship"} & set(before):
+            np.testing.assert_array_equal(part[variable].values, before[variable].values)
+
+
+def test_sensor_sentences_and_parameters_come_with_their_pings(
+    real_data: Path, tmp_path: Path
+) -> None:
+    source = real_data / "ek80/2917763601822576513.raw"
+    grown = grow(source, tmp_path / "grown.raw", 4 * source.stat().st_size)
+    before, after = (preflight(path, "EK80") for path in (source, grown.path))
+
+    assert after.condition == "intact"
+    assert after.datagrams["MRU0"] == grown.copies * before.datagrams["MRU0"]
+    assert after.datagrams["FIL1"] == before.datagrams["FIL1"]
+    # One configuration and one environment stay; the parameters repeat.
+    assert after.datagrams["XML0"] == 2 + grown.copies * (before.datagrams["XML0"] - 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(wanted=st.integers(min_value=0, max_value=60_000))
+def test_any_size_is_reached_with_the_fewest_copies(
+    sample: Path, tmp_path_factory: pytest.TempPathFactory, wanted: int
+) -> None:
+    target = tmp_path_factory.mktemp("grown") / "grown.raw"
+    grown = grow(sample, target, wanted)
+    block = (grown.bytes - sample.stat().st_size) // max(grown.copies - 1, 1)
+
+    assert grown.bytes == target.stat().st_size
+    assert grown.bytes >= wanted
+    assert grown.copies == 1 or grown.bytes - block < wanted
+    summary = preflight(target, "EK60")
+    assert set(summary.pings.values()) == {5 * grown.copies} == {grown.pings}
+    assert summary.bytes_unaccounted == 0
+
+
+def test_copies_follow_each_other_at_the_files_own_rate(sample: Path, tmp_path: Path) -> None:
+    grown = grow(sample, tmp_path / "grown.raw", 50_000)
+    assert grown.last_time - grown.first_time == (grown.pings - 1) * timedelta(seconds=5)
+
+
+def test_a_single_ping_grows_too(tmp_path: Path) -> None:
+    write_sample(tmp_path / "one.raw", pings=1, samples=10, channels=(38_000,))
+    grown = grow(tmp_path / "one.raw", tmp_path / "grown.raw", 5_000)
+    assert grown.pings == grown.copies > 1
+    assert grown.last_time > grown.first_time
+
+
+def test_pieces_of_a_large_source_are_cut_between_datagrams(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = grow(sample, tmp_path / "whole.raw", 30_000).path.read_bytes()
+    monkeypatch.setattr("sandbox.grow._PIECE_BYTES", 500)
+    assert grow(sample, tmp_path / "pieces.raw", 30_000).path.read_bytes() == whole
+
+
+def test_progress_ends_at_the_whole_size(sample: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    grown = grow(
+        sample, tmp_path / "g.raw", 30_000, progress=lambda done, of: seen.append((done, of))
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == (grown.bytes, grown.bytes)
+
+
+@pytest.mark.parametrize(
+    ("contents", "cause"),
+    [
+        (b"", "the file is empty"),
+        (b"depth,count\n1,2\n" * 40, "no Simrad raw file"),
+        (bytes(5000), "no Simrad raw file"),
+        (struct.pack("<i4sQ4si", 16, b"NME0", 1, b"$GP\0", 16), "does not begin with a config"),
+    ],
+)
+def test_what_is_no_simrad_file_is_refused(tmp_path: Path, contents: bytes, cause: str) -> None:
+    source = tmp_path / "odd.raw"
+    source.write_bytes(contents)
+    with pytest.raises(SimradFileError, match=cause) as refusal:
+        grow(source, tmp_path / "grown.raw", 10_000)
+    assert str(source) in str(refusal.value)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_file_without_pings_is_refused(real_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SimradFileError, match="no pings"):
+        grow(real_data / "ek60/D20070724-T042400.bot", tmp_path / "grown.raw", 10_000)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_refused_and_leaves_no_target(
+    sample: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    whole = sample.read_bytes()
+    at = data.draw(st.integers(min_value=1, max_value=len(whole) - 1), label="cut at")
+    last_lengths = len(whole) - 4
+    damaged = folder / "damaged.raw"
+    if data.draw(st.booleans(), label="truncate"):
+        damaged.write_bytes(whole[: min(at, last_lengths)])
+    else:
+        hole = bytes(len(whole) - at)
+        damaged.write_bytes(whole[:at] + hole)
+    complete = preflight(damaged, "EK60").condition == "intact"
+    if complete:  # cut between two datagrams: a shorter whole file, if pings are left
+        return
+    with pytest.raises(SimradFileError):
+        grow(damaged, folder / "grown.raw", 50_000)
+    assert list(folder.iterdir()) == [damaged]
+
+
+def test_a_file_is_not_grown_onto_itself(sample: Path) -> None:
+    before = sample.read_bytes()
+    with pytest.raises(ValueError, match="onto itself"):
+        grow(sample, sample, 50_000)
+    assert sample.read_bytes() == before
