@@ -149,6 +149,11 @@ class HttpReader:
             answer.stream(_BLOCK_BYTES),
         )
 
+    def current(self) -> SourceVersion | None:
+        """The version that is there now, None where there is none."""
+        answer = self._pool.request("HEAD", self._url, headers=self._headers)
+        return self._version(answer) if answer.status == 200 else None
+
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
         """See `RangeReader`."""
         answer = self._get({"Range": f"bytes={start}-{start + length - 1}"})

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.locations import HttpLocation, LocalLocation, Location
+from flows.object_store import ObjectStore
 from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
 from flows.range_readers import HttpReader, RangeReader, S3Reader
 from flows.s3_client import s3_client
@@ -70,9 +71,21 @@ def fetch(
         return _link(location, target, wanted)
     reader: RangeReader
     if isinstance(location, HttpLocation):
-        reader = HttpReader(location, options.get("client_kwargs", {}).get("headers", {}))
+        reader = http_reader(location, options)
     else:
         reader = S3Reader(s3_client(options), location)
+    return download(reader, location, target, wanted=wanted, on_bytes=on_bytes)
+
+
+def download(
+    reader: RangeReader,
+    location: Location,
+    target: Path,
+    *,
+    wanted: SourceVersion | None = None,
+    on_bytes: ByteCount | None = None,
+) -> FetchedFile:
+    """Bring a remote file to `target`; arguments and errors as for `fetch`."""
     # A body that breaks off is asked for again from its beginning.
     return retrying(
         lambda: _download(reader, location, target, wanted, on_bytes), attempts=_ATTEMPTS
@@ -172,6 +185,24 @@ def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -
     )
     check_unchanged(fetched)
     return fetched
+
+
+def current_version(location: Location, options: dict[str, Any]) -> SourceVersion | None:
+    """The version that is there now, None where there is none. One request, no body."""
+    if isinstance(location, LocalLocation):
+        try:
+            return local_version(location.path.stat())
+        except FileNotFoundError:
+            return None
+    if isinstance(location, HttpLocation):
+        return http_reader(location, options).current()
+    head = ObjectStore(s3_client(options), location.bucket).head(location.key)
+    return None if head is None else SourceVersion(head.etag, head.version_id)
+
+
+def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:
+    """A reader with the headers that fsspec's http file system takes."""
+    return HttpReader(location, options.get("client_kwargs", {}).get("headers", {}))
 
 
 def local_version(stat: os.stat_result) -> SourceVersion:

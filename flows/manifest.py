@@ -1,0 +1,130 @@
+"""The manifest: what an output was made from and how, and the mark that it is complete.
+
+It is written last, after the output was read back. An output without one was
+never finished. The schema stands in manifest.schema.json.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from typing import Any
+
+import jsonschema
+
+from flows.sidecars import FetchedSidecar
+from flows.source import FetchedFile
+
+MANIFEST_VERSION = 1
+MANIFEST_SUFFIX = ".manifest.json"
+
+_SOFTWARE = ("echodrop", "echopype", "xarray", "zarr", "numpy", "prefect")
+
+
+class ManifestInvalidError(ValueError):
+    """A manifest is not JSON, or not what its schema asks for."""
+
+    def __init__(self, uri: str, cause: str) -> None:
+        super().__init__(f"{uri}: not a valid manifest: {cause}")
+        self.uri = uri
+        self.cause = cause
+
+
+def store_checksum(bodies: Mapping[str, bytes]) -> str:
+    """One SHA-256 over a store: of the lines `<hex sha256> <key>` and a line feed, sorted by key."""
+    whole = hashlib.sha256()
+    for key in sorted(bodies):
+        whole.update(f"{hashlib.sha256(bodies[key]).hexdigest()} {key}\n".encode())
+    return whole.hexdigest()
+
+
+def described_source(source: FetchedFile) -> dict[str, Any]:
+    """The manifest's entry of a fetched file."""
+    modified = source.last_modified
+    return {
+        "uri": source.location.uri,
+        "etag": source.version.etag,
+        "version_id": source.version.version_id,
+        "bytes": source.size,
+        "sha256": source.sha256,
+        "last_modified": modified.astimezone(UTC).isoformat() if modified else None,
+    }
+
+
+def described_sidecars(sidecars: Sequence[FetchedSidecar]) -> list[dict[str, Any]]:
+    """The manifest's entries of the sidecars."""
+    return [{"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in sidecars]
+
+
+def software_versions() -> dict[str, str]:
+    """Version of each package that had a hand in the output, and of Python."""
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _SOFTWARE},
+    }
+
+
+def build_manifest(
+    *,
+    source: Mapping[str, Any],
+    sidecars: Sequence[Mapping[str, Any]],
+    sonar: Mapping[str, Any],
+    preflight: Mapping[str, Any],
+    output: Mapping[str, Any],
+    contents: Mapping[str, Any],
+    missing: str | None,
+    verification: Mapping[str, Any],
+    run: Mapping[str, Any],
+    parser_warnings: Sequence[str],
+    timings: Mapping[str, float],
+) -> dict[str, Any]:
+    """A manifest of JSON values, as the schema describes it. `timings` in seconds."""
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "published_at": datetime.now(UTC).isoformat(),
+        "source": dict(source),
+        "sidecars": [dict(sidecar) for sidecar in sidecars],
+        "sonar": dict(sonar),
+        "preflight": dict(preflight),
+        "output": dict(output),
+        "contents": dict(contents),
+        "missing": missing,
+        "verification": dict(verification),
+        "software": software_versions(),
+        "run": dict(run),
+        "parser_warnings": list(parser_warnings),
+        "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
+    }
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as it is stored."""
+    return (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+@functools.cache
+def manifest_schema() -> dict[str, Any]:
+    """The JSON schema of the manifest."""
+    text = resources.files("flows").joinpath("manifest.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def read_manifest(body: bytes, uri: str) -> dict[str, Any]:
+    """A stored manifest, checked.
+
+    Raises:
+        ManifestInvalidError: it is not one.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(body)
+        jsonschema.validate(manifest, manifest_schema())
+    except (ValueError, jsonschema.ValidationError) as error:
+        cause = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise ManifestInvalidError(uri, cause) from error
+    return manifest

@@ -1,0 +1,127 @@
+"""What is asked of one conversion, checked when it is asked."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flows.locations import (
+    OUTPUT_SUFFIXES,
+    Location,
+    OutputLocation,
+    OutputType,
+    output_location,
+    parse_location,
+)
+from flows.preflight.summary import FORMAT_OF_MODEL
+from flows.sidecars import Kind
+from flows.source_version import SourceVersion
+
+VerifyMode = Literal["sampled", "full"]
+
+# Parameters of `convert_params` that are ours; echopype gets the others.
+_SIDECAR_PARAMETERS: Mapping[str, Kind] = {"bot_path": "bot", "idx_path": "idx"}
+_INCLUDE_PARAMETERS: Mapping[str, Kind] = {"include_bot": "bot", "include_idx": "idx"}
+
+
+def _process_owner() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionRequest:
+    """What is asked of one conversion. Docs of the flow's parameters say more.
+
+    Attributes:
+        owner: who converts: the flow run's id, or this process.
+        run: the manifest's `run` entry apart from the owner.
+
+    Raises:
+        ValueError: a parameter is not usable, said with its name and value.
+    """
+
+    raw_file: str
+    sonar_model: str
+    output_path: str
+    output_type: OutputType = "netcdf"
+    xml_path: str | None = None
+    convert_params: Mapping[str, Any] = field(default_factory=dict)
+    input_storage_options: Mapping[str, Any] = field(default_factory=dict)
+    output_storage_options: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+    source_etag: str | None = None
+    source_version_id: str | None = None
+    sonar_model_source: str | None = None
+    sidecar_etags: Mapping[str, str] = field(default_factory=dict)
+    allow_partial: bool = False
+    compact: bool = True
+    chunks: Mapping[str, int] | None = None
+    zarr_format: Literal[2, 3] = 3
+    verify: VerifyMode = "sampled"
+    use_swap: bool = False
+    owner: str = field(default_factory=_process_owner)
+    run: Mapping[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        choices: list[tuple[str, object, tuple[object, ...]]] = [
+            ("sonar_model", self.sonar_model.upper(), tuple(FORMAT_OF_MODEL)),
+            ("output_type", self.output_type, tuple(OUTPUT_SUFFIXES)),
+            ("zarr_format", self.zarr_format, (2, 3)),
+            ("verify", self.verify, ("sampled", "full")),
+        ]
+        for name, value, known in choices:
+            if value not in known:
+                raise ValueError(
+                    f"{name} is {value!r}, but must be one of {', '.join(map(str, known))}"
+                )
+        object.__setattr__(self, "sonar_model", self.sonar_model.upper())
+        if not self.source.name:
+            raise ValueError(f"raw_file {self.raw_file!r} names a folder or bucket, not a file")
+        _ = self.output
+        if self.xml_path is not None:
+            parse_location(self.xml_path)
+
+    @property
+    def source(self) -> Location:
+        """Where the raw file is."""
+        return parse_location(self.raw_file)
+
+    @property
+    def output(self) -> OutputLocation:
+        """Where the output goes."""
+        return output_location(self.output_path, self.source.name, self.output_type)
+
+    @property
+    def wanted(self) -> SourceVersion | None:
+        """The version that was notified, None where any will do."""
+        etag = self.source_etag.strip('"') if self.source_etag else None
+        version = SourceVersion(etag, self.source_version_id)
+        return version if version.is_known else None
+
+    @property
+    def given_sidecars(self) -> dict[Kind, str]:
+        """URIs of the sidecars that `convert_params` names."""
+        return {
+            kind: str(self.convert_params[name])
+            for name, kind in _SIDECAR_PARAMETERS.items()
+            if self.convert_params.get(name)
+        }
+
+    @property
+    def left_out(self) -> set[Kind]:
+        """Kinds of sidecars that `convert_params` switches off."""
+        return {
+            kind
+            for name, kind in _INCLUDE_PARAMETERS.items()
+            if self.convert_params.get(name) is False
+        }
+
+    @property
+    def parser_params(self) -> dict[str, Any]:
+        """What of `convert_params` is for echopype."""
+        ours = _SIDECAR_PARAMETERS.keys() | _INCLUDE_PARAMETERS.keys()
+        return {name: value for name, value in self.convert_params.items() if name not in ours}
