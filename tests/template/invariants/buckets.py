@@ -1,0 +1,81 @@
+"""Data are closed to the public, kept, and told of."""
+
+from collections.abc import Iterator
+
+from sandbox.intrinsics import Resolver, checked_parameters
+from tests.template.invariants.registry import invariant
+from tests.template.stacks import EXISTING, Translated
+
+
+@invariant
+def buckets_are_closed_to_the_public(stack: Translated) -> Iterator[str]:
+    flags = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        blocked = bucket.get("PublicAccessBlockConfiguration", {})
+        if not all(blocked.get(flag) is True for flag in flags):
+            yield f"{name} may become public"
+
+
+@invariant
+def an_overwritten_upload_can_be_had_back(stack: Translated) -> Iterator[str]:
+    inbox = stack.of_type("AWS::S3::Bucket").get("InboxBucket")
+    if inbox and inbox.get("VersioningConfiguration", {}).get("Status") != "Enabled":
+        yield "the inbox keeps no versions"
+
+
+@invariant
+def unfinished_uploads_expire(stack: Translated) -> Iterator[str]:
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        if not any(
+            "AbortIncompleteMultipartUpload" in rule and rule["Status"] == "Enabled"
+            for rule in rules
+        ):
+            yield f"{name} keeps unfinished uploads"
+
+
+@invariant
+def current_objects_never_expire(stack: Translated) -> Iterator[str]:
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", []):
+            if any(key.startswith("Expiration") for key in rule):
+                yield f"{name}: rule {rule['Id']} deletes data"
+
+
+@invariant
+def data_and_keys_outlive_the_stack(stack: Translated) -> Iterator[str]:
+    types = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
+    for name, resource in stack.resources.items():
+        if resource["Type"] in types:
+            fates = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
+            if fates != {"Retain"}:
+                yield f"{name} is deleted with the stack"
+
+
+@invariant
+def output_never_is_input(stack: Translated) -> Iterator[str]:
+    same = EXISTING | {"InboxBucketName": "survey", "OutputBucketName": "survey"}
+    template = stack.template
+    if not Resolver(template, checked_parameters(template, same)).broken_rules():
+        yield "one bucket is taken for both"
+    names = [bucket["BucketName"] for bucket in stack.of_type("AWS::S3::Bucket").values()]
+    if len(set(names)) != len(names):
+        yield "both buckets have one name"
+
+
+@invariant
+def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
+    outputs = stack.template["Outputs"]
+    inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
+    wanted = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [inbox]}},
+    }
+    for name in ("UploadRule", "UploadArchive"):
+        if stack.resources[name]["Properties"]["EventPattern"] != wanted:
+            yield f"{name} does not match every upload"
+    bucket = stack.of_type("AWS::S3::Bucket").get("InboxBucket", {})
+    told = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    if bucket and told.get("EventBridgeEnabled") is not True:
+        yield "the inbox does not tell EventBridge"

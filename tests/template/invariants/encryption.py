@@ -1,0 +1,70 @@
+"""Nothing lies or travels in the clear."""
+
+from collections.abc import Iterator
+
+from tests.template.invariants.registry import invariant, listed
+from tests.template.stacks import Translated
+
+
+@invariant
+def everything_is_encrypted_at_rest(stack: Translated) -> Iterator[str]:
+    at_rest = {
+        "AWS::SQS::Queue": ("SqsManagedSseEnabled", "KmsMasterKeyId"),
+        "AWS::SNS::Topic": ("KmsMasterKeyId",),
+        "AWS::Logs::LogGroup": ("KmsKeyId",),
+        "AWS::S3::Bucket": ("BucketEncryption",),
+    }
+    for resource_type, settings in at_rest.items():
+        for name, properties in stack.of_type(resource_type).items():
+            if not any(properties.get(setting) for setting in settings):
+                yield f"{name} is not encrypted"
+    for name, key in stack.of_type("AWS::KMS::Key").items():
+        if key.get("EnableKeyRotation") is not True:
+            yield f"{name}: never rotated"
+
+
+@invariant
+def the_key_serves_who_encrypts_with_it(stack: Translated) -> Iterator[str]:
+    served = {
+        service
+        for statement in stack.statements()
+        if statement.kind == "AWS::KMS::Key" and statement.allows
+        for service in listed(statement.body["Principal"].get("Service", []))
+    }
+    needed = {"logs.us-east-1.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}
+    for service in sorted(needed - served):
+        yield f"{service} may not use the key"
+
+
+@invariant
+def only_tls_is_answered(stack: Translated) -> Iterator[str]:
+    closed = {
+        resource
+        for statement in stack.statements()
+        if not statement.allows
+        and statement.body.get("Principal") == "*"
+        and statement.body.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+        for resource in statement.listed("Resource")
+    }
+    for name in stack.of_type("AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"):
+        if stack.arn(name) not in closed:
+            yield f"{name} answers without TLS"
+    for name in stack.of_type("AWS::S3::Bucket"):
+        if stack.arn(name) + "/*" not in closed:
+            yield f"{name}'s objects are given without TLS"
+
+
+@invariant
+def nothing_may_come_in(stack: Translated) -> Iterator[str]:
+    for name, group in stack.of_type("AWS::EC2::SecurityGroup").items():
+        if "SecurityGroupIngress" in group:
+            yield f"{name} lets traffic in"
+        for rule in group.get("SecurityGroupEgress", [{"IpProtocol": "-1"}]):
+            if rule["IpProtocol"] != "tcp" or rule["FromPort"] != rule["ToPort"]:
+                yield f"{name} lets more than one port out in a rule"
+    yield from (
+        f"{name} lets traffic in" for name in stack.of_type("AWS::EC2::SecurityGroupIngress")
+    )
+    for name, subnet in stack.of_type("AWS::EC2::Subnet").items():
+        if subnet.get("MapPublicIpOnLaunch") is not False:
+            yield f"{name} gives public addresses unasked"

@@ -1,0 +1,21 @@
+"""All invariants, by name: importing a module of them registers them."""
+
+from tests.template.invariants import (
+    buckets,
+    encryption,
+    logs_and_alarms,
+    privileges,
+    queues_and_trigger,
+    tasks_and_worker,
+)
+from tests.template.invariants.registry import INVARIANTS
+
+__all__ = [
+    "INVARIANTS",
+    "buckets",
+    "encryption",
+    "logs_and_alarms",
+    "privileges",
+    "queues_and_trigger",
+    "tasks_and_worker",
+]

@@ -1,0 +1,158 @@
+"""Each role may what it needs, of what is its own."""
+
+import json
+from collections.abc import Iterator
+
+from tests.template.invariants.registry import (
+    WITHOUT_RESOURCE,
+    invariant,
+    listed,
+)
+from tests.template.stacks import Translated
+
+
+@invariant
+def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
+    for statement in stack.statements():
+        if not statement.allows or statement.kind == "AWS::KMS::Key":
+            continue  # a key's own policy can only say "*", which is the key
+        if {"NotAction", "NotResource", "NotPrincipal"} & set(statement.body):
+            yield f"{statement.owner}: grants by exception"
+        actions = set(statement.listed("Action"))
+        for action in actions:
+            if "*" in action:
+                yield f"{statement.owner}: {action}"
+        for resource in statement.listed("Resource"):
+            parts = str(resource).split(":", 5)
+            if resource == "*":
+                if not actions <= WITHOUT_RESOURCE:
+                    yield f"{statement.owner}: {sorted(actions)} on everything"
+            elif len(parts) < 6 or "*" in parts[2] or parts[5].startswith(("*", "/")):
+                yield f"{statement.owner}: {resource} names nothing"
+
+
+@invariant
+def nobody_unnamed_is_let_in(stack: Translated) -> Iterator[str]:
+    for statement in stack.statements():
+        principal = statement.body.get("Principal", {})
+        if statement.allows and "*" in json.dumps(principal):
+            yield f"{statement.owner} lets everybody in"
+
+
+@invariant
+def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
+    for statement in stack.statements():
+        principal = statement.body.get("Principal", {})
+        services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
+        # Lambda assumes its roles itself and sends no source with it.
+        if not statement.allows or not services or services == ["lambda.amazonaws.com"]:
+            continue
+        condition = json.dumps(statement.body.get("Condition", {}))
+        if "123456789012" not in condition:
+            yield f"{statement.owner}: {services} may act for other accounts"
+
+
+@invariant
+def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
+    passed = {stack.arn("ExecutionRole"), stack.arn("TaskRole")}
+    to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    passing = [item for item in stack.statements() if "iam:PassRole" in item.listed("Action")]
+    for statement in passing:
+        if (
+            set(statement.listed("Resource")) != passed
+            or statement.body.get("Condition") != to_tasks
+        ):
+            yield f"{statement.owner} may pass {statement.listed('Resource')}"
+    if [statement.owner for statement in passing] != ["WorkerRole"]:
+        yield "not the worker alone passes roles"
+
+
+@invariant
+def tasks_read_the_inbox_and_write_below_the_output_prefix(stack: Translated) -> Iterator[str]:
+    outputs = stack.template["Outputs"]
+    inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
+    output = stack.resolver.resolve(outputs["Output"]["Value"])
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    may = {
+        (action, resource)
+        for statement in stack.statements()
+        if statement.owner == "TaskRole" and statement.kind != "AssumeRole"
+        for action in statement.listed("Action")
+        for resource in statement.listed("Resource")
+    }
+    reads = {"s3:GetObject", "s3:GetObjectVersion"}
+    writes = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
+    wanted = {(action, f"arn:aws:s3:::{inbox}/*") for action in reads}
+    wanted |= {(action, f"arn:aws:s3:::{output}/{prefix}*") for action in writes}
+    wanted |= {("s3:ListBucket", f"arn:aws:s3:::{bucket}") for bucket in (inbox, output)}
+    for action, resource in sorted(may ^ wanted):
+        yield f"{action} on {resource}"
+
+
+@invariant
+def the_worker_runs_this_family_on_this_cluster_alone(stack: Translated) -> Iterator[str]:
+    definition = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
+    cluster = stack.arn("Cluster")
+    tasks = cluster.replace(":cluster/", ":task/") + "/*"
+    for statement in stack.statements():
+        actions = set(statement.listed("Action"))
+        if "ecs:RegisterTaskDefinition" in actions:
+            yield f"{statement.owner} may register definitions"
+        if "ecs:RunTask" in actions:
+            (resource,) = statement.listed("Resource")
+            if not resource.endswith(f":task-definition/{definition['Family']}:*"):
+                yield f"{statement.owner} may run {resource}"
+            if statement.body.get("Condition") != {"ArnEquals": {"ecs:cluster": cluster}}:
+                yield f"{statement.owner} may run on any cluster"
+        elif any(
+            action.startswith("ecs:") for action in actions - WITHOUT_RESOURCE
+        ) and statement.listed("Resource") != [tasks]:
+            yield f"{statement.owner}: {sorted(actions)} on {statement.listed('Resource')}"
+
+
+@invariant
+def credentials_are_only_referred_to(stack: Translated) -> Iterator[str]:
+    for name, declaration in stack.source["Parameters"].items():
+        if declaration.get("NoEcho"):
+            yield f"parameter {name} takes a secret"
+    if "{{resolve:" in json.dumps(stack.source):
+        yield "a dynamic reference would write the secret into a property"
+    environments: list[tuple[str, str, object]] = [
+        (name, key, value)
+        for name, function in stack.of_type("AWS::Lambda::Function").items()
+        for key, value in function.get("Environment", {}).get("Variables", {}).items()
+    ]
+    for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
+        for container in definition["ContainerDefinitions"]:
+            environments += [
+                (name, item["Name"], item["Value"]) for item in container.get("Environment", [])
+            ]
+    for name, key, value in environments:
+        is_reference = key.endswith("_ARN") and str(value).startswith("arn:")
+        if not is_reference and any(
+            word in key for word in ("KEY", "SECRET", "AUTH", "PASSWORD", "TOKEN")
+        ):
+            yield f"{name} holds {key} in its environment"
+    for name, secret in stack.of_type("AWS::SecretsManager::Secret").items():
+        if "SecretString" in secret:
+            yield f"{name}'s value is in the template"
+
+
+@invariant
+def tasks_and_worker_get_the_one_credential(stack: Translated) -> Iterator[str]:
+    auth = stack.resolver.resolve({"Ref": "PrefectAuth"})
+    secret = stack.resolver.resolve(stack.template["Outputs"]["PrefectSecretName"]["Value"])
+    variable = {"api_key": "PREFECT_API_KEY", "auth_string": "PREFECT_API_AUTH_STRING"}.get(auth)
+    wanted = [{"Name": variable, "ValueFrom": f"{secret}:{auth}::"}] if variable else []
+    for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
+        for container in definition["ContainerDefinitions"]:
+            if container.get("Secrets", []) != wanted:
+                yield f"{name} gets {container.get('Secrets')}"
+    readers = {
+        statement.owner
+        for statement in stack.statements()
+        if "secretsmanager:GetSecretValue" in statement.listed("Action")
+        and statement.listed("Resource") == [secret]
+    }
+    if readers != ({"TriggerRole", "ExecutionRole"} if variable else set()):
+        yield f"the secret is read by {sorted(readers)}"

@@ -1,0 +1,140 @@
+"""Notifications reach the trigger, and none is lost."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lambda_trigger.rules_document import RulesError, parse_rules
+from lambda_trigger.settings import read_settings
+from lambda_trigger.transport_errors import ConfigurationError
+from tests.template.invariants.registry import ROOT, dead_letters, invariant, listed
+from tests.template.stacks import Translated
+
+DAY = 86400
+RUNTIME_ENVIRONMENT = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "of the role",
+    "AWS_SECRET_ACCESS_KEY": "of the role",
+}
+
+
+def _queue_at(stack: Translated, arn: str) -> dict[str, Any]:
+    return next(
+        dict(queue)
+        for name, queue in stack.of_type("AWS::SQS::Queue").items()
+        if stack.arn(name) == arn
+    )
+
+
+@invariant
+def a_message_stays_hidden_six_times_the_timeout(stack: Translated) -> Iterator[str]:
+    timeout = stack.of_type("AWS::Lambda::Function")["Trigger"]["Timeout"]
+    for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
+        visible = _queue_at(stack, source["EventSourceArn"]).get("VisibilityTimeout", 30)
+        if int(visible) < 6 * int(timeout):
+            yield f"{name}: visible again after {visible} s, the function may take {timeout} s"
+
+
+@invariant
+def every_queue_has_dead_letters(stack: Translated) -> Iterator[str]:
+    dead = dead_letters(stack)
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        if stack.arn(name) not in dead and "RedrivePolicy" not in queue:
+            yield f"{name} has no dead letters"
+
+
+@invariant
+def every_rule_target_has_dead_letters(stack: Translated) -> Iterator[str]:
+    dead = dead_letters(stack)
+    for name, rule in stack.of_type("AWS::Events::Rule").items():
+        for target in rule["Targets"]:
+            if target.get("DeadLetterConfig", {}).get("Arn") not in dead:
+                yield f"{name}: what {target['Id']} refuses is lost"
+
+
+@invariant
+def rules_may_send_where_they_send(stack: Translated) -> Iterator[str]:
+    allowed = {
+        (source, resource)
+        for statement in stack.statements()
+        if statement.kind == "AWS::SQS::QueuePolicy" and statement.allows
+        for source in listed(statement.body["Condition"]["ArnEquals"]["aws:SourceArn"])
+        for resource in statement.listed("Resource")
+    }
+    for name, rule in stack.of_type("AWS::Events::Rule").items():
+        wanted = [target["Arn"] for target in rule["Targets"]]
+        wanted += [
+            target["DeadLetterConfig"]["Arn"]
+            for target in rule["Targets"]
+            if "DeadLetterConfig" in target
+        ]
+        for arn in wanted:
+            if ":sqs:" in arn and (stack.arn(name), arn) not in allowed:
+                yield f"{name} may not send to {arn}"
+
+
+@invariant
+def dead_letters_are_kept_14_days_and_longer_than_their_source(stack: Translated) -> Iterator[str]:
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        if "RedrivePolicy" not in queue:
+            continue
+        kept = int(queue.get("MessageRetentionPeriod", 4 * DAY))
+        dead = _queue_at(stack, queue["RedrivePolicy"]["deadLetterTargetArn"])
+        dead_kept = int(dead.get("MessageRetentionPeriod", 4 * DAY))
+        if dead_kept != 14 * DAY or dead_kept <= kept:
+            yield f"{name} keeps {kept} s, its dead letters {dead_kept} s"
+
+
+@invariant
+def messages_outlive_their_deliveries(stack: Translated) -> Iterator[str]:
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        if "RedrivePolicy" in queue:
+            tries = int(queue["RedrivePolicy"]["maxReceiveCount"]) * int(queue["VisibilityTimeout"])
+            if tries > int(queue["MessageRetentionPeriod"]):
+                yield f"{name}: a message expires before its {tries} s of deliveries are over"
+
+
+@invariant
+def one_bad_record_fails_alone(stack: Translated) -> Iterator[str]:
+    for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
+        if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"{name} fails whole batches"
+
+
+@invariant
+def concurrency_is_bounded(stack: Translated) -> Iterator[str]:
+    for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
+        if int(source.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
+            yield f"{name} has no bound that Lambda takes"
+
+
+@invariant
+def the_trigger_runs_as_it_was_built(stack: Translated) -> Iterator[str]:
+    function = stack.of_type("AWS::Lambda::Function")["Trigger"]
+    module = function["Handler"].rpartition(".")[0].replace(".", "/") + ".py"
+    if not (ROOT / module).is_file():
+        yield f"no module for the handler {function['Handler']}"
+    if function["Runtime"] != "python3.13" or function["Architectures"] != ["arm64"]:
+        yield f"{function['Runtime']} on {function['Architectures']}"
+
+
+@invariant
+def the_trigger_finds_its_settings(stack: Translated) -> Iterator[str]:
+    environment = stack.of_type("AWS::Lambda::Function")["Trigger"]["Environment"]["Variables"]
+    try:
+        read_settings(environment | RUNTIME_ENVIRONMENT)
+    except ConfigurationError as error:
+        yield str(error)
+
+
+@invariant
+def the_rules_document_is_valid(stack: Translated) -> Iterator[str]:
+    for name, parameter in stack.of_type("AWS::SSM::Parameter").items():
+        try:
+            rules = parse_rules(parameter["Value"])
+        except RulesError as error:
+            yield f"{name}: {error}"
+            continue
+        if rules.rule_for("any/key.raw") is None:
+            yield f"{name}: no rule for a key without a known prefix"
+        if len(parameter["Value"].encode()) > 4096:
+            yield f"{name}: longer than a standard parameter may be"

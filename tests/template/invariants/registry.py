@@ -1,0 +1,33 @@
+"""The list that every invariant puts itself into, and what several of them ask."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.template.stacks import Translated
+
+ROOT = Path(__file__).resolve().parents[3]
+# What IAM offers no resource for.
+WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition"}
+
+Invariant = Callable[[Translated], Iterator[str]]
+INVARIANTS: dict[str, Invariant] = {}
+
+
+def invariant(check: Invariant) -> Invariant:
+    """Register a check. It lists what breaks it; an empty list is good."""
+    INVARIANTS[check.__name__] = check
+    return check
+
+
+def dead_letters(stack: Translated) -> set[str]:
+    """Return the ARNs of the queues that are some queue's dead letters."""
+    return {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]
+        for queue in stack.of_type("AWS::SQS::Queue").values()
+        if "RedrivePolicy" in queue
+    }
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,54 @@
+"""Tasks are confined, and the worker knows how they end."""
+
+from collections.abc import Iterator
+
+from tests.template.invariants.registry import invariant
+from tests.template.stacks import Translated
+
+
+@invariant
+def containers_are_confined(stack: Translated) -> Iterator[str]:
+    for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
+        if definition["NetworkMode"] != "awsvpc" or definition["RequiresCompatibilities"] != [
+            "FARGATE"
+        ]:
+            yield f"{name} does not run on Fargate"
+        for container in definition["ContainerDefinitions"]:
+            if container.get("ReadonlyRootFilesystem") is not True or container.get("Privileged"):
+                yield f"{name} may change its own image"
+            if "@sha256:" not in container["Image"]:
+                yield f"{name} takes whatever image bears a tag"
+            # A limit of its own would stay behind when a flow run asks for more memory.
+            if "Memory" in container or "Cpu" in container:
+                yield f"{name}: the container's limit would override the flow run's"
+
+
+@invariant
+def the_worker_learns_how_tasks_end(stack: Translated) -> Iterator[str]:
+    container = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"][0]
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+    watched = environment.get("PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME")
+    for rule in stack.of_type("AWS::Events::Rule").values():
+        pattern = rule.get("EventPattern", {})
+        if (
+            pattern.get("detail-type") == ["ECS Task State Change"]
+            and pattern["detail"] == {"clusterArn": [stack.arn("Cluster")]}
+            and any(target["Arn"].endswith(f":{watched}") for target in rule["Targets"])
+        ):
+            return
+    yield f"nothing feeds the queue {watched}"
+
+
+@invariant
+def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
+    for name, service in stack.of_type("AWS::ECS::Service").items():
+        deployment = service.get("DeploymentConfiguration", {})
+        if deployment.get("DeploymentCircuitBreaker") != {"Enable": True, "Rollback": True}:
+            yield f"{name} stays with a broken worker"
+        if deployment.get("MinimumHealthyPercent") != 100:
+            yield f"{name} stops the old worker first"
+        if int(service["DesiredCount"]) < 1:
+            yield f"{name} has no worker"
+    for definition in (stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"],):
+        if "HealthCheck" not in definition["ContainerDefinitions"][0]:
+            yield "a worker that hangs is kept"

@@ -1,0 +1,136 @@
+"""The stack as CloudFormation would get it: translated from SAM, resolved for given parameters."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from samtranslator.translator.transform import (  # type: ignore[import-untyped] # no type information
+    transform,
+)
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no type information
+    yaml_parse,
+)
+
+from sandbox.intrinsics import Resolver, checked_parameters
+from sandbox.template import TEMPLATE
+
+Template = dict[str, Any]
+
+MADE: dict[str, str] = {
+    "PrefectApiUrl": "https://prefect.example.org/api",
+    "AlertEmail": "watch@example.org",
+    "TaskImageDigest": "sha256:" + "a" * 64,
+    "WorkerImageDigest": "sha256:" + "b" * 64,
+}
+EXISTING: dict[str, str] = MADE | {
+    "PrefectApiUrl": "https://prefect.example.org:4200/api",
+    "PrefectApiPort": "4200",
+    "PrefectAuth": "auth_string",
+    "PrefectSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf",
+    "InboxBucketName": "survey-raw",
+    "OutputBucketName": "survey-converted",
+    "OutputPrefix": "echodrop/v1/",
+    "RulesParameterName": "/survey/rules",
+    "VpcId": "vpc-0123456789abcdef0",
+    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+    "TriggerInVpc": "yes",
+    "MonthlyBudgetUsd": "500",
+}
+OPEN_SERVER: dict[str, str] = MADE | {
+    "PrefectApiUrl": "http://prefect.internal:4200/api",
+    "PrefectApiPort": "4200",
+    "PrefectAuth": "none",
+}
+VARIANTS = {"all made": MADE, "all existing": EXISTING, "server without auth": OPEN_SERVER}
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy: whose it is, and what it says, lists made of single values."""
+
+    owner: str
+    kind: str  # the type of the resource that carries the policy
+    body: Mapping[str, Any]
+
+    def listed(self, key: str) -> list[Any]:
+        value = self.body.get(key, [])
+        return list(value) if isinstance(value, list) else [value]
+
+    @property
+    def allows(self) -> bool:
+        return bool(self.body["Effect"] == "Allow")
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A stack's resources, by logical id: type, properties and the other attributes, resolved."""
+
+    source: Template
+    template: Template
+    resolver: Resolver
+    resources: Mapping[str, Mapping[str, Any]]
+
+    def of_type(self, *types: str) -> dict[str, Mapping[str, Any]]:
+        """Return the properties of all resources of some types."""
+        return {
+            name: resource["Properties"]
+            for name, resource in self.resources.items()
+            if resource["Type"] in types
+        }
+
+    def arn(self, name: str) -> str:
+        return str(self.resolver.resolve({"Fn::GetAtt": [name, "Arn"]}))
+
+    def statements(self) -> Iterator[Statement]:
+        """Every statement of every policy in the stack."""
+        for name, resource in self.resources.items():
+            properties = resource["Properties"]
+            documents = [
+                properties.get("PolicyDocument"),
+                properties.get("KeyPolicy"),
+                properties.get("AssumeRolePolicyDocument"),
+                *(policy["PolicyDocument"] for policy in properties.get("Policies", [])),
+            ]
+            owner = str(properties.get("RoleName", name)).removeprefix("echodrop-")
+            for document in filter(None, documents):
+                for body in document["Statement"]:
+                    yield Statement(owner, resource["Type"], body)
+
+
+@cache
+def _parsed() -> Template:
+    template: Template = yaml_parse(TEMPLATE.read_text())
+    return template
+
+
+def source_template() -> Template:
+    """Return the template as written; the caller may change it."""
+    return copy.deepcopy(_parsed())
+
+
+def translate(source: Template, parameters: Mapping[str, str]) -> Translated:
+    """Translate and resolve; AWS_DEFAULT_REGION has to be set."""
+    given = copy.deepcopy(source)
+    values = checked_parameters(given, parameters)
+    # What packaging does: the code lies in a bucket.
+    given["Resources"]["Trigger"]["Properties"]["CodeUri"] = "s3://packages/trigger.zip"
+    rules = given.pop("Rules", {})
+    template: Template = transform(given, dict(values), _NoManagedPolicies())
+    template["Rules"] = rules
+    resolver = Resolver(template, values)
+    resources = {
+        name: {
+            **{key: value for key, value in resource.items() if key != "Properties"},
+            "Properties": resolver.resolve(resource.get("Properties", {})),
+        }
+        for name, resource in template["Resources"].items()
+        if resolver.exists(name)
+    }
+    return Translated(source, template, resolver, resources)

@@ -1,0 +1,226 @@
+"""Each invariant finds the fault that it is there for."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.template.invariants.everything import INVARIANTS
+from tests.template.stacks import EXISTING, MADE, source_template, translate
+
+GONE = object()
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A value put at a path of the template (or taken away), and the invariant that must see it.
+
+    A path's parts are keys or indexes; it starts in a resource's properties
+    unless its first part is a section of the template.
+    """
+
+    broken: str
+    path: str
+    value: Any = GONE
+    parameters: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.broken}-{self.path}"
+
+    def apply(self, template: dict[str, Any]) -> None:
+        parts = self.path.split("/")
+        if parts[0] not in {"Parameters", "Rules", "Resources", "Outputs"}:
+            parts = ["Resources", parts[0], "Properties", *parts[1:]]
+        *way, last = (int(part) if part.isdigit() else part.replace("~", "/") for part in parts)
+        place: Any = template
+        for part in way:
+            place = place[part]
+        if isinstance(place, list) and last == len(place):
+            place.append(self.value)
+        elif self.value is GONE:
+            del place[last]
+        else:
+            place[last] = copy.deepcopy(self.value)
+
+
+def allow(action: str, resource: Any = "*") -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+SOURCE = "Events/Uploads/Properties"
+TRIGGER_POLICY = "TriggerRole/Policies/0/PolicyDocument/Statement"
+TASK_POLICY = "TaskRole/Policies/0/PolicyDocument/Statement"
+WORKER_POLICY = "WorkerRole/Policies/0/PolicyDocument/Statement"
+CONTAINER = "ConversionTask/ContainerDefinitions/0"
+WORKER = "WorkerTask/ContainerDefinitions/0"
+RULES = "RulesDocument/Value/Fn::Sub/0"
+
+MUTATIONS = [
+    Mutation("a_message_stays_hidden_six_times_the_timeout", "Trigger/Timeout", 61),
+    Mutation("a_message_stays_hidden_six_times_the_timeout", "UploadQueue/VisibilityTimeout"),
+    Mutation("every_queue_has_dead_letters", "UploadQueue/RedrivePolicy"),
+    Mutation("every_queue_has_dead_letters", "TaskStateQueue/RedrivePolicy"),
+    Mutation("every_rule_target_has_dead_letters", "UploadRule/Targets/0/DeadLetterConfig"),
+    Mutation("every_rule_target_has_dead_letters", "FailedTaskRule/Targets/0/DeadLetterConfig"),
+    Mutation(
+        "rules_may_send_where_they_send",
+        "UploadQueuePolicy/PolicyDocument/Statement/0/Condition/ArnEquals/aws:SourceArn/0",
+    ),
+    Mutation(
+        "rules_may_send_where_they_send",
+        "TaskStateQueuePolicy/PolicyDocument/Statement/0/Resource/1",
+    ),
+    Mutation(
+        "dead_letters_are_kept_14_days_and_longer_than_their_source",
+        "UploadDeadLetters/MessageRetentionPeriod",
+    ),
+    Mutation(
+        "dead_letters_are_kept_14_days_and_longer_than_their_source",
+        "UploadQueue/MessageRetentionPeriod",
+        1209600,
+    ),
+    Mutation("messages_outlive_their_deliveries", "UploadQueue/MessageRetentionPeriod", 3600),
+    Mutation("one_bad_record_fails_alone", f"Trigger/{SOURCE}/FunctionResponseTypes"),
+    Mutation("concurrency_is_bounded", f"Trigger/{SOURCE}/ScalingConfig"),
+    Mutation("the_trigger_runs_as_it_was_built", "Trigger/Handler", "handler.handler"),
+    Mutation("the_trigger_runs_as_it_was_built", "Trigger/Runtime", "python3.9"),
+    Mutation("the_trigger_runs_as_it_was_built", "Trigger/Architectures", ["x86_64"]),
+    Mutation(
+        "the_trigger_finds_its_settings", "Trigger/Environment/Variables/ECHODROP_RULES_PARAMETER"
+    ),
+    Mutation("the_rules_document_is_valid", RULES, "version = 2"),
+    Mutation("the_rules_document_is_valid", "RulesDocument/Value/Fn::Sub/1/Output", {"Ref": "InboxBucket"}),
+    Mutation("buckets_are_closed_to_the_public", "InboxBucket/PublicAccessBlockConfiguration"),
+    Mutation(
+        "buckets_are_closed_to_the_public",
+        "OutputBucket/PublicAccessBlockConfiguration/RestrictPublicBuckets",
+        False,  # noqa: FBT003 - a property's value
+    ),
+    Mutation("an_overwritten_upload_can_be_had_back", "InboxBucket/VersioningConfiguration"),
+    Mutation("unfinished_uploads_expire", "InboxBucket/LifecycleConfiguration/Rules/0"),
+    Mutation("unfinished_uploads_expire", "OutputBucket/LifecycleConfiguration"),
+    Mutation(
+        "current_objects_never_expire",
+        "OutputBucket/LifecycleConfiguration/Rules/0/ExpirationInDays",
+        365,
+    ),
+    Mutation("data_and_keys_outlive_the_stack", "Resources/InboxBucket/DeletionPolicy"),
+    Mutation("data_and_keys_outlive_the_stack", "Resources/OutputBucket/UpdateReplacePolicy", "Delete"),
+    Mutation("data_and_keys_outlive_the_stack", "Resources/PrefectSecret/DeletionPolicy"),
+    Mutation("output_never_is_input", "Rules/InputIsNotOutput"),
+    Mutation("output_never_is_input", "OutputBucket/BucketName", {"Fn::Sub": "${AWS::StackName}-inbox-${AWS::AccountId}"}),
+    Mutation("every_upload_is_told_of", "InboxBucket/NotificationConfiguration"),
+    Mutation("every_upload_is_told_of", "UploadRule/EventPattern/detail/object", {"key": [{"suffix": ".raw"}]}),
+    Mutation("every_upload_is_told_of", "UploadArchive/EventPattern/detail-type", ["Object Deleted"]),
+    Mutation("everything_is_encrypted_at_rest", "UploadQueue/SqsManagedSseEnabled"),
+    Mutation("everything_is_encrypted_at_rest", "AlertTopic/KmsMasterKeyId"),
+    Mutation("everything_is_encrypted_at_rest", "ConversionLogs/KmsKeyId"),
+    Mutation("everything_is_encrypted_at_rest", "OutputBucket/BucketEncryption"),
+    Mutation("everything_is_encrypted_at_rest", "Key/EnableKeyRotation"),
+    Mutation("the_key_serves_who_encrypts_with_it", "Key/KeyPolicy/Statement/1"),
+    Mutation("the_key_serves_who_encrypts_with_it", "Key/KeyPolicy/Statement/2"),
+    Mutation("only_tls_is_answered", "InboxBucketPolicy/PolicyDocument/Statement/0"),
+    Mutation("only_tls_is_answered", "UploadQueuePolicy/PolicyDocument/Statement/1/Resource/1"),
+    Mutation("only_tls_is_answered", "AlertTopicPolicy/PolicyDocument/Statement/1"),
+    Mutation("only_tls_is_answered", "OutputBucketPolicy/PolicyDocument/Statement/0/Resource/1"),
+    Mutation(
+        "nothing_may_come_in",
+        "OutboundOnly/SecurityGroupIngress",
+        [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"}],
+    ),
+    Mutation("nothing_may_come_in", "OutboundOnly/SecurityGroupEgress"),
+    Mutation("nothing_may_come_in", "SubnetA/MapPublicIpOnLaunch"),
+    Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("sqs:SendMessage")),
+    Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("s3:*", "arn:aws:s3:::survey/*")),
+    Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("s3:GetObject", "arn:aws:s3:::*")),
+    Mutation(
+        "every_grant_names_its_resources",
+        f"{TRIGGER_POLICY}/1",
+        {"Effect": "Allow", "NotAction": "iam:PassRole", "Resource": "arn:aws:s3:::survey/*"},
+    ),
+    Mutation("nobody_unnamed_is_let_in", "UploadQueuePolicy/PolicyDocument/Statement/0/Principal", "*"),
+    Mutation("nobody_unnamed_is_let_in", "TaskRole/AssumeRolePolicyDocument/Statement/0/Principal", {"AWS": "*"}),
+    Mutation("services_act_for_this_account_alone", "TaskRole/AssumeRolePolicyDocument/Statement/0/Condition"),
+    Mutation("services_act_for_this_account_alone", "AlertTopicPolicy/PolicyDocument/Statement/0/Condition"),
+    Mutation("services_act_for_this_account_alone", "Key/KeyPolicy/Statement/2/Condition"),
+    Mutation("roles_are_passed_to_tasks_alone", f"{WORKER_POLICY}/4/Condition"),
+    Mutation("roles_are_passed_to_tasks_alone", f"{WORKER_POLICY}/4/Resource", "arn:aws:iam::123456789012:role/*"),
+    Mutation("roles_are_passed_to_tasks_alone", f"{WORKER_POLICY}/4/Resource/2", {"Fn::GetAtt": ["WorkerRole", "Arn"]}),
+    Mutation("roles_are_passed_to_tasks_alone", f"{TASK_POLICY}/2", allow("iam:PassRole", {"Fn::GetAtt": ["TaskRole", "Arn"]})),
+    Mutation(
+        "tasks_read_the_inbox_and_write_below_the_output_prefix",
+        f"{TASK_POLICY}/0/Action/2",
+        "s3:PutObject",
+    ),
+    Mutation(
+        "tasks_read_the_inbox_and_write_below_the_output_prefix",
+        "TaskRole/Policies/1/PolicyDocument/Statement/0/Resource/Fn::Sub/0",
+        "arn:${AWS::Partition}:s3:::${Bucket}/*",
+        EXISTING,
+    ),
+    Mutation("the_worker_runs_this_family_on_this_cluster_alone", f"{WORKER_POLICY}/0/Condition"),
+    Mutation(
+        "the_worker_runs_this_family_on_this_cluster_alone",
+        f"{WORKER_POLICY}/0/Resource",
+        "arn:aws:ecs:us-east-1:123456789012:task-definition/*",
+    ),
+    Mutation(
+        "the_worker_runs_this_family_on_this_cluster_alone",
+        f"{WORKER_POLICY}/1/Resource",
+        "arn:aws:ecs:us-east-1:123456789012:task/*",
+    ),
+    Mutation("the_worker_runs_this_family_on_this_cluster_alone", f"{WORKER_POLICY}/5", allow("ecs:RegisterTaskDefinition")),
+    Mutation("credentials_are_only_referred_to", "Trigger/Environment/Variables/PREFECT_API_KEY", "pnu_0123"),
+    Mutation("credentials_are_only_referred_to", f"{WORKER}/Environment/0/Name", "PREFECT_API_AUTH_STRING"),
+    Mutation("credentials_are_only_referred_to", "PrefectSecret/SecretString", '{"api_key": "pnu_0123"}'),
+    Mutation("credentials_are_only_referred_to", "Parameters/PrefectApiUrl/NoEcho", True),  # noqa: FBT003 - a property's value
+    Mutation(
+        "credentials_are_only_referred_to",
+        "Trigger/Environment/Variables/PREFECT_API_URL",
+        "{{resolve:secretsmanager:prefect:SecretString:api_key}}",
+    ),
+    Mutation("tasks_and_worker_get_the_one_credential", f"{CONTAINER}/Secrets"),
+    Mutation("tasks_and_worker_get_the_one_credential", f"{WORKER}/Secrets/Fn::If/1/0/Name", "PREFECT_API_KEY", EXISTING),
+    Mutation("tasks_and_worker_get_the_one_credential", "TriggerSecretPolicy/RoleName", {"Ref": "TaskRole"}),
+    Mutation("containers_are_confined", f"{CONTAINER}/ReadonlyRootFilesystem"),
+    Mutation("containers_are_confined", f"{CONTAINER}/Image", "echodrop:latest"),
+    Mutation("containers_are_confined", f"{CONTAINER}/Memory", 2048),
+    Mutation("containers_are_confined", "ConversionTask/NetworkMode", "bridge"),
+    Mutation("the_worker_learns_how_tasks_end", f"{WORKER}/Environment/1"),
+    Mutation("the_worker_learns_how_tasks_end", "TaskStateRule/EventPattern/detail/clusterArn", ["arn:of:another"]),
+    Mutation("the_worker_outlives_a_bad_deployment", "WorkerService/DeploymentConfiguration/DeploymentCircuitBreaker"),
+    Mutation("the_worker_outlives_a_bad_deployment", "WorkerService/DeploymentConfiguration/MinimumHealthyPercent", 0),
+    Mutation("the_worker_outlives_a_bad_deployment", "Parameters/WorkerCount/Default", 0),
+    Mutation("the_worker_outlives_a_bad_deployment", f"{WORKER}/HealthCheck"),
+    Mutation("logs_are_kept_for_a_time", "TriggerLogs/RetentionInDays"),
+    Mutation("logs_are_kept_for_a_time", "Trigger/LoggingConfig"),
+    Mutation("logs_are_kept_for_a_time", f"{CONTAINER}/LogConfiguration/Options/awslogs-group", "prefect"),
+    Mutation("every_alarm_tells_somebody_and_says_when_it_is_over", "WorkerAlarm/AlarmActions"),
+    Mutation("every_alarm_tells_somebody_and_says_when_it_is_over", "UploadsWaitAlarm/OKActions"),
+    Mutation("every_alarm_tells_somebody_and_says_when_it_is_over", "Resources/AlertSubscription"),
+    Mutation("every_alarm_tells_somebody_and_says_when_it_is_over", "TriggerErrorsAlarm/TreatMissingData"),
+    Mutation("silence_is_a_fault_where_something_must_speak", "WorkerAlarm/TreatMissingData", "notBreaching"),
+    Mutation("every_dead_letter_raises_an_alarm", "UploadDeadLettersAlarm/Threshold", 100),
+    Mutation("every_dead_letter_raises_an_alarm", "TaskStateDeadLettersAlarm/MetricName", "NumberOfMessagesSent"),
+    Mutation("alarms_watch_metrics_that_the_trigger_writes", "UploadsRejectedAlarm/MetricName", "UploadsRefused"),
+    Mutation("alarms_watch_metrics_that_the_trigger_writes", "UploadsLackSettingsAlarm/Namespace", "EchoDrop"),
+    Mutation("the_dashboard_shows_every_alarm", "Dashboard/DashboardBody", '{"widgets": []}'),
+    Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/Description"),
+    Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/AllowedPattern"),
+    Mutation("every_parameter_is_described_and_bounded", "Parameters/ArchiveDays/MaxValue"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_fault_is_found(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    template = source_template()
+    mutation.apply(template)
+    stack = translate(template, mutation.parameters or MADE)
+    assert list(INVARIANTS[mutation.broken](stack))
+
+
+def test_every_invariant_has_its_fault() -> None:
+    assert {mutation.broken for mutation in MUTATIONS} == set(INVARIANTS)
