@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xarray import conventions
 
 from flows.encoding import Extent
+from flows.swapped_samples import SwappedSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -36,7 +37,7 @@ class StorableVariable:
     data: Any
 
     def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
-        """The values of one region; computes it where the array is echopype's swap (dask)."""
+        """The values of one region."""
         return np.asarray(self.data[region])
 
 
@@ -89,6 +90,8 @@ def _storable_variable(variable: xr.Variable, name: str) -> StorableVariable:
     if variable.dtype.kind != "f":
         variable = conventions.encode_cf_variable(variable, name=name)
     data = variable.data
+    if variable.chunks:
+        data = SwappedSamples(data)
     return StorableVariable(
         tuple(map(str, variable.dims)), variable.shape, data.dtype, dict(variable.attrs), data
     )

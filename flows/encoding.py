@@ -94,6 +94,8 @@ _PACKINGS: dict[str, tuple[Packing, ...]] = {
         _integers("uint8", 0.5, 2**8 - 1),
         _integers("int16", 1e-3, -(2**15)),
         _integers("int16", 1e-4, -(2**15)),
+        # Angles are int8 in the file; echopype's swap makes them float64.
+        _integers("int8", 1.0, -(2**7)),
         _integers("int16", 1.0, -(2**15)),
         _integers("int32", 1.0, -(2**31)),
         # EK80 complex samples are float32 in the file, float64 in the EchoData.
