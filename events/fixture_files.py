@@ -1,0 +1,126 @@
+"""Fixtures: notifications as files, each with its expected outcome beside it.
+
+A fixture is JSON:
+- `about`: what it shows;
+- `inbox`: the objects that lie in the inbox then. Each has a `key` and what it
+  holds: `model` (first bytes of such a file) or `text`; optional are `size`
+  (zeros are added up to it), `metadata`, `tags`, `version_id`, `archived`;
+- `notification`: the message body, as JSON or, where it is none, as a text;
+- `expected`: the outcomes, in order, as `{"key", "outcome", "reason"}` and,
+  for a run, what is to be in its `parameters`.
+
+A file that holds a notification alone is read as one without expectations.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from events.file_heads import file_head
+
+FIXTURES = Path(__file__).parent / "fixtures"
+INBOX = "echodrop-inbox"
+OUTPUT = "echodrop-output"
+# The rules that the expected outcomes assume.
+RULES = f"""\
+version = 1
+inbox_bucket = "{INBOX}"
+output_bucket = "{OUTPUT}"
+[size_limits]
+pause_above = 100_000
+reject_above = 200_000
+[[prefix]]
+prefix = ""
+deployment = "convert-raw-sonar/ecs"
+[[prefix]]
+prefix = "not-for-us/"
+ignore = true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxObject:
+    """An object that lies in the inbox when the notification comes."""
+
+    key: str
+    body: bytes
+    metadata: dict[str, str]
+    tags: dict[str, str]
+    version_id: str | None
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An outcome that has to come; `key` is None where the body names no object."""
+
+    key: str | None
+    outcome: str
+    reason: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """A notification; `body` is the message's text."""
+
+    name: str
+    about: str
+    body: str
+    inbox: tuple[InboxObject, ...] = ()
+    expected: tuple[Expected, ...] = ()
+
+
+def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
+    """Read a fixture, or a file that is a notification alone.
+
+    Args:
+        path: the file.
+        inbox_bucket: the bucket to put where the fixture says echodrop-inbox.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: it is a fixture, but not a whole one.
+    """
+    text = path.read_text().replace(INBOX, inbox_bucket)
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return Fixture(path.stem, "", text)
+    if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
+        return Fixture(path.stem, "", text)
+    body = content["notification"]
+    try:
+        return Fixture(
+            name=path.stem,
+            about=content["about"],
+            body=body if isinstance(body, str) else json.dumps(body),
+            inbox=tuple(_inbox_object(item) for item in content["inbox"]),
+            expected=tuple(
+                Expected(
+                    item["key"], item["outcome"], item["reason"], dict(item.get("parameters", {}))
+                )
+                for item in content["expected"]
+            ),
+        )
+    except KeyError as error:
+        raise ValueError(f"{path}: the fixture has no {error}") from error
+
+
+def all_fixtures() -> Iterator[Fixture]:
+    """Read the project's own fixtures, by name."""
+    return (load_fixture(path) for path in sorted(FIXTURES.glob("*.json")))
+
+
+def _inbox_object(item: dict[str, Any]) -> InboxObject:
+    body = file_head(item["model"]) if "model" in item else item["text"].encode()
+    return InboxObject(
+        key=item["key"],
+        body=body.ljust(item.get("size", 0), b"\0"),
+        metadata=item.get("metadata", {}),
+        tags=item.get("tags", {}),
+        version_id=item.get("version_id"),
+        archived=item.get("archived", False),
+    )

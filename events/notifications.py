@@ -1,0 +1,191 @@
+"""Makes notifications as AWS writes them, in any envelope.
+
+Formats: "Event message structure" and "EventBridge event message structure" in
+the S3 user guide, "HTTP/HTTPS notification JSON format" in SNS's, "Using Lambda
+with Amazon SQS" in Lambda's.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:echodrop-uploads"
+TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object to notify of. `size` is in bytes, `stored_at` in ISO 8601.
+
+    `generation` above 0 asks for a conversion anew of what was converted already.
+    """
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    version_id: str | None = None
+    stored_at: str = "1970-01-01T00:00:00.000Z"
+    generation: int = 0
+
+
+def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """Write one record of an S3 event; its key is quoted as S3 quotes it."""
+    described: dict[str, Any] = {
+        "key": quote_plus(item.key, safe="/"),
+        "size": item.size,
+        "eTag": item.etag,
+        "sequencer": _sequencer(item),
+    }
+    if item.version_id:
+        described["versionId"] = item.version_id
+    record: dict[str, Any] = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": REGION,
+        "eventTime": item.stored_at,
+        "eventName": event_name,
+        "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
+        "requestParameters": {"sourceIPAddress": "192.0.2.1"},
+        "responseElements": {"x-amz-request-id": _request_id(item), "x-amz-id-2": "echodrop"},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "echodrop",
+            "bucket": {
+                "name": item.bucket,
+                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                "arn": f"arn:aws:s3:::{item.bucket}",
+            },
+            "object": described,
+        },
+    }
+    return record | _generation(item)
+
+
+def s3_event(
+    items: Iterable[StoredObject], event_name: str = "ObjectCreated:Put"
+) -> dict[str, Any]:
+    """Write an S3 event of several objects."""
+    return {"Records": [s3_record(item, event_name) for item in items]}
+
+
+def eventbridge_event(
+    item: StoredObject, detail_type: str = "Object Created", reason: str = "PutObject"
+) -> dict[str, Any]:
+    """Write an EventBridge event; its key is as it is."""
+    described: dict[str, Any] = {
+        "key": item.key,
+        "size": item.size,
+        "etag": item.etag,
+        "sequencer": _sequencer(item),
+    }
+    if item.version_id:
+        described["version-id"] = item.version_id
+    return {
+        "version": "0",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item.bucket}/{item.key}/{item.etag}")),
+        "detail-type": detail_type,
+        "source": "aws.s3",
+        "account": ACCOUNT,
+        "time": item.stored_at,
+        "region": REGION,
+        "resources": [f"arn:aws:s3:::{item.bucket}"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": item.bucket},
+            "object": described,
+            "request-id": _request_id(item),
+            "requester": ACCOUNT,
+            "source-ip-address": "192.0.2.1",
+            "reason": reason,
+            **_generation(item),
+        },
+    }
+
+
+def in_sns(body: str) -> dict[str, Any]:
+    """Write the notification that SNS makes of a message."""
+    return {
+        "Type": "Notification",
+        "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, body)),
+        "TopicArn": TOPIC_ARN,
+        "Subject": "Amazon S3 Notification",
+        "Message": body,
+        "Timestamp": "1970-01-01T00:00:00.000Z",
+        "SignatureVersion": "1",
+        "Signature": "EXAMPLE",
+        "SigningCertURL": f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-0.pem",
+        "UnsubscribeURL": f"https://sns.{REGION}.amazonaws.com/?Action=Unsubscribe",
+    }
+
+
+def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
+    """Write the event with which Lambda takes messages from a queue; they are message-0, message-1 and so on."""
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{index}",
+                "receiptHandle": f"receipt-{index}",
+                "body": body,
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": "0",
+                    "SenderId": "AIDAEXAMPLE",
+                    "ApproximateFirstReceiveTimestamp": "0",
+                },
+                "messageAttributes": {},
+                "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn,
+                "awsRegion": REGION,
+            }
+            for index, body in enumerate(bodies)
+        ]
+    }
+
+
+def _s3(item: StoredObject) -> str:
+    return json.dumps(s3_event([item]))
+
+
+def _eventbridge(item: StoredObject) -> str:
+    return json.dumps(eventbridge_event(item))
+
+
+# The four envelopes, as the body of a message in a queue.
+ENVELOPES: Mapping[str, Callable[[StoredObject], str]] = {
+    "s3": _s3,
+    "eventbridge": _eventbridge,
+    "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
+    "sns-eventbridge": lambda item: json.dumps(in_sns(_eventbridge(item))),
+}
+
+
+def notification_bodies(
+    items: Iterable[StoredObject], envelope: str = "eventbridge"
+) -> Iterable[str]:
+    """Write a message body for each object, one by one as they are listed.
+
+    Raises:
+        KeyError: no such envelope.
+    """
+    write = ENVELOPES[envelope]
+    return (write(item) for item in items)
+
+
+def _generation(item: StoredObject) -> dict[str, Any]:
+    return {"echodrop": {"generation": item.generation}} if item.generation else {}
+
+
+def _sequencer(item: StoredObject) -> str:
+    return "00" + hashlib.sha256(item.stored_at.encode()).hexdigest()[:14].upper()
+
+
+def _request_id(item: StoredObject) -> str:
+    return hashlib.sha256(f"{item.key} {item.etag}".encode()).hexdigest()[:16].upper()

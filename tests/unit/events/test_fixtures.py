@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from events.fixture_files import OUTPUT, RULES, Fixture, all_fixtures, load_fixture
+from tests.unit.trigger.conftest import Trigger
+
+FIXTURES = list(all_fixtures())
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.name)
+def test_each_notification_ends_in_its_outcome(fixture: Fixture) -> None:
+    trigger = Trigger(rules=RULES)
+    for item in fixture.inbox:
+        trigger.storage.put(
+            item.key,
+            item.body,
+            metadata=item.metadata,
+            tags=item.tags,
+            version_id=item.version_id,
+            archived=item.archived,
+        )
+    assert trigger.receive(fixture.body) == {"batchItemFailures": []}
+    lines = [line for line in trigger.lines if "outcome" in line]
+    assert [(line.get("key"), line["outcome"], line["reason"]) for line in lines] == [
+        (item.key, item.outcome, item.reason) for item in fixture.expected
+    ]
+    runs = iter(trigger.flow_runs.runs.values())
+    for wanted in fixture.expected:
+        if wanted.outcome == "Submitted":
+            assert wanted.parameters.items() <= next(runs).parameters.items()
+
+
+def test_there_are_fixtures_of_every_outcome_and_envelope() -> None:
+    assert len(FIXTURES) >= 40
+    assert {item.outcome for fixture in FIXTURES for item in fixture.expected} == {
+        "Submitted",
+        "Waiting",
+        "Ignored",
+        "Rejected",
+    }
+    assert all(fixture.about and fixture.expected for fixture in FIXTURES)
+    assert OUTPUT in RULES
+
+
+def test_a_notification_alone_is_a_fixture_without_expectations(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"Records": []}')
+    assert load_fixture(path) == Fixture("mine", "", '{"Records": []}')
+    path.write_text("no JSON")
+    assert load_fixture(path).body == "no JSON"
+
+
+def test_a_fixture_can_be_turned_to_another_bucket(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"bucket": "echodrop-inbox"}')
+    assert json.loads(load_fixture(path, "my-inbox").body) == {"bucket": "my-inbox"}
+
+
+def test_a_fixture_with_a_missing_part_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"notification": {}, "expected": [{"key": null}], "about": "", "inbox": []}')
+    with pytest.raises(ValueError, match=r"mine\.json.*'outcome'"):
+        load_fixture(path)
