@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from typing import IO
 
@@ -52,7 +53,9 @@ def end_marked_processes(sandbox_id: str, grace_seconds: float = 3.0) -> list[in
                 process.send_signal(number)
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(processes, timeout=grace_seconds)
+        end = time.monotonic() + grace_seconds
+        while marked_processes(sandbox_id) and time.monotonic() < end:
+            time.sleep(0.05)
         number = signal.SIGKILL
     return found
 

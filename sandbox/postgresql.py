@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.errors import SandboxError
 from sandbox.ports import HOST
 from sandbox.processes import Part
 
@@ -31,7 +32,7 @@ _SETTINGS = {
 }
 
 
-class PostgresqlMissing(Exception):  # noqa: N818 - the name says what happened
+class PostgresqlMissing(SandboxError):  # noqa: N818 - the name says what happened
     """No usable PostgreSQL server is installed."""
 
     def __init__(self, why: str) -> None:
@@ -42,7 +43,7 @@ class PostgresqlMissing(Exception):  # noqa: N818 - the name says what happened
         )
 
 
-class PostgresqlFailed(Exception):  # noqa: N818 - the name says what happened
+class PostgresqlFailed(SandboxError):  # noqa: N818 - the name says what happened
     """A PostgreSQL program ended with an error."""
 
 
@@ -125,14 +126,14 @@ def postgresql(
     settings = [item for name, value in _SETTINGS.items() for item in ("-c", f"{name}={value}")]
 
     def is_ready() -> bool:
-        reach = ["--host", HOST, "--port", str(port)]
+        reach = ["--host", HOST, "--port", str(port), "--username", _USER]
         up = subprocess.run(  # noqa: S603 - PostgreSQL's own program
             [str(binaries / "pg_isready"), *reach, "--quiet"], check=False, timeout=10
         )
         if up.returncode != 0:
             return False
         created = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [str(binaries / "createdb"), *reach, "--username", _USER, _USER],
+            [str(binaries / "createdb"), *reach, _USER],
             check=False,
             capture_output=True,
             text=True,

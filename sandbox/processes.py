@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.errors import SandboxError
+
 LOG_LINES_SHOWN = 25
 
 
-class PartDied(Exception):  # noqa: N818 - the name says what happened
+class PartDied(SandboxError):  # noqa: N818 - the name says what happened
     """A part ended although nobody had asked it to.
 
     Attributes:
@@ -33,7 +35,7 @@ class PartDied(Exception):  # noqa: N818 - the name says what happened
         super().__init__(f"{part} {how}; the end of {log}:\n{log_end}")
 
 
-class PartNotReady(Exception):  # noqa: N818 - the name says what happened
+class PartNotReady(SandboxError):  # noqa: N818 - the name says what happened
     """A part runs but did not become ready in time."""
 
     def __init__(self, part: str, seconds: float, log: Path, log_end: str) -> None:

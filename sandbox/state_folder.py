@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import SandboxError
 from sandbox.postgresql import remove_cluster
 
 DEFAULT = Path(".echodrop")
 
 
-class AlreadyRunning(Exception):  # noqa: N818 - the name says what happened
+class AlreadyRunning(SandboxError):  # noqa: N818 - the name says what happened
     """Another sandbox runs on this folder.
 
     Attributes:

@@ -23,6 +23,7 @@ from sandbox.environments import (
     prefect_environment,
     system_environment,
 )
+from sandbox.errors import SandboxError
 from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_api import PrefectApi
@@ -34,7 +35,7 @@ TASK_EXECUTOR = "task-executor"
 TRIGGER = "trigger"
 
 
-class RegistrationFailed(Exception):  # noqa: N818 - the name says what happened
+class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happened
     """The flow could not be registered as a deployment on the work pool."""
 
 

@@ -1,0 +1,59 @@
+"""A task's request is read, and its end told, as ECS does."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from sandbox.ecs_tasks import NoCommand, exit_code, stopped_detail, task_request
+
+DESCRIBED: dict[str, Any] = {
+    "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/default/abc",
+    "clusterArn": "arn:aws:ecs:us-east-1:123456789012:cluster/default",
+    "taskDefinitionArn": "arn:aws:ecs:us-east-1:123456789012:task-definition/echodrop:1",
+    "overrides": {
+        "containerOverrides": [
+            {
+                "name": "prefect",
+                "command": ["prefect", "flow-run", "execute"],
+                "environment": [{"name": "PREFECT_API_URL", "value": "http://127.0.0.1:1/api"}],
+            }
+        ]
+    },
+}
+
+
+def test_command_and_environment_come_from_the_container_override() -> None:
+    request = task_request(DESCRIBED)
+    assert request.task_id == "abc"
+    assert request.command == ["prefect", "flow-run", "execute"]
+    assert request.environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
+
+
+def test_a_task_without_a_command_is_named() -> None:
+    with pytest.raises(NoCommand, match="task/default/abc"):
+        task_request({**DESCRIBED, "overrides": {}})
+
+
+@pytest.mark.parametrize(
+    ("returned", "code"), [(0, 0), (1, 1), (-signal.SIGKILL, 137), (-signal.SIGTERM, 143)]
+)
+def test_a_signal_becomes_a_containers_exit_code(returned: int, code: int) -> None:
+    assert exit_code(returned) == code
+
+
+def test_the_end_names_the_container_with_its_exit_code() -> None:
+    detail = stopped_detail(DESCRIBED, 137, asked_to_stop=False)
+    (container,) = detail["containers"]
+    assert (container["name"], container["exitCode"]) == ("prefect", 137)
+    assert (detail["lastStatus"], detail["stopCode"]) == ("STOPPED", "EssentialContainerExited")
+
+
+def test_a_task_stopped_on_request_says_so() -> None:
+    assert stopped_detail(DESCRIBED, 143, asked_to_stop=True)["stopCode"] == "UserInitiated"
+
+
+def test_a_task_that_could_not_start_has_no_container_and_a_reason() -> None:
+    detail = stopped_detail(DESCRIBED, None, asked_to_stop=False, reason="no such command")
+    assert detail["containers"] == []
+    assert (detail["stopCode"], detail["stoppedReason"]) == ("TaskFailedToStart", "no such command")
