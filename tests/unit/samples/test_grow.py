@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flows.preflight import preflight
 from sandbox.grow import SimradFileError, grow
 from sandbox.sample_file import write_sample
+from sandbox.simrad_frame import frame
 
 REAL_FILES = [
     ("ek60/D20070724-T042400.raw", "EK60"),
@@ -86,6 +87,39 @@ def test_any_size_is_reached_with_the_fewest_copies(
 def test_copies_follow_each_other_at_the_files_own_rate(sample: Path, tmp_path: Path) -> None:
     grown = grow(sample, tmp_path / "grown.raw", 50_000)
     assert grown.last_time - grown.first_time == (grown.pings - 1) * timedelta(seconds=5)
+
+
+def test_what_configures_the_sounder_stays_once_wherever_it_stands_before_the_pings(
+    tmp_path: Path,
+) -> None:
+    datagrams = [
+        frame(b"XML0", 10_000_000, b"<Configuration/>"),
+        frame(b"NME0", 10_000_000, b"$GPZDA\0\0"),
+        frame(b"XML0", 10_000_000, b"<Environment/>"),
+        frame(b"FIL1", 10_000_000, bytes(8)),
+        frame(b"XML0", 20_000_000, b"<Parameter/>"),
+        frame(b"RAW3", 20_000_000, bytes(140)),
+        frame(b"XML0", 30_000_000, b"<Environment/>"),
+    ]
+    source = tmp_path / "source.raw"
+    source.write_bytes(b"".join(datagrams))
+    grown = grow(source, tmp_path / "grown.raw", source.stat().st_size + 1)
+    again = [
+        frame(b"XML0", 30_000_000, b"<Parameter/>"),
+        frame(b"RAW3", 30_000_000, bytes(140)),
+        # Changed after a ping, it belongs to the pings.
+        frame(b"XML0", 40_000_000, b"<Environment/>"),
+    ]
+    assert grown.path.read_bytes() == b"".join(datagrams + again)
+
+
+def test_growing_that_is_broken_off_leaves_nothing(sample: Path, tmp_path: Path) -> None:
+    def break_off(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grow(sample, tmp_path / "grown.raw", 50_000, progress=break_off)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_single_ping_grows_too(tmp_path: Path) -> None:

@@ -162,6 +162,18 @@ def test_impossible_arguments_are_refused_and_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_writing_that_fails_half_way_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("sandbox.sample_file.receive", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_sample(tmp_path / "s.raw", pings=2, samples=20)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_samples_that_do_not_fit_each_other_are_refused() -> None:
     channel = transceiver_for(38_000)
     with pytest.raises(ValueError, match="do not fit"):
