@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,10 +18,13 @@ sample = typer.Typer(help="Make sample files.", no_args_is_help=True, rich_marku
 app.add_typer(sample, name="sample")
 
 State = Annotated[Path, typer.Option("--folder", help="Where the system keeps its state and logs.")]
+Model = Annotated[
+    str | None, typer.Option(help="Sonar model; left out, the file's first bytes tell it.")
+]
 
-#: A terminal for results, another for what goes wrong.
-_out = Console()
-_err = Console(stderr=True)
+# Each command imports what it needs when it runs: echopype and Prefect take
+# seconds, and `--help` should not.
+# ruff: noqa: PLC0415
 
 
 @app.command()
@@ -29,20 +32,107 @@ def demo(
     raw: Annotated[
         str | None, typer.Option(help="A raw file, or s3://bucket/key of a public one.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Its sonar model, where the header cannot tell.")
-    ] = None,
+    model: Model = None,
     folder: State = Path(".echodrop/demo"),
 ) -> None:
     """Convert one file through the whole system on this machine, and show what came out."""
-    from sandbox.demo import DemoError, run_demo  # noqa: PLC0415 - each command loads its own
+    from sandbox.demo import run_demo
 
-    try:
-        verified = run_demo(folder, raw=raw, sonar_model=model, console=_out)
-    except DemoError as error:
-        _err.print(f"[red]{error}[/red]", highlight=False)
-        raise typer.Exit(1) from error
-    raise typer.Exit(0 if verified else 1)
+    raise typer.Exit(run_demo(folder, raw=raw, sonar_model=model, console=Console()))
+
+
+@app.command()
+def up(
+    folder: State = Path(".echodrop/up"),
+    database: Annotated[
+        str,
+        typer.Option(help="sqlite, postgresql (a private cluster), or a SQLAlchemy URL."),
+    ] = "sqlite",
+    tasks: Annotated[int, typer.Option(help="Conversions at a time.", min=1)] = 2,
+) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    from sandbox.system import SandboxOptions
+    from sandbox.up import run_up
+
+    options = SandboxOptions(database=database, parallel_tasks=tasks)
+    raise typer.Exit(run_up(folder, options, Console()))
+
+
+@app.command()
+def convert(
+    raw: Annotated[str, typer.Argument(help="A path, s3://bucket/key or http(s) address.")],
+    out: Annotated[str, typer.Argument(help="A folder, or a path that ends in .zarr or .nc.")],
+    *,
+    model: Model = None,
+    xml: Annotated[str | None, typer.Option(help="Settings XML of an AZFP file.")] = None,
+    output_type: Annotated[
+        Literal["zarr", "netcdf"] | None,
+        typer.Option("--type", help="Left out: by OUT's ending, else zarr."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an output that is there.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Convert what is whole of a damaged file.")
+    ] = False,
+    verify: Annotated[
+        Literal["sampled", "full"], typer.Option(help="How much of the output to read back.")
+    ] = "sampled",
+    zarr_format: Annotated[int, typer.Option(help="2 or 3.", min=2, max=3)] = 3,
+    compact: Annotated[
+        bool, typer.Option(help="Losslessly packed, or as echopype writes it.")
+    ] = True,
+) -> None:
+    """Convert one raw file and read the result back; no server needed.
+
+    Exit code 0: published or there already; 1: the file cannot be converted; 2: wrong call;
+    3: try again.
+    """
+    from flows.terminal import convert_at_terminal
+
+    wishes = {
+        "output_path": out,
+        "output_type": output_type or ("netcdf" if out.endswith(".nc") else "zarr"),
+        "xml_path": xml,
+        "overwrite": overwrite,
+        "allow_partial": partial,
+        "verify": verify,
+        "zarr_format": zarr_format,
+        "compact": compact,
+    }
+    raise typer.Exit(convert_at_terminal(raw, model, wishes))
+
+
+@app.command()
+def check(file: Path, model: Model = None) -> None:
+    """Walk a raw file's datagrams: intact or cut, which pings, which bytes are lost."""
+    from flows.terminal import check_at_terminal
+
+    raise typer.Exit(check_at_terminal(file, model))
+
+
+@sample.command("write")
+def sample_write(
+    target: Path,
+    pings: Annotated[int, typer.Option(min=1)] = 480,
+    samples: Annotated[int, typer.Option(min=1, help="Samples a ping.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same sea.")] = 0,
+) -> None:
+    """Write an EK60 file of a transect over a sea that looks like one."""
+    from sandbox.sample_file import write_sample
+
+    written = write_sample(target, pings=pings, samples=samples, seed=seed)
+    typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
+
+
+@sample.command("grow")
+def sample_grow(
+    source: Path,
+    target: Path,
+    size: Annotated[str, typer.Option(help="At least this much, such as 100MB or 2GiB.")],
+) -> None:
+    """Grow a Simrad file by repeating its pings with advancing times."""
+    from sandbox.terminal import grow_at_terminal
+
+    raise typer.Exit(grow_at_terminal(source, target, size))
 
 
 def main() -> None:

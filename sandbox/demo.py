@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from botocore import UNSIGNED
@@ -24,8 +22,10 @@ from rich.progress import (
 )
 
 from sandbox.demo_report import Delivered, report_of
+from sandbox.errors import SandboxError
 from sandbox.prefect_api import FlowRun
 from sandbox.sample_file import write_sample
+from sandbox.signals import ended_by_signals
 from sandbox.system import TRIGGER, Sandbox
 
 SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
@@ -33,7 +33,7 @@ SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
 _COMPANIONS = {".xml", ".bot", ".idx"}
 
 
-class DemoError(Exception):
+class DemoError(SandboxError):
     """The demo cannot go on; the message says why, and with which file."""
 
 
@@ -44,7 +44,7 @@ def run_demo(
     sonar_model: str | None,
     console: Console,
     within: float = 600.0,
-) -> bool:
+) -> int:
     """Convert one file through the whole system on this machine, and report what came out.
 
     The store, its manifest and an echogram stay in `folder`/output; everything
@@ -59,14 +59,24 @@ def run_demo(
         within: seconds the conversion may take.
 
     Returns:
-        Whether the output was verified.
-
-    Raises:
-        DemoError: there is no such file, the trigger refused it, or it took too long.
-        sandbox.processes.PartDied and others that `Sandbox.start` raises.
+        The exit code: 0 only where the output was verified.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _terminate_as_interrupt(), tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs:
+    with ended_by_signals():
+        try:
+            verified = _run(folder, raw, sonar_model, console, within)
+        except KeyboardInterrupt:
+            console.print("Stopped; nothing is left running.")
+            return 130
+        except SandboxError as problem:
+            console.print(f"{type(problem).__name__}: {problem}", style="red", markup=False)
+            return 1
+    return 0 if verified else 1
+
+
+def _run(
+    folder: Path, raw: str | None, sonar_model: str | None, console: Console, within: float
+) -> bool:
+    with tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs:
         source = _source_file(raw, Path(inputs), console)
         with _parts_shown(console) as tell, Sandbox(folder, on_progress=tell) as sandbox:
             started = time.monotonic()
@@ -74,7 +84,11 @@ def run_demo(
             _upload(sandbox, source, key, sonar_model, console)
             run = _followed_run(sandbox, key, console, within)
             if run.state_type != "COMPLETED":
-                console.print(f"[red]{source.name} ended {run.state_name}[/red]: {run.message}")
+                console.print(
+                    f"{source.name} ended {run.state_name}: {run.message}",
+                    style="red",
+                    markup=False,
+                )
                 return False
             seconds = time.monotonic() - started
             delivered = _bring_home(sandbox, run, folder / "output")
@@ -246,18 +260,3 @@ def _parts_shown(console: Console) -> Iterator[Callable[[str, str], None]]:
                 console.print(f"{part}: {state}")
 
         yield tell
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does, so that everything started is stopped."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

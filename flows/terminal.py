@@ -1,0 +1,134 @@
+"""A conversion, or a look at a file, as a person at a terminal sees it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from flows.locations import LocalLocation, parse_location
+from flows.outcomes import ConversionFailure, TransientFault
+from flows.preflight import check_rows, preflight
+from flows.preflight.walk import format_of
+from flows.publication import Published
+from flows.request import ConversionRequest
+
+#: Exit codes of `echodrop convert` and `echodrop check`, for scripts.
+DONE, FAILED, USAGE, TRANSIENT = 0, 1, 2, 3
+
+
+class ModelUnknownError(ValueError):
+    """The sonar model was not given, and the file's first bytes do not tell it."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file}: its first bytes name no sonar model; give it with --model")
+        self.file = file
+
+
+def model_of(raw_file: str) -> str:
+    """Name the sonar model that the first bytes of a local file speak of.
+
+    Models that share a format can't be told apart: it is the format's first one.
+
+    Raises:
+        ModelUnknownError: the file is not local, or no known sonar wrote it.
+        OSError: it can't be read.
+    """
+    location = parse_location(raw_file)
+    if not isinstance(location, LocalLocation):
+        raise ModelUnknownError(raw_file)
+    with location.path.open("rb", buffering=0) as raw:
+        found = format_of(raw.fileno(), os.fstat(raw.fileno()).st_size)
+    if found is None:
+        raise ModelUnknownError(raw_file)
+    return found
+
+
+def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]) -> int:
+    """Convert one file with a progress bar; print the output's path, or why there is none.
+
+    Args:
+        raw_file: path or URI.
+        model: its sonar model; None to read it from a local file's first bytes.
+        wishes: other fields of `ConversionRequest`.
+
+    Returns:
+        An exit code: DONE (published, or skipped as it was published before),
+        FAILED (the file or the request), TRANSIENT (try again), USAGE.
+    """
+    from flows.conversion import convert  # noqa: PLC0415 - xarray and zarr: a second
+
+    out, err = Console(), Console(stderr=True)
+    try:
+        request = ConversionRequest(
+            raw_file=raw_file,
+            sonar_model=model or model_of(raw_file),
+            sonar_model_source="caller" if model else "bytes",
+            **wishes,
+        )
+    except (ValueError, OSError) as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        return USAGE
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as progress:
+        task = progress.add_task("starting", total=1.0)
+        try:
+            result = convert(
+                request,
+                lambda stage, done: progress.update(task, description=stage, completed=done),
+            )
+        except ConversionFailure as failure:
+            err.print(f"{failure.outcome}: {failure}", style="red", markup=False, highlight=False)
+            return FAILED
+        except TransientFault as fault:
+            err.print(f"Try again: {fault}", style="yellow", markup=False, highlight=False)
+            return TRANSIENT
+    if isinstance(result, Published):
+        output, verified = result.manifest["output"], result.manifest["verification"]
+        err.print(
+            f"verified: {output['bytes']:,} bytes in {output['objects']} objects, "
+            f"{verified['objects_read']} read back and compared",
+            style="green",
+            highlight=False,
+        )
+    else:
+        err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
+    # The path alone goes to standard output, so that a script can take it.
+    out.print(result.output, markup=False, highlight=False, soft_wrap=True)
+    return DONE
+
+
+def check_at_terminal(file: Path, model: str | None) -> int:
+    """Walk a file's datagrams and print what it holds; DONE if it is intact, else FAILED."""
+    err = Console(stderr=True)
+    try:
+        # A file that no sonar wrote is walked as the most common kind, which says where it ends.
+        summary = preflight(file, model or _model_or_simrad(file))
+    except (ValueError, OSError) as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        return USAGE
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in check_rows(summary):
+        table.add_row(label, text)
+    Console().print(table, highlight=False)
+    return DONE if summary.condition == "intact" and summary.unsupported is None else FAILED
+
+
+def _model_or_simrad(file: Path) -> str:
+    try:
+        return model_of(str(file))
+    except ModelUnknownError:
+        return "EK60"
