@@ -1,0 +1,103 @@
+"""What is made and what is taken as it is, by the parameters."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.template.stacks import EXISTING, MADE, VARIANTS, Translated, source_template, translate
+
+NETWORK = {
+    "InternetGateway",
+    "InternetGatewayAttachment",
+    "RouteOut",
+    "Routes",
+    "RoutesOfSubnetA",
+    "RoutesOfSubnetB",
+    "S3Endpoint",
+    "SubnetA",
+    "SubnetB",
+    "Vpc",
+}
+READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy"}
+# By variant: the resources that stand under a condition and are there.
+CONDITIONAL = {
+    "all made": NETWORK
+    | READS_THE_SECRET
+    | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy"}
+    | {"PrefectSecret", "RulesDocument"},
+    "all existing": READS_THE_SECRET | {"Budget"},
+    "server without auth": NETWORK
+    | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_stands_under_a_condition(variant: str, stacks: dict[str, Translated]) -> None:
+    stack = stacks[variant]
+    conditional = {
+        name for name, item in stack.template["Resources"].items() if "Condition" in item
+    }
+    assert conditional & set(stack.resources) == CONDITIONAL[variant]
+
+
+@pytest.mark.parametrize("condition", source_template()["Conditions"])
+def test_condition_is_seen_both_ways(condition: str, stacks: dict[str, Translated]) -> None:
+    assert {stack.resolver.condition(condition) for stack in stacks.values()} == {True, False}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_output_has_a_value(variant: str, stacks: dict[str, Translated]) -> None:
+    stack = stacks[variant]
+    for name, output in stack.template["Outputs"].items():
+        value = stack.resolver.resolve(output["Value"])
+        assert value or (name == "PrefectSecretName" and variant == "server without auth"), name
+
+
+def test_the_secret_goes_by_its_name_for_either_kind_of_server(
+    stacks: dict[str, Translated],
+) -> None:
+    def container(variant: str) -> Any:
+        return stacks[variant].resources["ConversionTask"]["Properties"]["ContainerDefinitions"][0]
+
+    assert [item["Name"] for item in container("all made")["Secrets"]] == ["PREFECT_API_KEY"]
+    assert [item["Name"] for item in container("all existing")["Secrets"]] == [
+        "PREFECT_API_AUTH_STRING"
+    ]
+    assert "Secrets" not in container("server without auth")
+
+
+def test_tasks_get_a_public_address_only_where_there_is_no_other_way_out(
+    stacks: dict[str, Translated],
+) -> None:
+    def address(stack: Translated) -> Any:
+        network = stack.resources["WorkerService"]["Properties"]["NetworkConfiguration"]
+        return network["AwsvpcConfiguration"]["AssignPublicIp"]
+
+    assert address(stacks["all made"]) == "ENABLED"
+    assert address(stacks["all existing"]) == "DISABLED"
+
+
+def test_the_trigger_enters_the_network_only_when_told_to(stacks: dict[str, Translated]) -> None:
+    assert "VpcConfig" not in stacks["all made"].resources["Trigger"]["Properties"]
+    inside = stacks["all existing"].resources["Trigger"]["Properties"]["VpcConfig"]
+    assert inside["SubnetIds"] == EXISTING["SubnetIds"].split(",")
+    assert "ManagedPolicyArns" not in stacks["all made"].resources["TriggerRole"]["Properties"]
+
+
+def test_the_port_of_the_server_is_let_out(stacks: dict[str, Translated]) -> None:
+    def ports(variant: str) -> set[int]:
+        group = stacks[variant].resources["OutboundOnly"]["Properties"]
+        return {int(rule["ToPort"]) for rule in group["SecurityGroupEgress"]}
+
+    assert ports("all made") == {443}
+    assert ports("all existing") == {443, 4200}
+
+
+def test_nothing_refers_to_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    broken = source_template()
+    del broken["Resources"]["InternetGatewayAttachment"]["Condition"]
+    with pytest.raises(ValueError, match=re.compile("Vpc: .*no such resource")):
+        translate(broken, EXISTING)
+    translate(broken, MADE)

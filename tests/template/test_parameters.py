@@ -1,0 +1,103 @@
+"""Parameters that cannot work are refused before anything is made."""
+
+import pytest
+
+from sandbox.intrinsics import Resolver, TemplateError, checked_parameters
+from tests.template.stacks import EXISTING, MADE, VARIANTS, source_template
+
+CLOUD = (
+    "https://api.prefect.cloud/api/accounts/9a67b081-4f14-4035-b000-1f715f46231b"
+    "/workspaces/b3a7f1c2-0b2d-4b8e-9d3a-5d7a1c2e4f60"
+)
+TAKEN = [
+    ("PrefectApiUrl", CLOUD),
+    ("PrefectApiUrl", "http://127.0.0.1:4200/api"),
+    ("PrefectApiUrl", "https://tools.example.org/prefect/api"),
+    ("OutputPrefix", "cruises/2026/"),
+    ("AlertEmail", "night.watch+sonar@example.org"),
+    ("SubnetIds", "subnet-0123abcd,subnet-0123456789abcdef0"),
+    ("ImageRepository", "survey/echodrop"),
+]
+REFUSED = [
+    ("PrefectApiUrl", "https://app.prefect.cloud/account/1/workspace/2"),
+    ("PrefectApiUrl", "prefect.example.org/api"),
+    ("PrefectApiUrl", "https://user:password@prefect.example.org/api"),
+    ("PrefectAuth", "password"),
+    ("PrefectSecretArn", "prefect"),
+    ("AlertEmail", "somebody"),
+    ("TaskImageDigest", "latest"),
+    ("InboxBucketName", "Survey_Raw"),
+    ("OutputPrefix", "no-slash-at-the-end"),
+    ("OutputPrefix", "/at-the-front/"),
+    ("OutputPrefix", "every/*/"),
+    ("RulesParameterName", "rules"),
+    ("VpcId", "the-vpc"),
+    ("SubnetIds", "subnet-0123abcd, subnet-0123abce"),
+    ("CpuArchitecture", "arm64"),
+    ("TaskCpu", "1000"),
+    ("TriggerConcurrency", "1"),
+    ("MaxReceiveCount", "3"),
+    ("ArchiveDays", "0"),
+    ("MonthlyBudgetUsd", "-1"),
+    ("LogRetentionDays", "100"),
+    ("WorkerCount", "many"),
+]
+CONTRADICTIONS = [
+    ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),
+    ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
+    ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
+    ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),
+    (
+        {"PrefectAuth": "none", "PrefectSecretArn": EXISTING["PrefectSecretArn"]},
+        "would never be read",
+    ),
+    ({"TaskCpu": "1024", "TaskMemory": "16384"}, "1 vCPU goes with"),
+    ({"TaskCpu": "2048", "TaskMemory": "2048"}, "2 vCPU go with"),
+    ({"TaskCpu": "4096", "TaskMemory": "61440"}, "4 vCPU go with"),
+    ({"TaskCpu": "8192", "TaskMemory": "8192"}, "8 vCPU go with"),
+    ({"TaskCpu": "16384", "TaskMemory": "30720"}, "16 vCPU go with"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), TAKEN)
+def test_value_is_taken(name: str, value: str) -> None:
+    assert checked_parameters(source_template(), MADE | {name: value})[name] == value
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_value_is_refused(name: str, value: str) -> None:
+    with pytest.raises(TemplateError, match=name):
+        checked_parameters(source_template(), MADE | {name: value})
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_only_a_person_knows_has_no_default(name: str) -> None:
+    with pytest.raises(TemplateError, match=f"{name}: needs a value"):
+        checked_parameters(source_template(), {key: MADE[key] for key in MADE if key != name})
+
+
+@pytest.mark.parametrize(("given", "said"), CONTRADICTIONS)
+def test_contradiction_is_refused(given: dict[str, str], said: str) -> None:
+    template = source_template()
+    rules = Resolver(template, checked_parameters(template, MADE | given)).broken_rules()
+    assert any(said in sentence for sentence in rules)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_whole_set_is_taken(variant: str) -> None:
+    template = source_template()
+    assert not Resolver(template, checked_parameters(template, VARIANTS[variant])).broken_rules()
+
+
+def test_every_rule_is_broken_by_something() -> None:
+    template = source_template()
+    said = " ".join(
+        sentence
+        for given, _ in CONTRADICTIONS
+        for sentence in Resolver(
+            template, checked_parameters(template, MADE | given)
+        ).broken_rules()
+    )
+    for rule in template["Rules"].values():
+        for assertion in rule["Assertions"]:
+            assert assertion["AssertDescription"] in said

@@ -1,0 +1,115 @@
+"""A stack made of the packaged template, for what the stand-in for AWS really makes."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from sandbox.template import Stack
+from tests.template.stacks import MADE, source_template, translate
+
+# moto leaves the others out, makes them without most of their properties, or
+# stumbles over a function in them; the invariants look at those in the template.
+REALLY_MADE = {
+    "AWS::ECS::Cluster",
+    "AWS::ECS::TaskDefinition",
+    "AWS::Events::Rule",
+    "AWS::IAM::Role",
+    "AWS::KMS::Key",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
+}
+# It knows no secret either.
+GIVEN = MADE | {"PrefectAuth": "none"}
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[boto3.Session]:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        packaged = translate(source_template(), GIVEN).template
+        parts = {name: packaged[name] for name in ("Parameters", "Conditions")}
+        parts["Resources"] = {
+            name: resource
+            for name, resource in packaged["Resources"].items()
+            if resource["Type"] in REALLY_MADE
+        }
+        session = boto3.Session()
+        session.client("cloudformation").create_stack(
+            StackName="echodrop",
+            TemplateBody=json.dumps(parts, default=str),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value} for name, value in GIVEN.items()
+            ],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        yield session
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return Stack.read(GIVEN)
+
+
+@pytest.mark.parametrize(
+    "logical_id", ["UploadQueue", "UploadDeadLetters", "TaskStateQueue", "TaskStateDeadLetters"]
+)
+def test_queue_is_made_as_the_sandbox_reads_it(
+    logical_id: str, session: boto3.Session, stack: Stack
+) -> None:
+    sqs, queue = session.client("sqs"), stack.queue(logical_id)
+    url = sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
+    made: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    for name, value in queue.attributes().items():
+        if name == "RedrivePolicy":
+            assert json.loads(made[name]) == json.loads(value)
+        else:
+            assert made[name] == value
+
+
+@pytest.mark.parametrize(
+    "logical_id", ["UploadRule", "WaitingRule", "TaskStateRule", "FailedTaskRule"]
+)
+def test_rule_is_made_as_the_sandbox_reads_it(
+    logical_id: str, session: boto3.Session, stack: Stack
+) -> None:
+    events, rule = session.client("events"), stack.rule(logical_id)
+    made = events.describe_rule(Name=rule.name)
+    assert json.loads(made.get("EventPattern", "null")) == rule.pattern
+    assert made.get("ScheduleExpression") == rule.schedule
+    targets = events.list_targets_by_rule(Rule=rule.name)["Targets"]
+    assert tuple(target["Arn"] for target in targets) == rule.targets
+
+
+def test_the_rules_document_is_where_the_trigger_looks(
+    session: boto3.Session, stack: Stack
+) -> None:
+    name = stack.trigger().environment["ECHODROP_RULES_PARAMETER"]
+    value = session.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    assert value == stack.properties("RulesDocument")["Value"]
+
+
+def test_the_conversion_s_task_is_made_as_the_sandbox_reads_it(
+    session: boto3.Session, stack: Stack
+) -> None:
+    wanted = stack.task_definition("ConversionTask")
+    made: Any = session.client("ecs").describe_task_definition(taskDefinition=wanted["family"])
+    made = made["taskDefinition"]
+    (container,) = made["containerDefinitions"]
+    (wanted_container,) = wanted["containerDefinitions"]
+    assert container["name"] == wanted_container["name"]
+    assert container["image"] == wanted_container["image"]
+    assert container["environment"] == wanted_container["environment"]
+
+
+def test_data_are_kept_apart(session: boto3.Session, stack: Stack) -> None:
+    names = {bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]}
+    assert {stack.outputs()["Inbox"], stack.outputs()["Output"]} <= names
