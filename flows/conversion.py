@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows import local_publishing, preflight, s3_publishing
 from flows.contents import contents_of
+from flows.encoding import ChunksNotUsableError
 from flows.locations import LocalLocation, Location, S3Location
 from flows.manifest import build_manifest, described_sidecars, described_source
 from flows.netcdf_encoding import write_netcdf
 from flows.object_store import ObjectStore
-from flows.outcomes import BadFile, SourceChanged, Superseded
+from flows.outcomes import BadFile, InvalidParameters, SourceChanged, Superseded
 from flows.publication import Progress, Published, PublishOrder, Skipped
 from flows.publish_decision import Content, decide
 from flows.publish_decision import Published as PublishedBefore
@@ -28,7 +29,7 @@ from flows.raw_opening import open_raw_file
 from flows.request import ConversionRequest
 from flows.s3_client import s3_client
 from flows.sidecars import FetchedSidecar, fetch_sidecar, named_sidecars, sidecars_beside
-from flows.source import FetchedFile, check_unchanged, current_version, fetch
+from flows.source import FetchedFile, check_unchanged, current_source, fetch
 from flows.stopwatch import Stopwatch
 from flows.termination import stopped_by_sigterm
 from flows.transient_faults import retrying
@@ -130,10 +131,11 @@ def _output_store(request: ConversionRequest, output: S3Location) -> ObjectStore
 
 def _is_wanted(request: ConversionRequest, published: PublishedBefore) -> bool:
     """Whether the source as it is now has been published; a conflict is raised."""
-    version = current_version(request.source, dict(request.input_storage_options))
-    if version is None:
+    now = current_source(request.source, dict(request.input_storage_options))
+    if now is None:
         # Gone: fetching says so.
         return False
+    version = now.version
     if request.wanted is not None and version.differs_from(request.wanted):
         raise Superseded(request.raw_file, str(request.wanted), str(version))
     content = Content(request.source.uri, version, dict(request.sidecar_etags))
@@ -260,13 +262,16 @@ def _order(opened: OpenedRaw, scratch: Path, progress: Progress) -> PublishOrder
     request, echodata = opened.request, opened.echodata
 
     def encode(codec_family: int) -> dict[str, bytes]:
-        return encode_zarr(
-            echodata,
-            compact=request.compact,
-            chunks=request.chunks,
-            zarr_format=request.zarr_format,
-            codec_family=codec_family,
-        )
+        try:
+            return encode_zarr(
+                echodata,
+                compact=request.compact,
+                chunks=request.chunks,
+                zarr_format=request.zarr_format,
+                codec_family=codec_family,
+            )
+        except ChunksNotUsableError as error:
+            raise InvalidParameters(f"chunks {request.chunks}: {error}") from error
 
     is_zarr = request.output_type == "zarr"
     return PublishOrder(
@@ -302,10 +307,10 @@ def _check_current(opened: OpenedRaw) -> None:
         if sidecar.file.location.uri in request.sidecar_etags
     ]
     with ThreadPoolExecutor(len(pinned)) as pool:
-        found = pool.map(lambda file: current_version(file.location, options), pinned)
-        for file, version in zip(pinned, found, strict=True):
-            if version is not None and version.differs_from(file.version):
-                raise Superseded(file.location.uri, str(file.version), str(version))
+        found = pool.map(lambda file: current_source(file.location, options), pinned)
+        for file, now in zip(pinned, found, strict=True):
+            if now is not None and now.version.differs_from(file.version):
+                raise Superseded(file.location.uri, str(file.version), str(now.version))
 
 
 def _manifest(

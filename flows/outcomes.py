@@ -153,6 +153,12 @@ class OutputConflict(ConversionFailure):
         self.published = published
 
 
+class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome
+    """What was asked for cannot be: a parameter has no such value, or fits no variable."""
+
+    outcome = "InvalidParameters"
+
+
 class TransientFault(Outcome):
     """Something outside the file failed in a way that passes. Retried with back-off."""
 

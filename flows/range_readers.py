@@ -36,6 +36,14 @@ class Beginning:
     body: Iterator[bytes]
 
 
+@dataclass(frozen=True)
+class CurrentSource:
+    """What a source is now: its version, and its size in bytes where that is told."""
+
+    version: SourceVersion
+    size: int | None
+
+
 class RangeReader(Protocol):
     """A remote file, read range by range."""
 
@@ -149,10 +157,13 @@ class HttpReader:
             answer.stream(_BLOCK_BYTES),
         )
 
-    def current(self) -> SourceVersion | None:
-        """The version that is there now, None where there is none."""
+    def current(self) -> CurrentSource | None:
+        """What is there now, None where nothing is."""
         answer = self._pool.request("HEAD", self._url, headers=self._headers)
-        return self._version(answer) if answer.status == 200 else None
+        if answer.status != 200:
+            return None
+        told = answer.headers.get("Content-Length")
+        return CurrentSource(self._version(answer), int(told) if told is not None else None)
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
         """See `RangeReader`."""

@@ -17,6 +17,7 @@ from flows.locations import (
     output_location,
     parse_location,
 )
+from flows.outcomes import InvalidParameters
 from flows.preflight.summary import FORMAT_OF_MODEL
 from flows.sidecars import Kind
 from flows.source_version import SourceVersion
@@ -41,7 +42,7 @@ class ConversionRequest:
         run: the manifest's `run` entry apart from the owner.
 
     Raises:
-        ValueError: a parameter is not usable, said with its name and value.
+        InvalidParameters: one is not usable, said with its name and value.
     """
 
     raw_file: str
@@ -67,6 +68,12 @@ class ConversionRequest:
     run: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except ValueError as error:
+            raise InvalidParameters(str(error)) from error
+
+    def _check(self) -> None:
         choices: list[tuple[str, object, tuple[object, ...]]] = [
             ("sonar_model", self.sonar_model.upper(), tuple(FORMAT_OF_MODEL)),
             ("output_type", self.output_type, tuple(OUTPUT_SUFFIXES)),
@@ -75,15 +82,15 @@ class ConversionRequest:
         ]
         for name, value, known in choices:
             if value not in known:
-                raise ValueError(
-                    f"{name} is {value!r}, but must be one of {', '.join(map(str, known))}"
-                )
+                raise ValueError(f"{name} is {value!r}; known are {', '.join(map(str, known))}")
+        # Any case is taken, one is used; the dataclass is frozen for everybody else.
         object.__setattr__(self, "sonar_model", self.sonar_model.upper())
         if not self.source.name:
             raise ValueError(f"raw_file {self.raw_file!r} names a folder or bucket, not a file")
-        _ = self.output
-        if self.xml_path is not None:
-            parse_location(self.xml_path)
+        output_location(self.output_path, self.source.name, self.output_type)
+        for uri in (self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags):
+            if uri is not None:
+                parse_location(uri)
 
     @property
     def source(self) -> Location:

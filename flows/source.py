@@ -20,7 +20,7 @@ from typing import Any
 from flows.locations import HttpLocation, LocalLocation, Location
 from flows.object_store import ObjectStore
 from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
-from flows.range_readers import HttpReader, RangeReader, S3Reader
+from flows.range_readers import CurrentSource, HttpReader, RangeReader, S3Reader
 from flows.s3_client import s3_client
 from flows.source_version import SourceVersion
 from flows.transient_faults import retrying
@@ -187,17 +187,22 @@ def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -
     return fetched
 
 
-def current_version(location: Location, options: dict[str, Any]) -> SourceVersion | None:
-    """The version that is there now, None where there is none. One request, no body."""
+def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
+    """What is there now, None where nothing is. One request, no body."""
     if isinstance(location, LocalLocation):
         try:
-            return local_version(location.path.stat())
+            stat = location.path.stat()
         except FileNotFoundError:
             return None
+        return CurrentSource(local_version(stat), stat.st_size)
     if isinstance(location, HttpLocation):
         return http_reader(location, options).current()
     head = ObjectStore(s3_client(options), location.bucket).head(location.key)
-    return None if head is None else SourceVersion(head.etag, head.version_id)
+    return (
+        None
+        if head is None
+        else CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
+    )
 
 
 def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:

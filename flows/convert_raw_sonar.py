@@ -1,0 +1,217 @@
+"""The Prefect flow that converts one raw sonar file.
+
+Heavy packages are imported by the tasks: a run that cannot start must be able
+to say so within a second, and loading the flow must not take echopype's four.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State, TaskRun
+from prefect.flow_runs import pause_flow_run, suspend_flow_run
+from prefect.logging import get_run_logger
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed, Failed
+from prefect.tasks import Task, exponential_backoff
+
+from flows.outcomes import ConversionFailure, TransientFault
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
+from flows.run_artifacts import show_manifest
+from flows.run_progress import ProgressArtifact
+from flows.task_image import task_image
+from flows.transient_faults import is_transient
+
+if TYPE_CHECKING:
+    from flows.conversion import OpenedRaw
+
+# 2 + 4 + ... + 128 s, each stretched by chance: over four minutes, while the
+# claim of a killed run expires within one.
+RETRIES = 7
+_RETRYING: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": exponential_backoff(2),
+    "retry_jitter_factor": 0.5,
+}
+
+PAUSE_SECONDS = 7 * 24 * 3600
+
+
+def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed task is tried again: for faults that pass, and no others."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and is_transient(error)
+
+
+# No result is kept and nothing is cached: an EchoData is gigabytes of samples,
+# and a run that comes again must read what is there then.
+@task(
+    name="Open Raw File",
+    retry_condition_fn=_may_pass,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    **_RETRYING,
+)
+def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
+    """Fetch the raw file and its sidecars, check every datagram, and parse it."""
+    from flows.conversion import open_raw  # noqa: PLC0415 - see the module's docstring
+
+    with ProgressArtifact(f"opening {request.raw_file}") as progress:
+        return open_raw(request, progress)
+
+
+@task(
+    name="Save Converted File",
+    retry_condition_fn=_may_pass,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    **_RETRYING,
+)
+def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
+    """Encode losslessly, publish so that nothing torn can be opened, read back and compare."""
+    from flows.conversion import save  # noqa: PLC0415 - see the module's docstring
+
+    if isinstance(opened, Skipped):
+        return opened
+    with ProgressArtifact(f"saving {opened.request.output.uri}") as progress:
+        saved = save(opened, progress)
+    if isinstance(saved, Published):
+        show_manifest(saved.manifest)
+    return saved
+
+
+@flow(name="convert-raw-sonar", persist_result=False)
+def convert_raw_sonar(
+    raw_file: str,
+    sonar_model: str,
+    xml_path: str | None = None,
+    convert_params: dict[str, Any] | None = None,
+    input_storage_options: dict[str, Any] = {},  # noqa: B006 - the contract's default, never changed
+    *,
+    output_path: str,
+    output_type: Literal["netcdf", "zarr"] = "netcdf",
+    overwrite: bool = False,
+    output_storage_options: dict[str, Any] = {},  # noqa: B006 - the contract's default, never changed
+    source_etag: str | None = None,
+    source_version_id: str | None = None,
+    sonar_model_source: str | None = None,
+    sidecar_etags: dict[str, str] | None = None,
+    allow_partial: bool = False,
+    compact: bool = True,
+    chunks: dict[str, int] | None = None,
+    zarr_format: Literal[2, 3] = 3,
+    verify: Literal["sampled", "full"] = "sampled",
+    pause_above_bytes: int | None = None,
+) -> str:
+    """Convert one raw echosounder file to a verified Zarr or netCDF output.
+
+    The run ends Completed; Completed named Skipped, with nothing written; or
+    Failed, named by its outcome (BadFile, WrongModel, MissingSidecar,
+    UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict,
+    AccessDenied, InvalidParameters), the message naming file and cause.
+
+    Args:
+        raw_file: `s3://bucket/key` with the key as it is, `http(s)://`, or a path.
+        sonar_model: EK60, ES70, EK80, ES80, EA640, AZFP, AZFP6 or AD2CP.
+        xml_path: settings XML of the deployment; AZFP cannot do without.
+        convert_params: metadata the file lacks (`platform_name`, `survey_name`, ...,
+            for echopype); `bot_path`, `idx_path` name sidecars that do not stand
+            beside the file, `include_bot`, `include_idx` false leave them out.
+        input_storage_options: of the source, as s3fs takes them (`anon`, `endpoint_url`, ...).
+        output_path: the output where it ends in `.zarr` or `.nc`, else its folder.
+        output_type: `netcdf` or `zarr`.
+        overwrite: whether a published output may be replaced.
+        output_storage_options: of the output, as s3fs takes them.
+        source_etag: entity tag of the version to convert; a newer one ends the run Skipped.
+        source_version_id: its version id in a versioned bucket.
+        sonar_model_source: how the model was found, for the manifest.
+        sidecar_etags: URI to entity tag of the sidecars that were notified.
+        allow_partial: convert what is whole of a damaged file, and say what is missing.
+        compact: False writes echopype's own encoding.
+        chunks: dimension to chunk length, for the sample variables of a Zarr store.
+        zarr_format: 3, or 2 for older readers.
+        verify: `full` reads the whole output back, not samples of it.
+        pause_above_bytes: a larger file, or one of unknown size, waits for an
+            operator's resume in the UI.
+
+    Returns:
+        The URI or path of the output.
+    """
+    try:
+        request = ConversionRequest(
+            raw_file=raw_file,
+            sonar_model=sonar_model,
+            output_path=output_path,
+            output_type=output_type,
+            xml_path=xml_path,
+            convert_params=convert_params or {},
+            input_storage_options=input_storage_options,
+            output_storage_options=output_storage_options,
+            overwrite=overwrite,
+            source_etag=source_etag,
+            source_version_id=source_version_id,
+            sonar_model_source=sonar_model_source,
+            sidecar_etags=sidecar_etags or {},
+            allow_partial=allow_partial,
+            compact=compact,
+            chunks=chunks,
+            zarr_format=zarr_format,
+            verify=verify,
+            **_this_run(),
+        )
+        if pause_above_bytes is not None:
+            _wait_for_operator(request, pause_above_bytes)
+        saved = save_converted_file(open_raw_file(request))
+    except (ConversionFailure, TransientFault) as failure:
+        get_run_logger().error("%s: %s", failure.outcome, failure)
+        return Failed(name=failure.outcome, message=str(failure), data=failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+    return _ended(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
+
+
+def _ended(saved: Published | Skipped) -> State[str]:
+    if isinstance(saved, Skipped):
+        get_run_logger().info("Skipped: %s", saved.reason)
+        return Completed(name="Skipped", message=saved.reason, data=saved.output)
+    output = saved.manifest["output"]
+    message = f"{saved.output}: {output['objects']} objects, {output['bytes']} bytes, verified"
+    get_run_logger().info(message)
+    return Completed(message=message, data=saved.output)
+
+
+def _this_run() -> dict[str, Any]:
+    """Who converts, for the claim and the manifest; outside a run, the process."""
+    identity = flow_run.get_id()
+    if identity is None:
+        return {}
+    return {
+        "owner": f"flow run {identity}",
+        "run": {
+            "flow_run_id": str(identity),
+            "flow_run_url": flow_run.ui_url,
+            "image": task_image(),
+        },
+    }
+
+
+def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:
+    """Stop until an operator resumes the run, where the file is large or of unknown size."""
+    from flows.source import current_source  # noqa: PLC0415 - see the module's docstring
+
+    now = current_source(request.source, dict(request.input_storage_options))
+    if now is None or (now.size is not None and now.size <= pause_above_bytes):
+        return
+    told = f"{now.size:,} bytes" if now.size is not None else "unknown size"
+    get_run_logger().warning(
+        "%s: %s, more than %s bytes: waiting for an operator's resume",
+        request.raw_file,
+        told,
+        f"{pause_above_bytes:,}",
+    )
+    # The key lets a resumed run pass. A deployed run gives its machine back while it waits.
+    if deployment.get_id() is not None:
+        suspend_flow_run(timeout=PAUSE_SECONDS, key="size")
+    else:
+        pause_flow_run(timeout=PAUSE_SECONDS, key="size")
