@@ -538,6 +538,12 @@ def azfp_zeros_over_20_kilobytes(content: bytes) -> Made:
 
 
 @_case("AZFP", AZFP)
+def azfp_a_lost_kilobyte_inside_the_counts(content: bytes) -> Made:
+    at = 6 * AZFP_PING
+    return _filled(content, at + 1000, at + 2024), _hole(at, "zeros among the counts")
+
+
+@_case("AZFP", AZFP)
 def azfp_random_bytes_over_a_header(content: bytes) -> Made:
     at = 7 * AZFP_PING
     return _filled(content, at, at + 124, seed=8), _hole(at)

@@ -9,16 +9,20 @@ checksum, header checksum; little-endian. Times and kinds as in echopype's
 from __future__ import annotations
 
 import os
+import re
 import struct
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from flows.preflight.azfp import next_record
+from flows.preflight.search import next_whole
 from flows.preflight.summary import FileSummary, Times
 from flows.preflight.tally import Tally, summarize
 
 SYNC = b"\xa5"
+# The sync byte and the two header sizes there are.
+_mark = re.compile(rb"\xa5[\x0a\x0c]")
 STRING = 0xA0
 RAW_ECHOSOUNDER = {0x23, 0x24}
 # The ids echopype knows. The kinds with a beam group of their own are pings.
@@ -90,6 +94,10 @@ def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR
     return Record(header_size + data_size, id_, data)
 
 
+def _is_record(fd: int, size: int, position: int) -> bool:
+    return isinstance(read_record(fd, size, position), Record)
+
+
 def _time(record: Record) -> np.datetime64:
     """The record's time as echopype makes it, NaT if it is no date."""
     at = 2 if record.id in RAW_ECHOSOUNDER else 8
@@ -140,9 +148,7 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
                         last_good = time
             position += record.size
             continue
-        end = next_record(
-            fd, size, position + 1, SYNC, lambda at: isinstance(read_record(fd, size, at), Record)
-        )
+        end = next_whole(fd, size, position + 1, _mark, partial(_is_record, fd, size))
         tally.truncated = end is None and record.startswith("the file ends")
         tally.damage(position, size if end is None else end, record, total)
         position = size if end is None else end

@@ -8,14 +8,16 @@ length, a header of typed records, the counts, an end flag and the length again.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import xml.etree.ElementTree as ET
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
-from flows.preflight.azfp import next_record
+from flows.preflight.azfp_pings import Ping, Pings, channel_names, zeros_among_counts
+from flows.preflight.search import next_whole
 from flows.preflight.summary import FileSummary
 from flows.preflight.tally import Tally, summarize
 
@@ -25,7 +27,7 @@ PING_START = 0xFF01AA00
 PING_END = 0xEF02BB66
 HEADER_START = 0xBCD0
 HEADER_END = 0xABC1
-PING_MARK = struct.pack("<I", PING_START)
+PING_MARK = re.compile(re.escape(struct.pack("<I", PING_START)))
 # The header is read whole; it takes some 250 bytes of at most 35 records.
 HEADER_READ = 35 * (2 + 32 * 8)
 
@@ -99,16 +101,8 @@ _RECORD_TYPES = {
 Value = tuple[int | float, ...]
 
 
-class Ping6(NamedTuple):
-    """One ping: its size in the file with both flags, its time, its header's records."""
-
-    size: int
-    time: np.datetime64
-    records: dict[str, Value]
-
-
-def read_ping(fd: int, size: int, position: int) -> Ping6 | str:  # noqa: PLR0911 - one return for each way a ping can be broken
-    """The whole ping at `position`, or why there is none."""
+def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> Ping | str:  # noqa: PLR0911 - one return for each way a ping can be broken
+    """The whole ping at `position`, or why there is none; the first of the file does not matter."""
     start = os.pread(fd, 8 + HEADER_READ, position)
     if len(start) < 8:
         return "the file ends inside a ping"
@@ -121,24 +115,30 @@ def read_ping(fd: int, size: int, position: int) -> Ping6 | str:  # noqa: PLR091
         bins, kinds = records["number of bins"], records["data type"]
         if not 1 <= channels <= min(len(bins), len(kinds)):
             return f"the ping has {channels} channels"
-        counts = sum(int(bins[n]) * (5 if kinds[n] else 2) for n in range(channels))
+        sums: list[tuple[int, int]] = []
+        behind = 8 + header_size
+        for number, averaged in zip(bins[:channels], kinds[:channels], strict=True):
+            sums.append((behind, int(number) * (4 if averaged else 2)))
+            behind += int(number) * (5 if averaged else 2)
         written = [int(part) for part in records["date"][:7]]
     except (struct.error, KeyError, ValueError):
         cut = len(start) < 8 + HEADER_READ and position + 8 + length > size
         return "the file ends inside a ping's header" if cut else "the ping's header is broken"
-    end = position + 8 + header_size + counts
+    end = position + behind
     try:
         year, month, day, hour, minute, second, hundredths = written
         moment = datetime(year, month, day, hour, minute, int(second + hundredths / 100))  # noqa: DTZ001 - UTC by the format, and numpy takes no zone
     except ValueError:
         return f"the date of the ping is no date: {written}"
     time = np.datetime64(moment, "ns")
-    behind = os.pread(fd, 8, end)
+    flags = os.pread(fd, 8, end)
     if end + 8 > size:
         return "the file ends inside a ping"
-    if struct.unpack("<II", behind) != (PING_END, length):
+    if struct.unpack("<II", flags) != (PING_END, length):
         return "no ping's end flag where its header says that it ends"
-    return Ping6(end + 8 - position, time, records)
+    settings = {name: records.get(name, ()) for name in CONSTANT}
+    ping = Ping(end + 8 - position, time, settings, tuple(sums))
+    return zeros_among_counts(fd, position, ping) or ping
 
 
 def _read_records(data: bytes) -> tuple[dict[str, Value], int]:
@@ -183,57 +183,32 @@ def _read_settings(fd: int, size: int) -> int | str:
 def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AZFP6 data file open as `fd`."""
     tally = Tally(size)
-    times: list[np.datetime64] = []
-    first: Ping6 | None = None
-    last_good: np.datetime64 | None = None
+    pings = Pings()
     settings = _read_settings(fd, size)
-    position = 0
+    reader = partial(read_ping, fd, size)
     if isinstance(settings, int):
         tally.configured = True
         tally.datagrams["settings"] = 1
         tally.keep(0, settings)
-        position = settings
-    while position < size:
-        ping = (
-            settings
-            if position == 0 and isinstance(settings, str)
-            else read_ping(fd, size, position)
-        )
-        if isinstance(ping, Ping6):
-            first = first or ping
-            for name in CONSTANT:
-                value, before = ping.records.get(name), first.records.get(name)
-                if value != before:
-                    cause = f"the {name} changes from {before} to {value} at byte {position}"
-                    tally.refuse(f"ping {len(times) + 1}", cause, removable=False)
-            times.append(ping.time)
-            if not tally.damages:
-                last_good = ping.time
-            tally.keep(position, position + ping.size)
-            position += ping.size
-            continue
-        end = next_record(
-            fd, size, position + 1, PING_MARK, lambda at: isinstance(read_ping(fd, size, at), Ping6)
-        )
-        tally.truncated = end is None and str(ping).startswith("the file ends")
-        tally.damage(position, size if end is None else end, str(ping), len(times))
-        position = size if end is None else end
-    if times:
-        tally.datagrams["ping"] = len(times)
-    names: list[str] = []
-    if first is not None:
-        channels = int(first.records["number of channels"][0])
-        for frequency in first.records["frequency"][:channels]:
-            name = f"{frequency:g} kHz"
-            names.append(name if name not in names else f"{name} ({len(names) + 1})")
-    array = np.asarray(times, dtype="datetime64[ns]")
+        pings.walk(fd, tally, settings, reader, PING_MARK)
+    else:
+        behind = next_whole(fd, size, 1, PING_MARK, lambda at: isinstance(reader(at), Ping))
+        end = size if behind is None else behind
+        tally.truncated = behind is None and settings.startswith("the file ends")
+        if size > 0:
+            tally.damage(0, end, settings, 0)
+        pings.walk(fd, tally, end, reader, PING_MARK)
+    channels = pings.first.settings if pings.first else {}
+    count = int(channels["number of channels"][0]) if channels else 0
+    names = channel_names(channels["frequency"][:count] if channels else ())
+    times = np.asarray(pings.times, dtype="datetime64[ns]")
     return summarize(
         tally,
         file=file,
         sonar_model=sonar_model,
         found=found,
-        pings=dict.fromkeys(names, len(times)),
-        total=len(times),
-        ping_times=dict.fromkeys(names, array),
-        last_good_ping=last_good,
+        pings=dict.fromkeys(names, len(pings.times)),
+        total=len(pings.times),
+        ping_times=dict.fromkeys(names, times),
+        last_good_ping=pings.last_good,
     )

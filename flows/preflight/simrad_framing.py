@@ -11,18 +11,20 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
+
+from flows.preflight.search import next_whole
 
 # Length, type, time, and as much of the body as a RAW3 has before its samples.
 HEAD = 4 + 12 + 140
-SEARCH_BLOCK = 1 << 20
 
 _length = struct.Struct("<i").unpack_from
 _head = struct.Struct("<i4sQ").unpack_from
 _type = re.compile(rb"[A-Z]{3}[0-9]")
 # The types that echopype knows. A search takes no others: three capitals and a
 # digit occur in samples, these with the right two lengths around them do not.
-_known = re.compile(rb"(?=(?:RAW|XML|NME|CON|TAG|BOT|DEP|IDX|FIL|MRU)[0-9])")
+_known = re.compile(rb"(?:RAW|XML|NME|CON|TAG|BOT|DEP|IDX|FIL|MRU)[0-9]")
 
 
 class Datagram(NamedTuple):
@@ -77,7 +79,7 @@ def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
             position += length + 8
             head = following
             continue
-        end = _next_whole(fd, size, position + 1)
+        end = next_whole(fd, size, position + 1, _known, partial(_is_whole, fd, size), lead=4)
         yield Gap(
             position, size if end is None else end, end is None and _is_cut(head, size - position)
         )
@@ -98,23 +100,8 @@ def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
     return block[4:]
 
 
-def _next_whole(fd: int, size: int, start: int) -> int | None:
-    """Offset of the first whole datagram at or behind `start`."""
-    position = start
-    while position < size:
-        # The overlap lets a length and type that straddle two blocks be seen.
-        block = os.pread(fd, SEARCH_BLOCK + 7, position)
-        for match in _known.finditer(block):
-            at = match.start() - 4
-            if at < 0:
-                continue
-            length = _length(block, at)[0]
-            if length < 12 or position + at + length + 8 > size:
-                continue
-            if _behind(fd, size, position + at, os.pread(fd, HEAD, position + at)) is not None:
-                return position + at
-        position += SEARCH_BLOCK
-    return None
+def _is_whole(fd: int, size: int, position: int) -> bool:
+    return _behind(fd, size, position, os.pread(fd, HEAD, position)) is not None
 
 
 def _is_cut(head: bytes, left: int) -> bool:

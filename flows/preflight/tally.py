@@ -175,6 +175,8 @@ def _sentence(tally: Tally, pings: int) -> str | None:
             )
     if len(tally.damages) > 3:
         told.append(f"{len(tally.damages)} damaged places in all")
+    if tally.damages and tally.pings_unusable:
+        told.append(f"{tally.pings_unusable} whole pings behind it lack what stood before them")
     if tally.second_file is not None:
         told.append(f"a second file begins at byte {tally.second_file}: two files in one")
     if not tally.configured:

@@ -20,12 +20,17 @@ COMPLEX_SECTORS = 8
 Int64s = npt.NDArray[np.int64]
 
 
-def zero_sectors(fd: int, size: int) -> Int64s:
-    """Offsets of all sectors of the file that hold zeros alone, ascending."""
+def zero_sectors(fd: int, size: int, start: Int64s, length: Int64s) -> Int64s:
+    """Offsets of the sectors that hold zeros alone, ascending, in the blocks with samples in them."""
     block = bytearray(BLOCK)
     words = np.frombuffer(block, dtype=np.int64).reshape(-1, SECTOR // 8)
     found: list[Int64s] = []
+    # Pings lie in file order, so their ends ascend too.
+    end = start + length
     for position in range(0, size, BLOCK):
+        next_ping = int(np.searchsorted(end, position, side="right"))
+        if next_ping == start.size or start[next_ping] >= position + BLOCK:
+            continue
         read = os.preadv(fd, [block], position)
         # A look at one word of each sector spares the reading of nearly all others.
         candidates = np.flatnonzero(words[: read // SECTOR, 0] == 0)
@@ -51,7 +56,7 @@ def pings_with_zero_sectors(
     """
     if start.size == 0:
         return np.empty(0, dtype=np.int64)
-    sectors = zero_sectors(fd, size)
+    sectors = zero_sectors(fd, size, start, length)
     row = np.searchsorted(start, sectors, side="right") - 1
     inside = (row >= 0) & (sectors + SECTOR <= (start + length)[row])
     count = np.bincount(row[inside], minlength=start.size)

@@ -1,0 +1,44 @@
+"""The search for what is whole again behind damaged bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+BLOCK = 1 << 20
+# No pattern here is longer.
+LONGEST_MARK = 8
+
+
+def next_whole(
+    fd: int,
+    size: int,
+    start: int,
+    mark: re.Pattern[bytes],
+    is_whole: Callable[[int], bool],
+    *,
+    lead: int = 0,
+) -> int | None:
+    """Offset of the next whole datagram, record or ping; None if there is none.
+
+    Args:
+        fd: The open file.
+        size: Its size in bytes.
+        start: Where to begin.
+        mark: What such a thing holds, `lead` bytes behind its beginning; at most
+            `LONGEST_MARK` bytes, and no match of it overlaps another.
+        is_whole: Whether one begins at an offset; asked in ascending order.
+        lead: See `mark`.
+    """
+    position = start + lead
+    while position < size:
+        # Blocks overlap, so that a mark across their border is seen, once.
+        block = os.pread(fd, BLOCK + LONGEST_MARK - 1, position)
+        for match in mark.finditer(block):
+            if match.start() >= BLOCK:
+                break
+            if is_whole(position + match.start() - lead):
+                return position + match.start() - lead
+        position += BLOCK
+    return None

@@ -1,0 +1,98 @@
+"""Damaged files through the whole conversion: one outcome each, and nothing to open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from flows.conversion import convert
+from flows.outcomes import BadFile, ConversionFailure
+from flows.publication import Published
+from flows.request import ConversionRequest
+from tests.damaged_files import DAMAGED_FILES, EK60, DamagedFile
+
+FAILING = [case for case in DAMAGED_FILES if case.outcome != "Completed"]
+CONVERTIBLE = [case for case in DAMAGED_FILES if case.outcome == "Completed"]
+# One of each format, and of each thing that is left out.
+PARTIAL = {
+    "ek60-two-holes": 142,
+    "ek60-two-files-in-one": 144,
+    "ek60-datagram-of-an-unknown-type": 144,
+    "ek80-zeros-over-a-ping-and-its-parameters": 9,
+    "azfp-as-found-broken": 32,
+    "ad2cp-data-checksum-wrong": 419,
+}
+
+
+def _request(
+    case: DamagedFile, path: Path, real_data: Path, output: Path, output_type: str
+) -> ConversionRequest:
+    xml = case.xml_path(real_data)
+    return ConversionRequest(
+        raw_file=str(path),
+        sonar_model=case.model,
+        xml_path=None if xml is None else str(xml),
+        output_path=str(output),
+        output_type="zarr" if output_type == "zarr" else "netcdf",
+    )
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+@pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
+def test_a_damaged_file_fails_with_its_cause_and_leaves_nothing(
+    case: DamagedFile, output_type: str, real_data: Path, tmp_path: Path
+) -> None:
+    path, says = case.write(real_data, tmp_path)
+    output = tmp_path / "output"
+    with pytest.raises(ConversionFailure) as failure:
+        convert(_request(case, path, real_data, output, output_type))
+    assert type(failure.value).__name__ == case.outcome
+    message = str(failure.value)
+    assert path.name in message
+    for words in says:
+        assert words in message.replace(path.name, "")
+    assert [found for found in output.rglob("*") if found.is_file()] == []
+
+
+@pytest.mark.parametrize("case", CONVERTIBLE, ids=lambda case: case.name)
+def test_what_only_looks_damaged_is_converted(
+    case: DamagedFile, real_data: Path, tmp_path: Path
+) -> None:
+    path, _ = case.write(real_data, tmp_path)
+    published = convert(_request(case, path, real_data, tmp_path / "output", "zarr"))
+    assert isinstance(published, Published)
+    with xr.open_datatree(published.output, engine="zarr") as tree:
+        assert tree["Sonar/Beam_group1"].sizes["ping_time"] > 0
+
+
+@pytest.mark.parametrize("case", [c for c in FAILING if c.name in PARTIAL], ids=lambda c: c.name)
+def test_with_leave_the_whole_part_is_converted_and_says_what_is_missing(
+    case: DamagedFile, real_data: Path, tmp_path: Path
+) -> None:
+    path, _ = case.write(real_data, tmp_path)
+    asked = _request(case, path, real_data, tmp_path / "output", "zarr")
+    published = convert(
+        ConversionRequest(**{**vars(asked), "owner": "test", "allow_partial": True})
+    )
+    assert isinstance(published, Published)
+    (manifest,) = (tmp_path / "output").glob("*.manifest.json")
+    told = json.loads(manifest.read_text())["preflight"]
+    assert sum(told["pings"].values()) == PARTIAL[case.name]
+    assert told["damage"] or told["unsupported"]
+    with xr.open_datatree(published.output, engine="zarr") as tree:
+        missing = tree["Provenance"].attrs["conversion_missing"]
+    assert missing in {told["damage"], (told["unsupported"] or {}).get("cause")}
+
+
+def test_a_raw_file_under_another_suffix_fails_and_names_it(
+    real_data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "survey.dat"
+    path.write_bytes((real_data / EK60).read_bytes())
+    output = tmp_path / "output"
+    with pytest.raises(BadFile, match=r"survey\.dat: .*\.raw file but got \.DAT"):
+        convert(ConversionRequest(raw_file=str(path), sonar_model="EK60", output_path=str(output)))
+    assert [found for found in output.rglob("*") if found.is_file()] == []
