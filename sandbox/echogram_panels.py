@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 _MOST_PANELS = 4
 _MOST_PINGS = 1200
 _MOST_RANGES = 800
-#: Samples over all channels, pings and beams to calibrate at most: bounds memory at about 1 GB.
+#: Samples over all channels, pings and beams to calibrate at most: bounds memory at about 1.5 GB.
 _MOST_SAMPLES = 12_000_000
 _BEAM_GROUP = "Sonar/Beam_group1"
 _SV_LABEL = "Sv (dB re 1 m⁻¹)"
