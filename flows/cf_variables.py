@@ -26,6 +26,17 @@ _TIME_ENCODING = {
 }
 
 
+class DtypeNotStorableError(TypeError):
+    """A dtype that has no place in Zarr and netCDF as echodrop writes them."""
+
+    def __init__(self, variable: str, dtype: np.dtype[Any]) -> None:
+        self.variable = variable
+        self.dtype = dtype
+        super().__init__(
+            f"{variable} has dtype {dtype}: only numbers, times and strings are stored"
+        )
+
+
 @dataclass(frozen=True)
 class StorableVariable:
     """One variable: its attributes already CF encoded, its samples not yet read."""
@@ -58,25 +69,27 @@ def storable_groups(echodata: EchoData) -> dict[str, StorableGroup]:
 
     Inherited coordinates are written in each group, as echopype does: a group
     opened by itself has them. Strings are fixed-length, as
-    `EchoData.__getitem__` hands them out.
+    `EchoData.__getitem__` hands them out. Raises DtypeNotStorableError.
     """
     groups = {}
     for path in echodata.group_paths:
         dataset = echodata[path]
         key = "" if path == "Top-level" else path
-        groups[key] = StorableGroup({}, {}) if dataset is None else _storable_group(dataset)
+        groups[key] = StorableGroup({}, {}) if dataset is None else _storable_group(dataset, key)
     return groups
 
 
-def _storable_group(dataset: xr.Dataset) -> StorableGroup:
+def _storable_group(dataset: xr.Dataset, path: str) -> StorableGroup:
     # Encodings the parser left behind would make xarray pack or convert.
     bare = {name: _without_encoding(v) for name, v in dataset.variables.items()}
     coordinates = dataset.coords.keys()
     dataset = xr.Dataset(bare, attrs=dataset.attrs).set_coords(coordinates)
     variables, attributes = conventions.encode_dataset_coordinates(dataset)
-    return StorableGroup(
-        attributes, {str(name): _storable_variable(v, str(name)) for name, v in variables.items()}
-    )
+    storable = {str(name): _storable_variable(v, str(name)) for name, v in variables.items()}
+    for name, variable in storable.items():
+        if variable.dtype.kind not in "iufU":
+            raise DtypeNotStorableError(f"{path}/{name}", variable.dtype)
+    return StorableGroup(attributes, storable)
 
 
 def _without_encoding(variable: xr.Variable) -> xr.Variable:

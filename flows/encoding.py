@@ -157,10 +157,12 @@ def _pack_block(
     nan = np.isnan(samples)
     has_nan = bool(nan.any())
     if packing.fill is None:
+        # A double beyond float32 becomes infinite, and is found out below.
         with np.errstate(over="ignore"):
             out[...] = samples
     else:
-        steps = samples if packing.scale_factor is None else samples / packing.scale_factor
+        with np.errstate(over="ignore"):
+            steps = samples if packing.scale_factor is None else samples / packing.scale_factor
         steps = np.rint(steps)
         if has_nan:
             steps[nan] = packing.fill

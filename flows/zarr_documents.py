@@ -30,14 +30,6 @@ _SHUFFLE_NUMBERS = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 OUTER_LEVEL = 1
 
 
-class DtypeNotStorableError(TypeError):
-    """A dtype that neither Zarr format of this project has a name for."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
-        super().__init__(f"an array of dtype {dtype} cannot be stored as Zarr")
-
-
 @dataclass(frozen=True)
 class StoredArray:
     """What a reader must know to read one array's chunks.
@@ -172,7 +164,7 @@ def _array_v3(array: StoredArray, codec_family: int) -> Document:
         attributes["_FillValue"] = b64encode(struct.pack("<d", array.fill)).decode()
     elif array.fill is not None:
         attributes["_FillValue"] = array.fill
-    return {
+    document: Document = {
         "shape": list(array.shape),
         "data_type": _data_type_v3(array.dtype),
         "chunk_grid": {
@@ -183,11 +175,13 @@ def _array_v3(array: StoredArray, codec_family: int) -> Document:
         "fill_value": _fill_value_v3(array),
         "codecs": codecs,
         "attributes": _plain(attributes),
-        "dimension_names": list(array.dims),
         "zarr_format": 3,
         "node_type": "array",
         "storage_transformers": [],
     }
+    if array.dims:
+        document["dimension_names"] = list(array.dims)
+    return document
 
 
 def _array_v2(array: StoredArray, codec_family: int) -> Document:
@@ -222,14 +216,12 @@ def _fill_value_v3(array: StoredArray) -> int | str:
 
 
 def _data_type_v3(dtype: np.dtype[Any]) -> str | Document:
-    if dtype.kind in "iuf":
-        return dtype.name
     if dtype.kind == "U":
         return {
             "name": "fixed_length_utf32",
             "configuration": {"length_bytes": dtype.itemsize},
         }
-    raise DtypeNotStorableError(dtype)
+    return dtype.name
 
 
 def element_size(dtype: np.dtype[Any]) -> int:

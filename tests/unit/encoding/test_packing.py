@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from flows.encoding import (
+    BLOCK_SAMPLES,
+    SIMRAD_POWER_STEP,
+    Packing,
+    fill_needed,
+    pack,
+    packings_for,
+)
+
+POWER = Packing(np.dtype("int16"), SIMRAD_POWER_STEP, -(2**15))
+COUNTS = Packing(np.dtype("uint16"), None, 2**16 - 1)
+SINGLE = Packing(np.dtype("float32"), 1.0, None)
+
+steps = hnp.arrays(np.int16, st.integers(1, 50))
+
+
+def decoded(stored: NDArray[Any], packing: Packing, fill: int | None) -> NDArray[Any]:
+    """As xarray decodes what is stored."""
+    attributes: dict[str, Any] = {}
+    if packing.scale_factor is not None:
+        attributes["scale_factor"] = packing.scale_factor
+    if fill is not None:
+        attributes["_FillValue"] = stored.dtype.type(fill)
+    dataset = xr.Dataset({"v": ("x", stored, attributes)})
+    return np.asarray(xr.decode_cf(dataset)["v"].values)
+
+
+def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    bits = f"u{a.dtype.itemsize}"
+    return a.dtype == b.dtype and bool(
+        ((a.view(bits) == b.view(bits)) | (np.isnan(a) & np.isnan(b))).all()
+    )
+
+
+@given(steps)
+def test_power_in_whole_steps_is_packed_and_decodes_to_its_own_bits(raw: NDArray[np.int16]) -> None:
+    power = raw * SIMRAD_POWER_STEP
+    packed = pack(power, POWER)
+    assert packed is not None
+    assert (packed.values == raw).all()
+    assert packed.values.dtype == np.int16
+    assert same_bits(decoded(packed.values, POWER, None), power)
+
+
+@given(steps, st.data())
+def test_one_sample_off_by_the_last_bit_prevents_packing(
+    raw: NDArray[np.int16], data: st.DataObject
+) -> None:
+    power = raw * SIMRAD_POWER_STEP
+    at = data.draw(st.integers(0, power.size - 1))
+    power[at] = np.nextafter(power[at], data.draw(st.sampled_from([-np.inf, np.inf])))
+    assert pack(power, POWER) is None
+
+
+@given(steps, st.data())
+def test_nan_is_stored_as_fill_only_where_no_sample_has_its_value(
+    raw: NDArray[np.int16], data: st.DataObject
+) -> None:
+    power = raw * SIMRAD_POWER_STEP
+    at = data.draw(st.integers(0, power.size - 1))
+    power[at] = np.nan
+    packed = pack(power, POWER)
+    assert packed is not None
+    others = np.delete(raw, at)
+    filled = fill_needed(POWER, has_nan=packed.has_nan, holds_fill=packed.holds_fill)
+    if (others == -(2**15)).any():
+        assert filled is None
+    else:
+        assert filled is True
+        assert same_bits(decoded(packed.values, POWER, POWER.fill), power)
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 50)))
+def test_whatever_is_packed_decodes_to_its_own_bits(values: NDArray[np.float64]) -> None:
+    for packing in packings_for(("ping_time", "range_sample"), values.dtype):
+        packed = pack(values, packing)
+        if packed is None:
+            continue
+        filled = fill_needed(packing, has_nan=packed.has_nan, holds_fill=packed.holds_fill)
+        if filled is not None:
+            fill = packing.fill if filled else None
+            assert same_bits(decoded(packed.values, packing, fill), values)
+
+
+@given(hnp.arrays(np.uint16, st.integers(1, 50)))
+def test_float32_counts_come_back_as_float32(raw: NDArray[np.uint16]) -> None:
+    counts = raw.astype(np.float32)
+    packed = pack(counts, COUNTS)
+    assert packed is not None
+    filled = fill_needed(COUNTS, has_nan=packed.has_nan, holds_fill=packed.holds_fill)
+    if (raw == COUNTS.fill).any():
+        assert filled is None
+    else:
+        assert filled is True
+        assert same_bits(decoded(packed.values, COUNTS, COUNTS.fill), counts)
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 50)))
+def test_doubles_that_are_singles_are_stored_as_singles(raw: NDArray[np.float32]) -> None:
+    packed = pack(raw.astype(np.float64), SINGLE)
+    assert packed is not None
+    assert same_bits(decoded(packed.values, SINGLE, None), raw.astype(np.float64))
+
+
+@pytest.mark.parametrize("odd", [-0.0, np.inf, -np.inf, 1e300, 2**15 * SIMRAD_POWER_STEP])
+def test_values_that_int16_has_no_place_for_prevent_packing(odd: float) -> None:
+    power = np.arange(2.0 * BLOCK_SAMPLES) % 100 * SIMRAD_POWER_STEP
+    assert pack(power, POWER) is not None
+    power[-1] = odd
+    assert pack(power, POWER) is None
+
+
+def test_a_double_beyond_single_precision_prevents_storing_singles() -> None:
+    assert pack(np.array([1.0, 1e300]), SINGLE) is None
+    assert pack(np.array([1.0, 0.1]), SINGLE) is None
+
+
+def test_only_samples_are_packed() -> None:
+    assert packings_for(("channel", "ping_time"), np.dtype("float64")) == ()
+    assert packings_for(("channel", "ping_time", "range_sample"), np.dtype("int8")) == ()
+    assert POWER in packings_for(("ping_time", "range_sample"), np.dtype("float64"))
