@@ -1,0 +1,47 @@
+# syntax=docker/dockerfile:1
+# Two images of one file: `task` converts, `worker` starts tasks. Both for arm64 and x86-64:
+#   docker buildx build --platform linux/arm64,linux/amd64 --target task --push --tag … .
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+
+# checkov:skip=CKV_DOCKER_7:The tag is in PYTHON_IMAGE, which checkov does not look into
+FROM ${PYTHON_IMAGE} AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/echodrop
+
+# Wheels alone, each by its hash: nothing is built, nothing is resolved, nothing else comes along.
+FROM packages AS task-packages
+COPY image/task.txt /build/requirements.txt
+RUN pip --python /opt/echodrop install --require-hashes --no-deps --only-binary=:all: \
+      --no-compile --requirement /build/requirements.txt \
+ && /opt/echodrop/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/echodrop/lib
+COPY flows /app/flows
+RUN /opt/echodrop/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM packages AS worker-packages
+COPY image/worker.txt /build/requirements.txt
+RUN pip --python /opt/echodrop install --require-hashes --no-deps --only-binary=:all: \
+      --no-compile --requirement /build/requirements.txt \
+ && /opt/echodrop/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/echodrop/lib
+
+FROM ${PYTHON_IMAGE} AS runtime
+# ECS runs tasks on a read-only root: all that is written goes to /scratch, whose owner a volume
+# mounted there takes over because VOLUME is declared after it was made.
+RUN useradd --system --uid 10001 --home-dir /scratch --shell /usr/sbin/nologin echodrop \
+ && install --directory --owner echodrop --group echodrop --mode 0700 /scratch
+VOLUME /scratch
+ENV PATH=/opt/echodrop/bin:$PATH \
+    PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/scratch TMPDIR=/scratch PREFECT_HOME=/scratch/prefect \
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE=false PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
+WORKDIR /app
+USER 10001:10001
+
+FROM runtime AS worker
+COPY --from=worker-packages /opt/echodrop /opt/echodrop
+# checkov:skip=CKV_DOCKER_2:The worker's task definition carries the health check, tasks end by themselves
+CMD ["prefect", "worker", "start", "--type", "ecs", "--pool", "echodrop"]
+
+FROM runtime AS task
+COPY --from=task-packages /opt/echodrop /opt/echodrop
+COPY --from=task-packages /app /app
+CMD ["prefect", "flow-run", "execute"]

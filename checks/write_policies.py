@@ -1,0 +1,35 @@
+"""Writes every policy of the stack, in each of its variants, into files for a linter of policies."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.template.stacks import VARIANTS, source_template, translate
+
+
+def main(folder: Path) -> None:
+    """Write one file for each different statement, named for what carries it.
+
+    The policy by which a service assumes a role, and a key's own, name no
+    resource but themselves; tests/template looks at those.
+    """
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    folder.mkdir(parents=True, exist_ok=True)
+    seen: set[str] = set()
+    for parameters in VARIANTS.values():
+        for statement in translate(source_template(), parameters).statements():
+            if "Resource" not in statement.body or statement.kind == "AWS::KMS::Key":
+                continue
+            # A policy on a resource says the same of its actions, but for whom it is.
+            body = {key: value for key, value in statement.body.items() if key != "Principal"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [body]}, indent=2)
+            if policy not in seen:
+                seen.add(policy)
+                name = f"{statement.owner}-{len(seen):03}.json"
+                (folder / name).write_text(policy)
+    sys.stdout.write(f"{len(seen)} statements\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
