@@ -35,16 +35,15 @@ def draw_echogram(
     # It takes seconds, and nothing else here needs it.
     from echopype import open_converted  # noqa: PLC0415
 
-    options = storage_options or {}
     with tempfile.TemporaryDirectory(prefix="echogram-") as folder:
-        if "://" in output_uri and output_uri.endswith(".nc"):
-            # echopype opens netCDF from local disks alone.
-            local = Path(folder) / "converted.nc"
-            filesystem, path = fsspec.url_to_fs(output_uri, **options)
-            filesystem.get_file(path, str(local))
-            picture = picture_of(open_converted(str(local)))
-        else:
-            picture = picture_of(open_converted(output_uri, storage_options=options))
+        local = output_uri
+        if "://" in output_uri:
+            # echopype opens netCDF from local disks alone, and a Zarr store
+            # object by object, one after another; fetched, its parts come at once.
+            filesystem, path = fsspec.url_to_fs(output_uri, **(storage_options or {}))
+            local = str(Path(folder) / f"converted{Path(path).suffix}")
+            filesystem.get(path, local, recursive=path.endswith(".zarr"))
+        picture = picture_of(open_converted(local, storage_options={}))
     _draw(picture, png, title or output_uri.rstrip("/").rsplit("/", 1)[-1])
 
 
