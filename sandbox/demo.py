@@ -93,7 +93,7 @@ def _run(
             seconds = time.monotonic() - started
             delivered = _bring_home(sandbox, run, folder / "output")
         console.print(report_of(delivered, source.stat().st_size, seconds))
-        console.print(delivered.how_to_open())
+        console.print(delivered.how_to_open(), markup=False, highlight=False, soft_wrap=True)
         return delivered.verified
 
 
@@ -196,7 +196,14 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
                 status.update(f"{run.name}: {run.state_name.lower()}")
                 lines = sandbox.api.logs(run.id)
                 for line in lines[shown:]:
-                    console.print(f"  [dim]{line.splitlines()[0]}[/dim]", highlight=False)
+                    console.print(
+                        f"  {line.splitlines()[0]}",
+                        style="dim",
+                        markup=False,
+                        highlight=False,
+                        no_wrap=True,
+                        overflow="ellipsis",
+                    )
                 shown = len(lines)
                 if run.is_final:
                     return run
