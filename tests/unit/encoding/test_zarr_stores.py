@@ -27,7 +27,7 @@ WAYS = [
     pytest.param({}, id="compact"),
     pytest.param({"zarr_format": 2}, id="zarr2"),
     pytest.param({"compact": False}, id="as-echopype"),
-    pytest.param({"codec_family": 1, "chunks": {"ping_time": 5}}, id="family1-chunks"),
+    pytest.param({"codec_family": 1, "chunks": {"ping_time": 50}}, id="family1-chunks"),
 ]
 
 
