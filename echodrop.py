@@ -109,6 +109,25 @@ def check(file: Path, model: Model = None) -> None:
     raise typer.Exit(check_at_terminal(file, model))
 
 
+@app.command()
+def deploy(
+    *,
+    base_job_template: Annotated[
+        Path | None, typer.Option(help="The work pool's job template, JSON; left out: as it is.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would change, and change nothing.")
+    ] = False,
+) -> None:
+    """Register work pool and deployment with the Prefect server that PREFECT_API_URL names."""
+    from flows.deployments import register
+
+    done = register(base_job_template, dry_run=dry_run)
+    for change in done.changes or ["nothing to change"]:
+        typer.echo(f"would {change}" if dry_run and done.changes else change)
+    typer.echo(f"deployment {done.deployment} on work pool {done.work_pool}")
+
+
 @sample.command("write")
 def sample_write(
     target: Path,
