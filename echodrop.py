@@ -128,6 +128,24 @@ def deploy(
     typer.echo(f"deployment {done.deployment} on work pool {done.work_pool}")
 
 
+@app.command()
+def replay(
+    fixtures: Annotated[
+        list[Path], typer.Argument(help="Notifications, such as events/fixtures/*.json.")
+    ],
+    *,
+    queue: Annotated[str | None, typer.Option(help="URL of the trigger's queue.")] = None,
+    function: Annotated[str | None, typer.Option(help="Name of the deployed function.")] = None,
+    inbox: Annotated[
+        str | None, typer.Option(help="Bucket to put in place of the fixtures' own.")
+    ] = None,
+) -> None:
+    """Send notifications through the trigger again: in this process, by its queue, or deployed."""
+    from events.terminal import replay_at_terminal
+
+    raise typer.Exit(replay_at_terminal(fixtures, queue_url=queue, function=function, inbox=inbox))
+
+
 @sample.command("write")
 def sample_write(
     target: Path,

@@ -1,0 +1,70 @@
+"""Replaying notifications, as a person at a terminal sees it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from events.fixture_files import INBOX
+from events.replay import (
+    FunctionTarget,
+    LocalHandler,
+    QueueTarget,
+    ReplayRow,
+    Target,
+    fixture_messages,
+    replay,
+)
+from lambda_trigger.transport_errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STYLES = {"Submitted": "green", "Sent": "green", "Rejected": "red", "Retried": "red"}
+
+
+def replay_at_terminal(
+    fixtures: "Sequence[Path]", *, queue_url: str | None, function: str | None, inbox: str | None
+) -> int:
+    """Send fixtures through the trigger and print what became of each record.
+
+    Args:
+        fixtures: files of `events/fixtures`, or files that are a notification alone.
+        queue_url: of the trigger's queue; None for the function or this process.
+        function: the deployed function's name.
+        inbox: the bucket to put in place of the fixtures' own.
+
+    Returns:
+        An exit code: 1 where a record has to be sent again, 2 where the settings are wrong.
+    """
+    err = Console(stderr=True)
+    table = Table("source", "key", "outcome", "reason", "detail", box=None)
+    again = 0
+    try:
+        for row in replay(fixture_messages(fixtures, inbox or INBOX), _target(queue_url, function)):
+            _add(table, row)
+            again += row.outcome == "Retried"
+    except (TransportError, ValueError, OSError) as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        return 2
+    Console().print(table)
+    if again:
+        err.print(f"{again} records have to be sent again", style="red")
+    return 1 if again else 0
+
+
+def _target(queue_url: str | None, function: str | None) -> Target:
+    import boto3  # noqa: PLC0415 - half a second that the local handler does without
+
+    if queue_url:
+        return QueueTarget(boto3.client("sqs"), queue_url)
+    if function:
+        return FunctionTarget(boto3.client("lambda"), function)
+    return LocalHandler()
+
+
+def _add(table: Table, row: ReplayRow) -> None:
+    style = _STYLES.get(row.outcome, "yellow")
+    outcome = f"[{style}]{row.outcome}[/{style}]"
+    table.add_row(row.source, row.key, outcome, row.reason, row.flow_run_id or row.detail)
