@@ -15,7 +15,10 @@ RUN pip --python /opt/echodrop install --require-hashes --no-deps --only-binary=
       --no-compile --requirement /build/requirements.txt \
  && /opt/echodrop/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/echodrop/lib
 COPY flows /app/flows
-RUN /opt/echodrop/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+COPY pyproject.toml /build/pyproject.toml
+COPY image/write_metadata.py /build/write_metadata.py
+RUN python /build/write_metadata.py /build/pyproject.toml /app \
+ && /opt/echodrop/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM packages AS worker-packages
 COPY image/worker.txt /build/requirements.txt

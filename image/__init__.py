@@ -1,0 +1,1 @@
+"""What the images are made of, beside the Dockerfile."""

@@ -1,0 +1,152 @@
+"""What the Dockerfile installs, installed without docker: a conversion and the worker run from it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from image.write_metadata import main as write_metadata
+from sandbox.sample_file import write_sample
+
+ROOT = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).with_name("uv")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A root of its own for one target: packages, /app and /scratch, and the environment."""
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def run(self, *command: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(self.root / "packages/bin" / command[0]), *command[1:]],
+            env={**self.environment, **more},
+            cwd=self.root / "app",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+
+def dockerfile_environment(root: Path) -> dict[str, str]:
+    """Return the runtime stage's ENV, its paths moved below `root`."""
+    stage = (ROOT / "Dockerfile").read_text().split(" AS runtime\n")[1].split("\nFROM ")[0]
+    (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", stage, flags=re.MULTILINE)
+    environment = dict(item.split("=", 1) for item in block.replace("\\\n", " ").split())
+    moved = {"/opt/echodrop": "packages", "/app": "app", "/scratch": "scratch"}
+    for name, value in environment.items():
+        for place, folder in moved.items():
+            value = value.replace(place, str(root / folder))  # noqa: PLW2901 - one place after another
+        environment[name] = value.replace("$PATH", os.defpath)
+    return environment
+
+
+def install(target: str, root: Path) -> Image:
+    """Do what the Dockerfile's stages do for a target."""
+    for folder in ("app", "scratch"):
+        (root / folder).mkdir(parents=True)
+    packages = root / "packages"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, packages], check=True)
+    subprocess.run(
+        [
+            *(UV, "pip", "install", "--quiet", "--python", packages / "bin/python"),
+            *("--require-hashes", "--no-deps", "--only-binary", ":all:"),
+            *("--requirement", ROOT / f"image/{target}.txt"),
+        ],
+        check=True,
+    )
+    if target == "task":
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "flows", root / "app/flows", ignore=ignored)
+        write_metadata(ROOT / "pyproject.toml", root / "app")
+    # The image is compiled when it is built; here each module is when it is first used.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "compiled")}
+    return Image(root, dockerfile_environment(root) | compiled)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    root = tmp_path_factory.mktemp("task-image")
+    yield install("task", root)
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    root = tmp_path_factory.mktemp("worker-image")
+    yield install("worker", root)
+    shutil.rmtree(root)
+
+
+def test_the_dockerfile_installs_so() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    for target in ("task", "worker"):
+        assert f"COPY image/{target}.txt /build/requirements.txt" in text
+    assert text.count("install --require-hashes --no-deps --only-binary=:all:") == 2
+
+
+@pytest.mark.xdist_group("task-image")
+def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None:
+    write_sample(tmp_path / "sample.raw", pings=20)
+    before = set((task.root / "app").rglob("*"))
+    script = (
+        "import sys\n"
+        "from flows.convert_raw_sonar import convert_raw_sonar\n"
+        "print(convert_raw_sonar(sys.argv[1], 'EK60', output_path=sys.argv[2], output_type='zarr'))"
+    )
+    done = task.run(
+        *("python", "-c", script, str(tmp_path / "sample.raw"), str(tmp_path)),
+        # No server here: Prefect starts its own for this one run.
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+    )
+    assert done.returncode == 0, done.stderr
+    output = Path(done.stdout.split()[-1])
+    assert output == tmp_path / "sample.zarr"
+    manifest = json.loads((tmp_path / "sample.zarr.manifest.json").read_text())
+    assert manifest["software"]["echodrop"] == version("echodrop")
+    assert manifest["output"]["objects"] > 10
+    assert set((task.root / "app").rglob("*")) == before
+
+
+@pytest.mark.xdist_group("task-image")
+@pytest.mark.parametrize(
+    "command", [("prefect", "version"), ("prefect", "flow-run", "execute", "--help")]
+)
+def test_ecs_s_command_is_there(task: Image, command: tuple[str, ...]) -> None:
+    done = task.run(*command)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.xdist_group("task-image")
+def test_the_task_has_nothing_of_the_rest(task: Image) -> None:
+    names = ["moto", "pytest", "prefect_aws", "lambda_trigger", "sandbox", "events", "echodrop"]
+    script = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
+    assert task.run("python", "-c", script).stdout.strip() == "[]"
+
+
+@pytest.mark.xdist_group("worker-image")
+def test_the_worker_starts_from_the_image(worker: Image) -> None:
+    done = worker.run("prefect", "worker", "start", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--with-healthcheck" in done.stdout
+    script = "import prefect_aws.workers.ecs_worker, prefect_aws.observers.ecs"
+    done = worker.run("python", "-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.xdist_group("worker-image")
+def test_the_worker_can_convert_nothing(worker: Image) -> None:
+    names = ["flows", "echopype", "numpy", "moto", "lambda_trigger"]
+    script = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
+    assert worker.run("python", "-c", script).stdout.strip() == "[]"
