@@ -8,12 +8,17 @@ import argparse
 import logging
 import os
 import signal
+from collections.abc import Iterable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from sandbox.ports import HOST
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # The Prefect worker's observer and each trigger hold a thread while they long
 # poll, and a task writes with up to 64 connections.
@@ -21,11 +26,27 @@ _THREADS = 128
 _KEPT_CONNECTIONS = 1_000
 
 
+def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
+    """Hand the request's URI on as it came, under the name moto looks for it.
+
+    Without it moto reads keys from the decoded path, where a key's own `?` or
+    `%2F` is gone.
+    """
+
+    def serve_request(
+        environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        return application(environ, start_response)
+
+    return serve_request
+
+
 def serve(port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     server = wsgi.Server(
         (HOST, port),
-        DomainDispatcherApplication(create_backend_app),
+        _with_raw_uri(DomainDispatcherApplication(create_backend_app)),
         numthreads=_THREADS,
         request_queue_size=512,
         timeout=60,

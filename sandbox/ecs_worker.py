@@ -3,16 +3,12 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sandbox.prefect_api import PrefectApi
 from sandbox.processes import Part
 
 NAME = "ecs-worker"
 POOL = "echodrop"
-# MiB, where the pool itself names none; moto wants a number, and nothing in the
-# sandbox holds a task to it.
-_TASK_MEMORY = 4096
 
 
 def ecs_worker(
@@ -45,20 +41,3 @@ def ecs_worker(
         log,
         is_ready=lambda: api.worker_is_online(POOL),
     )
-
-
-def point_pool_at_sandbox(api: PrefectApi, task_environment: Mapping[str, str]) -> None:
-    """Make the pool's tasks run against the sandbox.
-
-    Gives every task the variables of the sandbox's AWS, and the container its
-    memory in the task definition, without which moto refuses to run a task.
-    """
-    template = api.request("GET", f"/work_pools/{POOL}")["base_job_template"]
-    container = template["job_configuration"]["task_definition"]["containerDefinitions"][0]
-    container.setdefault("memory", "{{ memory }}")
-    variables: dict[str, dict[str, Any]] = template["variables"]["properties"]
-    if variables["memory"].get("default") is None:
-        variables["memory"]["default"] = _TASK_MEMORY
-    env = variables["env"]
-    env["default"] = {**(env.get("default") or {}), **task_environment}
-    api.request("PATCH", f"/work_pools/{POOL}", {"base_job_template": template})

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+# Seconds. On a busy machine SQLite keeps a request waiting for long.
+_TIMEOUT = 60
+
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -73,7 +76,7 @@ class PrefectApi:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - see above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 - see above
             content = response.read()
         return json.loads(content) if content else None
 

@@ -51,7 +51,6 @@ class SandboxOptions:
         delivery: how the notification queue delivers.
         function_timeout: seconds an invocation of the trigger may take.
         handler: the trigger's handler, by its Lambda name.
-        register: the command that registers work pool and deployment.
     """
 
     database: str = "sqlite"
@@ -61,7 +60,6 @@ class SandboxOptions:
     delivery: Delivery = field(default_factory=Delivery)
     function_timeout: float = 20.0
     handler: str = "lambda_trigger.handler.handler"
-    register: tuple[str, ...] = (sys.executable, "-m", "flows.deployments")
 
     @property
     def trigger_count(self) -> int:
@@ -278,9 +276,10 @@ class Sandbox:
     def _register(self, environment: Mapping[str, str]) -> None:
         self._tell("deployment", "starting")
         log = self.state.logs / "registration.log"
+        command = [sys.executable, "-m", "sandbox.registration"]
         with log.open("wb") as output:
             done = subprocess.run(  # noqa: S603 - the project's own command
-                self.options.register,
+                command,
                 check=False,
                 env=environment,
                 stdout=output,
@@ -288,9 +287,8 @@ class Sandbox:
             )
         if done.returncode != 0:
             raise RegistrationFailed(
-                f"{' '.join(self.options.register)} failed; {log}:\n{log.read_text()[-4000:]}"
+                f"{' '.join(command)} failed; {log}:\n{log.read_text()[-4000:]}"
             )
-        ecs_worker.point_pool_at_sandbox(self.api, aws_environment(self.aws_endpoint_url))
         self._tell("deployment", "ready")
 
     def _task_executor(self, environment: Mapping[str, str]) -> Part:

@@ -1,0 +1,47 @@
+"""Running systems for the end-to-end tests: one on SQLite for all, one on PostgreSQL."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.inbox import Inbox
+from sandbox.postgresql import PostgresqlMissing, find_binaries
+from sandbox.system import Sandbox, SandboxOptions
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The whole system on SQLite, shared by all tests of this worker."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture
+def inbox(sandbox: Sandbox) -> Inbox:
+    """The inbox of the shared system."""
+    return Inbox(sandbox)
+
+
+@pytest.fixture(scope="session")
+def postgresql_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The whole system on a private PostgreSQL cluster."""
+    try:
+        find_binaries()
+    except PostgresqlMissing as missing:
+        pytest.skip(str(missing))
+    folder = tmp_path_factory.mktemp("sandbox-on-postgresql")
+    with Sandbox(folder, SandboxOptions(database="postgresql")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_account_of_the_users() -> Iterator[None]:
+    """Keep what these tests do in this process from an AWS account or a Prefect profile."""
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith(("AWS_", "PREFECT_"))]:
+        patch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        patch.setenv(name, os.devnull)
+    yield
+    patch.undo()

@@ -1,0 +1,126 @@
+"""The main job on real files, each promise of it kept though Prefect was down at the drop.
+
+Twelve files go into the inbox while the Prefect server is stopped: the six
+readable real ones, two broken ones, and four of the sandbox's own, among them
+one whose key needs every kind of quoting. What follows is looked at once all
+have ended.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.identity import differences
+from sandbox import prefect_server
+from sandbox.inbox import Inbox
+from sandbox.prefect_api import FlowRun
+from sandbox.sample_file import write_sample
+from sandbox.system import TRIGGER, Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+READABLE = {
+    "ek60/D20070724-T042400.raw": "EK60",
+    "ek80/EK80_-D20221108-T151353.raw": "EK80",
+    "ek80/-1519668699940320059.raw": "EK80",
+    "ek80/2917763601822576513.raw": "EK80",
+    "azfp/15100520-Test.01A": "AZFP",
+    "ad2cp/SG198_0099_a.ad2cp": "AD2CP",
+}
+AZFP_XML = "azfp/15100804.XML"
+# The outcome each has to end in, and the cause its message has to name.
+BROKEN = {
+    "azfp/15100520-Test-Corrupt.01A": ("BadFile", "2015-13-05"),
+    "azfp/15100520-Test-Var_Chans.01A": ("UnsupportedDatagram", "number of bins changes"),
+}
+SAMPLES = [f"samples/sample-{number}.raw" for number in range(3)]
+SAMPLES.append("samples/leg 2/50% + ÅÆ#1?.raw")
+
+# When and by what a store was made, and from which local path: no two agree.
+PROVENANCE = {
+    "conversion_time",
+    "source_filenames",
+    "duplicate_ping_times",
+}
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What came of the files dropped while Prefect was down."""
+
+    ends: Mapping[str, FlowRun]
+    runs: Mapping[str, list[FlowRun]]
+    inbox: Inbox
+
+
+def output_key(key: str) -> str:
+    """Name the output as the rules do: data extensions give way, AZFP's numbered ones stay."""
+    stem, dot, extension = key.rpartition(".")
+    return f"{stem if extension in {'raw', 'ad2cp'} else stem + dot + extension}.zarr"
+
+
+@pytest.fixture(scope="module")
+def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Outage:
+    inbox = Inbox(sandbox)
+    folder = tmp_path_factory.mktemp("samples")
+    log = sandbox.parts[f"{TRIGGER}-1"].log
+    keys = [*READABLE, *BROKEN, *SAMPLES]
+    sandbox.stop_part(prefect_server.NAME)
+    try:
+        for key in (AZFP_XML, *READABLE, *BROKEN):
+            inbox.drop(real_data / key, key)
+        for number, key in enumerate(SAMPLES):
+            inbox.drop(write_sample(folder / "sample.raw", pings=20, seed=number).path, key)
+        wait_until(lambda: "to come again" in log.read_text(), 60, "the trigger to fail in vain")
+    finally:
+        sandbox.start_part(prefect_server.NAME)
+    ends = inbox.wait_for_ends(keys, within=300)
+    return Outage(ends, inbox.runs(keys), inbox)
+
+
+def test_no_file_is_lost_and_none_is_converted_twice(outage: Outage) -> None:
+    assert {key: len(runs) for key, runs in outage.runs.items()} == dict.fromkeys(outage.runs, 1)
+    states = {key: run.state_name for key, run in outage.ends.items() if key not in BROKEN}
+    assert states == dict.fromkeys([*READABLE, *SAMPLES], "Completed")
+    published = [key for key in outage.inbox.outputs() if key.endswith(".manifest.json")]
+    wanted = [f"{output_key(key)}.manifest.json" for key in states]
+    assert sorted(key for key in published if key in wanted) == sorted(wanted)
+
+
+@pytest.mark.parametrize(("key", "sonar_model"), READABLE.items(), ids=list(READABLE))
+def test_a_real_file_comes_out_of_s3_as_echopype_reads_it_in_memory(
+    outage: Outage, real_data: Path, key: str, sonar_model: str
+) -> None:
+    import echopype  # noqa: PLC0415 - takes seconds, and only these tests need it
+
+    xml = real_data / AZFP_XML if sonar_model == "AZFP" else None
+    expected = echopype.open_raw(real_data / key, sonar_model=sonar_model, xml_path=xml)
+    found = echopype.open_converted(
+        outage.inbox.output_uri(output_key(key)),
+        storage_options=outage.inbox.storage_options(),
+    )
+    told = [each for each in differences(expected, found) if not is_provenance(each)]
+    assert told == []
+
+
+def is_provenance(difference: Any) -> bool:
+    return difference.group == "Provenance" and (
+        difference.variable in PROVENANCE
+        or any(difference.what == f"attribute {name}" for name in PROVENANCE)
+    )
+
+
+@pytest.mark.parametrize(("key", "outcome"), BROKEN.items(), ids=list(BROKEN))
+def test_a_broken_file_ends_failed_naming_file_and_cause_and_leaves_nothing(
+    outage: Outage, key: str, outcome: tuple[str, str]
+) -> None:
+    run, (name, cause) = outage.ends[key], outcome
+    assert (run.state_type, run.state_name) == ("FAILED", name)
+    assert key in run.message
+    assert cause in run.message
+    left = outage.inbox.outputs(key)
+    assert [name for name in left if not name.endswith(".failure.json")] == []
