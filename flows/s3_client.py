@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore
 from botocore.config import Config
+from botocore.handlers import add_expect_header
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
@@ -73,4 +74,7 @@ def _client(options_json: str) -> S3Client:
     # redirected to the bucket's own; the SDK's default partition has this one.
     region = session.region_name or "us-east-1"
     client: S3Client = session.client("s3", region_name=region, config=config, **settings)
+    # The SDK asks before each put whether it may send the body (100-continue):
+    # a second round trip, which small objects pay in full.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
