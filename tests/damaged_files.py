@@ -556,9 +556,21 @@ def azfp_more_bins_than_bytes(content: bytes) -> Made:
 
 
 @_case("AZFP", AZFP)
+def azfp_one_bin_less_than_counts(content: bytes) -> Made:
+    at = 3 * AZFP_PING
+    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag where")
+
+
+@_case("AZFP", AZFP)
 def azfp_bytes_missing_in_the_middle(content: bytes) -> Made:
     at = 5 * AZFP_PING
-    return content[: at + 300] + content[at + 1300 :], _hole(at)
+    return content[: at + 3000] + content[at + 3012 :], _hole(at, "bytes of it are missing")
+
+
+@_case("AZFP", AZFP)
+def azfp_bytes_missing_before_the_last_ping(content: bytes) -> Made:
+    at = 8 * AZFP_PING
+    return content[: at + 200] + content[at + 204 :], _hole(at, "bytes of it are missing")
 
 
 @_case("AZFP", AZFP)

@@ -106,15 +106,21 @@ def _whole_ping(fd: int, size: int, position: int, first: Ping | None) -> Ping |
         return ping
     if position + ping.size > size:
         return "the file ends inside a ping"
-    follows = os.pread(fd, 2, position + ping.size)
-    # With the flag behind it gone, a ping still counts if it is like the first.
-    like_first = first is not None and ping.settings == first.settings
-    if follows not in {FLAG, b""} and not like_first:
-        return "no ping's flag where the ping's header says that it ends"
-    if (
-        first is not None
-        and ping.settings["serial number"] != first.settings["serial number"]
-        and follows != FLAG
-    ):
+    if first is not None and ping.settings["serial number"] != first.settings["serial number"]:
         return "the ping is of another instrument"
+    if os.pread(fd, 2, position + ping.size) not in {FLAG, b""}:
+        # Either this ping is not what its header says, or the next one's flag is gone.
+        if first is None or ping.settings != first.settings:
+            return "no ping's flag where the ping's header says that it ends"
+        if _holds_another(os.pread(fd, ping.size + HEADER_SIZE, position), ping.size, first):
+            return "another ping begins inside it: bytes of it are missing"
     return zeros_among_counts(fd, position, ping) or ping
+
+
+def _holds_another(content: bytes, size: int, first: Ping) -> bool:
+    """Whether the next ping begins inside the first `size` bytes: some are missing then."""
+    for match in _flag.finditer(content, 2, size + 1):
+        inside = read_header(content[match.start() : match.start() + HEADER_SIZE])
+        if isinstance(inside, Ping) and inside.settings == first.settings:
+            return True
+    return False

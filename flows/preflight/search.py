@@ -28,16 +28,15 @@ def next_whole(
         start: Where to begin.
         mark: What such a thing holds, `lead` bytes behind its beginning; at most
             `LONGEST_MARK` bytes, and no match of it overlaps another.
-        is_whole: Whether one begins at an offset; asked in ascending order.
+        is_whole: Whether one begins at an offset; asked in ascending order, near a
+            block's border twice.
         lead: See `mark`.
     """
     position = start + lead
     while position < size:
-        # Blocks overlap, so that a mark across their border is seen, once.
+        # Blocks overlap, so that a mark across their border is seen.
         block = os.pread(fd, BLOCK + LONGEST_MARK - 1, position)
         for match in mark.finditer(block):
-            if match.start() >= BLOCK:
-                break
             if is_whole(position + match.start() - lead):
                 return position + match.start() - lead
         position += BLOCK

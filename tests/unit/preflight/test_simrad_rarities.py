@@ -11,6 +11,7 @@ import pytest
 
 from flows.outcomes import BadFile, OutputMismatch, UnsupportedDatagram
 from flows.preflight import FileSummary, compare_pings, decide, preflight, write_whole_part
+from flows.preflight.search import BLOCK
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,
@@ -79,6 +80,38 @@ def test_a_ping_goes_with_its_transmit_pulse(lost: str, real_data: Path, tmp_pat
     write_whole_part(path, summary, part)
     assert preflight(part, "EK80").datagrams["RAW4"] == 11
     compare_pings(_open(part, "EK80"), summary)
+
+
+def test_parameters_before_damage_are_not_those_of_a_ping_behind_it(tmp_path: Path) -> None:
+    lost = parameters(ONE, 2)
+    broken = Piece(lost.content[:-4] + bytes(4), "XML0")
+    summary = _walk(
+        tmp_path,
+        [configuration(), parameters(ONE, 1), raw3(ONE, 1), broken, raw3(ONE, 2), raw3(ONE, 3)],
+    )
+    assert (summary.pings, summary.pings_unusable) == ({ONE: 1}, 2)
+    with pytest.raises(BadFile, match="2 whole pings behind it lack what stood before them"):
+        decide(summary, "EK80")
+
+
+def test_a_ping_without_the_transmit_pulse_that_others_have_is_not_supported(
+    tmp_path: Path,
+) -> None:
+    with_pulse = [parameters(ONE, 1), raw3(ONE, 1, type_=b"RAW4"), raw3(ONE, 1)]
+    summary = _walk(tmp_path, [configuration(), *with_pulse, parameters(ONE, 2), raw3(ONE, 2)])
+    with pytest.raises(UnsupportedDatagram, match="no transmit pulse"):
+        decide(summary, "EK80")
+    assert summary.pings == {ONE: 1}
+
+
+@pytest.mark.parametrize("shift", range(-9, 10))
+def test_what_is_whole_again_at_the_border_of_a_search_is_found(shift: int, tmp_path: Path) -> None:
+    head = [con0(1), raw0(1, 1, 30)]
+    # The search begins one byte behind the hole's beginning, plus the length field.
+    hole = bytes(BLOCK + 1 + shift)
+    summary = _walk(tmp_path, joined(head) + hole + raw0(1, 2, 30).content, "EK60")
+    assert summary.pings == {"GPT 1": 2}
+    assert summary.bytes_unaccounted == len(hole)
 
 
 def test_a_file_that_ends_behind_a_transmit_pulse_is_truncated(tmp_path: Path) -> None:
@@ -187,6 +220,26 @@ def test_twin_pings_are_one_but_pings_that_differ_are_two(real_data: Path, tmp_p
     path.write_bytes(content[:end] + other + content[end:])
     with pytest.raises(OutputMismatch, match="read 6 of 7 pings"):
         compare_pings(_open(path, "EK80"), preflight(path, "EK80"))
+
+
+def test_a_ping_with_a_hole_among_its_samples_goes_with_its_transmit_pulse(tmp_path: Path) -> None:
+    pieces = [configuration()]
+    for second in range(3):
+        pieces += [
+            parameters(ONE, second),
+            raw3(ONE, second, type_=b"RAW4"),
+            raw3(ONE, second, 2000),
+        ]
+    content = bytearray(joined(pieces))
+    second_ping = [d for d in simrad_datagrams(bytes(content)) if d.type == "RAW3"][1]
+    sector = (second_ping.start + 1000) // 512 * 512
+    content[sector : sector + 512] = bytes(512)
+    summary = _walk(tmp_path, bytes(content))
+    assert summary.last_good_byte == second_ping.start
+    assert summary.pings == {ONE: 2}
+    part = tmp_path / "part.raw"
+    write_whole_part(tmp_path / "made.raw", summary, part)
+    assert preflight(part, "EK80").datagrams == {"XML0": 4, "RAW3": 2, "RAW4": 2}
 
 
 def test_idle_transceivers_are_no_holes(tmp_path: Path) -> None:
