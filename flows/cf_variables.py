@@ -51,6 +51,11 @@ class StorableVariable:
         """The values of one region."""
         return np.asarray(self.data[region])
 
+    def forget(self) -> None:
+        """Release what was kept of swapped samples: this variable is done."""
+        if isinstance(self.data, SwappedSamples):
+            self.data.forget()
+
 
 @dataclass(frozen=True)
 class StorableGroup:

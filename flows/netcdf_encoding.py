@@ -84,6 +84,7 @@ def _write_group(target: netCDF4.Dataset, group: StorableGroup) -> None:
             _write_strings(target, name, variable)
         else:
             _write_numbers(target, name, variable, lengths[name])
+            variable.forget()
 
 
 def _write_strings(target: netCDF4.Dataset, name: str, variable: StorableVariable) -> None:

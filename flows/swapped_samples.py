@@ -46,6 +46,11 @@ class SwappedSamples:
             values[target] = self._block(index)[source]
         return values
 
+    def forget(self) -> None:
+        """Release the blocks kept; they are computed anew if asked for."""
+        with self._lock:
+            self._kept.clear()
+
     def _block(self, index: tuple[int, ...]) -> NDArray[Any]:
         with self._lock:
             block = self._kept.pop(index, None)

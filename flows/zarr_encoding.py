@@ -74,6 +74,7 @@ def encode_zarr(
             plans = _compact_plans(group, chunks) if compact else _own_plans(echodata, path, chunks)
             for name, variable in group.variables.items():
                 stored, bodies = writer.write(variable, plans[name])
+                variable.forget()
                 array = f"{prefix}{name}/"
                 _add(documents, array, array_documents(stored, zarr_format, codec_family))
                 for index, body in bodies.items():

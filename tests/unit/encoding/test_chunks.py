@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.encoding import (
@@ -37,6 +37,7 @@ def test_a_small_file_has_one_chunk_a_variable() -> None:
     assert chunks["water_level"] == ()
 
 
+@settings(deadline=None)
 @given(pings=st.integers(1, 10**6), channels=st.integers(1, 12), samples=st.integers(1, 20_000))
 def test_sample_chunks_hold_one_channel_whole_range_and_fit(
     pings: int, channels: int, samples: int
@@ -54,6 +55,7 @@ def test_sample_chunks_hold_one_channel_whole_range_and_fit(
         assert parts * own[1] - pings < parts, "parts of equal length"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(1, 9)), max_size=3).map(
         lambda pairs: ([s for s, _ in pairs], [c for _, c in pairs])

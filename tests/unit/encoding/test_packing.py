@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(steps)
 def test_power_in_whole_steps_is_packed_and_decodes_to_its_own_bits(raw: NDArray[np.int16]) -> None:
     power = raw * SIMRAD_POWER_STEP
@@ -54,6 +55,7 @@ def test_power_in_whole_steps_is_packed_and_decodes_to_its_own_bits(raw: NDArray
     assert same_bits(decoded(packed.values, POWER, None), power)
 
 
+@settings(deadline=None)
 @given(steps, st.data())
 def test_one_sample_off_by_the_last_bit_prevents_packing(
     raw: NDArray[np.int16], data: st.DataObject
@@ -64,6 +66,7 @@ def test_one_sample_off_by_the_last_bit_prevents_packing(
     assert pack(power, POWER) is None
 
 
+@settings(deadline=None)
 @given(steps, st.data())
 def test_nan_is_stored_as_fill_only_where_no_sample_has_its_value(
     raw: NDArray[np.int16], data: st.DataObject
@@ -82,6 +85,7 @@ def test_nan_is_stored_as_fill_only_where_no_sample_has_its_value(
         assert same_bits(decoded(packed.values, POWER, POWER.fill), power)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, st.integers(1, 50)))
 def test_whatever_is_packed_decodes_to_its_own_bits(values: NDArray[np.float64]) -> None:
     for packing in packings_for(("ping_time", "range_sample"), values.dtype):
@@ -94,6 +98,7 @@ def test_whatever_is_packed_decodes_to_its_own_bits(values: NDArray[np.float64])
             assert same_bits(decoded(packed.values, packing, fill), values)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.uint16, st.integers(1, 50)))
 def test_float32_counts_come_back_as_float32(raw: NDArray[np.uint16]) -> None:
     counts = raw.astype(np.float32)
@@ -107,6 +112,7 @@ def test_float32_counts_come_back_as_float32(raw: NDArray[np.uint16]) -> None:
         assert same_bits(decoded(packed.values, COUNTS, COUNTS.fill), counts)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float32, st.integers(1, 50)))
 def test_doubles_that_are_singles_are_stored_as_singles(raw: NDArray[np.float32]) -> None:
     packed = pack(raw.astype(np.float64), SINGLE)

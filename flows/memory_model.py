@@ -1,0 +1,57 @@
+"""Peak memory of a conversion by sonar model and file size.
+
+The peak is echopype's, while it parses: encoding releases each chunk and adds
+nothing to it. Coefficients are the straight lines that
+
+    python benchmarks/peak_memory.py --fit      (and --swap)
+
+prints, echopype 0.11.1 on Python 3.11, rounded up. EK80's is of complex
+samples on five channels that ping in turn: echopype pads each channel's
+silent pings, so that more channels take more. AZFP6 was not at hand and is
+taken for AZFP; ES70, ES80 and EA640 have the formats of EK60 and EK80.
+"""
+
+from __future__ import annotations
+
+# Python with echopype and its libraries imported, before any file.
+_IMPORTED = 225_000_000
+
+_BYTES_PER_FILE_BYTE = {
+    "EK60": 9.0,
+    "ES70": 9.0,
+    "EK80": 31.0,
+    "ES80": 31.0,
+    "EA640": 31.0,
+    "AZFP": 5.0,
+    "AZFP6": 5.0,
+    "AD2CP": 80.0,
+}
+
+# With use_swap=True the parsed datagrams stay in memory, the samples do not:
+# but for a few blocks of at most max_chunk_size (100 MB).
+_SWAP_MODELS = frozenset({"EK60", "ES70", "EK80", "ES80", "EA640"})
+_SWAP_BYTES_PER_FILE_BYTE = 3.5
+_SWAP_BLOCKS = 500_000_000
+
+
+class UnknownSonarModelError(ValueError):
+    """A sonar model that echopype does not know."""
+
+    def __init__(self, sonar_model: str) -> None:
+        self.sonar_model = sonar_model
+        known = ", ".join(_BYTES_PER_FILE_BYTE)
+        super().__init__(f"{sonar_model!r} is no sonar model that echopype knows: {known}")
+
+
+def peak_bytes(sonar_model: str, file_bytes: int, *, use_swap: bool = False) -> int:
+    """Bytes of resident memory at the peak of one conversion, without Prefect's own.
+
+    use_swap: as `echopype.open_raw(use_swap=True)`, which only Simrad models
+    support; ignored for the others. Raises UnknownSonarModelError.
+    """
+    model = sonar_model.upper()
+    if model not in _BYTES_PER_FILE_BYTE:
+        raise UnknownSonarModelError(sonar_model)
+    if use_swap and model in _SWAP_MODELS:
+        return _IMPORTED + _SWAP_BLOCKS + round(_SWAP_BYTES_PER_FILE_BYTE * file_bytes)
+    return _IMPORTED + round(_BYTES_PER_FILE_BYTE[model] * file_bytes)
