@@ -146,6 +146,7 @@ class Sandbox:
         """
         self.state.acquire()
         try:
+            self.state.write_description({"pid": os.getpid(), "sandbox_id": self.sandbox_id})
             self._watchdog = start_watchdog(self.sandbox_id, [self.state.lock_descriptor])
             self._start_parts()
         except BaseException:
@@ -242,6 +243,7 @@ class Sandbox:
         self.state.write_description(
             {
                 "pid": os.getpid(),
+                "sandbox_id": self.sandbox_id,
                 "ui_url": self.ui_url,
                 "prefect_api_url": self.prefect_api_url,
                 "aws_endpoint_url": self.aws_endpoint_url,

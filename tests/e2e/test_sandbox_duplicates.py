@@ -1,0 +1,93 @@
+"""However often and in whatever form an upload is notified, it becomes one run and one output."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from events.notifications import ENVELOPES, StoredObject
+from sandbox.inbox import Inbox
+from sandbox.sample_file import write_sample
+from sandbox.system import TRIGGER, Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+
+def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:
+    """Send the upload's notification five times the same, and once in each envelope."""
+    s3, sqs = sandbox.client("s3"), sandbox.client("sqs")
+    head = s3.head_object(Bucket=sandbox.names.inbox_bucket, Key=key)
+    stored = StoredObject(
+        sandbox.names.inbox_bucket, key, head["ContentLength"], head["ETag"].strip('"')
+    )
+    bodies = [ENVELOPES["eventbridge"](stored)] * 5 + [make(stored) for make in ENVELOPES.values()]
+    queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
+    for body in bodies:
+        sqs.send_message(QueueUrl=queue, MessageBody=body)
+
+
+def wait_until_all_are_handled(sandbox: Sandbox) -> None:
+    sqs = sandbox.client("sqs")
+    queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
+    counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+    def left() -> dict[str, str]:
+        answer = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=counts)
+        attributes: dict[str, str] = answer["Attributes"]
+        return attributes
+
+    wait_until(
+        lambda: all(count == "0" for count in left().values()),
+        120,
+        "the queue to run empty",
+        told=lambda: str(left()),
+    )
+
+
+def outcomes(sandbox: Sandbox, key: str) -> list[str]:
+    """List what the triggers said became of this key's notifications."""
+    lines = [
+        line
+        for log in sandbox.state.logs.glob(f"{TRIGGER}-*.log")
+        for line in log.read_text().splitlines()
+        if line.startswith("{") and '"outcome"' in line
+    ]
+    told = [json.loads(line) for line in lines]
+    return sorted(f"{each['outcome']} {each['reason']}" for each in told if each["key"] == key)
+
+
+def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:
+    inbox = Inbox(sandbox)
+    end = inbox.wait_for_ends([key], within=180)[key]
+    wait_until_all_are_handled(sandbox)
+    assert outcomes(sandbox, key) == ["Submitted existing"] * 9 + ["Submitted new"]
+    (only,) = inbox.runs([key])[key]
+    assert (only.id, only.state_name, only.run_count) == (end.id, "Completed", 1)
+    stem = key.removesuffix(".raw")
+    manifests = [name for name in inbox.outputs(stem) if name.endswith(".manifest.json")]
+    assert manifests == [f"{stem}.zarr.manifest.json"]
+
+
+def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    key = "duplicates/once.raw"
+    # Held up, so that they all come in the same batch or two.
+    sandbox.stop_part(f"{TRIGGER}-1")
+    try:
+        Inbox(sandbox).drop(write_sample(tmp_path / "once.raw", pings=20, seed=7).path, key)
+        notify_nine_times_more(sandbox, key)
+    finally:
+        sandbox.start_part(f"{TRIGGER}-1")
+    check_one_run_of_ten_notifications(sandbox, key)
+
+
+def test_on_postgresql_four_triggers_at_once_make_one_run_of_ten_notifications(
+    postgresql_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    key = "duplicates/at-once.raw"
+    inbox = Inbox(postgresql_sandbox)
+    inbox.drop(write_sample(tmp_path / "once.raw", pings=20, seed=8).path, key)
+    notify_nine_times_more(postgresql_sandbox, key)
+    check_one_run_of_ten_notifications(postgresql_sandbox, key)
