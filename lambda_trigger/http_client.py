@@ -69,7 +69,7 @@ class HttpClient:
             request: what to send; it must be safe to send twice.
             deadline: no wait goes beyond it.
             throttles: tells an answer that asks for patience.
-            body_limit: bytes of the answer's body to read at most.
+            body_limit: bytes to read at most of the body of an answer with a success.
 
         Raises:
             UnavailableError: no answer, or a 5xx, after all attempts.
@@ -111,7 +111,8 @@ class HttpClient:
                 retries=False,
                 preload_content=False,
             )
-            body = response.read(body_limit)
+            # An error's body is read whole: it is small, and its code stands in it.
+            body = response.read(body_limit if response.status < 300 else MAX_BODY)
             if response.length_remaining in {0, None}:
                 response.release_conn()
             else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -192,3 +194,62 @@ def eventbridge(item: dict[str, Any], bucket: str = "inbox") -> dict[str, Any]:
 @pytest.fixture
 def trigger() -> Trigger:
     return Trigger()
+
+
+@dataclass
+class HttpStub:
+    """An HTTP server that answers as it is told: what to answer, one after another (the last for ever), and what was asked."""
+
+    origin: str = ""
+    default: Any = None
+    answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
+    asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
+    connections: int = 0
+
+    def answer(self, status: int, body: Any = None, **headers: str) -> None:
+        self.answers.append((status, self.default if body is None else body, headers))
+
+
+@pytest.fixture
+def http_stub() -> Iterator[HttpStub]:
+    told = HttpStub()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            told.connections += 1
+            super().setup()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def take(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            told.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+            status, answer, headers = (
+                told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            )
+            if status == 0:
+                self.connection.close()
+                self.close_connection = True
+                return
+            written = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(status)
+            for name, text in (headers | {"Content-Length": str(len(written))}).items():
+                self.send_header(name.replace("_", "-"), text)
+            self.end_headers()
+            self.wfile.write(written)
+
+        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    told.origin = f"http://127.0.0.1:{server.server_port}"
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -25,75 +20,24 @@ from lambda_trigger.transport_errors import (
     TransportError,
     UnavailableError,
 )
+from tests.unit.trigger.conftest import HttpStub
 
 DEPLOYMENT = {"id": "11111111-1111-1111-1111-111111111111"}
 RUN = {"id": "run-1", "name": "a", "state": {"name": "Scheduled"}}
 WANTED = RunRequest("flow/ecs", "a", ["t"], "key", {"raw_file": "s3://b/k"}, {})
 
 
-@dataclass
-class Prefect:
-    """What to answer, one after another (the last for ever), and what was asked."""
-
-    url: str = ""
-    answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
-    asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
-    connections: int = 0
-
-    def answer(self, status: int, body: Any = RUN, **headers: str) -> None:
-        self.answers.append((status, body, headers))
-
-
 @pytest.fixture
-def prefect() -> Iterator[Prefect]:
-    told = Prefect()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def setup(self) -> None:
-            told.connections += 1
-            super().setup()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def take(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            told.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
-            status, answer, headers = (
-                told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
-            )
-            if status == 0:
-                self.connection.close()
-                self.close_connection = True
-                return
-            written = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            for name, text in (headers | {"Content-Length": str(len(written))}).items():
-                self.send_header(name.replace("_", "-"), text)
-            self.end_headers()
-            self.wfile.write(written)
-
-        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}/api"
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def prefect(http_stub: HttpStub) -> HttpStub:
+    http_stub.default = RUN
+    return http_stub
 
 
-def client(prefect: Prefect, **secret: Any) -> PrefectApi:
-    return PrefectApi(HttpClient(), prefect.url, secret.get("read_secret"))
+def client(prefect: HttpStub, **secret: Any) -> PrefectApi:
+    return PrefectApi(HttpClient(), f"{prefect.origin}/api", secret.get("read_secret"))
 
 
-def test_a_run_is_asked_for_by_the_deployments_id(prefect: Prefect) -> None:
+def test_a_run_is_asked_for_by_the_deployments_id(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     run = client(prefect).create_run(WANTED, Deadline(5))
@@ -110,13 +54,13 @@ def test_a_run_is_asked_for_by_the_deployments_id(prefect: Prefect) -> None:
     }
 
 
-def test_200_is_the_run_that_exists(prefect: Prefect) -> None:
+def test_200_is_the_run_that_exists(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(200)
     assert client(prefect).create_run(WANTED, Deadline(5)).created is False
 
 
-def test_the_deployments_id_and_the_connection_are_kept(prefect: Prefect) -> None:
+def test_the_deployments_id_and_the_connection_are_kept(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     api = client(prefect)
@@ -126,7 +70,7 @@ def test_the_deployments_id_and_the_connection_are_kept(prefect: Prefect) -> Non
     assert prefect.connections == 1
 
 
-def test_a_deployment_made_anew_is_looked_up_again(prefect: Prefect) -> None:
+def test_a_deployment_made_anew_is_looked_up_again(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     prefect.answer(404)
@@ -155,7 +99,7 @@ def test_a_deployment_made_anew_is_looked_up_again(prefect: Prefect) -> None:
     ],
 )
 def test_each_refusal_is_a_transport_error_of_its_own(
-    prefect: Prefect, status: int, error: type[TransportError], requests: int
+    prefect: HttpStub, status: int, error: type[TransportError], requests: int
 ) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(status, {"detail": "no such luck"})
@@ -169,7 +113,7 @@ def test_each_refusal_is_a_transport_error_of_its_own(
     assert len(prefect.asked) == 1 + requests
 
 
-def test_what_passes_is_overcome(prefect: Prefect) -> None:
+def test_what_passes_is_overcome(prefect: HttpStub) -> None:
     prefect.answer(503)
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(0)
@@ -178,7 +122,7 @@ def test_what_passes_is_overcome(prefect: Prefect) -> None:
     assert client(prefect).create_run(WANTED, Deadline(20)).created
 
 
-def test_retry_after_is_honoured_within_the_time(prefect: Prefect) -> None:
+def test_retry_after_is_honoured_within_the_time(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(429, Retry_After="0.3")
     prefect.answer(201)
@@ -187,7 +131,7 @@ def test_retry_after_is_honoured_within_the_time(prefect: Prefect) -> None:
     assert time.monotonic() - started >= 0.3
 
 
-def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: Prefect) -> None:
+def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(429, Retry_After="60")
     with pytest.raises(ThrottledError):
@@ -195,21 +139,21 @@ def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: Prefect) -> Non
     assert len(prefect.asked) == 2
 
 
-def test_without_time_nothing_is_asked(prefect: Prefect) -> None:
+def test_without_time_nothing_is_asked(prefect: HttpStub) -> None:
     with pytest.raises(OutOfTimeError):
         client(prefect).create_run(WANTED, Deadline(0))
     assert prefect.asked == []
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])
-def test_an_answer_that_is_none_of_prefects_is_refused(prefect: Prefect, body: bytes) -> None:
+def test_an_answer_that_is_none_of_prefects_is_refused(prefect: HttpStub, body: bytes) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201, body)
     with pytest.raises(RefusedError, match="no answer of Prefect's"):
         client(prefect).create_run(WANTED, Deadline(5))
 
 
-def test_the_secret_is_kept_and_read_once_more_on_401(prefect: Prefect) -> None:
+def test_the_secret_is_kept_and_read_once_more_on_401(prefect: HttpStub) -> None:
     secrets = iter(['{"api_key": "old"}', '{"api_key": "new"}'])
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
@@ -221,7 +165,7 @@ def test_the_secret_is_kept_and_read_once_more_on_401(prefect: Prefect) -> None:
     assert [asked[2] for asked in prefect.asked] == ["Bearer old"] * 3 + ["Bearer new"]
 
 
-def test_a_secret_that_stays_wrong_is_denied(prefect: Prefect) -> None:
+def test_a_secret_that_stays_wrong_is_denied(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     prefect.answer(401)
@@ -232,7 +176,7 @@ def test_a_secret_that_stays_wrong_is_denied(prefect: Prefect) -> None:
     assert len(prefect.asked) == 4
 
 
-def test_a_paused_run_is_rescheduled_when_it_is_resumed(prefect: Prefect) -> None:
+def test_a_paused_run_is_rescheduled_when_it_is_resumed(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     paused = RunRequest("flow/ecs", "a", [], "key", {}, {}, paused="too large")

@@ -1,0 +1,65 @@
+"""A real Prefect server for the tests that hold us to its API.
+
+Tests that ask for it run in one xdist worker, so that a run of the tests starts
+one server.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import urllib3
+
+from sandbox.environments import system_environment
+from sandbox.ports import free_port
+from sandbox.prefect_server import prefect_server, sqlite_url
+
+ApiCall = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "prefect_api_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("prefect-server"))
+
+
+@pytest.fixture(scope="session")
+def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API's URL of a fresh server on SQLite."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = free_port()
+    server = prefect_server(
+        port,
+        home=home,
+        database_url=sqlite_url(home),
+        environment=system_environment(),
+        log=home / "server.log",
+    )
+    server.start()
+    try:
+        while not server.poll_ready():
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_api_url: str) -> ApiCall:
+    """Call the API: `prefect_api("POST", "/flows/", {...})`."""
+
+    # On SQLite the server says 503 whenever two want to write at once.
+    patient = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)
+
+    def call(method: str, path: str, body: Any = None) -> Any:
+        answer = urllib3.request(
+            method, prefect_api_url + path, json=body, retries=patient, timeout=30
+        )
+        assert answer.status < 300, (method, path, answer.status, answer.data)
+        return json.loads(answer.data) if answer.data else None
+
+    return call

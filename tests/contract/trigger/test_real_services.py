@@ -1,0 +1,239 @@
+"""The built trigger, the real runtime client, moto and a real Prefect server, together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
+from events.notifications import StoredObject, notification_bodies
+from tests.contract.conftest import ApiCall
+from tests.contract.trigger.conftest import Function, rules
+
+# moto gives versions of its own naming.
+VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}
+
+
+def body_of(function: Function, key: str, content: bytes, envelope: str = "eventbridge") -> str:
+    function.s3.put_object(Bucket=function.inbox, Key=key, Body=content)
+    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    (body,) = notification_bodies([StoredObject(function.inbox, key, len(content), etag)], envelope)
+    return body
+
+
+def clear(function: Function) -> None:
+    listed = function.s3.list_objects_v2(Bucket=function.inbox).get("Contents", [])
+    for item in listed:
+        function.s3.delete_object(Bucket=function.inbox, Key=item["Key"])
+
+
+def test_every_fixture_has_the_same_outcome_with_real_services(
+    trigger: Function, prefect_api: ApiCall
+) -> None:
+    seen = 0
+    for path in sorted(FIXTURES.glob("*.json")):
+        if path.stem in VERSIONED:
+            continue
+        fixture = load_fixture(path, trigger.inbox)
+        clear(trigger)
+        trigger.put(fixture)
+        answer = trigger.send(fixture.body.replace(OUTPUT, trigger.output))
+        assert answer.result == {"batchItemFailures": []}, (path.stem, answer.error)
+        lines = trigger.lines()[seen:]
+        seen += len(lines)
+        found = [(line.get("key"), line["outcome"], line["reason"]) for line in lines]
+        # Several fixtures tell of one and the same upload, which has its run by then.
+        wanted = [
+            (
+                item.key,
+                item.outcome,
+                found[index][2]
+                if (found[index][2], item.reason) == ("existing", "new")
+                else item.reason,
+            )
+            for index, item in enumerate(fixture.expected)
+        ]
+        assert found == wanted, path.stem
+        for line, item in zip(lines, fixture.expected, strict=True):
+            if item.outcome == "Submitted" and line["reason"] != "existing":
+                run = prefect_api("GET", f"/flow_runs/{line['flow_run_id']}")
+                expected = {
+                    name: text.replace(OUTPUT, trigger.output) if isinstance(text, str) else text
+                    for name, text in item.parameters.items()
+                }
+                assert expected.items() <= run["parameters"].items(), path.stem
+                assert run["name"] == line["flow_run_name"]
+
+
+def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: ApiCall) -> None:
+    content = file_head("EK60")
+    key = "HB0706/EK60/ä b+c%2F?#.raw"
+    bodies = [
+        body_of(trigger, key, content, envelope)
+        for envelope in ("s3", "eventbridge", "sns-s3", "sns-eventbridge")
+    ]
+    assert trigger.send(*bodies, bodies[0]).result == {"batchItemFailures": []}
+    lines = trigger.lines()
+    assert [line["reason"] for line in lines] == ["new"] + ["existing"] * 4
+    assert len({line["flow_run_id"] for line in lines}) == 1
+    run = prefect_api("GET", f"/flow_runs/{lines[0]['flow_run_id']}")
+    assert run["name"] == "ä b+c%2F?# · EK60 · HB0706"
+    assert set(run["tags"]) == {f"bucket:{trigger.inbox}", "model:EK60", "cruise:HB0706"}
+    assert run["parameters"]["raw_file"] == f"s3://{trigger.inbox}/{key}"
+    assert run["state"]["type"] == "SCHEDULED"
+    assert run["work_pool_name"] == "echodrop"
+
+
+def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Function) -> None:
+    trigger.s3.put_bucket_versioning(
+        Bucket=trigger.inbox, VersioningConfiguration={"Status": "Enabled"}
+    )
+    content = file_head("EK60")
+    stored = trigger.s3.put_object(Bucket=trigger.inbox, Key="a.raw", Body=content)
+    etag = stored["ETag"].strip('"')
+    full = StoredObject(trigger.inbox, "a.raw", len(content), etag, stored["VersionId"])
+    listed = StoredObject(trigger.inbox, "a.raw", len(content), etag)
+    older = StoredObject(trigger.inbox, "a.raw", len(content), etag, "older")
+    trigger.send(*notification_bodies([full, listed, older]))
+    assert [line["reason"] for line in trigger.lines()] == ["new", "existing", "superseded"]
+    assert trigger.lines()[0]["version_id"] == stored["VersionId"]
+
+
+def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
+    trigger: Function, prefect_api: ApiCall
+) -> None:
+    body = body_of(trigger, "large.raw", file_head("EK60").ljust(150_000, b"\0"))
+    trigger.send(body)
+    (line,) = trigger.lines()
+    assert line["reason"] == "paused"
+    path = f"/flow_runs/{line['flow_run_id']}"
+    state = prefect_api("GET", path)["state"]
+    assert (state["type"], state["name"]) == ("PAUSED", "Paused")
+    assert "150000 bytes" in state["message"]
+    scheduled = {"worker_ids": [], "scheduled_before": "2999-01-01T00:00:00Z"}
+    waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", scheduled)
+    assert line["flow_run_id"] not in {item["flow_run"]["id"] for item in waiting}
+    # What the button in the UI sends.
+    answer = prefect_api("POST", f"{path}/resume", {})
+    assert answer["status"] == "ACCEPT"
+    assert prefect_api("GET", path)["state"]["type"] == "SCHEDULED"
+    waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", scheduled)
+    assert line["flow_run_id"] in {item["flow_run"]["id"] for item in waiting}
+    trigger.send(body)
+    assert trigger.lines()[-1]["reason"] == "existing"
+
+
+def test_data_queued_for_their_settings_come_back_through_the_queue(trigger: Function) -> None:
+    queue_url = trigger.sqs.create_queue(QueueName=trigger.inbox)["QueueUrl"]
+    arn = trigger.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+    for number in range(12):
+        content = file_head("AZFP") + bytes([number])
+        trigger.s3.put_object(Bucket=trigger.inbox, Key=f"m ä/{number:02}.01A", Body=content)
+    body = body_of(trigger, "m ä/s.xml", b"<AZFP/>")
+    answer = trigger.send(body, queue_arn=arn["Attributes"]["QueueArn"])
+    assert answer.result == {"batchItemFailures": []}
+    queued: list[str] = []
+    while messages := trigger.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get(
+        "Messages", []
+    ):
+        queued += [message["Body"] for message in messages]
+        for message in messages:
+            trigger.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    assert len(queued) == 12
+    assert trigger.send(*queued).result == {"batchItemFailures": []}
+    submitted = [line for line in trigger.lines() if line["outcome"] == "Submitted"]
+    assert {line["key"] for line in submitted} == {f"m ä/{number:02}.01A" for number in range(12)}
+
+
+def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
+    trigger: Function, prefect_api: ApiCall
+) -> None:
+    flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
+    name = f"later-{trigger.inbox}"
+    trigger.ssm.put_parameter(
+        Name=trigger.rules_parameter,
+        Value=rules(trigger.inbox, trigger.output, f"convert-raw-sonar/{name}"),
+        Overwrite=True,
+    )
+    body = body_of(trigger, "a.raw", file_head("EK60"))
+    assert trigger.send(body).result == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert trigger.lines()[-1]["reason"] == "missing"
+    prefect_api("POST", "/deployments/", {"name": name, "flow_id": flow["id"]})
+    assert trigger.send(body).result == {"batchItemFailures": []}
+
+
+def test_parameters_that_do_not_fit_lose_no_upload(trigger: Function, prefect_api: ApiCall) -> None:
+    flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
+    name = f"strict-{trigger.inbox}"
+    schema = {"type": "object", "properties": {"overwrite": {"type": "string"}}}
+    prefect_api(
+        "POST",
+        "/deployments/",
+        {
+            "name": name,
+            "flow_id": flow["id"],
+            "parameter_openapi_schema": schema,
+            "enforce_parameter_schema": True,
+        },
+    )
+    trigger.ssm.put_parameter(
+        Name=trigger.rules_parameter,
+        Value=rules(trigger.inbox, trigger.output, f"convert-raw-sonar/{name}"),
+        Overwrite=True,
+    )
+    body = body_of(trigger, "a.raw", file_head("EK60"))
+    assert trigger.send(body).result == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    line = trigger.lines()[-1]
+    assert (line["reason"], line["status"]) == ("refused", 409)
+
+
+def test_wrong_rules_fail_the_invocation_with_their_line(trigger: Function) -> None:
+    text = rules(trigger.inbox, trigger.output).replace("100_000", "plenty")
+    trigger.ssm.put_parameter(Name=trigger.rules_parameter, Value=text, Overwrite=True)
+    answer = trigger.send(body_of(trigger, "a.raw", file_head("EK60")))
+    assert answer.error is not None
+    assert "line 6" in answer.error["errorMessage"]
+
+
+def test_a_bucket_that_is_not_there_is_no_superseded_upload(trigger: Function) -> None:
+    body = body_of(trigger, "a.raw", file_head("EK60"))
+    clear(trigger)
+    trigger.s3.delete_bucket(Bucket=trigger.inbox)
+    assert trigger.send(body).result == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert trigger.lines()[-1]["reason"] == "missing"
+
+
+def test_a_prefect_that_is_away_brings_uploads_again_within_the_time(start_trigger: Any) -> None:
+    function: Function = start_trigger("http://127.0.0.1:9/api", secret={"api_key": "x"})
+    body = body_of(function, "a.raw", file_head("EK60"))
+    started = time.monotonic()
+    answer = function.send(body, json.dumps({"Event": "s3:TestEvent"}))
+    assert answer.result == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert time.monotonic() - started < 30
+    assert [line["reason"] for line in function.lines()] == ["unavailable", "test-event"]
+
+
+@pytest.mark.parametrize("secret", [{"api_key": "pnu_123"}, {"auth_string": "admin:pass"}])
+def test_the_secret_comes_from_secrets_manager(
+    start_trigger: Any, prefect_api_url: str, deployment: str, secret: dict[str, str]
+) -> None:
+    function: Function = start_trigger(prefect_api_url, secret=secret)
+    function.send(body_of(function, "a.raw", file_head("EK60")))
+    assert function.lines()[-1]["reason"] == "new"
+    assert all(text not in function.log.read_text() for text in secret.values())
+
+
+def test_the_log_carries_the_trace_and_the_cold_start(trigger: Function) -> None:
+    trigger.send("not a notification")
+    trigger.send("nor is this")
+    first, second = trigger.lines()
+    assert first["xray_trace_id"] == "Root=1-5759e988-bd862e3fe1be46a994272793"
+    assert (first["cold_start"], second["cold_start"]) == (True, False)
+    assert first["lambda_request_id"] != second["lambda_request_id"]
+    assert '"ColdStarts": 1' in trigger.log.read_text()
+    assert INBOX not in trigger.log.read_text()
