@@ -1,0 +1,141 @@
+"""The worker, given the stack's pool template, asks ECS for each run as the run is large."""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary_settings
+from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
+
+from flows.work_pool_template import StackOutputsError, base_job_template
+from sandbox.template import Stack
+from tests.template.stacks import EXISTING, MADE
+
+PLANTED = "pnu_planted-in-the-worker"
+SIZES = [(1024, 4096, 21), (2048, 8192, 21), (4096, 30720, 50), (8192, 61440, 100)]
+
+
+@pytest.fixture
+def ecs() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }.items():
+            patch.setenv(name, value)
+        yield boto3.client("ecs")
+
+
+def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
+    """Make what the stack would make, as far as the worker sees it; return its outputs."""
+    definition = stack.task_definition("ConversionTask")
+    # moto counts a container's memory, AWS the task's.
+    definition["containerDefinitions"][0]["memory"] = int(definition["memory"])
+    ecs.register_task_definition(**definition)
+    outputs = stack.outputs()
+    ecs.create_cluster(clusterName=outputs["ClusterName"])
+    # moto, unlike the stack, has a network already.
+    subnets = boto3.client("ec2").describe_subnets()["Subnets"]
+    return outputs | {"Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2])}
+
+
+@cache
+def absent_server() -> PrefectClient:
+    """Return a client that nothing is asked of: the template refers to no block of the server."""
+    return PrefectClient("http://127.0.0.1:9/api")
+
+
+def run(worker: ECSWorker, ecs: Any, template: dict[str, Any], values: dict[str, Any]) -> str:
+    made: Any = ECSJobConfiguration.from_template_and_values(
+        template, values, client=absent_server()
+    )
+    configuration: ECSJobConfiguration = asyncio.run(made)
+    flow_run = FlowRun(
+        id=uuid.uuid4(), flow_id=uuid.uuid4(), deployment_id=uuid.uuid4(), name="run"
+    )
+    configuration.prepare_for_flow_run(flow_run)
+    task, *_ = worker._prepare_and_create_task(
+        logging.getLogger("worker"), ecs, configuration, flow_run
+    )
+    return str(task)
+
+
+def task(ecs: Any, cluster: str, arn: str) -> dict[str, Any]:
+    found: dict[str, Any] = ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"][0]
+    return found
+
+
+def test_200_runs_of_all_sizes_make_no_revision(ecs: Any) -> None:
+    stack = Stack.read(MADE)
+    outputs = deploy(ecs, stack)
+    template = base_job_template(outputs)
+    worker = ECSWorker("echodrop")
+    asked: Counter[tuple[str, str, int]] = Counter()
+    for number in range(200):
+        cpu, memory, disk = SIZES[number % len(SIZES)]
+        values = {"cpu": cpu, "memory": memory, "ephemeral_storage": disk}
+        with temporary_settings({PREFECT_API_KEY: PLANTED}):
+            arn = run(worker, ecs, template, values)
+        overrides = task(ecs, outputs["ClusterName"], arn)["overrides"]
+        asked[
+            overrides["cpu"], overrides["memory"], overrides["ephemeralStorage"]["sizeInGiB"]
+        ] += 1
+    assert asked == {(str(cpu), str(memory), disk): 50 for cpu, memory, disk in SIZES}
+    assert len(ecs.list_task_definitions()["taskDefinitionArns"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "setting"),
+    [(MADE, PREFECT_API_KEY), (EXISTING, PREFECT_API_AUTH_STRING)],
+    ids=["api key", "user and password"],
+)
+def test_the_worker_keeps_its_credential(
+    ecs: Any, parameters: dict[str, str], setting: Any
+) -> None:
+    stack = Stack.read(parameters)
+    outputs = deploy(ecs, stack)
+    with temporary_settings({setting: PLANTED}):
+        arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {})
+    asked = task(ecs, outputs["ClusterName"], arn)
+    assert PLANTED not in json.dumps(asked, default=str)
+    assert asked["overrides"]["containerOverrides"][0]["command"] == [
+        "prefect",
+        "flow-run",
+        "execute",
+    ]
+
+
+def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
+    stack = Stack.read(MADE)
+    outputs = deploy(ecs, stack) | {"PrefectSecretKey": "none"}
+    with temporary_settings({PREFECT_API_KEY: PLANTED}):
+        arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {})
+    asked = task(ecs, outputs["ClusterName"], arn)
+    assert PLANTED in json.dumps(asked, default=str)
+
+
+def test_a_run_without_a_size_takes_the_stack_s(ecs: Any) -> None:
+    stack = Stack.read(MADE | {"TaskCpu": "2048", "TaskMemory": "8192"})
+    outputs = deploy(ecs, stack)
+    with temporary_settings({PREFECT_API_KEY: PLANTED}):
+        arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {})
+    overrides = task(ecs, outputs["ClusterName"], arn)["overrides"]
+    assert (overrides["cpu"], overrides["memory"]) == ("2048", "8192")
+
+
+def test_a_stack_of_an_older_version_is_told() -> None:
+    outputs = Stack.read(MADE).outputs()
+    del outputs["TaskFamily"]
+    with pytest.raises(StackOutputsError, match="TaskFamily"):
+        base_job_template(outputs)
