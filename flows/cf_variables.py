@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from xarray import conventions
 
-from flows.encoding import Extent
+from flows.chunking import Extent
 from flows.swapped_samples import SwappedSamples
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.encoding import chunk_lengths, chunk_regions
+from flows.chunking import chunk_lengths, chunk_regions
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

@@ -31,7 +31,7 @@ _BYTES_PER_FILE_BYTE = {
 # but for a few blocks of at most max_chunk_size (100 MB).
 _SWAP_MODELS = frozenset({"EK60", "ES70", "EK80", "ES80", "EA640"})
 _SWAP_BYTES_PER_FILE_BYTE = 3.5
-_SWAP_BLOCKS = 500_000_000
+_SWAP_BLOCKS = 400_000_000
 
 
 class UnknownSonarModelError(ValueError):

@@ -15,14 +15,8 @@ import numpy as np
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
 
 from flows.cf_variables import StorableGroup, StorableVariable, storable_groups
-from flows.encoding import (
-    Packing,
-    chunk_lengths,
-    chunk_regions,
-    fill_needed,
-    pack,
-    packings_for,
-)
+from flows.chunking import chunk_lengths, chunk_regions
+from flows.encoding import Packing, fill_needed, pack, packings_for
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

@@ -14,7 +14,8 @@ from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
 from flows.cf_variables import StorableVariable
-from flows.encoding import Codec, Packing, chunk_regions, fill_needed, pack
+from flows.chunking import chunk_regions
+from flows.encoding import Codec, Packing, fill_needed, pack
 from flows.zarr_documents import OUTER_LEVEL, StoredArray, element_size
 
 T = TypeVar("T")

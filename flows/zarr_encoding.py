@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.cf_variables import StorableGroup, storable_groups
-from flows.encoding import (
-    COMPACT_CODEC,
-    SAMPLE_DIMENSION,
-    Codec,
-    check_requested_chunks,
-    chunk_lengths,
-    packings_for,
-)
+from flows.chunking import check_requested_chunks, chunk_lengths
+from flows.encoding import COMPACT_CODEC, SAMPLE_DIMENSION, Codec, packings_for
 from flows.zarr_chunks import ArrayPlan, ChunkWriter
 from flows.zarr_documents import (
     Document,

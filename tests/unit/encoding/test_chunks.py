@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.encoding import (
+from flows.chunking import (
     CHUNK_BYTES,
     ChunksNotUsableError,
     Extent,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from flows.encoding import chunk_regions
+from flows.chunking import chunk_regions
 from flows.swapped_samples import SwappedSamples
 
 SHAPE = (3, 40, 5)

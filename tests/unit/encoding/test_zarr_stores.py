@@ -16,7 +16,8 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from flows.cf_variables import DtypeNotStorableError
-from flows.encoding import SIMRAD_POWER_STEP, ChunksNotUsableError
+from flows.chunking import ChunksNotUsableError
+from flows.encoding import SIMRAD_POWER_STEP
 from flows.identity import differences
 from flows.zarr_encoding import codec_family_of, encode_zarr
 
