@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows import local_publishing, preflight, s3_publishing
+from flows.chunking import ChunksNotUsableError
 from flows.contents import contents_of
-from flows.encoding import ChunksNotUsableError
 from flows.locations import LocalLocation, Location, S3Location
 from flows.manifest import build_manifest, described_sidecars, described_source
 from flows.netcdf_encoding import write_netcdf

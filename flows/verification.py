@@ -20,8 +20,8 @@ import xarray as xr
 import zarr.storage
 from zarr.core.buffer.cpu import Buffer
 
+from flows.chunking import chunk_regions
 from flows.contents import groups_of
-from flows.encoding import chunk_regions
 from flows.identity import differences
 from flows.object_store import Listed
 from flows.outcomes import OutputMismatch
