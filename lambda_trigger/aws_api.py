@@ -102,15 +102,16 @@ class AwsApi:
         }
 
     def list_objects(
-        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
+        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
     ) -> Iterator[Listed]:
-        """List the objects of a folder, page by page.
+        """List the objects of a folder in the order of their keys, page by page.
 
         Args:
             bucket: the bucket.
             prefix: the folder, with its '/' at the end; '' is the whole bucket.
             deadline: no page is asked for beyond it.
             below: the folders below it too.
+            after: only keys behind this one.
 
         Raises:
             TransportError: S3 did not answer.
@@ -118,6 +119,8 @@ class AwsApi:
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
         if not below:
             query["delimiter"] = "/"
+        if after:
+            query["start-after"] = after
         while True:
             request = self._s3("ListObjectsV2", bucket, "", query, {})
             root = _xml(request, self._http.send(request, deadline, throttles=_throttles))

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,9 +17,10 @@ from lambda_trigger.http_client import HttpClient
 from lambda_trigger.notifications import Judged, Notice, WaitingCheck, read_body
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
 from lambda_trigger.rules_source import RulesSource
+from lambda_trigger.services import FlowRuns, Storage
 from lambda_trigger.settings import read_settings
 from lambda_trigger.sidecars import overdue
-from lambda_trigger.submission import FlowRuns, Storage, Submission
+from lambda_trigger.submission import Submission
 from lambda_trigger.telemetry import Telemetry
 
 
@@ -109,7 +110,10 @@ def _settle_record(record: dict[str, Any], submission: Submission, telemetry: Te
     for notice in read_body(record.get("body")):
         started = time.perf_counter()
         try:
-            outcomes = _settle_notice(notice, submission, telemetry, queue_arn)
+            for upload, outcome in _settle_notice(notice, submission, telemetry, queue_arn):
+                milliseconds = (time.perf_counter() - started) * 1000
+                telemetry.outcome(upload, outcome, milliseconds, message_id)
+                started = time.perf_counter()
         except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
             attributes = record.get("attributes") or {}
             telemetry.failed_attempt(
@@ -119,16 +123,12 @@ def _settle_record(record: dict[str, Any], submission: Submission, telemetry: Te
                 str(attributes.get("ApproximateReceiveCount", "")),
             )
             settled = False
-            continue
-        milliseconds = (time.perf_counter() - started) * 1000
-        for settled_upload, outcome in outcomes:
-            telemetry.outcome(settled_upload, outcome, milliseconds, message_id)
     return settled
 
 
 def _settle_notice(
     notice: Notice, submission: Submission, telemetry: Telemetry, queue_arn: str | None
-) -> Sequence[tuple[Upload | None, Outcome]]:
+) -> Iterable[tuple[Upload | None, Outcome]]:
     if isinstance(notice, WaitingCheck):
         return [(None, _check_waiting(submission, telemetry))]
     if isinstance(notice, Judged):

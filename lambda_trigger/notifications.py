@@ -146,7 +146,7 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
         event_time=str(record.get("eventTime", "")),
         request_id=str(response.get("x-amz-request-id", "")) if isinstance(response, dict) else "",
         envelope=envelope + "s3",
-        generation=_generation(record),
+        **_ours(record),
     )
     # A completed restore makes an archived object readable, which is when a
     # file uploaded straight to an archive class can start at last; where it
@@ -179,7 +179,7 @@ def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
         event_time=str(event.get("time", "")),
         request_id=str(detail.get("request-id", "")),
         envelope=envelope + "eventbridge",
-        generation=_generation(detail),
+        **_ours(detail),
     )
     if detail_type in EVENTBRIDGE_UPLOADS:
         return upload
@@ -219,13 +219,14 @@ def _size(item: dict[str, Any]) -> int | None:
     return size
 
 
-def _generation(holder: dict[str, Any]) -> int:
-    """Read the generation that a forced replay puts beside the notification's own fields."""
+def _ours(holder: dict[str, Any]) -> dict[str, Any]:
+    """Read what we put beside a notification's own fields: a forced replay's generation, and `after`."""
     ours = holder.get("echodrop")
-    generation = ours.get("generation", 0) if isinstance(ours, dict) else 0
+    ours = ours if isinstance(ours, dict) else {}
+    generation, after = ours.get("generation", 0), ours.get("after", "")
     if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
         raise MalformedError(f"a generation that is no whole number: {generation!r}")
-    return generation
+    return {"generation": generation, "after": after if isinstance(after, str) else ""}
 
 
 def _malformed(detail: str) -> Notice:

@@ -95,7 +95,9 @@ class Upload:
 
     `size` is in bytes. `version_id` is None where the bucket is not versioned
     or the notification does not say. `generation` is 0 but in a forced replay.
-    `request_id` is that of the S3 request which stored the object.
+    `request_id` is that of the S3 request which stored the object. `after` is
+    only set where a settings XML set so much data free that one invocation could
+    not queue them all: the next one goes on behind this key.
     """
 
     bucket: str
@@ -108,3 +110,4 @@ class Upload:
     request_id: str = ""
     envelope: str = ""
     generation: int = 0
+    after: str = ""

@@ -6,7 +6,7 @@ their rule. A `sidecar` in the data's metadata or tags names one by file name,
 key or URI where the nearest folder does not settle it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -94,19 +94,17 @@ def choose_sidecar(
 
 def data_reached(
     bucket: str, xml_key: str, listing: Iterable[Listed], rules: Rules
-) -> list[Listed]:
-    """List the AZFP data that look for their XML in this XML's folder.
+) -> Iterator[Listed]:
+    """Pick from a listing the AZFP data that look for their XML in this XML's folder.
 
     Data with a nearer XML are among them, since their metadata may name this
     one; each decides for itself when it is asked for.
     """
     folder = xml_key[: xml_key.rfind("/") + 1]
-    reached = []
     for item in listing:
         rule = _rule_of_waiting_data(bucket, item, rules)
         if rule is not None and folder in folders_upward(item.key, rule):
-            reached.append(item)
-    return reached
+            yield item
 
 
 def overdue(bucket: str, listing: Iterable[Listed], rules: Rules, now: datetime) -> list[Overdue]:

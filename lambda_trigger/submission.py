@@ -1,32 +1,20 @@
 """From one upload to its one outcome: the questions asked of S3 and Prefect, in their order."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted, Upload, Waiting
 from lambda_trigger.rules_document import Rules
 from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
-from lambda_trigger.sidecars import (
-    NEEDS_SIDECAR,
-    choose_sidecar,
-    data_reached,
-    is_settings_xml,
-    named_sidecar,
-)
+from lambda_trigger.services import FlowRuns, Storage
+from lambda_trigger.settings_arrival import ArrivedSettings
+from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_xml, named_sidecar
 from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
-from lambda_trigger.transport_errors import TransportError
-
-# Data that an XML sets free are asked for in its own invocation up to this
-# number; more go into the queue, one message each, so that no deployment is too
-# large for an invocation and each file has retries of its own.
-ASK_AT_ONCE = 10
-MESSAGES_A_BATCH = 10
 
 UNREADABLE: dict[str, Outcome] = {
     "gone": Ignored(Reason.SUPERSEDED, "the object is gone"),
@@ -34,33 +22,6 @@ UNREADABLE: dict[str, Outcome] = {
     "empty": Rejected(Reason.EMPTY, "the object has no bytes"),
     "archived": Waiting(Reason.RESTORE, "archived; its restore's notification starts it"),
 }
-
-
-class Storage(Protocol):
-    """What is asked of S3 and SQS; aws_api.AwsApi does it."""
-
-    def read_head(
-        self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
-    ) -> ObjectHead | Unreadable:
-        """Read an object's first bytes."""
-
-    def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
-        """Read an object's tags."""
-
-    def list_objects(
-        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
-    ) -> Iterator[Listed]:
-        """List a folder."""
-
-    def send_messages(self, queue_arn: str, bodies: list[str], deadline: Deadline) -> None:
-        """Put messages into a queue."""
-
-
-class FlowRuns(Protocol):
-    """What is asked of Prefect; flow_runs.PrefectApi does it."""
-
-    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
-        """Give the one run of an identity."""
 
 
 @dataclass
@@ -79,8 +40,11 @@ class Submission:
     deadline: Deadline
     xmls: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
 
-    def settle(self, upload: Upload, queue_arn: str | None) -> list[tuple[Upload, Outcome]]:
+    def settle(self, upload: Upload, queue_arn: str | None) -> Iterator[tuple[Upload, Outcome]]:
         """Bring an upload, and for a settings XML the data it sets free, to their outcomes.
+
+        Each is given as soon as it is known. `queue_arn` names the queue that the
+        notification came from, if any.
 
         Raises:
             TransportError: a service did not answer; what was done already stays
@@ -88,10 +52,14 @@ class Submission:
         """
         verdict = judge_key(upload.bucket, upload.key, self.rules)
         if isinstance(verdict, SettingsXml):
-            return self._settle_xml(upload, queue_arn)
-        if isinstance(verdict, Candidate):
-            return [self._settle_data(upload, verdict)]
-        return [(upload, verdict)]
+            arrived = ArrivedSettings(
+                upload, self.rules, self.storage, self.deadline, self._settle_data
+            )
+            yield from arrived.settle_data(queue_arn)
+        elif isinstance(verdict, Candidate):
+            yield self._settle_data(upload, verdict)
+        else:
+            yield upload, verdict
 
     def _settle_data(self, upload: Upload, candidate: Candidate) -> tuple[Upload, Outcome]:
         found = self.storage.read_head(
@@ -194,57 +162,6 @@ class Submission:
             self.xmls[bucket, folder] = [item for item in listing if is_settings_xml(item)]
         return self.xmls[bucket, folder]
 
-    def _settle_xml(self, upload: Upload, queue_arn: str | None) -> list[tuple[Upload, Outcome]]:
-        folder = upload.key[: upload.key.rfind("/") + 1]
-        listing = self.storage.list_objects(upload.bucket, folder, self.deadline, below=True)
-        reached = data_reached(upload.bucket, upload.key, listing, self.rules)
-        if not reached:
-            return [(upload, Ignored(Reason.SIDECAR_ALONE, "no AZFP data below its folder yet"))]
-        if len(reached) > ASK_AT_ONCE and queue_arn:
-            self._queue(upload, reached, queue_arn)
-            return [(upload, Ignored(Reason.SIDECAR_USED, f"{len(reached)} data files queued"))]
-        settled: list[tuple[Upload, Outcome]] = []
-        errors: list[TransportError] = []
-        for item in reached:
-            data = replace(upload, key=item.key, size=item.size, etag=item.etag, version_id=None)
-            candidate = judge_key(data.bucket, data.key, self.rules)
-            if isinstance(candidate, Candidate):
-                try:
-                    settled.append(self._settle_data(data, candidate))
-                except TransportError as error:
-                    errors.append(error)
-        if errors:
-            raise errors[0]
-        return [
-            *settled,
-            (upload, Ignored(Reason.SIDECAR_USED, f"{len(reached)} data files asked for")),
-        ]
-
-    def _queue(self, upload: Upload, data: list[Listed], queue_arn: str) -> None:
-        bodies = [json.dumps(_notification(upload, item)) for item in data]
-        for start in range(0, len(bodies), MESSAGES_A_BATCH):
-            self.storage.send_messages(
-                queue_arn, bodies[start : start + MESSAGES_A_BATCH], self.deadline
-            )
-
 
 def _sidecar_etags(upload: Upload, xml: Listed | None) -> dict[str, str]:
     return {uri(upload.bucket, xml.key): xml.etag} if xml else {}
-
-
-def _notification(upload: Upload, item: Listed) -> dict[str, Any]:
-    """Write a notification of data that an XML sets free, as EventBridge would."""
-    return {
-        "version": "0",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "time": upload.event_time,
-        "detail": {
-            "version": "0",
-            "bucket": {"name": upload.bucket},
-            "object": {"key": item.key, "size": item.size, "etag": item.etag},
-            "request-id": upload.request_id,
-            "reason": f"sidecar {upload.key}",
-            "echodrop": {"generation": upload.generation},
-        },
-    }

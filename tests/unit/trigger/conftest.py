@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,14 +107,14 @@ class MemoryStorage:
         return self.objects[key].tags
 
     def list_objects(
-        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool
+        self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
     ) -> Iterator[Listed]:
         self.ask("ListObjectsV2", bucket, deadline)
         for key, item in sorted(self.objects.items()):
-            if key.startswith(prefix) and (below or "/" not in key[len(prefix) :]):
+            if key > after and key.startswith(prefix) and (below or "/" not in key[len(prefix) :]):
                 yield Listed(key, item.size, item.etag, item.last_modified)
 
-    def send_messages(self, queue_arn: str, bodies: list[str], deadline: Deadline) -> None:
+    def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
         self.ask("SendMessageBatch", queue_arn, deadline)
         assert len(bodies) <= 10, "SQS takes ten messages a batch"
         self.queued += bodies

@@ -294,6 +294,27 @@ def test_an_xml_for_many_data_files_queues_them_one_message_each(trigger: Trigge
     assert sorted(xmls_by_run(trigger)) == [f"s3://inbox/{key}" for key in keys]
 
 
+def test_more_data_than_an_invocation_can_queue_are_continued_in_the_next(
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"m/{number:03}.01A" for number in range(45)]
+    for key in keys:
+        trigger.storage.put(key, AZFP)
+    trigger.storage.put("m/s.xml", XML)
+    # No time beyond a batch of ten: every invocation hands the rest over.
+    monkeypatch.setattr("lambda_trigger.settings_arrival.TIME_TO_HAND_OVER", 1000)
+    trigger.notify("m/s.xml")
+    told: list[str] = []
+    while trigger.storage.queued:
+        body = trigger.storage.queued.pop(0)
+        key = json.loads(body)["detail"]["object"]["key"]
+        assert trigger.receive(body) == {"batchItemFailures": []}
+        told.append(key)
+    assert told.count("m/s.xml") == 4
+    assert sorted(xmls_by_run(trigger)) == [f"s3://inbox/{key}" for key in keys]
+    assert len(told) == len(set(told)) + 3, "a data file was queued twice"
+
+
 def test_without_a_queue_an_xml_asks_for_all_data_at_once(trigger: Trigger) -> None:
     for number in range(25):
         trigger.storage.put(f"m/{number:03}.01A", AZFP)
@@ -319,6 +340,7 @@ def test_one_data_file_that_cannot_be_asked_for_stops_no_other(trigger: Trigger)
     }
     assert len(trigger.receive(body)["batchItemFailures"]) == 1
     assert len(trigger.flow_runs.runs) == 2
+    assert [line["outcome"] for line in trigger.lines] == ["Submitted", "Submitted", "Retried"]
     trigger.storage.broken_keys.clear()
     assert trigger.receive(json.dumps(body)) == {"batchItemFailures": []}
     assert len(trigger.flow_runs.runs) == 3
