@@ -1,0 +1,1 @@
+"""What runs on ECS: the conversion flow and its steps; deployments."""

@@ -148,7 +148,8 @@ class S3Claim:
         try:
             etag = self._store.put(self._key, body, **condition)
         except ClientError as error:
-            if error_code(error)[0] in {404, 412}:
+            status, code = error_code(error)
+            if status == 412 or (status == 404 and code != "NoSuchBucket"):
                 return False
             raise
         self._held(etag)

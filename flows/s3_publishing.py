@@ -99,7 +99,8 @@ def publish_to_s3(
             publication = _S3Publication(store, output, order, claim)
             return publication.run()
     except ClientError as error:
-        if error_code(error)[0] in {401, 403}:
+        status, code = error_code(error)
+        if status in {401, 403} or code == "NoSuchBucket":
             raise AccessDenied(output.uri, str(error)) from error
         raise
 

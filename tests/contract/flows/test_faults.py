@@ -1,0 +1,112 @@
+"""S3 answering badly while a file is fetched and published: the run still completes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+
+import pytest
+
+from flows.conversion import convert, open_raw, save
+from flows.manifest import read_manifest
+from flows.outcomes import AccessDenied
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
+from tests.contract.flows.conftest import Buckets, options_for
+from tests.contract.flows.fault_proxy import Fault, fault_proxy
+
+EK80 = "ek80/-1519668699940320059.raw"
+
+
+@pytest.fixture(autouse=True)
+def _short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The SDK waits up to 20 s between its attempts.
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff._MAX_BACKOFF", 0.2, raising=False
+    )
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount",
+        lambda *_: random.uniform(0, 0.1),
+    )
+
+
+def through(request: ConversionRequest, port: int) -> ConversionRequest:
+    options = {**options_for(port), "config_kwargs": {"read_timeout": 1}}
+    return dataclasses.replace(
+        request, input_storage_options=options, output_storage_options=options
+    )
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "cut", "hang"])
+def test_a_run_completes_though_one_request_in_ten_fails(buckets: Buckets, fault: Fault) -> None:
+    buckets.upload("ek80.raw", EK80)
+    dice = random.Random(7)
+    # Each hang costs a read time-out.
+    chance, limit = (0.0, 4) if fault == "hang" else (0.1, 40)
+
+    def plan(number: int, line: str) -> Fault | None:
+        nonlocal limit
+        # Some of fetching, claiming and putting, and then by chance.
+        if limit and (number in {0, 1, 9, 40} or dice.random() < chance):
+            limit -= 1
+            return fault
+        return None
+
+    with fault_proxy(buckets.port, plan) as proxy:
+        done = convert(
+            through(buckets.request("ek80.raw", sonar_model="EK80", overwrite=True), proxy.port)
+        )
+    assert len(proxy.spoiled) >= 3
+    assert any(line.split()[1] == "PUT" for line in proxy.spoiled)
+    stored = buckets.output.get("out.zarr.manifest.json")
+    assert stored is not None
+    manifest = read_manifest(stored.body, "manifest")
+    assert isinstance(done, Published | Skipped)
+    assert len(buckets.output.list("out.zarr/")) == manifest["output"]["objects"]
+    assert "out.zarr.claim.json" not in buckets.output_keys()
+
+
+@pytest.mark.parametrize("what", ["claim.json", "manifest.json"])
+def test_a_conditional_put_whose_answer_is_lost_is_known_as_our_own(
+    buckets: Buckets, what: str
+) -> None:
+    buckets.upload("ek80.raw", EK80)
+    opened = open_raw(buckets.request("ek80.raw", sonar_model="EK80"), lambda *_: None)
+    assert not isinstance(opened, Skipped)
+    lost: list[str] = []
+
+    def plan(_number: int, line: str) -> Fault | None:
+        if line.startswith("PUT") and what in line and not lost:
+            lost.append(line)
+            return "cut"
+        return None
+
+    with fault_proxy(buckets.port, plan) as proxy:
+        opened.request = through(opened.request, proxy.port)
+        done = save(opened, lambda *_: None)
+    assert lost
+    assert isinstance(done, Published)
+    stored = buckets.output.get("out.zarr.manifest.json")
+    assert stored is not None
+    assert json.loads(stored.body) == done.manifest
+
+
+def test_a_store_that_refuses_is_not_asked_again(buckets: Buckets) -> None:
+    buckets.upload("ek80.raw", EK80)
+    request = buckets.request(
+        "ek80.raw", sonar_model="EK80", output_path="s3://nobody-has-this/out.zarr"
+    )
+    puts: list[str] = []
+
+    def refuse(request: object, **_: object) -> None:
+        puts.append(str(request))
+
+    client = buckets.inbox.client
+    client.meta.events.register("before-send.s3.PutObject", refuse)
+    try:
+        with pytest.raises(AccessDenied, match="nobody-has-this"):
+            convert(request)
+    finally:
+        client.meta.events.unregister("before-send.s3.PutObject", refuse)
+    assert len(puts) == 1
