@@ -33,18 +33,21 @@ up: .venv/ready ## the whole system on this machine, until Ctrl-C
 test: .venv/ready ## every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
-check: .venv/ready ## lint, formatting, types
+check: .venv/ready ## lint, formatting, types; then the template, its policies, the image, the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	checks/run
 
 format: .venv/ready ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: .venv/ready ## make constraints.txt anew from pyproject.toml's ranges
+lock: .venv/ready ## make every file of exact versions anew from the ranges
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --python-version 3.11 --all-extras --upgrade \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file constraints.txt
+	image/lock
+	checks/lock
 
 clean: ## remove what was set up and made
 	rm -rf .venv .echodrop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy with the other half of the suite makes any example slow.
+settings.register_profile("echodrop", deadline=None)
+settings.load_profile("echodrop")
 
 # Real files are not part of the project: their folder stands beside it, or
 # where ECHODROP_REAL_DATA says.
