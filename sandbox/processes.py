@@ -51,10 +51,6 @@ def _default_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _always_ready() -> bool:
-    return True
-
-
 @dataclass
 class Part:
     """A process with a log file and a probe that says when it serves.
@@ -64,7 +60,8 @@ class Part:
         command: what to execute.
         environment: its whole environment.
         log: file its output is appended to.
-        is_ready: called until it returns True; must not raise.
+        is_ready: called until it returns True, and must not raise; or what it
+            writes to its log when it serves (by default anything counts).
         ready_within: seconds it may take to become ready.
         stop_signal: what asks it to end.
         stop_within: seconds it may take to end before it is killed.
@@ -74,13 +71,14 @@ class Part:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    is_ready: Callable[[], bool] = _always_ready
+    is_ready: Callable[[], bool] | str = ""
     ready_within: float = 90.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 10.0
     start_seconds: float | None = field(default=None, init=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _started_at: float = field(default=0.0, init=False)
+    _log_start: int = field(default=0, init=False)
 
     @property
     def pid(self) -> int | None:
@@ -99,6 +97,7 @@ class Part:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._started_at = time.monotonic()
         self.start_seconds = None
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the sandbox's own programs
                 list(self.command),
@@ -128,7 +127,7 @@ class Part:
             return True
         self.check()
         elapsed = time.monotonic() - self._started_at
-        if self.is_ready():
+        if self._has_said(self.is_ready) if isinstance(self.is_ready, str) else self.is_ready():
             self.start_seconds = elapsed
             return True
         if elapsed > self.ready_within:
@@ -170,6 +169,11 @@ class Part:
                 return "".join(deque(text, maxlen=lines)).rstrip()
         except FileNotFoundError:
             return "(it wrote nothing)"
+
+    def _has_said(self, text: str) -> bool:
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return text.encode() in log.read()
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -304,6 +304,7 @@ class Sandbox:
             ],
             environment,
             self.state.logs / "task-executor.log",
+            is_ready="running up to",
         )
 
     def _trigger(self, number: int, inherited: Mapping[str, str]) -> Part:
@@ -325,6 +326,7 @@ class Sandbox:
                 "AWS_LAMBDA_FUNCTION_NAME": "echodrop-trigger",
             },
             self.state.logs / f"{name}.log",
+            is_ready="polling",
         )
 
     def _launch(self, part: Part) -> None:

@@ -15,6 +15,7 @@ from sandbox.errors import SandboxError
 from sandbox.prefect_api import FlowRun
 from sandbox.signals import ended_by_signals
 from sandbox.system import Sandbox, SandboxOptions
+from sandbox.trigger_log import TriggerLog
 
 _STYLES = {
     "COMPLETED": "green",
@@ -22,6 +23,9 @@ _STYLES = {
     "CRASHED": "red",
     "CANCELLED": "yellow",
     "RUNNING": "cyan",
+    "Rejected": "red",
+    "Waiting": "yellow",
+    "Ignored": "dim",
 }
 
 
@@ -91,10 +95,18 @@ Ctrl-C stops everything. Flow runs, as they go:"""
 
 
 def _follow(sandbox: Sandbox, console: Console) -> None:
-    """Print each flow run's states as they change; ends by a signal or a part's death."""
+    """Print uploads that become no run, and each flow run's states as they change.
+
+    Ends by a signal or a part's death.
+    """
     seen: dict[str, str] = {}
+    triggers = TriggerLog(sandbox.state.logs)
     while True:
         sandbox.check()
+        for told in triggers.new_outcomes():
+            if told.outcome != "Submitted":
+                text = f"{told.key or 'a notification'}: {told.reason}, {told.detail}"
+                _print_line(told.outcome, _STYLES[told.outcome], text, console)
         try:
             runs = sandbox.api.flow_runs()
         except OSError:
@@ -108,13 +120,16 @@ def _follow(sandbox: Sandbox, console: Console) -> None:
 
 
 def _print_run(run: FlowRun, console: Console) -> None:
-    style = _STYLES.get(run.state_type, "dim")
-    console.print(f"{time.strftime('%H:%M:%S')} [{style}]{run.state_name:<12}[/{style}]", end=" ")
     text = run.name
     if run.state_type == "COMPLETED":
         text += f" -> {run.parameters.get('output_path', '')} ({run.seconds:.1f} s)"
     elif run.message and run.is_final:
         text += f": {run.message}"
+    _print_line(run.state_name, _STYLES.get(run.state_type, "dim"), text, console)
+
+
+def _print_line(state: str, style: str, text: str, console: Console) -> None:
+    console.print(f"{time.strftime('%H:%M:%S')} [{style}]{state:<12}[/{style}]", end=" ")
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,8 @@
 """A task killed in the midst of its work is known to have crashed, and can be run again."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 
 KEY = "crash/grown.raw"
 STORE = "crash/grown.zarr"
-# Large enough that its publication takes much longer than two looks at the bucket.
-GROWN_BYTES = 60_000_000
+# Large enough that its publication takes many times the slice it may run for
+# between two looks at the bucket, however fast the machine.
+GROWN_BYTES = 20_000_000
+SLICE_SECONDS = 0.02
 
 
 def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_again(
@@ -32,9 +36,10 @@ def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_ag
     run = wait_until(lambda: running(inbox), 120, "the run to start", every=0.5)
     task = sandbox.task_processes(run.id)
     assert task
-    wait_until(lambda: inbox.outputs(f"{STORE}/"), 120, "the first chunk", every=0.01)
+    wait_until(lambda: inbox.outputs(f"{STORE}.claim.json"), 120, "its claim", every=0.01)
+    halt_once(task, lambda: bool(inbox.outputs(f"{STORE}/")))
     for process in task:
-        process.send_signal(9)
+        process.kill()
 
     crashed = wait_until(lambda: crash_of(sandbox, run), 30, "the run to be known as crashed")
     assert "exit code" in crashed.message
@@ -55,6 +60,19 @@ def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_ag
     )
     assert manifest["source"]["uri"] == inbox.uri(KEY)
     assert open_store(echopype, inbox)["Sonar/Beam_group1"].sizes["ping_time"] > 36
+
+
+def halt_once(task: list[psutil.Process], has_begun: Callable[[], bool]) -> None:
+    """Let the task run slice by slice, and leave it halted once it has begun to publish."""
+    for _ in range(1000):
+        for process in task:
+            process.suspend()
+        if has_begun():
+            return
+        for process in task:
+            process.resume()
+        time.sleep(SLICE_SECONDS)
+    pytest.fail("the task never began to publish")
 
 
 def running(inbox: Inbox) -> FlowRun | None:

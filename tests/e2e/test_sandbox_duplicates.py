@@ -1,6 +1,5 @@
 """However often and in whatever form an upload is notified, it becomes one run and one output."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from events.notifications import ENVELOPES, StoredObject
 from sandbox.inbox import Inbox
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
+from sandbox.trigger_log import TriggerLog
 from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
@@ -47,14 +47,8 @@ def wait_until_all_are_handled(sandbox: Sandbox) -> None:
 
 def outcomes(sandbox: Sandbox, key: str) -> list[str]:
     """List what the triggers said became of this key's notifications."""
-    lines = [
-        line
-        for log in sandbox.state.logs.glob(f"{TRIGGER}-*.log")
-        for line in log.read_text().splitlines()
-        if line.startswith("{") and '"outcome"' in line
-    ]
-    told = [json.loads(line) for line in lines]
-    return sorted(f"{each['outcome']} {each['reason']}" for each in told if each["key"] == key)
+    told = TriggerLog(sandbox.state.logs).new_outcomes()
+    return sorted(f"{each.outcome} {each.reason}" for each in told if each.key == key)
 
 
 def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:

@@ -82,7 +82,7 @@ def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathF
         wait_until(lambda: IN_VAIN.search(log.read_text()), 60, "the trigger to try in vain")
     finally:
         sandbox.start_part(prefect_server.NAME)
-    ends = inbox.wait_for_ends(keys, within=300)
+    ends = inbox.wait_for_ends(keys, within=400)
     return Outage(ends, inbox.runs(keys), inbox)
 
 

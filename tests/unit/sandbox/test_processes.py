@@ -64,6 +64,18 @@ def test_a_part_is_ready_when_its_probe_says_so(tmp_path: Path) -> None:
         piper.stop()
 
 
+def test_a_part_can_be_ready_when_it_says_so_and_says_it_anew_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    script = "import time; print('tuned', flush=True); time.sleep(60)"
+    piper = part(tmp_path, script, is_ready="tuned")
+    for _ in range(2):
+        piper.start()
+        assert not piper.poll_ready()
+        wait_until(piper.poll_ready, 10, "readiness")
+        piper.stop()
+
+
 def test_a_part_that_never_gets_ready_is_told_with_its_log(tmp_path: Path) -> None:
     piper = part(
         tmp_path,

@@ -1,0 +1,74 @@
+"""Memory, processor time and start-up of each part of the sandbox while it is idle.
+
+    python benchmarks/sandbox_idle.py [sqlite|postgresql]
+
+Memory is the proportional set size (PSS), so that what processes share counts
+once. The ratio is against the Prefect server, which one would run in any case.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from sandbox import prefect_server
+from sandbox.processes import Part
+from sandbox.system import Sandbox, SandboxOptions
+
+SETTLING_SECONDS = 10
+MEASURED_SECONDS = 20
+
+
+def family(part: Part) -> list[psutil.Process]:
+    """List a part's process and all it started."""
+    process = psutil.Process(part.pid)
+    return [process, *process.children(recursive=True)]
+
+
+def memory(part: Part) -> float:
+    """Return a part's memory in MB."""
+    return float(sum(process.memory_full_info().pss for process in family(part)) / 1e6)
+
+
+def processor_seconds(part: Part) -> float:
+    """Return the processor time a part has used so far."""
+    times = [process.cpu_times() for process in family(part)]
+    return float(sum(spent.user + spent.system for spent in times))
+
+
+def main() -> None:
+    """Start a sandbox, let it idle, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("database", nargs="?", default="sqlite")
+    database = parser.parse_args().database
+    begun = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Sandbox(Path(folder), SandboxOptions(database=database)) as sandbox,
+    ):
+        up_after = time.monotonic() - begun
+        time.sleep(SETTLING_SECONDS)
+        parts = sandbox.parts
+        before = {name: processor_seconds(part) for name, part in parts.items()}
+        time.sleep(MEASURED_SECONDS)
+        spent = {name: processor_seconds(part) - before[name] for name, part in parts.items()}
+        megabytes = {name: memory(part) for name, part in parts.items()}
+        seconds = {name: part.start_seconds or 0.0 for name, part in parts.items()}
+    print(f"{'part':<16}{'ready after':>12}{'memory':>10}{'ratio':>8}{'processor':>11}")
+    baseline = megabytes[prefect_server.NAME]
+    for name, size in megabytes.items():
+        print(
+            f"{name:<16}{seconds[name]:>10.1f} s{size:>7.0f} MB{size / baseline:>8.2f}"
+            f"{spent[name] / MEASURED_SECONDS:>10.1%}"
+        )
+    total, used = sum(megabytes.values()), sum(spent.values())
+    print(
+        f"{'all':<16}{up_after:>10.1f} s{total:>7.0f} MB{total / baseline:>8.2f}"
+        f"{used / MEASURED_SECONDS:>10.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()
