@@ -1,0 +1,160 @@
+"""Whether a deployed stack and its Prefect server have all that a conversion needs.
+
+Each finding says what is missing and the command that mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from botocore.exceptions import ClientError
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import WorkPool
+from prefect.exceptions import ObjectNotFound
+
+# A worker tells the server of itself every 30 s.
+HEARTBEAT = timedelta(seconds=90)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `problem` is None where it is as it should be."""
+
+    subject: str
+    problem: str | None = None
+    mend: str | None = None
+
+
+def check_prefect(
+    client: SyncPrefectClient, work_pool: str, deployment: str, stack: str
+) -> Iterator[Finding]:
+    """Look at API, work pool, deployment and the worker's last sign of life."""
+    register = f"python -m flows.stack_deployment --stack {stack}"
+    subject = f"Prefect's API at {client.api_url}"
+    try:
+        client.request("GET", "/admin/version").raise_for_status()
+    except httpx.HTTPError as error:
+        yield Finding(
+            subject,
+            str(error),
+            "prefect cloud login, or prefect config set PREFECT_API_URL=… PREFECT_API_AUTH_STRING=…",
+        )
+        return
+    yield Finding(subject)
+    try:
+        pool = client.read_work_pool(work_pool)
+    except ObjectNotFound:
+        yield Finding(f"work pool {work_pool}", "does not exist", register)
+        return
+    yield _pool(pool)
+    yield _deployment(client, deployment, register)
+    yield _worker(client, work_pool, stack)
+
+
+def _pool(pool: WorkPool) -> Finding:
+    subject = f"work pool {pool.name}"
+    if pool.is_paused:
+        return Finding(subject, "is paused, no run starts", f"prefect work-pool resume {pool.name}")
+    return Finding(subject)
+
+
+def _deployment(client: SyncPrefectClient, name: str, register: str) -> Finding:
+    try:
+        found = client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return Finding(f"deployment {name}", "does not exist", register)
+    if found.paused:
+        return Finding(f"deployment {name}", "is paused", f"prefect deployment resume {name}")
+    return Finding(f"deployment {name}")
+
+
+def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
+    workers = client.request(
+        "POST",
+        "/work_pools/{work_pool_name}/workers/filter",
+        path_params={"work_pool_name": pool},
+        json={},
+    ).json()
+    beats = [
+        datetime.fromisoformat(worker["last_heartbeat_time"])
+        for worker in workers
+        if worker["last_heartbeat_time"]
+    ]
+    log = f"aws logs tail /echodrop/{stack}/worker --since 1h"
+    if not beats:
+        return Finding("worker", f"none has ever polled {pool}", log)
+    silent = datetime.now(UTC) - max(beats)
+    if silent > HEARTBEAT:
+        return Finding("worker", f"silent for {silent.total_seconds():.0f} s", log)
+    return Finding("worker")
+
+
+def check_aws(
+    client: Callable[[str], Any], outputs: Mapping[str, str], stack: str
+) -> Iterator[Finding]:
+    """Look at the observer's queue, the task definition, the worker's service and the inbox.
+
+    Args:
+        client: returns a boto3 client of the service named.
+        outputs: the stack's.
+        stack: its name.
+    """
+    deploy = f"sam build && sam deploy --stack-name {stack}"
+    queue = outputs["ObserverQueue"]
+    yield _there(
+        f"observer's queue {queue}: without it a killed run stays Running for ever",
+        lambda: client("sqs").get_queue_url(QueueName=queue),
+        deploy,
+    )
+    family = outputs["TaskFamily"]
+    yield _there(
+        f"task definition {family}",
+        lambda: client("ecs").describe_task_definition(taskDefinition=family),
+        deploy,
+    )
+    yield _service(client("ecs"), outputs, stack)
+    yield _inbox(client("s3"), outputs["Inbox"])
+
+
+def _there(subject: str, look: Callable[[], object], mend: str) -> Finding:
+    try:
+        look()
+    except ClientError as error:
+        return Finding(subject, str(error), mend)
+    return Finding(subject)
+
+
+def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client
+    cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
+    subject = f"worker's service {name}"
+    mend = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
+    try:
+        services = ecs.describe_services(cluster=cluster, services=[name])["services"]
+    except ClientError as error:
+        return Finding(subject, str(error), mend)
+    if not services or not services[0]["desiredCount"]:
+        return Finding(subject, "wants no worker", mend)
+    running, wanted = services[0]["runningCount"], services[0]["desiredCount"]
+    if running < wanted:
+        log = f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'"
+        return Finding(subject, f"{running} of {wanted} run", log)
+    return Finding(subject)
+
+
+def _inbox(s3: Any, bucket: str) -> Finding:  # noqa: ANN401 - boto3's client
+    subject = f"inbox {bucket}"
+    mend = (
+        f"aws s3api put-bucket-notification-configuration --bucket {bucket} "
+        "--notification-configuration '{\"EventBridgeConfiguration\": {}}'  (add it to what is there)"
+    )
+    try:
+        told = s3.get_bucket_notification_configuration(Bucket=bucket)
+    except ClientError as error:
+        return Finding(subject, str(error), None)
+    if "EventBridgeConfiguration" not in told:
+        return Finding(subject, "does not tell EventBridge of uploads", mend)
+    return Finding(subject)

@@ -1,0 +1,112 @@
+"""Register the deployed stack with Prefect, and check that a conversion would find all it needs.
+
+    python -m flows.stack_deployment --stack echodrop [--dry-run | --check]
+
+Idempotent: what is there already is not written again. Prefect's credential is
+the operator's own, from Prefect's profile or environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.deployments import register
+from flows.stack_check import Finding, check_aws, check_prefect
+from flows.work_pool_template import StackOutputsError, base_job_template
+
+DEPLOYMENT = "convert-raw-sonar/ecs"
+
+
+def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401 - boto3's client
+    """Return a stack's outputs by name.
+
+    Raises:
+        ClientError: there is no such stack, or it may not be read.
+    """
+    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+
+
+def deploy(
+    client: Callable[[str], Any],
+    stack: str,
+    say: Callable[[str], object],
+    *,
+    dry_run: bool = False,
+    only_check: bool = False,
+) -> bool:
+    """Register pool and deployment of a stack, then check; tell whether nothing is missing.
+
+    Args:
+        client: returns a boto3 client of the service named.
+        stack: the stack's name.
+        say: takes each line for people.
+        dry_run: say what would be written, and write nothing.
+        only_check: neither write nor compare.
+
+    Raises:
+        ClientError: the stack can't be read.
+        StackOutputsError: it is of an older version.
+    """
+    outputs = stack_outputs(client("cloudformation"), stack)
+    template = base_job_template(outputs)
+    with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
+        if not only_check:
+            done = register(template, work_pool=outputs["WorkPoolName"], dry_run=dry_run)
+            for change in done.changes or ["nothing to change"]:
+                say(f"would {change}" if dry_run and done.changes else change)
+        with get_client(sync_client=True) as prefect:
+            findings = [*check_prefect(prefect, outputs["WorkPoolName"], DEPLOYMENT, stack)]
+        findings += check_aws(client, outputs, stack)
+    return report(findings, say)
+
+
+def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
+    """Say each finding; tell whether all is as it should be."""
+    good = True
+    for finding in findings:
+        if finding.problem is None:
+            say(f"ok       {finding.subject}")
+            continue
+        good = False
+        say(f"MISSING  {finding.subject}: {finding.problem}")
+        if finding.mend:
+            say(f"         {finding.mend}")
+    return good
+
+
+def main() -> int:
+    """Run from the command line; 0 when nothing is missing, 1 otherwise, 2 for no such stack."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else ""
+    )
+    parser.add_argument("--stack", default="echodrop")
+    parser.add_argument("--region")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change")
+    parser.add_argument("--check", action="store_true", help="only say what is missing")
+    given = parser.parse_args()
+    session = boto3.Session(region_name=given.region)
+    try:
+        good = deploy(
+            session.client,  # type: ignore[arg-type]  # the stubs want a literal
+            given.stack,
+            lambda line: sys.stdout.write(line + "\n"),
+            dry_run=given.dry_run,
+            only_check=given.check,
+        )
+    except (BotoCoreError, ClientError, StackOutputsError) as error:
+        sys.stderr.write(f"stack {given.stack}: {error}\n")
+        return 2
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
