@@ -12,74 +12,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
+from sandbox.stack_names import NAMING_PROPERTY, REF_IS_ARN, Account
+from sandbox.stack_parameters import TemplateError
+
 # Anything JSON can say, with intrinsic functions in it or without.
 Value = Any
 
 _ABSENT = object()
 _PLACE = re.compile(r"\$\{(!?)([A-Za-z0-9:.]+)\}")
-
-# By type: the property that names the resource, and what `Ref` and attributes
-# say. `{name}` is the resource's name, `{id}` its logical id.
-_NAMES = {
-    "AWS::Budgets::Budget": "BudgetName",
-    "AWS::CloudWatch::Dashboard": "DashboardName",
-    "AWS::ECS::Cluster": "ClusterName",
-    "AWS::ECS::Service": "ServiceName",
-    "AWS::ECS::TaskDefinition": "Family",
-    "AWS::Events::Rule": "Name",
-    "AWS::Lambda::Function": "FunctionName",
-    "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SNS::Topic": "TopicName",
-    "AWS::SQS::Queue": "QueueName",
-    "AWS::SSM::Parameter": "Name",
-    "AWS::SecretsManager::Secret": "Name",
-    "AWS::Serverless::Function": "FunctionName",
-}
-_ARNS = {
-    "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
-    "AWS::ECS::Cluster": "ecs:{region}:{account}:cluster/{name}",
-    "AWS::ECS::TaskDefinition": "ecs:{region}:{account}:task-definition/{name}:1",
-    "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
-    "AWS::IAM::Role": "iam::{account}:role/{name}",
-    "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
-    "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
-    "AWS::S3::Bucket": "s3:::{name}",
-    "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
-    "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
-    "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
-    "AWS::Serverless::Function": "lambda:{region}:{account}:function:{name}",
-}
-_REF_IS_ARN = {"AWS::ECS::TaskDefinition", "AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
-
-
-class TemplateError(ValueError):
-    """The template, or a value given to it, would not deploy: `where` and `problem`."""
-
-    def __init__(self, where: str, problem: str) -> None:
-        super().__init__(f"{where}: {problem}")
-        self.where = where
-        self.problem = problem
-
-
-@dataclass(frozen=True)
-class Account:
-    """Where a stack would be deployed."""
-
-    stack_name: str = "echodrop"
-    region: str = "us-east-1"
-    account: str = "123456789012"
-    partition: str = "aws"
-
-    def pseudo_parameters(self) -> dict[str, str]:
-        """Return what a template may refer to without declaring it."""
-        return {
-            "AWS::AccountId": self.account,
-            "AWS::Partition": self.partition,
-            "AWS::Region": self.region,
-            "AWS::StackName": self.stack_name,
-            "AWS::URLSuffix": "amazonaws.com",
-        }
 
 
 @dataclass
@@ -186,7 +126,7 @@ class Resolver:
         if resource_type == "AWS::SQS::Queue":
             region, account = self.account.region, self.account.account
             return f"https://sqs.{region}.amazonaws.com/{account}/{resource_name}"
-        if resource_type in _REF_IS_ARN:
+        if resource_type in REF_IS_ARN:
             return self._arn(resource_type, resource_name)
         return resource_name
 
@@ -204,17 +144,15 @@ class Resolver:
         if not self.exists(logical_id):
             raise TemplateError(logical_id, "the stack would have no such resource or parameter")
         resource = self.template["Resources"][logical_id]
-        given = resource.get("Properties", {}).get(_NAMES.get(resource["Type"], ""))
+        given = resource.get("Properties", {}).get(NAMING_PROPERTY.get(resource["Type"], ""))
         made_up = f"{self.account.stack_name}-{logical_id}"
         return resource["Type"], str(self.resolve(given)) if given else made_up
 
     def _arn(self, resource_type: str, name: str) -> str:
-        if resource_type not in _ARNS:
-            raise TemplateError(name, f"the ARN of {resource_type} is not known here")
-        rest = _ARNS[resource_type].format(
-            region=self.account.region, account=self.account.account, name=name
-        )
-        return f"arn:{self.account.partition}:{rest}"
+        try:
+            return self.account.arn(resource_type, name)
+        except KeyError as error:
+            raise TemplateError(name, f"the ARN of {resource_type} is not known here") from error
 
     def _substitute(self, text: str, places: Mapping[str, Any]) -> str:
         def filled(place: re.Match[str]) -> str:
@@ -248,38 +186,3 @@ class Resolver:
                 return self.condition(str(argument))
             case _:
                 raise TemplateError(function, "not a condition that is understood here")
-
-
-def checked_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Return every parameter's value: the one given, else its default.
-
-    Raises:
-        TemplateError: a value is missing, unknown, or not what the template allows.
-    """
-    declared = template.get("Parameters", {})
-    if unknown := sorted(set(given) - set(declared)):
-        raise TemplateError(unknown[0], "the template has no such parameter")
-    values: dict[str, str] = {}
-    for name, declaration in declared.items():
-        if name not in given and "Default" not in declaration:
-            raise TemplateError(name, "needs a value")
-        values[name] = str(given.get(name, declaration.get("Default")))
-        _check_parameter(name, values[name], declaration)
-    return values
-
-
-def _check_parameter(name: str, value: str, declaration: Mapping[str, Any]) -> None:
-    allowed = [str(choice) for choice in declaration.get("AllowedValues", [value])]
-    if value not in allowed:
-        raise TemplateError(name, f"{value!r} is none of {', '.join(allowed)}")
-    if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value):
-        raise TemplateError(name, f"{value!r} does not match {declaration['AllowedPattern']}")
-    if declaration["Type"] == "Number":
-        if not re.fullmatch(r"-?[0-9]+", value):
-            raise TemplateError(name, f"{value!r} is no whole number")
-        low, high = (
-            declaration.get("MinValue", int(value)),
-            declaration.get("MaxValue", int(value)),
-        )
-        if not int(low) <= int(value) <= int(high):
-            raise TemplateError(name, f"{value} is not within {low} to {high}")

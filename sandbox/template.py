@@ -10,7 +10,9 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it shi
     yaml_parse,
 )
 
-from sandbox.intrinsics import Account, Resolver, TemplateError, Value, checked_parameters
+from sandbox.intrinsics import Resolver, Value
+from sandbox.stack_names import Account
+from sandbox.stack_parameters import TemplateError, checked_parameters
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
 

@@ -13,7 +13,8 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
     yaml_parse,
 )
 
-from sandbox.intrinsics import Resolver, checked_parameters
+from sandbox.intrinsics import Resolver
+from sandbox.stack_parameters import checked_parameters
 from sandbox.template import TEMPLATE
 
 Template = dict[str, Any]

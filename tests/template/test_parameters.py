@@ -2,7 +2,8 @@
 
 import pytest
 
-from sandbox.intrinsics import Resolver, TemplateError, checked_parameters
+from sandbox.intrinsics import Resolver
+from sandbox.stack_parameters import TemplateError, checked_parameters
 from tests.template.stacks import EXISTING, MADE, VARIANTS, source_template
 
 CLOUD = (

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from sandbox.intrinsics import Resolver, checked_parameters
+from sandbox.intrinsics import Resolver
+from sandbox.stack_parameters import checked_parameters
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import EXISTING, Translated
 

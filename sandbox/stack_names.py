@@ -1,0 +1,69 @@
+"""What a stack's resources are called, as `Ref` and `Fn::GetAtt` would say after a deployment.
+
+Source: "Return values" of each resource type, CloudFormation user guide.
+"""
+
+from dataclasses import dataclass
+
+# By type: the property that names the resource, and what `Ref` and attributes
+# say. `{name}` is the resource's name, `{id}` its logical id.
+NAMING_PROPERTY = {
+    "AWS::Budgets::Budget": "BudgetName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::ECS::Cluster": "ClusterName",
+    "AWS::ECS::Service": "ServiceName",
+    "AWS::ECS::TaskDefinition": "Family",
+    "AWS::Events::Rule": "Name",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SSM::Parameter": "Name",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::Serverless::Function": "FunctionName",
+}
+_ARNS = {
+    "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
+    "AWS::ECS::Cluster": "ecs:{region}:{account}:cluster/{name}",
+    "AWS::ECS::TaskDefinition": "ecs:{region}:{account}:task-definition/{name}:1",
+    "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
+    "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
+    "AWS::S3::Bucket": "s3:::{name}",
+    "AWS::SNS::Topic": "sns:{region}:{account}:{name}",
+    "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
+    "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
+    "AWS::Serverless::Function": "lambda:{region}:{account}:function:{name}",
+}
+REF_IS_ARN = {"AWS::ECS::TaskDefinition", "AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where a stack would be deployed."""
+
+    stack_name: str = "echodrop"
+    region: str = "us-east-1"
+    account: str = "123456789012"
+    partition: str = "aws"
+
+    def pseudo_parameters(self) -> dict[str, str]:
+        """Return what a template may refer to without declaring it."""
+        return {
+            "AWS::AccountId": self.account,
+            "AWS::Partition": self.partition,
+            "AWS::Region": self.region,
+            "AWS::StackName": self.stack_name,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+
+    def arn(self, resource_type: str, name: str) -> str:
+        """Return the ARN of a resource of this type and name.
+
+        Raises:
+            KeyError: the type's ARN is not known here.
+        """
+        rest = _ARNS[resource_type].format(region=self.region, account=self.account, name=name)
+        return f"arn:{self.partition}:{rest}"
