@@ -37,7 +37,9 @@ _RETRYING: dict[str, Any] = {
     "retry_jitter_factor": 0.5,
 }
 
+# An operator has a week; a run that is not deployed looks for the answer this often.
 PAUSE_SECONDS = 7 * 24 * 3600
+PAUSE_POLL_SECONDS = 10
 
 
 def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -65,6 +67,8 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
 
 @task(
     name="Save Converted File",
+    # Stands in for a result where the flow is only drawn.
+    viz_return_value=Skipped("", "drawn"),
     retry_condition_fn=_may_pass,
     persist_result=False,
     cache_policy=NO_CACHE,
@@ -173,11 +177,9 @@ def convert_raw_sonar(
 
 def _ended(saved: Published | Skipped) -> State[str]:
     if isinstance(saved, Skipped):
-        get_run_logger().info("Skipped: %s", saved.reason)
         return Completed(name="Skipped", message=saved.reason, data=saved.output)
     output = saved.manifest["output"]
     message = f"{saved.output}: {output['objects']} objects, {output['bytes']} bytes, verified"
-    get_run_logger().info(message)
     return Completed(message=message, data=saved.output)
 
 
@@ -214,4 +216,4 @@ def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> No
     if deployment.get_id() is not None:
         suspend_flow_run(timeout=PAUSE_SECONDS, key="size")
     else:
-        pause_flow_run(timeout=PAUSE_SECONDS, key="size")
+        pause_flow_run(timeout=PAUSE_SECONDS, poll_interval=PAUSE_POLL_SECONDS, key="size")

@@ -1,0 +1,229 @@
+"""The flow against a real Prefect server: states, retries, artifacts, logs, pauses."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
+
+from flows import conversion, deployments
+from flows import convert_raw_sonar as flow_module
+from flows.convert_raw_sonar import convert_raw_sonar
+from flows.outcomes import BadFile, TransientFault, WrongModel
+from sandbox.environments import system_environment
+
+ApiCall = Callable[..., Any]
+_RAW = "ek80/-1519668699940320059.raw"
+
+
+@pytest.fixture(autouse=True)
+def _server(prefect_api_url: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        yield
+
+
+@pytest.fixture
+def parameters(real_data: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "raw_file": str(real_data / _RAW),
+        "sonar_model": "EK80",
+        "output_path": str(tmp_path / "out.zarr"),
+        "output_type": "zarr",
+    }
+
+
+def last_runs(api: ApiCall, count: int = 1) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = api(
+        "POST",
+        "/flow_runs/filter",
+        {"sort": "EXPECTED_START_TIME_DESC", "limit": count},
+    )
+    return runs
+
+
+def test_a_conversion_returns_the_path_and_shows_its_manifest(
+    parameters: dict[str, Any], prefect_api: ApiCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    state: Any = convert_raw_sonar(**parameters, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Completed")
+    assert state.result() == parameters["output_path"]
+    run = last_runs(prefect_api)[0]
+    artifacts = prefect_api(
+        "POST", "/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    )
+    kinds = {artifact["type"]: artifact for artifact in artifacts}
+    assert {"table", "markdown"} <= kinds.keys()
+    assert parameters["output_path"] in kinds["table"]["data"]
+    # echopype, imported by now, silences all INFO lines of a process.
+    assert logging.root.manager.disable == logging.NOTSET
+    assert "INFO" in {record.levelname for record in caplog.records if "publish" in record.message}
+
+
+def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[str, Any]) -> None:
+    assert convert_raw_sonar(**parameters) == parameters["output_path"]
+    state: Any = convert_raw_sonar(**parameters, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
+    assert "already published" in state.message
+    assert state.result() == parameters["output_path"]
+
+
+def test_a_bad_file_fails_by_name_and_is_not_tried_again(
+    parameters: dict[str, Any], real_data: Path, tmp_path: Path, prefect_api: ApiCall
+) -> None:
+    raw = tmp_path / "cut.raw"
+    raw.write_bytes((real_data / _RAW).read_bytes()[:-100])
+    parameters["raw_file"] = str(raw)
+    state: Any = convert_raw_sonar(**parameters, return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "BadFile")
+    assert state.message.startswith(str(raw))
+    run = last_runs(prefect_api)[0]
+    assert run["state"]["name"] == "BadFile"
+    tasks = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    assert [(task["name"].startswith("Open Raw File"), task["run_count"]) for task in tasks] == [
+        (True, 1)
+    ]
+    assert not Path(parameters["output_path"]).exists()
+    with pytest.raises(BadFile):
+        convert_raw_sonar(**parameters)
+
+
+def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) -> None:
+    with pytest.raises(WrongModel, match="declared as EK60, but it is a file of EK80"):
+        convert_raw_sonar(**{**parameters, "sonar_model": "EK60"})
+    state: Any = convert_raw_sonar(**{**parameters, "sonar_model": "EK90"}, return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert "sonar_model is 'EK90'; known are EK60" in state.message
+    state = convert_raw_sonar(**parameters, chunks={"nonsense": 3}, return_state=True)
+    assert state.name == "InvalidParameters"
+    assert "nonsense" in state.message
+
+
+def test_a_fault_that_passes_is_tried_again(
+    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
+) -> None:
+    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * flow_module.RETRIES)
+    open_raw = conversion.open_raw
+    faults = [TransientFault("the store", "503"), ConnectionResetError("peer")]
+
+    def falter(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return open_raw(*arguments)
+
+    monkeypatch.setattr(conversion, "open_raw", falter)
+    assert convert_raw_sonar(**parameters) == parameters["output_path"]
+    assert faults == []
+
+
+def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
+    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * flow_module.RETRIES)
+    calls: list[int] = []
+
+    def fail(*_: Any) -> Any:
+        calls.append(1)
+        raise TransientFault("the store", "503 for minutes")
+
+    monkeypatch.setattr(conversion, "open_raw", fail)
+    state: Any = convert_raw_sonar(**parameters, return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "TransientFault")
+    assert len(calls) == 1 + flow_module.RETRIES
+
+
+def test_a_large_file_waits_for_its_operator(
+    parameters: dict[str, Any], prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_module, "PAUSE_POLL_SECONDS", 0.2)
+    seen: list[str] = []
+
+    def resume() -> None:
+        for _ in range(300):
+            run = last_runs(prefect_api)[0]
+            if run["state"]["type"] == "PAUSED":
+                seen.append(run["id"])
+                prefect_api("POST", f"/flow_runs/{run['id']}/resume", {})
+                return
+            time.sleep(0.1)
+
+    operator = threading.Thread(target=resume)
+    operator.start()
+    path = convert_raw_sonar(**parameters, pause_above_bytes=1000)
+    operator.join()
+    assert path == parameters["output_path"]
+    assert len(seen) == 1
+    assert convert_raw_sonar(**parameters, overwrite=True, pause_above_bytes=10**9) == path
+
+
+def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
+    register = partial(
+        deployments.register, work_pool="twice", work_pool_type="process", deployment="twice"
+    )
+    assert len(register(dry_run=True).changes) == 2
+    first = register()
+    assert len(first.changes) == 2
+    second = register()
+    assert (second.changes, second.deployment_id) == ([], first.deployment_id)
+    told = prefect_api("GET", "/deployments/name/convert-raw-sonar/twice")
+    assert told["entrypoint"] == "flows.convert_raw_sonar.convert_raw_sonar"
+    assert told["enforce_parameter_schema"]
+    # What an operator has set stays as it is.
+    prefect_api("PATCH", "/work_pools/twice", {"is_paused": True, "concurrency_limit": 3})
+    template = prefect_api("GET", "/work_pools/twice")["base_job_template"]
+    template["variables"]["properties"]["extra"] = {"type": "string"}
+    changed = register(template)
+    assert changed.changes == ["change the base job template of work pool twice"]
+    pool = prefect_api("GET", "/work_pools/twice")
+    assert (pool["is_paused"], pool["concurrency_limit"]) == (True, 3)
+    assert "extra" in pool["base_job_template"]["variables"]["properties"]
+    with pytest.raises(ValueError, match="of type process, not ecs"):
+        deployments.register(work_pool="twice")
+
+
+def test_a_deployed_run_gives_its_machine_back_while_it_waits(
+    parameters: dict[str, Any], prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path
+) -> None:
+    registered = deployments.register(
+        work_pool="local", work_pool_type="process", deployment="local"
+    )
+    run = prefect_api(
+        "POST",
+        f"/deployments/{registered.deployment_id}/create_flow_run",
+        {"parameters": {**parameters, "pause_above_bytes": 1000}},
+    )
+
+    def execute() -> dict[str, Any]:
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+            env={**os.environ, **system_environment(), "PREFECT_API_URL": prefect_api_url},
+            # Prefect copies the working directory for the run.
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            timeout=120,
+        )
+        state: dict[str, Any] = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
+        return state
+
+    assert execute()["name"] == "Suspended"
+    prefect_api("POST", f"/flow_runs/{run['id']}/resume", {})
+    assert execute()["name"] == "Completed"
+    assert Path(parameters["output_path"], "zarr.json").is_file()
+
+
+def test_the_flow_can_be_drawn(parameters: dict[str, Any]) -> None:
+    with TaskVizTracker() as tracker:  # type: ignore[no-untyped-call]  # Prefect's own
+        convert_raw_sonar.fn(**parameters)
+        graph = build_task_dependencies(tracker)
+    assert '"Open Raw File-0" -> "Save Converted File-0"' in graph.source
