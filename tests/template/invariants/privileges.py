@@ -85,6 +85,7 @@ def tasks_read_the_inbox_and_write_below_the_output_prefix(stack: Translated) ->
     wanted = {(action, f"arn:aws:s3:::{inbox}/*") for action in reads}
     wanted |= {(action, f"arn:aws:s3:::{output}/{prefix}*") for action in writes}
     wanted |= {("s3:ListBucket", f"arn:aws:s3:::{bucket}") for bucket in (inbox, output)}
+    wanted.add(("s3:ListBucketMultipartUploads", f"arn:aws:s3:::{output}"))
     for action, resource in sorted(may ^ wanted):
         yield f"{action} on {resource}"
 

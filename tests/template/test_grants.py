@@ -1,0 +1,74 @@
+"""What the code asks of AWS is granted, and what is granted is asked."""
+
+import re
+from pathlib import Path
+
+from tests.template.stacks import Translated
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# By boto3's method: the action that IAM asks for. Source: "Actions, resources, and condition keys
+# for Amazon S3", Service Authorization Reference.
+ACTIONS = {
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "complete_multipart_upload": "s3:PutObject",
+    "create_multipart_upload": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "delete_objects": "s3:DeleteObject",
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "list_multipart_uploads": "s3:ListBucketMultipartUploads",
+    "list_objects_v2": "s3:ListBucket",
+    "put_object": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+}
+# Asked for by a parameter of a call, not by its name.
+BY_PARAMETER = {"VersionId": "s3:GetObjectVersion"}
+TRIGGER_ACTIONS = {
+    "GetObject": "s3:GetObject",
+    "GetObjectTagging": "s3:GetObjectTagging",
+    "ListObjectsV2": "s3:ListBucket",
+    "AmazonSSM.GetParameter": "ssm:GetParameter",
+    "secretsmanager.GetSecretValue": "secretsmanager:GetSecretValue",
+    "AmazonSQS.SendMessageBatch": "sqs:SendMessage",
+}
+# What Lambda does in the trigger's name: it polls the queue and writes the log.
+LAMBDA_S = {
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+}
+
+
+def granted(stack: Translated, role: str) -> set[str]:
+    return {
+        action
+        for statement in stack.statements()
+        if statement.owner == role and "Resource" in statement.body
+        for action in statement.listed("Action")
+    }
+
+
+def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translated]) -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "flows").rglob("*.py"))
+    methods = set(re.findall(r"\.(\w+)\(\s*Bucket=", code))
+    methods |= set(re.findall(r"get_paginator\(\s*\"(\w+)\"", code))
+    # Partial calls and keyword dictionaries do not show their bucket beside the name.
+    methods |= {name for name in ACTIONS if re.search(rf"client\.{name}\b|\"{name}\"", code)}
+    # paginate is the paginator above; the operator looks at the notification with their own rights.
+    methods -= {"paginate", "get_bucket_notification_configuration"}
+    assert methods <= set(ACTIONS)
+    asked = {ACTIONS[name] for name in methods}
+    asked |= {action for name, action in BY_PARAMETER.items() if name in code}
+    assert granted(stacks["all made"], "TaskRole") == asked
+
+
+def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "lambda_trigger").glob("*.py"))
+    operations = set(re.findall(r"_s3\(\s*\"(\w+)\"", code))
+    operations |= set(re.findall(r"\"((?:AmazonSSM|secretsmanager|AmazonSQS)\.\w+)\"", code))
+    assert operations == set(TRIGGER_ACTIONS)
+    asked = {TRIGGER_ACTIONS[name] for name in operations} | LAMBDA_S
+    assert granted(stacks["all made"], "TriggerRole") == asked
