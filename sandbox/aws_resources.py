@@ -1,6 +1,7 @@
 """What echodrop needs in AWS, made in the sandbox's moto: names, queues, rules."""
 
 import json
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,20 @@ def create_resources(
     )
     client("ecs").create_cluster(clusterName=names.cluster)
     client("sns").create_topic(Name=names.alert_topic)
+
+
+def hold_tasks_still(endpoint_url: str) -> None:
+    """Keep moto's ECS tasks running until they are stopped.
+
+    Otherwise each look at a task moves it one state further, by itself.
+    """
+    transition = {
+        "model_name": "ecs::task",
+        "transition": {"progression": "manual", "times": 1_000_000},
+    }
+    url = f"{endpoint_url}/moto-api/state-manager/set-transition"
+    body = json.dumps(transition).encode()
+    urllib.request.urlopen(url, data=body, timeout=10).close()  # noqa: S310 - a loopback http URL
 
 
 def _create_queues(sqs: "SQSClient", names: ResourceNames, delivery: Delivery) -> None:

@@ -1,12 +1,10 @@
 """The whole system on one machine: AWS, Prefect, worker, tasks and trigger as processes."""
 
 import os
+import signal
 import subprocess
-import sys
-import time
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,28 +13,28 @@ from typing import Any, Self
 import boto3
 import psutil
 
-from sandbox import ecs_worker, postgresql, prefect_server
-from sandbox.aws_resources import Delivery, ResourceNames, create_resources, rules_document
+from sandbox import ecs_worker, postgresql, prefect_server, programs
+from sandbox.aws_resources import (
+    Delivery,
+    ResourceNames,
+    create_resources,
+    hold_tasks_still,
+    rules_document,
+)
 from sandbox.environments import (
     REGION,
     aws_environment,
     prefect_environment,
     system_environment,
 )
-from sandbox.errors import SandboxError
 from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
+from sandbox.part_set import PartSet
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_api import PrefectApi
-from sandbox.processes import Part
+from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.state_folder import DEFAULT, StateFolder
 
-AWS = "aws"
-TASK_EXECUTOR = "task-executor"
-TRIGGER = "trigger"
-
-
-class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happened
-    """The flow could not be registered as a deployment on the work pool."""
+__all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ class SandboxOptions:
     """How a sandbox is set up.
 
     Attributes:
-        database: `sqlite`, `postgresql` (a private cluster) or a SQLAlchemy URL.
+        database: `sqlite`, `postgresql` (a private cluster) or a SQLAlchemy URL,
+            of an empty database: runs it remembers for objects that are gone
+            would keep the same files from being converted again.
         triggers: how many Lambda environments poll the queue. SQLite bears one.
         parallel_tasks: how many tasks run at once.
         names: the AWS resources' names.
@@ -96,8 +96,7 @@ class Sandbox:
         self.names = self.options.names
         self.state = StateFolder(folder)
         self.sandbox_id = uuid.uuid4().hex
-        self.parts: dict[str, Part] = {}
-        self._tell = on_progress
+        self.parts = PartSet(on_progress)
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._aws_port, self._prefect_port = free_port(), free_port()
         self.aws_endpoint_url = f"http://{HOST}:{self._aws_port}"
@@ -155,11 +154,10 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, and whatever any of them left running."""
-        triggers = [name for name in self.parts if name.startswith(TRIGGER)]
-        self._stop_together(triggers)
-        self._stop_together([TASK_EXECUTOR, ecs_worker.NAME])
-        self._stop_together([prefect_server.NAME])
-        self._stop_together([postgresql.NAME, AWS])
+        self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
+        self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
+        self.parts.stop(prefect_server.NAME)
+        self.parts.stop(postgresql.NAME, AWS)
         end_marked_processes(self.sandbox_id, grace_seconds=1.0)
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
@@ -170,21 +168,21 @@ class Sandbox:
 
     def check(self) -> None:
         """Raise PartDied for the first part that ended unasked."""
-        for part in self.parts.values():
-            part.check()
+        self.parts.check()
 
     def stop_part(self, name: str) -> None:
         """Stop one part, as its operator would."""
-        self._stop_together([name])
+        self.parts.stop(name)
 
     def kill_part(self, name: str) -> None:
-        """SIGKILL one part."""
-        self.parts[name].kill()
+        """SIGKILL one part, as a fault would: `check` names it from then on."""
+        if (pid := self.parts[name].pid) is not None:
+            os.kill(pid, signal.SIGKILL)
 
     def start_part(self, name: str) -> None:
         """Start one part (again), and wait until it serves."""
-        self._launch(self.parts[name])
-        self._wait_ready(name)
+        self.parts.launch(self.parts[name])
+        self.parts.wait_ready(name)
 
     def processes(self) -> list[psutil.Process]:
         """List every living process of this sandbox."""
@@ -205,17 +203,11 @@ class Sandbox:
         inherited = {**system_environment(), MARK: self.sandbox_id}
         connected = {**inherited, **self.environment()}
         logs = self.state.logs
-        aws = Part(
-            AWS,
-            [sys.executable, "-m", "sandbox.aws_server", "--port", str(self._aws_port)],
-            inherited,
-            logs / "aws.log",
-            is_ready=lambda: prefect_server.answers(f"{self.aws_endpoint_url}/moto-api/"),
-            stop_within=3,
+        self.parts.launch(
+            programs.aws_server(self._aws_port, self.aws_endpoint_url, inherited, logs / "aws.log")
         )
-        self._launch(aws)
         database_url = self._start_database(inherited)
-        self._launch(
+        self.parts.launch(
             prefect_server.prefect_server(
                 self._prefect_port,
                 home=self.state.prefect_home,
@@ -224,22 +216,29 @@ class Sandbox:
                 log=logs / "prefect-server.log",
             )
         )
-        self._wait_ready(AWS)
-        self._prepare_aws()
-        self._launch(self._task_executor(connected))
-        self._wait_ready(prefect_server.NAME, TASK_EXECUTOR)
-        self._register(connected)
-        self._launch(
+        self.parts.wait_ready(AWS)
+        hold_tasks_still(self.aws_endpoint_url)
+        create_resources(self.client, self.names, self.options.delivery, rules_document(self.names))
+        self.parts.launch(
+            programs.task_executor(
+                self.names.cluster,
+                self.options.parallel_tasks,
+                folder=self.state.tasks,
+                task_logs=self.state.task_logs,
+                environment=connected,
+                log=logs / "task-executor.log",
+            )
+        )
+        self.parts.wait_ready(prefect_server.NAME, TASK_EXECUTOR)
+        self.parts.tell(programs.REGISTRATION, "starting")
+        programs.register(connected, logs / "registration.log")
+        self.parts.tell(programs.REGISTRATION, "ready")
+        self.parts.launch(
             ecs_worker.ecs_worker(
                 self.api, self.names.task_events_queue, connected, logs / "ecs-worker.log"
             )
         )
-        triggers = [
-            self._trigger(number, inherited) for number in range(self.options.trigger_count)
-        ]
-        for trigger in triggers:
-            self._launch(trigger)
-        self._wait_ready(ecs_worker.NAME, *(trigger.name for trigger in triggers))
+        self.parts.wait_ready(ecs_worker.NAME, *self._launch_triggers(inherited))
         self.state.write_description(
             {
                 "pid": os.getpid(),
@@ -262,94 +261,30 @@ class Sandbox:
         port = free_port()
         data = postgresql.create_cluster(binaries, self.state.postgresql)
         log = self.state.logs / "postgresql.log"
-        self._launch(postgresql.postgresql(binaries, data, port, environment, log))
-        self._wait_ready(postgresql.NAME)
+        self.parts.launch(postgresql.postgresql(binaries, data, port, environment, log))
+        self.parts.wait_ready(postgresql.NAME)
         return postgresql.database_url(port)
 
-    def _prepare_aws(self) -> None:
-        # Otherwise each look at a task moves it one state further, by itself.
-        transition = (
-            b'{"model_name":"ecs::task","transition":{"progression":"manual","times":1000000}}'
-        )
-        url = f"{self.aws_endpoint_url}/moto-api/state-manager/set-transition"
-        urllib.request.urlopen(url, data=transition, timeout=10).close()  # noqa: S310 - a loopback http URL
-        create_resources(self.client, self.names, self.options.delivery, rules_document(self.names))
-
-    def _register(self, environment: Mapping[str, str]) -> None:
-        self._tell("deployment", "starting")
-        log = self.state.logs / "registration.log"
-        command = [sys.executable, "-m", "sandbox.registration"]
-        with log.open("wb") as output:
-            done = subprocess.run(  # noqa: S603 - the project's own command
-                command,
-                check=False,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        if done.returncode != 0:
-            raise RegistrationFailed(
-                f"{' '.join(command)} failed; {log}:\n{log.read_text()[-4000:]}"
-            )
-        self._tell("deployment", "ready")
-
-    def _task_executor(self, environment: Mapping[str, str]) -> Part:
-        return Part(
-            TASK_EXECUTOR,
-            [
-                *(sys.executable, "-m", "sandbox.task_executor"),
-                *("--cluster", self.names.cluster),
-                *("--parallelism", str(self.options.parallel_tasks)),
-                *("--folder", str(self.state.tasks), "--logs", str(self.state.task_logs)),
-            ],
-            environment,
-            self.state.logs / "task-executor.log",
-            is_ready="running up to",
-        )
-
-    def _trigger(self, number: int, inherited: Mapping[str, str]) -> Part:
-        name = f"{TRIGGER}-{number + 1}"
+    def _launch_triggers(self, inherited: Mapping[str, str]) -> list[str]:
         queue = self.client("sqs").get_queue_url(QueueName=self.names.notifications_queue)
-        return Part(
-            name,
-            [
-                *(sys.executable, "-m", "sandbox.event_source"),
-                *("--queue-url", queue["QueueUrl"], "--handler", self.options.handler),
-                *("--timeout", str(self.options.function_timeout)),
-            ],
-            # As Lambda's own: AWS, and what the function's settings name.
-            {
-                **inherited,
-                **aws_environment(self.aws_endpoint_url),
-                "PREFECT_API_URL": self.prefect_api_url,
-                "ECHODROP_RULES_PARAMETER": self.names.rules_parameter,
-                "AWS_LAMBDA_FUNCTION_NAME": "echodrop-trigger",
-            },
-            self.state.logs / f"{name}.log",
-            is_ready="polling",
-        )
-
-    def _launch(self, part: Part) -> None:
-        self._tell(part.name, "starting")
-        part.start()
-        self.parts[part.name] = part
-
-    def _wait_ready(self, *names: str) -> None:
-        waiting = list(names)
-        while waiting:
-            for name in list(waiting):
-                if self.parts[name].poll_ready():
-                    waiting.remove(name)
-                    self._tell(name, "ready")
-            self.check()
-            time.sleep(0.05)
-
-    def _stop_together(self, names: Iterable[str]) -> None:
-        stopping = [self.parts[name] for name in names if name in self.parts]
-        for part in stopping:
-            if part.is_running:
-                self._tell(part.name, "stopping")
-            part.ask_to_stop()
-        for part in stopping:
-            part.wait_stopped()
-            self._tell(part.name, "stopped")
+        # As Lambda's own: AWS, and what the function's settings name.
+        environment = {
+            **inherited,
+            **aws_environment(self.aws_endpoint_url),
+            "PREFECT_API_URL": self.prefect_api_url,
+            "ECHODROP_RULES_PARAMETER": self.names.rules_parameter,
+            "AWS_LAMBDA_FUNCTION_NAME": "echodrop-trigger",
+        }
+        names = [f"{TRIGGER}-{number + 1}" for number in range(self.options.trigger_count)]
+        for name in names:
+            self.parts.launch(
+                programs.trigger(
+                    name,
+                    queue["QueueUrl"],
+                    handler=self.options.handler,
+                    timeout=self.options.function_timeout,
+                    environment=environment,
+                    log=self.state.logs / f"{name}.log",
+                )
+            )
+        return names

@@ -119,9 +119,7 @@ def test_a_second_up_on_the_folder_says_that_one_runs_and_where(sandbox: Sandbox
 
 
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> None:
-    executor = sandbox.parts[TASK_EXECUTOR]
-    assert executor.pid is not None
-    os.kill(executor.pid, signal.SIGKILL)
+    sandbox.kill_part(TASK_EXECUTOR)
     try:
         with pytest.raises(
             PartDied, match=f"(?s){TASK_EXECUTOR} was ended by SIGKILL.*running up to"

@@ -13,7 +13,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.event_source import EventSource, LambdaContext, failed_messages
+from sandbox.event_source import EventSource
+from sandbox.lambda_invocation import LambdaContext, failed_messages
 
 IDS = ["one", "two", "three"]
 PROJECT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,90 @@
+"""What Lambda hands to a handler of an SQS queue, and what it makes of the answer."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """What Lambda hands to a handler beside the event.
+
+    Attributes:
+        function_name: the function's name.
+        timeout: seconds an invocation may take.
+        memory_limit_in_mb: as Lambda spells it, in MiB.
+    """
+
+    function_name: str
+    timeout: float
+    memory_limit_in_mb: int = 256
+    function_version: str = "$LATEST"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    log_stream_name: str = "sandbox"
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's ARN."""
+        region = os.environ.get("AWS_REGION", "us-east-1")
+        return f"arn:aws:lambda:{region}:123456789012:function:{self.function_name}"
+
+    @property
+    def log_group_name(self) -> str:
+        """Where Lambda would write the log."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left until the invocation is ended."""
+        left = self.timeout - (time.monotonic() - self._started)
+        return max(0, int(left * 1000))
+
+
+def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[str, Any]:
+    """Turn received SQS messages into the event Lambda makes of them."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": dict(message.get("Attributes", {})),
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn,
+                "awsRegion": queue_arn.split(":")[3],
+            }
+            for message in messages
+        ]
+    }
+
+
+def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
+    """Say which of a batch's messages the handler's response leaves in the queue.
+
+    With `ReportBatchItemFailures`, an empty response or list means that all went
+    well; anything Lambda cannot make sense of means that all failed, an
+    identifier that is empty or of no message of the batch included:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    everything = set(message_ids)
+    if response is None or response == {}:
+        return set()
+    if not isinstance(response, dict):
+        return everything
+    failures = response.get("batchItemFailures")
+    if failures is None:
+        return set()
+    if not isinstance(failures, list):
+        return everything
+    failed = set()
+    for failure in failures:
+        identifier = failure.get("itemIdentifier") if isinstance(failure, dict) else None
+        if identifier not in everything:
+            return everything
+        failed.add(identifier)
+    return failed

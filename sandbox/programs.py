@@ -1,0 +1,95 @@
+"""The project's own programs as parts of the sandbox: AWS, task executor, triggers."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.errors import SandboxError
+from sandbox.prefect_server import answers
+from sandbox.processes import Part
+
+AWS = "aws"
+TASK_EXECUTOR = "task-executor"
+TRIGGER = "trigger"
+REGISTRATION = "deployment"
+
+
+class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happened
+    """The flow could not be registered as a deployment on the work pool."""
+
+
+def aws_server(port: int, endpoint_url: str, environment: Mapping[str, str], log: Path) -> Part:
+    """Describe moto as AWS."""
+    return Part(
+        AWS,
+        _module("sandbox.aws_server", "--port", str(port)),
+        environment,
+        log,
+        is_ready=lambda: answers(f"{endpoint_url}/moto-api/"),
+        stop_within=3,
+    )
+
+
+def task_executor(
+    cluster: str,
+    parallelism: int,
+    *,
+    folder: Path,
+    task_logs: Path,
+    environment: Mapping[str, str],
+    log: Path,
+) -> Part:
+    """Describe what runs the cluster's tasks, `parallelism` at a time."""
+    return Part(
+        TASK_EXECUTOR,
+        _module(
+            "sandbox.task_executor",
+            *("--cluster", cluster, "--parallelism", str(parallelism)),
+            *("--folder", str(folder), "--logs", str(task_logs)),
+        ),
+        environment,
+        log,
+        is_ready="running up to",
+    )
+
+
+def trigger(
+    name: str,
+    queue_url: str,
+    *,
+    handler: str,
+    timeout: float,
+    environment: Mapping[str, str],
+    log: Path,
+) -> Part:
+    """Describe one Lambda environment that polls the queue; `timeout` in seconds."""
+    return Part(
+        name,
+        _module(
+            "sandbox.event_source",
+            *("--queue-url", queue_url, "--handler", handler, "--timeout", str(timeout)),
+        ),
+        environment,
+        log,
+        is_ready="polling",
+    )
+
+
+def register(environment: Mapping[str, str], log: Path) -> None:
+    """Register work pool and deployment; returns when it is done.
+
+    Raises:
+        RegistrationFailed: with what it said.
+    """
+    command = _module("sandbox.registration")
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603 - the project's own command
+            command, check=False, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    if done.returncode != 0:
+        raise RegistrationFailed(f"{' '.join(command)} failed; {log}:\n{log.read_text()[-4000:]}")
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
