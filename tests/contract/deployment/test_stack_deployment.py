@@ -18,6 +18,9 @@ from moto import mock_aws
 from flows.stack_deployment import deploy
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
+# One server for all of them.
+pytestmark = pytest.mark.xdist_group("prefect-server")
+
 ROOT = Path(__file__).resolve().parents[3]
 STACK = "echodrop"
 POOL = "registered-pool"
