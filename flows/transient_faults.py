@@ -37,6 +37,7 @@ _TRANSIENT_TYPES = (
     TransientFault,
     ConnectionError,
     TimeoutError,
+    botocore.exceptions.ConnectionError,
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
     botocore.exceptions.FlexibleChecksumError,

@@ -1,0 +1,237 @@
+"""Conversion from and to local paths: atomic, locked, skipped, overwritten."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import xarray as xr
+
+from flows import local_publishing
+from flows.conversion import OpenedRaw, convert, open_raw, save
+from flows.identity import differences
+from flows.locations import LocalLocation
+from flows.manifest import ManifestInvalidError, manifest_schema, read_manifest
+from flows.outcomes import (
+    InvalidParameters,
+    MissingSidecar,
+    OutputClaimed,
+    OutputConflict,
+    OutputMismatch,
+    SourceChanged,
+)
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
+from flows.run_artifacts import manifest_rows
+from flows.zarr_documents import codec_family_of
+
+_EK80 = "ek80/-1519668699940320059.raw"
+
+
+def quiet(_stage: str, _fraction: float) -> None:
+    pass
+
+
+def opened(request: ConversionRequest) -> OpenedRaw:
+    found = open_raw(request, quiet)
+    assert isinstance(found, OpenedRaw)
+    return found
+
+
+@pytest.fixture
+def raw(real_data: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "-in" / "-15 µ.raw"
+    path.parent.mkdir()
+    shutil.copyfile(real_data / _EK80, path)
+    return path
+
+
+def request(raw: Path, output: Path, **changes: Any) -> ConversionRequest:
+    return ConversionRequest(
+        **{
+            "raw_file": str(raw),
+            "sonar_model": "ek80",
+            "output_path": str(output),
+            "output_type": "zarr",
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_an_output_opens_as_the_parser_gave_it_and_nothing_else_stays(
+    raw: Path, tmp_path: Path, output_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    it = opened(request(raw, tmp_path / "out", output_type=output_type, verify="full"))
+    done = save(it, quiet)
+    assert isinstance(done, Published)
+    name = "-15 µ.zarr" if output_type == "zarr" else "-15 µ.nc"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {name, f"{name}.manifest.json"}
+    engine = "zarr" if output_type == "zarr" else "netcdf4"
+    tree = xr.open_datatree(tmp_path / "out" / name, engine=engine, chunks=None)
+    assert differences(it.echodata, tree, string_widths=output_type == "zarr") == []
+    assert str(tree["Provenance"].to_dataset()["source_filenames"].values[0]) == str(raw)
+    assert [path for path in scratch.iterdir() if path.name.startswith("echodrop-")] == []
+
+
+def test_the_manifest_holds_to_its_schema_and_reads_for_people(raw: Path, tmp_path: Path) -> None:
+    done = convert(request(raw, tmp_path / "o.zarr", sonar_model_source="said by the caller"))
+    assert isinstance(done, Published)
+    jsonschema.Draft202012Validator.check_schema(manifest_schema())
+    body = (tmp_path / "o.zarr.manifest.json").read_bytes()
+    manifest = read_manifest(body, "o")
+    assert manifest == done.manifest
+    assert manifest["source"]["sha256"].startswith("7693535a56aaeb87")
+    assert manifest["preflight"]["bytes_unaccounted"] == 0
+    assert manifest["timings"].keys() >= {"fetch", "preflight", "open", "encode", "publish"}
+    rows = {row["fact"]: row["value"] for row in manifest_rows(manifest)}
+    assert rows["sonar model"] == "EK80"
+    assert rows["pings"] == "Sonar/Beam_group1: 6"
+    for spoiled in (
+        {**manifest, "manifest_version": 2},
+        {name: value for name, value in manifest.items() if name != "verification"},
+        {**manifest, "source": {**manifest["source"], "sha256": "no"}},
+    ):
+        with pytest.raises(ManifestInvalidError):
+            read_manifest(json.dumps(spoiled).encode(), "o")
+
+
+def test_a_published_output_is_skipped_replaced_when_asked_and_kept_otherwise(
+    raw: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "o.zarr"
+    assert isinstance(convert(request(raw, output)), Published)
+    first = (output / "zarr.json").read_bytes()
+    assert isinstance(convert(request(raw, output)), Skipped)
+    assert isinstance(convert(request(raw, output, overwrite=True)), Published)
+    second = (output / "zarr.json").read_bytes()
+    assert {codec_family_of(first), codec_family_of(second)} == {0, 1}
+    os.utime(raw, ns=(1, 1))
+    with pytest.raises(OutputConflict, match="overwrite is off"):
+        convert(request(raw, output))
+    assert (output / "zarr.json").read_bytes() == second
+
+
+def test_what_echodrop_did_not_write_is_not_touched_unasked(raw: Path, tmp_path: Path) -> None:
+    output = tmp_path / "o.zarr"
+    output.mkdir()
+    (output / "precious").write_text("mine")
+    with pytest.raises(OutputConflict, match="something without a manifest"):
+        convert(request(raw, output))
+    assert (output / "precious").read_text() == "mine"
+    # A claim file without a holder: a run of ours was killed amid its work.
+    (tmp_path / "o.zarr.claim.json").touch()
+    assert isinstance(convert(request(raw, output)), Published)
+    assert not (output / "precious").exists()
+
+
+def test_one_of_two_processes_publishes_at_a_time(raw: Path, tmp_path: Path) -> None:
+    it = opened(request(raw, tmp_path / "o.zarr"))
+    with (
+        local_publishing._lock(LocalLocation(tmp_path / "o.zarr")),
+        pytest.raises(OutputClaimed),
+    ):
+        save(it, quiet)
+    assert isinstance(save(it, quiet), Published)
+    assert not (tmp_path / "o.zarr.claim.json").exists()
+
+
+def test_left_overs_of_a_killed_run_are_removed(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / ".partial-0123-o.zarr").mkdir()
+    convert(request(raw, tmp_path / "o.zarr"))
+    assert not (tmp_path / ".partial-0123-o.zarr").exists()
+
+
+def test_what_reads_back_otherwise_never_gets_its_name(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = local_publishing._write_store
+
+    def spoil(root: Path, objects: dict[str, bytes]) -> None:
+        write(root, objects)
+        next(root.glob("Sonar/Beam_group1/ping_time/c/0")).write_bytes(b"")
+
+    monkeypatch.setattr(local_publishing, "_write_store", spoil)
+    with pytest.raises(OutputMismatch, match="ping_time"):
+        convert(request(raw, tmp_path / "out" / "o.zarr"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_local_file_that_is_written_to_meanwhile_is_noticed(raw: Path, tmp_path: Path) -> None:
+    def touch(stage: str, _fraction: float) -> None:
+        if stage == "open":
+            os.utime(raw, ns=(1, 1))
+
+    with pytest.raises(SourceChanged, match="-15 µ"):
+        convert(request(raw, tmp_path / "o.zarr"), touch)
+
+
+def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
+    real_data: Path, tmp_path: Path
+) -> None:
+    source = real_data / "ek60" / "D20070724-T042400"
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(source.with_suffix(".raw"), raw)
+    shutil.copyfile(source.with_suffix(".bot"), tmp_path / "D.BOT")
+    plain: dict[str, Any] = {"sonar_model": "EK60"}
+    with_bottom = opened(request(raw, tmp_path / "o.zarr", **plain))
+    assert [sidecar.kind for sidecar in with_bottom.sidecars] == ["bot"]
+    assert "detected_seafloor_depth" in with_bottom.echodata["Vendor_specific"]
+    left_out = {"include_bot": False}
+    without = opened(request(raw, tmp_path / "o.zarr", convert_params=left_out, **plain))
+    assert without.sidecars == []
+    assert "detected_seafloor_depth" not in without.echodata["Vendor_specific"]
+    named = {"bot_path": str(source.with_suffix(".bot")), "platform_name": "Bigelow"}
+    it = opened(request(raw, tmp_path / "o.zarr", convert_params=named, **plain))
+    assert it.sidecars[0].file.location.uri == str(source.with_suffix(".bot"))
+    assert it.echodata["Platform"].attrs["platform_name"] == "Bigelow"
+    with pytest.raises(MissingSidecar, match=r"nowhere\.bot"):
+        opened(
+            request(
+                raw,
+                tmp_path / "o.zarr",
+                convert_params={"bot_path": str(tmp_path / "nowhere.bot")},
+                **plain,
+            )
+        )
+
+
+def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> None:
+    raw = real_data / "azfp" / "15100520-Test.01A"
+    with pytest.raises(MissingSidecar, match=r"settings XML.*name it as xml_path"):
+        convert(request(raw, tmp_path, sonar_model="AZFP"))
+    with pytest.raises(MissingSidecar, match=r"nowhere\.XML"):
+        convert(request(raw, tmp_path, sonar_model="AZFP", xml_path="/nowhere.XML"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sonar_model": "EK61"}, "sonar_model is 'EK61'; known are EK60, ES70"),
+        ({"output_type": "csv"}, "output_type is 'csv'"),
+        ({"zarr_format": 4}, "zarr_format is 4"),
+        ({"verify": "no"}, "verify is 'no'"),
+        ({"raw_file": "s3://bucket/folder/"}, "names a folder"),
+        ({"raw_file": "ftp://x/y.raw"}, "not ftp://"),
+        ({"output_path": "x.nc"}, "ends in .nc, but output_type is zarr"),
+        ({"xml_path": "gs://x"}, "not gs://"),
+    ],
+)
+def test_parameters_are_refused_with_name_and_value(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidParameters) as refused:
+        request(Path("a.raw"), Path("out"), **changes)
+    assert words in str(refused.value)
+
+
+def test_echopype_does_not_silence_the_process(raw: Path, tmp_path: Path) -> None:
+    opened(request(raw, tmp_path / "o.zarr"))
+    assert logging.root.manager.disable == logging.NOTSET

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flows.outcomes import OutputConflict
+from flows.publish_decision import Content, Decision, Published, decide
+from flows.source_version import SourceVersion
+
+
+def content(etag: str | None = "v1", uri: str = "s3://in/f.raw", **sidecars: str) -> Content:
+    return Content(uri, SourceVersion(etag), sidecars)
+
+
+def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Published:
+    return Published(
+        {
+            "source": {
+                "uri": of.source,
+                "etag": of.version.etag,
+                "version_id": of.version.version_id,
+            },
+            "sidecars": [{"uri": uri, "etag": tag} for uri, tag in of.sidecars.items()],
+            "run": {"owner": owner},
+        },
+        etag,
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "expected"),
+    [
+        pytest.param(None, {}, "publish", id="nothing there"),
+        pytest.param(published(content()), {}, "skip", id="the same there already"),
+        pytest.param(published(content()), {"overwrite": True}, "publish", id="asked for again"),
+        pytest.param(
+            published(content(), owner="me"), {"overwrite": True}, "skip", id="by this very run"
+        ),
+        pytest.param(
+            published(content(), etag="m2"),
+            {"overwrite": True},
+            "skip",
+            id="by a concurrent run meanwhile",
+        ),
+        pytest.param(
+            published(content(bot="b1"), etag="m2"),
+            {"overwrite": True},
+            "skip",
+            id="by a concurrent run that had a sidecar more",
+        ),
+        pytest.param(
+            published(content(), etag="m2"),
+            {"overwrite": True, "wanted": content(bot="b1")},
+            "publish",
+            id="by a concurrent run that lacked our sidecar",
+        ),
+        pytest.param(
+            published(content("v0"), etag="m2"),
+            {"overwrite": True},
+            "publish",
+            id="another version meanwhile",
+        ),
+        pytest.param(
+            published(content(None)),
+            {"overwrite": True, "wanted": content(None), "at_start": "m0"},
+            "publish",
+            id="unknown versions are never the same",
+        ),
+    ],
+)
+def test_what_is_there_decides(
+    now: Published | None, changes: dict[str, Any], expected: Decision
+) -> None:
+    facts: dict[str, Any] = {"wanted": content(), "overwrite": False, "at_start": "m1", **changes}
+    assert decide("out", facts.pop("wanted"), owner="me", now=now, **facts) == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [content("v2"), content(uri="s3://in/g.raw"), content(None)],
+    ids=["version", "source", "unknown version"],
+)
+def test_another_content_is_not_replaced_unasked(other: Content) -> None:
+    with pytest.raises(OutputConflict, match="overwrite is off"):
+        decide("out", content(), overwrite=False, owner="me", at_start=None, now=published(other))
+
+
+def test_version_ids_decide_where_there_are_two() -> None:
+    first = SourceVersion("same bytes", "id1")
+    assert SourceVersion("same bytes", "id2").differs_from(first)
+    assert not SourceVersion("other", "id1").differs_from(first)
+    assert SourceVersion("x").differs_from(SourceVersion("y"))
+    assert not SourceVersion("x").differs_from(SourceVersion())
