@@ -41,9 +41,11 @@ def layers_of(objects: Mapping[str, bytes]) -> Layers:
         folder, _, name = key.rpartition("/")
         if key in ROOT_KEYS:
             layers.root[key] = body
-        elif name in {".zgroup", ".zmetadata"} or (
-            name == ".zattrs" and f"{folder}/" not in array_folders
-        ) or (name == "zarr.json" and json.loads(body)["node_type"] == "group"):
+        elif (
+            name in {".zgroup", ".zmetadata"}
+            or (name == ".zattrs" and f"{folder}/" not in array_folders)
+            or (name == "zarr.json" and json.loads(body)["node_type"] == "group")
+        ):
             layers.groups[key] = body
         else:
             layers.arrays[key] = body

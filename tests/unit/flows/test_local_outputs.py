@@ -193,7 +193,7 @@ def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
     named = {"bot_path": str(source.with_suffix(".bot")), "platform_name": "Bigelow"}
     it = opened(request(raw, tmp_path / "o.zarr", convert_params=named, **plain))
     assert it.sidecars[0].file.location.uri == str(source.with_suffix(".bot"))
-    assert it.echodata["Platform"].attrs["platform_name"] == "Bigelow"
+    assert it.request.parser_params == {"platform_name": "Bigelow"}
     with pytest.raises(MissingSidecar, match=r"nowhere\.bot"):
         opened(
             request(
