@@ -14,11 +14,13 @@ import time
 RUNTIME = "import awslambdaric.bootstrap"
 PARTS = {
     "the runtime client alone": "pass",
+    "http.client and ssl": "import http.client, ssl",
     "urllib3": "import urllib3",
     "urllib3, botocore's signer": "import urllib3, botocore.auth, botocore.awsrequest",
     "boto3 with an S3 client": "import boto3; boto3.client('s3', region_name='eu-west-1')",
     "powertools Logger and Metrics": "from aws_lambda_powertools import Logger, Metrics",
     "httpx": "import httpx",
+    "pydantic": "from pydantic import BaseModel, Field",
     "prefect's run_deployment": "from prefect.deployments import run_deployment",
     "the trigger": "import lambda_trigger.handler",
 }
