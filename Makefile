@@ -7,8 +7,9 @@ RAW ?=
 MODEL ?=
 # Extra words for pytest, e.g. TESTS=tests/unit or TESTS='-k replay'.
 TESTS ?=
+STACK ?= echodrop
 
-.PHONY: help setup demo up test check format lock clean
+.PHONY: help setup demo up test check format lock deploy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +49,12 @@ lock: .venv/ready ## make every file of exact versions anew from the ranges
 	  --custom-compile-command 'make lock' pyproject.toml --output-file constraints.txt
 	image/lock
 	checks/lock
+
+deploy: .venv/ready ## build, deploy the stack, register it with Prefect, check (STACK=echodrop)
+	@[ -x .venv/tools/bin/sam ] || checks/run
+	.venv/tools/bin/sam build
+	.venv/tools/bin/sam deploy --stack-name $(STACK)
+	$(BIN)/echodrop deploy --stack $(STACK)
 
 clean: ## remove what was set up and made
 	rm -rf .venv .echodrop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

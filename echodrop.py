@@ -112,20 +112,19 @@ def check(file: Path, model: Model = None) -> None:
 @app.command()
 def deploy(
     *,
-    base_job_template: Annotated[
-        Path | None, typer.Option(help="The work pool's job template, JSON; left out: as it is.")
-    ] = None,
+    stack: Annotated[str, typer.Option(help="Name of the deployed stack.")] = "echodrop",
+    region: Annotated[str | None, typer.Option(help="Left out: the AWS settings' own.")] = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Say what would change, and change nothing.")
+        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
+    only_check: Annotated[bool, typer.Option("--check", help="Only say what is missing.")] = False,
 ) -> None:
-    """Register work pool and deployment with the Prefect server that PREFECT_API_URL names."""
-    from flows.deployments import register
+    """Register a deployed stack with Prefect, then say what is missing and what mends it."""
+    from flows.stack_deployment import deploy_at_terminal
 
-    done = register(base_job_template, dry_run=dry_run)
-    for change in done.changes or ["nothing to change"]:
-        typer.echo(f"would {change}" if dry_run and done.changes else change)
-    typer.echo(f"deployment {done.deployment} on work pool {done.work_pool}")
+    raise typer.Exit(
+        deploy_at_terminal(stack, region=region, dry_run=dry_run, only_check=only_check)
+    )
 
 
 @app.command()

@@ -33,7 +33,7 @@ def check_prefect(
     client: SyncPrefectClient, work_pool: str, deployment: str, stack: str
 ) -> Iterator[Finding]:
     """Look at API, work pool, deployment and the worker's last sign of life."""
-    register = f"python -m flows.stack_deployment --stack {stack}"
+    register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
         client.request("GET", "/admin/version").raise_for_status()

@@ -1,6 +1,6 @@
 """Register the deployed stack with Prefect, and check that a conversion would find all it needs.
 
-    python -m flows.stack_deployment --stack echodrop [--dry-run | --check]
+    echodrop deploy --stack echodrop [--dry-run | --check]
 
 Idempotent: what is there already is not written again. Prefect's credential is
 the operator's own, from Prefect's profile or environment.
@@ -8,7 +8,6 @@ the operator's own, from Prefect's profile or environment.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -83,30 +82,18 @@ def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
     return good
 
 
-def main() -> int:
-    """Run from the command line; 0 when nothing is missing, 1 otherwise, 2 for no such stack."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else ""
-    )
-    parser.add_argument("--stack", default="echodrop")
-    parser.add_argument("--region")
-    parser.add_argument("--dry-run", action="store_true", help="say what would change")
-    parser.add_argument("--check", action="store_true", help="only say what is missing")
-    given = parser.parse_args()
-    session = boto3.Session(region_name=given.region)
+def deploy_at_terminal(stack: str, *, region: str | None, dry_run: bool, only_check: bool) -> int:
+    """Deploy and print; 0 when nothing is missing, 1 otherwise, 2 where the stack can't be read."""
+    session = boto3.Session(region_name=region)
     try:
         good = deploy(
             session.client,  # type: ignore[arg-type]  # the stubs want a literal
-            given.stack,
+            stack,
             lambda line: sys.stdout.write(line + "\n"),
-            dry_run=given.dry_run,
-            only_check=given.check,
+            dry_run=dry_run,
+            only_check=only_check,
         )
     except (BotoCoreError, ClientError, StackOutputsError) as error:
-        sys.stderr.write(f"stack {given.stack}: {error}\n")
+        sys.stderr.write(f"stack {stack}: {error}\n")
         return 2
     return 0 if good else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
