@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import shutil
 import statistics
@@ -92,6 +93,7 @@ class Ways:
 
     def __init__(self, key: str, local: Path, port: int, scratch: Path) -> None:
         self.key, self.local, self.scratch = key, local, scratch
+        self.etag = hashlib.md5(local.read_bytes(), usedforsecurity=False).hexdigest()
         self.options: dict[str, Any] = {"endpoint_url": f"http://127.0.0.1:{port}"}
         self.echopype = import_echopype()
 
@@ -103,6 +105,9 @@ class Ways:
                 sonar_model="EK60",
                 output_path=f"s3://output/echodrop-{run}/{self.key}.zarr",
                 output_type="zarr",
+                # As the trigger asks.
+                overwrite=True,
+                source_etag=self.etag,
                 input_storage_options=self.options,
                 output_storage_options=self.options,
             )
@@ -173,7 +178,7 @@ def main() -> None:
         direct = boto3.client(
             "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1"
         )
-        direct.upload_file(str(arguments.raw), "inbox", arguments.raw.name)
+        direct.put_object(Bucket="inbox", Key=arguments.raw.name, Body=arguments.raw.read_bytes())
         small = Ways(arguments.raw.name, arguments.raw, proxy.port, scratch)
         ours = measured(arguments.runs, proxy, small.echodrop)
         objects = small.echodrop(arguments.runs).manifest["output"]["objects"]
@@ -191,7 +196,7 @@ def main() -> None:
         if arguments.large_mb:
             grown = scratch / f"grown-{arguments.raw.name}"
             grow(arguments.raw, grown, arguments.large_mb * 1_000_000)
-            direct.upload_file(str(grown), "inbox", grown.name)
+            direct.put_object(Bucket="inbox", Key=grown.name, Body=grown.read_bytes())
             large = Ways(grown.name, grown, proxy.port, scratch)
             runs = max(3, arguments.runs // 2)
             report(

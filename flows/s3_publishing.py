@@ -34,6 +34,8 @@ from flows.zarr_layers import hidden_first, is_metadata, layers_of
 
 CLAIM_SUFFIX = ".claim.json"
 
+_FAMILY_OF_NEW = 0
+
 _log = logging.getLogger(__name__)
 
 
@@ -118,6 +120,7 @@ class _S3Publication:
         self._manifest_key = output.key + manifests.MANIFEST_SUFFIX
         self._root = f"{output.key}/"
         self._watch = Stopwatch()
+        self._encoded: tuple[int, dict[str, bytes]] | None = None
         # Whole keys that this attempt has put or taken charge of, for cleaning up.
         self._touched: set[str] = set()
 
@@ -125,7 +128,11 @@ class _S3Publication:
         with ThreadPoolExecutor(3) as pool:
             listing = pool.submit(self._store.list, self._root)
             current = pool.submit(self._order.check_current)
-            published = read_published(self._store, self._output)
+            known = pool.submit(read_published, self._store, self._output)
+            if self._order.manifest_at_start is None and self._claim.previous is None:
+                # Most outputs are new: while the store answers, encode for one.
+                self._encode(_FAMILY_OF_NEW)
+            published = known.result()
             old = set(listing.result())
             current.result()
         decision = decide(
@@ -156,11 +163,8 @@ class _S3Publication:
 
     def _publish_zarr(self, old: set[str], *, hide: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         order, root = self._order, self._root
-        assert order.encode_zarr is not None  # noqa: S101 - the caller chose this way by it
         family = self._codec_family(old)
-        with self._watch.stage("encode"):
-            order.progress("encode", 0.0)
-            encoded = order.encode_zarr(family)
+        encoded = self._encode(family)
         layers = layers_of(encoded)
         with self._watch.stage("publish"):
             leftovers = old - {root + key for key in encoded}
@@ -195,6 +199,18 @@ class _S3Publication:
             "sha256": manifests.store_checksum(encoded),
         }
         return entry, verification
+
+    def _encode(self, family: int) -> dict[str, bytes]:
+        """The store in this codec family, encoded once."""
+        encode = self._order.encode_zarr
+        if encode is None:
+            return {}
+        if self._encoded is None or self._encoded[0] != family:
+            self._encoded = None
+            with self._watch.stage("encode"):
+                self._order.progress("encode", 0.0)
+                self._encoded = family, encode(family)
+        return self._encoded[1]
 
     def _publish_netcdf(self) -> tuple[dict[str, Any], dict[str, Any]]:
         order = self._order
@@ -247,7 +263,7 @@ class _S3Publication:
                     # back into the family of those readers.
                     self._claim.note(codec_family=family)
                     return family
-        family = int((self._claim.previous or {}).get("codec_family", 0))
+        family = int((self._claim.previous or {}).get("codec_family", _FAMILY_OF_NEW))
         if family:
             self._claim.note(codec_family=family)
         return family

@@ -12,6 +12,7 @@ import json
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -95,8 +96,6 @@ def verify_zarr(
     Raises:
         OutputMismatch: the first things that are not as they should be.
     """
-    listed = read_back.list()
-    _compare_listing(output, encoded, etags, listed, set(leftovers))
     arrays = _arrays(encoded)
     sampled = _sampled_chunks(arrays)
     if mode == "full":
@@ -112,7 +111,10 @@ def verify_zarr(
                 for key, _ in array.chunk_keys()
             }
         )
-    found = read_back.read(keys)
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(read_back.list)
+        found = read_back.read(keys)
+        _compare_listing(output, encoded, etags, listing.result(), set(leftovers))
     for key in keys:
         if found.get(key) != encoded[key]:
             raise OutputMismatch(output, f"{key} reads back as other bytes than were put")
