@@ -25,7 +25,7 @@ from flows.s3_client import s3_client
 from flows.source_version import SourceVersion
 from flows.transient_faults import retrying
 
-PART_BYTES = 8 * 1024 * 1024
+PART_BYTES = 16 * 1024 * 1024
 CONNECTIONS = 8
 _ATTEMPTS = 6
 
