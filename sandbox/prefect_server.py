@@ -36,9 +36,10 @@ def prefect_server(
         log: file for its output.
     """
     api_url = f"http://{HOST}:{port}/api"
+    module = "sandbox.sqlite_server" if database_url.startswith("sqlite") else "prefect"
     return Part(
         NAME,
-        [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
+        [sys.executable, "-m", module, "server", "start", "--host", HOST, "--port", str(port)],
         {
             **environment,
             **prefect_environment(home, api_url),

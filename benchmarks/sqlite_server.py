@@ -1,0 +1,126 @@
+"""How long Prefect's server on SQLite stands still under load, as it is and as the sandbox runs it.
+
+    python benchmarks/sqlite_server.py [seconds]
+
+Six clients create runs, change states, list and log at once. Printed are the
+requests answered, the longest wait, and the ratio of both to the plain server.
+"""
+
+import http.client
+import json
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.environments import system_environment
+from sandbox.ports import HOST, free_port
+from sandbox.prefect_server import prefect_server, sqlite_url
+from sandbox.waiting import wait_until
+
+PATIENCE = 120
+LOG_LINE = {
+    "name": "benchmark",
+    "level": 20,
+    "message": "a line of a log" * 10,
+    "timestamp": "2026-01-01T00:00:00Z",
+}
+
+
+@dataclass
+class Load:
+    """What the clients met."""
+
+    port: int
+    end: float
+    waits: list[float] = field(default_factory=list)
+    refused: int = 0
+
+    def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        """Send one request and note how long it took; None where it was refused."""
+        begun = time.monotonic()
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
+        try:
+            connection.request(
+                method, f"/api{path}", json.dumps(body), {"Content-Type": "application/json"}
+            )
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+            self.waits.append(time.monotonic() - begun)
+        if answer.status >= 400:
+            self.refused += 1
+            return None
+        return json.loads(content) if content else None
+
+    def create_and_run(self, flow_id: str) -> None:
+        """Create runs and take each through its states."""
+        while time.monotonic() < self.end:
+            run = self.ask(
+                "POST", "/flow_runs/", {"flow_id": flow_id, "state": {"type": "PENDING"}}
+            )
+            for state in ("RUNNING", "COMPLETED") if run else ():
+                self.ask("POST", f"/flow_runs/{run['id']}/set_state", {"state": {"type": state}})
+
+    def read(self) -> None:
+        """List runs."""
+        while time.monotonic() < self.end:
+            self.ask("POST", "/flow_runs/filter", {"limit": 200})
+
+    def write_logs(self) -> None:
+        """Write log lines."""
+        while time.monotonic() < self.end:
+            self.ask("POST", "/logs/", [LOG_LINE] * 5)
+
+
+def measure(seconds: float, *, plain: bool) -> Load:
+    """Put a fresh server under load for so many seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, port = Path(folder), free_port()
+        server = prefect_server(
+            port,
+            home=home,
+            database_url=sqlite_url(home),
+            environment=system_environment(),
+            log=home / "server.log",
+        )
+        if plain:
+            server.command = [
+                "prefect" if c == "sandbox.sqlite_server" else c for c in server.command
+            ]
+        server.start()
+        try:
+            wait_until(server.poll_ready, 120, "the server")
+            load = Load(port, time.monotonic() + seconds)
+            flow_id = load.ask("POST", "/flows/", {"name": "benchmark"})["id"]
+            clients = [
+                *(threading.Thread(target=load.create_and_run, args=[flow_id]) for _ in range(3)),
+                *(threading.Thread(target=load.read) for _ in range(2)),
+                threading.Thread(target=load.write_logs),
+            ]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+        finally:
+            server.stop()
+    return load
+
+
+def main() -> None:
+    """Measure both and print the table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    plain, ours = measure(seconds, plain=True), measure(seconds, plain=False)
+    print(f"{'':<10}{'answered':>10}{'refused':>10}{'longest wait':>14}")
+    for name, load in (("plain", plain), ("sandbox", ours)):
+        print(f"{name:<10}{len(load.waits):>10}{load.refused:>10}{max(load.waits):>12.1f} s")
+    answered = len(ours.waits) / len(plain.waits)
+    print(f"{'ratio':<10}{answered:>10.1f}{'':>10}{max(ours.waits) / max(plain.waits):>14.2f}")
+
+
+if __name__ == "__main__":
+    main()
