@@ -18,7 +18,10 @@ PARTS = {
     "urllib3": "import urllib3",
     "urllib3, botocore's signer": "import urllib3, botocore.auth, botocore.awsrequest",
     "boto3 with an S3 client": "import boto3; boto3.client('s3', region_name='eu-west-1')",
-    "powertools Logger and Metrics": "from aws_lambda_powertools import Logger, Metrics",
+    "powertools' logger and EMF": "from aws_lambda_powertools.logging.logger import Logger; "
+    "from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch",
+    "powertools' batch processor": "from aws_lambda_powertools.utilities.batch import BatchProcessor",
+    "powertools' data classes": "from aws_lambda_powertools.utilities.data_classes import SQSEvent",
     "httpx": "import httpx",
     "pydantic": "from pydantic import BaseModel, Field",
     "prefect's run_deployment": "from prefect.deployments import run_deployment",

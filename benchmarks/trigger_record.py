@@ -52,6 +52,9 @@ class Context:
     """Lambda's context, as far as the handler uses it."""
 
     aws_request_id = "benchmark"
+    function_name = "trigger"
+    invoked_function_arn = "local"
+    memory_limit_in_mb = 512
 
     def get_remaining_time_in_millis(self) -> int:
         """Give a minute."""

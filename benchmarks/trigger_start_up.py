@@ -91,17 +91,18 @@ def main() -> None:
         folder = Path(temporary)
         ours, baseline, plain = folder / "ours", folder / "baseline", folder / "plain"
         build = ["make", "--silent", "-C", str(ROOT / "lambda_trigger"), "build-Trigger"]
+        site_packages = Path(prefect.__file__).parents[1]
         for artifact, python in ((ours, sys.executable), (plain, "/no/python")):
             variables = [f"ARTIFACTS_DIR={artifact}", f"RUNTIME_PYTHON={python}"]
+            variables.append(f"PACKAGES={site_packages}")
             subprocess.run(build + variables, check=True)
         baseline.mkdir()
         (baseline / "baseline.py").write_text(BASELINE)
         runtime = [runtime_packages(folder / "runtime")]
-        site_packages = [Path(prefect.__file__).parents[1]]
         functions = {
             "trigger": (ours, "lambda_trigger.handler.handler", runtime),
             "trigger, not compiled": (plain, "lambda_trigger.handler.handler", runtime),
-            "run_deployment": (baseline, "baseline.handler", site_packages),
+            "run_deployment": (baseline, "baseline.handler", [site_packages]),
         }
         times: dict[str, list[float]] = {name: [] for name in functions}
         for arguments in functions.values():  # once unmeasured, so that files are in memory

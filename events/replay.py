@@ -145,6 +145,10 @@ def replay(messages: Iterable[Message], target: Target) -> Iterator[ReplayRow]:
 
 
 class _LocalContext:
+    function_name = "local"
+    invoked_function_arn = "local"
+    memory_limit_in_mb = 0
+
     def __init__(self) -> None:
         self.aws_request_id = str(uuid.uuid4())
 

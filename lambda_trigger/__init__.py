@@ -1,5 +1,5 @@
 """The trigger: an S3 notification in, a Prefect flow run out.
 
-Standard library and urllib3 alone, both of which the Lambda runtime carries;
-docs/decisions/trigger-start-up.md says why.
+Standard library, the urllib3 that Lambda's runtime brings, and powertools'
+logger and metrics; docs/decisions/trigger-start-up.md says why.
 """

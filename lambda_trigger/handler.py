@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +27,9 @@ class LambdaContext(Protocol):
     """What is used of Lambda's context object."""
 
     aws_request_id: str
+    function_name: str
+    invoked_function_arn: str
+    memory_limit_in_mb: int
 
     def get_remaining_time_in_millis(self) -> int:
         """Give the milliseconds left to the invocation."""
@@ -48,18 +50,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Settings are read at the first event. Where they are wrong this raises, so
     that Lambda counts an error and SQS keeps every message.
     """
+    # Decorated here and not above: a logger reads the environment as it is made.
+    invoke = Telemetry().logger.inject_lambda_context(_invoke)
+    answer: dict[str, Any] = invoke(event, context)
+    return answer
+
+
+def _invoke(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - RESERVE)
     started = time.perf_counter()
     cold = not _deps.cache_info().currsize
-    telemetry = Telemetry(
-        _write,
-        {
-            "lambda_request_id": context.aws_request_id,
-            "xray_trace_id": os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0],
-            "cold_start": cold,
-        },
-    )
-    deps = _deps()
+    deps, telemetry = _deps(), Telemetry()
     if cold:
         deps.rules.current(deadline)
         telemetry.cold_start((time.perf_counter() - started) * 1000)
@@ -159,8 +160,3 @@ def _deps() -> Deps:
         storage=aws,
         flow_runs=PrefectApi(http, settings.prefect_api_url, read_secret),
     )
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -1,16 +1,22 @@
 """One line of JSON a record: log and metric at once.
 
 CloudWatch takes metrics out of log lines in its embedded metric format (EMF),
-so the line that says what became of an upload also counts it. Source:
-"Specification: Embedded metric format", CloudWatch user guide.
+so the line that says what became of an upload also counts it. Powertools writes
+the line and makes and checks the metrics in it; its own way, a line for each,
+would part what happened from what was counted.
 """
 
 import json
-import time
+import logging
+import sys
 import traceback
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+
+from aws_lambda_powertools.logging.logger import Logger
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
+    AmazonCloudWatchEMFProvider,
+)
 
 from lambda_trigger.outcomes import Outcome, Rejected, Submitted, Upload, Waiting
 from lambda_trigger.transport_errors import TransportError
@@ -19,12 +25,37 @@ NAMESPACE = "echodrop"
 SERVICE = "trigger"
 
 
-class Telemetry:
-    """Writes the lines. `context` is in every one: the invocation, its trace, cold or warm."""
+class _StandardOutput(logging.Handler):
+    """Writes to what standard output is at that moment: a replay reads the lines from there."""
 
-    def __init__(self, write: Callable[[str], None], context: Mapping[str, object]) -> None:
-        self._write = write
-        self._context = context
+    def emit(self, record: logging.LogRecord) -> None:
+        # In one piece, so that no other line gets into this one.
+        sys.stdout.write(self.format(record) + "\n")
+        sys.stdout.flush()
+
+
+@cache
+def _logger() -> Logger:
+    """Make the logger, once: a second one of its name would have no formatter."""
+    return Logger(
+        service=SERVICE,
+        # Never less, whatever the environment says: these lines are the metrics too.
+        level="INFO",
+        logger_handler=_StandardOutput(),
+        # ASCII only: a key may hold anything, also what a terminal would obey.
+        json_serializer=partial(json.dumps, default=str),
+        utc=True,
+        use_rfc3339=True,
+        # Always in this module.
+        location=None,
+    )
+
+
+class Telemetry:
+    """Writes the lines. What `logger` knows of the invocation is in every one."""
+
+    def __init__(self) -> None:
+        self.logger = _logger()
 
     def outcome(
         self, upload: Upload | None, outcome: Outcome, milliseconds: float, message_id: str
@@ -39,13 +70,13 @@ class Telemetry:
                 "sonar_model": outcome.sonar_model,
             }
         facts |= {"detail": outcome.detail} | _facts_of(upload) | {"message_id": message_id}
-        level = "WARNING" if isinstance(outcome, Rejected | Waiting) else "INFO"
+        level = logging.WARNING if isinstance(outcome, Rejected | Waiting) else logging.INFO
         self._line(
             level,
             f"{name}: {outcome.reason}",
             facts,
             {"Uploads": (1, "Count"), "Latency": (round(milliseconds, 3), "Milliseconds")},
-            [["service", "outcome"], ["service", "outcome", "reason"]],
+            (("service", "outcome"), ("service", "outcome", "reason")),
         )
 
     def failed_attempt(
@@ -64,69 +95,75 @@ class Telemetry:
             facts["traceback"] = "".join(traceback.format_exception(error))
         facts |= _facts_of(upload) | {"message_id": message_id, "receive_count": receive_count}
         self._line(
-            "ERROR",
+            logging.ERROR,
             f"Retried: {error}",
             facts,
             {"Retries": (1, "Count")},
-            [["service"], ["service", "reason"]],
+            (("service",), ("service", "reason")),
         )
 
     def cold_start(self, milliseconds: float) -> None:
         """Count a cold start and the time the environment took to read its settings."""
         self._line(
-            "INFO",
+            logging.INFO,
             "cold start",
             {},
             {
                 "ColdStarts": (1, "Count"),
                 "ColdStartSetUp": (round(milliseconds, 3), "Milliseconds"),
             },
-            [["service"]],
+            (("service",),),
         )
 
     def waiting(self, overdue_keys: list[str], oldest_hours: float) -> None:
         """Report how many uploads wait longer than the limit; the oldest ten are named."""
         self._line(
-            "WARNING" if overdue_keys else "INFO",
+            logging.WARNING if overdue_keys else logging.INFO,
             f"{len(overdue_keys)} uploads wait for a sidecar longer than the limit",
             {"oldest": overdue_keys[:10]},
             {
                 "WaitingOverLimit": (len(overdue_keys), "Count"),
                 "OldestWaitHours": (round(oldest_hours, 2), "None"),
             },
-            [["service"]],
+            (("service",),),
         )
-
-    def warning(self, message: str) -> None:
-        """Say something that no metric counts."""
-        self._line("WARNING", message, {}, {}, [])
 
     def _line(
         self,
-        level: str,
+        level: int,
         message: str,
         facts: Mapping[str, object],
         metrics: Mapping[str, tuple[float, str]],
-        dimensions: list[list[str]],
+        dimensions: Sequence[Sequence[str]],
     ) -> None:
-        line: dict[str, Any] = {
-            "level": level,
-            "message": message,
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "service": SERVICE,
-            **facts,
-            **self._context,
-        }
-        if metrics:
-            directive = {
-                "Namespace": NAMESPACE,
-                "Dimensions": dimensions,
-                "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in metrics.items()],
-            }
-            line |= {name: number for name, (number, _) in metrics.items()}
-            line["_aws"] = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
-        # ASCII only: a key may hold anything, also what a terminal would obey.
-        self._write(json.dumps(line))
+        """Write a line.
+
+        Args:
+            level: logging's.
+            message: for people.
+            facts: fields of the line.
+            metrics: name to number and unit.
+            dimensions: sets of fields, by each of which the metrics are counted.
+
+        Raises:
+            SchemaValidationError, MetricUnitError, MetricValueError: CloudWatch
+                would not take the metrics.
+        """
+        counted = AmazonCloudWatchEMFProvider(namespace=NAMESPACE)
+        for name, (number, unit) in metrics.items():
+            counted.add_metric(name, unit, number)
+        known = {"service": SERVICE, **facts}
+        first, *others = [{name: str(known[name]) for name in names} for names in dimensions]
+        for name, text in first.items():
+            counted.add_dimension(name, text)
+        for names in others:
+            counted.add_dimensions(**names)
+        write = {
+            logging.INFO: self.logger.info,
+            logging.WARNING: self.logger.warning,
+            logging.ERROR: self.logger.error,
+        }[level]
+        write(message, extra={**facts, **counted.serialize_metric_set()})
 
 
 def _facts_of(upload: Upload | None) -> dict[str, object]:

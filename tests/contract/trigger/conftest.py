@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aws_lambda_powertools
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
@@ -30,14 +31,19 @@ CREDENTIALS: dict[str, Any] = {
 }
 
 
+def build_artifact(folder: Path, runtime_python: str) -> Path:
+    """Build the trigger into a folder, of the packages that are installed here: no download."""
+    build = ["make", "--silent", "-C", str(ROOT / "lambda_trigger"), "build-Trigger"]
+    packages = Path(aws_lambda_powertools.__file__).parents[1]
+    variables = [f"RUNTIME_PYTHON={runtime_python}", f"PACKAGES={packages}"]
+    subprocess.run([*build, *variables, f"ARTIFACTS_DIR={folder}"], check=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `sam build` puts into the package: it runs this target."""
-    folder = tmp_path_factory.mktemp("artifact")
-    build = ["make", "--silent", "-C", str(ROOT / "lambda_trigger"), "build-Trigger"]
-    variables = [f"ARTIFACTS_DIR={folder}", f"RUNTIME_PYTHON={sys.executable}"]
-    subprocess.run(build + variables, check=True)
-    return folder
+    return build_artifact(tmp_path_factory.mktemp("artifact"), sys.executable)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Iterator, Sequence
@@ -148,8 +150,12 @@ class Trigger:
 
     def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
         deps = Deps(rules_of(self.rules), self.storage, self.flow_runs)
-        telemetry = Telemetry(lambda line: self.lines.append(json.loads(line)), {})
-        return _handle(event, deps=deps, deadline=Deadline(seconds), telemetry=telemetry)
+        written = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(written):
+                return _handle(event, deps=deps, deadline=Deadline(seconds), telemetry=Telemetry())
+        finally:
+            self.lines += [json.loads(line) for line in written.getvalue().splitlines()]
 
     def receive(self, *bodies: Any) -> dict[str, Any]:
         """Take bodies as one batch from a queue; those that are no text are written as JSON."""

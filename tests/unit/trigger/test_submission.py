@@ -355,7 +355,7 @@ def test_what_waits_longer_than_the_limit_is_measured(trigger: Trigger) -> None:
     trigger.storage.put("m/old.raw", file_head("EK60"), last_modified="2020-01-01T00:00:00.000Z")
     trigger.receive({"detail-type": "Scheduled Event", "source": "aws.events"})
     report, outcome = trigger.lines
-    assert report["WaitingOverLimit"] == 2
-    assert report["OldestWaitHours"] > 24 * 365
+    assert report["WaitingOverLimit"] == [2]
+    assert report["OldestWaitHours"][0] > 24 * 365
     assert report["oldest"] == ["m/older.01A", "m/old.01A"]
     assert outcome["message"] == "Ignored: waiting-checked"
