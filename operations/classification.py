@@ -1,0 +1,166 @@
+"""Which class an upload belongs to, given all that is known of it. Pure: facts in, finding out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lambda_trigger.outcomes import Ignored, Rejected, Waiting
+from operations.findings import Finding, Kind, Notify, Retry, Source
+from operations.output_state import OutputState
+
+ATTEMPTS = 3
+# The trigger's queue may hold a notification for that long while all is well.
+GRACE_MINUTES = 15.0
+
+# Failures that the same bytes and settings would come to again. The others pass
+# or may: a store that was away, a claim, a time-out, a defect of one release.
+FINAL_FAILURES = frozenset(
+    {
+        "BadFile",
+        "WrongModel",
+        "MissingSidecar",
+        "UnsupportedDatagram",
+        "OutputConflict",
+        "AccessDenied",
+        "InvalidParameters",
+    }
+)
+# What read back wrong twice is a defect to look at, not a fault that passes.
+STARTS_AT_MOST = {"OutputMismatch": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long is too long, and how often is often enough.
+
+    Attributes:
+        arriving: how old an upload without a run may be before it counts as lost.
+        starting: how long a run may wait for its task.
+        running: how long a run may take.
+        waiting: how long an upload may wait for its settings XML, or its restore.
+        attempts: how often a run is started in all, and how many new
+            generations an upload gets, before --fix leaves it to people.
+    """
+
+    arriving: timedelta = timedelta(minutes=GRACE_MINUTES)
+    starting: timedelta = timedelta(hours=1)
+    running: timedelta = timedelta(hours=6)
+    waiting: timedelta = timedelta(hours=24)
+    attempts: int = ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A flow run as Prefect tells it. `since` is when its state began; `starts` how often it was started."""
+
+    id: str
+    state_id: str
+    state_type: str
+    state_name: str
+    message: str
+    starts: int
+    since: datetime
+    raw_file: str = ""
+    generation: int = 0
+
+
+def turned_away(source: Source, verdict: Ignored | Rejected) -> Finding:
+    """The finding of an upload that the rules turn away."""
+    kind = Kind.IGNORED if isinstance(verdict, Ignored) else Kind.REJECTED
+    detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else str(verdict.reason)
+    return Finding(kind, source.uri, detail, source.modified, source)
+
+
+def waits(source: Source, verdict: Waiting, limits: Limits, now: datetime) -> Finding:
+    """The finding of an upload that the trigger lets wait."""
+    kind = Kind.OVERDUE if now - source.modified > limits.waiting else Kind.WAITING
+    detail = f"{verdict.reason}: {verdict.detail}"
+    return Finding(kind, source.uri, detail, source.modified, source)
+
+
+def classify(
+    source: Source, runs: Sequence[RunFacts], output: OutputState, limits: Limits, now: datetime
+) -> Finding:
+    """Class an upload that the trigger would convert.
+
+    Args:
+        source: the upload.
+        runs: those of its identity, one a generation, in any order.
+        output: what lies at its output, looked at after the runs were.
+        limits: how long is too long.
+        now: with its time zone.
+    """
+    if output.state == "current":
+        return Finding(Kind.DONE, source.uri, source=source, since=source.modified)
+    run = max(runs, key=lambda run: run.generation, default=None)
+    if run is None:
+        return _without_run(source, output, limits, now)
+    if run.state_type == "COMPLETED":
+        return _although_completed(source, run, output, limits)
+    if run.state_type in {"FAILED", "CRASHED"}:
+        return _ended_badly(source, run, output, limits)
+    return _under_way(source, run, limits, now)
+
+
+_TROUBLE_OF_OUTPUT = {
+    "absent": Kind.OUTPUT_MISSING,
+    "half": Kind.TORN,
+    "outdated": Kind.SUPERSEDED,
+    "damaged": Kind.OUTPUT_DAMAGED,
+    "contested": Kind.CONTESTED,
+}
+
+
+def _without_run(source: Source, output: OutputState, limits: Limits, now: datetime) -> Finding:
+    kind = Kind.NEVER_NOTIFIED if output.state == "absent" else _TROUBLE_OF_OUTPUT[output.state]
+    if kind is Kind.CONTESTED:
+        return Finding(kind, source.uri, output.detail, source.modified, source)
+    if now - source.modified < limits.arriving:
+        return Finding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
+    detail = "; ".join(part for part in ("no run of it", output.detail) if part)
+    return Finding(kind, source.uri, detail, source.modified, source, action=Notify(0))
+
+
+def _although_completed(
+    source: Source, run: RunFacts, output: OutputState, limits: Limits
+) -> Finding:
+    kind = _TROUBLE_OF_OUTPUT[output.state]
+    following = run.generation + 1
+    action = Notify(following) if following <= limits.attempts else None
+    detail = "; ".join(part for part in (f"its run is {run.state_name}", output.detail) if part)
+    if kind is Kind.CONTESTED:
+        action = None
+    elif action is None:
+        detail += f"; {run.generation} generations were not enough"
+    return Finding(kind, source.uri, detail, run.since, source, run.id, action)
+
+
+def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Limits) -> Finding:
+    crashed = run.state_type == "CRASHED"
+    kind = Kind.CRASHED if crashed else Kind.FAILED
+    if output.state == "half":
+        kind = Kind.TORN
+    detail = f"{run.state_name}: {run.message}" if run.message else run.state_name
+    starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
+    action: Retry | None = Retry(run.id, run.state_id)
+    if not crashed and run.state_name in FINAL_FAILURES:
+        kind, action = Kind.FAILED, None
+    elif run.starts >= starts_at_most:
+        action = None
+        detail += f" (started {run.starts} times)"
+    return Finding(kind, source.uri, detail, run.since, source, run.id, action)
+
+
+def _under_way(source: Source, run: RunFacts, limits: Limits, now: datetime) -> Finding:
+    lasted = now - run.since
+    if run.state_type in {"SCHEDULED", "PENDING"}:
+        kind = Kind.LATE if lasted > limits.starting else Kind.QUEUED
+    elif run.state_type == "PAUSED":
+        kind = Kind.PAUSED
+    elif run.state_type == "CANCELLED":
+        kind = Kind.CANCELLED
+    else:
+        kind = Kind.STUCK if lasted > limits.running else Kind.RUNNING
+    return Finding(kind, source.uri, run.state_name, run.since, source, run.id)

@@ -1,0 +1,88 @@
+"""From the environment to the services: AWS as its SDKs find it, Prefect by its own variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from flows.s3_client import s3_client
+from lambda_trigger.flow_runs import authorization_of
+from lambda_trigger.rules_document import Rules, parse_rules
+from lambda_trigger.sigv4 import Credentials
+from operations.foresight import Foresight, storage_of
+from operations.prefect_runs import PrefectRuns, authorization
+from operations.reconciliation import Services
+
+
+class SettingMissingError(Exception):
+    """Something that the command needs is named nowhere."""
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What the commands work with."""
+
+    services: Services
+    runs: PrefectRuns
+    session: boto3.Session
+
+
+def connect(rules: Path | None = None, environment: Mapping[str, str] | None = None) -> Connections:
+    """Connect to AWS and Prefect.
+
+    Args:
+        rules: the rules document; left out, the SSM parameter that
+            ECHODROP_RULES_PARAMETER names.
+        environment: this process's where left out.
+
+    Raises:
+        SettingMissingError: naming what is not set.
+        RulesError: the rules document is wrong.
+        OSError, ClientError: it can't be read.
+    """
+    variables = os.environ if environment is None else environment
+    session = boto3.Session()
+    found = session.get_credentials()
+    url, parameter = variables.get("PREFECT_API_URL"), variables.get("ECHODROP_RULES_PARAMETER")
+    missing = [
+        what
+        for what, there in (
+            ("PREFECT_API_URL", url),
+            ("ECHODROP_RULES_PARAMETER, or --rules", rules or parameter),
+            ("AWS credentials", found),
+        )
+        if not there
+    ]
+    if missing or url is None or found is None:
+        raise SettingMissingError(f"not set: {'; '.join(missing)}")
+    # What has no region of its own is in the one that S3's client falls back to.
+    region = session.region_name or variables.get("AWS_REGION") or "us-east-1"
+    frozen = found.get_frozen_credentials()
+    foresight = Foresight(
+        _rules(session, rules, parameter or "", region),
+        storage_of(
+            Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
+            region,
+            variables.get("AWS_ENDPOINT_URL"),
+        ),
+    )
+    runs = PrefectRuns(url, _authorization(session, variables, region))
+    return Connections(Services(s3_client({}), foresight, runs), runs, session)
+
+
+def _rules(session: boto3.Session, path: Path | None, parameter: str, region: str) -> Rules:
+    if path is not None:
+        return parse_rules(path.read_text())
+    answer = session.client("ssm", region_name=region).get_parameter(Name=parameter)
+    return parse_rules(answer["Parameter"]["Value"])
+
+
+def _authorization(session: boto3.Session, variables: Mapping[str, str], region: str) -> str | None:
+    if arn := variables.get("PREFECT_AUTH_SECRET_ARN"):
+        client = session.client("secretsmanager", region_name=region)
+        return authorization_of(client.get_secret_value(SecretId=arn)["SecretString"])
+    return authorization(variables.get("PREFECT_API_KEY"), variables.get("PREFECT_API_AUTH_STRING"))

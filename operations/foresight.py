@@ -1,0 +1,129 @@
+"""What the trigger would make of an upload now: the trigger's own decision, asked without asking Prefect."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lambda_trigger.aws_api import AwsApi
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.http_client import HttpClient, Reply, Request
+from lambda_trigger.inbox_rules import Candidate
+from lambda_trigger.outcomes import Ignored, Rejected, Upload, Waiting
+from lambda_trigger.rules_document import Rules
+from lambda_trigger.run_identity import idempotency_key
+from lambda_trigger.services import Storage
+from lambda_trigger.sigv4 import Credentials
+from lambda_trigger.submission import Submission
+from operations.findings import Source
+
+# For all questions about one upload, the waits between attempts included.
+_PATIENCE = timedelta(minutes=2)
+
+
+class _HttpClientPerThread(HttpClient):
+    """The trigger sends one request at a time; here each thread does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = threading.local()
+
+    def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        *,
+        throttles: Callable[[Reply], bool] = lambda reply: reply.status == 429,
+        body_limit: int = 16 * 1024 * 1024,
+    ) -> Reply:
+        if not hasattr(self._own, "client"):
+            self._own.client = HttpClient()
+        client: HttpClient = self._own.client
+        return client.send(request, deadline, throttles=throttles, body_limit=body_limit)
+
+
+def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) -> AwsApi:
+    """S3 as the trigger asks it, for any number of threads."""
+    return AwsApi(_HttpClientPerThread(), credentials, region, endpoint_url)
+
+
+@dataclass
+class _Asked:
+    """Prefect's place in a decision: notes what would be asked of it, and makes nothing."""
+
+    request: RunRequest | None = None
+
+    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
+        del deadline
+        self.request = wanted
+        return FlowRun("", wanted.name, "", created=False)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """The run that the trigger would ask for, or why it would ask for none."""
+
+    request: RunRequest | None
+    verdict: Waiting | Ignored | Rejected | None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Entity tags by URI of the settings XML that the run would convert with."""
+        return dict(self.request.parameters["sidecar_etags"]) if self.request else {}
+
+
+@dataclass
+class Foresight:
+    """Decides as the trigger does, in the trigger's own code; reads S3 and changes nothing."""
+
+    rules: Rules
+    storage: Storage
+    patience: timedelta = field(default=_PATIENCE)
+
+    def of(self, source: Source) -> Foreseen:
+        """What the trigger would make of this upload.
+
+        Raises:
+            TransportError: S3 did not answer.
+        """
+        asked = _Asked()
+        deadline = Deadline(self.patience.total_seconds())
+        submission = Submission(self.rules, self.storage, asked, deadline)
+        upload = Upload(source.bucket, source.key, source.size, source.etag)
+        (_, outcome), *_ = submission.settle(upload, None)
+        if isinstance(outcome, Waiting | Ignored | Rejected):
+            return Foreseen(None, outcome)
+        return Foreseen(asked.request, None)
+
+
+def identity(request: RunRequest, source: Source, generation: int) -> str:
+    """The identity that this upload's run of a generation has; see `run_identity.idempotency_key`."""
+    parameters = request.parameters
+    return idempotency_key(
+        request.deployment,
+        source.bucket,
+        source.key,
+        parameters["source_version_id"] or parameters["source_etag"] or "",
+        sidecar_etags=parameters["sidecar_etags"],
+        generation=generation,
+    )
+
+
+def output_prefixes(rules: Rules, prefix: str) -> list[str]:
+    """Where the outputs of all keys that start with a prefix lie: no one below another."""
+    own = rules.rule_for(prefix)
+    below = [rule for rule in rules.prefixes if rule.prefix.startswith(prefix) and not rule.ignore]
+    found = {rule.output_prefix for rule in below}
+    if own is not None and not own.ignore:
+        found.add(own.output_prefix + prefix[len(own.prefix) :])
+    return sorted(
+        each for each in found if not any(each != top and each.startswith(top) for top in found)
+    )
+
+
+def is_of_azfp(candidate: Candidate) -> bool:
+    """Whether the upload's identity has a settings XML in it."""
+    return "AZFP" in candidate.models

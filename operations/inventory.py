@@ -1,0 +1,171 @@
+"""Two listings joined: what lies in the inbox, and what lies at each output.
+
+They can't be merged as they come: `a.raw` is listed before `a.raw2.raw`, but
+`a.zarr` after `a.raw2.zarr`, and rules map prefixes. So both go into a database
+on disk that SQLite removes with the connection; memory stays flat.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from lambda_trigger.aws_api import Listed
+from operations.findings import Source
+
+# Of a Zarr store; of a netCDF file; or what stands beside either. The inbox's
+# rules take no key below a `.zarr/`, so the first one is the store's root.
+_STORE = re.compile(r"(.*?\.zarr)/", re.DOTALL)
+_BESIDE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
+
+_LOADED_AT_ONCE = 1000
+
+_SCHEMA = """
+CREATE TABLE source (output TEXT, bucket TEXT, key TEXT, size INT, etag TEXT, modified TEXT);
+CREATE TABLE settings (folder TEXT, key TEXT, size INT, etag TEXT, modified TEXT);
+CREATE TABLE output (
+    output TEXT PRIMARY KEY, objects INT, bytes INT, manifest INT, modified TEXT
+) WITHOUT ROWID;
+CREATE INDEX source_output ON source (output);
+CREATE INDEX settings_folder ON settings (folder);
+"""
+_ADD = """
+INSERT INTO output VALUES (?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET
+    objects = objects + excluded.objects, bytes = bytes + excluded.bytes,
+    manifest = manifest + excluded.manifest, modified = max(modified, excluded.modified)
+"""
+
+Part = Literal["object", "manifest", "claim", "failure"]
+
+
+def part_of_output(key: str) -> tuple[str, Part] | None:
+    """The output that a key of the output bucket belongs to, and what it is of it; None: of none."""
+    if found := _STORE.match(key):
+        return found[1], "object"
+    if found := _BESIDE.fullmatch(key):
+        beside: Any = found[2]
+        return found[1], beside
+    return (key, "object") if key.endswith(".nc") else None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOutput:
+    """What the listing tells of one output; `modified` is the newest part's, ISO 8601."""
+
+    output: str
+    objects: int = 0
+    bytes: int = 0
+    has_manifest: bool = False
+    modified: str = ""
+
+
+class Inventory:
+    """Uploads that may become outputs, settings XMLs, and outputs. Closes with its `with` block."""
+
+    def __init__(self) -> None:
+        # An empty name is a database of one's own in a temporary file.
+        self._database = sqlite3.connect("")
+        self._database.executescript(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add_sources(self, sources: Iterable[tuple[str, Source]]) -> None:
+        """Take in uploads, each with the key of its output."""
+        rows = (
+            (output, item.bucket, item.key, item.size, item.etag, item.modified.isoformat())
+            for output, item in sources
+        )
+        self._load("INSERT INTO source VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def add_settings(self, xml: Source) -> None:
+        """Take in one settings XML."""
+        folder = xml.key[: xml.key.rfind("/") + 1]
+        row = (folder, xml.key, xml.size, xml.etag, xml.modified.isoformat())
+        self._database.execute("INSERT INTO settings VALUES (?, ?, ?, ?, ?)", row)
+
+    def add_outputs(self, listing: Iterable[tuple[str, int, datetime]]) -> None:
+        """Take in a listing of the output bucket: key, bytes, when it was stored."""
+        self._load(_ADD, _summed(listing))
+
+    def source_count(self) -> int:
+        """How many uploads there are."""
+        count: int = self._database.execute("SELECT count(*) FROM source").fetchone()[0]
+        return count
+
+    def settings_in(self, folder: str) -> list[Listed]:
+        """The settings XMLs of one folder (`''`, or with its '/')."""
+        found = self._database.execute(
+            "SELECT key, size, etag, modified FROM settings WHERE folder = ? ORDER BY key",
+            (folder,),
+        )
+        return [Listed(*row) for row in found]
+
+    def sources(self) -> Iterator[tuple[Source, ListedOutput]]:
+        """Each upload in the order it was added, with what lies at its output."""
+        with closing(self._database.cursor()) as cursor:
+            cursor.execute(
+                "SELECT bucket, key, size, etag, source.modified, source.output,"
+                " coalesce(objects, 0), coalesce(bytes, 0), coalesce(manifest, 0),"
+                " coalesce(output.modified, '') FROM source"
+                " LEFT JOIN output ON output.output = source.output ORDER BY source.rowid"
+            )
+            for bucket, key, size, etag, modified, *output in cursor:
+                source = Source(bucket, key, size, etag, datetime.fromisoformat(modified))
+                yield source, _listed_output(output)
+
+    def outputs_without_source(self) -> Iterator[ListedOutput]:
+        """Each output that no upload maps to, by key."""
+        with closing(self._database.cursor()) as cursor:
+            cursor.execute(
+                "SELECT output, objects, bytes, manifest, modified FROM output WHERE NOT EXISTS"
+                " (SELECT 1 FROM source WHERE source.output = output.output) ORDER BY output"
+            )
+            for row in cursor:
+                yield _listed_output(row)
+
+    def _load(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        waiting = iter(rows)
+        while batch := list(islice(waiting, _LOADED_AT_ONCE)):
+            self._database.executemany(statement, batch)
+            self._database.commit()
+
+
+def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite's
+    output, objects, size, manifest, modified = row
+    return ListedOutput(output, objects, size, bool(manifest), modified)
+
+
+def _summed(
+    listing: Iterable[tuple[str, int, datetime]],
+) -> Iterator[tuple[str, int, int, int, str]]:
+    """One row for each run of neighbours of one output: a store is hundreds of keys."""
+    current, objects, total, manifest, newest = "", 0, 0, 0, ""
+    for key, size, modified in listing:
+        if (part := part_of_output(key)) is None:
+            continue
+        if part[0] != current:
+            if current:
+                yield current, objects, total, manifest, newest
+            current, objects, total, manifest, newest = part[0], 0, 0, 0, ""
+        newest = max(newest, modified.isoformat())
+        if part[1] == "object":
+            objects, total = objects + 1, total + size
+        manifest += part[1] == "manifest"
+    if current:
+        yield current, objects, total, manifest, newest

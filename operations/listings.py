@@ -1,0 +1,90 @@
+"""What lies in the buckets: listings page by page, and single outputs as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from flows.manifest import MANIFEST_SUFFIX
+from operations.findings import Source
+from operations.output_state import (
+    ManifestFacts,
+    ManifestUnreadableError,
+    OutputFacts,
+    manifest_facts,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK = 1024 * 1024
+
+
+def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
+    """List the objects whose keys start with a prefix, in the order of their keys."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            yield Source(
+                bucket=bucket,
+                key=item["Key"],
+                size=item["Size"],
+                etag=item["ETag"].strip('"'),
+                modified=item["LastModified"],
+            )
+
+
+def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
+    """What the manifest of an output says; None where there is none.
+
+    Raises:
+        ManifestUnreadableError: there is one that says nothing.
+    """
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+            return None
+        raise
+    return manifest_facts(answer["Body"].read())
+
+
+def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
+    """What lies at one output at this moment."""
+    try:
+        manifest = read_manifest_of(s3, bucket, output)
+    except ManifestUnreadableError as error:
+        return OutputFacts(fault=f"its manifest can't be read: {error}")
+    parts = list(_parts(s3, bucket, output))
+    return OutputFacts(len(parts), sum(part.size for part in parts), manifest)
+
+
+def checksum_now(s3: S3Client, bucket: str, output: str) -> str:
+    """The checksum of what lies at an output, as its manifest states it; reads all of it.
+
+    Of a netCDF file the SHA-256; of a Zarr store that of the lines
+    `<hex sha256> <key>` and a line feed, sorted by key.
+    """
+    if output.endswith(".nc"):
+        return _sha256(s3, bucket, output)
+    whole = hashlib.sha256()
+    # S3 lists in the order of UTF-8's bytes, which is that of code points.
+    for part in _parts(s3, bucket, output):
+        digest = _sha256(s3, bucket, part.key)
+        whole.update(f"{digest} {part.key.removeprefix(f'{output}/')}\n".encode())
+    return whole.hexdigest()
+
+
+def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
+    if output.endswith(".nc"):
+        return (item for item in listed(s3, bucket, output) if item.key == output)
+    return listed(s3, bucket, f"{output}/")
+
+
+def _sha256(s3: S3Client, bucket: str, key: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,82 @@
+"""What --fix does: notifications through the trigger's queue, and runs started once more.
+
+How often is counted where it can't be lost: a retried run's starts by Prefect,
+a new run's generation in its identity. `classification.Limits.attempts` bounds
+both. A notification of generation 0 makes a run where there is none and finds
+it where there is one, so sending it again needs no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from events.notifications import ENVELOPES, StoredObject
+from events.replay import BATCH, Message, Target
+from operations.findings import Finding, Notify, Retry, Source
+from operations.prefect_runs import FlowRuns
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A finding with what was done about it, in words; `done` is False where nothing came of it."""
+
+    finding: Finding
+    what: str
+    done: bool
+
+
+def notification_of(source: Source, generation: int) -> Message:
+    """The message that tells the trigger of an upload."""
+    item = StoredObject(
+        bucket=source.bucket,
+        key=source.key,
+        size=source.size,
+        etag=source.etag,
+        stored_at=source.modified.isoformat(),
+        generation=generation,
+    )
+    return Message(source.uri, ENVELOPES["eventbridge"](item))
+
+
+@dataclass(frozen=True)
+class Mender:
+    """Does what findings ask for; `dry_run` only says it."""
+
+    queue: Target
+    runs: FlowRuns
+    dry_run: bool = False
+
+    def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:
+        """Act on each finding that has an action.
+
+        Raises:
+            ClientError: the queue refuses; PrefectUnavailableError: no answer.
+        """
+        waiting = (finding for finding in findings if finding.action is not None)
+        while batch := list(islice(waiting, BATCH)):
+            yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
+            for finding in batch:
+                if isinstance(finding.action, Retry):
+                    yield self._retry(finding, finding.action)
+
+    def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
+        told = [
+            (finding, notification_of(finding.source, finding.action.generation))
+            for finding in findings
+            if finding.source is not None and isinstance(finding.action, Notify)
+        ]
+        if self.dry_run or not told:
+            yield from (Mended(finding, "would notify", done=False) for finding, _ in told)
+            return
+        rows = self.queue.send([message for _, message in told])
+        for (finding, _), row in zip(told, rows, strict=True):
+            sent = row.outcome == "Sent"
+            yield Mended(finding, "notified" if sent else f"not sent: {row.detail}", done=sent)
+
+    def _retry(self, finding: Finding, action: Retry) -> Mended:
+        if self.dry_run:
+            return Mended(finding, "would retry", done=False)
+        what = self.runs.retry(action.run_id, action.state_id)
+        return Mended(finding, what, done=what == "retried")

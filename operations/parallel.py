@@ -1,0 +1,37 @@
+"""Many requests at a time over a stream that does not fit in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+THREADS = 32
+
+
+def in_parallel(
+    call: Callable[[A], B], items: Iterable[A], *, threads: int = THREADS
+) -> Iterator[B]:
+    """Give `call(item)` for each item, in order, holding no more than four a thread at once.
+
+    The first error is raised in its turn; what has not begun by then is dropped.
+    """
+    with ThreadPoolExecutor(threads, thread_name_prefix="operations") as pool:
+        waiting: deque[Future[B]] = deque()
+        stream = iter(items)
+        try:
+            for item in islice(stream, 4 * threads):
+                waiting.append(pool.submit(call, item))
+            while waiting:
+                done = waiting.popleft().result()
+                for item in islice(stream, 1):
+                    waiting.append(pool.submit(call, item))
+                yield done
+        finally:
+            for future in waiting:
+                future.cancel()

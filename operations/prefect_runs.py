@@ -1,0 +1,146 @@
+"""Flow runs, read and retried through Prefect's API, without the seconds that importing Prefect takes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from operations.classification import RunFacts
+
+# The server's own limit on a page (PREFECT_SERVER_API_DEFAULT_LIMIT).
+PAGE = 200
+
+
+class PrefectUnavailableError(Exception):
+    """Prefect's API did not answer as it should."""
+
+
+class FlowRuns(Protocol):
+    """What is asked of Prefect."""
+
+    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        """The runs of these identities, as far as there are any."""
+
+    def retry(self, run_id: str, state_id: str) -> str:
+        """Start a run once more; what came of it, in words."""
+
+
+def authorization(api_key: str | None, auth_string: str | None) -> str | None:
+    """The Authorization header of Prefect Cloud's key, or of a server's `user:password`."""
+    if api_key:
+        return f"Bearer {api_key}"
+    if auth_string:
+        return "Basic " + base64.b64encode(auth_string.encode()).decode()
+    return None
+
+
+class PrefectRuns:
+    """Prefect's API at `url`. A 429, a 5xx and a broken connection are asked again, with back-off."""
+
+    def __init__(self, url: str, authorization: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"content-type": "application/json"}
+        if authorization:
+            self._headers["authorization"] = authorization
+        self._http = urllib3.PoolManager(
+            retries=urllib3.Retry(
+                6,
+                status_forcelist=[429, 500, 502, 503, 504],
+                allowed_methods=None,
+                backoff_factor=0.2,
+            ),
+            timeout=urllib3.Timeout(30),
+        )
+
+    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        """The runs of these idempotency keys, by key.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        found: dict[str, RunFacts] = {}
+        wanted = list(identities)
+        for start in range(0, len(wanted), PAGE):
+            batch = wanted[start : start + PAGE]
+            for run in self._page({"idempotency_key": {"any_": batch}}, 0):
+                found[run["idempotency_key"]] = run_facts(run)
+        return found
+
+    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
+        """All runs of the conversion flow in these types of state, the earliest expected first.
+
+        Args:
+            states: RUNNING, FAILED and so on.
+            since: only runs that ended after this.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        wanted: dict[str, Any] = {"state": {"type": {"any_": list(states)}}}
+        if since is not None:
+            wanted["end_time"] = {"after_": since.isoformat()}
+        seen = 0
+        while page := self._page(wanted, seen):
+            yield from (run_facts(run) for run in page if run.get("state"))
+            seen += len(page)
+            if len(page) < PAGE:
+                return
+
+    def retry(self, run_id: str, state_id: str) -> str:
+        """Start a run once more, as Retry in the UI does, if it still is in the state it was seen in.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        now = self._ask("GET", f"/flow_runs/{run_id}", None)
+        if (now.get("state") or {}).get("id") != state_id:
+            return f"left alone: it is {(now.get('state') or {}).get('name')} by now"
+        wanted = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": False}
+        answer = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
+        if answer.get("status") != "ACCEPT":
+            reason = (answer.get("details") or {}).get("reason") or answer.get("status")
+            return f"Prefect refused: {reason}"
+        return "retried"
+
+    def _page(self, wanted: dict[str, Any], offset: int) -> list[dict[str, Any]]:
+        body = {
+            "flow_runs": wanted,
+            "flows": {"name": {"any_": ["convert-raw-sonar"]}},
+            "limit": PAGE,
+            "offset": offset,
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        answer: list[dict[str, Any]] = self._ask("POST", "/flow_runs/filter", body)
+        return answer
+
+    def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
+        sent = None if body is None else json.dumps(body).encode()
+        try:
+            answer = self._http.request(method, self._url + path, body=sent, headers=self._headers)
+        except HTTPError as error:
+            raise PrefectUnavailableError(f"prefect {self._url}: {error}") from error
+        if answer.status >= 400:
+            told = " ".join(answer.data[:300].decode(errors="replace").split())
+            raise PrefectUnavailableError(f"prefect {method} {path}: HTTP {answer.status}: {told}")
+        return json.loads(answer.data)
+
+
+def run_facts(run: dict[str, Any]) -> RunFacts:
+    """A flow run of the API as facts."""
+    state = run["state"]
+    return RunFacts(
+        id=run["id"],
+        state_id=state["id"],
+        state_type=state["type"],
+        state_name=state["name"],
+        message=state.get("message") or "",
+        starts=run.get("run_count") or 0,
+        since=datetime.fromisoformat(state["timestamp"]),
+        raw_file=str((run.get("parameters") or {}).get("raw_file") or ""),
+    )

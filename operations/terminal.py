@@ -1,0 +1,159 @@
+"""The operator's commands, as a person at a terminal sees them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from events.replay import QueueTarget
+from lambda_trigger.rules_document import RulesError
+from lambda_trigger.transport_errors import TransportError
+from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
+from operations.connections import Connections, SettingMissingError, connect
+from operations.findings import Finding, Kind
+from operations.mending import Mended, Mender
+from operations.prefect_runs import PrefectUnavailableError
+from operations.reconciliation import Reconciliation, Scope
+from operations.report import Tally, json_line
+
+# The system could not be asked: nothing is known, good or bad.
+NOT_ASKED = 2
+_NOT_ASKED = (
+    SettingMissingError,
+    RulesError,
+    TransportError,
+    PrefectUnavailableError,
+    BotoCoreError,
+    ClientError,
+    OSError,
+)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar on stderr; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield told
+
+
+def _refused(error: Exception) -> int:
+    Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+    return NOT_ASKED
+
+
+def reconcile_at_terminal(
+    *,
+    prefix: str = "",
+    rules: Path | None = None,
+    verify: bool = False,
+    fix: bool = False,
+    dry_run: bool = False,
+    queue_url: str | None = None,
+    grace_minutes: float = GRACE_MINUTES,
+    attempts: int = ATTEMPTS,
+    limit: int | None = None,
+    shown: int = 10,
+    as_json: bool = False,
+) -> int:
+    """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
+
+    Args:
+        prefix: only uploads whose keys start so.
+        rules: the rules document; left out, the trigger's own.
+        verify: read every output whole and compare its checksum.
+        fix: notify the trigger of what is lost, retry what may pass.
+        dry_run: with `fix`, only say what would be done.
+        queue_url: of the trigger's queue; `fix` needs it.
+        grace_minutes: how young an upload without a run may be, and not count as lost.
+        attempts: starts of a run, and generations of an upload, before `fix` leaves it alone.
+        limit: how many uploads to mend at most.
+        shown: how many of a class to list.
+        as_json: a line of JSON for each finding that is not done or ignored,
+            one for each that was mended, and one with the summary.
+
+    Returns:
+        An exit code: 0 all is well, 1 something needs attention (mended just
+        now or not), 2 the system could not be asked.
+    """
+    if fix and not queue_url and not dry_run:
+        return _refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
+    tally = Tally(shown)
+    try:
+        connections = connect(rules)
+        hours = connections.services.rules.waiting_limit_hours
+        limits = Limits(
+            arriving=timedelta(minutes=grace_minutes),
+            waiting=timedelta(hours=hours),
+            attempts=attempts,
+        )
+        with _bar() as progress:
+            reconciliation = Reconciliation(
+                connections.services, Scope(prefix, verify=verify), limits, progress=progress
+            )
+            findings = _counted(reconciliation.findings(), tally, as_json=as_json)
+            for mended in _mended(
+                findings, connections, fix=fix, dry_run=dry_run, queue_url=queue_url, limit=limit
+            ):
+                tally.add_mended(mended)
+                if as_json:
+                    _write({"uri": mended.finding.uri, "fix": mended.what})
+    except _NOT_ASKED as error:
+        return _refused(error)
+    if as_json:
+        _write(tally.summary())
+    else:
+        tally.print(Console(), reconciliation.now)
+    return 1 if tally.needs_attention else 0
+
+
+def _counted(findings: Iterator[Finding], tally: Tally, *, as_json: bool) -> Iterator[Finding]:
+    for finding in findings:
+        tally.add(finding)
+        if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:
+            _write(finding.as_json())
+        yield finding
+
+
+def _mended(
+    findings: Iterator[Finding],
+    connections: Connections,
+    *,
+    fix: bool,
+    dry_run: bool,
+    queue_url: str | None,
+    limit: int | None,
+) -> Iterator[Mended]:
+    if fix:
+        region = connections.services.s3.meta.region_name
+        queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
+        mender = Mender(queue, connections.runs, dry_run=dry_run)
+        to_mend = (finding for finding in findings if finding.action is not None)
+        yield from mender.mend(islice(to_mend, limit))
+    # What is not mended is counted all the same.
+    for _ in findings:
+        pass
+
+
+def _write(values: object) -> None:
+    sys.stdout.write(json_line(values) + "\n")

@@ -1,0 +1,228 @@
+"""Inbox and outputs in a moto of their own, Prefect in memory."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from events.file_heads import file_head
+from flows.manifest import store_checksum
+from lambda_trigger.rules_document import parse_rules
+from lambda_trigger.sigv4 import Credentials
+from operations.classification import Limits, RunFacts
+from operations.findings import Finding, Source
+from operations.foresight import Foresight, identity, storage_of
+from operations.reconciliation import Reconciliation, Scope, Services
+from sandbox.environments import aws_environment
+from sandbox.ports import HOST, free_port
+from sandbox.prefect_server import answers
+from sandbox.processes import Part
+from sandbox.waiting import wait_until
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "aws_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("operations-aws"))
+
+
+@pytest.fixture(scope="session")
+def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    server = Part(
+        "aws",
+        [sys.executable, "-m", "sandbox.aws_server", "--port", str(port)],
+        {**os.environ, "PYTHONPATH": str(PROJECT)},
+        tmp_path_factory.mktemp("logs") / "aws.log",
+        is_ready=lambda: answers(f"{url}/moto-api/"),
+    )
+    server.start()
+    try:
+        wait_until(server.poll_ready, 60, "moto")
+        yield url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws(aws_url: str) -> Callable[[str], Any]:
+    """Give a boto3 client of a service."""
+    keys = aws_environment(aws_url)
+
+    @functools.cache
+    def client(service: str) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]  # the stubs want a literal
+            endpoint_url=aws_url,
+            region_name=keys["AWS_REGION"],
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=64),
+        )
+
+    return client
+
+
+@dataclass
+class MemoryRuns:
+    """Prefect's runs by identity."""
+
+    runs: dict[str, RunFacts] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+    retried: list[str] = field(default_factory=list)
+
+    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        self.asked.append(len(identities))
+        return {each: self.runs[each] for each in identities if each in self.runs}
+
+    def retry(self, run_id: str, state_id: str) -> str:
+        assert state_id == "state"
+        self.retried.append(run_id)
+        return "retried"
+
+
+@dataclass
+class World:
+    """One inbox with its outputs and runs, and what is found of them."""
+
+    s3: Any
+    inbox: str
+    output: str
+    services: Services
+    runs: MemoryRuns
+
+    def drop(self, key: str, body: bytes | None = None, **facts: Any) -> Source:
+        """Put an upload into the inbox; without a body, the first bytes of an EK60 file."""
+        content = file_head("EK60") + key.encode() if body is None else body
+        self.s3.put_object(Bucket=self.inbox, Key=key, Body=content, **facts)
+        return self.source(key)
+
+    def source(self, key: str) -> Source:
+        head = self.s3.head_object(Bucket=self.inbox, Key=key)
+        return Source(
+            self.inbox, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"]
+        )
+
+    def publish(
+        self,
+        source: Source,
+        output: str,
+        objects: Mapping[str, bytes],
+        *,
+        sidecars: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put a Zarr store and its manifest where a run would."""
+        for key, body in objects.items():
+            self.s3.put_object(Bucket=self.output, Key=f"{output}/{key}", Body=body)
+        self.put_manifest(
+            source,
+            output,
+            objects=len(objects),
+            size=sum(map(len, objects.values())),
+            sha256=store_checksum(objects),
+            sidecars=sidecars,
+        )
+
+    def put_manifest(
+        self,
+        source: Source,
+        output: str,
+        *,
+        objects: int,
+        size: int,
+        sha256: str,
+        sidecars: Mapping[str, str] | None = None,
+    ) -> None:
+        manifest = {
+            "manifest_version": 1,
+            "source": {"uri": source.uri, "etag": source.etag, "version_id": None},
+            "sidecars": [
+                {"kind": "xml", "uri": uri, "etag": etag} for uri, etag in (sidecars or {}).items()
+            ],
+            "output": {"objects": objects, "bytes": size, "sha256": sha256},
+        }
+        self.s3.put_object(
+            Bucket=self.output, Key=f"{output}.manifest.json", Body=json.dumps(manifest)
+        )
+
+    def run(
+        self,
+        source: Source,
+        state: str,
+        name: str,
+        *,
+        message: str = "",
+        starts: int = 1,
+        generation: int = 0,
+        ago: timedelta = timedelta(minutes=1),
+    ) -> RunFacts:
+        """Give the upload's identity a run in this state."""
+        request = self.services.foresight.of(source).request
+        assert request is not None
+        since = datetime.now(UTC) - ago
+        ident = str(uuid.uuid4())
+        run = RunFacts(ident, "state", state, name, message, starts, since, source.uri)
+        self.runs.runs[identity(request, source, generation)] = run
+        return run
+
+    def reconcile(
+        self, scope: Scope | None = None, limits: Limits | None = None, *, later: float = 1
+    ) -> dict[str, Finding]:
+        """Look `later` hours from now; findings by the key of what they are about."""
+        reconciliation = Reconciliation(
+            self.services,
+            scope or Scope(),
+            limits or Limits(),
+            now=datetime.now(UTC) + timedelta(hours=later),
+        )
+        found = list(reconciliation.findings())
+        by_key = {finding.uri.split("/", 3)[3]: finding for finding in found}
+        assert len(by_key) == len(found), "something is found twice"
+        return by_key
+
+
+@pytest.fixture
+def world(aws: Callable[[str], Any], aws_url: str) -> World:
+    mark = hashlib.sha256(os.urandom(8)).hexdigest()[:12]
+    inbox, output = f"inbox-{mark}", f"output-{mark}"
+    s3 = aws("s3")
+    for bucket in (inbox, output):
+        s3.create_bucket(Bucket=bucket)
+    rules = parse_rules(
+        f"""
+        version = 1
+        inbox_bucket = "{inbox}"
+        output_bucket = "{output}"
+        [size_limits]
+        reject_above = 9_000_000_000
+        [[prefix]]
+        prefix = ""
+        deployment = "convert-raw-sonar/ecs"
+        [[prefix]]
+        prefix = "netcdf/"
+        deployment = "convert-raw-sonar/ecs"
+        output_type = "netcdf"
+        output_prefix = "nc/"
+        """
+    )
+    keys = aws_environment(aws_url)
+    credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
+    runs = MemoryRuns()
+    storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
+    return World(s3, inbox, output, Services(s3, Foresight(rules, storage), runs), runs)

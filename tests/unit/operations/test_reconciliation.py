@@ -1,0 +1,250 @@
+"""Each class of trouble, planted in buckets and found with its remedy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from events.file_heads import file_head
+from operations.classification import FINAL_FAILURES, Limits
+from operations.findings import NEEDS_ATTENTION, Kind, Notify, Retry
+from operations.reconciliation import Scope
+from tests.unit.operations.conftest import World
+
+STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
+KEY, OUTPUT = "cruise 1/D2007-å+.raw", "cruise 1/D2007-å+.zarr"
+
+Plant = Callable[[World], object]
+
+
+def whole(world: World) -> None:
+    world.publish(world.drop(KEY), OUTPUT, STORE)
+
+
+def removed_object(world: World) -> None:
+    whole(world)
+    world.run(world.source(KEY), "COMPLETED", "Completed")
+    world.s3.delete_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0")
+
+
+def unreadable_manifest(world: World) -> None:
+    removed_object(world)
+    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}.manifest.json", Body=b"{}")
+
+
+def completed_without_output(world: World) -> None:
+    world.run(world.drop(KEY), "COMPLETED", "Completed")
+
+
+def torn(world: World) -> None:
+    world.run(world.drop(KEY), "CRASHED", "Crashed", message="exit code 137")
+    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1")
+
+
+def torn_without_a_run(world: World) -> None:
+    world.drop(KEY)
+    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1")
+
+
+def replaced_upload(world: World) -> None:
+    whole(world)
+    world.drop(KEY, file_head("EK60") + b"newer")
+
+
+def two_uploads_of_one_output(world: World) -> None:
+    world.publish(world.drop(KEY.replace(".raw", ".RAW")), OUTPUT, STORE)
+    world.drop(KEY)
+
+
+def run(state: str, name: str, **facts: object) -> Plant:
+    def plant(world: World) -> None:
+        world.run(world.drop(KEY), state, name, **facts)  # type: ignore[arg-type]  # a table's facts
+
+    return plant
+
+
+LONG = timedelta(hours=7)
+PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry] | None]] = {
+    "whole": (whole, Kind.DONE, None),
+    "lost notification": (lambda world: world.drop(KEY), Kind.NEVER_NOTIFIED, Notify(0)),
+    "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
+    "unknown extension": (lambda world: world.drop(KEY + ".mp3"), Kind.REJECTED, None),
+    "other bytes": (lambda world: world.drop(KEY, b"a text"), Kind.REJECTED, None),
+    "empty": (lambda world: world.drop(KEY, b""), Kind.REJECTED, None),
+    "settings absent": (
+        lambda world: world.drop("a/15.01A", file_head("AZFP")),
+        Kind.OVERDUE,
+        None,
+    ),
+    "scheduled": (run("SCHEDULED", "Scheduled"), Kind.LATE, None),
+    "pending": (run("PENDING", "Pending"), Kind.LATE, None),
+    "stuck": (run("RUNNING", "Running", ago=LONG), Kind.STUCK, None),
+    "paused": (run("PAUSED", "Suspended"), Kind.PAUSED, None),
+    "cancelled": (run("CANCELLED", "Cancelled"), Kind.CANCELLED, None),
+    "bad file": (run("FAILED", "BadFile", message="cut"), Kind.FAILED, None),
+    "store away": (run("FAILED", "TransientFault"), Kind.FAILED, Retry),
+    "timed out": (run("FAILED", "TimedOut"), Kind.FAILED, Retry),
+    "store away for long": (run("FAILED", "TransientFault", starts=3), Kind.FAILED, None),
+    "mismatch twice": (run("FAILED", "OutputMismatch", starts=2), Kind.FAILED, None),
+    "killed": (run("CRASHED", "Crashed"), Kind.CRASHED, Retry),
+    "killed too often": (run("CRASHED", "Crashed", starts=3), Kind.CRASHED, None),
+    "torn": (torn, Kind.TORN, Retry),
+    "torn without a run": (torn_without_a_run, Kind.TORN, Notify(0)),
+    "replaced upload": (replaced_upload, Kind.SUPERSEDED, Notify(0)),
+    "one output for two": (two_uploads_of_one_output, Kind.CONTESTED, None),
+    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, Notify(1)),
+    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, Notify(1)),
+    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, Notify(1)),
+}
+
+
+@pytest.mark.parametrize(("plant", "kind", "action"), PLANTED.values(), ids=list(PLANTED))
+def test_each_class_of_trouble_is_found_with_its_remedy(
+    world: World, plant: Plant, kind: Kind, action: Notify | type[Retry] | None
+) -> None:
+    plant(world)
+    found = world.reconcile(later=30)
+    (finding,) = [each for key, each in found.items() if ".RAW" not in key]
+    assert finding.kind is kind
+    if isinstance(action, Notify) or action is None:
+        assert finding.action == action
+    else:
+        assert isinstance(finding.action, action)
+        assert finding.action.run_id == finding.run_id
+    assert finding.needs_attention == (kind in NEEDS_ATTENTION) == bool(finding.remedy)
+
+
+def test_what_is_young_is_given_time(world: World) -> None:
+    world.drop(KEY)
+    world.drop("a/15.01A", file_head("AZFP"))
+    world.run(world.drop("b.raw"), "SCHEDULED", "Scheduled")
+    world.run(world.drop("c.raw"), "RUNNING", "Running")
+    kinds = {key: found.kind for key, found in world.reconcile(later=0).items()}
+    assert kinds == {
+        KEY: Kind.ARRIVING,
+        "a/15.01A": Kind.WAITING,
+        "b.raw": Kind.QUEUED,
+        "c.raw": Kind.RUNNING,
+    }
+
+
+@pytest.mark.parametrize("name", sorted(FINAL_FAILURES))
+def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str) -> None:
+    run("FAILED", name, message="why")(world)
+    finding = world.reconcile()[KEY]
+    assert (finding.kind, finding.action) == (Kind.FAILED, None)
+    assert finding.detail == f"{name}: why"
+
+
+def test_generations_are_counted_up_and_end(world: World) -> None:
+    source = world.drop(KEY)
+    for generation in range(3):
+        world.run(source, "COMPLETED", "Completed", generation=generation)
+        assert world.reconcile()[KEY].action == Notify(generation + 1)
+    world.run(source, "COMPLETED", "Completed", generation=3)
+    finding = world.reconcile()[KEY]
+    assert (finding.kind, finding.action) == (Kind.OUTPUT_MISSING, None)
+    assert "3 generations were not enough" in finding.detail
+
+
+def test_the_latest_generation_decides(world: World) -> None:
+    source = world.drop(KEY)
+    world.run(source, "COMPLETED", "Completed")
+    world.run(source, "RUNNING", "Running", generation=1)
+    assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
+
+
+def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> None:
+    whole(world)
+    world.run(world.source(KEY), "COMPLETED", "Completed")
+    verifying = Scope(verify=True)
+    assert world.reconcile(verifying)[KEY].kind is Kind.DONE
+    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1\2\4")
+    assert world.reconcile()[KEY].kind is Kind.DONE
+    finding = world.reconcile(verifying)[KEY]
+    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1))
+    assert "checksum" in finding.detail
+
+
+def test_a_netcdf_file_is_one_object_with_its_own_sum(world: World) -> None:
+    source, body = world.drop("netcdf/a.raw"), b"CDF"
+    world.s3.put_object(Bucket=world.output, Key="nc/a.nc", Body=body)
+    digest = hashlib.sha256(body).hexdigest()
+    world.put_manifest(source, "nc/a.nc", objects=1, size=3, sha256=digest)
+    assert world.reconcile(Scope(verify=True))["netcdf/a.raw"].kind is Kind.DONE
+    world.s3.delete_object(Bucket=world.output, Key="nc/a.nc")
+    assert world.reconcile()["netcdf/a.raw"].kind is Kind.OUTPUT_DAMAGED
+
+
+def test_an_output_whose_upload_is_gone_is_told(world: World) -> None:
+    whole(world)
+    world.s3.delete_object(Bucket=world.inbox, Key=KEY)
+    finding = world.reconcile()[OUTPUT]
+    assert finding.kind is Kind.OUTPUT_WITHOUT_SOURCE
+    assert KEY in finding.detail
+
+
+def test_an_output_converted_from_elsewhere_is_none_of_the_inboxs(world: World) -> None:
+    source = world.drop(KEY)
+    world.publish(replace(source, bucket="archive"), "other.zarr", STORE)
+    assert "other.zarr" not in world.reconcile()
+
+
+def test_an_output_that_was_published_while_the_inbox_was_listed_is_no_trouble(
+    world: World,
+) -> None:
+    whole(world)
+    world.s3.delete_object(Bucket=world.inbox, Key=KEY)
+    assert OUTPUT not in world.reconcile(later=0)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["nearest", "named"])
+def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, named: bool) -> None:
+    world.drop("a/one.XML", b"<one/>")
+    metadata = {"sidecar": "two.xml"} if named else {}
+    data = world.drop("a/15.01A", file_head("AZFP"), Metadata=metadata)
+    if named:
+        world.drop("a/two.xml", b"<two/>")
+    xml = world.source("a/two.xml" if named else "a/one.XML")
+    world.run(data, "COMPLETED", "Completed")
+    world.publish(data, "a/15.01A.zarr", STORE, sidecars={xml.uri: xml.etag})
+    assert world.reconcile()["a/15.01A"].kind is Kind.DONE
+    world.drop(xml.key, b"<corrected/>")
+    finding = world.reconcile()["a/15.01A"]
+    assert (finding.kind, finding.action) == (Kind.SUPERSEDED, Notify(0))
+
+
+def test_a_prefix_looks_at_nothing_else(world: World) -> None:
+    for key in ("a/1.raw", "b/2.raw"):
+        world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
+    world.publish(world.drop("b/3.raw"), "b/3.zarr", STORE)
+    world.s3.delete_object(Bucket=world.inbox, Key="b/3.raw")
+    assert set(world.reconcile(Scope(prefix="a/"))) == {"a/1.raw"}
+    assert set(world.reconcile(Scope(prefix="b/"))) == {"b/2.raw", "b/3.zarr"}
+
+
+def test_uploads_since_are_judged_without_listing_all_outputs(world: World) -> None:
+    whole(world)
+    world.drop("lost.raw")
+    modified = world.source(KEY).modified
+    found = world.reconcile(Scope(since=modified - timedelta(minutes=1)))
+    assert {key: each.kind for key, each in found.items()} == {
+        KEY: Kind.DONE,
+        "lost.raw": Kind.NEVER_NOTIFIED,
+    }
+    assert world.reconcile(Scope(since=modified + timedelta(minutes=1))) == {}
+
+
+def test_runs_are_asked_for_in_pages_that_prefect_takes(world: World) -> None:
+    for number in range(120):
+        world.drop(f"{number}.raw", file_head("EK60"))
+    found = world.reconcile()
+    assert {each.kind for each in found.values()} == {Kind.NEVER_NOTIFIED}
+    assert world.runs.asked == [200, 200, 80]
+    world.runs.asked.clear()
+    world.reconcile(limits=Limits(attempts=0))
+    assert world.runs.asked == [120]
