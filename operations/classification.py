@@ -101,7 +101,7 @@ def classify(
         return _although_completed(source, run, output, limits)
     if run.state_type in {"FAILED", "CRASHED"}:
         return _ended_badly(source, run, output, limits)
-    return _under_way(source, run, limits, now)
+    return under_way(source.uri, run, limits, now, source)
 
 
 _TROUBLE_OF_OUTPUT = {
@@ -153,7 +153,10 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
     return Finding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
-def _under_way(source: Source, run: RunFacts, limits: Limits, now: datetime) -> Finding:
+def under_way(
+    upload: str, run: RunFacts, limits: Limits, now: datetime, source: Source | None = None
+) -> Finding:
+    """The finding of an upload (by URI) whose run has not come to an end of its own."""
     lasted = now - run.since
     if run.state_type in {"SCHEDULED", "PENDING"}:
         kind = Kind.LATE if lasted > limits.starting else Kind.QUEUED
@@ -163,4 +166,4 @@ def _under_way(source: Source, run: RunFacts, limits: Limits, now: datetime) -> 
         kind = Kind.CANCELLED
     else:
         kind = Kind.STUCK if lasted > limits.running else Kind.RUNNING
-    return Finding(kind, source.uri, run.state_name, run.since, source, run.id)
+    return Finding(kind, upload, run.state_name, run.since, source, run.id)

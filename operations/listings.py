@@ -36,6 +36,18 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
             )
 
 
+def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
+    """One object as it is now; None where it is gone."""
+    try:
+        head = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # A HEAD's answer has no body to name the error in.
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return None
+        raise
+    return Source(bucket, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+
+
 def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
     """What the manifest of an output says; None where there is none.
 

@@ -25,7 +25,7 @@ from operations.classification import Limits, RunFacts, classify, turned_away, w
 from operations.findings import Finding, Kind, Source
 from operations.foresight import Foreseen, Foresight, identity, is_of_azfp, output_prefixes
 from operations.inventory import Inventory, ListedOutput
-from operations.listings import checksum_now, listed, output_now, read_manifest_of
+from operations.listings import checksum_now, listed, output_now, read_manifest_of, source_now
 from operations.output_state import (
     ManifestFacts,
     ManifestUnreadableError,
@@ -99,6 +99,37 @@ class Reconciliation:
             yield from self._of_uploads(inventory)
             if self.scope.since is None:
                 yield from self._of_outputs_without_source(inventory)
+
+    def of_uploads(self, uris: Iterable[str]) -> Iterator[Finding]:
+        """Give the finding of each of these uploads of the inbox, looked at one by one.
+
+        One that is gone is ignored, as superseded.
+
+        Raises:
+            ClientError, TransportError, PrefectUnavailableError: as `findings`.
+        """
+        lot: list[tuple[Source, str]] = []
+        for found in in_parallel(self._upload_now, uris):
+            if isinstance(found, Finding):
+                yield found
+                continue
+            lot.append(found)
+            if len(lot) == self._lot:
+                yield from self._closer_look(lot)
+                lot.clear()
+        yield from self._closer_look(lot)
+
+    def _upload_now(self, upload: str) -> tuple[Source, str] | Finding:
+        key = upload.split("/", 3)[3]
+        source = source_now(self.services.s3, self.services.rules.inbox_bucket, key)
+        if source is None:
+            return Finding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")
+        verdict = judge_key(source.bucket, key, self.services.rules)
+        if isinstance(verdict, Candidate):
+            return source, verdict.output_key
+        if isinstance(verdict, SettingsXml):
+            return turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+        return turned_away(source, verdict)
 
     def _take_stock_of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
         """Fill in the uploads; those that the rules turn away are found already."""

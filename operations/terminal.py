@@ -18,11 +18,13 @@ from lambda_trigger.rules_document import RulesError
 from lambda_trigger.transport_errors import TransportError
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, SettingMissingError, connect
+from operations.durations import duration
 from operations.findings import Finding, Kind
 from operations.mending import Mended, Mender
 from operations.prefect_runs import PrefectUnavailableError
 from operations.reconciliation import Reconciliation, Scope
 from operations.report import Tally, json_line
+from operations.status import Status
 
 # The system could not be asked: nothing is known, good or bad.
 NOT_ASKED = 2
@@ -120,6 +122,49 @@ def reconcile_at_terminal(
                     _write({"uri": mended.finding.uri, "fix": mended.what})
     except _NOT_ASKED as error:
         return _refused(error)
+    return _told(tally, reconciliation, as_json=as_json)
+
+
+def status_at_terminal(
+    *,
+    since: str = "24h",
+    prefix: str = "",
+    rules: Path | None = None,
+    shown: int = 10,
+    as_json: bool = False,
+) -> int:
+    """Print what became of the uploads of a window, and what runs, waits or has failed besides.
+
+    Args:
+        since: how far back: `90m`, `24h`, `7d`.
+        prefix: only uploads whose keys start so.
+        rules: the rules document; left out, the trigger's own.
+        shown: how many of a class to list, the oldest first.
+        as_json: a line of JSON for each finding that is not done or ignored,
+            and one with the counts.
+
+    Returns:
+        An exit code: 0 all is well, 1 something needs attention, 2 the system
+        could not be asked.
+    """
+    tally = Tally(shown)
+    try:
+        window = duration(since)
+        connections = connect(rules)
+        limits = Limits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
+        with _bar() as progress:
+            reconciliation = Reconciliation(
+                connections.services, Scope(prefix), limits, progress=progress
+            )
+            status = Status(reconciliation, connections.runs, window)
+            for _ in _counted(status.findings(), tally, as_json=as_json):
+                pass
+    except (ValueError, *_NOT_ASKED) as error:
+        return _refused(error)
+    return _told(tally, reconciliation, as_json=as_json)
+
+
+def _told(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         _write(tally.summary())
     else:

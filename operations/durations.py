@@ -1,0 +1,23 @@
+"""Lengths of time as people type them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta:
+    """`90m`, `24h`, `7d`.
+
+    Raises:
+        ValueError: it is nothing like that, or longer than a century.
+    """
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no length of time such as 90m, 24h or 7d")
+    length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    if length > timedelta(days=36525):
+        raise ValueError(f"{text!r} is longer than a century")
+    return length

@@ -1,0 +1,117 @@
+"""What went wrong while nobody looked is found, and --fix and time alone bring it to its end."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.prefect_runs import PrefectRuns
+from sandbox.inbox import Inbox
+from sandbox.sample_file import write_sample
+from sandbox.system import Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+PREFIX = "reconcile/"
+RECONCILE = """
+import sys
+from operations.terminal import reconcile_at_terminal
+sys.exit(reconcile_at_terminal(
+    prefix="reconcile/", fix=len(sys.argv) > 1, queue_url=sys.argv[-1], grace_minutes=0,
+    verify=True, as_json=True,
+))
+"""
+
+
+def key(name: str) -> str:
+    return f"{PREFIX}{name}.raw"
+
+
+def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run the command as an operator would; give its exit code and its lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", RECONCILE, *queue],
+        env={
+            **sandbox.environment(),
+            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def tell_of_uploads(s3: Any, bucket: str, *, to: dict[str, Any]) -> None:
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=to)
+
+
+def classes(lines: list[dict[str, Any]]) -> dict[str, str]:
+    return {line["uri"].partition(PREFIX)[2]: line["class"] for line in lines if "class" in line}
+
+
+def test_lost_damaged_and_crashed_are_found_and_mended(
+    sandbox: Sandbox, inbox: Inbox, tmp_path: Path
+) -> None:
+    s3, output = sandbox.client("s3"), sandbox.names.output_bucket
+    queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
+    samples = {
+        name: write_sample(tmp_path / f"{name}.raw", pings=10, seed=seed).path
+        for seed, name in enumerate(("whole", "damaged", "crashed", "lost"))
+    }
+    (tmp_path / "bad.raw").write_bytes(samples["whole"].read_bytes()[:3000])
+    for name in ("whole", "damaged", "crashed"):
+        inbox.drop(samples[name], key(name))
+    inbox.drop(tmp_path / "bad.raw", key("bad"))
+    runs = inbox.wait_for_ends([key(name) for name in ("whole", "damaged", "crashed", "bad")], 240)
+    assert runs[key("bad")].state_name == "BadFile"
+
+    tell_of_uploads(s3, sandbox.names.inbox_bucket, to={})
+    inbox.drop(samples["lost"], key("lost"))
+    tell_of_uploads(s3, sandbox.names.inbox_bucket, to={"EventBridgeConfiguration": {}})
+    chunk = next(each for each in inbox.outputs(f"{PREFIX}damaged.zarr/") if "/c/" in each)
+    s3.put_object(Bucket=output, Key=chunk, Body=b"spoilt")
+    for name in ("crashed.zarr.manifest.json", "crashed.zarr/zarr.json"):
+        s3.delete_object(Bucket=output, Key=PREFIX + name)
+    sandbox.api.request(
+        "POST",
+        f"/flow_runs/{runs[key('crashed')].id}/set_state",
+        {
+            "state": {"type": "CRASHED", "name": "Crashed", "message": "exit code 137"},
+            "force": True,
+        },
+    )
+
+    found, lines = reconcile(sandbox)
+    assert found == 1
+    assert classes(lines) == {
+        "bad.raw": "failed",
+        "crashed.raw": "torn",
+        "damaged.raw": "output damaged",
+        "lost.raw": "never notified",
+    }
+    assert lines[-1]["counts"]["done"] == 1
+
+    _, lines = reconcile(sandbox, queue["QueueUrl"])
+    fixed = {line["uri"].partition(PREFIX)[2]: line["fix"] for line in lines if len(line) == 2}
+    assert fixed == {"crashed.raw": "retried", "damaged.raw": "notified", "lost.raw": "notified"}
+
+    def mended() -> list[dict[str, Any]] | None:
+        _, lines = reconcile(sandbox)
+        return lines if lines[-1]["counts"] == {"done": 4, "failed": 1} else None
+
+    lines = wait_until(mended, 240, "reconcile to find all done", every=3)
+    assert classes(lines) == {"bad.raw": "failed"}
+    api = PrefectRuns(sandbox.prefect_api_url)
+    failed = {run.raw_file: run.state_name for run in api.in_states(("FAILED",))}
+    assert failed[inbox.uri(key("bad"))] == "BadFile"
+    assert list(api.in_states(("FAILED",), datetime.now(UTC) + timedelta(hours=1))) == []
+    counts = {name: len(runs) for name, runs in inbox.runs([key(name) for name in samples]).items()}
+    assert counts == {key("whole"): 1, key("crashed"): 1, key("lost"): 1, key("damaged"): 2}

@@ -1,0 +1,96 @@
+"""A window's uploads by outcome, and what older ones still have to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations.classification import RunFacts
+from operations.durations import duration
+from operations.findings import Kind
+from operations.reconciliation import Reconciliation, Scope
+from operations.status import Status
+from tests.unit.operations.conftest import World
+
+STORE = {"zarr.json": b"{}"}
+
+
+@dataclass
+class RunsOf:
+    """Prefect's filter by state over the runs of a world."""
+
+    world: World
+    asked: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
+
+    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
+        self.asked.append((tuple(states), since))
+        for run in self.world.runs.runs.values():
+            if run.state_type in states and (since is None or run.since >= since):
+                yield run
+
+
+def status_of(
+    world: World, window: timedelta, *, later: timedelta, prefix: str = ""
+) -> dict[str, Kind]:
+    reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
+    found = list(Status(reconciliation, RunsOf(world), window).findings())
+    by_key = {each.uri.split("/", 3)[3]: each.kind for each in found}
+    assert len(by_key) == len(found), "something is told twice"
+    return by_key
+
+
+def test_uploads_of_the_window_are_told_by_their_class(world: World) -> None:
+    world.publish(world.drop("done.raw"), "done.zarr", STORE)
+    world.run(world.drop("failed.raw"), "FAILED", "BadFile")
+    world.run(world.drop("running.raw"), "RUNNING", "Running")
+    world.drop("lost.raw")
+    world.drop("notes.txt")
+    assert status_of(world, timedelta(hours=24), later=timedelta(hours=1)) == {
+        "done.raw": Kind.DONE,
+        "failed.raw": Kind.FAILED,
+        "running.raw": Kind.RUNNING,
+        "lost.raw": Kind.NEVER_NOTIFIED,
+        "notes.txt": Kind.IGNORED,
+    }
+
+
+def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_lately(
+    world: World,
+) -> None:
+    later = timedelta(hours=5)
+    world.drop("lost.raw")
+    world.run(world.drop("queued.raw"), "SCHEDULED", "Late")
+    world.run(world.drop("failed.raw"), "FAILED", "BadFile", ago=-timedelta(hours=4))
+    world.run(world.drop("long ago.raw"), "FAILED", "BadFile")
+    mended = world.drop("mended.raw")
+    world.run(mended, "FAILED", "TransientFault", ago=-timedelta(hours=4))
+    world.publish(mended, "mended.zarr", STORE)
+    gone = world.drop("gone.raw")
+    world.run(gone, "CRASHED", "Crashed", ago=-timedelta(hours=4))
+    world.s3.delete_object(Bucket=world.inbox, Key="gone.raw")
+    assert status_of(world, timedelta(hours=2), later=later) == {
+        "queued.raw": Kind.LATE,
+        "failed.raw": Kind.FAILED,
+        "mended.raw": Kind.DONE,
+        "gone.raw": Kind.IGNORED,
+    }
+    assert status_of(world, timedelta(hours=2), later=later, prefix="f") == {
+        "failed.raw": Kind.FAILED
+    }
+
+
+@given(st.integers(0, 36525), st.sampled_from("smhd"))
+def test_a_length_of_time_is_read_as_it_is_meant(number: int, unit: str) -> None:
+    word = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[unit]
+    assert duration(f" {number}{unit}") == timedelta(**{word: number})
+
+
+@pytest.mark.parametrize("text", ["", "24", "h", "1.5h", "-1h", "1w", "99999999d", "1h30m"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"length of time|longer than a century"):
+        duration(text)
