@@ -67,6 +67,7 @@ class OpenedRaw:
             self.source.location.uri,
             self.source.version,
             {sidecar.file.location.uri: sidecar.file.version.etag for sidecar in self.sidecars},
+            notified=self.request.wanted is not None,
         )
 
 

@@ -139,18 +139,20 @@ class OutputMismatch(ConversionFailure):
 
 
 class OutputConflict(ConversionFailure):
-    """The output is published from another source or version, and may not be overwritten."""
+    """The output is published from another source or version, and may not be replaced."""
 
     outcome = "OutputConflict"
 
-    def __init__(self, output: str, wanted: str, published: str) -> None:
+    def __init__(
+        self, output: str, wanted: str, published: str, why: str = "overwrite is off"
+    ) -> None:
         super().__init__(
-            f"{output}: already published from {published}; "
-            f"{wanted} would replace it and overwrite is off"
+            f"{output}: already published from {published}; {wanted} would replace it and {why}"
         )
         self.output = output
         self.wanted = wanted
         self.published = published
+        self.why = why
 
 
 class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome

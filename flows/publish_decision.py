@@ -14,11 +14,17 @@ Decision = Literal["publish", "skip"]
 
 @dataclass(frozen=True)
 class Content:
-    """What an output is made from: the source and sidecars, each in one version."""
+    """What an output is made from: the source and sidecars, each in one version.
+
+    `notified`: an upload asked for this version, not a person. Two uploads whose
+    names differ only in what the output's name leaves out (`a.raw`, `a.RAW`) would
+    else replace each other's output, and one file would be lost unseen.
+    """
 
     source: str
     version: SourceVersion
     sidecars: Mapping[str, str | None]
+    notified: bool = False
 
     def __str__(self) -> str:
         return f"{self.source} (version {self.version})"
@@ -75,7 +81,8 @@ def decide(
         now: what is published now that this run holds the claim.
 
     Raises:
-        OutputConflict: something else is published there and overwrite is off.
+        OutputConflict: something else is published there and overwrite is off, or
+            another source is and an upload asks.
     """
     if now is None:
         return "publish"
@@ -88,4 +95,7 @@ def decide(
             return "skip"
     if not overwrite:
         raise OutputConflict(output, str(wanted), str(published))
+    if wanted.notified and published.source != wanted.source:
+        why = "an upload replaces only its own earlier versions: rename one of the two"
+        raise OutputConflict(output, str(wanted), str(published), why)
     return "publish"

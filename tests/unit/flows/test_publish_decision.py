@@ -92,3 +92,21 @@ def test_version_ids_decide_where_there_are_two() -> None:
     assert not SourceVersion("other", "id1").differs_from(first)
     assert SourceVersion("x").differs_from(SourceVersion("y"))
     assert not SourceVersion("x").differs_from(SourceVersion())
+
+
+def test_an_upload_never_replaces_the_output_of_another_source() -> None:
+    ours = Content("s3://in/f.raw", SourceVersion("v1"), {}, notified=True)
+    theirs = published(content("v1", "s3://in/f.RAW"))
+    with pytest.raises(OutputConflict, match=r"f\.RAW.*f\.raw.*rename one of the two"):
+        decide("out", ours, overwrite=True, owner="me", at_start="m1", now=theirs)
+    # A person who asks for it by hand may.
+    by_hand = content("v1", "s3://in/f.raw")
+    assert (
+        decide("out", by_hand, overwrite=True, owner="me", at_start="m1", now=theirs) == "publish"
+    )
+
+
+def test_an_upload_replaces_its_own_earlier_version() -> None:
+    ours = Content("s3://in/f.raw", SourceVersion("v2"), {}, notified=True)
+    earlier = published(content("v1"))
+    assert decide("out", ours, overwrite=True, owner="me", at_start="m1", now=earlier) == "publish"
