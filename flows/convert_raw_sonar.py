@@ -10,52 +10,32 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas import State, TaskRun
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
-from prefect.runtime import deployment, flow_run
-from prefect.states import Completed, Failed
-from prefect.tasks import Task, exponential_backoff
+from prefect.runtime import deployment
 
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
-from flows.task_image import task_image
-from flows.transient_faults import is_transient
+from flows.run_states import RETRYING, completed_state, failed_state, this_run
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
-
-# 2 + 4 + ... + 128 s, each stretched by chance: over four minutes, while the
-# claim of a killed run expires within one.
-RETRIES = 7
-_RETRYING: dict[str, Any] = {
-    "retries": RETRIES,
-    "retry_delay_seconds": exponential_backoff(2),
-    "retry_jitter_factor": 0.5,
-}
 
 # An operator has a week; a run that is not deployed looks for the answer this often.
 PAUSE_SECONDS = 7 * 24 * 3600
 PAUSE_POLL_SECONDS = 10
 
 
-def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed task is tried again: for faults that pass, and no others."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, BaseException) and is_transient(error)
-
-
 # No result is kept and nothing is cached: an EchoData is gigabytes of samples,
 # and a run that comes again must read what is there then.
 @task(
     name="Open Raw File",
-    retry_condition_fn=_may_pass,
     persist_result=False,
     cache_policy=NO_CACHE,
-    **_RETRYING,
+    **RETRYING,
 )
 def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
     """Fetch the raw file and its sidecars, check every datagram, and parse it."""
@@ -69,10 +49,9 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
     name="Save Converted File",
     # Stands in for a result where the flow is only drawn.
     viz_return_value=Skipped("", "drawn"),
-    retry_condition_fn=_may_pass,
     persist_result=False,
     cache_policy=NO_CACHE,
-    **_RETRYING,
+    **RETRYING,
 )
 def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
     """Encode losslessly, publish so that nothing torn can be opened, read back and compare."""
@@ -164,38 +143,15 @@ def convert_raw_sonar(
             chunks=chunks,
             zarr_format=zarr_format,
             verify=verify,
-            **_this_run(),
+            **this_run(),
         )
         if pause_above_bytes is not None:
             _wait_for_operator(request, pause_above_bytes)
         saved = save_converted_file(open_raw_file(request))
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
-        return Failed(name=failure.outcome, message=str(failure), data=failure)  # type: ignore[return-value]  # Prefect takes a state for its data
-    return _ended(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
-
-
-def _ended(saved: Published | Skipped) -> State[str]:
-    if isinstance(saved, Skipped):
-        return Completed(name="Skipped", message=saved.reason, data=saved.output)
-    output = saved.manifest["output"]
-    message = f"{saved.output}: {output['objects']} objects, {output['bytes']} bytes, verified"
-    return Completed(message=message, data=saved.output)
-
-
-def _this_run() -> dict[str, Any]:
-    """Who converts, for the claim and the manifest; outside a run, the process."""
-    identity = flow_run.get_id()
-    if identity is None:
-        return {}
-    return {
-        "owner": f"flow run {identity}",
-        "run": {
-            "flow_run_id": str(identity),
-            "flow_run_url": flow_run.ui_url,
-            "image": task_image(),
-        },
-    }
+        return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+    return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
 def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:

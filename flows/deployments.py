@@ -1,4 +1,4 @@
-"""Register the work pool and the deployment of the conversion flow, as often as one likes.
+"""Register the work pool and the deployments of the conversion flows, as often as one likes.
 
 Only what differs is written, and only what is ours: whether an operator has
 paused the pool, and its concurrency limit, stay as they are.
@@ -20,6 +20,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 
 from flows.convert_raw_sonar import convert_raw_sonar
+from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 
 WORK_POOL = "echodrop"
 WORK_POOL_TYPE = "ecs"
@@ -32,13 +33,15 @@ class Registration:
 
     Attributes:
         changes: sentences for people; empty where all was there already.
-        deployment_id: None where nothing was written and nothing was there.
+        deployment_id: of the flow that converts one file; None where nothing
+            was written and nothing was there.
+        batch_deployment_id: of the flow that converts many, likewise.
     """
 
     work_pool: str
-    deployment: str
     changes: list[str] = field(default_factory=list)
     deployment_id: str | None = None
+    batch_deployment_id: str | None = None
 
 
 def register(
@@ -58,9 +61,9 @@ def register(
             keeps what the pool has, and gives a new one the worker's default.
         work_pool: name of the pool.
         work_pool_type: `ecs`; `process` runs flows without AWS.
-        deployment: name of the deployment.
-        job_variables: the deployment's own, over the pool's.
-        tags: of the deployment.
+        deployment: name of the deployment, of either flow.
+        job_variables: the deployments' own, over the pool's.
+        tags: of the deployments.
         dry_run: tell what would change and write nothing.
 
     Raises:
@@ -68,18 +71,22 @@ def register(
             `variables`, or the pool is there and of another type.
     """
     template = _template(base_job_template)
-    wanted = RunnerDeployment.from_flow(
-        convert_raw_sonar,
-        name=deployment,
-        work_pool_name=work_pool,
-        job_variables=dict(job_variables or {}),
-        tags=list(tags),
-        entrypoint_type=EntrypointType.MODULE_PATH,
+    one, many = (
+        RunnerDeployment.from_flow(
+            flow,
+            name=deployment,
+            work_pool_name=work_pool,
+            job_variables=dict(job_variables or {}),
+            tags=list(tags),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for flow in (convert_raw_sonar, convert_raw_sonar_batch)
     )
-    done = Registration(work_pool, wanted.full_name)
+    done = Registration(work_pool)
     with get_client(sync_client=True) as client:
         _register_pool(client, done, template, work_pool_type, dry_run=dry_run)
-        _register_deployment(client, done, wanted, dry_run=dry_run)
+        done.deployment_id = _register_deployment(client, done, one, dry_run=dry_run)
+        done.batch_deployment_id = _register_deployment(client, done, many, dry_run=dry_run)
     return done
 
 
@@ -138,13 +145,15 @@ def _default_template(kind: str) -> dict[str, Any]:
 
 def _register_deployment(
     client: SyncPrefectClient, done: Registration, wanted: RunnerDeployment, *, dry_run: bool
-) -> None:
+) -> str | None:
+    """Write what differs; the deployment's id, None where there is none yet."""
+    identity: str | None = None
     try:
-        found = client.read_deployment_by_name(done.deployment)
+        found = client.read_deployment_by_name(wanted.full_name)
     except ObjectNotFound:
-        done.changes.append(f"create deployment {done.deployment}")
+        done.changes.append(f"create deployment {wanted.full_name}")
     else:
-        done.deployment_id = str(found.id)
+        identity = str(found.id)
         ours = {
             "entrypoint": wanted.entrypoint,
             "work pool": wanted.work_pool_name,
@@ -161,10 +170,9 @@ def _register_deployment(
         }
         differing = [name for name, value in ours.items() if theirs[name] != value]
         if not differing:
-            return
-        done.changes.append(f"change {', '.join(differing)} of deployment {done.deployment}")
-    if not dry_run:
-        done.deployment_id = str(wanted.apply())
+            return identity
+        done.changes.append(f"change {', '.join(differing)} of deployment {wanted.full_name}")
+    return identity if dry_run else str(wanted.apply())
 
 
 def _schema(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ MODELS = ("EK60", "ES70", "EK80", "ES80", "EA640", "AZFP", "AZFP6", "AD2CP")
 
 _MIB = 2**20
 # Prefect's engine beside the conversion: `import prefect.engine` and the flow, 110 MB, and a run's logs and client.
-_PREFECT = 200_000_000
+PREFECT_BYTES = 200_000_000
 # What the model leaves out: files unlike those it was fitted on, and the container's own.
-_SPARE = 0.2
+SPARE = 0.2
 # Limits are rounded down to this.
 _STEP = 1_000_000
 _LARGEST = 10**12
@@ -35,7 +35,7 @@ class Tier:
     @property
     def usable_bytes(self) -> int:
         """Bytes of memory a conversion may take."""
-        return round(self.memory * _MIB * (1 - _SPARE)) - _PREFECT
+        return round(self.memory * _MIB * (1 - SPARE)) - PREFECT_BYTES
 
 
 # 21 GiB is the least that can be asked for, 20 of them are free. The disk holds the raw file, a

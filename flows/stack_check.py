@@ -5,7 +5,7 @@ Each finding says what is missing and the command that mends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,9 +30,9 @@ class Finding:
 
 
 def check_prefect(
-    client: SyncPrefectClient, work_pool: str, deployment: str, stack: str
+    client: SyncPrefectClient, work_pool: str, deployments: Iterable[str], stack: str
 ) -> Iterator[Finding]:
-    """Look at API, work pool, deployment and the worker's last sign of life."""
+    """Look at API, work pool, deployments and the worker's last sign of life."""
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
@@ -51,7 +51,8 @@ def check_prefect(
         yield Finding(f"work pool {work_pool}", "does not exist", register)
         return
     yield _pool(pool)
-    yield _deployment(client, deployment, register)
+    for deployment in deployments:
+        yield _deployment(client, deployment, register)
     yield _worker(client, work_pool, stack)
 
 

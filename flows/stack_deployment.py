@@ -21,7 +21,7 @@ from flows.deployments import register
 from flows.stack_check import Finding, check_aws, check_prefect
 from flows.work_pool_template import StackOutputsError, base_job_template
 
-DEPLOYMENT = "convert-raw-sonar/ecs"
+DEPLOYMENTS = ("convert-raw-sonar/ecs", "convert-raw-sonar-batch/ecs")
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401 - boto3's client
@@ -42,7 +42,7 @@ def deploy(
     dry_run: bool = False,
     only_check: bool = False,
 ) -> bool:
-    """Register pool and deployment of a stack, then check; tell whether nothing is missing.
+    """Register pool and deployments of a stack, then check; tell whether nothing is missing.
 
     Args:
         client: returns a boto3 client of the service named.
@@ -63,7 +63,7 @@ def deploy(
             for change in done.changes or ["nothing to change"]:
                 say(f"would {change}" if dry_run and done.changes else change)
         with get_client(sync_client=True) as prefect:
-            findings = [*check_prefect(prefect, outputs["WorkPoolName"], DEPLOYMENT, stack)]
+            findings = [*check_prefect(prefect, outputs["WorkPoolName"], DEPLOYMENTS, stack)]
         findings += check_aws(client, outputs, stack)
     return report(findings, say)
 

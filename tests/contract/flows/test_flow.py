@@ -21,6 +21,7 @@ from flows import conversion, deployments
 from flows import convert_raw_sonar as flow_module
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.outcomes import BadFile, TransientFault, WrongModel
+from flows.run_states import RETRIES
 from sandbox.environments import system_environment
 
 ApiCall = Callable[..., Any]
@@ -112,7 +113,7 @@ def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) 
 def test_a_fault_that_passes_is_tried_again(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
 ) -> None:
-    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * flow_module.RETRIES)
+    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
     open_raw = conversion.open_raw
     faults = [TransientFault("the store", "503"), ConnectionResetError("peer")]
 
@@ -129,7 +130,7 @@ def test_a_fault_that_passes_is_tried_again(
 def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * flow_module.RETRIES)
+    monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
     calls: list[int] = []
 
     def fail(*_: Any) -> Any:
@@ -139,7 +140,7 @@ def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
     monkeypatch.setattr(conversion, "open_raw", fail)
     state: Any = convert_raw_sonar(**parameters, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "TransientFault")
-    assert len(calls) == 1 + flow_module.RETRIES
+    assert len(calls) == 1 + RETRIES
 
 
 def test_a_large_file_waits_for_its_operator(
@@ -170,14 +171,17 @@ def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
     register = partial(
         deployments.register, work_pool="twice", work_pool_type="process", deployment="twice"
     )
-    assert len(register(dry_run=True).changes) == 2
+    assert len(register(dry_run=True).changes) == 3
     first = register()
-    assert len(first.changes) == 2
+    assert len(first.changes) == 3
     second = register()
     assert (second.changes, second.deployment_id) == ([], first.deployment_id)
-    told = prefect_api("GET", "/deployments/name/convert-raw-sonar/twice")
-    assert told["entrypoint"] == "flows.convert_raw_sonar.convert_raw_sonar"
-    assert told["enforce_parameter_schema"]
+    assert second.batch_deployment_id == first.batch_deployment_id
+    for name in ("convert_raw_sonar", "convert_raw_sonar_batch"):
+        told = prefect_api("GET", f"/deployments/name/{name.replace('_', '-')}/twice")
+        assert told["entrypoint"] == f"flows.{name}.{name}"
+        assert told["enforce_parameter_schema"]
+        assert told["work_pool_name"] == "twice"
     # What an operator has set stays as it is.
     prefect_api("PATCH", "/work_pools/twice", {"is_paused": True, "concurrency_limit": 3})
     template = prefect_api("GET", "/work_pools/twice")["base_job_template"]

@@ -1,0 +1,126 @@
+"""The files of a batch: each entry is the parameters of `convert_raw_sonar` for one file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from flows.convert_raw_sonar import convert_raw_sonar
+from flows.locations import parse_location
+from flows.outcomes import InvalidParameters
+from flows.request import ConversionRequest
+
+# A file that waits for its operator would hold the others up for days.
+_NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may have to wait needs a run of its own"}
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """One file of a batch.
+
+    Attributes:
+        name: for people: the raw file's name, or its place in the list.
+        entry: as it was given.
+        asked: what is asked for, or what is wrong with the entry.
+    """
+
+    name: str
+    entry: Mapping[str, Any]
+    asked: ConversionRequest | InvalidParameters
+
+
+def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
+    """Check the list as a whole, and each entry by itself.
+
+    An entry that is not usable is that file's own failure; a list that cannot
+    be meant is nobody's.
+
+    Args:
+        files: the entries.
+        run: `owner` and `run` of every ConversionRequest.
+
+    Raises:
+        InvalidParameters: no file, an entry that is no object, or two that
+            write one output: a run would take its own claim from itself.
+    """
+    if not files:
+        raise InvalidParameters("files is empty: there is nothing to convert")
+    found = []
+    for place, entry in enumerate(files):
+        label = f"files[{place}]"
+        if not isinstance(entry, Mapping):
+            raise InvalidParameters(
+                f"{label} is {type(entry).__name__}, not an object with the parameters of a file"
+            )
+        asked: ConversionRequest | InvalidParameters
+        try:
+            asked = _request(label, entry, run)
+        except InvalidParameters as wrong:
+            asked = wrong
+        found.append(BatchFile(_name(entry, label), entry, asked))
+    _check_outputs(found)
+    return found
+
+
+def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
+    for name, reason in _NOT_IN_A_BATCH.items():
+        if entry.get(name) is not None:
+            raise InvalidParameters(f"{label}.{name} is not for a batch: {reason}")
+    try:
+        checked = _entry_model()(**entry)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join((label, *map(str, fault['loc'])))}: {fault['msg']}"
+            # The values are left out: storage options hold credentials.
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise InvalidParameters(told) from None
+    given = {
+        name: value
+        for name in checked.model_fields_set
+        if (value := getattr(checked, name)) is not None
+    }
+    try:
+        return ConversionRequest(**given, **run)
+    except InvalidParameters as error:
+        raise InvalidParameters(f"{label}: {error}") from None
+
+
+@cache
+def _entry_model() -> Callable[..., BaseModel]:
+    """What one entry may hold: the signature of `convert_raw_sonar`, and nothing else."""
+    fields: dict[str, Any] = {
+        name: (
+            parameter.annotation,
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for name, parameter in inspect.signature(
+            convert_raw_sonar.fn, eval_str=True
+        ).parameters.items()
+    }
+    return create_model("Entry", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _name(entry: Mapping[str, Any], label: str) -> str:
+    try:
+        return parse_location(entry["raw_file"]).name or label
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return label
+
+
+def _check_outputs(files: Sequence[BatchFile]) -> None:
+    first: dict[str, int] = {}
+    for place, file in enumerate(files):
+        if isinstance(file.asked, InvalidParameters):
+            continue
+        output = file.asked.output.uri
+        if output in first:
+            raise InvalidParameters(
+                f"files[{first[output]}] and files[{place}] would both write {output}"
+            )
+        first[output] = place

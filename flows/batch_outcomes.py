@@ -1,0 +1,90 @@
+"""What became of the files of a batch, and of the batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.client.schemas import State
+from prefect.exceptions import MissingResult
+from prefect.states import Completed, Failed
+
+from flows.batch_entries import BatchFile
+from flows.outcomes import ConversionFailure, InvalidParameters, Outcome
+
+# A state's message is read in a list of runs; the table names them all.
+_FAILURES_TOLD = 3
+
+
+class PartlyFailed(ConversionFailure):
+    """Some files of a batch failed; `files` says of each what became of it."""
+
+    outcome = "PartlyFailed"
+
+    def __init__(self, message: str, files: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.files = files
+
+
+class AllFailed(PartlyFailed):
+    """No file of a batch was converted, or needed no conversion."""
+
+    outcome = "AllFailed"
+
+
+def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:
+    """One file's end as JSON values.
+
+    `outcome` is the name of its task run's state; `facts` are the failure's.
+    """
+    return {
+        "name": file.name,
+        "raw_file": file.entry.get("raw_file"),
+        "sonar_model": file.entry.get("sonar_model"),
+        "output": None if isinstance(file.asked, InvalidParameters) else file.asked.output.uri,
+        "completed": state.is_completed(),
+        "outcome": state.name,
+        "message": state.message,
+        "facts": _facts(state),
+    }
+
+
+def _facts(state: State[Any]) -> dict[str, Any]:
+    if state.is_completed():
+        return {}
+    try:
+        error = state.result(raise_on_failure=False)
+    except MissingResult:
+        # Its process died: nobody was left to say more.
+        return {}
+    return error.facts() if isinstance(error, Outcome) else {}
+
+
+def batch_state(files: list[dict[str, Any]]) -> State[Any]:
+    """Completed when every file is Completed or Skipped, else Failed with the outcomes in it."""
+    counts = Counter(file["outcome"] for file in files)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    failures = [file for file in files if not file["completed"]]
+    if not failures:
+        return Completed(message=f"{len(files)} files: {told}", data=files)
+    named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_TOLD]]
+    if len(failures) > len(named):
+        named.append("...")
+    message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {told}"
+    kind = AllFailed if len(failures) == len(files) else PartlyFailed
+    return Failed(name=kind.outcome, message=message, data=kind(message, files))
+
+
+def outcome_rows(files: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Rows of the table that the UI shows, what failed first."""
+    return [
+        {
+            "file": file["name"],
+            "outcome": file["outcome"],
+            "message": file["message"] or "",
+            "output": file["output"] or "",
+            "raw file": str(file["raw_file"]),
+        }
+        for file in sorted(files, key=lambda file: bool(file["completed"]))
+    ]

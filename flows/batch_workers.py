@@ -1,0 +1,38 @@
+"""How many files of a batch are converted side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flows.size_tiers import PREFECT_BYTES, SPARE
+from flows.task_resources import TaskResources
+
+
+def usable_bytes(resources: TaskResources) -> int:
+    """Bytes for conversions: a part is spared, and the run itself takes Prefect's share."""
+    return round(resources.memory * (1 - SPARE)) - PREFECT_BYTES
+
+
+def worker_count(
+    peaks: Sequence[int], resources: TaskResources, *, max_workers: int | None = None
+) -> int:
+    """Processes that the processors keep busy and whose largest files fit side by side.
+
+    Args:
+        peaks: bytes at the peak of each file's conversion, by `memory_model.peak_bytes`.
+        resources: of the task.
+        max_workers: no more than these; no limit on its own authority.
+
+    Returns:
+        At least 1: a file that does not fit by the model is tried alone.
+    """
+    wanted = min(math.ceil(resources.processors), max_workers or len(peaks), len(peaks))
+    left = usable_bytes(resources)
+    count = 0
+    for peak in sorted(peaks, reverse=True)[:wanted]:
+        left -= peak + PREFECT_BYTES
+        if left < 0:
+            break
+        count += 1
+    return max(1, count)

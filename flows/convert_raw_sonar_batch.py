@@ -1,0 +1,136 @@
+"""The Prefect flow that converts many small files in one task.
+
+A task for each small file is mostly start-up: of its container, of Python, of
+Prefect, of echopype. docs/decisions/warm-lane.md says why in processes.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.logging import get_run_logger
+from pydantic import PositiveInt
+
+from flows.batch_entries import BatchFile, batch_files
+from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.batch_workers import usable_bytes, worker_count
+from flows.isolated_tasks import run_isolated
+from flows.memory_model import peak_bytes
+from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
+from flows.run_artifacts import show_manifest
+from flows.run_progress import ProgressArtifact
+from flows.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.task_resources import task_resources
+
+# Requests at once that ask for the files' sizes.
+_SIZES_AT_ONCE = 16
+
+
+@task(
+    name="Convert File",
+    task_run_name="{name}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    **RETRYING,
+)
+def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> State[Any]:
+    """Convert one file of a batch; the state is named as a run of its own would end."""
+    from flows.conversion import open_raw, save  # noqa: PLC0415 - the run itself does without echopype
+
+    try:
+        if isinstance(asked, InvalidParameters):
+            raise asked
+        with ProgressArtifact(name) as progress:
+            opened = open_raw(asked, progress)
+            saved = opened if isinstance(opened, Skipped) else save(opened, progress)
+    except (ConversionFailure, TransientFault) as failure:
+        get_run_logger().error("%s: %s", failure.outcome, failure)
+        return failed_state(failure)
+    if isinstance(saved, Published):
+        show_manifest(saved.manifest)
+    return completed_state(saved)
+
+
+@flow(name="convert-raw-sonar-batch", persist_result=False)
+def convert_raw_sonar_batch(
+    files: list[dict[str, Any]], max_workers: PositiveInt | None = None
+) -> list[dict[str, Any]]:
+    """Convert many small raw files to verified outputs, each by itself, in one task.
+
+    Each file is a task run named after it, with its own state (those of
+    `convert_raw_sonar`), claim and manifest. The run ends Completed when every
+    file ended Completed or Skipped; else Failed, named PartlyFailed or
+    AllFailed, with the table `batch` naming each file and its outcome, and
+    `files` in the failure. Run again, it skips what is published.
+
+    Args:
+        files: of each file the parameters of `convert_raw_sonar`, but for `pause_above_bytes`.
+        max_workers: files converted at once, at most; processors and memory
+            of the task may allow less.
+
+    Returns:
+        Of each file: name, raw_file, sonar_model, output, completed, outcome, message, facts.
+    """
+    logger = get_run_logger()
+    try:
+        batch = batch_files(files, this_run())
+    except InvalidParameters as failure:
+        # TRY400: what was asked for is at fault; a traceback of this code tells nothing.
+        logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
+        return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+    workers = _workers(batch, max_workers)
+    logger.info("%s files, %s at once", len(batch), workers)
+    states = run_isolated(
+        convert_file, [{"name": file.name, "asked": file.asked} for file in batch], workers
+    )
+    outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
+    _show(outcomes)
+    return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data
+
+
+def _workers(batch: list[BatchFile], max_workers: int | None) -> int:
+    resources = task_resources()
+    asked = [file.asked for file in batch if isinstance(file.asked, ConversionRequest)]
+    with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
+        sizes = list(pool.map(_size, asked))
+    # One of unknown size is taken for as large as the largest.
+    largest = max((size for size in sizes if size is not None), default=0)
+    peaks = [
+        peak_bytes(request.sonar_model, largest if size is None else size)
+        for request, size in zip(asked, sizes, strict=True)
+    ]
+    for request, peak in zip(asked, peaks, strict=True):
+        if peak > usable_bytes(resources):
+            get_run_logger().warning(
+                "%s: may need %s MB of memory, more than this task has",
+                request.raw_file,
+                peak // 10**6,
+            )
+    return worker_count(peaks, resources, max_workers=max_workers)
+
+
+def _size(request: ConversionRequest) -> int | None:
+    from flows.source import current_source  # noqa: PLC0415 - as for the file's own task
+
+    try:
+        found = current_source(request.source, dict(request.input_storage_options))
+    # BLE001: whatever is wrong with a file, its own task run finds and names it.
+    except Exception:  # noqa: BLE001
+        return None
+    return None if found is None else found.size
+
+
+def _show(outcomes: list[dict[str, Any]]) -> None:
+    """Put the outcomes into the UI; a server that refuses them does not undo conversions."""
+    try:
+        create_table_artifact(outcome_rows(outcomes), key="batch", description="Files by outcome")
+    # BLE001: the outputs are published and verified, whatever the UI comes to show.
+    except Exception as error:  # noqa: BLE001
+        get_run_logger().warning("artifact not shown: %s", error)

@@ -1,0 +1,63 @@
+"""How a conversion's end, its retries and its run are told to Prefect: by file and by batch alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas import State, TaskRun
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.tasks import Task, exponential_backoff
+
+from flows.outcomes import Outcome
+from flows.publication import Published, Skipped
+from flows.task_image import task_image
+from flows.transient_faults import is_transient
+
+# 2 + 4 + ... + 128 s, each stretched by chance: over four minutes, while the
+# claim of a killed run expires within one.
+RETRIES = 7
+
+
+def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed task is tried again: for faults that pass, and no others."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and is_transient(error)
+
+
+# Of a task that converts, or does a part of it.
+RETRYING: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": exponential_backoff(2),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _may_pass,
+}
+
+
+def completed_state(saved: Published | Skipped) -> State[str]:
+    """Completed, named Skipped where nothing was written; its data is the output's URI."""
+    if isinstance(saved, Skipped):
+        return Completed(name="Skipped", message=saved.reason, data=saved.output)
+    output = saved.manifest["output"]
+    message = f"{saved.output}: {output['objects']} objects, {output['bytes']} bytes, verified"
+    return Completed(message=message, data=saved.output)
+
+
+def failed_state(failure: Outcome) -> State[Any]:
+    """Failed, named by the outcome; its data is the failure."""
+    return Failed(name=failure.outcome, message=str(failure), data=failure)
+
+
+def this_run() -> dict[str, Any]:
+    """Who converts, for the claim and the manifest; outside a run, the process."""
+    identity = flow_run.get_id()
+    if identity is None:
+        return {}
+    return {
+        "owner": f"flow run {identity}",
+        "run": {
+            "flow_run_id": str(identity),
+            "flow_run_url": flow_run.ui_url,
+            "image": task_image(),
+        },
+    }

@@ -1,0 +1,279 @@
+"""The batch flow against a real Prefect server: each file its own end, and none another's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import deployments
+from flows.batch_outcomes import PartlyFailed
+from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.isolated_tasks import run_isolated
+from flows.manifest import read_manifest
+from sandbox.environments import system_environment
+
+ApiCall = Callable[..., Any]
+
+READABLE = {
+    "ek60/D20070724-T042400.raw": "EK60",
+    "ek80/EK80_-D20221108-T151353.raw": "EK80",
+    "ek80/-1519668699940320059.raw": "EK80",
+    "ek80/2917763601822576513.raw": "EK80",
+    "azfp/15100520-Test.01A": "AZFP",
+    "ad2cp/SG198_0099_a.ad2cp": "AD2CP",
+}
+BROKEN = ("azfp/15100520-Test-Corrupt.01A", "azfp/15100520-Test-Var_Chans.01A")
+_SMALL = "ek80/-1519668699940320059.raw"
+
+
+@pytest.fixture(autouse=True)
+def _server(prefect_api_url: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        yield
+
+
+def entry(raw: Path, model: str, output: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "raw_file": str(raw),
+        "sonar_model": model,
+        "output_path": str(output),
+        "output_type": "zarr",
+        **more,
+    }
+
+
+def ended_task_runs(api: ApiCall, run_id: str, count: int) -> dict[str, dict[str, Any]]:
+    """A run's task runs by name, once the server has been told of all their ends."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        ended = [run for run in found if run["end_time"]]
+        if len(ended) == count == len(found) or time.monotonic() > deadline:
+            assert len(found) == count
+            return {run["name"]: run for run in found}
+        time.sleep(0.1)
+
+
+@dataclass
+class Done:
+    """A batch of all the real files that is through."""
+
+    state: Any
+    files: list[dict[str, Any]]
+    outputs: Path
+
+    @property
+    def run_id(self) -> str:
+        return str(self.state.state_details.flow_run_id)
+
+
+@pytest.fixture(scope="module")
+def batch(prefect_api_url: str, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    outputs = tmp_path_factory.mktemp("outputs")
+    settings = str(real_data / "azfp/15100804.XML")
+    files = [
+        entry(
+            real_data / name,
+            model,
+            outputs / f"{Path(name).name}.zarr",
+            **({"xml_path": settings} if model == "AZFP" else {}),
+        )
+        for name, model in {**READABLE, **dict.fromkeys(BROKEN, "AZFP")}.items()
+    ]
+    # What is broken comes first: what follows must not suffer.
+    files.reverse()
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        state: Any = convert_raw_sonar_batch(files, return_state=True)
+    return Done(state, files, outputs)
+
+
+def test_each_file_ends_by_itself_and_the_batch_names_those_that_failed(
+    batch: Done, prefect_api: ApiCall
+) -> None:
+    assert (batch.state.type.value, batch.state.name) == ("FAILED", "PartlyFailed")
+    assert batch.state.message.startswith("2 of 8 files failed: ")
+    runs = ended_task_runs(prefect_api, batch.run_id, 8)
+    states = {name: (run["state_type"], run["state_name"]) for name, run in runs.items()}
+    assert states == {
+        **{Path(name).name: ("COMPLETED", "Completed") for name in READABLE},
+        **{Path(name).name: ("FAILED", "BadFile") for name in BROKEN},
+    }
+    # A broken file is not tried again.
+    assert {run["run_count"] for run in runs.values()} == {1}
+    for name in BROKEN:
+        assert Path(name).name in batch.state.message
+        assert runs[Path(name).name]["state"]["message"].startswith(batch.files[0]["raw_file"][:5])
+
+
+def test_each_output_is_verified_and_says_what_it_is_made_of(batch: Done, real_data: Path) -> None:
+    for name, model in READABLE.items():
+        output = batch.outputs / f"{Path(name).name}.zarr"
+        assert (output / "zarr.json").is_file()
+        manifest = read_manifest(
+            output.with_name(f"{output.name}.manifest.json").read_bytes(), "manifest"
+        )
+        assert manifest["source"]["uri"] == str(real_data / name)
+        assert manifest["sonar"]["model"] == model
+        assert manifest["run"]["flow_run_id"] == batch.run_id
+        assert manifest["verification"]["objects_listed"] == manifest["output"]["objects"]
+    for name in BROKEN:
+        assert list(batch.outputs.glob(f"{Path(name).name}*")) == []
+
+
+def test_the_failure_holds_the_outcomes_and_the_table_shows_them(
+    batch: Done, prefect_api: ApiCall
+) -> None:
+    failure = batch.state.result(raise_on_failure=False)
+    assert isinstance(failure, PartlyFailed)
+    assert [file["raw_file"] for file in failure.files] == [f["raw_file"] for f in batch.files]
+    broken = [file for file in failure.files if not file["completed"]]
+    assert {file["name"] for file in broken} == {Path(name).name for name in BROKEN}
+    for file in broken:
+        assert file["facts"]["outcome"] == file["outcome"] == "BadFile"
+        assert file["facts"]["file"] == file["raw_file"]
+    json.dumps(failure.files)
+    (table,) = prefect_api(
+        "POST",
+        "/artifacts/filter",
+        {
+            "flow_runs": {"id": {"any_": [batch.run_id]}},
+            "artifacts": {"key": {"any_": ["batch"]}},
+        },
+    )
+    rows = json.loads(table["data"])
+    assert Counter(row["outcome"] for row in rows) == {"BadFile": 2, "Completed": 6}
+    assert {row["file"] for row in rows[:2]} == {Path(name).name for name in BROKEN}
+    assert all(row["message"] for row in rows)
+
+
+def test_the_same_batch_again_is_skipped_file_by_file(batch: Done, prefect_api: ApiCall) -> None:
+    published = [file for file in batch.files if "Corrupt" not in file["raw_file"]]
+    published = [file for file in published if "Var_Chans" not in file["raw_file"]]
+    before = {path: path.stat().st_mtime_ns for path in batch.outputs.rglob("*")}
+    state: Any = convert_raw_sonar_batch(published, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Completed")
+    assert state.message == "6 files: 6 Skipped"
+    assert [file["outcome"] for file in state.result()] == ["Skipped"] * 6
+    runs = ended_task_runs(prefect_api, str(state.state_details.flow_run_id), 6)
+    assert {(run["state_type"], run["state_name"]) for run in runs.values()} == {
+        ("COMPLETED", "Skipped")
+    }
+    assert {path: path.stat().st_mtime_ns for path in batch.outputs.rglob("*")} == before
+
+
+def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
+    real_data: Path, tmp_path: Path
+) -> None:
+    good = entry(real_data / _SMALL, "EK80", tmp_path / "out.zarr")
+    state: Any = convert_raw_sonar_batch(
+        [{**good, "sonar_model": "EK90", "output_path": str(tmp_path / "x.zarr")}],
+        return_state=True,
+    )
+    assert state.name == "AllFailed"
+    (told,) = state.result(raise_on_failure=False).files
+    assert told["outcome"] == "InvalidParameters"
+    assert "files[0]: sonar_model is 'EK90'" in told["message"]
+    state = convert_raw_sonar_batch([good, good], return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert "files[0] and files[1] would both write" in state.message
+    assert list(tmp_path.iterdir()) == []
+
+
+@task(cache_policy=NO_CACHE, task_run_name="call {number}")
+def _may_die(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_file_that_kills_its_process_harms_no_other(prefect_api: ApiCall) -> None:
+    @flow
+    def calls() -> list[tuple[str, Any]]:
+        states = run_isolated(_may_die, [{"number": number} for number in range(4)], 2)
+        return [(state.type.value, state.name) for state in states]
+
+    state: Any = calls(return_state=True)
+    crashed = ("CRASHED", "Crashed")
+    done = ("COMPLETED", "Completed")
+    assert state.result() == [done, crashed, done, done]
+    run_id = str(state.state_details.flow_run_id)
+    found = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    # None is left Running for ever.
+    assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
+
+
+def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
+    real_data: Path, tmp_path: Path, prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    registered = deployments.register(
+        work_pool="batches", work_pool_type="process", deployment="batches"
+    )
+    outputs, work = tmp_path / "outputs", tmp_path / "work"
+    outputs.mkdir()
+    work.mkdir()
+    files = []
+    for number in range(6):
+        raw = tmp_path / f"{number}.raw"
+        shutil.copyfile(real_data / _SMALL, raw)
+        files.append(entry(raw, "EK80", outputs))
+    run = prefect_api(
+        "POST",
+        f"/deployments/{registered.batch_deployment_id}/create_flow_run",
+        {"parameters": {"files": files, "max_workers": 1}},
+    )
+
+    def execute() -> psutil.Popen:
+        return psutil.Popen(
+            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+            env={**os.environ, **system_environment(), "PREFECT_API_URL": prefect_api_url},
+            # Prefect copies the working directory for the run.
+            cwd=work,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def manifests() -> set[str]:
+        return {path.name for path in outputs.glob("*.manifest.json")}
+
+    killed = execute()
+    deadline = time.monotonic() + 120
+    while len(manifests()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in [killed, *killed.children(recursive=True)]:
+        process.kill()
+    killed.wait(30)
+    before = manifests()
+    assert 2 <= len(before) < 6
+    openable = {path.parent.name for path in outputs.glob("*.zarr/zarr.json")}
+    assert {f"{name}.manifest.json" for name in openable} >= before
+    prefect_api(
+        "POST",
+        f"/flow_runs/{run['id']}/set_state",
+        {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True},
+    )
+    assert execute().wait(120) == 0
+    state = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
+    assert (state["type"], state["name"]) == ("COMPLETED", "Completed")
+    assert state["message"] == f"6 files: {_counted(len(before))}"
+    assert len(manifests()) == 6
+
+
+def _counted(skipped: int) -> str:
+    counts = Counter({"Completed": 6 - skipped, "Skipped": skipped})
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())

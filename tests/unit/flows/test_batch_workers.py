@@ -1,0 +1,98 @@
+"""As many files at once as processors and memory bear, never none."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.batch_workers import usable_bytes, worker_count
+from flows.memory_model import peak_bytes
+from flows.size_tiers import PREFECT_BYTES, TIERS
+from flows.task_resources import TaskResources, task_resources
+
+GB = 10**9
+SMALL = peak_bytes("EK60", 2_000_000)
+
+
+def test_processors_decide_for_small_files() -> None:
+    assert worker_count([SMALL] * 60, TaskResources(2.0, 16 * GB)) == 2
+    assert worker_count([SMALL] * 60, TaskResources(0.5, 4 * GB)) == 1
+    assert worker_count([SMALL], TaskResources(16.0, 64 * GB)) == 1
+    assert worker_count([SMALL] * 60, TaskResources(16.0, 64 * GB), max_workers=3) == 3
+
+
+def test_memory_decides_for_larger_ones() -> None:
+    assert worker_count([3 * GB] * 8, TaskResources(8.0, 16 * GB)) == 3
+    # The smaller ones may run beside the largest.
+    assert worker_count([8 * GB, GB, GB], TaskResources(8.0, 16 * GB)) == 3
+
+
+def test_a_file_that_does_not_fit_is_tried_alone() -> None:
+    assert worker_count([100 * GB, SMALL], TaskResources(4.0, 4 * GB)) == 1
+    assert worker_count([], TaskResources(4.0, 4 * GB)) == 1
+
+
+def test_every_size_of_task_keeps_its_processors_busy_with_small_files() -> None:
+    for tier in TIERS:
+        resources = TaskResources(tier.cpu / 1024, tier.memory * 2**20)
+        assert worker_count([SMALL] * 100, resources) == tier.cpu // 1024
+
+
+@given(
+    st.lists(st.integers(1, 20 * GB), min_size=1, max_size=30),
+    st.floats(0.25, 16),
+    st.integers(GB, 120 * GB),
+)
+def test_the_largest_fit_side_by_side(peaks: list[int], processors: float, memory: int) -> None:
+    resources = TaskResources(processors, memory)
+    count = worker_count(peaks, resources)
+    assert 1 <= count <= len(peaks)
+    if count > 1:
+        taken = sum(sorted(peaks)[-count:]) + count * PREFECT_BYTES
+        assert taken <= usable_bytes(resources)
+        assert count < processors + 1
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+    """What ECS answers under /task."""
+    answers: dict[str, object] = {}
+
+    class Endpoint(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers if self.path == "/v4/id/task" else {}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv(
+            "ECS_CONTAINER_METADATA_URI_V4", f"http://127.0.0.1:{server.server_port}/v4/id"
+        )
+        yield answers
+        server.shutdown()
+
+
+def test_a_fargate_task_s_limits_are_ecs_s(metadata: dict[str, object]) -> None:
+    metadata["Limits"] = {"CPU": 0.5, "Memory": 2048}
+    assert task_resources() == TaskResources(0.5, 2048 * 2**20)
+
+
+def test_elsewhere_the_machine_is_the_limit(
+    metadata: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = task_resources()
+    assert 1 <= machine.processors <= (os.cpu_count() or 1)
+    assert machine.memory > 2**28
+    monkeypatch.delenv("ECS_CONTAINER_METADATA_URI_V4")
+    assert task_resources() == machine
