@@ -59,11 +59,10 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     ]
     if missing or url is None or found is None:
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
-    # What has no region of its own is in the one that S3's client falls back to.
-    region = session.region_name or variables.get("AWS_REGION") or "us-east-1"
+    region = region_of(session, variables)
     frozen = found.get_frozen_credentials()
     foresight = Foresight(
-        _rules(session, rules, parameter or "", region),
+        rules_in_force(rules, variables),
         storage_of(
             Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
             region,
@@ -74,11 +73,26 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     return Connections(Services(s3_client({}), foresight, runs), runs, session)
 
 
-def _rules(session: boto3.Session, path: Path | None, parameter: str, region: str) -> Rules:
-    if path is not None:
-        return parse_rules(path.read_text())
-    answer = session.client("ssm", region_name=region).get_parameter(Name=parameter)
-    return parse_rules(answer["Parameter"]["Value"])
+def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
+    """The rules document at a path, or the trigger's own.
+
+    Raises:
+        SettingMissingError, RulesError, OSError, ClientError: as `connect`.
+    """
+    if rules is not None:
+        return parse_rules(rules.read_text())
+    variables = os.environ if environment is None else environment
+    name = variables.get("ECHODROP_RULES_PARAMETER")
+    if not name:
+        raise SettingMissingError("not set: ECHODROP_RULES_PARAMETER, or --rules")
+    session = boto3.Session()
+    client = session.client("ssm", region_name=region_of(session, variables))
+    return parse_rules(client.get_parameter(Name=name)["Parameter"]["Value"])
+
+
+def region_of(session: boto3.Session, variables: Mapping[str, str]) -> str:
+    """The region in force; what has none is in the one that S3's client falls back to."""
+    return session.region_name or variables.get("AWS_REGION") or "us-east-1"
 
 
 def _authorization(session: boto3.Session, variables: Mapping[str, str], region: str) -> str | None:

@@ -9,34 +9,19 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from events.replay import QueueTarget
-from lambda_trigger.rules_document import RulesError
-from lambda_trigger.transport_errors import TransportError
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, SettingMissingError, connect
 from operations.durations import duration
 from operations.findings import Finding, Kind
 from operations.mending import Mended, Mender
-from operations.prefect_runs import PrefectUnavailableError
 from operations.reconciliation import Reconciliation, Scope
+from operations.refusals import NOT_ASKED, refused
 from operations.report import Tally, json_line
 from operations.status import Status
-
-# The system could not be asked: nothing is known, good or bad.
-NOT_ASKED = 2
-_NOT_ASKED = (
-    SettingMissingError,
-    RulesError,
-    TransportError,
-    PrefectUnavailableError,
-    BotoCoreError,
-    ClientError,
-    OSError,
-)
 
 
 @contextmanager
@@ -57,11 +42,6 @@ def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
             progress.update(task, description=what, completed=done, total=total)
 
         yield told
-
-
-def _refused(error: Exception) -> int:
-    Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
-    return NOT_ASKED
 
 
 def reconcile_at_terminal(
@@ -99,7 +79,7 @@ def reconcile_at_terminal(
         now or not), 2 the system could not be asked.
     """
     if fix and not queue_url and not dry_run:
-        return _refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
+        return refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
     tally = Tally(shown)
     try:
         connections = connect(rules)
@@ -120,8 +100,8 @@ def reconcile_at_terminal(
                 tally.add_mended(mended)
                 if as_json:
                     _write({"uri": mended.finding.uri, "fix": mended.what})
-    except _NOT_ASKED as error:
-        return _refused(error)
+    except NOT_ASKED as error:
+        return refused(error)
     return _told(tally, reconciliation, as_json=as_json)
 
 
@@ -159,8 +139,8 @@ def status_at_terminal(
             status = Status(reconciliation, connections.runs, window)
             for _ in _counted(status.findings(), tally, as_json=as_json):
                 pass
-    except (ValueError, *_NOT_ASKED) as error:
-        return _refused(error)
+    except (ValueError, *NOT_ASKED) as error:
+        return refused(error)
     return _told(tally, reconciliation, as_json=as_json)
 
 

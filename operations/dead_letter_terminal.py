@@ -1,0 +1,146 @@
+"""Replaying dead letters, as a person at a terminal sees it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import boto3
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from events.replay import LocalHandler
+from flows.locations import S3Location, parse_location
+from flows.s3_client import s3_client
+from lambda_trigger.settings import read_settings
+from lambda_trigger.transport_errors import ConfigurationError
+from operations.connections import region_of, rules_in_force
+from operations.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
+from operations.refusals import NOT_ASKED, refused
+from operations.report import json_line
+
+QUARANTINE = "quarantine/dead-letters/"
+INTERRUPTED = 130
+
+
+def replay_dead_letters_at_terminal(
+    *,
+    dlq_url: str,
+    queue_url: str,
+    quarantine: str | None = None,
+    rules: Path | None = None,
+    dry_run: bool = False,
+    rate: float | None = None,
+    limit: int | None = None,
+    replays: int = 1,
+    as_json: bool = False,
+) -> int:
+    """Send dead letters through the trigger's queue again; set aside those that failed again since.
+
+    Args:
+        dlq_url: of the dead-letter queue.
+        queue_url: of the trigger's queue.
+        quarantine: `s3://bucket/prefix` for poison; left out,
+            `quarantine/dead-letters/` of the output bucket.
+        rules: the rules document, for that bucket's name; left out, the trigger's own.
+        dry_run: only say what would be done.
+        rate: messages a second at most.
+        limit: messages at most.
+        replays: how often a message is sent again before it counts as poison.
+        as_json: a line of JSON for each message, and one with the counts.
+
+    Returns:
+        An exit code: 0 all was sent, or there was nothing; 1 some were set aside
+        or kept, or are still there; 2 AWS could not be asked; 130 interrupted,
+        and the next call goes on.
+    """
+    counts: Counter[str] = Counter()
+    total_bytes = 0
+    told: list[Replayed] = []
+    try:
+        replay = DeadLetterReplay(
+            boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ)),
+            dlq_url,
+            queue_url,
+            _quarantine(quarantine, rules),
+            diagnose=_diagnosis(os.environ),
+            replays=replays,
+            rate=rate,
+            limit=limit,
+        )
+        for each in _tracked(replay.preview() if dry_run else replay.run(), replay.left()):
+            counts[each.what] += 1
+            total_bytes += len(each.letter.body.encode())
+            if as_json:
+                print(json_line(_as_json(each)))  # noqa: T201 - the command's result
+            elif each.detail:
+                told.append(each)
+        left = replay.left()
+    except KeyboardInterrupt:
+        _print(counts, told, "interrupted; nothing is lost, and the next call goes on")
+        return INTERRUPTED
+    except (*NOT_ASKED, ValueError) as error:
+        return refused(error)
+    if as_json:
+        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left}
+        print(json_line(summary))  # noqa: T201 - the command's result
+    else:
+        time = f", {sum(counts.values()) / rate:.0f} s at this rate" if rate and dry_run else ""
+        _print(counts, told, f"{total_bytes:,} bytes{time}; about {left} left in the queue")
+    return 1 if left or counts["set aside"] or counts["kept"] else 0
+
+
+def _quarantine(named: str | None, rules: Path | None) -> Quarantine:
+    place = parse_location(named or f"s3://{rules_in_force(rules).output_bucket}/{QUARANTINE}")
+    if not isinstance(place, S3Location):
+        # TRY004: the value is at fault, a string like any other, not its type.
+        raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004
+    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
+    return Quarantine(s3_client({}), place.bucket, prefix)
+
+
+def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:
+    """The trigger in this process, where its settings are at hand."""
+    try:
+        read_settings(variables)
+    except ConfigurationError:
+        return None
+    return LocalHandler().send
+
+
+def _tracked(messages: Iterator[Replayed], total: int) -> Iterator[Replayed]:
+    console = Console(stderr=True)
+    yield from track(
+        messages,
+        "dead letters",
+        total=total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _as_json(each: Replayed) -> dict[str, object]:
+    return {
+        "message_id": each.letter.id,
+        "uploads": each.letter.uploads,
+        "what": each.what,
+        "detail": each.detail,
+    }
+
+
+def _print(counts: Counter[str], told: list[Replayed], closing: str) -> None:
+    console = Console()
+    table = Table("message", "uploads", "what", "detail", box=None)
+    for each in told:
+        uploads = ", ".join(each.letter.uploads)
+        table.add_row(each.letter.id, escape(uploads), each.what, escape(each.detail[:300]))
+    if told:
+        console.print(table)
+    for what, count in counts.items():
+        console.print(f"{what}: {count:,}", highlight=False)
+    console.print(closing, highlight=False)

@@ -1,0 +1,28 @@
+"""When the system could not be asked: nothing is known then, good or bad."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from lambda_trigger.rules_document import RulesError
+from lambda_trigger.transport_errors import TransportError
+from operations.connections import SettingMissingError
+from operations.prefect_runs import PrefectUnavailableError
+
+EXIT_CODE = 2
+NOT_ASKED = (
+    SettingMissingError,
+    RulesError,
+    TransportError,
+    PrefectUnavailableError,
+    BotoCoreError,
+    ClientError,
+    OSError,
+)
+
+
+def refused(error: Exception) -> int:
+    """Say it on stderr; give the exit code."""
+    Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+    return EXIT_CODE

@@ -1,0 +1,245 @@
+"""A dead-letter queue emptied through the trigger's queue: none lost, none looped."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from events.notifications import ENVELOPES, StoredObject
+from events.replay import Message, ReplayRow
+from operations.dead_letters import DeadLetterReplay, Quarantine
+from sandbox.waiting import wait_until
+
+BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
+
+
+@dataclass
+class Queues:
+    """A queue with its dead-letter queue, and a trigger that fails on poison."""
+
+    sqs: Any
+    s3: Any
+    queue: str
+    dlq: str
+    prefix: str
+    done: list[str] = field(default_factory=list)
+    delivered: list[str] = field(default_factory=list)
+
+    def bury(self, bodies: Sequence[str], **attributes: str) -> None:
+        """Put messages into the dead-letter queue."""
+        told = {
+            name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
+        }
+        for start in range(0, len(bodies), 10):
+            entries = [
+                {"Id": str(index), "MessageBody": body, "MessageAttributes": told}
+                for index, body in enumerate(bodies[start : start + 10])
+            ]
+            self.sqs.send_message_batch(QueueUrl=self.dlq, Entries=entries)
+
+    def trigger(self) -> None:
+        """Deliver all that the queue holds; what fails, SQS moves to the dead-letter queue."""
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.queue, MaxNumberOfMessages=10, VisibilityTimeout=0
+        ).get("Messages"):
+            for message in messages:
+                self.delivered.append(message["Body"])
+                if "poison" not in message["Body"]:
+                    self.done.append(message["Body"])
+                    self.sqs.delete_message(
+                        QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"]
+                    )
+
+    def replay(self, sqs: Any = None, **settings: Any) -> DeadLetterReplay:
+        quarantine = Quarantine(self.s3, BUCKET, self.prefix)
+        return DeadLetterReplay(sqs or self.sqs, self.dlq, self.queue, quarantine, **settings)
+
+    def set_aside(self) -> list[dict[str, Any]]:
+        listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
+        return [
+            json.loads(self.s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
+            for item in listing.get("Contents", [])
+        ]
+
+
+@pytest.fixture
+def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
+    # moto waits a poll out where a queue is empty.
+    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
+    sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
+    dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]
+    policy = {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": 1}
+    queue = sqs.create_queue(
+        QueueName=f"live-{mark}", Attributes={"RedrivePolicy": json.dumps(policy)}
+    )["QueueUrl"]
+    s3.create_bucket(Bucket=BUCKET)
+    return Queues(sqs, s3, queue, dlq, f"{PREFIX}{mark}/")
+
+
+def body_of(name: str) -> str:
+    return ENVELOPES["eventbridge"](StoredObject("inbox", f"{name}.raw", 1, "tag"))
+
+
+class Interrupted:
+    """SQS whose operator presses Ctrl-C right after, or before, the n-th call of a method."""
+
+    def __init__(self, sqs: Any, method: str, calls: int, *, after: bool) -> None:
+        self._sqs, self._method, self._calls, self._after = sqs, method, calls, after
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._sqs, name)
+        if name != self._method:
+            return real
+
+        def call(**request: Any) -> Any:
+            self._calls -= 1
+            if self._calls == 0 and not self._after:
+                raise KeyboardInterrupt
+            answer = real(**request)
+            if self._calls == 0:
+                raise KeyboardInterrupt
+            return answer
+
+        return call
+
+
+def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
+    queues: Queues,
+) -> None:
+    good = [body_of(f"good-{number}") for number in range(190)]
+    bad = [body_of(f"poison-{number}") for number in range(10)]
+    queues.bury([*good[:95], *bad, *good[95:]])
+
+    between = Interrupted(queues.sqs, "send_message_batch", 7, after=True)
+    with pytest.raises(KeyboardInterrupt):
+        list(queues.replay(between).run())
+    queues.trigger()
+    before = Interrupted(queues.sqs, "delete_message_batch", 6, after=False)
+    with pytest.raises(KeyboardInterrupt):
+        list(queues.replay(before).run())
+    for _ in range(3):
+        queues.trigger()
+        list(queues.replay().run())
+
+    assert queues.replay().left() == 0
+    assert sorted(set(queues.done)) == sorted(good)
+    assert sorted(item["body"] for item in queues.set_aside()) == sorted(bad)
+    # At most one batch was under way at each interruption.
+    assert len(queues.delivered) <= 200 + 2 * 10
+
+
+def test_what_a_killed_command_held_comes_back(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.dead_letters._HIDDEN_SECONDS", 1)
+    queues.bury([body_of("a")])
+    with pytest.raises(KeyboardInterrupt):
+        list(queues.replay(Interrupted(queues.sqs, "receive_message", 1, after=True)).run())
+    assert queues.replay().left() == 1
+    wait_until(lambda: list(queues.replay().run()), 30, "the message to come back")
+    queues.trigger()
+    assert queues.done == [body_of("a")]
+
+
+def test_poison_is_set_aside_with_its_reason_and_its_uploads(queues: Queues) -> None:
+    queues.bury([body_of("poison ä")])
+    list(queues.replay().run())
+    queues.trigger()
+    (replayed,) = queues.replay(diagnose=lambda messages: [retried(messages[0])]).run()
+    assert replayed.what == "set aside"
+    (told,) = queues.set_aside()
+    assert told["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
+    assert told["uploads"] == ["s3://inbox/poison ä.raw"]
+    assert told["message_id"] == replayed.letter.id
+    assert told["body"] == body_of("poison ä")
+    assert queues.replay().left() == 0
+
+
+def retried(message: Message) -> ReplayRow:
+    return ReplayRow(message.source, "", "Retried", "refused", "HTTP 409")
+
+
+def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Queues) -> None:
+    queues.bury([body_of("poison")])
+    list(queues.replay().run())
+    queues.trigger()
+    submitted = ReplayRow("", "", "Submitted", "new", "")
+    (replayed,) = queues.replay(diagnose=lambda _: [submitted]).run()
+    assert (replayed.what, replayed.detail) == ("settled", "Submitted: new")
+    assert queues.set_aside() == []
+    assert queues.replay().left() == 0
+
+
+def test_the_reason_that_eventbridge_gives_is_kept(queues: Queues) -> None:
+    queues.bury([body_of("a")], ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="not allowed")
+    (replayed,) = queues.replay(replays=0).run()
+    assert replayed.detail.endswith("sent 0 times: NO_PERMISSIONS not allowed")
+
+
+def test_a_poison_may_be_sent_more_often_before_it_counts_as_such(queues: Queues) -> None:
+    queues.bury([body_of("poison")])
+    seen = []
+    for _ in range(3):
+        seen += [each.what for each in queues.replay(replays=2).run()]
+        queues.trigger()
+    assert seen == ["sent", "sent", "set aside"]
+
+
+def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
+    queues.bury([body_of("a"), body_of("b")])
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queues.sqs, name)
+
+        def send_message_batch(self, **request: Any) -> dict[str, Any]:
+            index = next(
+                entry["Id"] for entry in request["Entries"] if "b.raw" in entry["MessageBody"]
+            )
+            return {"Failed": [{"Id": index, "Message": "too long"}]}
+
+    told = {each.letter.body: each for each in queues.replay(Refusing(), limit=2).run()}
+    assert told[body_of("a")].what == "sent"
+    assert (told[body_of("b")].what, told[body_of("b")].detail) == ("kept", "too long")
+    assert [each.letter.body for each in queues.replay().preview()] == [body_of("b")]
+
+
+def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None:
+    queues.bury([body_of(str(number)) for number in range(12)])
+    assert [each.what for each in queues.replay().preview()] == ["would send"] * 12
+    queues.trigger()
+    assert queues.done == []
+    assert len(list(queues.replay().run())) == 12
+
+
+def test_limit_and_rate_are_kept(queues: Queues) -> None:
+    queues.bury([body_of(str(number)) for number in range(25)])
+    slept: list[float] = []
+    replay = queues.replay(limit=12, rate=0.5, sleep=slept.append)
+    assert len(list(replay.run())) == 12
+    assert 24 - 5 < sum(slept) <= 24
+    assert replay.left() == 13
+
+
+def test_large_messages_go_in_requests_that_sqs_takes(queues: Queues) -> None:
+    queues.bury([f"{number}{'x' * 25_000}" for number in range(10)])
+    queues.bury(["y" * 100_000])
+    sizes: list[int] = []
+
+    class Weighing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queues.sqs, name)
+
+        def send_message_batch(self, **request: Any) -> Any:
+            sizes.append(sum(len(entry["MessageBody"]) for entry in request["Entries"]))
+            return queues.sqs.send_message_batch(**request)
+
+    assert len(list(queues.replay(Weighing()).run())) == 11
+    assert sum(sizes) == 350_010
+    assert max(sizes) <= 240_000
