@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from sandbox.environments import aws_environment
-from sandbox.orphans import end_marked_processes, marked_processes
+from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
 from sandbox.processes import PartDied
 from sandbox.sample_file import write_sample
 from sandbox.state_folder import StateFolder
@@ -32,11 +33,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def up(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `echodrop up` on the folder; whatever the test does, nothing of it stays."""
+    """Run `echodrop up` on the folder; whatever becomes of this test, nothing of it stays."""
+    test_id = uuid.uuid4().hex
+    watchdog = start_watchdog(test_id)
     with (folder.with_suffix(".log")).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "echodrop", "up", "--folder", str(folder)],
             cwd=PROJECT,
+            env={**os.environ, MARK: test_id},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -46,6 +50,7 @@ def up(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.kill()
         process.wait()
+        watchdog.communicate()
         if sandbox_id := description(folder).get("sandbox_id"):
             end_marked_processes(sandbox_id)
 
