@@ -47,13 +47,17 @@ class Queues:
         while messages := self.sqs.receive_message(
             QueueUrl=self.queue, MaxNumberOfMessages=10, VisibilityTimeout=0
         ).get("Messages"):
-            for message in messages:
-                self.delivered.append(message["Body"])
-                if "poison" not in message["Body"]:
-                    self.done.append(message["Body"])
-                    self.sqs.delete_message(
-                        QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"]
-                    )
+            taken = [each for each in messages if "poison" not in each["Body"]]
+            self.delivered += [each["Body"] for each in messages]
+            self.done += [each["Body"] for each in taken]
+            if taken:
+                self.sqs.delete_message_batch(
+                    QueueUrl=self.queue,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": each["ReceiptHandle"]}
+                        for index, each in enumerate(taken)
+                    ],
+                )
 
     def replay(self, sqs: Any = None, **settings: Any) -> DeadLetterReplay:
         quarantine = Quarantine(self.s3, BUCKET, self.prefix)

@@ -1,0 +1,155 @@
+"""What is asked of Prefect's API, and what its answers are taken for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from operations.prefect_runs import PrefectRuns, PrefectUnavailableError, authorization
+
+
+def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:
+    return {
+        "id": f"run-{number}",
+        "idempotency_key": f"key-{number}",
+        "run_count": 2,
+        "parameters": {"raw_file": f"s3://inbox/{number}.raw"},
+        "state": {
+            "id": f"state-{number}",
+            "type": state,
+            "name": name,
+            "message": None,
+            "timestamp": "2026-01-01T00:00:00Z",
+        },
+    }
+
+
+@dataclass
+class Api:
+    """Prefect's API with these runs; `busy` answers of 503 come first."""
+
+    url: str = ""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    busy: int = 0
+    verdict: dict[str, Any] = field(default_factory=lambda: {"status": "ACCEPT"})
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    authorizations: set[str | None] = field(default_factory=set)
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if self.busy:
+            self.busy -= 1
+            return 503, {"detail": "database is locked"}
+        self.asked.append((method, path, body))
+        if path == "/flow_runs/filter":
+            wanted = body["flow_runs"]
+            keys = wanted.get("idempotency_key", {}).get("any_")
+            found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
+            return 200, found[body["offset"] : body["offset"] + body["limit"]]
+        if path.endswith("/set_state"):
+            return 200, self.verdict
+        found = [each for each in self.runs if path == f"/flow_runs/{each['id']}"]
+        return (200, found[0]) if found else (404, {"detail": "not found"})
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    told = Api()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def take(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            told.authorizations.add(self.headers.get("Authorization"))
+            status, answer = told.answer(self.command, self.path, body)
+            written = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(written)))
+            self.end_headers()
+            self.wfile.write(written)
+
+        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_runs_are_found_by_identity_in_pages_of_200(api: Api) -> None:
+    api.runs = [run(number) for number in range(450)]
+    found = PrefectRuns(api.url).by_identity([f"key-{number}" for number in range(0, 900, 2)])
+    assert set(found) == {f"key-{number}" for number in range(0, 450, 2)}
+    assert [len(body["flow_runs"]["idempotency_key"]["any_"]) for _, _, body in api.asked] == [
+        200,
+        200,
+        50,
+    ]
+    facts = found["key-4"]
+    assert (facts.id, facts.state_id, facts.state_type) == ("run-4", "state-4", "FAILED")
+    assert (facts.state_name, facts.message, facts.starts) == ("BadFile", "", 2)
+    assert (facts.since, facts.raw_file) == (datetime(2026, 1, 1, tzinfo=UTC), "s3://inbox/4.raw")
+
+
+@pytest.mark.parametrize("count", [0, 199, 200, 401])
+def test_all_runs_in_a_state_are_read_page_by_page(api: Api, count: int) -> None:
+    api.runs = [run(number) for number in range(count)]
+    found = list(PrefectRuns(api.url).in_states(("FAILED",), datetime(2026, 1, 2, tzinfo=UTC)))
+    assert [each.id for each in found] == [each["id"] for each in api.runs]
+    assert api.asked[0][2]["flow_runs"] == {
+        "state": {"type": {"any_": ["FAILED"]}},
+        "end_time": {"after_": "2026-01-02T00:00:00+00:00"},
+    }
+
+
+def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
+    api.runs = [run(1)]
+    assert PrefectRuns(api.url).retry("run-1", "state-1") == "retried"
+    method, path, body = api.asked[-1]
+    assert (method, path) == ("POST", "/flow_runs/run-1/set_state")
+    assert body["state"] == {"type": "SCHEDULED", "name": "AwaitingRetry"}
+
+
+def test_a_run_that_has_moved_on_is_left_alone(api: Api) -> None:
+    api.runs = [run(1, "RUNNING", "Running")]
+    told = PrefectRuns(api.url).retry("run-1", "an earlier state")
+    assert told == "left alone: it is Running by now"
+    assert not any(path.endswith("set_state") for _, path, _ in api.asked)
+
+
+def test_a_refusal_of_prefects_is_told(api: Api) -> None:
+    api.runs, api.verdict = [run(1)], {"status": "ABORT", "details": {"reason": "no deployment"}}
+    told = PrefectRuns(api.url).retry("run-1", "state-1")
+    assert told == "Prefect refused: no deployment"
+
+
+def test_a_busy_server_is_asked_again(api: Api) -> None:
+    api.runs, api.busy = [run(1)], 2
+    assert set(PrefectRuns(api.url).by_identity(["key-1"])) == {"key-1"}
+
+
+def test_an_answer_that_is_none_names_what_was_asked(api: Api) -> None:
+    with pytest.raises(PrefectUnavailableError, match=r"GET /flow_runs/gone: HTTP 404"):
+        PrefectRuns(api.url).retry("gone", "state")
+
+
+def test_the_caller_is_known_to_cloud_and_to_a_server_of_ones_own(api: Api) -> None:
+    for header in (authorization("key", "user:word"), authorization(None, "user:word")):
+        PrefectRuns(api.url, header).by_identity(["key"])
+    PrefectRuns(api.url, authorization(None, None)).by_identity(["key"])
+    assert api.authorizations == {"Bearer key", "Basic dXNlcjp3b3Jk", None}

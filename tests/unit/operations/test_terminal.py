@@ -1,0 +1,161 @@
+"""The commands as scripts see them: exit codes and lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from flows import s3_client
+from operations.dead_letter_terminal import replay_dead_letters_at_terminal
+from operations.prefect_runs import PrefectRuns, PrefectUnavailableError
+from operations.terminal import reconcile_at_terminal, status_at_terminal
+from sandbox.environments import aws_environment
+from tests.unit.operations.conftest import World
+
+
+@pytest.fixture
+def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A rules document of the world, with its services in the environment."""
+    for name, text in aws_environment(aws_url).items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.delenv("ECHODROP_RULES_PARAMETER", raising=False)
+    monkeypatch.setattr(PrefectRuns, "by_identity", lambda _, ids: world.runs.by_identity(ids))
+    monkeypatch.setattr(PrefectRuns, "in_states", lambda *_: iter(()))
+    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
+    s3_client._client.cache_clear()
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        f"""
+        version = 1
+        inbox_bucket = "{world.inbox}"
+        output_bucket = "{world.output}"
+        [[prefix]]
+        prefix = ""
+        deployment = "convert-raw-sonar/ecs"
+        """
+    )
+    return path
+
+
+@pytest.fixture
+def queue(aws: Callable[[str], Any]) -> str:
+    url: str = aws("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}")["QueueUrl"]
+    return url
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
+    world: World, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
+) -> None:
+    world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
+    world.drop("notes.txt")
+    assert reconcile_at_terminal(rules=rules, as_json=True) == 0
+    assert lines(capsys) == [
+        {"counts": {"done": 1, "ignored": 1}, "needs_attention": False, "fixed": {}}
+    ]
+
+    for number in range(3):
+        world.drop(f"lost-{number}.raw")
+    asked: dict[str, Any] = {"rules": rules, "grace_minutes": 0, "queue_url": queue}
+    assert reconcile_at_terminal(**asked, as_json=True) == 1
+    assert [line.get("class") for line in lines(capsys)] == ["never notified"] * 3 + [None]
+    assert reconcile_at_terminal(**asked, fix=True, dry_run=True, as_json=True) == 1
+    assert lines(capsys)[-1]["fixed"] == {"would notify": 3}
+    assert received(aws("sqs"), queue) == []
+    assert reconcile_at_terminal(**asked, fix=True, limit=2) == 1
+    out = capsys.readouterr().out
+    assert "never notified" in out
+    assert "notified: 2" in out
+    assert len(received(aws("sqs"), queue)) == 2
+
+
+def received(sqs: Any, url: str) -> list[str]:
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return [message["Body"] for message in answer.get("Messages", [])]
+
+
+def test_status_tells_a_window_and_refuses_what_is_none(
+    world: World, rules: Path, capsys: Any
+) -> None:
+    world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
+    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    world.drop("bad.raw", b"a text")
+    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 1
+    rejected, summary = lines(capsys)[1:]
+    assert rejected["class"] == "rejected"
+    assert summary["counts"] == {"done": 1, "rejected": 1}
+    assert status_at_terminal(rules=rules, since="yesterday") == 2
+    assert "'yesterday' is no length of time" in capsys.readouterr().err
+
+
+def test_what_is_not_set_is_named(
+    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert reconcile_at_terminal(rules=rules, fix=True) == 2
+    assert "--queue" in capsys.readouterr().err
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert reconcile_at_terminal() == 2
+    told = capsys.readouterr().err
+    assert "PREFECT_API_URL" in told
+    assert "ECHODROP_RULES_PARAMETER" in told
+
+
+def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
+    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def away(*_: Any) -> None:
+        raise PrefectUnavailableError("prefect is away")
+
+    world.drop("lost.raw", file_head("EK60"))
+    monkeypatch.setattr(PrefectRuns, "by_identity", away)
+    assert reconcile_at_terminal(rules=rules) == 2
+    assert "prefect is away" in capsys.readouterr().err
+
+
+def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
+    world: World,
+    rules: Path,
+    queue: str,
+    aws: Callable[[str], Any],
+    capsys: Any,
+) -> None:
+    sqs = aws("sqs")
+    dlq = sqs.create_queue(QueueName=f"dead-{uuid.uuid4().hex}")["QueueUrl"]
+    asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "as_json": True}
+    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
+    sqs.send_message(QueueUrl=dlq, MessageBody="poison")
+    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked, dry_run=True) == 1
+    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
+    # As if it had failed: the queue's own attributes travel with it.
+    assert replay_dead_letters_at_terminal(dlq_url=queue, **asked | {"queue_url": dlq}) == 1
+    told = lines(capsys)
+    assert [line.get("what") for line in told] == [
+        *(None, "would send", None, "sent", None),
+        *("set aside", None),
+    ]
+    listing = world.s3.list_objects_v2(Bucket=world.output)["Contents"]
+    (kept,) = [item["Key"] for item in listing]
+    assert kept.startswith("quarantine/dead-letters/")
+    assert kept in told[-2]["detail"]
+    assert reconcile_at_terminal(rules=rules, as_json=True) == 0
+
+
+def test_an_interrupted_replay_says_that_nothing_is_lost(
+    world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("operations.dead_letters.DeadLetterReplay.run", stop)
+    assert replay_dead_letters_at_terminal(dlq_url=queue, queue_url=queue, rules=rules) == 130
+    assert "the next call goes on" in capsys.readouterr().out
