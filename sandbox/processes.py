@@ -72,7 +72,7 @@ class Part:
     environment: Mapping[str, str]
     log: Path
     is_ready: Callable[[], bool] | str = ""
-    ready_within: float = 90.0
+    ready_within: float = 180.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 10.0
     start_seconds: float | None = field(default=None, init=False)
