@@ -1,9 +1,9 @@
 """What --fix does: notifications through the trigger's queue, and runs started once more.
 
-How often is counted where it can't be lost: a retried run's starts by Prefect,
-a new run's generation in its identity. `classification.Limits.attempts` bounds
-both. A notification of generation 0 makes a run where there is none and finds
-it where there is one, so sending it again needs no bound.
+How often is counted where it can't be lost: a run's starts and retries by
+Prefect, a new run's generation in its identity. `classification.ATTEMPTS`
+bounds both. A notification of generation 0 makes a run where there is none and
+finds it where there is one, so sending it again needs no bound.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import islice
 
 from events.notifications import ENVELOPES, StoredObject
 from events.replay import BATCH, Message, Target
+from operations.classification import ATTEMPTS
 from operations.findings import Finding, Notify, Retry, Source
 from operations.prefect_runs import FlowRuns
 
@@ -46,6 +47,7 @@ class Mender:
 
     queue: Target
     runs: FlowRuns
+    attempts: int = ATTEMPTS
     dry_run: bool = False
 
     def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:
@@ -78,5 +80,5 @@ class Mender:
     def _retry(self, finding: Finding, action: Retry) -> Mended:
         if self.dry_run:
             return Mended(finding, "would retry", done=False)
-        what = self.runs.retry(action.run_id, action.state_id)
+        what = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
         return Mended(finding, what, done=what == "retried")

@@ -17,6 +17,9 @@ from operations.classification import RunFacts
 PAGE = 200
 
 
+_RETRIED = "AwaitingRetry"
+
+
 class PrefectUnavailableError(Exception):
     """Prefect's API did not answer as it should."""
 
@@ -27,8 +30,8 @@ class FlowRuns(Protocol):
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these identities, as far as there are any."""
 
-    def retry(self, run_id: str, state_id: str) -> str:
-        """Start a run once more; what came of it, in words."""
+    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
+        """Start a run once more, no oftener than that; what came of it, in words."""
 
 
 def authorization(api_key: str | None, auth_string: str | None) -> str | None:
@@ -92,8 +95,12 @@ class PrefectRuns:
             if len(page) < PAGE:
                 return
 
-    def retry(self, run_id: str, state_id: str) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
         """Start a run once more, as Retry in the UI does, if it still is in the state it was seen in.
+
+        How often that was done is counted in the run's history of states: one
+        whose task can't even be launched is never started, so that its count of
+        starts would bound nothing.
 
         Raises:
             PrefectUnavailableError: no answer.
@@ -101,7 +108,11 @@ class PrefectRuns:
         now = self._ask("GET", f"/flow_runs/{run_id}", None)
         if (now.get("state") or {}).get("id") != state_id:
             return f"left alone: it is {(now.get('state') or {}).get('name')} by now"
-        wanted = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": False}
+        states = self._ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
+        retried = sum(state["name"] == _RETRIED for state in states)
+        if retried >= at_most:
+            return f"left alone: it was retried {retried} times"
+        wanted = {"state": {"type": "SCHEDULED", "name": _RETRIED}, "force": False}
         answer = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
         if answer.get("status") != "ACCEPT":
             reason = (answer.get("details") or {}).get("reason") or answer.get("status")

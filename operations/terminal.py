@@ -95,7 +95,13 @@ def reconcile_at_terminal(
             )
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
             for mended in _mended(
-                findings, connections, fix=fix, dry_run=dry_run, queue_url=queue_url, limit=limit
+                findings,
+                connections,
+                limits,
+                fix=fix,
+                dry_run=dry_run,
+                queue_url=queue_url,
+                limit=limit,
             ):
                 tally.add_mended(mended)
                 if as_json:
@@ -163,6 +169,7 @@ def _counted(findings: Iterator[Finding], tally: Tally, *, as_json: bool) -> Ite
 def _mended(
     findings: Iterator[Finding],
     connections: Connections,
+    limits: Limits,
     *,
     fix: bool,
     dry_run: bool,
@@ -172,7 +179,7 @@ def _mended(
     if fix:
         region = connections.services.s3.meta.region_name
         queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-        mender = Mender(queue, connections.runs, dry_run=dry_run)
+        mender = Mender(queue, connections.runs, limits.attempts, dry_run=dry_run)
         to_mend = (finding for finding in findings if finding.action is not None)
         yield from mender.mend(islice(to_mend, limit))
     # What is not mended is counted all the same.

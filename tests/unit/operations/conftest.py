@@ -91,8 +91,8 @@ class MemoryRuns:
         self.asked.append(len(identities))
         return {each: self.runs[each] for each in identities if each in self.runs}
 
-    def retry(self, run_id: str, state_id: str) -> str:
-        assert state_id == "state"
+    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
+        assert (state_id, at_most) == ("state", 3)
         self.retried.append(run_id)
         return "retried"
 

@@ -37,6 +37,7 @@ class Api:
 
     url: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
+    states: list[str] = field(default_factory=lambda: ["Scheduled", "AwaitingRetry", "Crashed"])
     busy: int = 0
     verdict: dict[str, Any] = field(default_factory=lambda: {"status": "ACCEPT"})
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -52,6 +53,8 @@ class Api:
             keys = wanted.get("idempotency_key", {}).get("any_")
             found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
+        if path == "/flow_run_states/?flow_run_id=run-1":
+            return 200, [{"name": name} for name in self.states]
         if path.endswith("/set_state"):
             return 200, self.verdict
         found = [each for each in self.runs if path == f"/flow_runs/{each['id']}"]
@@ -119,7 +122,7 @@ def test_all_runs_in_a_state_are_read_page_by_page(api: Api, count: int) -> None
 
 def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
     api.runs = [run(1)]
-    assert PrefectRuns(api.url).retry("run-1", "state-1") == "retried"
+    assert PrefectRuns(api.url).retry("run-1", "state-1", at_most=3) == "retried"
     method, path, body = api.asked[-1]
     assert (method, path) == ("POST", "/flow_runs/run-1/set_state")
     assert body["state"] == {"type": "SCHEDULED", "name": "AwaitingRetry"}
@@ -127,14 +130,21 @@ def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
 
 def test_a_run_that_has_moved_on_is_left_alone(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
-    told = PrefectRuns(api.url).retry("run-1", "an earlier state")
+    told = PrefectRuns(api.url).retry("run-1", "an earlier state", at_most=3)
     assert told == "left alone: it is Running by now"
+    assert not any(path.endswith("set_state") for _, path, _ in api.asked)
+
+
+def test_a_run_that_no_retry_starts_is_retried_no_oftener_than_said(api: Api) -> None:
+    api.runs, api.states = [run(1, "CRASHED", "Crashed")], ["AwaitingRetry", "Crashed"] * 3
+    told = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
+    assert told == "left alone: it was retried 3 times"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
 def test_a_refusal_of_prefects_is_told(api: Api) -> None:
     api.runs, api.verdict = [run(1)], {"status": "ABORT", "details": {"reason": "no deployment"}}
-    told = PrefectRuns(api.url).retry("run-1", "state-1")
+    told = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
     assert told == "Prefect refused: no deployment"
 
 
@@ -145,7 +155,7 @@ def test_a_busy_server_is_asked_again(api: Api) -> None:
 
 def test_an_answer_that_is_none_names_what_was_asked(api: Api) -> None:
     with pytest.raises(PrefectUnavailableError, match=r"GET /flow_runs/gone: HTTP 404"):
-        PrefectRuns(api.url).retry("gone", "state")
+        PrefectRuns(api.url).retry("gone", "state", at_most=3)
 
 
 def test_the_caller_is_known_to_cloud_and_to_a_server_of_ones_own(api: Api) -> None:
