@@ -57,7 +57,7 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
     try:
         answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        if _is_gone(error):
             return None
         raise
     return manifest_facts(answer["Body"].read())
@@ -73,14 +73,28 @@ def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
     return OutputFacts(len(parts), sum(part.size for part in parts), manifest)
 
 
-def checksum_now(s3: S3Client, bucket: str, output: str) -> str:
+def checksum_now(s3: S3Client, bucket: str, output: str) -> str | None:
     """The checksum of what lies at an output, as its manifest states it; reads all of it.
 
-    Of a netCDF file the SHA-256; of a Zarr store that of the lines
+    None where a part is gone by the time it is read: a run may be at work on
+    it. Of a netCDF file the SHA-256; of a Zarr store that of the lines
     `<hex sha256> <key>` and a line feed, sorted by key.
     """
-    if output.endswith(".nc"):
-        return _sha256(s3, bucket, output)
+    try:
+        if output.endswith(".nc"):
+            return _sha256(s3, bucket, output)
+        return _sha256_of_store(s3, bucket, output)
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+
+
+def _is_gone(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") == "NoSuchKey"
+
+
+def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
     whole = hashlib.sha256()
     # S3 lists in the order of UTF-8's bytes, which is that of code points.
     for part in _parts(s3, bucket, output):
