@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -23,10 +22,12 @@ from rich.progress import (
 
 from sandbox.demo_report import Delivered, report_of
 from sandbox.errors import SandboxError
+from sandbox.inbox import Inbox
 from sandbox.prefect_api import FlowRun
 from sandbox.sample_file import write_sample
 from sandbox.signals import ended_by_signals
-from sandbox.system import TRIGGER, Sandbox
+from sandbox.system import Sandbox
+from sandbox.trigger_log import TriggerLog
 
 SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
 #: What instruments put beside a raw file, and an upload takes along.
@@ -184,15 +185,14 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
     """Follow the file until its run has ended, showing each step as it comes."""
     deadline = time.monotonic() + within
     shown = 0
+    inbox, trigger_log = Inbox(sandbox), TriggerLog(sandbox.state.logs)
     with console.status("waiting for the notification to become a flow run") as status:
         while time.monotonic() < deadline:
             sandbox.check()
-            if refused := _refusal(sandbox, key):
-                raise DemoError(refused)
-            run = next(
-                (r for r in sandbox.api.flow_runs() if r.parameters["raw_file"].endswith(key)), None
-            )
-            if run is not None:
+            for told in trigger_log.new_outcomes():
+                if told.key == key and told.outcome != "Submitted":
+                    raise DemoError(f"{key}: {told.outcome}, {told.reason}: {told.detail}")
+            for run in inbox.runs([key])[key]:
                 status.update(f"{run.name}: {run.state_name.lower()}")
                 lines = sandbox.api.logs(run.id)
                 for line in lines[shown:]:
@@ -211,18 +211,6 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
     raise DemoError(
         f"{key} had no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
     )
-
-
-def _refusal(sandbox: Sandbox, key: str) -> str | None:
-    """Say why the trigger made no run of the file, if it said so."""
-    for log in sandbox.state.logs.glob(f"{TRIGGER}*.log"):
-        for line in log.read_text(errors="replace").splitlines():
-            if '"Rejected"' not in line and '"Ignored"' not in line and '"Waiting"' not in line:
-                continue
-            told: dict[str, Any] = json.loads(line)
-            if told.get("key") == key:
-                return f"{key}: {told['outcome']}, {told['reason']}: {told['detail']}"
-    return None
 
 
 def _bring_home(sandbox: Sandbox, run: FlowRun, target: Path) -> Delivered:

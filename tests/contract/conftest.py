@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import urllib3
 
 from sandbox.environments import system_environment
+from sandbox.orphans import MARK, start_watchdog
 from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
 
@@ -31,12 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's URL of a fresh server on SQLite."""
     home = tmp_path_factory.mktemp("prefect")
+    # The server must not outlive a test run that is killed.
+    mark = uuid.uuid4().hex
+    watchdog = start_watchdog(mark)
     port = free_port()
     server = prefect_server(
         port,
         home=home,
         database_url=sqlite_url(home),
-        environment=system_environment(),
+        environment={**system_environment(), MARK: mark},
         log=home / "server.log",
     )
     server.start()
@@ -46,6 +51,9 @@ def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api"
     finally:
         server.stop()
+        assert watchdog.stdin is not None
+        watchdog.stdin.close()
+        watchdog.wait()
 
 
 @pytest.fixture(scope="session")
