@@ -53,13 +53,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A flow run exists for the upload: made now, or found by its identity."""
+    """A flow run exists for the upload: made now, or found by its identity.
+
+    `tier` is the size of task that its bytes ask for; empty where the rules have none.
+    """
 
     reason: Reason
     flow_run_id: str
     flow_run_name: str
     sonar_model: str
     detail: str = ""
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The rules document: which deployment, output and limits apply to which prefix.
+"""The rules document: which deployment, output and limits apply to which prefix, and the sizes of tasks.
 
 One small TOML document, kept in an SSM parameter. A document that is wrong
 anywhere is refused whole, with the line, so that a deployment stops before it
@@ -10,9 +10,13 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from lambda_trigger.size_tiers import Tier
+from lambda_trigger.sonar_model import MODELS
+
 DOCUMENT_VERSION = 1
 OUTPUT_TYPES = ("zarr", "netcdf")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_TIER_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 _SYNTAX_LINE = re.compile(r"\(at line (\d+)")
 
@@ -53,6 +57,7 @@ class Rules:
     pause_above: int = 5_000_000_000
     reject_above: int = 20_000_000_000
     waiting_limit_hours: float = 24.0
+    tiers: tuple[Tier, ...] = ()
 
     def rule_for(self, key: str) -> PrefixRule | None:
         """Choose the rule of the longest prefix that the key starts with."""
@@ -85,7 +90,15 @@ class _Checker:
     def rules(self, document: dict[str, Any]) -> Rules:
         self.only(
             document,
-            ("version", "inbox_bucket", "output_bucket", "size_limits", "waiting", "prefix"),
+            (
+                "version",
+                "inbox_bucket",
+                "output_bucket",
+                "size_limits",
+                "waiting",
+                "prefix",
+                "tier",
+            ),
         )
         if document.get("version") != DOCUMENT_VERSION or document["version"] is True:
             self.wrong("version", f"version must be {DOCUMENT_VERSION}")
@@ -106,17 +119,60 @@ class _Checker:
         waiting = self.table(document, "waiting", ("limit_hours",))
         limit_hours = self.number(waiting, "limit_hours", Rules.waiting_limit_hours, "waiting")
         return Rules(
-            inbox, output, self.prefixes(document), int(pause), int(reject), float(limit_hours)
+            inbox,
+            output,
+            self.prefixes(document),
+            int(pause),
+            int(reject),
+            float(limit_hours),
+            self.tiers(document),
         )
 
+    def tiers(self, document: dict[str, Any]) -> tuple[Tier, ...]:
+        tiers: list[Tier] = []
+        for index, table in enumerate(self.tables(document, "tier")):
+            tier = self.tier(table, index)
+            if any(tier.name == other.name for other in tiers):
+                self.wrong("name", f"tier {tier.name!r} is there twice", "tier", index)
+            for model, limit in tier.up_to_bytes.items():
+                if tiers and limit < tiers[-1].up_to_bytes[model]:
+                    problem = f"{model} has less than in the tier before; the smallest comes first"
+                    self.wrong("up_to_bytes", problem, "tier", index)
+            tiers.append(tier)
+        return tuple(tiers)
+
+    def tier(self, table: dict[str, Any], index: int) -> Tier:
+        where = ("tier", index)
+        self.only(table, tuple(Tier.__dataclass_fields__), *where)
+        limits = table.get("up_to_bytes")
+        if not isinstance(limits, dict) or set(limits) != MODELS:
+            known = ", ".join(sorted(MODELS))
+            self.wrong("up_to_bytes", f"up_to_bytes must name each sonar model: {known}", *where)
+        for model, limit in limits.items():
+            if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+                problem = f"up_to_bytes of {model} must be a whole number of bytes"
+                self.wrong("up_to_bytes", problem, *where)
+        name = self.text(table, "name", None, *where)
+        if not _TIER_NAME.fullmatch(name):
+            self.wrong("name", "name must be lower-case letters, digits and '-'", *where)
+        cpu, memory, storage = (
+            int(self.number(table, size, None, *where, whole=True))
+            for size in ("cpu", "memory", "ephemeral_storage")
+        )
+        return Tier(name, cpu, memory, storage, limits)
+
+    def tables(self, document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+        tables = document.get(name, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self.wrong(name, f"{name} must be written as [[{name}]] tables")
+        return tables
+
     def prefixes(self, document: dict[str, Any]) -> tuple[PrefixRule, ...]:
-        tables = document.get("prefix")
-        if not isinstance(tables, list) or not tables:
+        tables = self.tables(document, "prefix")
+        if not tables:
             self.wrong("prefix", "at least one [[prefix]] is needed")
         rules: list[PrefixRule] = []
         for index, table in enumerate(tables):
-            if not isinstance(table, dict):
-                self.wrong("prefix", "prefix must be written as [[prefix]] tables")
             rule = self.prefix(table, index)
             if any(rule.prefix == other.prefix for other in rules):
                 self.wrong("prefix", f"prefix {rule.prefix!r} is there twice", "prefix", index)
@@ -182,13 +238,21 @@ class _Checker:
         return value
 
     def number(
-        self, table: dict[str, Any], name: str, default: float, section: str, *, whole: bool = False
+        self,
+        table: dict[str, Any],
+        name: str,
+        default: float | None,
+        section: str,
+        index: int = 0,
+        *,
+        whole: bool = False,
     ) -> float:
         value = table.get(name, default)
         kinds = int if whole else (int, float)
         # not > 0 is also true of nan.
         if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
-            self.wrong(name, f"{name} must be a {'whole ' if whole else ''}number above 0", section)
+            kind = "whole number" if whole else "number"
+            self.wrong(name, f"{name} must be a {kind} above 0", section, index)
         return float(value) if not whole else value
 
     def only(

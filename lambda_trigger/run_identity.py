@@ -54,7 +54,8 @@ def run_name(key: str, model: str, rule: PrefixRule) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def run_tags(bucket: str, key: str, model: str, rule: PrefixRule) -> list[str]:
-    """Tag the run for filters in the UI."""
+def run_tags(bucket: str, key: str, model: str, rule: PrefixRule, tier: str) -> list[str]:
+    """Tag the run for filters in the UI; what is empty is left out."""
     cruise = cruise_path(key, rule) or rule.prefix.strip("/")
-    return [f"bucket:{bucket}", f"model:{model}"] + ([f"cruise:{cruise}"] if cruise else [])
+    tags = {"bucket": bucket, "model": model, "cruise": cruise, "tier": tier}
+    return [f"{name}:{text}" for name, text in tags.items() if text]

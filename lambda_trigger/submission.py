@@ -14,6 +14,7 @@ from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
 from lambda_trigger.services import FlowRuns, Storage
 from lambda_trigger.settings_arrival import ArrivedSettings
 from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_xml, named_sidecar
+from lambda_trigger.size_tiers import tier_for
 from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
 
 UNREADABLE: dict[str, Outcome] = {
@@ -114,10 +115,12 @@ class Submission:
         paused = None
         if size > self.rules.pause_above:
             paused = f"{size} bytes is over the limit of {self.rules.pause_above}: resume it if it is meant"
+        tier = tier_for(self.rules.tiers, model.model, size)
+        tier_name = tier.name if tier else ""
         wanted = RunRequest(
             deployment=rule.deployment,
             name=run_name(upload.key, model.model, rule),
-            tags=run_tags(upload.bucket, upload.key, model.model, rule),
+            tags=run_tags(upload.bucket, upload.key, model.model, rule, tier_name),
             idempotency_key=idempotency_key(
                 rule.deployment,
                 upload.bucket,
@@ -127,7 +130,7 @@ class Submission:
                 generation=upload.generation,
             ),
             parameters=self._parameters(upload, candidate, model, xml),
-            job_variables=rule.job_variables,
+            job_variables=(tier.job_variables if tier else {}) | rule.job_variables,
             paused=paused,
         )
         run = self.flow_runs.create_run(wanted, self.deadline)
@@ -138,7 +141,8 @@ class Submission:
             if run.created
             else Reason.EXISTING
         )
-        return Submitted(reason, run.id, run.name, model.model, detail=f"state {run.state}")
+        detail = f"state {run.state}"
+        return Submitted(reason, run.id, run.name, model.model, detail, tier_name)
 
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None

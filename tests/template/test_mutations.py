@@ -91,6 +91,7 @@ MUTATIONS = [
         "the_trigger_finds_its_settings", "Trigger/Environment/Variables/ECHODROP_RULES_PARAMETER"
     ),
     Mutation("the_rules_document_is_valid", RULES, "version = 2"),
+    Mutation("the_rules_have_the_sizes_of_tasks_by_the_memory_model", RULES, "version = 1"),
     Mutation("the_rules_document_is_valid", "RulesDocument/Value/Fn::Sub/1/Output", {"Ref": "InboxBucket"}),
     Mutation("buckets_are_closed_to_the_public", "InboxBucket/PublicAccessBlockConfiguration"),
     Mutation(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
+from flows.size_tiers import rules_tables
 from tests.unit.trigger.conftest import Trigger
 
 XML = b"<AZFP></AZFP>"
@@ -49,6 +50,23 @@ def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger
     assert run.parameters["output_type"] == "netcdf"
     assert run.parameters["compact"] is False
     assert run.name == "a ?# · EK80 · netcdf"
+
+
+def test_the_size_of_the_task_comes_from_model_and_bytes_and_the_prefix_has_the_last_word(
+    trigger: Trigger,
+) -> None:
+    trigger.rules += rules_tables().replace("EK60 = 334000000", "EK60 = 300")
+    trigger.storage.put("small.raw", file_head("EK60"), size=300)
+    trigger.storage.put("netcdf/medium.raw", file_head("EK60"), size=301)
+    assert trigger.notify("small.raw") == "Submitted: new"
+    assert trigger.lines[-1]["tier"] == "small"
+    assert trigger.notify("netcdf/medium.raw") == "Submitted: new"
+    assert trigger.lines[-1]["tier"] == "medium"
+    small, medium = trigger.flow_runs.runs.values()
+    assert small.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 21}
+    # cpu as the prefix has it.
+    assert medium.job_variables == {"cpu": 1024, "memory": 16384, "ephemeral_storage": 21}
+    assert ("tier:small" in small.tags, "tier:medium" in medium.tags) == (True, True)
 
 
 def test_five_notifications_of_one_upload_are_one_run(trigger: Trigger) -> None:
