@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from operations.findings import Source
@@ -21,6 +21,7 @@ PARTS = st.sampled_from(
 )
 
 
+@example(uploads=[("a", ".nc")], stored={"a.nc": 1, "a.nc.b.nc": 2, "a.nc.manifest.json": 3})
 @given(
     uploads=st.lists(st.tuples(STEMS, st.sampled_from([".zarr", ".nc"])), unique=True),
     stored=st.dictionaries(st.tuples(STEMS, PARTS).map("".join), st.integers(0, 9)),
