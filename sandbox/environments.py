@@ -34,11 +34,13 @@ def container_environment() -> dict[str, str]:
     """Return what an image would give a task: PATH and locale, nothing of the host's settings."""
     kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
     full = system_environment()
-    return {
+    given = {
         name: full[name]
         for name in (*kept, "PATH", "PYTHONUNBUFFERED", "NO_PROXY", "no_proxy")
         if name in full
     }
+    # As the image says too: the flow's own warnings belong into the run's log.
+    return {**given, "PREFECT_LOGGING_EXTRA_LOGGERS": "flows"}
 
 
 def aws_environment(endpoint_url: str) -> dict[str, str]:
