@@ -1,5 +1,6 @@
 """A storm of notifications: shuffled, repeated, in mixed envelopes, some of them broken."""
 
+import base64
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,15 +44,16 @@ def make_storm(
 
 
 def _broken(chance: random.Random, bodies: Sequence[str]) -> str:
+    """Make a body that is no notification, of what a message of SQS may hold."""
     whole = chance.choice(bodies)
     return chance.choice(
         [
             whole[: chance.randrange(1, len(whole) - 1)],
-            "",
+            " ",
             "null",
             "[]",
             '{"Records": []}',
             '{"hello": "world"}',
-            chance.randbytes(40).decode("latin-1"),
+            base64.b85encode(chance.randbytes(40)).decode(),
         ]
     )

@@ -11,6 +11,9 @@ from sandbox.ports import HOST
 from sandbox.processes import Part
 
 NAME = "prefect-server"
+# Kept connections to PostgreSQL. Prefect keeps five, and under eight clients and its own services
+# it opened and closed others all the time.
+_KEPT_CONNECTIONS = 25
 
 
 def sqlite_url(folder: Path) -> str:
@@ -44,6 +47,7 @@ def prefect_server(
             **environment,
             **prefect_environment(home, api_url),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url,
+            **_pool(database_url),
             "PREFECT_SERVER_UI_ENABLED": "true",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             "PREFECT_CLI_PROMPT": "false",
@@ -51,6 +55,12 @@ def prefect_server(
         log,
         is_ready=lambda: answers(f"{api_url}/health"),
     )
+
+
+def _pool(database_url: str) -> dict[str, str]:
+    if not database_url.startswith("postgresql"):
+        return {}
+    return {"PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": str(_KEPT_CONNECTIONS)}
 
 
 def answers(url: str) -> bool:

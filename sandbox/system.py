@@ -51,6 +51,8 @@ class SandboxOptions:
         delivery: how the notification queue delivers.
         function_timeout: seconds an invocation of the trigger may take.
         handler: the trigger's handler, by its Lambda name.
+        runs_tasks: whether flow runs are executed; else they stay scheduled, and
+            neither ECS worker nor task executor is started.
     """
 
     database: str = "sqlite"
@@ -60,6 +62,7 @@ class SandboxOptions:
     delivery: Delivery = field(default_factory=Delivery)
     function_timeout: float = 20.0
     handler: str = "lambda_trigger.handler.handler"
+    runs_tasks: bool = True
 
     @property
     def trigger_count(self) -> int:
@@ -219,26 +222,32 @@ class Sandbox:
         self.parts.wait_ready(AWS)
         hold_tasks_still(self.aws_endpoint_url)
         create_resources(self.client, self.names, self.options.delivery, rules_document(self.names))
-        self.parts.launch(
-            programs.task_executor(
-                self.names.cluster,
-                self.options.parallel_tasks,
-                folder=self.state.tasks,
-                task_logs=self.state.task_logs,
-                environment=connected,
-                log=logs / "task-executor.log",
+        serving = [prefect_server.NAME]
+        if self.options.runs_tasks:
+            serving.append(TASK_EXECUTOR)
+            self.parts.launch(
+                programs.task_executor(
+                    self.names.cluster,
+                    self.options.parallel_tasks,
+                    folder=self.state.tasks,
+                    task_logs=self.state.task_logs,
+                    environment=connected,
+                    log=logs / "task-executor.log",
+                )
             )
-        )
-        self.parts.wait_ready(prefect_server.NAME, TASK_EXECUTOR)
+        self.parts.wait_ready(*serving)
         self.parts.tell(programs.REGISTRATION, "starting")
         programs.register(connected, logs / "registration.log")
         self.parts.tell(programs.REGISTRATION, "ready")
-        self.parts.launch(
-            ecs_worker.ecs_worker(
-                self.api, self.names.task_events_queue, connected, logs / "ecs-worker.log"
+        serving = self._launch_triggers(inherited)
+        if self.options.runs_tasks:
+            serving.append(ecs_worker.NAME)
+            self.parts.launch(
+                ecs_worker.ecs_worker(
+                    self.api, self.names.task_events_queue, connected, logs / "ecs-worker.log"
+                )
             )
-        )
-        self.parts.wait_ready(ecs_worker.NAME, *self._launch_triggers(inherited))
+        self.parts.wait_ready(*serving)
         self.state.write_description(
             {
                 "pid": os.getpid(),

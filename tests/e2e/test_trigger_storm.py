@@ -1,0 +1,147 @@
+"""A thousand notifications, from eight Lambda environments to a real Prefect on PostgreSQL.
+
+Of each storm 30 % tell of an upload again, 5 % are no notification, and all
+come shuffled and in every envelope. The flow runs are not executed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from events.file_heads import file_head
+from events.notifications import StoredObject
+from events.storm import Storm, make_storm
+from sandbox import prefect_server
+from sandbox.aws_resources import Delivery
+from sandbox.postgresql import PostgresqlMissing, find_binaries
+from sandbox.system import Sandbox, SandboxOptions
+from sandbox.trigger_log import TriggerLog
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+UPLOADS, TOLD_AGAIN, MALFORMED = 650, 300, 50
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    try:
+        find_binaries()
+    except PostgresqlMissing as missing:
+        pytest.skip(str(missing))
+    options = SandboxOptions(
+        database="postgresql",
+        triggers=8,
+        runs_tasks=False,
+        # As deployed. A busy machine answers late, and an invocation that ends
+        # before its answers come would ask again for what is being made.
+        function_timeout=60,
+        delivery=Delivery(visibility_timeout=70),
+    )
+    with Sandbox(tmp_path_factory.mktemp("storm"), options) as running:
+        # The storms alone tell of the uploads.
+        running.client("s3").put_bucket_notification_configuration(
+            Bucket=running.names.inbox_bucket, NotificationConfiguration={}
+        )
+        yield running
+
+
+class Watch:
+    """Counts what the triggers say from now on, as 'Outcome: reason'."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._log = TriggerLog(sandbox.state.logs)
+        self._told: Counter[str] = Counter()
+        list(self._log.new_outcomes())
+
+    def told(self) -> Counter[str]:
+        self._told.update(f"{told.outcome}: {told.reason}" for told in self._log.new_outcomes())
+        return self._told
+
+
+def upload(sandbox: Sandbox, cruise: str) -> list[StoredObject]:
+    s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
+    objects = []
+    for number in range(UPLOADS):
+        key, body = f"{cruise}/leg {number % 7}/é {number}.raw", file_head("EK60")
+        stored = s3.put_object(Bucket=bucket, Key=key, Body=body)
+        objects.append(StoredObject(bucket, key, len(body), stored["ETag"].strip('"')))
+    return objects
+
+
+def send(sandbox: Sandbox, storm: Storm) -> None:
+    assert len(storm.bodies) == UPLOADS + TOLD_AGAIN + MALFORMED == 1000
+    sqs = sandbox.client("sqs")
+    queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
+    for start in range(0, len(storm.bodies), 10):
+        entries = [
+            {"Id": str(number), "MessageBody": body}
+            for number, body in enumerate(storm.bodies[start : start + 10])
+        ]
+        assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
+
+
+def messages(sandbox: Sandbox, queue: str) -> int:
+    """How many messages a queue holds, those in flight with them."""
+    sqs = sandbox.client("sqs")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)
+
+
+def wait_until_all_are_settled(sandbox: Sandbox) -> None:
+    def settled() -> bool:
+        sandbox.check()
+        return messages(sandbox, sandbox.names.notifications_queue) == 0
+
+    wait_until(settled, 200, "the queue to be empty", every=0.5)
+    assert messages(sandbox, sandbox.names.dead_letter_queue) == 0
+
+
+def runs_by_file(sandbox: Sandbox, cruise: str) -> Counter[str]:
+    files = (run.parameters["raw_file"] for run in sandbox.api.flow_runs())
+    return Counter(file for file in files if f"/{cruise}/" in file)
+
+
+def once_each(objects: list[StoredObject]) -> dict[str, int]:
+    return {f"s3://{item.bucket}/{item.key}": 1 for item in objects}
+
+
+def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
+    objects, watch = upload(system, "calm"), Watch(system)
+    send(system, make_storm(objects, seed=1))
+    wait_until_all_are_settled(system)
+    assert runs_by_file(system, "calm") == once_each(objects)
+    told = {what: count for what, count in watch.told().items() if "Retried" not in what}
+    assert told == {
+        "Submitted: new": UPLOADS,
+        "Submitted: existing": TOLD_AGAIN,
+        "Rejected: malformed": MALFORMED,
+    }
+
+
+def test_the_same_though_prefect_is_killed_twice_on_the_way(system: Sandbox) -> None:
+    objects, watch = upload(system, "killed"), Watch(system)
+    send(system, make_storm(objects, seed=2))
+    for share in (0.2, 0.5):
+        wait_until(
+            lambda share=share: watch.told()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
+            90,
+            f"{share:.0%} of the uploads to be submitted",
+            told=lambda: str(watch.told()),
+        )
+        system.parts[prefect_server.NAME].kill()
+        assert messages(system, system.names.notifications_queue) > 0, "it came too late"
+        system.start_part(prefect_server.NAME)
+    wait_until_all_are_settled(system)
+    assert runs_by_file(system, "killed") == once_each(objects)
+    told = watch.told()
+    assert {what for what in told if "Retried" not in what} == {
+        "Submitted: new",
+        "Submitted: existing",
+        "Rejected: malformed",
+    }
+    # A create whose answer was lost in a kill is told of as existing.
+    assert told["Submitted: new"] <= UPLOADS
