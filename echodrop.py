@@ -22,6 +22,13 @@ Model = Annotated[
     str | None, typer.Option(help="Sonar model; left out, the file's first bytes tell it.")
 ]
 
+Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start so.")]
+Rules = Annotated[
+    Path | None, typer.Option(help="The rules document; left out, the trigger's own.")
+]
+Shown = Annotated[int, typer.Option("--list", help="How many of a class to list.", min=1)]
+Json = Annotated[bool, typer.Option("--json", help="For programs: a line of JSON each.")]
+
 # Each command imports what it needs when it runs: echopype and Prefect take
 # seconds, and `--help` should not.
 # ruff: noqa: PLC0415
@@ -128,21 +135,119 @@ def deploy(
 
 
 @app.command()
+def status(
+    *,
+    since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
+    prefix: Prefix = "",
+    rules: Rules = None,
+    shown: Shown = 10,
+    as_json: Json = False,
+) -> None:
+    """Say what became of the uploads of a window, and what runs, waits or has failed.
+
+    Exit code 0: all is well; 1: something needs attention; 2: the system could not be asked.
+    """
+    from operations.terminal import status_at_terminal
+
+    raise typer.Exit(
+        status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
+    )
+
+
+@app.command()
+def reconcile(
+    *,
+    prefix: Prefix = "",
+    rules: Rules = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every output whole and compare its checksum.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Send what was lost again, retry what may pass.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: only say what would be done.")
+    ] = False,
+    queue: Annotated[
+        str | None, typer.Option(help="URL of the trigger's queue; --fix needs it.")
+    ] = None,
+    grace: Annotated[float, typer.Option(help="Minutes a new upload may take.", min=0)] = 15,
+    attempts: Annotated[int, typer.Option(help="How often one upload is tried.", min=0)] = 3,
+    limit: Annotated[int | None, typer.Option(help="Uploads to mend at most.", min=0)] = None,
+    shown: Shown = 10,
+    as_json: Json = False,
+) -> None:
+    """Compare inbox, outputs and flow runs: what was lost, torn or damaged, and what mends it.
+
+    Exit codes as for status.
+    """
+    from operations.terminal import reconcile_at_terminal
+
+    raise typer.Exit(
+        reconcile_at_terminal(
+            prefix=prefix,
+            rules=rules,
+            verify=verify,
+            fix=fix,
+            dry_run=dry_run,
+            queue_url=queue,
+            grace_minutes=grace,
+            attempts=attempts,
+            limit=limit,
+            shown=shown,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def replay(
     fixtures: Annotated[
-        list[Path], typer.Argument(help="Notifications, such as events/fixtures/*.json.")
-    ],
+        list[Path] | None, typer.Argument(help="Notifications, such as events/fixtures/*.json.")
+    ] = None,
     *,
     queue: Annotated[str | None, typer.Option(help="URL of the trigger's queue.")] = None,
     function: Annotated[str | None, typer.Option(help="Name of the deployed function.")] = None,
     inbox: Annotated[
         str | None, typer.Option(help="Bucket to put in place of the fixtures' own.")
     ] = None,
+    dlq: Annotated[
+        str | None, typer.Option(help="URL of a dead-letter queue to replay; needs --queue.")
+    ] = None,
+    quarantine: Annotated[
+        str | None, typer.Option(help="s3://bucket/prefix for what fails again.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Messages a second.", min=0.001)] = None,
+    limit: Annotated[int | None, typer.Option(help="Messages at most.", min=1)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Send notifications through the trigger again: in this process, by its queue, or deployed."""
-    from events.terminal import replay_at_terminal
+    """Send notifications through the trigger again: fixtures, or a dead-letter queue's messages."""
+    if bool(fixtures) == bool(dlq):
+        raise typer.BadParameter("give notifications to send, or --dlq")
+    if dlq:
+        from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 
-    raise typer.Exit(replay_at_terminal(fixtures, queue_url=queue, function=function, inbox=inbox))
+        if queue is None:
+            raise typer.BadParameter("--dlq needs --queue, the trigger's own")
+        code = replay_dead_letters_at_terminal(
+            dlq_url=dlq,
+            queue_url=queue,
+            quarantine=quarantine,
+            dry_run=dry_run,
+            rate=rate,
+            limit=limit,
+            as_json=as_json,
+        )
+    else:
+        from events.terminal import replay_at_terminal
+
+        code = replay_at_terminal(
+            fixtures or [], queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
+        )
+    raise typer.Exit(code)
 
 
 @sample.command("write")

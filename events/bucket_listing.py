@@ -15,9 +15,8 @@ def stored_objects(s3: "S3Client", bucket: str, prefix: str = "") -> Iterator[St
     A listing does not name versions; the trigger asks S3 for them, so that these
     notifications have the identity of the upload's own.
     """
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, EncodingType="url"
-    )
+    # botocore asks for encoded keys and decodes them, unless it is asked for them.
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         for item in page.get("Contents", []):
             yield StoredObject(

@@ -25,7 +25,12 @@ _STYLES = {"Submitted": "green", "Sent": "green", "Rejected": "red", "Retried": 
 
 
 def replay_at_terminal(
-    fixtures: "Sequence[Path]", *, queue_url: str | None, function: str | None, inbox: str | None
+    fixtures: "Sequence[Path]",
+    *,
+    queue_url: str | None = None,
+    function: str | None = None,
+    inbox: str | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Send fixtures through the trigger and print what became of each record.
 
@@ -34,6 +39,7 @@ def replay_at_terminal(
         queue_url: of the trigger's queue; None for the function or this process.
         function: the deployed function's name.
         inbox: the bucket to put in place of the fixtures' own.
+        dry_run: only name what would be sent.
 
     Returns:
         An exit code: 1 where a record has to be sent again, 2 where the settings are wrong.
@@ -42,7 +48,12 @@ def replay_at_terminal(
     table = Table("source", "key", "outcome", "reason", "detail", box=None)
     again = 0
     try:
-        for row in replay(fixture_messages(fixtures, inbox or INBOX), _target(queue_url, function)):
+        messages = fixture_messages(fixtures, inbox or INBOX)
+        if dry_run:
+            for message in messages:
+                Console().print(f"would send {message.source}", markup=False, highlight=False)
+            return 0
+        for row in replay(messages, _target(queue_url, function)):
             _add(table, row)
             again += row.outcome == "Retried"
     except (TransportError, ValueError, OSError) as error:
