@@ -39,6 +39,8 @@ def test_completed_and_skipped_files_make_a_completed_batch() -> None:
 
 
 def test_one_failed_file_makes_a_partly_failed_batch_with_its_facts() -> None:
+    for bad in (BAD, DEAD):
+        assert batch_state([GOOD, bad, SKIPPED]).name == "PartlyFailed"
     state = batch_state([GOOD, BAD, DEAD])
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
     assert state.message is not None
