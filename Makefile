@@ -48,6 +48,7 @@ lock: .venv/ready ## make every file of exact versions anew from the ranges
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --python-version 3.11 --all-extras --upgrade \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file constraints.txt
 	image/lock
+	lambda_trigger/lock
 	checks/lock
 
 deploy: .venv/ready ## build, deploy the stack, register it with Prefect, check (STACK=echodrop)
