@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +38,11 @@ def expected(real_data: Path) -> dict[str, dict[str, Any]]:
     """What echopype 0.11.1 reads out of each real file, by its path in the folder."""
     contents: dict[str, dict[str, Any]] = json.loads((real_data / "expected.json").read_text())
     return contents
+
+
+@pytest.fixture(autouse=True)
+def _echopype_silences_nobody() -> Iterator[None]:
+    """Undo what `import echopype` did to this process's logging in another test."""
+    logging.disable(logging.NOTSET)
+    yield
+    logging.disable(logging.NOTSET)

@@ -125,10 +125,10 @@ def test_a_second_up_on_the_folder_says_that_one_runs_and_where(sandbox: Sandbox
 
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> None:
     sandbox.kill_part(TASK_EXECUTOR)
+    last_line = (sandbox.state.logs / f"{TASK_EXECUTOR}.log").read_text().splitlines()[-1]
     try:
-        with pytest.raises(
-            PartDied, match=f"(?s){TASK_EXECUTOR} was ended by SIGKILL.*running up to"
-        ):
+        with pytest.raises(PartDied, match=f"{TASK_EXECUTOR} was ended by SIGKILL") as death:
             wait_until(sandbox.check, 10, "its death")
     finally:
         sandbox.start_part(TASK_EXECUTOR)
+    assert str(death.value).endswith(last_line)
