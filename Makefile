@@ -51,8 +51,8 @@ lock: .venv/ready ## make every file of exact versions anew from the ranges
 	lambda_trigger/lock
 	checks/lock
 
-deploy: .venv/ready ## build, deploy the stack, register it with Prefect, check (STACK=echodrop)
-	@[ -x .venv/tools/bin/sam ] || checks/run
+deploy: .venv/ready ## check, build, deploy the stack, register it with Prefect, check (STACK=echodrop)
+	checks/run
 	.venv/tools/bin/sam build
 	.venv/tools/bin/sam deploy --stack-name $(STACK)
 	$(BIN)/echodrop deploy --stack $(STACK)
