@@ -131,4 +131,4 @@ def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> 
             wait_until(sandbox.check, 10, "its death")
     finally:
         sandbox.start_part(TASK_EXECUTOR)
-    assert str(death.value).endswith(last_line)
+    assert str(death.value).endswith(last_line.rstrip())
