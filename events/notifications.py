@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
+from lambda_trigger.outcomes import LIVE
+
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:echodrop-uploads"
@@ -23,7 +25,8 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
 class StoredObject:
     """An object to notify of. `size` is in bytes, `stored_at` in ISO 8601.
 
-    `generation` above 0 asks for a conversion anew of what was converted already.
+    `generation` above 0 asks for a conversion anew of what was converted already,
+    `lane` is 'live' or 'backfill'.
     """
 
     bucket: str
@@ -33,6 +36,7 @@ class StoredObject:
     version_id: str | None = None
     stored_at: str = "1970-01-01T00:00:00.000Z"
     generation: int = 0
+    lane: str = LIVE
 
 
 def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
@@ -65,7 +69,7 @@ def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict
             "object": described,
         },
     }
-    return record | _generation(item)
+    return record | _ours(item)
 
 
 def s3_event(
@@ -104,7 +108,7 @@ def eventbridge_event(
             "requester": ACCOUNT,
             "source-ip-address": "192.0.2.1",
             "reason": reason,
-            **_generation(item),
+            **_ours(item),
         },
     }
 
@@ -179,8 +183,11 @@ def notification_bodies(
     return (write(item) for item in items)
 
 
-def _generation(item: StoredObject) -> dict[str, Any]:
-    return {"echodrop": {"generation": item.generation}} if item.generation else {}
+def _ours(item: StoredObject) -> dict[str, Any]:
+    """Write what the trigger reads beside S3's own fields; nothing where it is as for an upload."""
+    if not item.generation and item.lane == LIVE:
+        return {}
+    return {"echodrop": {"generation": item.generation, "lane": item.lane}}
 
 
 def _sequencer(item: StoredObject) -> str:

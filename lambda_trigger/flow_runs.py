@@ -14,7 +14,11 @@ from lambda_trigger.transport_errors import ConfigurationError, RefusedError
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to ask Prefect for. `paused` says why the run has to wait for an operator."""
+    """What to ask Prefect for.
+
+    `lane` is the work queue of the deployment's pool. `paused` says why the run
+    has to wait for an operator.
+    """
 
     deployment: str
     name: str
@@ -22,6 +26,7 @@ class RunRequest:
     idempotency_key: str
     parameters: dict[str, Any]
     job_variables: dict[str, Any]
+    lane: str
     paused: str | None = None
 
 
@@ -83,6 +88,7 @@ class PrefectApi:
             "idempotency_key": wanted.idempotency_key,
             "parameters": wanted.parameters,
             "job_variables": wanted.job_variables,
+            "work_queue_name": wanted.lane,
         }
         if wanted.paused:
             # pause_reschedule: on resume the run is scheduled for a worker to

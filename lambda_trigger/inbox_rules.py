@@ -96,13 +96,13 @@ TURNED_AWAY: tuple[
 
 def judge_key(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
     """Say what a key of a bucket is, by name alone."""
-    return _turn_away(bucket, key, rules) or _take_in(key, rules)
+    return _turn_away(bucket, key, rules) or _take_in(bucket, key, rules)
 
 
 def _turn_away(bucket: str, key: str, rules: Rules) -> Verdict | None:
     if bucket == rules.output_bucket:
         return Ignored(Reason.OWN_OUTPUT, "in the output bucket")
-    if bucket != rules.inbox_bucket:
+    if bucket != rules.inbox_bucket and bucket not in rules.archive_buckets:
         return Rejected(Reason.FOREIGN_BUCKET, f"the inbox is {rules.inbox_bucket}, not {bucket}")
     for test, verdict, reason, detail in TURNED_AWAY:
         if found := test(key):
@@ -110,7 +110,7 @@ def _turn_away(bucket: str, key: str, rules: Rules) -> Verdict | None:
     return None
 
 
-def _take_in(key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
+def _take_in(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
     rule = rules.rule_for(key)
     if rule is None or rule.ignore:
         return Ignored(Reason.OUTSIDE_PREFIXES, "no prefix of the rules takes it in")
@@ -121,7 +121,9 @@ def _take_in(key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
         return Rejected(
             Reason.UNKNOWN_EXTENSION, f"no sonar model writes {_extension(key)!r} files"
         )
-    output_key = output_key_of(key, rule)
+    # An archive may hold the inbox's very keys, so its outputs have a folder of its own.
+    folder = "" if bucket == rules.inbox_bucket else f"{bucket}/"
+    output_key = output_key_of(key, rule, folder)
     if len(output_key.encode()) > MAX_KEY_BYTES - ROOM_IN_STORE:
         limit = MAX_KEY_BYTES - ROOM_IN_STORE
         return Rejected(
@@ -138,14 +140,14 @@ def models_by_extension(key: str) -> frozenset[str]:
     return frozenset()
 
 
-def output_key_of(key: str, rule: PrefixRule) -> str:
-    """Name the output: same key, other extension, the prefix mapped.
+def output_key_of(key: str, rule: PrefixRule, folder: str = "") -> str:
+    """Name the output: same key, other extension, the prefix mapped, `folder` behind the mapped prefix.
 
     AZFP's numbered extensions are kept, because 15100520.01A and 15100520.01B
     are two files of one stem.
     """
     suffix = ".zarr" if rule.output_type == "zarr" else ".nc"
-    mapped = rule.output_prefix + key[len(rule.prefix) :]
+    mapped = rule.output_prefix + folder + key[len(rule.prefix) :]
     stem, dot, extension = mapped.rpartition(".")
     numbered = models_by_extension(key) == {"AZFP"}
     return (mapped if numbered else stem if dot and extension else mapped) + suffix

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from lambda_trigger.outcomes import Ignored, Reason, Rejected, Upload
+from lambda_trigger.outcomes import LANES, LIVE, Ignored, Reason, Rejected, Upload
 
 MAX_NESTING = 16
 
@@ -220,13 +220,24 @@ def _size(item: dict[str, Any]) -> int | None:
 
 
 def _ours(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read what we put beside a notification's own fields: a forced replay's generation, and `after`."""
+    """Read what we put beside a notification's own fields: a forced replay's generation, the lane, `after`.
+
+    A lane of no known name is refused: taken as live it would put a whole
+    backfill in front of today's uploads.
+    """
     ours = holder.get("echodrop")
     ours = ours if isinstance(ours, dict) else {}
     generation, after = ours.get("generation", 0), ours.get("after", "")
+    lane = ours.get("lane", LIVE)
     if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
         raise MalformedError(f"a generation that is no whole number: {generation!r}")
-    return {"generation": generation, "after": after if isinstance(after, str) else ""}
+    if lane not in LANES:
+        raise MalformedError(f"a lane that is none of {', '.join(LANES)}: {lane!r}")
+    return {
+        "generation": generation,
+        "lane": lane,
+        "after": after if isinstance(after, str) else "",
+    }
 
 
 def _malformed(detail: str) -> Notice:

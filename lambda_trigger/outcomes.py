@@ -8,6 +8,10 @@ goes into the detail.
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Work queues of the pool: what is uploaded goes first, a backfill takes what is left.
+LIVE, BACKFILL = "live", "backfill"
+LANES = (LIVE, BACKFILL)
+
 
 class Reason(StrEnum):
     """Why an outcome is what it is."""
@@ -99,6 +103,7 @@ class Upload:
 
     `size` is in bytes. `version_id` is None where the bucket is not versioned
     or the notification does not say. `generation` is 0 but in a forced replay.
+    `lane` names the work queue; it is no part of the run's identity.
     `request_id` is that of the S3 request which stored the object. `after` is
     only set where a settings XML set so much data free that one invocation could
     not queue them all: the next one goes on behind this key.
@@ -114,4 +119,5 @@ class Upload:
     request_id: str = ""
     envelope: str = ""
     generation: int = 0
+    lane: str = LIVE
     after: str = ""

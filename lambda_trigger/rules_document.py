@@ -49,7 +49,11 @@ class PrefixRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The whole document. Sizes are in bytes."""
+    """The whole document. Sizes are in bytes.
+
+    `archive_buckets` are read in place for who asks for their objects; they
+    send no notifications of their own.
+    """
 
     inbox_bucket: str
     output_bucket: str
@@ -58,6 +62,7 @@ class Rules:
     reject_above: int = 20_000_000_000
     waiting_limit_hours: float = 24.0
     tiers: tuple[Tier, ...] = ()
+    archive_buckets: tuple[str, ...] = ()
 
     def rule_for(self, key: str) -> PrefixRule | None:
         """Choose the rule of the longest prefix that the key starts with."""
@@ -94,6 +99,7 @@ class _Checker:
                 "version",
                 "inbox_bucket",
                 "output_bucket",
+                "archive_buckets",
                 "size_limits",
                 "waiting",
                 "prefix",
@@ -126,7 +132,20 @@ class _Checker:
             int(reject),
             float(limit_hours),
             self.tiers(document),
+            self.archive_buckets(document, inbox, output),
         )
+
+    def archive_buckets(self, document: dict[str, Any], inbox: str, output: str) -> tuple[str, ...]:
+        buckets = document.get("archive_buckets", [])
+        if not isinstance(buckets, list):
+            self.wrong("archive_buckets", "archive_buckets must be a list of buckets' names")
+        for bucket in buckets:
+            if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
+                self.wrong("archive_buckets", f"{bucket!r} is no name of a bucket")
+            if bucket in {inbox, output}:
+                whose = "the inbox" if bucket == inbox else "the output bucket"
+                self.wrong("archive_buckets", f"{bucket} is {whose}, no archive")
+        return tuple(buckets)
 
     def tiers(self, document: dict[str, Any]) -> tuple[Tier, ...]:
         tiers: list[Tier] = []

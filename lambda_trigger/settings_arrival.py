@@ -105,6 +105,6 @@ def _notification(
             "object": described,
             "request-id": xml.request_id,
             "reason": f"sidecar {xml.key}",
-            "echodrop": {"generation": xml.generation, "after": after},
+            "echodrop": {"generation": xml.generation, "lane": xml.lane, "after": after},
         },
     }

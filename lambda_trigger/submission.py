@@ -131,6 +131,7 @@ class Submission:
             ),
             parameters=self._parameters(upload, candidate, model, xml),
             job_variables=(tier.job_variables if tier else {}) | rule.job_variables,
+            lane=upload.lane,
             paused=paused,
         )
         run = self.flow_runs.create_run(wanted, self.deadline)

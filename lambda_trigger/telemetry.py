@@ -177,6 +177,7 @@ def _facts_of(upload: Upload | None) -> dict[str, object]:
         "etag": upload.etag,
         "bytes": upload.size,
         "generation": upload.generation,
+        "lane": upload.lane,
         "event_name": upload.event_name,
         "event_time": upload.event_time,
         "envelope": upload.envelope,

@@ -33,6 +33,7 @@ EXISTING: dict[str, str] = MADE | {
     "InboxBucketName": "survey-raw",
     "OutputBucketName": "survey-converted",
     "OutputPrefix": "echodrop/v1/",
+    "ArchiveBucketName": "survey-archive",
     "RulesParameterName": "/survey/rules",
     "VpcId": "vpc-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
@@ -43,6 +44,7 @@ OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectApiUrl": "http://prefect.internal:4200/api",
     "PrefectApiPort": "4200",
     "PrefectAuth": "none",
+    "ArchiveBucketName": "survey-archive",
 }
 VARIANTS = {"all made": MADE, "all existing": EXISTING, "server without auth": OPEN_SERVER}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lambda_trigger.rules_document import parse_rules
 from tests.template.stacks import EXISTING, MADE, VARIANTS, Translated, source_template, translate
 
 NETWORK = {
@@ -19,6 +20,7 @@ NETWORK = {
     "SubnetB",
     "Vpc",
 }
+READ_THE_ARCHIVE = {"TaskArchivePolicy", "TriggerArchivePolicy"}
 READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy"}
 # By variant: the resources that stand under a condition and are there.
 CONDITIONAL = {
@@ -26,8 +28,9 @@ CONDITIONAL = {
     | READS_THE_SECRET
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy"}
     | {"PrefectSecret", "RulesDocument"},
-    "all existing": READS_THE_SECRET | {"Budget"},
+    "all existing": READS_THE_SECRET | READ_THE_ARCHIVE | {"Budget"},
     "server without auth": NETWORK
+    | READ_THE_ARCHIVE
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
 }
 
@@ -65,6 +68,15 @@ def test_the_secret_goes_by_its_name_for_either_kind_of_server(
         "PREFECT_API_AUTH_STRING"
     ]
     assert "Secrets" not in container("server without auth")
+
+
+def test_the_rules_name_the_archive_where_there_is_one(stacks: dict[str, Translated]) -> None:
+    def archives(variant: str) -> tuple[str, ...]:
+        document = stacks[variant].resources["RulesDocument"]["Properties"]["Value"]
+        return parse_rules(document).archive_buckets
+
+    assert archives("all made") == ()
+    assert archives("server without auth") == ("survey-archive",)
 
 
 def test_tasks_get_a_public_address_only_where_there_is_no_other_way_out(

@@ -151,12 +151,12 @@ MUTATIONS = [
     Mutation("roles_are_passed_to_tasks_alone", f"{WORKER_POLICY}/4/Resource/2", {"Fn::GetAtt": ["WorkerRole", "Arn"]}),
     Mutation("roles_are_passed_to_tasks_alone", f"{TASK_POLICY}/2", allow("iam:PassRole", {"Fn::GetAtt": ["TaskRole", "Arn"]})),
     Mutation(
-        "tasks_read_the_inbox_and_write_below_the_output_prefix",
+        "tasks_read_inbox_and_archive_and_write_below_the_output_prefix",
         f"{TASK_POLICY}/0/Action/2",
         "s3:PutObject",
     ),
     Mutation(
-        "tasks_read_the_inbox_and_write_below_the_output_prefix",
+        "tasks_read_inbox_and_archive_and_write_below_the_output_prefix",
         "TaskRole/Policies/1/PolicyDocument/Statement/0/Resource/Fn::Sub/0",
         "arn:${AWS::Partition}:s3:::${Bucket}/*",
         EXISTING,
@@ -211,6 +211,14 @@ MUTATIONS = [
     Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/Description"),
     Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/AllowedPattern"),
     Mutation("every_parameter_is_described_and_bounded", "Parameters/ArchiveDays/MaxValue"),
+    Mutation(
+        "tasks_read_inbox_and_archive_and_write_below_the_output_prefix",
+        "TaskArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:PutObject", EXISTING,
+    ),
+    Mutation(
+        "the_trigger_reads_inbox_and_archive_alone",
+        "TriggerArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:DeleteObject", EXISTING,
+    ),
 ]  # fmt: skip
 
 

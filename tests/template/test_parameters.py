@@ -28,6 +28,7 @@ REFUSED = [
     ("AlertEmail", "somebody"),
     ("TaskImageDigest", "latest"),
     ("InboxBucketName", "Survey_Raw"),
+    ("ArchiveBucketName", "s3://archive"),
     ("OutputPrefix", "no-slash-at-the-end"),
     ("OutputPrefix", "/at-the-front/"),
     ("OutputPrefix", "every/*/"),
@@ -45,6 +46,8 @@ REFUSED = [
 ]
 CONTRADICTIONS = [
     ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),
+    ({"InboxBucketName": "survey", "ArchiveBucketName": "survey"}, "archive may not be the inbox"),
+    ({"OutputBucketName": "made", "ArchiveBucketName": "made"}, "may not be the output bucket"),
     ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
     ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
     ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),

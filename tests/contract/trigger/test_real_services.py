@@ -13,16 +13,20 @@ from events.file_heads import file_head
 from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
 from events.notifications import StoredObject, notification_bodies
 from tests.contract.conftest import ApiCall
-from tests.contract.trigger.conftest import Function, rules
+from tests.contract.trigger.conftest import REGION, Function, rules
 
 # moto gives versions of its own naming.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}
 
 
-def body_of(function: Function, key: str, content: bytes, envelope: str = "eventbridge") -> str:
-    function.s3.put_object(Bucket=function.inbox, Key=key, Body=content)
+def body_of(
+    function: Function, key: str, content: bytes, envelope: str = "eventbridge", **facts: Any
+) -> str:
+    stored = {"bucket": function.inbox} | facts
+    function.s3.put_object(Bucket=stored["bucket"], Key=key, Body=content)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    (body,) = notification_bodies([StoredObject(function.inbox, key, len(content), etag)], envelope)
+    item = StoredObject(key=key, size=len(content), etag=etag, **stored)
+    (body,) = notification_bodies([item], envelope)
     return body
 
 
@@ -87,6 +91,47 @@ def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: 
     assert run["parameters"]["raw_file"] == f"s3://{trigger.inbox}/{key}"
     assert run["state"]["type"] == "SCHEDULED"
     assert run["work_pool_name"] == "echodrop"
+
+
+@pytest.mark.parametrize("first", ["live", "backfill"])
+def test_the_run_waits_in_its_lanes_work_queue_and_is_one_in_both(
+    trigger: Function, prefect_api: ApiCall, first: str
+) -> None:
+    other = {"live": "backfill", "backfill": "live"}[first]
+    key = f"HB0706/EK60/{first}.raw"
+    bodies = [body_of(trigger, key, file_head("EK60"), lane=lane) for lane in (first, other)]
+    assert trigger.send(*bodies).result == {"batchItemFailures": []}
+    lines = trigger.lines()
+    assert [(line["lane"], line["reason"]) for line in lines] == [
+        (first, "new"),
+        (other, "existing"),
+    ]
+    assert len({line["flow_run_id"] for line in lines}) == 1
+    run = prefect_api("GET", f"/flow_runs/{lines[0]['flow_run_id']}")
+    assert (run["work_pool_name"], run["work_queue_name"]) == ("echodrop", first)
+    # As the worker asks: by queue, and the run is in its own alone.
+    for lane, has_it in ((first, True), (other, False)):
+        asked = {"work_queue_names": [lane], "scheduled_before": "2999-01-01T00:00:00Z"}
+        waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", asked)
+        assert (run["id"] in {item["flow_run"]["id"] for item in waiting}) is has_it
+
+
+def test_an_archives_file_is_read_in_place(trigger: Function, prefect_api: ApiCall) -> None:
+    archive = f"archive-{trigger.inbox}"
+    location = {"LocationConstraint": REGION}
+    trigger.s3.create_bucket(Bucket=archive, CreateBucketConfiguration=location)
+    body = body_of(trigger, "old/a.raw", file_head("EK60"), bucket=archive, lane="backfill")
+    trigger.ssm.put_parameter(
+        Name=trigger.rules_parameter,
+        Value=f'archive_buckets = ["{archive}"]\n' + rules(trigger.inbox, trigger.output),
+        Overwrite=True,
+    )
+    trigger.send(body)
+    (line,) = trigger.lines()
+    assert (line["reason"], line["bucket"]) == ("new", archive)
+    parameters = prefect_api("GET", f"/flow_runs/{line['flow_run_id']}")["parameters"]
+    assert parameters["raw_file"] == f"s3://{archive}/old/a.raw"
+    assert parameters["output_path"] == f"s3://{trigger.output}/{archive}/old/a.zarr"
 
 
 def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Function) -> None:
@@ -163,7 +208,8 @@ def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
     body = body_of(trigger, "a.raw", file_head("EK60"))
     assert trigger.send(body).result == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
     assert trigger.lines()[-1]["reason"] == "missing"
-    prefect_api("POST", "/deployments/", {"name": name, "flow_id": flow["id"]})
+    made = {"name": name, "flow_id": flow["id"], "work_pool_name": "echodrop"}
+    prefect_api("POST", "/deployments/", made)
     assert trigger.send(body).result == {"batchItemFailures": []}
 
 
@@ -177,6 +223,7 @@ def test_parameters_that_do_not_fit_lose_no_upload(trigger: Function, prefect_ap
         {
             "name": name,
             "flow_id": flow["id"],
+            "work_pool_name": "echodrop",
             "parameter_openapi_schema": schema,
             "enforce_parameter_schema": True,
         },

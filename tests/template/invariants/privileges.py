@@ -68,7 +68,9 @@ def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def tasks_read_the_inbox_and_write_below_the_output_prefix(stack: Translated) -> Iterator[str]:
+def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
+    stack: Translated,
+) -> Iterator[str]:
     outputs = stack.template["Outputs"]
     inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
     output = stack.resolver.resolve(outputs["Output"]["Value"])
@@ -86,6 +88,34 @@ def tasks_read_the_inbox_and_write_below_the_output_prefix(stack: Translated) ->
     wanted |= {(action, f"arn:aws:s3:::{output}/{prefix}*") for action in writes}
     wanted |= {("s3:ListBucket", f"arn:aws:s3:::{bucket}") for bucket in (inbox, output)}
     wanted.add(("s3:ListBucketMultipartUploads", f"arn:aws:s3:::{output}"))
+    if archive := stack.resolver.resolve({"Ref": "ArchiveBucketName"}):
+        wanted |= {(action, f"arn:aws:s3:::{archive}/*") for action in reads}
+        wanted.add(("s3:ListBucket", f"arn:aws:s3:::{archive}"))
+    for action, resource in sorted(may ^ wanted):
+        yield f"{action} on {resource}"
+
+
+@invariant
+def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str]:
+    inbox = stack.resolver.resolve(stack.template["Outputs"]["Inbox"]["Value"])
+    archive = stack.resolver.resolve({"Ref": "ArchiveBucketName"})
+    may = {
+        (action, resource)
+        for statement in stack.statements()
+        if statement.owner == "TriggerRole"
+        for action in statement.listed("Action")
+        if action.startswith("s3:")
+        for resource in statement.listed("Resource")
+    }
+    wanted = {
+        grant
+        for bucket in filter(None, (inbox, archive))
+        for grant in (
+            ("s3:GetObject", f"arn:aws:s3:::{bucket}/*"),
+            ("s3:GetObjectTagging", f"arn:aws:s3:::{bucket}/*"),
+            ("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+        )
+    }
     for action, resource in sorted(may ^ wanted):
         yield f"{action} on {resource}"
 

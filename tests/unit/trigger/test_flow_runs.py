@@ -24,7 +24,7 @@ from tests.unit.trigger.conftest import HttpStub
 
 DEPLOYMENT = {"id": "11111111-1111-1111-1111-111111111111"}
 RUN = {"id": "run-1", "name": "a", "state": {"name": "Scheduled"}}
-WANTED = RunRequest("flow/ecs", "a", ["t"], "key", {"raw_file": "s3://b/k"}, {})
+WANTED = RunRequest("flow/ecs", "a", ["t"], "key", {"raw_file": "s3://b/k"}, {}, "backfill")
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_a_run_is_asked_for_by_the_deployments_id(prefect: HttpStub) -> None:
         "idempotency_key": "key",
         "parameters": {"raw_file": "s3://b/k"},
         "job_variables": {},
+        "work_queue_name": "backfill",
     }
 
 
@@ -179,7 +180,7 @@ def test_a_secret_that_stays_wrong_is_denied(prefect: HttpStub) -> None:
 def test_a_paused_run_is_rescheduled_when_it_is_resumed(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
-    paused = RunRequest("flow/ecs", "a", [], "key", {}, {}, paused="too large")
+    paused = RunRequest("flow/ecs", "a", [], "key", {}, {}, "live", paused="too large")
     client(prefect).create_run(paused, Deadline(5))
     state = prefect.asked[-1][3]["state"]
     assert state["type"] == "PAUSED"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +119,15 @@ def test_buckets_other_than_the_inbox() -> None:
     assert foreign.reason == Reason.FOREIGN_BUCKET
     assert "inbox" in foreign.detail
     assert "other" in foreign.detail
+
+
+def test_an_archives_outputs_lie_below_its_name_behind_the_mapped_prefix() -> None:
+    rules = replace(RULES, archive_buckets=("archive",))
+    for key, output_key in (("x/a.raw", "archive/x/a.zarr"), ("survey/a.raw", "done/archive/a.nc")):
+        verdict = judge_key("archive", key, rules)
+        assert isinstance(verdict, Candidate)
+        assert verdict.output_key == output_key
+    assert isinstance(judge_key("other", "a.raw", rules), Rejected)
 
 
 @given(st.text())

@@ -185,6 +185,8 @@ def test_a_scheduled_event_asks_for_a_look_at_what_waits() -> None:
         (json.dumps({"Records": [s3_record("")]}), "'key'"),
         (json.dumps({"Records": [s3_record(eventName=None)]}), "'eventName'"),
         (json.dumps({"Records": [s3_record(echodrop={"generation": -1})]}), "generation"),
+        (json.dumps({"Records": [s3_record(echodrop={"lane": "fast"})]}), "'fast'"),
+        (json.dumps({"Records": [s3_record(echodrop={"lane": ["live"]})]}), "lane"),
         (json.dumps(eventbridge(source="aws.ec2")), "aws.ec2"),
         (json.dumps(eventbridge(detail=3)), "'detail'"),
         (json.dumps(eventbridge(detail={"version": "1"})), "version"),
@@ -216,7 +218,12 @@ def test_unversioned_uploads_and_the_generation_of_a_forced_replay() -> None:
     record = s3_record(echodrop={"generation": 2})
     del record["s3"]["object"]["versionId"]
     upload = only({"Records": [record]})
-    assert (upload.version_id, upload.generation) == (None, 2)
+    assert (upload.version_id, upload.generation, upload.lane) == (None, 2, "live")
+
+
+def test_a_backfill_says_its_lane_and_what_says_none_is_live() -> None:
+    assert only({"Records": [s3_record(echodrop={"lane": "backfill"})]}).lane == "backfill"
+    assert only({"Records": [s3_record()]}).lane == "live"
 
 
 ANY_JSON = st.recursive(

@@ -76,6 +76,29 @@ def test_limits_have_defaults() -> None:
     assert rules == Rules("echodrop-inbox", "echodrop-output", rules.prefixes)
 
 
+def test_archives_are_named_and_there_are_none_unless_named() -> None:
+    named = GOOD.replace("[size_limits]", 'archive_buckets = ["old-files", "older"]\n[size_limits]')
+    assert parse_rules(named).archive_buckets == ("old-files", "older")
+    assert parse_rules(GOOD).archive_buckets == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ('"old-files"', "must be a list"),
+        ("[3]", "3 is no name of a bucket"),
+        ('["Old Files"]', "'Old Files' is no name of a bucket"),
+        ('["echodrop-inbox"]', "echodrop-inbox is the inbox"),
+        ('["old", "echodrop-output"]', "echodrop-output is the output bucket"),
+    ],
+)
+def test_archives_that_can_be_none_are_refused_with_their_line(written: str, says: str) -> None:
+    text = GOOD.replace("[size_limits]", f"archive_buckets = {written}\n[size_limits]")
+    with pytest.raises(RulesError, match=says) as raised:
+        parse_rules(text)
+    assert raised.value.line == 4
+
+
 def test_a_prefix_without_mapping_keeps_its_keys() -> None:
     text = GOOD.replace('output_prefix = "done/"\n', "")
     assert parse_rules(text).prefixes[1].output_prefix == "survey/"

@@ -8,7 +8,7 @@ import pytest
 
 from events.file_heads import file_head
 from flows.size_tiers import rules_tables
-from tests.unit.trigger.conftest import Trigger
+from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"
 
@@ -26,6 +26,7 @@ def test_an_upload_becomes_a_run_with_everything_that_the_flow_needs(trigger: Tr
     assert run.name == "D2007 · EK60 · HB0706"
     assert run.tags == ["bucket:inbox", "model:EK60", "cruise:HB0706"]
     assert run.job_variables == {}
+    assert run.lane == "live"
     assert run.paused is None
     assert run.parameters == {
         "raw_file": "s3://inbox/HB0706/EK60/D2007.raw",
@@ -73,6 +74,45 @@ def test_five_notifications_of_one_upload_are_one_run(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     outcomes = [trigger.notify("a.raw") for _ in range(5)]
     assert outcomes == ["Submitted: new"] + ["Submitted: existing"] * 4
+
+
+def test_an_upload_has_one_run_whatever_lane_it_is_told_of_in(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    body = eventbridge({"key": "a.raw"})
+    body["detail"]["echodrop"] = {"lane": "backfill"}
+    trigger.receive(body)
+    assert trigger.lines[-1]["message"] == "Submitted: new"
+    assert trigger.lines[-1]["lane"] == "backfill"
+    assert trigger.notify("a.raw") == "Submitted: existing"
+    assert only_run(trigger).lane == "backfill"
+
+
+def test_data_that_a_backfilled_xml_sets_free_stay_in_its_lane(trigger: Trigger) -> None:
+    for number in range(11):
+        trigger.storage.put(f"m/{number:02}.01A", file_head("AZFP"))
+    trigger.storage.put("m/s.xml", XML)
+    body = eventbridge({"key": "m/s.xml"})
+    body["detail"]["echodrop"] = {"lane": "backfill"}
+    trigger.receive(body)
+    assert len(trigger.storage.queued) == 11
+    trigger.receive(*trigger.storage.queued)
+    assert {run.lane for run in trigger.flow_runs.runs.values()} == {"backfill"}
+
+
+def test_an_object_of_an_archive_is_read_there_and_its_output_lies_below_its_name(
+    trigger: Trigger,
+) -> None:
+    trigger.rules = 'archive_buckets = ["archive"]\n' + trigger.rules
+    trigger.storage.put("netcdf/a.raw", file_head("EK60"))
+    trigger.receive(eventbridge({"key": "netcdf/a.raw"}, bucket="archive"))
+    assert trigger.lines[-1]["message"] == "Submitted: new"
+    assert set(trigger.storage.asked) == {"GetObject archive"}
+    run = only_run(trigger)
+    assert run.parameters["raw_file"] == "s3://archive/netcdf/a.raw"
+    assert run.parameters["output_path"] == "s3://output/nc/archive/a.nc"
+    assert "bucket:archive" in run.tags
+    # The same key in the inbox is another file.
+    assert trigger.notify("netcdf/a.raw") == "Submitted: new"
 
 
 def test_a_notification_without_version_has_the_same_identity(trigger: Trigger) -> None:
