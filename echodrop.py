@@ -171,7 +171,9 @@ def reconcile(
     queue: Annotated[
         str | None, typer.Option(help="URL of the trigger's queue; --fix needs it.")
     ] = None,
-    grace: Annotated[float, typer.Option(help="Minutes a new upload may take.", min=0)] = 15,
+    grace: Annotated[
+        float, typer.Option(help="Minutes a new upload, or the task of a run, may take.", min=0)
+    ] = 15,
     attempts: Annotated[int, typer.Option(help="How often one upload is tried.", min=0)] = 3,
     limit: Annotated[int | None, typer.Option(help="Uploads to mend at most.", min=0)] = None,
     shown: Shown = 10,

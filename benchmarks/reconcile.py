@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -122,6 +122,21 @@ class FakedPrefect:
         self.requests["flow_runs/filter"] += 1
         return {}
 
+    def in_states(self, states: Collection[str]) -> list[Any]:
+        """Find no run."""
+        del states
+        self.requests["flow_runs/filter"] += 1
+        return []
+
+
+class FakedTasks:
+    """ECS without any task."""
+
+    def of(self, runs: Iterable[Any]) -> dict[str, bool]:
+        """Know of no run."""
+        del runs
+        return {}
+
 
 def name(number: int) -> str:
     """Name an upload without its extension."""
@@ -153,7 +168,7 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     prefect: Any = FakedPrefect(s3.requests)
     tally = Tally()
     started = time.perf_counter()
-    services = Services(s3, Foresight(parse_rules(RULES), trigger), prefect)
+    services = Services(s3, Foresight(parse_rules(RULES), trigger), prefect, FakedTasks())
     for finding in Reconciliation(services).findings():
         tally.add(finding)
     return {

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lambda_trigger.outcomes import Ignored, Rejected, Waiting
-from operations.findings import Finding, Kind, Notify, Retry, Source
+from operations.findings import End, Finding, Kind, Notify, Retry, Source
 from operations.output_state import OutputState
 
 ATTEMPTS = 3
-# The trigger's queue may hold a notification for that long while all is well.
+# The trigger's queue may hold a notification for that long while all is well,
+# and the worker a run before its task is there.
 GRACE_MINUTES = 15.0
 
 # Failures that the same bytes and settings would come to again. The others pass
@@ -38,6 +39,8 @@ class Limits:
     Attributes:
         arriving: how old an upload without a run may be before it counts as lost.
         starting: how long a run may wait for its task.
+        taskless: how long a run that was taken by the worker may be without a
+            task, before it counts as dead.
         running: how long a run may take.
         waiting: how long an upload may wait for its settings XML, or its restore.
         attempts: how often a run is started in all, and how many new
@@ -46,6 +49,7 @@ class Limits:
 
     arriving: timedelta = timedelta(minutes=GRACE_MINUTES)
     starting: timedelta = timedelta(hours=1)
+    taskless: timedelta = timedelta(minutes=GRACE_MINUTES)
     running: timedelta = timedelta(hours=6)
     waiting: timedelta = timedelta(hours=24)
     attempts: int = ATTEMPTS
@@ -53,7 +57,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A flow run as Prefect tells it. `since` is when its state began; `starts` how often it was started."""
+    """A flow run as Prefect tells it.
+
+    Attributes:
+        starts: how often it was started.
+        since: when its state began.
+        work_pool: name of the pool that it runs in.
+        has_task: whether there is a task of it, as `living_tasks` was told
+            after Prefect was asked; None where nobody knows.
+    """
 
     id: str
     state_id: str
@@ -64,6 +76,8 @@ class RunFacts:
     since: datetime
     raw_file: str = ""
     generation: int = 0
+    work_pool: str = ""
+    has_task: bool | None = None
 
 
 def turned_away(source: Source, verdict: Ignored | Rejected) -> Finding:
@@ -143,6 +157,10 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
     if output.state == "half":
         kind = Kind.TORN
     detail = f"{run.state_name}: {run.message}" if run.message else run.state_name
+    if run.has_task:
+        # What tells of a task's end may tell it late, of an attempt before this one.
+        detail = f"its task is still there, though {detail}"
+        return Finding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
     action: Retry | None = Retry(run.id, run.state_id)
     if not crashed and run.state_name in FINAL_FAILURES:
@@ -156,8 +174,16 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
 def under_way(
     upload: str, run: RunFacts, limits: Limits, now: datetime, source: Source | None = None
 ) -> Finding:
-    """The finding of an upload (by URI) whose run has not come to an end of its own."""
+    """The finding of an upload (by URI) whose run has not come to an end of its own.
+
+    Without `source` it is not for the upload's sake: a dead run is ended, and not retried.
+    """
     lasted = now - run.since
+    if is_dead(run, limits, now):
+        retry = source is not None and run.starts < limits.attempts
+        detail = f"{run.state_name}, and there is no task of it"
+        action = End(run.id, run.state_id, retry)
+        return Finding(Kind.STUCK, upload, detail, run.since, source, run.id, action)
     if run.state_type in {"SCHEDULED", "PENDING"}:
         kind = Kind.LATE if lasted > limits.starting else Kind.QUEUED
     elif run.state_type == "PAUSED":
@@ -167,3 +193,9 @@ def under_way(
     else:
         kind = Kind.STUCK if lasted > limits.running else Kind.RUNNING
     return Finding(kind, upload, run.state_name, run.since, source, run.id)
+
+
+def is_dead(run: RunFacts, limits: Limits, now: datetime) -> bool:
+    """Whether a run waits for the end of a task that is gone, or for one that never came."""
+    needs_task = run.state_type in {"PENDING", "RUNNING", "CANCELLING"}
+    return needs_task and run.has_task is False and now - run.since > limits.taskless

@@ -14,6 +14,7 @@ from lambda_trigger.flow_runs import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.foresight import Foresight, storage_of
+from operations.living_tasks import EcsTasks
 from operations.prefect_runs import PrefectRuns, authorization
 from operations.reconciliation import Services
 
@@ -70,7 +71,8 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         ),
     )
     runs = PrefectRuns(url, _authorization(session, variables, region))
-    return Connections(Services(s3_client({}), foresight, runs), runs, session)
+    tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
+    return Connections(Services(s3_client({}), foresight, runs, tasks), runs, session)
 
 
 def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:

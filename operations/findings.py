@@ -39,7 +39,7 @@ REMEDIES: dict[Kind, str] = {
     Kind.REJECTED: "mend name, size or declaration and upload again, or remove it",
     Kind.OVERDUE: "upload what it waits for, or restore it from the archive tier",
     Kind.LATE: "is the worker alive, and the work pool unpaused? Then it starts by itself",
-    Kind.STUCK: "look at the task's log; cancel the run, then reconcile --fix",
+    Kind.STUCK: "--fix ends and retries one without a task; else see its log, and cancel it",
     Kind.NEVER_NOTIFIED: "--fix notifies the trigger of it",
     Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may pass",
     Kind.CRASHED: "--fix retries the run; exit code 137 again: give it a larger task",
@@ -69,6 +69,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """Have Prefect end a run whose task is gone, in the state in which it was seen; then `retry` it or not."""
+
+    run_id: str
+    state_id: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One upload as the inbox lists it: `size` in bytes, entity tag without quotes."""
 
@@ -82,6 +91,9 @@ class Source:
     def uri(self) -> str:
         """The upload as `s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+Action = Notify | Retry | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,7 @@ class Finding:
     since: datetime | None = None
     source: Source | None = None
     run_id: str = ""
-    action: Notify | Retry | None = None
+    action: Action | None = None
 
     @property
     def needs_attention(self) -> bool:
@@ -124,7 +136,13 @@ class Finding:
         }
 
 
-def _told(action: Notify | Retry | None) -> str | None:
-    if isinstance(action, Notify):
-        return f"notify, generation {action.generation}"
-    return f"retry flow run {action.run_id}" if action else None
+def _told(action: Action | None) -> str | None:
+    match action:
+        case Notify(generation):
+            return f"notify, generation {generation}"
+        case Retry(run_id):
+            return f"retry flow run {run_id}"
+        case End(run_id, retry=retry):
+            return f"end {'and retry ' if retry else ''}flow run {run_id}"
+        case None:
+            return None

@@ -15,7 +15,7 @@ from itertools import islice
 from events.notifications import ENVELOPES, StoredObject
 from events.replay import BATCH, Message, Target
 from operations.classification import ATTEMPTS
-from operations.findings import Finding, Notify, Retry, Source
+from operations.findings import End, Finding, Notify, Retry, Source
 from operations.prefect_runs import FlowRuns
 
 
@@ -62,6 +62,8 @@ class Mender:
             for finding in batch:
                 if isinstance(finding.action, Retry):
                     yield self._retry(finding, finding.action)
+                elif isinstance(finding.action, End):
+                    yield self._end(finding, finding.action)
 
     def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
         told = [
@@ -82,3 +84,12 @@ class Mender:
             return Mended(finding, "would retry", done=False)
         what = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
         return Mended(finding, what, done=what == "retried")
+
+    def _end(self, finding: Finding, action: End) -> Mended:
+        if self.dry_run:
+            return Mended(
+                finding, "would end and retry" if action.retry else "would end", done=False
+            )
+        at_most = self.attempts if action.retry else 0
+        what = self.runs.end(action.run_id, action.state_id, finding.detail, retry_at_most=at_most)
+        return Mended(finding, what, done=what.startswith("ended"))

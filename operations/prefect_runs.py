@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -30,8 +31,14 @@ class FlowRuns(Protocol):
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these identities, as far as there are any."""
 
+    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
+        """All runs in these types of state; with `since`, only those that ended after it."""
+
     def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
         """Start a run once more, no oftener than that; what came of it, in words."""
+
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+        """End a run whose task is gone, then start it once more, no oftener than that; what came of it, in words."""
 
 
 def authorization(api_key: str | None, auth_string: str | None) -> str | None:
@@ -105,19 +112,59 @@ class PrefectRuns:
         Raises:
             PrefectUnavailableError: no answer.
         """
-        now = self._ask("GET", f"/flow_runs/{run_id}", None)
-        if (now.get("state") or {}).get("id") != state_id:
-            return f"left alone: it is {(now.get('state') or {}).get('name')} by now"
+        if moved := self._moved(self._state(run_id), state_id):
+            return moved
         states = self._ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
         retried = sum(state["name"] == _RETRIED for state in states)
         if retried >= at_most:
             return f"left alone: it was retried {retried} times"
-        wanted = {"state": {"type": "SCHEDULED", "name": _RETRIED}, "force": False}
-        answer = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
-        if answer.get("status") != "ACCEPT":
-            reason = (answer.get("details") or {}).get("reason") or answer.get("status")
-            return f"Prefect refused: {reason}"
-        return "retried"
+        answer = self._set_state(run_id, {"type": "SCHEDULED", "name": _RETRIED})
+        return _refusal(answer) or "retried"
+
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+        """End a run whose task is gone as crashed, or cancelled where it was to be, if it still is in that state.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        state = self._state(run_id)
+        if moved := self._moved(state, state_id):
+            return moved
+        kind = "CANCELLED" if state.get("type") == "CANCELLING" else "CRASHED"
+        answer = self._set_state(run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
+        if refusal := _refusal(answer):
+            return refusal
+        if kind == "CANCELLED" or not retry_at_most:
+            return "ended"
+        return f"ended, {self.retry(run_id, answer['state']['id'], at_most=retry_at_most)}"
+
+    def cluster_of(self, work_pool: str) -> str | None:
+        """The ECS cluster that a work pool's runs go to; None where the pool is not of ECS.
+
+        Raises:
+            PrefectUnavailableError: no answer, or no such pool.
+        """
+        pool = self._ask("GET", f"/work_pools/{quote(work_pool, safe='')}", None)
+        if pool.get("type") != "ecs":
+            return None
+        variables = pool["base_job_template"].get("variables", {}).get("properties", {})
+        # The cluster that ECS takes where none is named.
+        return variables.get("cluster", {}).get("default") or "default"
+
+    def _state(self, run_id: str) -> dict[str, Any]:
+        return self._ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
+
+    @staticmethod
+    def _moved(state: dict[str, Any], state_id: str) -> str:
+        """That the run has gone on since it was seen, in words; empty where it has not."""
+        return (
+            "" if state.get("id") == state_id else f"left alone: it is {state.get('name')} by now"
+        )
+
+    def _set_state(self, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
+        wanted = {"state": state, "force": False}
+        answer: dict[str, Any] = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
+        return answer
 
     def _page(self, wanted: dict[str, Any], offset: int) -> list[dict[str, Any]]:
         body = {
@@ -142,6 +189,13 @@ class PrefectRuns:
         return json.loads(answer.data)
 
 
+def _refusal(answer: dict[str, Any]) -> str:
+    if answer.get("status") == "ACCEPT":
+        return ""
+    reason = (answer.get("details") or {}).get("reason") or answer.get("status")
+    return f"Prefect refused: {reason}"
+
+
 def run_facts(run: dict[str, Any]) -> RunFacts:
     """A flow run of the API as facts."""
     state = run["state"]
@@ -154,4 +208,5 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
         starts=run.get("run_count") or 0,
         since=datetime.fromisoformat(state["timestamp"]),
         raw_file=str((run.get("parameters") or {}).get("raw_file") or ""),
+        work_pool=run.get("work_pool_name") or "",
     )

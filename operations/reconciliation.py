@@ -21,11 +21,20 @@ from lambda_trigger.outcomes import Ignored, Reason, Waiting
 from lambda_trigger.rules_document import Rules
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
-from operations.classification import Limits, RunFacts, classify, turned_away, waits
+from operations.classification import (
+    Limits,
+    RunFacts,
+    classify,
+    is_dead,
+    turned_away,
+    under_way,
+    waits,
+)
 from operations.findings import Finding, Kind, Source
 from operations.foresight import Foreseen, Foresight, identity, is_of_azfp, output_prefixes
 from operations.inventory import Inventory, ListedOutput
 from operations.listings import checksum_now, listed, output_now, read_manifest_of, source_now
+from operations.living_tasks import Tasks
 from operations.output_state import (
     ManifestFacts,
     ManifestUnreadableError,
@@ -48,11 +57,12 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Services:
-    """What is asked: S3, the trigger's decision, and Prefect."""
+    """What is asked: S3, the trigger's decision, Prefect, and ECS."""
 
     s3: S3Client
     foresight: Foresight
     runs: FlowRuns
+    tasks: Tasks
 
     @property
     def rules(self) -> Rules:
@@ -86,7 +96,7 @@ class Reconciliation:
     progress: Progress = lambda _what, _done, _total: None
 
     def findings(self) -> Iterator[Finding]:
-        """Give one finding for each upload, and one for each output that has none.
+        """Give one finding for each upload, one for each output that has none, and one for each other run that is dead.
 
         Raises:
             ClientError: S3 refuses; TransportError: it does not answer;
@@ -96,9 +106,13 @@ class Reconciliation:
             yield from self._take_stock_of_inbox(inventory)
             if self.scope.since is None:
                 self._take_stock_of_outputs(inventory)
-            yield from self._of_uploads(inventory)
+            told: set[str] = set()
+            for finding in self._of_uploads(inventory):
+                told.add(finding.run_id)
+                yield finding
             if self.scope.since is None:
                 yield from self._of_outputs_without_source(inventory)
+                yield from self._of_other_runs(told)
 
     def of_uploads(self, uris: Iterable[str]) -> Iterator[Finding]:
         """Give the finding of each of these uploads of the inbox, looked at one by one.
@@ -252,9 +266,12 @@ class Reconciliation:
             for source, foreseen in uploads
         ]
         found = self.services.runs.by_identity([each for mapping in wanted for each in mapping])
+        # Asked after Prefect: a run that was under way then, and is without a task now, is not
+        # between two states. Its task would have told Prefect of its end before it went.
+        tasks = self.services.tasks.of(found.values())
         return [
             [
-                replace(found[each], generation=generation)
+                replace(found[each], generation=generation, has_task=tasks.get(found[each].id))
                 for each, generation in mapping.items()
                 if each in found
             ]
@@ -280,6 +297,17 @@ class Reconciliation:
         if not self._verified(output, facts):
             facts = replace(facts, fault="its checksum is not the manifest's")
         return judge_output(source, facts, foreseen.settings)
+
+    def _of_other_runs(self, told: set[str]) -> Iterator[Finding]:
+        """Dead runs of which no upload's finding tells: it is done all the same, or another by now."""
+        wanted = f"s3://{self.services.rules.inbox_bucket}/{self.scope.prefix}"
+        taken = self.services.runs.in_states(("PENDING", "RUNNING", "CANCELLING"))
+        others = [run for run in taken if run.raw_file.startswith(wanted) and run.id not in told]
+        tasks = self.services.tasks.of(others)
+        for run in others:
+            facts = replace(run, has_task=tasks.get(run.id))
+            if is_dead(facts, self.limits, self.now):
+                yield under_way(run.raw_file, facts, self.limits, self.now)
 
     def _of_outputs_without_source(self, inventory: Inventory) -> Iterator[Finding]:
         for each in in_parallel(self._without_source, inventory.outputs_without_source()):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from operations.classification import RunFacts, under_way
 from operations.findings import Finding
@@ -20,19 +19,11 @@ UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 ENDED_BADLY = ("FAILED", "CRASHED")
 
 
-class RunsByState(Protocol):
-    """What is asked of Prefect beyond `prefect_runs.FlowRuns`."""
-
-    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
-        """All runs in these types of state; with `since`, only those that ended after it."""
-
-
 @dataclass(frozen=True)
 class Status:
     """A look at the uploads of the last `window`."""
 
     reconciliation: Reconciliation
-    runs: RunsByState
     window: timedelta = timedelta(hours=24)
 
     def findings(self) -> Iterator[Finding]:
@@ -47,8 +38,11 @@ class Status:
         for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
             told.add(finding.uri)
             yield finding
-        for run in self._older(UNENDED, None, told):
-            yield under_way(run.raw_file, run, whole.limits, whole.now)
+        older = list(self._older(UNENDED, None, told))
+        tasks = whole.services.tasks.of(older)
+        for run in older:
+            facts = replace(run, has_task=tasks.get(run.id))
+            yield under_way(run.raw_file, facts, whole.limits, whole.now)
         # That a run has failed says little: a later generation may have done it since.
         failed = (run.raw_file for run in self._older(ENDED_BADLY, since, told))
         yield from whole.of_uploads(failed)
@@ -58,7 +52,7 @@ class Status:
     ) -> Iterator[RunFacts]:
         whole = self.reconciliation
         wanted = f"s3://{whole.services.rules.inbox_bucket}/{whole.scope.prefix}"
-        for run in self.runs.in_states(states, since):
+        for run in whole.services.runs.in_states(states, since):
             if run.raw_file.startswith(wanted) and run.raw_file not in told:
                 told.add(run.raw_file)
                 yield run

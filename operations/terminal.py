@@ -67,7 +67,8 @@ def reconcile_at_terminal(
         fix: notify the trigger of what is lost, retry what may pass.
         dry_run: with `fix`, only say what would be done.
         queue_url: of the trigger's queue; `fix` needs it.
-        grace_minutes: how young an upload without a run may be, and not count as lost.
+        grace_minutes: how young an upload without a run may be, and not count as lost;
+            and how long a run may be without a task, and not count as dead.
         attempts: starts of a run, and generations of an upload, before `fix` leaves it alone.
         limit: how many uploads to mend at most.
         shown: how many of a class to list.
@@ -86,6 +87,7 @@ def reconcile_at_terminal(
         hours = connections.services.rules.waiting_limit_hours
         limits = Limits(
             arriving=timedelta(minutes=grace_minutes),
+            taskless=timedelta(minutes=grace_minutes),
             waiting=timedelta(hours=hours),
             attempts=attempts,
         )
@@ -142,7 +144,7 @@ def status_at_terminal(
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix), limits, progress=progress
             )
-            status = Status(reconciliation, connections.runs, window)
+            status = Status(reconciliation, window)
             for _ in _counted(status.findings(), tally, as_json=as_json):
                 pass
     except (ValueError, *NOT_ASKED) as error:

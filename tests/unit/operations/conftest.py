@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,7 +85,9 @@ class MemoryRuns:
 
     runs: dict[str, RunFacts] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
+    asked_for_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
+    ended: list[tuple[str, int]] = field(default_factory=list)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         self.asked.append(len(identities))
@@ -95,6 +97,28 @@ class MemoryRuns:
         assert (state_id, at_most) == ("state", 3)
         self.retried.append(run_id)
         return "retried"
+
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+        assert state_id == "state"
+        assert why
+        self.ended.append((run_id, retry_at_most))
+        return "ended"
+
+    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
+        self.asked_for_states.append((tuple(states), since))
+        for run in self.runs.values():
+            if run.state_type in states and (since is None or run.since >= since):
+                yield run
+
+
+@dataclass
+class MemoryTasks:
+    """Which runs have a task, by run id; nobody knows of others."""
+
+    there: dict[str, bool] = field(default_factory=dict)
+
+    def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
+        return {run.id: self.there[run.id] for run in runs if run.id in self.there}
 
 
 @dataclass
@@ -106,6 +130,7 @@ class World:
     output: str
     services: Services
     runs: MemoryRuns
+    tasks: MemoryTasks
 
     def drop(self, key: str, body: bytes | None = None, **facts: Any) -> Source:
         """Put an upload into the inbox; without a body, the first bytes of an EK60 file."""
@@ -171,6 +196,7 @@ class World:
         starts: int = 1,
         generation: int = 0,
         ago: timedelta = timedelta(minutes=1),
+        has_task: bool | None = None,
     ) -> RunFacts:
         """Give the upload's identity a run in this state."""
         request = self.services.foresight.of(source).request
@@ -179,6 +205,8 @@ class World:
         ident = str(uuid.uuid4())
         run = RunFacts(ident, "state", state, name, message, starts, since, source.uri)
         self.runs.runs[identity(request, source, generation)] = run
+        if has_task is not None:
+            self.tasks.there[ident] = has_task
         return run
 
     def reconcile(
@@ -223,6 +251,7 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
     )
     keys = aws_environment(aws_url)
     credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
-    runs = MemoryRuns()
+    runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
-    return World(s3, inbox, output, Services(s3, Foresight(rules, storage), runs), runs)
+    services = Services(s3, Foresight(rules, storage), runs, tasks)
+    return World(s3, inbox, output, services, runs, tasks)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from events.replay import Message, ReplayRow
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import Upload
-from operations.findings import Finding, Kind, Notify, Retry, Source
+from operations.findings import Action, End, Finding, Kind, Notify, Retry, Source
 from operations.mending import Mender
 from tests.unit.operations.conftest import MemoryRuns
 
@@ -35,9 +35,9 @@ class Queue:
         return rows
 
 
-def finding(key: str, action: Notify | Retry | None) -> Finding:
+def finding(key: str, action: Action | None) -> Finding:
     source = Source("inbox", key, 5, "tag", datetime(2026, 1, 1, tzinfo=UTC))
-    return Finding(Kind.TORN, source.uri, source=source, action=action)
+    return Finding(Kind.TORN, source.uri, "why", source=source, action=action)
 
 
 def test_a_notification_names_the_upload_as_its_own_did() -> None:
@@ -59,12 +59,18 @@ def _body(action: Notify) -> str:
 def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
     queue, runs = Queue(), MemoryRuns()
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(23)]
-    findings += [finding("r.raw", Retry("run", "state")), finding("x.raw", None)]
+    findings += [
+        finding("r.raw", Retry("run", "state")),
+        finding("e.raw", End("dead", "state", retry=True)),
+        finding("f.raw", End("old", "state", retry=False)),
+        finding("x.raw", None),
+    ]
     done = list(Mender(queue, runs).mend(iter(findings)))
     assert [message.source for message in queue.sent] == [each.uri for each in findings[:23]]
     assert max(queue.batches) <= 10
     assert runs.retried == ["run"]
-    assert [each.finding for each in done] == findings[:24]
+    assert runs.ended == [("dead", 3), ("old", 0)]
+    assert [each.finding for each in done] == findings[:26]
     assert all(each.done for each in done)
 
 
@@ -79,7 +85,12 @@ def test_what_the_queue_does_not_take_is_told() -> None:
 
 def test_a_dry_run_only_says_it() -> None:
     queue, runs = Queue(), MemoryRuns()
-    findings = [finding("a.raw", Notify(0)), finding("b.raw", Retry("run", "state"))]
+    findings = [
+        finding("a.raw", Notify(0)),
+        finding("b.raw", Retry("run", "state")),
+        finding("c.raw", End("dead", "state", retry=True)),
+        finding("d.raw", End("dead", "state", retry=False)),
+    ]
     said = [each.what for each in Mender(queue, runs, dry_run=True).mend(findings)]
-    assert said == ["would notify", "would retry"]
-    assert (queue.sent, runs.retried) == ([], [])
+    assert said == ["would notify", "would retry", "would end and retry", "would end"]
+    assert (queue.sent, runs.retried, runs.ended) == ([], [], [])

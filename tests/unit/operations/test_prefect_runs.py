@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -38,6 +39,7 @@ class Api:
     url: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["Scheduled", "AwaitingRetry", "Crashed"])
+    pools: dict[str, Any] = field(default_factory=dict)
     busy: int = 0
     verdict: dict[str, Any] = field(default_factory=lambda: {"status": "ACCEPT"})
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -57,6 +59,8 @@ class Api:
             return 200, [{"name": name} for name in self.states]
         if path.endswith("/set_state"):
             return 200, self.verdict
+        if path.startswith("/work_pools/"):
+            return 200, self.pools[unquote(path.rpartition("/")[2])]
         found = [each for each in self.runs if path == f"/flow_runs/{each['id']}"]
         return (200, found[0]) if found else (404, {"detail": "not found"})
 
@@ -140,6 +144,50 @@ def test_a_run_that_no_retry_starts_is_retried_no_oftener_than_said(api: Api) ->
     told = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
     assert told == "left alone: it was retried 3 times"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
+
+
+def set_states(api: Api) -> list[Any]:
+    return [body["state"] for _, path, body in api.asked if path.endswith("/set_state")]
+
+
+def test_a_run_whose_task_is_gone_is_ended_and_then_retried(api: Api) -> None:
+    api.runs = [run(1, "RUNNING", "Running")]
+    api.verdict = {"status": "ACCEPT", "state": {"id": "state-1"}}
+    told = PrefectRuns(api.url).end("run-1", "state-1", "no task of it", retry_at_most=3)
+    assert told == "ended, retried"
+    crashed, retried = set_states(api)
+    assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task of it"}
+    assert retried["name"] == "AwaitingRetry"
+
+
+def test_it_is_only_ended_where_nobody_needs_it(api: Api) -> None:
+    api.runs = [run(1, "PENDING", "Pending"), run(2, "CANCELLING", "Cancelling")]
+    runs = PrefectRuns(api.url)
+    assert runs.end("run-1", "state-1", "why", retry_at_most=0) == "ended"
+    # What somebody cancelled stays cancelled.
+    assert runs.end("run-2", "state-2", "why", retry_at_most=3) == "ended"
+    assert [state["type"] for state in set_states(api)] == ["CRASHED", "CANCELLED"]
+
+
+def test_a_run_that_came_to_its_end_meanwhile_is_not_ended(api: Api) -> None:
+    api.runs = [run(1, "COMPLETED", "Completed")]
+    told = PrefectRuns(api.url).end("run-1", "running", "why", retry_at_most=3)
+    assert told == "left alone: it is Completed by now"
+    assert set_states(api) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "cluster"),
+    [("ecs", "echodrop", "echodrop"), ("ecs", None, "default"), ("process", None, None)],
+)
+def test_the_cluster_is_the_work_pools(
+    api: Api, kind: str, default: str | None, cluster: str | None
+) -> None:
+    api.pools["a pool"] = {
+        "type": kind,
+        "base_job_template": {"variables": {"properties": {"cluster": {"default": default}}}},
+    }
+    assert PrefectRuns(api.url).cluster_of("a pool") == cluster
 
 
 def test_a_refusal_of_prefects_is_told(api: Api) -> None:

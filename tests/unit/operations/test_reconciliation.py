@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from events.file_heads import file_head
 from operations.classification import FINAL_FAILURES, Limits
-from operations.findings import NEEDS_ATTENTION, Kind, Notify, Retry
-from operations.reconciliation import Scope
+from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
+from operations.reconciliation import Reconciliation, Scope
 from tests.unit.operations.conftest import World
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
@@ -68,7 +68,7 @@ def run(state: str, name: str, **facts: object) -> Plant:
 
 
 LONG = timedelta(hours=7)
-PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry] | None]] = {
+PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
     "lost notification": (lambda world: world.drop(KEY), Kind.NEVER_NOTIFIED, Notify(0)),
     "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
@@ -83,6 +83,19 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry] | None]] = {
     "scheduled": (run("SCHEDULED", "Scheduled"), Kind.LATE, None),
     "pending": (run("PENDING", "Pending"), Kind.LATE, None),
     "stuck": (run("RUNNING", "Running", ago=LONG), Kind.STUCK, None),
+    "stuck, with its task": (
+        run("RUNNING", "Running", ago=LONG, has_task=True),
+        Kind.STUCK,
+        None,
+    ),
+    "its task gone": (run("RUNNING", "Running", has_task=False), Kind.STUCK, End),
+    "its task never there": (run("PENDING", "Submitting", has_task=False), Kind.STUCK, End),
+    "to be cancelled, its task gone": (
+        run("CANCELLING", "Cancelling", has_task=False),
+        Kind.STUCK,
+        End,
+    ),
+    "called crashed too early": (run("CRASHED", "Crashed", has_task=True), Kind.RUNNING, None),
     "paused": (run("PAUSED", "Suspended"), Kind.PAUSED, None),
     "cancelled": (run("CANCELLED", "Cancelled"), Kind.CANCELLED, None),
     "bad file": (run("FAILED", "BadFile", message="cut"), Kind.FAILED, None),
@@ -104,7 +117,7 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry] | None]] = {
 
 @pytest.mark.parametrize(("plant", "kind", "action"), PLANTED.values(), ids=list(PLANTED))
 def test_each_class_of_trouble_is_found_with_its_remedy(
-    world: World, plant: Plant, kind: Kind, action: Notify | type[Retry] | None
+    world: World, plant: Plant, kind: Kind, action: Notify | type[Retry | End] | None
 ) -> None:
     plant(world)
     found = world.reconcile(later=30)
@@ -123,13 +136,40 @@ def test_what_is_young_is_given_time(world: World) -> None:
     world.drop("a/15.01A", file_head("AZFP"))
     world.run(world.drop("b.raw"), "SCHEDULED", "Scheduled")
     world.run(world.drop("c.raw"), "RUNNING", "Running")
+    world.run(world.drop("d.raw"), "PENDING", "Pending", has_task=False)
     kinds = {key: found.kind for key, found in world.reconcile(later=0).items()}
     assert kinds == {
         KEY: Kind.ARRIVING,
         "a/15.01A": Kind.WAITING,
         "b.raw": Kind.QUEUED,
         "c.raw": Kind.RUNNING,
+        "d.raw": Kind.QUEUED,
     }
+
+
+def test_a_dead_run_is_retried_as_often_as_any_other(world: World) -> None:
+    source = world.drop(KEY)
+    for starts, retry in ((2, True), (3, False)):
+        dead = world.run(source, "RUNNING", "Running", starts=starts, has_task=False)
+        assert world.reconcile()[KEY].action == End(dead.id, "state", retry)
+
+
+def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> None:
+    old = world.run(world.drop(KEY), "RUNNING", "Running", has_task=False)
+    whole(world)
+    assert world.source(KEY).etag
+    world.drop("b.raw", file_head("EK60") + b"older")
+    replaced = world.run(world.source("b.raw"), "PENDING", "Pending", has_task=False)
+    world.publish(world.drop("b.raw"), "b.zarr", STORE)
+    living = world.run(world.source("b.raw"), "RUNNING", "Running", has_task=True)
+    now = datetime.now(UTC) + timedelta(hours=1)
+    found = list(Reconciliation(world.services, now=now).findings())
+    stuck = [each for each in found if each.kind is Kind.STUCK]
+    assert {each.run_id: each.action for each in stuck} == {
+        run.id: End(run.id, "state", retry=False) for run in (old, replaced)
+    }
+    assert [each.kind for each in found].count(Kind.DONE) == 2
+    assert living.id not in {each.run_id for each in found}
 
 
 @pytest.mark.parametrize("name", sorted(FINAL_FAILURES))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.classification import RunFacts
 from operations.durations import duration
 from operations.findings import Kind
 from operations.reconciliation import Reconciliation, Scope
@@ -20,25 +17,11 @@ from tests.unit.operations.conftest import World
 STORE = {"zarr.json": b"{}"}
 
 
-@dataclass
-class RunsOf:
-    """Prefect's filter by state over the runs of a world."""
-
-    world: World
-    asked: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
-
-    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
-        self.asked.append((tuple(states), since))
-        for run in self.world.runs.runs.values():
-            if run.state_type in states and (since is None or run.since >= since):
-                yield run
-
-
 def status_of(
     world: World, window: timedelta, *, later: timedelta, prefix: str = ""
 ) -> dict[str, Kind]:
     reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
-    found = list(Status(reconciliation, RunsOf(world), window).findings())
+    found = list(Status(reconciliation, window).findings())
     by_key = {each.uri.split("/", 3)[3]: each.kind for each in found}
     assert len(by_key) == len(found), "something is told twice"
     return by_key

@@ -1,0 +1,82 @@
+"""Which flow runs have a task in ECS, whatever Prefect was told of them.
+
+A task that is killed says nothing, and what tells of its end can be lost: the
+observer's queue is read by the worker, which may be down, and reads the task's
+tags from ECS, which forgets a stopped task within the hour. ECS itself knows
+which tasks there are, and the worker marks each with its run's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from operations.classification import RunFacts
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import TaskTypeDef
+
+# DescribeTasks takes no more.
+_DESCRIBED_AT_ONCE = 100
+_RUN_TAG = "prefect.io/flow-run-id"
+# A run in any other state has no task, or need not have one.
+_STATES_WITH_TASKS = frozenset({"PENDING", "RUNNING", "CANCELLING", "FAILED", "CRASHED"})
+
+
+class Tasks(Protocol):
+    """What is asked of whoever runs the tasks."""
+
+    def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
+        """Whether these runs have a task now, by run id; one that is not known of is left out."""
+
+
+@dataclass(frozen=True)
+class EcsTasks:
+    """The tasks of ECS; `cluster_of` gives the cluster of a work pool, None where it is not ECS's."""
+
+    ecs: ECSClient
+    cluster_of: Callable[[str], str | None]
+
+    def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
+        """Whether these runs have a task now, by run id.
+
+        A task that is stopping counts. Runs whose state needs no task, and those
+        of other pools than ECS's, are left out.
+
+        Raises:
+            ClientError: ECS refuses; PrefectUnavailableError: the pool is not known.
+        """
+        asked = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
+        clusters = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in asked}}
+        living = {cluster: self._runs_in(cluster) for cluster in {*clusters.values()} - {None}}
+        found = [(run.id, living.get(clusters[run.work_pool])) for run in asked]
+        return {run_id: run_id in there for run_id, there in found if there is not None}
+
+    def _runs_in(self, cluster: str | None) -> set[str]:
+        arns = [
+            arn
+            for wanted in ("RUNNING", "STOPPED")
+            for page in self.ecs.get_paginator("list_tasks").paginate(
+                cluster=cluster or "default", desiredStatus=wanted
+            )
+            for arn in page["taskArns"]
+        ]
+        found: set[str] = set()
+        for start in range(0, len(arns), _DESCRIBED_AT_ONCE):
+            answer = self.ecs.describe_tasks(
+                cluster=cluster or "default",
+                tasks=arns[start : start + _DESCRIBED_AT_ONCE],
+                include=["TAGS"],
+            )
+            found.update(_run_of(task) for task in answer["tasks"] if _lives(task))
+        return found
+
+
+def _lives(task: TaskTypeDef) -> bool:
+    return task.get("lastStatus") != "STOPPED"
+
+
+def _run_of(task: TaskTypeDef) -> str:
+    return next((tag["value"] for tag in task.get("tags", []) if tag["key"] == _RUN_TAG), "")

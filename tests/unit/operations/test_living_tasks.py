@@ -1,0 +1,65 @@
+"""Which runs have a task: asked of ECS, which marks each with its run's id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from operations.classification import RunFacts
+from operations.living_tasks import EcsTasks
+from sandbox.aws_resources import hold_tasks_still
+
+
+@pytest.fixture
+def cluster(aws: Callable[[str], Any], aws_url: str) -> str:
+    hold_tasks_still(aws_url)
+    name = f"cluster-{uuid.uuid4().hex}"
+    aws("ecs").create_cluster(clusterName=name)
+    aws("ecs").register_task_definition(
+        family=name, containerDefinitions=[{"name": "prefect", "image": "x", "memory": 512}]
+    )
+    return name
+
+
+def launch(ecs: Any, cluster: str, run_id: str) -> str:
+    vpc = {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}
+    (task,) = ecs.run_task(
+        cluster=cluster,
+        taskDefinition=cluster,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": vpc},
+        tags=[{"key": "prefect.io/flow-run-id", "value": run_id}],
+    )["tasks"]
+    return str(task["taskArn"])
+
+
+def run(run_id: str, state: str = "RUNNING", pool: str = "pool") -> RunFacts:
+    now = datetime.now(UTC)
+    return RunFacts(run_id, "state", state, state.title(), "", 1, now, work_pool=pool)
+
+
+def test_a_run_has_a_task_until_it_is_stopped(aws: Callable[[str], Any], cluster: str) -> None:
+    ecs = aws("ecs")
+    tasks = EcsTasks(ecs, {"pool": cluster}.get)
+    arns = {name: launch(ecs, cluster, name) for name in ("living", "stopped")}
+    ecs.stop_task(cluster=cluster, task=arns["stopped"])
+    asked = [run("living", "PENDING"), run("stopped"), run("never there", "CRASHED")]
+    assert tasks.of(asked) == {"living": True, "stopped": False, "never there": False}
+
+
+def test_all_tasks_of_a_large_cluster_are_seen(aws: Callable[[str], Any], cluster: str) -> None:
+    names = [f"run {number}" for number in range(103)]
+    for name in names:
+        launch(aws("ecs"), cluster, name)
+    found = EcsTasks(aws("ecs"), {"pool": cluster}.get).of([run(name) for name in names])
+    assert found == dict.fromkeys(names, True)
+
+
+def test_ecs_is_not_asked_of_what_needs_no_task_or_is_not_its_own() -> None:
+    tasks = EcsTasks(None, {"pool": None}.get)  # type: ignore[arg-type]  # it must not be asked
+    assert tasks.of([run("here", pool="pool"), run("by hand", pool="")]) == {}
+    assert tasks.of([run("done", "COMPLETED"), run("waits", "SCHEDULED")]) == {}
