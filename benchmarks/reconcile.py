@@ -160,8 +160,9 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
     from operations.foresight import Foresight  # noqa: PLC0415
-    from operations.reconciliation import Reconciliation, Services  # noqa: PLC0415
+    from operations.reconciliation import Reconciliation  # noqa: PLC0415
     from operations.report import Tally  # noqa: PLC0415
+    from operations.services import Services  # noqa: PLC0415
 
     s3: Any = FakedBuckets(uploads, objects)
     trigger: Any = FakedTrigger(s3.requests, file_head("EK60"))

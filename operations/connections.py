@@ -16,7 +16,7 @@ from lambda_trigger.sigv4 import Credentials
 from operations.foresight import Foresight, storage_of
 from operations.living_tasks import EcsTasks
 from operations.prefect_runs import PrefectRuns, authorization
-from operations.reconciliation import Services
+from operations.services import Services
 
 
 class SettingMissingError(Exception):

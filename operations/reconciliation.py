@@ -1,73 +1,41 @@
 """Every upload brought to its one class: inbox against manifests against flow runs.
 
 Most uploads are settled by two listings and their manifest. Only the others
-are looked at closer, in this order: what the trigger would make of them, the
-runs of that identity, then what lies at their output *now*. Since a run is
-looked up before its output, a run seen Completed has its manifest there, and
-nothing that is published meanwhile is taken for trouble.
+are looked at closer, see `closer_look`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from flows.locations import S3Location
 from lambda_trigger.aws_api import Listed
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.outcomes import Ignored, Reason, Waiting
-from lambda_trigger.rules_document import Rules
+from lambda_trigger.outcomes import Ignored, Reason
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
-from operations.classification import (
-    Limits,
-    RunFacts,
-    classify,
-    is_dead,
-    turned_away,
-    under_way,
-    waits,
-)
+from operations.classification import Limits, is_dead, turned_away, under_way
+from operations.closer_look import CloserLook
 from operations.findings import Finding, Kind, Source
-from operations.foresight import Foreseen, Foresight, identity, is_of_azfp, output_prefixes
+from operations.foresight import is_of_azfp, output_prefixes
 from operations.inventory import Inventory, ListedOutput
-from operations.listings import checksum_now, listed, output_now, read_manifest_of, source_now
-from operations.living_tasks import Tasks
+from operations.listings import listed, read_manifest_of
 from operations.output_state import (
     ManifestFacts,
     ManifestUnreadableError,
     OutputFacts,
-    OutputState,
     judge_output,
 )
 from operations.parallel import in_parallel
-from operations.prefect_runs import PAGE, FlowRuns
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from operations.services import Services
 
 # Uploads taken into the inventory at once.
 LOT = 1000
 
 # Told what is being done, how much of it is done, and how much there is (None: not known).
 Progress = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Services:
-    """What is asked: S3, the trigger's decision, Prefect, and ECS."""
-
-    s3: S3Client
-    foresight: Foresight
-    runs: FlowRuns
-    tasks: Tasks
-
-    @property
-    def rules(self) -> Rules:
-        """The rules of the inbox."""
-        return self.foresight.rules
 
 
 @dataclass(frozen=True)
@@ -114,36 +82,10 @@ class Reconciliation:
                 yield from self._of_outputs_without_source(inventory)
                 yield from self._of_other_runs(told)
 
-    def of_uploads(self, uris: Iterable[str]) -> Iterator[Finding]:
-        """Give the finding of each of these uploads of the inbox, looked at one by one.
-
-        One that is gone is ignored, as superseded.
-
-        Raises:
-            ClientError, TransportError, PrefectUnavailableError: as `findings`.
-        """
-        lot: list[tuple[Source, str]] = []
-        for found in in_parallel(self._upload_now, uris):
-            if isinstance(found, Finding):
-                yield found
-                continue
-            lot.append(found)
-            if len(lot) == self._lot:
-                yield from self._closer_look(lot)
-                lot.clear()
-        yield from self._closer_look(lot)
-
-    def _upload_now(self, upload: str) -> tuple[Source, str] | Finding:
-        key = upload.split("/", 3)[3]
-        source = source_now(self.services.s3, self.services.rules.inbox_bucket, key)
-        if source is None:
-            return Finding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")
-        verdict = judge_key(source.bucket, key, self.services.rules)
-        if isinstance(verdict, Candidate):
-            return source, verdict.output_key
-        if isinstance(verdict, SettingsXml):
-            return turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
-        return turned_away(source, verdict)
+    @property
+    def closer_look(self) -> CloserLook:
+        """Looks at single uploads, of this moment and with these limits."""
+        return CloserLook(self.services, self.limits, self.now, verify=self.scope.verify)
 
     def _take_stock_of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
         """Fill in the uploads; those that the rules turn away are found already."""
@@ -180,7 +122,7 @@ class Reconciliation:
         inventory.add_outputs(parts())
 
     def _of_uploads(self, inventory: Inventory) -> Iterator[Finding]:
-        total = inventory.source_count()
+        total, closer_look = inventory.source_count(), self.closer_look
         looked_at = in_parallel(self._first_look, inventory.sources())
         open_questions: list[tuple[Source, str]] = []
         for number, (source, output, facts) in enumerate(looked_at, start=1):
@@ -189,15 +131,10 @@ class Reconciliation:
                 yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
             open_questions.append((source, output))
-            if len(open_questions) == self._lot:
-                yield from self._closer_look(open_questions)
+            if len(open_questions) == closer_look.lot:
+                yield from closer_look.at(open_questions)
                 open_questions.clear()
-        yield from self._closer_look(open_questions)
-
-    @property
-    def _lot(self) -> int:
-        """How many uploads' identities, of every generation, go into one question to Prefect."""
-        return PAGE // (self.limits.attempts + 1) or 1
+        yield from closer_look.at(open_questions)
 
     def _first_look(
         self, row: tuple[Source, ListedOutput]
@@ -213,18 +150,12 @@ class Reconciliation:
             return source, name, None
         objects = output.objects if counted else None
         facts = OutputFacts(objects, output.bytes, manifest)
-        if manifest is None or not self._verified(name, facts):
+        if manifest is None or not self.closer_look.verified(name, facts):
             return source, name, None
         return source, name, facts
 
     def _manifest(self, output: str) -> ManifestFacts | None:
         return read_manifest_of(self.services.s3, self.services.rules.output_bucket, output)
-
-    def _verified(self, output: str, facts: OutputFacts) -> bool:
-        if not self.scope.verify or facts.manifest is None:
-            return True
-        found = checksum_now(self.services.s3, self.services.rules.output_bucket, output)
-        return found == facts.manifest.sha256
 
     def _is_settled(self, source: Source, facts: OutputFacts, inventory: Inventory) -> bool:
         """Whether the output is of this very upload, with no question left about its settings."""
@@ -238,65 +169,6 @@ class Reconciliation:
         if not isinstance(xml, Listed):
             return False
         return facts.manifest.settings.get(uri(source.bucket, xml.key)) == xml.etag
-
-    def _closer_look(self, questions: Iterable[tuple[Source, str]]) -> Iterator[Finding]:
-        sources = list(questions)
-        if not sources:
-            return
-        foreseen = list(in_parallel(lambda each: self.services.foresight.of(each[0]), sources))
-        runs = self._runs_of(
-            [(source, each) for (source, _), each in zip(sources, foreseen, strict=True)]
-        )
-        yield from in_parallel(
-            lambda each: self._decide(*each),
-            [
-                (source, output, each, found)
-                for (source, output), each, found in zip(sources, foreseen, runs, strict=True)
-            ],
-        )
-
-    def _runs_of(self, uploads: list[tuple[Source, Foreseen]]) -> list[list[RunFacts]]:
-        wanted = [
-            {
-                identity(foreseen.request, source, generation): generation
-                for generation in range(self.limits.attempts + 1)
-            }
-            if foreseen.request
-            else {}
-            for source, foreseen in uploads
-        ]
-        found = self.services.runs.by_identity([each for mapping in wanted for each in mapping])
-        # Asked after Prefect: a run that was under way then, and is without a task now, is not
-        # between two states. Its task would have told Prefect of its end before it went.
-        tasks = self.services.tasks.of(found.values())
-        return [
-            [
-                replace(found[each], generation=generation, has_task=tasks.get(found[each].id))
-                for each, generation in mapping.items()
-                if each in found
-            ]
-            for mapping in wanted
-        ]
-
-    def _decide(
-        self, source: Source, output: str, foreseen: Foreseen, runs: list[RunFacts]
-    ) -> Finding:
-        verdict = foreseen.verdict
-        if isinstance(verdict, Ignored):
-            return turned_away(source, verdict)
-        state = self._state_now(source, output, foreseen)
-        if verdict is None or state.state == "current":
-            # Archived, or its XML removed, once it was converted: that is done.
-            return classify(source, runs, state, self.limits, self.now)
-        if isinstance(verdict, Waiting):
-            return waits(source, verdict, self.limits, self.now)
-        return turned_away(source, verdict)
-
-    def _state_now(self, source: Source, output: str, foreseen: Foreseen) -> OutputState:
-        facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
-        if not self._verified(output, facts):
-            facts = replace(facts, fault="its checksum is not the manifest's")
-        return judge_output(source, facts, foreseen.settings)
 
     def _of_other_runs(self, told: set[str]) -> Iterator[Finding]:
         """Dead runs of which no upload's finding tells: it is done all the same, or another by now."""

@@ -45,7 +45,7 @@ class Status:
             yield under_way(run.raw_file, facts, whole.limits, whole.now)
         # That a run has failed says little: a later generation may have done it since.
         failed = (run.raw_file for run in self._older(ENDED_BADLY, since, told))
-        yield from whole.of_uploads(failed)
+        yield from whole.closer_look.at_uris(failed)
 
     def _older(
         self, states: Sequence[str], since: datetime | None, told: set[str]

@@ -25,7 +25,8 @@ from lambda_trigger.sigv4 import Credentials
 from operations.classification import Limits, RunFacts
 from operations.findings import Finding, Source
 from operations.foresight import Foresight, identity, storage_of
-from operations.reconciliation import Reconciliation, Scope, Services
+from operations.reconciliation import Reconciliation, Scope
+from operations.services import Services
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers

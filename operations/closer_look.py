@@ -1,0 +1,139 @@
+"""What became of uploads that a listing does not settle, looked at one by one.
+
+In this order: what the trigger would make of an upload, the runs of that
+identity, then what lies at its output *now*. Since a run is looked up before
+its output, a run seen Completed has its manifest there, and nothing that is
+published meanwhile is taken for trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.outcomes import Ignored, Reason, Waiting
+from operations.classification import Limits, RunFacts, classify, turned_away, waits
+from operations.findings import Finding, Kind, Source
+from operations.foresight import Foreseen, identity
+from operations.listings import checksum_now, output_now, source_now
+from operations.output_state import OutputFacts, OutputState, judge_output
+from operations.parallel import in_parallel
+from operations.prefect_runs import PAGE
+from operations.services import Services
+
+
+@dataclass(frozen=True)
+class CloserLook:
+    """Looks at uploads as they are `now`; `verify` reads each output whole."""
+
+    services: Services
+    limits: Limits
+    now: datetime
+    verify: bool = False
+
+    @property
+    def lot(self) -> int:
+        """How many uploads' identities, of every generation, go into one question to Prefect."""
+        return PAGE // (self.limits.attempts + 1) or 1
+
+    def at_uris(self, uris: Iterable[str]) -> Iterator[Finding]:
+        """Give the finding of each of these uploads, `s3://bucket/key`; one that is gone is ignored.
+
+        Raises:
+            ClientError, TransportError, PrefectUnavailableError: a service does not answer.
+        """
+        lot: list[tuple[Source, str]] = []
+        for found in in_parallel(self._upload_now, uris):
+            if isinstance(found, Finding):
+                yield found
+                continue
+            lot.append(found)
+            if len(lot) == self.lot:
+                yield from self.at(lot)
+                lot.clear()
+        yield from self.at(lot)
+
+    def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[Finding]:
+        """Give the finding of each of these uploads, which come with their outputs' keys.
+
+        Raises:
+            ClientError, TransportError, PrefectUnavailableError: as `at_uris`.
+        """
+        sources = list(uploads)
+        if not sources:
+            return
+        foreseen = list(in_parallel(lambda each: self.services.foresight.of(each[0]), sources))
+        runs = self._runs_of(
+            [(source, each) for (source, _), each in zip(sources, foreseen, strict=True)]
+        )
+        yield from in_parallel(
+            lambda each: self._decide(*each),
+            [
+                (source, output, each, found)
+                for (source, output), each, found in zip(sources, foreseen, runs, strict=True)
+            ],
+        )
+
+    def verified(self, output: str, facts: OutputFacts) -> bool:
+        """Whether an output's checksum is the manifest's, where that is to be looked at."""
+        if not self.verify or facts.manifest is None:
+            return True
+        found = checksum_now(self.services.s3, self.services.rules.output_bucket, output)
+        return found == facts.manifest.sha256
+
+    def _upload_now(self, upload: str) -> tuple[Source, str] | Finding:
+        _, _, bucket, key = upload.split("/", 3)
+        source = source_now(self.services.s3, bucket, key)
+        if source is None:
+            return Finding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")
+        verdict = judge_key(source.bucket, key, self.services.rules)
+        if isinstance(verdict, Candidate):
+            return source, verdict.output_key
+        if isinstance(verdict, SettingsXml):
+            return turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+        return turned_away(source, verdict)
+
+    def _runs_of(self, uploads: list[tuple[Source, Foreseen]]) -> list[list[RunFacts]]:
+        wanted = [
+            {
+                identity(foreseen.request, source, generation): generation
+                for generation in range(self.limits.attempts + 1)
+            }
+            if foreseen.request
+            else {}
+            for source, foreseen in uploads
+        ]
+        found = self.services.runs.by_identity([each for mapping in wanted for each in mapping])
+        # Asked after Prefect: a run that was under way then, and is without a task now, is not
+        # between two states. Its task would have told Prefect of its end before it went.
+        tasks = self.services.tasks.of(found.values())
+        return [
+            [
+                replace(found[each], generation=generation, has_task=tasks.get(found[each].id))
+                for each, generation in mapping.items()
+                if each in found
+            ]
+            for mapping in wanted
+        ]
+
+    def _decide(
+        self, source: Source, output: str, foreseen: Foreseen, runs: list[RunFacts]
+    ) -> Finding:
+        verdict = foreseen.verdict
+        if isinstance(verdict, Ignored):
+            return turned_away(source, verdict)
+        state = self._state_now(source, output, foreseen)
+        if verdict is None or state.state == "current":
+            # Archived, or its XML removed, once it was converted: that is done.
+            return classify(source, runs, state, self.limits, self.now)
+        if isinstance(verdict, Waiting):
+            return waits(source, verdict, self.limits, self.now)
+        return turned_away(source, verdict)
+
+    def _state_now(self, source: Source, output: str, foreseen: Foreseen) -> OutputState:
+        facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
+        if not self.verified(output, facts):
+            facts = replace(facts, fault="its checksum is not the manifest's")
+        return judge_output(source, facts, foreseen.settings)

@@ -1,0 +1,29 @@
+"""What the commands ask: S3, the trigger's decision, Prefect, and ECS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambda_trigger.rules_document import Rules
+from operations.foresight import Foresight
+from operations.living_tasks import Tasks
+from operations.prefect_runs import FlowRuns
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Services:
+    """S3, what the trigger would decide, Prefect's runs, and their tasks."""
+
+    s3: S3Client
+    foresight: Foresight
+    runs: FlowRuns
+    tasks: Tasks
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the inbox."""
+        return self.foresight.rules
