@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,14 @@ Rules = Annotated[
 ]
 Shown = Annotated[int, typer.Option("--list", help="How many of a class to list.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="For programs: a line of JSON each.")]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        help="Stack whose outputs name what is left out; else the environment, else echodrop."
+    ),
+]
+Queue = Annotated[str | None, typer.Option(help="URL of the trigger's queue.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 # Each command imports what it needs when it runs: echopype and Prefect take
 # seconds, and `--help` should not.
@@ -140,6 +149,7 @@ def status(
     since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
     prefix: Prefix = "",
     rules: Rules = None,
+    stack: Stack = None,
     shown: Shown = 10,
     as_json: Json = False,
 ) -> None:
@@ -149,6 +159,7 @@ def status(
     """
     from operations.terminal import status_at_terminal
 
+    _complete_environment(stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
         status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
     )
@@ -168,9 +179,8 @@ def reconcile(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --fix: only say what would be done.")
     ] = False,
-    queue: Annotated[
-        str | None, typer.Option(help="URL of the trigger's queue; --fix needs it.")
-    ] = None,
+    queue: Queue = None,
+    stack: Stack = None,
     grace: Annotated[
         float, typer.Option(help="Minutes a new upload, or the task of a run, may take.", min=0)
     ] = 15,
@@ -185,6 +195,8 @@ def reconcile(
     """
     from operations.terminal import reconcile_at_terminal
 
+    needed = {"ECHODROP_QUEUE_URL": queue} if fix and not dry_run else {}
+    _complete_environment(stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed)
     raise typer.Exit(
         reconcile_at_terminal(
             prefix=prefix,
@@ -192,7 +204,7 @@ def reconcile(
             verify=verify,
             fix=fix,
             dry_run=dry_run,
-            queue_url=queue,
+            queue_url=queue or os.environ.get("ECHODROP_QUEUE_URL"),
             grace_minutes=grace,
             attempts=attempts,
             limit=limit,
@@ -204,50 +216,112 @@ def reconcile(
 
 @app.command()
 def replay(
-    fixtures: Annotated[
-        list[Path] | None, typer.Argument(help="Notifications, such as events/fixtures/*.json.")
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(help="Uploads, s3://bucket/key; or notifications, events/fixtures/*.json."),
     ] = None,
     *,
-    queue: Annotated[str | None, typer.Option(help="URL of the trigger's queue.")] = None,
-    function: Annotated[str | None, typer.Option(help="Name of the deployed function.")] = None,
-    inbox: Annotated[
-        str | None, typer.Option(help="Bucket to put in place of the fixtures' own.")
+    since: Annotated[
+        str | None, typer.Option(help="Runs that ended since: 24h, 2026-01-31, 2026-01-31T12:00.")
     ] = None,
-    dlq: Annotated[
-        str | None, typer.Option(help="URL of a dead-letter queue to replay; needs --queue.")
+    until: Annotated[str | None, typer.Option(help="Runs that ended until then.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Runs of uploads whose keys start so.")] = None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(help="Runs that ended so, such as BadFile; else all failed and crashed."),
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Runs that were asked of this version of echodrop.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert anew what was converted already.")
+    ] = False,
+    dlq: Annotated[bool, typer.Option("--dlq", help="The dead-letter queue's messages.")] = False,
+    dlq_url: Annotated[
+        str | None, typer.Option(help="URL of another dead-letter queue than the stack's.")
     ] = None,
     quarantine: Annotated[
-        str | None, typer.Option(help="s3://bucket/prefix for what fails again.")
+        str | None, typer.Option(help="s3://bucket/prefix for dead letters that fail again.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Messages a second.", min=0.001)] = None,
-    limit: Annotated[int | None, typer.Option(help="Messages at most.", min=1)] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
+    queue: Queue = None,
+    function: Annotated[
+        str | None, typer.Option(help="Name of the deployed function, for notifications.")
+    ] = None,
+    inbox: Annotated[
+        str | None, typer.Option(help="Bucket to put in place of the notifications' own.")
+    ] = None,
+    rules: Rules = None,
+    stack: Stack = None,
+    rate: Annotated[float | None, typer.Option(help="So many a second.", min=0.001)] = None,
+    limit: Annotated[int | None, typer.Option(help="So many at most.", min=1)] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Send notifications through the trigger again: fixtures, or a dead-letter queue's messages."""
-    if bool(fixtures) == bool(dlq):
-        raise typer.BadParameter("give notifications to send, or --dlq")
-    if dlq:
+    """Send through the trigger again: an upload, failed or crashed runs, dead letters, notifications.
+
+    What is finished or under way is left, what failed is run again; stopped at any point, the next
+    call goes on. Exit code 0: all is sent or done; 1: not all; 2: the system could not be asked.
+    """
+    by_runs = any(chosen is not None for chosen in (since, until, prefix, outcome, version))
+    letters = dlq or dlq_url is not None
+    if sum((bool(what), by_runs, letters)) != 1:
+        raise typer.BadParameter(
+            "give one of: uploads or notifications; --since, --until, --prefix, --outcome or"
+            " --version; --dlq"
+        )
+    uris = [each for each in what or [] if each.startswith("s3://")]
+    if uris and len(uris) != len(what or []):
+        raise typer.BadParameter("uploads and notifications are replayed by a call each")
+    if what and not uris:
+        from events.terminal import replay_at_terminal
+
+        code = replay_at_terminal(
+            [Path(each) for each in what],
+            queue_url=queue,
+            function=function,
+            inbox=inbox,
+            dry_run=dry_run,
+        )
+    elif letters:
         from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 
-        if queue is None:
-            raise typer.BadParameter("--dlq needs --queue, the trigger's own")
+        rules_needed = rules or quarantine
+        _complete_environment(
+            stack,
+            ECHODROP_QUEUE_URL=queue,
+            ECHODROP_DEAD_LETTERS_URL=dlq_url,
+            ECHODROP_RULES_PARAMETER=rules_needed,
+        )
         code = replay_dead_letters_at_terminal(
-            dlq_url=dlq,
-            queue_url=queue,
+            dlq_url=dlq_url or os.environ["ECHODROP_DEAD_LETTERS_URL"],
+            queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             quarantine=quarantine,
+            rules=rules,
             dry_run=dry_run,
             rate=rate,
             limit=limit,
             as_json=as_json,
         )
     else:
-        from events.terminal import replay_at_terminal
+        from operations.replay_terminal import replay_uploads_at_terminal
 
-        code = replay_at_terminal(
-            fixtures or [], queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
+        _complete_environment(
+            stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, ECHODROP_QUEUE_URL=queue
+        )
+        code = replay_uploads_at_terminal(
+            uris=uris,
+            since=since,
+            until=until,
+            prefix=prefix or "",
+            outcomes=tuple(outcome or ()),
+            version=version or "",
+            force=force,
+            queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
+            rules=rules,
+            dry_run=dry_run,
+            rate=rate,
+            limit=limit,
+            as_json=as_json,
         )
     raise typer.Exit(code)
 
@@ -276,6 +350,17 @@ def sample_grow(
     from sandbox.terminal import grow_at_terminal
 
     raise typer.Exit(grow_at_terminal(source, target, size))
+
+
+def _complete_environment(stack: str | None, **needed: object) -> None:
+    """Have the stack's outputs name what neither the command line nor the environment does."""
+    from operations.refusals import refused
+    from operations.stack_settings import SettingMissingError, complete_environment
+
+    try:
+        complete_environment(needed, stack)
+    except SettingMissingError as error:
+        raise typer.Exit(refused(error)) from error
 
 
 def main() -> None:

@@ -21,13 +21,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.task_prices import ARM64, S3_GET, S3_PUT, TRIGGER, X86_64, Fargate
 from flows.size_tiers import TIERS, Tier, up_to_bytes
+from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
+from operations.prices import ARM64, X86_64, Fargate
 from sandbox.grow import grow
 
 TERABYTE = 10**12
-# `prefect flow-run execute` before the flow begins: interpreter, Prefect, the run's parameters.
-PREFECT_SECONDS = 5.0
 
 CHILD = """
 import sys
@@ -68,9 +67,8 @@ def measure(raw: Path, model: str, folder: Path) -> Measured:
 def dollars(prices: Fargate, tier: Tier, measured: Measured, cold_seconds: float) -> float:
     """Cost of one file in a task of its own, with its notification and requests."""
     seconds = cold_seconds + PREFECT_SECONDS + measured.seconds
-    task = prices.dollars(tier.cpu, tier.memory, tier.ephemeral_storage, seconds)
-    # Read back in samples: fewer GETs than PUTs; counted as many.
-    return task + TRIGGER + measured.objects * (S3_PUT + S3_GET)
+    size = (tier.cpu, tier.memory, tier.ephemeral_storage)
+    return dollars_of_task(prices, size, seconds, measured.objects)
 
 
 def main() -> int:
@@ -79,7 +77,7 @@ def main() -> int:
     parser.add_argument("ek60", type=Path)
     parser.add_argument("ek80", type=Path)
     parser.add_argument("--sizes-mb", type=int, nargs="+", default=[2, 25, 100])
-    parser.add_argument("--cold-seconds", type=float, default=45.0)
+    parser.add_argument("--cold-seconds", type=float, default=COLD_SECONDS)
     given = parser.parse_args()
     measurements = []
     with tempfile.TemporaryDirectory() as folder:

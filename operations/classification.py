@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from lambda_trigger.outcomes import Ignored, Rejected, Waiting
 from operations.findings import End, Finding, Kind, Notify, Retry, Source
@@ -65,6 +66,7 @@ class RunFacts:
         work_pool: name of the pool that it runs in.
         has_task: whether there is a task of it, as `living_tasks` was told
             after Prefect was asked; None where nobody knows.
+        version: of the deployment, when the run was asked for.
     """
 
     id: str
@@ -78,6 +80,8 @@ class RunFacts:
     generation: int = 0
     work_pool: str = ""
     has_task: bool | None = None
+    version: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def turned_away(source: Source, verdict: Ignored | Rejected) -> Finding:

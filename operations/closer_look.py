@@ -127,7 +127,10 @@ class CloserLook:
         state = self._state_now(source, output, foreseen)
         if verdict is None or state.state == "current":
             # Archived, or its XML removed, once it was converted: that is done.
-            return classify(source, runs, state, self.limits, self.now)
+            found = classify(source, runs, state, self.limits, self.now)
+            latest = max(runs, key=lambda run: run.generation, default=None)
+            otherwise = latest is not None and _asks_otherwise(foreseen, latest)
+            return replace(found, latest=latest, asks_otherwise=otherwise)
         if isinstance(verdict, Waiting):
             return waits(source, verdict, self.limits, self.now)
         return turned_away(source, verdict)
@@ -137,3 +140,11 @@ class CloserLook:
         if not self.verified(output, facts):
             facts = replace(facts, fault="its checksum is not the manifest's")
         return judge_output(source, facts, foreseen.settings)
+
+
+def _asks_otherwise(foreseen: Foreseen, run: RunFacts) -> bool:
+    """Whether the trigger would ask for other parameters than this run has; Prefect adds defaults to them."""
+    if foreseen.request is None:
+        return False
+    wanted = foreseen.request.parameters
+    return any(run.parameters.get(name) != value for name, value in wanted.items())

@@ -17,10 +17,7 @@ from operations.foresight import Foresight, storage_of
 from operations.living_tasks import EcsTasks
 from operations.prefect_runs import PrefectRuns, authorization
 from operations.services import Services
-
-
-class SettingMissingError(Exception):
-    """Something that the command needs is named nowhere."""
+from operations.stack_settings import SettingMissingError
 
 
 @dataclass(frozen=True)

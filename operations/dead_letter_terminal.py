@@ -20,11 +20,10 @@ from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
 from operations.connections import region_of, rules_in_force
 from operations.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
-from operations.refusals import NOT_ASKED, refused
+from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.report import json_line
 
 QUARANTINE = "quarantine/dead-letters/"
-INTERRUPTED = 130
 
 
 def replay_dead_letters_at_terminal(

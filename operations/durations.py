@@ -1,9 +1,9 @@
-"""Lengths of time as people type them."""
+"""Lengths and points of time as people type them."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -21,3 +21,22 @@ def duration(text: str) -> timedelta:
     if length > timedelta(days=36525):
         raise ValueError(f"{text!r} is longer than a century")
     return length
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """So long ago (`24h`), or a date or time of ISO 8601, in UTC where it names no zone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return now - duration(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time such as 24h, 2026-01-31 or 2026-01-31T12:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from operations.classification import RunFacts
 
 
 class Kind(StrEnum):
@@ -101,7 +104,9 @@ class Finding:
     """What was found of one upload (or of an output without one).
 
     `uri` is the upload's, or the output's where there is no upload. `action` is
-    what --fix would do, None where it can do nothing.
+    what --fix would do, None where it can do nothing. `latest` is the run of the
+    highest generation; `asks_otherwise` tells that the trigger would ask for a
+    run with other parameters by now.
     """
 
     kind: Kind
@@ -111,6 +116,8 @@ class Finding:
     source: Source | None = None
     run_id: str = ""
     action: Action | None = None
+    latest: RunFacts | None = None
+    asks_otherwise: bool = False
 
     @property
     def needs_attention(self) -> bool:

@@ -43,11 +43,11 @@ def notification_of(source: Source, generation: int) -> Message:
 
 @dataclass(frozen=True)
 class Mender:
-    """Does what findings ask for; `dry_run` only says it."""
+    """Does what findings ask for; `dry_run` only says it. `attempts` None retries however often it was."""
 
     queue: Target
     runs: FlowRuns
-    attempts: int = ATTEMPTS
+    attempts: int | None = ATTEMPTS
     dry_run: bool = False
 
     def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:

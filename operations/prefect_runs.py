@@ -31,13 +31,20 @@ class FlowRuns(Protocol):
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these identities, as far as there are any."""
 
-    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
-        """All runs in these types of state; with `since`, only those that ended after it."""
+    def in_states(
+        self,
+        states: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
+        """All runs in these types of state, of these names; only those that ended between two times."""
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
         """Start a run once more, no oftener than that; what came of it, in words."""
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
         """End a run whose task is gone, then start it once more, no oftener than that; what came of it, in words."""
 
 
@@ -82,19 +89,32 @@ class PrefectRuns:
                 found[run["idempotency_key"]] = run_facts(run)
         return found
 
-    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
+    def in_states(
+        self,
+        states: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
         """All runs of the conversion flow in these types of state, the earliest expected first.
 
         Args:
-            states: RUNNING, FAILED and so on.
-            since: only runs that ended after this.
+            states: RUNNING, FAILED and so on; none for any.
+            since: only runs that ended at this time or after.
+            until: only runs that ended at this time or before.
+            names: only states of these names, such as BadFile.
 
         Raises:
             PrefectUnavailableError: no answer.
         """
-        wanted: dict[str, Any] = {"state": {"type": {"any_": list(states)}}}
-        if since is not None:
-            wanted["end_time"] = {"after_": since.isoformat()}
+        state = {"type": list(states), "name": list(names)}
+        wanted: dict[str, Any] = {
+            "state": {what: {"any_": of} for what, of in state.items() if of},
+        }
+        ended = {"after_": since, "before_": until}
+        if since or until:
+            wanted["end_time"] = {side: at.isoformat() for side, at in ended.items() if at}
         seen = 0
         while page := self._page(wanted, seen):
             yield from (run_facts(run) for run in page if run.get("state"))
@@ -102,12 +122,12 @@ class PrefectRuns:
             if len(page) < PAGE:
                 return
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
         """Start a run once more, as Retry in the UI does, if it still is in the state it was seen in.
 
         How often that was done is counted in the run's history of states: one
         whose task can't even be launched is never started, so that its count of
-        starts would bound nothing.
+        starts would bound nothing. `at_most` None bounds nothing: a person asks.
 
         Raises:
             PrefectUnavailableError: no answer.
@@ -116,12 +136,12 @@ class PrefectRuns:
             return moved
         states = self._ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
         retried = sum(state["name"] == _RETRIED for state in states)
-        if retried >= at_most:
+        if at_most is not None and retried >= at_most:
             return f"left alone: it was retried {retried} times"
         answer = self._set_state(run_id, {"type": "SCHEDULED", "name": _RETRIED})
         return _refusal(answer) or "retried"
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
         """End a run whose task is gone as crashed, or cancelled where it was to be, if it still is in that state.
 
         Raises:
@@ -134,7 +154,7 @@ class PrefectRuns:
         answer = self._set_state(run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
         if refusal := _refusal(answer):
             return refusal
-        if kind == "CANCELLED" or not retry_at_most:
+        if kind == "CANCELLED" or retry_at_most == 0:
             return "ended"
         return f"ended, {self.retry(run_id, answer['state']['id'], at_most=retry_at_most)}"
 
@@ -209,4 +229,6 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
         since=datetime.fromisoformat(state["timestamp"]),
         raw_file=str((run.get("parameters") or {}).get("raw_file") or ""),
         work_pool=run.get("work_pool_name") or "",
+        version=run.get("deployment_version") or "",
+        parameters=run.get("parameters") or {},
     )

@@ -7,10 +7,11 @@ from rich.console import Console
 
 from lambda_trigger.rules_document import RulesError
 from lambda_trigger.transport_errors import TransportError
-from operations.connections import SettingMissingError
 from operations.prefect_runs import PrefectUnavailableError
+from operations.stack_settings import SettingMissingError
 
 EXIT_CODE = 2
+INTERRUPTED = 130
 NOT_ASKED = (
     SettingMissingError,
     RulesError,

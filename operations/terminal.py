@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from events.replay import QueueTarget
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
-from operations.connections import Connections, SettingMissingError, connect
+from operations.connections import Connections, connect
 from operations.durations import duration
 from operations.findings import Finding, Kind
 from operations.mending import Mended, Mender
+from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation, Scope
 from operations.refusals import NOT_ASKED, refused
 from operations.report import Tally, json_line
+from operations.stack_settings import SettingMissingError
 from operations.status import Status
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar on stderr; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("", total=None)
-
-        def told(what: str, done: int, total: int | None) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
-        yield told
 
 
 def reconcile_at_terminal(
@@ -91,7 +71,7 @@ def reconcile_at_terminal(
             waiting=timedelta(hours=hours),
             attempts=attempts,
         )
-        with _bar() as progress:
+        with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
@@ -140,7 +120,7 @@ def status_at_terminal(
         window = duration(since)
         connections = connect(rules)
         limits = Limits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
-        with _bar() as progress:
+        with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix), limits, progress=progress
             )

@@ -94,3 +94,13 @@ def test_replay_without_settings_says_which_are_missing(monkeypatch: pytest.Monk
     done = runner.invoke(app, ["replay", str(fixture)])
     assert done.exit_code == 2
     assert "PREFECT_API_URL is not set" in done.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--dlq", "--since", "1h"], ["s3://inbox/a.raw", "--dlq"], ["s3://inbox/a.raw", "b.json"]],
+)
+def test_replay_takes_one_choice_at_a_time(arguments: list[str]) -> None:
+    done = runner.invoke(app, ["replay", *arguments])
+    assert done.exit_code == 2
+    assert "give one of" in done.output or "a call each" in done.output

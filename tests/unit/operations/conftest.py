@@ -19,12 +19,14 @@ import pytest
 from botocore.config import Config
 
 from events.file_heads import file_head
+from flows import s3_client
 from flows.manifest import store_checksum
 from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.classification import Limits, RunFacts
 from operations.findings import Finding, Source
 from operations.foresight import Foresight, identity, storage_of
+from operations.prefect_runs import PrefectRuns
 from operations.reconciliation import Reconciliation, Scope
 from operations.services import Services
 from sandbox.environments import aws_environment
@@ -88,28 +90,38 @@ class MemoryRuns:
     asked: list[int] = field(default_factory=list)
     asked_for_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
-    ended: list[tuple[str, int]] = field(default_factory=list)
+    ended: list[tuple[str, int | None]] = field(default_factory=list)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         self.asked.append(len(identities))
         return {each: self.runs[each] for each in identities if each in self.runs}
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int) -> str:
-        assert (state_id, at_most) == ("state", 3)
+    def in_states(
+        self,
+        states: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
+        del until
+        self.asked_for_states.append((tuple(states), since))
+        for run in self.runs.values():
+            fits = not names or run.state_name in names, not states or run.state_type in states
+            if all(fits) and (since is None or run.since >= since):
+                yield run
+
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+        assert state_id == "state"
+        assert at_most in {3, None}
         self.retried.append(run_id)
         return "retried"
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int) -> str:
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
         assert state_id == "state"
         assert why
         self.ended.append((run_id, retry_at_most))
         return "ended"
-
-    def in_states(self, states: Sequence[str], since: datetime | None = None) -> Iterator[RunFacts]:
-        self.asked_for_states.append((tuple(states), since))
-        for run in self.runs.values():
-            if run.state_type in states and (since is None or run.since >= since):
-                yield run
 
 
 @dataclass
@@ -198,13 +210,18 @@ class World:
         generation: int = 0,
         ago: timedelta = timedelta(minutes=1),
         has_task: bool | None = None,
+        version: str = "",
     ) -> RunFacts:
         """Give the upload's identity a run in this state."""
         request = self.services.foresight.of(source).request
         assert request is not None
         since = datetime.now(UTC) - ago
         ident = str(uuid.uuid4())
-        run = RunFacts(ident, "state", state, name, message, starts, since, source.uri)
+        run = RunFacts(
+            *(ident, "state", state, name, message, starts, since, source.uri),
+            version=version,
+            parameters=request.parameters | {"verify": "sampled"},
+        )
         self.runs.runs[identity(request, source, generation)] = run
         if has_task is not None:
             self.tasks.there[ident] = has_task
@@ -256,3 +273,46 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
     services = Services(s3, Foresight(rules, storage), runs, tasks)
     return World(s3, inbox, output, services, runs, tasks)
+
+
+@pytest.fixture
+def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A rules document of the world, with its services in the environment."""
+    for name, text in aws_environment(aws_url).items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.delenv("ECHODROP_RULES_PARAMETER", raising=False)
+    monkeypatch.setattr(PrefectRuns, "by_identity", lambda _, ids: world.runs.by_identity(ids))
+    monkeypatch.setattr(
+        PrefectRuns, "in_states", lambda _, *of, **by: world.runs.in_states(*of, **by)
+    )
+    monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
+    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
+    s3_client._client.cache_clear()
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        f"""
+        version = 1
+        inbox_bucket = "{world.inbox}"
+        output_bucket = "{world.output}"
+        [[prefix]]
+        prefix = ""
+        deployment = "convert-raw-sonar/ecs"
+        """
+    )
+    return path
+
+
+@pytest.fixture
+def queue(aws: Callable[[str], Any]) -> str:
+    url: str = aws("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}")["QueueUrl"]
+    return url
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def received(sqs: Any, url: str) -> list[str]:
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return [message["Body"] for message in answer.get("Messages", [])]

@@ -124,6 +124,20 @@ def test_all_runs_in_a_state_are_read_page_by_page(api: Api, count: int) -> None
     }
 
 
+def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: Api) -> None:
+    api.runs = [{**run(1), "deployment_version": "0.1.0"}]
+    since, until = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
+    (found,) = PrefectRuns(api.url).in_states((), since, until, names=("BadFile",))
+    assert (found.version, found.parameters["raw_file"]) == ("0.1.0", "s3://inbox/1.raw")
+    assert api.asked[0][2]["flow_runs"] == {
+        "state": {"name": {"any_": ["BadFile"]}},
+        "end_time": {
+            "after_": "2026-01-02T00:00:00+00:00",
+            "before_": "2026-01-03T00:00:00+00:00",
+        },
+    }
+
+
 def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
     api.runs = [run(1)]
     assert PrefectRuns(api.url).retry("run-1", "state-1", at_most=3) == "retried"

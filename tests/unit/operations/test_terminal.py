@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,47 +10,10 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from flows import s3_client
 from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 from operations.prefect_runs import PrefectRuns, PrefectUnavailableError
 from operations.terminal import reconcile_at_terminal, status_at_terminal
-from sandbox.environments import aws_environment
-from tests.unit.operations.conftest import World
-
-
-@pytest.fixture
-def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A rules document of the world, with its services in the environment."""
-    for name, text in aws_environment(aws_url).items():
-        monkeypatch.setenv(name, text)
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    monkeypatch.delenv("ECHODROP_RULES_PARAMETER", raising=False)
-    monkeypatch.setattr(PrefectRuns, "by_identity", lambda _, ids: world.runs.by_identity(ids))
-    monkeypatch.setattr(PrefectRuns, "in_states", lambda *_: iter(()))
-    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
-    s3_client._client.cache_clear()
-    path = tmp_path / "rules.toml"
-    path.write_text(
-        f"""
-        version = 1
-        inbox_bucket = "{world.inbox}"
-        output_bucket = "{world.output}"
-        [[prefix]]
-        prefix = ""
-        deployment = "convert-raw-sonar/ecs"
-        """
-    )
-    return path
-
-
-@pytest.fixture
-def queue(aws: Callable[[str], Any]) -> str:
-    url: str = aws("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}")["QueueUrl"]
-    return url
-
-
-def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+from tests.unit.operations.conftest import World, lines, received
 
 
 def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
@@ -77,11 +39,6 @@ def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
     assert "never notified" in out
     assert "notified: 2" in out
     assert len(received(aws("sqs"), queue)) == 2
-
-
-def received(sqs: Any, url: str) -> list[str]:
-    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-    return [message["Body"] for message in answer.get("Messages", [])]
 
 
 def test_status_tells_a_window_and_refuses_what_is_none(

@@ -1,0 +1,65 @@
+"""So many a second, and what it is about to cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_trigger.size_tiers import Tier
+from operations.estimates import Estimate, length
+from operations.pacing import Pace
+
+MODELS = ("EK60", "ES70", "EK80", "ES80", "EA640", "AZFP", "AZFP6", "AD2CP")
+
+
+def test_a_pace_is_kept_and_not_caught_up_with() -> None:
+    now, slept = 100.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(seconds)
+        now += seconds
+
+    pace = Pace(2.0, sleep, lambda: now)
+    for count in (1, 1, 4):
+        pace.take(count)
+    assert slept == [0.5, 0.5]
+    now += 60
+    for _ in range(2):
+        pace.take()
+    assert slept[2:] == [0.5]
+    Pace(None, sleep, lambda: now).take(1000)
+    assert len(slept) == 3
+
+
+def test_uploads_cost_by_the_dearest_size_that_their_name_allows() -> None:
+    small = Tier("small", 1024, 4096, 21, dict.fromkeys(MODELS, 100_000_000) | {"EK80": 10_000_000})
+    large = Tier("large", 4096, 30720, 40, dict.fromkeys(MODELS, 10**10))
+    few, many, one = (Estimate((small, large)) for _ in range(3))
+    few.add("a.raw", 5_000_000)
+    many.add("a.raw", 50_000_000)
+    assert many.dollars > 2.5 * few.dollars > 0
+    one.add("a.raw", None)
+    assert "1 of unknown size" in one.told(None)
+    for _ in range(999):
+        one.add("b.raw", None)
+    told = one.told(10, at_once=4)
+    assert "1,000 uploads" in told
+    assert "sent within 100 s" in told
+    assert "4 h with 4 at a time" in told
+
+
+def test_an_estimate_is_not_below_what_was_measured() -> None:
+    # docs/sizes-and-costs.md: dollars of one file in a task of its own.
+    sizes = Tier("small", 1024, 4096, 21, dict.fromkeys(MODELS, 10**9))
+    for megabytes, measured in ((3, 0.00165), (26, 0.00170), (25, 0.00218)):
+        found = Estimate((sizes,))
+        found.add("a.raw", megabytes * 10**6)
+        assert measured <= found.dollars <= 1.5 * measured
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (90, "90 s"), (3600, "60 min"), (1e5, "28 h"), (1e6, "12 d")],
+)
+def test_a_length_of_time_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
+    assert length(seconds) == told

@@ -1,0 +1,145 @@
+"""What is sent again, in which way, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from events.file_heads import file_head
+from operations.classification import Limits, RunFacts
+from operations.closer_look import CloserLook
+from operations.durations import moment
+from operations.findings import End, Notify, Retry
+from operations.replay_choice import RunChoice, ToReplay, decide_replay
+from tests.unit.operations.conftest import MemoryRuns, World
+
+KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
+Plant = Callable[[World], object]
+
+
+def decided(world: World, *, force: bool = False, key: str = KEY) -> ToReplay:
+    look = CloserLook(world.services, Limits(attempts=19), datetime.now(UTC))
+    (found,) = look.at_uris([f"s3://{world.inbox}/{key}"])
+    return decide_replay(found, force=force)
+
+
+def ran(state: str, name: str, generation: int = 0) -> Plant:
+    def plant(world: World) -> None:
+        world.run(world.drop(KEY), state, name, generation=generation)
+
+    return plant
+
+
+def published(world: World) -> None:
+    world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
+    world.run(world.source(KEY), "COMPLETED", "Completed")
+
+
+def published_and_forgotten(world: World) -> None:
+    world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
+
+
+def failed_again_after_it_was_forced(world: World) -> None:
+    published(world)
+    world.s3.delete_object(Bucket=world.output, Key="cruise/a.zarr.manifest.json")
+    world.run(world.source(KEY), "FAILED", "TransientFault", generation=7)
+
+
+@pytest.mark.parametrize(
+    ("plant", "action", "forced"),
+    [
+        (lambda world: world.drop(KEY), Notify(0), Notify(0)),
+        (published, None, Notify(1)),
+        (published_and_forgotten, None, Notify(0)),
+        (ran("RUNNING", "Running"), None, None),
+        (ran("SCHEDULED", "Late"), None, None),
+        (ran("PAUSED", "Suspended"), None, None),
+        (ran("FAILED", "BadFile"), Retry, Notify(1)),
+        (ran("CRASHED", "Crashed"), Retry, Notify(1)),
+        (ran("CANCELLED", "Cancelled"), Notify(1), Notify(1)),
+        # Completed, and nothing is there.
+        (ran("COMPLETED", "Completed"), Notify(1), Notify(1)),
+        (failed_again_after_it_was_forced, Retry, Notify(8)),
+        (lambda world: world.drop(KEY, b"a text"), None, None),
+    ],
+)
+def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
+    world: World, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
+) -> None:
+    plant(world)
+    wanted = decided(world)
+    if action is Retry:
+        assert isinstance(wanted.action, Retry)
+    else:
+        assert wanted.action == action
+    assert decided(world, force=True).action == forced
+
+
+def test_what_stands_in_the_way_is_told_and_what_is_settled_is_no_trouble(world: World) -> None:
+    assert decided(world, key="gone.raw") == ToReplay(
+        None, "ignored: superseded: the object is gone"
+    )
+    world.drop("notes.mp3")
+    assert "unknown-extension" in decided(world, key="notes.mp3").why
+    published(world)
+    assert decided(world) == ToReplay(None, "done", settled=True)
+
+
+def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_left(
+    world: World,
+) -> None:
+    long_ago = timedelta(hours=1)
+    dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
+    assert decided(world).action == End(dead.id, "state", retry=True)
+    world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
+    assert decided(world) == ToReplay(
+        None, "running: its task is still there, though BadFile", settled=True
+    )
+
+
+def test_a_run_with_parameters_that_were_mended_since_is_not_started_again(world: World) -> None:
+    run = world.run(world.drop(KEY), "FAILED", "WrongModel")
+    ident = next(iter(world.runs.runs))
+    world.runs.runs[ident] = replace(run, parameters={**run.parameters, "sonar_model": "ES70"})
+    assert decided(world).action == Notify(1)
+
+
+def ended(raw_file: str, version: str) -> RunFacts:
+    now = datetime.now(UTC)
+    return RunFacts(*("", "", "FAILED", "BadFile", "", 1, now, raw_file), version=version)
+
+
+def test_runs_are_chosen_by_state_time_prefix_outcome_and_version() -> None:
+    runs = MemoryRuns(
+        {
+            "1": ended("s3://inbox/a/1.raw", "0.1"),
+            "2": ended("s3://inbox/b/2.raw", "0.1"),
+            "3": ended("s3://inbox/a/1.raw", "0.2"),
+            "4": ended("s3://inbox/a/3.raw", "0.2"),
+            "5": ended("s3://elsewhere/a/4.raw", "0.1"),
+        }
+    )
+    of_prefix = RunChoice(prefix="a/").uploads(runs, "inbox")
+    assert of_prefix == ["s3://inbox/a/1.raw", "s3://inbox/a/3.raw"]
+    of_version = RunChoice(version="0.1").uploads(runs, "inbox")
+    assert of_version == ["s3://inbox/a/1.raw", "s3://inbox/b/2.raw"]
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert RunChoice(since, outcomes=("Completed",)).uploads(runs, "inbox") == []
+    assert runs.asked_for_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
+
+
+def test_a_time_is_so_long_ago_or_a_date() -> None:
+    now = datetime(2026, 2, 1, tzinfo=UTC)
+    assert moment("24h", now) == now - timedelta(days=1)
+    assert moment("2026-01-31", now) == datetime(2026, 1, 31, tzinfo=UTC)
+    assert moment("2026-01-31T12:00+02:00", now) == datetime(2026, 1, 31, 10, tzinfo=UTC)
+    with pytest.raises(ValueError, match="'yesterday' is no time"):
+        moment("yesterday", now)
+
+
+def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: World) -> None:
+    world.drop("a/15.01A", file_head("AZFP"))
+    assert decided(world, key="a/15.01A").why.startswith("waiting: sidecar")

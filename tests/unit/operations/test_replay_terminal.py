@@ -1,0 +1,89 @@
+"""Replaying uploads as scripts see it: exit codes, lines of JSON, and what lies in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_trigger.notifications import read_body
+from lambda_trigger.outcomes import Upload
+from operations.replay_terminal import replay_uploads_at_terminal
+from tests.unit.operations.conftest import World, lines, received
+
+
+@pytest.fixture
+def replay(rules: Path, queue: str) -> Callable[..., int]:
+    def call(**asked: Any) -> int:
+        return replay_uploads_at_terminal(rules=rules, queue_url=queue, **asked)
+
+    return call
+
+
+def told(capsys: Any) -> dict[str, str]:
+    return {line["uri"].split("/", 3)[3]: line["what"] for line in lines(capsys) if "uri" in line}
+
+
+def test_failed_runs_are_started_again_and_the_trigger_told_of_what_was_lost(
+    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+) -> None:
+    failed = world.run(world.drop("failed.raw"), "FAILED", "BadFile")
+    world.run(world.drop("running.raw"), "RUNNING", "Running")
+    world.drop("lost.raw")
+    uris = [f"s3://{world.inbox}/{name}.raw" for name in ("failed", "running", "lost", "gone")]
+    assert replay(uris=uris[:3], dry_run=True, as_json=True) == 0
+    assert told(capsys) == {
+        "failed.raw": "would retry",
+        "running.raw": "running: Running",
+        "lost.raw": "would notify",
+    }
+    assert (world.runs.retried, received(aws("sqs"), queue)) == ([], [])
+
+    assert replay(uris=uris, as_json=True) == 1
+    assert told(capsys) == {
+        "failed.raw": "retried",
+        "running.raw": "running: Running",
+        "lost.raw": "notified",
+        "gone.raw": "ignored: superseded: the object is gone",
+    }
+    assert world.runs.retried == [failed.id]
+    (body,) = received(aws("sqs"), queue)
+    (upload,) = read_body(body)
+    assert isinstance(upload, Upload)
+    assert (upload.key, upload.generation) == ("lost.raw", 0)
+
+
+def test_runs_are_chosen_and_forced_to_a_new_generation(
+    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+) -> None:
+    for key in ("a/1.raw", "a/2.raw", "b/3.raw"):
+        world.publish(world.drop(key), key.replace(".raw", ".zarr"), {"zarr.json": b"{}"})
+        world.run(world.source(key), "COMPLETED", "Completed", version="0.1.0")
+    world.run(world.drop("a/4.raw"), "FAILED", "BadFile", version="0.1.0")
+    chosen: dict[str, Any] = {"prefix": "a/", "since": "1h", "outcomes": ("Completed",)}
+    assert replay(**chosen, as_json=True) == 0
+    assert told(capsys) == {"a/1.raw": "done", "a/2.raw": "done"}
+    assert replay(**chosen, version="0.2.0") == 0
+    assert replay(**chosen, version="0.1.0", force=True, limit=1, rate=100.0) == 0
+    assert "1 uploads" in capsys.readouterr().out
+    (upload,) = [read_body(body)[0] for body in received(aws("sqs"), queue)]
+    assert isinstance(upload, Upload)
+    assert upload.generation == 1
+    assert world.runs.retried == []
+
+
+def test_what_is_no_time_is_refused_and_an_interruption_says_that_all_is_well(
+    world: World, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert replay(since="yesterday") == 2
+    assert "'yesterday' is no time" in capsys.readouterr().err
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    world.drop("a.raw")
+    monkeypatch.setattr("operations.replay_terminal.Mender.mend", stop)
+    assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 130
+    assert "the next call goes on" in capsys.readouterr().out

@@ -1,0 +1,63 @@
+"""What is set nowhere else, the deployed stack names."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from operations.stack_settings import SettingMissingError, complete_environment
+from sandbox.environments import aws_environment
+
+OUTPUTS = {
+    "PrefectUrl": "http://prefect/api",
+    "RulesParameter": "/rules",
+    "UploadQueueUrl": "http://queue",
+    "DeadLettersUrl": "http://dead",
+    "PrefectSecretName": "arn:secret",
+}
+
+
+@pytest.fixture
+def stack(aws: Callable[[str], Any], aws_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, text in aws_environment(aws_url).items():
+        monkeypatch.setenv(name, text)
+    name = f"stack-{uuid.uuid4().hex[:8]}"
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {key: {"Value": value} for key, value in OUTPUTS.items()},
+    }
+    aws("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    return name
+
+
+def test_what_is_missing_is_taken_from_the_stack_and_what_is_set_stays(stack: str) -> None:
+    variables = {"ECHODROP_STACK": stack, "ECHODROP_QUEUE_URL": "mine", "PREFECT_API_KEY": "own"}
+    complete_environment({"PREFECT_API_URL": None, "ECHODROP_QUEUE_URL": None}, None, variables)
+    assert variables["PREFECT_API_URL"] == "http://prefect/api"
+    assert variables["ECHODROP_QUEUE_URL"] == "mine"
+    assert variables["ECHODROP_DEAD_LETTERS_URL"] == "http://dead"
+    assert "PREFECT_AUTH_SECRET_ARN" not in variables
+
+
+def test_a_stack_that_is_named_wins_over_the_environment(stack: str) -> None:
+    variables = {"ECHODROP_QUEUE_URL": "another stack's"}
+    complete_environment({"ECHODROP_QUEUE_URL": None}, stack, variables)
+    assert variables["ECHODROP_QUEUE_URL"] == "http://queue"
+    assert variables["PREFECT_AUTH_SECRET_ARN"] == "arn:secret"
+
+
+def test_no_stack_is_asked_where_nothing_is_missing() -> None:
+    variables = {"PREFECT_API_URL": "http://here/api", "ECHODROP_STACK": "no such"}
+    complete_environment({"PREFECT_API_URL": None, "ECHODROP_QUEUE_URL": "given"}, None, variables)
+    assert variables == {"PREFECT_API_URL": "http://here/api", "ECHODROP_STACK": "no such"}
+
+
+def test_what_is_named_nowhere_is_named(stack: str) -> None:
+    with pytest.raises(SettingMissingError, match=r"PREFECT_API_URL; and stack no-such can't"):
+        complete_environment({"PREFECT_API_URL": None}, None, {"ECHODROP_STACK": "no-such"})
+    with pytest.raises(SettingMissingError, match=rf"not set: OTHER; stack {stack} does not"):
+        complete_environment({"OTHER": None}, stack, {})
