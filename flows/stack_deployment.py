@@ -9,7 +9,7 @@ the operator's own, from Prefect's profile or environment.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import boto3
@@ -56,16 +56,33 @@ def deploy(
         StackOutputsError: it is of an older version.
     """
     outputs = stack_outputs(client("cloudformation"), stack)
-    template = base_job_template(outputs)
+    if not only_check:
+        register_stack(outputs, say, dry_run=dry_run)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
-        if not only_check:
-            done = register(template, work_pool=outputs["WorkPoolName"], dry_run=dry_run)
-            for change in done.changes or ["nothing to change"]:
-                say(f"would {change}" if dry_run and done.changes else change)
         with get_client(sync_client=True) as prefect:
             findings = [*check_prefect(prefect, outputs["WorkPoolName"], DEPLOYMENTS, stack)]
         findings += check_aws(client, outputs, stack)
     return report(findings, say)
+
+
+def register_stack(
+    outputs: Mapping[str, str], say: Callable[[str], object], *, dry_run: bool = False
+) -> None:
+    """Register work pool and deployments as a stack's outputs have them.
+
+    Args:
+        outputs: the stack's.
+        say: takes each change as a line for people.
+        dry_run: say what would be written, and write nothing.
+
+    Raises:
+        StackOutputsError: the stack is of an older version.
+    """
+    template = base_job_template(outputs)
+    with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
+        done = register(template, work_pool=outputs["WorkPoolName"], dry_run=dry_run)
+    for change in done.changes or ["nothing to change"]:
+        say(f"would {change}" if dry_run and done.changes else change)
 
 
 def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:

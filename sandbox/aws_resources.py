@@ -1,100 +1,55 @@
-"""What echodrop needs in AWS, made in the sandbox's moto: names, queues, rules."""
+"""Makes the stack of template.yaml in the sandbox's moto, as CloudFormation would.
+
+moto's own CloudFormation drops most properties on the way, so each resource is
+made by its service's API. Roles, policies, keys, networks, alarms and the
+dashboard stay out: moto does not act on them; tests/template looks at those.
+"""
 
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.environments import REGION
+from sandbox.template import Stack
 
-if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-
-ACCOUNT = "123456789012"  # moto's
-
-
-@dataclass(frozen=True)
-class ResourceNames:
-    """The names under which the sandbox's resources are found."""
-
-    inbox_bucket: str = "echodrop-inbox"
-    output_bucket: str = "echodrop-output"
-    notifications_queue: str = "echodrop-notifications"
-    dead_letter_queue: str = "echodrop-notifications-dead"
-    uploads_rule: str = "echodrop-uploads"
-    task_events_queue: str = "echodrop-ecs-task-events"
-    task_events_rule: str = "echodrop-ecs-task-events"
-    rules_parameter: str = "/echodrop/rules"
-    alert_topic: str = "echodrop-alerts"
-    # moto's RunTask looks for the cluster of this name when none is given.
-    cluster: str = "default"
+# Returns a boto3 client of the service named.
+Client = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the notification queue delivers.
+    """How much more impatient the sandbox is than the template: the only values that are not its.
 
     Attributes:
-        visibility_timeout: seconds until a record that failed comes again. AWS
-            asks for six times the function's timeout; the sandbox is impatient.
-        max_receives: deliveries after which a record goes to the dead-letter
-            queue. Times the visibility timeout this is how long an outage of
-            Prefect may last: over an hour.
+        visibility_timeout: seconds until a notification that failed comes again.
+            The template has six times the function's timeout, 360; times
+            MaxReceiveCount this is how long an outage of Prefect may last.
     """
 
     visibility_timeout: int = 20
-    max_receives: int = 200
 
 
-def queue_arn(name: str) -> str:
-    """Return the ARN of a queue in the sandbox."""
-    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
-
-
-def rules_document(names: ResourceNames) -> str:
-    """Return the trigger's rules (TOML): every key, to Zarr, under the same name."""
-    return f"""\
-version = 1
-inbox_bucket = "{names.inbox_bucket}"
-output_bucket = "{names.output_bucket}"
-
-[size_limits]
-pause_above = 5_000_000_000
-reject_above = 20_000_000_000
-
-[waiting]
-limit_hours = 24
-
-[[prefix]]
-prefix = ""
-deployment = "convert-raw-sonar/ecs"
-output_type = "zarr"
-output_prefix = ""
-"""
-
-
-def create_resources(
-    client: Callable[[str], Any], names: ResourceNames, delivery: Delivery, rules: str
-) -> None:
-    """Create all resources; the buckets notify from the first object on.
+def make_stack(client: Client, stack: Stack, delivery: Delivery) -> None:
+    """Make what the sandbox needs of a stack; the inbox notifies from the first object on.
 
     Args:
         client: returns a boto3 client of the service named.
-        names: what to call the resources.
+        stack: what the template says.
         delivery: how the notification queue delivers.
-        rules: the trigger's rules document.
     """
-    _create_queues(client("sqs"), names, delivery)
-    _create_rules(client("events"), names)
-    _create_buckets(client("s3"), names)
-    client("ssm").put_parameter(
-        Name=names.rules_parameter, Value=rules, Type="String", Overwrite=True
-    )
-    client("ecs").create_cluster(clusterName=names.cluster)
-    client("sns").create_topic(Name=names.alert_topic)
+    _make_queues(client, stack, delivery)
+    _make_topics(client, stack)
+    _make_rules(client, stack)
+    _make_buckets(client, stack)
+    for name in stack.of_type("AWS::SSM::Parameter"):
+        parameter = stack.properties(name)
+        client("ssm").put_parameter(
+            **{key: parameter[key] for key in ("Name", "Description", "Type", "Value")},
+            Overwrite=True,
+        )
+    _make_tasks(client, stack)
+    _tell_outputs(client, stack)
 
 
 def hold_tasks_still(endpoint_url: str) -> None:
@@ -111,44 +66,100 @@ def hold_tasks_still(endpoint_url: str) -> None:
     urllib.request.urlopen(url, data=body, timeout=10).close()  # noqa: S310 - a loopback http URL
 
 
-def _create_queues(sqs: "SQSClient", names: ResourceNames, delivery: Delivery) -> None:
-    sqs.create_queue(
-        QueueName=names.dead_letter_queue,
-        Attributes={"MessageRetentionPeriod": str(14 * 24 * 3600)},
-    )
-    redrive = {
-        "deadLetterTargetArn": queue_arn(names.dead_letter_queue),
-        "maxReceiveCount": delivery.max_receives,
-    }
-    sqs.create_queue(
-        QueueName=names.notifications_queue,
-        Attributes={
-            "VisibilityTimeout": str(delivery.visibility_timeout),
-            "RedrivePolicy": json.dumps(redrive),
-        },
-    )
-    sqs.create_queue(QueueName=names.task_events_queue)
+def queue_attributes(stack: Stack, logical_id: str, delivery: Delivery) -> dict[str, str]:
+    """Return a queue's attributes: the template's, the upload queue's visibility the sandbox's."""
+    attributes = stack.queue(logical_id).attributes()
+    if logical_id == "UploadQueue":
+        attributes["VisibilityTimeout"] = str(delivery.visibility_timeout)
+    return attributes
 
 
-def _create_rules(events: "EventBridgeClient", names: ResourceNames) -> None:
-    uploads = {
-        "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
-        "detail": {"bucket": {"name": [names.inbox_bucket]}},
-    }
-    tasks = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}
-    for rule, pattern, queue in (
-        (names.uploads_rule, uploads, names.notifications_queue),
-        (names.task_events_rule, tasks, names.task_events_queue),
-    ):
-        events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
-        events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue_arn(queue)}])
+def _make_queues(client: Client, stack: Stack, delivery: Delivery) -> None:
+    sqs, queues = client("sqs"), stack.of_type("AWS::SQS::Queue")
+    # Those without dead letters are the others' dead letters, which have to be there first.
+    for name in sorted(queues, key=lambda name: stack.queue(name).dead_letters is not None):
+        sqs.create_queue(
+            QueueName=stack.queue(name).name, Attributes=queue_attributes(stack, name, delivery)
+        )
 
 
-def _create_buckets(s3: "S3Client", names: ResourceNames) -> None:
-    for bucket in (names.inbox_bucket, names.output_bucket):
+def _make_topics(client: Client, stack: Stack) -> None:
+    sns = client("sns")
+    for name in stack.of_type("AWS::SNS::Topic"):
+        sns.create_topic(Name=stack.properties(name)["TopicName"])
+    for name in stack.of_type("AWS::SNS::Subscription"):
+        sns.subscribe(**stack.properties(name))
+
+
+def _make_rules(client: Client, stack: Stack) -> None:
+    events = client("events")
+    for name in stack.of_type("AWS::Events::Rule"):
+        rule = stack.rule(name)
+        when = (
+            {"EventPattern": json.dumps(rule.pattern)}
+            if rule.pattern is not None
+            else {"ScheduleExpression": rule.schedule}
+        )
+        events.put_rule(Name=rule.name, **when)
+        answer = events.put_targets(Rule=rule.name, Targets=rule.targets)
+        if answer["FailedEntryCount"]:
+            raise ValueError(f"rule {rule.name}: {answer['FailedEntries']}")
+
+
+def _make_buckets(client: Client, stack: Stack) -> None:
+    s3 = client("s3")
+    for name in stack.of_type("AWS::S3::Bucket"):
+        properties = stack.properties(name)
+        bucket = properties["BucketName"]
         s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_notification_configuration(
-        Bucket=names.inbox_bucket,
-        NotificationConfiguration={"EventBridgeConfiguration": {}},
+        if versioning := properties.get("VersioningConfiguration"):
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
+        if "EventBridgeConfiguration" in properties.get("NotificationConfiguration", {}):
+            s3.put_bucket_notification_configuration(
+                Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+            )
+
+
+def _make_tasks(client: Client, stack: Stack) -> None:
+    ecs = client("ecs")
+    for name in stack.of_type("AWS::ECS::Cluster"):
+        ecs.create_cluster(clusterName=stack.properties(name)["ClusterName"])
+    for name in stack.of_type("AWS::ECS::TaskDefinition"):
+        ecs.register_task_definition(**registrable(stack.task_definition(name)))
+    for name in stack.of_type("AWS::ECS::Service"):
+        service = stack.properties(name)
+        ecs.create_service(
+            cluster=service["Cluster"],
+            serviceName=service["ServiceName"],
+            taskDefinition=service["TaskDefinition"],
+            desiredCount=int(service["DesiredCount"]),
+        )
+
+
+def registrable(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task definition as moto takes it: it counts a container's memory, AWS the task's."""
+    containers = [
+        {**container, "memory": int(definition["memory"])}
+        for container in definition["containerDefinitions"]
+    ]
+    return {**definition, "containerDefinitions": containers}
+
+
+def _tell_outputs(client: Client, stack: Stack) -> None:
+    """Make a stack in moto's CloudFormation that has the outputs, and of resources the log groups."""
+    # AWS makes the network's names up; moto's are those of the network it brings along.
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    outputs = stack.outputs() | {
+        "Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2]),
+    }
+    groups = {
+        name: {"Type": "AWS::Logs::LogGroup", "Properties": stack.properties(name)}
+        for name in stack.of_type("AWS::Logs::LogGroup")
+    }
+    template = {
+        "Resources": groups,
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    client("cloudformation").create_stack(
+        StackName=stack.resolver.account.stack_name, TemplateBody=json.dumps(template)
     )

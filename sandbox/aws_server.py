@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from sandbox import event_bridge
 from sandbox.ports import HOST
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
 
 def serve(port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
+    event_bridge.patch()
     server = wsgi.Server(
         (HOST, port),
         _with_raw_uri(DomainDispatcherApplication(create_backend_app)),

@@ -20,7 +20,7 @@ class TaskRequest:
     Attributes:
         arn: the task's ARN.
         command: the container's command.
-        environment: the container's environment as the task sets it.
+        environment: the container's environment as the task overrides it.
         described: the task as DescribeTasks returns it.
     """
 
@@ -28,6 +28,11 @@ class TaskRequest:
     command: Sequence[str]
     environment: Mapping[str, str]
     described: Mapping[str, Any]
+
+    @property
+    def definition(self) -> str:
+        """The ARN of its task definition."""
+        return str(self.described["taskDefinitionArn"])
 
     @property
     def task_id(self) -> str:

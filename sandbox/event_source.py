@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -25,18 +26,34 @@ log = logging.getLogger("sandbox.event_source")
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
-LARGEST_BATCH = 10
+
+@dataclass(frozen=True)
+class SourceMapping:
+    """An event source mapping and its function, as the template has them.
+
+    Attributes:
+        function_name: the function's name.
+        timeout: seconds an invocation may take.
+        memory: of the function, in MiB.
+        batch_size: messages of an invocation at most.
+        partial_failures: whether the response names what failed
+            (`ReportBatchItemFailures`); else an invocation that returns has
+            handled its whole batch.
+    """
+
+    function_name: str
+    timeout: float
+    memory: int = 512
+    batch_size: int = 10
+    partial_failures: bool = True
 
 
 class EventSource:
     """Polls one queue for one handler."""
 
-    def __init__(
-        self, queue_url: str, handler: Handler, function_name: str, timeout: float
-    ) -> None:
+    def __init__(self, queue_url: str, handler: Handler, mapping: SourceMapping) -> None:
         self._sqs = boto3.client("sqs")
-        self._queue_url, self._handler = queue_url, handler
-        self._function_name, self._timeout = function_name, timeout
+        self._queue_url, self._handler, self._mapping = queue_url, handler, mapping
         self.is_invoking = False
         answer = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
         self._queue_arn = answer["Attributes"]["QueueArn"]
@@ -45,7 +62,7 @@ class EventSource:
         """Receive one batch, hand it over, delete what went well; return its size."""
         messages: Sequence[Any] = self._sqs.receive_message(
             QueueUrl=self._queue_url,
-            MaxNumberOfMessages=LARGEST_BATCH,
+            MaxNumberOfMessages=self._mapping.batch_size,
             WaitTimeSeconds=wait_seconds,
             AttributeNames=["All"],
         ).get("Messages", [])
@@ -56,9 +73,10 @@ class EventSource:
 
     def _invoke(self, messages: Sequence[Any]) -> set[str]:
         ids = [message["MessageId"] for message in messages]
-        context = LambdaContext(self._function_name, self._timeout)
+        told = self._mapping
+        context = LambdaContext(told.function_name, told.timeout, told.memory)
         self.is_invoking = True
-        signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        signal.setitimer(signal.ITIMER_REAL, told.timeout)
         try:
             response = self._handler(lambda_event(messages, self._queue_arn), context)
         except Exception:
@@ -68,7 +86,7 @@ class EventSource:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self.is_invoking = False
-        failed = failed_messages(response, ids)
+        failed = failed_messages(response, ids) if told.partial_failures else set()
         log.info("batch of %s, %s to come again", len(ids), len(failed))
         return failed
 
@@ -100,11 +118,12 @@ def main() -> None:
     """Poll until SIGTERM (`python -m sandbox.event_source ...`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queue-url", required=True)
-    parser.add_argument("--handler", default="lambda_trigger.handler.handler")
-    parser.add_argument("--function-name", default="echodrop-trigger")
-    parser.add_argument(
-        "--timeout", type=float, default=20.0, help="seconds an invocation may take"
-    )
+    parser.add_argument("--handler", required=True)
+    parser.add_argument("--function-name", required=True)
+    parser.add_argument("--timeout", type=float, required=True, help="seconds of an invocation")
+    parser.add_argument("--memory", type=int, required=True, help="MiB of the function")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--partial-failures", action="store_true")
     parser.add_argument("--wait", type=int, default=2, help="seconds of one long poll")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -113,8 +132,13 @@ def main() -> None:
     source = EventSource(
         arguments.queue_url,
         load_handler(arguments.handler),
-        arguments.function_name,
-        arguments.timeout,
+        SourceMapping(
+            arguments.function_name,
+            arguments.timeout,
+            arguments.memory,
+            arguments.batch_size,
+            arguments.partial_failures,
+        ),
     )
     stopping: list[int] = []
 

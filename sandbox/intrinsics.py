@@ -124,8 +124,7 @@ class Resolver:
             return self.parameters[name]
         resource_type, resource_name = self._named(name)
         if resource_type == "AWS::SQS::Queue":
-            region, account = self.account.region, self.account.account
-            return f"https://sqs.{region}.amazonaws.com/{account}/{resource_name}"
+            return f"{self.account.sqs}/{self.account.account}/{resource_name}"
         if resource_type in REF_IS_ARN:
             return self._arn(resource_type, resource_name)
         return resource_name

@@ -20,7 +20,7 @@ class LambdaContext:
 
     function_name: str
     timeout: float
-    memory_limit_in_mb: int = 256
+    memory_limit_in_mb: int = 512
     function_version: str = "$LATEST"
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     log_stream_name: str = "sandbox"

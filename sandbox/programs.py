@@ -8,6 +8,7 @@ from pathlib import Path
 from sandbox.errors import SandboxError
 from sandbox.prefect_server import answers
 from sandbox.processes import Part
+from sandbox.template import Trigger
 
 AWS = "aws"
 TASK_EXECUTOR = "task-executor"
@@ -56,19 +57,22 @@ def task_executor(
 
 def trigger(
     name: str,
+    function: Trigger,
     queue_url: str,
     *,
-    handler: str,
     timeout: float,
     environment: Mapping[str, str],
     log: Path,
 ) -> Part:
-    """Describe one Lambda environment that polls the queue; `timeout` in seconds."""
+    """Describe one Lambda environment of a function that polls the queue; `timeout` in seconds."""
     return Part(
         name,
         _module(
             "sandbox.event_source",
-            *("--queue-url", queue_url, "--handler", handler, "--timeout", str(timeout)),
+            *("--queue-url", queue_url, "--timeout", str(timeout)),
+            *("--handler", function.handler, "--function-name", function.name),
+            *("--memory", str(function.memory), "--batch-size", str(function.batch_size)),
+            *(["--partial-failures"] if function.partial_failures else []),
         ),
         environment,
         log,
@@ -76,13 +80,13 @@ def trigger(
     )
 
 
-def register(environment: Mapping[str, str], log: Path) -> None:
-    """Register work pool and deployment; returns when it is done.
+def register(stack: str, environment: Mapping[str, str], log: Path) -> None:
+    """Register a stack's work pool and deployments; returns when it is done.
 
     Raises:
         RegistrationFailed: with what it said.
     """
-    command = _module("sandbox.registration")
+    command = _module("sandbox.registration", "--stack", stack)
     with log.open("wb") as output:
         done = subprocess.run(  # noqa: S603 - the project's own command
             command, check=False, env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -42,12 +42,13 @@ REF_IS_ARN = {"AWS::ECS::TaskDefinition", "AWS::SNS::Topic", "AWS::SecretsManage
 
 @dataclass(frozen=True)
 class Account:
-    """Where a stack would be deployed."""
+    """Where a stack would be deployed; `sqs` is where queues are reached, without an ending slash."""
 
     stack_name: str = "echodrop"
     region: str = "us-east-1"
     account: str = "123456789012"
     partition: str = "aws"
+    sqs: str = "https://sqs.us-east-1.amazonaws.com"
 
     def pseudo_parameters(self) -> dict[str, str]:
         """Return what a template may refer to without declaring it."""

@@ -14,13 +14,7 @@ import boto3
 import psutil
 
 from sandbox import ecs_worker, postgresql, prefect_server, programs
-from sandbox.aws_resources import (
-    Delivery,
-    ResourceNames,
-    create_resources,
-    hold_tasks_still,
-    rules_document,
-)
+from sandbox.aws_resources import Delivery, hold_tasks_still, make_stack
 from sandbox.environments import (
     REGION,
     aws_environment,
@@ -32,7 +26,10 @@ from sandbox.part_set import PartSet
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_api import PrefectApi
 from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
+from sandbox.resource_names import ResourceNames
+from sandbox.stack_names import Account
 from sandbox.state_folder import DEFAULT, StateFolder
+from sandbox.template import UNUSED_PARAMETERS, Stack
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
@@ -47,10 +44,10 @@ class SandboxOptions:
             would keep the same files from being converted again.
         triggers: how many Lambda environments poll the queue. SQLite bears one.
         parallel_tasks: how many tasks run at once.
-        names: the AWS resources' names.
-        delivery: how the notification queue delivers.
-        function_timeout: seconds an invocation of the trigger may take.
-        handler: the trigger's handler, by its Lambda name.
+        parameters: of template.yaml, by name; all else about names, queues, rules,
+            topics and environments is what the template makes of them.
+        delivery: how the notification queue delivers, quicker than the template's.
+        function_timeout: seconds an invocation of the trigger may take, likewise.
         runs_tasks: whether flow runs are executed; else they stay scheduled, and
             neither ECS worker nor task executor is started.
     """
@@ -58,16 +55,15 @@ class SandboxOptions:
     database: str = "sqlite"
     triggers: int | None = None
     parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
-    names: ResourceNames = field(default_factory=ResourceNames)
+    parameters: Mapping[str, str] = field(default_factory=dict)
     delivery: Delivery = field(default_factory=Delivery)
     function_timeout: float = 20.0
-    handler: str = "lambda_trigger.handler.handler"
     runs_tasks: bool = True
 
-    @property
-    def trigger_count(self) -> int:
-        """How many triggers poll: one on SQLite, four elsewhere, unless said otherwise."""
-        return self.triggers or (1 if self.database.startswith("sqlite") else 4)
+    def trigger_count(self, maximum_concurrency: int) -> int:
+        """How many triggers poll: one on SQLite, else the template's most, unless said otherwise."""
+        most = 1 if self.database.startswith("sqlite") else maximum_concurrency
+        return self.triggers or most
 
 
 def _silence(part: str, state: str) -> None:
@@ -96,7 +92,6 @@ class Sandbox:
                 (`starting`, `ready`, `stopping`, `stopped`).
         """
         self.options = options or SandboxOptions()
-        self.names = self.options.names
         self.state = StateFolder(folder)
         self.sandbox_id = uuid.uuid4().hex
         self.parts = PartSet(on_progress)
@@ -106,6 +101,16 @@ class Sandbox:
         self.ui_url = f"http://{HOST}:{self._prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
         self.api = PrefectApi(self.prefect_api_url)
+        self.stack = Stack.read(
+            {
+                **UNUSED_PARAMETERS,
+                "PrefectApiUrl": self.prefect_api_url,
+                "PrefectAuth": "none",
+                **self.options.parameters,
+            },
+            Account(sqs=self.aws_endpoint_url),
+        )
+        self.names = ResourceNames.of(self.stack)
 
     def __enter__(self) -> Self:
         self.start()
@@ -221,7 +226,7 @@ class Sandbox:
         )
         self.parts.wait_ready(AWS)
         hold_tasks_still(self.aws_endpoint_url)
-        create_resources(self.client, self.names, self.options.delivery, rules_document(self.names))
+        make_stack(self.client, self.stack, self.options.delivery)
         serving = [prefect_server.NAME]
         if self.options.runs_tasks:
             serving.append(TASK_EXECUTOR)
@@ -237,14 +242,15 @@ class Sandbox:
             )
         self.parts.wait_ready(*serving)
         self.parts.tell(programs.REGISTRATION, "starting")
-        programs.register(connected, logs / "registration.log")
+        stack_name = self.stack.resolver.account.stack_name
+        programs.register(stack_name, connected, logs / "registration.log")
         self.parts.tell(programs.REGISTRATION, "ready")
         serving = self._launch_triggers(inherited)
         if self.options.runs_tasks:
             serving.append(ecs_worker.NAME)
             self.parts.launch(
                 ecs_worker.ecs_worker(
-                    self.api, self.names.task_events_queue, connected, logs / "ecs-worker.log"
+                    self.api, self.stack, self.names.work_pool, connected, logs / "ecs-worker.log"
                 )
             )
         self.parts.wait_ready(*serving)
@@ -275,22 +281,23 @@ class Sandbox:
         return postgresql.database_url(port)
 
     def _launch_triggers(self, inherited: Mapping[str, str]) -> list[str]:
-        queue = self.client("sqs").get_queue_url(QueueName=self.names.notifications_queue)
-        # As Lambda's own: AWS, and what the function's settings name.
+        function = self.stack.trigger()
+        queue = self.client("sqs").get_queue_url(QueueName=function.queue)
+        # As Lambda's own: AWS, and what the template gives the function.
         environment = {
             **inherited,
             **aws_environment(self.aws_endpoint_url),
-            "PREFECT_API_URL": self.prefect_api_url,
-            "ECHODROP_RULES_PARAMETER": self.names.rules_parameter,
-            "AWS_LAMBDA_FUNCTION_NAME": "echodrop-trigger",
+            **function.environment,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
         }
-        names = [f"{TRIGGER}-{number + 1}" for number in range(self.options.trigger_count)]
+        count = self.options.trigger_count(function.maximum_concurrency)
+        names = [f"{TRIGGER}-{number + 1}" for number in range(count)]
         for name in names:
             self.parts.launch(
                 programs.trigger(
                     name,
+                    function,
                     queue["QueueUrl"],
-                    handler=self.options.handler,
                     timeout=self.options.function_timeout,
                     environment=environment,
                     log=self.state.logs / f"{name}.log",

@@ -31,8 +31,9 @@ from sandbox.ecs_tasks import (
     stopped_detail,
     task_request,
 )
-from sandbox.environments import container_environment
+from sandbox.environments import aws_environment, container_environment
 from sandbox.orphans import MARK
+from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
 
 log = logging.getLogger("sandbox.task_executor")
 
@@ -56,6 +57,7 @@ class TaskExecutor:
         self._cluster, self._parallelism = cluster, parallelism
         self._folder, self._logs = folder, logs
         self._ecs, self._events = boto3.client("ecs"), boto3.client("events")
+        self._definitions = TaskDefinitions(self._ecs, boto3.client("secretsmanager"))
         self._seen: set[str] = set()
         self._waiting: deque[TaskRequest] = deque()
         self._running: dict[str, _Running] = {}
@@ -122,13 +124,16 @@ class TaskExecutor:
         folder = self._folder / request.task_id
         folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        environment = {
-            **container_environment(),
-            **request.environment,
-            "TMPDIR": str(folder),
-            MARK: os.environ.get(MARK, ""),
-        }
         try:
+            environment = {
+                **container_environment(),
+                # As Fargate gives a container its region and its role's credentials.
+                **aws_environment(os.environ["AWS_ENDPOINT_URL"]),
+                **self._definitions.environment(request.definition),
+                **request.environment,
+                "TMPDIR": str(folder),
+                MARK: os.environ.get(MARK, ""),
+            }
             with (self._logs / f"{request.task_id}.log").open("ab") as output:
                 process = subprocess.Popen(  # noqa: S603 - running what RunTask asks for is its purpose
                     list(request.command),
@@ -139,7 +144,7 @@ class TaskExecutor:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        except OSError as problem:
+        except (OSError, SecretUnreadable) as problem:
             self._tell_stopped(
                 request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
             )

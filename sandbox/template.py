@@ -49,12 +49,12 @@ class Queue:
 
 @dataclass(frozen=True)
 class Rule:
-    """An EventBridge rule: what it matches, or when it fires, and the ARNs it sends to."""
+    """An EventBridge rule: what it matches, or when it fires, and its targets as PutTargets takes them."""
 
     name: str
     pattern: Mapping[str, Any] | None
     schedule: str | None
-    targets: tuple[str, ...]
+    targets: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,14 @@ class Stack:
             raise TemplateError(path.name, "; ".join(broken))
         return cls(template, resolver)
 
+    def of_type(self, resource_type: str) -> list[str]:
+        """List the logical ids of the resources of a type that the stack would have."""
+        return [
+            name
+            for name, resource in self._resources.items()
+            if resource["Type"] == resource_type and self.resolver.exists(name)
+        ]
+
     def properties(self, logical_id: str) -> dict[str, Any]:
         """Return a resource's properties, resolved.
 
@@ -141,7 +149,7 @@ class Stack:
             name=properties["Name"],
             pattern=properties.get("EventPattern"),
             schedule=properties.get("ScheduleExpression"),
-            targets=tuple(target["Arn"] for target in properties["Targets"]),
+            targets=tuple(properties["Targets"]),
         )
 
     def trigger(self, logical_id: str = "Trigger") -> Trigger:

@@ -86,7 +86,7 @@ def test_rule_is_made_as_the_sandbox_reads_it(
     assert json.loads(made.get("EventPattern", "null")) == rule.pattern
     assert made.get("ScheduleExpression") == rule.schedule
     targets = events.list_targets_by_rule(Rule=rule.name)["Targets"]
-    assert tuple(target["Arn"] for target in targets) == rule.targets
+    assert [target["Arn"] for target in targets] == [target["Arn"] for target in rule.targets]
 
 
 def test_the_rules_document_is_where_the_trigger_looks(

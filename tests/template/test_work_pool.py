@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
 from flows.work_pool_template import StackOutputsError, base_job_template
+from sandbox.aws_resources import registrable
 from sandbox.template import Stack
 from tests.template.stacks import EXISTING, MADE
 
@@ -39,10 +40,7 @@ def ecs() -> Iterator[Any]:
 
 def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
     """Make what the stack would make, as far as the worker sees it; return its outputs."""
-    definition = stack.task_definition("ConversionTask")
-    # moto counts a container's memory, AWS the task's.
-    definition["containerDefinitions"][0]["memory"] = int(definition["memory"])
-    ecs.register_task_definition(**definition)
+    ecs.register_task_definition(**registrable(stack.task_definition("ConversionTask")))
     outputs = stack.outputs()
     ecs.create_cluster(clusterName=outputs["ClusterName"])
     # moto, unlike the stack, has a network already.

@@ -16,6 +16,7 @@ import pytest
 from moto import mock_aws
 
 from flows.stack_deployment import deploy
+from sandbox.aws_resources import registrable
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
 # One server for all of them.
@@ -40,8 +41,7 @@ class Account:
         self.outputs = self.stack.outputs()
         sqs, ecs = self.client("sqs"), self.client("ecs")
         sqs.create_queue(QueueName=self.outputs["ObserverQueue"])
-        definition = self.stack.task_definition("ConversionTask")
-        definition["containerDefinitions"][0]["memory"] = 4096
+        definition = registrable(self.stack.task_definition("ConversionTask"))
         ecs.register_task_definition(**definition)
         ecs.create_cluster(clusterName=self.outputs["ClusterName"])
         ecs.create_service(

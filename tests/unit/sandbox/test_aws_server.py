@@ -11,15 +11,20 @@ from typing import Any
 import boto3
 import pytest
 
-from sandbox.aws_resources import Delivery, ResourceNames, create_resources, rules_document
+from sandbox.aws_resources import Delivery, make_stack
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers
 from sandbox.processes import Part
+from sandbox.resource_names import ResourceNames
+from sandbox.template import UNUSED_PARAMETERS, Stack
 from sandbox.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[3]
-NAMES = ResourceNames()
+STACK = Stack.read(
+    UNUSED_PARAMETERS | {"PrefectApiUrl": "http://127.0.0.1:9/api", "PrefectAuth": "none"}
+)
+NAMES = ResourceNames.of(STACK)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     try:
         wait_until(server.poll_ready, 60, "moto")
-        create_resources(connect(url), NAMES, Delivery(), rules_document(NAMES))
+        make_stack(connect(url), STACK, Delivery())
         yield url
     finally:
         server.stop()
@@ -77,16 +82,106 @@ def test_a_key_is_stored_listed_and_notified_as_it_was_given(endpoint: str, key:
         s3.delete_object(Bucket=NAMES.inbox_bucket, Key=key)
 
 
+def put_stopped(client: Any, exit_code: int) -> None:
+    detail = {
+        "clusterArn": STACK.resolver.resolve({"Fn::GetAtt": ["Cluster", "Arn"]}),
+        "group": "family:echodrop-convert",
+        "lastStatus": "STOPPED",
+        "taskArn": "arn:of:the:task",
+        "stoppedReason": 'Essential "container" exited',
+        "containers": [{"name": "prefect", "exitCode": exit_code}],
+    }
+    entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change"}
+    client("events").put_events(Entries=[entry | {"Detail": json.dumps(detail)}])
+
+
+def received(client: Any, queue: str, wait: int = 5) -> list[str]:
+    """Take what is in a queue out of it."""
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=wait, MaxNumberOfMessages=10)
+    for message in answer.get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [message["Body"] for message in answer.get("Messages", [])]
+
+
+@pytest.fixture(scope="module")
+def alerts(endpoint: str) -> str:
+    """Return the name of a queue that hears the alerts."""
+    client, name = connect(endpoint), "heard-alerts"
+    client("sqs").create_queue(QueueName=name)
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+    client("sns").subscribe(TopicArn=NAMES.alert_topic, Protocol="sqs", Endpoint=arn)
+    return name
+
+
 def test_a_stopped_task_is_told_to_the_workers_queue_with_a_date_it_can_read(
     endpoint: str,
 ) -> None:
     client = connect(endpoint)
-    client("events").put_events(
-        Entries=[{"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": "{}"}]
-    )
-    sqs = client("sqs")
-    queue = sqs.get_queue_url(QueueName=NAMES.task_events_queue)["QueueUrl"]
-    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
-    told = json.loads(message["Body"])
+    put_stopped(client, 0)
+    (message,) = received(client, NAMES.task_events_queue)
+    told = json.loads(message)
     assert told["detail-type"] == "ECS Task State Change"
     assert datetime.fromisoformat(told["time"]).year > 2000
+
+
+def test_a_killed_task_is_told_to_the_alert_topic_in_the_templates_words(
+    endpoint: str, alerts: str
+) -> None:
+    client = connect(endpoint)
+    put_stopped(client, 0)
+    assert received(client, alerts, wait=0) == []
+    put_stopped(client, 137)
+    (message,) = received(client, alerts)
+    text = json.loads(json.loads(message)["Message"])
+    assert text.startswith("A conversion task stopped with an error at 20")
+    assert text.endswith('Essential "container" exited. Task arn:of:the:task')
+    received(client, NAMES.task_events_queue)
+
+
+def test_what_a_target_refuses_is_in_its_dead_letters_as_it_came(endpoint: str) -> None:
+    client = connect(endpoint)
+    arn = "arn:aws:sqs:us-east-1:123456789012:"
+    events, sqs = client("events"), client("sqs")
+    sqs.create_queue(QueueName="refused")
+    events.put_rule(Name="into-nothing", EventPattern=json.dumps({"source": ["test"]}))
+    dead = {"Arn": f"{arn}refused"}
+    targets = [{"Id": "gone", "Arn": f"{arn}gone", "DeadLetterConfig": dead}]
+    events.put_targets(Rule="into-nothing", Targets=targets)
+    events.put_events(Entries=[{"Source": "test", "DetailType": "any", "Detail": '{"a": 1}'}])
+    (message,) = received(client, "refused")
+    assert json.loads(message)["detail"] == {"a": 1}
+
+
+def test_a_rule_that_goes_by_the_clock_is_sent_no_event(endpoint: str) -> None:
+    client = connect(endpoint)
+    client("events").put_events(Entries=[{"Source": "x", "DetailType": "y", "Detail": "{}"}])
+    assert received(client, NAMES.notifications_queue, wait=0) == []
+
+
+def test_the_stack_is_found_with_its_outputs_and_its_rules_document(endpoint: str) -> None:
+    client = connect(endpoint)
+    (found,) = client("cloudformation").describe_stacks(StackName="echodrop")["Stacks"]
+    told = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+    assert {key: value for key, value in STACK.outputs().items() if key != "Subnets"}.items() <= (
+        told.items()
+    )
+    rules = client("ssm").get_parameter(Name=told["RulesParameter"])["Parameter"]["Value"]
+    assert rules == STACK.properties("RulesDocument")["Value"]
+
+
+@pytest.mark.parametrize("logical_id", STACK.of_type("AWS::SQS::Queue"))
+def test_a_queue_is_as_the_template_has_it_but_for_the_sandboxs_impatience(
+    endpoint: str, logical_id: str
+) -> None:
+    sqs, wanted = connect(endpoint)("sqs"), STACK.queue(logical_id)
+    url = sqs.get_queue_url(QueueName=wanted.name)["QueueUrl"]
+    made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    patience = Delivery().visibility_timeout
+    visible = patience if logical_id == "UploadQueue" else wanted.visibility_timeout
+    assert int(made["VisibilityTimeout"]) == visible
+    assert int(made["MessageRetentionPeriod"]) == wanted.retention
+    redrive = json.loads(made.get("RedrivePolicy", "{}"))
+    assert redrive.get("deadLetterTargetArn") == wanted.dead_letters
+    assert redrive.get("maxReceiveCount") == wanted.max_receives

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.event_source import EventSource
+from sandbox.event_source import EventSource, SourceMapping
 from sandbox.lambda_invocation import LambdaContext, failed_messages
 
 IDS = ["one", "two", "three"]
@@ -70,8 +70,8 @@ def bodies(queue_url: str) -> list[str]:
     return sorted(message["Body"] for message in answer.get("Messages", []))
 
 
-def source(queue: Any, handler: Any) -> EventSource:
-    return EventSource(queue.url, handler, "trigger", 5)
+def source(queue: Any, handler: Any, **told: Any) -> EventSource:
+    return EventSource(queue.url, handler, SourceMapping("trigger", 5, **told))
 
 
 def test_a_batch_holds_ten_messages_as_lambda_hands_them_over(queue: Any) -> None:
@@ -116,6 +116,18 @@ def test_an_invocation_that_raises_deletes_nothing_and_ends_in_the_dead_letter_q
     assert [poller.poll(0) for _ in range(3)] == [1, 1, 0]
     dead = boto3.client("sqs").get_queue_url(QueueName="dead")["QueueUrl"]
     assert bodies(dead) == ["poison"]
+
+
+def test_a_mapping_that_asks_for_no_partial_failures_deletes_the_whole_batch(queue: Any) -> None:
+    for number in range(3):
+        queue.send_message(MessageBody=str(number))
+
+    def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+        return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+
+    poller = source(queue, handler, batch_size=2, partial_failures=False)
+    assert [poller.poll(0), poller.poll(0), poller.poll(0)] == [2, 1, 0]
+    assert bodies(queue.url) == []
 
 
 def test_the_context_counts_the_time_left_down_to_nothing() -> None:

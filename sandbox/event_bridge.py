@@ -1,0 +1,140 @@
+"""EventBridge as AWS does it, where moto's does not: patched into the sandbox's AWS server.
+
+moto knows no topic as a rule's target, sends every event to a rule that goes by
+the clock, does not look into lists of objects (a task's containers), breaks at
+an input transformer that makes a text, and loses what a target refuses. Source: "Amazon EventBridge targets", "input
+transformation" and "dead-letter queues", EventBridge user guide.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jsonpath_ng.ext.parser import parse
+from moto.core.exceptions import ServiceException
+from moto.events.models import EventPattern, Rule
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+from moto.utilities.arns import parse_arn
+
+_PLACE = re.compile(r"<([A-Za-z0-9_.-]+)>")
+
+
+def patch() -> None:
+    """Make moto's rules of this process deliver, match and transform as described here."""
+    rules: Any = Rule
+    patterns: Any = EventPattern
+    moto_s_own = rules.send_to_targets
+
+    def send_to_targets(
+        rule: Any,  # noqa: ANN401 - moto's Rule has no types
+        original_event: dict[str, Any],
+        transform_input: bool = True,  # noqa: FBT001, FBT002 - as moto declares it
+    ) -> None:
+        pattern = rule.event_pattern
+        # A rule without a pattern goes by the clock; moto takes it for one that matches all.
+        if rule.state == "DISABLED" or not pattern.get_pattern():
+            return
+        if not pattern.matches_event(original_event):
+            return
+        event = as_told(original_event)
+        for target in rule.targets:
+            if _service(target) in _SENDERS:
+                deliver(target, event, rule.account_id, rule.region_name)
+        others = copy.copy(rule)
+        others.targets = [target for target in rule.targets if _service(target) not in _SENDERS]
+        if others.targets:
+            moto_s_own(others, original_event, transform_input)
+
+    rules.send_to_targets = send_to_targets
+    patterns._flatten_dict = staticmethod(flattened)  # noqa: SLF001 - the one place where a pattern sees an event
+
+
+def flattened(
+    node: Mapping[str, Any],
+    prefix: str = "",
+    result: None = None,  # noqa: ARG001 - as moto declares it
+) -> dict[str, Any]:
+    """Return an event's values by their dotted paths.
+
+    What the objects of a list hold at a path becomes a list there: a pattern
+    matches a list by any of its items.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, dict) and value:
+            flat.update(flattened(value, path))
+            continue
+        flat[path] = value
+        for item in value if isinstance(value, list) else ():
+            if isinstance(item, dict):
+                for name, held in flattened(item).items():
+                    held_here = held if isinstance(held, list) else [held]
+                    flat.setdefault(f"{path}.{name}", []).extend(held_here)
+    return flat
+
+
+def as_told(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event as targets get it: with its time as a date, without moto's own fields."""
+    told = {name: value for name, value in event.items() if name != "ingestion-time"}
+    if isinstance(told["time"], int | float):
+        told["time"] = datetime.fromtimestamp(told["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return told
+
+
+def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+    """Return what a target gets of an event: all of it, a part, a constant or a text made of it."""
+    if constant := target.get("Input"):
+        return str(constant)
+    if path := target.get("InputPath"):
+        return json.dumps(_at(path, event))
+    if not (transformer := target.get("InputTransformer")):
+        return json.dumps(event)
+    paths: Mapping[str, str] = transformer.get("InputPathsMap", {})
+    values = {name: _at(path, event) for name, path in paths.items()}
+    values["aws.events.event.json"] = event
+    template = str(transformer["InputTemplate"])
+
+    def filled(place: re.Match[str]) -> str:
+        value = values.get(place[1])
+        # Within quotes a value is part of a text, elsewhere it is JSON.
+        if template.count('"', 0, place.start()) % 2 == 0:
+            return json.dumps(value)
+        text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+        return json.dumps(text)[1:-1]
+
+    return _PLACE.sub(filled, template)
+
+
+def _at(path: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    found = parse(path).find(event)
+    return found[0].value if found else None
+
+
+def deliver(target: Mapping[str, Any], event: Mapping[str, Any], account: str, region: str) -> None:
+    """Send an event to a queue or topic; what it refuses goes to the target's dead letters."""
+    message = target_input(target, event)
+    try:
+        _SENDERS[_service(target)](target["Arn"], message, account, region)
+    except ServiceException:
+        if dead := target.get("DeadLetterConfig", {}).get("Arn"):
+            _to_queue(dead, json.dumps(event), account, region)
+
+
+def _to_queue(arn: str, message: str, account: str, region: str) -> None:
+    sqs_backends[account][region].send_message(arn.rpartition(":")[2], message)
+
+
+def _to_topic(arn: str, message: str, account: str, region: str) -> None:
+    sns_backends[account][region].publish(message, arn=arn)
+
+
+def _service(target: Mapping[str, Any]) -> str:
+    return str(parse_arn(target["Arn"]).service)
+
+
+_SENDERS = {"sqs": _to_queue, "sns": _to_topic}

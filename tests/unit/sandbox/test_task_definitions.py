@@ -1,0 +1,59 @@
+"""A task's container gets its definition's variables, and its secrets' values, as from ECS."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from sandbox.aws_resources import registrable
+from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.template import UNUSED_PARAMETERS, Stack
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect"
+STACK = Stack.read(
+    UNUSED_PARAMETERS
+    | {
+        "PrefectApiUrl": "http://127.0.0.1:9/api",
+        "PrefectAuth": "auth_string",
+        "PrefectSecretArn": SECRET,
+    }
+)
+
+
+@pytest.fixture
+def definition(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        wanted = registrable(STACK.task_definition("ConversionTask"))
+        made: Any = boto3.client("ecs").register_task_definition(**wanted)
+        yield made["taskDefinition"]["taskDefinitionArn"]
+
+
+def definitions() -> TaskDefinitions:
+    return TaskDefinitions(boto3.client("ecs"), boto3.client("secretsmanager"))
+
+
+def put(value: object) -> None:
+    boto3.client("secretsmanager").create_secret(Name="prefect", SecretString=json.dumps(value))
+
+
+def test_the_stacks_conversion_gets_its_url_and_its_credential(definition: str) -> None:
+    put({"auth_string": "echodrop:hush"})
+    assert definitions().environment(definition) == {
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "PREFECT_API_AUTH_STRING": "echodrop:hush",
+    }
+
+
+@pytest.mark.parametrize("value", [None, {"api_key": "of the other kind"}, "no object"])
+def test_a_task_without_its_secret_cannot_start(definition: str, value: object) -> None:
+    if value is not None:
+        put(value)
+    with pytest.raises(SecretUnreadable, match="secret:prefect:auth_string"):
+        definitions().environment(definition)
