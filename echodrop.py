@@ -326,6 +326,64 @@ def replay(
     raise typer.Exit(code)
 
 
+@app.command()
+def backfill(
+    archive: Annotated[
+        str,
+        typer.Argument(
+            help="s3://bucket/prefix; s3://…/manifest.json of an S3 inventory; or a list of keys,"
+            " .txt or .csv (.gz)."
+        ),
+    ],
+    *,
+    rate: Annotated[float, typer.Option(help="Uploads a second.", min=0.001)] = 5,
+    outstanding: Annotated[
+        int, typer.Option(help="Runs of the backfill lane that may be unended.", min=1)
+    ] = 200,
+    together: Annotated[
+        int, typer.Option(help="Uploads to a message, to be converted together.", min=1, max=100)
+    ] = 20,
+    limit: Annotated[int | None, typer.Option(help="Uploads of this call at most.", min=1)] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Left out: below .echodrop/backfill, by archive and queue.")
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin at the beginning, whatever the checkpoint says.")
+    ] = False,
+    queue: Queue = None,
+    rules: Rules = None,
+    stack: Stack = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what is left: bytes, seconds, dollars.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Have an archive converted, behind the live uploads; stopped at any point, the next call goes on.
+
+    Exit code 0: all is sent; 1: not yet, or the rules refuse some; 2: something can't be read or asked.
+    """
+    from operations.backfill_terminal import backfill_at_terminal
+
+    _complete_environment(
+        stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, ECHODROP_QUEUE_URL=queue
+    )
+    raise typer.Exit(
+        backfill_at_terminal(
+            archive,
+            queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
+            rules=rules,
+            checkpoint=checkpoint,
+            anew=anew,
+            rate=rate,
+            outstanding=outstanding,
+            together=together,
+            limit=limit,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+    )
+
+
 @sample.command("write")
 def sample_write(
     target: Path,

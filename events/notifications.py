@@ -25,14 +25,15 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
 class StoredObject:
     """An object to notify of. `size` is in bytes, `stored_at` in ISO 8601.
 
+    Where size and entity tag are not known (None), the notification leaves them out.
     `generation` above 0 asks for a conversion anew of what was converted already,
     `lane` is 'live' or 'backfill'.
     """
 
     bucket: str
     key: str
-    size: int
-    etag: str
+    size: int | None
+    etag: str | None
     version_id: str | None = None
     stored_at: str = "1970-01-01T00:00:00.000Z"
     generation: int = 0
@@ -41,14 +42,13 @@ class StoredObject:
 
 def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
     """Write one record of an S3 event; its key is quoted as S3 quotes it."""
-    described: dict[str, Any] = {
-        "key": quote_plus(item.key, safe="/"),
-        "size": item.size,
-        "eTag": item.etag,
-        "sequencer": _sequencer(item),
-    }
-    if item.version_id:
-        described["versionId"] = item.version_id
+    described = _described(
+        key=quote_plus(item.key, safe="/"),
+        size=item.size,
+        eTag=item.etag,
+        sequencer=_sequencer(item),
+        versionId=item.version_id,
+    )
     record: dict[str, Any] = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -83,14 +83,13 @@ def eventbridge_event(
     item: StoredObject, detail_type: str = "Object Created", reason: str = "PutObject"
 ) -> dict[str, Any]:
     """Write an EventBridge event; its key is as it is."""
-    described: dict[str, Any] = {
-        "key": item.key,
-        "size": item.size,
-        "etag": item.etag,
-        "sequencer": _sequencer(item),
-    }
-    if item.version_id:
-        described["version-id"] = item.version_id
+    described = _described(
+        **{"version-id": item.version_id},
+        key=item.key,
+        size=item.size,
+        etag=item.etag,
+        sequencer=_sequencer(item),
+    )
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item.bucket}/{item.key}/{item.etag}")),
@@ -181,6 +180,10 @@ def notification_bodies(
     """
     write = ENVELOPES[envelope]
     return (write(item) for item in items)
+
+
+def _described(**facts: str | int | None) -> dict[str, Any]:
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _ours(item: StoredObject) -> dict[str, Any]:

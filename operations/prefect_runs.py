@@ -122,6 +122,30 @@ class PrefectRuns:
             if len(page) < PAGE:
                 return
 
+    def unended_in(self, work_queue: str) -> int:
+        """How many runs of a work queue wait for a task, or have one.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        wanted = {
+            "work_queue_name": {"any_": [work_queue]},
+            "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
+        }
+        count: int = self._ask("POST", "/flow_runs/count", {"flow_runs": wanted})
+        return count
+
+    def at_once_in(self, work_queue: str) -> int | None:
+        """How many runs of a work queue are started at a time; None where that is not limited.
+
+        Raises:
+            PrefectUnavailableError: no answer.
+        """
+        wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
+        queues = self._ask("POST", "/work_queues/filter", wanted)
+        limits = [queue["concurrency_limit"] for queue in queues]
+        return None if not limits or None in limits else sum(limits)
+
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
         """Start a run once more, as Retry in the UI does, if it still is in the state it was seen in.
 

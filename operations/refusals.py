@@ -25,5 +25,7 @@ NOT_ASKED = (
 
 def refused(error: Exception) -> int:
     """Say it on stderr; give the exit code."""
-    Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+    Console(stderr=True).print(
+        str(error), style="red", markup=False, highlight=False, soft_wrap=True
+    )
     return EXIT_CODE

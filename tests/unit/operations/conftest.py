@@ -287,6 +287,8 @@ def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
         PrefectRuns, "in_states", lambda _, *of, **by: world.runs.in_states(*of, **by)
     )
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
+    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: 0)
+    monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
     s3_client._client.cache_clear()
     path = tmp_path / "rules.toml"

@@ -40,6 +40,7 @@ class Api:
     runs: list[dict[str, Any]] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["Scheduled", "AwaitingRetry", "Crashed"])
     pools: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     busy: int = 0
     verdict: dict[str, Any] = field(default_factory=lambda: {"status": "ACCEPT"})
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -50,6 +51,8 @@ class Api:
             self.busy -= 1
             return 503, {"detail": "database is locked"}
         self.asked.append((method, path, body))
+        if path in self.answers:
+            return 200, self.answers[path]
         if path == "/flow_runs/filter":
             wanted = body["flow_runs"]
             keys = wanted.get("idempotency_key", {}).get("any_")
@@ -136,6 +139,19 @@ def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: A
             "before_": "2026-01-03T00:00:00+00:00",
         },
     }
+
+
+def test_a_lane_is_counted_and_its_limit_told(api: Api) -> None:
+    api.answers = {"/flow_runs/count": 7, "/work_queues/filter": [{"concurrency_limit": 4}]}
+    runs = PrefectRuns(api.url)
+    assert (runs.unended_in("backfill"), runs.at_once_in("backfill")) == (7, 4)
+    assert api.asked[0][2]["flow_runs"] == {
+        "work_queue_name": {"any_": ["backfill"]},
+        "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
+    }
+    for unlimited in ([], [{"concurrency_limit": None}]):
+        api.answers["/work_queues/filter"] = unlimited
+        assert runs.at_once_in("backfill") is None
 
 
 def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:

@@ -1,0 +1,256 @@
+"""Memory and seconds of `echodrop backfill` over a generated listing, and what a kill costs it.
+
+    python benchmarks/backfill.py [--keys 100000] [--kills 3] [--seed 1]
+
+Every message goes straight to the trigger's own code: each upload is judged,
+its first bytes are read and its run is asked for, all answered in the process.
+The rate is stubbed (no pause), so the seconds are the backfill's and the
+trigger's own. Each call is a process of its own. The baseline of the memory is
+a listing of a hundredth the size. Then the same listing is sent with calls
+that are killed (SIGKILL) at chance moments, and every run that was asked for
+is counted: none may be missing, and a repeated one must have its first's identity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+RULES = """
+version = 1
+inbox_bucket = "inbox"
+output_bucket = "output"
+archive_buckets = ["archive"]
+[[prefix]]
+prefix = ""
+deployment = "convert-raw-sonar/ecs"
+"""
+
+
+@dataclass
+class FakedArchive:
+    """Lists what an archive would hold, made up as it is asked for."""
+
+    keys: int
+    requests: Counter[str] = field(default_factory=Counter)
+
+    def get_paginator(self, operation: str) -> FakedArchive:
+        """Stand in for the listing's paginator."""
+        del operation
+        return self
+
+    def paginate(self, StartAfter: str = "", **_: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's
+        """List in pages of 1,000, behind a key."""
+        first = number_of(StartAfter) + 1 if StartAfter else 0
+        numbers = iter(range(first, self.keys))
+        while page := list(islice(numbers, 1000)):
+            self.requests["ListObjectsV2"] += 1
+            yield {
+                "Contents": [
+                    {
+                        "Key": f"cruise/d{number:08}.raw",
+                        "Size": 7_000_000,
+                        "ETag": f'"{etag(number)}"',
+                    }
+                    for number in page
+                ]
+            }
+
+
+@dataclass
+class TriggerBehindQueue:
+    """The trigger's queue, emptied at once by the trigger's own code; notes each run that it asks for."""
+
+    notes: IO[str]
+    requests: Counter[str]
+    head: bytes
+    rules: Any
+
+    def get_queue_attributes(self, **_: object) -> dict[str, Any]:
+        """Tell that nothing waits."""
+        self.requests["GetQueueAttributes"] += 1
+        return {"Attributes": {}}
+
+    def unended_in(self, work_queue: str) -> int:
+        """Tell that no run is unended."""
+        del work_queue
+        self.requests["flow_runs/count"] += 1
+        return 0
+
+    def send_message(self, **message: str) -> None:
+        """Take one message, as the trigger does."""
+        from lambda_trigger.clock import Deadline  # noqa: PLC0415 - only the measured process
+        from lambda_trigger.notifications import read_body  # noqa: PLC0415
+        from lambda_trigger.outcomes import Upload  # noqa: PLC0415
+        from lambda_trigger.submission import Submission  # noqa: PLC0415
+
+        self.requests["SendMessage"] += 1
+        me: Any = self
+        submission = Submission(self.rules, me, me, Deadline(60))
+        for notice in read_body(message["MessageBody"]):
+            if not isinstance(notice, Upload):
+                raise TypeError(f"the trigger was told of no upload: {notice}")
+            list(submission.settle(notice, None))
+        self.notes.flush()
+
+    def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
+        """Answer as S3: an EK60 file's first bytes."""
+        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process
+
+        del bucket
+        return ObjectHead(self.head, 7_000_000, etag(number_of(key)), None, {}, 0)
+
+    def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
+        """Answer as Prefect."""
+        from lambda_trigger.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process
+
+        number = number_of(wanted.parameters["raw_file"])
+        self.notes.write(f"{number} {wanted.idempotency_key}\n")
+        return FlowRun("", wanted.name, "Scheduled", created=True)
+
+
+def number_of(key: str) -> int:
+    """Read the number that a key was made of."""
+    return int(key[-12:-4])
+
+
+def etag(number: int) -> str:
+    """Give an object's entity tag."""
+    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+
+
+def send(keys: int, folder: Path) -> dict[str, Any]:
+    """Send what is left of a listing of this size, in this process."""
+    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
+    from lambda_trigger.outcomes import BACKFILL  # noqa: PLC0415
+    from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
+    from operations.archive_items import Listing  # noqa: PLC0415
+    from operations.back_pressure import BackPressure  # noqa: PLC0415
+    from operations.backfill import Backfill  # noqa: PLC0415
+    from operations.backfill_checkpoint import checkpoint_of  # noqa: PLC0415
+
+    rules = parse_rules(RULES)
+    s3: Any = FakedArchive(keys)
+    noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")
+    started = time.perf_counter()
+    with (folder / "runs").open("a") as notes:
+        trigger: Any = TriggerBehindQueue(notes, s3.requests, file_head("EK60"), rules)
+        pressure = BackPressure(trigger, "queue", trigger, BACKFILL)
+        for _ in Backfill(rules, Listing(s3, "archive"), noted, trigger, pressure).run():
+            pass
+    return {
+        "seconds": time.perf_counter() - started,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "requests": dict(s3.requests),
+        "sent": noted.sent,
+    }
+
+
+def call(keys: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process that sends."""
+    return subprocess.Popen(
+        [sys.executable, __file__, "--send", str(folder), "--keys", str(keys)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+    )
+
+
+def measured(keys: int) -> dict[str, Any]:
+    """Send a whole listing in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, _ = call(keys, Path(folder)).communicate()
+        told: dict[str, Any] = json.loads(out)
+        check(Path(folder) / "runs", keys, kills=0)
+    print(f"{keys:>9,} keys: {told['seconds']:.1f} s, peak {told['peak_mb']:.0f} MB")
+    print(f"          requests {told['requests']}")
+    return told
+
+
+def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
+    """Send a listing with calls that are killed on the way, and count what came of it."""
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder, at = Path(name), []
+        for _ in range(kills):
+            process = call(keys, folder)
+            before = size(folder / "runs")
+            # Python's start is no part of the way.
+            while size(folder / "runs") == before and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.8 * seconds / (kills + 1)))
+            process.kill()
+            process.communicate()
+            checkpoint = folder / "checkpoint.json"
+            at.append(json.loads(checkpoint.read_text())["sent"] if checkpoint.exists() else 0)
+        out, _ = call(keys, folder).communicate()
+        again = check(folder / "runs", keys, kills)
+        print(
+            f"killed {kills} times (seed {seed}), at {at}; the last call ended at {json.loads(out)['sent']:,}"
+        )
+        print(
+            f"every key is sent; {again} runs were asked for again, each under its first identity"
+        )
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def check(runs: Path, keys: int, kills: int) -> int:
+    """Check the runs that were asked for; give how many were asked for again.
+
+    Raises:
+        SystemExit: one is missing, has two identities, or more than a message a kill is repeated.
+    """
+    identities: dict[int, set[str]] = defaultdict(set)
+    asked = 0
+    for line in runs.read_text().splitlines():
+        # A line that a kill has cut is of a message that comes again.
+        number, _, identity = line.partition(" ")
+        if len(identity) == 64:
+            identities[int(number)].add(identity)
+            asked += 1
+    if missing := set(range(keys)) - identities.keys():
+        raise SystemExit(f"{len(missing)} keys were never sent, such as {min(missing)}")
+    if any(len(found) > 1 for found in identities.values()):
+        raise SystemExit("one upload has two identities")
+    if (again := asked - keys) > 20 * kills:
+        raise SystemExit(f"{again} runs were asked for again")
+    return again
+
+
+def main() -> None:
+    """Measure both sizes, then kill."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.send:
+        print(json.dumps(send(options.keys, options.send)))
+        return
+    small, large = measured(options.keys // 100), measured(options.keys)
+    print(f"memory, 100 times the keys: x{large['peak_mb'] / small['peak_mb']:.2f}")
+    print(f"seconds, 100 times the keys: x{large['seconds'] / small['seconds']:.0f}")
+    killed(options.keys, options.kills, options.seed, large["seconds"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""How much of a backfill may be on its way at a time, so that live uploads have the way to themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Messages of a backfill stand before a live upload's in the one queue: no more than
+# the trigger takes within seconds.
+MESSAGES = 10
+RUNS = 200
+_EVERY_SECONDS = 2.0
+
+
+class Lane(Protocol):
+    """What is asked of Prefect."""
+
+    def unended_in(self, work_queue: str) -> int:
+        """How many runs of a work queue have not ended."""
+
+
+@dataclass(frozen=True)
+class BackPressure:
+    """Bounds the trigger's queue and the lane's runs; what SQS tells of its depth may be a minute old."""
+
+    sqs: SQSClient
+    queue_url: str
+    lane: Lane
+    work_queue: str
+    messages: int = MESSAGES
+    runs: int = RUNS
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait(self, told: Callable[[str], None] = lambda _why: None) -> None:
+        """Wait until another message may go; say what for.
+
+        Raises:
+            ClientError, PrefectUnavailableError: it can't be found out.
+        """
+        while why := self._in_the_way():
+            told(why)
+            self.sleep(_EVERY_SECONDS)
+
+    def _in_the_way(self) -> str:
+        answer = self.sqs.get_queue_attributes(
+            QueueUrl=self.queue_url,
+            AttributeNames=[
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+            ],
+        )
+        if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
+            return f"{waiting} messages in the trigger's queue"
+        if (unended := self.lane.unended_in(self.work_queue)) >= self.runs:
+            return f"{unended} runs of the lane have not ended"
+        return ""

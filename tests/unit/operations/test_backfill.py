@@ -1,0 +1,261 @@
+"""An archive told of once each, in few messages, at a pace, and from where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_trigger.notifications import read_body
+from lambda_trigger.outcomes import BACKFILL, Upload
+from lambda_trigger.rules_document import parse_rules
+from operations.archive_items import ArchiveItem
+from operations.back_pressure import BackPressure
+from operations.backfill import Backfill
+from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of
+from operations.backfill_terminal import backfill_at_terminal
+from operations.pacing import Pace
+from tests.unit.operations.conftest import World, lines
+
+RULES = parse_rules(
+    """
+    version = 1
+    inbox_bucket = "inbox"
+    output_bucket = "output"
+    archive_buckets = ["archive"]
+    [[prefix]]
+    prefix = ""
+    deployment = "convert-raw-sonar/ecs"
+    """
+)
+
+
+class Killed(BaseException):
+    """A kill at this point."""
+
+
+@dataclass
+class Queue:
+    """SQS that counts what is sent, and dies when it has taken `kill_after` messages."""
+
+    bodies: list[str] = field(default_factory=list)
+    kill_after: int | None = None
+    depths: Iterator[int] = field(default_factory=lambda: iter(()))
+
+    def send_message(self, **message: str) -> None:
+        assert message["QueueUrl"] == "queue"
+        self.bodies.append(message["MessageBody"])
+        if len(self.bodies) == self.kill_after:
+            raise Killed
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        return {"Attributes": {"ApproximateNumberOfMessages": str(next(self.depths, 0))}}
+
+    def uploads(self) -> list[Upload]:
+        found = [notice for body in self.bodies for notice in read_body(body)]
+        assert all(isinstance(each, Upload) for each in found)
+        return [each for each in found if isinstance(each, Upload)]
+
+
+@dataclass
+class Names:
+    """An archive of these keys; a place is a key."""
+
+    keys: list[str]
+
+    def items(self, after: str = "") -> Iterator[ArchiveItem]:
+        return (ArchiveItem("archive", key, key, 7, "tag") for key in self.keys if key > after)
+
+
+@dataclass
+class Lane:
+    unended: Iterator[int] = field(default_factory=lambda: iter(()))
+
+    def unended_in(self, work_queue: str) -> int:
+        assert work_queue == BACKFILL
+        return next(self.unended, 0)
+
+
+def backfill(
+    keys: list[str], queue: Any, path: Path, lane: Lane | None = None, **wishes: Any
+) -> Backfill:
+    waited: list[float] = wishes.pop("waited", [])
+    pressure = BackPressure(queue, "queue", lane or Lane(), BACKFILL, runs=5, sleep=waited.append)
+    noted = checkpoint_of("archive", "queue", path)
+    return Backfill(RULES, Names(keys), noted, queue, pressure, **wishes)
+
+
+NUMBERED = [f"cruise/{number:05}.raw" for number in range(250)]
+
+
+def test_every_upload_is_told_of_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
+    queue = Queue()
+    sent = list(backfill(NUMBERED, queue, tmp_path / "c").run())
+    assert sent == [20] * 12 + [10]
+    uploads = queue.uploads()
+    assert [each.key for each in uploads] == NUMBERED
+    first = uploads[0]
+    assert (first.bucket, first.size, first.etag, first.lane) == ("archive", 7, "tag", BACKFILL)
+    noted = checkpoint_of("archive", "queue", tmp_path / "c")
+    assert (noted.sent, noted.messages, noted.bytes, noted.ended) == (250, 13, 1750, True)
+    assert list(backfill(NUMBERED, queue, tmp_path / "c").run()) == []
+
+
+def test_what_the_rules_leave_out_or_refuse_is_counted_and_not_sent(tmp_path: Path) -> None:
+    keys = ["a.bot", "a.raw", "b.mp3", "settings.xml", "z/"]
+    queue = Queue()
+    assert list(backfill(keys, queue, tmp_path / "c").run()) == [1]
+    noted = checkpoint_of("archive", "queue", tmp_path / "c")
+    assert noted.left_out == {"companion": 1, "sidecar-used": 1, "folder": 1}
+    assert noted.refused == {"unknown-extension": 1}
+    assert noted.ended
+
+
+# Each example writes a checkpoint a message.
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 13), max_size=4), st.integers(5, 30))
+def test_killed_anywhere_it_goes_on_and_repeats_one_message_at_most(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[int], together: int
+) -> None:
+    path = tmp_path_factory.mktemp("killed") / "c"
+    told: Counter[str] = Counter()
+    for kill_after in [*kills, None]:
+        queue = Queue(kill_after=kill_after)
+        try:
+            list(backfill(NUMBERED, queue, path, together=together).run())
+        except Killed:
+            assert kill_after
+        told.update(each.key for each in queue.uploads())
+    assert set(told) == set(NUMBERED)
+    assert sum(told.values()) - len(told) <= together * len(kills)
+
+
+def test_a_limit_ends_a_call_and_the_next_goes_on(tmp_path: Path) -> None:
+    queue = Queue()
+    for limit in (30, 30):
+        list(backfill(NUMBERED, queue, tmp_path / "c", limit=limit).run())
+    assert [each.key for each in queue.uploads()] == NUMBERED[:60]
+    assert not checkpoint_of("archive", "queue", tmp_path / "c").ended
+
+
+def test_no_message_is_larger_than_sqs_takes(tmp_path: Path) -> None:
+    keys = [f"{'ö' * 400}/{number:03}.raw" for number in range(300)]
+    queue = Queue()
+    list(backfill(keys, queue, tmp_path / "c", together=100).run())
+    assert [each.key for each in queue.uploads()] == keys
+    assert max(map(len, queue.bodies)) <= 240_000
+
+
+def test_it_waits_while_the_queue_or_the_lane_is_full(tmp_path: Path) -> None:
+    queue, waited, told = Queue(depths=iter([10, 12, 0])), list[float](), list[str]()
+    lane = Lane(iter([5, 4]))
+    run = backfill(NUMBERED[:5], queue, tmp_path / "c", lane, waited=waited)
+    run.told = told.append
+    list(run.run())
+    assert told == [
+        "10 messages in the trigger's queue",
+        "12 messages in the trigger's queue",
+        "5 runs of the lane have not ended",
+    ]
+    assert len(waited) == 3
+
+
+def test_a_rate_is_kept_in_uploads(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    pace = Pace(4.0, sleep, lambda: now[0])
+    list(backfill(NUMBERED[:100], Queue(), tmp_path / "c", pace=pace).run())
+    # The last message of 20 waits for the four before it.
+    assert now[0] == 80 / 4
+
+
+def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> None:
+    queue = Queue()
+    list(backfill(NUMBERED, queue, tmp_path / "c", limit=50).run())
+    before = (tmp_path / "c").read_text()
+    estimate = backfill(NUMBERED, queue, tmp_path / "c").estimate()
+    assert (estimate.uploads, estimate.bytes) == (200, 1400)
+    assert estimate.dollars > 0
+    assert (tmp_path / "c").read_text() == before
+    assert len(queue.uploads()) == 50
+
+
+def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "c"
+    noted = Checkpoint(path, "archive", "queue", "place", left_out=Counter({"folder": 3}))
+    noted.save()
+    assert checkpoint_of("archive", "queue", path) == noted
+    assert [each.name for each in path.parent.iterdir()] == ["c"]
+    with pytest.raises(CheckpointError, match="is the checkpoint of archive to queue"):
+        checkpoint_of("another", "queue", path)
+    path.write_text("{}")
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
+        checkpoint_of("archive", "queue", path)
+    one, other = (checkpoint_of(name, "queue").path for name in ("archive", "other"))
+    assert one != other
+
+
+def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
+    world: World, rules: Path, queue: str, aws: Any, capsys: Any
+) -> None:
+    for number in range(5):
+        world.drop(f"old/{number}.raw")
+    archive = f"s3://{world.inbox}/old/"
+    asked: dict[str, Any] = {
+        "queue_url": queue,
+        "rules": rules,
+        "checkpoint": rules.with_name("checkpoint"),
+        "rate": 1000.0,
+        "together": 2,
+    }
+    assert backfill_at_terminal(archive, **asked, dry_run=True, as_json=True) == 0
+    (told,) = lines(capsys)
+    assert told["estimate"]["uploads"] == 5
+    assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
+    assert "with 4 at a time" in capsys.readouterr().out.replace("\n", " ")
+    assert backfill_at_terminal(archive, **asked, limit=3) == 1
+    assert "stopped by the limit" in capsys.readouterr().out.replace("\n", " ")
+    assert backfill_at_terminal(archive, **asked, as_json=True) == 0
+    (told,) = lines(capsys)
+    assert (told["sent"], told["messages"], told["ended"]) == (5, 3, True)
+    assert backfill_at_terminal(archive, **asked) == 0
+    assert "--anew begins again" in capsys.readouterr().out.replace("\n", " ")
+    bodies = [
+        message["Body"]
+        for _ in range(2)
+        for message in aws("sqs")
+        .receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        .get("Messages", [])
+    ]
+    assert sorted(len(json.loads(body)["Records"]) for body in bodies) == [1, 2, 2]
+
+
+def test_the_command_refuses_a_bucket_that_the_trigger_would(
+    world: World, rules: Path, capsys: Any
+) -> None:
+    asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
+    assert backfill_at_terminal(f"s3://{world.output}/x", **asked) == 2
+    assert "name it in archive_buckets" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_an_interruption_tells_that_the_next_call_goes_on(
+    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Backfill, "run", stop)
+    archive = f"s3://{world.inbox}/"
+    place = tmp_path / "c"
+    assert backfill_at_terminal(archive, queue_url="q", rules=rules, checkpoint=place) == 130
+    assert "the next call goes on" in capsys.readouterr().out.replace("\n", " ")
