@@ -60,6 +60,9 @@ class Api:
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
         if path == "/flow_run_states/?flow_run_id=run-1":
             return 200, [{"name": name} for name in self.states]
+        return self._of_one(path)
+
+    def _of_one(self, path: str) -> tuple[int, Any]:
         if path.endswith("/set_state"):
             return 200, self.verdict
         if path.startswith("/work_pools/"):
