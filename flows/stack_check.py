@@ -5,7 +5,7 @@ Each finding says what is missing and the command that mends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,9 @@ from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
+
+from flows.deployment_specs import DeploymentSpec, QueueSpec
+from flows.registered_deployment import full_name
 
 # A worker tells the server of itself every 30 s.
 HEARTBEAT = timedelta(seconds=90)
@@ -29,10 +32,17 @@ class Finding:
     mend: str | None = None
 
 
-def check_prefect(
-    client: SyncPrefectClient, work_pool: str, deployments: Iterable[str], stack: str
-) -> Iterator[Finding]:
-    """Look at API, work pool, deployments and the worker's last sign of life."""
+@dataclass(frozen=True)
+class Wanted:
+    """What has to be registered with Prefect."""
+
+    work_pool: str
+    queues: Sequence[QueueSpec]
+    deployments: Sequence[DeploymentSpec]
+
+
+def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
+    """Look at API, work pool, queues, deployments and the worker's last sign of life."""
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
@@ -46,20 +56,34 @@ def check_prefect(
         return
     yield Finding(subject)
     try:
-        pool = client.read_work_pool(work_pool)
+        pool = client.read_work_pool(wanted.work_pool)
     except ObjectNotFound:
-        yield Finding(f"work pool {work_pool}", "does not exist", register)
+        yield Finding(f"work pool {wanted.work_pool}", "does not exist", register)
         return
     yield _pool(pool)
-    for deployment in deployments:
-        yield _deployment(client, deployment, register)
-    yield _worker(client, work_pool, stack)
+    for queue in wanted.queues:
+        yield _queue(client, wanted.work_pool, queue.name, register)
+    for deployment in wanted.deployments:
+        yield _deployment(client, full_name(deployment), register)
+    yield _worker(client, wanted.work_pool, stack)
 
 
 def _pool(pool: WorkPool) -> Finding:
     subject = f"work pool {pool.name}"
     if pool.is_paused:
         return Finding(subject, "is paused, no run starts", f"prefect work-pool resume {pool.name}")
+    return Finding(subject)
+
+
+def _queue(client: SyncPrefectClient, pool: str, name: str, register: str) -> Finding:
+    subject = f"work queue {name}"
+    try:
+        found = client.read_work_queue_by_name(name, work_pool_name=pool)
+    except ObjectNotFound:
+        return Finding(subject, "does not exist", register)
+    if found.is_paused:
+        resume = f"prefect work-queue resume {name} --pool {pool}"
+        return Finding(subject, "is paused, none of its runs starts", resume)
     return Finding(subject)
 
 

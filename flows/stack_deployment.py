@@ -9,7 +9,7 @@ the operator's own, from Prefect's profile or environment.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -17,11 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployments import register
-from flows.stack_check import Finding, check_aws, check_prefect
+from flows.stack_check import Finding, Wanted, check_aws, check_prefect
 from flows.work_pool_template import StackOutputsError, base_job_template
-
-DEPLOYMENTS = ("convert-raw-sonar/ecs", "convert-raw-sonar-batch/ecs")
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401 - boto3's client
@@ -39,15 +38,17 @@ def deploy(
     stack: str,
     say: Callable[[str], object],
     *,
+    more: Sequence[DeploymentSpec] = (),
     dry_run: bool = False,
     only_check: bool = False,
 ) -> bool:
-    """Register pool and deployments of a stack, then check; tell whether nothing is missing.
+    """Register pool, queues and deployments of a stack, then check; tell whether nothing is missing.
 
     Args:
         client: returns a boto3 client of the service named.
         stack: the stack's name.
         say: takes each line for people.
+        more: deployments beside the conversions'.
         dry_run: say what would be written, and write nothing.
         only_check: neither write nor compare.
 
@@ -57,22 +58,28 @@ def deploy(
     """
     outputs = stack_outputs(client("cloudformation"), stack)
     if not only_check:
-        register_stack(outputs, say, dry_run=dry_run)
+        register_stack(outputs, say, more=more, dry_run=dry_run)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
-            findings = [*check_prefect(prefect, outputs["WorkPoolName"], DEPLOYMENTS, stack)]
+            wanted = Wanted(outputs["WorkPoolName"], _queues(outputs), _deployments(outputs, more))
+            findings = [*check_prefect(prefect, wanted, stack)]
         findings += check_aws(client, outputs, stack)
     return report(findings, say)
 
 
 def register_stack(
-    outputs: Mapping[str, str], say: Callable[[str], object], *, dry_run: bool = False
+    outputs: Mapping[str, str],
+    say: Callable[[str], object],
+    *,
+    more: Sequence[DeploymentSpec] = (),
+    dry_run: bool = False,
 ) -> None:
-    """Register work pool and deployments as a stack's outputs have them.
+    """Register work pool, queues and deployments as a stack's outputs have them.
 
     Args:
         outputs: the stack's.
         say: takes each change as a line for people.
+        more: deployments beside the conversions'.
         dry_run: say what would be written, and write nothing.
 
     Raises:
@@ -80,9 +87,26 @@ def register_stack(
     """
     template = base_job_template(outputs)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
-        done = register(template, work_pool=outputs["WorkPoolName"], dry_run=dry_run)
+        done = register(
+            template,
+            work_pool=outputs["WorkPoolName"],
+            queues=_queues(outputs),
+            deployments=_deployments(outputs, more),
+            dry_run=dry_run,
+        )
     for change in done.changes or ["nothing to change"]:
         say(f"would {change}" if dry_run and done.changes else change)
+
+
+def _queues(outputs: Mapping[str, str]) -> tuple[QueueSpec, ...]:
+    return lanes(int(outputs["BackfillConcurrency"]))
+
+
+def _deployments(
+    outputs: Mapping[str, str], more: Sequence[DeploymentSpec]
+) -> tuple[DeploymentSpec, ...]:
+    limit = int(outputs["ConversionConcurrency"]) or None
+    return (*conversions(concurrency_limit=limit), *more)
 
 
 def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
@@ -99,7 +123,14 @@ def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
     return good
 
 
-def deploy_at_terminal(stack: str, *, region: str | None, dry_run: bool, only_check: bool) -> int:
+def deploy_at_terminal(
+    stack: str,
+    *,
+    region: str | None,
+    dry_run: bool,
+    only_check: bool,
+    more: Sequence[DeploymentSpec] = (),
+) -> int:
     """Deploy and print; 0 when nothing is missing, 1 otherwise, 2 where the stack can't be read."""
     session = boto3.Session(region_name=region)
     try:
@@ -107,6 +138,7 @@ def deploy_at_terminal(stack: str, *, region: str | None, dry_run: bool, only_ch
             session.client,  # type: ignore[arg-type]  # the stubs want a literal
             stack,
             lambda line: sys.stdout.write(line + "\n"),
+            more=more,
             dry_run=dry_run,
             only_check=only_check,
         )

@@ -23,11 +23,12 @@ _SECRET_VARIABLES = {
 _NEEDED = (
     *("ClusterName", "TaskFamily", "Subnets", "SecurityGroup", "PublicIp"),
     *("DefaultCpu", "DefaultMemory", "PrefectSecretKey", "PrefectSecretName"),
+    *("BackfillConcurrency", "ConversionConcurrency"),
 )
 
 
 class StackOutputsError(ValueError):
-    """The stack lacks outputs that a work pool is made from: `missing` names them."""
+    """The stack lacks outputs that pool, queues and deployments are made from: `missing` names them."""
 
     def __init__(self, missing: list[str]) -> None:
         super().__init__(f"the stack has no output {', '.join(missing)}: deploy it anew")

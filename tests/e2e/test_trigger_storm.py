@@ -115,9 +115,10 @@ def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "calm") == once_each(objects)
     told = {what: count for what, count in watch.told().items() if "Retried" not in what}
-    # A queue delivers at least once: a message may be told of as existing once more.
+    # A queue delivers at least once: a message may be told of once more.
     assert told.pop("Submitted: existing") >= TOLD_AGAIN
-    assert told == {"Submitted: new": UPLOADS, "Rejected: malformed": MALFORMED}
+    assert told.pop("Rejected: malformed") >= MALFORMED
+    assert told == {"Submitted: new": UPLOADS}
 
 
 def test_the_same_though_prefect_is_killed_twice_on_the_way(system: Sandbox) -> None:

@@ -65,7 +65,7 @@ class Account:
             return SimpleNamespace(get_bucket_notification_configuration=lambda **_: self.told)
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
 
-    def deploy(self, **options: bool) -> tuple[bool, str]:
+    def deploy(self, **options: Any) -> tuple[bool, str]:
         lines: list[str] = []
         good = deploy(self.client, STACK, lines.append, **options)
         return good, "\n".join(lines)

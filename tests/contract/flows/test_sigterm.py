@@ -15,6 +15,7 @@ from typing import Any
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import deployments
+from flows.deployment_specs import conversions
 from sandbox.environments import system_environment
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
@@ -82,11 +83,11 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
         temporary_settings({PREFECT_API_URL: prefect_api_url}),
     ):
         registered = deployments.register(
-            work_pool="stopped", work_pool_type="process", deployment="stopped"
+            work_pool="stopped", work_pool_type="process", deployments=conversions("stopped")
         )
         run = prefect_api(
             "POST",
-            f"/deployments/{registered.deployment_id}/create_flow_run",
+            f"/deployments/{registered.deployments['convert-raw-sonar/stopped']}/create_flow_run",
             {"parameters": _parameters(buckets, proxy.port)},
         )
         work = tmp_path / "work"

@@ -1,0 +1,112 @@
+"""Bring one deployment on the server to what its specification says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.flows import Flow
+from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.importtools import import_object
+
+from flows.deployment_specs import DeploymentSpec
+from flows.registration import Registration
+
+
+def register_deployment(
+    client: SyncPrefectClient, done: Registration, spec: DeploymentSpec
+) -> None:
+    """Write what differs, and note the deployment's id where there is one."""
+    wanted = _deployment(spec, done.work_pool)
+    try:
+        found = client.read_deployment_by_name(wanted.full_name)
+    except ObjectNotFound:
+        if done.writes(f"create deployment {wanted.full_name}"):
+            done.deployments[wanted.full_name] = str(wanted.apply())
+        return
+    done.deployments[wanted.full_name] = str(found.id)
+    ours, theirs = _wanted(spec, wanted), _found(found)
+    if differing := [name for name, value in ours.items() if theirs[name] != value]:
+        change = f"change {', '.join(differing)} of deployment {wanted.full_name}"
+        if done.writes(change):
+            wanted.apply()
+
+
+def full_name(spec: DeploymentSpec) -> str:
+    """Return the name that the server knows it by, `flow/deployment`.
+
+    Raises:
+        TypeError: its entrypoint is no flow.
+    """
+    return f"{_flow(spec).name}/{spec.name}"
+
+
+def _flow(spec: DeploymentSpec) -> Flow[..., Any]:
+    flow = import_object(spec.entrypoint)
+    if not isinstance(flow, Flow):
+        raise TypeError(f"{spec.entrypoint} is no flow")
+    return flow
+
+
+def _deployment(spec: DeploymentSpec, work_pool: str) -> RunnerDeployment:
+    limit = spec.concurrency_limit and ConcurrencyLimitConfig(
+        limit=spec.concurrency_limit, collision_strategy=ConcurrencyLimitStrategy(spec.collision)
+    )
+    return RunnerDeployment.from_flow(
+        _flow(spec),
+        name=spec.name,
+        work_pool_name=work_pool,
+        work_queue_name=spec.work_queue,
+        parameters=dict(spec.parameters),
+        job_variables=dict(spec.job_variables),
+        tags=list(spec.tags),
+        cron=spec.cron,
+        concurrency_limit=limit or None,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
+def _wanted(spec: DeploymentSpec, wanted: RunnerDeployment) -> dict[str, Any]:
+    limit = spec.concurrency_limit
+    return {
+        "entrypoint": wanted.entrypoint,
+        "work pool": wanted.work_pool_name,
+        "work queue": spec.work_queue,
+        "job variables": wanted.job_variables,
+        "tags": wanted.tags,
+        "schedule": [spec.cron] if spec.cron else [],
+        "default parameters": dict(spec.parameters),
+        "concurrency limit": (limit, spec.collision) if limit else None,
+        "parameters": _schema(wanted._parameter_openapi_schema.model_dump()),  # noqa: SLF001 - from_flow puts it nowhere else
+    }
+
+
+def _found(found: DeploymentResponse) -> dict[str, Any]:
+    limit = found.global_concurrency_limit
+    options = found.concurrency_options
+    collision = options.collision_strategy.value if options else "ENQUEUE"
+    return {
+        "entrypoint": found.entrypoint,
+        "work pool": found.work_pool_name,
+        "work queue": found.work_queue_name,
+        "job variables": found.job_variables,
+        "tags": found.tags,
+        "schedule": [
+            each.schedule.cron if isinstance(each.schedule, CronSchedule) else str(each.schedule)
+            for each in found.schedules
+        ],
+        "default parameters": found.parameters,
+        "concurrency limit": (limit.limit, collision) if limit else None,
+        "parameters": _schema(found.parameter_openapi_schema or {}),
+    }
+
+
+def _schema(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter schema without its empty entries, which the server does not keep."""
+    return {name: value for name, value in told.items() if value}

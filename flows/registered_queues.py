@@ -1,0 +1,46 @@
+"""Bring the pool's work queues on the server to what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+
+from flows.deployment_specs import QueueSpec
+from flows.registration import Registration
+
+
+def register_queues(
+    client: SyncPrefectClient, done: Registration, queues: Sequence[QueueSpec]
+) -> None:
+    """Write what differs, the highest priority first; whether one is paused stays as it is.
+
+    The server shifts the priorities of the pool's other queues, its `default`
+    among them, behind one that is written.
+    """
+    for wanted in sorted(queues, key=lambda queue: queue.priority):
+        told = f"priority {wanted.priority}"
+        if wanted.concurrency_limit is not None:
+            told += f", {wanted.concurrency_limit} at a time"
+        pool = {"work_pool_name": done.work_pool}
+        ours = {"priority": wanted.priority, "concurrency_limit": wanted.concurrency_limit}
+        try:
+            found = client.read_work_queue_by_name(wanted.name, work_pool_name=done.work_pool)
+        except ObjectNotFound:
+            if done.writes(f"create work queue {wanted.name} ({told})"):
+                client.request(
+                    "POST",
+                    "/work_pools/{work_pool_name}/queues",
+                    path_params=pool,
+                    json={"name": wanted.name, **ours},
+                )
+            continue
+        theirs = {"priority": found.priority, "concurrency_limit": found.concurrency_limit}
+        if ours != theirs and done.writes(f"change work queue {wanted.name} ({told})"):
+            client.request(
+                "PATCH",
+                "/work_pools/{work_pool_name}/queues/{name}",
+                path_params=pool | {"name": wanted.name},
+                json=ours,
+            )
