@@ -11,26 +11,10 @@ from prefect.exceptions import MissingResult
 from prefect.states import Completed, Failed
 
 from flows.batch_entries import BatchFile
-from flows.outcomes import ConversionFailure, InvalidParameters, Outcome
+from flows.outcomes import AllFailed, InvalidParameters, Outcome, PartlyFailed
 
 # A state's message is read in a list of runs; the table names them all.
 _FAILURES_TOLD = 3
-
-
-class PartlyFailed(ConversionFailure):
-    """Some files of a batch failed; `files` says of each what became of it."""
-
-    outcome = "PartlyFailed"
-
-    def __init__(self, message: str, files: list[dict[str, Any]]) -> None:
-        super().__init__(message)
-        self.files = files
-
-
-class AllFailed(PartlyFailed):
-    """No file of a batch was converted, or needed no conversion."""
-
-    outcome = "AllFailed"
 
 
 def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:

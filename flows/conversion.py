@@ -6,22 +6,30 @@ and everybody else call `convert`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flows import local_publishing, preflight, s3_publishing
+from flows import local_publishing, preflight, quarantine, s3_publishing
 from flows.chunking import ChunksNotUsableError
 from flows.contents import contents_of
 from flows.locations import LocalLocation, Location, S3Location
 from flows.manifest import build_manifest, described_sidecars, described_source
 from flows.netcdf_encoding import write_netcdf
 from flows.object_store import ObjectStore
-from flows.outcomes import BadFile, InvalidParameters, SourceChanged, Superseded
+from flows.outcomes import (
+    BadFile,
+    ConversionFailure,
+    InvalidParameters,
+    SourceChanged,
+    Superseded,
+)
+from flows.preflight.summary import FileSummary
 from flows.publication import Progress, Published, PublishOrder, Skipped
 from flows.publish_decision import Content, decide
 from flows.publish_decision import Published as PublishedBefore
@@ -207,13 +215,14 @@ def _parse(
         progress("preflight", 0.0)
         # Messages name the file as its owner knows it, not its local copy.
         summary = replace(preflight.preflight(source.path, request.sonar_model), file=uri)
-        preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
+        with _telling_of(summary):
+            preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
         missing = summary.damage or (summary.unsupported.cause if summary.unsupported else None)
         if missing is not None:
             whole = source.path.with_name(f"{source.path.name}.whole")
             preflight.write_whole_part(source.path, summary, whole)
             whole.replace(source.path)
-    with watch.stage("open"):
+    with watch.stage("open"), _telling_of(summary):
         progress("open", 0.0)
         echodata, warnings = open_raw_file(
             source.path,
@@ -239,6 +248,16 @@ def _parse(
         manifest_at_start=published.etag if published else None,
         seconds=watch.seconds,
     )
+
+
+@contextlib.contextmanager
+def _telling_of(summary: FileSummary) -> Iterator[None]:
+    """Let a failure carry what the walk has found, for its report."""
+    try:
+        yield
+    except ConversionFailure as failure:
+        failure.preflight = summary.as_json()
+        raise
 
 
 def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
@@ -287,6 +306,12 @@ def _order(opened: OpenedRaw, scratch: Path, progress: Progress) -> PublishOrder
         else functools.partial(write_netcdf, echodata, compact=request.compact),
         describe=functools.partial(_manifest, opened),
         check_current=functools.partial(_check_current, opened),
+        release=functools.partial(
+            quarantine.release,
+            opened.source.location,
+            request.input_storage_options,
+            opened.source.version,
+        ),
         scratch=scratch,
         verify=request.verify,
         progress=progress,

@@ -14,6 +14,7 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
+from flows.failure_hooks import report_failure
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
@@ -66,7 +67,12 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
     return saved
 
 
-@flow(name="convert-raw-sonar", persist_result=False)
+@flow(
+    name="convert-raw-sonar",
+    persist_result=False,
+    on_failure=[report_failure],
+    on_crashed=[report_failure],
+)
 def convert_raw_sonar(
     raw_file: str,
     sonar_model: str,

@@ -19,6 +19,7 @@ from pydantic import PositiveInt
 from flows.batch_entries import BatchFile, batch_files
 from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.batch_workers import usable_bytes, worker_count
+from flows.failure_hooks import report_failure
 from flows.isolated_tasks import run_isolated
 from flows.memory_model import peak_bytes
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
@@ -58,7 +59,12 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
     return completed_state(saved)
 
 
-@flow(name="convert-raw-sonar-batch", persist_result=False)
+@flow(
+    name="convert-raw-sonar-batch",
+    persist_result=False,
+    on_failure=[report_failure],
+    on_crashed=[report_failure],
+)
 def convert_raw_sonar_batch(
     files: list[dict[str, Any]], max_workers: PositiveInt | None = None
 ) -> list[dict[str, Any]]:

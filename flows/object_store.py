@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from flows.transient_faults import retrying
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import TagTypeDef
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -214,6 +215,18 @@ class ObjectStore:
             raise
         return ObjectHead(
             answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId")
+        )
+
+    def tags(self, key: str, version_id: str | None) -> Sequence[TagTypeDef]:
+        """The tags of one version of an object, of the current one where None is named."""
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        return self.client.get_object_tagging(Bucket=self.bucket, Key=key, **version)["TagSet"]
+
+    def put_tags(self, key: str, version_id: str | None, tags: Sequence[TagTypeDef]) -> None:
+        """Give one version of an object these tags and no others."""
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        self.client.put_object_tagging(
+            Bucket=self.bucket, Key=key, Tagging={"TagSet": tags}, **version
         )
 
     def list(self, prefix: str) -> dict[str, Listed]:

@@ -20,9 +20,14 @@ def _rebuild(cls: type[Outcome], message: str, attributes: dict[str, Any]) -> Ou
 
 
 class Outcome(Exception):  # noqa: N818 - outcomes are named as the flow run states they become
-    """Base of what ends a step: a sentence for people, attributes for machines."""
+    """Base of what ends a step: a sentence for people, attributes for machines.
+
+    `preflight` is set on a failure that came after the walk over the datagrams:
+    what that found, JSON values.
+    """
 
     outcome: ClassVar[str]
+    preflight: dict[str, Any] | None = None
 
     def facts(self) -> dict[str, Any]:
         """The attributes as JSON values, with `outcome` and `message`."""
@@ -159,6 +164,22 @@ class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outc
     """What was asked for cannot be: a parameter has no such value, or fits no variable."""
 
     outcome = "InvalidParameters"
+
+
+class PartlyFailed(ConversionFailure):
+    """Some files of a batch failed; `files` says of each what became of it."""
+
+    outcome = "PartlyFailed"
+
+    def __init__(self, message: str, files: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.files = files
+
+
+class AllFailed(PartlyFailed):
+    """No file of a batch was converted, or needed no conversion."""
+
+    outcome = "AllFailed"
 
 
 class TransientFault(Outcome):

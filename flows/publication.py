@@ -35,6 +35,8 @@ class PublishOrder:
         describe: completes the manifest, given the entries `output` and
             `verification` and the seconds by stage.
         check_current: raises Superseded where the source is replaced by now.
+        release: takes the source out of quarantine; called where the report of an
+            earlier failure lies at the output.
         scratch: a folder for temporary files.
     """
 
@@ -47,6 +49,7 @@ class PublishOrder:
     write_netcdf: WriteNetcdf | None
     describe: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, float]], dict[str, Any]]
     check_current: Callable[[], None]
+    release: Callable[[], None]
     scratch: Path
     verify: VerifyMode = "sampled"
     progress: Progress = lambda _stage, _fraction: None

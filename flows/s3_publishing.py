@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from flows import manifest as manifests
 from flows.claims import LEASE_SECONDS, S3Claim
+from flows.failure_report import FAILURE_SUFFIX
 from flows.locations import S3Location
 from flows.object_store import Listed, ObjectStore, error_code, in_parallel
 from flows.outcomes import AccessDenied, ClaimLost, OutputMismatch, SourceChanged, Superseded
@@ -118,6 +119,7 @@ class _S3Publication:
         self._order = order
         self._claim = claim
         self._manifest_key = output.key + manifests.MANIFEST_SUFFIX
+        self._failure_key = output.key + FAILURE_SUFFIX
         self._root = f"{output.key}/"
         self._watch = Stopwatch()
         self._encoded: tuple[int, dict[str, bytes]] | None = None
@@ -126,14 +128,16 @@ class _S3Publication:
 
     def run(self) -> PublishedOutput | Skipped:
         with ThreadPoolExecutor(3) as pool:
-            listing = pool.submit(self._store.list, self._root)
+            # Without the slash: the report of an earlier failure is listed along.
+            listing = pool.submit(self._store.list, self._output.key)
             current = pool.submit(self._order.check_current)
             known = pool.submit(read_published, self._store, self._output)
             if self._order.manifest_at_start is None and self._claim.previous is None:
                 # Most outputs are new: while the store answers, encode for one.
                 self._encode(_FAMILY_OF_NEW)
             published = known.result()
-            old = set(listing.result())
+            listed = set(listing.result())
+            old = {key for key in listed if key.startswith(self._root)}
             current.result()
         decision = decide(
             self._output.uri,
@@ -152,6 +156,10 @@ class _S3Publication:
                 entry, verification = self._publish_netcdf()
             self._order.progress("manifest", 0.0)
             manifest = self._order.describe(entry, verification, self._watch.seconds)
+            if self._failure_key in listed:
+                # Ahead of the manifest: what is published was never left in quarantine.
+                self._order.release()
+                self._store.delete([self._failure_key])
             self._commit(manifests.manifest_bytes(manifest))
         except ClaimLost:
             # All that is there belongs to the other run by now.

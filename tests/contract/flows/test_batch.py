@@ -24,11 +24,11 @@ from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import deployments
-from flows.batch_outcomes import PartlyFailed
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.deployment_specs import conversions
 from flows.isolated_tasks import run_isolated
 from flows.manifest import read_manifest
+from flows.outcomes import PartlyFailed
 from sandbox.environments import system_environment
 
 ApiCall = Callable[..., Any]

@@ -10,8 +10,8 @@ from prefect.client.schemas import State
 from prefect.states import Completed, Crashed
 
 from flows.batch_entries import BatchFile
-from flows.batch_outcomes import AllFailed, PartlyFailed, batch_state, file_outcome, outcome_rows
-from flows.outcomes import BadFile, InvalidParameters, Outcome
+from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.outcomes import AllFailed, BadFile, InvalidParameters, Outcome, PartlyFailed
 from flows.request import ConversionRequest
 from flows.run_states import failed_state
 

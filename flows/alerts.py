@@ -1,0 +1,133 @@
+"""Tells people of failures through SNS, at once and once for each incident.
+
+Nothing here changes how a run ends: what can't be told is logged. The watchdog
+and the rule on stopped tasks tell of it by ways of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import boto3
+from botocore.config import Config
+
+from flows.failure_report import FailureReport
+from flows.incidents import incident_id, opens_incident
+from flows.locations import S3Location, parse_location
+from flows.object_store import ObjectStore, in_parallel
+from flows.s3_client import s3_client
+
+if TYPE_CHECKING:  # the stubs are installed for development alone
+    from mypy_boto3_sns import SNSClient
+
+ALERT_TOPIC = "ECHODROP_ALERT_TOPIC_ARN"
+NOTICE_TOPIC = "ECHODROP_NOTICE_TOPIC_ARN"
+INCIDENTS = "ECHODROP_INCIDENTS"
+
+# SNS takes 100 characters of ASCII in a subject.
+_SUBJECT_LENGTH = 99
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Where failures are told, ARNs of SNS topics; `incidents` is where their counts are kept."""
+
+    alerts: str | None
+    notices: str | None
+    incidents: S3Location | None = None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """The channels that the environment names; one that it does not name stays silent.
+
+        Raises:
+            ValueError: ECHODROP_INCIDENTS is no S3 URI.
+        """
+        place = environment.get(INCIDENTS)
+        incidents = parse_location(place) if place else None
+        if incidents is not None and not isinstance(incidents, S3Location):
+            raise ValueError(f"{INCIDENTS} is {place!r}, not s3://bucket/prefix")
+        return cls(environment.get(ALERT_TOPIC), environment.get(NOTICE_TOPIC), incidents)
+
+    def topic_of(self, report: FailureReport) -> str | None:
+        """The topic for a failure: what can wait is a notice, all else an alert."""
+        return self.notices if report.is_notice else self.alerts
+
+
+def tell(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
+    """Send one message for each incident that these failures open; never raises."""
+    try:
+        ways = channels or Channels.of(os.environ)
+        told = [report for report in reports if ways.topic_of(report)]
+        in_parallel(lambda report: _tell(report, ways), told)
+    # BLE001: whatever is wrong with the channels, the run has ended as it has.
+    except Exception as error:  # noqa: BLE001
+        _log.warning("failures not told: %s", error)
+
+
+def _tell(report: FailureReport, channels: Channels) -> None:
+    topic = channels.topic_of(report)
+    if topic is None:
+        return
+    try:
+        if _is_news(report, channels):
+            _publish(topic, report)
+    # BLE001: one that can't be told must not keep the others from it.
+    except Exception as error:  # noqa: BLE001
+        _log.warning("%s: failure not told to %s: %s", report.source, topic, error)
+
+
+def _is_news(report: FailureReport, channels: Channels) -> bool:
+    if channels.incidents is None:
+        return True
+    store = ObjectStore(s3_client({}), channels.incidents.bucket)
+    try:
+        return opens_incident(store, channels.incidents.key, report)
+    # BLE001: told too often is better than not at all.
+    except Exception as error:  # noqa: BLE001
+        _log.warning("%s: incident not noted: %s", report.source, error)
+        return True
+
+
+def _publish(topic: str, report: FailureReport) -> None:
+    message = report.as_alert() | {"incident": incident_id(report)}
+    attributes = {
+        "event": "failure",
+        "outcome": report.outcome,
+        "cruise": report.cruise,
+        "sonar_model": report.sonar_model,
+        "urgency": "notice" if report.is_notice else "alert",
+    }
+    _sns(topic).publish(
+        TopicArn=topic,
+        Subject=subject(report),
+        Message=json.dumps(message, indent=1, ensure_ascii=False),
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": text}
+            for name, text in attributes.items()
+            if text
+        },
+    )
+
+
+def subject(report: FailureReport) -> str:
+    """What stands in a mail's subject: outcome, file, cruise; printable ASCII, 99 characters."""
+    name = report.source.rpartition("/")[2]
+    more = f" and {report.files - 1} more" if report.files > 1 else ""
+    told = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
+    return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]
+
+
+def _sns(topic: str) -> SNSClient:
+    # A topic that does not answer holds the end of a task up for seconds, not minutes.
+    config = Config(
+        connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    return boto3.Session().client("sns", region_name=topic.split(":")[3], config=config)

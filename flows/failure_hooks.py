@@ -1,0 +1,159 @@
+"""The one hook of both flows: when a run has failed, or its process died, say so and hold the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas import State
+from prefect.client.schemas.objects import FlowRun
+from prefect.logging import get_logger
+from prefect.results import ResultRecord
+from prefect.utilities.urls import url_for
+
+from flows import alerts, quarantine
+from flows.failure_report import (
+    CRASHED,
+    DEFECT,
+    REMEDIES,
+    TIMED_OUT,
+    FailureReport,
+    Run,
+    cruise_of,
+    kind_of,
+)
+from flows.outcomes import InvalidParameters, Outcome, PartlyFailed
+from flows.request import ConversionRequest
+from flows.task_image import task_image
+from flows.transient_faults import is_transient
+
+_TRACEBACK_LENGTH = 4000
+_REQUEST_FIELDS = {field.name for field in dataclasses.fields(ConversionRequest)}
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """One file that failed: the parameters it was to be converted with, and how it ended."""
+
+    parameters: Mapping[str, Any]
+    outcome: str
+    message: str
+    facts: Mapping[str, Any]
+    files: int = 1
+
+
+def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell of every file that failed in this run, then put those at fault into quarantine.
+
+    A hook of Prefect's, for on_failure and on_crashed. A run that is killed
+    together with the process that watches it has none: EventBridge tells of it.
+    """
+    del flow
+    failed = _failed_files(flow_run, state)
+    requests = [_request(file.parameters) for file in failed]
+    run = Run(
+        id=str(flow_run.id),
+        name=flow_run.name,
+        url=url_for("flow-run", flow_run.id),
+        image=task_image(),
+        started_at=flow_run.start_time.isoformat() if flow_run.start_time else None,
+    )
+    tags = frozenset(flow_run.tags)
+    reports = [
+        _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
+    ]
+    get_logger("flows.failure_hooks").info("telling of %s failures", len(reports))
+    alerts.tell(reports)
+    for request, report in zip(requests, reports, strict=True):
+        if request is not None:
+            quarantine.hold(request, report)
+
+
+def _failed_files(flow_run: FlowRun, state: State[Any]) -> list[_Failed]:
+    parameters = flow_run.parameters
+    error = _error_of(state)
+    entries = [entry for entry in parameters.get("files") or [] if isinstance(entry, Mapping)]
+    if isinstance(error, PartlyFailed):
+        return [
+            _of_batch(entry, file)
+            for entry, file in zip(entries, error.files, strict=True)
+            if not file["completed"]
+        ]
+    outcome, facts = _named(error, state)
+    message = state.message or outcome
+    if "files" in parameters:
+        return [_Failed(entries[0] if entries else {}, outcome, message, facts, len(entries))]
+    return [_Failed(parameters, outcome, message, facts)]
+
+
+def _error_of(state: State[Any]) -> BaseException | None:
+    """What ended the run; a state that came from the server, as of a process that died, has none."""
+    ended: object = state.data.result if isinstance(state.data, ResultRecord) else state.data
+    return ended if isinstance(ended, BaseException) else None
+
+
+def _of_batch(entry: Mapping[str, Any], file: Mapping[str, Any]) -> _Failed:
+    message = file["message"] or file["outcome"]
+    known = file["outcome"] in REMEDIES
+    facts = file["facts"] if known else {"cause": message}
+    return _Failed(entry, file["outcome"] if known else DEFECT, message, facts)
+
+
+def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[str, Any]]:
+    """The outcome's name and its facts."""
+    if isinstance(error, Outcome):
+        return error.outcome, error.facts()
+    if state.is_crashed():
+        return CRASHED, {"cause": state.message}
+    if state.name == "TimedOut":
+        return TIMED_OUT, {"cause": state.message}
+    if error is None:
+        return DEFECT, {"cause": state.message}
+    facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
+    if is_transient(error):
+        return "TransientFault", facts
+    told = "".join(traceback.format_exception(error))
+    return DEFECT, facts | {"traceback": told[-_TRACEBACK_LENGTH:]}
+
+
+def _report(
+    file: _Failed, request: ConversionRequest | None, run: Run, tags: frozenset[str]
+) -> FailureReport:
+    parameters = file.parameters
+    source = str(parameters.get("raw_file") or "")
+    preflight = file.facts.get("preflight")
+    told = {"outcome", "message", "preflight"}
+    return FailureReport(
+        source=source,
+        etag=request.wanted.etag if request and request.wanted else None,
+        version_id=request.wanted.version_id if request and request.wanted else None,
+        sonar_model=parameters.get("sonar_model"),
+        cruise=cruise_of(source, tags),
+        output=request.output.uri if request else None,
+        outcome=file.outcome,
+        message=file.message,
+        kind=kind_of(file.outcome, file.facts, preflight),
+        facts={name: value for name, value in file.facts.items() if name not in told},
+        preflight=preflight,
+        run=run,
+        failed_at=datetime.now(UTC),
+        files=file.files,
+    )
+
+
+def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
+    """What was asked for; None where that is what is wrong."""
+    given = {
+        name: value
+        for name, value in parameters.items()
+        if name in _REQUEST_FIELDS and value is not None
+    }
+    try:
+        return ConversionRequest(**given)
+    except (InvalidParameters, TypeError):
+        return None
