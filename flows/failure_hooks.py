@@ -13,7 +13,7 @@ from prefect import Flow
 from prefect.client.schemas import State
 from prefect.client.schemas.objects import FlowRun
 from prefect.logging import get_logger
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in its __all__
 from prefect.utilities.urls import url_for
 
 from flows import alerts, quarantine

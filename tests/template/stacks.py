@@ -39,6 +39,7 @@ EXISTING: dict[str, str] = MADE | {
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
     "TriggerInVpc": "yes",
     "MonthlyBudgetUsd": "500",
+    "BadFilesPage": "yes",
 }
 OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectApiUrl": "http://prefect.internal:4200/api",

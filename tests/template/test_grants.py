@@ -16,14 +16,22 @@ ACTIONS = {
     "delete_object": "s3:DeleteObject",
     "delete_objects": "s3:DeleteObject",
     "get_object": "s3:GetObject",
+    "get_object_tagging": "s3:GetObjectTagging",
     "head_object": "s3:GetObject",
     "list_multipart_uploads": "s3:ListBucketMultipartUploads",
     "list_objects_v2": "s3:ListBucket",
     "put_object": "s3:PutObject",
+    "put_object_tagging": "s3:PutObjectTagging",
     "upload_part": "s3:PutObject",
 }
 # Asked for by a parameter of a call, not by its name.
-BY_PARAMETER = {"VersionId": "s3:GetObjectVersion"}
+BY_PARAMETER = {
+    "VersionId": "s3:GetObjectVersion",
+    "get_object_tagging": "s3:GetObjectVersionTagging",
+    "put_object_tagging": "s3:PutObjectVersionTagging",
+}
+# Of a topic that is encrypted with a key of ours. Source: "Key management", SNS developer guide.
+PUBLISHING = {"sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"}
 TRIGGER_ACTIONS = {
     "GetObject": "s3:GetObject",
     "GetObjectTagging": "s3:GetObjectTagging",
@@ -62,6 +70,8 @@ def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translate
     assert methods <= set(ACTIONS)
     asked = {ACTIONS[name] for name in methods}
     asked |= {action for name, action in BY_PARAMETER.items() if name in code}
+    if ".publish(" in code:
+        asked |= PUBLISHING
     assert granted(stacks["all made"], "TaskRole") == asked
 
 

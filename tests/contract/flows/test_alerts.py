@@ -230,7 +230,7 @@ def test_each_failing_file_of_a_batch_is_told_of_and_held(
     buckets.upload("b/bad.raw", b"no echosounder wrote this")
     buckets.upload("b/wrong.raw", EK60)
     files = [parameters(buckets, f"b/{name}.raw", "EK80") for name in ("bad", "good", "wrong")]
-    state: Any = convert_raw_sonar_batch(files, return_state=True)
+    state: Any = convert_raw_sonar_batch(files, max_workers=1, return_state=True)
     assert state.name == "PartlyFailed"
     told = {it["Message"]["file"]: it["Message"] for it in subscriber.heard("notice")}
     assert {told[files[0]["raw_file"]]["outcome"], told[files[2]["raw_file"]]["outcome"]} == {

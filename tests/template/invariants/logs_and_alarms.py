@@ -40,6 +40,28 @@ def every_alarm_tells_somebody_and_says_when_it_is_over(stack: Translated) -> It
 
 
 @invariant
+def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
+    topics = {kind: stack.resolver.resolve({"Ref": f"{kind}Topic"}) for kind in ("Alert", "Notice")}
+    pages = stack.resolver.resolve({"Ref": "BadFilesPage"}) == "yes"
+    (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
+        "ContainerDefinitions"
+    ]
+    told = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if told.get("ECHODROP_ALERT_TOPIC_ARN") != topics["Alert"]:
+        yield "tasks do not tell of the system's faults"
+    if told.get("ECHODROP_NOTICE_TOPIC_ARN") != topics["Alert" if pages else "Notice"]:
+        yield "a file's own fault goes to the wrong topic"
+    output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    if told.get("ECHODROP_INCIDENTS") != f"s3://{output}/{prefix}.echodrop/incidents/":
+        yield "incidents are kept where tasks may not write"
+    heard = {item["TopicArn"] for item in stack.of_type("AWS::SNS::Subscription").values()}
+    for kind, topic in topics.items():
+        if topic not in heard:
+            yield f"nobody hears of {kind}s"
+
+
+@invariant
 def silence_is_a_fault_where_something_must_speak(stack: Translated) -> Iterator[str]:
     for name in ("WorkerAlarm", "UploadsLackSettingsAlarm"):
         if stack.resources[name]["Properties"]["TreatMissingData"] != "breaching":

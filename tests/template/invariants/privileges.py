@@ -88,6 +88,11 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     wanted |= {(action, f"arn:aws:s3:::{output}/{prefix}*") for action in writes}
     wanted |= {("s3:ListBucket", f"arn:aws:s3:::{bucket}") for bucket in (inbox, output)}
     wanted.add(("s3:ListBucketMultipartUploads", f"arn:aws:s3:::{output}"))
+    # A file at fault is marked, in the inbox alone, and people are told.
+    marks = {f"s3:{verb}Object{kind}Tagging" for verb in ("Get", "Put") for kind in ("", "Version")}
+    wanted |= {(action, f"arn:aws:s3:::{inbox}/*") for action in marks}
+    wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
+    wanted |= {(action, stack.arn("Key")) for action in ("kms:Decrypt", "kms:GenerateDataKey")}
     if archive := stack.resolver.resolve({"Ref": "ArchiveBucketName"}):
         wanted |= {(action, f"arn:aws:s3:::{archive}/*") for action in reads}
         wanted.add(("s3:ListBucket", f"arn:aws:s3:::{archive}"))
