@@ -26,7 +26,12 @@ class Lane(Protocol):
 
 @dataclass(frozen=True)
 class BackPressure:
-    """Bounds the trigger's queue and the lane's runs; what SQS tells of its depth may be a minute old."""
+    """Bounds the trigger's queue and the lane's runs; what SQS tells of its depth may be a minute old.
+
+    Attributes:
+        messages: that may wait in the queue, whoever sent them.
+        runs: that may be unended, each waiting message counted as `together` of them.
+    """
 
     sqs: SQSClient
     queue_url: str
@@ -34,6 +39,7 @@ class BackPressure:
     work_queue: str
     messages: int = MESSAGES
     runs: int = RUNS
+    together: int = 1
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, told: Callable[[str], None] = lambda _why: None) -> None:
@@ -56,6 +62,9 @@ class BackPressure:
         )
         if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
             return f"{waiting} messages in the trigger's queue"
-        if (unended := self.lane.unended_in(self.work_queue)) >= self.runs:
-            return f"{unended} runs of the lane have not ended"
+        unended = self.lane.unended_in(self.work_queue)
+        if unended + waiting * self.together >= self.runs:
+            return (
+                f"{unended} runs of the lane have not ended, {waiting} messages are to become some"
+            )
         return ""

@@ -71,7 +71,9 @@ def backfill_at_terminal(
             noted = Checkpoint(noted.path, archive, queue_url)
         region = connections.services.s3.meta.region_name
         sqs = connections.session.client("sqs", region_name=region)
-        pressure = BackPressure(sqs, queue_url, connections.runs, BACKFILL, runs=outstanding)
+        pressure = BackPressure(
+            *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
+        )
         backfill = Backfill(
             in_force, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
         )

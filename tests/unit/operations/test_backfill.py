@@ -154,17 +154,18 @@ def test_no_message_is_larger_than_sqs_takes(tmp_path: Path) -> None:
 
 
 def test_it_waits_while_the_queue_or_the_lane_is_full(tmp_path: Path) -> None:
-    queue, waited, told = Queue(depths=iter([10, 12, 0])), list[float](), list[str]()
-    lane = Lane(iter([5, 4]))
+    queue, waited, told = Queue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
+    lane = Lane(iter([5, 2, 4]))
     run = backfill(NUMBERED[:5], queue, tmp_path / "c", lane, waited=waited)
     run.told = told.append
     list(run.run())
     assert told == [
         "10 messages in the trigger's queue",
         "12 messages in the trigger's queue",
-        "5 runs of the lane have not ended",
+        "5 runs of the lane have not ended, 0 messages are to become some",
+        "2 runs of the lane have not ended, 3 messages are to become some",
     ]
-    assert len(waited) == 3
+    assert len(waited) == 4
 
 
 def test_a_rate_is_kept_in_uploads(tmp_path: Path) -> None:

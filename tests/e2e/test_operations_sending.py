@@ -1,0 +1,227 @@
+"""Dead letters and an archive sent through the real trigger to a real Prefect, by commands that are killed on the way.
+
+The flow runs are not executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from events.notifications import ENVELOPES, StoredObject
+from lambda_trigger.outcomes import BACKFILL
+from sandbox.aws_resources import Delivery
+from sandbox.system import Sandbox, SandboxOptions
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+# What a killed command holds of a dead-letter queue comes back after two minutes: too long for a test.
+COMMAND = """
+from operations import dead_letters
+dead_letters._HIDDEN_SECONDS = 4
+from echodrop import app
+app()
+"""
+QUEUE_COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox whose trigger's failures are dead letters at once, and whose rules name a deployment that is not there."""
+    options = SandboxOptions(
+        runs_tasks=False, function_timeout=8, delivery=Delivery(visibility_timeout=8)
+    )
+    with Sandbox(tmp_path_factory.mktemp("sending"), options) as running:
+        running.client("s3").put_bucket_notification_configuration(
+            Bucket=running.names.inbox_bucket, NotificationConfiguration={}
+        )
+        ssm, name = running.client("ssm"), running.names.rules_parameter
+        rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        poisoned = '[[prefix]]\nprefix = "poison/"\ndeployment = "convert-raw-sonar/no-such"\n'
+        ssm.put_parameter(Name=name, Value=f"{rules}\n{poisoned}", Type="String", Overwrite=True)
+        sqs, queue = running.client("sqs"), url_of(running, running.names.notifications_queue)
+        found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+        policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": 1}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": json.dumps(policy)})
+        yield running
+
+
+def url_of(system: Sandbox, queue: str) -> str:
+    url: str = system.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+    return url
+
+
+def messages(system: Sandbox, queue: str) -> int:
+    found = system.client("sqs").get_queue_attributes(
+        QueueUrl=url_of(system, queue), AttributeNames=QUEUE_COUNTS
+    )
+    return sum(map(int, found["Attributes"].values()))
+
+
+def upload(system: Sandbox, key: str) -> StoredObject:
+    bucket, body = system.names.inbox_bucket, file_head("EK60")
+    stored = system.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+    return StoredObject(bucket, key, len(body), stored["ETag"].strip('"'))
+
+
+def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command as an operator would, without a stack to ask."""
+    environment = {
+        **system.environment(),
+        "ECHODROP_RULES_PARAMETER": system.names.rules_parameter,
+        "ECHODROP_QUEUE_URL": url_of(system, system.names.notifications_queue),
+        "ECHODROP_DEAD_LETTERS_URL": url_of(system, system.names.dead_letter_queue),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PATH": os.environ["PATH"],
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(system: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    process = start(system, *arguments, "--json")
+    out, error = process.communicate(timeout=240)
+    assert process.returncode in {0, 1}, error
+    return process.returncode, [json.loads(line) for line in out.splitlines()]
+
+
+def runs_by_key(system: Sandbox, prefix: str) -> Counter[str]:
+    start_of = f"s3://{system.names.inbox_bucket}/"
+    files = (str(run.parameters.get("raw_file")) for run in system.api.flow_runs())
+    keys = (file.removeprefix(start_of) for file in files)
+    return Counter(key for key in keys if key.startswith(prefix))
+
+
+def wait_until_settled(system: Sandbox) -> None:
+    wait_until(
+        lambda: not messages(system, system.names.notifications_queue),
+        180,
+        "the trigger's queue to be empty",
+    )
+
+
+def test_of_200_dead_letters_190_are_done_and_10_set_aside_though_killed_and_interrupted(
+    system: Sandbox,
+) -> None:
+    names = [f"dead/{number:03}.raw" for number in range(190)]
+    poison = [f"poison/{number}.raw" for number in range(10)]
+    keys = [*names, *poison]
+    random.Random(6).shuffle(keys)
+    sqs, dlq = system.client("sqs"), url_of(system, system.names.dead_letter_queue)
+    bodies = [ENVELOPES["eventbridge"](upload(system, key)) for key in keys]
+    for first in range(0, 200, 10):
+        entries = [
+            {"Id": str(index), "MessageBody": body}
+            for index, body in enumerate(bodies[first : first + 10])
+        ]
+        assert not sqs.send_message_batch(QueueUrl=dlq, Entries=entries).get("Failed")
+
+    for left, ending, code in ((160, signal.SIGKILL, -9), (90, signal.SIGINT, 130)):
+        process = start(system, "replay", "--dlq", "--rate", "25")
+        wait_until(
+            lambda left=left: messages(system, system.names.dead_letter_queue) <= left,  # type: ignore[misc]  # mypy can't infer a default's type
+            120,
+            f"{left} dead letters to be left",
+            every=0.1,
+        )
+        process.send_signal(ending)
+        process.communicate(timeout=60)
+        assert process.returncode == code, "it came too late"
+        assert messages(system, system.names.dead_letter_queue) > 30
+
+    what: Counter[str] = Counter()
+
+    def emptied() -> bool:
+        _, lines = told(system, "replay", "--dlq")
+        what.update(lines[-1]["counts"])
+        wait_until_settled(system)
+        return not messages(system, system.names.dead_letter_queue)
+
+    wait_until(emptied, 300, "no dead letter to be left", every=1)
+    assert runs_by_key(system, "dead/") == dict.fromkeys(names, 1)
+    assert runs_by_key(system, "poison/") == {}
+    s3, output = system.client("s3"), system.names.output_bucket
+    kept = s3.list_objects_v2(Bucket=output, Prefix="quarantine/dead-letters/")["Contents"]
+    told_of = [
+        json.loads(s3.get_object(Bucket=output, Key=item["Key"])["Body"].read()) for item in kept
+    ]
+    bucket = system.names.inbox_bucket
+    assert sorted(item["uploads"][0] for item in told_of) == sorted(
+        f"s3://{bucket}/{key}" for key in poison
+    )
+    assert all("missing" in item["reason"] for item in told_of), told_of[0]["reason"]
+    assert what["set aside"] == 10
+
+
+def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_does_not(
+    system: Sandbox, tmp_path: Path
+) -> None:
+    keys = [f"archive/{number:03}.raw" for number in range(60)]
+    for key in keys:
+        upload(system, key)
+    asked = ["backfill", f"s3://{system.names.inbox_bucket}/archive/", "--together", "4"]
+    asked += ["--checkpoint", str(tmp_path / "checkpoint"), "--rate", "10"]
+    _, (estimate,) = told(system, *asked, "--dry-run")
+    assert estimate["estimate"]["uploads"] == 60
+
+    process = start(system, *asked, "--outstanding", "30")
+    chance = random.Random(8)
+    wait_until(
+        lambda: sum(runs_by_key(system, "archive/").values()) >= 8, 60, "its first runs", every=0.1
+    )
+    time.sleep(chance.uniform(0, 0.5))
+    process.kill()
+    process.communicate()
+    assert json.loads((tmp_path / "checkpoint").read_text())["sent"] < 60
+
+    # Nothing executes runs here, so that the lane stays full once it is.
+    process = start(system, *asked, "--outstanding", "30")
+    wait_until(
+        lambda: sum(runs_by_key(system, "archive/").values()) >= 30, 120, "a full lane", every=0.2
+    )
+    wait_until_settled(system)
+    held = runs_by_key(system, "archive/")
+    live = upload(system, "live/now.raw")
+    queue = url_of(system, system.names.notifications_queue)
+    system.client("sqs").send_message(QueueUrl=queue, MessageBody=ENVELOPES["eventbridge"](live))
+    wait_until(lambda: runs_by_key(system, "live/"), 20, "the live upload's run", every=0.1)
+    assert process.poll() is None, process.communicate()
+    # What is on its way as the lane fills up counts, but for a message that is being taken.
+    assert held == runs_by_key(system, "archive/")
+    assert 30 <= len(held) <= 30 + 2 * 4
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+    code, (end,) = told(system, *asked)
+    assert (code, end["ended"]) == (0, True)
+    # The message that was under way at the kill may be counted once only, and is sent twice.
+    assert 60 <= end["sent"] <= 64
+    wait_until_settled(system)
+    assert runs_by_key(system, "archive/") == dict.fromkeys(keys, 1)
+    lanes = Counter(
+        run["work_queue_name"]
+        for run in system.api.request(
+            "POST", "/flow_runs/filter", {"limit": 200, "sort": "START_TIME_DESC"}
+        )
+        if "archive/" in run["parameters"]["raw_file"]
+    )
+    assert lanes == {BACKFILL: 60}
