@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -67,6 +68,8 @@ def _deployment(spec: DeploymentSpec, work_pool: str) -> RunnerDeployment:
         job_variables=dict(spec.job_variables),
         tags=list(spec.tags),
         cron=spec.cron,
+        # A run keeps it: which release it was asked of, whatever became of it.
+        version=metadata.version("echodrop"),
         concurrency_limit=limit or None,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -76,6 +79,7 @@ def _wanted(spec: DeploymentSpec, wanted: RunnerDeployment) -> dict[str, Any]:
     limit = spec.concurrency_limit
     return {
         "entrypoint": wanted.entrypoint,
+        "version": wanted.version,
         "work pool": wanted.work_pool_name,
         "work queue": spec.work_queue,
         "job variables": wanted.job_variables,
@@ -93,6 +97,7 @@ def _found(found: DeploymentResponse) -> dict[str, Any]:
     collision = options.collision_strategy.value if options else "ENQUEUE"
     return {
         "entrypoint": found.entrypoint,
+        "version": found.version,
         "work pool": found.work_pool_name,
         "work queue": found.work_queue_name,
         "job variables": found.job_variables,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,23 @@ def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]
     )
     assert done.returncode in {0, 1}, done.stderr
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]]:
+    """Run the command as an operator would; give its lines."""
+    done = subprocess.run(
+        [sys.executable, "-m", "echodrop", "replay", *arguments, "--queue", queue, "--json"],
+        env={
+            **sandbox.environment(),
+            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def tell_of_uploads(s3: Any, bucket: str, *, to: dict[str, Any]) -> None:
@@ -121,3 +139,20 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     assert list(api.in_states(("FAILED",), datetime.now(UTC) + timedelta(hours=1))) == []
     counts = {name: len(runs) for name, runs in inbox.runs([key(name) for name in samples]).items()}
     assert counts == {key(name): 2 if name == "damaged" else 1 for name in samples}
+
+    # What failed for its own fault is left by --fix, and run again where a person asks.
+    chosen = ("--prefix", PREFIX, "--outcome", "BadFile", "--version")
+    assert replay(sandbox, queue["QueueUrl"], *chosen, "0.0.0")[:-1] == []
+    (line, _) = replay(sandbox, queue["QueueUrl"], *chosen, metadata.version("echodrop"))
+    assert (line["uri"], line["what"]) == (inbox.uri(key("bad")), "retried")
+    bad = runs[key("bad")].id
+    wait_until(lambda: sandbox.api.flow_run(bad).run_count == 2, 120, "the replayed run to start")
+    inbox.wait_for_ends([key("bad")], 120)
+    (line, _) = replay(sandbox, queue["QueueUrl"], inbox.uri(key("whole")), "--force")
+    assert line["what"] == "notified"
+
+    def converted_anew() -> bool:
+        ends = [run.state_name for run in inbox.runs([key("whole")])[key("whole")]]
+        return ends == ["Completed"] * 2
+
+    wait_until(converted_anew, 120, "the new generation to be done")
