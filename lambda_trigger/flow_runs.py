@@ -1,15 +1,12 @@
 """The Prefect API: a flow run for an upload, made once however often it is asked for."""
 
-import base64
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from lambda_trigger.clock import Deadline
-from lambda_trigger.http_client import HttpClient, Reply, Request, error_of, excerpt
-from lambda_trigger.transport_errors import ConfigurationError, RefusedError
+from lambda_trigger.http_client import Reply, Request, error_of
+from lambda_trigger.prefect_connection import PrefectConnection, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +37,28 @@ class FlowRun:
     created: bool
 
 
-class PrefectApi:
-    """A client of the two calls that are needed.
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A flow run as Prefect has it.
 
-    `read_secret` gives the text of the secret, or is None where the API takes
-    requests without authentication.
+    `task` names its last task as `<cluster>::<task ARN>`, empty before the first.
     """
 
-    def __init__(
-        self,
-        http: HttpClient,
-        url: str,
-        read_secret: Callable[[Deadline], str] | None,
-    ) -> None:
-        parts = urlsplit(url)
-        self._http = http
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._path = parts.path.rstrip("/")
-        self._read_secret = read_secret
-        self._authorization: str | None = None
+    name: str
+    state_type: str
+    state_name: str
+    message: str
+    task: str
+    tags: list[str]
+    parameters: dict[str, Any]
+    job_variables: dict[str, Any]
+
+
+class PrefectApi:
+    """A client of the few calls that are needed."""
+
+    def __init__(self, connection: PrefectConnection) -> None:
+        self._connection = connection
         self._deployment_ids: dict[str, str] = {}
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
@@ -75,11 +75,72 @@ class PrefectApi:
             reply, request = self._ask_for_run(wanted, deadline)
         if reply.status not in {200, 201}:
             raise error_of(request, reply)
-        run = _json(request, reply)
+        run = json_of(request, reply)
         state = run.get("state") or {}
         return FlowRun(
             str(run["id"]), str(run["name"]), str(state.get("name", "")), reply.status == 201
         )
+
+    def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
+        """Read a flow run; None where there is none of this id.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "flow run", "GET", f"/flow_runs/{quote(run_id)}", deadline
+        )
+        if reply.status in {404, 422}:
+            return None
+        if reply.status != 200:
+            raise error_of(request, reply)
+        run = json_of(request, reply)
+        state = run.get("state") or {}
+        return RunState(
+            name=str(run.get("name", "")),
+            state_type=str(state.get("type", "")),
+            state_name=str(state.get("name", "")),
+            message=str(state.get("message") or ""),
+            task=str(run.get("infrastructure_pid") or ""),
+            tags=list(run.get("tags") or []),
+            parameters=run.get("parameters") or {},
+            job_variables=run.get("job_variables") or {},
+        )
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        """Propose a state; say whether Prefect took it.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "set_state",
+            "POST",
+            f"/flow_runs/{quote(run_id)}/set_state",
+            deadline,
+            {"state": state, "force": force},
+        )
+        if reply.status not in {200, 201}:
+            raise error_of(request, reply)
+        return bool(json_of(request, reply, "status")["status"] == "ACCEPT")
+
+    def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
+        """Change tags and job variables, both or none; say whether the run still waits, which they need.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "change flow run", "PATCH", f"/flow_runs/{quote(run_id)}", deadline, changes
+        )
+        # Job variables are those of the next task: Prefect takes them of a scheduled run alone.
+        if reply.status == 400:
+            return False
+        if reply.status != 204:
+            raise error_of(request, reply)
+        return True
 
     def _ask_for_run(self, wanted: RunRequest, deadline: Deadline) -> tuple[Reply, Request]:
         body: dict[str, Any] = {
@@ -100,78 +161,15 @@ class PrefectApi:
                 "state_details": {"pause_reschedule": True},
             }
         path = f"/deployments/{self._deployment_id(wanted.deployment, deadline)}/create_flow_run"
-        return self._send("create_flow_run", "POST", path, deadline, json.dumps(body).encode())
+        return self._connection.send("create_flow_run", "POST", path, deadline, body)
 
     def _deployment_id(self, deployment: str, deadline: Deadline) -> str:
         if deployment not in self._deployment_ids:
             path = f"/deployments/name/{quote(deployment)}"
-            reply, request = self._send(f"deployment {deployment}", "GET", path, deadline)
+            reply, request = self._connection.send(
+                f"deployment {deployment}", "GET", path, deadline
+            )
             if reply.status != 200:
                 raise error_of(request, reply)
-            self._deployment_ids[deployment] = str(_json(request, reply)["id"])
+            self._deployment_ids[deployment] = str(json_of(request, reply)["id"])
         return self._deployment_ids[deployment]
-
-    def _send(
-        self, operation: str, method: str, path: str, deadline: Deadline, body: bytes | None = None
-    ) -> tuple[Reply, Request]:
-        cached = self._authorization is not None
-        while True:
-            request = Request(
-                "prefect",
-                operation,
-                method,
-                self._origin,
-                self._path + path,
-                self._headers(deadline),
-                body,
-            )
-            reply = self._http.send(request, deadline)
-            if reply.status != 401 or not cached or self._read_secret is None:
-                return reply, request
-            # The secret may have been rotated since it was read: once more with the new one.
-            cached, self._authorization = False, None
-
-    def _headers(self, deadline: Deadline) -> dict[str, str]:
-        headers = {"content-type": "application/json", "user-agent": "echodrop-trigger"}
-        if self._read_secret is not None:
-            if self._authorization is None:
-                self._authorization = authorization_of(self._read_secret(deadline))
-            headers["authorization"] = self._authorization
-        return headers
-
-
-def authorization_of(secret: str) -> str:
-    """Make the Authorization header of a secret: an API key of Cloud, or a server's user:password.
-
-    Raises:
-        ConfigurationError: the secret is neither; its text is not in the message.
-    """
-    try:
-        fields = json.loads(secret)
-    except ValueError:
-        fields = None
-    if isinstance(fields, Mapping):
-        if isinstance(key := fields.get("api_key"), str) and key:
-            return f"Bearer {key}"
-        if isinstance(pair := fields.get("auth_string"), str) and pair:
-            return "Basic " + base64.b64encode(pair.encode()).decode()
-    raise ConfigurationError(
-        "prefect",
-        "read secret",
-        "the secret must be JSON with 'api_key' or 'auth_string' ('user:password')",
-    )
-
-
-def _json(request: Request, reply: Reply) -> dict[str, Any]:
-    try:
-        answer = json.loads(reply.body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or "id" not in answer:
-        raise RefusedError(
-            request.service,
-            request.operation,
-            f"no answer of Prefect's: {excerpt(reply.body)}",
-            status=reply.status,
-        )
-    return answer

@@ -13,10 +13,12 @@ from lambda_trigger.aws_api import AwsApi
 from lambda_trigger.clock import RESERVE, Deadline
 from lambda_trigger.flow_runs import PrefectApi
 from lambda_trigger.http_client import HttpClient
-from lambda_trigger.notifications import Judged, Notice, WaitingCheck, read_body
+from lambda_trigger.notifications import Judged, Notice, TaskStopped, WaitingCheck, read_body
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
+from lambda_trigger.prefect_connection import PrefectConnection
+from lambda_trigger.rules_document import Rules
 from lambda_trigger.rules_source import RulesSource
-from lambda_trigger.services import FlowRuns, Storage
+from lambda_trigger.services import Prefect, Storage
 from lambda_trigger.settings import read_settings
 from lambda_trigger.sidecars import overdue
 from lambda_trigger.submission import Submission
@@ -41,7 +43,7 @@ class Deps:
 
     rules: RulesSource
     storage: Storage
-    flow_runs: FlowRuns
+    prefect: Prefect
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -76,11 +78,13 @@ def _handle(
         TransportError: the rules can't be had, so no record can be judged.
         RuntimeError: a record failed that can't be named to SQS.
     """
-    submission = Submission(deps.rules.current(deadline), deps.storage, deps.flow_runs, deadline)
+    rules = deps.rules.current(deadline)
+    submission = Submission(rules, deps.storage, deps.prefect, deadline)
+    invocation = _Invocation(rules, deps, submission, deadline, telemetry)
     failures: list[dict[str, str]] = []
     unnamed = 0
     for record in _records(event):
-        if _settle_record(record, submission, telemetry):
+        if invocation.settle_record(record):
             continue
         if message_id := record.get("messageId"):
             failures.append({"itemIdentifier": str(message_id)})
@@ -103,48 +107,61 @@ def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"body": json.dumps(event)}]
 
 
-def _settle_record(record: dict[str, Any], submission: Submission, telemetry: Telemetry) -> bool:
-    """Bring everything a record tells of to its outcome; say whether that worked."""
-    message_id = str(record.get("messageId", ""))
-    queue_arn = record.get("eventSourceARN")
-    settled = True
-    for notice in read_body(record.get("body")):
-        started = time.perf_counter()
-        try:
-            for upload, outcome in _settle_notice(notice, submission, telemetry, queue_arn):
-                milliseconds = (time.perf_counter() - started) * 1000
-                telemetry.outcome(upload, outcome, milliseconds, message_id)
-                started = time.perf_counter()
-        except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
-            attributes = record.get("attributes") or {}
-            telemetry.failed_attempt(
-                notice if isinstance(notice, Upload) else None,
-                error,
-                message_id,
-                str(attributes.get("ApproximateReceiveCount", "")),
-            )
-            settled = False
-    return settled
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    rules: Rules
+    deps: Deps
+    submission: Submission
+    deadline: Deadline
+    telemetry: Telemetry
 
+    def settle_record(self, record: dict[str, Any]) -> bool:
+        """Bring everything a record tells of to its outcome; say whether that worked."""
+        message_id = str(record.get("messageId", ""))
+        queue_arn = record.get("eventSourceARN")
+        settled = True
+        for notice in read_body(record.get("body")):
+            started = time.perf_counter()
+            try:
+                for upload, outcome in self._settle_notice(notice, queue_arn):
+                    milliseconds = (time.perf_counter() - started) * 1000
+                    self.telemetry.outcome(upload, outcome, milliseconds, message_id)
+                    started = time.perf_counter()
+            except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
+                attributes = record.get("attributes") or {}
+                self.telemetry.failed_attempt(
+                    notice if isinstance(notice, Upload) else None,
+                    error,
+                    message_id,
+                    str(attributes.get("ApproximateReceiveCount", "")),
+                )
+                settled = False
+        return settled
 
-def _settle_notice(
-    notice: Notice, submission: Submission, telemetry: Telemetry, queue_arn: str | None
-) -> Iterable[tuple[Upload | None, Outcome]]:
-    if isinstance(notice, WaitingCheck):
-        return [(None, _check_waiting(submission, telemetry))]
-    if isinstance(notice, Judged):
-        return [notice]
-    return submission.settle(notice, queue_arn)
+    def _settle_notice(
+        self, notice: Notice, queue_arn: str | None
+    ) -> Iterable[tuple[Upload | None, Outcome]]:
+        if isinstance(notice, WaitingCheck):
+            return [(None, self._check_waiting())]
+        if isinstance(notice, TaskStopped):
+            return [(None, self._settle_stopped(notice))]
+        if isinstance(notice, Judged):
+            return [notice]
+        return self.submission.settle(notice, queue_arn)
 
+    def _settle_stopped(self, notice: TaskStopped) -> Outcome:
+        # Rare, and no start should wait for it.
+        from lambda_trigger.larger_task import LargerTask  # noqa: PLC0415
 
-def _check_waiting(submission: Submission, telemetry: Telemetry) -> Ignored:
-    rules = submission.rules
-    listing = submission.storage.list_objects(
-        rules.inbox_bucket, "", submission.deadline, below=True
-    )
-    late = overdue(rules.inbox_bucket, listing, rules, datetime.now(UTC))
-    telemetry.waiting([wait.key for wait in late], late[0].hours if late else 0.0)
-    return Ignored(Reason.WAITING_CHECKED, f"{len(late)} over the limit")
+        larger = LargerTask(self.rules.tiers, self.deps.prefect, self.deadline)
+        return larger.settle(notice.event)
+
+    def _check_waiting(self) -> Ignored:
+        inbox = self.rules.inbox_bucket
+        listing = self.deps.storage.list_objects(inbox, "", self.deadline, below=True)
+        late = overdue(inbox, listing, self.rules, datetime.now(UTC))
+        self.telemetry.waiting([wait.key for wait in late], late[0].hours if late else 0.0)
+        return Ignored(Reason.WAITING_CHECKED, f"{len(late)} over the limit")
 
 
 @cache
@@ -158,5 +175,5 @@ def _deps() -> Deps:
     return Deps(
         rules=RulesSource(lambda deadline: aws.parameter(settings.rules_parameter, deadline)),
         storage=aws,
-        flow_runs=PrefectApi(http, settings.prefect_api_url, read_secret),
+        prefect=PrefectApi(PrefectConnection(http, settings.prefect_api_url, read_secret)),
     )

@@ -35,8 +35,14 @@ class WaitingCheck(NamedTuple):
     """A scheduled event that asks for a look at what waits too long."""
 
 
+class TaskStopped(NamedTuple):
+    """A conversion's task has ended; `event` is as EventBridge tells it."""
+
+    event: dict[str, Any]
+
+
 # One thing that a body tells: an upload to judge, or a verdict, or a request.
-Notice = Upload | Judged | WaitingCheck
+Notice = Upload | Judged | WaitingCheck | TaskStopped
 
 
 class MalformedError(ValueError):
@@ -94,10 +100,7 @@ def _from_object(value: dict[str, Any], envelope: str, depth: int) -> Iterator[N
     elif isinstance(value.get("s3"), dict):
         yield _judged(_from_s3, value, envelope)
     elif "detail-type" in value:
-        if value.get("detail-type") == "Scheduled Event":
-            yield WaitingCheck()
-        else:
-            yield _judged(_from_eventbridge, value, envelope)
+        yield _judged(_from_eventbridge, value, envelope)
     elif value.get("Event") == "s3:TestEvent":
         bucket = value.get("Bucket")
         yield Judged(None, Ignored(Reason.TEST_EVENT, f"bucket {bucket}"))
@@ -159,6 +162,10 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
 
 def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
     source, detail_type = event.get("source"), str(event["detail-type"])
+    if detail_type == "Scheduled Event":
+        return WaitingCheck()
+    if detail_type == "ECS Task State Change":
+        return TaskStopped(event)
     if source != "aws.s3":
         raise MalformedError(f"an EventBridge event of {source!r}, not of aws.s3")
     detail = _part(event, "detail")

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     NEW = "new"
     EXISTING = "existing"
     PAUSED = "paused"
+    ENLARGED = "enlarged"
 
     # Waiting
     SIDECAR = "sidecar"
@@ -40,6 +41,7 @@ class Reason(StrEnum):
     SIDECAR_ALONE = "sidecar-alone"
     OUTSIDE_PREFIXES = "outside-prefixes"
     WAITING_CHECKED = "waiting-checked"
+    TASK_SETTLED = "task-settled"
 
     # Rejected
     MALFORMED = "malformed"
@@ -53,11 +55,12 @@ class Reason(StrEnum):
     UNKNOWN_CONTENT = "unknown-content"
     CONTRADICTION = "contradiction"
     AMBIGUOUS_SIDECAR = "ambiguous-sidecar"
+    OUT_OF_MEMORY = "out-of-memory"
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A flow run exists for the upload: made now, or found by its identity.
+    """A flow run exists for the upload: made now, found by its identity, or to start once more.
 
     `tier` is the size of task that its bytes ask for; empty where the rules have none.
     """

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lambda_trigger.rules_document import PrefixRule
 from lambda_trigger.sonar_model import MODELS
@@ -52,6 +52,11 @@ def run_name(key: str, model: str, rule: PrefixRule) -> str:
     stem = key.rpartition("/")[2].rpartition(".")[0]
     parts = (stem, model, cruise_path(key, rule) or rule.prefix.strip("/"))
     return " · ".join(part for part in parts if part)
+
+
+def tag_of(tags: Iterable[str], name: str) -> str | None:
+    """Find the text of the tag `name:text`."""
+    return next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
 
 
 def run_tags(bucket: str, key: str, model: str, rule: PrefixRule, tier: str) -> list[str]:

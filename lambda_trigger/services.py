@@ -1,11 +1,11 @@
 """What a submission asks of the services around it; tests answer in their place."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.flow_runs import FlowRun, RunRequest, RunState
 
 
 class Storage(Protocol):
@@ -29,7 +29,26 @@ class Storage(Protocol):
 
 
 class FlowRuns(Protocol):
-    """What is asked of Prefect; flow_runs.PrefectApi does it."""
+    """What is asked of Prefect for an upload; flow_runs.PrefectApi does it."""
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
         """Give the one run of an identity."""
+
+
+class KnownRuns(Protocol):
+    """What is asked of Prefect for a run that was killed; flow_runs.PrefectApi does it."""
+
+    def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
+        """Read a run."""
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        """Propose a state for a run."""
+
+    def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
+        """Change tags and job variables of a run that waits."""
+
+
+class Prefect(FlowRuns, KnownRuns, Protocol):
+    """All that is asked of Prefect."""

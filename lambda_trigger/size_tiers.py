@@ -32,3 +32,8 @@ def tier_for(tiers: Sequence[Tier], sonar_model: str, size: int) -> Tier | None:
     """Choose the first tier that takes a file of `size` bytes, else the last; None where there are none."""
     fitting = (tier for tier in tiers if size <= tier.up_to_bytes[sonar_model])
     return next(fitting, tiers[-1] if tiers else None)
+
+
+def larger_tier(tiers: Sequence[Tier], memory: int | None) -> Tier | None:
+    """Choose the first tier of more memory (MiB); None where there is none, or the memory is not known."""
+    return next((tier for tier in tiers if memory is not None and tier.memory > memory), None)

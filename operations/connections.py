@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 
 from flows.s3_client import s3_client
-from lambda_trigger.flow_runs import authorization_of
+from lambda_trigger.prefect_connection import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.foresight import Foresight, storage_of

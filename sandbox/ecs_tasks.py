@@ -94,6 +94,8 @@ def stopped_detail(
         "taskDefinitionArn": described["taskDefinitionArn"],
         "group": described.get("group", ""),
         "launchType": described.get("launchType", "FARGATE"),
+        # As RunTask was given them, the environment included.
+        "overrides": described.get("overrides", {}),
         "desiredStatus": "STOPPED",
         "lastStatus": "STOPPED",
         "stopCode": stop_code,

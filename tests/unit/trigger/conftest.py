@@ -8,7 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 
 from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import FlowRun, RunRequest
+from lambda_trigger.flow_runs import FlowRun, RunRequest, RunState
 from lambda_trigger.handler import Deps, _handle
 from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.telemetry import Telemetry
@@ -127,6 +127,8 @@ class MemoryFlowRuns:
     """Prefect as the trigger sees it: one run an identity."""
 
     runs: dict[str, RunRequest] = field(default_factory=dict)
+    states: dict[str, RunState] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     broken: bool = False
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
@@ -137,6 +139,33 @@ class MemoryFlowRuns:
         first = self.runs.setdefault(wanted.idempotency_key, wanted)
         state = "Paused" if first.paused else "Scheduled"
         return FlowRun(wanted.idempotency_key[:8], first.name, state, created)
+
+    def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
+        deadline.limit(1, "prefect", "flow run")
+        if self.broken:
+            raise TransportError("prefect", "flow run", "planned")
+        return self.states.get(run_id)
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        deadline.limit(1, "prefect", "set_state")
+        self.states[run_id] = replace(
+            self.states[run_id],
+            state_type=state["type"],
+            state_name=state["name"],
+            message=state["message"],
+        )
+        self.told.append(f"{'force ' if force else ''}{state['name']}: {state['message']}")
+        return True
+
+    def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
+        deadline.limit(1, "prefect", "change flow run")
+        if self.states[run_id].state_type != "SCHEDULED":
+            return False
+        self.states[run_id] = replace(self.states[run_id], **changes)
+        self.told.append("changed")
+        return True
 
 
 @dataclass

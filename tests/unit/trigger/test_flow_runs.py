@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import PrefectApi, RunRequest, authorization_of
+from lambda_trigger.flow_runs import PrefectApi, RunRequest
 from lambda_trigger.http_client import HttpClient
+from lambda_trigger.prefect_connection import PrefectConnection, authorization_of
 from lambda_trigger.transport_errors import (
     ConfigurationError,
     DeniedError,
@@ -34,7 +35,8 @@ def prefect(http_stub: HttpStub) -> HttpStub:
 
 
 def client(prefect: HttpStub, **secret: Any) -> PrefectApi:
-    return PrefectApi(HttpClient(), f"{prefect.origin}/api", secret.get("read_secret"))
+    url, read_secret = f"{prefect.origin}/api", secret.get("read_secret")
+    return PrefectApi(PrefectConnection(HttpClient(), url, read_secret))
 
 
 def test_a_run_is_asked_for_by_the_deployments_id(prefect: HttpStub) -> None:

@@ -1,0 +1,192 @@
+"""A task killed for its memory: the built trigger, a real Prefect, and the worker's own observer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_aws.observers.ecs import mark_runs_as_crashed
+
+from events.file_heads import file_head
+from flows.size_tiers import TIERS, rules_tables
+from sandbox.ecs_tasks import DETAIL_TYPE, stopped_detail
+from tests.contract.conftest import ApiCall
+from tests.contract.trigger.conftest import Function, rules
+from tests.contract.trigger.test_real_services import body_of
+
+WHY = "exit code 137 (out of memory) on tier small: once more on medium"
+FOUND = {"batchItemFailures": []}
+AGAIN = {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+
+
+@dataclass
+class Run:
+    """A run whose task the worker has started, and the event of that task's end."""
+
+    id: str
+    api: ApiCall
+    api_url: str
+    event: dict[str, Any] = field(default_factory=dict)
+
+    def start_task(self) -> None:
+        """What the worker does: a task for the run, under its name."""
+        cluster = "arn:aws:ecs:eu-west-1:123456789012:cluster/echodrop"
+        task = f"{cluster.replace(':cluster/', ':task/')}/{uuid.uuid4().hex}"
+        self.set_state("PENDING")
+        self.api("PATCH", f"/flow_runs/{self.id}", {"infrastructure_pid": f"{cluster}::{task}"})
+        self.set_state("RUNNING")
+        variables = [{"name": "PREFECT__FLOW_RUN_ID", "value": self.id}]
+        described = {
+            "taskArn": task,
+            "clusterArn": cluster,
+            "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/echodrop:1",
+            "overrides": {"containerOverrides": [{"name": "prefect", "environment": variables}]},
+        }
+        self.event = {
+            "detail-type": DETAIL_TYPE,
+            "source": "aws.ecs",
+            "detail": stopped_detail(described, 137, asked_to_stop=False),
+        }
+
+    def set_state(self, kind: str, **state: Any) -> None:
+        body = {"state": {"type": kind, **state}, "force": False}
+        assert self.api("POST", f"/flow_runs/{self.id}/set_state", body)["status"] == "ACCEPT"
+
+    def observe(self) -> None:
+        """What the worker's observer does with the event."""
+        # Settings are a thread's own.
+        with temporary_settings({PREFECT_API_URL: self.api_url}):
+            asyncio.run(mark_runs_as_crashed(self.event, {"prefect.io/flow-run-id": self.id}))
+
+    @property
+    def now(self) -> Any:
+        return self.api("GET", f"/flow_runs/{self.id}")
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        states = self.api("GET", f"/flow_run_states/?flow_run_id={self.id}")
+        return [
+            (state["name"], state["message"] or "")
+            for state in sorted(states, key=lambda state: state["timestamp"])
+        ]
+
+
+@pytest.fixture
+def run(trigger: Function, prefect_api: ApiCall, prefect_api_url: str) -> Run:
+    trigger.ssm.put_parameter(
+        Name=trigger.rules_parameter,
+        Value=rules(trigger.inbox, trigger.output) + rules_tables(),
+        Overwrite=True,
+        Tier="Advanced",
+    )
+    trigger.send(body_of(trigger, "HB0706/EK60/a.raw", file_head("EK60")))
+    (line,) = trigger.lines()
+    assert (line["reason"], line["tier"]) == ("new", "small")
+    run = Run(line["flow_run_id"], prefect_api, prefect_api_url)
+    run.start_task()
+    return run
+
+
+def is_once_more_on_medium(run: Run) -> None:
+    now = run.now
+    medium = TIERS[1]
+    assert now["state"]["type"] == "SCHEDULED"
+    assert now["state"]["message"] == WHY
+    assert now["job_variables"] == {
+        "cpu": medium.cpu,
+        "memory": medium.memory,
+        "ephemeral_storage": medium.ephemeral_storage,
+    }
+    tags = {tag for tag in now["tags"] if tag.startswith(("tier:", "enlarged-from:"))}
+    assert tags == {"tier:medium", "enlarged-from:small"}
+    # As the worker asks: what is to start within its next ten seconds.
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 10))
+    asked = {"work_queue_names": ["live"], "scheduled_before": soon}
+    waiting = run.api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", asked)
+    assert run.id in {item["flow_run"]["id"] for item in waiting}
+
+
+def test_the_observer_first(trigger: Function, run: Run) -> None:
+    run.observe()
+    assert run.now["state"]["type"] == "CRASHED"
+    assert trigger.send(json.dumps(run.event)).result == FOUND
+    is_once_more_on_medium(run)
+    line = trigger.lines()[-1]
+    assert (line["outcome"], line["reason"], line["tier"]) == ("Submitted", "enlarged", "medium")
+    # The observer told once more finds a run that waits, and leaves it alone; so does the trigger.
+    run.observe()
+    assert trigger.send(json.dumps(run.event)).result == FOUND
+    is_once_more_on_medium(run)
+    assert [name for name, _ in run.history[-3:]] == [
+        "Crashed",
+        "AwaitingLargerTask",
+        "AwaitingRetry",
+    ]
+
+
+def test_the_trigger_first(trigger: Function, run: Run) -> None:
+    assert trigger.send(json.dumps(run.event)).result == AGAIN
+    assert trigger.lines()[-1]["reason"] == "unavailable"
+    assert run.now["state"]["type"] == "RUNNING"
+    run.observe()
+    assert trigger.send(json.dumps(run.event)).result == FOUND
+    is_once_more_on_medium(run)
+
+
+def test_both_at_once(trigger: Function, run: Run) -> None:
+    observer = threading.Timer(1.0, run.observe)
+    observer.start()
+    try:
+        assert trigger.send(json.dumps(run.event)).result == FOUND
+    finally:
+        observer.join()
+    is_once_more_on_medium(run)
+
+
+def test_an_interruption_while_the_run_is_held(trigger: Function, run: Run) -> None:
+    run.observe()
+    far = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 900))
+    run.set_state(
+        "SCHEDULED",
+        name="AwaitingLargerTask",
+        message=WHY,
+        state_details={"scheduled_time": far},
+    )
+    assert trigger.send(json.dumps(run.event)).result == FOUND
+    is_once_more_on_medium(run)
+
+
+def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
+    trigger: Function, run: Run
+) -> None:
+    first = run.event
+    run.observe()
+    trigger.send(json.dumps(first))
+    run.start_task()
+    assert trigger.send(json.dumps(first)).result == FOUND
+    assert trigger.lines()[-1]["reason"] == "task-settled"
+    assert run.now["state"]["type"] == "RUNNING"
+    run.observe()
+    for _ in range(2):
+        assert trigger.send(json.dumps(run.event)).result == FOUND
+        line = trigger.lines()[-1]
+        assert (line["outcome"], line["reason"]) == ("Rejected", "out-of-memory")
+    now = run.now
+    assert now["state"]["type"] == "CRASHED"
+    assert "on tier medium, and small was too small before" in now["state"]["message"]
+    assert "tier:medium" in now["tags"]
+    assert [name for name, _ in run.history].count("AwaitingRetry") == 1
+
+
+def test_a_run_that_completed_all_the_same_is_left_alone(trigger: Function, run: Run) -> None:
+    run.set_state("COMPLETED")
+    assert trigger.send(json.dumps(run.event)).result == FOUND
+    assert trigger.lines()[-1]["reason"] == "task-settled"
+    assert run.now["state"]["type"] == "COMPLETED"
