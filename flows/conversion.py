@@ -366,6 +366,8 @@ def _manifest(
             "owner": request.owner,
             "flow_run_id": None,
             "flow_run_url": None,
+            "tier": None,
+            "enlarged": None,
             "image": None,
             **request.run,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect.client.schemas import State, TaskRun
@@ -24,6 +25,9 @@ def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_transient(error)
 
+
+# Why the trigger starts a run once more with a tag of its smaller tier.
+OUT_OF_MEMORY = "exit code 137 (out of memory)"
 
 # Of a task that converts, or does a part of it.
 RETRYING: dict[str, Any] = {
@@ -59,5 +63,16 @@ def this_run() -> dict[str, Any]:
             "flow_run_id": str(identity),
             "flow_run_url": flow_run.ui_url,
             "image": task_image(),
+            **_size_of_task(flow_run.tags),
         },
+    }
+
+
+def _size_of_task(tags: Sequence[str]) -> dict[str, Any]:
+    """Tier and earlier, smaller tier of a run, by the tags that the trigger gave it."""
+    named = dict(tag.split(":", 1) for tag in tags if ":" in tag)
+    smaller = named.get("enlarged-from")
+    return {
+        "tier": named.get("tier"),
+        "enlarged": {"from": smaller, "reason": OUT_OF_MEMORY} if smaller else None,
     }

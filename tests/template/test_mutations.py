@@ -228,6 +228,10 @@ MUTATIONS = [
         "TaskArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:PutObject", EXISTING,
     ),
     Mutation(
+        "the_trigger_learns_of_tasks_killed_for_their_memory",
+        "KilledTaskRule/EventPattern/detail/group",
+    ),
+    Mutation(
         "the_trigger_reads_inbox_and_archive_alone",
         "TriggerArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:DeleteObject", EXISTING,
     ),

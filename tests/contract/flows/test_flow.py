@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import tags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
 
@@ -22,6 +24,7 @@ from flows.convert_raw_sonar import convert_raw_sonar
 from flows.deployment_specs import conversions
 from flows.outcomes import BadFile, TransientFault, WrongModel
 from flows.run_states import RETRIES
+from lambda_trigger import larger_task
 from sandbox.environments import system_environment
 
 ApiCall = Callable[..., Any]
@@ -69,6 +72,22 @@ def test_a_conversion_returns_the_path_and_shows_its_manifest(
     # echopype, imported by now, silences all INFO lines of a process.
     assert logging.root.manager.disable == logging.NOTSET
     assert "INFO" in {record.levelname for record in caplog.records if "publish" in record.message}
+
+
+def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
+    parameters: dict[str, Any],
+) -> None:
+    def run_of(**changes: Any) -> Any:
+        output = convert_raw_sonar(**parameters | changes)
+        return json.loads(Path(f"{output}.manifest.json").read_text())["run"]
+
+    plain = run_of()
+    assert (plain["tier"], plain["enlarged"]) == (None, None)
+    with tags("model:EK80", "tier:medium", "enlarged-from:small"):
+        grown = run_of(overwrite=True, output_path=parameters["output_path"] + "2.zarr")
+    # In the trigger's own words: neither side can import the other.
+    assert grown["tier"] == "medium"
+    assert grown["enlarged"] == {"from": "small", "reason": larger_task.OUT_OF_MEMORY}
 
 
 def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[str, Any]) -> None:

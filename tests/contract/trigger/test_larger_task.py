@@ -22,7 +22,7 @@ from tests.contract.trigger.conftest import Function, rules
 from tests.contract.trigger.test_real_services import body_of
 
 WHY = "exit code 137 (out of memory) on tier small: once more on medium"
-FOUND = {"batchItemFailures": []}
+FOUND: dict[str, Any] = {"batchItemFailures": []}
 AGAIN = {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
 

@@ -128,6 +128,23 @@ def the_trigger_finds_its_settings(stack: Translated) -> Iterator[str]:
 
 
 @invariant
+def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> Iterator[str]:
+    definition = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
+    rule = stack.of_type("AWS::Events::Rule")["KilledTaskRule"]
+    wanted = {
+        "clusterArn": [stack.arn("Cluster")],
+        "group": [f"family:{definition['Family']}"],
+        "lastStatus": ["STOPPED"],
+        "stopCode": ["EssentialContainerExited"],
+        "containers": {"exitCode": [137]},
+    }
+    if rule["EventPattern"].get("detail") != wanted:
+        yield f"the rule takes {rule['EventPattern'].get('detail')}"
+    if [target["Arn"] for target in rule["Targets"]] != [stack.arn("UploadQueue")]:
+        yield "the rule does not lead to the trigger's queue"
+
+
+@invariant
 def the_rules_document_is_valid(stack: Translated) -> Iterator[str]:
     for name, parameter in stack.of_type("AWS::SSM::Parameter").items():
         try:

@@ -47,6 +47,8 @@ def test_the_end_names_the_container_with_its_exit_code() -> None:
     (container,) = detail["containers"]
     assert (container["name"], container["exitCode"]) == ("prefect", 137)
     assert (detail["lastStatus"], detail["stopCode"]) == ("STOPPED", "EssentialContainerExited")
+    # The trigger finds the flow run by the environment that RunTask was given.
+    assert detail["overrides"] == DESCRIBED["overrides"]
 
 
 def test_a_task_stopped_on_request_says_so() -> None:
