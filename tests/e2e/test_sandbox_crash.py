@@ -1,4 +1,4 @@
-"""A task killed in the midst of its work is known to have crashed, and can be run again."""
+"""A task killed in the midst of its work is known to have crashed, and runs once more on the next tier."""
 
 import json
 import time
@@ -25,7 +25,7 @@ GROWN_BYTES = 20_000_000
 SLICE_SECONDS = 0.02
 
 
-def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_again(
+def test_a_task_killed_while_it_publishes_runs_once_more_on_the_next_tier_and_completes(
     sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
 ) -> None:
     import echopype  # noqa: PLC0415 - takes seconds, and only some tests need it
@@ -41,8 +41,7 @@ def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_ag
     for process in task:
         process.kill()
 
-    crashed = wait_until(lambda: crash_of(sandbox, run), 30, "the run to be known as crashed")
-    assert "exit code" in crashed.message
+    wait_until(lambda: "Crashed" in dict(history(sandbox, run)), 30, "the run to be called crashed")
     assert not any(process.is_running() and not is_zombie(process) for process in task)
     left = inbox.outputs(STORE)
     assert any(key.startswith(f"{STORE}/") for key in left), "it was not in the midst of its work"
@@ -50,16 +49,38 @@ def test_a_task_killed_while_it_publishes_ends_crashed_and_completes_when_run_ag
     with pytest.raises(FileNotFoundError):
         open_store(echopype, inbox)
 
-    sandbox.api.run_again(run.id)
-    ended = wait_until(lambda: end_after(sandbox, crashed), 240, "the second run to end", every=0.5)
-    assert (ended.state_name, ended.run_count) == ("Completed", crashed.run_count + 1)
+    ended = wait_until(lambda: end_after(sandbox, run), 240, "the second run to end", every=0.5)
+    assert (ended.state_name, ended.run_count) == ("Completed", 2)
+    why = "exit code 137 (out of memory)"
+    assert ("AwaitingRetry", f"{why} on tier small: once more on medium") in history(sandbox, run)
+    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("2048", "16384")]
     manifest = json.loads(
         sandbox.client("s3")
         .get_object(Bucket=sandbox.names.output_bucket, Key=f"{STORE}.manifest.json")["Body"]
         .read()
     )
     assert manifest["source"]["uri"] == inbox.uri(KEY)
+    assert manifest["run"]["flow_run_id"] == run.id
+    assert manifest["run"]["tier"] == "medium"
+    assert manifest["run"]["enlarged"] == {"from": "small", "reason": why}
     assert open_store(echopype, inbox)["Sonar/Beam_group1"].sizes["ping_time"] > 36
+
+
+def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
+    sandbox: Sandbox, inbox: Inbox, real_data: Path
+) -> None:
+    key = "crash/twice.raw"
+    inbox.drop(real_data / "ek60/D20070724-T042400.raw", key)
+    for start in (1, 2):
+        run = wait_until(lambda: running(inbox, key), 120, f"start {start}", every=0.1)
+        assert run.run_count == start
+        for process in sandbox.task_processes(run.id):
+            process.kill()
+        wait_until(lambda: not running(inbox, key), 60, "the kill to be told", every=0.1)
+    crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")
+    assert "on tier medium, and small was too small before" in crashed.message
+    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("2048", "16384")]
+    assert not inbox.outputs("crash/twice.zarr.manifest.json")
 
 
 def halt_once(task: list[psutil.Process], has_begun: Callable[[], bool]) -> None:
@@ -75,18 +96,40 @@ def halt_once(task: list[psutil.Process], has_begun: Callable[[], bool]) -> None
     pytest.fail("the task never began to publish")
 
 
-def running(inbox: Inbox) -> FlowRun | None:
-    return next((run for run in inbox.runs([KEY])[KEY] if run.state_type == "RUNNING"), None)
+def running(inbox: Inbox, key: str = KEY) -> FlowRun | None:
+    return next((run for run in inbox.runs([key])[key] if run.state_type == "RUNNING"), None)
 
 
-def crash_of(sandbox: Sandbox, run: FlowRun) -> FlowRun | None:
+def history(sandbox: Sandbox, run: FlowRun) -> list[tuple[str, str]]:
+    """Name and message of each state that a run has been in."""
+    states = sandbox.api.request("GET", f"/flow_run_states/?flow_run_id={run.id}")
+    return [(state["name"], state["message"] or "") for state in states]
+
+
+def sizes_asked_for(sandbox: Sandbox, run: FlowRun) -> list[tuple[str, str]]:
+    """CPU and memory of each task that the worker asked ECS for, in their order."""
+    ecs, cluster = sandbox.client("ecs"), sandbox.names.cluster
+    arns = [
+        arn
+        for status in ("RUNNING", "STOPPED")
+        for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster, desiredStatus=status)
+        for arn in page["taskArns"]
+    ]
+    sizes = set()
+    for task in ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]:
+        if run.id in json.dumps(task["overrides"]["containerOverrides"]):
+            sizes.add((task["overrides"]["cpu"], task["overrides"]["memory"]))
+    return sorted(sizes)
+
+
+def end_after(sandbox: Sandbox, run: FlowRun) -> FlowRun | None:
     now = sandbox.api.flow_run(run.id)
-    return now if now.state_type == "CRASHED" else None
+    return now if now.is_final and now.run_count > run.run_count else None
 
 
-def end_after(sandbox: Sandbox, crashed: FlowRun) -> FlowRun | None:
-    now = sandbox.api.flow_run(crashed.id)
-    return now if now.is_final and now.run_count > crashed.run_count else None
+def given_up(sandbox: Sandbox, run: FlowRun) -> FlowRun | None:
+    now = sandbox.api.flow_run(run.id)
+    return now if now.state_type == "CRASHED" and now.message.startswith("exit code") else None
 
 
 def is_zombie(process: psutil.Process) -> bool:
