@@ -4,12 +4,13 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol
 
 from lambda_trigger.aws_api import AwsApi
+from lambda_trigger.batches import Batchable, batches, run_of
 from lambda_trigger.clock import RESERVE, Deadline
 from lambda_trigger.flow_runs import PrefectApi
 from lambda_trigger.http_client import HttpClient
@@ -21,8 +22,11 @@ from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.services import Prefect, Storage
 from lambda_trigger.settings import read_settings
 from lambda_trigger.sidecars import overdue
-from lambda_trigger.submission import Submission
+from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry
+
+# Seconds kept for asking for the batches of an invocation.
+TIME_TO_ASK = 8.0
 
 
 class LambdaContext(Protocol):
@@ -79,20 +83,17 @@ def _handle(
         RuntimeError: a record failed that can't be named to SQS.
     """
     rules = deps.rules.current(deadline)
-    submission = Submission(rules, deps.storage, deps.prefect, deadline)
+    # What is grouped is asked for after all else, and that must have its time.
+    settling = Deadline(deadline.left() - TIME_TO_ASK) if rules.batch else deadline
+    submission = Submission(rules, deps.storage, deps.prefect, settling, rules.batch)
     invocation = _Invocation(rules, deps, submission, deadline, telemetry)
-    failures: list[dict[str, str]] = []
-    unnamed = 0
-    for record in _records(event):
-        if invocation.settle_record(record):
-            continue
-        if message_id := record.get("messageId"):
-            failures.append({"itemIdentifier": str(message_id)})
-        else:
-            unnamed += 1
-    if unnamed:
+    records = _records(event)
+    failed = [record for record in records if not invocation.settle_record(record)]
+    failed += [record for record in invocation.ask_for_batches() if record not in failed]
+    failures = [str(record["messageId"]) for record in failed if record.get("messageId")]
+    if unnamed := len(failed) - len(failures):
         raise RuntimeError(f"{unnamed} notifications failed that came without a queue")
-    return {"batchItemFailures": failures}
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in failures]}
 
 
 def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,6 +115,7 @@ class _Invocation:
     submission: Submission
     deadline: Deadline
     telemetry: Telemetry
+    waiting: list[tuple[dict[str, Any], Upload, Batchable]] = field(default_factory=list)
 
     def settle_record(self, record: dict[str, Any]) -> bool:
         """Bring everything a record tells of to its outcome; say whether that worked."""
@@ -124,23 +126,58 @@ class _Invocation:
             started = time.perf_counter()
             try:
                 for upload, outcome in self._settle_notice(notice, queue_arn):
+                    if isinstance(outcome, Batchable):
+                        if upload is not None:
+                            self.waiting.append((record, upload, outcome))
+                        continue
                     milliseconds = (time.perf_counter() - started) * 1000
                     self.telemetry.outcome(upload, outcome, milliseconds, message_id)
                     started = time.perf_counter()
             except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
-                attributes = record.get("attributes") or {}
-                self.telemetry.failed_attempt(
-                    notice if isinstance(notice, Upload) else None,
-                    error,
-                    message_id,
-                    str(attributes.get("ApproximateReceiveCount", "")),
-                )
+                self._failed(record, notice if isinstance(notice, Upload) else None, error)
                 settled = False
         return settled
 
+    def ask_for_batches(self) -> list[dict[str, Any]]:
+        """Ask for the runs of what waits for its batch; list the records whose upload got none."""
+        if not self.waiting or self.rules.batch is None:
+            return []
+        failed = []
+        for files in batches([item for _, _, item in self.waiting], self.rules.batch):
+            started = time.perf_counter()
+            identities = {wanted.idempotency_key for wanted in files}
+            members = [
+                (record, upload, item)
+                for record, upload, item in self.waiting
+                if item.wanted.idempotency_key in identities
+            ]
+            try:
+                wanted = run_of(files, self.rules.batch)
+                run = self.deps.prefect.create_run(wanted, self.deadline)
+            except Exception as error:  # noqa: BLE001 - as for a record: all of them come again
+                for record, upload, _ in members:
+                    self._failed(record, upload, error)
+                    failed.append(record)
+                continue
+            milliseconds = (time.perf_counter() - started) * 1000 / len(members)
+            for record, upload, item in members:
+                outcome = submitted(run, wanted, item.sonar_model, item.tier)
+                message_id = str(record.get("messageId", ""))
+                self.telemetry.outcome(upload, outcome, milliseconds, message_id)
+        return [record for number, record in enumerate(failed) if record not in failed[:number]]
+
+    def _failed(self, record: dict[str, Any], upload: Upload | None, error: Exception) -> None:
+        attributes = record.get("attributes") or {}
+        self.telemetry.failed_attempt(
+            upload,
+            error,
+            str(record.get("messageId", "")),
+            str(attributes.get("ApproximateReceiveCount", "")),
+        )
+
     def _settle_notice(
         self, notice: Notice, queue_arn: str | None
-    ) -> Iterable[tuple[Upload | None, Outcome]]:
+    ) -> Iterable[tuple[Upload | None, Outcome | Batchable]]:
         if isinstance(notice, WaitingCheck):
             return [(None, self._check_waiting())]
         if isinstance(notice, TaskStopped):

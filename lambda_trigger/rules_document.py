@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from lambda_trigger.outcomes import BACKFILL, LANES
 from lambda_trigger.size_tiers import Tier
 from lambda_trigger.sonar_model import MODELS
 
@@ -34,7 +35,8 @@ class RulesError(ValueError):
 class PrefixRule:
     """What applies to the keys below one prefix.
 
-    `output_prefix` replaces `prefix` at the front of the key. `parameters` and
+    `output_prefix` replaces `prefix` at the front of the key. `batch` lets small
+    uploads share a run in every lane, where there is a [batch]. `parameters` and
     `job_variables` are handed to the flow run as they are.
     """
 
@@ -43,8 +45,19 @@ class PrefixRule:
     output_type: str
     output_prefix: str
     ignore: bool = False
+    batch: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRule:
+    """Which small files share a run: of up to so many bytes, so many of them, in these lanes."""
+
+    up_to_bytes: int = 20_000_000
+    max_files: int = 40
+    lanes: tuple[str, ...] = (BACKFILL,)
+    deployment: str = "convert-raw-sonar-batch/ecs"
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class Rules:
     waiting_limit_hours: float = 24.0
     tiers: tuple[Tier, ...] = ()
     archive_buckets: tuple[str, ...] = ()
+    batch: BatchRule | None = None
 
     def rule_for(self, key: str) -> PrefixRule | None:
         """Choose the rule of the longest prefix that the key starts with."""
@@ -86,6 +100,10 @@ def parse_rules(text: str) -> Rules:
     return _Checker(text).rules(document)
 
 
+def _is_deployment(name: str) -> bool:
+    return name.count("/") == 1 and all(name.split("/"))
+
+
 class _Checker:
     """Checks parsed values and finds the line of the one that is wrong."""
 
@@ -104,6 +122,7 @@ class _Checker:
                 "waiting",
                 "prefix",
                 "tier",
+                "batch",
             ),
         )
         if document.get("version") != DOCUMENT_VERSION or document["version"] is True:
@@ -133,7 +152,25 @@ class _Checker:
             float(limit_hours),
             self.tiers(document),
             self.archive_buckets(document, inbox, output),
+            self.batch(document),
         )
+
+    def batch(self, document: dict[str, Any]) -> BatchRule | None:
+        if "batch" not in document:
+            return None
+        table = self.table(document, "batch", tuple(BatchRule.__dataclass_fields__))
+        default = BatchRule()
+        lanes = table.get("lanes", list(default.lanes))
+        if not isinstance(lanes, list) or not all(lane in LANES for lane in lanes):
+            self.wrong("lanes", f"lanes must be a list of {', '.join(LANES)}", "batch")
+        up_to_bytes, max_files = (
+            int(self.number(table, name, getattr(default, name), "batch", whole=True))
+            for name in ("up_to_bytes", "max_files")
+        )
+        deployment = self.text(table, "deployment", default.deployment, "batch")
+        if not _is_deployment(deployment):
+            self.wrong("deployment", "deployment must be 'flow name/deployment name'", "batch")
+        return BatchRule(up_to_bytes, max_files, tuple(lanes), deployment)
 
     def archive_buckets(self, document: dict[str, Any], inbox: str, output: str) -> tuple[str, ...]:
         buckets = document.get("archive_buckets", [])
@@ -201,14 +238,15 @@ class _Checker:
     def prefix(self, table: dict[str, Any], index: int) -> PrefixRule:
         where = ("prefix", index)
         self.only(table, tuple(PrefixRule.__dataclass_fields__), *where)
+        for name in ("ignore", "batch"):
+            if not isinstance(table.get(name, False), bool):
+                self.wrong(name, f"{name} must be true or false", *where)
         ignore = table.get("ignore", False)
-        if not isinstance(ignore, bool):
-            self.wrong("ignore", "ignore must be true or false", *where)
         prefix = self.text(table, "prefix", None, *where)
         if prefix.startswith("/"):
             self.wrong("prefix", "a key has no '/' in front, so this prefix fits none", *where)
         deployment = self.text(table, "deployment", "" if ignore else None, *where)
-        if not ignore and (deployment.count("/") != 1 or not all(deployment.split("/"))):
+        if not ignore and not _is_deployment(deployment):
             self.wrong("deployment", "deployment must be 'flow name/deployment name'", *where)
         output_type = self.text(table, "output_type", OUTPUT_TYPES[0], *where)
         if output_type not in OUTPUT_TYPES:
@@ -224,6 +262,7 @@ class _Checker:
             output_type=output_type,
             output_prefix=self.text(table, "output_prefix", prefix, *where),
             ignore=ignore,
+            batch=table.get("batch", False),
             parameters=table.get("parameters", {}),
             job_variables=table.get("job_variables", {}),
         )

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from lambda_trigger.aws_api import Listed
+from lambda_trigger.batches import Batchable
 from lambda_trigger.clock import Deadline
 from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
@@ -23,7 +24,7 @@ MESSAGES_A_BATCH = 10
 # Seconds left at which the rest is handed to the next invocation.
 TIME_TO_HAND_OVER = 8.0
 
-Settled = tuple[Upload, Outcome]
+Settled = tuple[Upload, Outcome | Batchable]
 
 
 @dataclass(frozen=True, slots=True)

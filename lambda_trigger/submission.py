@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.batches import Batchable, is_small
 from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import RunRequest
+from lambda_trigger.flow_runs import FlowRun, RunRequest
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted, Upload, Waiting
-from lambda_trigger.rules_document import Rules
+from lambda_trigger.rules_document import BatchRule, Rules
 from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
 from lambda_trigger.services import FlowRuns, Storage
 from lambda_trigger.settings_arrival import ArrivedSettings
@@ -33,15 +34,21 @@ class Submission:
     other because whichever notification comes later lists after both are
     there. A listing made in this invocation is later than every upload that
     this invocation was told of, so that stays true.
+
+    Where `batch` is given, a small upload's outcome is Batchable: who asked has
+    to ask for its run, with others.
     """
 
     rules: Rules
     storage: Storage
     flow_runs: FlowRuns
     deadline: Deadline
+    batch: BatchRule | None = None
     xmls: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
 
-    def settle(self, upload: Upload, queue_arn: str | None) -> Iterator[tuple[Upload, Outcome]]:
+    def settle(
+        self, upload: Upload, queue_arn: str | None
+    ) -> Iterator[tuple[Upload, Outcome | Batchable]]:
         """Bring an upload, and for a settings XML the data it sets free, to their outcomes.
 
         Each is given as soon as it is known. `queue_arn` names the queue that the
@@ -62,7 +69,9 @@ class Submission:
         else:
             yield upload, verdict
 
-    def _settle_data(self, upload: Upload, candidate: Candidate) -> tuple[Upload, Outcome]:
+    def _settle_data(
+        self, upload: Upload, candidate: Candidate
+    ) -> tuple[Upload, Outcome | Batchable]:
         found = self.storage.read_head(
             upload.bucket, upload.key, etag=upload.etag, count=HEAD_BYTES, deadline=self.deadline
         )
@@ -78,7 +87,9 @@ class Submission:
         current = replace(upload, size=found.size, etag=found.etag, version_id=found.version_id)
         return current, self._decide(current, candidate, found)
 
-    def _decide(self, upload: Upload, candidate: Candidate, found: ObjectHead) -> Outcome:
+    def _decide(
+        self, upload: Upload, candidate: Candidate, found: ObjectHead
+    ) -> Outcome | Batchable:
         if found.size == 0:
             return UNREADABLE["empty"]
         if found.size > self.rules.reject_above:
@@ -110,7 +121,7 @@ class Submission:
 
     def _submit(
         self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
-    ) -> Outcome:
+    ) -> Outcome | Batchable:
         rule, size = candidate.rule, upload.size or 0
         paused = None
         if size > self.rules.pause_above:
@@ -134,16 +145,10 @@ class Submission:
             lane=upload.lane,
             paused=paused,
         )
+        if self.batch and is_small(upload, rule, wanted, self.batch):
+            return Batchable(wanted, model.model, tier_name)
         run = self.flow_runs.create_run(wanted, self.deadline)
-        reason = (
-            Reason.PAUSED
-            if run.created and paused
-            else Reason.NEW
-            if run.created
-            else Reason.EXISTING
-        )
-        detail = f"state {run.state}"
-        return Submitted(reason, run.id, run.name, model.model, detail, tier_name)
+        return submitted(run, wanted, model.model, tier_name)
 
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
@@ -170,3 +175,10 @@ class Submission:
 
 def _sidecar_etags(upload: Upload, xml: Listed | None) -> dict[str, str]:
     return {uri(upload.bucket, xml.key): xml.etag} if xml else {}
+
+
+def submitted(run: FlowRun, wanted: RunRequest, sonar_model: str, tier: str) -> Submitted:
+    """Give the outcome of an upload that has this run."""
+    made = Reason.PAUSED if wanted.paused else Reason.NEW
+    reason = made if run.created else Reason.EXISTING
+    return Submitted(reason, run.id, run.name, sonar_model, f"state {run.state}", tier)

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from events.notifications import StoredObject, s3_event
+from flows.batch_entries import batch_files
+from flows.request import ConversionRequest
+from flows.size_tiers import rules_tables
+from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
+from lambda_trigger.flow_runs import RunRequest
+from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
+from lambda_trigger.transport_errors import TransportError
+from tests.unit.trigger.conftest import RULES, Trigger
+
+BATCH = """
+[batch]
+up_to_bytes = 900
+max_files = 3
+"""
+
+
+@pytest.fixture
+def trigger() -> Trigger:
+    return Trigger(rules=RULES + BATCH)
+
+
+def told(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
+    """One message that tells of several files."""
+    items = [
+        StoredObject("inbox", key, stored.size, stored.etag, lane=lane)
+        for key in keys
+        for stored in [trigger.storage.objects[key]]
+    ]
+    return json.dumps(s3_event(items))
+
+
+def put(trigger: Trigger, *keys: str, **facts: Any) -> None:
+    for key in keys:
+        trigger.storage.put(key, file_head("EK60") + key.encode(), **facts)
+
+
+def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:
+    return [(line["key"], line["message"], line.get("flow_run_id", "")) for line in trigger.lines]
+
+
+def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger: Trigger) -> None:
+    put(trigger, "HB/a.raw", "HB/b.raw")
+    assert trigger.receive(told(trigger, "HB/a.raw", "HB/b.raw")) == {"batchItemFailures": []}
+    (run,) = trigger.flow_runs.runs.values()
+    assert run.deployment == "convert-raw-sonar-batch/ecs"
+    assert run.lane == "backfill"
+    assert run.name == "2 files · a · EK60 · HB …"
+    assert {"bucket:inbox", "model:EK60", "cruise:HB"} < set(run.tags)
+    identity = run.idempotency_key[:8]
+    assert outcomes(trigger) == [
+        ("HB/a.raw", "Submitted: new", identity),
+        ("HB/b.raw", "Submitted: new", identity),
+    ]
+    # The flow takes them as they are.
+    files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
+    assert all(isinstance(file.asked, ConversionRequest) for file in files)
+    assert [file.name for file in files] == ["a.raw", "b.raw"]
+
+
+def test_each_files_own_identity_is_a_tag(trigger: Trigger) -> None:
+    put(trigger, "a.raw", "b.raw")
+    trigger.receive(told(trigger, "a.raw", "b.raw"))
+    (batch,) = trigger.flow_runs.runs.values()
+    alone = Trigger(storage=trigger.storage)
+    alone.receive(told(trigger, "a.raw", "b.raw"))
+    assert {f"file:{identity}" for identity in alone.flow_runs.runs} == {
+        tag for tag in batch.tags if tag.startswith("file:")
+    }
+
+
+def test_messages_of_one_invocation_go_together_and_the_same_again_is_the_same_run(
+    trigger: Trigger,
+) -> None:
+    put(trigger, "a.raw", "b.raw")
+    a, b = told(trigger, "a.raw"), told(trigger, "b.raw")
+    trigger.receive(a, b)
+    trigger.receive(b, a, a)
+    assert len(trigger.flow_runs.runs) == 1
+    assert [line["reason"] for line in trigger.lines] == ["new"] * 2 + ["existing"] * 3
+
+
+def test_a_file_alone_has_a_run_of_its_own(trigger: Trigger) -> None:
+    put(trigger, "a.raw")
+    trigger.receive(told(trigger, "a.raw"))
+    (run,) = trigger.flow_runs.runs.values()
+    assert run.deployment == "convert-raw-sonar/ecs"
+    assert run.parameters["raw_file"] == "s3://inbox/a.raw"
+
+
+def test_only_small_files_of_the_lane_share(trigger: Trigger) -> None:
+    put(trigger, "a.raw", "b.raw", "large.raw", "live.raw", "live2.raw")
+    trigger.storage.objects["large.raw"].size = 901
+    put(trigger, "paused.raw", size=1001)
+    trigger.receive(
+        told(trigger, "a.raw", "large.raw", "b.raw", "paused.raw"),
+        told(trigger, "live.raw", "live2.raw", lane="live"),
+    )
+    deployments = sorted(run.deployment for run in trigger.flow_runs.runs.values())
+    assert deployments == ["convert-raw-sonar-batch/ecs"] + ["convert-raw-sonar/ecs"] * 4
+    assert len(trigger.lines) == 6
+
+
+def test_live_uploads_share_where_their_prefix_says_so(trigger: Trigger) -> None:
+    trigger.rules = trigger.rules.replace('prefix = ""', 'prefix = ""\nbatch = true')
+    put(trigger, "a.raw", "b.raw")
+    trigger.receive(told(trigger, "a.raw", "b.raw", lane="live"))
+    (run,) = trigger.flow_runs.runs.values()
+    assert (run.deployment, run.lane) == ("convert-raw-sonar-batch/ecs", "live")
+
+
+def test_no_batch_is_larger_than_the_rule_and_tiers_and_deployments_are_apart(
+    trigger: Trigger,
+) -> None:
+    trigger.rules = RULES + BATCH + rules_tables().replace("EK80 = 97000000", "EK80 = 0")
+    small = [f"{number}.raw" for number in range(4)]
+    put(trigger, *small)
+    for key in ("x.raw", "y.raw"):
+        trigger.storage.put(key, file_head("EK80") + key.encode())
+    put(trigger, "netcdf/1.raw", "netcdf/2.raw")
+    trigger.receive(told(trigger, *small, "x.raw", "netcdf/1.raw", "y.raw", "netcdf/2.raw"))
+    groups = [
+        sorted(entry["raw_file"].rpartition("/")[2] for entry in run.parameters.get("files", []))
+        for run in trigger.flow_runs.runs.values()
+    ]
+    assert sorted(groups) == [
+        [],
+        ["0.raw", "1.raw", "2.raw"],
+        ["1.raw", "2.raw"],
+        ["x.raw", "y.raw"],
+    ]
+
+
+def test_two_files_of_one_output_are_never_in_one_batch(trigger: Trigger) -> None:
+    put(trigger, "a.raw", "a.RAW", "b.raw")
+    trigger.receive(told(trigger, "a.raw", "a.RAW", "b.raw"))
+    for run in trigger.flow_runs.runs.values():
+        entries = run.parameters.get("files", [run.parameters])
+        assert len({entry["output_path"] for entry in entries}) == len(entries)
+    assert len(trigger.flow_runs.runs) == 2
+
+
+def test_a_batch_stays_within_what_prefect_takes() -> None:
+    waiting = []
+    for number in range(5):
+        parameters = {"output_path": f"{number}", "filler": "x" * (MAX_PARAMETERS * 3 // 8)}
+        wanted = RunRequest("f/d", "n", [], f"{number}", parameters, {}, "live")
+        waiting.append(Batchable(wanted, "EK60", ""))
+    assert [len(group) for group in batches(waiting, BatchRule(10**6, 100))] == [2, 2, 1]
+
+
+def test_a_transport_error_brings_every_record_of_the_group_again_and_no_other(
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(trigger, "a.raw", "b.raw", "c.raw")
+    create = trigger.flow_runs.create_run
+
+    def fail(wanted: Any, deadline: Any) -> Any:
+        if "files" in wanted.parameters:
+            raise TransportError("prefect", "create_flow_run", "planned")
+        return create(wanted, deadline)
+
+    monkeypatch.setattr(trigger.flow_runs, "create_run", fail)
+    answer = trigger.receive(
+        told(trigger, "a.raw"), told(trigger, "c.raw", lane="live"), told(trigger, "b.raw", "a.raw")
+    )
+    assert answer == {
+        "batchItemFailures": [{"itemIdentifier": "message-0"}, {"itemIdentifier": "message-2"}]
+    }
+    assert [line["outcome"] for line in trigger.lines] == ["Submitted"] + ["Retried"] * 3
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ('lanes = ["fast"]', "lanes must be"),
+        ("max_files = 0", "max_files must be"),
+        ('up_to_bytes = "all"', "up_to_bytes must be"),
+        ('deployment = "batch"', "deployment must be"),
+        ("files = 3", "'files' is not known"),
+    ],
+)
+def test_a_wrong_batch_table_is_refused_with_its_line(written: str, says: str) -> None:
+    text = f"{RULES}[batch]\n{written}\n"
+    with pytest.raises(RulesError, match=says) as raised:
+        parse_rules(text)
+    assert raised.value.line == text.count("\n")
+
+
+def test_there_are_no_batches_unless_the_rules_say_so() -> None:
+    assert parse_rules(RULES).batch is None
+    assert parse_rules(RULES + "[batch]\n").batch == BatchRule()
