@@ -75,6 +75,7 @@ def measured(proxy: LatencyProxy, ways: dict[str, tuple[Way, int]]) -> dict[str,
     return {
         name: Measured(statistics.median(seconds[name]), int(statistics.median(requests[name])))
         for name in ways
+        if seconds[name]
     }
 
 

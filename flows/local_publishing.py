@@ -22,8 +22,9 @@ from flows.publication import Published as PublishedOutput
 from flows.publication import PublishOrder, Skipped
 from flows.publish_decision import Published, decide
 from flows.stopwatch import Stopwatch
-from flows.verification import verify_netcdf, verify_zarr
+from flows.verification import verify_netcdf
 from flows.zarr_documents import codec_family_of
+from flows.zarr_verification import ZarrVerification
 
 CLAIM_SUFFIX = ".claim.json"
 
@@ -35,7 +36,7 @@ class FolderReadBack:
     root: Path
 
     def list(self) -> dict[str, Listed]:
-        """See `flows.verification.ReadBack`."""
+        """See `flows.zarr_verification.ReadBack`."""
         return {
             path.relative_to(self.root).as_posix(): Listed(path.stat().st_size, "")
             for path in self.root.rglob("*")
@@ -43,7 +44,7 @@ class FolderReadBack:
         }
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `flows.verification.ReadBack`."""
+        """See `flows.zarr_verification.ReadBack`."""
         return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
 
 
@@ -159,9 +160,9 @@ def _build_zarr(
         _write_store(beside, encoded)
     with watch.stage("verify"):
         order.progress("verify", 0.0)
-        verification = verify_zarr(
-            output.uri, encoded, {}, order.echodata, FolderReadBack(beside), mode=order.verify
-        )
+        check = ZarrVerification(output.uri, encoded, order.echodata, order.verify)
+        check.decode()
+        verification = check.read_back(FolderReadBack(beside), etags={})
     entry = {
         "codec_family": family,
         "objects": len(encoded),

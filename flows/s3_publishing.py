@@ -29,9 +29,10 @@ from flows.range_readers import S3Reader
 from flows.source import download
 from flows.source_version import SourceVersion
 from flows.stopwatch import Stopwatch
-from flows.verification import verify_netcdf, verify_zarr
+from flows.verification import verify_netcdf
 from flows.zarr_documents import codec_family_of
-from flows.zarr_layers import hidden_first, is_metadata, layers_of
+from flows.zarr_layers import Layers, hidden_first, is_metadata, layers_of
+from flows.zarr_verification import ZarrVerification
 
 CLAIM_SUFFIX = ".claim.json"
 
@@ -48,13 +49,13 @@ class S3ReadBack:
     root: str
 
     def list(self) -> dict[str, Listed]:
-        """See `flows.verification.ReadBack`."""
+        """See `flows.zarr_verification.ReadBack`."""
         return {
             key.removeprefix(self.root): entry for key, entry in self.store.list(self.root).items()
         }
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `flows.verification.ReadBack`."""
+        """See `flows.zarr_verification.ReadBack`."""
         found = in_parallel(lambda key: (key, self.store.get(self.root + key)), keys)
         return {key: stored.body for key, stored in found if stored is not None}
 
@@ -174,6 +175,7 @@ class _S3Publication:
         family = self._codec_family(old)
         encoded = self._encode(family)
         layers = layers_of(encoded)
+        check = ZarrVerification(self._output.uri, encoded, order.echodata, order.verify)
         with self._watch.stage("publish"):
             leftovers = old - {root + key for key in encoded}
             self._touched = old | {root + key for key in encoded}
@@ -181,25 +183,20 @@ class _S3Publication:
                 self._hide(old)
             self._put({key: b"" for key in leftovers if not is_metadata(key)})
             etags = self._put({root + key: body for key, body in layers.arrays.items()}, tell=True)
-            with ThreadPoolExecutor(2) as pool:
-                fence = pool.submit(self._claim.fence)
-                current = pool.submit(order.check_current)
-                etags |= self._put({root + key: body for key, body in layers.groups.items()})
-                fence.result()
-                current.result()
-            etags |= self._put({root + key: body for key, body in layers.root.items()})
-        with self._watch.stage("verify"):
-            order.progress("verify", 0.0)
-            verification = verify_zarr(
-                self._output.uri,
-                encoded,
-                {key.removeprefix(root): etag for key, etag in etags.items()},
-                order.echodata,
-                S3ReadBack(self._store, root),
-                mode=order.verify,
-                leftovers=[key.removeprefix(root) for key in leftovers],
-            )
-            self._store.delete(leftovers)
+        with ThreadPoolExecutor(1) as pool:
+            # What follows is a few requests that wait for each other: time to decode.
+            decoded = pool.submit(check.decode)
+            with self._watch.stage("publish"):
+                etags |= self._let_open(layers)
+            with self._watch.stage("verify"):
+                order.progress("verify", 0.0)
+                verification = check.read_back(
+                    S3ReadBack(self._store, root),
+                    {key.removeprefix(root): etag for key, etag in etags.items()},
+                    leftovers=[key.removeprefix(root) for key in leftovers],
+                )
+                decoded.result()
+                self._store.delete(leftovers)
         entry = {
             "codec_family": family,
             "objects": len(encoded),
@@ -207,6 +204,16 @@ class _S3Publication:
             "sha256": manifests.store_checksum(encoded),
         }
         return entry, verification
+
+    def _let_open(self, layers: Layers) -> dict[str, str]:
+        """Put the groups' metadata and then the root's, under a claim that is sure."""
+        with ThreadPoolExecutor(2) as pool:
+            fence = pool.submit(self._claim.fence)
+            current = pool.submit(self._order.check_current)
+            etags = self._put({self._root + key: body for key, body in layers.groups.items()})
+            fence.result()
+            current.result()
+        return etags | self._put({self._root + key: body for key, body in layers.root.items()})
 
     def _encode(self, family: int) -> dict[str, bytes]:
         """The store in this codec family, encoded once."""

@@ -5,6 +5,7 @@ small objects of a Zarr store that costs more than the requests themselves.
 """
 
 import argparse
+import functools
 import logging
 import os
 import signal
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 # poll, and a task writes with up to 64 connections.
 _THREADS = 128
 _KEPT_CONNECTIONS = 1_000
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    """moto's, which looks through its own folders at each request to answer this."""
+
+    # B019: there is one, and it lives as long as the server.
+    @functools.lru_cache(maxsize=64)  # noqa: B019
+    def get_backend_for_host(self, host: str | None) -> str | None:
+        found: str | None = super().get_backend_for_host(host)
+        return found
 
 
 def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
@@ -48,7 +59,7 @@ def serve(port: int) -> None:
     event_bridge.patch()
     server = wsgi.Server(
         (HOST, port),
-        _with_raw_uri(DomainDispatcherApplication(create_backend_app)),
+        _with_raw_uri(_Dispatcher(create_backend_app)),
         numthreads=_THREADS,
         request_queue_size=512,
         timeout=60,

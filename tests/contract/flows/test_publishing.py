@@ -12,7 +12,7 @@ import pytest
 import s3fs
 import xarray as xr
 
-from flows import s3_publishing, verification
+from flows import s3_publishing
 from flows.claims import S3Claim
 from flows.conversion import convert, open_raw, save
 from flows.identity import differences
@@ -30,6 +30,7 @@ from flows.publication import Published, Skipped
 from flows.raw_opening import import_echopype
 from flows.zarr_documents import codec_family_of
 from flows.zarr_layers import layers_of
+from flows.zarr_verification import compare_listing
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 
 EK80 = "ek80/-1519668699940320059.raw"
@@ -366,8 +367,7 @@ class TestClaims:
 
 def test_the_listing_is_compared_key_by_key() -> None:
     listed = {"a": Listed(1, "tag")}
-    compare = verification._compare_listing
-    compare("out", {"a": b"x"}, {"a": "tag"}, listed, set())
+    compare_listing("out", {"a": b"x"}, {"a": "tag"}, listed, set())
     for encoded, etags, words in (
         ({"a": b"x", "b": b""}, {}, "1 objects are missing, the first b"),
         ({}, {}, "too many"),
@@ -375,7 +375,7 @@ def test_the_listing_is_compared_key_by_key() -> None:
         ({"a": b"x"}, {"a": "other"}, "entity tag"),
     ):
         with pytest.raises(OutputMismatch, match=words):
-            compare("out", encoded, etags, listed, set())
+            compare_listing("out", encoded, etags, listed, set())
 
 
 def test_s3fs_reads_what_was_put(buckets: Buckets) -> None:
