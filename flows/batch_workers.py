@@ -5,13 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from flows.size_tiers import PREFECT_BYTES, SPARE
-from flows.task_resources import TaskResources
-
-
-def usable_bytes(resources: TaskResources) -> int:
-    """Bytes for conversions: a part is spared, and the run itself takes Prefect's share."""
-    return round(resources.memory * (1 - SPARE)) - PREFECT_BYTES
+from flows.size_tiers import PREFECT_BYTES
+from flows.task_resources import TaskResources, usable_bytes
 
 
 def worker_count(

@@ -39,6 +39,8 @@ from flows.s3_client import s3_client
 from flows.sidecars import FetchedSidecar, fetch_sidecar, named_sidecars, sidecars_beside
 from flows.source import FetchedFile, check_unchanged, current_source, fetch
 from flows.stopwatch import Stopwatch
+from flows.swap import MemoryPlan, SwapFolder, memory_plan, swap_removed
+from flows.task_resources import task_resources, usable_bytes
 from flows.termination import stopped_by_sigterm
 from flows.transient_faults import retrying
 from flows.zarr_encoding import encode_zarr
@@ -56,7 +58,10 @@ LONGEST_WAIT_SECONDS = 60.0
 
 @dataclass
 class OpenedRaw:
-    """A parsed raw file with all that the manifest will say of it."""
+    """A parsed raw file with all that the manifest will say of it.
+
+    Whoever opened it removes what was swapped for it: `flows.swap.swap_removed`.
+    """
 
     request: ConversionRequest
     echodata: EchoData
@@ -66,6 +71,8 @@ class OpenedRaw:
     missing: str | None
     parser_warnings: list[str]
     manifest_at_start: str | None
+    memory: MemoryPlan
+    swap: SwapFolder | None
     seconds: dict[str, float]
 
     @property
@@ -87,11 +94,11 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
         TransientFault: the store or another run stood in the way for minutes.
     """
     tell = progress or (lambda _stage, _fraction: None)
-    with stopped_by_sigterm():
-        opened = _patiently(lambda: open_raw(request, tell))
-        if isinstance(opened, Skipped):
-            return opened
-        return _patiently(lambda: save(opened, tell))
+    with (
+        stopped_by_sigterm(),
+        swap_removed(_patiently(lambda: open_raw(request, tell))) as opened,
+    ):
+        return opened if isinstance(opened, Skipped) else _patiently(lambda: save(opened, tell))
 
 
 def _patiently(step: Callable[[], T]) -> T:
@@ -222,18 +229,20 @@ def _parse(
             whole = source.path.with_name(f"{source.path.name}.whole")
             preflight.write_whole_part(source.path, summary, whole)
             whole.replace(source.path)
-    with watch.stage("open"), _telling_of(summary):
+    memory = memory_plan(
+        request.sonar_model, source.size, usable_bytes(task_resources()), use_swap=request.use_swap
+    )
+    with watch.stage("open"), _telling_of(summary), contextlib.ExitStack() as unless_opened:
         progress("open", 0.0)
+        swap = SwapFolder() if memory.swap else None
+        if swap is not None:
+            unless_opened.callback(swap.close)
         echodata, warnings = open_raw_file(
-            source.path,
-            request.sonar_model,
-            sidecars,
-            request.parser_params,
-            uri,
-            use_swap=request.use_swap,
+            source.path, request.sonar_model, sidecars, request.parser_params, uri, swap=swap
         )
         preflight.compare_pings(echodata, summary)
         check_unchanged(source)
+        unless_opened.pop_all()
     if missing is not None:
         provenance = echodata["Provenance"]
         echodata["Provenance"] = provenance.assign_attrs(conversion_missing=missing)
@@ -246,6 +255,8 @@ def _parse(
         missing=missing,
         parser_warnings=warnings,
         manifest_at_start=published.etag if published else None,
+        memory=memory,
+        swap=swap,
         seconds=watch.seconds,
     )
 
@@ -371,6 +382,7 @@ def _manifest(
             "image": None,
             **request.run,
         },
+        memory=opened.memory.as_json(),
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

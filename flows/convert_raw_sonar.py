@@ -21,6 +21,7 @@ from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.swap import swap_removed
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
@@ -153,7 +154,8 @@ def convert_raw_sonar(
         )
         if pause_above_bytes is not None:
             _wait_for_operator(request, pause_above_bytes)
-        saved = save_converted_file(open_raw_file(request))
+        with swap_removed(open_raw_file(request)) as opened:
+            saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data

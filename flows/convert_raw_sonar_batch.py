@@ -18,17 +18,17 @@ from pydantic import PositiveInt
 
 from flows.batch_entries import BatchFile, batch_files
 from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.batch_workers import usable_bytes, worker_count
+from flows.batch_workers import worker_count
 from flows.failure_hooks import report_failure
 from flows.isolated_tasks import run_isolated
-from flows.memory_model import peak_bytes
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.task_resources import task_resources
+from flows.swap import memory_plan, swap_removed
+from flows.task_resources import task_resources, usable_bytes
 
 # Requests at once that ask for the files' sizes.
 _SIZES_AT_ONCE = 16
@@ -48,8 +48,10 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
     try:
         if isinstance(asked, InvalidParameters):
             raise asked
-        with ProgressArtifact(name) as progress:
-            opened = open_raw(asked, progress)
+        with (
+            ProgressArtifact(name) as progress,
+            swap_removed(open_raw(asked, progress)) as opened,
+        ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
@@ -108,12 +110,18 @@ def _workers(batch: list[BatchFile], max_workers: int | None) -> int:
         sizes = list(pool.map(_size, asked))
     # One of unknown size is taken for as large as the largest.
     largest = max((size for size in sizes if size is not None), default=0)
+    usable = usable_bytes(resources)
     peaks = [
-        peak_bytes(request.sonar_model, largest if size is None else size)
+        memory_plan(
+            request.sonar_model,
+            largest if size is None else size,
+            usable,
+            use_swap=request.use_swap,
+        ).expected_bytes
         for request, size in zip(asked, sizes, strict=True)
     ]
     for request, peak in zip(asked, peaks, strict=True):
-        if peak > usable_bytes(resources):
+        if peak > usable:
             get_run_logger().warning(
                 "%s: may need %s MB of memory, more than this task has",
                 request.raw_file,

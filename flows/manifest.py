@@ -80,6 +80,7 @@ def build_manifest(
     missing: str | None,
     verification: Mapping[str, Any],
     run: Mapping[str, Any],
+    memory: Mapping[str, Any],
     parser_warnings: Sequence[str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -97,6 +98,7 @@ def build_manifest(
         "verification": dict(verification),
         "software": software_versions(),
         "run": dict(run),
+        "memory": dict(memory),
         "parser_warnings": list(parser_warnings),
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }

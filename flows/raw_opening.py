@@ -6,13 +6,14 @@ import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flows.outcomes import BadFile, ConversionFailure, MissingSidecar, WrongModel
 from flows.sidecars import FetchedSidecar
+from flows.swap import SwapFolder
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -46,12 +47,20 @@ def open_raw_file(
     convert_params: dict[str, Any],
     source_uri: str,
     *,
-    use_swap: bool = False,
+    swap: SwapFolder | None = None,
 ) -> tuple[EchoData, list[str]]:
     """The EchoData of a raw file, and what the parser warned of.
 
     The Provenance group names the sources by their URIs, not by the local
     copies that were parsed.
+
+    Args:
+        path: the local copy.
+        sonar_model: as it was asked for.
+        sidecars: fetched beside it.
+        convert_params: for echopype.
+        source_uri: where the file came from.
+        swap: where its samples go; None keeps them in memory.
 
     Raises:
         WrongModel: the file is of another family than `sonar_model`.
@@ -60,7 +69,7 @@ def open_raw_file(
     """
     echopype = import_echopype()
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with _parser_warnings() as told:
+    with _parser_warnings() as told, swap.taken_by_echopype() if swap else nullcontext():
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -69,7 +78,7 @@ def open_raw_file(
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
                 convert_params=convert_params,
-                use_swap=use_swap,
+                use_swap=swap is not None,
             )
         # Whatever the parser trips over is the file's fault: it has been fetched
         # whole and is on the local disk.

@@ -39,6 +39,8 @@ class ConversionRequest:
 
     Attributes:
         owner: who converts: the flow run's id, or this process.
+        use_swap: whether samples go to disk while the file converts; None where the
+            memory model says that it does not fit else.
         run: the manifest's `run` entry apart from the owner.
 
     Raises:
@@ -63,7 +65,7 @@ class ConversionRequest:
     chunks: Mapping[str, int] | None = None
     zarr_format: Literal[2, 3] = 3
     verify: VerifyMode = "sampled"
-    use_swap: bool = False
+    use_swap: bool | None = None
     owner: str = field(default_factory=_process_owner)
     run: Mapping[str, str | None] = field(default_factory=dict)
 

@@ -12,15 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import deployments
 from flows.deployment_specs import conversions
 from sandbox.environments import system_environment
+from sandbox.grow import grow
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
+from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 
 _RAW = "ek80/-1519668699940320059.raw"
+_COMPLEX = "ek80/EK80_-D20221108-T151353.raw"
 _CONVERT = """
 import json, sys
 from flows.conversion import convert
@@ -45,8 +49,8 @@ class _Stall:
         return None
 
 
-def _parameters(buckets: Buckets, port: int) -> dict[str, Any]:
-    buckets.upload("ek80.raw", _RAW)
+def _parameters(buckets: Buckets, port: int, raw: str | bytes = _RAW) -> dict[str, Any]:
+    buckets.upload("ek80.raw", raw)
     options = {**options_for(port), "config_kwargs": {"read_timeout": 2}}
     return {
         "raw_file": f"s3://{buckets.inbox.bucket}/ek80.raw",
@@ -59,18 +63,34 @@ def _parameters(buckets: Buckets, port: int) -> dict[str, Any]:
     }
 
 
-def test_a_conversion_that_is_terminated_leaves_nothing(buckets: Buckets, tmp_path: Path) -> None:
+def _ours(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.name.startswith("echodrop-")}
+
+
+def _swapped(folder: Path) -> bool:
+    """Whether echopype has put samples below `folder`."""
+    return any(folder.glob("echodrop-swap-*/ep-swap--*.zarr/**/c"))
+
+
+@pytest.mark.parametrize("use_swap", [False, True])
+def test_a_conversion_that_is_terminated_leaves_nothing(
+    buckets: Buckets,
+    tmp_path: Path,
+    use_swap: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     stall = _Stall()
     with fault_proxy(buckets.port, stall) as proxy:
+        parameters = {**_parameters(buckets, proxy.port), "use_swap": use_swap}
         process = subprocess.Popen(
-            [sys.executable, "-c", _CONVERT, json.dumps(_parameters(buckets, proxy.port))],
+            [sys.executable, "-c", _CONVERT, json.dumps(parameters)],
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         assert stall.reached.wait(60)
-        assert any(path.name.startswith("echodrop-") for path in tmp_path.iterdir())
+        assert _ours(tmp_path)
+        assert _swapped(tmp_path) == use_swap
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 128 + signal.SIGTERM
-    assert [path for path in tmp_path.iterdir() if path.name.startswith("echodrop-")] == []
+    assert _ours(tmp_path) == set()
     assert buckets.output_keys() == set()
 
 
@@ -78,8 +98,12 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
     buckets: Buckets, tmp_path: Path, prefect_api: Callable[..., Any], prefect_api_url: str
 ) -> None:
     stall = _Stall()
+    # A file that is too large for its task, so that it is swapped.
+    raw = tmp_path / "grown.raw"
+    grow(buckets.real_data / _COMPLEX, raw, 16_000_000)
     with (
         fault_proxy(buckets.port, stall) as proxy,
+        ecs_endpoint({"Limits": {"CPU": 1, "Memory": 1024}}) as uri,
         temporary_settings({PREFECT_API_URL: prefect_api_url}),
     ):
         registered = deployments.register(
@@ -88,7 +112,7 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
         run = prefect_api(
             "POST",
             f"/deployments/{registered.deployments['convert-raw-sonar/stopped']}/create_flow_run",
-            {"parameters": _parameters(buckets, proxy.port)},
+            {"parameters": _parameters(buckets, proxy.port, raw.read_bytes())},
         )
         work = tmp_path / "work"
         work.mkdir()
@@ -102,14 +126,16 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
                 # engine never hears of it.
                 "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
                 "TMPDIR": str(tmp_path),
+                VARIABLE: uri,
             },
             # Prefect copies the working directory for the run.
             cwd=work,
         )
         assert stall.reached.wait(120)
+        assert _swapped(tmp_path)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     state = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
     assert (state["type"], state["name"]) == ("SCHEDULED", "AwaitingRetry")
-    assert [path for path in tmp_path.iterdir() if path.name.startswith("echodrop-")] == []
+    assert _ours(tmp_path) == set()
     assert buckets.output_keys() == set()

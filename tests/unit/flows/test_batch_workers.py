@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
-import threading
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.batch_workers import usable_bytes, worker_count
+from flows.batch_workers import worker_count
 from flows.memory_model import peak_bytes
 from flows.size_tiers import PREFECT_BYTES, TIERS
-from flows.task_resources import TaskResources, task_resources
+from flows.task_resources import TaskResources, task_resources, usable_bytes
+from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 
 GB = 10**9
 SMALL = peak_bytes("EK60", 2_000_000)
@@ -64,23 +62,9 @@ def test_the_largest_fit_side_by_side(peaks: list[int], processors: float, memor
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
     """What ECS answers under /task."""
     answers: dict[str, object] = {}
-
-    class Endpoint(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answers if self.path == "/v4/id/task" else {}).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv(
-            "ECS_CONTAINER_METADATA_URI_V4", f"http://127.0.0.1:{server.server_port}/v4/id"
-        )
+    with ecs_endpoint(answers) as uri:
+        monkeypatch.setenv(VARIABLE, uri)
         yield answers
-        server.shutdown()
 
 
 def test_a_fargate_task_s_limits_are_ecs_s(metadata: dict[str, object]) -> None:
@@ -94,5 +78,5 @@ def test_elsewhere_the_machine_is_the_limit(
     machine = task_resources()
     assert 1 <= machine.processors <= (os.cpu_count() or 1)
     assert machine.memory > 2**28
-    monkeypatch.delenv("ECS_CONTAINER_METADATA_URI_V4")
+    monkeypatch.delenv(VARIABLE)
     assert task_resources() == machine
