@@ -131,7 +131,7 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
             # Prefect copies the working directory for the run.
             cwd=work,
         )
-        assert stall.reached.wait(120)
+        assert stall.reached.wait(240)
         assert _swapped(tmp_path)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
