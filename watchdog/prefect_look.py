@@ -1,0 +1,138 @@
+"""What Prefect's API tells of runs and workers, without Prefect."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import urllib3
+
+FLOWS = ("convert-raw-sonar", "convert-raw-sonar-batch")
+# Names of Failed states that are no fault of the system: a file's own, told of by
+# its run; a batch, of whose files each was told.
+NOT_THE_SYSTEMS = (
+    "BadFile",
+    "WrongModel",
+    "MissingSidecar",
+    "UnsupportedDatagram",
+    "OutputConflict",
+    "SourceChanged",
+    "PartlyFailed",
+    "AllFailed",
+)
+# Lanes in which nothing waits by intent.
+LIVE_QUEUES = ("live", "default")
+
+PENDING_LIMIT = timedelta(minutes=15)
+RUNNING_LIMIT = timedelta(hours=6)
+# A pool that no worker has ever reported to.
+NEVER_SECONDS = 86400.0
+
+# The server's own limit on a page.
+_PAGE = 200
+_UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
+
+
+class PrefectUnreachableError(Exception):
+    """Prefect's API did not answer as it should."""
+
+
+def authorization_of(secret: str) -> str | None:
+    """The Authorization header of a secret's JSON: `api_key`, or `auth_string` as user:password."""
+    told = json.loads(secret)
+    if key := told.get("api_key"):
+        return f"Bearer {key}"
+    if text := told.get("auth_string"):
+        return "Basic " + base64.b64encode(text.encode()).decode()
+    return None
+
+
+@dataclass(frozen=True)
+class PrefectLook:
+    """One look at Prefect's API at `url`; `now` is when it is taken."""
+
+    url: str
+    authorization: str | None
+    work_pool: str
+    now: datetime
+    look_back: timedelta
+
+    def metrics(self) -> dict[str, float]:
+        """All that Prefect can tell.
+
+        Raises:
+            PrefectUnreachableError: no answer, or none that says it.
+        """
+        just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
+        bad = {"name": {"any_": list(NOT_THE_SYSTEMS)}}
+        failed = self._count({**just_ended, "state": {"type": {"any_": ["FAILED"]}}})
+        bad_files = self._count({**just_ended, "state": {"type": {"any_": ["FAILED"]}, **bad}})
+        live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
+        due = {"expected_start_time": {"before_": self.now.isoformat()}}
+        waiting = self._page(
+            {**live, **due, "state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, 1
+        )
+        return {
+            "FailedRuns": failed - bad_files,
+            "BadFiles": bad_files,
+            "CrashedRuns": self._count({**just_ended, "state": {"type": {"any_": ["CRASHED"]}}}),
+            "LateRuns": self._count({**live, "state": {"name": {"any_": ["Late"]}}}),
+            "StuckPendingRuns": self._longer_than(PENDING_LIMIT, "PENDING"),
+            "StuckRunningRuns": self._longer_than(RUNNING_LIMIT, "RUNNING"),
+            "OldestWaitingSeconds": max(
+                (self._age(run["expected_start_time"]) for run in waiting), default=0.0
+            ),
+            "UploadsWithoutOutcome": self._count({"state": {"type": {"any_": list(_UNENDED)}}}),
+            "WorkerHeartbeatAgeSeconds": self._heartbeat_age(),
+        }
+
+    def _longer_than(self, limit: timedelta, state: str) -> int:
+        runs = self._page({"state": {"type": {"any_": [state]}}}, _PAGE)
+        return sum(self._age(run["state"]["timestamp"]) > limit.total_seconds() for run in runs)
+
+    def _heartbeat_age(self) -> float:
+        workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
+        ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
+        return min(ages, default=NEVER_SECONDS)
+
+    def _age(self, time: str) -> float:
+        told = datetime.fromisoformat(time)
+        told = told if told.tzinfo else told.replace(tzinfo=UTC)
+        return max(0.0, (self.now - told).total_seconds())
+
+    def _count(self, runs: Mapping[str, Any]) -> int:
+        return int(self._ask("/flow_runs/count", self._of_our_flows(runs)))
+
+    def _page(self, runs: Mapping[str, Any], limit: int) -> Sequence[Mapping[str, Any]]:
+        wanted = self._of_our_flows(runs) | {"limit": limit, "sort": "EXPECTED_START_TIME_ASC"}
+        page: list[dict[str, Any]] = self._ask("/flow_runs/filter", wanted)
+        return page
+
+    @staticmethod
+    def _of_our_flows(runs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"flow_runs": dict(runs), "flows": {"name": {"any_": list(FLOWS)}}}
+
+    def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+        headers = {"content-type": "application/json"}
+        if self.authorization:
+            headers["authorization"] = self.authorization
+        try:
+            answer = urllib3.request(
+                "POST",
+                self.url + path,
+                body=json.dumps(body).encode(),
+                headers=headers,
+                timeout=urllib3.Timeout(5),
+                retries=urllib3.Retry(
+                    3, status_forcelist=[429, 502, 503], allowed_methods=None, backoff_factor=0.2
+                ),
+            )
+            if answer.status >= 400:
+                raise PrefectUnreachableError(f"{path}: HTTP {answer.status}")
+            return json.loads(answer.data)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise PrefectUnreachableError(f"{self.url}{path}: {error}") from error

@@ -1,0 +1,89 @@
+"""What the environment says, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable; named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where to look, and whom to tell.
+
+    Attributes:
+        prefect_api_url: ends in `/api`, or a workspace of Prefect Cloud.
+        prefect_secret_arn: of the secret that holds the credential; None: no credential.
+        work_pool: of the conversions.
+        upload_queue_url: of uploads' notifications.
+        dead_letter_urls: of all dead-letter queues.
+        incidents_bucket: where tasks note incidents.
+        incidents_prefix: likewise, ending in a slash.
+        alert_topic: ARN of the topic for the system's faults.
+        notice_topic: ARN of the topic for the files' own.
+        inbox_bucket: of the uploads.
+        quiet_hours: by prefix of the inbox: after how many hours without an upload it is too quiet.
+        look_back_seconds: runs that ended within them are counted as just ended; more
+            than the time between two looks, so that none is missed.
+    """
+
+    prefect_api_url: str
+    prefect_secret_arn: str | None
+    work_pool: str
+    upload_queue_url: str
+    dead_letter_urls: tuple[str, ...]
+    incidents_bucket: str
+    incidents_prefix: str
+    alert_topic: str
+    notice_topic: str
+    inbox_bucket: str
+    quiet_hours: Mapping[str, float]
+    look_back_seconds: float
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: one is missing or can't be used.
+    """
+
+    def needed(name: str) -> str:
+        if not (value := environment.get(name)):
+            raise SettingsError(f"{name} is not set")
+        return value
+
+    bucket, slash, prefix = needed("ECHODROP_INCIDENTS").removeprefix("s3://").partition("/")
+    if not (bucket and slash):
+        raise SettingsError(f"ECHODROP_INCIDENTS is {environment['ECHODROP_INCIDENTS']!r}")
+    return Settings(
+        prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
+        prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
+        work_pool=needed("ECHODROP_WORK_POOL"),
+        upload_queue_url=needed("ECHODROP_UPLOAD_QUEUE_URL"),
+        dead_letter_urls=tuple(needed("ECHODROP_DEAD_LETTER_URLS").split(",")),
+        incidents_bucket=bucket,
+        incidents_prefix=prefix,
+        alert_topic=needed("ECHODROP_ALERT_TOPIC_ARN"),
+        notice_topic=needed("ECHODROP_NOTICE_TOPIC_ARN"),
+        inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
+        quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
+        look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "600")),
+    )
+
+
+def _quiet_hours(text: str) -> dict[str, float]:
+    """`HB0710/=6,gliders/=48` as hours by prefix."""
+    hours = {}
+    for part in filter(None, text.split(",")):
+        prefix, mark, limit = part.rpartition("=")
+        try:
+            hours[prefix] = float(limit)
+        except ValueError:
+            mark = ""
+        if not mark:
+            raise SettingsError(f"ECHODROP_QUIET_INBOX: {part!r} is not PREFIX=HOURS")
+    return hours
