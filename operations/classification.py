@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from flows.failure_report import FILE_FAULTS
 from lambda_trigger.outcomes import Ignored, Rejected, Waiting
 from operations.findings import End, Finding, Kind, Notify, Retry, Source
 from operations.output_state import OutputState
@@ -168,7 +169,8 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
     action: Retry | None = Retry(run.id, run.state_id)
     if not crashed and run.state_name in FINAL_FAILURES:
-        kind, action = Kind.FAILED, None
+        kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
+        action = None
     elif run.starts >= starts_at_most:
         action = None
         detail += f" (started {run.starts} times)"

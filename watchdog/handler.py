@@ -91,7 +91,7 @@ def look(
         metrics |= of_prefect | {"PrefectReachable": 1}
         metrics["UploadsWithoutOutcome"] += in_queue + dead
     store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
-    metrics["IncidentsTold"] = sum(1 for _ in _told(store, settings, services.sns, now))
+    metrics["IncidentsTold"] = len(list(_told(store, settings, services.sns, now)))
     metrics["IncidentsOpen"] = len(store.incidents())
     if settings.quiet_hours:
         quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
@@ -118,7 +118,8 @@ def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
     counts = 0
     for url in urls:
         answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        counts += sum(int(answer["Attributes"][name]) for name in _QUEUE_COUNTS)
+        attributes = {str(name): value for name, value in answer["Attributes"].items()}
+        counts += sum(int(attributes[name]) for name in _QUEUE_COUNTS)
     return counts
 
 

@@ -110,7 +110,7 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     found, lines = reconcile(sandbox)
     assert found == 1
     assert classes(lines) == {
-        "bad.raw": "failed",
+        "bad.raw": "quarantined",
         "crashed.raw": "torn",
         "damaged.raw": "output damaged",
         "dead.raw": "stuck",
@@ -129,10 +129,10 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
 
     def mended() -> list[dict[str, Any]] | None:
         _, lines = reconcile(sandbox)
-        return lines if lines[-1]["counts"] == {"done": 5, "failed": 1} else None
+        return lines if lines[-1]["counts"] == {"done": 5, "quarantined": 1} else None
 
     lines = wait_until(mended, 240, "reconcile to find all done", every=3)
-    assert classes(lines) == {"bad.raw": "failed"}
+    assert classes(lines) == {"bad.raw": "quarantined"}
     api = PrefectRuns(sandbox.prefect_api_url)
     failed = {run.raw_file: run.state_name for run in api.in_states(("FAILED",))}
     assert failed[inbox.uri(key("bad"))] == "BadFile"

@@ -40,6 +40,7 @@ EXISTING: dict[str, str] = MADE | {
     "TriggerInVpc": "yes",
     "MonthlyBudgetUsd": "500",
     "BadFilesPage": "yes",
+    "QuietInbox": "HB0710/=6",
 }
 OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectApiUrl": "http://prefect.internal:4200/api",
@@ -124,7 +125,8 @@ def translate(source: Template, parameters: Mapping[str, str]) -> Translated:
     given = copy.deepcopy(source)
     values = checked_parameters(given, parameters)
     # What packaging does: the code lies in a bucket.
-    given["Resources"]["Trigger"]["Properties"]["CodeUri"] = "s3://packages/trigger.zip"
+    for function in ("Trigger", "Watchdog"):
+        given["Resources"][function]["Properties"]["CodeUri"] = f"s3://packages/{function}.zip"
     rules = given.pop("Rules", {})
     template: Template = transform(given, dict(values), _NoManagedPolicies())
     template["Rules"] = rules

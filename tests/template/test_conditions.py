@@ -21,14 +21,15 @@ NETWORK = {
     "Vpc",
 }
 READ_THE_ARCHIVE = {"TaskArchivePolicy", "TriggerArchivePolicy"}
-READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy"}
+READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy", "WatchdogSecretPolicy"}
+WATCHES_FOR_QUIET = {"QuietInboxAlarm", "WatchdogInboxPolicy"}
 # By variant: the resources that stand under a condition and are there.
 CONDITIONAL = {
     "all made": NETWORK
     | READS_THE_SECRET
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy"}
     | {"PrefectSecret", "RulesDocument"},
-    "all existing": READS_THE_SECRET | READ_THE_ARCHIVE | {"Budget"},
+    "all existing": READS_THE_SECRET | READ_THE_ARCHIVE | WATCHES_FOR_QUIET | {"Budget"},
     "server without auth": NETWORK
     | READ_THE_ARCHIVE
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},

@@ -9,6 +9,7 @@ from tests.template.invariants.registry import (
     invariant,
 )
 from tests.template.stacks import Translated
+from watchdog.settings import SettingsError, read_settings
 
 
 @invariant
@@ -63,7 +64,12 @@ def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
 
 @invariant
 def silence_is_a_fault_where_something_must_speak(stack: Translated) -> Iterator[str]:
-    for name in ("WorkerAlarm", "UploadsLackSettingsAlarm"):
+    for name in (
+        "WorkerAlarm",
+        "UploadsLackSettingsAlarm",
+        "PrefectAlarm",
+        "WatchdogSilentAlarm",
+    ):
         if stack.resources[name]["Properties"]["TreatMissingData"] != "breaching":
             yield f"{name} is silent when its subject is dead"
 
@@ -83,11 +89,13 @@ def every_dead_letter_raises_an_alarm(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def alarms_watch_metrics_that_the_trigger_writes(stack: Translated) -> Iterator[str]:
-    written = (ROOT / "lambda_trigger/telemetry.py").read_text()
+def alarms_watch_metrics_that_are_written(stack: Translated) -> Iterator[str]:
+    sources = {"trigger": "lambda_trigger/telemetry.py", "watchdog": "watchdog/emf.py"}
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         if alarm["Namespace"].startswith("AWS/"):
             continue
+        (service,) = (each["Value"] for each in alarm["Dimensions"] if each["Name"] == "service")
+        written = (ROOT / sources[service]).read_text()
         if f'NAMESPACE = "{alarm["Namespace"]}"' not in written:
             yield f"{name}: nothing writes to {alarm['Namespace']}"
         if f'"{alarm["MetricName"]}"' not in written:
@@ -104,6 +112,69 @@ def the_dashboard_shows_every_alarm(stack: Translated) -> Iterator[str]:
         alarms = {stack.arn(alarm) for alarm in stack.of_type("AWS::CloudWatch::Alarm")}
         for arn in sorted(alarms ^ shown):
             yield f"{name}: {arn}"
+
+
+@invariant
+def the_dashboard_shows_every_alarms_metric(stack: Translated) -> Iterator[str]:
+    (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    shown = {
+        tuple(part for part in metric if isinstance(part, str))
+        for widget in json.loads(dashboard["DashboardBody"])["widgets"]
+        for metric in widget["properties"].get("metrics", [])
+    }
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        dimensions = [
+            part for each in alarm["Dimensions"] for part in (each["Name"], each["Value"])
+        ]
+        if (alarm["Namespace"], alarm["MetricName"], *dimensions) not in shown:
+            yield f"{name}: {alarm['MetricName']} is on no chart"
+
+
+@invariant
+def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
+    rule = stack.resources["WatchRule"]["Properties"]
+    function = stack.of_type("AWS::Lambda::Function")["Watchdog"]
+    if rule["ScheduleExpression"] != "rate(5 minutes)":
+        yield "alarms count on a look every five minutes"
+    if [target["Arn"] for target in rule["Targets"]] != [stack.arn("Watchdog")]:
+        yield "the schedule starts something else"
+    (permission,) = stack.of_type("AWS::Lambda::Permission").values()
+    if permission["SourceArn"] != stack.arn("WatchRule"):
+        yield "the schedule may not start it"
+    module = function["Handler"].rpartition(".")[0].replace(".", "/") + ".py"
+    if not (ROOT / module).is_file():
+        yield f"no module for the handler {function['Handler']}"
+    try:
+        settings = read_settings(function["Environment"]["Variables"])
+    except SettingsError as error:
+        yield str(error)
+        return
+    if settings.look_back_seconds <= 300:
+        yield "what ends between two looks is not seen"
+    (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
+        "ContainerDefinitions"
+    ]
+    told = {item["Name"]: item["Value"] for item in container["Environment"]}
+    noted = f"s3://{settings.incidents_bucket}/{settings.incidents_prefix}"
+    if told.get("ECHODROP_INCIDENTS") != noted:
+        yield "tasks note incidents elsewhere"
+
+
+@invariant
+def the_watchdog_changes_nothing_but_incidents(stack: Translated) -> Iterator[str]:
+    output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    incidents = f"arn:aws:s3:::{output}/{prefix}.echodrop/incidents/*"
+    harmless = ("sqs:GetQueueAttributes", "s3:ListBucket", "sns:Publish", "secretsmanager:Get")
+    for statement in stack.statements():
+        if statement.owner != "WatchdogRole" or "Resource" not in statement.body:
+            continue
+        for action in statement.listed("Action"):
+            if action.startswith("s3:") and action != "s3:ListBucket":
+                if statement.listed("Resource") != [incidents]:
+                    yield f"{action} on {statement.listed('Resource')}"
+            elif not action.startswith((*harmless, "kms:", "logs:")):
+                yield f"{action} is no look"
 
 
 @invariant

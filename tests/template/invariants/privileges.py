@@ -190,5 +190,5 @@ def tasks_and_worker_get_the_one_credential(stack: Translated) -> Iterator[str]:
         if "secretsmanager:GetSecretValue" in statement.listed("Action")
         and statement.listed("Resource") == [secret]
     }
-    if readers != ({"TriggerRole", "ExecutionRole"} if variable else set()):
+    if readers != ({"TriggerRole", "ExecutionRole", "WatchdogRole"} if variable else set()):
         yield f"the secret is read by {sorted(readers)}"

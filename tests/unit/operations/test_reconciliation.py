@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
+from flows.failure_report import FILE_FAULTS
 from operations.classification import FINAL_FAILURES, Limits
 from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.reconciliation import Reconciliation, Scope
@@ -98,7 +99,7 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "called crashed too early": (run("CRASHED", "Crashed", has_task=True), Kind.RUNNING, None),
     "paused": (run("PAUSED", "Suspended"), Kind.PAUSED, None),
     "cancelled": (run("CANCELLED", "Cancelled"), Kind.CANCELLED, None),
-    "bad file": (run("FAILED", "BadFile", message="cut"), Kind.FAILED, None),
+    "bad file": (run("FAILED", "BadFile", message="cut"), Kind.QUARANTINED, None),
     "store away": (run("FAILED", "TransientFault"), Kind.FAILED, Retry),
     "timed out": (run("FAILED", "TimedOut"), Kind.FAILED, Retry),
     "store away for long": (run("FAILED", "TransientFault", starts=3), Kind.FAILED, None),
@@ -176,7 +177,8 @@ def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> N
 def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str) -> None:
     run("FAILED", name, message="why")(world)
     finding = world.reconcile()[KEY]
-    assert (finding.kind, finding.action) == (Kind.FAILED, None)
+    kind = Kind.QUARANTINED if name in FILE_FAULTS else Kind.FAILED
+    assert (finding.kind, finding.action) == (kind, None)
     assert finding.detail == f"{name}: why"
 
 

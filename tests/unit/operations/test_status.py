@@ -35,7 +35,7 @@ def test_uploads_of_the_window_are_told_by_their_class(world: World) -> None:
     world.drop("notes.txt")
     assert status_of(world, timedelta(hours=24), later=timedelta(hours=1)) == {
         "done.raw": Kind.DONE,
-        "failed.raw": Kind.FAILED,
+        "failed.raw": Kind.QUARANTINED,
         "running.raw": Kind.RUNNING,
         "lost.raw": Kind.NEVER_NOTIFIED,
         "notes.txt": Kind.IGNORED,
@@ -58,12 +58,12 @@ def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_latel
     world.s3.delete_object(Bucket=world.inbox, Key="gone.raw")
     assert status_of(world, timedelta(hours=2), later=later) == {
         "queued.raw": Kind.LATE,
-        "failed.raw": Kind.FAILED,
+        "failed.raw": Kind.QUARANTINED,
         "mended.raw": Kind.DONE,
         "gone.raw": Kind.IGNORED,
     }
     assert status_of(world, timedelta(hours=2), later=later, prefix="f") == {
-        "failed.raw": Kind.FAILED
+        "failed.raw": Kind.QUARANTINED
     }
 
 

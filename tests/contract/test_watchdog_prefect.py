@@ -1,0 +1,79 @@
+"""What the watchdog asks of a real Prefect API, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from watchdog.prefect_look import NEVER_SECONDS, PrefectLook, PrefectUnreachableError
+
+ApiCall = Callable[..., Any]
+
+
+def look(url: str, pool: str, now: datetime | None = None) -> dict[str, float]:
+    taken = now or datetime.now(UTC)
+    return PrefectLook(url, None, pool, taken, timedelta(minutes=5)).metrics()
+
+
+def run_in(api: ApiCall, *states: dict[str, Any], flow: str = "convert-raw-sonar") -> str:
+    flow_id = api("POST", "/flows/", {"name": flow})["id"]
+    run = api("POST", "/flow_runs/", {"flow_id": flow_id, "name": uuid.uuid4().hex})["id"]
+    for state in states:
+        api("POST", f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+    return str(run)
+
+
+def test_each_kind_of_trouble_is_counted_as_its_own(
+    prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    pool = f"watched-{uuid.uuid4().hex[:8]}"
+    prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
+    before = look(prefect_api_url, pool)
+    assert before["WorkerHeartbeatAgeSeconds"] == NEVER_SECONDS
+    run_in(prefect_api, {"type": "FAILED", "name": "AccessDenied"})
+    run_in(prefect_api, {"type": "FAILED", "name": "BadFile"})
+    run_in(prefect_api, {"type": "CRASHED"})
+    run_in(prefect_api, {"type": "PENDING"})
+    run_in(prefect_api, {"type": "RUNNING"})
+    # Of another flow: none of ours.
+    run_in(prefect_api, {"type": "FAILED"}, flow="somebody-elses")
+    prefect_api("POST", f"/work_pools/{pool}/workers/heartbeat", {"name": "w"})
+    now = look(prefect_api_url, pool)
+    grown = {name: now[name] - before[name] for name in now}
+    assert (grown["FailedRuns"], grown["BadFiles"], grown["CrashedRuns"]) == (1, 1, 1)
+    assert grown["UploadsWithoutOutcome"] == 2
+    assert now["WorkerHeartbeatAgeSeconds"] < 60
+    # Seven hours on: what ended is no news, what runs is stuck.
+    later = look(prefect_api_url, pool, datetime.now(UTC) + timedelta(hours=7))
+    assert (later["FailedRuns"], later["BadFiles"], later["CrashedRuns"]) == (0, 0, 0)
+    assert later["StuckPendingRuns"] - now["StuckPendingRuns"] >= 1
+    assert later["StuckRunningRuns"] - now["StuckRunningRuns"] >= 1
+    assert later["WorkerHeartbeatAgeSeconds"] > 6 * 3600
+
+
+def test_the_oldest_waiting_upload_is_one_of_the_live_lane(
+    prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    pool = f"watched-{uuid.uuid4().hex[:8]}"
+    prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
+    flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
+    deployment = prefect_api(
+        "POST", "/deployments/", {"name": pool, "flow_id": flow, "work_pool_name": pool}
+    )["id"]
+    wanted = {"state": {"type": "SCHEDULED"}}
+    create = f"/deployments/{deployment}/create_flow_run"
+    later = datetime.now(UTC) + timedelta(hours=2)
+    without = look(prefect_api_url, pool, later)["OldestWaitingSeconds"]
+    prefect_api("POST", create, {**wanted, "work_queue_name": "backfill"})
+    assert look(prefect_api_url, pool, later)["OldestWaitingSeconds"] == without
+    prefect_api("POST", create, {**wanted, "work_queue_name": "live"})
+    assert look(prefect_api_url, pool, later)["OldestWaitingSeconds"] > 7000
+
+
+def test_who_does_not_answer_is_unreachable() -> None:
+    with pytest.raises(PrefectUnreachableError, match=r"127\.0\.0\.1"):
+        look("http://127.0.0.1:9/api", "pool")

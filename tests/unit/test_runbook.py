@@ -1,0 +1,85 @@
+"""The runbook has a row for all that can wake somebody, or stop a file."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no type information
+    yaml_parse,
+)
+
+from flows import outcomes
+from flows.outcomes import ConversionFailure, Outcome, Superseded
+from lambda_trigger import transport_errors
+from lambda_trigger.outcomes import Reason
+from lambda_trigger.transport_errors import TransportError
+from operations.findings import Kind
+from sandbox.template import TEMPLATE
+
+RUNBOOK = (Path(__file__).resolve().parents[2] / "docs/runbook.md").read_text()
+
+
+def rows(section: str) -> list[list[str]]:
+    """The cells of a section's table."""
+    text = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", RUNBOOK, re.DOTALL | re.MULTILINE)
+    assert text, section
+    lines = [line for line in text[1].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def alarms() -> list[str]:
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    return [name for name, it in resources.items() if it["Type"] == "AWS::CloudWatch::Alarm"]
+
+
+@pytest.mark.parametrize("alarm", alarms())
+def test_an_alarm_has_its_meaning_what_to_look_at_and_what_to_type(alarm: str) -> None:
+    (row,) = [row for row in rows("Alerts") if row[0] == alarm]
+    assert len(row) == 4
+    assert all(len(cell) > 5 for cell in row[1:])
+
+
+def test_no_row_is_of_an_alarm_that_is_gone() -> None:
+    assert {row[0] for row in rows("Alerts")} == set(alarms())
+
+
+@pytest.mark.parametrize("reason", [str(reason) for reason in Reason] + ["unexpected-error"])
+def test_a_reason_of_the_trigger_has_its_row(reason: str) -> None:
+    assert any(f"`{reason}`" in row[1] for row in rows("The trigger"))
+
+
+def test_a_transport_error_has_its_row() -> None:
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(transport_errors, inspect.isclass)
+        if issubclass(kind, TransportError) and kind is not TransportError
+    ]
+    assert kinds
+    for kind in kinds:
+        assert any(f"`{kind.reason}`" in row[1] for row in rows("The trigger")), kind
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        kind.outcome
+        for _, kind in inspect.getmembers(outcomes, inspect.isclass)
+        # The bases name no end, and what is superseded ends Skipped.
+        if issubclass(kind, Outcome) and kind not in {Outcome, ConversionFailure, Superseded}
+    ]
+    + ["Completed", "Skipped", "Crashed", "TimedOut", "Defect", "Paused", "Suspended"],
+)
+def test_an_outcome_of_a_run_has_its_row(outcome: str) -> None:
+    assert any(outcome in " ".join(row[:2]) for row in rows("The run"))
+
+
+@pytest.mark.parametrize("kind", [kind.value for kind in Kind])
+def test_a_class_of_reconciling_has_its_row(kind: str) -> None:
+    assert any(
+        kind == name.strip() or kind.removeprefix("output ") == name.strip()
+        for row in rows("Reconcile")
+        for name in row[0].split(",")
+    )
