@@ -149,7 +149,8 @@ class TaskExecutor:
                 request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
             )
             return
-        log.info("task %s runs as process %s", request.task_id, process.pid)
+        run = request.environment.get("PREFECT__FLOW_RUN_ID", "")
+        log.info("task %s of flow run %s runs as process %s", request.arn, run, process.pid)
         self._running[request.arn] = _Running(request, process, folder)
 
     def _tell_ended(self) -> None:

@@ -1,0 +1,106 @@
+"""A seed's plan and cargo: the same again, bounded, and of every kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sandbox.chaos.cargo import load_cargo
+from sandbox.chaos.plan import Strike, make_plan
+from sandbox.chaos.task_history import overlapping, task_lives
+
+
+def test_a_seed_is_one_plan_and_another_seed_another() -> None:
+    first, again, other = (make_plan(seed, drops=60, seconds=90) for seed in (1, 1, 2))
+    assert first == again
+    assert first.faults != other.faults
+    assert first.drops != other.drops
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_kind_of_fault_strikes_and_none_out_of_bounds(seed: int) -> None:
+    plan = make_plan(seed, drops=70, seconds=90)
+    assert set(plan.counts()) == set(Strike)
+    assert max(plan.counts().values()) <= 4
+    assert list(plan.faults) == sorted(plan.faults)
+    assert all(0 <= fault.at <= 90 and 0 <= fault.seconds <= 20 for fault in plan.faults)
+    assert list(plan.drops) == sorted(plan.drops)
+    assert len(plan.drops) == 70
+    assert 0 <= plan.drops[0] <= plan.drops[-1] <= 60
+
+
+def test_longer_plans_have_more_faults_and_what_cannot_be_struck_is_left_out() -> None:
+    short, long = (make_plan(3, drops=1, seconds=seconds) for seconds in (90, 270))
+    assert len(long.faults) == 3 * len(short.faults)
+    without = make_plan(3, drops=1, seconds=90, without=[Strike.DATABASE])
+    # What can be struck is struck as in the whole plan.
+    assert list(without.faults) == [
+        fault for fault in short.faults if fault.strike is not Strike.DATABASE
+    ]
+
+
+def test_the_files_of_a_seed_are_mixed_and_the_same_again(real_data: Path) -> None:
+    cargo = load_cargo(real_data, seed=5)
+    assert cargo == load_cargo(real_data, seed=5)
+    assert len(cargo.files) == 60
+    assert cargo.files.keys() != load_cargo(real_data, seed=6).files.keys()
+    outcomes = Counter((outcome.kind, outcome.name) for outcome in cargo.files.values())
+    assert set(outcomes) == {
+        ("done", ""),
+        ("failed", "BadFile"),
+        ("failed", "UnsupportedDatagram"),
+        ("rejected", "unknown-extension"),
+        ("rejected", "empty"),
+        ("rejected", "contradiction"),
+        ("rejected", "unknown-content"),
+        ("ignored", "companion"),
+    }
+    assert 20 < outcomes["done", ""] < 50
+    assert cargo.told_again <= cargo.files.keys()
+    # The last upload of a key is the one that its outcome is of.
+    last = {upload.key: upload.content for upload in cargo.uploads}
+    again = [key for key, number in Counter(u.key for u in cargo.uploads).items() if number > 1]
+    assert again
+    assert all(cargo.files[key].facts["bytes"] == len(last[key]) for key in again)
+
+
+def test_settings_come_before_their_data_or_behind(real_data: Path) -> None:
+    keys = [
+        upload.key
+        for seed in range(3)
+        for upload in load_cargo(real_data, seed=seed).uploads
+        if upload.key.startswith("azfp/")
+    ]
+    first: dict[str, str] = {}
+    for key in keys:
+        first.setdefault("/".join(key.split("/")[:2]), key.rpartition(".")[2])
+    assert set(first.values()) == {"XML", "01A"}
+
+
+LOG = """\
+2026-01-01 00:00:00,100 running up to 2 tasks of cluster default
+2026-01-01 00:00:01,100 task arn:1 of flow run a runs as process 11
+2026-01-01 00:00:02,100 task arn:2 of flow run b runs as process 12
+2026-01-01 00:00:03,100 task arn:1 stopped: exit code 137
+2026-01-01 00:00:03,200 task arn:3 of flow run a runs as process 13
+2026-01-01 00:00:04,000 task arn:4 stopped: exit code None stopped before it started
+"""
+
+
+def test_tasks_are_read_from_their_executors_log() -> None:
+    lives = task_lives(LOG.splitlines())
+    assert [(life.run, life.exit_code, life.ended is None) for life in lives] == [
+        ("a", "137", False),
+        ("b", "", True),
+        ("a", "", True),
+    ]
+    assert overlapping(lives) == []
+
+
+def test_a_run_with_two_tasks_at_one_time_is_found() -> None:
+    more = LOG + "2026-01-01 00:00:05,000 task arn:5 of flow run b runs as process 14\n"
+    assert overlapping(task_lives(more.splitlines())) == ["b"]
+    early = LOG.replace("00:00:03,200 task arn:3", "00:00:03,000 task arn:3")
+    assert overlapping(task_lives(early.splitlines())) == ["a"]

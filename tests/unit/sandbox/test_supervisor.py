@@ -1,0 +1,68 @@
+"""What ends unasked is started again, as a service of ECS is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.part_set import PartSet
+from sandbox.processes import Part
+from sandbox.supervisor import Supervisor
+from sandbox.waiting import wait_until
+
+
+def serving(name: str, folder: Path, code: str = "import time; print('up', flush=True)") -> Part:
+    command = [sys.executable, "-c", f"{code}; time.sleep(600)"]
+    return Part(name, command, {}, folder / f"{name}.log", is_ready="up")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[PartSet]:
+    running = PartSet(lambda _part, _state: None)
+    for name in ("one", "other"):
+        running.launch(serving(name, tmp_path))
+    running.wait_ready("one", "other")
+    yield running
+    running.stop("one", "other", "flaky")
+
+
+def test_what_was_killed_is_back_after_its_time_and_no_sooner(parts: PartSet) -> None:
+    supervisor, other = Supervisor(parts), parts["other"].pid
+    supervisor.kill("one", 0.5)
+    killed = time.monotonic()
+    supervisor.look()
+    assert not parts["one"].is_running
+
+    def is_back() -> bool:
+        supervisor.look()
+        return parts["one"].is_running
+
+    wait_until(is_back, 30, "it to be back", every=0.02)
+    assert time.monotonic() - killed >= 0.5
+    assert parts["other"].pid == other
+    assert dict(supervisor.started) == {"one": 1}
+
+
+def test_what_ends_by_itself_is_started_until_it_serves(parts: PartSet, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    # Ends at its first two starts, as a database does whose old processes are still there.
+    code = (
+        f"import pathlib, sys, time; mark = pathlib.Path({str(mark)!r}); "
+        "tried = len(mark.read_text()) if mark.exists() else 0; "
+        "mark.write_text('x' * (tried + 1)); tried < 2 and sys.exit(1); print('up', flush=True)"
+    )
+    parts.launch(serving("flaky", tmp_path, code))
+    supervisor = Supervisor(parts)
+    supervisor.bring_back(within=60)
+    assert parts["flaky"].is_running
+    assert dict(supervisor.started) == {"flaky": 2}
+
+
+def test_one_that_never_serves_is_named(parts: PartSet, tmp_path: Path) -> None:
+    parts.launch(serving("flaky", tmp_path, "raise SystemExit(1)"))
+    with pytest.raises(TimeoutError, match=r"^flaky did not come back within 2 s$"):
+        Supervisor(parts).bring_back(within=2)
