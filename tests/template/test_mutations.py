@@ -185,6 +185,8 @@ MUTATIONS = [
         "{{resolve:secretsmanager:prefect:SecretString:api_key}}",
     ),
     Mutation("tasks_and_worker_get_the_one_credential", f"{CONTAINER}/Secrets"),
+    Mutation("a_stopped_task_hands_its_run_back", f"{CONTAINER}/Environment/4/Value", "crash"),
+    Mutation("a_stopped_task_hands_its_run_back", f"{CONTAINER}/LinuxParameters"),
     Mutation("tasks_and_worker_get_the_one_credential", f"{WORKER}/Secrets/Fn::If/1/0/Name", "PREFECT_API_KEY", EXISTING),
     Mutation("tasks_and_worker_get_the_one_credential", "TriggerSecretPolicy/RoleName", {"Ref": "TaskRole"}),
     Mutation("containers_are_confined", f"{CONTAINER}/ReadonlyRootFilesystem"),

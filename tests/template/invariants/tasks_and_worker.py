@@ -24,6 +24,18 @@ def containers_are_confined(stack: Translated) -> Iterator[str]:
 
 
 @invariant
+def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
+    container = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]["ContainerDefinitions"][
+        0
+    ]
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if environment.get("PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR") != "reschedule":
+        yield "a task that ECS stops leaves a crashed run"
+    if not container.get("LinuxParameters", {}).get("InitProcessEnabled"):
+        yield "SIGTERM may not reach the first process"
+
+
+@invariant
 def the_worker_learns_how_tasks_end(stack: Translated) -> Iterator[str]:
     container = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"][0]
     environment = {item["Name"]: item["Value"] for item in container["Environment"]}

@@ -1,0 +1,85 @@
+"""A task that ECS stops has its run scheduled again by itself; a cancelled run stays cancelled."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox.grow import grow
+from sandbox.inbox import Inbox
+from sandbox.prefect_api import FlowRun
+from sandbox.system import Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+# Takes long enough to be stopped on the way, on any machine.
+GROWN_BYTES = 40_000_000
+
+Started = Callable[[str], FlowRun]
+
+
+@pytest.fixture
+def started(sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path) -> Started:
+    """Drop a large file under a key, and give its run once its task is at work."""
+    grown = tmp_path / "grown.raw"
+    grow(real_data / "ek60/D20070724-T042400.raw", grown, GROWN_BYTES)
+
+    def start(key: str) -> FlowRun:
+        def running() -> FlowRun | None:
+            return next(
+                (run for run in inbox.runs([key])[key] if run.state_type == "RUNNING"), None
+            )
+
+        inbox.drop(grown, key)
+        run = wait_until(running, 120, "the run to start")
+        # Its flow's process is there: what SIGTERM is to reach.
+        wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 30, "the flow's process")
+        return run
+
+    return start
+
+
+def stop_task_of(sandbox: Sandbox, run: FlowRun) -> None:
+    pid = sandbox.api.request("GET", f"/flow_runs/{run.id}")["infrastructure_pid"]
+    cluster, _, task = pid.partition("::")
+    sandbox.client("ecs").stop_task(cluster=cluster, task=task, reason="Spot interruption")
+
+
+def states(sandbox: Sandbox, run: FlowRun) -> list[str]:
+    found = sandbox.api.request("GET", f"/flow_run_states/?flow_run_id={run.id}")
+    return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
+
+
+def wait_for_end(sandbox: Sandbox, run: FlowRun) -> FlowRun:
+    def end() -> FlowRun | None:
+        now = sandbox.api.flow_run(run.id)
+        return now if now.is_final else None
+
+    return wait_until(end, 240, "the run to end", every=0.5, told=lambda: str(states(sandbox, run)))
+
+
+def test_a_stopped_task_has_its_run_started_again_and_nobody_is_told_of_a_crash(
+    sandbox: Sandbox, inbox: Inbox, started: Started
+) -> None:
+    run = started("stopped/moved.raw")
+    stop_task_of(sandbox, run)
+    ended = wait_for_end(sandbox, run)
+    assert (ended.state_name, ended.run_count) == ("Completed", 2)
+    told = states(sandbox, run)
+    assert "AwaitingRetry" in told
+    assert "Crashed" not in told
+    assert "stopped/moved.zarr.manifest.json" in inbox.outputs("stopped/moved.zarr.")
+
+
+def test_a_run_that_is_cancelled_stays_so_though_its_task_is_stopped(
+    sandbox: Sandbox, inbox: Inbox, started: Started
+) -> None:
+    run = started("stopped/cancelled.raw")
+    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    sandbox.api.request("POST", f"/flow_runs/{run.id}/set_state", cancelling)
+    stop_task_of(sandbox, run)
+    assert wait_for_end(sandbox, run).state_name == "Cancelled"
+    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to be gone")
+    assert "AwaitingRetry" not in states(sandbox, run)
+    assert not [key for key in inbox.outputs("stopped/cancelled") if key.endswith(".manifest.json")]
