@@ -15,6 +15,10 @@ RUN pip --python /opt/echodrop install --require-hashes --no-deps --only-binary=
       --no-compile --requirement /build/requirements.txt \
  && /opt/echodrop/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/echodrop/lib
 COPY flows /app/flows
+# The scheduled reconciliation, which decides as the trigger does.
+COPY operations /app/operations
+COPY events /app/events
+COPY lambda_trigger /app/lambda_trigger
 COPY pyproject.toml /build/pyproject.toml
 COPY image/write_metadata.py /build/write_metadata.py
 RUN python /build/write_metadata.py /build/pyproject.toml /app \

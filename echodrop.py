@@ -134,12 +134,22 @@ def deploy(
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
     only_check: Annotated[bool, typer.Option("--check", help="Only say what is missing.")] = False,
+    reconcile_cron: Annotated[
+        str, typer.Option(help="When the inbox is reconciled by itself, in UTC.")
+    ] = "7 * * * *",
 ) -> None:
     """Register a deployed stack with Prefect, then say what is missing and what mends it."""
     from flows.stack_deployment import deploy_at_terminal
+    from operations.reconcile_flow import reconcile_spec
 
     raise typer.Exit(
-        deploy_at_terminal(stack, region=region, dry_run=dry_run, only_check=only_check)
+        deploy_at_terminal(
+            stack,
+            region=region,
+            dry_run=dry_run,
+            only_check=only_check,
+            more=(reconcile_spec(stack, reconcile_cron),),
+        )
     )
 
 

@@ -6,60 +6,19 @@ import io
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from events.fixture_files import INBOX, load_fixture
 from events.notifications import in_sqs
+from events.sending import BATCH, Message, ReplayRow, Target, expected_of, unknown_row
 from lambda_trigger.handler import handler
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_sqs import SQSClient
 
-BATCH = 10
 LOCAL_SECONDS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message body to send. `source` names it for people: a fixture, a key, a message of a queue."""
-
-    source: str
-    body: str
-    expected: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayRow:
-    """What became of one record: a line of the table that replay shows.
-
-    `outcome` is Submitted, Waiting, Ignored, Rejected, or Retried (the record
-    failed and has to be sent again), or Sent where only the queue knows.
-    `expected` is the fixture's, as 'Outcome: reason', where there is one.
-    """
-
-    source: str
-    key: str
-    outcome: str
-    reason: str
-    detail: str
-    flow_run_id: str = ""
-    expected: str = ""
-
-    @property
-    def came_as_expected(self) -> bool:
-        """Tell whether the outcome is the expected one; true where none was expected."""
-        return self.expected in {"", f"{self.outcome}: {self.reason}"}
-
-
-class Target(Protocol):
-    """Where messages go."""
-
-    def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Send up to ten messages and say what became of them."""
 
 
 class LocalHandler:
@@ -72,34 +31,6 @@ class LocalHandler:
             handler(in_sqs([message.body for message in messages]), _LocalContext())
         lines = [json.loads(line) for line in written.getvalue().splitlines()]
         return _rows(messages, lines)
-
-
-class QueueTarget:
-    """The trigger's queue."""
-
-    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
-        self._sqs = sqs
-        self._queue_url = queue_url
-
-    def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Put the messages into the queue."""
-        answer = self._sqs.send_message_batch(
-            QueueUrl=self._queue_url,
-            Entries=[
-                {"Id": str(index), "MessageBody": message.body}
-                for index, message in enumerate(messages)
-            ],
-        )
-        failed = {int(entry["Id"]): entry for entry in answer.get("Failed", [])}
-        rows = []
-        for index, message in enumerate(messages):
-            if index in failed:
-                rows.append(
-                    _row(message, 0, "Retried", "not-sent", failed[index].get("Message", ""))
-                )
-            else:
-                rows.append(ReplayRow(message.source, "", "Sent", "queue", self._queue_url))
-        return rows
 
 
 class FunctionTarget:
@@ -121,7 +52,7 @@ class FunctionTarget:
         )
         if answer.get("FunctionError"):
             return [
-                _row(
+                unknown_row(
                     message, 0, "Retried", "function-error", answer["Payload"].read().decode()[:500]
                 )
             ]
@@ -171,7 +102,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
     for index, message in enumerate(messages):
         own = [line for line in lines if line.get("message_id") == f"message-{index}"]
         if not own:
-            rows.append(_row(message, 0, "Retried", "no-line", "the log shows no outcome"))
+            rows.append(unknown_row(message, 0, "Retried", "no-line", "the log shows no outcome"))
         for number, line in enumerate(own):
             rows.append(
                 ReplayRow(
@@ -181,19 +112,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
                     reason=str(line["reason"]),
                     detail=str(line.get("detail") or line.get("error") or ""),
                     flow_run_id=str(line.get("flow_run_id", "")),
-                    expected=_expected(message, number),
+                    expected=expected_of(message, number),
                 )
             )
     return rows
-
-
-def _row(message: Message, number: int, outcome: str, reason: str, detail: str) -> ReplayRow:
-    return ReplayRow(
-        message.source, "", outcome, reason, detail, expected=_expected(message, number)
-    )
-
-
-def _expected(message: Message, number: int) -> str:
-    if not message.expected:
-        return ""
-    return message.expected[number] if number < len(message.expected) else "nothing more"

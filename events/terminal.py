@@ -7,15 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from events.fixture_files import INBOX
-from events.replay import (
-    FunctionTarget,
-    LocalHandler,
-    QueueTarget,
-    ReplayRow,
-    Target,
-    fixture_messages,
-    replay,
-)
+from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
+from events.sending import QueueTarget, ReplayRow, Target
 from lambda_trigger.transport_errors import TransportError
 
 if TYPE_CHECKING:

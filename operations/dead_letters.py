@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from events.replay import BATCH, Message, ReplayRow
+from events.sending import BATCH, Message, ReplayRow
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import Upload
 

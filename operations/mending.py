@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from events.notifications import ENVELOPES, StoredObject
-from events.replay import BATCH, Message, Target
+from events.sending import BATCH, Message, Target
 from operations.classification import ATTEMPTS
 from operations.findings import End, Finding, Notify, Retry, Source
 from operations.prefect_runs import FlowRuns

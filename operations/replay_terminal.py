@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from events.replay import QueueTarget
+from events.sending import QueueTarget
 from operations.classification import Limits
 from operations.closer_look import CloserLook
 from operations.connections import Connections, connect

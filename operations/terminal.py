@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from events.replay import QueueTarget
+from events.sending import QueueTarget
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, connect
 from operations.durations import duration

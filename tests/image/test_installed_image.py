@@ -17,6 +17,7 @@ from image.write_metadata import main as write_metadata
 from sandbox.sample_file import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
+TASK_PACKAGES = ("flows", "operations", "events", "lambda_trigger")
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -68,7 +69,8 @@ def install(target: str, root: Path) -> Image:
     )
     if target == "task":
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "flows", root / "app/flows", ignore=ignored)
+        for package in TASK_PACKAGES:
+            shutil.copytree(ROOT / package, root / "app" / package, ignore=ignored)
         write_metadata(ROOT / "pyproject.toml", root / "app")
     # The image is compiled when it is built; here each module is when it is first used.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "compiled")}
@@ -93,6 +95,8 @@ def test_the_dockerfile_installs_so() -> None:
     text = (ROOT / "Dockerfile").read_text()
     for target in ("task", "worker"):
         assert f"COPY image/{target}.txt /build/requirements.txt" in text
+    copied = re.findall(r"^COPY (\w+) /app/\1$", text, flags=re.MULTILINE)
+    assert sorted(copied) == sorted(TASK_PACKAGES)
     assert text.count("install --require-hashes --no-deps --only-binary=:all:") == 2
 
 
@@ -129,8 +133,15 @@ def test_ecs_s_command_is_there(task: Image, command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.xdist_group("task-image")
+def test_the_reconciliation_is_there_with_all_that_it_imports(task: Image) -> None:
+    script = "from operations.reconcile_flow import reconcile_inbox as f; print(f.name)"
+    done = task.run("python", "-c", script)
+    assert done.stdout.strip() == "reconcile-inbox", done.stderr
+
+
+@pytest.mark.xdist_group("task-image")
 def test_the_task_has_nothing_of_the_rest(task: Image) -> None:
-    names = ["moto", "pytest", "prefect_aws", "lambda_trigger", "sandbox", "events", "echodrop"]
+    names = ["moto", "pytest", "prefect_aws", "aws_lambda_powertools", "sandbox", "echodrop"]
     script = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
     assert task.run("python", "-c", script).stdout.strip() == "[]"
 

@@ -82,3 +82,36 @@ def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated])
     assert operations == set(TRIGGER_ACTIONS)
     asked = {TRIGGER_ACTIONS[name] for name in operations} | LAMBDA_S
     assert granted(stacks["all made"], "TriggerRole") == asked
+
+
+# What the scheduled reconciliation runs of `operations` and `events`, by the role's action.
+OPERATIONS = {
+    "operations/listings.py": {"list_objects_v2", "head_object", "get_object"},
+    "operations/living_tasks.py": {"list_tasks", "describe_tasks"},
+    "operations/connections.py": {"get_parameter"},
+    "operations/reconcile_flow.py": {"put_object", "put_metric_data"},
+    "events/sending.py": {"send_message_batch"},
+}
+OPERATIONS_ACTIONS = {
+    **ACTIONS,
+    "list_tasks": "ecs:ListTasks",
+    "describe_tasks": "ecs:DescribeTasks",
+    "get_parameter": "ssm:GetParameter",
+    "put_metric_data": "cloudwatch:PutMetricData",
+    "send_message_batch": "sqs:SendMessage",
+}
+CALL = re.compile(
+    r"\.(\w+)\(\s*(?:Bucket|QueueUrl|Name|Namespace|cluster)=|get_paginator\(\"(\w+)\"\)"
+)
+
+
+def test_the_reconciliation_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+    asked = set()
+    for name, methods in OPERATIONS.items():
+        code = (ROOT / name).read_text()
+        found = {one or other for one, other in CALL.findall(code)} - {"paginate"}
+        assert found == methods, name
+        asked |= {OPERATIONS_ACTIONS[method] for method in methods}
+    # As the trigger decides of an upload: its first bytes, tags and settings.
+    asked |= {"s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket"}
+    assert granted(stacks["all made"], "OperationsRole") == asked

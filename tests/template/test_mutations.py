@@ -53,6 +53,7 @@ SOURCE = "Events/Uploads/Properties"
 TRIGGER_POLICY = "TriggerRole/Policies/0/PolicyDocument/Statement"
 TASK_POLICY = "TaskRole/Policies/0/PolicyDocument/Statement"
 WORKER_POLICY = "WorkerRole/Policies/0/PolicyDocument/Statement"
+OPERATIONS_POLICY = "OperationsRole/Policies/2/PolicyDocument/Statement"
 CONTAINER = "ConversionTask/ContainerDefinitions/0"
 WORKER = "WorkerTask/ContainerDefinitions/0"
 RULES = "RulesDocument/Value/Fn::Sub/0"
@@ -163,18 +164,20 @@ MUTATIONS = [
         "arn:${AWS::Partition}:s3:::${Bucket}/*",
         EXISTING,
     ),
-    Mutation("the_worker_runs_this_family_on_this_cluster_alone", f"{WORKER_POLICY}/0/Condition"),
+    Mutation("the_worker_runs_these_families_on_this_cluster_alone", f"{WORKER_POLICY}/0/Condition"),
     Mutation(
-        "the_worker_runs_this_family_on_this_cluster_alone",
+        "the_worker_runs_these_families_on_this_cluster_alone",
         f"{WORKER_POLICY}/0/Resource",
         "arn:aws:ecs:us-east-1:123456789012:task-definition/*",
     ),
     Mutation(
-        "the_worker_runs_this_family_on_this_cluster_alone",
+        "the_worker_runs_these_families_on_this_cluster_alone",
         f"{WORKER_POLICY}/1/Resource",
         "arn:aws:ecs:us-east-1:123456789012:task/*",
     ),
-    Mutation("the_worker_runs_this_family_on_this_cluster_alone", f"{WORKER_POLICY}/5", allow("ecs:RegisterTaskDefinition")),
+    Mutation("the_worker_runs_these_families_on_this_cluster_alone", f"{WORKER_POLICY}/5", allow("ecs:RegisterTaskDefinition")),
+    Mutation("the_worker_runs_these_families_on_this_cluster_alone", f"{OPERATIONS_POLICY}/2/Condition"),
+    Mutation("every_grant_names_its_resources", f"{OPERATIONS_POLICY}/4/Condition"),
     Mutation("credentials_are_only_referred_to", "Trigger/Environment/Variables/PREFECT_API_KEY", "pnu_0123"),
     Mutation("credentials_are_only_referred_to", f"{WORKER}/Environment/0/Name", "PREFECT_API_AUTH_STRING"),
     Mutation("credentials_are_only_referred_to", "PrefectSecret/SecretString", '{"api_key": "pnu_0123"}'),

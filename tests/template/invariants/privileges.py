@@ -1,10 +1,12 @@
 """Each role may what it needs, of what is its own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tests.template.invariants.registry import (
     WITHOUT_RESOURCE,
+    WITHOUT_RESOURCE_BUT_WITH_CONDITION,
     invariant,
     listed,
 )
@@ -25,10 +27,20 @@ def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
         for resource in statement.listed("Resource"):
             parts = str(resource).split(":", 5)
             if resource == "*":
-                if not actions <= WITHOUT_RESOURCE:
+                if not actions <= WITHOUT_RESOURCE and not _is_bounded(statement.body):
                     yield f"{statement.owner}: {sorted(actions)} on everything"
             elif len(parts) < 6 or "*" in parts[2] or parts[5].startswith(("*", "/")):
                 yield f"{statement.owner}: {resource} names nothing"
+
+
+def _is_bounded(statement: Mapping[str, Any]) -> bool:
+    """Whether a condition bounds what IAM knows no resource for."""
+    actions = set(listed(statement["Action"]))
+    condition = statement.get("Condition", {})
+    return any(
+        actions == {action} and key in condition.get(test, {})
+        for action, test, key in WITHOUT_RESOURCE_BUT_WITH_CONDITION
+    )
 
 
 @invariant
@@ -54,7 +66,7 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
 
 @invariant
 def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
-    passed = {stack.arn("ExecutionRole"), stack.arn("TaskRole")}
+    passed = {stack.arn(role) for role in ("ExecutionRole", "TaskRole", "OperationsRole")}
     to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     passing = [item for item in stack.statements() if "iam:PassRole" in item.listed("Action")]
     for statement in passing:
@@ -126,8 +138,9 @@ def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str
 
 
 @invariant
-def the_worker_runs_this_family_on_this_cluster_alone(stack: Translated) -> Iterator[str]:
-    definition = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
+def the_worker_runs_these_families_on_this_cluster_alone(stack: Translated) -> Iterator[str]:
+    definitions = stack.of_type("AWS::ECS::TaskDefinition")
+    families = {definitions[name]["Family"] for name in ("ConversionTask", "OperationsTask")}
     cluster = stack.arn("Cluster")
     tasks = cluster.replace(":cluster/", ":task/") + "/*"
     for statement in stack.statements():
@@ -135,11 +148,14 @@ def the_worker_runs_this_family_on_this_cluster_alone(stack: Translated) -> Iter
         if "ecs:RegisterTaskDefinition" in actions:
             yield f"{statement.owner} may register definitions"
         if "ecs:RunTask" in actions:
-            (resource,) = statement.listed("Resource")
-            if not resource.endswith(f":task-definition/{definition['Family']}:*"):
-                yield f"{statement.owner} may run {resource}"
+            named = {str(each).rpartition("/")[2] for each in statement.listed("Resource")}
+            if named != {f"{family}:*" for family in families}:
+                yield f"{statement.owner} may run {sorted(named)}"
             if statement.body.get("Condition") != {"ArnEquals": {"ecs:cluster": cluster}}:
                 yield f"{statement.owner} may run on any cluster"
+        elif actions == {"ecs:ListTasks"}:
+            if statement.body.get("Condition") != {"ArnEquals": {"ecs:cluster": cluster}}:
+                yield f"{statement.owner} may list the tasks of any cluster"
         elif any(
             action.startswith("ecs:") for action in actions - WITHOUT_RESOURCE
         ) and statement.listed("Resource") != [tasks]:

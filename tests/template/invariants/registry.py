@@ -9,6 +9,11 @@ from tests.template.stacks import Translated
 ROOT = Path(__file__).resolve().parents[3]
 # What IAM offers no resource for.
 WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition"}
+# Likewise, but a condition bounds it: action, test and key.
+WITHOUT_RESOURCE_BUT_WITH_CONDITION = (
+    ("ecs:ListTasks", "ArnEquals", "ecs:cluster"),
+    ("cloudwatch:PutMetricData", "StringEquals", "cloudwatch:namespace"),
+)
 
 Invariant = Callable[[Translated], Iterator[str]]
 INVARIANTS: dict[str, Invariant] = {}

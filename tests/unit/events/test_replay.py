@@ -9,15 +9,8 @@ from typing import Any
 
 import pytest
 
-from events.replay import (
-    FunctionTarget,
-    LocalHandler,
-    Message,
-    QueueTarget,
-    ReplayRow,
-    fixture_messages,
-    replay,
-)
+from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
+from events.sending import Message, QueueTarget, ReplayRow
 
 
 def line(message: int, outcome: str, reason: str, **facts: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from events.notifications import ENVELOPES, StoredObject
-from events.replay import Message, ReplayRow
+from events.sending import Message, ReplayRow
 from operations.dead_letters import DeadLetterReplay, Quarantine
 from sandbox.waiting import wait_until
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from events.replay import Message, ReplayRow
+from events.sending import Message, ReplayRow
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import Upload
 from operations.findings import Action, End, Finding, Kind, Notify, Retry, Source
