@@ -63,7 +63,7 @@ def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signall
     off: dict[str, Any] = {}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=off)
     inbox.drop(write_sample(tmp_path / "lost.raw", pings=10).path, key)
-    on = {"EventBridgeConfiguration": {}}
+    on: dict[str, Any] = {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
 
     run_id, name, lines = run(sandbox, deployment)
