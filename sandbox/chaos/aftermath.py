@@ -186,7 +186,7 @@ class Aftermath:
             return
         if left:
             yield f"it left {left[:3]}"
-        if outcome.kind == "failed":
+        if outcome.kind == "quarantined":
             if [run.state_name for run in runs] != [outcome.name]:
                 yield f"its runs ended {[run.state_name for run in runs]}"
         elif runs:

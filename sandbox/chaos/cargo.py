@@ -39,7 +39,7 @@ class Outcome:
     """The one outcome that a file has to end in.
 
     Attributes:
-        kind: reconcile's class: done, failed, rejected or ignored.
+        kind: reconcile's class: done, quarantined, rejected or ignored.
         name: the failed run's state, or the trigger's reason; empty where it is done.
         facts: of what is in the output, as expected.json has them.
     """
@@ -127,7 +127,7 @@ def _azfp(loading: _Loading, source: str = AZFP, outcome: Outcome | None = None)
 
 
 def _changing_bins(loading: _Loading) -> None:
-    _azfp(loading, AZFP_OF_CHANGING_BINS, Outcome("failed", "UnsupportedDatagram"))
+    _azfp(loading, AZFP_OF_CHANGING_BINS, Outcome("quarantined", "UnsupportedDatagram"))
 
 
 def _truncated(loading: _Loading) -> None:
@@ -135,14 +135,16 @@ def _truncated(loading: _Loading) -> None:
     whole = loading.read(source)
     key = loading.key(Path(source).suffix, "cut")
     cut = whole[: int(len(whole) * loading.random.uniform(0.5, 0.9)) | 1]
-    loading.load(Outcome("failed", "BadFile"), Upload(key, cut))
+    loading.load(Outcome("quarantined", "BadFile"), Upload(key, cut))
 
 
 def _hole(loading: _Loading) -> None:
     whole = bytearray(loading.read(EK60))
     at = len(whole) // 2
     whole[at : at + 4096] = bytes(4096)
-    loading.load(Outcome("failed", "BadFile"), Upload(loading.key(".raw", "holes"), bytes(whole)))
+    loading.load(
+        Outcome("quarantined", "BadFile"), Upload(loading.key(".raw", "holes"), bytes(whole))
+    )
 
 
 def _uploaded_again(loading: _Loading) -> None:

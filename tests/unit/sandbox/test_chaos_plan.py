@@ -49,8 +49,8 @@ def test_the_files_of_a_seed_are_mixed_and_the_same_again(real_data: Path) -> No
     outcomes = Counter((outcome.kind, outcome.name) for outcome in cargo.files.values())
     assert set(outcomes) == {
         ("done", ""),
-        ("failed", "BadFile"),
-        ("failed", "UnsupportedDatagram"),
+        ("quarantined", "BadFile"),
+        ("quarantined", "UnsupportedDatagram"),
         ("rejected", "unknown-extension"),
         ("rejected", "empty"),
         ("rejected", "contradiction"),
