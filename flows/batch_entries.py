@@ -18,13 +18,18 @@ from flows.request import ConversionRequest
 # A file that waits for its operator would hold the others up for days.
 _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may have to wait needs a run of its own"}
 
+# Which file of a batch a task run is, for whoever knows the file by its identity.
+_IDENTITY = "identity"
+IDENTITY_SHOWN = 12
+
 
 @dataclass(frozen=True)
 class BatchFile:
     """One file of a batch.
 
     Attributes:
-        name: for people: the raw file's name, or its place in the list.
+        name: for people: the raw file's name, or its place in the list; of one
+            with an identity, that too, for two folders may hold files of one name.
         entry: as it was given.
         asked: what is asked for, or what is wrong with the entry.
     """
@@ -82,7 +87,7 @@ def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> Co
         raise InvalidParameters(told) from None
     given = {
         name: value
-        for name in checked.model_fields_set
+        for name in checked.model_fields_set - {_IDENTITY}
         if (value := getattr(checked, name)) is not None
     }
     try:
@@ -93,7 +98,7 @@ def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> Co
 
 @cache
 def _entry_model() -> Callable[..., BaseModel]:
-    """What one entry may hold: the signature of `convert_raw_sonar`, and nothing else."""
+    """What one entry may hold: the signature of `convert_raw_sonar`, and the identity of a run of its own."""
     fields: dict[str, Any] = {
         name: (
             parameter.annotation,
@@ -103,14 +108,17 @@ def _entry_model() -> Callable[..., BaseModel]:
             convert_raw_sonar.fn, eval_str=True
         ).parameters.items()
     }
+    fields[_IDENTITY] = (str | None, None)
     return create_model("Entry", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _name(entry: Mapping[str, Any], label: str) -> str:
     try:
-        return parse_location(entry["raw_file"]).name or label
+        name = parse_location(entry["raw_file"]).name or label
     except (KeyError, ValueError, TypeError, AttributeError):
-        return label
+        name = label
+    identity = entry.get(_IDENTITY)
+    return f"{name} · {identity[:IDENTITY_SHOWN]}" if isinstance(identity, str) else name
 
 
 def _check_outputs(files: Sequence[BatchFile]) -> None:

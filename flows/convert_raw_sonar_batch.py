@@ -79,7 +79,8 @@ def convert_raw_sonar_batch(
     `files` in the failure. Run again, it skips what is published.
 
     Args:
-        files: of each file the parameters of `convert_raw_sonar`, but for `pause_above_bytes`.
+        files: of each file the parameters of `convert_raw_sonar`, but for
+            `pause_above_bytes`, and the `identity` that a run of its own would have.
         max_workers: files converted at once, at most; processors and memory
             of the task may allow less.
 

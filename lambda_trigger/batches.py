@@ -83,7 +83,7 @@ def run_of(files: Sequence[RunRequest], batch: BatchRule) -> RunRequest:
     """Ask for one run of several files; a file alone has the run of its own.
 
     The run's identity is that of its files, in any order. Each file's own stands
-    in a tag, by which the run is found.
+    in a tag, by which the run is found, and in its entry, which names its task run.
     """
     first = files[0]
     if len(files) == 1:
@@ -97,7 +97,9 @@ def run_of(files: Sequence[RunRequest], batch: BatchRule) -> RunRequest:
         idempotency_key=hashlib.sha256(
             json.dumps([batch.deployment, identities]).encode()
         ).hexdigest(),
-        parameters={"files": [wanted.parameters for wanted in files]},
+        parameters={
+            "files": [{**wanted.parameters, "identity": wanted.idempotency_key} for wanted in files]
+        },
         job_variables=first.job_variables,
         lane=first.lane,
     )

@@ -68,6 +68,8 @@ class RunFacts:
         has_task: whether there is a task of it, as `living_tasks` was told
             after Prefect was asked; None where nobody knows.
         version: of the deployment, when the run was asked for.
+        in_batch: whether it converts other files too; state, message and
+            `since` are then the file's own, as far as it has begun.
     """
 
     id: str
@@ -82,6 +84,7 @@ class RunFacts:
     work_pool: str = ""
     has_task: bool | None = None
     version: str = ""
+    in_batch: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -167,11 +170,12 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
         detail = f"its task is still there, though {detail}"
         return Finding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
-    action: Retry | None = Retry(run.id, run.state_id)
+    # A batch would convert all its files again; alone, the file has a run of its own.
+    action: Retry | Notify | None = Notify(0) if run.in_batch else Retry(run.id, run.state_id)
     if not crashed and run.state_name in FINAL_FAILURES:
         kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
         action = None
-    elif run.starts >= starts_at_most:
+    elif run.starts >= starts_at_most and not run.in_batch:
         action = None
         detail += f" (started {run.starts} times)"
     return Finding(kind, source.uri, detail, run.since, source, run.id, action)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -19,6 +20,9 @@ PAGE = 200
 
 
 _RETRIED = "AwaitingRetry"
+_FLOW, _BATCH = "convert-raw-sonar", "convert-raw-sonar-batch"
+# Of a file's identity in the name of its task run (flows.batch_entries).
+_IDENTITY_SHOWN = 12
 
 
 class PrefectUnavailableError(Exception):
@@ -76,7 +80,7 @@ class PrefectRuns:
         )
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
-        """The runs of these idempotency keys, by key.
+        """The runs of these idempotency keys, by key: one's own, else the batch that has it.
 
         Raises:
             PrefectUnavailableError: no answer.
@@ -87,7 +91,41 @@ class PrefectRuns:
             batch = wanted[start : start + PAGE]
             for run in self._page({"idempotency_key": {"any_": batch}}, 0):
                 found[run["idempotency_key"]] = run_facts(run)
+            found |= self._in_batches([each for each in batch if each not in found])
         return found
+
+    def _in_batches(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        """The latest batch of each of these files, as it stands with the file."""
+        found: dict[str, RunFacts] = {}
+        if not identities:
+            return found
+        tags = {f"file:{identity}": identity for identity in identities}
+        seen = 0
+        while page := self._page({"tags": {"any_": list(tags)}}, seen, _BATCH):
+            for run in page:
+                files = [tags[tag] for tag in run["tags"] if tag in tags]
+                ends = self._file_states(run["id"])
+                for identity in files:
+                    found[identity] = file_facts(run, ends.get(identity[:_IDENTITY_SHOWN]))
+            seen += len(page)
+            if len(page) < PAGE:
+                break
+        return found
+
+    def _file_states(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """State of each file's task run in a batch, by the beginning of the file's identity."""
+        states: dict[str, dict[str, Any]] = {}
+        seen = 0
+        while True:
+            wanted = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": PAGE, "offset": seen}
+            page = self._ask(
+                "POST", "/task_runs/filter", wanted | {"sort": "EXPECTED_START_TIME_ASC"}
+            )
+            # A batch that ran again has later task runs of the same names.
+            states |= {task["name"].rpartition(" · ")[2]: task["state"] for task in page}
+            seen += len(page)
+            if len(page) < PAGE:
+                return states
 
     def in_states(
         self,
@@ -210,10 +248,10 @@ class PrefectRuns:
         answer: dict[str, Any] = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
         return answer
 
-    def _page(self, wanted: dict[str, Any], offset: int) -> list[dict[str, Any]]:
+    def _page(self, wanted: dict[str, Any], offset: int, flow: str = _FLOW) -> list[dict[str, Any]]:
         body = {
             "flow_runs": wanted,
-            "flows": {"name": {"any_": ["convert-raw-sonar"]}},
+            "flows": {"name": {"any_": [flow]}},
             "limit": PAGE,
             "offset": offset,
             "sort": "EXPECTED_START_TIME_ASC",
@@ -255,4 +293,24 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
         work_pool=run.get("work_pool_name") or "",
         version=run.get("deployment_version") or "",
         parameters=run.get("parameters") or {},
+    )
+
+
+def file_facts(batch: dict[str, Any], state: dict[str, Any] | None) -> RunFacts:
+    """A batch as it stands with one of its files; `state` is the file's task run's, if it has one.
+
+    What has not ended there shares the batch's fate: a file is queued, running
+    or crashed with it.
+    """
+    facts = replace(run_facts(batch), in_batch=True)
+    ended = state is not None and state["type"] in {"COMPLETED", "FAILED", "CRASHED"}
+    if state is None or not ended:
+        return facts
+    return replace(
+        facts,
+        state_id=state["id"],
+        state_type=state["type"],
+        state_name=state["name"],
+        message=state.get("message") or "",
+        since=datetime.fromisoformat(state["timestamp"]),
     )

@@ -38,6 +38,7 @@ class Api:
 
     url: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
     states: list[str] = field(default_factory=lambda: ["Scheduled", "AwaitingRetry", "Crashed"])
     pools: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +56,10 @@ class Api:
             return 200, self.answers[path]
         if path == "/flow_runs/filter":
             wanted = body["flow_runs"]
+            if body["flows"] == {"name": {"any_": ["convert-raw-sonar-batch"]}}:
+                tags = set(wanted["tags"]["any_"])
+                found = [each for each in self.batches if tags & set(each["tags"])]
+                return 200, found[body["offset"] : body["offset"] + body["limit"]]
             keys = wanted.get("idempotency_key", {}).get("any_")
             found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
@@ -108,11 +113,10 @@ def test_runs_are_found_by_identity_in_pages_of_200(api: Api) -> None:
     api.runs = [run(number) for number in range(450)]
     found = PrefectRuns(api.url).by_identity([f"key-{number}" for number in range(0, 900, 2)])
     assert set(found) == {f"key-{number}" for number in range(0, 450, 2)}
-    assert [len(body["flow_runs"]["idempotency_key"]["any_"]) for _, _, body in api.asked] == [
-        200,
-        200,
-        50,
-    ]
+    by_key = [body["flow_runs"].get("idempotency_key") for _, _, body in api.asked]
+    assert [len(keys["any_"]) for keys in by_key if keys] == [200, 200, 50]
+    # What has no run of its own is asked for among the batches.
+    assert by_key.count(None) == 2
     facts = found["key-4"]
     assert (facts.id, facts.state_id, facts.state_type) == ("run-4", "state-4", "FAILED")
     assert (facts.state_name, facts.message, facts.starts) == ("BadFile", "", 2)
@@ -244,3 +248,37 @@ def test_the_caller_is_known_to_cloud_and_to_a_server_of_ones_own(api: Api) -> N
         PrefectRuns(api.url, header).by_identity(["key"])
     PrefectRuns(api.url, authorization(None, None)).by_identity(["key"])
     assert api.authorizations == {"Bearer key", "Basic dXNlcjp3b3Jk", None}
+
+
+def task(identity: str, state: str, name: str) -> dict[str, Any]:
+    told = {"id": f"state of {name}", "type": state, "name": name, "message": "a.raw: cut"}
+    return {
+        "name": f"a.raw · {identity[:12]}",
+        "state": told | {"timestamp": "2026-01-02T00:00:00Z"},
+    }
+
+
+def test_a_file_of_a_batch_has_its_own_end_and_until_then_the_batchs(api: Api) -> None:
+    bad, fine, begun, waiting = (letter * 64 for letter in "abcd")
+    tags = [f"file:{identity}" for identity in (bad, fine, begun, waiting)]
+    api.batches = [run(9, "RUNNING", "Running") | {"tags": ["tier:small", *tags]}]
+    api.answers["/task_runs/filter"] = [
+        task(bad, "FAILED", "BadFile"),
+        task(fine, "COMPLETED", "Completed"),
+        task(begun, "RUNNING", "Running"),
+    ]
+    found = PrefectRuns(api.url).by_identity([bad, fine, begun, waiting, "e" * 64])
+    assert {identity[0]: facts.state_name for identity, facts in found.items()} == {
+        "a": "BadFile",
+        "b": "Completed",
+        "c": "Running",
+        "d": "Running",
+    }
+    assert (found[bad].id, found[bad].message, found[bad].in_batch) == ("run-9", "a.raw: cut", True)
+
+
+def test_a_run_of_its_own_tells_more_than_a_batch(api: Api) -> None:
+    api.runs = [run(1)]
+    api.batches = [run(9, "COMPLETED", "Completed") | {"tags": ["file:key-1"]}]
+    found = PrefectRuns(api.url).by_identity(["key-1"])
+    assert (found["key-1"].id, found["key-1"].in_batch) == ("run-1", False)

@@ -1,0 +1,37 @@
+"""What is made of a file whose run is a batch's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from operations.classification import Limits, RunFacts, classify
+from operations.findings import Kind, Notify, Source
+from operations.output_state import OutputState
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SOURCE = Source("inbox", "a.raw", 1, "tag", NOW)
+
+
+def batch(state_type: str, state_name: str) -> RunFacts:
+    return RunFacts("run", "state", state_type, state_name, "", 9, NOW, in_batch=True)
+
+
+@pytest.mark.parametrize(
+    ("state_type", "state_name", "kind", "action"),
+    [
+        ("SCHEDULED", "Scheduled", Kind.QUEUED, None),
+        ("RUNNING", "Running", Kind.RUNNING, None),
+        # The same bytes would fail again.
+        ("FAILED", "BadFile", Kind.QUARANTINED, None),
+        # What may pass is tried again alone: the others of the batch are done.
+        ("FAILED", "TransientFault", Kind.FAILED, Notify(0)),
+        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0)),
+    ],
+)
+def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(
+    state_type: str, state_name: str, kind: Kind, action: Notify | None
+) -> None:
+    found = classify(SOURCE, [batch(state_type, state_name)], OutputState("absent"), Limits(), NOW)
+    assert (found.kind, found.action) == (kind, action)
