@@ -1,7 +1,8 @@
-"""Register the work pool, its queues and the deployments, as often as one likes.
+"""Register the work pool, its queues, the deployments and automations, as often as one likes.
 
 Only what differs is written, and only what is ours: whether an operator has
-paused the pool or a queue, and the pool's concurrency limit, stay as they are.
+paused the pool or a queue or switched an automation off, and the pool's
+concurrency limit, stay as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
 
+from flows.automations import read_automations
 from flows.deployment_specs import (
     WORK_POOL,
     WORK_POOL_TYPE,
@@ -24,6 +26,7 @@ from flows.deployment_specs import (
     conversions,
     lanes,
 )
+from flows.registered_automations import register_automations
 from flows.registered_deployment import register_deployment
 from flows.registered_queues import register_queues
 from flows.registration import Registration
@@ -36,6 +39,7 @@ def register(
     work_pool_type: str = WORK_POOL_TYPE,
     queues: Sequence[QueueSpec] | None = None,
     deployments: Sequence[DeploymentSpec] | None = None,
+    notify_block: str | None = None,
     dry_run: bool = False,
 ) -> Registration:
     """Bring the Prefect server that the settings name to the wanted state.
@@ -47,12 +51,15 @@ def register(
         work_pool_type: `ecs`; `process` runs flows without AWS.
         queues: of the pool; the two lanes, without a limit, where left out.
         deployments: the conversions' where left out.
+        notify_block: whom Prefect's automations tell, `type/name` of a block; empty
+            for nobody, and None leaves the automations as they are.
         dry_run: tell what would change and write nothing.
 
     Raises:
         ValueError: the template is no JSON object with `job_configuration` and
             `variables`, or the pool is there and of another type.
         TypeError: an entrypoint is no flow.
+        AutomationsError: the block is not on the server.
     """
     template = _template(base_job_template)
     done = Registration(work_pool, dry_run)
@@ -61,6 +68,8 @@ def register(
         register_queues(client, done, lanes() if queues is None else queues)
         for spec in conversions() if deployments is None else deployments:
             register_deployment(client, done, spec)
+        if notify_block is not None:
+            register_automations(client, done, read_automations(), notify_block)
     return done
 
 

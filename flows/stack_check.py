@@ -14,9 +14,12 @@ import httpx
 from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import WorkPool
+from prefect.events.schemas.automations import Automation as RegisteredAutomation
 from prefect.exceptions import ObjectNotFound
 
+from flows.automations import Automation
 from flows.deployment_specs import DeploymentSpec, QueueSpec
+from flows.registered_automations import our_automations
 from flows.registered_deployment import full_name
 
 # A worker tells the server of itself every 30 s.
@@ -39,10 +42,11 @@ class Wanted:
     work_pool: str
     queues: Sequence[QueueSpec]
     deployments: Sequence[DeploymentSpec]
+    automations: Sequence[Automation] = ()
 
 
 def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
-    """Look at API, work pool, queues, deployments and the worker's last sign of life."""
+    """Look at API, work pool, queues, deployments, automations and the worker's last sign of life."""
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
@@ -65,6 +69,10 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
         yield _queue(client, wanted.work_pool, queue.name, register)
     for deployment in wanted.deployments:
         yield _deployment(client, full_name(deployment), register)
+    if wanted.automations:
+        found = our_automations(client)
+        for automation in wanted.automations:
+            yield _automation(found.get(automation.name), automation.name, register)
     yield _worker(client, wanted.work_pool, stack)
 
 
@@ -95,6 +103,15 @@ def _deployment(client: SyncPrefectClient, name: str, register: str) -> Finding:
     if found.paused:
         return Finding(f"deployment {name}", "is paused", f"prefect deployment resume {name}")
     return Finding(f"deployment {name}")
+
+
+def _automation(found: RegisteredAutomation | None, name: str, register: str) -> Finding:
+    subject = f"automation '{name}'"
+    if found is None:
+        return Finding(subject, "does not exist", register)
+    if not found.enabled:
+        return Finding(subject, "is switched off", f"prefect automation resume '{name}'")
+    return Finding(subject)
 
 
 def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:

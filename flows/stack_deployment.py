@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.automations import AutomationsError, read_automations
 from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployments import register
 from flows.stack_check import Finding, Wanted, check_aws, check_prefect
@@ -55,13 +56,19 @@ def deploy(
     Raises:
         ClientError: the stack can't be read.
         StackOutputsError: it is of an older version.
+        AutomationsError: the block that automations are to tell is not on the server.
     """
     outputs = stack_outputs(client("cloudformation"), stack)
     if not only_check:
         register_stack(outputs, say, more=more, dry_run=dry_run)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
-            wanted = Wanted(outputs["WorkPoolName"], _queues(outputs), _deployments(outputs, more))
+            wanted = Wanted(
+                outputs["WorkPoolName"],
+                _queues(outputs),
+                _deployments(outputs, more),
+                read_automations() if outputs["NotifyBlock"] else (),
+            )
             findings = [*check_prefect(prefect, wanted, stack)]
         findings += check_aws(client, outputs, stack)
     return report(findings, say)
@@ -84,6 +91,7 @@ def register_stack(
 
     Raises:
         StackOutputsError: the stack is of an older version.
+        AutomationsError: the block that automations are to tell is not on the server.
     """
     template = base_job_template(outputs)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
@@ -92,10 +100,13 @@ def register_stack(
             work_pool=outputs["WorkPoolName"],
             queues=_queues(outputs),
             deployments=_deployments(outputs, more),
+            notify_block=outputs["NotifyBlock"],
             dry_run=dry_run,
         )
     for change in done.changes or ["nothing to change"]:
         say(f"would {change}" if dry_run and done.changes else change)
+    for note in done.notes:
+        say(note)
 
 
 def _queues(outputs: Mapping[str, str]) -> tuple[QueueSpec, ...]:
@@ -142,7 +153,7 @@ def deploy_at_terminal(
             dry_run=dry_run,
             only_check=only_check,
         )
-    except (BotoCoreError, ClientError, StackOutputsError) as error:
+    except (BotoCoreError, ClientError, StackOutputsError, AutomationsError) as error:
         sys.stderr.write(f"stack {stack}: {error}\n")
         return 2
     return 0 if good else 1

@@ -18,6 +18,7 @@ TAKEN = [
     ("AlertEmail", "night.watch+sonar@example.org"),
     ("SubnetIds", "subnet-0123abcd,subnet-0123456789abcdef0"),
     ("ImageRepository", "survey/echodrop"),
+    ("NotifyBlock", "slack-webhook/night-watch"),
 ]
 REFUSED = [
     ("PrefectApiUrl", "https://app.prefect.cloud/account/1/workspace/2"),
@@ -43,6 +44,8 @@ REFUSED = [
     ("MonthlyBudgetUsd", "-1"),
     ("LogRetentionDays", "100"),
     ("WorkerCount", "many"),
+    ("BackfillConcurrency", "0"),
+    ("NotifyBlock", "https://hooks.example.org/secret"),
 ]
 CONTRADICTIONS = [
     ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),

@@ -1,0 +1,82 @@
+"""Bring Prefect's alerts on the server to what the file of automations says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.schemas.automations import Automation as Found
+from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound
+
+from flows.automations import PREFIX, Automation, AutomationsError
+from flows.registration import Registration
+
+WEBHOOK = "webhook"
+_PAGE = 200
+_OURS = ("description", "tags", "trigger", "actions")
+
+
+def register_automations(
+    client: SyncPrefectClient, done: Registration, wanted: Sequence[Automation], block: str
+) -> None:
+    """Write what differs; whether one is switched off stays as it is.
+
+    Args:
+        client: of the server.
+        done: takes the changes.
+        wanted: the automations; with no block, those of ours that are there go.
+        block: whom they tell, `type/name` of a block on the server: `webhook/…`
+            is called, any other has to be one that notifies; empty for nobody.
+
+    Raises:
+        AutomationsError: there is no such block.
+    """
+    found = our_automations(client)
+    if not block:
+        done.notes.append("no automations of Prefect's: NotifyBlock names no block to tell")
+        wanted = ()
+    identity = read_block(client, block) if block else None
+    for automation in wanted:
+        assert identity is not None  # noqa: S101 - for mypy: there are none without a block
+        ours = automation.to(identity, webhook=block.startswith(f"{WEBHOOK}/"))
+        _register(client, done, ours, found.pop(automation.name, None))
+    for name, stale in found.items():
+        if done.writes(f"delete automation {name}"):
+            client.delete_automation(stale.id)
+
+
+def our_automations(client: SyncPrefectClient) -> dict[str, Found]:
+    """Return the automations on the server that bear our prefix, by name."""
+    found: list[Found] = []
+    while True:
+        page = client.read_automations(limit=_PAGE, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return {each.name: each for each in found if each.name.startswith(PREFIX)}
+
+
+def read_block(client: SyncPrefectClient, block: str) -> UUID:
+    """Return a block's id.
+
+    Raises:
+        AutomationsError: there is no such block.
+    """
+    kind, _, name = block.partition("/")
+    try:
+        return client.read_block_document_by_name(name, kind, include_secrets=False).id
+    except ObjectNotFound as error:
+        raise AutomationsError(f"block {block}", "is not on the server") from error
+
+
+def _register(
+    client: SyncPrefectClient, done: Registration, ours: AutomationCore, theirs: Found | None
+) -> None:
+    if theirs is None:
+        if done.writes(f"create automation {ours.name}"):
+            client.create_automation(ours)
+        return
+    differing = [name for name in _OURS if getattr(ours, name) != getattr(theirs, name)]
+    if differing and done.writes(f"change {', '.join(differing)} of automation {ours.name}"):
+        client.update_automation(theirs.id, ours.model_copy(update={"enabled": theirs.enabled}))

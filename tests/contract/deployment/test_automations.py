@@ -1,0 +1,155 @@
+"""Prefect's own alerts on a real server: written once, kept as the file has them, and they fire."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import Queue
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.automations import AutomationsError, read_automations
+from flows.deployment_specs import conversions
+from flows.deployments import register
+from flows.registered_automations import register_automations
+from flows.registration import Registration
+from sandbox.ports import HOST
+
+# One server for all of them.
+pytestmark = pytest.mark.xdist_group("prefect-server")
+
+ApiCall = Callable[..., Any]
+POOL = "told"
+BLOCK = "webhook/watch"
+
+
+@pytest.fixture
+def heard() -> Iterator[tuple[str, Queue[dict[str, Any]]]]:
+    """A webhook's address, and what it is sent."""
+    sent: Queue[dict[str, Any]] = Queue()
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer((HOST, 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://{HOST}:{server.server_port}/", sent
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def block(
+    heard: tuple[str, Queue[dict[str, Any]]], prefect_api_url: str, prefect_api: ApiCall
+) -> Iterator[str]:
+    """The name of a webhook's block on the server."""
+    kind = prefect_api("GET", "/block_types/slug/webhook")
+    (schema, *_) = prefect_api(
+        "POST",
+        "/block_schemas/filter",
+        {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}},
+    )
+    made = prefect_api(
+        "POST",
+        "/block_documents/",
+        {
+            "name": "watch",
+            "block_type_id": kind["id"],
+            "block_schema_id": schema["id"],
+            "data": {"url": heard[0], "method": "POST", "allow_private_urls": True},
+        },
+    )
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        yield BLOCK
+    for automation in prefect_api("POST", "/automations/filter", {}):
+        prefect_api("DELETE", f"/automations/{automation['id']}")
+    prefect_api("DELETE", f"/block_documents/{made['id']}")
+    for pool in prefect_api("POST", "/work_pools/filter", {}):
+        if pool["name"] == POOL:
+            prefect_api("DELETE", f"/work_pools/{POOL}")
+
+
+def register_all(block: str, *, dry_run: bool = False, **changed: Any) -> Registration:
+    done = Registration("any", dry_run)
+    first, *rest = read_automations()
+    with get_client(sync_client=True) as client:
+        register_automations(client, done, [replace(first, **changed), *rest], block)
+    return done
+
+
+def registered(prefect_api: ApiCall) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in prefect_api("POST", "/automations/filter", {})}
+
+
+def test_they_are_written_once_and_follow_the_file(block: str, prefect_api: ApiCall) -> None:
+    names = [automation.name for automation in read_automations()]
+    assert register_all(block, dry_run=True).changes == [f"create automation {n}" for n in names]
+    assert registered(prefect_api) == {}
+    register_all(block)
+    assert register_all(block).changes == []
+    found = registered(prefect_api)
+    assert sorted(found) == sorted(names)
+
+    # What an operator has switched off stays so.
+    off = found[names[0]]
+    prefect_api("PATCH", f"/automations/{off['id']}", {"enabled": False})
+    changed = register_all(block, says="other words")
+    assert changed.changes == [f"change actions of automation {names[0]}"]
+    now = registered(prefect_api)[names[0]]
+    assert (now["id"], now["enabled"]) == (off["id"], False)
+    assert "other words" in now["actions"][0]["payload"]
+
+    renamed = register_all(block, name="echodrop: renamed")
+    assert renamed.changes == [
+        "create automation echodrop: renamed",
+        f"delete automation {names[0]}",
+    ]
+
+    none = register_all("")
+    assert len(none.changes) == len(names)
+    assert none.notes == ["no automations of Prefect's: NotifyBlock names no block to tell"]
+    assert registered(prefect_api) == {}
+
+
+def test_a_block_that_is_not_there_is_named(block: str) -> None:
+    with pytest.raises(AutomationsError, match="block webhook/nobody: is not on the server"):
+        register_all("webhook/nobody")
+
+
+def test_a_failed_run_is_told_and_a_bad_file_is_not(
+    block: str, heard: tuple[str, Queue[dict[str, Any]]], prefect_api: ApiCall
+) -> None:
+    specs = conversions("told")
+    done = register(work_pool=POOL, work_pool_type="process", deployments=specs, notify_block=block)
+    deployment = done.deployments["convert-raw-sonar/told"]
+
+    def end(name: str, message: str) -> None:
+        body = {"name": f"run {name}", "enforce_parameter_schema": False}
+        run = prefect_api("POST", f"/deployments/{deployment}/create_flow_run", body)
+        state = {"type": "FAILED", "name": name, "message": message}
+        prefect_api("POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+
+    end("BadFile", "truncated")
+    end("OutputMismatch", 'not "the" same\nat all')
+    end("TimedOut", "after an hour")
+    told = [heard[1].get(timeout=60)["text"] for _ in range(2)]
+    assert any(
+        text.startswith('run OutputMismatch failed, OutputMismatch: not "the" same\nat all')
+        for text in told
+    )
+    assert any(text.startswith("run TimedOut took too long: after an hour") for text in told)
+    assert heard[1].empty()

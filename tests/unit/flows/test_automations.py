@@ -1,0 +1,84 @@
+"""The file of automations is checked before anything is registered, and speaks of every failure."""
+
+import re
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from flows import outcomes
+from flows.automations import AutomationsError, read_automations
+from flows.outcomes import ConversionFailure
+
+# Told of as notices, by the flow, file by file: they page nobody.
+OF_THE_FILE = {
+    "BadFile",
+    "WrongModel",
+    "MissingSidecar",
+    "UnsupportedDatagram",
+    "SourceChanged",
+    "PartlyFailed",
+}
+ENTRY = """
+[[automation]]
+name = "one"
+description = "what"
+says = "words"
+[automation.trigger]
+posture = "Proactive"
+after = ["prefect.flow-run.heartbeat"]
+expect = ["prefect.flow-run.*"]
+within = 540
+"""
+
+
+def test_every_failure_is_the_file_s_own_or_told_of() -> None:
+    failures = {
+        name
+        for name, kind in vars(outcomes).items()
+        if isinstance(kind, type) and issubclass(kind, ConversionFailure)
+    } - {"ConversionFailure"}
+    told = {event for each in read_automations() for event in each.trigger.expect}
+    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= told
+    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & told
+
+
+def test_all_look_at_our_runs_alone() -> None:
+    ours = {"prefect.resource.id": "prefect.tag.echodrop", "prefect.resource.role": "tag"}
+    for automation in read_automations():
+        related = automation.trigger.match_related
+        assert isinstance(related, list)
+        assert ours in [getattr(each, "root", each) for each in related]
+
+
+def test_a_webhook_is_sent_json_and_a_notification_words() -> None:
+    (first, *_) = read_automations()
+    block = UUID(int=1)
+    called, told = (first.to(block, webhook=webhook).actions[0] for webhook in (True, False))
+    assert (called.type, told.type) == ("call-webhook", "send-notification")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("[[automation]]", "[[automation]", "is not TOML"),
+        ("[[automation]]", "extra = 1\n[[automation]]", "nothing else"),
+        ('says = "words"', "", "one: unknown or missing: says"),
+        ('says = "words"', 'says = "words"\nenabled = false', "one: unknown or missing: enabled"),
+        (
+            "within = 540",
+            "within = 539",
+            "one: trigger: within 539 s a run that lives may be silent",
+        ),
+        ("within = 540", "withn = 540", "one: trigger: unknown: withn"),
+        ("Proactive", "Sometimes", "one: trigger: posture: "),
+        ("within = 540", "within = 540\n" + ENTRY, "one: is there twice"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    path = tmp_path / "automations.toml"
+    path.write_text(ENTRY)
+    assert len(read_automations(path)) == 1
+    path.write_text(ENTRY.replace(old, new))
+    with pytest.raises(AutomationsError, match=re.escape(problem)):
+        read_automations(path)
