@@ -37,6 +37,7 @@ def ecs_worker(
             # Beside other sandboxes on one host, and impatient.
             "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
             "PREFECT_WORKER_PREFETCH_SECONDS": "1",
             "PREFECT_CLI_PROMPT": "false",
         },

@@ -1,9 +1,11 @@
 """The project's own programs as parts of the sandbox: AWS, task executor, triggers."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.prefect_server import answers
@@ -13,6 +15,8 @@ from sandbox.template import Trigger
 AWS = "aws"
 TASK_EXECUTOR = "task-executor"
 TRIGGER = "trigger"
+SCHEDULER = "scheduler"
+ALARMS = "alarms"
 REGISTRATION = "deployment"
 
 
@@ -77,6 +81,41 @@ def trigger(
         environment,
         log,
         is_ready="polling",
+    )
+
+
+def scheduler(plan: Sequence[Mapping[str, Any]], environment: Mapping[str, str], log: Path) -> Part:
+    """Describe what fires the template's schedules; `plan` as `sandbox.scheduler` reads it."""
+    return Part(
+        SCHEDULER,
+        _module("sandbox.scheduler", "--plan", json.dumps(plan)),
+        environment,
+        log,
+        is_ready="firing",
+    )
+
+
+def alarms(
+    definitions: Mapping[str, Mapping[str, Any]],
+    functions: Sequence[str],
+    speedup: float,
+    *,
+    logs: Path,
+    environment: Mapping[str, str],
+    log: Path,
+) -> Part:
+    """Describe what stands for CloudWatch: the template's alarms, on the logs of a folder."""
+    return Part(
+        ALARMS,
+        _module(
+            "sandbox.alarms",
+            *("--alarms", json.dumps(definitions), "--logs", str(logs)),
+            *("--speedup", str(speedup)),
+            *(part for name in functions for part in ("--function", name)),
+        ),
+        environment,
+        log,
+        is_ready="evaluating",
     )
 
 

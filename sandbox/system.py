@@ -27,6 +27,7 @@ from sandbox.ports import HOST, free_port
 from sandbox.prefect_api import PrefectApi
 from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.resource_names import ResourceNames
+from sandbox.scheduler import seconds_of
 from sandbox.stack_names import Account
 from sandbox.state_folder import DEFAULT, StateFolder
 from sandbox.template import UNUSED_PARAMETERS, Stack
@@ -50,6 +51,8 @@ class SandboxOptions:
         function_timeout: seconds an invocation of the trigger may take, likewise.
         runs_tasks: whether flow runs are executed; else they stay scheduled, and
             neither ECS worker nor task executor is started.
+        watched_speedup: how many times faster the template's schedules and alarms
+            run, with the watchdog behind them; None: neither is started.
     """
 
     database: str = "sqlite"
@@ -59,6 +62,7 @@ class SandboxOptions:
     delivery: Delivery = field(default_factory=Delivery)
     function_timeout: float = 20.0
     runs_tasks: bool = True
+    watched_speedup: float | None = None
 
     def trigger_count(self, maximum_concurrency: int) -> int:
         """How many triggers poll: one on SQLite, else the template's most, unless said otherwise."""
@@ -162,6 +166,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, and whatever any of them left running."""
+        self.parts.stop(programs.ALARMS, programs.SCHEDULER)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)
@@ -254,6 +259,9 @@ class Sandbox:
                 )
             )
         self.parts.wait_ready(*serving)
+        if self.options.watched_speedup is not None:
+            # Once all serves: what is only starting is no fault.
+            self.parts.wait_ready(*self._launch_watch(inherited, self.options.watched_speedup))
         self.state.write_description(
             {
                 "pid": os.getpid(),
@@ -279,6 +287,46 @@ class Sandbox:
         self.parts.launch(postgresql.postgresql(binaries, data, port, environment, log))
         self.parts.wait_ready(postgresql.NAME)
         return postgresql.database_url(port)
+
+    def _launch_watch(self, inherited: Mapping[str, str], speedup: float) -> list[str]:
+        """Start the clock, the watchdog with it, and what stands for CloudWatch."""
+        aws = {**inherited, **aws_environment(self.aws_endpoint_url)}
+        watchdog = self.stack.properties("Watchdog")
+        plan: list[dict[str, Any]] = []
+        for name in self.stack.of_type("AWS::Events::Rule"):
+            rule = self.stack.rule(name)
+            if rule.schedule is None:
+                continue
+            every = seconds_of(rule.schedule) / speedup
+            for target in rule.targets:
+                if target["Arn"] == self.stack.resolver.resolve(
+                    {"Fn::GetAtt": ["Watchdog", "Arn"]}
+                ):
+                    call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
+                    plan.append({"name": watchdog["FunctionName"], "every": every, **call})
+                else:
+                    queue = target["Arn"].rpartition(":")[2]
+                    plan.append({"name": rule.name, "every": every, "queue": queue})
+        variables = dict(watchdog["Environment"]["Variables"])
+        look_back = float(variables["ECHODROP_LOOK_BACK_SECONDS"]) / speedup
+        variables["ECHODROP_LOOK_BACK_SECONDS"] = str(look_back)
+        logs = self.state.logs
+        self.parts.launch(programs.scheduler(plan, {**aws, **variables}, logs / "scheduler.log"))
+        definitions = {
+            name: self.stack.properties(name)
+            for name in self.stack.of_type("AWS::CloudWatch::Alarm")
+        }
+        self.parts.launch(
+            programs.alarms(
+                definitions,
+                [watchdog["FunctionName"]],
+                speedup,
+                logs=logs,
+                environment=aws,
+                log=logs / "alarms.log",
+            )
+        )
+        return [programs.SCHEDULER, programs.ALARMS]
 
     def _launch_triggers(self, inherited: Mapping[str, str]) -> list[str]:
         function = self.stack.trigger()

@@ -1,0 +1,131 @@
+"""Stands for CloudWatch: evaluates the template's alarms on the logs' metrics and the queues' depths.
+
+Alarms on metrics that nothing here makes (ECS's of the service, EventBridge's,
+the age of a queue's oldest message) are left out.
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.alarm_states import Alarm, Sample, notice, samples_of
+
+log = logging.getLogger("sandbox.alarms")
+
+DEPTH = "ApproximateNumberOfMessagesVisible"
+_KEPT = 20_000
+
+
+def can_be_evaluated(alarm: Alarm, functions: set[str]) -> bool:
+    """Whether something in the sandbox makes the alarm's metric."""
+    namespace, name, dimensions = alarm.metric
+    if namespace == "AWS/SQS":
+        return name == DEPTH
+    if namespace == "AWS/Lambda":
+        return bool({value for _, value in dimensions} & functions)
+    return namespace == "echodrop"
+
+
+class Logs:
+    """Follows the files of a folder from where it has read to."""
+
+    def __init__(self, folder: Path, speedup: float) -> None:
+        self._folder, self._speedup = folder, speedup
+        self._read: dict[Path, int] = {}
+
+    def new_samples(self) -> list[Sample]:
+        """The samples of all whole lines since the last call."""
+        found = []
+        for path in self._folder.glob("*.log"):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole = file.read().rpartition(b"\n")
+            self._read[path] = self._read.get(path, 0) + len(whole[0]) + len(whole[1])
+            for line in whole[0].decode(errors="replace").splitlines():
+                found += samples_of(line, self._speedup)
+        return found
+
+
+class CloudWatch:
+    """All alarms, their states and what they are decided by."""
+
+    def __init__(self, alarms: list[Alarm], logs: Logs) -> None:
+        self._alarms, self._logs = alarms, logs
+        self._sqs, self._sns = boto3.client("sqs"), boto3.client("sns")
+        self._states = dict.fromkeys((alarm.name for alarm in alarms), "INSUFFICIENT_DATA")
+        self._samples: deque[Sample] = deque(maxlen=_KEPT)
+        self._began = time.time()
+
+    def step(self) -> None:
+        """Take in what is new, and tell of every change."""
+        self._samples += self._logs.new_samples()
+        now = time.time()
+        self._samples += [
+            Sample(alarm.metric, now, self._depth(alarm))
+            for alarm in self._alarms
+            if alarm.metric[0] == "AWS/SQS"
+        ]
+        for alarm in self._alarms:
+            if now - self._began < alarm.window:
+                continue
+            state = "ALARM" if alarm.breaches(self._samples, now) else "OK"
+            before = self._states[alarm.name]
+            self._states[alarm.name] = state
+            # One that has never been in alarm has no recovery to tell of.
+            if state != before and (state, before) != ("OK", "INSUFFICIENT_DATA"):
+                self._tell(alarm, state, before)
+
+    def _depth(self, alarm: Alarm) -> float:
+        (name,) = (value for key, value in alarm.metric[2] if key == "QueueName")
+        url = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        told = self._sqs.get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return float(told["Attributes"]["ApproximateNumberOfMessages"])
+
+    def _tell(self, alarm: Alarm, state: str, before: str) -> None:
+        log.info("%s: %s", alarm.name, state)
+        at = datetime.now(UTC).isoformat()
+        for topic in alarm.alarm_actions if state == "ALARM" else alarm.ok_actions:
+            *_, region, account, _ = topic.split(":")
+            message = notice(alarm, state, before, at=at, region=region, account=account)
+            self._sns.publish(
+                TopicArn=topic,
+                Subject=f'{state}: "{alarm.name}"',
+                Message=json.dumps(message),
+            )
+
+
+def main() -> None:
+    """Evaluate until SIGTERM (`python -m sandbox.alarms ...`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--alarms", type=json.loads, required=True, help="properties by name")
+    parser.add_argument("--logs", type=Path, required=True)
+    parser.add_argument("--speedup", type=float, required=True)
+    parser.add_argument("--function", action="append", default=[], help="one that is watched")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    definitions: dict[str, dict[str, Any]] = arguments.alarms
+    alarms = [Alarm.of(name, each, arguments.speedup) for name, each in definitions.items()]
+    alarms = [each for each in alarms if can_be_evaluated(each, set(arguments.function))]
+    watch = CloudWatch(alarms, Logs(arguments.logs, arguments.speedup))
+    log.info("evaluating %s of %s alarms", len(alarms), len(definitions))
+    while True:
+        try:
+            watch.step()
+        except (BotoCoreError, ClientError) as problem:
+            log.warning("AWS does not answer: %s", problem)
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Fires the template's schedules, its time running faster: EventBridge's clock, and Lambda for the watchdog.
+
+A function is called in this process, and writes its lines to this part's log;
+of each call one more line says what Lambda would count of it.
+"""
+
+import argparse
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from sandbox.event_source import load_handler
+from sandbox.lambda_invocation import LambdaContext
+
+log = logging.getLogger("sandbox.scheduler")
+
+_UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400, "days": 86400}
+
+
+@dataclass
+class Due:
+    """One target of a schedule, called every so many seconds."""
+
+    name: str
+    every: float
+    call: Callable[[], None]
+    next_at: float = 0.0
+
+
+def seconds_of(schedule: str) -> int:
+    """The seconds between two firings of `rate(5 minutes)`.
+
+    Raises:
+        ValueError: it is no rate.
+    """
+    found = re.fullmatch(r"rate\((\d+) (\w+)\)", schedule)
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(f"{schedule}: not a rate")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def call_function(name: str, handler: Callable[..., Any], timeout: float) -> None:
+    """Call a function as Lambda would, and write what Lambda counts."""
+    errors = 0
+    try:
+        handler(
+            {"source": "aws.events", "detail-type": "Scheduled Event"}, LambdaContext(name, timeout)
+        )
+    except Exception:
+        log.exception("%s raised", name)
+        errors = 1
+    metrics = [{"Name": "Invocations", "Unit": "Count"}, {"Name": "Errors", "Unit": "Count"}]
+    directive = {"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]], "Metrics": metrics}
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        "FunctionName": name,
+        "Invocations": 1,
+        "Errors": errors,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _due(plan: Mapping[str, Any]) -> Due:
+    name, every = plan["name"], float(plan["every"])
+    if handler := plan.get("handler"):
+        loaded = load_handler(handler)
+        return Due(name, every, lambda: call_function(name, loaded, plan["timeout"]))
+    sqs = boto3.client("sqs")
+    body = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    url = sqs.get_queue_url(QueueName=plan["queue"])["QueueUrl"]
+
+    def send() -> None:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    return Due(name, every, send)
+
+
+def main() -> None:
+    """Fire until SIGTERM (`python -m sandbox.scheduler --plan JSON`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", type=json.loads, required=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    schedules = [_due(plan) for plan in parser.parse_args().plan]
+    log.info("firing %s schedules", len(schedules))
+    while True:
+        for due in schedules:
+            if time.monotonic() < due.next_at:
+                continue
+            due.next_at = time.monotonic() + due.every
+            try:
+                due.call()
+            # BLE001: AWS that is away for a moment must not stop the clock.
+            except Exception as error:  # noqa: BLE001
+                log.warning("%s: %s", due.name, error)
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
