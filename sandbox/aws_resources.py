@@ -48,8 +48,25 @@ def make_stack(client: Client, stack: Stack, delivery: Delivery) -> None:
             **{key: parameter[key] for key in ("Name", "Description", "Type", "Value")},
             Overwrite=True,
         )
+    for name in stack.of_type("AWS::SecretsManager::Secret"):
+        client("secretsmanager").create_secret(Name=_findable_name(stack, name))
     _make_tasks(client, stack)
     _tell_outputs(client, stack)
+
+
+def put_credential(client: Client, stack: Stack, credential: str) -> None:
+    """Put a value into the secret that the stack made unset, as its operator does."""
+    outputs = stack.outputs()
+    client("secretsmanager").put_secret_value(
+        SecretId=outputs["PrefectSecretName"],
+        SecretString=json.dumps({outputs["PrefectSecretKey"]: credential}),
+    )
+
+
+def _findable_name(stack: Stack, logical_id: str) -> str:
+    """Name a secret so that moto finds it by the ARN the stack gives it, whose end AWS makes up."""
+    arn: str = stack.resolver.resolve({"Ref": logical_id})
+    return arn.rpartition(":")[2]
 
 
 def hold_tasks_still(endpoint_url: str) -> None:

@@ -19,11 +19,11 @@ def ecs_worker(
 
     Args:
         api: the Prefect API it takes its work from.
-        stack: whose worker it is: command and environment are its container's.
+        stack: whose worker it is: the command is its container's.
         work_pool: name of the pool.
-        environment: what it runs with beside that: AWS and Prefect client variables
-            only. It hands its own `PREFECT_*` on to every task, so the database's
-            URL and the like must not be in there.
+        environment: its container's, and AWS and Prefect client variables only. It
+            hands its own `PREFECT_*` on to every task, so the database's URL and
+            the like must not be in there.
         log: file for its output.
     """
     (container,) = stack.task_definition("WorkerTask")["containerDefinitions"]
@@ -33,7 +33,6 @@ def ecs_worker(
         [sys.executable, "-m", program, *arguments, "--name", "sandbox"],
         {
             **environment,
-            **{variable["name"]: variable["value"] for variable in container["environment"]},
             # Beside other sandboxes on one host, and impatient.
             "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
             "PREFECT_WORKER_QUERY_SECONDS": "1",

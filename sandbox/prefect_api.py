@@ -1,5 +1,6 @@
 """What the sandbox asks of the Prefect API: runs, their states and their logs."""
 
+import base64
 import json
 import time
 import urllib.error
@@ -47,8 +48,13 @@ class FlowRun:
 class PrefectApi:
     """A Prefect API on loopback, read without importing Prefect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credential: str | None = None) -> None:
+        """Know the API at a URL, by a `user:password` where it asks for one."""
         self.url = url
+        self._headers = {"Content-Type": "application/json"}
+        if credential is not None:
+            encoded = base64.b64encode(credential.encode()).decode()
+            self._headers["Authorization"] = f"Basic {encoded}"
 
     def request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Send one request and return the decoded answer (None when it is empty).
@@ -74,7 +80,7 @@ class PrefectApi:
             f"{self.url}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers=self._headers,
         )
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 - see above
             content = response.read()

@@ -28,6 +28,7 @@ def prefect_server(
     database_url: str,
     environment: Mapping[str, str],
     log: Path,
+    credential: str | None = None,
 ) -> Part:
     """Describe the server's part.
 
@@ -37,6 +38,7 @@ def prefect_server(
         database_url: SQLAlchemy URL of its database; tables are made at the start.
         environment: what every part gets.
         log: file for its output.
+        credential: the `user:password` it asks for; None for nothing.
     """
     api_url = f"http://{HOST}:{port}/api"
     module = "sandbox.sqlite_server" if database_url.startswith("sqlite") else "prefect"
@@ -48,6 +50,7 @@ def prefect_server(
             **prefect_environment(home, api_url),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url,
             **_pool(database_url),
+            **({"PREFECT_SERVER_API_AUTH_STRING": credential} if credential else {}),
             "PREFECT_SERVER_UI_ENABLED": "true",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             "PREFECT_CLI_PROMPT": "false",

@@ -14,7 +14,7 @@ import boto3
 import psutil
 
 from sandbox import ecs_worker, postgresql, prefect_server, programs
-from sandbox.aws_resources import Delivery, hold_tasks_still, make_stack
+from sandbox.aws_resources import Delivery, hold_tasks_still, make_stack, put_credential
 from sandbox.environments import (
     REGION,
     aws_environment,
@@ -30,6 +30,7 @@ from sandbox.resource_names import ResourceNames
 from sandbox.scheduler import seconds_of
 from sandbox.stack_names import Account
 from sandbox.state_folder import DEFAULT, StateFolder
+from sandbox.task_definitions import TaskDefinitions
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
@@ -51,6 +52,8 @@ class SandboxOptions:
         function_timeout: seconds an invocation of the trigger may take, likewise.
         runs_tasks: whether flow runs are executed; else they stay scheduled, and
             neither ECS worker nor task executor is started.
+        credential: the `user:password` that Prefect's server asks for, in the stack's
+            secret; None for a server that asks for none.
         watched_speedup: how many times faster the template's schedules and alarms
             run, with the watchdog behind them; None: neither is started.
     """
@@ -62,6 +65,7 @@ class SandboxOptions:
     delivery: Delivery = field(default_factory=Delivery)
     function_timeout: float = 20.0
     runs_tasks: bool = True
+    credential: str | None = None
     watched_speedup: float | None = None
 
     def trigger_count(self, maximum_concurrency: int) -> int:
@@ -104,12 +108,12 @@ class Sandbox:
         self.aws_endpoint_url = f"http://{HOST}:{self._aws_port}"
         self.ui_url = f"http://{HOST}:{self._prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
-        self.api = PrefectApi(self.prefect_api_url)
+        self.api = PrefectApi(self.prefect_api_url, self.options.credential)
         self.stack = Stack.read(
             {
                 **UNUSED_PARAMETERS,
                 "PrefectApiUrl": self.prefect_api_url,
-                "PrefectAuth": "none",
+                "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,
             },
             Account(sqs=self.aws_endpoint_url),
@@ -129,7 +133,17 @@ class Sandbox:
         self.stop()
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which a program reaches this sandbox and nothing else."""
+        """Return the variables by which a program reaches this sandbox and nothing else.
+
+        Prefect's credential is among them: they are its operator's.
+        """
+        known = {"PREFECT_API_AUTH_STRING": self.options.credential}
+        return {
+            **self._addresses(),
+            **{name: value for name, value in known.items() if value is not None},
+        }
+
+    def _addresses(self) -> dict[str, str]:
         return {
             **aws_environment(self.aws_endpoint_url),
             **prefect_environment(self.state.prefect_home, self.prefect_api_url),
@@ -214,7 +228,7 @@ class Sandbox:
 
     def _start_parts(self) -> None:
         inherited = {**system_environment(), MARK: self.sandbox_id}
-        connected = {**inherited, **self.environment()}
+        connected = {**inherited, **self._addresses()}
         logs = self.state.logs
         self.parts.launch(
             programs.aws_server(self._aws_port, self.aws_endpoint_url, inherited, logs / "aws.log")
@@ -225,6 +239,7 @@ class Sandbox:
                 self._prefect_port,
                 home=self.state.prefect_home,
                 database_url=database_url,
+                credential=self.options.credential,
                 environment=inherited,
                 log=logs / "prefect-server.log",
             )
@@ -232,6 +247,8 @@ class Sandbox:
         self.parts.wait_ready(AWS)
         hold_tasks_still(self.aws_endpoint_url)
         make_stack(self.client, self.stack, self.options.delivery)
+        if self.options.credential is not None:
+            put_credential(self.client, self.stack, self.options.credential)
         serving = [prefect_server.NAME]
         if self.options.runs_tasks:
             serving.append(TASK_EXECUTOR)
@@ -248,14 +265,19 @@ class Sandbox:
         self.parts.wait_ready(*serving)
         self.parts.tell(programs.REGISTRATION, "starting")
         stack_name = self.stack.resolver.account.stack_name
-        programs.register(stack_name, connected, logs / "registration.log")
+        operator = {**connected, **self.environment()}
+        programs.register(stack_name, operator, logs / "registration.log")
         self.parts.tell(programs.REGISTRATION, "ready")
         serving = self._launch_triggers(inherited)
         if self.options.runs_tasks:
             serving.append(ecs_worker.NAME)
             self.parts.launch(
                 ecs_worker.ecs_worker(
-                    self.api, self.stack, self.names.work_pool, connected, logs / "ecs-worker.log"
+                    self.api,
+                    self.stack,
+                    self.names.work_pool,
+                    {**connected, **self._container("WorkerTask")},
+                    logs / "ecs-worker.log",
                 )
             )
         self.parts.wait_ready(*serving)
@@ -273,6 +295,12 @@ class Sandbox:
                 "output_bucket": self.names.output_bucket,
             }
         )
+
+    def _container(self, definition: str) -> dict[str, str]:
+        """What ECS gives the container of a task definition, secrets with their values."""
+        family = self.stack.task_definition(definition)["family"]
+        definitions = TaskDefinitions(self.client("ecs"), self.client("secretsmanager"))
+        return definitions.environment(family)
 
     def _start_database(self, environment: Mapping[str, str]) -> str:
         wanted = self.options.database

@@ -45,10 +45,9 @@ def put(value: object) -> None:
 
 def test_the_stacks_conversion_gets_its_url_and_its_credential(definition: str) -> None:
     put({"auth_string": "echodrop:hush"})
-    assert definitions().environment(definition) == {
-        "PREFECT_API_URL": "http://127.0.0.1:9/api",
-        "PREFECT_API_AUTH_STRING": "echodrop:hush",
-    }
+    environment = definitions().environment(definition)
+    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+    assert environment["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
 
 
 @pytest.mark.parametrize("value", [None, {"api_key": "of the other kind"}, "no object"])

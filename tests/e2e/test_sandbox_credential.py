@@ -1,0 +1,103 @@
+"""Prefect's credential is in the secret and with those it is given to: nowhere else, searched for."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sandbox import ecs_worker
+from sandbox.inbox import Inbox
+from sandbox.sample_file import write_sample
+from sandbox.system import TRIGGER, Sandbox, SandboxOptions
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox-credential")
+
+PASSWORD = "correct-horse-battery-staple"
+CREDENTIAL = f"echodrop:{PASSWORD}"
+# As it is, and as HTTP's basic authorization has it.
+FORMS = (PASSWORD.encode(), base64.b64encode(CREDENTIAL.encode()).rstrip(b"="))
+GOOD, BAD = "kept/good.raw", "kept/bad.raw"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A system whose Prefect asks for the credential, after a good file and a bad one."""
+    folder = tmp_path_factory.mktemp("guarded")
+    sample = write_sample(folder / "sample.raw", pings=20, seed=11).path
+    torn = folder / "torn.raw"
+    torn.write_bytes(sample.read_bytes()[:-100])
+    with Sandbox(folder / "state", SandboxOptions(credential=CREDENTIAL)) as running:
+        inbox = Inbox(running)
+        inbox.drop(sample, GOOD)
+        inbox.drop(torn, BAD)
+        ends = inbox.wait_for_ends([GOOD, BAD], within=180)
+        assert {key: end.state_name for key, end in ends.items()} == {
+            GOOD: "Completed",
+            BAD: "BadFile",
+        }
+        # Prefect writes a task's environment into its own folder, which goes with the task.
+        wait_until(lambda: not list(running.state.tasks.iterdir()), 60, "both tasks to be gone")
+        yield running
+
+
+def holds(content: bytes) -> bool:
+    return any(form in content for form in FORMS)
+
+
+def dumped(told: object) -> bytes:
+    return json.dumps(told, default=str).encode()
+
+
+def test_no_task_was_asked_for_with_it(guarded: Sandbox) -> None:
+    ecs, cluster = guarded.client("ecs"), guarded.names.cluster
+    arns: list[str] = []
+    for status in ("RUNNING", "STOPPED"):
+        arns += ecs.list_tasks(cluster=cluster, desiredStatus=status)["taskArns"]
+    asked = dumped(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"])
+    assert len(arns) == 2
+    assert b"PREFECT__FLOW_RUN_ID" in asked
+    assert not holds(asked)
+    for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
+        definition = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        (container,) = definition["containerDefinitions"]
+        assert container["secrets"][0]["name"] == "PREFECT_API_AUTH_STRING"
+        assert not holds(dumped(definition))
+
+
+def test_no_log_no_state_and_no_database_holds_it(guarded: Sandbox) -> None:
+    """All that the parts have written: logs, tasks' output, Prefect's home and database."""
+    files = [path for path in guarded.state.path.rglob("*") if path.is_file()]
+    contents = {path: path.read_bytes() for path in files}
+    sees = {path.name for path, content in contents.items() if GOOD.encode() in content}
+    assert {f"{TRIGGER}-1.log", "prefect.db"} <= sees, "the search would see it"
+    assert any(path.parent == guarded.state.task_logs for path in files)
+    assert [str(path) for path, content in contents.items() if holds(content)] == []
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["flow_runs", "task_runs", "logs", "artifacts", "deployments", "work_pools", "events"],
+)
+def test_prefect_tells_of_it_nowhere(guarded: Sandbox, what: str) -> None:
+    told: Any = dumped(guarded.api.request("POST", f"/{what}/filter", {}))
+    assert len(told) > len("[]")
+    assert not holds(told)
+
+
+def test_no_output_manifest_or_report_holds_it(guarded: Sandbox) -> None:
+    s3, keys = guarded.client("s3"), Inbox(guarded).outputs()
+    assert "kept/good.zarr.manifest.json" in keys
+    assert "kept/bad.zarr.failure.json" in keys
+    bucket = guarded.names.output_bucket
+    for key in keys:
+        assert not holds(s3.get_object(Bucket=bucket, Key=key)["Body"].read()), key
+
+
+def test_the_trigger_has_its_name_alone_and_the_worker_the_value(guarded: Sandbox) -> None:
+    trigger, worker = guarded.parts[f"{TRIGGER}-1"], guarded.parts[ecs_worker.NAME]
+    assert "PREFECT_AUTH_SECRET_ARN" in trigger.environment
+    assert not holds(dumped(dict(trigger.environment)))
+    assert worker.environment["PREFECT_API_AUTH_STRING"] == CREDENTIAL
