@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -136,14 +137,18 @@ def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
 
 
 def check_aws(
-    client: Callable[[str], Any], outputs: Mapping[str, str], stack: str
+    client: Callable[[str], Any],
+    outputs: Mapping[str, str],
+    stack: str,
+    deployments: Sequence[DeploymentSpec],
 ) -> Iterator[Finding]:
-    """Look at the observer's queue, the task definition, the worker's service and the inbox.
+    """Look at the observer's queue, the task definitions, the worker's service and the inbox.
 
     Args:
         client: returns a boto3 client of the service named.
         outputs: the stack's.
         stack: its name.
+        deployments: what runs, each by the pool's task definition or one of its own.
     """
     deploy = f"sam build && sam deploy --stack-name {stack}"
     queue = outputs["ObserverQueue"]
@@ -152,13 +157,15 @@ def check_aws(
         lambda: client("sqs").get_queue_url(QueueName=queue),
         deploy,
     )
-    family = outputs["TaskFamily"]
-    yield _there(
-        f"task definition {family}",
-        lambda: client("ecs").describe_task_definition(taskDefinition=family),
-        deploy,
-    )
-    yield _service(client("ecs"), outputs, stack)
+    ecs = client("ecs")
+    own = {each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments}
+    for family in sorted(own):
+        yield _there(
+            f"task definition {family}",
+            partial(ecs.describe_task_definition, taskDefinition=family),
+            deploy,
+        )
+    yield _service(ecs, outputs, stack)
     yield _inbox(client("s3"), outputs["Inbox"])
 
 

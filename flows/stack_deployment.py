@@ -21,7 +21,7 @@ from flows.automations import AutomationsError, read_automations
 from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployments import register
 from flows.stack_check import Finding, Wanted, check_aws, check_prefect
-from flows.work_pool_template import StackOutputsError, base_job_template
+from flows.work_pool_template import StackOutputsError, base_job_template, check_outputs
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401 - boto3's client
@@ -59,18 +59,20 @@ def deploy(
         AutomationsError: the block that automations are to tell is not on the server.
     """
     outputs = stack_outputs(client("cloudformation"), stack)
+    check_outputs(outputs)
     if not only_check:
         register_stack(outputs, say, more=more, dry_run=dry_run)
+    deployments = _deployments(outputs, more)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
             wanted = Wanted(
                 outputs["WorkPoolName"],
                 _queues(outputs),
-                _deployments(outputs, more),
+                deployments,
                 read_automations() if outputs["NotifyBlock"] else (),
             )
             findings = [*check_prefect(prefect, wanted, stack)]
-        findings += check_aws(client, outputs, stack)
+        findings += check_aws(client, outputs, stack, deployments)
     return report(findings, say)
 
 

@@ -35,6 +35,16 @@ class StackOutputsError(ValueError):
         self.missing = missing
 
 
+def check_outputs(outputs: Mapping[str, str]) -> None:
+    """Look whether a stack has all outputs that pool, queues and deployments are made from.
+
+    Raises:
+        StackOutputsError: outputs are missing, as in a stack of an older version.
+    """
+    if missing := [name for name in _NEEDED if name not in outputs]:
+        raise StackOutputsError(missing)
+
+
 def base_job_template(outputs: Mapping[str, str]) -> dict[str, Any]:
     """Fill the template in the repository with a stack's outputs.
 
@@ -44,8 +54,7 @@ def base_job_template(outputs: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         StackOutputsError: outputs are missing, as in a stack of an older version.
     """
-    if missing := [name for name in _NEEDED if name not in outputs]:
-        raise StackOutputsError(missing)
+    check_outputs(outputs)
     defaults: dict[str, Any] = {
         "cluster": outputs["ClusterName"],
         "task_family": outputs["TaskFamily"],

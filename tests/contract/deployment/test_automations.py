@@ -6,20 +6,24 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from queue import Queue
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.events.schemas.automations import Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.automations import AutomationsError, read_automations
+from flows.automations import HEARTBEAT, AutomationsError, read_automations
 from flows.deployment_specs import conversions
 from flows.deployments import register
 from flows.registered_automations import register_automations
 from flows.registration import Registration
 from sandbox.ports import HOST
+from tests.contract.deployment.blocks import make_webhook_block
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -57,27 +61,12 @@ def block(
     heard: tuple[str, Queue[dict[str, Any]]], prefect_api_url: str, prefect_api: ApiCall
 ) -> Iterator[str]:
     """The name of a webhook's block on the server."""
-    kind = prefect_api("GET", "/block_types/slug/webhook")
-    (schema, *_) = prefect_api(
-        "POST",
-        "/block_schemas/filter",
-        {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}},
-    )
-    made = prefect_api(
-        "POST",
-        "/block_documents/",
-        {
-            "name": "watch",
-            "block_type_id": kind["id"],
-            "block_schema_id": schema["id"],
-            "data": {"url": heard[0], "method": "POST", "allow_private_urls": True},
-        },
-    )
+    made = make_webhook_block(prefect_api, "watch", heard[0])
     with temporary_settings({PREFECT_API_URL: prefect_api_url}):
         yield BLOCK
     for automation in prefect_api("POST", "/automations/filter", {}):
         prefect_api("DELETE", f"/automations/{automation['id']}")
-    prefect_api("DELETE", f"/block_documents/{made['id']}")
+    prefect_api("DELETE", f"/block_documents/{made}")
     for pool in prefect_api("POST", "/work_pools/filter", {}):
         if pool["name"] == POOL:
             prefect_api("DELETE", f"/work_pools/{POOL}")
@@ -130,26 +119,76 @@ def test_a_block_that_is_not_there_is_named(block: str) -> None:
         register_all("webhook/nobody")
 
 
-def test_a_failed_run_is_told_and_a_bad_file_is_not(
-    block: str, heard: tuple[str, Queue[dict[str, Any]]], prefect_api: ApiCall
-) -> None:
+@pytest.fixture
+def run(block: str, prefect_api: ApiCall) -> Callable[..., str]:
+    """Make a run of a registered deployment, named, in a lane and a state; return its id."""
     specs = conversions("told")
     done = register(work_pool=POOL, work_pool_type="process", deployments=specs, notify_block=block)
     deployment = done.deployments["convert-raw-sonar/told"]
 
-    def end(name: str, message: str) -> None:
-        body = {"name": f"run {name}", "enforce_parameter_schema": False}
-        run = prefect_api("POST", f"/deployments/{deployment}/create_flow_run", body)
-        state = {"type": "FAILED", "name": name, "message": message}
-        prefect_api("POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    def make(name: str, /, lane: str, **state: str) -> str:
+        body = {"name": f"run {name}", "work_queue_name": lane, "enforce_parameter_schema": False}
+        made = prefect_api("POST", f"/deployments/{deployment}/create_flow_run", body)
+        prefect_api("POST", f"/flow_runs/{made['id']}/set_state", {"state": state, "force": True})
+        return str(made["id"])
 
-    end("BadFile", "truncated")
-    end("OutputMismatch", 'not "the" same\nat all')
-    end("TimedOut", "after an hour")
-    told = [heard[1].get(timeout=60)["text"] for _ in range(2)]
-    assert any(
-        text.startswith('run OutputMismatch failed, OutputMismatch: not "the" same\nat all')
-        for text in told
-    )
-    assert any(text.startswith("run TimedOut took too long: after an hour") for text in told)
+    return make
+
+
+def test_a_failed_run_is_told_and_a_bad_file_is_not(
+    heard: tuple[str, Queue[dict[str, Any]]], run: Callable[..., str]
+) -> None:
+    run("bad", "live", type="FAILED", name="BadFile", message="truncated")
+    run("unlike", "live", type="FAILED", name="OutputMismatch", message='not "the" same\nat all')
+    run("long", "backfill", type="FAILED", name="TimedOut", message="after an hour")
+    run("killed", "live", type="CRASHED", name="Crashed", message="exit code 137")
+    told = sorted(heard[1].get(timeout=60)["text"].partition(" http")[0] for _ in range(3))
+    assert told == [
+        "run killed crashed: exit code 137",
+        "run long took too long: after an hour",
+        'run unlike failed, OutputMismatch: not "the" same\nat all',
+    ]
+    assert heard[1].empty()
+
+
+def test_a_late_upload_and_a_run_without_a_sign_of_life_are_told(
+    block: str,
+    heard: tuple[str, Queue[dict[str, Any]]],
+    run: Callable[..., str],
+    prefect_api: ApiCall,
+) -> None:
+    # As the file has them, but for the time: the least that Prefect takes.
+    quick = [
+        replace(each, trigger=each.trigger.model_copy(update={"within": timedelta(seconds=10)}))
+        for each in read_automations()
+        if each.trigger.posture == Posture.Proactive
+    ]
+    with get_client(sync_client=True) as client:
+        register_automations(client, Registration(POOL), quick, block)
+
+    def beat(run_id: str) -> None:
+        # As Prefect's engine sends it.
+        event = {
+            "id": str(uuid4()),
+            "event": HEARTBEAT,
+            "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+            "related": [
+                {"prefect.resource.id": "prefect.tag.echodrop", "prefect.resource.role": "tag"}
+            ],
+        }
+        prefect_api("POST", "/events", [event])
+
+    run("upload", "live", type="SCHEDULED", name="Late")
+    run("archived", "backfill", type="SCHEDULED", name="Late")
+    beat(run("silent", "live", type="RUNNING"))
+    done = run("done", "live", type="RUNNING")
+    beat(done)
+    state = {"state": {"type": "COMPLETED"}, "force": True}
+    prefect_api("POST", f"/flow_runs/{done}/set_state", state)
+    told = sorted(heard[1].get(timeout=90)["text"].partition(":")[0] for _ in range(2))
+    assert told == [
+        "run silent runs and gives no sign of life",
+        "run upload has waited for 15 minutes",
+    ]
     assert heard[1].empty()

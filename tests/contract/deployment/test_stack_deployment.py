@@ -15,9 +15,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from flows.automations import read_automations
+from flows.deployment_specs import DeploymentSpec
 from flows.stack_deployment import deploy
+from flows.work_pool_template import StackOutputsError
 from sandbox.aws_resources import registrable
+from sandbox.ports import HOST, free_port
 from sandbox.template import UNUSED_PARAMETERS, Stack
+from tests.contract.deployment.blocks import make_webhook_block
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -51,13 +56,17 @@ class Account:
             desiredCount=0,
         )
         self.client("s3").create_bucket(Bucket=self.outputs["Inbox"])
-        template = {
-            "Resources": {"Any": {"Type": "AWS::SNS::Topic"}},
-            "Outputs": {name: {"Value": value} for name, value in self.outputs.items()},
-        }
-        self.client("cloudformation").create_stack(
-            StackName=STACK, TemplateBody=json.dumps(template)
-        )
+        self.client("cloudformation").create_stack(StackName=STACK, TemplateBody=self._template())
+
+    def _template(self) -> str:
+        outputs = {name: {"Value": value} for name, value in self.outputs.items()}
+        return json.dumps({"Resources": {"Any": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs})
+
+    def update(self, **outputs: str | None) -> None:
+        """Give the stack other outputs; None takes one away."""
+        changed = {**self.outputs, **outputs}
+        self.outputs = {name: value for name, value in changed.items() if value is not None}
+        self.client("cloudformation").update_stack(StackName=STACK, TemplateBody=self._template())
 
     def client(self, service: str) -> Any:
         if service == "s3" and self.told is not None:
@@ -77,6 +86,16 @@ def account(prefect_api_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
         yield Account(prefect_api_url)
+
+
+@pytest.fixture
+def webhook_block(prefect_api: Callable[..., Any]) -> Iterator[str]:
+    """The name of a webhook's block on the server, which nothing calls."""
+    made = make_webhook_block(prefect_api, "checked", f"http://{HOST}:9/")
+    yield "webhook/checked"
+    for automation in prefect_api("POST", "/automations/filter", {}):
+        prefect_api("DELETE", f"/automations/{automation['id']}")
+    prefect_api("DELETE", f"/block_documents/{made}")
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +157,67 @@ def test_nothing_is_missing_from_a_system_that_runs(
     good, said = account.deploy()
     assert good, said
     assert "MISSING" not in said
+
+
+def test_what_is_not_registered_is_told_with_what_registers_it(
+    account: Account, prefect_api: Callable[..., Any]
+) -> None:
+    account.deploy()
+    prefect_api("DELETE", f"/work_pools/{POOL}/queues/backfill")
+    found = prefect_api("GET", "/deployments/name/convert-raw-sonar-batch/ecs")
+    prefect_api("DELETE", f"/deployments/{found['id']}")
+    of_operations = DeploymentSpec(
+        "flows.convert_raw_sonar.convert_raw_sonar",
+        "ecs",
+        job_variables={"task_family": "echodrop-operations"},
+    )
+    good, said = account.deploy(only_check=True, more=(of_operations,))
+    lines = said.splitlines()
+    assert not good
+    for subject in ("work queue backfill", "deployment convert-raw-sonar-batch/ecs"):
+        at = lines.index(f"MISSING  {subject}: does not exist")
+        assert lines[at + 1].strip() == f"echodrop deploy --stack {STACK}"
+    assert any(line.startswith("MISSING  task definition echodrop-operations") for line in lines)
+    account.deploy()
+    _, said = account.deploy(only_check=True)
+    assert "ok       work queue backfill" in said
+
+
+def test_automations_are_registered_and_looked_at_where_a_block_is_named(
+    account: Account, prefect_api: Callable[..., Any], webhook_block: str
+) -> None:
+    _, said = account.deploy()
+    assert "no automations of Prefect's: NotifyBlock names no block to tell" in said
+    account.update(NotifyBlock=webhook_block)
+    _, said = account.deploy(only_check=True)
+    first, second = (each.name for each in read_automations()[:2])
+    assert f"MISSING  automation '{first}': does not exist" in said
+    _, said = account.deploy()
+    assert f"create automation {first}" in said
+    assert f"ok       automation '{first}'" in said
+    found = {each["name"]: each["id"] for each in prefect_api("POST", "/automations/filter", {})}
+    prefect_api("PATCH", f"/automations/{found[first]}", {"enabled": False})
+    prefect_api("DELETE", f"/automations/{found[second]}")
+    _, said = account.deploy(only_check=True)
+    lines = said.splitlines()
+    at = lines.index(f"MISSING  automation '{first}': is switched off")
+    assert lines[at + 1].strip() == f"prefect automation resume '{first}'"
+    at = lines.index(f"MISSING  automation '{second}': does not exist")
+    assert lines[at + 1].strip() == f"echodrop deploy --stack {STACK}"
+
+
+def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
+    account.update(PrefectUrl=f"http://{HOST}:{free_port()}/api")
+    good, said = account.deploy(only_check=True)
+    assert not good
+    assert said.startswith("MISSING  Prefect's API at ")
+    assert "prefect cloud login" in said
+
+
+def test_a_stack_of_an_older_version_is_told(account: Account) -> None:
+    account.update(NotifyBlock=None)
+    with pytest.raises(StackOutputsError, match="no output NotifyBlock: deploy it anew"):
+        account.deploy(only_check=True)
 
 
 def test_a_paused_pool_is_told(account: Account, prefect_api: Callable[..., Any]) -> None:
