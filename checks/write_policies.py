@@ -5,17 +5,22 @@ import os
 import sys
 from pathlib import Path
 
+from tests.template.invariants.registry import is_bounded
 from tests.template.stacks import VARIANTS, source_template, translate
 
 
 def main(folder: Path) -> None:
     """Write one file for each different statement, named for what carries it.
 
+    Those that name no resource and are bounded by a condition go into `bounded`,
+    all others into `named`: the linter does not look at conditions.
+
     The policy by which a service assumes a role, and a key's own, name no
     resource but themselves; tests/template looks at those.
     """
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("named", "bounded"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
     for parameters in VARIANTS.values():
         for statement in translate(source_template(), parameters).statements():
@@ -27,7 +32,8 @@ def main(folder: Path) -> None:
             if policy not in seen:
                 seen.add(policy)
                 name = f"{statement.owner}-{len(seen):03}.json"
-                (folder / name).write_text(policy)
+                kind = "bounded" if is_bounded(statement.body) else "named"
+                (folder / kind / name).write_text(policy)
     sys.stdout.write(f"{len(seen)} statements\n")
 
 

@@ -55,6 +55,7 @@ TASK_POLICY = "TaskRole/Policies/0/PolicyDocument/Statement"
 WORKER_POLICY = "WorkerRole/Policies/0/PolicyDocument/Statement"
 OPERATIONS_POLICY = "OperationsRole/Policies/2/PolicyDocument/Statement"
 CONTAINER = "ConversionTask/ContainerDefinitions/0"
+OPERATIONS = "OperationsTask/ContainerDefinitions/0"
 WORKER = "WorkerTask/ContainerDefinitions/0"
 RULES = "RulesDocument/Value/Fn::Sub/0"
 
@@ -240,6 +241,33 @@ MUTATIONS = [
         "WatchdogRole/Policies/0/PolicyDocument/Statement/1/Resource/Fn::Sub/0",
         "arn:${AWS::Partition}:s3:::${Bucket}/*",
     ),
+    Mutation("the_reconciliation_finds_its_settings", f"{OPERATIONS}/Environment/1"),
+    Mutation("the_reconciliation_finds_its_settings", f"{OPERATIONS}/Environment/3/Value", "s3://elsewhere/"),
+    Mutation("the_reconciliation_finds_its_settings", "OperationsTask/Family", "operations"),
+    Mutation("the_reconciliation_writes_its_report_alone", "OperationsRole/Policies/0/PolicyDocument/Statement/0/Action/0", "s3:DeleteObject"),
+    Mutation(
+        "the_reconciliation_writes_its_report_alone",
+        "OperationsRole/Policies/1/PolicyDocument/Statement/2/Resource/Fn::Sub/0",
+        "arn:${AWS::Partition}:s3:::${Bucket}/${OutputPrefix}*",
+    ),
+    Mutation("outputs_are_listed_below_their_prefix_alone", "TaskRole/Policies/1/PolicyDocument/Statement/1/Condition"),
+    Mutation("outputs_are_listed_below_their_prefix_alone", "OperationsRole/Policies/1/PolicyDocument/Statement/1/Condition", GONE, EXISTING),
+    Mutation("outputs_are_listed_below_their_prefix_alone", "WatchdogRole/Policies/0/PolicyDocument/Statement/2/Condition"),
+    # What came later is held to the same.
+    Mutation("every_rule_target_has_dead_letters", "KilledTaskRule/Targets/0/DeadLetterConfig"),
+    Mutation("every_rule_target_has_dead_letters", "WatchRule/Targets/0/DeadLetterConfig"),
+    Mutation("rules_may_send_where_they_send", "UploadQueuePolicy/PolicyDocument/Statement/0/Condition/ArnEquals/aws:SourceArn/2"),
+    Mutation("everything_is_encrypted_at_rest", "NoticeTopic/KmsMasterKeyId"),
+    Mutation("everything_is_encrypted_at_rest", "WatchdogLogs/KmsKeyId"),
+    Mutation("only_tls_is_answered", "NoticeTopicPolicy/PolicyDocument/Statement/0"),
+    Mutation("logs_are_kept_for_a_time", "WatchdogLogs/RetentionInDays"),
+    Mutation("logs_are_kept_for_a_time", "Watchdog/LoggingConfig"),
+    Mutation("logs_are_kept_for_a_time", f"{OPERATIONS}/LogConfiguration/Options/awslogs-group", "prefect"),
+    Mutation("containers_are_confined", f"{OPERATIONS}/ReadonlyRootFilesystem"),
+    Mutation("tasks_and_worker_get_the_one_credential", f"{OPERATIONS}/Secrets"),
+    Mutation("tasks_and_worker_get_the_one_credential", "WatchdogSecretPolicy/RoleName", {"Ref": "TaskRole"}),
+    Mutation("services_act_for_this_account_alone", "OperationsRole/AssumeRolePolicyDocument/Statement/0/Condition"),
+    Mutation("every_grant_names_its_resources", "TriggerArchivePolicy/PolicyDocument/Statement/0/Resource", "*", EXISTING),
     Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/Description"),
     Mutation("every_parameter_is_described_and_bounded", "Parameters/AlertEmail/AllowedPattern"),
     Mutation("every_parameter_is_described_and_bounded", "Parameters/ArchiveDays/MaxValue"),

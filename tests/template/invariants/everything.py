@@ -6,6 +6,7 @@ from tests.template.invariants import (
     logs_and_alarms,
     privileges,
     queues_and_trigger,
+    reconciliation,
     tasks_and_worker,
 )
 from tests.template.invariants.registry import INVARIANTS
@@ -17,5 +18,6 @@ __all__ = [
     "logs_and_alarms",
     "privileges",
     "queues_and_trigger",
+    "reconciliation",
     "tasks_and_worker",
 ]

@@ -1,13 +1,12 @@
 """Each role may what it needs, of what is its own."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from tests.template.invariants.registry import (
     WITHOUT_RESOURCE,
-    WITHOUT_RESOURCE_BUT_WITH_CONDITION,
     invariant,
+    is_bounded,
     listed,
 )
 from tests.template.stacks import Translated
@@ -27,20 +26,10 @@ def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
         for resource in statement.listed("Resource"):
             parts = str(resource).split(":", 5)
             if resource == "*":
-                if not actions <= WITHOUT_RESOURCE and not _is_bounded(statement.body):
+                if not actions <= WITHOUT_RESOURCE and not is_bounded(statement.body):
                     yield f"{statement.owner}: {sorted(actions)} on everything"
             elif len(parts) < 6 or "*" in parts[2] or parts[5].startswith(("*", "/")):
                 yield f"{statement.owner}: {resource} names nothing"
-
-
-def _is_bounded(statement: Mapping[str, Any]) -> bool:
-    """Whether a condition bounds what IAM knows no resource for."""
-    actions = set(listed(statement["Action"]))
-    condition = statement.get("Condition", {})
-    return any(
-        actions == {action} and key in condition.get(test, {})
-        for action, test, key in WITHOUT_RESOURCE_BUT_WITH_CONDITION
-    )
 
 
 @invariant

@@ -1,6 +1,6 @@
 """The list that every invariant puts itself into, and what several of them ask."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,16 @@ def invariant(check: Invariant) -> Invariant:
     """Register a check. It lists what breaks it; an empty list is good."""
     INVARIANTS[check.__name__] = check
     return check
+
+
+def is_bounded(statement: Mapping[str, Any]) -> bool:
+    """Whether a condition bounds what IAM knows no resource for."""
+    actions = set(listed(statement["Action"]))
+    condition = statement.get("Condition", {})
+    return any(
+        actions == {action} and key in condition.get(test, {})
+        for action, test, key in WITHOUT_RESOURCE_BUT_WITH_CONDITION
+    )
 
 
 def dead_letters(stack: Translated) -> set[str]:

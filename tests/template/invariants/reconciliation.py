@@ -1,0 +1,64 @@
+"""The scheduled reconciliation finds what it needs, and writes nothing but its report."""
+
+from collections.abc import Iterator
+
+from operations.reconcile_flow import REPORTS, reconcile_spec
+from operations.stack_settings import QUEUE
+from tests.template.invariants.registry import invariant
+from tests.template.stacks import Translated
+
+
+@invariant
+def the_reconciliation_finds_its_settings(stack: Translated) -> Iterator[str]:
+    definition = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"]
+    wanted = reconcile_spec("echodrop").job_variables["task_family"]
+    if definition["Family"] != wanted:
+        yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
+    (container,) = definition["ContainerDefinitions"]
+    told = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if told.get(REPORTS) != f"s3://{_reports(stack)}":
+        yield f"its reports go to {told.get(REPORTS)}"
+    if told.get(QUEUE) != stack.resolver.resolve({"Ref": "UploadQueue"}):
+        yield f"it notifies {told.get(QUEUE)}"
+    trigger = stack.of_type("AWS::Lambda::Function")["Trigger"]["Environment"]["Variables"]
+    for name in ("ECHODROP_RULES_PARAMETER", "PREFECT_API_URL"):
+        if told.get(name) != trigger[name]:
+            yield f"{name} is not the trigger's"
+
+
+@invariant
+def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[str]:
+    may_write = {
+        (action, resource)
+        for statement in stack.statements()
+        if statement.owner == "OperationsRole" and "Resource" in statement.body
+        for action in statement.listed("Action")
+        if not action.partition(":")[2].startswith(("Get", "List", "Describe"))
+        for resource in statement.listed("Resource")
+    }
+    wanted = {
+        ("s3:PutObject", f"arn:aws:s3:::{_reports(stack)}*"),
+        ("sqs:SendMessage", stack.arn("UploadQueue")),
+        ("cloudwatch:PutMetricData", "*"),
+    }
+    for action, resource in sorted(may_write ^ wanted):
+        yield f"{action} on {resource}"
+
+
+@invariant
+def outputs_are_listed_below_their_prefix_alone(stack: Translated) -> Iterator[str]:
+    output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    for statement in stack.statements():
+        if not statement.allows or f"arn:aws:s3:::{output}" not in statement.listed("Resource"):
+            continue
+        listed = statement.body.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "")
+        if "s3:ListBucket" in statement.listed("Action") and not (
+            listed.startswith(prefix) and listed.endswith("*")
+        ):
+            yield f"{statement.owner} lists all of the output bucket"
+
+
+def _reports(stack: Translated) -> str:
+    output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
+    return f"{output}/{stack.resolver.resolve({'Ref': 'OutputPrefix'})}.echodrop/reconcile/"
