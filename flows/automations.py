@@ -13,7 +13,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from pydantic import ValidationError
 
 AUTOMATIONS = Path(__file__).with_name("automations.toml")
-# Every automation of ours bears it: what has it and is not wanted is taken away.
+# Every automation of ours bears it and the tag: what has both and is not wanted is taken away.
 PREFIX = "echodrop: "
 TAG = "echodrop"
 # A run tells of itself every 180 s; less than three of them is a busy machine.

@@ -10,7 +10,7 @@ from prefect.events.schemas.automations import Automation as Found
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 
-from flows.automations import PREFIX, Automation, AutomationsError
+from flows.automations import PREFIX, TAG, Automation, AutomationsError
 from flows.registration import Registration
 
 WEBHOOK = "webhook"
@@ -34,27 +34,31 @@ def register_automations(
         AutomationsError: there is no such block.
     """
     found = our_automations(client)
-    if not block:
+    ours: list[AutomationCore] = []
+    if block:
+        identity, webhook = read_block(client, block), block.startswith(f"{WEBHOOK}/")
+        ours = [automation.to(identity, webhook=webhook) for automation in wanted]
+    else:
         done.notes.append("no automations of Prefect's: NotifyBlock names no block to tell")
-        wanted = ()
-    identity = read_block(client, block) if block else None
-    for automation in wanted:
-        assert identity is not None  # noqa: S101 - for mypy: there are none without a block
-        ours = automation.to(identity, webhook=block.startswith(f"{WEBHOOK}/"))
-        _register(client, done, ours, found.pop(automation.name, None))
+    for automation in ours:
+        _register(client, done, automation, found.pop(automation.name, None))
     for name, stale in found.items():
         if done.writes(f"delete automation {name}"):
             client.delete_automation(stale.id)
 
 
 def our_automations(client: SyncPrefectClient) -> dict[str, Found]:
-    """Return the automations on the server that bear our prefix, by name."""
+    """Return the automations on the server that bear our prefix and tag, by name."""
     found: list[Found] = []
     while True:
         page = client.read_automations(limit=_PAGE, offset=len(found))
         found += page
         if len(page) < _PAGE:
-            return {each.name: each for each in found if each.name.startswith(PREFIX)}
+            return {
+                each.name: each
+                for each in found
+                if each.name.startswith(PREFIX) and TAG in each.tags
+            }
 
 
 def read_block(client: SyncPrefectClient, block: str) -> UUID:
