@@ -1,6 +1,6 @@
 """EventBridge as AWS does it, where moto's does not: patched into the sandbox's AWS server.
 
-moto knows no topic as a rule's target, sends every event to a rule that goes by
+moto does not tell that a bucket notifies it, knows no topic as a rule's target, sends every event to a rule that goes by
 the clock, does not look into lists of objects (a task's containers), breaks at
 an input transformer that makes a text, and loses what a target refuses. Source: "Amazon EventBridge targets", "input
 transformation" and "dead-letter queues", EventBridge user guide.
@@ -15,7 +15,9 @@ from typing import Any
 
 from jsonpath_ng.ext.parser import parse
 from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
 from moto.events.models import EventPattern, Rule
+from moto.s3.responses import S3Response
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.arns import parse_arn
@@ -49,6 +51,17 @@ def patch() -> None:
         if others.targets:
             moto_s_own(others, original_event, transform_input)
 
+    responses: Any = S3Response
+    get_others = responses.get_bucket_notification
+
+    def get_bucket_notification(response: Any) -> Any:  # noqa: ANN401 - moto's own
+        told = response.backend.get_bucket_notification_configuration(response.bucket_name)
+        if told is None or told.event_bridge is None or told.topic or told.queue:
+            return get_others(response)
+        response.data["Action"] = "GetBucketNotificationConfiguration"
+        return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
+
+    responses.get_bucket_notification = get_bucket_notification
     rules.send_to_targets = send_to_targets
     patterns._flatten_dict = staticmethod(flattened)  # noqa: SLF001 - the one place where a pattern sees an event
 

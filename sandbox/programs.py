@@ -29,7 +29,8 @@ def aws_server(port: int, endpoint_url: str, environment: Mapping[str, str], log
     return Part(
         AWS,
         _module("sandbox.aws_server", "--port", str(port)),
-        environment,
+        # moto's services run what this says; the worker is one of the sandbox's parts.
+        {**environment, "MOTO_ECS_SERVICE_RUNNING": "1"},
         log,
         is_ready=lambda: answers(f"{endpoint_url}/moto-api/"),
         stop_within=3,

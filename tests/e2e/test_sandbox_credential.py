@@ -1,8 +1,14 @@
-"""Prefect's credential is in the secret and with those it is given to: nowhere else, searched for."""
+"""Prefect's credential is in the secret and with those it is given to: nowhere else, searched for.
+
+Last, what `echodrop deploy` says of this system: its operator has the credential too.
+"""
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +107,42 @@ def test_the_trigger_has_its_name_alone_and_the_worker_the_value(guarded: Sandbo
     assert "PREFECT_AUTH_SECRET_ARN" in trigger.environment
     assert not holds(dumped(dict(trigger.environment)))
     assert worker.environment["PREFECT_API_AUTH_STRING"] == CREDENTIAL
+
+
+def deploy(sandbox: Sandbox, *options: str) -> tuple[int, str]:
+    """Run the command as an operator would; its exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "echodrop", "deploy", "--stack", sandbox.names.cluster, *options],
+        env=sandbox.environment(),
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_system_that_runs_lacks_nothing_and_one_without_its_observers_queue_is_told(
+    guarded: Sandbox,
+) -> None:
+    code, said = deploy(guarded)
+    assert code == 0, said
+    assert "create deployment reconcile-inbox/ecs" in said
+    assert "MISSING" not in said
+    code, again = deploy(guarded, "--dry-run")
+    assert (code, again.splitlines()[0]) == (0, "nothing to change")
+
+    sqs = guarded.client("sqs")
+    url = sqs.get_queue_url(QueueName=guarded.names.task_events_queue)["QueueUrl"]
+    sqs.delete_queue(QueueUrl=url)
+    live = f"/work_pools/{guarded.names.work_pool}/queues/live"
+    guarded.api.request("PATCH", live, {"is_paused": True})
+    code, said = deploy(guarded, "--check")
+    assert code == 1
+    missing = [line for line in said.splitlines() if line.startswith("MISSING")]
+    assert [line.split(":")[0] for line in missing] == [
+        "MISSING  work queue live",
+        "MISSING  observer's queue echodrop-task-states",
+    ]
+    assert "prefect work-queue resume live --pool echodrop" in said
+    assert "sam deploy --stack-name echodrop" in said
