@@ -1,0 +1,138 @@
+"""Small files in one run: asked for by the built trigger, found again by a file's own identity."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from prefect.utilities.callables import parameter_schema
+
+from events.file_heads import file_head
+from events.notifications import StoredObject, s3_event
+from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from lambda_trigger.outcomes import BACKFILL
+from operations.prefect_runs import PrefectRuns
+from tests.contract.conftest import ApiCall
+from tests.contract.trigger.conftest import Function, rules
+
+BATCH = '[batch]\nup_to_bytes = 50_000\nmax_files = 3\nlanes = ["backfill"]\n'
+
+
+@pytest.fixture(scope="session")
+def batch_deployment(prefect_api: ApiCall, deployment: str) -> str:
+    """The batch's deployment beside the other, with the parameter schema of the real flow."""
+    del deployment
+    flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar-batch"})
+    prefect_api(
+        "POST",
+        "/deployments/",
+        {
+            "name": "ecs",
+            "flow_id": flow["id"],
+            "work_pool_name": "echodrop",
+            "parameter_openapi_schema": parameter_schema(convert_raw_sonar_batch).model_dump(),
+            "enforce_parameter_schema": True,
+        },
+    )
+    return "convert-raw-sonar-batch/ecs"
+
+
+@pytest.fixture
+def batching(start_trigger: Any, prefect_api_url: str, batch_deployment: str) -> Function:
+    del batch_deployment
+    function: Function = start_trigger(prefect_api_url)
+    function.ssm.put_parameter(
+        Name=function.rules_parameter,
+        Value=rules(function.inbox, function.output) + BATCH,
+        Type="String",
+        Overwrite=True,
+    )
+    return function
+
+
+def message(function: Function, keys: list[str], lane: str) -> str:
+    """One message that tells of several uploads, as a backfill sends it."""
+    items = []
+    for key in keys:
+        body = file_head("EK60") + key.encode()
+        stored = function.s3.put_object(Bucket=function.inbox, Key=key, Body=body)
+        etag = stored["ETag"].strip('"')
+        items.append(StoredObject(function.inbox, key, len(body), etag, lane=lane))
+    return json.dumps(s3_event(items))
+
+
+def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
+    batching: Function, prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    keys = [f"cruise/{number}.raw" for number in range(4)]
+    told = message(batching, keys, BACKFILL)
+
+    assert batching.send(told).result == {"batchItemFailures": []}
+    first = batching.lines()
+    assert sorted(line["key"] for line in first) == keys
+    assert {(line["outcome"], line["reason"]) for line in first} == {("Submitted", "new")}
+    by_run: dict[str, list[str]] = {}
+    for line in first:
+        by_run.setdefault(line["flow_run_id"], []).append(line["key"])
+    # Three to a batch by the rules; the one that is left has a run of its own.
+    assert sorted(map(len, by_run.values())) == [1, 3]
+    together = next(run_id for run_id, its in by_run.items() if len(its) == 3)
+    run = prefect_api("GET", f"/flow_runs/{together}")
+    assert run["work_queue_name"] == BACKFILL
+    entries = run["parameters"]["files"]
+    assert [entry["raw_file"] for entry in entries] == [
+        f"s3://{batching.inbox}/{key}" for key in by_run[together]
+    ]
+    alone = prefect_api("GET", f"/flow_runs/{next(each for each in by_run if each != together)}")
+    assert alone["parameters"]["raw_file"] == f"s3://{batching.inbox}/{keys[3]}"
+
+    # Delivered once more: the same runs, whatever of them has begun.
+    assert batching.send(told).result == {"batchItemFailures": []}
+    again = batching.lines()[len(first) :]
+    assert {line["reason"] for line in again} == {"existing"}
+    assert {line["key"]: line["flow_run_id"] for line in again} == {
+        line["key"]: line["flow_run_id"] for line in first
+    }
+
+    identities = [entry["identity"] for entry in entries]
+    found = PrefectRuns(prefect_api_url).by_identity([*identities, "0" * 64])
+    assert {identity: facts.id for identity, facts in found.items()} == dict.fromkeys(
+        identities, together
+    )
+    assert all(facts.in_batch and facts.state_type == "SCHEDULED" for facts in found.values())
+
+
+def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
+    batching: Function, prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    batching.send(message(batching, ["a/bad.raw", "a/good.raw"], BACKFILL))
+    (run_id,) = {line["flow_run_id"] for line in batching.lines()}
+    prefect_api(
+        "POST",
+        f"/flow_runs/{run_id}/set_state",
+        {"state": {"type": "RUNNING", "name": "Running"}, "force": True},
+    )
+    bad, good = (
+        entry["identity"]
+        for entry in prefect_api("GET", f"/flow_runs/{run_id}")["parameters"]["files"]
+    )
+    prefect_api(
+        "POST",
+        "/task_runs/",
+        {
+            "flow_run_id": run_id,
+            "task_key": "convert_file",
+            "dynamic_key": "0",
+            "name": f"bad.raw · {bad[:12]}",
+            "state": {"type": "FAILED", "name": "BadFile", "message": "cut at byte 7"},
+        },
+    )
+    found = PrefectRuns(prefect_api_url).by_identity([bad, good])
+    assert (found[bad].state_name, found[bad].message) == ("BadFile", "cut at byte 7")
+    assert found[good].state_type == "RUNNING"
+
+
+def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:
+    batching.send(message(batching, ["b/1.raw", "b/2.raw"], "live"))
+    assert len({line["flow_run_id"] for line in batching.lines()}) == 2

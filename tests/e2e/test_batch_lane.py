@@ -1,0 +1,124 @@
+"""A backfill's small files share a task: each comes to its own end, and is found at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.inbox import Inbox
+from sandbox.system import Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+PREFIX = "warm/"
+SMALL = "ek80/-1519668699940320059.raw"
+
+
+def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run a command as an operator would; give its exit code and its lines."""
+    queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
+    done = subprocess.run(
+        [sys.executable, "-m", "echodrop", *arguments, "--json"],
+        env={
+            **sandbox.environment(),
+            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
+            "ECHODROP_QUEUE_URL": queue["QueueUrl"],
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "PATH": os.environ["PATH"],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
+    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
+) -> None:
+    s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
+    whole = real_data / SMALL
+    damaged = tmp_path / "damaged.raw"
+    damaged.write_bytes(whole.read_bytes()[:20_000])
+    files = {f"{PREFIX}{name}.raw": whole for name in ("one", "two", "three")}
+    files[f"{PREFIX}damaged.raw"] = damaged
+    # An archive: what lies in the inbox and nobody was told of.
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for key, path in files.items():
+        inbox.drop(path, key)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+
+    sent = ["backfill", f"s3://{bucket}/{PREFIX}", "--checkpoint", str(tmp_path / "checkpoint")]
+    code, (end,) = command(sandbox, *sent)
+    assert (code, end["sent"]) == (0, 4)
+
+    def batches() -> list[dict[str, Any]]:
+        body = {"flows": {"name": {"any_": ["convert-raw-sonar-batch"]}}}
+        runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
+        return [
+            run
+            for run in runs
+            if all(inbox.uri(PREFIX) in entry["raw_file"] for entry in run["parameters"]["files"])
+        ]
+
+    def ended() -> dict[str, Any] | None:
+        sandbox.check()
+        found = batches()
+        return found[0] if found and found[0]["state"]["type"] in {"COMPLETED", "FAILED"} else None
+
+    batch = wait_until(ended, 240, "the batch to end", every=1)
+    assert len(batches()) == 1
+    assert len(batch["parameters"]["files"]) == 4
+    assert not any(inbox.runs(files).values()), "a file of the batch has a run of its own, too"
+    assert (batch["state"]["name"], batch["work_queue_name"]) == ("PartlyFailed", "backfill")
+    assert "damaged.raw" in batch["state"]["message"]
+
+    outputs = inbox.outputs(PREFIX)
+    manifests = sorted(key for key in outputs if key.endswith(".manifest.json"))
+    assert manifests == [f"{PREFIX}{name}.zarr.manifest.json" for name in ("one", "three", "two")]
+    for key in manifests:
+        told = json.loads(s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read())
+        assert told["source"]["bytes"] == whole.stat().st_size
+        assert told["run"]["flow_run_id"] == batch["id"]
+    assert not any(key.startswith(f"{PREFIX}damaged.zarr/") for key in outputs)
+    report = s3.get_object(
+        Bucket=sandbox.names.output_bucket, Key=f"{PREFIX}damaged.zarr.failure.json"
+    )
+    assert json.loads(report["Body"].read())["outcome"] == "BadFile"
+    tags = s3.get_object_tagging(Bucket=bucket, Key=f"{PREFIX}damaged.raw")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags}["echodrop-outcome"] == "BadFile"
+
+    _, lines = command(sandbox, "reconcile", "--prefix", PREFIX, "--grace", "0", "--fix")
+    assert {line["uri"]: line["class"] for line in lines if "class" in line} == {
+        inbox.uri(f"{PREFIX}damaged.raw"): "quarantined"
+    }
+    assert lines[-1]["counts"] == {"done": 3, "quarantined": 1}
+    assert lines[-1]["fixed"] == {}
+
+    # Told of once more, as by a person who asks for it again: nothing is done twice.
+    command(sandbox, *sent[:2], "--checkpoint", str(tmp_path / "another"))
+    wait_until(
+        lambda: (
+            not sandbox.client("sqs")
+            .get_queue_attributes(
+                QueueUrl=sandbox.client("sqs").get_queue_url(
+                    QueueName=sandbox.names.notifications_queue
+                )["QueueUrl"],
+                AttributeNames=["ApproximateNumberOfMessages"],
+            )["Attributes"]["ApproximateNumberOfMessages"]
+            .strip("0")
+        ),
+        60,
+        "the queue to be empty",
+    )
+    assert [run["id"] for run in batches()] == [batch["id"]]
