@@ -18,6 +18,7 @@ from pydantic import PositiveInt
 
 from flows.batch_entries import BatchFile, batch_files
 from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.batch_runners import RunnerName, dask_scheduler
 from flows.batch_workers import worker_count
 from flows.failure_hooks import report_failure
 from flows.isolated_tasks import run_isolated
@@ -68,7 +69,9 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
     on_crashed=[report_failure],
 )
 def convert_raw_sonar_batch(
-    files: list[dict[str, Any]], max_workers: PositiveInt | None = None
+    files: list[dict[str, Any]],
+    max_workers: PositiveInt | None = None,
+    task_runner: RunnerName = "processes",
 ) -> list[dict[str, Any]]:
     """Convert many small raw files to verified outputs, each by itself, in one task.
 
@@ -82,7 +85,10 @@ def convert_raw_sonar_batch(
         files: of each file the parameters of `convert_raw_sonar`, but for
             `pause_above_bytes`, and the `identity` that a run of its own would have.
         max_workers: files converted at once, at most; processors and memory
-            of the task may allow less.
+            of the task may allow less. A Dask scheduler that is there already has its own number.
+        task_runner: `processes` of this task, its `threads`, or `dask`: processes of a
+            local cluster, or the workers of the scheduler at DASK_SCHEDULER_ADDRESS.
+            The outcomes are the same; docs/decisions/warm-lane.md says what differs.
 
     Returns:
         Of each file: name, raw_file, sonar_model, output, completed, outcome, message, facts.
@@ -90,21 +96,27 @@ def convert_raw_sonar_batch(
     logger = get_run_logger()
     try:
         batch = batch_files(files, this_run())
+        workers = _workers(batch, max_workers, task_runner)
     except InvalidParameters as failure:
         # TRY400: what was asked for is at fault; a traceback of this code tells nothing.
         logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
-    workers = _workers(batch, max_workers)
-    logger.info("%s files, %s at once", len(batch), workers)
+    logger.info("%s files by %s, %s at once", len(batch), task_runner, workers)
     states = run_isolated(
-        convert_file, [{"name": file.name, "asked": file.asked} for file in batch], workers
+        convert_file,
+        [{"name": file.name, "asked": file.asked} for file in batch],
+        workers,
+        task_runner,
     )
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
     return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
-def _workers(batch: list[BatchFile], max_workers: int | None) -> int:
+def _workers(batch: list[BatchFile], max_workers: int | None, task_runner: RunnerName) -> int:
+    if task_runner == "dask" and dask_scheduler() is not None:
+        # Its workers are on machines of their own.
+        return len(batch)
     resources = task_resources()
     asked = [file.asked for file in batch if isinstance(file.asked, ConversionRequest)]
     with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # A parser that repeats itself for every ping must not fill the manifest.
 _WARNINGS_KEPT = 50
 
+# One file at a time: the process's logging and its warning filters are changed for
+# the one that is parsed. Little is lost, as parsing is Python code that holds the GIL.
+_PARSER = threading.RLock()
+
 
 def import_echopype() -> ModuleType:
     """echopype, with the process's logging left as it was.
@@ -28,16 +33,17 @@ def import_echopype() -> ModuleType:
     Its import takes 3 to 4 s and runs `logging.disable(WARNING)` for the whole
     process, which silences Prefect's INFO and WARNING lines.
     """
-    before = logging.root.manager.disable
-    # Deferred: whoever only reads locations or manifests need not wait for it.
-    echopype = importlib.import_module("echopype")
-    logging.disable(before)
-    # Each of its modules also prints its INFO lines to stdout by a handler of
-    # its own; what it warns of goes into the manifest.
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith("echopype"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-    return echopype
+    with _PARSER:
+        before = logging.root.manager.disable
+        # Deferred: whoever only reads locations or manifests need not wait for it.
+        echopype = importlib.import_module("echopype")
+        logging.disable(before)
+        # Each of its modules also prints its INFO lines to stdout by a handler of
+        # its own; what it warns of goes into the manifest.
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("echopype"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+        return echopype
 
 
 def open_raw_file(
@@ -69,7 +75,11 @@ def open_raw_file(
     """
     echopype = import_echopype()
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with _parser_warnings() as told, swap.taken_by_echopype() if swap else nullcontext():
+    with (
+        _PARSER,
+        _parser_warnings() as told,
+        swap.taken_by_echopype() if swap else nullcontext(),
+    ):
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -129,9 +139,12 @@ class _Collector(logging.Handler):
     def __init__(self, told: list[str]) -> None:
         super().__init__(logging.WARNING)
         self._told = told
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        _keep(self._told, record.getMessage())
+        # Another thread may be encoding another file.
+        if record.thread == self._thread:
+            _keep(self._told, record.getMessage())
 
 
 def _keep(told: list[str], message: str) -> None:
@@ -141,20 +154,26 @@ def _keep(told: list[str], message: str) -> None:
 
 @contextmanager
 def _parser_warnings() -> Iterator[list[str]]:
-    """Collect what echopype logs and warns of while it parses."""
+    """Collect what echopype logs and warns of while this thread parses."""
     told: list[str] = []
     collector = _Collector(told)
     logger = logging.getLogger("echopype")
     logger.addHandler(collector)
+    thread = threading.get_ident()
+
+    def hear(
+        message: Warning | str, category: type[Warning], *_where: object, **_more: object
+    ) -> None:
+        # Deprecations and unclosed handles are echopype's affair, not the file's.
+        if threading.get_ident() == thread and not issubclass(
+            category, DeprecationWarning | FutureWarning | ResourceWarning
+        ):
+            _keep(told, str(message))
+
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():
             warnings.simplefilter("default")
+            warnings.showwarning = hear
             yield told
     finally:
         logger.removeHandler(collector)
-        for warning in caught:
-            # Deprecations and unclosed handles are echopype's affair, not the file's.
-            if not issubclass(
-                warning.category, DeprecationWarning | FutureWarning | ResourceWarning
-            ):
-                _keep(told, str(warning.message))

@@ -1,0 +1,160 @@
+"""What runs a batch's files, by choice: the same outcomes, and a bad file harms no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import deployments
+from flows.batch_runners import RunnerName
+from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.deployment_specs import DeploymentSpec
+from flows.isolated_tasks import run_isolated
+from flows.manifest import read_manifest
+
+ApiCall = Callable[..., Any]
+
+EXPECTED = {
+    "azfp/15100520-Test-Corrupt.01A": ("AZFP", "BadFile"),
+    "azfp/15100520-Test-Var_Chans.01A": ("AZFP", "UnsupportedDatagram"),
+    "ek60/D20070724-T042400.raw": ("EK60", "Completed"),
+    "azfp/15100520-Test.01A": ("AZFP", "Completed"),
+    "ek80/-1519668699940320059.raw": ("EK80", "Completed"),
+    "ek80/2917763601822576513.raw": ("EK80", "Completed"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server(prefect_api_url: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        yield
+
+
+# Processes are the default, which test_batch holds to the same.
+@pytest.mark.parametrize("runner", ["threads", "dask"])
+def test_each_file_ends_as_in_a_process_of_its_own(
+    runner: RunnerName, real_data: Path, tmp_path: Path, prefect_api: ApiCall
+) -> None:
+    files = [
+        {
+            "raw_file": str(real_data / name),
+            "sonar_model": model,
+            "output_path": str(tmp_path / f"{Path(name).name}.zarr"),
+            "output_type": "zarr",
+            **({"xml_path": str(real_data / "azfp/15100804.XML")} if model == "AZFP" else {}),
+        }
+        for name, (model, _) in EXPECTED.items()
+    ]
+    state: Any = convert_raw_sonar_batch(files, task_runner=runner, return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
+    told = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in told] == [outcome for _, outcome in EXPECTED.values()]
+    for file in told:
+        manifest = Path(f"{file['output']}.manifest.json")
+        if not file["completed"]:
+            # Its facts have come back from where it failed.
+            assert file["facts"]["outcome"] == file["outcome"]
+            assert not manifest.exists()
+            assert not Path(file["output"]).exists()
+            continue
+        written = read_manifest(manifest.read_bytes(), "manifest")
+        assert written["source"]["uri"] == file["raw_file"]
+        assert written["run"]["flow_run_id"] == str(state.state_details.flow_run_id)
+    run_id = str(state.state_details.flow_run_id)
+    runs = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    assert {run["name"] for run in runs} == {Path(name).name for name in EXPECTED}
+
+
+@task(cache_policy=NO_CACHE)
+def _may_die(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@task(cache_policy=NO_CACHE)
+def _process(number: int) -> int:
+    return os.getpid()
+
+
+def test_a_file_that_kills_its_process_harms_no_other_in_dask(prefect_api: ApiCall) -> None:
+    @flow
+    def calls() -> list[tuple[str, Any]]:
+        states = run_isolated(_may_die, [{"number": number} for number in range(4)], 2, "dask")
+        return [(state.type.value, state.name) for state in states]
+
+    state: Any = calls(return_state=True)
+    crashed, done = ("CRASHED", "Crashed"), ("COMPLETED", "Completed")
+    assert state.result() == [done, crashed, done, done]
+    run_id = str(state.state_details.flow_run_id)
+    found = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    # None is left Running for ever.
+    assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
+
+
+def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
+    @flow
+    def processes() -> set[int]:
+        return {
+            state.result()
+            for state in run_isolated(
+                _process, [{"number": number} for number in range(4)], 4, "dask"
+            )
+        }
+
+    # Nothing of distributed is typed.
+    serving: Any = distributed
+    with (
+        dask.config.set({"temporary-directory": str(tmp_path)}),
+        serving.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        serving.Client(cluster, set_as_default=False) as client,
+    ):
+        with dask.config.set({"scheduler-address": cluster.scheduler_address}):
+            assert processes() == set(client.run(os.getpid).values())
+        # It serves others too, and is not ended with the batch.
+        assert len(client.scheduler_info()["workers"]) == 1
+
+
+def test_dask_that_is_not_installed_is_told_with_what_to_install(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_dask", None)
+    file = {
+        "raw_file": str(real_data / "ek80/-1519668699940320059.raw"),
+        "sonar_model": "EK80",
+        "output_path": str(tmp_path / "out.zarr"),
+    }
+    state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert "prefect_dask is not installed here: install echodrop with its extra, '.[dask]'" in (
+        state.message
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deployment_s_own_parameter_chooses_for_all_its_runs(prefect_api: ApiCall) -> None:
+    spec = DeploymentSpec(
+        "flows.convert_raw_sonar_batch.convert_raw_sonar_batch",
+        "on-threads",
+        parameters={"task_runner": "threads"},
+    )
+    registered = deployments.register(
+        work_pool="runners", work_pool_type="process", deployments=[spec]
+    )
+    deployment = registered.deployments["convert-raw-sonar-batch/on-threads"]
+    # As the trigger asks: with the files alone.
+    run = prefect_api(
+        "POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"files": []}}
+    )
+    assert run["parameters"] == {"files": [], "task_runner": "threads"}

@@ -1,0 +1,59 @@
+"""What the parser warned of a file stands in that file's manifest, whoever else converts beside it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.raw_opening import import_echopype, open_raw_file
+
+
+def test_threads_that_parse_side_by_side_hear_each_their_own(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echopype = import_echopype()
+    real_open, filters, show = echopype.open_raw, list(warnings.filters), warnings.showwarning
+
+    def telling(path: str, **parameters: Any) -> Any:
+        name = Path(path).stem
+        # Time for the others to begin, where nothing keeps them from it.
+        time.sleep(0.2)
+        warnings.warn(f"warned of {name}", UserWarning, stacklevel=1)
+        opened = real_open(path, **parameters)
+        logging.getLogger("echopype.convert").warning("logged of %s", name)
+        return opened
+
+    monkeypatch.setattr(echopype, "open_raw", telling)
+    over = threading.Event()
+
+    def encoding() -> None:
+        while not over.wait(0.005):
+            warnings.warn("of an encoding", UserWarning, stacklevel=1)
+            logging.getLogger("echopype.convert").warning("of an encoding")
+
+    def parse(name: str) -> list[str]:
+        path = tmp_path / f"{name}.raw"
+        shutil.copyfile(real_data / "ek80/-1519668699940320059.raw", path)
+        return open_raw_file(path, "EK80", [], {}, path.as_uri())[1]
+
+    names = ["a", "b", "c", "d"]
+    with ThreadPoolExecutor(5) as pool:
+        other = pool.submit(encoding)
+        try:
+            told = list(pool.map(parse, names))
+        finally:
+            over.set()
+        other.result()
+    for name, messages in zip(names, told, strict=True):
+        ours = [text for text in messages if " of " in text]
+        assert ours == [f"warned of {name}", f"logged of {name}"]
+        assert "of an encoding" not in messages
+    assert (warnings.filters, warnings.showwarning) == (filters, show)
