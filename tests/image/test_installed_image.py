@@ -113,6 +113,8 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
         *("python", "-c", script, str(tmp_path / "sample.raw"), str(tmp_path)),
         # No server here: Prefect starts its own for this one run.
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+        # A busy machine needs longer than Prefect's 20 s to start it.
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
     )
     assert done.returncode == 0, done.stderr
     output = Path(done.stdout.split()[-1])
