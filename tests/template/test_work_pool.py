@@ -17,13 +17,14 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary_settings
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
+from flows.size_tiers import TIERS
 from flows.work_pool_template import StackOutputsError, base_job_template
 from sandbox.aws_resources import registrable
 from sandbox.template import Stack
 from tests.template.stacks import EXISTING, MADE
 
 PLANTED = "pnu_planted-in-the-worker"
-SIZES = [(1024, 4096, 21), (2048, 8192, 21), (4096, 30720, 50), (8192, 61440, 100)]
+SIZES = [(tier.cpu, tier.memory, tier.ephemeral_storage) for tier in TIERS]
 
 
 @pytest.fixture
@@ -89,7 +90,9 @@ def test_200_runs_of_all_sizes_make_no_revision(ecs: Any) -> None:
         asked[
             overrides["cpu"], overrides["memory"], overrides["ephemeralStorage"]["sizeInGiB"]
         ] += 1
-    assert asked == {(str(cpu), str(memory), disk): 50 for cpu, memory, disk in SIZES}
+    assert asked == {
+        (str(cpu), str(memory), disk): 200 // len(SIZES) for cpu, memory, disk in SIZES
+    }
     assert len(ecs.list_task_definitions()["taskDefinitionArns"]) == 1
 
 
