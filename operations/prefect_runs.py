@@ -89,28 +89,31 @@ class PrefectRuns:
         wanted = list(identities)
         for start in range(0, len(wanted), PAGE):
             batch = wanted[start : start + PAGE]
-            for run in self._page({"idempotency_key": {"any_": batch}}, 0):
+            for run in self._page({"idempotency_key": {"any_": batch}}, 0, _FLOW):
                 found[run["idempotency_key"]] = run_facts(run)
             found |= self._in_batches([each for each in batch if each not in found])
         return found
 
     def _in_batches(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The latest batch of each of these files, as it stands with the file."""
-        found: dict[str, RunFacts] = {}
         if not identities:
-            return found
-        tags = {f"file:{identity}": identity for identity in identities}
-        seen = 0
-        while page := self._page({"tags": {"any_": list(tags)}}, seen, _BATCH):
-            for run in page:
-                files = [tags[tag] for tag in run["tags"] if tag in tags]
-                ends = self._file_states(run["id"])
-                for identity in files:
-                    found[identity] = file_facts(run, ends.get(identity[:_IDENTITY_SHOWN]))
-            seen += len(page)
-            if len(page) < PAGE:
-                break
-        return found
+            return {}
+        wanted = {"tags": {"any_": [f"file:{identity}" for identity in identities]}}
+        found = {
+            identity: facts
+            for run in self._pages(wanted, _BATCH)
+            for identity, facts in self._files_of(run)
+        }
+        return {identity: found[identity] for identity in identities if identity in found}
+
+    def _files_of(self, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
+        """A batch as it stands with each of its files, by the file's identity; empty where it has none."""
+        ends = self._file_states(batch["id"])
+        entries = (batch.get("parameters") or {}).get("files") or ()
+        for entry in (each for each in entries if isinstance(each, dict)):
+            identity = str(entry.get("identity") or "")
+            state = ends.get(identity[:_IDENTITY_SHOWN]) if identity else None
+            yield identity, file_facts(batch, entry, state)
 
     def _file_states(self, run_id: str) -> dict[str, dict[str, Any]]:
         """State of each file's task run in a batch, by the beginning of the file's identity."""
@@ -135,7 +138,10 @@ class PrefectRuns:
         *,
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
-        """All runs of the conversion flow in these types of state, the earliest expected first.
+        """All conversions in these types of state, the earliest expected first: runs of one file, then batches.
+
+        A batch is one for each of its files, as it stands with the file; its
+        own state is of these types too, and it is the batch that ended at such a time.
 
         Args:
             states: RUNNING, FAILED and so on; none for any.
@@ -153,12 +159,15 @@ class PrefectRuns:
         ended = {"after_": since, "before_": until}
         if since or until:
             wanted["end_time"] = {side: at.isoformat() for side, at in ended.items() if at}
-        seen = 0
-        while page := self._page(wanted, seen):
-            yield from (run_facts(run) for run in page if run.get("state"))
-            seen += len(page)
-            if len(page) < PAGE:
-                return
+        yield from (run_facts(run) for run in self._pages(wanted, _FLOW) if run.get("state"))
+        # By name a file's end is another than its batch's.
+        wanted["state"] = {what: of for what, of in wanted["state"].items() if what != "name"}
+        for run in self._pages(wanted, _BATCH):
+            for _, facts in self._files_of(run) if run.get("state") else ():
+                if (not states or facts.state_type in states) and (
+                    not names or facts.state_name in names
+                ):
+                    yield facts
 
     def unended_in(self, work_queue: str) -> int:
         """How many runs of a work queue wait for a task, or have one.
@@ -248,7 +257,15 @@ class PrefectRuns:
         answer: dict[str, Any] = self._ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
         return answer
 
-    def _page(self, wanted: dict[str, Any], offset: int, flow: str = _FLOW) -> list[dict[str, Any]]:
+    def _pages(self, wanted: dict[str, Any], flow: str) -> Iterator[dict[str, Any]]:
+        seen = 0
+        while page := self._page(wanted, seen, flow):
+            yield from page
+            seen += len(page)
+            if len(page) < PAGE:
+                return
+
+    def _page(self, wanted: dict[str, Any], offset: int, flow: str) -> list[dict[str, Any]]:
         body = {
             "flow_runs": wanted,
             "flows": {"name": {"any_": [flow]}},
@@ -296,15 +313,21 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
     )
 
 
-def file_facts(batch: dict[str, Any], state: dict[str, Any] | None) -> RunFacts:
+def file_facts(
+    batch: dict[str, Any], entry: dict[str, Any], state: dict[str, Any] | None
+) -> RunFacts:
     """A batch as it stands with one of its files; `state` is the file's task run's, if it has one.
 
     What has not ended there shares the batch's fate: a file is queued, running
-    or crashed with it.
+    or crashed with it. `entry` is what the batch was asked for of the file.
     """
-    facts = replace(run_facts(batch), in_batch=True)
-    ended = state is not None and state["type"] in {"COMPLETED", "FAILED", "CRASHED"}
-    if state is None or not ended:
+    facts = replace(
+        run_facts(batch),
+        in_batch=True,
+        raw_file=str(entry.get("raw_file") or ""),
+        parameters={name: value for name, value in entry.items() if name != "identity"},
+    )
+    if state is None or state["type"] not in {"COMPLETED", "FAILED", "CRASHED"}:
         return facts
     return replace(
         facts,

@@ -82,4 +82,5 @@ def decide_replay(found: Finding, *, force: bool) -> ToReplay:
         return ToReplay(Notify(0))
     if force or run.state_type not in FAILED or found.asks_otherwise:
         return ToReplay(Notify(run.generation + 1))
-    return ToReplay(Retry(run.id, run.state_id))
+    # A batch would convert all its files again; alone, the file has a run of its own.
+    return ToReplay(Notify(0) if run.in_batch else Retry(run.id, run.state_id))

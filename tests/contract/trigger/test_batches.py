@@ -132,6 +132,20 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     assert (found[bad].state_name, found[bad].message) == ("BadFile", "cut at byte 7")
     assert found[good].state_type == "RUNNING"
 
+    runs = PrefectRuns(prefect_api_url)
+    (running,) = (run for run in runs.in_states(("RUNNING",)) if run.id == run_id)
+    assert running.raw_file == f"s3://{batching.inbox}/a/good.raw"
+    # Its task was killed: the batch is ended, by whichever file it is found.
+    assert runs.end(run_id, running.state_id, "no task", retry_at_most=0) == "ended"
+    found_again = runs.end(run_id, running.state_id, "no task", retry_at_most=0)
+    assert found_again == "left alone: it is Crashed by now"
+    ended = {
+        run.raw_file.rpartition("/")[2]: run.state_name
+        for run in runs.in_states(("FAILED", "CRASHED"))
+        if run.id == run_id
+    }
+    assert ended == {"bad.raw": "BadFile", "good.raw": "Crashed"}
+
 
 def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:
     batching.send(message(batching, ["b/1.raw", "b/2.raw"], "live"))

@@ -57,8 +57,8 @@ class Api:
         if path == "/flow_runs/filter":
             wanted = body["flow_runs"]
             if body["flows"] == {"name": {"any_": ["convert-raw-sonar-batch"]}}:
-                tags = set(wanted["tags"]["any_"])
-                found = [each for each in self.batches if tags & set(each["tags"])]
+                tags = set(wanted.get("tags", {}).get("any_", ()))
+                found = [each for each in self.batches if not tags or tags & set(each["tags"])]
                 return 200, found[body["offset"] : body["offset"] + body["limit"]]
             keys = wanted.get("idempotency_key", {}).get("any_")
             found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
@@ -258,10 +258,15 @@ def task(identity: str, state: str, name: str) -> dict[str, Any]:
     }
 
 
+def batch_of(*identities: str) -> dict[str, Any]:
+    files = [{"raw_file": f"s3://inbox/{each[0]}.raw", "identity": each} for each in identities]
+    return run(9, "RUNNING", "Running") | {"parameters": {"files": files}}
+
+
 def test_a_file_of_a_batch_has_its_own_end_and_until_then_the_batchs(api: Api) -> None:
     bad, fine, begun, waiting = (letter * 64 for letter in "abcd")
     tags = [f"file:{identity}" for identity in (bad, fine, begun, waiting)]
-    api.batches = [run(9, "RUNNING", "Running") | {"tags": ["tier:small", *tags]}]
+    api.batches = [batch_of(bad, fine, begun, waiting) | {"tags": ["tier:small", *tags]}]
     api.answers["/task_runs/filter"] = [
         task(bad, "FAILED", "BadFile"),
         task(fine, "COMPLETED", "Completed"),
@@ -275,10 +280,42 @@ def test_a_file_of_a_batch_has_its_own_end_and_until_then_the_batchs(api: Api) -
         "d": "Running",
     }
     assert (found[bad].id, found[bad].message, found[bad].in_batch) == ("run-9", "a.raw: cut", True)
+    # What the trigger would ask for anew is compared with these.
+    assert found[bad].parameters == {"raw_file": "s3://inbox/a.raw"}
+
+
+@pytest.mark.parametrize(
+    ("states", "names", "files"),
+    [
+        (("RUNNING",), (), ["c", "d"]),
+        (("FAILED", "CRASHED"), (), ["a"]),
+        ((), ("BadFile",), ["a"]),
+        ((), ("Completed",), ["b"]),
+    ],
+)
+def test_a_batch_in_a_state_is_told_file_by_file(
+    api: Api, states: tuple[str, ...], names: tuple[str, ...], files: list[str]
+) -> None:
+    bad, fine, begun, waiting = (letter * 64 for letter in "abcd")
+    api.batches = [batch_of(bad, fine, begun, waiting) | {"tags": []}]
+    api.answers["/task_runs/filter"] = [
+        task(bad, "FAILED", "BadFile"),
+        task(fine, "COMPLETED", "Completed"),
+        task(begun, "RUNNING", "Running"),
+    ]
+    found = list(PrefectRuns(api.url).in_states(states, names=names))
+    assert [each.raw_file for each in found] == [f"s3://inbox/{file}.raw" for file in files]
+    assert {each.id for each in found} == {"run-9"}
+    asked = next(
+        body
+        for _, path, body in api.asked
+        if body["flows"]["name"]["any_"] != ["convert-raw-sonar"]
+    )
+    assert "name" not in asked["flow_runs"]["state"]
 
 
 def test_a_run_of_its_own_tells_more_than_a_batch(api: Api) -> None:
     api.runs = [run(1)]
-    api.batches = [run(9, "COMPLETED", "Completed") | {"tags": ["file:key-1"]}]
+    api.batches = [batch_of("key-1") | {"tags": ["file:key-1"]}]
     found = PrefectRuns(api.url).by_identity(["key-1"])
     assert (found["key-1"].id, found["key-1"].in_batch) == ("run-1", False)

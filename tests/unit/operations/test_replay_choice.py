@@ -12,7 +12,7 @@ from events.file_heads import file_head
 from operations.classification import Limits, RunFacts
 from operations.closer_look import CloserLook
 from operations.durations import moment
-from operations.findings import End, Notify, Retry
+from operations.findings import End, Finding, Kind, Notify, Retry, Source
 from operations.replay_choice import RunChoice, ToReplay, decide_replay
 from tests.unit.operations.conftest import MemoryRuns, World
 
@@ -143,3 +143,11 @@ def test_a_time_is_so_long_ago_or_a_date() -> None:
 def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: World) -> None:
     world.drop("a/15.01A", file_head("AZFP"))
     assert decided(world, key="a/15.01A").why.startswith("waiting: sidecar")
+
+
+def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> None:
+    source = Source("inbox", KEY, 1, "tag", datetime.now(UTC))
+    # The state is that of the file's task run: Prefect would not start the batch in it.
+    run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
+    found = Finding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
+    assert decide_replay(found, force=False) == ToReplay(Notify(0))
