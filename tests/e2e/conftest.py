@@ -13,7 +13,9 @@ from sandbox.system import Sandbox, SandboxOptions
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The whole system on SQLite, shared by all tests of this worker."""
-    with Sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+    # Room for a live upload beside a backfill, whatever the machine has.
+    options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1))
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), options) as running:
         yield running
 
 

@@ -1,0 +1,304 @@
+"""How soon live uploads start while a throttled backfill of real files runs, against an idle system.
+
+    python -m benchmarks.live_during_backfill REAL_DATA [--files 200] [--live 5] [--database sqlite]
+
+One sandbox. First live uploads are dropped one after another while nothing else
+runs: the baseline. Then `echodrop backfill` sends copies of a real EK80 file of
+33 KB, which lie in an archive bucket, held back by its own limits and put
+together in batches; while its runs wait and run, as many live uploads of the
+same file are dropped. Nothing is stubbed: each file is converted.
+
+On Fargate no task waits for another's room. The sandbox has room for two tasks
+more than the lane of the backfill may have, so that here too only the system
+itself could hold a live upload up: the trigger's queue, where the backfill's
+messages stand before it, the pool's queues, the worker, the database. What it
+can't have is processors of its own: the columns from the task's start on are
+of a machine that the backfill keeps busy.
+
+Prints each stage's medians and ratios; how long the backfill's own runs waited
+in the same minutes, which is what a live upload would wait without its lane; in
+which order runs began; and the outputs whose manifest tells of that very file.
+Exits with 1 if a file has no such manifest, if a live upload began behind all
+runs of the backfill that waited when it was asked for, or if none waited: then
+the backfill was over too soon to tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.manifest import MANIFEST_SUFFIX, read_manifest
+from lambda_trigger.outcomes import BACKFILL
+from sandbox.environments import system_environment
+from sandbox.inbox import Inbox
+from sandbox.run_times import RunTimes, run_times
+from sandbox.system import Sandbox, SandboxOptions
+from sandbox.waiting import wait_until
+
+SMALL = "ek80/-1519668699940320059.raw"
+ARCHIVE = "echodrop-archive"
+# Uploads to a message of the backfill, and so files to a batch.
+TOGETHER = 20
+WAIT_SECONDS = 1800
+BATCH_RULE = f"""
+[batch]
+up_to_bytes = 20_000_000
+max_files = {TOGETHER}
+lanes = ["{BACKFILL}"]
+"""
+
+
+@dataclass(frozen=True)
+class Live:
+    """One live upload: when it was dropped, its run's times, the messages in the queue before it."""
+
+    dropped: datetime
+    times: RunTimes
+    messages: int
+
+    def stages(self) -> dict[str, float]:
+        """Give the seconds of each stage."""
+        times = self.times
+        if times.taken is None or times.begun is None or times.ended is None:
+            raise ValueError(f"it has not ended: {times}")
+        points = [self.dropped, times.asked, times.taken, times.begun, times.ended]
+        found = [(to - of).total_seconds() for of, to in itertools.pairwise(points)]
+        return {
+            "drop -> asked for (trigger)": found[0],
+            "asked for -> taken (lane, worker)": found[1],
+            "taken -> Running (task's start)": found[2],
+            "drop -> Running": sum(found[:3]),
+            "drop -> Completed": sum(found),
+        }
+
+
+@dataclass
+class Drops:
+    """Drops live uploads one after another, and waits for the end of each."""
+
+    sandbox: Sandbox
+    file: Path
+    keys: list[str] = field(default_factory=list)
+
+    def drop(self, key: str) -> Live:
+        """Drop one and follow it to its end."""
+        inbox, messages = Inbox(self.sandbox), queued(self.sandbox)
+        dropped = datetime.now(UTC)
+        inbox.drop(self.file, key)
+        self.keys.append(key)
+        run = inbox.wait_for_ends([key], WAIT_SECONDS)[key]
+        if run.state_name != "Completed":
+            raise SystemExit(f"{key}: {run.state_name}: {run.message}")
+        return Live(dropped, run_times(self.sandbox.api, run.id), messages)
+
+
+def queued(sandbox: Sandbox) -> int:
+    """How many messages the trigger's queue holds, those it was handed included."""
+    sqs, names = (
+        sandbox.client("sqs"),
+        ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )
+    url = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(map(int, found.values()))
+
+
+def lane_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """List the runs of the backfill lane, of files together or alone."""
+    body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}, "limit": 200}
+    runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
+    return runs
+
+
+def start_backfill(sandbox: Sandbox, folder: Path, *asked: str) -> subprocess.Popen[str]:
+    """Start the command as an operator of the sandbox's stack would."""
+    stack = sandbox.stack.resolver.account.stack_name
+    command = ["backfill", f"s3://{ARCHIVE}/", "--stack", stack, "--json", *asked]
+    return subprocess.Popen(
+        [sys.executable, "-m", "echodrop", *command, "--checkpoint", str(folder / "checkpoint")],
+        env={**system_environment(), **sandbox.environment()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def make_archive(sandbox: Sandbox, file: Path, count: int) -> list[str]:
+    """Put copies into a bucket that tells nobody."""
+    s3, keys = sandbox.client("s3"), [f"cruise/{number:04}.raw" for number in range(count)]
+    s3.create_bucket(Bucket=ARCHIVE)
+    for key in keys:
+        s3.put_object(Bucket=ARCHIVE, Key=key, Body=file.read_bytes())
+    return keys
+
+
+def have_batches(sandbox: Sandbox) -> None:
+    """Let small files of the backfill share a run, where the rules do not say so already."""
+    ssm, name = sandbox.client("ssm"), sandbox.names.rules_parameter
+    rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    if "[batch]" not in rules:
+        ssm.put_parameter(Name=name, Value=rules + BATCH_RULE, Type="String", Overwrite=True)
+
+
+def verified(sandbox: Sandbox, sources: Sequence[str], sha256: str) -> int:
+    """Count the sources that a manifest names with this checksum, read back when it was published."""
+    s3, output, inbox = sandbox.client("s3"), sandbox.names.output_bucket, Inbox(sandbox)
+    found = set()
+    for key in inbox.outputs():
+        if not key.endswith(MANIFEST_SUFFIX):
+            continue
+        told = read_manifest(s3.get_object(Bucket=output, Key=key)["Body"].read(), key)
+        if told["source"]["sha256"] == sha256 and told["verification"]["objects_read"]:
+            found.add(told["source"]["uri"])
+    return len(found & set(sources))
+
+
+def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
+    """Print each stage's medians."""
+    print(f"\n{'live uploads, median seconds':<36}{'idle':>8}{'backfill':>10}{'ratio':>8}")
+    for stage in baseline[0].stages():
+        idle, busy = (
+            statistics.median(live.stages()[stage] for live in lives)
+            for lives in (baseline, during)
+        )
+        print(f"{stage:<36}{idle:>8.2f}{busy:>10.2f}{busy / idle:>8.2f}")
+    each = " ".join(f"{live.stages()['drop -> Running']:.1f}" for live in during)
+    print(f"drop -> Running, each: {each} s")
+
+
+def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
+    """Print who began when; tell of each live upload that was not ahead of the backfill."""
+    began = min(times.asked for times in lane)
+    marks = [("backfill", times) for times in lane]
+    marks += [(f"LIVE {number}", live.times) for number, live in enumerate(during, 1)]
+    in_order = sorted((times.begun, name) for name, times in marks if times.begun)
+    print("\nbegun, seconds from the backfill's first run:")
+    print("  " + ", ".join(f"{name} {(at - began).total_seconds():.0f}" for at, name in in_order))
+    problems = []
+    for number, live in enumerate(during, 1):
+        waiting = [
+            times
+            for times in lane
+            if times.asked < live.times.asked
+            and (not times.taken or times.taken > live.times.asked)
+        ]
+        before = [times for times in waiting if times.begun and times.begun < begun_of(live.times)]
+        print(
+            f"LIVE {number}: {live.messages} messages in the trigger's queue before it, "
+            f"{len(waiting)} runs of the backfill waited, {len(before)} of them began before it"
+        )
+        if not waiting:
+            problems.append(
+                f"no run of the backfill waited when live upload {number} was asked for"
+            )
+        elif len(before) == len(waiting):
+            problems.append(f"live upload {number} began behind all that waited")
+    return problems
+
+
+def begun_of(times: RunTimes) -> datetime:
+    """Give the time at which a run that has ended began."""
+    if times.begun is None:
+        raise ValueError(f"it has not begun: {times}")
+    return times.begun
+
+
+def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list[str]:
+    """Drop, send, drop and wait; print what was seen, and return what is wrong."""
+    file: Path = options.real_data / SMALL
+    drops = Drops(sandbox, file)
+    have_batches(sandbox)
+    # The trigger's and the worker's first time is not the system's pace.
+    drops.drop("live/first.raw")
+    baseline = [drops.drop(f"live/idle-{number}.raw") for number in range(options.live)]
+    archive = make_archive(sandbox, file, options.files)
+
+    asked = ["--rate", str(options.rate), "--outstanding", str(options.outstanding)]
+    started = time.monotonic()
+    backfill = start_backfill(sandbox, folder, *asked, "--together", str(TOGETHER))
+    try:
+        wait_until(
+            lambda: (
+                {"RUNNING", "SCHEDULED"} <= {run["state"]["type"] for run in lane_runs(sandbox)}
+            ),
+            WAIT_SECONDS,
+            "runs of the backfill that run and that wait",
+            every=0.5,
+        )
+        during = [drops.drop(f"live/during-{number}.raw") for number in range(options.live)]
+        out, _ = backfill.communicate(timeout=WAIT_SECONDS)
+    finally:
+        if backfill.poll() is None:
+            backfill.kill()
+            backfill.communicate()
+    if backfill.returncode:
+        raise SystemExit(f"echodrop backfill: exit code {backfill.returncode}: {out}")
+    wait_until(all_ended(sandbox), WAIT_SECONDS, "the backfill's runs to end", every=1)
+    seconds = time.monotonic() - started
+
+    runs = lane_runs(sandbox)
+    lane = [run_times(sandbox.api, run["id"]) for run in runs]
+    told_of_stages(baseline, during)
+    waits = [(times.taken - times.asked).total_seconds() for times in lane if times.taken]
+    print(f"asked for -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
+    problems = told_of_order(during, lane)
+    sources = [f"s3://{ARCHIVE}/{key}" for key in archive]
+    sources += [Inbox(sandbox).uri(key) for key in drops.keys]
+    good = verified(sandbox, sources, hashlib.sha256(file.read_bytes()).hexdigest())
+    print(
+        f"\nbackfill: {json.loads(out)['sent']} uploads in {len(runs)} runs, {seconds:.0f} s; "
+        f"{good} of {len(sources)} outputs verified, {len(drops.keys)} of them live"
+    )
+    if good != len(sources):
+        problems.append(f"{len(sources) - good} files have no manifest")
+    return problems
+
+
+def all_ended(sandbox: Sandbox) -> Callable[[], bool]:
+    """Give a look at whether the backfill's runs have ended."""
+
+    def look() -> bool:
+        sandbox.check()
+        ends = {run["state"]["type"] for run in lane_runs(sandbox)}
+        return not ends & {"SCHEDULED", "PENDING", "RUNNING"}
+
+    return look
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("real_data", type=Path)
+    parser.add_argument("--files", type=int, default=200, help="of the archive")
+    parser.add_argument("--live", type=int, default=5, help="uploads, idle and during the backfill")
+    parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
+    parser.add_argument("--lane", type=int, default=1, help="tasks of the backfill at a time")
+    parser.add_argument("--rate", type=float, default=20.0, help="uploads a second")
+    parser.add_argument("--outstanding", type=int, default=4, help="unended runs of the backfill")
+    options = parser.parse_args()
+    set_up = SandboxOptions(
+        database=options.database,
+        parallel_tasks=options.lane + 2,
+        parameters={"BackfillConcurrency": str(options.lane), "ArchiveBucketName": ARCHIVE},
+    )
+    with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", set_up) as sandbox:
+        problems = measure(sandbox, Path(name), options)
+    for problem in problems:
+        print(f"NOT AS PROMISED: {problem}")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

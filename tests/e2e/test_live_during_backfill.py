@@ -1,0 +1,104 @@
+"""A live upload starts while an archive is being converted, ahead of what waits of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_trigger.outcomes import BACKFILL, LIVE
+from sandbox.environments import system_environment
+from sandbox.inbox import Inbox
+from sandbox.run_times import RunTimes, run_times
+from sandbox.system import Sandbox
+from sandbox.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+
+ARCHIVE = "ten-years/"
+SMALL = "ek80/-1519668699940320059.raw"
+
+
+@pytest.fixture
+def narrow_lane(sandbox: Sandbox) -> Iterator[None]:
+    """One run of the backfill at a time, so that the sandbox's tasks have room as Fargate has."""
+    queue = f"/work_pools/{sandbox.names.work_pool}/queues/{BACKFILL}"
+    before = sandbox.api.request("GET", queue)["concurrency_limit"]
+    sandbox.api.request("PATCH", queue, {"concurrency_limit": 1})
+    yield
+    sandbox.api.request("PATCH", queue, {"concurrency_limit": before})
+
+
+def of_archive(sandbox: Sandbox, inbox: Inbox) -> list[dict[str, Any]]:
+    """The runs of the archive's files, of several together or of one."""
+    body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}}
+    runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
+    return [run for run in runs if inbox.uri(ARCHIVE) in json.dumps(run["parameters"])]
+
+
+def begun(times: RunTimes) -> datetime:
+    assert times.begun is not None
+    return times.begun
+
+
+def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
+    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path, narrow_lane: None
+) -> None:
+    del narrow_lane
+    archive = [f"{ARCHIVE}{number:02}.raw" for number in range(24)]
+    live = ["just-now/0.raw", "just-now/1.raw"]
+    s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for key in archive:
+        inbox.drop(real_data / SMALL, key)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+
+    def states() -> set[str]:
+        sandbox.check()
+        return {run["state"]["type"] for run in of_archive(sandbox, inbox)}
+
+    stack = sandbox.stack.resolver.account.stack_name
+    backfill = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "echodrop", "backfill", f"s3://{bucket}/{ARCHIVE}"),
+            *("--stack", stack, "--checkpoint", str(tmp_path / "checkpoint"), "--json"),
+            *("--together", "6", "--outstanding", "3"),
+        ],
+        env={**system_environment(), **sandbox.environment()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: {"RUNNING", "SCHEDULED"} <= states(), 120, "the lane to be full")
+        lives = []
+        for key in live:
+            inbox.drop(real_data / SMALL, key)
+            lives.append(inbox.wait_for_ends([key], 240)[key])
+        out, _ = backfill.communicate(timeout=240)
+    finally:
+        backfill.kill()
+        backfill.wait()
+    assert backfill.returncode == 0
+    assert json.loads(out)["sent"] == len(archive)
+    wait_until(lambda: states() == {"COMPLETED"}, 240, "the archive to be converted", every=1)
+
+    lane = [run_times(sandbox.api, run["id"]) for run in of_archive(sandbox, inbox)]
+    for run in lives:
+        assert run.state_name == "Completed"
+        told = sandbox.api.request("GET", f"/flow_runs/{run.id}")
+        assert told["work_queue_name"] == LIVE
+        times = run_times(sandbox.api, run.id)
+        waited = [other for other in lane if other.asked < times.asked]
+        assert any(begun(other) > begun(times) for other in waited), "it began behind them all"
+    for key in [*archive, *live]:
+        manifest = f"{key.removesuffix('.raw')}.zarr.manifest.json"
+        stored = s3.get_object(Bucket=sandbox.names.output_bucket, Key=manifest)["Body"].read()
+        assert json.loads(stored)["source"]["uri"] == inbox.uri(key)
