@@ -51,7 +51,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
     sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path, narrow_lane: None
 ) -> None:
     del narrow_lane
-    archive = [f"{ARCHIVE}{number:02}.raw" for number in range(24)]
+    archive = [f"{ARCHIVE}{number:02}.raw" for number in range(16)]
     live = ["just-now/0.raw", "just-now/1.raw"]
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
@@ -70,7 +70,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         [
             *(sys.executable, "-m", "echodrop", "backfill", f"s3://{bucket}/{ARCHIVE}"),
             *("--stack", stack, "--checkpoint", str(tmp_path / "checkpoint"), "--json"),
-            *("--together", "6", "--outstanding", "3"),
+            *("--together", "4", "--outstanding", "3"),
         ],
         env={**system_environment(), **sandbox.environment()},
         stdout=subprocess.PIPE,
@@ -81,7 +81,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         lives = []
         for key in live:
             inbox.drop(real_data / SMALL, key)
-            lives.append(inbox.wait_for_ends([key], 240)[key])
+            lives.append(inbox.wait_for_ends([key], 480)[key])
         out, _ = backfill.communicate(timeout=240)
     finally:
         backfill.kill()
@@ -93,11 +93,11 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
     lane = [run_times(sandbox.api, run["id"]) for run in of_archive(sandbox, inbox)]
     for run in lives:
         assert run.state_name == "Completed"
-        told = sandbox.api.request("GET", f"/flow_runs/{run.id}")
-        assert told["work_queue_name"] == LIVE
         times = run_times(sandbox.api, run.id)
         waited = [other for other in lane if other.asked < times.asked]
         assert any(begun(other) > begun(times) for other in waited), "it began behind them all"
+        told = sandbox.api.request("GET", f"/flow_runs/{run.id}")
+        assert told["work_queue_name"] == LIVE
     for key in [*archive, *live]:
         manifest = f"{key.removesuffix('.raw')}.zarr.manifest.json"
         stored = s3.get_object(Bucket=sandbox.names.output_bucket, Key=manifest)["Body"].read()
