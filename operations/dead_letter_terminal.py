@@ -19,7 +19,9 @@ from flows.s3_client import s3_client
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
 from operations.connections import region_of, rules_in_force
-from operations.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
+from operations.dead_letter_queue import DeadLetterQueue
+from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
+from operations.poison import Quarantine
 from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.report import json_line
 
@@ -61,9 +63,11 @@ def replay_dead_letters_at_terminal(
     total_bytes = 0
     told: list[Replayed] = []
     try:
+        sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
+        dead = DeadLetterQueue(sqs, dlq_url)
         replay = DeadLetterReplay(
-            boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ)),
-            dlq_url,
+            dead,
+            sqs,
             queue_url,
             _quarantine(quarantine, rules),
             diagnose=_diagnosis(os.environ),
@@ -71,14 +75,14 @@ def replay_dead_letters_at_terminal(
             rate=rate,
             limit=limit,
         )
-        for each in _tracked(replay.preview() if dry_run else replay.run(), replay.left()):
+        for each in _tracked(replay.preview() if dry_run else replay.run(), dead.left()):
             counts[each.what] += 1
             total_bytes += len(each.letter.body.encode())
             if as_json:
                 print(json_line(_as_json(each)))  # noqa: T201 - the command's result
             elif each.detail:
                 told.append(each)
-        left = replay.left()
+        left = dead.left()
     except KeyboardInterrupt:
         _print(counts, told, "interrupted; nothing is lost, and the next call goes on")
         return INTERRUPTED

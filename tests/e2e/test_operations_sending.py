@@ -30,8 +30,8 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 
 # What a killed command holds of a dead-letter queue comes back after two minutes: too long for a test.
 COMMAND = """
-from operations import dead_letters
-dead_letters._HIDDEN_SECONDS = 4
+from operations import dead_letter_queue
+dead_letter_queue._HIDDEN_SECONDS = 4
 from echodrop import app
 app()
 """

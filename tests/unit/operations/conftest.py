@@ -289,7 +289,7 @@ def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
-    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     s3_client._client.cache_clear()
     path = tmp_path / "rules.toml"
     path.write_text(

@@ -12,7 +12,9 @@ import pytest
 
 from events.notifications import ENVELOPES, StoredObject
 from events.sending import Message, ReplayRow
-from operations.dead_letters import DeadLetterReplay, Quarantine
+from operations.dead_letter_queue import DeadLetterQueue
+from operations.dead_letters import DeadLetterReplay
+from operations.poison import Quarantine
 from sandbox.waiting import wait_until
 
 BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
@@ -61,7 +63,12 @@ class Queues:
 
     def replay(self, sqs: Any = None, **settings: Any) -> DeadLetterReplay:
         quarantine = Quarantine(self.s3, BUCKET, self.prefix)
-        return DeadLetterReplay(sqs or self.sqs, self.dlq, self.queue, quarantine, **settings)
+        used = sqs or self.sqs
+        dead = DeadLetterQueue(used, self.dlq)
+        return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)
+
+    def left(self) -> int:
+        return DeadLetterQueue(self.sqs, self.dlq).left()
 
     def set_aside(self) -> list[dict[str, Any]]:
         listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
@@ -74,7 +81,7 @@ class Queues:
 @pytest.fixture
 def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
     # moto waits a poll out where a queue is empty.
-    monkeypatch.setattr("operations.dead_letters._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
     dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]
@@ -131,7 +138,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
         queues.trigger()
         list(queues.replay().run())
 
-    assert queues.replay().left() == 0
+    assert queues.left() == 0
     assert sorted(set(queues.done)) == sorted(good)
     assert sorted(item["body"] for item in queues.set_aside()) == sorted(bad)
     # At most one batch was under way at each interruption.
@@ -141,11 +148,11 @@ def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
 def test_what_a_killed_command_held_comes_back(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.dead_letters._HIDDEN_SECONDS", 1)
+    monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 1)
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(Interrupted(queues.sqs, "receive_message", 1, after=True)).run())
-    assert queues.replay().left() == 1
+    assert queues.left() == 1
     wait_until(lambda: list(queues.replay().run()), 30, "the message to come back")
     queues.trigger()
     assert queues.done == [body_of("a")]
@@ -162,7 +169,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_uploads(queues: Queues) -> 
     assert told["uploads"] == ["s3://inbox/poison ä.raw"]
     assert told["message_id"] == replayed.letter.id
     assert told["body"] == body_of("poison ä")
-    assert queues.replay().left() == 0
+    assert queues.left() == 0
 
 
 def retried(message: Message) -> ReplayRow:
@@ -177,7 +184,7 @@ def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Que
     (replayed,) = queues.replay(diagnose=lambda _: [submitted]).run()
     assert (replayed.what, replayed.detail) == ("settled", "Submitted: new")
     assert queues.set_aside() == []
-    assert queues.replay().left() == 0
+    assert queues.left() == 0
 
 
 def test_the_reason_that_eventbridge_gives_is_kept(queues: Queues) -> None:
@@ -228,7 +235,7 @@ def test_limit_and_rate_are_kept(queues: Queues) -> None:
     replay = queues.replay(limit=12, rate=0.5, sleep=slept.append)
     assert len(list(replay.run())) == 12
     assert 24 - 5 < sum(slept) <= 24
-    assert replay.left() == 13
+    assert replay.dead.left() == 13
 
 
 def test_large_messages_go_in_requests_that_sqs_takes(queues: Queues) -> None:
