@@ -25,8 +25,10 @@ from lambda_trigger.sidecars import overdue
 from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry
 
-# Seconds kept for asking for the batches of an invocation.
+# Kept of an invocation's time for asking for its batches: seconds, and never more than this share,
+# so that a short time-out leaves enough to settle the records in.
 TIME_TO_ASK = 8.0
+SHARE_TO_ASK = 0.25
 
 
 class LambdaContext(Protocol):
@@ -84,7 +86,9 @@ def _handle(
     """
     rules = deps.rules.current(deadline)
     # What is grouped is asked for after all else, and that must have its time.
-    settling = Deadline(deadline.left() - TIME_TO_ASK) if rules.batch else deadline
+    left = deadline.left()
+    to_ask = min(TIME_TO_ASK, left * SHARE_TO_ASK)
+    settling = Deadline(left - to_ask) if rules.batch else deadline
     submission = Submission(rules, deps.storage, deps.prefect, settling, rules.batch)
     invocation = _Invocation(rules, deps, submission, deadline, telemetry)
     records = _records(event)

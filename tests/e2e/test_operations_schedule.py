@@ -28,7 +28,10 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
     spec = reconcile_spec(stack)
     said: list[str] = []
     register_stack(outputs, said.append, more=(spec,))
-    assert said == ["create deployment reconcile-inbox/ecs"]
+    assert said == [
+        "create deployment reconcile-inbox/ecs",
+        "no automations of Prefect's: NotifyBlock names no block to tell",
+    ]
     found = sandbox.api.request("GET", "/deployments/name/reconcile-inbox/ecs")
     assert [each["schedule"]["cron"] for each in found["schedules"]] == ["7 * * * *"]
     yield found["id"]

@@ -29,7 +29,10 @@ from sandbox.waiting import wait_until
 pytestmark = pytest.mark.xdist_group("sandbox")
 
 # What a killed command holds of a dead-letter queue comes back after two minutes: too long for a test.
+# A process that was started in the background inherits that SIGINT is ignored: an operator's is not.
 COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from operations import dead_letter_queue
 dead_letter_queue._HIDDEN_SECONDS = 4
 from echodrop import app

@@ -90,6 +90,17 @@ def test_messages_of_one_invocation_go_together_and_the_same_again_is_the_same_r
     assert [line["reason"] for line in trigger.lines] == ["new"] * 2 + ["existing"] * 3
 
 
+@pytest.mark.parametrize("lane", ["live", "backfill"])
+def test_a_short_time_out_leaves_time_to_settle_though_batches_are_on(
+    trigger: Trigger, lane: str
+) -> None:
+    put(trigger, "HB/a.raw", "HB/b.raw")
+    body = told(trigger, "HB/a.raw", "HB/b.raw", lane=lane)
+    record = {"messageId": "message-0", "body": body, "eventSourceARN": "arn:aws:sqs:x:1:uploads"}
+    assert trigger.handle({"Records": [record]}, seconds=4.5) == {"batchItemFailures": []}
+    assert {what for _, what, _ in outcomes(trigger)} == {"Submitted: new"}
+
+
 def test_a_file_alone_has_a_run_of_its_own(trigger: Trigger) -> None:
     put(trigger, "a.raw")
     trigger.receive(told(trigger, "a.raw"))
