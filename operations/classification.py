@@ -165,6 +165,11 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
     if output.state == "half":
         kind = Kind.TORN
     detail = f"{run.state_name}: {run.message}" if run.message else run.state_name
+    if not crashed and run.state_name in FINAL_FAILURES:
+        # The run itself said so, and nothing is tried again: a task that is still there winds down,
+        # or converts the other files of a batch.
+        kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
+        return Finding(kind, source.uri, detail, run.since, source, run.id)
     if run.has_task:
         # What tells of a task's end may tell it late, of an attempt before this one.
         detail = f"its task is still there, though {detail}"
@@ -172,10 +177,7 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
     # A batch would convert all its files again; alone, the file has a run of its own.
     action: Retry | Notify | None = Notify(0) if run.in_batch else Retry(run.id, run.state_id)
-    if not crashed and run.state_name in FINAL_FAILURES:
-        kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
-        action = None
-    elif run.starts >= starts_at_most and not run.in_batch:
+    if run.starts >= starts_at_most and not run.in_batch:
         action = None
         detail += f" (started {run.starts} times)"
     return Finding(kind, source.uri, detail, run.since, source, run.id, action)

@@ -72,10 +72,10 @@ def decide_replay(found: Finding, *, force: bool) -> ToReplay:
     run = found.latest
     if found.source is None or found.kind in _NOT_TAKEN:
         return ToReplay(None, f"{found.kind}: {found.detail}")
-    if found.kind in _UNDER_WAY:
+    if why := _under_way(found):
         # A run that waits for a task that is gone is ended first.
         end = found.action if isinstance(found.action, End) else None
-        return ToReplay(end, f"{found.kind}: {found.detail}", settled=True)
+        return ToReplay(end, why, settled=True)
     if found.kind is Kind.DONE and not force:
         return ToReplay(None, "done", settled=True)
     if run is None:
@@ -84,3 +84,14 @@ def decide_replay(found: Finding, *, force: bool) -> ToReplay:
         return ToReplay(Notify(run.generation + 1))
     # A batch would convert all its files again; alone, the file has a run of its own.
     return ToReplay(Notify(0) if run.in_batch else Retry(run.id, run.state_id))
+
+
+def _under_way(found: Finding) -> str:
+    """Why the upload's run has to be left to its task; empty where it has not."""
+    if found.kind in _UNDER_WAY:
+        return f"{found.kind}: {found.detail}"
+    run = found.latest
+    if run is not None and run.has_task and not run.in_batch:
+        # It has ended, its task is about to: started again now, it would have two.
+        return f"its task is still there, though {found.detail}"
+    return ""

@@ -91,6 +91,15 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     inbox.drop(tmp_path / "bad.raw", key("bad"))
     runs = inbox.wait_for_ends([key(name) for name in (*dropped, "bad")], 240)
     assert runs[key("bad")].state_name == "BadFile"
+    # What is called crashed below has no task, as that of a killed one.
+    ecs = sandbox.client("ecs")
+    wait_until(
+        lambda: (
+            not ecs.list_tasks(cluster=sandbox.names.cluster, desiredStatus="RUNNING")["taskArns"]
+        ),
+        60,
+        "all tasks to be gone",
+    )
 
     tell_of_uploads(s3, sandbox.names.inbox_bucket, to={})
     inbox.drop(samples["lost"], key("lost"))

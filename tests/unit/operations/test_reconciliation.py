@@ -97,6 +97,16 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
         End,
     ),
     "called crashed too early": (run("CRASHED", "Crashed", has_task=True), Kind.RUNNING, None),
+    "at fault, its task winding down": (
+        run("FAILED", "BadFile", has_task=True),
+        Kind.QUARANTINED,
+        None,
+    ),
+    "refused, its task winding down": (
+        run("FAILED", "AccessDenied", has_task=True),
+        Kind.FAILED,
+        None,
+    ),
     "paused": (run("PAUSED", "Suspended"), Kind.PAUSED, None),
     "cancelled": (run("CANCELLED", "Cancelled"), Kind.CANCELLED, None),
     "bad file": (run("FAILED", "BadFile", message="cut"), Kind.QUARANTINED, None),

@@ -95,9 +95,10 @@ def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_le
     dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
     assert decided(world).action == End(dead.id, "state", retry=True)
     world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
-    assert decided(world) == ToReplay(
-        None, "running: its task is still there, though BadFile", settled=True
-    )
+    assert decided(world) == ToReplay(None, "its task is still there, though BadFile", settled=True)
+    assert decided(world, force=True).action is None
+    world.run(world.drop(KEY), "CRASHED", "Crashed", ago=long_ago, has_task=True)
+    assert decided(world).why == "running: its task is still there, though Crashed"
 
 
 def test_a_run_with_parameters_that_were_mended_since_is_not_started_again(world: World) -> None:
