@@ -67,8 +67,11 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
         retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
     )
     flow = http.request("POST", f"{prefect_url}/flows/", json={"name": "convert-raw-sonar"}).json()
+    http.request("POST", f"{prefect_url}/work_pools/", json={"name": "echodrop", "type": "ecs"})
     deployment = http.request(
-        "POST", f"{prefect_url}/deployments/", json={"name": "ecs", "flow_id": flow["id"]}
+        "POST",
+        f"{prefect_url}/deployments/",
+        json={"name": "ecs", "flow_id": flow["id"], "work_pool_name": "echodrop"},
     ).json()
     s3: Any = boto3.client("s3", endpoint_url=aws_url)
     s3.create_bucket(Bucket=INBOX, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -16,12 +16,16 @@ class TriggerOutcome:
         outcome: which of the four.
         reason: its reason, a word of the closed set.
         detail: what differs from object to object.
+        message: the queue's id of the message that told of it; empty without a queue.
+        delivery: how often the queue had delivered that message by then, from 1.
     """
 
     key: str
     outcome: str
     reason: str
     detail: str
+    message: str = ""
+    delivery: int = 1
 
 
 class TriggerLog:
@@ -58,4 +62,6 @@ def _outcomes(log: BinaryIO) -> Iterator[TriggerOutcome]:
                 outcome=told["outcome"],
                 reason=told.get("reason") or "",
                 detail=told.get("detail") or "",
+                message=told.get("message_id") or "",
+                delivery=int(told.get("receive_count") or 1),
             )
