@@ -27,7 +27,7 @@ class StoredObject:
 
     Where size and entity tag are not known (None), the notification leaves them out.
     `generation` above 0 asks for a conversion anew of what was converted already,
-    `lane` is 'live' or 'backfill'.
+    `lane` is 'live' or 'backfill', `mends` asks for a run of its own, tagged so.
     """
 
     bucket: str
@@ -38,6 +38,7 @@ class StoredObject:
     stored_at: str = "1970-01-01T00:00:00.000Z"
     generation: int = 0
     lane: str = LIVE
+    mends: bool = False
 
 
 def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
@@ -188,9 +189,10 @@ def _described(**facts: str | int | None) -> dict[str, Any]:
 
 def _ours(item: StoredObject) -> dict[str, Any]:
     """Write what the trigger reads beside S3's own fields; nothing where it is as for an upload."""
-    if not item.generation and item.lane == LIVE:
+    marks = {"mends": True} if item.mends else {}
+    if not item.generation and item.lane == LIVE and not marks:
         return {}
-    return {"echodrop": {"generation": item.generation, "lane": item.lane}}
+    return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}
 
 
 def _sequencer(item: StoredObject) -> str:

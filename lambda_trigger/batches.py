@@ -38,6 +38,8 @@ def is_small(upload: Upload, rule: PrefixRule, wanted: RunRequest, batch: BatchR
     """Tell whether an upload may share a run."""
     return (
         (rule.batch or upload.lane in batch.lanes)
+        # The same company would have the identity of the run that went wrong.
+        and not upload.mends
         and (upload.size or 0) <= batch.up_to_bytes
         # A file that waits for its operator would hold the others up.
         and wanted.paused is None

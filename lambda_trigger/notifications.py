@@ -227,7 +227,7 @@ def _size(item: dict[str, Any]) -> int | None:
 
 
 def _ours(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read what we put beside a notification's own fields: a forced replay's generation, the lane, `after`.
+    """Read what we put beside a notification's own fields: the generation, the lane, `mends`, `after`.
 
     A lane of no known name is refused: taken as live it would put a whole
     backfill in front of today's uploads.
@@ -243,6 +243,7 @@ def _ours(holder: dict[str, Any]) -> dict[str, Any]:
     return {
         "generation": generation,
         "lane": lane,
+        "mends": ours.get("mends") is True,
         "after": after if isinstance(after, str) else "",
     }
 

@@ -106,7 +106,9 @@ class Upload:
 
     `size` is in bytes. `version_id` is None where the bucket is not versioned
     or the notification does not say. `generation` is 0 but in a forced replay.
-    `lane` names the work queue; it is no part of the run's identity.
+    `lane` names the work queue; it is no part of the run's identity. `mends` is
+    set where it is told of again because something went wrong: it has a run of
+    its own then, whatever went wrong in company, and that run is tagged.
     `request_id` is that of the S3 request which stored the object. `after` is
     only set where a settings XML set so much data free that one invocation could
     not queue them all: the next one goes on behind this key.
@@ -123,4 +125,5 @@ class Upload:
     envelope: str = ""
     generation: int = 0
     lane: str = LIVE
+    mends: bool = False
     after: str = ""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
+from lambda_trigger.outcomes import Upload
 from lambda_trigger.rules_document import PrefixRule
 from lambda_trigger.sonar_model import MODELS
 
@@ -59,8 +60,8 @@ def tag_of(tags: Iterable[str], name: str) -> str | None:
     return next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
 
 
-def run_tags(bucket: str, key: str, model: str, rule: PrefixRule, tier: str) -> list[str]:
-    """Tag the run for filters in the UI; what is empty is left out."""
-    cruise = cruise_path(key, rule) or rule.prefix.strip("/")
-    tags = {"bucket": bucket, "model": model, "cruise": cruise, "tier": tier}
-    return [f"{name}:{text}" for name, text in tags.items() if text]
+def run_tags(upload: Upload, model: str, rule: PrefixRule, tier: str) -> list[str]:
+    """Tag the run for filters in the UI, and what mends for who counts it; what is empty is left out."""
+    cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
+    tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": tier}
+    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.mends

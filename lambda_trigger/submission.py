@@ -131,7 +131,7 @@ class Submission:
         wanted = RunRequest(
             deployment=rule.deployment,
             name=run_name(upload.key, model.model, rule),
-            tags=run_tags(upload.bucket, upload.key, model.model, rule, tier_name),
+            tags=run_tags(upload, model.model, rule, tier_name),
             idempotency_key=idempotency_key(
                 rule.deployment,
                 upload.bucket,

@@ -175,12 +175,22 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
         detail = f"its task is still there, though {detail}"
         return Finding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
-    # A batch would convert all its files again; alone, the file has a run of its own.
-    action: Retry | Notify | None = Notify(0) if run.in_batch else Retry(run.id, run.state_id)
+    action: Retry | Notify | None = again(run)
     if run.starts >= starts_at_most and not run.in_batch:
         action = None
         detail += f" (started {run.starts} times)"
     return Finding(kind, source.uri, detail, run.since, source, run.id, action)
+
+
+def again(run: RunFacts) -> Retry | Notify:
+    """How a run that ended badly is run again.
+
+    A batch would convert all its files once more, and in the same company would
+    be found by its identity, as it ended: the file gets a run of its own.
+    """
+    if run.in_batch:
+        return Notify(run.generation, mends=True)
+    return Retry(run.id, run.state_id)
 
 
 def under_way(

@@ -60,9 +60,13 @@ NEEDS_ATTENTION = frozenset(REMEDIES)
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell the trigger of the upload; `generation` above 0 asks for a new run of a known identity."""
+    """Tell the trigger of the upload; `generation` above 0 asks for a new run of a known identity.
+
+    `mends` asks for a run of its own, whoever would share one, and marks it as made to mend.
+    """
 
     generation: int
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)

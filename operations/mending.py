@@ -28,7 +28,7 @@ class Mended:
     done: bool
 
 
-def notification_of(source: Source, generation: int) -> Message:
+def notification_of(source: Source, action: Notify) -> Message:
     """The message that tells the trigger of an upload."""
     item = StoredObject(
         bucket=source.bucket,
@@ -36,7 +36,8 @@ def notification_of(source: Source, generation: int) -> Message:
         size=source.size,
         etag=source.etag,
         stored_at=source.modified.isoformat(),
-        generation=generation,
+        generation=action.generation,
+        mends=action.mends,
     )
     return Message(source.uri, ENVELOPES["eventbridge"](item))
 
@@ -67,7 +68,7 @@ class Mender:
 
     def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
         told = [
-            (finding, notification_of(finding.source, finding.action.generation))
+            (finding, notification_of(finding.source, finding.action))
             for finding in findings
             if finding.source is not None and isinstance(finding.action, Notify)
         ]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from operations.findings import Action, End, Finding, Kind, Notify, Retry
+from operations.classification import again
+from operations.findings import Action, End, Finding, Kind, Notify
 from operations.prefect_runs import FlowRuns
 
 FAILED = ("FAILED", "CRASHED")
@@ -82,8 +83,7 @@ def decide_replay(found: Finding, *, force: bool) -> ToReplay:
         return ToReplay(Notify(0))
     if force or run.state_type not in FAILED or found.asks_otherwise:
         return ToReplay(Notify(run.generation + 1))
-    # A batch would convert all its files again; alone, the file has a run of its own.
-    return ToReplay(Notify(0) if run.in_batch else Retry(run.id, run.state_id))
+    return ToReplay(again(run))
 
 
 def _under_way(found: Finding) -> str:

@@ -26,8 +26,8 @@ def batch(state_type: str, state_name: str) -> RunFacts:
         # The same bytes would fail again.
         ("FAILED", "BadFile", Kind.QUARANTINED, None),
         # What may pass is tried again alone: the others of the batch are done.
-        ("FAILED", "TransientFault", Kind.FAILED, Notify(0)),
-        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0)),
+        ("FAILED", "TransientFault", Kind.FAILED, Notify(0, mends=True)),
+        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, mends=True)),
     ],
 )
 def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(

@@ -151,4 +151,4 @@ def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> N
     # The state is that of the file's task run: Prefect would not start the batch in it.
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
     found = Finding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
-    assert decide_replay(found, force=False) == ToReplay(Notify(0))
+    assert decide_replay(found, force=False) == ToReplay(Notify(0, mends=True))

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from events.file_heads import file_head
 from events.notifications import StoredObject, s3_event
+from events.sending import Message, ReplayRow
 from flows.batch_entries import batch_files
 from flows.request import ConversionRequest
 from flows.size_tiers import rules_tables
@@ -14,6 +17,9 @@ from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
 from lambda_trigger.transport_errors import TransportError
+from operations.findings import Finding, Kind, Notify, Source
+from operations.mending import Mender
+from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 
 BATCH = """
@@ -41,6 +47,23 @@ def told(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
 def put(trigger: Trigger, *keys: str, **facts: Any) -> None:
     for key in keys:
         trigger.storage.put(key, file_head("EK60") + key.encode(), **facts)
+
+
+def mend(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
+    """Have the trigger handed, in one invocation, what --fix and replay send."""
+
+    class Handed:
+        def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
+            trigger.receive(*(message.body for message in messages))
+            return [ReplayRow(message.source, "", "Sent", "", "") for message in messages]
+
+    stored = {key: trigger.storage.objects[key] for key, _ in findings}
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    sources = {
+        key: Source("inbox", key, item.size, item.etag, when) for key, item in stored.items()
+    }
+    found = [Finding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings]
+    list(Mender(Handed(), MemoryRuns()).mend(found))
 
 
 def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:
@@ -107,6 +130,23 @@ def test_a_file_alone_has_a_run_of_its_own(trigger: Trigger) -> None:
     (run,) = trigger.flow_runs.runs.values()
     assert run.deployment == "convert-raw-sonar/ecs"
     assert run.parameters["raw_file"] == "s3://inbox/a.raw"
+
+
+@pytest.mark.parametrize("keys", [("a.raw", "b.raw", "c.raw"), ("b.raw", "c.raw")])
+def test_what_mends_a_crashed_batch_gets_a_run_of_its_own_and_only_one(
+    trigger: Trigger, keys: tuple[str, ...]
+) -> None:
+    # The files of a crashed batch are sent again side by side: the same set as before, or another.
+    trigger.rules = trigger.rules.replace('prefix = ""', 'prefix = ""\nbatch = true')
+    put(trigger, "a.raw", "b.raw", "c.raw")
+    trigger.receive(told(trigger, "a.raw", "b.raw", "c.raw"))
+    (batch,) = trigger.flow_runs.runs
+    for _hour in range(2):
+        mend(trigger, *((key, Notify(0, mends=True)) for key in keys))
+    own = [run for identity, run in trigger.flow_runs.runs.items() if identity != batch]
+    assert sorted(run.parameters["raw_file"] for run in own) == [f"s3://inbox/{k}" for k in keys]
+    assert all("mends" in run.tags for run in own)
+    assert "mends" not in trigger.flow_runs.runs[batch].tags
 
 
 def test_only_small_files_of_the_lane_share(trigger: Trigger) -> None:
