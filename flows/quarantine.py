@@ -33,7 +33,11 @@ _log = logging.getLogger(__name__)
 
 
 def hold(request: ConversionRequest, report: FailureReport) -> None:
-    """Put a notified upload into quarantine; what can't be written is logged, nothing is raised."""
+    """Put a notified upload into quarantine; what can't be written is logged, nothing is raised.
+
+    A version that was replaced meanwhile is marked where it still is a version;
+    the report stands for the upload as it is now, and for that it says nothing.
+    """
     if not report.of_the_file or request.wanted is None:
         return
     source, output = request.source, request.output
@@ -41,13 +45,21 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
         return
     # BLE001: the run has failed for a better reason, which is told elsewhere too.
     try:
-        store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
-        store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
+        if _is_current(source, request.input_storage_options, request.wanted):
+            store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+            store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: failure report not written: %s", output.uri, error)
     reason = report.message.removeprefix(f"{report.source}: ")
     marks = {OUTCOME_TAG: report.outcome, REASON_TAG: tag_value(reason)}
     _mark(source, request.input_storage_options, request.wanted, marks)
+
+
+def _is_current(source: S3Location, options: Mapping[str, Any], version: SourceVersion) -> bool:
+    now = ObjectStore(s3_client(dict(options)), source.bucket).head(source.key)
+    if now is None:
+        return False
+    return not SourceVersion(now.etag, now.version_id).differs_from(version)
 
 
 def release(source: Location, options: Mapping[str, Any], version: SourceVersion) -> None:
@@ -65,11 +77,9 @@ def _mark(
     # BLE001: an archive that may be read only, say; the report is there all the same.
     try:
         store = ObjectStore(s3_client(dict(options)), source.bucket)
-        if version.version_id is None:
-            # No version to name, so look whether it is still the one.
-            now = store.head(source.key)
-            if now is None or now.etag != version.etag:
-                return
+        if version.version_id is None and not _is_current(source, options, version):
+            # No version to name, and it is another by now.
+            return
         before = store.tags(source.key, version.version_id)
         after = retagged(before, marks)
         if after is None:
