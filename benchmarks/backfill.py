@@ -30,6 +30,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+# Memory at 100 times the keys, to that of the small listing.
+MEMORY_AT_MOST = 1.2
 PROJECT = Path(__file__).resolve().parents[1]
 RULES = """
 version = 1
@@ -247,9 +249,12 @@ def main() -> None:
         print(json.dumps(send(options.keys, options.send)))
         return
     small, large = measured(options.keys // 100), measured(options.keys)
-    print(f"memory, 100 times the keys: x{large['peak_mb'] / small['peak_mb']:.2f}")
+    memory = large["peak_mb"] / small["peak_mb"]
+    print(f"memory, 100 times the keys: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the keys: x{large['seconds'] / small['seconds']:.0f}")
     killed(options.keys, options.kills, options.seed, large["seconds"])
+    if memory > MEMORY_AT_MOST:
+        raise SystemExit("memory grows with the keys")
 
 
 if __name__ == "__main__":

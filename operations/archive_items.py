@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
@@ -21,6 +23,7 @@ from flows.locations import S3Location, parse_location
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_CHUNK = 1024 * 1024
 _LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
 
 
@@ -49,6 +52,13 @@ class Archive(Protocol):
             ArchiveError, OSError, ClientError: it can't be read.
         """
 
+    def content(self) -> str:
+        """What a place holds in: another where it would be another's; `''` where a place says it all.
+
+        Raises:
+            OSError, ClientError: it can't be read.
+        """
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -67,6 +77,10 @@ class Listing:
             for found in page.get("Contents", []):
                 key, etag = found["Key"], found["ETag"].strip('"')
                 yield ArchiveItem(self.bucket, key, key, found["Size"], etag)
+
+    def content(self) -> str:
+        """Nothing: a key is a place in any listing."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,14 @@ class KeyList:
                 if number > int(after or 0) and (found := columns(row)):
                     yield _item(found, self.bucket, str(number))
 
+    def content(self) -> str:
+        """SHA-256 of the file: a line's number is a place in this very list alone."""
+        with closing(self.open_binary()) as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class InventoryReport:
@@ -107,8 +129,7 @@ class InventoryReport:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """Read its files one after another; old versions and delete markers are left out."""
-        where = f"s3://{self.bucket}/{self.key}"
-        body = self.s3.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
+        where, body = f"s3://{self.bucket}/{self.key}", self._manifest()
         try:
             told = json.loads(body)
             files = [str(file["key"]) for file in told["files"]]
@@ -128,6 +149,13 @@ class InventoryReport:
                     number += 1
                     if number > start and (found := columns(row)):
                         yield _item(found, source, str(number))
+
+    def content(self) -> str:
+        """SHA-256 of the manifest, which has the sums of its files."""
+        return hashlib.sha256(self._manifest()).hexdigest()
+
+    def _manifest(self) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
 
 
 def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:

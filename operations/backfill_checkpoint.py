@@ -25,6 +25,7 @@ class Checkpoint:
         path: the file.
         archive: as it was named.
         queue_url: where it is sent.
+        content: see `archive_items`; of the archive that `place` is a place in.
         place: see `archive_items`; '' at the beginning.
         sent: uploads told of.
         messages: that told of them.
@@ -37,6 +38,7 @@ class Checkpoint:
     path: Path
     archive: str
     queue_url: str
+    content: str = ""
     place: str = ""
     sent: int = 0
     messages: int = 0
@@ -57,21 +59,29 @@ class Checkpoint:
         beside.replace(self.path)
 
 
-def checkpoint_of(archive: str, queue_url: str, path: Path | None = None) -> Checkpoint:
+def default_place(archive: str, queue_url: str) -> Path:
+    """The file below `.echodrop/backfill` that archive and queue name."""
+    named = hashlib.sha256(json.dumps([archive, queue_url]).encode()).hexdigest()[:16]
+    return FOLDER / f"{named}.json"
+
+
+def checkpoint_of(
+    archive: str, queue_url: str, place: Path, *, content: str | None = ""
+) -> Checkpoint:
     """Read the checkpoint of a backfill; a new one where there is none.
 
     Args:
         archive: as it is named.
         queue_url: where it is sent.
-        path: left out, one below `.echodrop/backfill` that these two name.
+        place: the file.
+        content: what the archive holds now, see `archive_items`; None where that is all one.
 
     Raises:
-        CheckpointError: the file is of another backfill, or can't be read.
+        CheckpointError: the file is of another backfill, the archive has changed
+            so that a place in it means nothing any more, or it can't be read.
         OSError: likewise.
     """
-    named = hashlib.sha256(json.dumps([archive, queue_url]).encode()).hexdigest()[:16]
-    place = path or FOLDER / f"{named}.json"
-    new = Checkpoint(place, archive, queue_url)
+    new = Checkpoint(place, archive, queue_url, content or "")
     if not place.exists():
         return new
     try:
@@ -83,4 +93,9 @@ def checkpoint_of(archive: str, queue_url: str, path: Path | None = None) -> Che
         raise CheckpointError(f"{place} is no checkpoint of a backfill: {error!r}") from error
     if (found.archive, found.queue_url) != (archive, queue_url):
         raise CheckpointError(f"{place} is the checkpoint of {found.archive} to {found.queue_url}")
+    if content is not None and found.content != content:
+        raise CheckpointError(
+            f"{archive} is another list than the one that {place} was written of: what is sent of it"
+            " is not known; --anew begins again, and doubles nothing"
+        )
     return found

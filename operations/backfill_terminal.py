@@ -13,7 +13,7 @@ from lambda_trigger.rules_document import Rules
 from operations.archive_items import Listing, archive_at
 from operations.back_pressure import RUNS, BackPressure
 from operations.backfill import TOGETHER, Backfill
-from operations.backfill_checkpoint import Checkpoint, checkpoint_of
+from operations.backfill_checkpoint import Checkpoint, checkpoint_of, default_place
 from operations.connections import connect
 from operations.estimates import length
 from operations.pacing import Pace
@@ -66,9 +66,11 @@ def backfill_at_terminal(
         found = archive_at(archive, connections.services.s3, in_force.inbox_bucket)
         if isinstance(found, Listing):
             _check_bucket(found.bucket, in_force)
-        noted = checkpoint_of(archive, queue_url, checkpoint)
+        content = found.content()
+        place = checkpoint or default_place(archive, queue_url)
+        noted = checkpoint_of(archive, queue_url, place, content=None if anew else content)
         if anew:
-            noted = Checkpoint(noted.path, archive, queue_url)
+            noted = Checkpoint(place, archive, queue_url, content)
         region = connections.services.s3.meta.region_name
         sqs = connections.session.client("sqs", region_name=region)
         pressure = BackPressure(

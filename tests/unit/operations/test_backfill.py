@@ -19,10 +19,10 @@ from lambda_trigger.rules_document import parse_rules
 from operations.archive_items import ArchiveItem
 from operations.back_pressure import BackPressure
 from operations.backfill import Backfill
-from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of
+from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
 from operations.backfill_terminal import backfill_at_terminal
 from operations.pacing import Pace
-from tests.unit.operations.conftest import World, lines
+from tests.unit.operations.conftest import World, lines, received
 
 RULES = parse_rules(
     """
@@ -72,6 +72,9 @@ class Names:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         return (ArchiveItem("archive", key, key, 7, "tag") for key in self.keys if key > after)
+
+    def content(self) -> str:
+        return ""
 
 
 @dataclass
@@ -193,7 +196,7 @@ def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> Non
 
 def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
     path = tmp_path / "below" / "c"
-    noted = Checkpoint(path, "archive", "queue", "place", left_out=Counter({"folder": 3}))
+    noted = Checkpoint(path, "archive", "queue", place="place", left_out=Counter({"folder": 3}))
     noted.save()
     assert checkpoint_of("archive", "queue", path) == noted
     assert [each.name for each in path.parent.iterdir()] == ["c"]
@@ -202,8 +205,34 @@ def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(CheckpointError, match="is no checkpoint"):
         checkpoint_of("archive", "queue", path)
-    one, other = (checkpoint_of(name, "queue").path for name in ("archive", "other"))
-    assert one != other
+    assert default_place("archive", "queue") != default_place("other", "queue")
+
+
+def test_a_list_that_was_rewritten_is_not_gone_on_with(
+    rules: Path, queue: str, aws: Any, tmp_path: Path, capsys: Any
+) -> None:
+    keys, place = tmp_path / "keys.txt", tmp_path / "c"
+    keys.write_text("".join(f"old/{number}.raw\n" for number in range(9)))
+    asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "checkpoint": place, "rate": 1e6}
+    assert backfill_at_terminal(str(keys), **asked, limit=5) == 1
+    # Another list of the same name: its first lines were never sent.
+    keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
+    assert backfill_at_terminal(str(keys), **asked) == 2
+    assert "is another list than the one" in capsys.readouterr().err.replace("\n", " ")
+    assert backfill_at_terminal(str(keys), **asked, anew=True) == 0
+    told = [
+        upload.key
+        for body in received(aws("sqs"), queue)
+        for upload in read_body(body)
+        if isinstance(upload, Upload)
+    ]
+    assert sorted(told) == [f"new/{number}.raw" for number in range(9)] + [
+        f"old/{number}.raw" for number in range(5)
+    ]
+    another = tmp_path / "other.txt"
+    another.write_text("a.raw\n")
+    assert backfill_at_terminal(str(another), **asked, anew=True) == 2
+    assert "is the checkpoint of" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
