@@ -32,10 +32,14 @@ class DeadLetter:
     attributes: dict[str, str]
 
     @property
+    def tells_of(self) -> list[Upload]:
+        """The uploads it tells of."""
+        return [notice for notice in read_body(self.body) if isinstance(notice, Upload)]
+
+    @property
     def uploads(self) -> list[str]:
-        """URIs of the uploads it tells of."""
-        told = (notice for notice in read_body(self.body) if isinstance(notice, Upload))
-        return [f"s3://{upload.bucket}/{upload.key}" for upload in told]
+        """Their URIs."""
+        return [f"s3://{upload.bucket}/{upload.key}" for upload in self.tells_of]
 
     @property
     def undelivered(self) -> str:

@@ -16,11 +16,13 @@ from rich.table import Table
 from events.replay import LocalHandler
 from flows.locations import S3Location, parse_location
 from flows.s3_client import s3_client
+from lambda_trigger.inbox_rules import models_by_extension
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
 from operations.connections import region_of, rules_in_force
-from operations.dead_letter_queue import DeadLetterQueue
+from operations.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
+from operations.estimates import Estimate
 from operations.poison import Quarantine
 from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.report import json_line
@@ -62,14 +64,19 @@ def replay_dead_letters_at_terminal(
     counts: Counter[str] = Counter()
     total_bytes = 0
     told: list[Replayed] = []
+    estimate = Estimate(())
     try:
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
         dead = DeadLetterQueue(sqs, dlq_url)
+        if quarantine is None:
+            in_force = rules_in_force(rules)
+            quarantine = f"s3://{in_force.output_bucket}/{QUARANTINE}"
+            estimate = Estimate(in_force.tiers)
         replay = DeadLetterReplay(
             dead,
             sqs,
             queue_url,
-            _quarantine(quarantine, rules),
+            _quarantine(quarantine),
             diagnose=_diagnosis(os.environ),
             replays=replays,
             rate=rate,
@@ -78,6 +85,8 @@ def replay_dead_letters_at_terminal(
         for each in _tracked(replay.preview() if dry_run else replay.run(), dead.left()):
             counts[each.what] += 1
             total_bytes += len(each.letter.body.encode())
+            if each.what in {"sent", "would send"}:
+                _estimate(estimate, each.letter)
             if as_json:
                 print(json_line(_as_json(each)))  # noqa: T201 - the command's result
             elif each.detail:
@@ -89,16 +98,25 @@ def replay_dead_letters_at_terminal(
     except (*NOT_ASKED, ValueError) as error:
         return refused(error)
     if as_json:
-        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left}
+        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
+            "estimate": estimate.as_json(rate)
+        }
         print(json_line(summary))  # noqa: T201 - the command's result
     else:
-        time = f", {sum(counts.values()) / rate:.0f} s at this rate" if rate and dry_run else ""
-        _print(counts, told, f"{total_bytes:,} bytes{time}; about {left} left in the queue")
+        queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
+        _print(counts, told, f"{queue}\n{estimate.told(rate if dry_run else None)}")
     return 1 if left or counts["set aside"] or counts["kept"] else 0
 
 
-def _quarantine(named: str | None, rules: Path | None) -> Quarantine:
-    place = parse_location(named or f"s3://{rules_in_force(rules).output_bucket}/{QUARANTINE}")
+def _estimate(estimate: Estimate, letter: DeadLetter) -> None:
+    for upload in letter.tells_of:
+        # What no sonar writes becomes no run.
+        if models_by_extension(upload.key):
+            estimate.add(upload.key, upload.size)
+
+
+def _quarantine(named: str) -> Quarantine:
+    place = parse_location(named)
     if not isinstance(place, S3Location):
         # TRY004: the value is at fault, a string like any other, not its type.
         raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004

@@ -87,10 +87,18 @@ class DeadLetterReplay:
             self.dead.give_back()
 
     def preview(self) -> Iterator[Replayed]:
-        """Say of each message what would be done; all stay where they are."""
+        """Say of each message once what would be done; all stay where they are.
+
+        Over a queue that is longer than messages are held, the first come again: that ends it.
+        """
+        seen: set[str] = set()
         try:
             for letters in self.dead.received(self.limit):
-                for letter in letters:
+                new = [letter for letter in letters if letter.id not in seen]
+                if not new:
+                    return
+                seen.update(letter.id for letter in new)
+                for letter in new:
                     is_poison = letter.replays >= self.replays
                     yield Replayed(letter, "would set aside" if is_poison else "would send")
         finally:

@@ -229,6 +229,15 @@ def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None
     assert len(list(queues.replay().run())) == 12
 
 
+def test_a_preview_of_more_than_is_held_at_a_time_tells_of_each_once(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 0)
+    bodies = [body_of(str(number)) for number in range(7)]
+    queues.bury(bodies)
+    assert sorted(each.letter.body for each in queues.replay().preview()) == sorted(bodies)
+
+
 def test_limit_and_rate_are_kept(queues: Queues) -> None:
     queues.bury([body_of(str(number)) for number in range(25)])
     slept: list[float] = []
