@@ -24,13 +24,23 @@ class Lane(Protocol):
         """How many runs of a work queue have not ended."""
 
 
+def room_in_lane(lane: Lane, work_queue: str, runs: int = RUNS) -> int:
+    """How many more runs a lane takes until so many are unended.
+
+    Raises:
+        PrefectUnavailableError: it can't be found out.
+    """
+    return max(0, runs - lane.unended_in(work_queue))
+
+
 @dataclass(frozen=True)
 class BackPressure:
     """Bounds the trigger's queue and the lane's runs; what SQS tells of its depth may be a minute old.
 
     Attributes:
         messages: that may wait in the queue, whoever sent them.
-        runs: that may be unended, each waiting message counted as `together` of them.
+        runs: that may be unended, each waiting message counted as `together` of them; a
+            batch is one, whatever files it has.
     """
 
     sqs: SQSClient

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flows.failure_report import FILE_FAULTS
-from lambda_trigger.outcomes import Ignored, Rejected, Waiting
+from lambda_trigger.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
 from operations.findings import End, Finding, Kind, Notify, Retry, Source
 from operations.output_state import OutputState
 
@@ -39,6 +39,8 @@ class Limits:
     """How long is too long, and how often is often enough.
 
     Attributes:
+        live: up to which age an upload goes before what is older: what it is told of
+            again is behind the live ones from then on, as a backfill is.
         arriving: how old an upload without a run may be before it counts as lost.
         starting: how long a run may wait for its task.
         taskless: how long a run that was taken by the worker may be without a
@@ -46,9 +48,10 @@ class Limits:
         running: how long a run may take.
         waiting: how long an upload may wait for its settings XML, or its restore.
         attempts: how often a run is started in all, and how many new
-            generations an upload gets, before --fix leaves it to people.
+            generations --fix makes of an upload, before it leaves it to people.
     """
 
+    live: timedelta = timedelta(hours=24)
     arriving: timedelta = timedelta(minutes=GRACE_MINUTES)
     starting: timedelta = timedelta(hours=1)
     taskless: timedelta = timedelta(minutes=GRACE_MINUTES)
@@ -62,9 +65,13 @@ class RunFacts:
     """A flow run as Prefect tells it.
 
     Attributes:
-        starts: how often it was started.
+        starts: how often it was started, or was to be: a task that never came counts
+            where the run was looked at closely.
         since: when its state began.
         work_pool: name of the pool that it runs in.
+        cluster: that its task is started in, where it says so itself; else the pool's.
+        lane: the work queue.
+        mends: whether it was asked for to mend something.
         has_task: whether there is a task of it, as `living_tasks` was told
             after Prefect was asked; None where nobody knows.
         version: of the deployment, when the run was asked for.
@@ -82,6 +89,9 @@ class RunFacts:
     raw_file: str = ""
     generation: int = 0
     work_pool: str = ""
+    cluster: str = ""
+    lane: str = LIVE
+    mends: bool = False
     has_task: bool | None = None
     version: str = ""
     in_batch: bool = False
@@ -120,7 +130,10 @@ def classify(
     if run is None:
         return _without_run(source, output, limits, now)
     if run.state_type == "COMPLETED":
-        return _although_completed(source, run, output, limits)
+        following = None
+        if sum(each.mends and each.generation > 0 for each in runs) < limits.attempts:
+            following = Notify(run.generation + 1, mends=True, lane=_lane(source, limits, now))
+        return _although_completed(source, run, output, following)
     if run.state_type in {"FAILED", "CRASHED"}:
         return _ended_badly(source, run, output, limits)
     return under_way(source.uri, run, limits, now, source)
@@ -142,20 +155,25 @@ def _without_run(source: Source, output: OutputState, limits: Limits, now: datet
     if now - source.modified < limits.arriving:
         return Finding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
     detail = "; ".join(part for part in ("no run of it", output.detail) if part)
-    return Finding(kind, source.uri, detail, source.modified, source, action=Notify(0))
+    action = Notify(0, lane=_lane(source, limits, now))
+    return Finding(kind, source.uri, detail, source.modified, source, action=action)
+
+
+def _lane(source: Source, limits: Limits, now: datetime) -> str:
+    """The lane in which an upload is told of again."""
+    return LIVE if now - source.modified < limits.live else BACKFILL
 
 
 def _although_completed(
-    source: Source, run: RunFacts, output: OutputState, limits: Limits
+    source: Source, run: RunFacts, output: OutputState, following: Notify | None
 ) -> Finding:
     kind = _TROUBLE_OF_OUTPUT[output.state]
-    following = run.generation + 1
-    action = Notify(following) if following <= limits.attempts else None
+    action = following
     detail = "; ".join(part for part in (f"its run is {run.state_name}", output.detail) if part)
     if kind is Kind.CONTESTED:
         action = None
     elif action is None:
-        detail += f"; {run.generation} generations were not enough"
+        detail += "; the new generations that --fix may make were not enough"
     return Finding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
@@ -189,7 +207,7 @@ def again(run: RunFacts) -> Retry | Notify:
     be found by its identity, as it ended: the file gets a run of its own.
     """
     if run.in_batch:
-        return Notify(run.generation, mends=True)
+        return Notify(run.generation, mends=True, lane=run.lane)
     return Retry(run.id, run.state_id)
 
 

@@ -9,34 +9,43 @@ published meanwhile is taken for trouble.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason, Waiting
-from operations.classification import Limits, RunFacts, classify, turned_away, waits
+from operations.classification import (
+    FINAL_FAILURES,
+    Limits,
+    RunFacts,
+    classify,
+    turned_away,
+    waits,
+)
 from operations.findings import Finding, Kind, Source
 from operations.foresight import Foreseen, identity
 from operations.listings import checksum_now, output_now, source_now
 from operations.output_state import OutputFacts, OutputState, judge_output
 from operations.parallel import in_parallel
-from operations.prefect_runs import PAGE
+from operations.prefect_api import PAGE
+from operations.prefect_runs import ENDED_BADLY
+from operations.scope import Scope
 from operations.services import Services
+
+# Generations of an upload that are asked for at once: more where the last of them is there.
+GENERATIONS = 4
+# Uploads whose identities go into one question to Prefect.
+LOT = PAGE // GENERATIONS
 
 
 @dataclass(frozen=True)
 class CloserLook:
-    """Looks at uploads as they are `now`; `verify` reads each output whole."""
+    """Looks at uploads as they are `now`; `scope` says which outputs are read whole."""
 
     services: Services
     limits: Limits
     now: datetime
-    verify: bool = False
-
-    @property
-    def lot(self) -> int:
-        """How many uploads' identities, of every generation, go into one question to Prefect."""
-        return PAGE // (self.limits.attempts + 1) or 1
+    scope: Scope = field(default_factory=Scope)
 
     def at_uris(self, uris: Iterable[str]) -> Iterator[Finding]:
         """Give the finding of each of these uploads, `s3://bucket/key`; one that is gone is ignored.
@@ -45,12 +54,12 @@ class CloserLook:
             ClientError, TransportError, PrefectUnavailableError: a service does not answer.
         """
         lot: list[tuple[Source, str]] = []
-        for found in in_parallel(self._upload_now, uris):
+        for found in in_parallel(self.upload_now, uris):
             if isinstance(found, Finding):
                 yield found
                 continue
             lot.append(found)
-            if len(lot) == self.lot:
+            if len(lot) == LOT:
                 yield from self.at(lot)
                 lot.clear()
         yield from self.at(lot)
@@ -78,12 +87,17 @@ class CloserLook:
 
     def verified(self, output: str, facts: OutputFacts) -> bool:
         """Whether an output's checksum is the manifest's, where that is to be looked at."""
-        if not self.verify or facts.manifest is None:
+        if not self.scope.reads(output, self.now) or facts.manifest is None:
             return True
         found = checksum_now(self.services.s3, self.services.rules.output_bucket, output)
         return found == facts.manifest.sha256
 
-    def _upload_now(self, upload: str) -> tuple[Source, str] | Finding:
+    def upload_now(self, upload: str) -> tuple[Source, str] | Finding:
+        """An upload (`s3://bucket/key`) as it is now, with its output's key; a finding where it has none.
+
+        Raises:
+            ClientError: S3 refuses.
+        """
         _, _, bucket, key = upload.split("/", 3)
         source = source_now(self.services.s3, bucket, key)
         if source is None:
@@ -96,27 +110,42 @@ class CloserLook:
         return turned_away(source, verdict)
 
     def _runs_of(self, uploads: list[tuple[Source, Foreseen]]) -> list[list[RunFacts]]:
-        wanted = [
-            {
-                identity(foreseen.request, source, generation): generation
-                for generation in range(self.limits.attempts + 1)
+        """Each upload's runs of all generations, with what else is to be known of the latest."""
+        found: list[list[RunFacts]] = [[] for _ in uploads]
+        asked = [(number, *each) for number, each in enumerate(uploads) if each[1].request]
+        first = 0
+        while asked:
+            wanted = {
+                identity(foreseen.request, source, generation): (number, generation)
+                for number, source, foreseen in asked
+                if foreseen.request
+                for generation in range(first, first + GENERATIONS)
             }
-            if foreseen.request
-            else {}
-            for source, foreseen in uploads
-        ]
-        found = self.services.runs.by_identity([each for mapping in wanted for each in mapping])
+            runs = self.services.runs.by_identity(list(wanted))
+            for each, run in runs.items():
+                number, generation = wanted[each]
+                found[number].append(replace(run, generation=generation))
+            first += GENERATIONS
+            asked = [
+                each for each in asked if any(run.generation == first - 1 for run in found[each[0]])
+            ]
         # Asked after Prefect: a run that was under way then, and is without a task now, is not
         # between two states. Its task would have told Prefect of its end before it went.
-        tasks = self.services.tasks.of(found.values())
-        return [
-            [
-                replace(found[each], generation=generation, has_task=tasks.get(found[each].id))
-                for each, generation in mapping.items()
-                if each in found
-            ]
-            for mapping in wanted
-        ]
+        tasks = self.services.tasks.of(run for runs_of in found for run in runs_of)
+        return list(
+            in_parallel(
+                lambda runs_of: [
+                    self._counted(replace(run, has_task=tasks.get(run.id))) for run in runs_of
+                ],
+                found,
+            )
+        )
+
+    def _counted(self, run: RunFacts) -> RunFacts:
+        """A run with the starts that its task never came to: they bound what is retried like any other."""
+        if run.in_batch or run.state_type not in ENDED_BADLY or run.state_name in FINAL_FAILURES:
+            return run
+        return replace(run, starts=max(run.starts, 1 + self.services.runs.retries(run.id)))
 
     def _decide(
         self, source: Source, output: str, foreseen: Foreseen, runs: list[RunFacts]

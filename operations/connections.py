@@ -15,7 +15,8 @@ from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.foresight import Foresight, storage_of
 from operations.living_tasks import EcsTasks
-from operations.prefect_runs import PrefectRuns, authorization
+from operations.prefect_api import authorization
+from operations.prefect_runs import PrefectRuns
 from operations.services import Services
 from operations.stack_settings import SettingMissingError
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from lambda_trigger.outcomes import LIVE
+
 if TYPE_CHECKING:
     from operations.classification import RunFacts
 
@@ -67,6 +69,7 @@ class Notify:
 
     generation: int
     mends: bool = False
+    lane: str = LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +154,8 @@ class Finding:
 
 def _told(action: Action | None) -> str | None:
     match action:
-        case Notify(generation):
-            return f"notify, generation {generation}"
+        case Notify(generation, lane=lane):
+            return f"notify in lane {lane}, generation {generation}"
         case Retry(run_id):
             return f"retry flow run {run_id}"
         case End(run_id, retry=retry):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -28,18 +29,21 @@ _BESIDE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DO
 _LOADED_AT_ONCE = 1000
 
 _SCHEMA = """
-CREATE TABLE source (output TEXT, bucket TEXT, key TEXT, size INT, etag TEXT, modified TEXT);
+CREATE TABLE source (
+    output TEXT, bucket TEXT, key TEXT, size INT, etag TEXT, modified TEXT, UNIQUE (bucket, key)
+);
 CREATE TABLE settings (folder TEXT, key TEXT, size INT, etag TEXT, modified TEXT);
 CREATE TABLE output (
-    output TEXT PRIMARY KEY, objects INT, bytes INT, manifest INT, modified TEXT
+    output TEXT PRIMARY KEY, objects INT, bytes INT, manifest INT, failure INT, modified TEXT
 ) WITHOUT ROWID;
 CREATE INDEX source_output ON source (output);
 CREATE INDEX settings_folder ON settings (folder);
 """
 _ADD = """
-INSERT INTO output VALUES (?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET
+INSERT INTO output VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET
     objects = objects + excluded.objects, bytes = bytes + excluded.bytes,
-    manifest = manifest + excluded.manifest, modified = max(modified, excluded.modified)
+    manifest = manifest + excluded.manifest, failure = failure + excluded.failure,
+    modified = max(modified, excluded.modified)
 """
 
 Part = Literal["object", "manifest", "claim", "failure"]
@@ -57,12 +61,16 @@ def part_of_output(key: str) -> tuple[str, Part] | None:
 
 @dataclass(frozen=True, slots=True)
 class ListedOutput:
-    """What the listing tells of one output; `modified` is the newest part's, ISO 8601."""
+    """What the listing tells of one output; `modified` is the newest part's, ISO 8601.
+
+    `has_report` tells of a failure report beside it.
+    """
 
     output: str
     objects: int = 0
     bytes: int = 0
     has_manifest: bool = False
+    has_report: bool = False
     modified: str = ""
 
 
@@ -86,12 +94,12 @@ class Inventory:
         self._database.close()
 
     def add_sources(self, sources: Iterable[tuple[str, Source]]) -> None:
-        """Take in uploads, each with the key of its output."""
+        """Take in uploads, each with the key of its output; one that is there already stays."""
         rows = (
             (output, item.bucket, item.key, item.size, item.etag, item.modified.isoformat())
             for output, item in sources
         )
-        self._load("INSERT INTO source VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._load("INSERT OR IGNORE INTO source VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def add_settings(self, xml: Source) -> None:
         """Take in one settings XML."""
@@ -122,7 +130,7 @@ class Inventory:
             cursor.execute(
                 "SELECT bucket, key, size, etag, source.modified, source.output,"
                 " coalesce(objects, 0), coalesce(bytes, 0), coalesce(manifest, 0),"
-                " coalesce(output.modified, '') FROM source"
+                " coalesce(failure, 0), coalesce(output.modified, '') FROM source"
                 " LEFT JOIN output ON output.output = source.output ORDER BY source.rowid"
             )
             for bucket, key, size, etag, modified, *output in cursor:
@@ -130,14 +138,17 @@ class Inventory:
                 yield source, _listed_output(output)
 
     def outputs_without_source(self) -> Iterator[ListedOutput]:
-        """Each output that no upload maps to, by key."""
-        with closing(self._database.cursor()) as cursor:
-            cursor.execute(
-                "SELECT output, objects, bytes, manifest, modified FROM output WHERE NOT EXISTS"
-                " (SELECT 1 FROM source WHERE source.output = output.output) ORDER BY output"
-            )
-            for row in cursor:
-                yield _listed_output(row)
+        """Each output that no upload maps to, by key; uploads may be taken in meanwhile."""
+        last = ""
+        while rows := self._database.execute(
+            "SELECT output, objects, bytes, manifest, failure, modified FROM output"
+            " WHERE output > ? AND NOT EXISTS"
+            " (SELECT 1 FROM source WHERE source.output = output.output)"
+            " ORDER BY output LIMIT ?",
+            (last, _LOADED_AT_ONCE),
+        ).fetchall():
+            yield from map(_listed_output, rows)
+            last = rows[-1][0]
 
     def _load(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         waiting = iter(rows)
@@ -147,25 +158,20 @@ class Inventory:
 
 
 def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite's
-    output, objects, size, manifest, modified = row
-    return ListedOutput(output, objects, size, bool(manifest), modified)
+    output, objects, size, manifest, failure, modified = row
+    return ListedOutput(output, objects, size, bool(manifest), bool(failure), modified)
 
 
 def _summed(
     listing: Iterable[tuple[str, int, datetime]],
-) -> Iterator[tuple[str, int, int, int, str]]:
+) -> Iterator[tuple[str, int, int, int, int, str]]:
     """One row for each run of neighbours of one output: a store is hundreds of keys."""
-    current, objects, total, manifest, newest = "", 0, 0, 0, ""
-    for key, size, modified in listing:
-        if (part := part_of_output(key)) is None:
-            continue
-        if part[0] != current:
-            if current:
-                yield current, objects, total, manifest, newest
-            current, objects, total, manifest, newest = part[0], 0, 0, 0, ""
-        newest = max(newest, modified.isoformat())
-        if part[1] == "object":
-            objects, total = objects + 1, total + size
-        manifest += part[1] == "manifest"
-    if current:
-        yield current, objects, total, manifest, newest
+    parts = ((part_of_output(key), size, modified) for key, size, modified in listing)
+    known = ((found, size, modified) for found, size, modified in parts if found)
+    for output, of_output in groupby(known, key=lambda each: each[0][0]):
+        total, marks, newest = 0, Counter[Part](), ""
+        for (_, part), size, modified in of_output:
+            newest = max(newest, modified.isoformat())
+            marks[part] += 1
+            total += size if part == "object" else 0
+        yield output, marks["object"], total, marks["manifest"], marks["failure"], newest

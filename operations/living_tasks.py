@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import ClientError
+
 from operations.classification import RunFacts
 
 if TYPE_CHECKING:
@@ -49,12 +51,30 @@ class EcsTasks:
             ClientError: ECS refuses; PrefectUnavailableError: the pool is not known.
         """
         asked = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
-        clusters = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in asked}}
-        living = {cluster: self._runs_in(cluster) for cluster in {*clusters.values()} - {None}}
-        found = [(run.id, living.get(clusters[run.work_pool])) for run in asked]
+        of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in asked}}
+        # A rule's job variables may send its runs elsewhere than the pool does.
+        clusters = [
+            of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool]) for run in asked
+        ]
+        living = {
+            cluster: self._runs_in(cluster, needed=cluster in of_pools.values())
+            for cluster in {*clusters} - {None}
+        }
+        found = [
+            (run.id, living.get(cluster)) for run, cluster in zip(asked, clusters, strict=True)
+        ]
         return {run_id: run_id in there for run_id, there in found if there is not None}
 
-    def _runs_in(self, cluster: str | None) -> set[str]:
+    def _runs_in(self, cluster: str | None, *, needed: bool) -> set[str] | None:
+        """The runs that have a task in a cluster; None where that is not `needed` and may not be asked."""
+        try:
+            return self._runs_of_tasks(cluster)
+        except ClientError as error:
+            if needed or error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            return None
+
+    def _runs_of_tasks(self, cluster: str | None) -> set[str]:
         arns = [
             arn
             for wanted in ("RUNNING", "STOPPED")

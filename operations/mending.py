@@ -1,22 +1,28 @@
 """What --fix does: notifications through the trigger's queue, and runs started once more.
 
 How often is counted where it can't be lost: a run's starts and retries by
-Prefect, a new run's generation in its identity. `classification.ATTEMPTS`
-bounds both. A notification of generation 0 makes a run where there is none and
+Prefect, a new run's generation in its identity and that it mends in its tags.
+`classification.ATTEMPTS` bounds both. A notification of generation 0 makes a run where there is none and
 finds it where there is one, so sending it again needs no bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from events.notifications import ENVELOPES, StoredObject
 from events.sending import BATCH, Message, Target
 from operations.classification import ATTEMPTS
 from operations.findings import End, Finding, Notify, Retry, Source
+from operations.pacing import Pace
 from operations.prefect_runs import FlowRuns
+
+# Uploads that one call mends, and how many a second: a fault of the system's own must not
+# double its load.
+MENDED_AT_MOST = 500
+RATE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         etag=source.etag,
         stored_at=source.modified.isoformat(),
         generation=action.generation,
+        lane=action.lane,
         mends=action.mends,
     )
     return Message(source.uri, ENVELOPES["eventbridge"](item))
@@ -44,27 +51,59 @@ def notification_of(source: Source, action: Notify) -> Message:
 
 @dataclass(frozen=True)
 class Mender:
-    """Does what findings ask for; `dry_run` only says it. `attempts` None retries however often it was."""
+    """Does what findings ask for.
+
+    Attributes:
+        queue: the trigger's.
+        runs: Prefect's.
+        attempts: how often a run is started in all; None however often it was.
+        dry_run: only say it.
+        pace: uploads a second.
+        limit: of what is done at most; what nothing came of is not counted.
+    """
 
     queue: Target
     runs: FlowRuns
     attempts: int | None = ATTEMPTS
     dry_run: bool = False
+    pace: Pace = field(default_factory=lambda: Pace(None))
+    limit: int | None = None
 
     def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:
         """Act on each finding that has an action.
+
+        A run that several findings ask for, as the files of a batch do, is acted on once.
 
         Raises:
             ClientError: the queue refuses; PrefectUnavailableError: no answer.
         """
         waiting = (finding for finding in findings if finding.action is not None)
-        while batch := list(islice(waiting, BATCH)):
-            yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
-            for finding in batch:
-                if isinstance(finding.action, Retry):
-                    yield self._retry(finding, finding.action)
-                elif isinstance(finding.action, End):
-                    yield self._end(finding, finding.action)
+        acted: dict[str, Mended] = {}
+        done = 0
+        while left := BATCH if self.limit is None else min(BATCH, self.limit - done):
+            batch = list(islice(waiting, left))
+            if not batch:
+                return
+            self.pace.take(len(batch))
+            for mended in self._act(batch, acted):
+                done += mended.done or self.dry_run
+                yield mended
+
+    def _act(self, batch: list[Finding], acted: dict[str, Mended]) -> Iterator[Mended]:
+        yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
+        for finding in batch:
+            if isinstance(finding.action, Retry | End):
+                run_id = finding.action.run_id
+                if run_id not in acted:
+                    acted[run_id] = self._change(finding, finding.action)
+                yield replace(acted[run_id], finding=finding)
+
+    def _change(self, finding: Finding, action: Retry | End) -> Mended:
+        return (
+            self._retry(finding, action)
+            if isinstance(action, Retry)
+            else self._end(finding, action)
+        )
 
     def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
         told = [

@@ -9,38 +9,33 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
-from pydantic import NonNegativeFloat, NonNegativeInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from events.sending import QueueTarget
 from flows.deployment_specs import DeploymentSpec
-from flows.locations import S3Location, parse_location
+from lambda_trigger.outcomes import BACKFILL
+from operations.back_pressure import room_in_lane
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, connect
-from operations.findings import REMEDIES, Finding, Kind
-from operations.mending import Mender
-from operations.reconciliation import Reconciliation, Scope
-from operations.report import Tally, json_line
+from operations.mending import MENDED_AT_MOST, RATE, Mender
+from operations.mending_order import ToMend
+from operations.pacing import Pace
+from operations.reconcile_report import REPORTS, Report, figures, place_of, rows, verdict
+from operations.reconciliation import Reconciliation
+from operations.report import Tally
+from operations.scope import Scope
 from operations.stack_settings import QUEUE, SettingMissingError
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-# An S3 URI, ending in '/': where reports go.
-REPORTS = "ECHODROP_REPORTS"
 NAMESPACE = "echodrop"
-# Uploads that one run mends: a fault of the system's own must not double its load.
-MENDED_AT_MOST = 500
+# By then a byte that has rotted is known of; what reading costs, docs/runbook.md says.
+VERIFY_DAYS = 28
 # Seven minutes past each hour, away from what others do on the hour.
 CRON = "7 * * * *"
 
@@ -66,24 +61,29 @@ def reconcile_inbox(
     *,
     fix: bool = True,
     limit: NonNegativeInt = MENDED_AT_MOST,
+    rate: PositiveFloat = RATE,
     attempts: NonNegativeInt = ATTEMPTS,
     grace_minutes: NonNegativeFloat = GRACE_MINUTES,
     verify: bool = False,
+    verify_days: NonNegativeInt = VERIFY_DAYS,
 ) -> dict[str, Any]:
     """Compare the inbox with outputs and runs, mend what was lost, and write down what was found.
 
     Args:
         prefix: only uploads whose keys start so.
         fix: send what was lost again, retry what may pass.
-        limit: uploads to mend at most.
+        limit: uploads to mend at most, see `mending_order`.
+        rate: uploads a second to mend at most.
         attempts: how often one upload is tried.
         grace_minutes: how young an upload without a run, or a run without a task, may be.
         verify: read every output whole and compare its checksum.
+        verify_days: read each output once in so many days, a share of them in the hour
+            that it is; 0: none.
 
     Returns:
         The counts by class and by what was done, and the report's URI.
     """
-    place = _reports(os.environ.get(REPORTS))
+    place = place_of(os.environ.get(REPORTS))
     connections = connect()
     rules = connections.services.rules
     limits = Limits(
@@ -92,25 +92,33 @@ def reconcile_inbox(
         waiting=timedelta(hours=rules.waiting_limit_hours),
         attempts=attempts,
     )
-    look = Reconciliation(connections.services, Scope(prefix, verify=verify), limits)
+    look = Reconciliation(
+        connections.services, Scope(prefix, verify=verify, verify_days=verify_days), limits
+    )
     tally = Tally()
-    with tempfile.TemporaryFile() as report:
-        _look(look, connections, tally, report, attempts=attempts, limit=limit if fix else 0)
+    with tempfile.TemporaryFile() as file:
+        report = Report(file)
+        at_most = limit if fix else 0
+        _look(look, connections, tally, report, attempts=attempts, rate=rate, limit=at_most)
         seconds = (datetime.now(UTC) - look.now).total_seconds()
         told = tally.summary() | {"began": look.now.isoformat(), "seconds": round(seconds, 1)}
-        told["report"] = _kept(connections.services.s3, place, look.now, report, told)
+        kept = report.keep(connections.services.s3, place, look.now, told)
     _measure(connections, tally, seconds)
-    _show(tally, told["report"])
-    return _state(tally, told)  # type: ignore[return-value]  # Prefect takes a state for its data
+    _show(tally, kept)
+    name, message = verdict(tally, kept)
+    get_run_logger().info(message)
+    # Prefect takes a state for its data.
+    return Completed(name=name, message=message, data=told | {"report": kept})  # type: ignore[return-value]
 
 
 def _look(
     look: Reconciliation,
     connections: Connections,
     tally: Tally,
-    report: IO[bytes],
+    report: Report,
     *,
     attempts: int,
+    rate: float,
     limit: int,
 ) -> None:
     queue_url = os.environ.get(QUEUE)
@@ -118,63 +126,18 @@ def _look(
         raise SettingMissingError(f"not set: {QUEUE}")
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-    findings = _noted(look.findings(), tally, report)
-    for mended in Mender(queue, connections.runs, attempts).mend(
-        islice((found for found in findings if found.action is not None), limit)
-    ):
+    to_mend = ToMend()
+    for found in report.noted(look.findings(), tally):
+        to_mend.add(found)
+    mender = Mender(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
+    room = room_in_lane(connections.runs, BACKFILL) if limit else 0
+    for mended in mender.mend(to_mend.in_turn(room)):
         tally.add_mended(mended)
-        _write(report, {"uri": mended.finding.uri, "fix": mended.what})
-    # What is not mended is noted all the same.
-    for _ in findings:
-        pass
-
-
-def _noted(findings: Iterator[Finding], tally: Tally, report: IO[bytes]) -> Iterator[Finding]:
-    for found in findings:
-        tally.add(found)
-        if found.kind not in tally.quiet:
-            _write(report, found.as_json())
-        yield found
-
-
-def _write(report: IO[bytes], values: object) -> None:
-    report.write(json_line(values).encode() + b"\n")
-
-
-@dataclass(frozen=True)
-class _Reports:
-    bucket: str
-    prefix: str
-
-
-def _reports(named: str | None) -> _Reports:
-    place = parse_location(named) if named else None
-    if not isinstance(place, S3Location):
-        raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
-    return _Reports(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
-
-
-def _kept(
-    s3: S3Client, place: _Reports, began: datetime, report: IO[bytes], told: dict[str, object]
-) -> str:
-    """Keep the report as lines of JSON, the summary last; give its URI."""
-    _write(report, told)
-    report.seek(0)
-    key = f"{place.prefix}{began:%Y/%m/%d/%H%M%S}.jsonl"
-    s3.put_object(Bucket=place.bucket, Key=key, Body=report, ContentType="application/x-ndjson")
-    return f"s3://{place.bucket}/{key}"
+        report.write({"uri": mended.finding.uri, "fix": mended.what})
 
 
 def _measure(connections: Connections, tally: Tally, seconds: float) -> None:
     """Put the counts into CloudWatch; that it can't be told does not undo what was mended."""
-    needs_attention = sum(count for kind, count in tally.counts.items() if kind in REMEDIES)
-    measured = {
-        "Reconciled": (sum(tally.counts.values()), "Count"),
-        "NeedAttention": (needs_attention, "Count"),
-        "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
-        "Mended": (sum(tally.mended.values()), "Count"),
-        "Seconds": (seconds, "Seconds"),
-    }
     region = connections.services.s3.meta.region_name
     try:
         connections.session.client("cloudwatch", region_name=region).put_metric_data(
@@ -186,7 +149,7 @@ def _measure(connections: Connections, tally: Tally, seconds: float) -> None:
                     "Value": value,
                     "Unit": unit,  # type: ignore[typeddict-item]  # the stubs want literals
                 }
-                for name, (value, unit) in measured.items()
+                for name, (value, unit) in figures(tally, seconds).items()
             ],
         )
     # BLE001: see above; the missing figure is an alarm's to notice.
@@ -194,35 +157,9 @@ def _measure(connections: Connections, tally: Tally, seconds: float) -> None:
         get_run_logger().warning("figures not told: %s", error)
 
 
-def _show(tally: Tally, report: object) -> None:
-    rows = [
-        {
-            "class": kind.value,
-            "uploads": f"{tally.counts[kind]:,}",
-            "oldest": ", ".join(found.uri for found in tally.oldest(kind)[:3]),
-            "what to do": REMEDIES.get(kind, ""),
-        }
-        for kind in Kind
-        if tally.counts[kind]
-    ]
+def _show(tally: Tally, report: str) -> None:
     try:
-        create_table_artifact(rows, key="reconcile", description=f"All of it: {report}")
+        create_table_artifact(rows(tally), key="reconcile", description=f"All of it: {report}")
     # BLE001: the report is kept, whatever the UI comes to show.
     except Exception as error:  # noqa: BLE001
         get_run_logger().warning("artifact not shown: %s", error)
-
-
-def _state(tally: Tally, told: dict[str, object]) -> State[Any]:
-    left = {
-        kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
-    }
-    done = sum(tally.mended.values())
-    message = f"{sum(tally.counts.values()):,} looked at, {done:,} mended; report {told['report']}"
-    if left:
-        message += "; " + ", ".join(f"{name} {count:,}" for name, count in left.items())
-    get_run_logger().info(message)
-    if not left:
-        return Completed(message=message, data=told)
-    # All that needs attention was just sent again, or retried.
-    name = "Mended" if done == sum(left.values()) else "NeedsAttention"
-    return Completed(name=name, message=message, data=told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from flows.locations import S3Location
 from lambda_trigger.aws_api import Listed
@@ -17,6 +18,7 @@ from lambda_trigger.outcomes import Ignored, Reason
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
 from operations.classification import Limits, is_dead, turned_away, under_way
+from operations.closer_look import LOT as CLOSER_LOT
 from operations.closer_look import CloserLook
 from operations.findings import Finding, Kind, Source
 from operations.foresight import is_of_azfp, output_prefixes
@@ -29,6 +31,8 @@ from operations.output_state import (
     judge_output,
 )
 from operations.parallel import in_parallel
+from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.scope import Scope
 from operations.services import Services
 
 # Uploads taken into the inventory at once.
@@ -36,21 +40,6 @@ LOT = 1000
 
 # Told what is being done, how much of it is done, and how much there is (None: not known).
 Progress = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What to look at.
-
-    Attributes:
-        prefix: only uploads whose keys start so.
-        since: only uploads stored after this; outputs without an upload are left out then.
-        verify: read every output whole, and compare its checksum.
-    """
-
-    prefix: str = ""
-    since: datetime | None = None
-    verify: bool = False
 
 
 @dataclass
@@ -66,6 +55,9 @@ class Reconciliation:
     def findings(self) -> Iterator[Finding]:
         """Give one finding for each upload, one for each output that has none, and one for each other run that is dead.
 
+        Of an archive an upload is looked at where it has a run that has not
+        completed, or an output: it may hold any number of objects that nobody asks for.
+
         Raises:
             ClientError: S3 refuses; TransportError: it does not answer;
             PrefectUnavailableError: Prefect does not.
@@ -74,18 +66,19 @@ class Reconciliation:
             yield from self._take_stock_of_inbox(inventory)
             if self.scope.since is None:
                 self._take_stock_of_outputs(inventory)
+                self._take_stock_of_archives(inventory)
             told: set[str] = set()
             for finding in self._of_uploads(inventory):
                 told.add(finding.run_id)
                 yield finding
             if self.scope.since is None:
                 yield from self._of_outputs_without_source(inventory)
-                yield from self._of_other_runs(told)
+                yield from self.dead_runs(told)
 
     @property
     def closer_look(self) -> CloserLook:
         """Looks at single uploads, of this moment and with these limits."""
-        return CloserLook(self.services, self.limits, self.now, verify=self.scope.verify)
+        return CloserLook(self.services, self.limits, self.now, self.scope)
 
     def _take_stock_of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
         """Fill in the uploads; those that the rules turn away are found already."""
@@ -121,6 +114,37 @@ class Reconciliation:
 
         inventory.add_outputs(parts())
 
+    def _take_stock_of_archives(self, inventory: Inventory) -> None:
+        """Fill in the archives' uploads that have a run to tell of, or an output whose manifest names them."""
+        rules, runs = self.services.rules, self.services.runs
+        archives = tuple(f"s3://{bucket}/" for bucket in rules.archive_buckets)
+        if not archives:
+            return
+
+        def named() -> Iterator[str]:
+            for run in runs.in_states((*UNENDED, *ENDED_BADLY)):
+                yield run.raw_file
+            for manifest in in_parallel(self._manifest_if_any, inventory.outputs_without_source()):
+                if manifest is not None:
+                    yield manifest.source_uri
+
+        wanted = (each for each in named() if each.startswith(archives))
+        taken = in_parallel(
+            self.closer_look.upload_now, (each for each in wanted if self.scope.takes(rules, each))
+        )
+        found = ((each[1], each[0]) for each in taken if not isinstance(each, Finding))
+        while lot := list(islice(found, LOT)):
+            self.progress("looking at archives", len(lot), None)
+            inventory.add_sources(lot)
+
+    def _manifest_if_any(self, output: ListedOutput) -> ManifestFacts | None:
+        if not output.has_manifest:
+            return None
+        try:
+            return self._manifest(output.output)
+        except ManifestUnreadableError:
+            return None
+
     def _of_uploads(self, inventory: Inventory) -> Iterator[Finding]:
         total, closer_look = inventory.source_count(), self.closer_look
         looked_at = in_parallel(self._first_look, inventory.sources())
@@ -131,7 +155,7 @@ class Reconciliation:
                 yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
             open_questions.append((source, output))
-            if len(open_questions) == closer_look.lot:
+            if len(open_questions) == CLOSER_LOT:
                 yield from closer_look.at(open_questions)
                 open_questions.clear()
         yield from closer_look.at(open_questions)
@@ -164,17 +188,27 @@ class Reconciliation:
         candidate = judge_key(source.bucket, source.key, self.services.rules)
         if not isinstance(candidate, Candidate) or not is_of_azfp(candidate):
             return True
+        if source.bucket != self.services.rules.inbox_bucket:
+            # Only the inbox's settings XMLs are listed.
+            return False
         xml = choose_sidecar(source.bucket, source.key, candidate.rule, inventory.settings_in, None)
         # An XML that the upload's metadata name is found out in the closer look.
         if not isinstance(xml, Listed):
             return False
         return facts.manifest.settings.get(uri(source.bucket, xml.key)) == xml.etag
 
-    def _of_other_runs(self, told: set[str]) -> Iterator[Finding]:
-        """Dead runs of which no upload's finding tells: it is done all the same, or another by now."""
-        wanted = f"s3://{self.services.rules.inbox_bucket}/{self.scope.prefix}"
-        taken = self.services.runs.in_states(("PENDING", "RUNNING", "CANCELLING"))
-        others = [run for run in taken if run.raw_file.startswith(wanted) and run.id not in told]
+    def dead_runs(self, told: set[str]) -> Iterator[Finding]:
+        """Give a finding for each run whose task is gone, but for those (by id) that were told of.
+
+        Whatever became of its files: it is done all the same, or another by now,
+        or its batch died behind its last file. It takes a place of its lane's.
+        """
+        rules = self.services.rules
+        others = [
+            run
+            for run in self.services.runs.with_tasks()
+            if run.id not in told and self.scope.takes(rules, run.raw_file)
+        ]
         tasks = self.services.tasks.of(others)
         for run in others:
             facts = replace(run, has_task=tasks.get(run.id))
@@ -200,13 +234,14 @@ class Reconciliation:
             except ManifestUnreadableError as error:
                 told += f" ({error})"
             else:
-                of_scope = f"s3://{rules.inbox_bucket}/{self.scope.prefix}"
-                if manifest is None or not manifest.source_uri.startswith(of_scope):
-                    # Removed meanwhile; or not of the inbox: converted by hand from elsewhere.
+                if manifest is None or not self.scope.takes(rules, manifest.source_uri):
+                    # Removed meanwhile; or of neither inbox nor archive: converted by hand.
                     return None
                 told = f"made from {manifest.source_uri}"
-        elif not output.objects:
-            return None
-        else:
+        elif output.objects:
             told = f"{output.objects} objects without a manifest"
+        elif output.has_report:
+            told = "the failure report of an upload that is gone"
+        else:
+            return None
         return Finding(Kind.OUTPUT_WITHOUT_SOURCE, place, told, since)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lambda_trigger.rules_document import RulesError
 from lambda_trigger.transport_errors import TransportError
-from operations.prefect_runs import PrefectUnavailableError
+from operations.prefect_api import PrefectUnavailableError
 from operations.stack_settings import SettingMissingError
 
 EXIT_CODE = 2

@@ -27,8 +27,8 @@ from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.replay_choice import RunChoice, decide_replay
 from operations.report import json_line
 
-# How many generations of an upload are looked for; a person may force many.
-_GENERATIONS = 19
+# A person asks: how often a run was started bounds nothing.
+_ATTEMPTS = 10_000
 
 
 @dataclass
@@ -112,21 +112,31 @@ def replay_uploads_at_terminal(
     try:
         choice = RunChoice(
             moment(since, now) if since else None,
-            moment(until, now) if until else None,
+            moment(until, now) if until else now if force else None,
             prefix,
             outcomes,
             version,
         )
+        if force and not uris and not until:
+            # What this call converts anew would be chosen by the next one like the rest.
+            Console(stderr=True).print(
+                f"stopped, it goes on with --until {now.isoformat()} added",
+                highlight=False,
+                soft_wrap=True,
+            )
         connections = connect(rules)
         told = _Told(as_json, shown, Estimate(connections.services.rules.tiers))
-        inbox = connections.services.rules.inbox_bucket
-        named = list(uris) or choice.uploads(connections.runs, inbox)
+        named = list(uris)
+        by_runs = None if named else choice
+        if by_runs:
+            named = by_runs.uploads(connections.runs, connections.services.rules)
         for mended in _replayed(
             named,
             told,
             connections,
             now,
             queue_url,
+            choice=by_runs,
             force=force,
             dry_run=dry_run,
             rate=rate,
@@ -150,12 +160,13 @@ def _replayed(
     now: datetime,
     queue_url: str,
     *,
+    choice: RunChoice | None,
     force: bool,
     dry_run: bool,
     rate: float | None,
     limit: int | None,
 ) -> Iterator[Mended]:
-    look = CloserLook(connections.services, Limits(attempts=_GENERATIONS), now)
+    look = CloserLook(connections.services, Limits(attempts=_ATTEMPTS), now)
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url)
     pace = Pace(None if dry_run else rate)
@@ -164,7 +175,7 @@ def _replayed(
         with progress_bar() as progress:
             for number, found in enumerate(look.at_uris(uris), start=1):
                 progress("uploads", number, len(uris))
-                wanted = decide_replay(found, force=force)
+                wanted = decide_replay(found, force=force, choice=choice)
                 if wanted.action is None:
                     told.add(found.uri, wanted.why, trouble=not wanted.settled)
                     continue

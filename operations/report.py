@@ -39,12 +39,14 @@ class Tally:
     Attributes:
         shown: how many of a class are listed.
         quiet: classes that are counted and not listed.
+        done: how many --fix brought on their way.
     """
 
     shown: int = 10
     quiet: frozenset[Kind] = frozenset({Kind.DONE, Kind.IGNORED})
     counts: Counter[Kind] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
+    done: int = 0
     _listed: dict[Kind, list[Finding]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, finding: Finding) -> None:
@@ -58,8 +60,9 @@ class Tally:
             self._cut(finding.kind)
 
     def add_mended(self, mended: Mended) -> None:
-        """Count what --fix did."""
+        """Count what --fix did, or why it did nothing."""
         self.mended[mended.what.partition(":")[0]] += 1
+        self.done += mended.done
 
     @property
     def needs_attention(self) -> bool:

@@ -1,8 +1,9 @@
 """What became of the uploads of a window of time, and what is at work, waits or has failed besides.
 
 The classes are reconciling's, over the uploads stored since. Prefect is asked
-for runs whose uploads are older: those that have not ended, whenever they were
-asked for, and those that ended badly in the window.
+for runs whose uploads are older, or lie in an archive: those that have not
+ended and those that ended for the file's own fault, whenever that was, and
+those that ended badly in the window.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
+from flows.failure_report import FILE_FAULTS
 from operations.classification import RunFacts, under_way
 from operations.findings import Finding
+from operations.prefect_runs import ENDED_BADLY, UNENDED
 from operations.reconciliation import Reconciliation
-
-UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
-ENDED_BADLY = ("FAILED", "CRASHED")
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,34 @@ class Status:
         """
         whole = self.reconciliation
         since = whole.now - self.window
-        told: set[str] = set()
+        told, runs_told = set[str](), set[str]()
         for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
             told.add(finding.uri)
+            runs_told.add(finding.run_id)
             yield finding
-        older = list(self._older(UNENDED, None, told))
+        older = list(self._older(told, UNENDED))
         tasks = whole.services.tasks.of(older)
         for run in older:
             facts = replace(run, has_task=tasks.get(run.id))
+            runs_told.add(run.id)
             yield under_way(run.raw_file, facts, whole.limits, whole.now)
         # That a run has failed says little: a later generation may have done it since.
-        failed = (run.raw_file for run in self._older(ENDED_BADLY, since, told))
-        yield from whole.closer_look.at_uris(failed)
+        failed = chain(
+            self._older(told, ENDED_BADLY, since),
+            self._older(told, ENDED_BADLY, names=sorted(FILE_FAULTS)),
+        )
+        yield from whole.closer_look.at_uris(run.raw_file for run in failed)
+        yield from whole.dead_runs(runs_told)
 
     def _older(
-        self, states: Sequence[str], since: datetime | None, told: set[str]
+        self,
+        told: set[str],
+        states: Sequence[str],
+        since: datetime | None = None,
+        names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
         whole = self.reconciliation
-        wanted = f"s3://{whole.services.rules.inbox_bucket}/{whole.scope.prefix}"
-        for run in whole.services.runs.in_states(states, since):
-            if run.raw_file.startswith(wanted) and run.raw_file not in told:
+        for run in whole.services.runs.in_states(states, since, names=names):
+            if whole.scope.takes(whole.services.rules, run.raw_file) and run.raw_file not in told:
                 told.add(run.raw_file)
                 yield run

@@ -5,21 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 
 from events.sending import QueueTarget
+from lambda_trigger.outcomes import BACKFILL
+from operations.back_pressure import room_in_lane
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, connect
 from operations.durations import duration
 from operations.findings import Finding, Kind
-from operations.mending import Mended, Mender
+from operations.mending import MENDED_AT_MOST, RATE, Mended, Mender
+from operations.mending_order import ToMend
+from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.reconciliation import Reconciliation, Scope
+from operations.reconciliation import Reconciliation
 from operations.refusals import NOT_ASKED, refused
 from operations.report import Tally, json_line
+from operations.scope import Scope
 from operations.stack_settings import SettingMissingError
 from operations.status import Status
 
@@ -34,7 +38,8 @@ def reconcile_at_terminal(
     queue_url: str | None = None,
     grace_minutes: float = GRACE_MINUTES,
     attempts: int = ATTEMPTS,
-    limit: int | None = None,
+    rate: float | None = RATE,
+    limit: int = MENDED_AT_MOST,
     shown: int = 10,
     as_json: bool = False,
 ) -> int:
@@ -49,8 +54,9 @@ def reconcile_at_terminal(
         queue_url: of the trigger's queue; `fix` needs it.
         grace_minutes: how young an upload without a run may be, and not count as lost;
             and how long a run may be without a task, and not count as dead.
-        attempts: starts of a run, and generations of an upload, before `fix` leaves it alone.
-        limit: how many uploads to mend at most.
+        attempts: starts of a run, and new generations of an upload, before `fix` leaves it alone.
+        rate: how many uploads a second to mend at most.
+        limit: how many uploads to mend at most, see `mending_order`.
         shown: how many of a class to list.
         as_json: a line of JSON for each finding that is not done or ignored,
             one for each that was mended, and one with the summary.
@@ -83,6 +89,7 @@ def reconcile_at_terminal(
                 fix=fix,
                 dry_run=dry_run,
                 queue_url=queue_url,
+                rate=rate,
                 limit=limit,
             ):
                 tally.add_mended(mended)
@@ -156,17 +163,23 @@ def _mended(
     fix: bool,
     dry_run: bool,
     queue_url: str | None,
-    limit: int | None,
+    rate: float | None,
+    limit: int,
 ) -> Iterator[Mended]:
+    to_mend = ToMend()
+    for found in findings:
+        if fix:
+            to_mend.add(found)
+    region = connections.services.s3.meta.region_name
+    queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
+    mender = Mender(
+        *(queue, connections.runs, limits.attempts, dry_run),
+        Pace(None if dry_run else rate),
+        limit,
+    )
     if fix:
-        region = connections.services.s3.meta.region_name
-        queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-        mender = Mender(queue, connections.runs, limits.attempts, dry_run=dry_run)
-        to_mend = (finding for finding in findings if finding.action is not None)
-        yield from mender.mend(islice(to_mend, limit))
-    # What is not mended is counted all the same.
-    for _ in findings:
-        pass
+        room = room_in_lane(connections.runs, BACKFILL)
+        yield from mender.mend(to_mend.in_turn(room))
 
 
 def _write(values: object) -> None:

@@ -41,6 +41,71 @@ def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
+    """The batches whose files' URIs begin so."""
+    body = {"flows": {"name": {"any_": ["convert-raw-sonar-batch"]}}}
+    runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
+    return [
+        run
+        for run in runs
+        if all(entry["raw_file"].startswith(start) for entry in run["parameters"]["files"])
+    ]
+
+
+def put_unnoticed(sandbox: Sandbox, inbox: Inbox, files: dict[str, Path]) -> None:
+    """An archive: what lies in the inbox and nobody was told of."""
+    s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for key, path in files.items():
+        inbox.drop(path, key)
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+
+
+def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
+    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
+) -> None:
+    prefix = "killed batch/"
+    files = {f"{prefix}{name}.raw": real_data / SMALL for name in ("one", "two", "three")}
+    put_unnoticed(sandbox, inbox, files)
+    archive = f"s3://{sandbox.names.inbox_bucket}/{prefix}"
+    command(sandbox, "backfill", archive, "--checkpoint", str(tmp_path / "checkpoint"))
+
+    def batch() -> dict[str, Any] | None:
+        sandbox.check()
+        return next(iter(batches_of(sandbox, inbox.uri(prefix))), None)
+
+    def given_up() -> dict[str, Any] | None:
+        """Kill each task of the batch, until nobody gives it another."""
+        found = batch()
+        if found is None:
+            return None
+        for process in sandbox.task_processes(found["id"]):
+            process.kill()
+        state = found["state"]
+        gone = state["type"] == "CRASHED" and (state["message"] or "").startswith("exit code")
+        return found if gone else None
+
+    crashed = wait_until(given_up, 180, "the batch to be given up", every=0.5)
+    assert len(crashed["parameters"]["files"]) == 3
+    asked = ("reconcile", "--prefix", prefix, "--grace", "0", "--fix")
+
+    def mended() -> list[dict[str, Any]] | None:
+        _, lines = command(sandbox, *asked)
+        done = lines[-1]["counts"] == {"done": 3}
+        return lines if done else None
+
+    wait_until(mended, 240, "every file to be done", every=5)
+    assert [run["id"] for run in batches_of(sandbox, inbox.uri(prefix))] == [crashed["id"]]
+    for key, runs in inbox.runs(files).items():
+        (run,) = runs
+        assert run.state_name == "Completed", key
+        store = f"{key.removesuffix('.raw')}.zarr.manifest.json"
+        body = sandbox.client("s3").get_object(Bucket=sandbox.names.output_bucket, Key=store)
+        assert json.loads(body["Body"].read())["run"]["flow_run_id"] == run.id
+
+
 def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
 ) -> None:
@@ -50,26 +115,14 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     damaged.write_bytes(whole.read_bytes()[:20_000])
     files = {f"{PREFIX}{name}.raw": whole for name in ("one", "two", "three")}
     files[f"{PREFIX}damaged.raw"] = damaged
-    # An archive: what lies in the inbox and nobody was told of.
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    for key, path in files.items():
-        inbox.drop(path, key)
-    s3.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
+    put_unnoticed(sandbox, inbox, files)
 
     sent = ["backfill", f"s3://{bucket}/{PREFIX}", "--checkpoint", str(tmp_path / "checkpoint")]
     code, (end,) = command(sandbox, *sent)
     assert (code, end["sent"]) == (0, 4)
 
     def batches() -> list[dict[str, Any]]:
-        body = {"flows": {"name": {"any_": ["convert-raw-sonar-batch"]}}}
-        runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
-        return [
-            run
-            for run in runs
-            if all(inbox.uri(PREFIX) in entry["raw_file"] for entry in run["parameters"]["files"])
-        ]
+        return batches_of(sandbox, inbox.uri(PREFIX))
 
     def ended() -> dict[str, Any] | None:
         sandbox.check()
@@ -104,6 +157,13 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     }
     assert lines[-1]["counts"] == {"done": 3, "quarantined": 1}
     assert lines[-1]["fixed"] == {}
+
+    code, lines = command(sandbox, "status", "--since", "1h", "--prefix", PREFIX)
+    assert code == 1
+    assert lines[-1]["counts"] == {"done": 3, "quarantined": 1}
+    told = {line["uri"]: line["detail"] for line in lines if "class" in line}
+    assert told.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
+    assert told[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
 
     # Told of once more, as by a person who asks for it again: nothing is done twice.
     command(sandbox, *sent[:2], "--checkpoint", str(tmp_path / "another"))

@@ -239,3 +239,42 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
         if "archive/" in run["parameters"]["raw_file"]
     )
     assert lanes == {BACKFILL: 60}
+
+
+def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system: Sandbox) -> None:
+    keys = [f"again/{number:02}.raw" for number in range(25)]
+    queue = url_of(system, system.names.notifications_queue)
+    for key in keys:
+        body = ENVELOPES["eventbridge"](upload(system, key))
+        system.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+    wait_until(lambda: len(runs_by_key(system, "again/")) == 25, 120, "a run for each upload")
+
+    def end_all_runs() -> None:
+        """Nothing executes runs here: have each end as by its task."""
+        for run in system.api.flow_runs():
+            if "again/" in str(run.parameters.get("raw_file")) and run.state_type != "COMPLETED":
+                state = {"type": "COMPLETED", "name": "Completed"}
+                path = f"/flow_runs/{run.id}/set_state"
+                system.api.request("POST", path, {"state": state, "force": True})
+
+    end_all_runs()
+    asked = ["replay", "--prefix", "again/", "--outcome", "Completed", "--force", "--rate", "8"]
+    process = start(system, *asked)
+    wait_until(
+        lambda: sum(runs_by_key(system, "again/").values()) >= 30, 120, "its first runs", every=0.1
+    )
+    process.kill()
+    _, said = process.communicate()
+    wait_until_settled(system)
+    done = sum(runs_by_key(system, "again/").values()) - 25
+    assert 0 < done < 25, "it came too late"
+    # Those ended just as those that are still to come had.
+    end_all_runs()
+
+    until = said.partition("--until ")[2].split()[0]
+    code, lines = told(system, *asked, "--until", until)
+    assert code == 0
+    assert lines[-1]["counts"] == {"run again since": done, "notified": 25 - done}
+    wait_until_settled(system)
+    assert not replay_until_no_letter_is_left(system)["set aside"]
+    assert runs_by_key(system, "again/") == dict.fromkeys(keys, 2)

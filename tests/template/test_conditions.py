@@ -20,7 +20,7 @@ NETWORK = {
     "SubnetB",
     "Vpc",
 }
-READ_THE_ARCHIVE = {"TaskArchivePolicy", "TriggerArchivePolicy"}
+READ_THE_ARCHIVE = {"OperationsArchivePolicy", "TaskArchivePolicy", "TriggerArchivePolicy"}
 READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy", "WatchdogSecretPolicy"}
 WATCHES_FOR_QUIET = {"QuietInboxAlarm", "WatchdogInboxPolicy"}
 # By variant: the resources that stand under a condition and are there.

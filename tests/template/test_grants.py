@@ -89,7 +89,8 @@ OPERATIONS = {
     "operations/listings.py": {"list_objects_v2", "head_object", "get_object"},
     "operations/living_tasks.py": {"list_tasks", "describe_tasks"},
     "operations/connections.py": {"get_parameter"},
-    "operations/reconcile_flow.py": {"put_object", "put_metric_data"},
+    "operations/reconcile_flow.py": {"put_metric_data"},
+    "operations/reconcile_report.py": {"put_object"},
     "events/sending.py": {"send_message_batch"},
 }
 OPERATIONS_ACTIONS = {

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from operations.reconcile_flow import REPORTS, reconcile_spec
+from operations.reconcile_flow import reconcile_spec
+from operations.reconcile_report import REPORTS
 from operations.stack_settings import QUEUE
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated

@@ -9,7 +9,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from lambda_trigger.sigv4 import Credentials
 from operations.classification import Limits, RunFacts
 from operations.findings import Finding, Source
 from operations.foresight import Foresight, identity, storage_of
-from operations.prefect_runs import PrefectRuns
-from operations.reconciliation import Reconciliation, Scope
+from operations.prefect_runs import WITH_TASKS, PrefectRuns
+from operations.reconciliation import Reconciliation
+from operations.scope import Scope
 from operations.services import Services
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
@@ -87,6 +88,7 @@ class MemoryRuns:
     """Prefect's runs by identity."""
 
     runs: dict[str, RunFacts] = field(default_factory=dict)
+    others: list[RunFacts] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     asked_for_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
@@ -110,6 +112,13 @@ class MemoryRuns:
             fits = not names or run.state_name in names, not states or run.state_type in states
             if all(fits) and (since is None or run.since >= since):
                 yield run
+
+    def with_tasks(self) -> Iterator[RunFacts]:
+        yield from self.in_states(WITH_TASKS)
+        yield from self.others
+
+    def retries(self, run_id: str) -> int:
+        return self.retried.count(run_id)
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
         assert state_id == "state"
@@ -144,6 +153,12 @@ class World:
     services: Services
     runs: MemoryRuns
     tasks: MemoryTasks
+    archive: str = ""
+
+    def put_into_archive(self, key: str) -> None:
+        """Put the first bytes of an EK60 file into the archive."""
+        body = file_head("EK60") + key.encode()
+        self.s3.put_object(Bucket=self.archive, Key=key, Body=body)
 
     def drop(self, key: str, body: bytes | None = None, **facts: Any) -> Source:
         """Put an upload into the inbox; without a body, the first bytes of an EK60 file."""
@@ -151,10 +166,14 @@ class World:
         self.s3.put_object(Bucket=self.inbox, Key=key, Body=content, **facts)
         return self.source(key)
 
-    def source(self, key: str) -> Source:
-        head = self.s3.head_object(Bucket=self.inbox, Key=key)
+    def source(self, key: str, bucket: str = "") -> Source:
+        head = self.s3.head_object(Bucket=bucket or self.inbox, Key=key)
         return Source(
-            self.inbox, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"]
+            bucket or self.inbox,
+            key,
+            head["ContentLength"],
+            head["ETag"].strip('"'),
+            head["LastModified"],
         )
 
     def publish(
@@ -211,6 +230,7 @@ class World:
         ago: timedelta = timedelta(minutes=1),
         has_task: bool | None = None,
         version: str = "",
+        mends: bool = False,
     ) -> RunFacts:
         """Give the upload's identity a run in this state."""
         request = self.services.foresight.of(source).request
@@ -220,6 +240,7 @@ class World:
         run = RunFacts(
             *(ident, "state", state, name, message, starts, since, source.uri),
             version=version,
+            mends=mends,
             parameters=request.parameters | {"verify": "sampled"},
         )
         self.runs.runs[identity(request, source, generation)] = run
@@ -276,6 +297,17 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
 
 
 @pytest.fixture
+def archive(world: World) -> World:
+    """The world with an archive beside its inbox."""
+    name = world.inbox.replace("inbox", "archive")
+    world.s3.create_bucket(Bucket=name)
+    foresight = world.services.foresight
+    foresight.rules = replace(foresight.rules, archive_buckets=(name,))
+    world.archive = name
+    return world
+
+
+@pytest.fixture
 def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A rules document of the world, with its services in the environment."""
     for name, text in aws_environment(aws_url).items():
@@ -287,6 +319,8 @@ def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
         PrefectRuns, "in_states", lambda _, *of, **by: world.runs.in_states(*of, **by)
     )
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
+    monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
+    monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
     monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from operations.classification import RunFacts
 from operations.living_tasks import EcsTasks
@@ -49,6 +51,34 @@ def test_a_run_has_a_task_until_it_is_stopped(aws: Callable[[str], Any], cluster
     ecs.stop_task(cluster=cluster, task=arns["stopped"])
     asked = [run("living", "PENDING"), run("stopped"), run("never there", "CRASHED")]
     assert tasks.of(asked) == {"living": True, "stopped": False, "never there": False}
+
+
+def test_a_run_that_names_a_cluster_of_its_own_is_looked_for_there(
+    aws: Callable[[str], Any], cluster: str
+) -> None:
+    ecs = aws("ecs")
+    launch(ecs, cluster, "elsewhere")
+    elsewhere = replace(run("elsewhere"), cluster=cluster)
+    ecs.create_cluster(clusterName="of-the-pool")
+    found = EcsTasks(ecs, {"pool": "of-the-pool"}.get).of([elsewhere, run("here")])
+    assert found == {"elsewhere": True, "here": False}
+
+
+def test_of_a_cluster_that_may_not_be_asked_nothing_is_known() -> None:
+    class Refusing:
+        def get_paginator(self, _: str) -> Refusing:
+            return self
+
+        def paginate(self, cluster: str, **_: str) -> list[dict[str, list[str]]]:
+            if cluster == "theirs":
+                raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListTasks")
+            return []
+
+    ecs: Any = Refusing()
+    theirs = replace(run("theirs"), cluster="theirs")
+    assert EcsTasks(ecs, {"pool": "ours"}.get).of([theirs, run("ours")]) == {"ours": False}
+    with pytest.raises(ClientError):
+        EcsTasks(ecs, {"pool": "theirs"}.get).of([theirs])
 
 
 def test_all_tasks_of_a_large_cluster_are_seen(aws: Callable[[str], Any], cluster: str) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from events.sending import Message, ReplayRow
 from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import Upload
+from lambda_trigger.outcomes import BACKFILL, Upload
 from operations.findings import Action, End, Finding, Kind, Notify, Retry, Source
 from operations.mending import Mender
+from operations.mending_order import ToMend
+from operations.pacing import Pace
+from operations.report import Tally
 from tests.unit.operations.conftest import MemoryRuns
 
 
@@ -89,8 +92,59 @@ def test_a_dry_run_only_says_it() -> None:
         finding("a.raw", Notify(0)),
         finding("b.raw", Retry("run", "state")),
         finding("c.raw", End("dead", "state", retry=True)),
-        finding("d.raw", End("dead", "state", retry=False)),
+        finding("d.raw", End("old", "state", retry=False)),
     ]
     said = [each.what for each in Mender(queue, runs, dry_run=True).mend(findings)]
     assert said == ["would notify", "would retry", "would end and retry", "would end"]
     assert (queue.sent, runs.retried, runs.ended) == ([], [], [])
+
+
+def test_a_run_that_several_files_ask_for_is_ended_once_and_all_of_them_are_mended() -> None:
+    runs = MemoryRuns()
+    findings = [finding(f"{number}.raw", End("batch", "state", retry=True)) for number in range(12)]
+    done = list(Mender(Queue(), runs).mend(findings))
+    assert runs.ended == [("batch", 3)]
+    assert [(each.finding, each.done) for each in done] == [(each, True) for each in findings]
+
+
+def test_what_nothing_came_of_is_not_counted_against_the_limit() -> None:
+    queue = Queue(refused="no way")
+    findings = [finding(f"no way {number}.raw", Notify(0)) for number in range(25)]
+    findings += [finding(f"{number}.raw", Notify(0)) for number in range(20)]
+    done = list(Mender(queue, MemoryRuns(), limit=12).mend(findings))
+    assert sum(each.done for each in done) == len(queue.sent) == 12
+    tally = Tally()
+    for each in done:
+        tally.add_mended(each)
+    assert (tally.done, tally.mended) == (12, {"notified": 12, "not sent": 25})
+
+
+def test_mending_is_held_to_its_pace() -> None:
+    paced: list[float] = []
+    pace = Pace(2, sleep=paced.append, clock=lambda: 0.0)
+    findings = [finding(f"{number}.raw", Notify(0)) for number in range(30)]
+    list(Mender(Queue(), MemoryRuns(), pace=pace).mend(findings))
+    assert paced == [5, 10]
+
+
+def aged(kind: Kind, key: str, days: float, action: Action | None) -> Finding:
+    found = finding(key, action)
+    since = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(days=days)
+    return replace(found, kind=kind, since=since)
+
+
+def test_live_uploads_come_first_the_newest_of_each_class_in_turn_and_the_lane_bounds_the_rest() -> (
+    None
+):
+    old, to_mend = Notify(0, lane=BACKFILL), ToMend(kept=300)
+    for number in range(1000):
+        to_mend.add(aged(Kind.NEVER_NOTIFIED, f"archive/{number}.raw", 100 + number, old))
+    for number in range(3):
+        to_mend.add(aged(Kind.CRASHED, f"crashed {number}", number, Retry(f"{number}", "state")))
+    to_mend.add(aged(Kind.NEVER_NOTIFIED, "z/new.raw", 0.5, Notify(0)))
+    to_mend.add(aged(Kind.QUARANTINED, "bad.raw", 0, None))
+    live = ["crashed 0", "z/new.raw", "crashed 1", "crashed 2"]
+    for room in (0, 7):
+        found = [each.uri.removeprefix("s3://inbox/") for each in to_mend.in_turn(room)]
+        assert found == [*live, *(f"archive/{number}.raw" for number in range(room))]
+    assert len(list(to_mend.in_turn(10_000))) == 304

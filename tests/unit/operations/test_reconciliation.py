@@ -11,9 +11,11 @@ import pytest
 
 from events.file_heads import file_head
 from flows.failure_report import FILE_FAULTS
-from operations.classification import FINAL_FAILURES, Limits
+from lambda_trigger.outcomes import BACKFILL
+from operations.classification import FINAL_FAILURES
 from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
-from operations.reconciliation import Reconciliation, Scope
+from operations.reconciliation import Reconciliation
+from operations.scope import Scope
 from tests.unit.operations.conftest import World
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
@@ -69,9 +71,12 @@ def run(state: str, name: str, **facts: object) -> Plant:
 
 
 LONG = timedelta(hours=7)
+# What is older than a day is told of in the backfill lane.
+OLD = Notify(0, lane=BACKFILL)
+ANEW = Notify(1, mends=True, lane=BACKFILL)
 PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
-    "lost notification": (lambda world: world.drop(KEY), Kind.NEVER_NOTIFIED, Notify(0)),
+    "lost notification": (lambda world: world.drop(KEY), Kind.NEVER_NOTIFIED, OLD),
     "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
     "unknown extension": (lambda world: world.drop(KEY + ".mp3"), Kind.REJECTED, None),
     "other bytes": (lambda world: world.drop(KEY, b"a text"), Kind.REJECTED, None),
@@ -117,12 +122,12 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "killed": (run("CRASHED", "Crashed"), Kind.CRASHED, Retry),
     "killed too often": (run("CRASHED", "Crashed", starts=3), Kind.CRASHED, None),
     "torn": (torn, Kind.TORN, Retry),
-    "torn without a run": (torn_without_a_run, Kind.TORN, Notify(0)),
-    "replaced upload": (replaced_upload, Kind.SUPERSEDED, Notify(0)),
+    "torn without a run": (torn_without_a_run, Kind.TORN, OLD),
+    "replaced upload": (replaced_upload, Kind.SUPERSEDED, OLD),
     "one output for two": (two_uploads_of_one_output, Kind.CONTESTED, None),
-    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, Notify(1)),
-    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, Notify(1)),
-    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, Notify(1)),
+    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, ANEW),
+    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, ANEW),
+    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, ANEW),
 }
 
 
@@ -192,15 +197,24 @@ def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str)
     assert finding.detail == f"{name}: why"
 
 
-def test_generations_are_counted_up_and_end(world: World) -> None:
+def test_generations_that_mend_are_counted_up_and_end(world: World) -> None:
     source = world.drop(KEY)
-    for generation in range(3):
-        world.run(source, "COMPLETED", "Completed", generation=generation)
-        assert world.reconcile()[KEY].action == Notify(generation + 1)
-    world.run(source, "COMPLETED", "Completed", generation=3)
+    world.run(source, "COMPLETED", "Completed")
+    for generation in range(1, 4):
+        assert world.reconcile()[KEY].action == Notify(generation, mends=True)
+        world.run(source, "COMPLETED", "Completed", generation=generation, mends=True)
     finding = world.reconcile()[KEY]
     assert (finding.kind, finding.action) == (Kind.OUTPUT_MISSING, None)
-    assert "3 generations were not enough" in finding.detail
+    assert "not enough" in finding.detail
+
+
+def test_what_people_forced_is_no_attempt_of_fix(world: World) -> None:
+    source = world.drop(KEY)
+    for generation in range(9):
+        world.run(source, "COMPLETED", "Completed", generation=generation)
+    assert world.reconcile()[KEY].action == Notify(9, mends=True)
+    world.run(source, "RUNNING", "Running", generation=9)
+    assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
 
 
 def test_the_latest_generation_decides(world: World) -> None:
@@ -218,7 +232,7 @@ def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> 
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1\2\4")
     assert world.reconcile()[KEY].kind is Kind.DONE
     finding = world.reconcile(verifying)[KEY]
-    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1))
+    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1, mends=True))
     assert "checksum" in finding.detail
 
 
@@ -272,6 +286,67 @@ def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, n
     assert (finding.kind, finding.action) == (Kind.SUPERSEDED, Notify(0))
 
 
+def test_a_task_that_never_came_counts_as_a_start(world: World) -> None:
+    crashed = world.run(world.drop(KEY), "CRASHED", "Crashed", message="no such image", starts=0)
+    for _ in range(2):
+        assert world.reconcile()[KEY].action == Retry(crashed.id, "state")
+        world.runs.retried.append(crashed.id)
+    finding = world.reconcile()[KEY]
+    assert (finding.kind, finding.action) == (Kind.CRASHED, None)
+    assert finding.detail == "Crashed: no such image (started 3 times)"
+
+
+def test_a_batch_that_died_behind_its_last_file_is_ended(world: World) -> None:
+    whole(world)
+    run = world.run(world.source(KEY), "COMPLETED", "Completed")
+    # All its files are done, and nobody told Prefect that it is.
+    dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")
+    world.runs.others, world.tasks.there["batch"] = [dead], False
+    now = datetime.now(UTC) + timedelta(hours=1)
+    done, stuck = Reconciliation(world.services, now=now).findings()
+    assert (done.kind, stuck.kind) == (Kind.DONE, Kind.STUCK)
+    assert stuck.action == End("batch", "state", retry=False)
+
+
+def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) -> None:
+    """Of an archive, what nobody asked for is left; the rest is classed as an upload is."""
+    for name in ("never asked", "done", "crashed", "bad", "dead", "torn", "lost object", "gone"):
+        archive.put_into_archive(f"{name}.raw")
+    folder = archive.archive
+    for name in ("done", "lost object", "gone"):
+        source = archive.source(f"{name}.raw", folder)
+        archive.publish(source, f"{folder}/{name}.zarr", STORE)
+        archive.run(source, "COMPLETED", "Completed")
+    archive.s3.delete_object(Bucket=archive.output, Key=f"{folder}/lost object.zarr/Sonar/c/0")
+    archive.s3.delete_object(Bucket=folder, Key="gone.raw")
+    archive.s3.put_object(Bucket=archive.output, Key=f"{folder}/torn.zarr/Sonar/c/0", Body=b"\1")
+    for name, state, state_name in (
+        ("crashed", "CRASHED", "Crashed"),
+        ("torn", "CRASHED", "Crashed"),
+        ("bad", "FAILED", "BadFile"),
+    ):
+        archive.run(archive.source(f"{name}.raw", folder), state, state_name)
+    archive.run(archive.source("dead.raw", folder), "RUNNING", "Running", has_task=False)
+    assert {key: each.kind for key, each in archive.reconcile().items()} == {
+        "done.raw": Kind.DONE,
+        "crashed.raw": Kind.CRASHED,
+        "bad.raw": Kind.QUARANTINED,
+        "dead.raw": Kind.STUCK,
+        "torn.raw": Kind.TORN,
+        "lost object.raw": Kind.OUTPUT_DAMAGED,
+        f"{folder}/gone.zarr": Kind.OUTPUT_WITHOUT_SOURCE,
+    }
+    assert set(archive.reconcile(Scope(prefix="cr"))) == {"crashed.raw"}
+
+
+def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
+    # Corrected under another key: nothing takes it away.
+    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}.failure.json", Body=b"{}")
+    finding = world.reconcile()[OUTPUT]
+    assert finding.kind is Kind.OUTPUT_WITHOUT_SOURCE
+    assert "failure report" in finding.detail
+
+
 def test_a_prefix_looks_at_nothing_else(world: World) -> None:
     for key in ("a/1.raw", "b/2.raw"):
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
@@ -299,6 +374,3 @@ def test_runs_are_asked_for_in_pages_that_prefect_takes(world: World) -> None:
     found = world.reconcile()
     assert {each.kind for each in found.values()} == {Kind.NEVER_NOTIFIED}
     assert world.runs.asked == [200, 200, 80]
-    world.runs.asked.clear()
-    world.reconcile(limits=Limits(attempts=0))
-    assert world.runs.asked == [120]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
+from lambda_trigger.rules_document import parse_rules
 from operations.classification import Limits, RunFacts
 from operations.closer_look import CloserLook
 from operations.durations import moment
@@ -18,6 +19,17 @@ from tests.unit.operations.conftest import MemoryRuns, World
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
 Plant = Callable[[World], object]
+RULES = parse_rules(
+    """
+    version = 1
+    inbox_bucket = "inbox"
+    output_bucket = "output"
+    archive_buckets = ["archive"]
+    [[prefix]]
+    prefix = ""
+    deployment = "convert-raw-sonar/ecs"
+    """
+)
 
 
 def decided(world: World, *, force: bool = False, key: str = KEY) -> ToReplay:
@@ -44,8 +56,10 @@ def published_and_forgotten(world: World) -> None:
 
 def failed_again_after_it_was_forced(world: World) -> None:
     published(world)
+    for generation in range(1, 5):
+        world.run(world.source(KEY), "COMPLETED", "Completed", generation=generation)
     world.s3.delete_object(Bucket=world.output, Key="cruise/a.zarr.manifest.json")
-    world.run(world.source(KEY), "FAILED", "TransientFault", generation=7)
+    world.run(world.source(KEY), "FAILED", "TransientFault", generation=5)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +76,7 @@ def failed_again_after_it_was_forced(world: World) -> None:
         (ran("CANCELLED", "Cancelled"), Notify(1), Notify(1)),
         # Completed, and nothing is there.
         (ran("COMPLETED", "Completed"), Notify(1), Notify(1)),
-        (failed_again_after_it_was_forced, Retry, Notify(8)),
+        (failed_again_after_it_was_forced, Retry, Notify(6)),
         (lambda world: world.drop(KEY, b"a text"), None, None),
     ],
 )
@@ -121,14 +135,15 @@ def test_runs_are_chosen_by_state_time_prefix_outcome_and_version() -> None:
             "3": ended("s3://inbox/a/1.raw", "0.2"),
             "4": ended("s3://inbox/a/3.raw", "0.2"),
             "5": ended("s3://elsewhere/a/4.raw", "0.1"),
+            "6": ended("s3://archive/a/5.raw", "0.2"),
         }
     )
-    of_prefix = RunChoice(prefix="a/").uploads(runs, "inbox")
-    assert of_prefix == ["s3://inbox/a/1.raw", "s3://inbox/a/3.raw"]
-    of_version = RunChoice(version="0.1").uploads(runs, "inbox")
+    of_prefix = RunChoice(prefix="a/").uploads(runs, RULES)
+    assert of_prefix == ["s3://inbox/a/1.raw", "s3://inbox/a/3.raw", "s3://archive/a/5.raw"]
+    of_version = RunChoice(version="0.1").uploads(runs, RULES)
     assert of_version == ["s3://inbox/a/1.raw", "s3://inbox/b/2.raw"]
     since = datetime(2026, 1, 1, tzinfo=UTC)
-    assert RunChoice(since, outcomes=("Completed",)).uploads(runs, "inbox") == []
+    assert RunChoice(since, outcomes=("Completed",)).uploads(runs, RULES) == []
     assert runs.asked_for_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
 
 
@@ -152,3 +167,25 @@ def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> N
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
     found = Finding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
     assert decide_replay(found, force=False) == ToReplay(Notify(0, mends=True))
+
+
+def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) -> None:
+    """A forced replay that was killed goes on where it was: what it did has another latest run."""
+    began = datetime.now(UTC)
+    look = CloserLook(world.services, Limits(), began)
+
+    def again(choice: RunChoice) -> ToReplay:
+        (found,) = look.at_uris([f"s3://{world.inbox}/{KEY}"])
+        return decide_replay(found, force=True, choice=choice)
+
+    world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
+    old = timedelta(hours=1)
+    world.run(world.source(KEY), "COMPLETED", "Completed", version="0.1", ago=old)
+    by_version = RunChoice(outcomes=("Completed",), version="0.1")
+    by_time = RunChoice(outcomes=("Completed",), until=began)
+    assert again(by_version).action == again(by_time).action == Notify(1)
+    later = -timedelta(minutes=1)
+    world.run(world.source(KEY), "COMPLETED", "Completed", generation=1, version="0.2", ago=later)
+    settled = ToReplay(None, "run again since", settled=True)
+    assert again(by_version) == again(by_time) == settled
+    assert again(RunChoice(outcomes=("Completed",))).action == Notify(2)

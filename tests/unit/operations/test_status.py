@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from operations.durations import duration
 from operations.findings import Kind
-from operations.reconciliation import Reconciliation, Scope
+from operations.reconciliation import Reconciliation
+from operations.scope import Scope
 from operations.status import Status
 from tests.unit.operations.conftest import World
 
@@ -59,6 +60,8 @@ def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_latel
     assert status_of(world, timedelta(hours=2), later=later) == {
         "queued.raw": Kind.LATE,
         "failed.raw": Kind.QUARANTINED,
+        # In quarantine until it is corrected, however long ago.
+        "long ago.raw": Kind.QUARANTINED,
         "mended.raw": Kind.DONE,
         "gone.raw": Kind.IGNORED,
     }

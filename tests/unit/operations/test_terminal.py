@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
+from events.notifications import ENVELOPES, StoredObject
 from operations.dead_letter_terminal import replay_dead_letters_at_terminal
-from operations.prefect_runs import PrefectRuns, PrefectUnavailableError
+from operations.prefect_api import PrefectUnavailableError
+from operations.prefect_runs import PrefectRuns
 from operations.terminal import reconcile_at_terminal, status_at_terminal
 from tests.unit.operations.conftest import World, lines, received
 
@@ -77,6 +79,21 @@ def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
     monkeypatch.setattr(PrefectRuns, "by_identity", away)
     assert reconcile_at_terminal(rules=rules) == 2
     assert "prefect is away" in capsys.readouterr().err
+
+
+def test_a_dry_run_over_dead_letters_tells_what_they_would_cost(
+    rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
+) -> None:
+    for key in ("a.raw", "settings.xml"):
+        body = ENVELOPES["eventbridge"](StoredObject("inbox", key, 50_000_000, "tag"))
+        aws("sqs").send_message(QueueUrl=queue, MessageBody=body)
+    asked: dict[str, Any] = {"dlq_url": queue, "queue_url": "none", "rules": rules}
+    assert replay_dead_letters_at_terminal(**asked, dry_run=True, as_json=True) == 1
+    estimate = lines(capsys)[-1]["estimate"]
+    assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
+    assert estimate["dollars"] > 0
+    assert replay_dead_letters_at_terminal(**asked, dry_run=True, rate=0.01) == 1
+    assert "1 uploads, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(

@@ -1,0 +1,98 @@
+"""The files of a batch: each as the batch stands with it. docs/decisions/warm-lane.md says what a batch is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from lambda_trigger.outcomes import LANES, LIVE
+from operations.classification import RunFacts
+from operations.prefect_api import PrefectApi
+
+BATCH = "convert-raw-sonar-batch"
+# Of a file's identity in the name of its task run (flows.batch_entries).
+_IDENTITY_SHOWN = 12
+
+
+def in_batches(api: PrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
+    """The latest batch of each of these files, as it stands with the file.
+
+    Raises:
+        PrefectUnavailableError: no answer.
+    """
+    if not identities:
+        return {}
+    wanted = {"tags": {"any_": [f"file:{identity}" for identity in identities]}}
+    found = {
+        identity: facts for run in api.runs(wanted, BATCH) for identity, facts in files_of(api, run)
+    }
+    return {identity: found[identity] for identity in identities if identity in found}
+
+
+def files_of(api: PrefectApi, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
+    """A batch as it stands with each of its files, by the file's identity; empty where it has none.
+
+    Raises:
+        PrefectUnavailableError: no answer.
+    """
+    # A batch that ran again has later task runs of the same names.
+    ends = {task["name"].rpartition(" · ")[2]: task["state"] for task in api.task_runs(batch["id"])}
+    for entry in entries_of(batch):
+        identity = str(entry.get("identity") or "")
+        state = ends.get(identity[:_IDENTITY_SHOWN]) if identity else None
+        yield identity, file_facts(batch, entry, state)
+
+
+def entries_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a batch was asked for of each of its files."""
+    entries = (batch.get("parameters") or {}).get("files") or ()
+    return [each for each in entries if isinstance(each, dict)]
+
+
+def run_facts(run: dict[str, Any]) -> RunFacts:
+    """A flow run of the API as facts."""
+    state = run["state"]
+    return RunFacts(
+        id=run["id"],
+        state_id=state["id"],
+        state_type=state["type"],
+        state_name=state["name"],
+        message=state.get("message") or "",
+        starts=run.get("run_count") or 0,
+        since=datetime.fromisoformat(state["timestamp"]),
+        raw_file=str((run.get("parameters") or {}).get("raw_file") or ""),
+        work_pool=run.get("work_pool_name") or "",
+        cluster=str((run.get("job_variables") or {}).get("cluster") or ""),
+        lane=lane if (lane := run.get("work_queue_name")) in LANES else LIVE,
+        mends="mends" in (run.get("tags") or ()),
+        version=run.get("deployment_version") or "",
+        parameters=run.get("parameters") or {},
+    )
+
+
+def file_facts(
+    batch: dict[str, Any], entry: dict[str, Any], state: dict[str, Any] | None
+) -> RunFacts:
+    """A batch as it stands with one of its files; `state` is the file's task run's, if it has one.
+
+    What has not ended there shares the batch's fate: a file is queued, running
+    or crashed with it. `entry` is what the batch was asked for of the file.
+    """
+    facts = replace(
+        run_facts(batch),
+        in_batch=True,
+        raw_file=str(entry.get("raw_file") or ""),
+        parameters={name: value for name, value in entry.items() if name != "identity"},
+    )
+    if state is None or state["type"] not in {"COMPLETED", "FAILED", "CRASHED"}:
+        return facts
+    return replace(
+        facts,
+        state_id=state["id"],
+        state_type=state["type"],
+        state_name=state["name"],
+        message=state.get("message") or "",
+        since=datetime.fromisoformat(state["timestamp"]),
+    )

@@ -1,0 +1,117 @@
+"""What a scheduled reconciliation leaves behind: its report, its figures, its table, and the name that it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, TYPE_CHECKING
+
+from flows.locations import S3Location, parse_location
+from operations.findings import REMEDIES, Finding, Kind
+from operations.report import Tally, json_line
+from operations.stack_settings import SettingMissingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# An S3 URI, ending in '/': where reports go.
+REPORTS = "ECHODROP_REPORTS"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where reports go."""
+
+    bucket: str
+    prefix: str
+
+
+def place_of(named: str | None) -> Place:
+    """The place that an S3 URI names.
+
+    Raises:
+        SettingMissingError: it names none.
+    """
+    place = parse_location(named) if named else None
+    if not isinstance(place, S3Location):
+        raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
+    return Place(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Lines of JSON in a file of their own until all is looked at."""
+
+    file: IO[bytes]
+
+    def write(self, values: object) -> None:
+        """Add a line."""
+        self.file.write(json_line(values).encode() + b"\n")
+
+    def noted(self, findings: Iterator[Finding], tally: Tally) -> Iterator[Finding]:
+        """Pass findings on, counted, and written down where they are worth a line."""
+        for found in findings:
+            tally.add(found)
+            if found.kind not in tally.quiet:
+                self.write(found.as_json())
+            yield found
+
+    def keep(self, s3: S3Client, place: Place, began: datetime, told: dict[str, object]) -> str:
+        """Keep it with the summary as its last line; give its URI.
+
+        Raises:
+            ClientError: the bucket refuses.
+        """
+        key = f"{place.prefix}{began:%Y/%m/%d/%H%M%S}.jsonl"
+        uri = f"s3://{place.bucket}/{key}"
+        self.write(told | {"report": uri})
+        self.file.seek(0)
+        s3.put_object(
+            Bucket=place.bucket, Key=key, Body=self.file, ContentType="application/x-ndjson"
+        )
+        return uri
+
+
+def left(tally: Tally) -> dict[str, int]:
+    """What needs attention, mended just now or not, by class."""
+    return {
+        kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
+    }
+
+
+def figures(tally: Tally, seconds: float) -> dict[str, tuple[float, str]]:
+    """Figures for CloudWatch with their units, by name."""
+    return {
+        "Reconciled": (sum(tally.counts.values()), "Count"),
+        "NeedAttention": (sum(left(tally).values()), "Count"),
+        "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
+        "Mended": (tally.done, "Count"),
+        "Seconds": (seconds, "Seconds"),
+    }
+
+
+def rows(tally: Tally) -> list[dict[str, str]]:
+    """A table for people: each class with its count, its oldest and its remedy."""
+    return [
+        {
+            "class": kind.value,
+            "uploads": f"{tally.counts[kind]:,}",
+            "oldest": ", ".join(found.uri for found in tally.oldest(kind)[:3]),
+            "what to do": REMEDIES.get(kind, ""),
+        }
+        for kind in Kind
+        if tally.counts[kind]
+    ]
+
+
+def verdict(tally: Tally, report: str) -> tuple[str, str]:
+    """Name of the state that the run ends in, and its message."""
+    remains = left(tally)
+    total = sum(tally.counts.values())
+    message = f"{total:,} looked at, {tally.done:,} mended; report {report}"
+    if not remains:
+        return "Completed", message
+    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remains.items())
+    # All that needs attention was just sent again, or retried.
+    return "Mended" if tally.done == sum(remains.values()) else "NeedsAttention", message

@@ -1,0 +1,151 @@
+"""What the scheduled reconciliation mends, within which bounds, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.file_heads import file_head
+from lambda_trigger.notifications import read_body
+from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
+from operations import reconcile_flow
+from operations.connections import connect
+from operations.findings import Finding, Kind, Notify, Retry, Source
+from operations.mending import Mended
+from operations.prefect_runs import PrefectRuns
+from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
+from operations.reconcile_report import verdict
+from operations.report import Tally
+from operations.scope import Scope
+from tests.unit.operations.conftest import World
+
+Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch) -> Reconcile:
+    """Run the flow's own code in the world; name of its end, and its report."""
+    monkeypatch.setenv("ECHODROP_REPORTS", f"s3://{world.output}/.echodrop/reconcile/")
+    monkeypatch.setenv("ECHODROP_QUEUE_URL", queue)
+    monkeypatch.setattr(reconcile_flow, "connect", lambda: connect(rules))
+    monkeypatch.setattr(reconcile_flow, "get_run_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr(reconcile_flow, "create_table_artifact", lambda *_, **__: None)
+
+    def call(**asked: Any) -> tuple[str, list[dict[str, Any]]]:
+        state: Any = reconcile_inbox.fn(grace_minutes=0, rate=1000, **asked)
+        _, _, bucket, key = state.message.partition("report ")[2].partition(";")[0].split("/", 3)
+        body = world.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return state.name, [json.loads(line) for line in body.splitlines()]
+
+    return call
+
+
+def told(sqs: Any, queue: str) -> list[Upload]:
+    found: list[Upload] = []
+    while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            (upload,) = read_body(message["Body"])
+            assert isinstance(upload, Upload)
+            found.append(upload)
+    return found
+
+
+def archived(source: Source, *_: object) -> str:
+    """The lane by the upload's age, where an archive lies below one prefix."""
+    return BACKFILL if source.key.startswith("a/") else LIVE
+
+
+@pytest.mark.parametrize(("unended", "room"), [(200, 0), (193, 7)])
+def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_its_lanes_room(
+    world: World,
+    reconcile: Reconcile,
+    queue: str,
+    aws: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    unended: int,
+    room: int,
+) -> None:
+    monkeypatch.setattr("operations.classification._lane", archived)
+    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: unended)
+    for number in range(20):
+        world.drop(f"a/{number:02}.raw", file_head("EK60"))
+    world.drop("z/new.raw")
+    name, lines = reconcile(limit=10)
+    uploads = told(aws("sqs"), queue)
+    assert Counter(each.lane for each in uploads) == Counter({LIVE: 1, BACKFILL: room})
+    assert [each.key for each in uploads if each.lane == LIVE] == ["z/new.raw"]
+    assert name == "NeedsAttention"
+    assert lines[-1]["counts"] == {"never notified": 21}
+    assert lines[-1]["fixed"] == {"notified": 1 + room}
+
+
+def test_a_limit_is_of_what_is_mended_and_a_refused_retry_is_none(
+    world: World, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
+    world.drop("lost.raw")
+    refused = "left alone: it is Running by now"
+    monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
+    name, lines = reconcile(limit=1)
+    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
+    assert name == "NeedsAttention"
+    assert lines[-1]["fixed"]["notified"] == 1
+    assert lines[-1]["fixed"].get("left alone", 0) >= 1
+    # All are tried where nothing came of any.
+    _, lines = reconcile(limit=500)
+    assert lines[-1]["fixed"] == {"left alone": 6, "notified": 1}
+
+
+def test_what_is_only_looked_at_is_left(
+    world: World, reconcile: Reconcile, queue: str, aws: Any
+) -> None:
+    world.drop("lost.raw")
+    assert reconcile(fix=False)[0] == "NeedsAttention"
+    assert told(aws("sqs"), queue) == []
+    assert reconcile()[0] == "Mended"
+    assert len(told(aws("sqs"), queue)) == 1
+
+
+def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:
+    return Finding(kind, "s3://inbox/a.raw", action=action)
+
+
+@pytest.mark.parametrize(
+    ("findings", "mended", "name"),
+    [
+        ([found(Kind.DONE), found(Kind.RUNNING)], [], "Completed"),
+        ([found(Kind.CRASHED, Retry("run", "state"))], [True], "Mended"),
+        ([found(Kind.CRASHED, Retry("run", "state"))], [False], "NeedsAttention"),
+        ([found(Kind.NEVER_NOTIFIED, Notify(0)), found(Kind.REJECTED)], [True], "NeedsAttention"),
+        ([found(Kind.QUARANTINED)], [], "NeedsAttention"),
+    ],
+)
+def test_the_end_is_named_by_what_is_left(
+    findings: list[Finding], mended: list[bool], name: str
+) -> None:
+    tally = Tally()
+    for each in findings:
+        tally.add(each)
+    for finding, done in zip(findings, mended, strict=False):
+        tally.add_mended(Mended(finding, "retried" if done else "left alone: it runs", done=done))
+    assert verdict(tally, "s3://output/report")[0] == name
+
+
+def test_each_output_is_read_whole_in_one_hour_of_its_days() -> None:
+    scope, began = Scope(verify_days=VERIFY_DAYS), datetime(2026, 1, 1, tzinfo=UTC)
+    outputs = [f"cruise/{number}.zarr" for number in range(2000)]
+    hours = [began + timedelta(hours=hour) for hour in range(24 * VERIFY_DAYS)]
+    read = [sum(scope.reads(output, hour) for output in outputs) for hour in hours]
+    assert sum(read) == len(outputs)
+    assert max(read) < 20
+    assert not any(Scope().reads(output, began) for output in outputs)
+    assert all(Scope(verify=True).reads(output, began) for output in outputs)
