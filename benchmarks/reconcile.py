@@ -5,8 +5,9 @@
 Buckets and Prefect are faked in the process, so the seconds are reconcile's own:
 what the requests add is their number times a round trip, 32 at a time for
 manifests, one after another for listings. Of the uploads 1 % have lost their
-notification, 1 % have lost an object of their output. Each size runs in a
-process of its own.
+notification, 1 % have lost an object of their output, and one of each other
+class is planted among them. Each size runs in a process of its own. Exit code
+1: one was taken for something else, or memory grew.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = WHEN + timedelta(days=30)
 RULES = """
 version = 1
 inbox_bucket = "inbox"
@@ -38,14 +40,72 @@ prefix = ""
 deployment = "convert-raw-sonar/ecs"
 """
 LOST, DAMAGED = 17, 42
+MEMORY_AT_MOST = 1.2
+
+LONG, SHORT = timedelta(days=2), timedelta(minutes=1)
+# By class: its upload's extension and age, its run's state (type, name and age), and its output.
+PLANTED: dict[str, tuple[str, timedelta, tuple[str, str, timedelta] | None, str]] = {
+    "ignored": ("bot", LONG, None, ""),
+    "rejected": ("mp3", LONG, None, ""),
+    "arriving": ("raw", SHORT, None, ""),
+    "waiting": ("01A", SHORT, None, ""),
+    "waiting too long": ("01A", LONG, None, ""),
+    "queued": ("raw", LONG, ("SCHEDULED", "Scheduled", SHORT), ""),
+    "late": ("raw", LONG, ("SCHEDULED", "Late", LONG), ""),
+    "running": ("raw", LONG, ("RUNNING", "Running", SHORT), ""),
+    "stuck": ("raw", LONG, ("RUNNING", "Running", LONG), ""),
+    "paused": ("raw", LONG, ("PAUSED", "Suspended", LONG), ""),
+    "cancelled": ("raw", LONG, ("CANCELLED", "Cancelled", LONG), ""),
+    "never notified": ("raw", LONG, None, ""),
+    "quarantined": ("raw", LONG, ("FAILED", "BadFile", LONG), ""),
+    "failed": ("raw", LONG, ("FAILED", "TransientFault", LONG), ""),
+    "crashed": ("raw", LONG, ("CRASHED", "Crashed", LONG), ""),
+    "torn": ("raw", LONG, ("CRASHED", "Crashed", LONG), "objects"),
+    "superseded": ("raw", LONG, None, "of an older upload"),
+    "contested": ("raw", LONG, None, "of another upload"),
+    "output missing": ("raw", LONG, ("COMPLETED", "Completed", LONG), ""),
+    "output damaged": ("raw", LONG, ("COMPLETED", "Completed", LONG), "damaged"),
+    "output without source": ("", LONG, None, "whole"),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Which upload is planted with which trouble; the others are done, but for each hundredth."""
+
+    uploads: int
+    objects: int
+
+    def kind(self, number: int) -> str:
+        """Class of an upload."""
+        step = self.uploads // (len(PLANTED) + 1)
+        place, behind = divmod(number, step)
+        if behind == 0 and 0 < place <= len(PLANTED):
+            return list(PLANTED)[place - 1]
+        of_hundred = {LOST: "never notified", DAMAGED: "output damaged"}
+        return of_hundred.get(number % 100, "done")
+
+    def planted(self) -> dict[int, str]:
+        """Class by upload, of one of each."""
+        step = self.uploads // (len(PLANTED) + 1)
+        return {step * (place + 1): kind for place, kind in enumerate(PLANTED)}
+
+    def key(self, number: int) -> str:
+        """Key of an upload."""
+        extension = PLANTED[kind][0] if (kind := self.kind(number)) in PLANTED else "raw"
+        return f"{name(number)}.{extension}"
+
+    def output(self, number: int) -> str:
+        """What lies at an output: nothing, a whole store, or one with something wrong."""
+        kind = self.kind(number)
+        return PLANTED[kind][3] if kind in PLANTED else "whole"
 
 
 @dataclass
 class FakedBuckets:
     """Lists and answers what a full inbox and its outputs would hold, made up as it is asked for."""
 
-    uploads: int
-    objects: int
+    world: World
     requests: Counter[str] = field(default_factory=Counter)
 
     def get_paginator(self, operation: str) -> FakedBuckets:
@@ -65,41 +125,51 @@ class FakedBuckets:
         del Bucket
         self.requests["GetObject"] += 1
         number = int(Key[1:9])
-        if number % 100 == LOST:
+        if (output := self.world.output(number)) in {"", "objects"}:
             raise missing_key()
+        source = f"s3://inbox/{name(number)}.{'RAW' if output == 'of another upload' else 'raw'}"
+        objects = self.world.objects
         manifest = {
             "manifest_version": 1,
-            "source": {"uri": f"s3://inbox/{name(number)}.raw", "etag": etag(number)},
+            "source": {
+                "uri": source,
+                "etag": "0" * 32 if output == "of an older upload" else etag(number),
+            },
             "sidecars": [],
-            "output": {"objects": self.objects, "bytes": 7 * self.objects, "sha256": "0" * 64},
+            "output": {"objects": objects, "bytes": 7 * objects, "sha256": "0" * 64},
         }
         return {"Body": io.BytesIO(json.dumps(manifest).encode())}
 
     def _inbox(self) -> Iterator[dict[str, Any]]:
-        return (self._item(f"{name(number)}.raw", number) for number in range(self.uploads))
+        for number in range(self.world.uploads):
+            kind = self.world.kind(number)
+            if kind != "output without source":
+                age = PLANTED[kind][1] if kind in PLANTED else LONG
+                yield self._item(self.world.key(number), number, NOW - age)
 
     def _outputs(self, prefix: str) -> Iterator[dict[str, Any]]:
-        numbers = [int(prefix[1:9])] if prefix else range(self.uploads)
+        numbers = [int(prefix[1:9])] if prefix else range(self.world.uploads)
         for number in numbers:
-            if number % 100 == LOST:
+            output = self.world.output(number)
+            if not output:
                 continue
             store = f"{name(number)}.zarr"
-            if not prefix:
-                yield self._item(f"{store}.manifest.json", number)
-            for chunk in range(self.objects - (number % 100 == DAMAGED)):
-                yield self._item(f"{store}/c/{chunk:03}", number)
+            if not prefix and output != "objects":
+                yield self._item(f"{store}.manifest.json", number, WHEN)
+            for chunk in range(self.world.objects - (output in {"damaged", "objects"})):
+                yield self._item(f"{store}/c/{chunk:03}", number, WHEN)
 
     @staticmethod
-    def _item(key: str, number: int) -> dict[str, Any]:
-        return {"Key": key, "Size": 7, "ETag": f'"{etag(number)}"', "LastModified": WHEN}
+    def _item(key: str, number: int, when: datetime) -> dict[str, Any]:
+        return {"Key": key, "Size": 7, "ETag": f'"{etag(number)}"', "LastModified": when}
 
 
 @dataclass
 class FakedTrigger:
-    """S3 as the trigger reads it: every upload begins as an EK60 file."""
+    """S3 as the trigger reads it: every upload begins as a file of its extension's sonar; no settings XML is there."""
 
     requests: Counter[str]
-    head: bytes
+    heads: dict[str, bytes]
 
     def read_head(self, bucket: str, key: str, **_: Any) -> Any:  # noqa: ANN401 - a fake
         """Read an upload's first bytes."""
@@ -107,35 +177,65 @@ class FakedTrigger:
 
         del bucket
         self.requests["GetObject (1 KB)"] += 1
-        return ObjectHead(self.head, 5000, etag(int(key[1:9])), None, {}, 0)
+        head = self.heads[key.rpartition(".")[2]]
+        return ObjectHead(head, 5000, etag(int(key[1:9])), None, {}, 0)
+
+    def list_objects(self, *_: object, **__: object) -> Iterator[object]:
+        """List no settings XML."""
+        return iter(())
 
 
 @dataclass
 class FakedPrefect:
-    """Prefect without any run."""
+    """Prefect with the runs of what is planted."""
 
+    world: World
     requests: Counter[str]
+    runs: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the runs."""
+        from lambda_trigger.run_identity import idempotency_key  # noqa: PLC0415
+        from operations.classification import RunFacts  # noqa: PLC0415
+
+        for number in range(self.world.uploads):
+            kind = self.world.kind(number)
+            if kind not in PLANTED or (told := PLANTED[kind][2]) is None:
+                continue
+            key, (state, called, age) = self.world.key(number), told
+            identity = idempotency_key(
+                *("convert-raw-sonar/ecs", "inbox", key, etag(number)),
+                sidecar_etags={},
+                generation=0,
+            )
+            self.runs[identity] = RunFacts(
+                *(kind, "state", state, called, "", 1, NOW - age, f"s3://inbox/{key}")
+            )
 
     def by_identity(self, identities: Collection[str]) -> dict[str, Any]:
-        """Find no run."""
-        del identities
-        self.requests["flow_runs/filter"] += 1
-        return {}
+        """Find the runs of these identities, and look among the batches for the others."""
+        self.requests["flow_runs/filter"] += 2
+        return {each: self.runs[each] for each in identities if each in self.runs}
 
-    def in_states(self, states: Collection[str]) -> list[Any]:
-        """Find no run."""
-        del states
-        self.requests["flow_runs/filter"] += 1
-        return []
+    def with_tasks(self) -> list[Any]:
+        """Find what should have a task."""
+        self.requests["flow_runs/filter"] += 2
+        wanted = {"PENDING", "RUNNING", "CANCELLING"}
+        return [run for run in self.runs.values() if run.state_type in wanted]
+
+    def retries(self, run_id: str) -> int:
+        """Find that it was never retried."""
+        del run_id
+        self.requests["flow_run_states"] += 1
+        return 0
 
 
 class FakedTasks:
-    """ECS without any task."""
+    """ECS, where the task of what is stuck is gone."""
 
     def of(self, runs: Iterable[Any]) -> dict[str, bool]:
-        """Know of no run."""
-        del runs
-        return {}
+        """Say of each run that should have a task whether it has."""
+        return {run.id: run.id == "running" for run in runs if run.state_type == "RUNNING"}
 
 
 def name(number: int) -> str:
@@ -164,19 +264,36 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     from operations.report import Tally  # noqa: PLC0415
     from operations.services import Services  # noqa: PLC0415
 
-    s3: Any = FakedBuckets(uploads, objects)
-    trigger: Any = FakedTrigger(s3.requests, file_head("EK60"))
-    prefect: Any = FakedPrefect(s3.requests)
-    tally = Tally()
+    world = World(uploads, objects)
+    s3: Any = FakedBuckets(world)
+    heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
+    trigger: Any = FakedTrigger(s3.requests, heads)
+    prefect: Any = FakedPrefect(world, s3.requests)
+    tally, planted, found = Tally(), world.planted(), {}
     started = time.perf_counter()
     services = Services(s3, Foresight(parse_rules(RULES), trigger), prefect, FakedTasks())
-    for finding in Reconciliation(services).findings():
+    for finding in Reconciliation(services, now=NOW).findings():
         tally.add(finding)
+        number = int(finding.uri.rpartition("/")[2][1:9])
+        if number in planted:
+            found[number] = finding.kind.value
+    seconds = time.perf_counter() - started
+    counts = {kind.value: count for kind, count in tally.counts.items()}
     return {
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
         "requests": dict(s3.requests),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "counts": {kind.value: count for kind, count in tally.counts.items()},
+        "counts": counts,
+        "not_found": [
+            f"{kind}, taken for {found.get(number, 'nothing')}"
+            for number, kind in planted.items()
+            if found.get(number) != kind
+        ],
+        "miscounted": [
+            f"{kind}: {counts.get(kind, 0)} in place of {wanted}"
+            for kind, wanted in Counter(map(world.kind, range(uploads))).items()
+            if counts.get(kind, 0) != wanted
+        ],
     }
 
 
@@ -201,7 +318,7 @@ def main() -> None:
             str(options.objects),
         ]
         done = subprocess.run(
-            command, capture_output=True, check=True, env={"PYTHONPATH": str(PROJECT)}
+            command, stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": str(PROJECT)}
         )
         told[uploads] = json.loads(done.stdout)
         found = told[uploads]
@@ -209,8 +326,15 @@ def main() -> None:
         print(f"          requests {found['requests']}")
         print(f"          found {found['counts']}")
     small, large = told.values()
-    print(f"memory, 100 times the uploads: x{large['peak_mb'] / small['peak_mb']:.2f}")
+    memory = large["peak_mb"] / small["peak_mb"]
+    print(f"memory, 100 times the uploads: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the uploads: x{large['seconds'] / small['seconds']:.0f}")
+    wrong = [each for found in told.values() for each in found["not_found"] + found["miscounted"]]
+    if memory > MEMORY_AT_MOST:
+        wrong.append("memory grows with the uploads")
+    if wrong:
+        raise SystemExit("; ".join(wrong))
+    print(f"one of each of {len(PLANTED)} classes planted, and found as what it is")
 
 
 if __name__ == "__main__":
