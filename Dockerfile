@@ -52,4 +52,4 @@ CMD ["prefect", "worker", "start", "--type", "ecs", "--pool", "echodrop"]
 FROM runtime AS task
 COPY --from=task-packages /opt/echodrop /opt/echodrop
 COPY --from=task-packages /app /app
-CMD ["prefect", "flow-run", "execute"]
+CMD ["python", "-m", "flows.execute_run"]

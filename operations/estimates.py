@@ -17,7 +17,7 @@ from operations.prices import ARM64, S3_GET, S3_PUT, TRIGGER, Fargate
 
 # From RunTask to the first line of Python; only an account can show it.
 COLD_SECONDS = 45.0
-# `prefect flow-run execute` before the flow begins: interpreter, Prefect, the run's parameters.
+# `flows.execute_run` before the flow begins: interpreter, Prefect, the run's parameters.
 PREFECT_SECONDS = 5.0
 _FILE_SECONDS, _SECONDS_A_MB = 9.0, 0.06
 _FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.8

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -225,6 +226,19 @@ class Sandbox:
             except psutil.Error:
                 continue
         return found
+
+    def flow_process(self, run_id: str) -> psutil.Process:
+        """Return the process that runs the flow: what grows, and what Linux kills for want of memory.
+
+        Raises:
+            LookupError: the task has not started it, or is gone.
+        """
+        task = {process.pid: process for process in self.task_processes(run_id)}
+        for process in task.values():
+            with suppress(psutil.NoSuchProcess):
+                if "prefect.engine" in process.cmdline() and process.ppid() in task:
+                    return process
+        raise LookupError(f"flow run {run_id} has no process")
 
     def _start_parts(self) -> None:
         inherited = {**system_environment(), MARK: self.sandbox_id}

@@ -135,8 +135,7 @@ def test_a_killed_task_is_told(sandbox: Sandbox, listener: Listener, tmp_path: P
     inbox.drop(write_sample(tmp_path / "killed.raw").path, "killed.raw")
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
-    for process in sandbox.task_processes(run.id):
-        process.kill()
+    sandbox.flow_process(run.id).kill()
     wait_until(
         lambda: any(STOPPED in it["Message"] for it in listener.listen()),
         30,

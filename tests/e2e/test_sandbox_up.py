@@ -78,7 +78,7 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
         sample = write_sample(tmp_path / "sample.raw", pings=20, seed=9).path
         upload(told, sample)
         wait_until(
-            lambda: any("flow-run execute" in line for line in programs(told["sandbox_id"])),
+            lambda: any("flows.execute_run" in line for line in programs(told["sandbox_id"])),
             60,
             "a task to run",
         )

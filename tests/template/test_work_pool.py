@@ -111,9 +111,9 @@ def test_the_worker_keeps_its_credential(
     asked = task(ecs, outputs["ClusterName"], arn)
     assert PLANTED not in json.dumps(asked, default=str)
     assert asked["overrides"]["containerOverrides"][0]["command"] == [
-        "prefect",
-        "flow-run",
-        "execute",
+        "python",
+        "-m",
+        "flows.execute_run",
     ]
 
 

@@ -15,7 +15,7 @@ DESCRIBED: dict[str, Any] = {
         "containerOverrides": [
             {
                 "name": "prefect",
-                "command": ["prefect", "flow-run", "execute"],
+                "command": ["python", "-m", "flows.execute_run"],
                 "environment": [{"name": "PREFECT_API_URL", "value": "http://127.0.0.1:1/api"}],
             }
         ]
@@ -26,7 +26,7 @@ DESCRIBED: dict[str, Any] = {
 def test_command_and_environment_come_from_the_container_override() -> None:
     request = task_request(DESCRIBED)
     assert request.task_id == "abc"
-    assert request.command == ["prefect", "flow-run", "execute"]
+    assert request.command == ["python", "-m", "flows.execute_run"]
     assert request.environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
 
 

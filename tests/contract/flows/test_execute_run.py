@@ -1,0 +1,135 @@
+"""A task ends as its flow's process does, so that ECS knows what Prefect does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sandbox.environments import system_environment
+from sandbox.waiting import wait_until
+from tests.contract.conftest import ApiCall
+
+WORK = """
+import os, signal, time
+from prefect import flow
+
+@flow
+def work(how: str) -> None:
+    if how == "fails":
+        raise ValueError("a bad file")
+    if how == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "waits":
+        time.sleep(120)
+"""
+
+
+class Task:
+    """A run, and the first process of its task."""
+
+    def __init__(self, api: ApiCall, run_id: str, process: subprocess.Popen[bytes]) -> None:
+        self.api, self.run_id, self.process = api, run_id, process
+
+    @property
+    def state(self) -> tuple[str, str]:
+        state = self.api("GET", f"/flow_runs/{self.run_id}")["state"]
+        return state["type"], state["name"]
+
+    def engine(self) -> psutil.Process:
+        """The flow's own process, once the flow is under way."""
+        wait_until(lambda: self.state[0] == "RUNNING", 60, "the flow to run", every=0.1)
+        (engine,) = psutil.Process(self.process.pid).children()
+        return engine
+
+
+@pytest.fixture
+def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "work.py").write_text(WORK)
+    flow = prefect_api("POST", "/flows/", {"name": "work"})
+    deployment = prefect_api(
+        "POST",
+        "/deployments/",
+        {
+            "name": "execute-run",
+            "flow_id": flow["id"],
+            "path": str(tmp_path),
+            "entrypoint": "work.py:work",
+        },
+    )
+    processes = []
+
+    def run(how: str) -> Task:
+        made = prefect_api(
+            "POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"how": how}}
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.execute_run"],
+            env={
+                **os.environ,
+                **system_environment(),
+                "PREFECT_API_URL": prefect_api_url,
+                "PREFECT__FLOW_RUN_ID": made["id"],
+                "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
+            },
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        return Task(prefect_api, made["id"], process)
+
+    yield run
+    for process in processes:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "state"),
+    [
+        ("completes", 0, "COMPLETED"),
+        # It told Prefect so itself: nothing is wrong with its task.
+        ("fails", 0, "FAILED"),
+        ("segfault", 128 + signal.SIGSEGV, "CRASHED"),
+    ],
+)
+def test_how_a_run_ends_is_its_task_s_exit_code(
+    start: Any, how: str, code: int, state: str
+) -> None:
+    task = start(how)
+    assert task.process.wait(90) == code
+    assert task.state[0] == state
+
+
+def test_out_of_memory_ends_the_task_as_it_ends_the_flow(start: Any) -> None:
+    task = start("waits")
+    task.engine().kill()
+    assert task.process.wait(30) == 137
+    # Its end is the observer's to tell: the trigger waits for that before it takes a larger task.
+    assert task.state[0] == "RUNNING"
+
+
+def test_a_run_whose_task_is_stopped_is_scheduled_again_and_that_is_no_fault(start: Any) -> None:
+    task = start("waits")
+    task.engine()
+    task.process.terminate()
+    assert task.process.wait(60) == 0
+    assert task.state == ("SCHEDULED", "AwaitingRetry")
+
+
+def test_a_run_that_is_cancelled_is_no_fault_of_its_task(start: Any) -> None:
+    task = start("waits")
+    engine = task.engine()
+    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    task.api("POST", f"/flow_runs/{task.run_id}/set_state", cancelling)
+    # As Prefect does with one that is deaf to SIGTERM.
+    engine.kill()
+    assert task.process.wait(60) == 0
+    wait_until(lambda: task.state[0] == "CANCELLED", 30, "the run to be cancelled", every=0.1)
