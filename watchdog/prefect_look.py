@@ -41,6 +41,10 @@ class PrefectUnreachableError(Exception):
     """Prefect's API did not answer as it should."""
 
 
+class NotThereError(PrefectUnreachableError):
+    """It answered that there is no such thing."""
+
+
 def authorization_of(secret: str) -> str | None:
     """The Authorization header of a secret's JSON: `api_key`, or `auth_string` as user:password."""
     told = json.loads(secret)
@@ -95,7 +99,10 @@ class PrefectLook:
         return sum(self._age(run["state"]["timestamp"]) > limit.total_seconds() for run in runs)
 
     def _heartbeat_age(self) -> float:
-        workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
+        try:
+            workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
+        except NotThereError:
+            return NEVER_SECONDS  # the stack is not registered yet
         ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
         return min(ages, default=NEVER_SECONDS)
 
@@ -131,6 +138,8 @@ class PrefectLook:
                     3, status_forcelist=[429, 502, 503], allowed_methods=None, backoff_factor=0.2
                 ),
             )
+            if answer.status == 404:
+                raise NotThereError(f"{path}: HTTP 404")
             if answer.status >= 400:
                 raise PrefectUnreachableError(f"{path}: HTTP {answer.status}")
             return json.loads(answer.data)

@@ -74,6 +74,13 @@ def test_the_oldest_waiting_upload_is_one_of_the_live_lane(
     assert look(prefect_api_url, pool, later)["OldestWaitingSeconds"] > 7000
 
 
+def test_a_pool_that_is_not_registered_yet_has_no_worker_and_prefect_is_there_all_the_same(
+    prefect_api_url: str,
+) -> None:
+    never = look(prefect_api_url, f"watched-{uuid.uuid4().hex[:8]}")
+    assert never["WorkerHeartbeatAgeSeconds"] == NEVER_SECONDS
+
+
 def test_who_does_not_answer_is_unreachable() -> None:
     with pytest.raises(PrefectUnreachableError, match=r"127\.0\.0\.1"):
         look("http://127.0.0.1:9/api", "pool")
