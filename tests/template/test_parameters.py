@@ -26,6 +26,9 @@ REFUSED = [
     ("PrefectApiUrl", "https://user:password@prefect.example.org/api"),
     ("PrefectAuth", "password"),
     ("PrefectSecretArn", "prefect"),
+    # Without the six characters at its end IAM would match no secret.
+    ("PrefectSecretArn", "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect"),
+    ("LiveConcurrency", "0"),
     ("AlertEmail", "somebody"),
     ("TaskImageDigest", "latest"),
     ("InboxBucketName", "Survey_Raw"),
@@ -54,6 +57,13 @@ CONTRADICTIONS = [
     ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
     ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
     ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),
+    (
+        {
+            **{name: EXISTING[name] for name in ("VpcId", "SubnetIds", "TriggerInVpc")},
+            "AssignPublicIp": "yes",
+        },
+        "need a NAT gateway",
+    ),
     (
         {"PrefectAuth": "none", "PrefectSecretArn": EXISTING["PrefectSecretArn"]},
         "would never be read",

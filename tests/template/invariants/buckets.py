@@ -7,6 +7,9 @@ from sandbox.stack_parameters import checked_parameters
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import EXISTING, Translated
 
+# What is written for people and for the system's own memory, and is no output.
+NOTES = (".echodrop/incidents/", ".echodrop/reconcile/")
+
 
 @invariant
 def buckets_are_closed_to_the_public(stack: Translated) -> Iterator[str]:
@@ -39,9 +42,20 @@ def unfinished_uploads_expire(stack: Translated) -> Iterator[str]:
 def current_objects_never_expire(stack: Translated) -> Iterator[str]:
     for name, bucket in stack.of_type("AWS::S3::Bucket").items():
         for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", []):
-            notes = str(rule.get("Prefix", "")).endswith(".echodrop/incidents/")
+            notes = str(rule.get("Prefix", "")).endswith(NOTES)
             if any(key.startswith("Expiration") for key in rule) and not notes:
                 yield f"{name}: rule {rule['Id']} deletes data"
+
+
+@invariant
+def notes_expire(stack: Translated) -> Iterator[str]:
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        kept = {rule["Prefix"] for rule in rules if rule.get("ExpirationInDays")}
+        for note in NOTES:
+            if name == "OutputBucket" and prefix + note not in kept:
+                yield f"{name} keeps {prefix + note} for ever"
 
 
 @invariant
@@ -49,9 +63,12 @@ def data_and_keys_outlive_the_stack(stack: Translated) -> Iterator[str]:
     types = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
     for name, resource in stack.resources.items():
         if resource["Type"] in types:
-            fates = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
-            if fates != {"Retain"}:
-                yield f"{name} is deleted with the stack"
+            # A stack that fails while it is made holds no data yet, and what it left would
+            # bear the names that the next attempt needs.
+            if resource.get("DeletionPolicy") != "RetainExceptOnCreate":
+                yield f"{name} is deleted with the stack, or outlives one that was never made"
+            if resource.get("UpdateReplacePolicy") != "Retain":
+                yield f"{name} is deleted when it is replaced"
 
 
 @invariant

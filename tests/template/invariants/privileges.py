@@ -48,9 +48,25 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
         # Lambda assumes its roles itself and sends no source with it.
         if not statement.allows or not services or services == ["lambda.amazonaws.com"]:
             continue
+        # EventBridge names no source to the key of a topic that it publishes to ("Encrypting Amazon
+        # SNS topics", SNS developer guide). What it encrypts is what it may publish, and that the
+        # topic's policy binds to a rule of this account.
+        if statement.kind == "AWS::KMS::Key" and services == ["events.amazonaws.com"]:
+            continue
         condition = json.dumps(statement.body.get("Condition", {}))
         if "123456789012" not in condition:
             yield f"{statement.owner}: {services} may act for other accounts"
+
+
+@invariant
+def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator[str]:
+    # It grants network interfaces on "*", as they have no names before they exist.
+    in_vpc = stack.resolver.resolve({"Ref": "TriggerInVpc"}) == "yes"
+    interfaces = "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+    for name, role in stack.of_type("AWS::IAM::Role").items():
+        allowed = [interfaces] if in_vpc and name in {"TriggerRole", "WatchdogRole"} else []
+        if role.get("ManagedPolicyArns", []) != allowed:
+            yield f"{name} has {role.get('ManagedPolicyArns', [])}"
 
 
 @invariant

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from prefect_aws.settings import EcsWorkerSettings
+
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
@@ -64,3 +66,45 @@ def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
     for definition in (stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"],):
         if "HealthCheck" not in definition["ContainerDefinitions"][0]:
             yield "a worker that hangs is kept"
+
+
+@invariant
+def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> Iterator[str]:
+    # What conditions leave out is not there to wait for.
+    needed = {
+        name
+        for name, resource in stack.resources.items()
+        if resource["Type"] in {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"}
+        or (
+            resource["Type"] == "AWS::IAM::RolePolicy"
+            and resource["Properties"]["RoleName"].endswith("ExecutionRole")
+        )
+    }
+    for name in stack.of_type("AWS::ECS::Service"):
+        after = stack.resolver.resolve(stack.resources[name].get("Metadata", {}).get("After", []))
+        awaited = {reference for references in after for reference in references}
+        for early in sorted(needed):
+            if stack.resolver.resolve({"Ref": early}) not in awaited:
+                yield f"{name} may start before {early} is there"
+
+
+@invariant
+def the_worker_waits_while_there_is_no_room(stack: Translated) -> Iterator[str]:
+    (container,) = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"]
+    given = {item["Name"]: item["Value"] for item in container["Environment"]}
+    prefix = "PREFECT_INTEGRATIONS_AWS_ECS_WORKER_"
+    told = {
+        name.removeprefix(prefix).lower(): int(value)
+        for name, value in given.items()
+        if name.startswith(prefix)
+    }
+    # As prefect-aws reads them: what it does not know, or nobody says, is its default.
+    settings = EcsWorkerSettings(**told)
+    waits = (settings.create_task_run_max_attempts - 1) * settings.create_task_run_min_delay_seconds
+    jitter = (
+        settings.create_task_run_max_attempts - 1
+    ) * settings.create_task_run_max_delay_jitter_seconds
+    if waits < 240:
+        yield f"a quota that is used up crashes a run after {waits} s"
+    if waits + jitter > 840:
+        yield f"a run may have no task for {waits + jitter} s, RunsPendingAlarm rings after 900"
