@@ -27,9 +27,11 @@ class QueueSpec:
     concurrency_limit: int | None = None
 
 
-def lanes(backfill_limit: int | None = None) -> tuple[QueueSpec, QueueSpec]:
-    """Return the two lanes: uploads as they come, and what may wait, so many at a time."""
-    return QueueSpec(LIVE, 1), QueueSpec(BACKFILL, 2, backfill_limit)
+def lanes(
+    backfill_limit: int | None = None, live_limit: int | None = None
+) -> tuple[QueueSpec, QueueSpec]:
+    """Return the two lanes: uploads as they come, and what may wait, so many of each at a time."""
+    return QueueSpec(LIVE, 1, live_limit), QueueSpec(BACKFILL, 2, backfill_limit)
 
 
 @dataclass(frozen=True)

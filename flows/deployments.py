@@ -59,6 +59,7 @@ def register(
         ValueError: the template is no JSON object with `job_configuration` and
             `variables`, or the pool is there and of another type.
         TypeError: an entrypoint is no flow.
+        DeploymentTakenError: a deployment of that name works for another pool.
         AutomationsError: the block is not on the server.
     """
     template = _template(base_job_template)
@@ -102,6 +103,7 @@ def _register_pool(
                     base_job_template=template if template is not None else _default_template(kind),
                 )
             )
+            done.pool_is_new = True
         return
     if found.type != kind:
         raise ValueError(f"work pool {done.work_pool} is of type {found.type}, not {kind}")

@@ -20,10 +20,24 @@ from flows.deployment_specs import DeploymentSpec
 from flows.registration import Registration
 
 
+class DeploymentTakenError(Exception):
+    """A deployment of this name works for another pool, so another stack's runs would come to this one."""
+
+    def __init__(self, name: str, theirs: str, ours: str) -> None:
+        super().__init__(
+            f"deployment {name} belongs to work pool {theirs}, not {ours}: give each stack a Prefect "
+            f"workspace of its own, or, if {theirs} is no more, prefect deployment delete {name}"
+        )
+
+
 def register_deployment(
     client: SyncPrefectClient, done: Registration, spec: DeploymentSpec
 ) -> None:
-    """Write what differs, and note the deployment's id where there is one."""
+    """Write what differs, and note the deployment's id where there is one.
+
+    Raises:
+        DeploymentTakenError: it is there, for another work pool.
+    """
     wanted = _deployment(spec, done.work_pool)
     try:
         found = client.read_deployment_by_name(wanted.full_name)
@@ -31,6 +45,8 @@ def register_deployment(
         if done.writes(f"create deployment {wanted.full_name}"):
             done.deployments[wanted.full_name] = str(wanted.apply())
         return
+    if found.work_pool_name not in {None, done.work_pool}:
+        raise DeploymentTakenError(wanted.full_name, str(found.work_pool_name), done.work_pool)
     done.deployments[wanted.full_name] = str(found.id)
     ours, theirs = _wanted(spec, wanted), _found(found)
     if differing := [name for name, value in ours.items() if theirs[name] != value]:

@@ -15,6 +15,7 @@ class Registration:
         changes: sentences for people; empty where all was there already.
         notes: what they should know beside that.
         deployments: ids by full name, `flow/deployment`; those that are there.
+        pool_is_new: whether no worker can have told of itself yet.
     """
 
     work_pool: str
@@ -22,6 +23,7 @@ class Registration:
     changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     deployments: dict[str, str] = field(default_factory=dict)
+    pool_is_new: bool = False
 
     def writes(self, change: str) -> bool:
         """Note a change; tell whether to write it."""

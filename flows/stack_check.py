@@ -115,18 +115,23 @@ def _automation(found: RegisteredAutomation | None, name: str, register: str) ->
     return Finding(subject)
 
 
-def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
+def last_heartbeats(client: SyncPrefectClient, pool: str) -> list[datetime]:
+    """When each worker of the pool told the server of itself last."""
     workers = client.request(
         "POST",
         "/work_pools/{work_pool_name}/workers/filter",
         path_params={"work_pool_name": pool},
         json={},
     ).json()
-    beats = [
+    return [
         datetime.fromisoformat(worker["last_heartbeat_time"])
         for worker in workers
         if worker["last_heartbeat_time"]
     ]
+
+
+def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
+    beats = last_heartbeats(client, pool)
     log = f"aws logs tail /echodrop/{stack}/worker --since 1h"
     if not beats:
         return Finding("worker", f"none has ever polled {pool}", log)
@@ -175,6 +180,16 @@ def _there(subject: str, look: Callable[[], object], mend: str) -> Finding:
     except ClientError as error:
         return Finding(subject, str(error), mend)
     return Finding(subject)
+
+
+def worker_is_wanted(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN401 - boto3's client
+    """Whether the worker's service is there and wants one; how many run is the check's to say."""
+    cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
+    try:
+        services = ecs.describe_services(cluster=cluster, services=[name])["services"]
+    except ClientError:
+        return False
+    return any(service["desiredCount"] for service in services)
 
 
 def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client

@@ -9,19 +9,32 @@ the operator's own, from Prefect's profile or environment.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.automations import AutomationsError, read_automations
 from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployments import register
-from flows.stack_check import Finding, Wanted, check_aws, check_prefect
+from flows.registered_deployment import DeploymentTakenError
+from flows.registration import Registration
+from flows.stack_check import (
+    Finding,
+    Wanted,
+    check_aws,
+    check_prefect,
+    last_heartbeats,
+    worker_is_wanted,
+)
 from flows.work_pool_template import StackOutputsError, base_job_template, check_outputs
+
+# A worker looks for its pool, and tells of itself, every 30 s; beside that its task may still start.
+FIRST_SIGN_SECONDS = 120.0
 
 
 def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: ANN401 - boto3's client
@@ -42,6 +55,7 @@ def deploy(
     more: Sequence[DeploymentSpec] = (),
     dry_run: bool = False,
     only_check: bool = False,
+    patience: float = FIRST_SIGN_SECONDS,
 ) -> bool:
     """Register pool, queues and deployments of a stack, then check; tell whether nothing is missing.
 
@@ -52,19 +66,24 @@ def deploy(
         more: deployments beside the conversions'.
         dry_run: say what would be written, and write nothing.
         only_check: neither write nor compare.
+        patience: seconds that a worker has to find a pool that was made just now.
 
     Raises:
         ClientError: the stack can't be read.
         StackOutputsError: it is of an older version.
         AutomationsError: the block that automations are to tell is not on the server.
+        DeploymentTakenError: another stack's deployments have the names.
     """
     outputs = stack_outputs(client("cloudformation"), stack)
     check_outputs(outputs)
-    if not only_check:
-        register_stack(outputs, say, more=more, dry_run=dry_run)
+    pool_is_new = not only_check and (
+        register_stack(outputs, say, more=more, dry_run=dry_run).pool_is_new
+    )
     deployments = _deployments(outputs, more)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
+            if pool_is_new and worker_is_wanted(client("ecs"), outputs):
+                _await_worker(prefect, outputs["WorkPoolName"], say, patience)
             wanted = Wanted(
                 outputs["WorkPoolName"],
                 _queues(outputs),
@@ -76,13 +95,29 @@ def deploy(
     return report(findings, say)
 
 
+def _await_worker(
+    prefect: SyncPrefectClient, work_pool: str, say: Callable[[str], object], patience: float
+) -> None:
+    """Wait for the first sign of life; whether there was one is the check's to say."""
+    began = time.monotonic()
+    told = 0.0
+    while not last_heartbeats(prefect, work_pool):
+        waited = time.monotonic() - began
+        if waited >= patience:
+            return
+        if waited >= told:
+            say(f"waiting for a worker to find the new pool: {waited:.0f} s of {patience:.0f}")
+            told += 10
+        time.sleep(1)
+
+
 def register_stack(
     outputs: Mapping[str, str],
     say: Callable[[str], object],
     *,
     more: Sequence[DeploymentSpec] = (),
     dry_run: bool = False,
-) -> None:
+) -> Registration:
     """Register work pool, queues and deployments as a stack's outputs have them.
 
     Args:
@@ -94,6 +129,7 @@ def register_stack(
     Raises:
         StackOutputsError: the stack is of an older version.
         AutomationsError: the block that automations are to tell is not on the server.
+        DeploymentTakenError: another stack's deployments have the names.
     """
     template = base_job_template(outputs)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
@@ -109,10 +145,11 @@ def register_stack(
         say(f"would {change}" if dry_run and done.changes else change)
     for note in done.notes:
         say(note)
+    return done
 
 
 def _queues(outputs: Mapping[str, str]) -> tuple[QueueSpec, ...]:
-    return lanes(int(outputs["BackfillConcurrency"]))
+    return lanes(int(outputs["BackfillConcurrency"]), int(outputs["LiveConcurrency"]))
 
 
 def _deployments(
@@ -155,7 +192,13 @@ def deploy_at_terminal(
             dry_run=dry_run,
             only_check=only_check,
         )
-    except (BotoCoreError, ClientError, StackOutputsError, AutomationsError) as error:
+    except (
+        BotoCoreError,
+        ClientError,
+        StackOutputsError,
+        AutomationsError,
+        DeploymentTakenError,
+    ) as error:
         sys.stderr.write(f"stack {stack}: {error}\n")
         return 2
     return 0 if good else 1

@@ -23,7 +23,7 @@ _SECRET_VARIABLES = {
 _NEEDED = (
     *("ClusterName", "TaskFamily", "Subnets", "SecurityGroup", "PublicIp"),
     *("DefaultCpu", "DefaultMemory", "PrefectSecretKey", "PrefectSecretName"),
-    *("BackfillConcurrency", "ConversionConcurrency", "NotifyBlock"),
+    *("LiveConcurrency", "BackfillConcurrency", "ConversionConcurrency", "NotifyBlock"),
 )
 
 

@@ -37,14 +37,14 @@ def queues(prefect_api: ApiCall) -> dict[str, tuple[int, int | None]]:
 
 
 def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
-    wanted: dict[str, Any] = {"deployments": conversions("lanes"), "queues": lanes(5)}
+    wanted: dict[str, Any] = {"deployments": conversions("lanes"), "queues": lanes(5, 50)}
     proposed = here(dry_run=True, **wanted)
     assert POOL not in {pool["name"] for pool in prefect_api("POST", "/work_pools/filter", {})}
     first = here(**wanted)
     assert first.changes == proposed.changes
     assert first.changes == [
         "create work pool lanes of type process",
-        "create work queue live (priority 1)",
+        "create work queue live (priority 1, 50 at a time)",
         "create work queue backfill (priority 2, 5 at a time)",
         "create deployment convert-raw-sonar/lanes",
         "create deployment convert-raw-sonar-batch/lanes",
@@ -56,7 +56,7 @@ def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
         assert told["entrypoint"] == f"flows.{name}.{name}"
         assert told["enforce_parameter_schema"]
         assert (told["work_pool_name"], told["work_queue_name"]) == (POOL, "live")
-    assert queues(prefect_api) == {"live": (1, None), "backfill": (2, 5), "default": (3, None)}
+    assert queues(prefect_api) == {"live": (1, 50), "backfill": (2, 5), "default": (3, None)}
 
 
 def test_what_an_operator_has_set_stays_as_it_is(prefect_api: ApiCall) -> None:

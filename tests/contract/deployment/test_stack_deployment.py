@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from flows.automations import read_automations
 from flows.deployment_specs import DeploymentSpec
-from flows.stack_deployment import deploy
+from flows.registered_deployment import DeploymentTakenError
 from flows.work_pool_template import StackOutputsError
 from operations.reconcile_flow import reconcile_spec
-from sandbox.aws_resources import registrable
 from sandbox.ports import HOST, free_port
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from tests.contract.deployment.account import POOL, STACK, Account
 from tests.contract.deployment.blocks import make_webhook_block
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
 
 ROOT = Path(__file__).resolve().parents[3]
-STACK = "echodrop"
-POOL = "registered-pool"
-
-
-class Account:
-    """Moto, with what a stack's check looks at."""
-
-    def __init__(self, api_url: str) -> None:
-        self.told: dict[str, Any] | None = None
-        parameters = UNUSED_PARAMETERS | {
-            "PrefectApiUrl": api_url,
-            "PrefectAuth": "none",
-            "WorkPool": POOL,
-        }
-        self.stack = Stack.read(parameters)
-        self.outputs = self.stack.outputs()
-        sqs, ecs = self.client("sqs"), self.client("ecs")
-        sqs.create_queue(QueueName=self.outputs["ObserverQueue"])
-        definition = registrable(self.stack.task_definition("ConversionTask"))
-        ecs.register_task_definition(**definition)
-        ecs.create_cluster(clusterName=self.outputs["ClusterName"])
-        ecs.create_service(
-            cluster=self.outputs["ClusterName"],
-            serviceName=self.outputs["WorkerServiceName"],
-            taskDefinition=definition["family"],
-            desiredCount=0,
-        )
-        self.client("s3").create_bucket(Bucket=self.outputs["Inbox"])
-        self.client("cloudformation").create_stack(StackName=STACK, TemplateBody=self._template())
-
-    def _template(self) -> str:
-        outputs = {name: {"Value": value} for name, value in self.outputs.items()}
-        return json.dumps({"Resources": {"Any": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs})
-
-    def update(self, **outputs: str | None) -> None:
-        """Give the stack other outputs; None takes one away."""
-        changed = {**self.outputs, **outputs}
-        self.outputs = {name: value for name, value in changed.items() if value is not None}
-        self.client("cloudformation").update_stack(StackName=STACK, TemplateBody=self._template())
-
-    def client(self, service: str) -> Any:
-        if service == "s3" and self.told is not None:
-            # moto forgets that EventBridge is told: its settings are empty.
-            return SimpleNamespace(get_bucket_notification_configuration=lambda **_: self.told)
-        return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
-
-    def deploy(self, **options: Any) -> tuple[bool, str]:
-        lines: list[str] = []
-        good = deploy(self.client, STACK, lines.append, **options)
-        return good, "\n".join(lines)
-
-
-@pytest.fixture
-def account(prefect_api_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield Account(prefect_api_url)
 
 
 @pytest.fixture
@@ -97,17 +34,6 @@ def webhook_block(prefect_api: Callable[..., Any]) -> Iterator[str]:
     for automation in prefect_api("POST", "/automations/filter", {}):
         prefect_api("DELETE", f"/automations/{automation['id']}")
     prefect_api("DELETE", f"/block_documents/{made}")
-
-
-@pytest.fixture(autouse=True)
-def _unregistered(prefect_api: Callable[..., Any], prefect_api_url: str) -> Iterator[None]:
-    yield
-    for pool in prefect_api("POST", "/work_pools/filter", {}):
-        if pool["name"] == POOL:
-            prefect_api("DELETE", f"/work_pools/{POOL}")
-    for deployment in prefect_api("POST", "/deployments/filter", {}):
-        if deployment["name"] == "ecs" and deployment["work_pool_name"] in {POOL, None}:
-            prefect_api("DELETE", f"/deployments/{deployment['id']}")
 
 
 def test_a_dry_run_writes_nothing(account: Account, prefect_api: Callable[..., Any]) -> None:
@@ -149,11 +75,8 @@ def test_nothing_is_missing_from_a_system_that_runs(
     account: Account, prefect_api: Callable[..., Any]
 ) -> None:
     account.deploy()
-    outputs = account.outputs
     account.told = {"EventBridgeConfiguration": {}}
-    account.client("ecs").update_service(
-        cluster=outputs["ClusterName"], service=outputs["WorkerServiceName"], desiredCount=1
-    )
+    account.want_worker()
     prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "worker"})
     good, said = account.deploy()
     assert good, said
@@ -219,6 +142,22 @@ def test_a_stack_of_an_older_version_is_told(account: Account) -> None:
     account.update(NotifyBlock=None)
     with pytest.raises(StackOutputsError, match="no output NotifyBlock: deploy it anew"):
         account.deploy(only_check=True)
+
+
+def test_another_stack_s_deployments_are_left_to_it(
+    account: Account, prefect_api: Callable[..., Any]
+) -> None:
+    account.deploy()
+    account.update(WorkPoolName="another-pool")
+    try:
+        with pytest.raises(
+            DeploymentTakenError, match=f"belongs to work pool {POOL}, not another-"
+        ):
+            account.deploy()
+        found = prefect_api("GET", "/deployments/name/convert-raw-sonar/ecs")
+        assert found["work_pool_name"] == POOL
+    finally:
+        prefect_api("DELETE", "/work_pools/another-pool")
 
 
 def test_a_paused_pool_is_told(account: Account, prefect_api: Callable[..., Any]) -> None:

@@ -1,0 +1,72 @@
+"""An account with a deployed stack, as far as registering and checking look at it."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+
+from flows.stack_deployment import deploy
+from sandbox.aws_resources import registrable
+from sandbox.template import UNUSED_PARAMETERS, Stack
+
+STACK = "echodrop"
+POOL = "registered-pool"
+
+
+class Account:
+    """Moto, with what a stack's check looks at."""
+
+    def __init__(self, api_url: str) -> None:
+        self.told: dict[str, Any] | None = None
+        parameters = UNUSED_PARAMETERS | {
+            "PrefectApiUrl": api_url,
+            "PrefectAuth": "none",
+            "WorkPool": POOL,
+        }
+        self.stack = Stack.read(parameters)
+        self.outputs = self.stack.outputs()
+        sqs, ecs = self.client("sqs"), self.client("ecs")
+        sqs.create_queue(QueueName=self.outputs["ObserverQueue"])
+        definition = registrable(self.stack.task_definition("ConversionTask"))
+        ecs.register_task_definition(**definition)
+        ecs.create_cluster(clusterName=self.outputs["ClusterName"])
+        ecs.create_service(
+            cluster=self.outputs["ClusterName"],
+            serviceName=self.outputs["WorkerServiceName"],
+            taskDefinition=definition["family"],
+            desiredCount=0,
+        )
+        self.client("s3").create_bucket(Bucket=self.outputs["Inbox"])
+        self.client("cloudformation").create_stack(StackName=STACK, TemplateBody=self._template())
+
+    def _template(self) -> str:
+        outputs = {name: {"Value": value} for name, value in self.outputs.items()}
+        return json.dumps({"Resources": {"Any": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs})
+
+    def update(self, **outputs: str | None) -> None:
+        """Give the stack other outputs; None takes one away."""
+        changed = {**self.outputs, **outputs}
+        self.outputs = {name: value for name, value in changed.items() if value is not None}
+        self.client("cloudformation").update_stack(StackName=STACK, TemplateBody=self._template())
+
+    def client(self, service: str) -> Any:
+        if service == "s3" and self.told is not None:
+            # moto forgets that EventBridge is told: its settings are empty.
+            return SimpleNamespace(get_bucket_notification_configuration=lambda **_: self.told)
+        return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
+
+    def deploy(self, **options: Any) -> tuple[bool, str]:
+        lines: list[str] = []
+        good = deploy(self.client, STACK, lines.append, **options)
+        return good, "\n".join(lines)
+
+    def want_worker(self) -> None:
+        """Have the service want one, as a stack does that is deployed whole."""
+        self.client("ecs").update_service(
+            cluster=self.outputs["ClusterName"],
+            service=self.outputs["WorkerServiceName"],
+            desiredCount=1,
+        )

@@ -1,0 +1,98 @@
+"""In AWS the worker is there before its pool: it waits for it, and `echodrop deploy` for the worker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.stack_deployment import deploy
+from sandbox.environments import aws_environment, prefect_environment, system_environment
+from sandbox.ports import HOST, free_port
+from sandbox.waiting import wait_until
+from tests.contract.deployment.account import POOL, STACK, Account
+
+# One server for all of them.
+pytestmark = pytest.mark.xdist_group("prefect-server")
+
+
+@contextmanager
+def real_worker(account: Account, api_url: str, folder: Path) -> Iterator[Callable[[], str]]:
+    """The stack's own command, more impatient than in AWS and without the observer; yields its log."""
+    (container,) = account.stack.task_definition("WorkerTask")["containerDefinitions"]
+    program, *arguments = container["command"]
+    environment = {
+        **system_environment(),
+        **aws_environment(f"http://{HOST}:{free_port()}"),
+        **prefect_environment(folder, api_url),
+        "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    log = folder / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", program, *arguments],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield log.read_text
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def test_a_worker_that_is_there_first_finds_the_pool_and_is_waited_for(
+    account: Account, prefect_api: Callable[..., Any], prefect_api_url: str, tmp_path: Path
+) -> None:
+    account.want_worker()
+    account.told = {"EventBridgeConfiguration": {}}
+    with real_worker(account, prefect_api_url, tmp_path) as log:
+        wait_until(lambda: "not found" in log(), 60, "the worker to miss its pool")
+        assert POOL not in {pool["name"] for pool in prefect_api("POST", "/work_pools/filter", {})}
+        good, said = account.deploy()
+    assert good, said
+    assert "ok       worker\n" in said
+
+
+def test_a_worker_that_comes_a_little_later_is_waited_for(
+    account: Account, prefect_api: Callable[..., Any]
+) -> None:
+    account.want_worker()
+    account.told = {"EventBridgeConfiguration": {}}
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line.startswith("waiting for a worker to find the new pool: 0 s of 120"):
+            prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "worker"})
+
+    assert deploy(account.client, STACK, say), lines
+    assert any(line.startswith("waiting") for line in lines)
+
+
+def test_a_worker_that_never_comes_is_waited_for_no_longer_than_said(account: Account) -> None:
+    account.want_worker()
+    began = time.monotonic()
+    good, said = account.deploy(patience=1.5)
+    assert not good
+    assert time.monotonic() - began > 1.5
+    assert f"MISSING  worker: none has ever polled {POOL}" in said
+    # The pool is not new any more: it is looked at, and not waited for.
+    _, said = account.deploy()
+    assert "waiting" not in said
