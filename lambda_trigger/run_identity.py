@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from lambda_trigger.outcomes import Upload
@@ -49,10 +50,21 @@ def cruise_path(key: str, rule: PrefixRule) -> str:
 
 
 def run_name(key: str, model: str, rule: PrefixRule) -> str:
-    """Name the run for people: `<stem> · <model> · <cruise path>`."""
+    """Name the run for people: `<stem> · <model> · <cruise path>`, of long ones the end.
+
+    The worker makes a tag of the ECS task of it, which may have 256 characters:
+    a longer name would never start. A batch's name is a few longer than this.
+    """
     stem = key.rpartition("/")[2].rpartition(".")[0]
-    parts = (stem, model, cruise_path(key, rule) or rule.prefix.strip("/"))
+    cruise = cruise_path(key, rule) or rule.prefix.strip("/")
+    parts = (_end_of(stem, 100), model, _end_of(cruise, 80))
     return " · ".join(part for part in parts if part)
+
+
+def _end_of(text: str, limit: int) -> str:
+    # As Prefect counts it: one character may be spelt as several, as ½ is.
+    spelt = unicodedata.normalize("NFKC", text)
+    return text if len(spelt) <= limit else "…" + spelt[-limit:]
 
 
 def tag_of(tags: Iterable[str], name: str) -> str | None:

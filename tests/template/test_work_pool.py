@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
 from flows.size_tiers import TIERS
 from flows.work_pool_template import StackOutputsError, base_job_template
+from lambda_trigger.rules_document import PrefixRule
+from lambda_trigger.run_identity import run_name
 from sandbox.aws_resources import registrable
 from sandbox.template import Stack
 from tests.template.stacks import EXISTING, MADE
@@ -55,14 +58,18 @@ def absent_server() -> PrefectClient:
     return PrefectClient("http://127.0.0.1:9/api")
 
 
-def run(worker: ECSWorker, ecs: Any, template: dict[str, Any], values: dict[str, Any]) -> str:
+def run(
+    worker: ECSWorker,
+    ecs: Any,
+    template: dict[str, Any],
+    values: dict[str, Any],
+    name: str = "run",
+) -> str:
     made: Any = ECSJobConfiguration.from_template_and_values(
         template, values, client=absent_server()
     )
     configuration: ECSJobConfiguration = asyncio.run(made)
-    flow_run = FlowRun(
-        id=uuid.uuid4(), flow_id=uuid.uuid4(), deployment_id=uuid.uuid4(), name="run"
-    )
+    flow_run = FlowRun(id=uuid.uuid4(), flow_id=uuid.uuid4(), deployment_id=uuid.uuid4(), name=name)
     configuration.prepare_for_flow_run(flow_run)
     task, *_ = worker._prepare_and_create_task(
         logging.getLogger("worker"), ecs, configuration, flow_run
@@ -124,6 +131,27 @@ def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
         arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {})
     asked = task(ecs, outputs["ClusterName"], arn)
     assert PLANTED in json.dumps(asked, default=str)
+
+
+def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
+    stack = Stack.read(MADE)
+    outputs = deploy(ecs, stack)
+    rule = PrefixRule("", "convert-raw-sonar/ecs", "zarr", "")
+    name = run_name(f"{'Forschungsreise Nº/' * 30}{'Gerät ½ & Kurs ' * 10}.raw", "EK80", rule)
+    with temporary_settings({PREFECT_API_KEY: PLANTED}):
+        arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {}, name)
+    (described,) = ecs.describe_tasks(
+        cluster=outputs["ClusterName"], tasks=[arn], include=["TAGS"]
+    )["tasks"]
+    tags = {each["key"]: each["value"] for each in described["tags"]}
+    assert "prefect.io/flow-run-name" in tags
+    # "Tag restrictions", Amazon ECS developer guide.
+    allowed = re.compile(r"[a-zA-Z0-9 +\-=._:/@]*")
+    for key, value in tags.items():
+        assert len(key) <= 128
+        assert len(value) <= 256, key
+        assert allowed.fullmatch(key + value), key
+    assert len(tags) <= 50
 
 
 def test_a_run_without_a_size_takes_the_stack_s(ecs: Any) -> None:

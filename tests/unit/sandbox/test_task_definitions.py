@@ -12,7 +12,7 @@ from sandbox.aws_resources import registrable
 from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
-SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
 STACK = Stack.read(
     UNUSED_PARAMETERS
     | {
@@ -40,7 +40,9 @@ def definitions() -> TaskDefinitions:
 
 
 def put(value: object) -> None:
-    boto3.client("secretsmanager").create_secret(Name="prefect", SecretString=json.dumps(value))
+    boto3.client("secretsmanager").create_secret(
+        Name="prefect-AbCdEf", SecretString=json.dumps(value)
+    )
 
 
 def test_the_stacks_conversion_gets_its_url_and_its_credential(definition: str) -> None:
@@ -54,5 +56,5 @@ def test_the_stacks_conversion_gets_its_url_and_its_credential(definition: str) 
 def test_a_task_without_its_secret_cannot_start(definition: str, value: object) -> None:
     if value is not None:
         put(value)
-    with pytest.raises(SecretUnreadable, match="secret:prefect:auth_string"):
+    with pytest.raises(SecretUnreadable, match="secret:prefect-AbCdEf:auth_string"):
         definitions().environment(definition)

@@ -1,0 +1,61 @@
+"""A run's name tells people which file it is, and is no longer than a tag of ECS."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prefect_aws.workers.ecs_worker import _TAG_REGEX
+from slugify import slugify
+
+from lambda_trigger.batches import run_of
+from lambda_trigger.flow_runs import RunRequest
+from lambda_trigger.rules_document import BatchRule, PrefixRule
+from lambda_trigger.run_identity import run_name
+
+RULE = PrefixRule("", "convert-raw-sonar/ecs", "zarr", "")
+BATCH = BatchRule()
+
+
+def tag(name: str) -> str:
+    """The name as the worker puts it into a tag of the task."""
+    return str(slugify(name, regex_pattern=_TAG_REGEX, allow_unicode=True, lowercase=False))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("HB0706/EK60/D2007.raw", "D2007 · EK60 · HB0706"),
+        ("D2007.raw", "D2007 · EK60"),
+        # The end tells most: the time of a file, the leg of a cruise.
+        (f"{'a' * 90}/leg-2/{'x' * 200}-T042400.raw", None),
+    ],
+)
+def test_what_it_is_called(key: str, name: str | None) -> None:
+    told = run_name(key, "EK60", RULE)
+    if name:
+        assert told == name
+    else:
+        stem, model, cruise = told.split(" · ")
+        assert stem.startswith("…x")
+        assert stem.endswith("x-T042400")
+        assert (model, cruise[:2], cruise[-7:]) == ("EK60", "…a", "a/leg-2")
+
+
+@given(st.text(min_size=1, max_size=820), st.integers(1, 40))
+@example("/".join(["㎯" * 130, "㎯" * 130 + ".raw"]), 40)
+@example("a" * 400 + "/" + "b" * 400 + ".raw", 40)
+def test_no_name_is_longer_than_a_tag(key: str, count: int) -> None:
+    name = run_name(key, "AZFP6", RULE)
+    assert len(tag(name)) <= 256
+    wanted = [
+        RunRequest(
+            deployment="convert-raw-sonar/ecs",
+            name=name,
+            tags=[],
+            idempotency_key=str(number),
+            parameters={},
+            job_variables={},
+            lane="backfill",
+        )
+        for number in range(count)
+    ]
+    assert len(tag(run_of(wanted, BATCH).name)) <= 256
