@@ -118,7 +118,9 @@ def output_prefixes(rules: Rules, prefix: str) -> list[str]:
     below = [rule for rule in rules.prefixes if rule.prefix.startswith(prefix) and not rule.ignore]
     found = {rule.output_prefix for rule in below}
     if own is not None and not own.ignore:
-        found.add(own.output_prefix + prefix[len(own.prefix) :])
+        # An archive's outputs have a folder of their own behind the mapped prefix.
+        for folder in ("", *(f"{bucket}/" for bucket in rules.archive_buckets)):
+            found.add(own.output_prefix + folder + prefix[len(own.prefix) :])
     return sorted(
         each for each in found if not any(each != top and each.startswith(top) for top in found)
     )

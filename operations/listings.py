@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from flows.failure_report import FAILURE_SUFFIX
 from flows.manifest import MANIFEST_SUFFIX
 from operations.findings import Source
+from operations.inventory import ListedOutput
 from operations.output_state import (
     ManifestFacts,
     ManifestUnreadableError,
@@ -61,6 +64,24 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
             return None
         raise
     return manifest_facts(answer["Body"].read())
+
+
+def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
+    """URI of the upload that an output's manifest names, or its failure report; empty where none does."""
+    try:
+        if output.has_manifest:
+            manifest = read_manifest_of(s3, bucket, output.output)
+            return manifest.source_uri if manifest else ""
+        if output.has_report:
+            answer = s3.get_object(Bucket=bucket, Key=output.output + FAILURE_SUFFIX)
+            return str(json.loads(answer["Body"].read())["source"]["uri"])
+    except ClientError as error:
+        if not _is_gone(error):
+            raise
+    except (ValueError, KeyError, TypeError):
+        # Of neither kind, whoever wrote it; ManifestUnreadableError is a ValueError.
+        return ""
+    return ""
 
 
 def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:

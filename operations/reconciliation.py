@@ -6,24 +6,22 @@ are looked at closer, see `closer_look`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 
 from flows.locations import S3Location
 from lambda_trigger.aws_api import Listed
-from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.outcomes import Ignored, Reason
+from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
-from operations.classification import Limits, is_dead, turned_away, under_way
+from operations.classification import Limits, is_dead, under_way
 from operations.closer_look import LOT as CLOSER_LOT
 from operations.closer_look import CloserLook
 from operations.findings import Finding, Kind, Source
-from operations.foresight import is_of_azfp, output_prefixes
+from operations.foresight import is_of_azfp
 from operations.inventory import Inventory, ListedOutput
-from operations.listings import listed, read_manifest_of
+from operations.listings import read_manifest_of, source_named
 from operations.output_state import (
     ManifestFacts,
     ManifestUnreadableError,
@@ -31,15 +29,9 @@ from operations.output_state import (
     judge_output,
 )
 from operations.parallel import in_parallel
-from operations.prefect_runs import ENDED_BADLY, UNENDED
 from operations.scope import Scope
 from operations.services import Services
-
-# Uploads taken into the inventory at once.
-LOT = 1000
-
-# Told what is being done, how much of it is done, and how much there is (None: not known).
-Progress = Callable[[str, int, int | None], None]
+from operations.stock_taking import Progress, StockTaking
 
 
 @dataclass
@@ -63,10 +55,11 @@ class Reconciliation:
             PrefectUnavailableError: Prefect does not.
         """
         with Inventory() as inventory:
-            yield from self._take_stock_of_inbox(inventory)
+            stock = StockTaking(self.services, self.scope, self.closer_look, self.progress)
+            yield from stock.of_inbox(inventory)
             if self.scope.since is None:
-                self._take_stock_of_outputs(inventory)
-                self._take_stock_of_archives(inventory)
+                stock.of_outputs(inventory)
+                stock.of_archives(inventory)
             told: set[str] = set()
             for finding in self._of_uploads(inventory):
                 told.add(finding.run_id)
@@ -79,71 +72,6 @@ class Reconciliation:
     def closer_look(self) -> CloserLook:
         """Looks at single uploads, of this moment and with these limits."""
         return CloserLook(self.services, self.limits, self.now, self.scope)
-
-    def _take_stock_of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
-        """Fill in the uploads; those that the rules turn away are found already."""
-        rules = self.services.rules
-        lot: list[tuple[str, Source]] = []
-        listing = listed(self.services.s3, rules.inbox_bucket, self.scope.prefix)
-        for number, source in enumerate(listing, start=1):
-            self.progress("listing uploads", number, None)
-            verdict = judge_key(source.bucket, source.key, rules)
-            if isinstance(verdict, SettingsXml):
-                inventory.add_settings(source)
-            if self.scope.since is not None and source.modified < self.scope.since:
-                continue
-            if isinstance(verdict, Candidate):
-                lot.append((verdict.output_key, source))
-                if len(lot) == LOT:
-                    inventory.add_sources(lot)
-                    lot.clear()
-            elif isinstance(verdict, SettingsXml):
-                yield turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
-            else:
-                yield turned_away(source, verdict)
-        inventory.add_sources(lot)
-
-    def _take_stock_of_outputs(self, inventory: Inventory) -> None:
-        def parts() -> Iterator[tuple[str, int, datetime]]:
-            number = 0
-            for prefix in output_prefixes(self.services.rules, self.scope.prefix):
-                for item in listed(self.services.s3, self.services.rules.output_bucket, prefix):
-                    number += 1
-                    self.progress("listing outputs", number, None)
-                    yield item.key, item.size, item.modified
-
-        inventory.add_outputs(parts())
-
-    def _take_stock_of_archives(self, inventory: Inventory) -> None:
-        """Fill in the archives' uploads that have a run to tell of, or an output whose manifest names them."""
-        rules, runs = self.services.rules, self.services.runs
-        archives = tuple(f"s3://{bucket}/" for bucket in rules.archive_buckets)
-        if not archives:
-            return
-
-        def named() -> Iterator[str]:
-            for run in runs.in_states((*UNENDED, *ENDED_BADLY)):
-                yield run.raw_file
-            for manifest in in_parallel(self._manifest_if_any, inventory.outputs_without_source()):
-                if manifest is not None:
-                    yield manifest.source_uri
-
-        wanted = (each for each in named() if each.startswith(archives))
-        taken = in_parallel(
-            self.closer_look.upload_now, (each for each in wanted if self.scope.takes(rules, each))
-        )
-        found = ((each[1], each[0]) for each in taken if not isinstance(each, Finding))
-        while lot := list(islice(found, LOT)):
-            self.progress("looking at archives", len(lot), None)
-            inventory.add_sources(lot)
-
-    def _manifest_if_any(self, output: ListedOutput) -> ManifestFacts | None:
-        if not output.has_manifest:
-            return None
-        try:
-            return self._manifest(output.output)
-        except ManifestUnreadableError:
-            return None
 
     def _of_uploads(self, inventory: Inventory) -> Iterator[Finding]:
         total, closer_look = inventory.source_count(), self.closer_look
@@ -227,21 +155,16 @@ class Reconciliation:
         if since is not None and self.now - since < self.limits.arriving:
             # Its upload may have come after the inbox was listed.
             return None
-        told = "a manifest that can't be read"
+        source = source_named(self.services.s3, rules.output_bucket, output)
+        if source and not self.scope.takes(rules, source):
+            # Of neither inbox nor archive: converted by hand.
+            return None
         if output.has_manifest:
-            try:
-                manifest = self._manifest(output.output)
-            except ManifestUnreadableError as error:
-                told += f" ({error})"
-            else:
-                if manifest is None or not self.scope.takes(rules, manifest.source_uri):
-                    # Removed meanwhile; or of neither inbox nor archive: converted by hand.
-                    return None
-                told = f"made from {manifest.source_uri}"
+            told = f"made from {source}" if source else "a manifest that can't be read"
         elif output.objects:
             told = f"{output.objects} objects without a manifest"
         elif output.has_report:
-            told = "the failure report of an upload that is gone"
+            told = f"the failure report of {source or 'an upload'}, which is gone"
         else:
             return None
         return Finding(Kind.OUTPUT_WITHOUT_SOURCE, place, told, since)

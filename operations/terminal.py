@@ -82,16 +82,20 @@ def reconcile_at_terminal(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
-            for mended in _mended(
-                findings,
-                connections,
-                limits,
-                fix=fix,
-                dry_run=dry_run,
-                queue_url=queue_url,
-                rate=rate,
-                limit=limit,
+            for number, mended in enumerate(
+                _mended(
+                    findings,
+                    connections,
+                    limits,
+                    fix=fix,
+                    dry_run=dry_run,
+                    queue_url=queue_url,
+                    rate=rate,
+                    limit=limit,
+                ),
+                start=1,
             ):
+                progress("mending", number, None)
                 tally.add_mended(mended)
                 if as_json:
                     _write({"uri": mended.finding.uri, "fix": mended.what})

@@ -147,6 +147,58 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     assert ended == {"bad.raw": "BadFile", "good.raw": "Crashed"}
 
 
+def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
+    batching: Function, prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    batching.send(message(batching, ["z/1.raw", "z/2.raw"], BACKFILL))
+    (run_id,) = {line["flow_run_id"] for line in batching.lines()}
+    prefect_api(
+        "POST",
+        f"/flow_runs/{run_id}/set_state",
+        {"state": {"type": "RUNNING", "name": "Running"}, "force": True},
+    )
+    for entry in prefect_api("GET", f"/flow_runs/{run_id}")["parameters"]["files"]:
+        identity = entry["identity"][:12]
+        prefect_api(
+            "POST",
+            "/task_runs/",
+            {
+                "flow_run_id": run_id,
+                "task_key": "convert_file",
+                "dynamic_key": identity,
+                "name": f"file · {identity}",
+                "state": {"type": "COMPLETED", "name": "Completed"},
+            },
+        )
+    runs = PrefectRuns(prefect_api_url)
+    # No file of it is unended, so by its files nobody would find it.
+    assert not [run for run in runs.in_states(("RUNNING",)) if run.id == run_id]
+    (found,) = [run for run in runs.with_tasks() if run.id == run_id]
+    assert (found.raw_file, found.in_batch) == (f"s3://{batching.inbox}/z/1.raw", True)
+    assert (found.lane, found.mends) == (BACKFILL, False)
+    assert runs.retries(run_id) == 0
+    assert runs.end(run_id, found.state_id, "no task", retry_at_most=0) == "ended"
+    assert run_id not in {run.id for run in runs.with_tasks()}
+
+
+def test_what_mends_has_a_run_of_its_own_that_says_so(
+    batching: Function, prefect_api_url: str
+) -> None:
+    told = message(batching, ["m/1.raw", "m/2.raw"], BACKFILL)
+    batching.send(told)
+    event = json.loads(told)
+    for record in event["Records"]:
+        record["echodrop"]["mends"] = True
+    before = batching.lines()
+    batching.send(json.dumps(event))
+    again = batching.lines()[len(before) :]
+    assert [line["reason"] for line in again] == ["new", "new"]
+    own = {line["flow_run_id"] for line in again}
+    assert len(own) == 2
+    found = [run for run in PrefectRuns(prefect_api_url).in_states(()) if run.id in own]
+    assert [(run.mends, run.lane, run.in_batch) for run in found] == [(True, BACKFILL, False)] * 2
+
+
 def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:
     batching.send(message(batching, ["b/1.raw", "b/2.raw"], "live"))
     assert len({line["flow_run_id"] for line in batching.lines()}) == 2

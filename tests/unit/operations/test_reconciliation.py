@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -319,6 +320,9 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
         archive.run(source, "COMPLETED", "Completed")
     archive.s3.delete_object(Bucket=archive.output, Key=f"{folder}/lost object.zarr/Sonar/c/0")
     archive.s3.delete_object(Bucket=folder, Key="gone.raw")
+    # Prefect has forgotten its run.
+    archive.put_into_archive("forgotten.raw")
+    report_of(archive, f"s3://{folder}/forgotten.raw", f"{folder}/forgotten.zarr")
     archive.s3.put_object(Bucket=archive.output, Key=f"{folder}/torn.zarr/Sonar/c/0", Body=b"\1")
     for name, state, state_name in (
         ("crashed", "CRASHED", "Crashed"),
@@ -334,17 +338,30 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
         "dead.raw": Kind.STUCK,
         "torn.raw": Kind.TORN,
         "lost object.raw": Kind.OUTPUT_DAMAGED,
+        "forgotten.raw": Kind.NEVER_NOTIFIED,
         f"{folder}/gone.zarr": Kind.OUTPUT_WITHOUT_SOURCE,
     }
     assert set(archive.reconcile(Scope(prefix="cr"))) == {"crashed.raw"}
+    assert set(archive.reconcile(Scope(prefix="do"))) == {"done.raw"}
+
+
+def report_of(world: World, upload: str, output: str) -> None:
+    body = json.dumps({"source": {"uri": upload}}).encode()
+    world.s3.put_object(Bucket=world.output, Key=f"{output}.failure.json", Body=body)
 
 
 def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
     # Corrected under another key: nothing takes it away.
-    world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}.failure.json", Body=b"{}")
-    finding = world.reconcile()[OUTPUT]
-    assert finding.kind is Kind.OUTPUT_WITHOUT_SOURCE
-    assert "failure report" in finding.detail
+    report_of(world, f"s3://{world.inbox}/{KEY}", OUTPUT)
+    report_of(world, "s3://elsewhere/by hand.raw", "by hand.zarr")
+    world.run(world.drop("bad.raw"), "FAILED", "BadFile")
+    report_of(world, f"s3://{world.inbox}/bad.raw", "bad.zarr")
+    found = world.reconcile()
+    assert {key: each.kind for key, each in found.items()} == {
+        OUTPUT: Kind.OUTPUT_WITHOUT_SOURCE,
+        "bad.raw": Kind.QUARANTINED,
+    }
+    assert found[OUTPUT].detail == f"the failure report of s3://{world.inbox}/{KEY}, which is gone"
 
 
 def test_a_prefix_looks_at_nothing_else(world: World) -> None:

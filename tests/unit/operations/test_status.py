@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,6 +69,26 @@ def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_latel
     assert status_of(world, timedelta(hours=2), later=later, prefix="f") == {
         "failed.raw": Kind.QUARANTINED
     }
+
+
+def test_of_an_archive_is_told_what_runs_or_failed(archive: World) -> None:
+    for name in ("running", "bad", "never asked"):
+        archive.put_into_archive(f"{name}.raw")
+    archive.run(archive.source("running.raw", archive.archive), "RUNNING", "Running")
+    archive.run(archive.source("bad.raw", archive.archive), "FAILED", "BadFile")
+    assert status_of(archive, timedelta(hours=2), later=timedelta(hours=5)) == {
+        "running.raw": Kind.RUNNING,
+        "bad.raw": Kind.QUARANTINED,
+    }
+
+
+def test_a_batch_that_died_behind_its_last_file_is_told(world: World) -> None:
+    world.publish(world.drop("a.raw"), "a.zarr", STORE)
+    run = world.run(world.source("a.raw"), "COMPLETED", "Completed")
+    dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")
+    world.runs.others, world.tasks.there["batch"] = [dead], False
+    later = timedelta(hours=5)
+    assert status_of(world, timedelta(hours=2), later=later) == {"a.raw": Kind.STUCK}
 
 
 @given(st.integers(0, 36525), st.sampled_from("smhd"))

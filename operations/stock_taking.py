@@ -1,0 +1,107 @@
+"""Fills the inventory: what lies in the inbox, at the outputs, and of the archives what matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.outcomes import Ignored, Reason
+from operations.classification import turned_away
+from operations.closer_look import CloserLook
+from operations.findings import Finding, Source
+from operations.foresight import output_prefixes
+from operations.inventory import Inventory
+from operations.listings import listed, source_named
+from operations.parallel import in_parallel
+from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.scope import Scope
+from operations.services import Services
+
+# Uploads taken into the inventory at once.
+LOT = 1000
+
+# Told what is being done, how much of it is done, and how much there is (None: not known).
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class StockTaking:
+    """Takes stock of what is in scope; `closer_look` finds single uploads."""
+
+    services: Services
+    scope: Scope
+    closer_look: CloserLook
+    progress: Progress
+
+    def of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
+        """Fill in the uploads; those that the rules turn away are found already.
+
+        Raises:
+            ClientError: S3 refuses.
+        """
+        rules = self.services.rules
+        lot: list[tuple[str, Source]] = []
+        listing = listed(self.services.s3, rules.inbox_bucket, self.scope.prefix)
+        for number, source in enumerate(listing, start=1):
+            self.progress("listing uploads", number, None)
+            verdict = judge_key(source.bucket, source.key, rules)
+            if isinstance(verdict, SettingsXml):
+                inventory.add_settings(source)
+            if self.scope.since is not None and source.modified < self.scope.since:
+                continue
+            if isinstance(verdict, Candidate):
+                lot.append((verdict.output_key, source))
+                if len(lot) == LOT:
+                    inventory.add_sources(lot)
+                    lot.clear()
+            elif isinstance(verdict, SettingsXml):
+                yield turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+            else:
+                yield turned_away(source, verdict)
+        inventory.add_sources(lot)
+
+    def of_outputs(self, inventory: Inventory) -> None:
+        """Fill in what lies where the outputs of all keys in scope do."""
+
+        def parts() -> Iterator[tuple[str, int, datetime]]:
+            number = 0
+            for prefix in output_prefixes(self.services.rules, self.scope.prefix):
+                for item in listed(self.services.s3, self.services.rules.output_bucket, prefix):
+                    number += 1
+                    self.progress("listing outputs", number, None)
+                    yield item.key, item.size, item.modified
+
+        inventory.add_outputs(parts())
+
+    def of_archives(self, inventory: Inventory) -> None:
+        """Fill in the archives' uploads that have a run to tell of, or whose output or failure report names them.
+
+        Raises:
+            ClientError: S3 refuses; PrefectUnavailableError: no answer.
+        """
+        archives = tuple(f"s3://{bucket}/" for bucket in self.services.rules.archive_buckets)
+        if not archives:
+            return
+        wanted = (
+            each
+            for each in self._named(inventory)
+            if each.startswith(archives) and self.scope.takes(self.services.rules, each)
+        )
+        taken = in_parallel(self.closer_look.upload_now, wanted)
+        found = ((each[1], each[0]) for each in taken if not isinstance(each, Finding))
+        number = 0
+        while lot := list(islice(found, LOT)):
+            number += len(lot)
+            self.progress("looking at archives", number, None)
+            inventory.add_sources(lot)
+
+    def _named(self, inventory: Inventory) -> Iterator[str]:
+        for run in self.services.runs.in_states((*UNENDED, *ENDED_BADLY)):
+            yield run.raw_file
+        s3, bucket = self.services.s3, self.services.rules.output_bucket
+        yield from in_parallel(
+            lambda output: source_named(s3, bucket, output), inventory.outputs_without_source()
+        )
