@@ -132,3 +132,22 @@ def test_a_damaged_list_is_refused_by_its_name(world: World, tmp_path: Path, nam
     (tmp_path / name).write_bytes(whole[: len(whole) // 2] if "cut" in name else noise)
     with pytest.raises(ArchiveError, match=name):
         list(at(world, str(tmp_path / name)).items())
+
+
+def test_the_content_is_another_where_a_place_would_be_anothers(
+    world: World, tmp_path: Path
+) -> None:
+    def of(named: str) -> str:
+        return at(world, named).content()
+
+    local, there = tmp_path / "keys.txt", f"s3://{world.output}/keys.txt"
+    contents = []
+    for text in ("a.raw\n", "b.raw\n"):
+        local.write_text(text)
+        world.s3.put_object(Bucket=world.output, Key="keys.txt", Body=text)
+        assert of(str(local)) == of(there)
+        contents.append(of(there))
+    contents += [of(inventory(world, ROWS)), of(inventory(world, ROWS[:4]))]
+    assert len(set(contents)) == 4
+    # A key is a place in any listing.
+    assert of(f"s3://{world.inbox}/") == ""
