@@ -35,12 +35,15 @@ def test_uploads_of_the_window_are_told_by_their_class(world: World) -> None:
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     world.drop("lost.raw")
     world.drop("notes.txt")
+    # Refused for its bytes: no run, no report, so that this is where it is told of.
+    world.drop("text.raw", b"a text")
     assert status_of(world, timedelta(hours=24), later=timedelta(hours=1)) == {
         "done.raw": Kind.DONE,
         "failed.raw": Kind.QUARANTINED,
         "running.raw": Kind.RUNNING,
         "lost.raw": Kind.NEVER_NOTIFIED,
         "notes.txt": Kind.IGNORED,
+        "text.raw": Kind.REJECTED,
     }
 
 
