@@ -4,8 +4,8 @@
 
 Buckets and Prefect are faked in the process, so the seconds are reconcile's own:
 what the requests add is their number times a round trip, 32 at a time for
-manifests, one after another for listings. Of the uploads 1 % have lost their
-notification, 1 % have lost an object of their output, and one of each other
+manifests, one after another for listings. Of the uploads 1 % were never
+told of, 1 % have lost an object of their output, and one of each other
 class is planted among them. Each size runs in a process of its own. Exit code
 1: one was taken for something else, or memory grew.
 """
@@ -56,7 +56,8 @@ PLANTED: dict[str, tuple[str, timedelta, tuple[str, str, timedelta] | None, str]
     "stuck": ("raw", LONG, ("RUNNING", "Running", LONG), ""),
     "paused": ("raw", LONG, ("PAUSED", "Suspended", LONG), ""),
     "cancelled": ("raw", LONG, ("CANCELLED", "Cancelled", LONG), ""),
-    "never notified": ("raw", LONG, None, ""),
+    "never notified": ("raw", timedelta(hours=2), None, ""),
+    "backlog": ("raw", LONG, None, ""),
     "quarantined": ("raw", LONG, ("FAILED", "BadFile", LONG), ""),
     "failed": ("raw", LONG, ("FAILED", "TransientFault", LONG), ""),
     "crashed": ("raw", LONG, ("CRASHED", "Crashed", LONG), ""),
@@ -82,7 +83,7 @@ class World:
         place, behind = divmod(number, step)
         if behind == 0 and 0 < place <= len(PLANTED):
             return list(PLANTED)[place - 1]
-        of_hundred = {LOST: "never notified", DAMAGED: "output damaged"}
+        of_hundred = {LOST: "backlog", DAMAGED: "output damaged"}
         return of_hundred.get(number % 100, "done")
 
     def planted(self) -> dict[int, str]:

@@ -149,13 +149,16 @@ _TROUBLE_OF_OUTPUT = {
 
 
 def _without_run(source: Source, output: OutputState, limits: Limits, now: datetime) -> Finding:
-    kind = Kind.NEVER_NOTIFIED if output.state == "absent" else _TROUBLE_OF_OUTPUT[output.state]
+    lane = _lane(source, limits, now)
+    kind = Kind.NEVER_NOTIFIED if lane == LIVE else Kind.BACKLOG
+    if output.state != "absent":
+        kind = _TROUBLE_OF_OUTPUT[output.state]
     if kind is Kind.CONTESTED:
         return Finding(kind, source.uri, output.detail, source.modified, source)
     if now - source.modified < limits.arriving:
         return Finding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
     detail = "; ".join(part for part in ("no run of it", output.detail) if part)
-    action = Notify(0, lane=_lane(source, limits, now))
+    action = Notify(0, lane=lane)
     return Finding(kind, source.uri, detail, source.modified, source, action=action)
 
 

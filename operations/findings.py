@@ -29,6 +29,7 @@ class Kind(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
     NEVER_NOTIFIED = "never notified"
+    BACKLOG = "backlog"
     QUARANTINED = "quarantined"
     FAILED = "failed"
     CRASHED = "crashed"
@@ -47,6 +48,7 @@ REMEDIES: dict[Kind, str] = {
     Kind.LATE: "is the worker alive, and the work pool unpaused? Then it starts by itself",
     Kind.STUCK: "--fix ends and retries one without a task; else see its log, and cancel it",
     Kind.NEVER_NOTIFIED: "--fix notifies the trigger of it",
+    Kind.BACKLOG: "older than a day: --fix notifies of it in the backfill lane, by and by; or backfill",
     Kind.QUARANTINED: "the file is at fault: upload a corrected copy under the same key",
     Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may pass",
     Kind.CRASHED: "--fix retries the run; exit code 137 again: give it a larger task",

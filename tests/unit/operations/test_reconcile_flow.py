@@ -83,7 +83,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     assert Counter(each.lane for each in uploads) == Counter({LIVE: 1, BACKFILL: room})
     assert [each.key for each in uploads if each.lane == LIVE] == ["z/new.raw"]
     assert name == "NeedsAttention"
-    assert lines[-1]["counts"] == {"never notified": 21}
+    assert lines[-1]["counts"] == {"never notified": 1, "backlog": 20}
     assert lines[-1]["fixed"] == {"notified": 1 + room}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from events.file_heads import file_head
 from flows.failure_report import FILE_FAULTS
-from lambda_trigger.outcomes import BACKFILL
+from lambda_trigger.outcomes import BACKFILL, LIVE
 from operations.classification import FINAL_FAILURES
 from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.reconciliation import Reconciliation
@@ -77,7 +77,7 @@ OLD = Notify(0, lane=BACKFILL)
 ANEW = Notify(1, mends=True, lane=BACKFILL)
 PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
-    "lost notification": (lambda world: world.drop(KEY), Kind.NEVER_NOTIFIED, OLD),
+    "never told of": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
     "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
     "unknown extension": (lambda world: world.drop(KEY + ".mp3"), Kind.REJECTED, None),
     "other bytes": (lambda world: world.drop(KEY, b"a text"), Kind.REJECTED, None),
@@ -146,6 +146,13 @@ def test_each_class_of_trouble_is_found_with_its_remedy(
         assert isinstance(finding.action, action)
         assert finding.action.run_id == finding.run_id
     assert finding.needs_attention == (kind in NEEDS_ATTENTION) == bool(finding.remedy)
+
+
+def test_a_lost_notification_is_told_from_what_was_there_before(world: World) -> None:
+    world.drop(KEY)
+    for hours, kind, lane in ((1, Kind.NEVER_NOTIFIED, LIVE), (25, Kind.BACKLOG, BACKFILL)):
+        found = world.reconcile(later=hours)[KEY]
+        assert (found.kind, found.action) == (kind, Notify(0, lane=lane))
 
 
 def test_what_is_young_is_given_time(world: World) -> None:
