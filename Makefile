@@ -52,6 +52,7 @@ lock: .venv/ready ## make every file of exact versions anew from the ranges
 	checks/lock
 
 deploy: .venv/ready ## check, build, deploy the stack, register it with Prefect, check (STACK=echodrop)
+	@echo '$(STACK)' | grep -Eqx '[a-z][a-z0-9-]{0,39}' || { echo "STACK=$(STACK): buckets bear its name, so lower case, digits and hyphens, 40 at most" >&2; exit 1; }
 	checks/run
 	.venv/tools/bin/sam build
 	.venv/tools/bin/sam deploy --stack-name $(STACK)
