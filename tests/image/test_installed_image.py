@@ -17,6 +17,7 @@ from image.write_metadata import main as write_metadata
 from sandbox.sample_file import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TASK_PACKAGES = ("flows", "operations", "events", "lambda_trigger")
 UV = Path(sys.executable).with_name("uv")
 
@@ -42,7 +43,7 @@ class Image:
 
 def dockerfile_environment(root: Path) -> dict[str, str]:
     """Return the runtime stage's ENV, its paths moved below `root`."""
-    stage = (ROOT / "Dockerfile").read_text().split(" AS runtime\n")[1].split("\nFROM ")[0]
+    stage = DOCKERFILE.split(" AS runtime\n")[1].split("\nFROM ")[0]
     (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", stage, flags=re.MULTILINE)
     environment = dict(item.split("=", 1) for item in block.replace("\\\n", " ").split())
     moved = {"/opt/echodrop": "packages", "/app": "app", "/scratch": "scratch"}
@@ -53,12 +54,26 @@ def dockerfile_environment(root: Path) -> dict[str, str]:
     return environment
 
 
+def image_python() -> str:
+    """The Python that the Dockerfile names, where this machine has it, else this one."""
+    (wanted,) = re.findall(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", DOCKERFILE, flags=re.MULTILINE)
+    kept_apart = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [f"python{wanted}", *map(str, kept_apart.glob(f"{wanted}.*/bin/python"))]
+    asked = "import sys; print('{}.{}'.format(*sys.version_info))"
+    for candidate in filter(shutil.which, candidates):
+        # A name on PATH may be a stand-in that only says which versions there are.
+        told = subprocess.run([candidate, "-c", asked], capture_output=True, text=True, check=False)
+        if told.stdout.strip() == wanted:
+            return candidate
+    return sys.executable
+
+
 def install(target: str, root: Path) -> Image:
     """Do what the Dockerfile's stages do for a target."""
     for folder in ("app", "scratch"):
         (root / folder).mkdir(parents=True)
     packages = root / "packages"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, packages], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--python", image_python(), packages], check=True)
     subprocess.run(
         [
             *(UV, "pip", "install", "--quiet", "--python", packages / "bin/python"),
@@ -92,12 +107,11 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 
 def test_the_dockerfile_installs_so() -> None:
-    text = (ROOT / "Dockerfile").read_text()
     for target in ("task", "worker"):
-        assert f"COPY image/{target}.txt /build/requirements.txt" in text
-    copied = re.findall(r"^COPY (\w+) /app/\1$", text, flags=re.MULTILINE)
+        assert f"COPY image/{target}.txt /build/requirements.txt" in DOCKERFILE
+    copied = re.findall(r"^COPY (\w+) /app/\1$", DOCKERFILE, flags=re.MULTILINE)
     assert sorted(copied) == sorted(TASK_PACKAGES)
-    assert text.count("install --require-hashes --no-deps --only-binary=:all:") == 2
+    assert DOCKERFILE.count("install --require-hashes --no-deps --only-binary=:all:") == 2
 
 
 @pytest.mark.xdist_group("task-image")
