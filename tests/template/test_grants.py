@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
-from tests.template.stacks import Translated
+import boto3
+import prefect_aws
+import pytest
+
+from tests.template.stacks import VARIANTS, Translated
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,3 +120,63 @@ def test_the_reconciliation_may_what_it_does_and_no_more(stacks: dict[str, Trans
     # As the trigger decides of an upload: its first bytes, tags and settings.
     asked |= {"s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket"}
     assert granted(stacks["all made"], "OperationsRole") == asked
+
+
+# Of prefect-aws: what the pool's template never has it do, as the stack makes the definitions.
+NEVER_DONE = {"ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition"}
+# A task is given its roles and its tags along with RunTask.
+WITH_RUN_TASK = {"iam:PassRole", "ecs:TagResource"}
+
+
+def iam_action(service: str, method: str) -> str:
+    """The action that IAM asks for at a client's method: both are named after the operation."""
+    client = boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
+    return f"{service}:{client.meta.method_to_api_mapping[method]}"
+
+
+def test_the_worker_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+    package = Path(prefect_aws.__file__).parent
+    asked = set(WITH_RUN_TASK)
+    for name in ("workers/ecs_worker.py", "observers/ecs.py"):
+        calls = re.findall(r"\b(ecs|sqs|logs)_client\.([a-z]\w+)\(", (package / name).read_text())
+        asked |= {iam_action(service, method) for service, method in calls}
+    assert asked >= NEVER_DONE
+    assert granted(stacks["all made"], "WorkerRole") == asked - NEVER_DONE
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ecs_may_what_starts_the_definitions_and_no_more(
+    stacks: dict[str, Translated], variant: str
+) -> None:
+    stack = stacks[variant]
+    asked = set()
+    for definition in stack.of_type("AWS::ECS::TaskDefinition").values():
+        for container in definition["ContainerDefinitions"]:
+            # Source: "Amazon ECS task execution IAM role", ECS developer guide.
+            if ".dkr.ecr." in container["Image"]:
+                asked |= {
+                    "ecr:GetAuthorizationToken",
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:GetDownloadUrlForLayer",
+                    "ecr:BatchGetImage",
+                }
+            if container["LogConfiguration"]["LogDriver"] == "awslogs":
+                asked |= {"logs:CreateLogStream", "logs:PutLogEvents"}
+            if container.get("Secrets"):
+                asked.add("secretsmanager:GetSecretValue")
+    assert granted(stack, "ExecutionRole") == asked
+
+
+def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "watchdog").glob("*.py"))
+    by_argument = {"Bucket": "s3", "QueueUrl": "sqs", "SecretId": "secretsmanager"}
+    calls = re.findall(r"\.(\w+)\(\s*(Bucket|QueueUrl|SecretId)=", code)
+    asked = {
+        iam_action(by_argument[name], method) for method, name in calls if method != "paginate"
+    }
+    asked |= {ACTIONS[name] for name in re.findall(r"get_paginator\(\"(\w+)\"", code)}
+    if ".publish(" in code:
+        asked |= PUBLISHING
+    # The log is Lambda's, in the function's name.
+    asked |= {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert granted(stacks["all made"], "WatchdogRole") == asked

@@ -247,6 +247,12 @@ MUTATIONS = [
     Mutation("alarms_watch_metrics_that_are_written", "UploadsLackSettingsAlarm/Namespace", "EchoDrop"),
     Mutation("the_dashboard_shows_every_alarm", "Dashboard/DashboardBody", '{"widgets": []}'),
     Mutation("alarms_watch_metrics_that_are_written", "RunsLateAlarm/MetricName", "LateFlows"),
+    Mutation("alarms_watch_metrics_that_are_written", "UploadsRejectedAlarm/Dimensions/1"),
+    Mutation(
+        "alarms_watch_metrics_that_are_written",
+        "RunsFailedAlarm/Dimensions/1",
+        {"Name": "outcome", "Value": "Failed"},
+    ),
     Mutation("silence_is_a_fault_where_something_must_speak", "PrefectAlarm/TreatMissingData", "notBreaching"),
     Mutation("the_dashboard_shows_every_alarms_metric", "RunsStuckAlarm/Dimensions/0/Value", "trigger"),
     Mutation("the_watchdog_looks_every_five_minutes", "WatchRule/ScheduleExpression", "rate(1 hour)"),

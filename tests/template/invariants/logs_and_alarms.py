@@ -9,6 +9,7 @@ from tests.template.invariants.registry import (
     invariant,
 )
 from tests.template.stacks import Translated
+from tests.template.written_metrics import written_metrics
 from watchdog.settings import SettingsError, read_settings
 
 
@@ -90,16 +91,12 @@ def every_dead_letter_raises_an_alarm(stack: Translated) -> Iterator[str]:
 
 @invariant
 def alarms_watch_metrics_that_are_written(stack: Translated) -> Iterator[str]:
-    sources = {"trigger": "lambda_trigger/telemetry.py", "watchdog": "watchdog/emf.py"}
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
-        if alarm["Namespace"].startswith("AWS/"):
-            continue
-        (service,) = (each["Value"] for each in alarm["Dimensions"] if each["Name"] == "service")
-        written = (ROOT / sources[service]).read_text()
-        if f'NAMESPACE = "{alarm["Namespace"]}"' not in written:
-            yield f"{name}: nothing writes to {alarm['Namespace']}"
-        if f'"{alarm["MetricName"]}"' not in written:
-            yield f"{name}: nothing writes {alarm['MetricName']}"
+        # CloudWatch keeps a metric for each set of dimensions, and answers for that very set alone.
+        dimensions = frozenset((each["Name"], each["Value"]) for each in alarm["Dimensions"])
+        watched = (alarm["Namespace"], alarm["MetricName"], dimensions)
+        if not alarm["Namespace"].startswith("AWS/") and watched not in written_metrics():
+            yield f"{name}: nothing writes {alarm['MetricName']} by {sorted(dimensions)}"
 
 
 @invariant

@@ -1,0 +1,49 @@
+"""Every metric that trigger and watchdog write, read from the lines that they really write."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from functools import cache
+from typing import Any
+
+from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
+from lambda_trigger.telemetry import Telemetry
+from watchdog.emf import UNITS, emf_line
+
+# Namespace, metric, dimensions.
+Metric = tuple[str, str, frozenset[tuple[str, str]]]
+
+
+@cache
+def written_metrics() -> frozenset[Metric]:
+    """Namespace, name and dimensions of each, as CloudWatch takes them out of a line."""
+    return frozenset(metric for line in _lines() for metric in _metrics_of(line))
+
+
+def _lines() -> Iterator[dict[str, Any]]:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        telemetry = Telemetry()
+        for reason in Reason:
+            for outcome in (
+                Submitted(reason, "id", "name", "EK60", "detail", "small"),
+                *(kind(reason, "detail") for kind in (Waiting, Ignored, Rejected)),
+            ):
+                telemetry.outcome(None, outcome, 1.0, "message")
+        telemetry.failed_attempt(None, ValueError("a defect"), "message", "1")
+        telemetry.cold_start(1.0)
+        telemetry.waiting([], 0.0)
+    yield from map(json.loads, out.getvalue().splitlines())
+    yield json.loads(emf_line(dict.fromkeys(UNITS, 0.0), {}, 0))
+
+
+def _metrics_of(line: dict[str, Any]) -> Iterator[Metric]:
+    """Source: "Specification: Embedded metric format", CloudWatch user guide."""
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        for names in directive["Dimensions"]:
+            dimensions = frozenset((name, str(line[name])) for name in names)
+            for metric in directive["Metrics"]:
+                yield directive["Namespace"], metric["Name"], dimensions
