@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tests.unit.preflight import azfp6_writer
+
 Outcome = Literal["BadFile", "WrongModel", "UnsupportedDatagram", "Completed"]
 Made = tuple[bytes, tuple[str, ...]]
 
@@ -24,7 +26,12 @@ EK80_COMPLEX = "ek80/EK80_-D20221108-T151353.raw"
 AZFP = "azfp/15100520-Test.01A"
 AZFP_XML = "azfp/15100804.XML"
 AD2CP = "ad2cp/SG198_0099_a.ad2cp"
-SUFFIX = {"EK60": ".raw", "EK80": ".raw", "AZFP": ".01A", "AD2CP": ".ad2cp"}
+SUFFIX = {
+    **dict.fromkeys(("EK60", "ES70", "EK80", "ES80", "EA640"), ".raw"),
+    "AZFP": ".01A",
+    "AZFP6": ".azfp",
+    "AD2CP": ".ad2cp",
+}
 
 AZFP_PING = 124 + 4 * 838 * 5
 AD2CP_FIRST_PING = 2250
@@ -412,6 +419,64 @@ def ad2cp_declared_as_ek80(content: bytes) -> Made:
     return content, ("declared as EK80", "AD2CP")
 
 
+@_case("ES70", EK80, "WrongModel")
+def ek80_declared_as_es70(content: bytes) -> Made:
+    return content, ("declared as ES70", "EK80")
+
+
+@_case("EA640", EK60, "WrongModel")
+def ek60_declared_as_ea640(content: bytes) -> Made:
+    return content, ("declared as EA640", "EK60")
+
+
+@_case("AZFP", AZFP_XML, "WrongModel")
+def azfp6_declared_as_azfp(content: bytes) -> Made:
+    return azfp6_writer.azfp6_file(content), ("declared as AZFP", "AZFP6")
+
+
+@_case("AZFP6", AZFP, "WrongModel")
+def azfp_declared_as_azfp6(content: bytes) -> Made:
+    return content, ("declared as AZFP6", "AZFP")
+
+
+# The models that share a format: as damaged as its own.
+
+
+@_case("ES70", EK60)
+def es70_cut_inside_the_samples(content: bytes) -> Made:
+    ping = _nth(content, "RAW0", 100)
+    return content[: ping.start + 5000], _truncated(ping.start, "RAW0", "100 pings before")
+
+
+@_case("ES70", EK60)
+def es70_zeros_over_4_kilobytes(content: bytes) -> Made:
+    ping = _nth(content, "RAW0", 80)
+    return _filled(content, ping.end - 2000, ping.end + 2096), _hole(ping.start)
+
+
+@_case("ES80", EK80_COMPLEX)
+def es80_a_lost_block_inside_complex_samples(content: bytes) -> Made:
+    ping = _nth(content, "RAW3", 4)
+    block = (ping.start + 20_000) // 512 * 512
+    return _filled(content, block, block + 8192), _hole(ping.start, "zeros among the samples")
+
+
+@_case("ES80", EK80)
+def es80_header_alone(content: bytes) -> Made:
+    return content[: _nth(content, "XML0", 0).end], ("no pings",)
+
+
+@_case("EA640", EK80)
+def ea640_one_byte_short(content: bytes) -> Made:
+    return content[:-1], _truncated(simrad_datagrams(content)[-1].start)
+
+
+@_case("EA640", EK80)
+def ea640_trailing_length_flipped(content: bytes) -> Made:
+    ping = _nth(content, "RAW3", 5)
+    return _patched(content, ping.end - 4, b"\xff\xff\xff\xff"), _hole(ping.start)
+
+
 # EK80.
 
 
@@ -597,6 +662,41 @@ def azfp_bins_change_between_pings(content: bytes) -> Made:
 @_case("AZFP", AZFP)
 def azfp_text(content: bytes) -> Made:
     return b"AZFP deployment notes\n" * 100, ("no AZFP file",)
+
+
+# AZFP6: a made file, as no real one is at hand.
+
+
+@_case("AZFP6", AZFP_XML)
+def azfp6_cut_inside_a_ping(content: bytes) -> Made:
+    whole = azfp6_writer.azfp6_file(content)
+    start = len(whole) - 2 * len(azfp6_writer.ping(0))
+    return whole[: start + 400], _truncated(start, "3 pings before")
+
+
+@_case("AZFP6", AZFP_XML)
+def azfp6_one_byte_short(content: bytes) -> Made:
+    whole = azfp6_writer.azfp6_file(content)
+    return whole[:-1], _truncated(len(whole) - len(azfp6_writer.ping(0)), "4 pings before")
+
+
+@_case("AZFP6", AZFP_XML)
+def azfp6_zeros_over_an_end_flag(content: bytes) -> Made:
+    whole = azfp6_writer.azfp6_file(content)
+    end = len(whole) - 2 * len(azfp6_writer.ping(0))
+    return _filled(whole, end - 8, end - 4), _hole(end - len(azfp6_writer.ping(0)), "end flag")
+
+
+@_case("AZFP6", AZFP_XML)
+def azfp6_settings_broken(content: bytes) -> Made:
+    return azfp6_writer.azfp6_file(content).replace(b"</AZFP>", b"</OOPS>", 1), (
+        "settings XML is broken",
+    )
+
+
+@_case("AZFP6", AZFP_XML)
+def azfp6_text(content: bytes) -> Made:
+    return b"AZFP6 deployment notes\n" * 100, ("no AZFP6 file",)
 
 
 # AD2CP.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -23,6 +24,7 @@ PARTIAL = {
     "ek60-datagram-of-an-unknown-type": 144,
     "ek80-zeros-over-a-ping-and-its-parameters": 9,
     "azfp-as-found-broken": 32,
+    "azfp6-zeros-over-an-end-flag": 16,
     "ad2cp-data-checksum-wrong": 419,
 }
 
@@ -68,22 +70,26 @@ def test_what_only_looks_damaged_is_converted(
         assert tree["Sonar/Beam_group1"].sizes["ping_time"] > 0
 
 
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
 @pytest.mark.parametrize("case", [c for c in FAILING if c.name in PARTIAL], ids=lambda c: c.name)
 def test_with_leave_the_whole_part_is_converted_and_says_what_is_missing(
-    case: DamagedFile, real_data: Path, tmp_path: Path
+    case: DamagedFile, output_type: str, real_data: Path, tmp_path: Path
 ) -> None:
     path, _ = case.write(real_data, tmp_path)
-    asked = _request(case, path, real_data, tmp_path / "output", "zarr")
+    asked = _request(case, path, real_data, tmp_path / "output", output_type)
     published = convert(
         ConversionRequest(**{**vars(asked), "owner": "test", "allow_partial": True})
     )
     assert isinstance(published, Published)
     (manifest,) = (tmp_path / "output").glob("*.manifest.json")
-    told = json.loads(manifest.read_text())["preflight"]
+    read = json.loads(manifest.read_text())
+    told = read["preflight"]
     assert sum(told["pings"].values()) == PARTIAL[case.name]
     assert told["damage"] or told["unsupported"]
-    with xr.open_datatree(published.output, engine="zarr") as tree:
+    engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
+    with xr.open_datatree(published.output, engine=engine) as tree:
         missing = tree["Provenance"].attrs["conversion_missing"]
+    assert missing == read["missing"]
     assert missing in {told["damage"], (told["unsupported"] or {}).get("cause")}
 
 

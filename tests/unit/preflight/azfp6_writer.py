@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-
-from tests.damaged_files import AZFP_XML
 
 PINGS = 5
 BINS = (20, 20, 30, 30)
@@ -72,13 +69,12 @@ def ping(number: int) -> bytes:
     return start + header + counts + end
 
 
-def settings(real_data: Path) -> bytes:
+def settings(xml: bytes) -> bytes:
     """The file's beginning: the settings XML between its flags."""
-    xml = (real_data / AZFP_XML).read_bytes()
     size = struct.pack("<I", len(xml))
     return struct.pack("<I", 0xF044CC11) + size + xml + struct.pack("<I", 0xE088DD66) + size
 
 
-def azfp6_file(real_data: Path) -> bytes:
-    """A whole file of `PINGS` pings."""
-    return settings(real_data) + b"".join(ping(number) for number in range(PINGS))
+def azfp6_file(xml: bytes) -> bytes:
+    """A whole file of `PINGS` pings with these settings."""
+    return settings(xml) + b"".join(ping(number) for number in range(PINGS))

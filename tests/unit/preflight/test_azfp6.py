@@ -8,12 +8,13 @@ import pytest
 
 from flows.outcomes import BadFile, UnsupportedDatagram, WrongModel
 from flows.preflight import compare_pings, decide, preflight, write_whole_part
+from tests.damaged_files import AZFP_XML
 from tests.unit.preflight.azfp6_writer import PINGS, azfp6_file, ping, settings
 
 
 @pytest.fixture
 def whole(real_data: Path) -> bytes:
-    return azfp6_file(real_data)
+    return azfp6_file((real_data / AZFP_XML).read_bytes())
 
 
 def _written(tmp_path: Path, content: bytes) -> Path:
@@ -60,7 +61,10 @@ def test_broken_settings_cost_the_whole_file(whole: bytes, real_data: Path, tmp_
     with pytest.raises(BadFile, match="settings XML is broken"):
         decide(preflight(_written(tmp_path, broken), "AZFP6"), "AZFP6", allow_partial=True)
     with pytest.raises(BadFile, match="no pings"):
-        decide(preflight(_written(tmp_path, settings(real_data)), "AZFP6"), "AZFP6")
+        decide(
+            preflight(_written(tmp_path, settings((real_data / AZFP_XML).read_bytes())), "AZFP6"),
+            "AZFP6",
+        )
     cut = _written(tmp_path, whole[:1000])
     with pytest.raises(BadFile, match="truncated at byte 0: the file ends inside its settings"):
         decide(preflight(cut, "AZFP6"), "AZFP6")
