@@ -1,0 +1,130 @@
+"""Bottom and index files beside a raw file, of either case, down to the values in the output."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flows.conversion import convert
+from flows.publication import Published
+from flows.request import ConversionRequest
+from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
+
+# 2007-07-24T04:24:00Z as NT FILETIME, and a second of it.
+START, SECOND = 128_297_246_400_000_000, 10_000_000
+PINGS = 4
+DISTANCES = np.arange(PINGS) * 0.25
+LATITUDES = 42.5 + np.arange(PINGS) / 100
+LONGITUDES = -66.25 - np.arange(PINGS) / 100
+
+
+def index_file(raw: bytes) -> bytes:
+    """An index: the raw file's configuration, then an IDX0 datagram a ping.
+
+    IDX0 (Simrad EK80 interface description): ping number, uint32; distance in nautical
+    miles, latitude and longitude in degrees, float64; file offset, uint32.
+    """
+    configuration = raw[: simrad_datagrams(raw)[0].end]
+    return configuration + b"".join(
+        datagram_bytes(
+            b"IDX0",
+            struct.pack(
+                "<IdddI", n + 1, DISTANCES[n], LATITUDES[n], LONGITUDES[n], len(configuration) + n
+            ),
+            START + n * SECOND,
+        )
+        for n in range(PINGS)
+    )
+
+
+def converted(raw: Path, model: str, output_type: str, **changes: Any) -> Published:
+    done = convert(
+        ConversionRequest(
+            **{
+                "raw_file": str(raw),
+                "sonar_model": model,
+                "output_path": str(raw.parent / "out"),
+                "output_type": output_type,
+                "verify": "full",
+                "overwrite": True,
+                **changes,
+            }
+        )
+    )
+    assert isinstance(done, Published)
+    return done
+
+
+@pytest.mark.parametrize("suffix", [".idx", ".IDX"])
+@pytest.mark.parametrize(("name", "model"), [(EK60, "EK60"), (EK80, "EK80")])
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_an_index_beside_the_file_is_in_the_output(  # noqa: PLR0917 - a table's columns and fixtures
+    name: str, model: str, suffix: str, output_type: str, real_data: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(real_data / name, raw)
+    raw.with_suffix(suffix).write_bytes(index_file(raw.read_bytes()))
+    done = converted(raw, model, output_type)
+    assert [(s["kind"], Path(s["uri"]).name) for s in done.manifest["sidecars"]] == [
+        ("idx", f"D{suffix}")
+    ]
+    engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
+    with xr.open_datatree(done.output, engine=engine) as tree:
+        platform = tree["Platform"].to_dataset().load()
+    assert platform["ping_number_idx"].values.tolist() == [1, 2, 3, 4]
+    assert np.array_equal(platform["vessel_distance_idx"], DISTANCES)
+    assert np.array_equal(platform["latitude_idx"], LATITUDES)
+    assert np.array_equal(platform["longitude_idx"], LONGITUDES)
+    assert platform["time4"].values[0] == np.datetime64("2007-07-24T04:24:00")
+
+
+@pytest.mark.parametrize("suffix", [".bot", ".BOT"])
+def test_a_bottom_beside_the_file_is_in_the_output_of_both_formats(
+    suffix: str, real_data: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(real_data / EK60, raw)
+    shutil.copyfile((real_data / EK60).with_suffix(".bot"), raw.with_suffix(suffix))
+    depths = []
+    for output_type, engine in (("zarr", "zarr"), ("netcdf", "netcdf4")):
+        done = converted(raw, "EK60", output_type)
+        assert [s["kind"] for s in done.manifest["sidecars"]] == ["bot"]
+        chosen: Any = engine
+        with xr.open_datatree(done.output, engine=chosen) as tree:
+            depths.append(tree["Vendor_specific"]["detected_seafloor_depth"].values)
+    assert np.array_equal(*depths, equal_nan=True)
+    assert np.isfinite(depths[0]).any()
+
+
+def test_both_are_used_together_and_either_can_be_left_out(real_data: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(real_data / EK60, raw)
+    shutil.copyfile((real_data / EK60).with_suffix(".bot"), tmp_path / "D.bot")
+    (tmp_path / "D.IDX").write_bytes(index_file(raw.read_bytes()))
+    both = converted(raw, "EK60", "zarr")
+    assert sorted(s["kind"] for s in both.manifest["sidecars"]) == ["bot", "idx"]
+    without = converted(raw, "EK60", "zarr", convert_params={"include_idx": False})
+    assert [s["kind"] for s in without.manifest["sidecars"]] == ["bot"]
+    with xr.open_datatree(without.output, engine="zarr") as tree:
+        assert "latitude_idx" not in tree["Platform"]
+        assert "detected_seafloor_depth" in tree["Vendor_specific"]
+    elsewhere = tmp_path / "elsewhere" / "index.idx"
+    elsewhere.parent.mkdir()
+    (tmp_path / "D.IDX").rename(elsewhere)
+    named = converted(raw, "EK60", "zarr", convert_params={"idx_path": str(elsewhere)})
+    assert {s["uri"] for s in named.manifest["sidecars"]} >= {str(elsewhere)}
+
+
+def test_a_model_whose_parser_takes_neither_is_converted_without(
+    real_data: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(real_data / EK60, raw)
+    (tmp_path / "D.idx").write_bytes(index_file(raw.read_bytes()))
+    assert converted(raw, "ES70", "zarr").manifest["sidecars"] == []
