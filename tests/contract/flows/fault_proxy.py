@@ -8,9 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-Fault = Literal["500", "503", "reset", "cut", "hang"]
+# "spoil" changes a byte of the request's body on its way.
+Fault = Literal["500", "503", "reset", "cut", "hang", "spoil"]
 # Given the number of the request, from 0, and its request line: the fault, or None.
 Plan = Callable[[int, str], Fault | None]
+# What the store itself would answer to a whole request, None where it takes it.
+Judge = Callable[[bytes], bytes | None]
 
 _ANSWERS = {
     "500": b"<Error><Code>InternalError</Code></Error>",
@@ -21,10 +24,11 @@ _ANSWERS = {
 class FaultProxy:
     """One request a connection; counts them and asks the plan about each."""
 
-    def __init__(self, upstream: int, plan: Plan) -> None:
+    def __init__(self, upstream: int, plan: Plan, judge: Judge | None = None) -> None:
         self.spoiled: list[str] = []
         self._upstream = upstream
         self._plan = plan
+        self._judge = judge
         self._count = 0
         self._turn = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -70,7 +74,10 @@ class FaultProxy:
                     b"Content-Length: %d\r\n\r\n%s" % (fault.encode(), len(body), body)
                 )
                 return
-            answer = self._ask(request)
+            if fault == "spoil":
+                request = request[:-1] + bytes([request[-1] ^ 1])
+            refusal = self._judge(request) if self._judge else None
+            answer = refusal or self._ask(request)
             client.sendall(answer[: len(answer) // 2] if fault == "cut" else answer)
 
     def _ask(self, request: bytes) -> bytes:
@@ -108,9 +115,9 @@ def _read_request(client: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def fault_proxy(upstream: int, plan: Plan) -> Iterator[FaultProxy]:
+def fault_proxy(upstream: int, plan: Plan, judge: Judge | None = None) -> Iterator[FaultProxy]:
     """A running proxy."""
-    proxy = FaultProxy(upstream, plan)
+    proxy = FaultProxy(upstream, plan, judge)
     try:
         yield proxy
     finally:
