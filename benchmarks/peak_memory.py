@@ -1,131 +1,148 @@
-"""Peak resident memory of a conversion against `open_raw` alone.
+"""Peak resident memory of a whole conversion against `open_raw` alone.
 
-    python benchmarks/peak_memory.py            # 100 MB EK60 and EK80
-    python benchmarks/peak_memory.py --fit      # every model at several sizes: flows/memory_model.py
-    python benchmarks/peak_memory.py --swap     # the same two files through echopype's swap
+    python -m benchmarks.peak_memory [--runs 3]    # 100 MB EK60 and EK80
+    python -m benchmarks.peak_memory --swap        # the same files through echopype's swap, against in memory
 
-Target: at most 1.15 of open_raw alone on the same file. Each figure is the
-high-water mark of its own process. Large files are grown from the real ones:
-Simrad by repeating pings with advancing times, AZFP and AD2CP by repeating
-the file's records. Exits with 1 if the target is missed.
+For each file in one run, medians of so many processes each:
+
+- `open_raw` alone, from the local disk, imports included: the baseline;
+- the whole `convert`, S3 to S3, to Zarr and to netCDF, and to Zarr with `verify="full"`;
+- a flow run as a task runs it: `prefect flow-run execute` with a real server.
+
+S3 (moto) and the Prefect server are processes of their own and do not count.
+Each figure is the high-water mark of the largest process. Of a flow run that
+is its own process; the one that starts and watches it is stated apart, and so
+is what Prefect's imports add to a conversion's. Target: at most 1.15 of
+`open_raw`, the flow run's without Prefect's imports. Exits with 1 if it is
+missed. Files are grown from the real ones. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
+import contextlib
+import statistics
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.flow_run_process import FlowRuns, flow_runs
+from benchmarks.measured_process import Peak, measure
+from benchmarks.s3_server import INBOX, OUTPUT, s3_server, storage_options
+from sandbox.grow import grow
 
 TARGET = 1.15
-SIMRAD = {
+FILES = {
     "EK60": "ek60/D20070724-T042400.raw",
     "EK80": "ek80/EK80_-D20221108-T151353.raw",
 }
-RECORDS = {"AZFP": "azfp/15100520-Test.01A", "AD2CP": "ad2cp/SG198_0099_a.ad2cp"}
-SETTINGS = {"AZFP": "azfp/15100804.XML"}
-# Megabytes. AD2CP stays small: echopype needs half a minute for 10 MB.
-FIT_SIZES = {
-    "EK60": [10, 50, 100, 200],
-    "EK80": [10, 50, 100, 200],
-    "AZFP": [1, 10, 50],
-    "AD2CP": [1, 3, 10],
-}
+MEGABYTES = 100
 
 
-def high_water() -> int:
-    """Bytes of this process's largest resident set so far."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes * (1 if sys.platform == "darwin" else 1024)
+@dataclass(frozen=True)
+class Subject:
+    """A grown file, on disk and in the inbox, and the S3 that it is in."""
+
+    model: str
+    local: Path
+    port: int
+
+    def parameters(self, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - parameters of any kind
+        """A conversion's parameters, S3 to S3."""
+        options = storage_options(self.port)
+        return {
+            "raw_file": f"s3://{INBOX}/{self.local.name}",
+            "sonar_model": self.model,
+            "output_path": f"s3://{OUTPUT}/peak",
+            "output_type": "zarr",
+            "overwrite": True,
+            "input_storage_options": options,
+            "output_storage_options": options,
+            **changes,
+        }
 
 
-def child(way: str, raw: str, model: str, settings: str) -> None:
-    """Convert in this process and print the high-water marks as JSON."""
-    import warnings  # noqa: PLC0415 - only the child pays for its imports
+@contextlib.contextmanager
+def subjects(data: Path) -> Iterator[list[Subject]]:
+    """The two files, grown and uploaded, with S3 running."""
+    with (
+        tempfile.TemporaryDirectory(prefix="echodrop-memory-") as folder,
+        s3_server() as (port, client),
+    ):
+        made = []
+        for model, name in FILES.items():
+            local = Path(folder) / f"{model}.raw"
+            grow(data / name, local, MEGABYTES * 1_000_000)
+            client.upload_file(str(local), INBOX, local.name)
+            made.append(Subject(model, local, port))
+        yield made
 
-    import echopype  # noqa: PLC0415
 
-    from flows.netcdf_encoding import write_netcdf  # noqa: PLC0415
-    from flows.zarr_encoding import encode_zarr  # noqa: PLC0415
-
-    warnings.simplefilter("ignore")
-    marks = {"imported": high_water()}
-    echodata = echopype.open_raw(
-        raw, model, xml_path=settings or None, use_swap=way.startswith("swap")
+def median(peaks: Sequence[Peak]) -> Peak:
+    """The median of each figure."""
+    return Peak(
+        int(statistics.median(peak.bytes for peak in peaks)),
+        statistics.median(peak.seconds for peak in peaks),
+        int(statistics.median(peak.parent for peak in peaks)),
     )
-    marks["opened"] = high_water()
-    if way.endswith("zarr"):
-        encode_zarr(echodata)
-    elif way == "netcdf":
-        write_netcdf(echodata, Path(f"{raw}.nc"))
-    marks["converted"] = high_water()
-    if way.startswith("swap"):
-        # At the interpreter's end it is too late: echopype's own attempt fails.
-        echodata.cleanup_swap_files()
-    echodata.converted_raw_path = raw
-    print(json.dumps(marks))
 
 
-def measure(way: str, raw: Path, model: str, settings: str = "") -> dict[str, int]:
-    """The high-water marks of one way in a process of its own."""
-    command = [sys.executable, __file__, "--child", way, str(raw), model, settings]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    marks: dict[str, int] = json.loads(done.stdout.strip().splitlines()[-1])
-    return marks
-
-
-def grown(data: Path, folder: Path, model: str, megabytes: int) -> Path:
-    """A file of about that size, made of the real one's own bytes."""
-    from sandbox.grow import grow  # noqa: PLC0415 - the child needs no sandbox
-
-    source = data / (SIMRAD.get(model) or RECORDS[model])
-    target = folder / f"{megabytes}{source.suffix}"
-    if model in SIMRAD:
-        grow(source, target, megabytes * 10**6)
-    else:
-        body = source.read_bytes()
-        target.write_bytes(body * round(megabytes * 10**6 / len(body)))
-    return target
-
-
-def compare(data: Path, folder: Path, ways: list[str]) -> bool:
-    """Print ratios for the 100 MB files; whether all are within the target."""
+def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> bool:
+    """Print a file's ratios; whether all are within the target."""
+    ways: dict[str, Any] = {
+        "open_raw alone": lambda: measure("open", str(subject.local), subject.model),
+        "convert, zarr": lambda: measure("convert", subject.parameters()),
+        "convert, zarr, full": lambda: measure("convert", subject.parameters(verify="full")),
+        "convert, netcdf": lambda: measure("convert", subject.parameters(output_type="netcdf")),
+        "flow run, zarr": lambda: runs.measure(subject.parameters()),
+    }
+    peaks: dict[str, list[Peak]] = {name: [] for name in ways}
+    # In turn, so that what else the machine does falls on all of them.
+    for _ in range(repeats):
+        for name, way in ways.items():
+            peaks[name].append(way())
+    found = {name: median(of_it) for name, of_it in peaks.items()}
+    alone = found["open_raw alone"].bytes
+    size = subject.local.stat().st_size / 1e6
+    print(f"\n{subject.model} {size:.0f} MB, medians of {repeats}", flush=True)
     met = True
-    for model in SIMRAD:
-        raw = grown(data, folder, model, 100)
-        alone = measure("open", raw, model)["converted"]
-        for way in ways:
-            peak = measure(way, raw, model)["converted"]
-            ratio = peak / alone
-            met &= ratio <= TARGET
-            print(
-                f"{model} 100 MB {way:9} peak {peak / 1e6:6.0f} MB, open_raw alone "
-                f"{alone / 1e6:6.0f} MB, ratio {ratio:.3f} (target {TARGET})"
+    for name, peak in found.items():
+        ratio = peak.bytes / alone
+        counted, more = ratio, ""
+        if name.startswith("flow run"):
+            counted = (peak.bytes - prefect) / alone
+            more = (
+                f"; {counted:.3f} without Prefect's imports; beside it "
+                f"{peak.parent / 1e6:.0f} MB of the process that watches it"
             )
-        raw.unlink()
+        met &= counted <= TARGET
+        print(f"  {name:20} {peak.bytes / 1e6:6.0f} MB  {ratio:.3f} of open_raw{more}", flush=True)
     return met
 
 
-def fit(data: Path, folder: Path) -> None:
-    """Print peaks by model and size, and the straight line through them."""
-    for model, sizes in FIT_SIZES.items():
-        settings = str(data / SETTINGS[model]) if model in SETTINGS else ""
-        points: list[tuple[int, int]] = []
-        for megabytes in sizes:
-            raw = grown(data, folder, model, megabytes)
-            peak = measure("zarr", raw, model, settings)["converted"]
-            points.append((raw.stat().st_size, peak))
-            print(f"{model:6} {points[-1][0] / 1e6:6.1f} MB  peak {peak / 1e6:6.0f} MB", flush=True)
-            raw.unlink()
-        x, y = np.array(points, float).T
-        slope, fixed = np.polyfit(x, y, 1)
-        print(f"{model:6} peak = {fixed / 1e6:.0f} MB + {slope:.1f} x file bytes")
+def compare_swap(subject: Subject, repeats: int) -> None:
+    """Print peak and seconds of the whole convert, swapped against in memory."""
+    for output_type in ("zarr", "netcdf"):
+        both = {
+            swap: median(
+                [
+                    measure("convert", subject.parameters(output_type=output_type, use_swap=swap))
+                    for _ in range(repeats)
+                ]
+            )
+            for swap in (False, True)
+        }
+        memory, swapped = both[False], both[True]
+        print(
+            f"{subject.model} {output_type:6} in memory {memory.bytes / 1e6:5.0f} MB "
+            f"{memory.seconds:5.1f} s, swapped {swapped.bytes / 1e6:5.0f} MB "
+            f"{swapped.seconds:5.1f} s: {swapped.bytes / memory.bytes:.2f} of the memory, "
+            f"{swapped.seconds / memory.seconds:.2f} of the time",
+            flush=True,
+        )
 
 
 def main() -> int:
@@ -133,21 +150,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
     parser.add_argument("--data", type=Path, default=real.resolve())
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--swap", action="store_true")
-    parser.add_argument("--child", nargs=4, metavar=("WAY", "RAW", "MODEL", "XML"))
     options: Any = parser.parse_args()
-    if options.child:
-        child(*options.child)
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        if options.fit:
-            fit(options.data, Path(folder))
+    with subjects(options.data) as files:
+        if options.swap:
+            for subject in files:
+                compare_swap(subject, options.runs)
             return 0
-        ways = ["swap+zarr"] if options.swap else ["zarr", "netcdf"]
-        return int(not compare(options.data, Path(folder), ways))
+        bare = median([measure("imports") for _ in range(options.runs)]).bytes
+        full = median([measure("imports with prefect") for _ in range(options.runs)]).bytes
+        prefect = full - bare
+        print(
+            f"imports of a conversion {bare / 1e6:.0f} MB, "
+            f"with Prefect's {full / 1e6:.0f} MB: Prefect's share {prefect / 1e6:.0f} MB"
+        )
+        with flow_runs() as runs:
+            within = [compare(subject, runs, prefect, options.runs) for subject in files]
+        return int(not all(within))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     sys.exit(main())

@@ -3,7 +3,7 @@
 The peak is echopype's, while it parses: encoding releases each chunk and adds
 nothing to it. Coefficients are the straight lines that
 
-    python benchmarks/peak_memory.py --fit      (and --swap)
+    python -m benchmarks.memory_fit      (and --swap)
 
 prints, echopype 0.11.1 on Python 3.11, rounded up. EK80's is of complex
 samples on five channels that ping in turn: echopype pads each channel's

@@ -4,7 +4,7 @@ import pytest
 
 from flows.memory_model import UnknownSonarModelError, peak_bytes
 
-# (model, file bytes, swap, measured peak in MB): benchmarks/peak_memory.py.
+# (model, file bytes, swap, measured peak in MB): benchmarks/memory_fit.py.
 MEASURED = [
     ("EK60", 10_655_004, False, 295),
     ("EK60", 100_446_160, False, 1066),

@@ -1,0 +1,94 @@
+"""Flow runs executed as a task executes them, against a Prefect server in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from benchmarks.measured_process import ROOT, Peak, waited_for
+from flows import deployments
+from flows.deployment_specs import conversions
+from sandbox.environments import prefect_environment, system_environment
+from sandbox.ports import free_port
+from sandbox.prefect_server import prefect_server, sqlite_url
+
+_NAME = "benchmark"
+
+
+@dataclass(frozen=True)
+class FlowRuns:
+    """A running server with the conversion's deployment."""
+
+    api_url: str
+    deployment: str
+    home: Path
+
+    def measure(self, parameters: dict[str, Any]) -> Peak:
+        """Execute one run as a task's command does.
+
+        Raises:
+            RuntimeError: it did not complete.
+        """
+        run = self._ask("POST", f"/deployments/{self.deployment}/create_flow_run", parameters)
+        peak = waited_for(
+            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+            {
+                **system_environment(),
+                **prefect_environment(self.home, self.api_url),
+                "PYTHONPATH": str(ROOT),
+            },
+            # Prefect copies the working directory for the run.
+            self.home / "work",
+        )
+        state = self._ask("GET", f"/flow_runs/{run['id']}")["state"]
+        if state["name"] != "Completed":
+            raise RuntimeError(f"{state['name']}: {state['message']}")
+        return peak
+
+    def _ask(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        answer = urllib3.request(
+            method,
+            self.api_url + path,
+            json={"parameters": parameters} if parameters else None,
+            # SQLite says 503 whenever two want to write at once.
+            retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None),
+        )
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.data!r}")
+        return answer.json()
+
+
+@contextlib.contextmanager
+def flow_runs() -> Iterator[FlowRuns]:
+    """A fresh server on SQLite, and the conversion registered with it."""
+    with tempfile.TemporaryDirectory(prefix="echodrop-prefect-") as folder:
+        home, port = Path(folder), free_port()
+        (home / "work").mkdir()
+        server = prefect_server(
+            port,
+            home=home,
+            database_url=sqlite_url(home),
+            environment=system_environment(),
+            log=home / "server.log",
+        )
+        server.start()
+        try:
+            while not server.poll_ready():
+                time.sleep(0.1)
+            api_url = f"http://127.0.0.1:{port}/api"
+            with temporary_settings({PREFECT_API_URL: api_url}):
+                registered = deployments.register(
+                    work_pool=_NAME, work_pool_type="process", deployments=conversions(_NAME)
+                )
+            yield FlowRuns(api_url, registered.deployments[f"convert-raw-sonar/{_NAME}"], home)
+        finally:
+            server.stop()

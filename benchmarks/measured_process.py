@@ -1,0 +1,110 @@
+"""One step of a conversion in a process of its own, and the memory that it took at its peak.
+
+python -m benchmarks.measured_process '["open", "cruise.raw", "EK60"]'
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_LOOK_EVERY_SECONDS = 0.05
+# A task's run has these beside what a conversion imports.
+_PREFECT = ("prefect.engine", "prefect.flow_engine", "flows.convert_raw_sonar")
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What a command took at its peak, and the seconds that it ran.
+
+    Attributes:
+        bytes: largest resident set of any one process, of it and its children.
+        parent: largest resident set of the process that the command itself is.
+    """
+
+    bytes: int
+    seconds: float
+    parent: int
+
+
+def measure(*step: object) -> Peak:
+    """The peak of one of these, its imports included.
+
+    `imports`, `imports with prefect`, `open FILE MODEL`, `convert PARAMETERS`.
+    """
+    return waited_for([sys.executable, "-m", "benchmarks.measured_process", json.dumps(step)])
+
+
+def waited_for(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> Peak:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: it failed; with the last that it said.
+    """
+    begun = time.perf_counter()
+    parent = 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
+        while True:
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            parent = max(parent, _high_water(process.pid))
+            time.sleep(_LOOK_EVERY_SECONDS)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            told = said.read().decode(errors="replace")[-3000:]
+            raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{told}")
+    # Kilobytes on Linux.
+    return Peak(usage.ru_maxrss * 1024, time.perf_counter() - begun, parent)
+
+
+def _high_water(pid: int) -> int:
+    """Bytes of a living process's own largest resident set so far."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    # One that has ended, and was not yet waited for, has none.
+    return int(found[1]) * 1024 if found else 0
+
+
+def _step(name: str, *arguments: object) -> None:
+    """Take the step in this process."""
+    warnings.simplefilter("ignore")
+    if name == "imports with prefect":
+        for module in _PREFECT:
+            importlib.import_module(module)
+    if name == "open":
+        # Only what `open_raw` itself needs.
+        echopype = importlib.import_module("echopype")
+        raw, model = arguments
+        echodata = echopype.open_raw(raw, model)
+        # Else it looks for swap files when the interpreter is half gone.
+        echodata.converted_raw_path = raw
+        return
+    from flows.conversion import convert  # noqa: PLC0415 - the baseline must not pay for it
+    from flows.raw_opening import import_echopype  # noqa: PLC0415
+    from flows.request import ConversionRequest  # noqa: PLC0415
+
+    import_echopype()
+    for parameters in arguments:
+        assert isinstance(parameters, dict)  # noqa: S101 - see `measure`
+        convert(ConversionRequest(**parameters))
+
+
+if __name__ == "__main__":
+    _step(*json.loads(sys.argv[1]))

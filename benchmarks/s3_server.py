@@ -1,0 +1,58 @@
+"""S3 as moto plays it, in a process of its own, so that neither its time nor its memory counts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from flows.s3_client import s3_client
+from sandbox.environments import aws_environment
+from sandbox.ports import HOST, free_port
+
+if TYPE_CHECKING:  # the stubs are installed for development alone
+    from mypy_boto3_s3 import S3Client
+
+INBOX, OUTPUT = "inbox", "output"
+_SECONDS_TO_START = 60
+
+
+def storage_options(port: int) -> dict[str, Any]:
+    """What leads to it, or to a proxy in front of it."""
+    return {"key": "benchmark", "secret": "benchmark", "endpoint_url": f"http://{HOST}:{port}"}
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[tuple[int, S3Client]]:
+    """Its port, and a client of it; the buckets INBOX and OUTPUT are there."""
+    port = free_port()
+    options = storage_options(port)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.aws_server", f"--port={port}"],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, **aws_environment(options["endpoint_url"])},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        client = s3_client(options)
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while True:
+            try:
+                for bucket in (INBOX, OUTPUT):
+                    client.create_bucket(Bucket=bucket)
+                break
+            except (BotoCoreError, ClientError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        yield port, client
+    finally:
+        process.terminate()
+        process.wait()
