@@ -9,11 +9,13 @@ beside a backfill that fills the lane, nothing.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lambda_trigger.outcomes import BACKFILL
+from operations.back_pressure import Lane, room_in_lane
 from operations.findings import Finding, Kind, Notify
+from operations.mending import Mended, Mender
 
 # Of a class that are kept until all is looked at; what is beyond is found again by the next look.
 KEPT = 5_000
@@ -61,6 +63,19 @@ class ToMend:
                     classes.remove(each)
                 else:
                     yield entry[2]
+
+
+def mend_in_order(findings: Iterable[Finding], mender: Mender, lane: Lane) -> Iterator[Mended]:
+    """Look at everything first, then mend what there is to mend, in its order and as far as there is room.
+
+    Raises:
+        ClientError: the queue refuses; PrefectUnavailableError: no answer.
+    """
+    to_mend = ToMend()
+    for finding in findings:
+        to_mend.add(finding)
+    if mender.limit != 0:
+        yield from mender.mend(to_mend.in_turn(room_in_lane(lane, BACKFILL)))
 
 
 def _is_of_backfill(finding: Finding) -> bool:

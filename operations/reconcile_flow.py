@@ -20,12 +20,10 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from events.sending import QueueTarget
 from flows.deployment_specs import DeploymentSpec
-from lambda_trigger.outcomes import BACKFILL
-from operations.back_pressure import room_in_lane
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
 from operations.connections import Connections, connect
 from operations.mending import MENDED_AT_MOST, RATE, Mender
-from operations.mending_order import ToMend
+from operations.mending_order import mend_in_order
 from operations.pacing import Pace
 from operations.reconcile_report import REPORTS, Report, figures, place_of, rows, verdict
 from operations.reconciliation import Reconciliation
@@ -126,12 +124,9 @@ def _look(
         raise SettingMissingError(f"not set: {QUEUE}")
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-    to_mend = ToMend()
-    for found in report.noted(look.findings(), tally):
-        to_mend.add(found)
     mender = Mender(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
-    room = room_in_lane(connections.runs, BACKFILL) if limit else 0
-    for mended in mender.mend(to_mend.in_turn(room)):
+    findings = report.noted(look.findings(), tally)
+    for mended in mend_in_order(findings, mender, connections.runs):
         tally.add_mended(mended)
         report.write({"uri": mended.finding.uri, "fix": mended.what})
 

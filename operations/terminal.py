@@ -10,14 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from events.sending import QueueTarget
-from lambda_trigger.outcomes import BACKFILL
-from operations.back_pressure import room_in_lane
 from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
-from operations.connections import Connections, connect
+from operations.connections import connect
 from operations.durations import duration
 from operations.findings import Finding, Kind
-from operations.mending import MENDED_AT_MOST, RATE, Mended, Mender
-from operations.mending_order import ToMend
+from operations.mending import MENDED_AT_MOST, RATE, Mender
+from operations.mending_order import mend_in_order
 from operations.pacing import Pace
 from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation
@@ -82,19 +80,15 @@ def reconcile_at_terminal(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
-            for number, mended in enumerate(
-                _mended(
-                    findings,
-                    connections,
-                    limits,
-                    fix=fix,
-                    dry_run=dry_run,
-                    queue_url=queue_url,
-                    rate=rate,
-                    limit=limit,
-                ),
-                start=1,
-            ):
+            region = connections.services.s3.meta.region_name
+            sqs = connections.session.client("sqs", region_name=region)
+            mender = Mender(
+                *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
+                Pace(None if dry_run else rate),
+                limit if fix else 0,
+            )
+            mending = mend_in_order(findings, mender, connections.runs)
+            for number, mended in enumerate(mending, start=1):
                 progress("mending", number, None)
                 tally.add_mended(mended)
                 if as_json:
@@ -157,33 +151,6 @@ def _counted(findings: Iterator[Finding], tally: Tally, *, as_json: bool) -> Ite
         if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:
             _write(finding.as_json())
         yield finding
-
-
-def _mended(
-    findings: Iterator[Finding],
-    connections: Connections,
-    limits: Limits,
-    *,
-    fix: bool,
-    dry_run: bool,
-    queue_url: str | None,
-    rate: float | None,
-    limit: int,
-) -> Iterator[Mended]:
-    to_mend = ToMend()
-    for found in findings:
-        if fix:
-            to_mend.add(found)
-    region = connections.services.s3.meta.region_name
-    queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-    mender = Mender(
-        *(queue, connections.runs, limits.attempts, dry_run),
-        Pace(None if dry_run else rate),
-        limit,
-    )
-    if fix:
-        room = room_in_lane(connections.runs, BACKFILL)
-        yield from mender.mend(to_mend.in_turn(room))
 
 
 def _write(values: object) -> None:
