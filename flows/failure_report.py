@@ -10,21 +10,47 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 REPORT_VERSION = 1
 FAILURE_SUFFIX = ".failure.json"
 
-# The file's own fault, or its uploader's: the same upload would come to it
-# again while the system is well.
-FILE_FAULTS = frozenset(
-    {"BadFile", "WrongModel", "MissingSidecar", "UnsupportedDatagram", "OutputConflict"}
-)
-# Nobody is woken for these.
-NOTICES = FILE_FAULTS | {"SourceChanged"}
-
 # What nobody named: an exception that is no outcome, a task that died, a run out of time.
 DEFECT, CRASHED, TIMED_OUT = "Defect", "Crashed", "TimedOut"
+
+
+class Fault(NamedTuple):
+    """What follows from a failure's name.
+
+    Attributes:
+        of_the_file: its own, or its uploader's: it goes into quarantine.
+        may_pass: the same bytes and settings may come to another end: it is tried again.
+        pages: somebody is woken for it.
+    """
+
+    of_the_file: bool
+    may_pass: bool
+    pages: bool
+
+
+_FILES_OWN = Fault(of_the_file=True, may_pass=False, pages=False)
+_PASSING = Fault(of_the_file=False, may_pass=True, pages=True)
+_SETTINGS = Fault(of_the_file=False, may_pass=False, pages=True)
+
+FAULTS: Mapping[str, Fault] = {
+    **dict.fromkeys(
+        ("BadFile", "WrongModel", "MissingSidecar", "UnsupportedDatagram", "OutputConflict"),
+        _FILES_OWN,
+    ),
+    # The newer upload has a run of its own.
+    "SourceChanged": Fault(of_the_file=False, may_pass=True, pages=False),
+    **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
+    **dict.fromkeys(("TransientFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING),
+    **dict.fromkeys((DEFECT, CRASHED, TIMED_OUT), _PASSING),
+}
+FILE_FAULTS = frozenset(name for name, fault in FAULTS.items() if fault.of_the_file)
+NOTICES = frozenset(name for name, fault in FAULTS.items() if not fault.pages)
+FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.may_pass)
 
 REMEDIES: Mapping[str, str] = {
     "BadFile": "get a whole copy and upload it under the same key; or convert what is whole: "

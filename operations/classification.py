@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.failure_report import FILE_FAULTS
+from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
 from operations.findings import End, Finding, Kind, Notify, Retry, Source
 from operations.output_state import OutputState
@@ -17,19 +17,6 @@ ATTEMPTS = 3
 # and the worker a run before its task is there.
 GRACE_MINUTES = 15.0
 
-# Failures that the same bytes and settings would come to again. The others pass
-# or may: a store that was away, a claim, a time-out, a defect of one release.
-FINAL_FAILURES = frozenset(
-    {
-        "BadFile",
-        "WrongModel",
-        "MissingSidecar",
-        "UnsupportedDatagram",
-        "OutputConflict",
-        "AccessDenied",
-        "InvalidParameters",
-    }
-)
 # What read back wrong twice is a defect to look at, not a fault that passes.
 STARTS_AT_MOST = {"OutputMismatch": 2}
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from flows.failure_report import FINAL_FAILURES
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason, Waiting
 from operations.classification import (
-    FINAL_FAILURES,
     Limits,
     RunFacts,
     classify,

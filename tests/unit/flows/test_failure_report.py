@@ -14,7 +14,9 @@ from flows.alerts import Channels, subject
 from flows.failure_report import (
     CRASHED,
     DEFECT,
+    FAULTS,
     FILE_FAULTS,
+    FINAL_FAILURES,
     NOTICES,
     REMEDIES,
     TIMED_OUT,
@@ -53,8 +55,10 @@ def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
         and kind not in {Outcome, ConversionFailure}
         and not issubclass(kind, untold)
     }
-    assert set(REMEDIES) == named | {DEFECT, CRASHED, TIMED_OUT}
+    assert set(REMEDIES) == set(FAULTS) == named | {DEFECT, CRASHED, TIMED_OUT}
     assert FILE_FAULTS < NOTICES < set(REMEDIES)
+    # What is the file's own wakes nobody, and comes again however often it is tried.
+    assert FILE_FAULTS < FINAL_FAILURES
 
 
 @pytest.mark.parametrize("outcome", sorted(REMEDIES))

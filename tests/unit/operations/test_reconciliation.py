@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
-from flows.failure_report import FILE_FAULTS
+from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.outcomes import BACKFILL, LIVE
-from operations.classification import FINAL_FAILURES
 from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
