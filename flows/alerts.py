@@ -19,7 +19,8 @@ from botocore.config import Config
 from flows.failure_report import FailureReport
 from flows.incidents import incident_id, opens_incident
 from flows.locations import S3Location, parse_location
-from flows.object_store import ObjectStore, in_parallel
+from flows.object_store import ObjectStore
+from flows.parallel_requests import in_parallel
 from flows.s3_client import s3_client
 
 if TYPE_CHECKING:  # the stubs are installed for development alone

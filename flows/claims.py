@@ -5,6 +5,10 @@ A claim is taken by a put that S3 lets through only where there is none
 (If-Match on the very claim that was read) once it has not been renewed for a
 lease, or by the same flow run when it is run again. Its age is judged by the
 store's clock alone: `Last-Modified` against the answer's `Date`.
+
+It also remembers the codec family that no reader of what was openable at the
+output can decode. So whoever takes a claim over takes the family along, and a
+run that hides an output and then fails leaves its claim, expired, to the next.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ class S3Claim:
     """The exclusive right to publish to one output, held while the `with` block runs.
 
     Attributes:
-        previous: What a dead holder's claim said, where one was taken over.
+        previous: What the claim said that was taken over, where there was one.
     """
 
     def __init__(
@@ -63,6 +67,12 @@ class S3Claim:
         self._turn = threading.Lock()
         self._released = threading.Event()
 
+    @property
+    def codec_family(self) -> int | None:
+        """The family noted by this run or by one whose claim it took over."""
+        family: int | None = self._body.get("codec_family")
+        return family
+
     def __enter__(self) -> Self:
         """Take the claim.
 
@@ -84,6 +94,10 @@ class S3Claim:
             if self._lost:
                 return
             try:
+                if kind is not None and self.codec_family is not None:
+                    self._body["lease_seconds"] = 0.0
+                    self._put(IfMatch=f'"{self._etag}"')
+                    return
                 self._store.client.delete_object(
                     Bucket=self._store.bucket, Key=self._key, IfMatch=f'"{self._etag}"'
                 )
@@ -93,14 +107,14 @@ class S3Claim:
                 if not gone:
                     _log.warning("claim on %s not released: %s", self._output, failed)
 
-    def note(self, **facts: Any) -> None:  # noqa: ANN401 - facts are JSON values
-        """Write facts into the claim for whoever may have to take it over; also renews it.
+    def note_codec_family(self, family: int) -> None:
+        """Write the family into the claim for whoever may have to take it over; also renews it.
 
         Raises:
             ClaimLost: it was taken over already.
         """
         with self._turn:
-            self._body.update(facts)
+            self._body["codec_family"] = family
             self._renew()
 
     def fence(self) -> None:
@@ -132,6 +146,9 @@ class S3Claim:
                 return
             if not self._may_take_over(found, holder):
                 raise OutputClaimed(self._output, str(holder.get("owner", "an unknown run")))
+            # With the very put: a run killed right behind it must not lose it.
+            if holder.get("codec_family") in {0, 1}:
+                self._body["codec_family"] = holder["codec_family"]
             if self._put(IfMatch=f'"{found.etag}"'):
                 self.previous = holder
                 return
@@ -141,7 +158,7 @@ class S3Claim:
         if holder.get("owner") == self._body["owner"]:
             return True
         lease = float(holder.get("lease_seconds", LEASE_SECONDS))
-        return (found.store_time - found.last_modified).total_seconds() > lease
+        return (found.store_time - found.last_modified).total_seconds() >= lease
 
     def _put(self, **condition: str) -> bool:
         body = json.dumps(self._body, sort_keys=True).encode()

@@ -18,15 +18,13 @@ from flows import manifest as manifests
 from flows.locations import LocalLocation
 from flows.object_store import Listed
 from flows.outcomes import AccessDenied, OutputClaimed, OutputConflict
+from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
 from flows.publication import Published as PublishedOutput
-from flows.publication import PublishOrder, Skipped
 from flows.publish_decision import Published, decide
 from flows.stopwatch import Stopwatch
 from flows.verification import verify_netcdf
-from flows.zarr_documents import codec_family_of
+from flows.zarr_documents import family_unlike
 from flows.zarr_verification import ZarrVerification
-
-CLAIM_SUFFIX = ".claim.json"
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,15 @@ class FolderReadBack:
 
 
 def read_published(output: LocalLocation) -> Published | None:
-    """What the manifest at an output says, None where there is none that is valid."""
+    """What the manifest at an output says, None where none is valid or the output is gone."""
     place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
     try:
         body = place.path.read_bytes()
-        return Published(manifests.read_manifest(body, place.uri), hashlib.sha256(body).hexdigest())
+        manifest = manifests.read_manifest(body, place.uri)
     except (FileNotFoundError, manifests.ManifestInvalidError):
         return None
+    published = Published(manifest, hashlib.sha256(body).hexdigest())
+    return published if Path(f"{output.path}{published.opened_by}").is_file() else None
 
 
 def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOutput | Skipped:
@@ -70,18 +70,25 @@ def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOu
     """
     try:
         output.path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(output) as torn:
-            return _publish(output, order, torn=torn)
+        with _lock(output) as claim:
+            return _publish(output, order, claim)
     except PermissionError as error:
         raise AccessDenied(output.uri, error.strerror or "permission") from error
 
 
-@contextlib.contextmanager
-def _lock(output: LocalLocation) -> Iterator[bool]:
-    """Hold the output; tells whether its last holder was killed.
+@dataclass
+class _Claim:
+    """A lock on the output; `torn`: what lies there may lack its manifest by our doing."""
 
-    The kernel releases the lock of a killed process, and the file that it left
-    says that it was.
+    torn: bool
+
+
+@contextlib.contextmanager
+def _lock(output: LocalLocation) -> Iterator[_Claim]:
+    """Hold the output.
+
+    The kernel releases the lock of a killed process. The file stays behind it,
+    as behind whoever leaves the output torn, and tells the next run.
     """
     path = output.sibling(output.name + CLAIM_SUFFIX).path
     while True:
@@ -97,17 +104,20 @@ def _lock(output: LocalLocation) -> Iterator[bool]:
             if path.stat().st_ino == os.fstat(handle).st_ino:
                 break
         os.close(handle)
+    claim = _Claim(torn)
     try:
-        yield torn
+        yield claim
     finally:
-        path.unlink()
+        if not claim.torn:
+            path.unlink()
         os.close(handle)
 
 
 def _publish(
-    output: LocalLocation, order: PublishOrder, *, torn: bool
+    output: LocalLocation, order: PublishOrder, claim: _Claim
 ) -> PublishedOutput | Skipped:
     published = read_published(output)
+    claim.torn = claim.torn and published is None and output.path.exists()
     order.check_current()
     decision = decide(
         output.uri,
@@ -119,14 +129,14 @@ def _publish(
     )
     if decision == "skip":
         return Skipped(output.uri, f"{order.content} is already published")
-    if published is None and output.path.exists() and not (torn or order.overwrite):
-        # A person's disk is no output bucket: only what a killed run of ours
-        # left behind is garbage.
+    if published is None and output.path.exists() and not (claim.torn or order.overwrite):
+        # A person's disk is no output bucket: only what a run of ours left torn is
+        # garbage.
         raise OutputConflict(output.uri, str(order.content), "something without a manifest")
     for stale in output.path.parent.glob(f".partial-*-{glob.escape(output.name)}"):
         _remove(stale)
     watch = Stopwatch()
-    beside = _partial(output.path)
+    beside, manifest_beside = _partial(output.path), _partial(output.path)
     try:
         if order.encode_zarr is not None:
             entry, verification = _build_zarr(output, order, beside, watch)
@@ -134,16 +144,19 @@ def _publish(
             entry, verification = _build_netcdf(output, order, beside, watch)
         order.check_current()
         with watch.stage("commit"):
+            manifest = order.describe(entry, verification, watch.seconds)
+            _write_synced(manifest_beside, manifests.manifest_bytes(manifest))
             manifest_path = output.sibling(output.name + manifests.MANIFEST_SUFFIX).path
+            # From here to the end nothing needs space, only names change.
+            claim.torn = True
             manifest_path.unlink(missing_ok=True)
             _swap(beside, output.path)
-            manifest = order.describe(entry, verification, watch.seconds)
-            _write_synced(_partial(output.path), manifests.manifest_bytes(manifest)).replace(
-                manifest_path
-            )
+            manifest_beside.replace(manifest_path)
+            claim.torn = False
             _sync_folder(output.path.parent)
     finally:
         _remove(beside)
+        _remove(manifest_beside)
     return PublishedOutput(output.uri, manifest)
 
 
@@ -151,7 +164,12 @@ def _build_zarr(
     output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     assert order.encode_zarr is not None  # noqa: S101 - the caller chose this way by it
-    family = _codec_family(output.path)
+
+    def read(name: str) -> bytes | None:
+        found = output.path / name
+        return found.read_bytes() if found.is_file() else None
+
+    family = family_unlike(read) or 0
     with watch.stage("encode"):
         order.progress("encode", 0.0)
         encoded = order.encode_zarr(family)
@@ -163,13 +181,7 @@ def _build_zarr(
         check = ZarrVerification(output.uri, encoded, order.echodata, order.verify)
         check.decode()
         verification = check.read_back(FolderReadBack(beside), etags={})
-    entry = {
-        "codec_family": family,
-        "objects": len(encoded),
-        "bytes": sum(map(len, encoded.values())),
-        "sha256": manifests.store_checksum(encoded),
-    }
-    return entry, verification
+    return manifests.described_store(encoded, family), verification
 
 
 def _build_netcdf(
@@ -187,21 +199,7 @@ def _build_netcdf(
     with watch.stage("verify"):
         order.progress("verify", 0.0)
         verification = verify_netcdf(output.uri, beside, order.echodata, mode=order.verify)
-    entry = {
-        "codec_family": None,
-        "objects": 1,
-        "bytes": beside.stat().st_size,
-        "sha256": digest,
-    }
-    return entry, verification
-
-
-def _codec_family(path: Path) -> int:
-    """The family that readers of what is there cannot decode."""
-    for name in ("zarr.json", ".zmetadata"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
-            return 1 - codec_family_of((path / name).read_bytes())
-    return 0
+    return manifests.described_file(beside.stat().st_size, digest), verification
 
 
 def _write_store(root: Path, objects: Mapping[str, bytes]) -> None:
@@ -214,12 +212,11 @@ def _write_store(root: Path, objects: Mapping[str, bytes]) -> None:
         _sync_folder(folder)
 
 
-def _write_synced(path: Path, body: bytes) -> Path:
+def _write_synced(path: Path, body: bytes) -> None:
     with path.open("wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-    return path
 
 
 def _sync_folder(path: Path) -> None:

@@ -56,6 +56,21 @@ def described_source(source: FetchedFile) -> dict[str, Any]:
     }
 
 
+def described_store(encoded: Mapping[str, bytes], codec_family: int) -> dict[str, Any]:
+    """What the manifest's entry `output` says of a Zarr store, given relative key -> body."""
+    return {
+        "codec_family": codec_family,
+        "objects": len(encoded),
+        "bytes": sum(map(len, encoded.values())),
+        "sha256": store_checksum(encoded),
+    }
+
+
+def described_file(size: int, sha256: str) -> dict[str, Any]:
+    """What the manifest's entry `output` says of a netCDF file of `size` bytes."""
+    return {"codec_family": None, "objects": 1, "bytes": size, "sha256": sha256}
+
+
 def described_sidecars(sidecars: Sequence[FetchedSidecar]) -> list[dict[str, Any]]:
     """The manifest's entries of the sidecars."""
     return [{"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in sidecars]

@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from flows.outcomes import TransientFault
-from flows.s3_client import CONNECTIONS
+from flows.parallel_requests import in_parallel
 from flows.transient_faults import retrying
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import TagTypeDef
 
-A = TypeVar("A")
-B = TypeVar("B")
-
 # Above this a file goes up in parts: a lost connection then costs a part.
 PART_BYTES = 64 * 1024 * 1024
 
 _DELETES_A_REQUEST = 1000
+
+# Eight parts at a time: 64 would hold 4 GB in memory.
+_PARTS_AT_A_TIME = 8
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,6 @@ def error_code(error: ClientError) -> tuple[int, str]:
     )
 
 
-def in_parallel(call: Callable[[A], B], arguments: Iterable[A]) -> list[B]:
-    """`[call(a) for a in arguments]` over as many connections as there are.
-
-    The first error, or a signal in the waiting thread, drops what has not begun.
-    """
-    waiting = list(arguments)
-    if not waiting:
-        return []
-    pool = ThreadPoolExecutor(min(CONNECTIONS, len(waiting)), thread_name_prefix="s3")
-    try:
-        return list(pool.map(call, waiting))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _sha256_base64(body: bytes) -> str:
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
 
@@ -115,25 +102,14 @@ class ObjectStore:
         answer = retrying(lambda: self.client.put_object(**arguments), attempts=3)
         return answer["ETag"].strip('"')
 
-    def put_all(
-        self, objects: Mapping[str, bytes], *, before_each: Callable[[], None] | None = None
-    ) -> dict[str, str]:
-        """Put objects in parallel; return their entity tags.
-
-        `before_each` runs ahead of every put and stops the whole by raising.
-        """
-
-        def put(key: str) -> tuple[str, str]:
-            if before_each is not None:
-                before_each()
-            return key, self.put(key, objects[key])
-
-        return dict(in_parallel(put, objects))
-
     def put_file(self, key: str, path: Path) -> str:
         """Put a local file, in parts where it is large; return its entity tag.
 
         An upload that does not come to its end is aborted, on SIGTERM too.
+
+        Raises:
+            TransientFault: the upload was ended from elsewhere; or by our own
+                request, sent again after its answer was lost.
         """
         size = path.stat().st_size
         if size <= PART_BYTES:
@@ -166,14 +142,15 @@ class ObjectStore:
             }
 
         try:
-            # Eight parts at a time: 64 would hold 4 GB in memory.
-            with ThreadPoolExecutor(8, thread_name_prefix="s3-part") as pool:
-                parts: Any = list(pool.map(put_part, range(1, -(-size // part_bytes) + 1)))
+            numbers = range(1, -(-size // part_bytes) + 1)
+            parts: Any = in_parallel(put_part, numbers, connections=_PARTS_AT_A_TIME)
             done = self.client.complete_multipart_upload(
                 Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
-        except BaseException:
-            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        except BaseException as error:
+            self._abort(key, upload)
+            if isinstance(error, ClientError) and error_code(error)[1] == "NoSuchUpload":
+                raise TransientFault(f"s3://{self.bucket}/{key}", str(error)) from error
             raise
         return done["ETag"].strip('"')
 
@@ -182,9 +159,15 @@ class ObjectStore:
         found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
         for upload in found.get("Uploads", []):
             if upload["Key"] == key:
-                self.client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=key, UploadId=upload["UploadId"]
-                )
+                self._abort(key, upload["UploadId"])
+
+    def _abort(self, key: str, upload: str) -> None:
+        try:
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        # BLE001: what the run came to stands, a signal above all. The parts are
+        # aborted by the next run, or by the bucket's lifecycle.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("s3://%s/%s: upload not aborted: %s", self.bucket, key, error)
 
     def get(self, key: str) -> StoredObject | None:
         """The object, or None where there is none."""

@@ -13,6 +13,9 @@ from flows.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
+# Beside the output, while a run publishes it.
+CLAIM_SUFFIX = ".claim.json"
+
 # Encodes in the codec family given.
 EncodeZarr = Callable[[int], dict[str, bytes]]
 # Writes a netCDF file at the path given.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from flows.outcomes import OutputConflict
 from flows.source_version import SourceVersion
+from flows.zarr_layers import CONSOLIDATED_ROOT
 
 Decision = Literal["publish", "skip"]
 
@@ -59,6 +60,15 @@ class Published:
 
     manifest: Mapping[str, Any]
     etag: str
+
+    @property
+    def opened_by(self) -> str:
+        """What follows the output's name in that of the object which opens it.
+
+        Where that is missing the manifest vouches for nothing.
+        """
+        output = self.manifest["output"]
+        return f"/{CONSOLIDATED_ROOT[output['zarr_format']]}" if output["type"] == "zarr" else ""
 
 
 def decide(

@@ -16,13 +16,11 @@ import botocore
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 
+from flows.parallel_requests import CONNECTIONS, heed_giving_up
+
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
-
-# Every request of one output may be in flight at a time; botocore's default of
-# 10 connections makes 145 small puts three times slower.
-CONNECTIONS = 64
 
 _KNOWN_OPTIONS = frozenset(
     {"key", "secret", "token", "anon", "endpoint_url", "profile", "client_kwargs", "config_kwargs"}
@@ -81,4 +79,5 @@ def _client(options_json: str) -> S3Client:
     # The SDK asks before each put whether it may send the body (100-continue):
     # a second round trip, which small objects pay in full.
     client.meta.events.unregister("before-call.s3", add_expect_header)
+    heed_giving_up(client)
     return client

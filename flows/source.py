@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from flows.locations import HttpLocation, LocalLocation, Location
 from flows.object_store import ObjectStore
 from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
+from flows.parallel_requests import request_pool
 from flows.range_readers import CurrentSource, HttpReader, RangeReader, S3Reader
 from flows.s3_client import s3_client
 from flows.source_version import SourceVersion
@@ -132,7 +133,7 @@ def _whole(
         raise TransientFault("the first part", f"broke off after {begun} bytes")
     starts = iter(range(begun, size, PART_BYTES))
     ahead: deque[Future[bytes]] = deque()
-    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
+    with request_pool(CONNECTIONS) as pool:
 
         def submit() -> None:
             start = next(starts, None)
@@ -140,15 +141,12 @@ def _whole(
                 length = min(PART_BYTES, size - start)
                 ahead.append(pool.submit(_part, reader, start, length, version))
 
-        try:
-            for _ in range(CONNECTIONS):
-                submit()
-            while ahead:
-                block = ahead.popleft().result()
-                submit()
-                yield block
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(CONNECTIONS):
+            submit()
+        while ahead:
+            block = ahead.popleft().result()
+            submit()
+            yield block
 
 
 def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) -> bytes:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from flows.encoding import Codec
+from flows.zarr_layers import CONSOLIDATED_ROOT
 
 ZarrFormat: TypeAlias = Literal[2, 3]
 Document: TypeAlias = dict[str, Any]
@@ -83,11 +84,11 @@ def consolidate(
         k.removeprefix(prefix): documents[k] for k in sorted(documents) if k.startswith(prefix)
     }
     if zarr_format == 2:
-        return f"{prefix}.zmetadata", {"metadata": below, "zarr_consolidated_format": 1}
+        return prefix + CONSOLIDATED_ROOT[2], {"metadata": below, "zarr_consolidated_format": 1}
     own = below.pop("zarr.json")
     metadata = {k.removesuffix("/zarr.json"): d for k, d in below.items()}
     inline = {"kind": "inline", "must_understand": False, "metadata": metadata}
-    return f"{prefix}zarr.json", {**own, "consolidated_metadata": inline}
+    return prefix + CONSOLIDATED_ROOT[3], {**own, "consolidated_metadata": inline}
 
 
 def chunk_key(index: Sequence[int], zarr_format: ZarrFormat) -> str:
@@ -114,6 +115,22 @@ def codec_family_of(root_metadata: bytes) -> int:
         if "compressor" in document:
             return int((document["compressor"] or {}).get("id") == "zstd")
     return 0
+
+
+def family_unlike(read: Callable[[str], bytes | None]) -> int | None:
+    """The codec family that no reader of the store there can decode, None where no store opens.
+
+    read: the body of a key relative to the store's root, None where there is no such object.
+    """
+    for name in CONSOLIDATED_ROOT.values():
+        body = read(name)
+        if body is not None:
+            try:
+                return 1 - codec_family_of(body)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                # Not a store of ours; any family differs from it or is as good.
+                return 1
+    return None
 
 
 def as_bytes(document: Document) -> bytes:

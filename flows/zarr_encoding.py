@@ -23,15 +23,12 @@ from flows.zarr_documents import (
     array_documents,
     as_bytes,
     chunk_key,
-    codec_family_of,
     consolidate,
     group_documents,
 )
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
-
-__all__ = ["codec_family_of", "encode_zarr"]
 
 
 def encode_zarr(

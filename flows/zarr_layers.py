@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 _METADATA_NAMES = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 
+# Zarr format -> the metadata of a whole store: what readers open it through.
+CONSOLIDATED_ROOT = {3: "zarr.json", 2: ".zmetadata"}
+
 # Zarr 3, and Zarr 2 with and without consolidated metadata.
 ROOT_KEYS = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from events.notifications import ENVELOPES, StoredObject
-from flows.s3_publishing import CLAIM_SUFFIX
+from flows.publication import CLAIM_SUFFIX
 from sandbox import ecs_worker, postgresql, prefect_server
 from sandbox.chaos.cargo import Cargo, Upload
 from sandbox.chaos.plan import Fault, Plan, Strike

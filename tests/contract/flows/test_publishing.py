@@ -12,7 +12,7 @@ import pytest
 import s3fs
 import xarray as xr
 
-from flows import s3_publishing
+from flows import s3_zarr
 from flows.claims import S3Claim
 from flows.conversion import convert, open_raw, save
 from flows.identity import differences
@@ -170,7 +170,8 @@ def test_a_source_replaced_while_publishing_leaves_nothing_openable(
     skipped = save(opened, replace_when_publishing)
     assert isinstance(skipped, Skipped)
     assert "superseded" in skipped.reason
-    assert buckets.output_keys() == set()
+    # What readers may still hold of the old is remembered for the next run.
+    assert buckets.output_keys() == ({"out.zarr.claim.json"} if overwriting else set())
 
 
 def test_a_source_replaced_between_two_ranges_is_no_mix(
@@ -241,7 +242,7 @@ def test_an_encoding_that_lost_a_bit_is_found_by_reading_it_back(
         samples[0, 0, 0] += 1
         return layers_of(objects)
 
-    monkeypatch.setattr(s3_publishing, "layers_of", encode_and_then_change)
+    monkeypatch.setattr(s3_zarr, "layers_of", encode_and_then_change)
     with pytest.raises(OutputMismatch, match="backscatter_r"):
         save(opened, quiet)
     assert buckets.output_keys() == set()
@@ -323,7 +324,7 @@ class TestClaims:
             with self.claim(buckets, "heir") as heir:
                 heir.fence()
                 with pytest.raises(ClaimLost):
-                    dead.note(codec_family=1)
+                    dead.note_codec_family(1)
                 with pytest.raises(ClaimLost):
                     dead.check()
 

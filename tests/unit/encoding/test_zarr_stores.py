@@ -19,7 +19,8 @@ from flows.cf_variables import DtypeNotStorableError
 from flows.chunking import ChunksNotUsableError
 from flows.encoding import SIMRAD_POWER_STEP
 from flows.identity import differences
-from flows.zarr_encoding import codec_family_of, encode_zarr
+from flows.zarr_documents import codec_family_of
+from flows.zarr_encoding import encode_zarr
 
 Store = Callable[[Mapping[str, bytes]], Path]
 Built = Callable[[Mapping[str, xr.Dataset]], EchoData]

@@ -1,0 +1,143 @@
+"""A Zarr store in S3: hundreds of objects, put so that it opens once all of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from flows.manifest import described_store
+from flows.object_store import Listed, ObjectStore
+from flows.parallel_requests import in_parallel, request_pool
+from flows.publication import EncodeZarr
+from flows.s3_attempt import S3Attempt
+from flows.zarr_documents import family_unlike
+from flows.zarr_layers import Layers, hidden_first, is_metadata, layers_of
+from flows.zarr_verification import ZarrVerification
+
+_FAMILY_OF_NEW = 0
+
+
+@dataclass(frozen=True)
+class S3ReadBack:
+    """A Zarr store in S3 as its readers see it."""
+
+    store: ObjectStore
+    root: str
+
+    def list(self) -> dict[str, Listed]:
+        """See `flows.zarr_verification.ReadBack`."""
+        return {
+            key.removeprefix(self.root): entry for key, entry in self.store.list(self.root).items()
+        }
+
+    def read(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `flows.zarr_verification.ReadBack`."""
+        found = in_parallel(lambda key: (key, self.store.get(self.root + key)), keys)
+        return {key: stored.body for key, stored in found if stored is not None}
+
+
+class ZarrPut:
+    """Encodes a store and puts it, as part of one attempt."""
+
+    def __init__(self, attempt: S3Attempt, encode: EncodeZarr) -> None:
+        self._attempt = attempt
+        self._encode = encode
+        self._encoded: tuple[int, dict[str, bytes]] | None = None
+
+    def encode_as_new(self) -> None:
+        """Encode as for an output where nothing was: most are."""
+        self._encoded_in(_FAMILY_OF_NEW)
+
+    def put(
+        self, old: set[str], *, withdraw: bool, published: bool
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Put the store and verify it; the manifest's entries `output` and `verification`.
+
+        Args:
+            old: whole keys of what lies there.
+            withdraw: whether there is a manifest to delete, or might be.
+            published: whether a manifest vouches for what lies there.
+
+        Raises:
+            ClaimLost: another run took the output over.
+            Superseded: the source was replaced meanwhile.
+            OutputMismatch: it did not read back as it was encoded.
+        """
+        attempt, order, root = self._attempt, self._attempt.order, self._attempt.root
+        family = self._codec_family(old, published=published)
+        encoded = self._encoded_in(family)
+        layers = layers_of(encoded)
+        check = ZarrVerification(attempt.output.uri, encoded, order.echodata, order.verify)
+        with attempt.watch.stage("publish"):
+            new = {root + key for key in encoded}
+            leftovers = old - new
+            if withdraw:
+                attempt.withdraw()
+            attempt.touched = old | new
+            self._hide(old)
+            attempt.put({key: b"" for key in leftovers if not is_metadata(key)})
+            arrays = {root + key: body for key, body in layers.arrays.items()}
+            etags = attempt.put(arrays, tell=True)
+        with ThreadPoolExecutor(1) as pool:
+            # What follows is a few requests that wait for each other: time to decode.
+            decoded = pool.submit(check.decode)
+            with attempt.watch.stage("publish"):
+                etags |= self._let_open(layers)
+            with attempt.watch.stage("verify"):
+                order.progress("verify", 0.0)
+                verification = check.read_back(
+                    S3ReadBack(attempt.store, root),
+                    {key.removeprefix(root): etag for key, etag in etags.items()},
+                    leftovers=[key.removeprefix(root) for key in leftovers],
+                )
+                decoded.result()
+                attempt.store.delete(leftovers)
+        return described_store(encoded, family), verification
+
+    def _codec_family(self, old: set[str], *, published: bool) -> int:
+        """The family that no reader of what was openable here can decode."""
+        attempt = self._attempt
+        told = attempt.claim.codec_family
+        if told is not None and not published:
+            # A run before us has hidden what they read: it chose for them.
+            return told
+
+        def read(name: str) -> bytes | None:
+            key = attempt.root + name
+            found = attempt.store.get(key) if key in old else None
+            return found.body if found is not None else None
+
+        family = family_unlike(read)
+        if family is None:
+            return _FAMILY_OF_NEW
+        attempt.claim.note_codec_family(family)
+        return family
+
+    def _encoded_in(self, family: int) -> dict[str, bytes]:
+        """The store in this codec family, encoded once."""
+        if self._encoded is None or self._encoded[0] != family:
+            self._encoded = None
+            with self._attempt.watch.stage("encode"):
+                self._attempt.order.progress("encode", 0.0)
+                self._encoded = family, self._encode(family)
+        return self._encoded[1]
+
+    def _hide(self, old: set[str]) -> None:
+        """Make what is there unopenable: the root, then everything below."""
+        attempt, prefix = self._attempt, self._attempt.root
+        root, others = hidden_first(key.removeprefix(prefix) for key in old)
+        attempt.store.delete([prefix + key for key in root])
+        attempt.store.delete([prefix + key for key in others])
+
+    def _let_open(self, layers: Layers) -> dict[str, str]:
+        """Put the groups' metadata and then the root's, under a claim that is sure."""
+        attempt, prefix = self._attempt, self._attempt.root
+        with request_pool(2) as pool:
+            fence = pool.submit(attempt.claim.fence)
+            current = pool.submit(attempt.order.check_current)
+            etags = attempt.put({prefix + key: body for key, body in layers.groups.items()})
+            fence.result()
+            current.result()
+        return etags | attempt.put({prefix + key: body for key, body in layers.root.items()})

@@ -1,0 +1,165 @@
+"""A local publication that is stopped between its last renames: the next run clears it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.conversion import OpenedRaw, open_raw, save
+from flows.local_publishing import read_published
+from flows.locations import LocalLocation
+from flows.outcomes import OutputConflict
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
+
+Save = Callable[..., Published | Skipped]
+
+_heard: dict[str, Callable[[str], None]] = {}
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _heard:
+        _heard[event](str(arguments[0]))
+
+
+# Hears of each rename and removal ahead of it. It cannot be taken away again.
+sys.addaudithook(_audit)
+
+
+@pytest.fixture(autouse=True)
+def _deaf_again() -> Iterator[None]:
+    yield
+    _heard.clear()
+
+
+@pytest.fixture(scope="module")
+def opened(real_data: Path) -> OpenedRaw:
+    raw = str(real_data / "ek80" / "-1519668699940320059.raw")
+    found = open_raw(
+        ConversionRequest(raw_file=raw, sonar_model="EK80", output_path="none"), lambda *_: None
+    )
+    assert isinstance(found, OpenedRaw)
+    return found
+
+
+@pytest.fixture
+def save_to(opened: OpenedRaw) -> Save:
+    """Saves the file as a run would that begins now."""
+
+    def save_it(output: Path, *, overwrite: bool = False) -> Published | Skipped:
+        published = read_published(LocalLocation(output))
+        request = dataclasses.replace(
+            opened.request,
+            output_path=str(output),
+            output_type="zarr" if output.suffix == ".zarr" else "netcdf",
+            overwrite=overwrite,
+            owner=uuid.uuid4().hex,
+        )
+        it = dataclasses.replace(
+            opened, request=request, manifest_at_start=published.etag if published else None
+        )
+        return save(it, lambda *_: None)
+
+    return save_it
+
+
+def stop_at(event: str, ending: str, error: BaseException, *, after: int = 0) -> None:
+    """Raise once, where a path of this ending is the event's, `after` others of them."""
+    left = after
+
+    def hear(path: str) -> None:
+        nonlocal left
+        if path.endswith(ending):
+            left -= 1
+            if left < 0:
+                del _heard[event]
+                raise error
+
+    _heard[event] = hear
+
+
+@pytest.mark.parametrize(
+    ("name", "renames", "error"),
+    [
+        pytest.param("o.zarr", 0, SystemExit(143), id="store, at the swap"),
+        pytest.param("o.zarr", 1, OSError(errno.ENOSPC, "full"), id="store, amid the swap"),
+        pytest.param("o.zarr", 2, SystemExit(143), id="store, at its manifest"),
+        pytest.param("o.nc", 0, OSError(errno.ENOSPC, "full"), id="file, at the swap"),
+        pytest.param("o.nc", 1, SystemExit(143), id="file, at its manifest"),
+    ],
+)
+def test_a_stop_between_the_renames_is_cleared_by_the_next_run(
+    save_to: Save, tmp_path: Path, name: str, renames: int, error: BaseException
+) -> None:
+    output = tmp_path / name
+    save_to(output)
+    stop_at("os.rename", name, error, after=renames)
+    with pytest.raises(type(error)):
+        save_to(output, overwrite=True)
+    assert not output.with_name(f"{name}.manifest.json").exists()
+    # However often a run fails before it gets that far, what lies there is known as ours.
+    stop_at("open" if output.suffix == ".nc" else "os.mkdir", f"-{name}", SystemExit(143))
+    with pytest.raises(SystemExit):
+        save_to(output)
+    assert _heard == {}
+    assert isinstance(save_to(output), Published)
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.manifest.json"}
+    assert read_published(LocalLocation(output)) is not None
+
+
+def test_a_stop_before_the_old_manifest_goes_leaves_the_old(save_to: Save, tmp_path: Path) -> None:
+    output = tmp_path / "o.zarr"
+    save_to(output)
+    before = read_published(LocalLocation(output))
+    stop_at("os.remove", ".manifest.json", SystemExit(143))
+    with pytest.raises(SystemExit):
+        save_to(output, overwrite=True)
+    assert read_published(LocalLocation(output)) == before
+    assert isinstance(save_to(output), Skipped)
+    assert {path.name for path in tmp_path.iterdir()} == {"o.zarr", "o.zarr.manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["o.zarr", "o.nc"])
+def test_a_disk_that_is_full_keeps_the_old_output(
+    save_to: Save, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / name
+    save_to(output)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    def full(path: Path, _body: bytes) -> None:
+        path.write_bytes(b"a part of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        # Of a netCDF file this is the manifest alone.
+        patch.setattr("flows.local_publishing._write_synced", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_to(output, overwrite=True)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert isinstance(save_to(output), Skipped)
+
+
+def test_a_manifest_without_its_output_vouches_for_nothing(save_to: Save, tmp_path: Path) -> None:
+    save_to(tmp_path / "o.nc")
+    (tmp_path / "o.nc").unlink()
+    assert isinstance(save_to(tmp_path / "o.nc"), Published)
+
+
+def test_what_a_person_put_where_a_run_was_killed_is_theirs(save_to: Save, tmp_path: Path) -> None:
+    output = tmp_path / "o.nc"
+    (tmp_path / "o.nc.claim.json").touch()
+    stop_at("open", "-o.nc", SystemExit(143))
+    with pytest.raises(SystemExit):
+        save_to(output)
+    output.write_text("mine")
+    with pytest.raises(OutputConflict, match="something without a manifest"):
+        save_to(output)
+    assert output.read_text() == "mine"
