@@ -108,8 +108,7 @@ class ObjectStore:
         An upload that does not come to its end is aborted, on SIGTERM too.
 
         Raises:
-            TransientFault: the upload was ended from elsewhere; or by our own
-                request, sent again after its answer was lost.
+            TransientFault: the upload was ended from elsewhere.
         """
         size = path.stat().st_size
         if size <= PART_BYTES:

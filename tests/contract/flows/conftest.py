@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,14 @@ def s3_port() -> Iterator[int]:
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox.aws_server", f"--port={port}"],
         cwd=_ROOT,
-        env={**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+        env={
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            # As S3 has 5 MB, which the sample files do not reach.
+            "S3_UPLOAD_PART_MIN_SIZE": "1024",
+            "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": "5000000",
+        },
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -120,6 +127,3 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry as in production, only sooner."""
     monkeypatch.setattr("flows.conversion.FIRST_WAIT_SECONDS", 0.05)
     monkeypatch.setattr("flows.conversion.LONGEST_WAIT_SECONDS", 0.5)
-
-
-Convert = Callable[..., Published | Skipped]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import random
 
@@ -65,6 +66,61 @@ def test_a_run_completes_though_one_request_in_ten_fails(buckets: Buckets, fault
     assert isinstance(done, Published | Skipped)
     assert len(buckets.output.list("out.zarr/")) == manifest["output"]["objects"]
     assert "out.zarr.claim.json" not in buckets.output_keys()
+
+
+def _kind(line: str) -> str:
+    """What a request is for, of those that fetching and putting a netCDF file consist of."""
+    method, target, _ = line.split()
+    parts = "parts" if "uploadId=" in target else "uploads" if "uploads" in target else ""
+    name = target.partition("?")[0].rpartition("/")[2]
+    return f"{method} {name} {parts}"
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "cut", "hang"])
+def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
+    buckets: Buckets, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source in ranges, output in parts; the first request of each kind fails, and a tenth."""
+    monkeypatch.setattr("flows.source.PART_BYTES", 100_003)
+    monkeypatch.setattr("flows.object_store.PART_BYTES", 100_003)
+    buckets.upload("ek80.raw", EK80)
+    output = f"s3://{buckets.output.bucket}/folder/out.nc"
+    kinds: dict[str, int] = {}
+
+    def plan(_number: int, line: str) -> Fault | None:
+        kind = _kind(line)
+        kinds[kind] = kinds.get(kind, -1) + 1
+        return fault if kinds[kind] in ({0} if fault == "hang" else {0, 10, 20}) else None
+
+    with fault_proxy(buckets.port, plan) as proxy:
+        request = buckets.request(
+            "ek80.raw", sonar_model="EK80", output_type="netcdf", output_path=output
+        )
+        done = convert(through(request, proxy.port))
+    assert {
+        "GET ek80.raw ",
+        "PUT out.nc.claim.json ",
+        "POST out.nc uploads",
+        "PUT out.nc parts",
+        "POST out.nc parts",
+        "GET out.nc ",
+        "PUT out.nc.manifest.json ",
+        "DELETE out.nc.claim.json ",
+    } <= kinds.keys()
+    # An answer to the last put may be lost: then the next attempt finds its own work done.
+    assert isinstance(done, Published | Skipped)
+    stored = buckets.output.get("folder/out.nc.manifest.json")
+    found = buckets.output.get("folder/out.nc")
+    assert stored is not None
+    assert found is not None
+    manifest = read_manifest(stored.body, "manifest")
+    assert hashlib.sha256(found.body).hexdigest() == manifest["output"]["sha256"]
+    assert buckets.output_keys() == {"folder/out.nc", "folder/out.nc.manifest.json"}
+    client, bucket = buckets.output.client, buckets.output.bucket
+    for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        # Begun by a request whose answer was lost: it holds nothing that would cost.
+        place = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        assert client.list_parts(**place).get("Parts", []) == []
 
 
 @pytest.mark.parametrize("what", ["claim.json", "manifest.json"])

@@ -1,0 +1,154 @@
+"""Uploads in parts, and requests in parallel that are given up."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from flows.object_store import ObjectStore
+from flows.outcomes import TransientFault
+from flows.parallel_requests import request_pool
+from flows.s3_client import s3_client
+from tests.contract.flows.conftest import Buckets, options_for
+from tests.contract.flows.fault_proxy import Fault, fault_proxy
+
+_PART = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.object_store.PART_BYTES", _PART)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(10 * _PART + 7))
+    return path
+
+
+def uploads(store: ObjectStore) -> list[str]:
+    """Keys of what is being uploaded in parts."""
+    found = store.client.list_multipart_uploads(Bucket=store.bucket)
+    return [upload["Key"] for upload in found.get("Uploads", [])]
+
+
+def answer(status: int, code: str) -> ClientError:
+    """S3's refusal, with as much of it as is looked at."""
+    told: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(told, "AnOperation")
+
+
+@contextmanager
+def before(store: ObjectStore, operation: str, hear: Callable[..., None]) -> Iterator[None]:
+    """Have a function called ahead of each request of an operation; it may raise."""
+    event = f"before-call.s3.{operation}"
+    store.client.meta.events.register(event, hear)
+    try:
+        yield
+    finally:
+        store.client.meta.events.unregister(event, hear)
+
+
+def test_a_large_file_arrives_in_parts_and_whole(buckets: Buckets, file: Path) -> None:
+    numbers: list[int] = []
+
+    def count(params: dict[str, Any], **_: Any) -> None:
+        numbers.append(int(params["query_string"]["partNumber"]))
+
+    with before(buckets.output, "UploadPart", count):
+        etag = buckets.output.put_file("a b.nc", file)
+    assert sorted(numbers) == list(range(1, 12))
+    found = buckets.output.get("a b.nc")
+    assert found is not None
+    assert found.body == file.read_bytes()
+    assert found.etag == etag
+    assert uploads(buckets.output) == []
+
+
+@pytest.mark.parametrize("abort", ["succeeds", "fails"])
+def test_an_upload_that_is_stopped_is_aborted_and_tells_why(
+    buckets: Buckets, file: Path, abort: str
+) -> None:
+    store = buckets.output
+
+    def stop(params: dict[str, Any], **_: Any) -> None:
+        if params["query_string"]["partNumber"] == 4:
+            raise SystemExit(143)
+
+    def refuse(**_: Any) -> None:
+        if abort == "fails":
+            raise answer(500, "InternalError")
+
+    with (
+        before(store, "UploadPart", stop),
+        before(store, "AbortMultipartUpload", refuse),
+        pytest.raises(SystemExit, match="143"),
+    ):
+        store.put_file("out.nc", file)
+    assert store.get("out.nc") is None
+    assert uploads(store) == ([] if abort == "succeeds" else ["out.nc"])
+    store.abort_uploads("out.nc")
+    assert uploads(store) == []
+
+
+def test_what_killed_runs_were_uploading_is_aborted_and_nothing_else(buckets: Buckets) -> None:
+    store = buckets.output
+    for key in ("out.nc", "out.nc", "out.nc.other", "another.nc"):
+        store.client.create_multipart_upload(Bucket=store.bucket, Key=key)
+    store.abort_uploads("out.nc")
+    assert sorted(uploads(store)) == ["another.nc", "out.nc.other"]
+
+
+def test_an_upload_that_is_ended_from_elsewhere_may_be_tried_again(
+    buckets: Buckets, file: Path
+) -> None:
+    store = buckets.output
+
+    def end(**_: Any) -> None:
+        # moto knows no such answer: it fails with a 500.
+        raise answer(404, "NoSuchUpload")
+
+    with (
+        before(store, "CompleteMultipartUpload", end),
+        pytest.raises(TransientFault, match=r"out\.nc.*NoSuchUpload"),
+    ):
+        store.put_file("out.nc", file)
+    store.put_file("out.nc", file)
+    found = store.get("out.nc")
+    assert found is not None
+    assert found.body == file.read_bytes()
+
+
+def test_a_store_that_hangs_is_asked_once_by_whoever_is_stopped(buckets: Buckets) -> None:
+    lines: list[str] = []
+    all_there = threading.Event()
+
+    def hang(_number: int, line: str) -> Fault:
+        lines.append(line)
+        if len(lines) == 4:
+            all_there.set()
+        return "hang"
+
+    with fault_proxy(buckets.port, hang) as proxy:
+        options = {**options_for(proxy.port), "config_kwargs": {"read_timeout": 1}}
+        store = ObjectStore(s3_client(options), buckets.output.bucket)
+
+        def put_and_be_stopped() -> None:
+            with request_pool(4) as pool:
+                for number in range(8):
+                    pool.submit(store.put, f"object-{number}", b"body")
+                assert all_there.wait(30)
+                raise SystemExit(143)
+
+        with pytest.raises(SystemExit):
+            put_and_be_stopped()
+    # Eight attempts by the SDK, three times, else; and four that had not begun.
+    assert len(lines) == 4
