@@ -119,8 +119,8 @@ def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
     client, bucket = buckets.output.client, buckets.output.bucket
     for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
         # Begun by a request whose answer was lost: it holds nothing that would cost.
-        place = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
-        assert client.list_parts(**place).get("Parts", []) == []
+        parts = client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        assert parts.get("Parts", []) == []
 
 
 @pytest.mark.parametrize("what", ["claim.json", "manifest.json"])
