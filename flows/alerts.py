@@ -1,7 +1,8 @@
 """Tells people of failures through SNS, at once and once for each incident.
 
-Nothing here changes how a run ends: what can't be told is logged. The watchdog
-and the rule on stopped tasks tell of it by ways of their own.
+Nothing here changes how a run ends: what can't be told is logged, and its
+incident not marked as told, so that the watchdog tells of it. The watchdog's
+figures and the rule on stopped tasks tell by ways of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import boto3
 from botocore.config import Config
 
 from flows.failure_report import FailureReport
-from flows.incidents import incident_id, opens_incident
+from flows.incidents import incident_id, mark_told, opens_incident
 from flows.locations import S3Location, parse_location
 from flows.object_store import ObjectStore
 from flows.parallel_requests import in_parallel
@@ -78,23 +79,27 @@ def _tell(report: FailureReport, channels: Channels) -> None:
     if topic is None:
         return
     try:
-        if _is_news(report, channels):
-            _publish(topic, report)
+        _tell_once(report, topic, channels.incidents)
     # BLE001: one that can't be told must not keep the others from it.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: failure not told to %s: %s", report.source, topic, error)
 
 
-def _is_news(report: FailureReport, channels: Channels) -> bool:
-    if channels.incidents is None:
-        return True
-    store = ObjectStore(s3_client({}), channels.incidents.bucket)
+def _tell_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
+    if place is None:
+        _publish(topic, report)
+        return
+    store = ObjectStore(s3_client({}), place.bucket)
     try:
-        return opens_incident(store, channels.incidents.key, report)
+        mark = opens_incident(store, place.key, report)
     # BLE001: told too often is better than not at all.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: incident not noted: %s", report.source, error)
-        return True
+        _publish(topic, report)
+        return
+    if mark:
+        _publish(topic, report)
+        mark_told(store, mark)
 
 
 def _publish(topic: str, report: FailureReport) -> None:

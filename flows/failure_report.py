@@ -72,7 +72,10 @@ REMEDIES: Mapping[str, str] = {
     TIMED_OUT: "look at the run's log; replay with a larger task or a longer time",
 }
 
-_NUMBERED = re.compile(r"\S*\d\S*")
+# A process's exit code is the cause itself: 137 is memory, 1 is not.
+_EXIT_CODE = r"(?:exit|status) code:? -?\d+"
+# A name, an offset, a time, an id: all else that has a digit in it tells one file from another.
+_NUMBERED = re.compile(rf"({_EXIT_CODE})|\S*\d\S*")
 _KIND_LENGTH = 120
 _TEXT_LENGTH = 2000
 
@@ -215,5 +218,4 @@ def kind_of(outcome: str, facts: Mapping[str, Any], preflight: Mapping[str, Any]
     if preflight is not None and outcome == "BadFile":
         return str(preflight["condition"])
     text = str(facts.get("cause") or facts.get("error") or "")
-    # A name, an offset, a time, an id: all that tells one file from another has a digit in it.
-    return _NUMBERED.sub("…", text)[:_KIND_LENGTH]
+    return _NUMBERED.sub(lambda found: found[1] or "…", text)[:_KIND_LENGTH]

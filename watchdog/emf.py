@@ -23,7 +23,7 @@ UNITS: Mapping[str, str] = {
     "StuckPendingRuns": "Count",
     "StuckRunningRuns": "Count",
     "OldestWaitingSeconds": "Seconds",
-    "UploadsWithoutOutcome": "Count",
+    "UnendedRuns": "Count",
     "WorkerHeartbeatAgeSeconds": "Seconds",
     "DeadLetters": "Count",
     "IncidentsOpen": "Count",
@@ -38,6 +38,9 @@ def emf_line(metrics: Mapping[str, float], facts: Mapping[str, object], now_ms: 
     Raises:
         KeyError: a metric that has no unit here.
     """
+    if not metrics:
+        # CloudWatch takes no line that says it has metrics and has none.
+        return json.dumps({"service": SERVICE, **facts})
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [["service"]],

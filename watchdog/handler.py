@@ -1,7 +1,8 @@
-"""The Lambda's handler: one look at Prefect, the queues, the incidents and the inbox; one line of metrics.
+"""The Lambda's handler: one look at the queues, Prefect, the incidents and the inbox; a line of metrics for each.
 
-What can't be learnt is left out of the line, and the alarms take that for the
-fault it is; only a fault of the watchdog's own, or of AWS, raises.
+None of the four keeps another from being looked at. What can't be learnt has no
+metric, and the alarms take that for the fault it is; what failed is raised once
+all else is written.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from watchdog.emf import emf_line
-from watchdog.incidents import IncidentStore
+from watchdog.incidents import Incident, IncidentStore
 from watchdog.prefect_look import (
     NOT_THE_SYSTEMS,
     PrefectLook,
@@ -52,66 +55,104 @@ class Services:
     secrets: SecretsManagerClient
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a part of a look came to: metrics (`emf.UNITS`), facts that explain them, what went wrong."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    faults: Sequence[Exception] = ()
+
+
 def handler(event: object, context: object) -> dict[str, float]:
     """Look once; answer with the metrics, for who calls it by hand.
 
     Raises:
         SettingsError: the environment lacks something.
-        ClientError, BotoCoreError: AWS refuses or does not answer.
+        ExceptionGroup: what could not be looked at or told; the rest was.
     """
     del event, context
+    # One that hangs must leave the others their time.
+    config = Config(
+        connect_timeout=3, read_timeout=7, retries={"mode": "standard", "total_max_attempts": 2}
+    )
     services = Services(
-        boto3.client("s3"),
-        boto3.client("sqs"),
-        boto3.client("sns"),
-        boto3.client("secretsmanager"),
+        boto3.client("s3", config=config),
+        boto3.client("sqs", config=config),
+        boto3.client("sns", config=config),
+        boto3.client("secretsmanager", config=config),
     )
     now = datetime.now(UTC)
-    metrics, facts = look(read_settings(os.environ), services, now)
-    sys.stdout.write(emf_line(metrics, facts, int(now.timestamp() * 1000)) + "\n")
-    sys.stdout.flush()
+    metrics: dict[str, float] = {}
+    faults: list[Exception] = []
+    for learnt in look(read_settings(os.environ), services, now):
+        facts = {**learnt.facts, **_told_faults(learnt.faults)}
+        sys.stdout.write(emf_line(learnt.metrics, facts, int(now.timestamp() * 1000)) + "\n")
+        sys.stdout.flush()
+        metrics |= learnt.metrics
+        faults += learnt.faults
+    if faults:
+        raise ExceptionGroup("not all could be looked at, or told", faults)
     return metrics
 
 
-def look(
-    settings: Settings, services: Services, now: datetime
-) -> tuple[dict[str, float], dict[str, object]]:
-    """Learn and tell what there is; return metrics (`emf.UNITS`) and facts that explain them."""
-    metrics: dict[str, float] = {}
-    facts: dict[str, object] = {}
-    in_queue = _messages(services.sqs, [settings.upload_queue_url])
-    dead = _messages(services.sqs, settings.dead_letter_urls)
-    metrics["DeadLetters"] = dead
-    try:
-        of_prefect = _prefect_metrics(settings, services, now)
-    except PrefectUnreachableError as error:
-        metrics["PrefectReachable"] = 0
-        facts["prefect"] = str(error)
-    else:
-        metrics |= of_prefect | {"PrefectReachable": 1}
-        metrics["UploadsWithoutOutcome"] += in_queue + dead
-    store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
-    metrics["IncidentsTold"] = len(list(_told(store, settings, services.sns, now)))
-    metrics["IncidentsOpen"] = len(store.incidents())
-    if settings.quiet_hours:
-        quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
-        metrics["QuietPrefixes"] = len(quiet)
-        facts["quiet"] = quiet
-    return metrics, facts
+def look(settings: Settings, services: Services, now: datetime) -> Iterator[Learnt]:
+    """Learn and tell what there is, part by part."""
+    for part in (_queues, _prefect, _incidents, _quiet):
+        try:
+            yield part(settings, services, now)
+        # BLE001: whatever is wrong with one part, the others are looked at; it is raised after them.
+        except Exception as error:  # noqa: BLE001
+            yield Learnt(faults=[error])
 
 
-def _prefect_metrics(settings: Settings, services: Services, now: datetime) -> dict[str, float]:
+def _queues(settings: Settings, services: Services, now: datetime) -> Learnt:
+    del now
+    return Learnt({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
+
+
+def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
     authorization = None
     if settings.prefect_secret_arn:
         secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
         authorization = authorization_of(secret["SecretString"])
-    return PrefectLook(
+    asked = PrefectLook(
         settings.prefect_api_url,
         authorization,
         settings.work_pool,
         now,
         timedelta(seconds=settings.look_back_seconds),
-    ).metrics()
+    )
+    try:
+        return Learnt({"PrefectReachable": 1, **asked.metrics()})
+    except PrefectUnreachableError as error:
+        return Learnt({"PrefectReachable": 0}, {"prefect": str(error)})
+
+
+def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
+    store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
+    incidents = store.incidents()
+    told = 0
+    faults: list[Exception] = []
+    for incident in incidents:
+        try:
+            told += _settle(incident, store, settings, services.sns, now)
+        except (ClientError, BotoCoreError) as error:
+            faults.append(error)
+    still_open = sum(not incident.is_over(now) for incident in incidents)
+    return Learnt({"IncidentsOpen": still_open, "IncidentsTold": told}, faults=faults)
+
+
+def _quiet(settings: Settings, services: Services, now: datetime) -> Learnt:
+    if not settings.quiet_hours:
+        return Learnt()
+    quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
+    return Learnt({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
+
+
+def _told_faults(faults: Sequence[Exception]) -> dict[str, object]:
+    told = [f"{type(fault).__name__}: {fault}" for fault in faults]
+    return {"faults": told} if told else {}
 
 
 def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
@@ -123,21 +164,30 @@ def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
     return counts
 
 
-def _told(
-    store: IncidentStore, settings: Settings, sns: SNSClient, now: datetime
-) -> Iterator[Mapping[str, Any]]:
-    for update in store.updates(now):
+def _settle(
+    incident: Incident,
+    store: IncidentStore,
+    settings: Settings,
+    sns: SNSClient,
+    now: datetime,
+) -> bool:
+    """Tell what is due of an incident, and note or remove it; whether there was anything to tell."""
+    update = store.update(incident, now)
+    if update is not None:
         is_notice = update["outcome"] in NOT_THE_SYSTEMS
         sns.publish(
             TopicArn=settings.notice_topic if is_notice else settings.alert_topic,
             Subject=subject(update),
             Message=json.dumps(update, indent=1, ensure_ascii=False),
         )
-        yield update
+    store.settle(incident, now, told=update is not None)
+    return update is not None
 
 
 def subject(update: Mapping[str, Any]) -> str:
     """What stands in a mail's subject; printable ASCII, 99 characters."""
     where = f" ({update['cruise']})" if update["cruise"] else ""
-    told = f"{update['outcome']}: {update['count']} files{where}, {update['state']}"
+    count = update["count"]
+    files = "1 file" if count == 1 else f"{count} files"
+    told = f"{update['outcome']}: {files}{where}, {update['state']}"
     return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,9 +13,9 @@ from typing import Any
 
 import urllib3
 
-FLOWS = ("convert-raw-sonar", "convert-raw-sonar-batch")
-# Names of Failed states that are no fault of the system: a file's own, told of by
-# its run; a batch, of whose files each was told.
+CONVERSIONS = ("convert-raw-sonar", "convert-raw-sonar-batch")
+FLOWS = (*CONVERSIONS, "reconcile-inbox")
+# Names of Failed states that are no fault of the system but a file's own.
 NOT_THE_SYSTEMS = (
     "BadFile",
     "WrongModel",
@@ -21,9 +23,11 @@ NOT_THE_SYSTEMS = (
     "UnsupportedDatagram",
     "OutputConflict",
     "SourceChanged",
-    "PartlyFailed",
-    "AllFailed",
 )
+# A batch of which files failed; whose fault each was, its state's message counts at the end.
+OF_A_BATCH = ("PartlyFailed", "AllFailed")
+_COUNTED = re.compile(r"(\d+) ([^,]+)")
+_GOOD_ENDS = ("Completed", "Skipped")
 # Lanes in which nothing waits by intent.
 LIVE_QUEUES = ("live", "default")
 
@@ -72,17 +76,21 @@ class PrefectLook:
             PrefectUnreachableError: no answer, or none that says it.
         """
         just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
-        bad = {"name": {"any_": list(NOT_THE_SYSTEMS)}}
-        failed = self._count({**just_ended, "state": {"type": {"any_": ["FAILED"]}}})
-        bad_files = self._count({**just_ended, "state": {"type": {"any_": ["FAILED"]}, **bad}})
+        failed = {**just_ended, "state": {"type": {"any_": ["FAILED"]}}}
+        in_batches = self._failed_files(failed)
+        batches = self._count(_named(failed, OF_A_BATCH))
+        bad_files = self._count(_named(failed, NOT_THE_SYSTEMS))
+        bad_in_batches = sum(in_batches[name] for name in NOT_THE_SYSTEMS)
         live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
         due = {"expected_start_time": {"before_": self.now.isoformat()}}
         waiting = self._page(
             {**live, **due, "state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, 1
         )
         return {
-            "FailedRuns": failed - bad_files,
-            "BadFiles": bad_files,
+            "FailedRuns": self._count(failed)
+            - (batches + bad_files)
+            + (in_batches.total() - bad_in_batches),
+            "BadFiles": bad_files + bad_in_batches,
             "CrashedRuns": self._count({**just_ended, "state": {"type": {"any_": ["CRASHED"]}}}),
             "LateRuns": self._count({**live, "state": {"name": {"any_": ["Late"]}}}),
             "StuckPendingRuns": self._longer_than(PENDING_LIMIT, "PENDING"),
@@ -90,9 +98,14 @@ class PrefectLook:
             "OldestWaitingSeconds": max(
                 (self._age(run["expected_start_time"]) for run in waiting), default=0.0
             ),
-            "UploadsWithoutOutcome": self._count({"state": {"type": {"any_": list(_UNENDED)}}}),
+            "UnendedRuns": self._count({"state": {"type": {"any_": list(_UNENDED)}}}, CONVERSIONS),
             "WorkerHeartbeatAgeSeconds": self._heartbeat_age(),
         }
+
+    def _failed_files(self, failed: Mapping[str, Any]) -> Counter[str]:
+        """How many files of the latest batches, a page of them, failed with which outcome."""
+        batches = self._page(_named(failed, OF_A_BATCH), _PAGE)
+        return sum((failed_files(run["state"]["message"] or "") for run in batches), Counter())
 
     def _longer_than(self, limit: timedelta, state: str) -> int:
         runs = self._page({"state": {"type": {"any_": [state]}}}, _PAGE)
@@ -111,17 +124,13 @@ class PrefectLook:
         told = told if told.tzinfo else told.replace(tzinfo=UTC)
         return max(0.0, (self.now - told).total_seconds())
 
-    def _count(self, runs: Mapping[str, Any]) -> int:
-        return int(self._ask("/flow_runs/count", self._of_our_flows(runs)))
+    def _count(self, runs: Mapping[str, Any], flows: Sequence[str] = FLOWS) -> int:
+        return int(self._ask("/flow_runs/count", _of_flows(flows, runs)))
 
     def _page(self, runs: Mapping[str, Any], limit: int) -> Sequence[Mapping[str, Any]]:
-        wanted = self._of_our_flows(runs) | {"limit": limit, "sort": "EXPECTED_START_TIME_ASC"}
+        wanted = _of_flows(FLOWS, runs) | {"limit": limit, "sort": "EXPECTED_START_TIME_ASC"}
         page: list[dict[str, Any]] = self._ask("/flow_runs/filter", wanted)
         return page
-
-    @staticmethod
-    def _of_our_flows(runs: Mapping[str, Any]) -> dict[str, Any]:
-        return {"flow_runs": dict(runs), "flows": {"name": {"any_": list(FLOWS)}}}
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
         headers = {"content-type": "application/json"}
@@ -145,3 +154,25 @@ class PrefectLook:
             return json.loads(answer.data)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise PrefectUnreachableError(f"{self.url}{path}: {error}") from error
+
+
+def failed_files(message: str) -> Counter[str]:
+    """How many files of a batch failed with which outcome, by the message of its Failed state.
+
+    One that says nothing of its files counts as a failure without a name.
+    """
+    _, _, counted = message.rpartition("In all: ")
+    of_outcome: Counter[str] = Counter()
+    for number, outcome in _COUNTED.findall(counted):
+        of_outcome[outcome] += int(number)
+    for name in _GOOD_ENDS:
+        del of_outcome[name]
+    return of_outcome or Counter([""])
+
+
+def _named(runs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {**runs, "state": {**runs["state"], "name": {"any_": list(names)}}}
+
+
+def _of_flows(flows: Sequence[str], runs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"flow_runs": dict(runs), "flows": {"name": {"any_": list(flows)}}}

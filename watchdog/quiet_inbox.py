@@ -15,19 +15,16 @@ def quiet_prefixes(
 ) -> list[str]:
     """The prefixes whose newest object is older than their hours, or that have none.
 
-    A thousand objects are one request: watch the prefix of a running cruise, not
-    that of an archive.
+    A thousand objects are one request, and the first one that is young enough ends
+    the search: watch the prefix of a running cruise, not that of an archive.
     """
     return [
         prefix
         for prefix, hours in quiet_hours.items()
-        if _newest(s3, bucket, prefix) < now - timedelta(hours=hours)
+        if not _has_upload_since(s3, bucket, prefix, now - timedelta(hours=hours))
     ]
 
 
-def _newest(s3: S3Client, bucket: str, prefix: str) -> datetime:
+def _has_upload_since(s3: S3Client, bucket: str, prefix: str, since: datetime) -> bool:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return max(
-        (item["LastModified"] for page in pages for item in page.get("Contents", [])),
-        default=datetime.fromisoformat("1970-01-01T00:00:00+00:00"),
-    )
+    return any(item["LastModified"] >= since for page in pages for item in page.get("Contents", []))

@@ -18,7 +18,6 @@ class Settings:
         prefect_api_url: ends in `/api`, or a workspace of Prefect Cloud.
         prefect_secret_arn: of the secret that holds the credential; None: no credential.
         work_pool: of the conversions.
-        upload_queue_url: of uploads' notifications.
         dead_letter_urls: of all dead-letter queues.
         incidents_bucket: where tasks note incidents.
         incidents_prefix: likewise, ending in a slash.
@@ -26,14 +25,13 @@ class Settings:
         notice_topic: ARN of the topic for the files' own.
         inbox_bucket: of the uploads.
         quiet_hours: by prefix of the inbox: after how many hours without an upload it is too quiet.
-        look_back_seconds: runs that ended within them are counted as just ended; more
-            than the time between two looks, so that none is missed.
+        look_back_seconds: runs that ended within them are counted as just ended; several
+            times the time between two looks, so that one that failed hides none.
     """
 
     prefect_api_url: str
     prefect_secret_arn: str | None
     work_pool: str
-    upload_queue_url: str
     dead_letter_urls: tuple[str, ...]
     incidents_bucket: str
     incidents_prefix: str
@@ -63,7 +61,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
         work_pool=needed("ECHODROP_WORK_POOL"),
-        upload_queue_url=needed("ECHODROP_UPLOAD_QUEUE_URL"),
         dead_letter_urls=tuple(needed("ECHODROP_DEAD_LETTER_URLS").split(",")),
         incidents_bucket=bucket,
         incidents_prefix=prefix,
@@ -71,7 +68,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         notice_topic=needed("ECHODROP_NOTICE_TOPIC_ARN"),
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
         quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
-        look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "600")),
+        look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "900")),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from watchdog.prefect_look import NEVER_SECONDS, PrefectLook, PrefectUnreachableError
 
 ApiCall = Callable[..., Any]
+BATCH = "convert-raw-sonar-batch"
 
 
 def look(url: str, pool: str, now: datetime | None = None) -> dict[str, float]:
@@ -39,13 +40,19 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     run_in(prefect_api, {"type": "CRASHED"})
     run_in(prefect_api, {"type": "PENDING"})
     run_in(prefect_api, {"type": "RUNNING"})
+    # A batch is counted by its files.
+    told = (
+        "5 of 6 files failed: a (AccessDenied), ... In all: 3 AccessDenied, 2 BadFile, 1 Completed"
+    )
+    run_in(prefect_api, {"type": "FAILED", "name": "PartlyFailed", "message": told}, flow=BATCH)
+    run_in(prefect_api, {"type": "FAILED", "name": "Failed"}, flow="reconcile-inbox")
     # Of another flow: none of ours.
     run_in(prefect_api, {"type": "FAILED"}, flow="somebody-elses")
     prefect_api("POST", f"/work_pools/{pool}/workers/heartbeat", {"name": "w"})
     now = look(prefect_api_url, pool)
     grown = {name: now[name] - before[name] for name in now}
-    assert (grown["FailedRuns"], grown["BadFiles"], grown["CrashedRuns"]) == (1, 1, 1)
-    assert grown["UploadsWithoutOutcome"] == 2
+    assert (grown["FailedRuns"], grown["BadFiles"], grown["CrashedRuns"]) == (5, 3, 1)
+    assert grown["UnendedRuns"] == 2
     assert now["WorkerHeartbeatAgeSeconds"] < 60
     # Seven hours on: what ended is no news, what runs is stuck.
     later = look(prefect_api_url, pool, datetime.now(UTC) + timedelta(hours=7))

@@ -258,22 +258,41 @@ def test_fifty_failures_of_one_cause_are_one_message(
         thread.join()
     (envelope,) = subscriber.heard("notice")
     assert envelope["Message"]["outcome"] == "BadFile"
-    # Each of them is counted.
-    assert len(buckets.output.list(".echodrop/incidents/")) == 50
+    # Each of them is counted, and people know of the first.
+    kept = buckets.output.list(".echodrop/incidents/")
+    assert len(kept) == 51
+    assert sum(key.endswith("/told.json") for key in kept) == 1
     alerts.tell([replace(REPORT, kind="hole")])
     assert len(subscriber.heard("notice")) == 1
+
+
+def test_an_incident_that_could_not_be_told_is_not_marked_as_told(
+    buckets: Buckets, subscriber: Subscriber
+) -> None:
+    """The watchdog tells of those."""
+    channels = replace(
+        Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}),
+        incidents=S3Location(buckets.output.bucket, ".echodrop/incidents/"),
+    )
+    alerts.tell([REPORT], channels)
+    (head,) = buckets.output.list(".echodrop/incidents/")
+    assert head.endswith("/incident.json")
+    assert subscriber.heard("notice") == []
 
 
 def test_an_incident_ends_with_its_window(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del buckets
     alerts.tell([REPORT])
     alerts.tell([replace(REPORT, source="s3://inbox/other.raw")])
     assert len(subscriber.heard("notice")) == 1
     monkeypatch.setattr(incidents, "WINDOW", timedelta(seconds=-1))
     alerts.tell([replace(REPORT, source="s3://inbox/later.raw")])
     assert len(subscriber.heard("notice")) == 1
+    # What was noted of the first one is apart from the new one, and none of it is gone.
+    kept = buckets.output.list(".echodrop/incidents/")
+    openings = Counter(key.split("/")[3] for key in kept if key.count("/") == 4)
+    assert sorted(openings.values()) == [1, 3]
 
 
 def test_told_too_often_is_better_than_not_at_all(subscriber: Subscriber) -> None:

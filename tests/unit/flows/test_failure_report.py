@@ -126,6 +126,11 @@ def test_one_cause_is_one_incident_whatever_the_file() -> None:
     second = kind_of("BadFile", {"cause": "cut off at byte 99 of D2008.raw"}, None)
     assert first == second
     assert kind_of("BadFile", {"cause": "there is no such file"}, None) != first
+    memory, fault, other = (
+        kind_of(CRASHED, {"cause": f"Process {pid} exited with status code: {code}. x"}, None)
+        for pid, code in ((7, 137), (8, 1), (9, 1))
+    )
+    assert memory != fault == other
     assert kind_of("BadFile", {"cause": "any"}, {"condition": "hole"}) == "hole"
     one, other = (
         kind_of("WrongModel", {"declared": declared, "found": "EK80"}, None)

@@ -10,21 +10,29 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from flows import failure_report, incidents
-from flows.incidents import opens_incident
+from flows.batch_outcomes import batch_state
+from flows.convert_raw_sonar import convert_raw_sonar
+from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.failure_report import FailureReport
+from flows.incidents import mark_told, opens_incident
 from flows.object_store import ObjectStore
+from flows.outcomes import AllFailed, PartlyFailed
+from operations.reconcile_flow import reconcile_inbox
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler
 from watchdog import incidents as watched
 from watchdog.emf import UNITS, emf_line
-from watchdog.handler import Services, look, subject
+from watchdog.handler import Services, subject
 from watchdog.incidents import Incident, Note
-from watchdog.prefect_look import NOT_THE_SYSTEMS
+from watchdog.prefect_look import FLOWS, NOT_THE_SYSTEMS, OF_A_BATCH, failed_files
 from watchdog.settings import Settings, SettingsError, read_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,7 +45,6 @@ def environment(**changes: str) -> dict[str, str]:
         # A port where nobody listens.
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
         "ECHODROP_WORK_POOL": "echodrop",
-        "ECHODROP_UPLOAD_QUEUE_URL": "uploads",
         "ECHODROP_DEAD_LETTER_URLS": "dead,other",
         "ECHODROP_INCIDENTS": f"s3://output/{PREFIX}",
         "ECHODROP_ALERT_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alerts",
@@ -67,19 +74,48 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
 @pytest.fixture
 def settings(services: Services) -> Settings:
     urls = [
-        services.sqs.create_queue(QueueName=name)["QueueUrl"]
-        for name in ("uploads", "dead", "other", "heard")
+        services.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "other", "heard")
     ]
     for topic in ("alerts", "notices"):
         arn = services.sns.create_topic(Name=topic)["TopicArn"]
         services.sns.subscribe(
             TopicArn=arn, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:heard"
         )
-    return read_settings(
-        environment(
-            ECHODROP_UPLOAD_QUEUE_URL=urls[0], ECHODROP_DEAD_LETTER_URLS=f"{urls[1]},{urls[2]}"
-        )
-    )
+    return read_settings(environment(ECHODROP_DEAD_LETTER_URLS=f"{urls[0]},{urls[1]}"))
+
+
+def look(
+    settings: Settings, services: Services, now: datetime
+) -> tuple[dict[str, float], dict[str, object]]:
+    """A look in which nothing went wrong: all metrics, all facts."""
+    metrics, facts, faults = looked(settings, services, now)
+    assert faults == []
+    return metrics, facts
+
+
+def looked(
+    settings: Settings, services: Services, now: datetime
+) -> tuple[dict[str, float], dict[str, object], list[Exception]]:
+    metrics: dict[str, float] = {}
+    facts: dict[str, object] = {}
+    faults: list[Exception] = []
+    for learnt in handler.look(settings, services, now):
+        metrics |= learnt.metrics
+        facts |= learnt.facts
+        faults += learnt.faults
+    return metrics, facts, faults
+
+
+def without(client: Any, *operations: str) -> Any:
+    """A client whose service refuses these operations."""
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "KMS.DisabledException"}}, "any")
+
+    broken = MagicMock(wraps=client)
+    for operation in operations:
+        getattr(broken, operation).side_effect = refuse
+    return broken
 
 
 def heard(services: Services) -> list[dict[str, Any]]:
@@ -127,16 +163,36 @@ def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None
     assert (metrics["QuietPrefixes"], facts["quiet"]) == (1, ["gone/"])
 
 
+def opened(services: Services, report: FailureReport = REPORT) -> str:
+    """Open an incident as a task does; the folder of what follows it."""
+    mark = opens_incident(ObjectStore(services.s3, "output"), PREFIX, report)
+    assert mark
+    return mark.removesuffix(incidents.TOLD)
+
+
+def follow(services: Services, folder: str, count: int) -> None:
+    """As tasks note what follows; moto without a server sends no date to tell an incident's age by."""
+    for number in range(count):
+        alert = replace(REPORT, source=f"s3://inbox/{number}.raw").as_alert()
+        services.s3.put_object(
+            Bucket="output", Key=f"{folder}{number}.json", Body=json.dumps(alert).encode()
+        )
+
+
+def told(services: Services, folder: str) -> None:
+    mark_told(ObjectStore(services.s3, "output"), folder + incidents.TOLD)
+
+
+def later(**passed: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**passed)
+
+
 def test_what_tasks_note_is_counted_told_once_and_cleared_away(
     services: Services, settings: Settings
 ) -> None:
-    store = ObjectStore(services.s3, "output")
-    assert opens_incident(store, PREFIX, REPORT)
-    # As tasks note what follows; moto without a server sends no date to tell an incident's age by.
-    folder = f"{PREFIX}{incidents.incident_id(REPORT)}/"
-    for number in range(49):
-        alert = replace(REPORT, source=f"s3://inbox/{number}.raw").as_alert()
-        store.put(f"{folder}{number}.json", json.dumps(alert).encode())
+    folder = opened(services)
+    told(services, folder)
+    follow(services, folder, 49)
     now = datetime.now(UTC)
     assert look(settings, services, now)[0]["IncidentsTold"] == 1
     (envelope,) = heard(services)
@@ -149,42 +205,175 @@ def test_what_tasks_note_is_counted_told_once_and_cleared_away(
     # Nothing new, nothing told.
     metrics, _ = look(settings, services, now)
     assert (metrics["IncidentsTold"], metrics["IncidentsOpen"]) == (0, 1)
-    later = now + incidents.WINDOW + timedelta(minutes=1)
-    assert look(settings, services, later)[0]["IncidentsTold"] == 1
+    assert look(settings, services, later(minutes=61))[0]["IncidentsTold"] == 1
     (envelope,) = heard(services)
     assert json.loads(envelope["Message"])["state"] == "closed"
-    assert store.list(PREFIX) == {}
-
-
-def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settings) -> None:
-    assert opens_incident(ObjectStore(services.s3, "output"), PREFIX, REPORT)
-    for passed in (timedelta(0), incidents.WINDOW * 2):
-        assert look(settings, services, datetime.now(UTC) + passed)[0]["IncidentsTold"] == 0
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
+def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settings) -> None:
+    told(services, opened(services))
+    for passed in (0, 2):
+        assert look(settings, services, later(hours=passed))[0]["IncidentsTold"] == 0
+    assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
+
+
+@pytest.mark.parametrize("minutes", [1, 61], ids=["looked at", "looked at too late"])
+def test_what_its_task_could_not_tell_is_told(
+    services: Services, settings: Settings, minutes: float
+) -> None:
+    opened(services, replace(REPORT, outcome="AccessDenied"))
+    # Its task may still be about to.
+    assert look(settings, services, later())[0]["IncidentsTold"] == 0
+    assert look(settings, services, later(minutes=minutes))[0]["IncidentsTold"] == 1
+    (envelope,) = heard(services)
+    assert envelope["TopicArn"].endswith(":alerts")
+    update = json.loads(envelope["Message"])
+    assert (update["count"], update["first_files"]) == (1, [REPORT.source])
+    assert update["replay"] == REPORT.replay
+    # Once.
+    for passed in (2, 62):
+        look(settings, services, later(minutes=minutes + passed))
+    assert heard(services) == []
+
+
+def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one(
+    services: Services, settings: Settings
+) -> None:
+    """The old one's notes are told of with its end, and do not end the new one."""
+    stale = opened(services)
+    told(services, stale)
+    follow(services, stale, 2)
+    # As a task that fails an hour later, before anybody has looked.
+    head = f"{PREFIX}{incidents.incident_id(REPORT)}/{incidents.HEAD}"
+    services.s3.copy_object(
+        Bucket="output", CopySource=f"output/{head}", Key=stale + incidents.HEAD
+    )
+    services.s3.delete_object(Bucket="output", Key=head)
+    fresh = opened(services, replace(REPORT, source="s3://inbox/HB0710/leg1/new.raw"))
+    assert fresh != stale
+    told(services, fresh)
+    metrics, _ = look(settings, services, later())
+    (envelope,) = heard(services)
+    update = json.loads(envelope["Message"])
+    assert (update["state"], update["count"]) == ("closed", 3)
+    assert (metrics["IncidentsOpen"], metrics["IncidentsTold"]) == (1, 1)
+    follow(services, fresh, 1)
+    look(settings, services, later(minutes=50))
+    (envelope,) = heard(services)
+    assert json.loads(envelope["Message"])["state"] == "growing"
+
+
 @pytest.mark.parametrize(
-    ("count", "age", "told_count", "state"),
+    ("count", "hours", "told_count", "state"),
     [
         (1, 0, 0, None),
-        (2, 0, 0, "growing"),
+        (1, 0.5, 0, "open"),
+        (1, 0.5, 1, None),
+        (2, 0, 0, None),
+        (2, 0, 1, "growing"),
+        (2, 0.5, 0, "growing"),
         (9, 0, 2, None),
-        (1, 2, 0, None),
-        (2, 2, 0, "closed"),
+        (1, 2, 0, "closed"),
+        (1, 2, 1, None),
+        (2, 2, 1, "closed"),
         (2, 2, 2, "closed"),
     ],
 )
 def test_when_an_incident_is_told_of(
-    count: int, age: int, told_count: int, state: str | None
+    count: int, hours: float, told_count: int, state: str | None
 ) -> None:
-    notes = [Note(f"x/{number}.json", NOW - timedelta(hours=age)) for number in range(count)]
-    assert Incident("x", notes, None).state(NOW, told_count) == state
+    head, *followers = (Note(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count))
+    assert Incident("x", head, followers, None).state(NOW, told_count) == state
+
+
+def test_one_part_that_fails_keeps_no_other_from_its_metrics(
+    services: Services, settings: Settings
+) -> None:
+    settings = replace(settings, quiet_hours={"": 6.0})
+    whole, _ = look(settings, services, NOW)
+    parts = {
+        ("sqs", "get_queue_attributes"): {"DeadLetters"},
+        ("s3", "get_paginator"): {"IncidentsOpen", "IncidentsTold", "QuietPrefixes"},
+    }
+    for (service, operation), lost in parts.items():
+        broken = replace(services, **{service: without(getattr(services, service), operation)})
+        metrics, _, faults = looked(settings, broken, NOW)
+        assert set(metrics) == set(whole) - lost
+        assert faults
+
+
+def test_one_incident_that_cannot_be_told_keeps_no_other_untold(
+    services: Services, settings: Settings
+) -> None:
+    """A note that is no JSON is told of by its place; a topic that is down, at the next look."""
+    opened(services)
+    broken = opened(services, replace(REPORT, cruise="HB0711")).rsplit("/", 2)[0]
+    services.s3.put_object(Bucket="output", Key=f"{broken}/{incidents.HEAD}", Body=b"{cut")
+    down = replace(services, sns=without(services.sns, "publish"))
+    metrics, _, faults = looked(settings, down, later(minutes=2))
+    assert metrics["IncidentsOpen"] == len(faults) == 2
+    assert look(settings, services, later(minutes=2))[0]["IncidentsTold"] == 2
+    assert any(broken in envelope["Message"] for envelope in heard(services))
+
+
+def test_what_failed_in_a_look_is_raised_when_all_else_is_written(
+    services: Services,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """So that Lambda counts an error, which is an alarm of AWS's own."""
+    del services
+    monkeypatch.setattr(
+        handler, "read_settings", lambda _: replace(settings, dead_letter_urls=("",))
+    )
+    with pytest.raises(ExceptionGroup):
+        handler.handler({}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "faults" in lines[0]
+    assert "_aws" not in lines[0]
+    assert {"PrefectReachable", "IncidentsOpen"} <= {name for line in lines for name in line}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "of_the_files", "of_the_system"),
+    [
+        (["AccessDenied"] * 40, 0, 40),
+        (["BadFile"] * 3 + ["Completed", "Skipped", "Crashed"], 3, 1),
+        (["SourceChanged", "BadFile"], 2, 0),
+    ],
+)
+def test_a_batch_says_whose_fault_its_files_failures_are(
+    outcomes: list[str], of_the_files: int, of_the_system: int
+) -> None:
+    """By the message that flows give it, which is all that a list of runs has of it."""
+    files = [
+        {
+            "name": f"{number}.raw",
+            "outcome": outcome,
+            "completed": outcome in {"Completed", "Skipped"},
+        }
+        for number, outcome in enumerate(outcomes)
+    ]
+    state = batch_state(files)
+    assert state.name in OF_A_BATCH
+    counted = failed_files(str(state.message))
+    assert sum(counted[name] for name in NOT_THE_SYSTEMS) == of_the_files
+    assert counted.total() == of_the_files + of_the_system
+
+
+def test_a_batch_that_says_nothing_of_its_files_is_a_failure() -> None:
+    assert failed_files("somebody set it by hand").total() == 1
 
 
 def test_both_sides_of_the_contract_agree() -> None:
-    assert incidents.HEAD == watched.HEAD
+    assert (incidents.HEAD, incidents.TOLD) == (watched.HEAD, watched.TOLD)
     assert incidents.WINDOW == watched.WINDOW
-    assert set(NOT_THE_SYSTEMS) == failure_report.NOTICES | {"PartlyFailed", "AllFailed"}
+    assert set(NOT_THE_SYSTEMS) == failure_report.NOTICES
+    assert set(OF_A_BATCH) == {PartlyFailed.outcome, AllFailed.outcome}
+    named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
+    assert set(FLOWS) == named
 
 
 def test_a_line_is_what_cloudwatch_reads() -> None:
