@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -14,14 +13,13 @@ from lambda_trigger.batches import Batchable, batches, run_of
 from lambda_trigger.clock import RESERVE, Deadline
 from lambda_trigger.flow_runs import PrefectApi
 from lambda_trigger.http_client import HttpClient
-from lambda_trigger.notifications import Judged, Notice, TaskStopped, WaitingCheck, read_body
-from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
+from lambda_trigger.notifications import Judged, Notice, TaskStopped, read_body
+from lambda_trigger.outcomes import Outcome, Upload
 from lambda_trigger.prefect_connection import PrefectConnection
 from lambda_trigger.rules_document import Rules
 from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.services import Prefect, Storage
 from lambda_trigger.settings import read_settings
-from lambda_trigger.sidecars import overdue
 from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry
 
@@ -182,8 +180,6 @@ class _Invocation:
     def _settle_notice(
         self, notice: Notice, queue_arn: str | None
     ) -> Iterable[tuple[Upload | None, Outcome | Batchable]]:
-        if isinstance(notice, WaitingCheck):
-            return [(None, self._check_waiting())]
         if isinstance(notice, TaskStopped):
             return [(None, self._settle_stopped(notice))]
         if isinstance(notice, Judged):
@@ -196,13 +192,6 @@ class _Invocation:
 
         larger = LargerTask(self.rules.tiers, self.deps.prefect, self.deadline)
         return larger.settle(notice.event)
-
-    def _check_waiting(self) -> Ignored:
-        inbox = self.rules.inbox_bucket
-        listing = self.deps.storage.list_objects(inbox, "", self.deadline, below=True)
-        late = overdue(inbox, listing, self.rules, datetime.now(UTC))
-        self.telemetry.waiting([wait.key for wait in late], late[0].hours if late else 0.0)
-        return Ignored(Reason.WAITING_CHECKED, f"{len(late)} over the limit")
 
 
 @cache

@@ -31,10 +31,6 @@ class Judged(NamedTuple):
     outcome: Ignored | Rejected
 
 
-class WaitingCheck(NamedTuple):
-    """A scheduled event that asks for a look at what waits too long."""
-
-
 class TaskStopped(NamedTuple):
     """A conversion's task has ended; `event` is as EventBridge tells it."""
 
@@ -42,7 +38,7 @@ class TaskStopped(NamedTuple):
 
 
 # One thing that a body tells: an upload to judge, or a verdict, or a request.
-Notice = Upload | Judged | WaitingCheck | TaskStopped
+Notice = Upload | Judged | TaskStopped
 
 
 class MalformedError(ValueError):
@@ -162,8 +158,6 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
 
 def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
     source, detail_type = event.get("source"), str(event["detail-type"])
-    if detail_type == "Scheduled Event":
-        return WaitingCheck()
     if detail_type == "ECS Task State Change":
         return TaskStopped(event)
     if source != "aws.s3":

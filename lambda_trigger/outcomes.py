@@ -40,7 +40,6 @@ class Reason(StrEnum):
     SIDECAR_USED = "sidecar-used"
     SIDECAR_ALONE = "sidecar-alone"
     OUTSIDE_PREFIXES = "outside-prefixes"
-    WAITING_CHECKED = "waiting-checked"
     TASK_SETTLED = "task-settled"
 
     # Rejected

@@ -7,8 +7,6 @@ key or URI where the nearest folder does not settle it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 
 from lambda_trigger.aws_api import Listed
 from lambda_trigger.inbox_rules import SIDECAR, Candidate, judge_key
@@ -18,14 +16,6 @@ from lambda_trigger.run_identity import uri
 
 NAMING = "sidecar"
 NEEDS_SIDECAR = "AZFP"
-
-
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """Data that have waited for their XML for longer than the limit."""
-
-    key: str
-    hours: float
 
 
 def is_settings_xml(item: Listed) -> bool:
@@ -105,30 +95,6 @@ def data_reached(
         rule = _rule_of_waiting_data(bucket, item, rules)
         if rule is not None and folder in folders_upward(item.key, rule):
             yield item
-
-
-def overdue(bucket: str, listing: Iterable[Listed], rules: Rules, now: datetime) -> list[Overdue]:
-    """List the AZFP data without any XML whose wait is beyond the limit, the oldest first.
-
-    Args:
-        bucket: the inbox.
-        listing: all of it.
-        rules: the rules document.
-        now: with its time zone.
-    """
-    data: list[tuple[Listed, PrefixRule]] = []
-    served: set[str] = set()
-    for item in listing:
-        if is_settings_xml(item):
-            served.add(item.key[: item.key.rfind("/") + 1])
-        elif (rule := _rule_of_waiting_data(bucket, item, rules)) is not None:
-            data.append((item, rule))
-    late = []
-    for item, rule in data:
-        hours = (now - datetime.fromisoformat(item.last_modified)).total_seconds() / 3600
-        if hours > rules.waiting_limit_hours and served.isdisjoint(folders_upward(item.key, rule)):
-            late.append(Overdue(item.key, hours))
-    return sorted(late, key=lambda wait: -wait.hours)
 
 
 def _rule_of_waiting_data(bucket: str, item: Listed, rules: Rules) -> PrefixRule | None:

@@ -83,7 +83,11 @@ class Telemetry:
     def failed_attempt(
         self, upload: Upload | None, error: Exception, message_id: str, receive_count: str
     ) -> None:
-        """Say why a record goes back to the queue."""
+        """Say why a record goes back to the queue.
+
+        `Faults` counts what time does not heal, and whose files wait until somebody
+        mends it: Lambda takes such an invocation for a good one.
+        """
         known = isinstance(error, TransportError)
         facts: dict[str, object] = {
             "outcome": "Retried",
@@ -99,7 +103,10 @@ class Telemetry:
             logging.ERROR,
             f"Retried: {error}",
             facts,
-            {"Retries": (1, "Count")},
+            {
+                "Retries": (1, "Count"),
+                "Faults": (int(not (isinstance(error, TransportError) and error.passes)), "Count"),
+            },
             (("service",), ("service", "reason")),
         )
 
@@ -112,19 +119,6 @@ class Telemetry:
             {
                 "ColdStarts": (1, "Count"),
                 "ColdStartSetUp": (round(milliseconds, 3), "Milliseconds"),
-            },
-            (("service",),),
-        )
-
-    def waiting(self, overdue_keys: list[str], oldest_hours: float) -> None:
-        """Report how many uploads wait longer than the limit; the oldest ten are named."""
-        self._line(
-            logging.WARNING if overdue_keys else logging.INFO,
-            f"{len(overdue_keys)} uploads wait for a sidecar longer than the limit",
-            {"oldest": overdue_keys[:10]},
-            {
-                "WaitingOverLimit": (len(overdue_keys), "Count"),
-                "OldestWaitHours": (round(oldest_hours, 2), "None"),
             },
             (("service",),),
         )

@@ -9,6 +9,8 @@ class TransportError(Exception):
     """A service did not do what was asked; the record comes again."""
 
     reason = "transport"
+    # Whether time alone may heal it; what it does not heal is a fault of ours.
+    passes = False
 
     def __init__(
         self,
@@ -32,12 +34,14 @@ class UnavailableError(TransportError):
     """No answer in time, a broken connection, or a 5xx."""
 
     reason = "unavailable"
+    passes = True
 
 
 class ThrottledError(TransportError):
     """429, or SlowDown and its kin."""
 
     reason = "throttled"
+    passes = True
 
 
 class DeniedError(TransportError):
@@ -71,6 +75,7 @@ class OutOfTimeError(TransportError):
     """The invocation's time ended before the record's turn or in the midst of it."""
 
     reason = "out-of-time"
+    passes = True
 
 
 class ConfigurationError(TransportError):

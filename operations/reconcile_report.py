@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # An S3 URI, ending in '/': where reports go.
 REPORTS = "ECHODROP_REPORTS"
+# Which should have come to an end by now, or be on their way, and are not.
+WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def figures(tally: Tally, seconds: float) -> dict[str, tuple[float, str]]:
         "Reconciled": (sum(tally.counts.values()), "Count"),
         "NeedAttention": (sum(left(tally).values()), "Count"),
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
+        "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
+        "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
         "Mended": (tally.done, "Count"),
         "Seconds": (seconds, "Seconds"),
     }

@@ -2,7 +2,8 @@
 
 The definitions are the template's; this evaluation is ours, and simpler than
 CloudWatch's: as many whole periods as the alarm evaluates, all of which have to
-breach. Source: "Using Amazon CloudWatch alarms", CloudWatch user guide.
+breach. Where missing data are ignored, those that are there decide, and an alarm
+needs all of them. Source: "Using Amazon CloudWatch alarms", CloudWatch user guide.
 """
 
 import json
@@ -41,7 +42,7 @@ class Alarm:
     periods: int
     threshold: float
     comparison: str
-    missing_breaches: bool
+    missing: str
     alarm_actions: Sequence[str]
     ok_actions: Sequence[str]
 
@@ -60,7 +61,7 @@ class Alarm:
             int(properties["EvaluationPeriods"]),
             float(properties["Threshold"]),
             properties["ComparisonOperator"],
-            properties["TreatMissingData"] == "breaching",
+            properties["TreatMissingData"],
             properties["AlarmActions"],
             properties["OKActions"],
         )
@@ -70,18 +71,22 @@ class Alarm:
         """Seconds that are looked at."""
         return self.period * self.periods
 
-    def breaches(self, samples: Iterable[Sample], now: float) -> bool:
-        """Whether every period of the window does."""
+    def state(self, samples: Iterable[Sample], now: float, before: str) -> str:
+        """OK or ALARM by the periods of the window; what it was `before` where missing data leave it so."""
         values: list[list[float]] = [[] for _ in range(self.periods)]
         for sample in samples:
             age = now - sample.at
             if sample.metric == self.metric and 0 <= age < self.window:
                 values[int(age // self.period)].append(sample.value)
-        return all(self._breaches(each) for each in values)
+        breaching = {self._breaches(each) for each in values}
+        if False in breaching:
+            return "OK"
+        return before if None in breaching else "ALARM"
 
-    def _breaches(self, values: Sequence[float]) -> bool:
+    def _breaches(self, values: Sequence[float]) -> bool | None:
+        """Whether a period does; None where it says nothing."""
         if not values:
-            return self.missing_breaches
+            return None if self.missing == "ignore" else self.missing == "breaching"
         reduce: Any = _REDUCE[self.statistic]
         return bool(_COMPARE[self.comparison](reduce(values), self.threshold))
 

@@ -1,7 +1,7 @@
 """Stands for CloudWatch: evaluates the template's alarms on the logs' metrics and the queues' depths.
 
-Alarms on metrics that nothing here makes (ECS's of the service, EventBridge's,
-the age of a queue's oldest message) are left out.
+Alarms on metrics that no log here holds (ECS's of the service, EventBridge's, the
+age of a queue's oldest message, the reconciliation's own) are left out.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def can_be_evaluated(alarm: Alarm, functions: set[str]) -> bool:
         return name == DEPTH
     if namespace == "AWS/Lambda":
         return bool({value for _, value in dimensions} & functions)
-    return namespace == "echodrop"
+    return namespace == "echodrop" and ("service", "reconcile") not in dimensions
 
 
 class Logs:
@@ -76,8 +76,8 @@ class CloudWatch:
         for alarm in self._alarms:
             if now - self._began < alarm.window:
                 continue
-            state = "ALARM" if alarm.breaches(self._samples, now) else "OK"
             before = self._states[alarm.name]
+            state = alarm.state(self._samples, now, before)
             self._states[alarm.name] = state
             # One that has never been in alarm has no recovery to tell of.
             if state != before and (state, before) != ("OK", "INSUFFICIENT_DATA"):

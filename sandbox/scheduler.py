@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
 from sandbox.event_source import load_handler
 from sandbox.lambda_invocation import LambdaContext
 
@@ -69,18 +67,10 @@ def call_function(name: str, handler: Callable[..., Any], timeout: float) -> Non
 
 
 def _due(plan: Mapping[str, Any]) -> Due:
-    name, every = plan["name"], float(plan["every"])
-    if handler := plan.get("handler"):
-        loaded = load_handler(handler)
-        return Due(name, every, lambda: call_function(name, loaded, plan["timeout"]))
-    sqs = boto3.client("sqs")
-    body = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
-    url = sqs.get_queue_url(QueueName=plan["queue"])["QueueUrl"]
-
-    def send() -> None:
-        sqs.send_message(QueueUrl=url, MessageBody=body)
-
-    return Due(name, every, send)
+    name, loaded = plan["name"], load_handler(plan["handler"])
+    return Due(
+        name, float(plan["every"]), lambda: call_function(name, loaded, float(plan["timeout"]))
+    )
 
 
 def main() -> None:

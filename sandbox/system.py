@@ -340,15 +340,12 @@ class Sandbox:
             if rule.schedule is None:
                 continue
             every = seconds_of(rule.schedule) / speedup
-            for target in rule.targets:
-                if target["Arn"] == self.stack.resolver.resolve(
-                    {"Fn::GetAtt": ["Watchdog", "Arn"]}
-                ):
-                    call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
-                    plan.append({"name": watchdog["FunctionName"], "every": every, **call})
-                else:
-                    queue = target["Arn"].rpartition(":")[2]
-                    plan.append({"name": rule.name, "every": every, "queue": queue})
+            call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
+            plan += [
+                {"name": watchdog["FunctionName"], "every": every, **call}
+                for target in rule.targets
+                if target["Arn"] == self.stack.resolver.resolve({"Fn::GetAtt": ["Watchdog", "Arn"]})
+            ]
         variables = dict(watchdog["Environment"]["Variables"])
         look_back = float(variables["ECHODROP_LOOK_BACK_SECONDS"]) / speedup
         variables["ECHODROP_LOOK_BACK_SECONDS"] = str(look_back)

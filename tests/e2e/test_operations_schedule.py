@@ -84,7 +84,10 @@ def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signall
     assert "never notified" in table["data"]
     found = sandbox.client("cloudwatch").list_metrics(Namespace="echodrop")["Metrics"]
     told = {each["MetricName"] for each in found if each["Dimensions"][0]["Value"] == "reconcile"}
-    assert told == {"Reconciled", "NeedAttention", "NeverNotified", "Mended", "Seconds"}
+    assert told == {
+        *("Reconciled", "NeedAttention", "NeverNotified", "UploadsWithoutOutcome"),
+        *("WaitingTooLong", "Mended", "Seconds"),
+    }
 
     inbox.drop(tmp_path / "lost.raw", f"{PREFIX}lost.mp3")
     _, name, lines = run(sandbox, deployment)

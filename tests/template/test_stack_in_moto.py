@@ -77,7 +77,7 @@ def test_queue_is_made_as_the_sandbox_reads_it(
 
 
 @pytest.mark.parametrize(
-    "logical_id", ["UploadRule", "WaitingRule", "KilledTaskRule", "TaskStateRule", "FailedTaskRule"]
+    "logical_id", ["UploadRule", "KilledTaskRule", "TaskStateRule", "FailedTaskRule"]
 )
 def test_rule_is_made_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack

@@ -141,17 +141,15 @@ def test_a_failed_run_is_told_and_a_bad_file_is_not(
     run("bad", "live", type="FAILED", name="BadFile", message="truncated")
     run("unlike", "live", type="FAILED", name="OutputMismatch", message='not "the" same\nat all')
     run("long", "backfill", type="FAILED", name="TimedOut", message="after an hour")
-    run("killed", "live", type="CRASHED", name="Crashed", message="exit code 137")
-    told = sorted(heard[1].get(timeout=60)["text"].partition(" http")[0] for _ in range(3))
+    told = sorted(heard[1].get(timeout=60)["text"].partition(" http")[0] for _ in range(2))
     assert told == [
-        "run killed crashed: exit code 137",
         "run long took too long: after an hour",
         'run unlike failed, OutputMismatch: not "the" same\nat all',
     ]
     assert heard[1].empty()
 
 
-def test_a_late_upload_and_a_run_without_a_sign_of_life_are_told(
+def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_told(
     block: str,
     heard: tuple[str, Queue[dict[str, Any]]],
     run: Callable[..., str],
@@ -182,12 +180,17 @@ def test_a_late_upload_and_a_run_without_a_sign_of_life_are_told(
     run("upload", "live", type="SCHEDULED", name="Late")
     run("archived", "backfill", type="SCHEDULED", name="Late")
     beat(run("silent", "live", type="RUNNING"))
+    run("dead", "live", type="CRASHED", name="Crashed", message="exit code 139")
+    mended = run("mended", "live", type="CRASHED", name="Crashed", message="exit code 137")
+    again = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+    prefect_api("POST", f"/flow_runs/{mended}/set_state", again)
     done = run("done", "live", type="RUNNING")
     beat(done)
     state = {"state": {"type": "COMPLETED"}, "force": True}
     prefect_api("POST", f"/flow_runs/{done}/set_state", state)
-    told = sorted(heard[1].get(timeout=90)["text"].partition(":")[0] for _ in range(2))
+    told = sorted(heard[1].get(timeout=90)["text"].partition(":")[0] for _ in range(3))
     assert told == [
+        "run dead crashed",
         "run silent runs and gives no sign of life",
         "run upload has waited for 15 minutes",
     ]

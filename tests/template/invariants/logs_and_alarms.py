@@ -37,7 +37,7 @@ def every_alarm_tells_somebody_and_says_when_it_is_over(stack: Translated) -> It
         for actions in ("AlarmActions", "OKActions"):
             if not set(alarm.get(actions, [])) & heard:
                 yield f"{name}: nobody hears its {actions}"
-        if alarm.get("TreatMissingData") not in {"breaching", "notBreaching"}:
+        if alarm.get("TreatMissingData") not in {"breaching", "notBreaching", "ignore"}:
             yield f"{name}: missing data mean nothing"
 
 
@@ -61,18 +61,28 @@ def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
     for kind, topic in topics.items():
         if topic not in heard:
             yield f"nobody hears of {kind}s"
+    of_the_files = {"UploadsRejectedAlarm", "UploadsLackSettingsAlarm"}
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        wanted = topics["Notice" if name in of_the_files and not pages else "Alert"]
+        if {*alarm.get("AlarmActions", []), *alarm.get("OKActions", [])} - {wanted}:
+            yield f"{name} goes to the wrong topic"
 
 
 @invariant
 def silence_is_a_fault_where_something_must_speak(stack: Translated) -> Iterator[str]:
-    for name in (
-        "WorkerAlarm",
-        "UploadsLackSettingsAlarm",
-        "PrefectAlarm",
-        "WatchdogSilentAlarm",
-    ):
+    for name in ("WorkerAlarm", "PrefectAlarm", "WatchdogSilentAlarm", "ReconcileSilentAlarm"):
         if stack.resources[name]["Properties"]["TreatMissingData"] != "breaching":
             yield f"{name} is silent when its subject is dead"
+
+
+@invariant
+def nobody_recovers_by_falling_silent(stack: Translated) -> Iterator[str]:
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        # These say how things are, at every look; the trigger's say what has happened.
+        levels = {"Name": "service", "Value": "watchdog"}, {"Name": "service", "Value": "reconcile"}
+        looked = any(each in alarm["Dimensions"] for each in levels)
+        if looked and alarm["TreatMissingData"] == "notBreaching":
+            yield f"{name} is over when nobody can look"
 
 
 @invariant
@@ -146,8 +156,8 @@ def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
     except SettingsError as error:
         yield str(error)
         return
-    if settings.look_back_seconds <= 300:
-        yield "what ends between two looks is not seen"
+    if settings.look_back_seconds < 3 * 300:
+        yield "one look that fails hides what ended before it"
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
         "ContainerDefinitions"
     ]

@@ -19,35 +19,57 @@ def alarm(name: str, speedup: float = 1) -> Alarm:
     return Alarm.of(name, STACK.properties(name), speedup)
 
 
-@pytest.mark.parametrize(
-    ("name", "values", "breaches"),
-    [
-        # Newest first, one a period; None is a period without a sample.
-        ("RunsFailedAlarm", [1.0], True),
-        ("RunsFailedAlarm", [0.0], False),
-        ("RunsFailedAlarm", [None], False),
-        ("RunsLateAlarm", [1.0, 2.0, 3.0], True),
-        ("RunsLateAlarm", [1.0, 0.0, 3.0], False),
-        ("PrefectAlarm", [0.0, 0.0], True),
-        ("PrefectAlarm", [1.0, 0.0], False),
-        # Who says nothing is gone.
-        ("PrefectAlarm", [None, None], True),
-        ("WatchdogSilentAlarm", [None], True),
-        ("WatchdogSilentAlarm", [1.0], False),
-    ],
-)
-def test_an_alarm_breaches_in_all_of_its_periods(
-    name: str, values: list[float | None], *, breaches: bool
-) -> None:
-    told = alarm(name)
+def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
+    """The state by values of periods, the newest first; None is a period without a sample."""
     samples = [
         Sample(told.metric, 10_000 - (place + 0.5) * told.period, value)
         for place, value in enumerate(values)
         if value is not None
     ]
-    assert told.breaches(samples, 10_000) is breaches
     other = [Sample(("other", "metric", frozenset()), each.at, 1e9) for each in samples]
-    assert told.breaches([*samples, *other], 10_000) is breaches
+    return told.state([*samples, *other], 10_000, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("RunsFailedAlarm", [1.0], "ALARM"),
+        ("RunsFailedAlarm", [0.0], "OK"),
+        ("RunsLateAlarm", [1.0, 2.0, 3.0], "ALARM"),
+        ("RunsLateAlarm", [1.0, 0.0, 3.0], "OK"),
+        ("RunsLateAlarm", [None, 0.0, None], "OK"),
+        ("PrefectAlarm", [0.0, 0.0], "ALARM"),
+        ("PrefectAlarm", [1.0, 0.0], "OK"),
+        # Who says nothing is gone.
+        ("PrefectAlarm", [None, None], "ALARM"),
+        ("WatchdogSilentAlarm", [None], "ALARM"),
+        ("WatchdogSilentAlarm", [1.0], "OK"),
+        ("ReconcileSilentAlarm", [None, None, None], "ALARM"),
+        ("ReconcileSilentAlarm", [None, 500.0, None], "OK"),
+        # Nothing was refused.
+        ("UploadsRejectedAlarm", [None], "OK"),
+    ],
+)
+def test_an_alarm_breaches_in_all_of_its_periods(
+    name: str, values: list[float | None], expected: str
+) -> None:
+    assert {state(alarm(name), values, before) for before in ("OK", "ALARM")} == {expected}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in STACK.of_type("AWS::CloudWatch::Alarm")
+        if STACK.properties(name)["TreatMissingData"] == "ignore"
+    ],
+)
+def test_who_can_no_longer_be_asked_has_not_recovered(name: str) -> None:
+    told = alarm(name)
+    nothing: list[float | None] = [None] * told.periods
+    assert [state(told, nothing, before) for before in ("OK", "ALARM")] == ["OK", "ALARM"]
+    half = [told.threshold + 1, *nothing[1:]]
+    assert state(told, half, "ALARM") == "ALARM"
 
 
 def test_time_runs_faster_in_periods_and_in_seconds_alike() -> None:

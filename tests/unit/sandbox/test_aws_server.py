@@ -82,10 +82,10 @@ def test_a_key_is_stored_listed_and_notified_as_it_was_given(endpoint: str, key:
         s3.delete_object(Bucket=NAMES.inbox_bucket, Key=key)
 
 
-def put_stopped(client: Any, exit_code: int) -> None:
+def put_stopped(client: Any, exit_code: int, family: str = "convert") -> None:
     detail = {
         "clusterArn": STACK.resolver.resolve({"Fn::GetAtt": ["Cluster", "Arn"]}),
-        "group": "family:echodrop-convert",
+        "group": f"family:echodrop-{family}",
         "lastStatus": "STOPPED",
         "taskArn": "arn:of:the:task",
         "stoppedReason": 'Essential "container" exited',
@@ -126,17 +126,24 @@ def test_a_stopped_task_is_told_to_the_workers_queue_with_a_date_it_can_read(
     assert datetime.fromisoformat(told["time"]).year > 2000
 
 
-def test_a_killed_task_is_told_to_the_alert_topic_in_the_templates_words(
+def test_a_failed_task_is_told_to_the_alert_topic_in_the_templates_words(
     endpoint: str, alerts: str
 ) -> None:
     client = connect(endpoint)
     put_stopped(client, 0)
-    assert received(client, alerts, wait=0) == []
+    # Killed for its memory: the trigger has it run again.
     put_stopped(client, 137)
+    assert received(client, alerts, wait=0) == []
+    put_stopped(client, 139)
     (message,) = received(client, alerts)
     text = json.loads(json.loads(message)["Message"])
-    assert text.startswith("A conversion task stopped with an error at 20")
-    assert text.endswith('Essential "container" exited. Task arn:of:the:task')
+    assert text.startswith("A task stopped with an error at 20")
+    assert text.endswith(
+        'Essential "container" exited. family:echodrop-convert, task arn:of:the:task'
+    )
+    put_stopped(client, 1, "operations")
+    (message,) = received(client, alerts)
+    assert "family:echodrop-operations" in message
     received(client, NAMES.task_events_queue)
 
 

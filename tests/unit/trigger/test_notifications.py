@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.notifications import Judged, WaitingCheck, read_body
+from lambda_trigger.notifications import Judged, read_body
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Upload
 
 
@@ -160,10 +160,6 @@ def test_a_completed_restore_is_an_upload(body: dict[str, Any]) -> None:
     assert keys(body) == ["a.raw"]
 
 
-def test_a_scheduled_event_asks_for_a_look_at_what_waits() -> None:
-    assert only({"detail-type": "Scheduled Event", "source": "aws.events"}) == WaitingCheck()
-
-
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -248,7 +244,7 @@ NEARLY = st.recursive(
 def test_any_body_gives_at_least_one_notice(body: str | bytes) -> None:
     notices = read_body(body)
     assert notices
-    assert all(isinstance(notice, Upload | Judged | WaitingCheck) for notice in notices)
+    assert all(isinstance(notice, Upload | Judged) for notice in notices)
 
 
 @given(st.lists(st.sampled_from(["sqs", "sns", "list", "text", "records"]), max_size=6), NEARLY)

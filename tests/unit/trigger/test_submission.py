@@ -402,18 +402,3 @@ def test_one_data_file_that_cannot_be_asked_for_stops_no_other(trigger: Trigger)
     trigger.storage.broken_keys.clear()
     assert trigger.receive(json.dumps(body)) == {"batchItemFailures": []}
     assert len(trigger.flow_runs.runs) == 3
-
-
-def test_what_waits_longer_than_the_limit_is_measured(trigger: Trigger) -> None:
-    trigger.storage.put("m/old.01A", AZFP, last_modified="2020-01-01T00:00:00.000Z")
-    trigger.storage.put("m/older.01A", AZFP, last_modified="2019-01-01T00:00:00.000Z")
-    trigger.storage.put("m/new.01A", AZFP, last_modified="2999-01-01T00:00:00.000Z")
-    trigger.storage.put("served/old.01A", AZFP, last_modified="2020-01-01T00:00:00.000Z")
-    trigger.storage.put("served/s.xml", XML)
-    trigger.storage.put("m/old.raw", file_head("EK60"), last_modified="2020-01-01T00:00:00.000Z")
-    trigger.receive({"detail-type": "Scheduled Event", "source": "aws.events"})
-    report, outcome = trigger.lines
-    assert report["WaitingOverLimit"] == [2]
-    assert report["OldestWaitHours"][0] > 24 * 365
-    assert report["oldest"] == ["m/older.01A", "m/old.01A"]
-    assert outcome["message"] == "Ignored: waiting-checked"
