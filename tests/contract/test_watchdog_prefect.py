@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from watchdog.prefect_look import NEVER_SECONDS, PrefectLook, PrefectUnreachableError
+from tests.template_alarms import state_by_lines
+from watchdog.emf import emf_line
+from watchdog.prefect_look import FLOWS, NEVER_SECONDS, PrefectLook, PrefectUnreachableError
 
 ApiCall = Callable[..., Any]
 BATCH = "convert-raw-sonar-batch"
@@ -17,7 +19,7 @@ BATCH = "convert-raw-sonar-batch"
 
 def look(url: str, pool: str, now: datetime | None = None) -> dict[str, float]:
     taken = now or datetime.now(UTC)
-    return PrefectLook(url, None, pool, taken, timedelta(minutes=5)).metrics()
+    return PrefectLook(url, None, pool, taken, timedelta(minutes=15)).metrics()
 
 
 def run_in(api: ApiCall, *states: dict[str, Any], flow: str = "convert-raw-sonar") -> str:
@@ -60,6 +62,54 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     assert later["StuckPendingRuns"] - now["StuckPendingRuns"] >= 1
     assert later["StuckRunningRuns"] - now["StuckRunningRuns"] >= 1
     assert later["WorkerHeartbeatAgeSeconds"] > 6 * 3600
+
+
+def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") -> str:
+    """The state of an alarm after looks that said what one will say in some minutes."""
+    told = look(url, pool, datetime.now(UTC) + timedelta(minutes=minutes))
+    return state_by_lines(name, [emf_line(told, {}, 0)], before)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "minutes", "trouble"),
+    [
+        ("RunsFailedAlarm", 0, {"type": "FAILED", "name": "AccessDenied"}),
+        ("RunsCrashedAlarm", 0, {"type": "CRASHED"}),
+        ("RunsPendingAlarm", 20, {"type": "PENDING"}),
+        ("RunsStuckAlarm", 400, {"type": "RUNNING"}),
+        ("RunsLateAlarm", 0, {"type": "SCHEDULED", "name": "Late"}),
+        ("OldestUploadAlarm", 40, {"type": "SCHEDULED"}),
+    ],
+)
+def test_each_trouble_raises_its_alarm_and_its_end_ends_it(
+    prefect_api: ApiCall,
+    prefect_api_url: str,
+    alarm: str,
+    minutes: float,
+    trouble: dict[str, str],
+) -> None:
+    """By the lines that the watchdog writes and the template's definitions."""
+    pool = f"watched-{uuid.uuid4().hex[:8]}"
+    prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
+    everything = {"flows": {"name": {"any_": list(FLOWS)}}, "limit": 200}
+    # Other tests' runs are in no state to be told of.
+    for run in prefect_api("POST", "/flow_runs/filter", everything):
+        prefect_api("DELETE", f"/flow_runs/{run['id']}")
+    assert state(alarm, prefect_api_url, pool, minutes, "ALARM") == "OK"
+    flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
+    deployed = {"name": pool, "flow_id": flow, "work_pool_name": pool}
+    deployment = prefect_api("POST", "/deployments/", deployed)["id"]
+    wanted = {"state": {"type": "SCHEDULED"}, "work_queue_name": "live"}
+    create = f"/deployments/{deployment}/create_flow_run"
+    run = prefect_api("POST", create, wanted)["id"]
+    prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": trouble, "force": True})
+    assert state(alarm, prefect_api_url, pool, minutes) == "ALARM"
+    if trouble["type"] in {"FAILED", "CRASHED"}:
+        # News of the last quarter of an hour.
+        assert state(alarm, prefect_api_url, pool, 16, "ALARM") == "OK"
+    done = {"state": {"type": "COMPLETED"}, "force": True}
+    prefect_api("POST", f"/flow_runs/{run}/set_state", done)
+    assert state(alarm, prefect_api_url, pool, minutes, "ALARM") == "OK"
 
 
 def test_the_oldest_waiting_upload_is_one_of_the_live_lane(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +19,19 @@ from sandbox import ecs_worker, prefect_server
 from sandbox.aws_resources import Delivery
 from sandbox.inbox import Inbox
 from sandbox.prefect_api import FlowRun
+from sandbox.programs import SCHEDULER
 from sandbox.sample_file import write_sample
-from sandbox.system import Sandbox, SandboxOptions
+from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
+from watchdog.handler import Services, look
+from watchdog.settings import read_settings
 
 pytestmark = pytest.mark.xdist_group("alerts")
+
+SMALL = "ek80/-1519668699940320059.raw"
+# A cruise whose files share tasks.
+STORM = "HB1999/"
+INCIDENTS = ".echodrop/incidents/"
 
 NAMED = ("file", "outcome", "why", "run_url", "replay", "cruise", "sonar_model", "remedy")
 
@@ -31,15 +44,20 @@ class Listener:
     """A queue that hears both topics."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._sqs, sns = sandbox.client("sqs"), sandbox.client("sns")
+        self._sqs, self._sns = sandbox.client("sqs"), sandbox.client("sns")
         self._url = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
         outputs = sandbox.stack.outputs()
         self.topics = {"alerts": outputs["Alerts"], "notices": outputs["Notices"]}
         for topic in self.topics.values():
-            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"])
+            self.subscribe(topic)
         self.heard: list[dict[str, Any]] = []
         self._from = 0
+
+    def subscribe(self, topic: str) -> None:
+        """Hear a topic."""
+        told = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        arn = told["Attributes"]["QueueArn"]
+        self._sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def listen(self) -> list[dict[str, Any]]:
         """All envelopes so far, the newest last."""
@@ -72,11 +90,23 @@ class Listener:
                 return envelope
         return None
 
-    def failures(self) -> list[dict[str, Any]]:
-        """The messages of failed runs, with their topic."""
-        told = [it for it in self.listen() if (it.get("Subject") or "").startswith("BadFile")]
-        messages = [{**json.loads(it["Message"]), "topic": it["TopicArn"]} for it in told]
-        return [each for each in messages if each["event"] == "failure"]
+    def failures(self, cruise: str) -> list[dict[str, Any]]:
+        """What failed runs of a cruise told, and when and where SNS took it."""
+        return self._told("failure", cruise)
+
+    def incidents(self, cruise: str) -> list[dict[str, Any]]:
+        """What the watchdog told of a cruise's incidents."""
+        return self._told("incident", cruise)
+
+    def _told(self, event: str, cruise: str) -> list[dict[str, Any]]:
+        found = []
+        for envelope in self.listen():
+            if envelope["Message"].startswith("{"):
+                message = json.loads(envelope["Message"])
+                if (message.get("event"), message.get("cruise")) == (event, cruise):
+                    more = {"topic": envelope["TopicArn"], "at": envelope["Timestamp"]}
+                    found.append(message | more)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +118,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         watched_speedup=30,
     )
     with Sandbox(tmp_path_factory.mktemp("watched"), options) as running:
+        ssm, name = running.client("ssm"), running.names.rules_parameter
+        rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        together = f'[[prefix]]\nprefix = "{STORM}"\nbatch = true\n'
+        ssm.put_parameter(Name=name, Value=f"{rules}\n{together}", Type="String", Overwrite=True)
         yield running
 
 
@@ -96,58 +130,123 @@ def listener(sandbox: Sandbox) -> Listener:
     return Listener(sandbox)
 
 
-def test_a_failed_run_is_told_within_seconds_and_one_cause_once(
-    sandbox: Sandbox, listener: Listener, real_data: Path, tmp_path: Path
+@pytest.fixture
+def cut(real_data: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "cut.raw"
+    path.write_bytes((real_data / SMALL).read_bytes()[:20_000])
+    return path
+
+
+def replay(sandbox: Sandbox, *arguments: str) -> None:
+    """What an operator types."""
+    sqs, names = sandbox.client("sqs"), sandbox.names
+    queues = {
+        "ECHODROP_QUEUE_URL": names.notifications_queue,
+        "ECHODROP_DEAD_LETTERS_URL": names.dead_letter_queue,
+    }
+    urls = {name: sqs.get_queue_url(QueueName=each)["QueueUrl"] for name, each in queues.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "echodrop", "replay", *arguments],
+        env={
+            **sandbox.environment(),
+            **urls,
+            "ECHODROP_RULES_PARAMETER": names.rules_parameter,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "PATH": os.environ["PATH"],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def look_in(sandbox: Sandbox, **passed: float) -> None:
+    """Have the watchdog look at incidents as it will after some time."""
+    variables = sandbox.stack.properties("Watchdog")["Environment"]["Variables"]
+    services = Services(*(sandbox.client(each) for each in ("s3", "sqs", "sns", "secretsmanager")))
+    for learnt in look(read_settings(variables), services, datetime.now(UTC) + timedelta(**passed)):
+        assert not learnt.faults
+
+
+def test_a_failed_run_is_told_within_ten_seconds_and_wakes_nobody_for_its_file(
+    sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
     inbox = Inbox(sandbox)
-    cut = tmp_path / "cut.raw"
-    cut.write_bytes((real_data / "ek60/D20070724-T042400.raw").read_bytes()[:-1000])
-    keys = [f"HB0710/cut-{number}.raw" for number in range(3)]
-    for key in keys:
-        inbox.drop(cut, key)
-    ends = inbox.wait_for_ends(keys, 240)
-    assert {run.state_name for run in ends.values()} == {"BadFile"}
-    wait_until(listener.failures, 10, "the alert")
-    (told,) = listener.failures()
+    inbox.drop(cut, "HB0710/cut.raw")
+    run = inbox.wait_for_ends(["HB0710/cut.raw"], 240)["HB0710/cut.raw"]
+    assert run.state_name == "BadFile"
+    (told,) = wait_until(lambda: listener.failures("HB0710"), 10, "the alert")
+    ended = sandbox.api.request("GET", f"/flow_runs/{run.id}")["state"]["timestamp"]
+    seconds = (datetime.fromisoformat(told["at"]) - datetime.fromisoformat(ended)).total_seconds()
+    assert seconds < 10
     assert told["topic"] == listener.topics["notices"]
     assert all(told[name] for name in NAMED)
-    assert told["file"] in {inbox.uri(key) for key in keys}
+    assert told["file"] == inbox.uri("HB0710/cut.raw")
     assert told["replay"] == f"echodrop replay {told['file']}"
-    # The others are counted, in one message more.
-    grown = wait_until(
-        lambda: next(
-            (it for it in listener.listen() if "growing" in (it.get("Subject") or "")), None
-        ),
-        30,
-        "the incident's count",
-    )
-    assert json.loads(grown["Message"])["count"] in {2, 3}
-    notes = [key for key in inbox.outputs(".echodrop/incidents/") if not key.endswith("told.json")]
-    assert len(notes) == 3
-    # A file's own fault is no failure of a task or of the system, and wakes nobody.
     woken = [it for it in listener.heard if it["TopicArn"] == listener.topics["alerts"]]
     assert not [it for it in woken if "BadFile" in it["Message"] or STOPPED in it["Message"]]
     assert not [it for it in woken if "RunsFailedAlarm" in it["Message"]]
 
 
-def test_a_killed_task_is_told(sandbox: Sandbox, listener: Listener, tmp_path: Path) -> None:
+def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
+    sandbox: Sandbox, listener: Listener, cut: Path
+) -> None:
+    """In tasks that they share, ten notifications at a time: fifty tasks would take minutes."""
+    inbox = Inbox(sandbox)
+    keys = [f"{STORM}cut-{number}.raw" for number in range(50)]
+    for key in keys:
+        inbox.drop(cut, key)
+
+    def failed() -> bool:
+        sandbox.check()
+        runs = [run for run in sandbox.api.flow_runs() if "files" in run.parameters]
+        ended = [run for run in runs if run.is_final]
+        assert {run.state_name for run in ended} <= {"AllFailed"}
+        return sum(len(run.parameters["files"]) for run in ended) == 50
+
+    wait_until(failed, 240, "all files to fail", every=0.5)
+    cruise = STORM.strip("/")
+    wait_until(lambda: listener.failures(cruise), 10, "the alert")
+    # Each of the fifty is noted, one has been told of.
+    wait_until(
+        lambda: len([key for key in inbox.outputs(INCIDENTS) if cruise_note(sandbox, key)]) == 50,
+        20,
+        "fifty notes",
+    )
+    look_in(sandbox, minutes=61)
+    assert len(listener.failures(cruise)) == 1
+    *_, end = listener.incidents(cruise)
+    assert (end["state"], end["count"], end["outcome"]) == ("closed", 50, "BadFile")
+    assert end["topic"] == listener.topics["notices"]
+    assert len(end["first_files"]) == 10
+    assert not inbox.outputs(INCIDENTS)
+
+
+def cruise_note(sandbox: Sandbox, key: str) -> bool:
+    if key.endswith("told.json"):
+        return False
+    bucket = sandbox.names.output_bucket
+    note = json.loads(sandbox.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    return bool(note["cruise"] == STORM.strip("/"))
+
+
+def test_a_task_that_dies_is_told_by_two_layers_and_that_it_is_mended(
+    sandbox: Sandbox, listener: Listener, tmp_path: Path
+) -> None:
     inbox = Inbox(sandbox)
     inbox.drop(write_sample(tmp_path / "killed.raw").path, "killed.raw")
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
-    sandbox.flow_process(run.id).kill()
+    # Not for its memory: that would have it started again by itself.
+    sandbox.flow_process(run.id).send_signal(signal.SIGSEGV)
     wait_until(
-        lambda: any(STOPPED in it["Message"] for it in listener.listen()),
-        30,
-        "the rule's alert",
+        lambda: any(STOPPED in it["Message"] for it in listener.listen()), 30, "the rule's alert"
     )
-    # Killed with 137 it is started again on the next tier by itself: told of, and mended.
-    wait_until(
-        lambda: sandbox.api.flow_run(run.id).state_name == "Completed",
-        120,
-        "the same run to be mended",
-        every=0.5,
-    )
+    listener.alarm("RunsCrashedAlarm", "ALARM", 60)
+    replay(sandbox, inbox.uri("killed.raw"))
+    assert inbox.wait_for_ends(["killed.raw"], 120)["killed.raw"].state_name == "Completed"
+    listener.alarm("RunsCrashedAlarm", "OK", 60)
 
 
 def test_a_dead_worker_is_told_and_that_it_is_back(sandbox: Sandbox, listener: Listener) -> None:
@@ -158,26 +257,61 @@ def test_a_dead_worker_is_told_and_that_it_is_back(sandbox: Sandbox, listener: L
     listener.alarm("WorkerHeartbeatAlarm", "OK", 60)
 
 
-def test_a_dead_prefect_and_what_the_trigger_gives_up_are_told(
-    sandbox: Sandbox, listener: Listener, tmp_path: Path
-) -> None:
-    inbox = Inbox(sandbox)
+def test_a_dead_prefect_is_told_and_that_it_is_back(sandbox: Sandbox, listener: Listener) -> None:
     listener.begin()
     sandbox.stop_part(prefect_server.NAME)
-    inbox.drop(write_sample(tmp_path / "lost.raw", pings=20).path, "lost.raw")
     listener.alarm("PrefectAlarm", "ALARM", 60)
-    listener.alarm("UploadDeadLettersAlarm", "ALARM", 180)
     sandbox.start_part(prefect_server.NAME)
     listener.alarm("PrefectAlarm", "OK", 60)
-    sqs = sandbox.client("sqs")
-    dead = sqs.get_queue_url(QueueName=sandbox.names.dead_letter_queue)["QueueUrl"]
-    queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
-    while messages := sqs.receive_message(QueueUrl=dead).get("Messages"):
-        for message in messages:
-            sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
-            sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-    listener.alarm("UploadDeadLettersAlarm", "OK", 60)
+
+
+def test_a_trigger_that_fails_by_its_own_fault_is_told_and_its_dead_letters_and_their_mending(
+    sandbox: Sandbox, listener: Listener, tmp_path: Path
+) -> None:
+    inbox, ssm, name = Inbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
+    rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    listener.begin()
+    ssm.delete_parameter(Name=name)
+    # It would keep the rules that it has read.
+    trigger = f"{TRIGGER}-1"
+    sandbox.stop_part(trigger)
+    sandbox.start_part(trigger)
+    inbox.drop(write_sample(tmp_path / "lost.raw", pings=20).path, "lost.raw")
+    listener.alarm("TriggerFaultsAlarm", "ALARM", 90)
+    listener.alarm("UploadDeadLettersAlarm", "ALARM", 90)
+    ssm.put_parameter(Name=name, Value=rules, Type="String")
+    replay(sandbox, "--dlq")
     assert inbox.wait_for_ends(["lost.raw"], 180)["lost.raw"].state_name == "Completed"
+    told = {f'OK: "{each}"' for each in ("TriggerFaultsAlarm", "UploadDeadLettersAlarm")}
+    wait_until(lambda: told <= {it.get("Subject") for it in listener.listen()}, 60, str(told))
+
+
+def test_what_one_layer_cannot_tell_another_does(
+    sandbox: Sandbox, listener: Listener, cut: Path
+) -> None:
+    """First the watchdog is dead and the run tells; then the run's topic is gone and the watchdog tells."""
+    inbox = Inbox(sandbox)
+    listener.begin()
+    sandbox.stop_part(SCHEDULER)
+    inbox.drop(cut, "HB0711/cut.raw")
+    inbox.wait_for_ends(["HB0711/cut.raw"], 120)
+    wait_until(lambda: listener.failures("HB0711"), 10, "the run's own alert")
+    listener.alarm("WatchdogSilentAlarm", "ALARM", 60)
+
+    sns, topic = sandbox.client("sns"), listener.topics["notices"]
+    sns.delete_topic(TopicArn=topic)
+    inbox.drop(cut, "HB0712/cut.raw")
+    run = inbox.wait_for_ends(["HB0712/cut.raw"], 120)["HB0712/cut.raw"]
+    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to have tried to tell")
+    assert sns.create_topic(Name=topic.rpartition(":")[2])["TopicArn"] == topic
+    listener.subscribe(topic)
+    sandbox.start_part(SCHEDULER)
+    (told,) = wait_until(lambda: listener.incidents("HB0712"), 90, "the watchdog's word of it")
+    assert (told["state"], told["count"]) == ("open", 1)
+    assert told["first_files"] == [inbox.uri("HB0712/cut.raw")]
+    assert told["replay"] == f"echodrop replay {inbox.uri('HB0712/cut.raw')}"
+    assert not listener.failures("HB0712")
+    listener.alarm("WatchdogSilentAlarm", "OK", 60)
 
 
 def running(inbox: Inbox, key: str) -> FlowRun | None:

@@ -1,22 +1,18 @@
 """The template's alarms, evaluated: which samples put one into alarm, and what is told of it."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from operations.findings import Kind
+from operations.reconcile_flow import NAMESPACE, figures
+from operations.report import Tally
 from sandbox.alarm_states import Alarm, Sample, notice, samples_of
 from sandbox.scheduler import seconds_of
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from tests.template_alarms import STACK, alarm
 from watchdog.emf import emf_line
-
-STACK = Stack.read(
-    {**UNUSED_PARAMETERS, "PrefectApiUrl": "http://127.0.0.1:4200/api", "PrefectAuth": "none"}
-)
-
-
-def alarm(name: str, speedup: float = 1) -> Alarm:
-    return Alarm.of(name, STACK.properties(name), speedup)
 
 
 def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
@@ -98,3 +94,30 @@ def test_a_rate_is_seconds() -> None:
     assert (seconds_of("rate(5 minutes)"), seconds_of("rate(1 hour)")) == (300, 3600)
     with pytest.raises(ValueError, match="cron"):
         seconds_of("cron(0 * * * ? *)")
+
+
+@pytest.mark.parametrize("periods_silent", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NeverNotifiedAlarm", Kind.NEVER_NOTIFIED),
+        *(("UploadsWithoutOutcomeAlarm", kind) for kind in (Kind.STUCK, Kind.TORN, Kind.LATE)),
+        ("UploadsLackSettingsAlarm", Kind.OVERDUE),
+    ],
+)
+def test_what_the_reconciliation_finds_raises_its_alarm(
+    name: str, kind: Kind, periods_silent: int
+) -> None:
+    found = {"ALARM": Tally(counts=Counter({kind: 1, Kind.DONE: 9})), "OK": Tally()}
+    for expected, tally in found.items():
+        told = alarm(name)
+        measured = figures(tally, 1.0)[told.metric[1]][0]
+        values: list[float | None] = [measured] * told.periods
+        assert told.metric[0] == NAMESPACE
+        assert state(told, values, "OK") == expected
+        # One that fell silent is another alarm's to tell of.
+        values[:periods_silent] = [None] * periods_silent
+        assert state(told, values, expected) == expected
+    assert (
+        state(alarm("ReconcileSilentAlarm"), [figures(Tally(), 1.0)["Reconciled"][0], 0, 0]) == "OK"
+    )

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from events.file_heads import file_head
 from lambda_trigger.handler import handler
-from lambda_trigger.transport_errors import ConfigurationError
+from lambda_trigger.transport_errors import (
+    ConfigurationError,
+    DeniedError,
+    MissingError,
+    OutOfTimeError,
+    RefusedError,
+    ThrottledError,
+    TransportError,
+    UnavailableError,
+)
+from tests.template_alarms import state_by_lines
 from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
 
 
@@ -32,6 +42,49 @@ def test_only_what_failed_comes_again(trigger: Trigger) -> None:
         "Retried: s3 GetObject: planned",
         "Ignored: companion",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (DeniedError, "ALARM"),
+        (MissingError, "ALARM"),
+        (RefusedError, "ALARM"),
+        (ConfigurationError, "ALARM"),
+        (UnavailableError, "OK"),
+        (ThrottledError, "OK"),
+        (OutOfTimeError, "OK"),
+    ],
+)
+def test_what_time_does_not_heal_raises_an_alarm(
+    trigger: Trigger,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[TransportError],
+    state: str,
+) -> None:
+    """Lambda counts no error of a record that is handed back."""
+    trigger.storage.put("a.raw", file_head("EK60"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("prefect", "create_flow_run", "planned")
+
+    monkeypatch.setattr(trigger.storage, "read_head", fail)
+    trigger.receive(eventbridge({"key": "a.raw"}))
+    (line,) = trigger.lines
+    assert line["outcome"] == "Retried"
+    assert state_by_lines("TriggerFaultsAlarm", [json.dumps(line)]) == state
+    # It is over when nothing more comes back.
+    assert state_by_lines("TriggerFaultsAlarm", [], before=state) == "OK"
+
+
+def test_what_is_refused_raises_its_alarm(trigger: Trigger) -> None:
+    trigger.storage.put("a.raw", b"")
+    trigger.receive(eventbridge({"key": "a.raw", "size": 0}))
+    refused = [json.dumps(line) for line in trigger.lines]
+    assert state_by_lines("UploadsRejectedAlarm", refused) == "ALARM"
+    assert state_by_lines("OutOfMemoryAlarm", refused) == "OK"
+    given_up = json.loads(refused[0]) | {"reason": "out-of-memory"}
+    assert state_by_lines("OutOfMemoryAlarm", [json.dumps(given_up)]) == "ALARM"
 
 
 def test_a_message_with_one_failing_record_still_settles_the_others(trigger: Trigger) -> None:

@@ -26,6 +26,7 @@ from flows.incidents import mark_told, opens_incident
 from flows.object_store import ObjectStore
 from flows.outcomes import AllFailed, PartlyFailed
 from operations.reconcile_flow import reconcile_inbox
+from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler
 from watchdog import incidents as watched
@@ -161,6 +162,10 @@ def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None
         replace(settings, quiet_hours=watched_prefixes), services, datetime.now(UTC)
     )
     assert (metrics["QuietPrefixes"], facts["quiet"]) == (1, ["gone/"])
+    assert state_by_lines("QuietInboxAlarm", [emf_line(metrics, {}, 0)]) == "ALARM"
+    services.s3.put_object(Bucket="inbox", Key="gone/a.raw", Body=b"")
+    metrics, _ = look(replace(settings, quiet_hours=watched_prefixes), services, later())
+    assert state_by_lines("QuietInboxAlarm", [emf_line(metrics, {}, 0)], "ALARM") == "OK"
 
 
 def opened(services: Services, report: FailureReport = REPORT) -> str:
