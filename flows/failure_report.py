@@ -1,6 +1,7 @@
 """What there is to say of a failure: one report, for the alert and for the object beside the output.
 
-Pure: facts in, report out. `flows.failure_hooks` gathers the facts.
+Pure: facts in, report out. `flows.failure_hooks` gathers the facts. The schema of
+what is stored stands in failure_report.schema.json.
 """
 
 from __future__ import annotations

@@ -25,6 +25,26 @@ _REAL_DATA = Path(
 ).resolve()
 
 
+# What a test says of itself whether it passes or fails: `record_property(TOLD, line)`.
+TOLD = "told"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests told, of passing ones too, whichever process they ran in."""
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, line in report.user_properties
+        if name == TOLD
+    ]
+    if lines:
+        terminalreporter.section("told")
+        for line in lines:
+            terminalreporter.write_line(str(line))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real files; a test that needs it is skipped where it is absent."""

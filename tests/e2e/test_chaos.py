@@ -6,6 +6,7 @@ another seed, and for longer: `python -m benchmarks.chaos REAL_DATA --seed 8 --f
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sandbox.chaos.plan import Strike
 from sandbox.chaos.trial import Tally, try_by_chaos
 from sandbox.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
+from tests.conftest import TOLD
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.timeout(2400)]
 
@@ -29,7 +31,7 @@ def database() -> str:
 
 
 def tell(line: str) -> None:
-    """Into what pytest shows of a failed test (and of any, with -s)."""
+    """Into what pytest shows of a failed test (and of any, with -s): what struck when."""
     sys.stdout.write(f"{line}\n")
 
 
@@ -37,13 +39,14 @@ def tell(line: str) -> None:
 def tally(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Tally:
     options = SandboxOptions(database=database())
     with Sandbox(tmp_path_factory.mktemp("chaos"), options) as sandbox:
-        told = try_by_chaos(sandbox, real_data, seed=SEED, files=FILES, say=tell)
-    for line in told.lines():
-        tell(line)
-    return told
+        return try_by_chaos(sandbox, real_data, seed=SEED, files=FILES, say=tell)
 
 
-def test_every_file_ends_in_its_one_outcome_and_none_is_converted_twice(tally: Tally) -> None:
+def test_every_file_ends_in_its_one_outcome_and_none_is_converted_twice(
+    tally: Tally, record_property: Callable[[str, object], None]
+) -> None:
+    for line in tally.lines():
+        record_property(TOLD, line)
     assert tally.problems == []
     assert sum(tally.outcomes.values()) == FILES
 

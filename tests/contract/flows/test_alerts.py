@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
+import jsonschema
 import prefect.context
 import pytest
 from prefect.context import SettingsContext
@@ -23,7 +24,7 @@ from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.locations import S3Location
 from tests.contract.flows.conftest import EK60, Buckets, options_for
-from tests.unit.flows.test_failure_report import REPORT
+from tests.unit.flows.test_failure_report import REPORT, SCHEMA
 
 TAG = "echodrop-outcome"
 SMALL = "ek80/-1519668699940320059.raw"
@@ -144,6 +145,7 @@ def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
     stored = versioned.output.get(place.key)
     assert stored is not None
     report = json.loads(stored.body)
+    jsonschema.validate(report, SCHEMA)
     assert report["preflight"]["condition"] == "truncated"
     assert report["facts"]["last_good_byte"] == report["preflight"]["last_good_byte"]
     assert report["source"]["version_id"] == bad["source_version_id"]
@@ -242,7 +244,9 @@ def test_each_failing_file_of_a_batch_is_told_of_and_held(
     assert tags(buckets, "b/good.raw") == {}
     stored = buckets.output.get("b/wrong.zarr.failure.json")
     assert stored is not None
-    assert json.loads(stored.body)["preflight"]["found"] == "EK60"
+    report = json.loads(stored.body)
+    jsonschema.validate(report, SCHEMA)
+    assert report["preflight"]["found"] == "EK60"
 
 
 def test_fifty_failures_of_one_cause_are_one_message(

@@ -6,7 +6,9 @@ import inspect
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import resources
 
+import jsonschema
 import pytest
 
 from flows import outcomes
@@ -30,6 +32,10 @@ from flows.incidents import incident_id
 from flows.locations import S3Location
 from flows.outcomes import ConversionFailure, Outcome, PartlyFailed, Superseded
 from flows.quarantine import retagged, tag_value
+
+SCHEMA = json.loads(
+    resources.files("flows").joinpath("failure_report.schema.json").read_text("utf-8")
+)
 
 REPORT = FailureReport(
     source="s3://inbox/HB0710/leg1/D2007.raw",
@@ -90,6 +96,22 @@ def test_an_alert_names_file_cause_run_and_what_to_type() -> None:
     assert stored["report_version"] == 1
     assert stored["source"] == {"uri": REPORT.source, "etag": "abc", "version_id": None}
     assert stored["remedy"] == REMEDIES["BadFile"]
+
+
+@pytest.mark.parametrize("outcome", sorted(FILE_FAULTS))
+def test_a_stored_report_holds_to_its_schema(outcome: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    stored = json.loads(report_bytes(replace(REPORT, outcome=outcome)))
+    jsonschema.validate(stored, SCHEMA)
+    for name in stored:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**stored, name: 1.5}, SCHEMA)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({each: stored[each] for each in stored if each != name}, SCHEMA)
+
+
+def test_the_schema_knows_every_fault_of_a_file() -> None:
+    assert set(SCHEMA["properties"]["outcome"]["enum"]) == FILE_FAULTS
 
 
 def test_a_message_is_short_whatever_failed() -> None:
