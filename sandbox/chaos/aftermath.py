@@ -19,9 +19,12 @@ from sandbox.prefect_api import FlowRun
 from sandbox.programs import TASK_EXECUTOR
 from sandbox.system import Sandbox
 
-# Impatient beside the command's own: a worker of the sandbox launches a task
-# within seconds, and chaos kills a run oftener than anything else will.
+# Impatient beside the command's own: a worker of the sandbox launches a task within seconds.
 GRACE_MINUTES = 1.0
+# The command's own three bound a fault that does not pass. Here each one passes,
+# and a plan may strike the same run with every task's fault it has (nine), and
+# with each of the parts that it needs: what would be left to a person after three
+# is not lost, but has not ended either.
 ATTEMPTS = 12
 _ROUND_SECONDS = 10.0
 # What a file still is on its way to somewhere else.
