@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from operations.findings import Kind
-from operations.reconcile_flow import NAMESPACE, figures
+from operations.reconcile_flow import NAMESPACE
+from operations.reconcile_report import figures
 from operations.report import Tally
 from sandbox.alarm_states import Alarm, Sample, notice, samples_of
 from sandbox.scheduler import seconds_of
