@@ -25,13 +25,12 @@ from operations.connections import Connections, connect
 from operations.mending import MENDED_AT_MOST, RATE, Mender
 from operations.mending_order import mend_in_order
 from operations.pacing import Pace
-from operations.reconcile_report import REPORTS, Report, figures, place_of, rows, verdict
+from operations.reconcile_report import NAMESPACE, REPORTS, Report, figures, place_of, rows, verdict
 from operations.reconciliation import Reconciliation
 from operations.report import Tally
 from operations.scope import Scope
 from operations.stack_settings import QUEUE, SettingMissingError
 
-NAMESPACE = "echodrop"
 # By then a byte that has rotted is known of; what reading costs, docs/runbook.md says.
 VERIFY_DAYS = 28
 # Seven minutes past each hour, away from what others do on the hour.
@@ -136,16 +135,7 @@ def _measure(connections: Connections, tally: Tally, seconds: float) -> None:
     region = connections.services.s3.meta.region_name
     try:
         connections.session.client("cloudwatch", region_name=region).put_metric_data(
-            Namespace=NAMESPACE,
-            MetricData=[
-                {
-                    "MetricName": name,
-                    "Dimensions": [{"Name": "service", "Value": "reconcile"}],
-                    "Value": value,
-                    "Unit": unit,  # type: ignore[typeddict-item]  # the stubs want literals
-                }
-                for name, (value, unit) in figures(tally, seconds).items()
-            ],
+            Namespace=NAMESPACE, MetricData=figures(tally, seconds)
         )
     # BLE001: see above; the missing figure is an alarm's to notice.
     except Exception as error:  # noqa: BLE001

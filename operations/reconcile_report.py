@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING
@@ -13,10 +13,14 @@ from operations.report import Tally, json_line
 from operations.stack_settings import SettingMissingError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.literals import StandardUnitType
+    from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, MetricDatumTypeDef
     from mypy_boto3_s3 import S3Client
 
 # An S3 URI, ending in '/': where reports go.
 REPORTS = "ECHODROP_REPORTS"
+NAMESPACE = "echodrop"
+SERVICE: Sequence[DimensionTypeDef] = ({"Name": "service", "Value": "reconcile"},)
 # Which should have come to an end by now, or be on their way, and are not.
 WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
@@ -82,9 +86,9 @@ def left(tally: Tally) -> dict[str, int]:
     }
 
 
-def figures(tally: Tally, seconds: float) -> dict[str, tuple[float, str]]:
-    """Figures for CloudWatch with their units, by name."""
-    return {
+def figures(tally: Tally, seconds: float) -> list[MetricDatumTypeDef]:
+    """Figures for CloudWatch's `PutMetricData`, in `NAMESPACE`."""
+    named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
         "NeedAttention": (sum(left(tally).values()), "Count"),
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
@@ -93,6 +97,10 @@ def figures(tally: Tally, seconds: float) -> dict[str, tuple[float, str]]:
         "Mended": (tally.done, "Count"),
         "Seconds": (seconds, "Seconds"),
     }
+    return [
+        {"MetricName": name, "Dimensions": SERVICE, "Value": value, "Unit": unit}
+        for name, (value, unit) in named.items()
+    ]
 
 
 def rows(tally: Tally) -> list[dict[str, str]]:

@@ -172,7 +172,9 @@ def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]
     by_argument = {"Bucket": "s3", "QueueUrl": "sqs", "SecretId": "secretsmanager"}
     calls = re.findall(r"\.(\w+)\(\s*(Bucket|QueueUrl|SecretId)=", code)
     asked = {
-        iam_action(by_argument[name], method) for method, name in calls if method != "paginate"
+        ACTIONS.get(method) or iam_action(by_argument[name], method)
+        for method, name in calls
+        if method != "paginate"
     }
     asked |= {ACTIONS[name] for name in re.findall(r"get_paginator\(\"(\w+)\"", code)}
     if ".publish(" in code:

@@ -1,4 +1,4 @@
-"""Every metric that trigger and watchdog write, read from the lines that they really write."""
+"""Every metric that trigger, watchdog and reconciliation write, read from what they really write."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
 from lambda_trigger.telemetry import Telemetry
+from operations.reconcile_report import NAMESPACE, figures
+from operations.report import Tally
 from watchdog.emf import UNITS, emf_line
 
 # Namespace, metric, dimensions.
@@ -20,7 +22,8 @@ Metric = tuple[str, str, frozenset[tuple[str, str]]]
 @cache
 def written_metrics() -> frozenset[Metric]:
     """Namespace, name and dimensions of each, as CloudWatch takes them out of a line."""
-    return frozenset(metric for line in _lines() for metric in _metrics_of(line))
+    of_lines = (metric for line in _lines() for metric in _metrics_of(line))
+    return frozenset((*of_lines, *_of_the_reconciliation()))
 
 
 def _lines() -> Iterator[dict[str, Any]]:
@@ -35,9 +38,14 @@ def _lines() -> Iterator[dict[str, Any]]:
                 telemetry.outcome(None, outcome, 1.0, "message")
         telemetry.failed_attempt(None, ValueError("a defect"), "message", "1")
         telemetry.cold_start(1.0)
-        telemetry.waiting([], 0.0)
     yield from map(json.loads, out.getvalue().splitlines())
     yield json.loads(emf_line(dict.fromkeys(UNITS, 0.0), {}, 0))
+
+
+def _of_the_reconciliation() -> Iterator[Metric]:
+    for told in figures(Tally(), 1.0):
+        dimensions = frozenset((each["Name"], each["Value"]) for each in told["Dimensions"])
+        yield NAMESPACE, told["MetricName"], dimensions
 
 
 def _metrics_of(line: dict[str, Any]) -> Iterator[Metric]:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from operations.findings import Kind
-from operations.reconcile_flow import NAMESPACE
-from operations.reconcile_report import figures
+from operations.reconcile_report import NAMESPACE, figures
 from operations.report import Tally
 from sandbox.alarm_states import Alarm, Sample, notice, samples_of
 from sandbox.scheduler import seconds_of
@@ -97,6 +96,11 @@ def test_a_rate_is_seconds() -> None:
         seconds_of("cron(0 * * * ? *)")
 
 
+def figure(tally: Tally, name: str) -> float:
+    (value,) = (each["Value"] for each in figures(tally, 1.0) if each["MetricName"] == name)
+    return value
+
+
 @pytest.mark.parametrize("periods_silent", [0, 1])
 @pytest.mark.parametrize(
     ("name", "kind"),
@@ -112,13 +116,11 @@ def test_what_the_reconciliation_finds_raises_its_alarm(
     found = {"ALARM": Tally(counts=Counter({kind: 1, Kind.DONE: 9})), "OK": Tally()}
     for expected, tally in found.items():
         told = alarm(name)
-        measured = figures(tally, 1.0)[told.metric[1]][0]
+        measured = figure(tally, told.metric[1])
         values: list[float | None] = [measured] * told.periods
         assert told.metric[0] == NAMESPACE
         assert state(told, values, "OK") == expected
         # One that fell silent is another alarm's to tell of.
         values[:periods_silent] = [None] * periods_silent
         assert state(told, values, expected) == expected
-    assert (
-        state(alarm("ReconcileSilentAlarm"), [figures(Tally(), 1.0)["Reconciled"][0], 0, 0]) == "OK"
-    )
+    assert state(alarm("ReconcileSilentAlarm"), [figure(Tally(), "Reconciled"), 0, 0]) == "OK"
