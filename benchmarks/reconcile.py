@@ -122,9 +122,11 @@ class FakedBuckets:
             yield {"Contents": page}
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Read a manifest."""
+        """Read a manifest; there is no failure report."""
         del Bucket
         self.requests["GetObject"] += 1
+        if Key.endswith(".failure.json"):
+            raise missing_key()
         number = int(Key[1:9])
         if (output := self.world.output(number)) in {"", "objects"}:
             raise missing_key()

@@ -10,7 +10,7 @@ from typing import Any
 from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
 from operations.findings import End, Finding, Kind, Notify, Retry, Source
-from operations.output_state import OutputState
+from operations.output_state import Held, OutputState
 
 ATTEMPTS = 3
 # The trigger's queue may hold a notification for that long while all is well,
@@ -99,8 +99,13 @@ def waits(source: Source, verdict: Waiting, limits: Limits, now: datetime) -> Fi
     return Finding(kind, source.uri, detail, source.modified, source)
 
 
-def classify(
-    source: Source, runs: Sequence[RunFacts], output: OutputState, limits: Limits, now: datetime
+def classify(  # noqa: PLR0917 - the facts that decide
+    source: Source,
+    runs: Sequence[RunFacts],
+    output: OutputState,
+    limits: Limits,
+    now: datetime,
+    held: Held | None = None,
 ) -> Finding:
     """Class an upload that the trigger would convert.
 
@@ -110,10 +115,15 @@ def classify(
         output: what lies at its output, looked at after the runs were.
         limits: how long is too long.
         now: with its time zone.
+        held: what the failure report beside the output says, where there is no run.
     """
     if output.state == "current":
         return Finding(Kind.DONE, source.uri, source=source, since=source.modified)
     run = max(runs, key=lambda run: run.generation, default=None)
+    if run is None and held is not None and held.holds(source):
+        # Prefect has forgotten the run; what is at fault still is.
+        detail = f"{held.outcome}: {held.message}"
+        return Finding(Kind.QUARANTINED, source.uri, detail, source.modified, source)
     if run is None:
         return _without_run(source, output, limits, now)
     if run.state_type == "COMPLETED":

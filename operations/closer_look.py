@@ -24,8 +24,8 @@ from operations.classification import (
 )
 from operations.findings import Finding, Kind, Source
 from operations.foresight import Foreseen, identity
-from operations.listings import checksum_now, output_now, source_now
-from operations.output_state import OutputFacts, OutputState, judge_output
+from operations.listings import checksum_now, output_now, read_report_of, source_now
+from operations.output_state import Held, OutputFacts, OutputState, judge_output
 from operations.parallel import in_parallel
 from operations.prefect_api import PAGE
 from operations.prefect_runs import ENDED_BADLY
@@ -156,13 +156,19 @@ class CloserLook:
         state = self._state_now(source, output, foreseen)
         if verdict is None or state.state == "current":
             # Archived, or its XML removed, once it was converted: that is done.
-            found = classify(source, runs, state, self.limits, self.now)
+            held = None if runs else self._held(output, state)
+            found = classify(source, runs, state, self.limits, self.now, held)
             latest = max(runs, key=lambda run: run.generation, default=None)
             otherwise = latest is not None and _asks_otherwise(foreseen, latest)
             return replace(found, latest=latest, asks_otherwise=otherwise)
         if isinstance(verdict, Waiting):
             return waits(source, verdict, self.limits, self.now)
         return turned_away(source, verdict)
+
+    def _held(self, output: str, state: OutputState) -> Held | None:
+        if state.state == "current":
+            return None
+        return read_report_of(self.services.s3, self.services.rules.output_bucket, output)
 
     def _state_now(self, source: Source, output: str, foreseen: Foreseen) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)

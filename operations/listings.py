@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,11 @@ from flows.manifest import MANIFEST_SUFFIX
 from operations.findings import Source
 from operations.inventory import ListedOutput
 from operations.output_state import (
+    Held,
     ManifestFacts,
     ManifestUnreadableError,
     OutputFacts,
+    held_by,
     manifest_facts,
 )
 
@@ -66,22 +67,27 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
     return manifest_facts(answer["Body"].read())
 
 
+def read_report_of(s3: S3Client, bucket: str, output: str) -> Held | None:
+    """What the failure report beside an output says; None where there is none, or one that says nothing."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+    return held_by(answer["Body"].read())
+
+
 def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
     """URI of the upload that an output's manifest names, or its failure report; empty where none does."""
-    try:
-        if output.has_manifest:
+    if output.has_manifest:
+        try:
             manifest = read_manifest_of(s3, bucket, output.output)
-            return manifest.source_uri if manifest else ""
-        if output.has_report:
-            answer = s3.get_object(Bucket=bucket, Key=output.output + FAILURE_SUFFIX)
-            return str(json.loads(answer["Body"].read())["source"]["uri"])
-    except ClientError as error:
-        if not _is_gone(error):
-            raise
-    except (ValueError, KeyError, TypeError):
-        # Of neither kind, whoever wrote it; ManifestUnreadableError is a ValueError.
-        return ""
-    return ""
+        except ManifestUnreadableError:
+            return ""
+        return manifest.source_uri if manifest else ""
+    held = read_report_of(s3, bucket, output.output) if output.has_report else None
+    return held.source_uri if held else ""
 
 
 def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:

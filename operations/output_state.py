@@ -59,6 +59,32 @@ def manifest_facts(body: bytes) -> ManifestFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a failure report says: which upload, in which version, is in quarantine, and why."""
+
+    source_uri: str
+    source_etag: str | None
+    outcome: str
+    message: str
+
+    def holds(self, source: Source) -> bool:
+        """Whether it is this very upload that is held."""
+        return (self.source_uri, self.source_etag) == (source.uri, source.etag)
+
+
+def held_by(body: bytes) -> Held | None:
+    """Read of a failure report what reconciling needs; None where it says nothing."""
+    try:
+        told = json.loads(body)
+        source = told["source"]
+        return Held(
+            str(source["uri"]), source.get("etag"), str(told["outcome"]), str(told["message"])
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputFacts:
     """What a listing and the manifest tell of an output.
 

@@ -328,7 +328,8 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
     archive.s3.delete_object(Bucket=folder, Key="gone.raw")
     # Prefect has forgotten its run.
     archive.put_into_archive("forgotten.raw")
-    report_of(archive, f"s3://{folder}/forgotten.raw", f"{folder}/forgotten.zarr")
+    forgotten = archive.source("forgotten.raw", folder)
+    report_of(archive, forgotten.uri, f"{folder}/forgotten.zarr", forgotten.etag)
     archive.s3.put_object(Bucket=archive.output, Key=f"{folder}/torn.zarr/Sonar/c/0", Body=b"\1")
     for name, state, state_name in (
         ("crashed", "CRASHED", "Crashed"),
@@ -344,16 +345,34 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
         "dead.raw": Kind.STUCK,
         "torn.raw": Kind.TORN,
         "lost object.raw": Kind.OUTPUT_DAMAGED,
-        "forgotten.raw": Kind.NEVER_NOTIFIED,
+        "forgotten.raw": Kind.QUARANTINED,
         f"{folder}/gone.zarr": Kind.OUTPUT_WITHOUT_SOURCE,
     }
     assert set(archive.reconcile(Scope(prefix="cr"))) == {"crashed.raw"}
     assert set(archive.reconcile(Scope(prefix="do"))) == {"done.raw"}
 
 
-def report_of(world: World, upload: str, output: str) -> None:
-    body = json.dumps({"source": {"uri": upload}}).encode()
+def report_of(world: World, upload: str, output: str, etag: str = "") -> None:
+    told = {
+        "source": {"uri": upload, "etag": etag, "version_id": None},
+        "outcome": "BadFile",
+        "message": "cut off",
+    }
+    body = json.dumps(told).encode()
     world.s3.put_object(Bucket=world.output, Key=f"{output}.failure.json", Body=body)
+
+
+def test_what_is_in_quarantine_stays_there_though_prefect_has_forgotten_its_run(
+    world: World,
+) -> None:
+    bad = world.drop(KEY)
+    report_of(world, bad.uri, OUTPUT, bad.etag)
+    finding = world.reconcile()[KEY]
+    assert (finding.kind, finding.action) == (Kind.QUARANTINED, None)
+    assert finding.detail == "BadFile: cut off"
+    # A corrected upload is another version, and free.
+    world.drop(KEY, file_head("EK60") + b"whole")
+    assert world.reconcile()[KEY].kind is Kind.NEVER_NOTIFIED
 
 
 def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
