@@ -15,12 +15,14 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import boto3
+import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.ecs_tasks import (
@@ -158,8 +160,7 @@ class TaskExecutor:
             code = running.process.poll()
             if code is None:
                 continue
-            # A container ends with its first process, whatever that started.
-            _signal_group(running.process, signal.SIGKILL)
+            _end_container(running.folder)
             self._tell_stopped(
                 running.request.described,
                 exit_code(code),
@@ -198,6 +199,17 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) ->
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return
+
+
+def _end_container(folder: Path) -> None:
+    """End what is left: a container ends with its first process, whatever that started.
+
+    The flow's process leads a session of its own, so they are told by their folder.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("TMPDIR") == str(folder):
+                process.kill()
 
 
 class _Stop(Exception):  # noqa: N818 - no error: how a signal leaves the loop

@@ -117,11 +117,12 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
         work = tmp_path / "work"
         work.mkdir()
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+            [sys.executable, "-m", "flows.execute_run"],
             env={
                 **os.environ,
                 **system_environment(),
                 "PREFECT_API_URL": prefect_api_url,
+                "PREFECT__FLOW_RUN_ID": run["id"],
                 # Without it SIGTERM ends Prefect's parent process alone and the
                 # engine never hears of it.
                 "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
