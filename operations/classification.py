@@ -225,7 +225,10 @@ def under_way(
         action = End(run.id, run.state_id, retry)
         return Finding(Kind.STUCK, upload, detail, run.since, source, run.id, action)
     if run.state_type in {"SCHEDULED", "PENDING"}:
-        kind = Kind.LATE if lasted > limits.starting else Kind.QUEUED
+        # A backfill's runs wait for days, by intent.
+        waits_for_its_lane = run.state_type == "SCHEDULED" and run.lane == BACKFILL
+        is_late = lasted > limits.starting and not waits_for_its_lane
+        kind = Kind.LATE if is_late else Kind.QUEUED
     elif run.state_type == "PAUSED":
         kind = Kind.PAUSED
     elif run.state_type == "CANCELLED":

@@ -170,6 +170,15 @@ def test_what_is_young_is_given_time(world: World) -> None:
     }
 
 
+def test_a_run_of_a_backfill_is_not_late_while_it_waits_for_its_lane(world: World) -> None:
+    for state, kind in (("SCHEDULED", Kind.QUEUED), ("PENDING", Kind.LATE)):
+        run = world.run(world.drop(KEY), state, "Late", ago=LONG)
+        assert world.reconcile()[KEY].kind is Kind.LATE
+        (ident,) = world.runs.runs
+        world.runs.runs[ident] = replace(run, lane=BACKFILL)
+        assert world.reconcile()[KEY].kind is kind
+
+
 def test_a_dead_run_is_retried_as_often_as_any_other(world: World) -> None:
     source = world.drop(KEY)
     for starts, retry in ((2, True), (3, False)):
