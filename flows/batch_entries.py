@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-
 from flows.convert_raw_sonar import convert_raw_sonar
+from flows.flow_parameters import asked_conversion, checked_parameters
 from flows.locations import parse_location
 from flows.outcomes import InvalidParameters
 from flows.request import ConversionRequest
@@ -77,39 +74,10 @@ def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> Co
         if entry.get(name) is not None:
             raise InvalidParameters(f"{label}.{name} is not for a batch: {reason}")
     try:
-        checked = _entry_model()(**entry)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join((label, *map(str, fault['loc'])))}: {fault['msg']}"
-            # The values are left out: storage options hold credentials.
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise InvalidParameters(told) from None
-    given = {
-        name: value
-        for name in checked.model_fields_set - {_IDENTITY}
-        if (value := getattr(checked, name)) is not None
-    }
-    try:
-        return ConversionRequest(**given, **run)
+        given = checked_parameters(convert_raw_sonar.fn, entry, **{_IDENTITY: str})
+        return asked_conversion(given, run)
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None
-
-
-@cache
-def _entry_model() -> Callable[..., BaseModel]:
-    """What one entry may hold: the signature of `convert_raw_sonar`, and the identity of a run of its own."""
-    fields: dict[str, Any] = {
-        name: (
-            parameter.annotation,
-            ... if parameter.default is inspect.Parameter.empty else parameter.default,
-        )
-        for name, parameter in inspect.signature(
-            convert_raw_sonar.fn, eval_str=True
-        ).parameters.items()
-    }
-    fields[_IDENTITY] = (str | None, None)
-    return create_model("Entry", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _name(entry: Mapping[str, Any], label: str) -> str:

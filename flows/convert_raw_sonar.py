@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
 from flows.failure_hooks import report_failure
+from flows.flow_parameters import asked_conversion, checked_parameters
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
@@ -22,6 +23,7 @@ from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.swap import swap_removed
+from flows.transient_faults import patiently
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
@@ -71,6 +73,8 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
 @flow(
     name="convert-raw-sonar",
     persist_result=False,
+    # The body does, and names the outcome.
+    validate_parameters=False,
     on_failure=[report_failure],
     on_crashed=[report_failure],
 )
@@ -99,9 +103,10 @@ def convert_raw_sonar(
     """Convert one raw echosounder file to a verified Zarr or netCDF output.
 
     The run ends Completed; Completed named Skipped, with nothing written; or
-    Failed, named by its outcome (BadFile, WrongModel, MissingSidecar,
-    UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict,
-    AccessDenied, InvalidParameters), the message naming file and cause.
+    Failed, named by its outcome (BadFile, WrongModel, MissingSidecar, BadSidecar,
+    UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict, AccessDenied,
+    DiskFault, InvalidParameters; TransientFault, OutputClaimed or ClaimLost where the
+    world stood in the way for minutes), the message naming file and cause.
 
     Args:
         raw_file: `s3://bucket/key` with the key as it is, `http(s)://`, or a path.
@@ -130,30 +135,13 @@ def convert_raw_sonar(
     Returns:
         The URI or path of the output.
     """
+    # Before anything else is local: the parameters, as they were given.
+    given = dict(locals())
     try:
-        request = ConversionRequest(
-            raw_file=raw_file,
-            sonar_model=sonar_model,
-            output_path=output_path,
-            output_type=output_type,
-            xml_path=xml_path,
-            convert_params=convert_params or {},
-            input_storage_options=input_storage_options,
-            output_storage_options=output_storage_options,
-            overwrite=overwrite,
-            source_etag=source_etag,
-            source_version_id=source_version_id,
-            sonar_model_source=sonar_model_source,
-            sidecar_etags=sidecar_etags or {},
-            allow_partial=allow_partial,
-            compact=compact,
-            chunks=chunks,
-            zarr_format=zarr_format,
-            verify=verify,
-            **this_run(),
-        )
-        if pause_above_bytes is not None:
-            _wait_for_operator(request, pause_above_bytes)
+        checked = checked_parameters(convert_raw_sonar.fn, given)
+        request = asked_conversion(checked, this_run())
+        if checked["pause_above_bytes"] is not None:
+            _wait_for_operator(request, checked["pause_above_bytes"])
         with swap_removed(open_raw_file(request)) as opened:
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:
@@ -166,7 +154,9 @@ def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> No
     """Stop until an operator resumes the run, where the file is large or of unknown size."""
     from flows.source import current_source  # noqa: PLC0415 - see the module's docstring
 
-    now = current_source(request.source, dict(request.input_storage_options))
+    options = dict(request.input_storage_options)
+    now = patiently(lambda: current_source(request.source, options))
+    # Where nothing is, the fetch says so.
     if now is None or (now.size is not None and now.size <= pause_above_bytes):
         return
     told = f"{now.size:,} bytes" if now.size is not None else "unknown size"

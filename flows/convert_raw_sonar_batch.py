@@ -21,6 +21,7 @@ from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.batch_runners import RunnerName, dask_scheduler
 from flows.batch_workers import worker_count
 from flows.failure_hooks import report_failure
+from flows.flow_parameters import checked_parameters
 from flows.isolated_tasks import run_isolated
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.publication import Published, Skipped
@@ -65,6 +66,8 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
 @flow(
     name="convert-raw-sonar-batch",
     persist_result=False,
+    # The body does, and names the outcome.
+    validate_parameters=False,
     on_failure=[report_failure],
     on_crashed=[report_failure],
 )
@@ -93,10 +96,13 @@ def convert_raw_sonar_batch(
     Returns:
         Of each file: name, raw_file, sonar_model, output, completed, outcome, message, facts.
     """
+    # Before anything else is local: the parameters, as they were given.
+    given = dict(locals())
     logger = get_run_logger()
     try:
-        batch = batch_files(files, this_run())
-        workers = _workers(batch, max_workers, task_runner)
+        checked = checked_parameters(convert_raw_sonar_batch.fn, given)
+        batch = batch_files(checked["files"], this_run())
+        workers = _workers(batch, checked["max_workers"], task_runner)
     except InvalidParameters as failure:
         # TRY400: what was asked for is at fault; a traceback of this code tells nothing.
         logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,13 +26,13 @@ from flows.failure_report import (
     cruise_of,
     kind_of,
 )
+from flows.flow_parameters import asked_conversion
 from flows.outcomes import InvalidParameters, Outcome, PartlyFailed
 from flows.request import ConversionRequest
 from flows.task_image import task_image
 from flows.transient_faults import is_transient
 
 _TRACEBACK_LENGTH = 4000
-_REQUEST_FIELDS = {field.name for field in dataclasses.fields(ConversionRequest)}
 
 
 @dataclass(frozen=True)
@@ -148,12 +147,7 @@ def _report(
 
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
     """What was asked for; None where that is what is wrong."""
-    given = {
-        name: value
-        for name, value in parameters.items()
-        if name in _REQUEST_FIELDS and value is not None
-    }
     try:
-        return ConversionRequest(**given)
-    except (InvalidParameters, TypeError):
+        return asked_conversion(parameters, {})
+    except (InvalidParameters, TypeError, AttributeError):
         return None

@@ -40,13 +40,22 @@ _SETTINGS = Fault(of_the_file=False, may_pass=False, pages=True)
 
 FAULTS: Mapping[str, Fault] = {
     **dict.fromkeys(
-        ("BadFile", "WrongModel", "MissingSidecar", "UnsupportedDatagram", "OutputConflict"),
+        (
+            "BadFile",
+            "WrongModel",
+            "MissingSidecar",
+            "BadSidecar",
+            "UnsupportedDatagram",
+            "OutputConflict",
+        ),
         _FILES_OWN,
     ),
     # The newer upload has a run of its own.
     "SourceChanged": Fault(of_the_file=False, may_pass=True, pages=False),
     **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
-    **dict.fromkeys(("TransientFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING),
+    **dict.fromkeys(
+        ("TransientFault", "DiskFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING
+    ),
     **dict.fromkeys((DEFECT, CRASHED, TIMED_OUT), _PASSING),
 }
 FILE_FAULTS = frozenset(name for name, fault in FAULTS.items() if fault.of_the_file)
@@ -58,12 +67,15 @@ REMEDIES: Mapping[str, str] = {
     "echodrop convert FILE OUT --allow-partial",
     "WrongModel": "mend the declared sonar model (metadata, tag or folder) and upload again",
     "MissingSidecar": "upload the sidecar; its arrival starts the conversion",
+    "BadSidecar": "upload a whole copy of the sidecar, then replay the raw file; or convert "
+    "without what it lacks: echodrop convert FILE OUT --allow-partial",
     "UnsupportedDatagram": "convert without the datagram, where the message allows it: "
     "echodrop convert FILE OUT --allow-partial; tell echopype's maintainers",
     "OutputConflict": "two uploads have one output: rename one of them and upload it again",
     "SourceChanged": "nothing: the newer upload has its own run",
     "OutputMismatch": "retry the run once; if it comes again, keep the file and report a defect",
     "AccessDenied": "mend the task's role or the bucket's policy, then replay",
+    "DiskFault": "give the task more ephemeral storage, or free some on this machine, then replay",
     "InvalidParameters": "mend the rules document or the call, then replay",
     "TransientFault": "replay once the store answers again",
     "OutputClaimed": "replay once the other run at this output has ended",

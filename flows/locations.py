@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 OutputType = Literal["netcdf", "zarr"]
 
@@ -65,10 +65,10 @@ class HttpLocation:
         return unquote(urlsplit(self.url).path.rpartition("/")[2])
 
     def sibling(self, name: str) -> HttpLocation:
-        """Another name in the same folder, with the same query."""
+        """Another name (not escaped) in the same folder, with the same query."""
         parts = urlsplit(self.url)
         folder = parts.path.rpartition("/")[0]
-        return HttpLocation(urlunsplit(parts._replace(path=f"{folder}/{name}")))
+        return HttpLocation(urlunsplit(parts._replace(path=f"{folder}/{quote(name)}")))
 
 
 @dataclass(frozen=True)

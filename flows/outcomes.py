@@ -108,6 +108,21 @@ class MissingSidecar(ConversionFailure):
         self.cause = cause
 
 
+class BadSidecar(ConversionFailure):
+    """A sidecar is damaged; the raw file is not held responsible.
+
+    `sidecar` is its URI, `cause` what is wrong with it and where.
+    """
+
+    outcome = "BadSidecar"
+
+    def __init__(self, file: str, sidecar: str, cause: str) -> None:
+        super().__init__(f"{file}: sidecar {sidecar} is damaged: {cause}")
+        self.file = file
+        self.sidecar = sidecar
+        self.cause = cause
+
+
 class UnsupportedDatagram(ConversionFailure):
     """The file is whole, but holds a datagram that the parser does not know."""
 
@@ -221,6 +236,17 @@ class AccessDenied(ConversionFailure):
 
     def __init__(self, what: str, cause: str) -> None:
         super().__init__(f"{what}: access denied: {cause}")
+        self.what = what
+        self.cause = cause
+
+
+class DiskFault(ConversionFailure):
+    """The local disk is full or broken; that says nothing of the file."""
+
+    outcome = "DiskFault"
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(f"{what}: local disk: {cause}")
         self.what = what
         self.cause = cause
 

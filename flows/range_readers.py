@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 _BLOCK_BYTES = 1024 * 1024
 
+# HTTP statuses of what is not there.
+_GONE = frozenset({404, 410})
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -38,10 +41,14 @@ class Beginning:
 
 @dataclass(frozen=True)
 class CurrentSource:
-    """What a source is now: its version, and its size in bytes where that is told."""
+    """What a source is now: its version, its size in bytes where that is told.
+
+    `is_page`: a web server answered with a page of its own, as some do for any path.
+    """
 
     version: SourceVersion
     size: int | None
+    is_page: bool = False
 
 
 class RangeReader(Protocol):
@@ -144,26 +151,36 @@ class HttpReader:
         if answer.status == 416:
             return Beginning(0, SourceVersion(), None, iter(()))
         self._refuse(answer)
-        if answer.status == 206:
-            size: int | None = int(answer.headers["Content-Range"].rpartition("/")[2])
-        else:
-            told = answer.headers.get("Content-Length")
-            size = int(told) if told is not None else None
         modified = answer.headers.get("Last-Modified")
         return Beginning(
-            size,
+            _size_told(answer),
             self._version(answer),
             parsedate_to_datetime(modified) if modified else None,
             answer.stream(_BLOCK_BYTES),
         )
 
     def current(self) -> CurrentSource | None:
-        """What is there now, None where nothing is."""
+        """What is there now, None where nothing is.
+
+        A server that does not take HEAD, or an address signed for GET alone, is
+        asked for the first byte.
+
+        Raises:
+            AccessDenied: it may not be read.
+            TransientFault: the server has a fault, or asks to come later.
+        """
         answer = self._pool.request("HEAD", self._url, headers=self._headers)
-        if answer.status != 200:
+        if answer.status != 200 and answer.status not in _GONE:
+            answer = self._get({"Range": "bytes=0-0"})
+            # What may follow is the whole file; only the head of the answer matters.
+            answer.close()
+        if answer.status in _GONE:
             return None
-        told = answer.headers.get("Content-Length")
-        return CurrentSource(self._version(answer), int(told) if told is not None else None)
+        if answer.status == 416:
+            return CurrentSource(self._version(answer), 0)
+        self._refuse(answer)
+        is_page = "html" in answer.headers.get("Content-Type", "")
+        return CurrentSource(self._version(answer), _size_told(answer), is_page)
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
         """See `RangeReader`."""
@@ -185,7 +202,7 @@ class HttpReader:
     def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
         if answer.status in {200, 206}:
             return
-        if answer.status in {404, 410}:
+        if answer.status in _GONE:
             raise FileNotFoundError(self._url)
         if answer.status in {401, 403, 407}:
             raise AccessDenied(self._url, f"HTTP status {answer.status}")
@@ -197,3 +214,11 @@ class HttpReader:
     def _version(answer: urllib3.BaseHTTPResponse) -> SourceVersion:
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         return SourceVersion(tag.strip('"') if tag else None)
+
+
+def _size_told(answer: urllib3.BaseHTTPResponse) -> int | None:
+    """The whole file's bytes, None where the answer does not tell (a chunked one, `bytes 0-9/*`)."""
+    told = answer.headers.get("Content-Length")
+    if answer.status == 206:
+        told = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(told) if told and told.isdigit() else None

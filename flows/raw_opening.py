@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flows.outcomes import BadFile, ConversionFailure, MissingSidecar, WrongModel
+from flows.outcomes import BadFile, BadSidecar, ConversionFailure
 from flows.sidecars import FetchedSidecar
+from flows.source import FetchedFile
 from flows.swap import SwapFolder
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 # A parser that repeats itself for every ping must not fill the manifest.
 _WARNINGS_KEPT = 50
+
+# Settings without which echopype makes an output of an AZFP that cannot be calibrated, or none.
+_SETTINGS = frozenset(
+    {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
+)
 
 # One file at a time: the process's logging and its warning filters are changed for
 # the one that is parsed. Little is lost, as parsing is Python code that holds the GIL.
@@ -69,11 +75,13 @@ def open_raw_file(
         swap: where its samples go; None keeps them in memory.
 
     Raises:
-        WrongModel: the file is of another family than `sonar_model`.
-        MissingSidecar: the parser cannot do without one.
-        BadFile: anything else that the parser cannot cope with.
+        BadSidecar: the settings XML is broken, or none of an AZFP.
+        BadFile: anything else that the parser cannot cope with. That the file is of
+            the declared model and has its sidecars is decided before.
     """
     echopype = import_echopype()
+    if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
+        _check_settings(xml, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
     with (
         _PARSER,
@@ -93,12 +101,12 @@ def open_raw_file(
         # Whatever the parser trips over is the file's fault: it has been fetched
         # whole and is on the local disk.
         except Exception as error:
-            raise _outcome_of(error, source_uri, sonar_model) from error
+            raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
     return echodata, told
 
 
-def _outcome_of(error: Exception, file: str, sonar_model: str) -> Exception:
+def _outcome_of(error: Exception, file: str) -> Exception:
     """The outcome that stands for what echopype 0.11 raises."""
     if isinstance(error, MemoryError | ConversionFailure):
         return error
@@ -109,14 +117,27 @@ def _outcome_of(error: Exception, file: str, sonar_model: str) -> Exception:
     ):
         # A full or broken local disk says nothing of the file.
         return error
-    text = str(error)
-    if isinstance(error, KeyError) and text == "'configuration'":
-        return WrongModel(file, sonar_model, "EK60")
-    if isinstance(error, KeyError) and text == "'transceivers'":
-        return WrongModel(file, sonar_model, "EK80")
-    if isinstance(error, ValueError) and "XML file is required" in text:
-        return MissingSidecar(file, "settings XML")
-    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {text}")
+    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
+
+
+def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
+    """Load an AZFP settings XML by itself, as the parser would.
+
+    Raises:
+        BadSidecar: it is broken, or holds no settings of an AZFP.
+    """
+    # echopype is loaded by now.
+    from echopype.convert.parse_azfp import ParseAZFP  # noqa: PLC0415
+
+    settings = ParseAZFP(source_uri, str(sidecar.path))
+    try:
+        settings.load_AZFP_xml()
+    # BLE001: whatever its reader trips over, the text is at fault.
+    except Exception as error:
+        cause = f"echopype reads no settings of an AZFP there: {type(error).__name__}: {error}"
+        raise BadSidecar(source_uri, sidecar.location.uri, cause) from error
+    if lacking := sorted(_SETTINGS - settings.parameters.keys()):
+        raise BadSidecar(source_uri, sidecar.location.uri, f"it lacks {', '.join(lacking)}")
 
 
 def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flows.locations import (
     OUTPUT_SUFFIXES,
+    HttpLocation,
     Location,
     OutputLocation,
     OutputType,
+    S3Location,
     output_location,
     parse_location,
 )
 from flows.outcomes import InvalidParameters
 from flows.preflight.summary import FORMAT_OF_MODEL
-from flows.sidecars import Kind
+from flows.s3_client import check_options
+from flows.sidecars import TAKES_BOT_AND_IDX, Kind
+from flows.source import http_headers
 from flows.source_version import SourceVersion
 
 VerifyMode = Literal["sampled", "full"]
@@ -89,10 +93,46 @@ class ConversionRequest:
         object.__setattr__(self, "sonar_model", self.sonar_model.upper())
         if not self.source.name:
             raise ValueError(f"raw_file {self.raw_file!r} names a folder or bucket, not a file")
-        output_location(self.output_path, self.source.name, self.output_type)
-        for uri in (self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags):
-            if uri is not None:
-                parse_location(uri)
+        sidecars = [self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags]
+        inputs = [self.source, *(parse_location(uri) for uri in sidecars if uri is not None)]
+        self._check_storage("input_storage_options", self.input_storage_options, inputs)
+        self._check_storage("output_storage_options", self.output_storage_options, [self.output])
+        self._check_sidecars()
+        self._check_chunks()
+
+    def _check_storage(
+        self, name: str, options: Mapping[str, Any], locations: Sequence[Location]
+    ) -> None:
+        try:
+            if any(isinstance(location, S3Location) for location in locations):
+                check_options(options)
+            if any(isinstance(location, HttpLocation) for location in locations):
+                http_headers(options)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+
+    def _check_sidecars(self) -> None:
+        for name, kind in {**_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}.items():
+            value = self.convert_params.get(name)
+            if name in _INCLUDE_PARAMETERS and value not in {None, True, False}:
+                raise ValueError(f"convert_params {name} is {value!r}, neither true nor false")
+            if value and self.sonar_model not in TAKES_BOT_AND_IDX:
+                raise ValueError(
+                    f"convert_params {name} is {value!r}, but echopype takes no .{kind} with "
+                    f"{self.sonar_model}, only with {' and '.join(sorted(TAKES_BOT_AND_IDX))}"
+                )
+
+    def _check_chunks(self) -> None:
+        if self.chunks is None:
+            return
+        if self.output_type != "zarr":
+            raise ValueError(f"chunks are of a Zarr store, but output_type is {self.output_type}")
+        for dimension, length in self.chunks.items():
+            # True is an int to Python.
+            if type(length) is not int or length == 0 or length < -1:
+                raise ValueError(
+                    f"chunks {dimension} is {length!r}: a length is a whole number from 1, or -1"
+                )
 
     @property
     def source(self) -> Location:
@@ -118,6 +158,15 @@ class ConversionRequest:
             kind: str(self.convert_params[name])
             for name, kind in _SIDECAR_PARAMETERS.items()
             if self.convert_params.get(name)
+        }
+
+    @property
+    def called_for(self) -> set[Kind]:
+        """Kinds of sidecars that `convert_params` insists on."""
+        return {
+            kind
+            for name, kind in _INCLUDE_PARAMETERS.items()
+            if self.convert_params.get(name) is True
         }
 
     @property

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 from botocore.handlers import add_expect_header
 
 from flows.parallel_requests import CONNECTIONS, heed_giving_up
@@ -22,8 +24,20 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
 
-_KNOWN_OPTIONS = frozenset(
-    {"key", "secret", "token", "anon", "endpoint_url", "profile", "client_kwargs", "config_kwargs"}
+_OPTION_TYPES: Mapping[str, type] = {
+    "key": str,
+    "secret": str,
+    "token": str,
+    "anon": bool,
+    "endpoint_url": str,
+    "profile": str,
+    "client_kwargs": dict,
+    "config_kwargs": dict,
+}
+# Of `boto3.Session.client`, what JSON can say and no other option does.
+_CLIENT_SETTINGS = frozenset(
+    {"region_name", "endpoint_url", "use_ssl", "verify", "api_version"}
+    | {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
 )
 
 
@@ -34,20 +48,43 @@ def s3_client(options: dict[str, Any]) -> S3Client:
     SDKs look for them. `anon=True` signs nothing.
 
     Raises:
-        ValueError: an option that s3fs has and this does not, or none has.
+        ValueError: see `check_options`.
     """
-    unknown = sorted(set(options) - _KNOWN_OPTIONS)
+    check_options(options)
+    return _client(json.dumps(options, sort_keys=True))
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Pass options that a client can be made from.
+
+    Raises:
+        ValueError: an option that s3fs has and this does not, or none has; or a
+            value that is none. Values are not told: some are secret.
+    """
+    unknown = sorted(set(options) - set(_OPTION_TYPES))
     if unknown:
         raise ValueError(
-            f"storage options {unknown} are not known for S3; known are {sorted(_KNOWN_OPTIONS)}"
+            f"storage options {unknown} are not known for S3; known are {sorted(_OPTION_TYPES)}"
         )
-    return _client(json.dumps(options, sort_keys=True))
+    for name, value in options.items():
+        if value is not None and not isinstance(value, _OPTION_TYPES[name]):
+            raise ValueError(f"storage option {name} is no {_OPTION_TYPES[name].__name__}")
+    settings = options.get("client_kwargs") or {}
+    if unknown := sorted(set(settings) - _CLIENT_SETTINGS):
+        raise ValueError(
+            f"client_kwargs {unknown} are not known; known are {sorted(_CLIENT_SETTINGS)}"
+        )
+    try:
+        Config(**(options.get("config_kwargs") or {}))
+        json.dumps(dict(options))
+    except (TypeError, ValueError, BotoCoreError) as error:
+        raise ValueError(f"storage options: {error}") from error
 
 
 @functools.lru_cache(maxsize=16)
 def _client(options_json: str) -> S3Client:
     options = json.loads(options_json)
-    settings = dict(options.get("client_kwargs", {}))
+    settings = dict(options.get("client_kwargs") or {})
     if endpoint := options.get("endpoint_url"):
         settings["endpoint_url"] = endpoint
     config = Config(

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import urllib3
-from botocore.exceptions import ClientError
-
 from flows.locations import HttpLocation, LocalLocation, Location, parse_location
-from flows.object_store import error_code
-from flows.outcomes import MissingSidecar
+from flows.named_ends import named_ends
+from flows.outcomes import AccessDenied, MissingSidecar
 from flows.s3_client import s3_client
-from flows.source import FetchedFile, fetch
+from flows.source import FetchedFile, current_source, fetch
 from flows.source_version import SourceVersion
 
 Kind = Literal["xml", "bot", "idx"]
@@ -84,19 +81,37 @@ def named_sidecars(
     ]
 
 
-def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) -> list[Sidecar]:
-    """The `.bot` and `.idx` that stand beside the raw file, lower case first."""
+@dataclass(frozen=True)
+class Beside:
+    """The sidecars found beside a raw file, and sentences on where could not be looked."""
+
+    sidecars: list[Sidecar]
+    notes: list[str]
+
+
+def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) -> Beside:
+    """The `.bot` and `.idx` that stand beside the raw file, lower case first.
+
+    Who may read objects but not list them names sidecars explicitly; that nothing
+    could be looked for is noted.
+
+    Raises:
+        TransientFault: the store did not answer.
+    """
     if sonar_model not in TAKES_BOT_AND_IDX:
-        return []
+        return Beside([], [])
     stem = PurePosixPath(raw.name).stem
     names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in _BESIDE}
-    present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
+    try:
+        present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
+    except AccessDenied as denied:
+        return Beside([], [f"not looked for .bot and .idx beside the file: {denied}"])
     found = []
     for kind, pair in names.items():
         there = [name for name in pair if name in present]
         if there:
             found.append(Sidecar(kind, raw.sibling(there[0]), None))
-    return found
+    return Beside(found, [])
 
 
 def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
@@ -104,12 +119,10 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
     if isinstance(raw, LocalLocation):
         return {name for name in names if raw.sibling(name).path.is_file()}
     if isinstance(raw, HttpLocation):
-        pool = urllib3.PoolManager(maxsize=len(names), timeout=10.0, retries=3)
 
         def there(name: str) -> bool:
-            answer = pool.request("HEAD", raw.sibling(name).url)
-            # Some servers answer any path with a page of their own.
-            return answer.status == 200 and "html" not in answer.headers.get("Content-Type", "")
+            found = current_source(raw.sibling(name), options)
+            return found is not None and not found.is_page
 
         with ThreadPoolExecutor(len(names)) as threads:
             return {
@@ -118,13 +131,8 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
                 if is_there
             }
     prefix = raw.sibling(f"{stem}.").key
-    try:
+    with named_ends(raw.sibling(f"{stem}.*").uri):
         listing = s3_client(options).list_objects_v2(Bucket=raw.bucket, Prefix=prefix)
-    except ClientError as error:
-        if error_code(error)[0] in {401, 403}:
-            # Who may read objects but not list them names sidecars explicitly.
-            return set()
-        raise
     folder = len(prefix) - len(f"{stem}.")
     return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.locations import HttpLocation, LocalLocation, Location
+from flows.named_ends import named_ends
 from flows.object_store import ObjectStore
-from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
+from flows.outcomes import SourceChanged, Superseded, TransientFault
 from flows.parallel_requests import request_pool
 from flows.range_readers import CurrentSource, HttpReader, RangeReader, S3Reader
 from flows.s3_client import s3_client
@@ -67,15 +68,18 @@ def fetch(
         AccessDenied: it may not be read.
         Superseded: the current version is not the one wanted.
         SourceChanged: it was replaced while it was read.
+        TransientFault: the store did not answer, however often it was asked.
+        DiskFault: there is no room for it.
     """
-    if isinstance(location, LocalLocation):
-        return _link(location, target, wanted)
-    reader: RangeReader
-    if isinstance(location, HttpLocation):
-        reader = http_reader(location, options)
-    else:
-        reader = S3Reader(s3_client(options), location)
-    return download(reader, location, target, wanted=wanted, on_bytes=on_bytes)
+    with named_ends(location.uri):
+        if isinstance(location, LocalLocation):
+            return _link(location, target, wanted)
+        reader: RangeReader
+        if isinstance(location, HttpLocation):
+            reader = http_reader(location, options)
+        else:
+            reader = S3Reader(s3_client(options), location)
+        return download(reader, location, target, wanted=wanted, on_bytes=on_bytes)
 
 
 def download(
@@ -168,10 +172,8 @@ def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -
             raise Superseded(location.uri, str(wanted), str(version))
         with location.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except IsADirectoryError as error:
-        raise FileNotFoundError(f"{location.uri} is a folder") from error
-    except PermissionError as error:
-        raise AccessDenied(location.uri, error.strerror or "permission") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"{location.uri} is no file") from error
     target.symlink_to(location.path)
     fetched = FetchedFile(
         location,
@@ -186,26 +188,45 @@ def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -
 
 
 def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
-    """What is there now, None where nothing is. One request, no body."""
-    if isinstance(location, LocalLocation):
-        try:
-            stat = location.path.stat()
-        except FileNotFoundError:
+    """What is there now, None where nothing is. One request, no body; two of a server without HEAD.
+
+    Raises:
+        AccessDenied: it may not be looked at.
+        TransientFault: the store did not answer.
+    """
+    with named_ends(location.uri):
+        if isinstance(location, LocalLocation):
+            try:
+                stat = location.path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return CurrentSource(local_version(stat), stat.st_size)
+        if isinstance(location, HttpLocation):
+            return http_reader(location, options).current()
+        head = ObjectStore(s3_client(options), location.bucket).head(location.key)
+        if head is None:
             return None
-        return CurrentSource(local_version(stat), stat.st_size)
-    if isinstance(location, HttpLocation):
-        return http_reader(location, options).current()
-    head = ObjectStore(s3_client(options), location.bucket).head(location.key)
-    return (
-        None
-        if head is None
-        else CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
-    )
+        return CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
 
 
 def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:
     """A reader with the headers that fsspec's http file system takes."""
-    return HttpReader(location, options.get("client_kwargs", {}).get("headers", {}))
+    return HttpReader(location, http_headers(options))
+
+
+def http_headers(options: Mapping[str, Any]) -> dict[str, str]:
+    """The headers in storage options, where fsspec's http file system takes them.
+
+    Raises:
+        ValueError: they are no object of texts.
+    """
+    settings = options.get("client_kwargs", {})
+    headers = settings.get("headers", {}) if isinstance(settings, Mapping) else None
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        raise ValueError("client_kwargs.headers is no object of texts")
+    return dict(headers)
 
 
 def local_version(stat: os.stat_result) -> SourceVersion:

@@ -8,7 +8,6 @@ into a folder that the conversion owns and removes.
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from typing import Any, TypeVar
 from flows.memory_model import peak_bytes
 
 T = TypeVar("T")
-
-# The folder that it swaps into is echopype's for the whole process.
-_turn = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,16 +68,19 @@ class SwapFolder:
 
     @contextmanager
     def taken_by_echopype(self) -> Iterator[None]:
-        """Let echopype swap into this folder; one file at a time in a process."""
+        """Let echopype swap into this folder.
+
+        It is echopype's for the whole process: the caller sees to it that one file
+        is parsed at a time.
+        """
         from echopype.utils import io  # noqa: PLC0415 - takes seconds; who swaps has paid that
 
-        with _turn:
-            before = io.ECHOPYPE_TEMP_DIR
-            io.ECHOPYPE_TEMP_DIR = self.path
-            try:
-                yield
-            finally:
-                io.ECHOPYPE_TEMP_DIR = before
+        before = io.ECHOPYPE_TEMP_DIR
+        io.ECHOPYPE_TEMP_DIR = self.path
+        try:
+            yield
+        finally:
+            io.ECHOPYPE_TEMP_DIR = before
 
     def close(self) -> None:
         """Remove it with all that is in it."""

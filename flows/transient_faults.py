@@ -18,6 +18,12 @@ from flows.outcomes import Outcome, TransientFault
 
 T = TypeVar("T")
 
+# Of a whole step without Prefect: two minutes in all at least, four at most, and
+# a claim left by a killed run expires within one.
+ATTEMPTS = 8
+FIRST_WAIT_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 60.0
+
 # Beyond 5xx and 429: what S3 and its credentials say of a state that passes.
 _TRANSIENT_CODES = frozenset(
     {
@@ -58,9 +64,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def backoff_seconds(attempt: int, *, base: float, longest: float) -> float:
-    """Full-jitter exponential wait before the attempt that follows the `attempt`-th (from 1)."""
+    """Exponential wait after the `attempt`-th attempt (from 1): half of it is sure, half is chance."""
+    whole = min(longest, base * 2**attempt)
     # S311: spreads retries of many tasks in time; nothing secret depends on it.
-    return random.uniform(base / 2, min(longest, base * 2**attempt))  # noqa: S311
+    return random.uniform(whole / 2, whole)  # noqa: S311
 
 
 def retrying(call: Callable[[], T], *, attempts: int, base: float = 0.1, longest: float = 5.0) -> T:
@@ -75,3 +82,8 @@ def retrying(call: Callable[[], T], *, attempts: int, base: float = 0.1, longest
         wait=lambda state: backoff_seconds(state.attempt_number, base=base, longest=longest),
         reraise=True,
     )(call)
+
+
+def patiently(step: Callable[[], T]) -> T:
+    """The result of a whole step, tried again for two to four minutes; raises as `retrying` does."""
+    return retrying(step, attempts=ATTEMPTS, base=FIRST_WAIT_SECONDS, longest=LONGEST_WAIT_SECONDS)

@@ -20,6 +20,7 @@ NOT_THE_SYSTEMS = (
     "BadFile",
     "WrongModel",
     "MissingSidecar",
+    "BadSidecar",
     "UnsupportedDatagram",
     "OutputConflict",
     "SourceChanged",

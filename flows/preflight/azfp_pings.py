@@ -74,8 +74,11 @@ class Pings:
         for name, value in ping.settings.items():
             before = self.first.settings.get(name)
             if value != before:
-                cause = f"the {name} changes from {before} to {value} at byte {position}"
-                tally.refuse(f"ping {len(self.times)}", cause, removable=False)
+                cause = (
+                    f"the {name} changes from {before} to {value} at byte {position}, "
+                    f"ping {len(self.times)}"
+                )
+                tally.refuse("ping", cause, removable=False)
         if not tally.damages:
             self.last_good = ping.time
         tally.keep(position, position + ping.size)

@@ -152,6 +152,6 @@ class EK80Walk(SimradWalk):
     def _finish(self) -> None:
         super()._finish()
         if self._adcp_pings:
-            self.tally.notes.append(
+            self.tally.unconverted.append(
                 f"{self._adcp_pings} pings of an ADCP ({ADCP}) are not converted"
             )

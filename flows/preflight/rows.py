@@ -15,10 +15,10 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
     ]
     if summary.damage:
         rows.append(("damage", summary.damage))
-    if summary.unsupported:
-        rows.append(
-            ("not supported", f"{summary.unsupported.datagram}: {summary.unsupported.cause}")
-        )
+    rows.extend(
+        ("not supported", f"{refused.count} {type_}: {refused.cause}")
+        for type_, refused in summary.refused.items()
+    )
     rows.append(("bytes", f"{summary.bytes_total:,}"))
     if summary.bytes_unaccounted:
         rows.append(("bytes lost", f"{summary.bytes_unaccounted:,}"))
@@ -33,5 +33,6 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
     if summary.first_time and summary.last_time:
         rows.append(("first ping", summary.first_time.isoformat()))
         rows.append(("last ping", summary.last_time.isoformat()))
+    rows.extend(("not converted", sentence) for sentence in summary.unconverted)
     rows.extend(("note", note) for note in summary.notes)
     return rows

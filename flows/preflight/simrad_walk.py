@@ -174,4 +174,6 @@ class SimradWalk(ABC):
             self.tally.truncated = True
         if self._untimed:
             noun = "datagrams have" if self._untimed > 1 else "datagram has"
-            self.tally.notes.append(f"{self._untimed} {noun} a time of zero, and are not converted")
+            self.tally.unconverted.append(
+                f"{self._untimed} {noun} a time of zero, and are not converted"
+            )

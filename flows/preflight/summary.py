@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,6 +40,27 @@ class Unsupported:
     removable: bool
 
 
+@dataclass(frozen=True)
+class Damage:
+    """Bytes `[start, end)` that are no whole datagram, and why.
+
+    `pings_before` counts the whole pings that stand before it in the file.
+    """
+
+    start: int
+    end: int
+    cause: str
+    pings_before: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """How many datagrams of a type echopype cannot take, and why not the first of them."""
+
+    count: int
+    cause: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileSummary:
     """The datagrams of one raw file: what is whole, what is lost, where.
@@ -61,7 +82,11 @@ class FileSummary:
         last_good_byte: Offset behind the last whole datagram before the first
             damage; `bytes_total` for an intact file.
         last_good_ping: Time of the last whole ping before the first damage.
+        damages: Every damaged place, in file order.
+        second_file: Offset of a file that was appended to this one.
         unsupported: The first thing that echopype cannot take.
+        refused: By type of datagram, all that echopype cannot take.
+        unconverted: Sentences on what is whole and known, and yet not converted.
         notes: Sentences on what is odd, but no damage.
         convertible: Whether the configuration and at least one ping are whole.
         whole: Spans `[start, end)` which, put together, are an intact file.
@@ -84,11 +109,38 @@ class FileSummary:
     bytes_unaccounted: int
     last_good_byte: int
     last_good_ping: datetime | None
+    damages: tuple[Damage, ...] = field(repr=False)
+    second_file: int | None
     unsupported: Unsupported | None
+    refused: Mapping[str, Refused]
+    unconverted: tuple[str, ...]
     notes: tuple[str, ...]
     convertible: bool
     whole: tuple[Span, ...] = field(repr=False)
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the file is handed to the parser as it is."""
+        return self.damage is None and self.unsupported is None
+
+    @property
+    def missing(self) -> list[str]:
+        """A sentence for each thing in the file that is not in an output made of it."""
+        told = [
+            f"bytes {damage.start} to {damage.end} are lost ({damage.cause}), "
+            f"behind {damage.pings_before} pings"
+            for damage in self.damages
+        ]
+        if self.pings_unusable:
+            told.append(f"{self.pings_unusable} whole pings lack what stood before them")
+        if self.second_file is not None:
+            told.append(f"a second file, from byte {self.second_file} on")
+        told += [
+            f"{refused.count} {type_} left out ({refused.cause})"
+            for type_, refused in self.refused.items()
+        ]
+        return [*told, *self.unconverted]
 
     def as_json(self) -> dict[str, Any]:
         """The facts as JSON values (times in ISO 8601, UTC), without spans and ping times."""
@@ -111,6 +163,9 @@ class FileSummary:
             "unsupported": None
             if self.unsupported is None
             else {"datagram": self.unsupported.datagram, "cause": self.unsupported.cause},
+            "damages": [asdict(damage) for damage in self.damages],
+            "refused": {type_: asdict(refused) for type_, refused in self.refused.items()},
+            "unconverted": list(self.unconverted),
             "notes": list(self.notes),
         }
 

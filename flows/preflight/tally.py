@@ -9,20 +9,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from flows.preflight.summary import Condition, FileSummary, Span, Times, Unsupported
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Bytes `[start, end)` that are no whole datagram, and why.
-
-    `pings_before` counts the whole pings that stand before it in the file.
-    """
-
-    start: int
-    end: int
-    cause: str
-    pings_before: int
+from flows.preflight.summary import (
+    Condition,
+    Damage,
+    FileSummary,
+    Refused,
+    Span,
+    Times,
+    Unsupported,
+)
 
 
 @dataclass
@@ -35,7 +30,9 @@ class Tally:
     dropped: list[Span] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unconverted: list[str] = field(default_factory=list)
     unsupported: Unsupported | None = None
+    refused: dict[str, Refused] = field(default_factory=dict)
     second_file: int | None = None
     truncated: bool = False
     configured: bool = False
@@ -74,7 +71,11 @@ class Tally:
         return tuple(spans)
 
     def refuse(self, datagram: str, cause: str, *, removable: bool) -> None:
-        """Remember the first thing echopype cannot take; one that is not removable outranks."""
+        """Count what echopype cannot take; the first is told first, one that is not removable before it."""
+        before = self.refused.get(datagram)
+        self.refused[datagram] = (
+            Refused(before.count + 1, before.cause) if before else Refused(1, cause)
+        )
         if self.unsupported is None or (self.unsupported.removable and not removable):
             self.unsupported = Unsupported(datagram, cause, removable)
 
@@ -132,6 +133,10 @@ def summarize(
         last_good_byte=_first_damage(tally),
         last_good_ping=as_datetime(last_good_ping),
         unsupported=tally.unsupported,
+        damages=tuple(tally.damages),
+        second_file=tally.second_file,
+        refused=dict(sorted(tally.refused.items())),
+        unconverted=tuple(tally.unconverted),
         notes=tuple(tally.notes),
         convertible=tally.configured and total > 0,
         whole=tally.whole if tally.configured else (),

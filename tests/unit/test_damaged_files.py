@@ -13,7 +13,13 @@ from flows.conversion import convert
 from flows.outcomes import BadFile, ConversionFailure
 from flows.publication import Published
 from flows.request import ConversionRequest
-from tests.damaged_files import DAMAGED_FILES, EK60, DamagedFile
+from tests.damaged_files import (
+    DAMAGED_FILES,
+    EK60,
+    DamagedFile,
+    datagram_bytes,
+    simrad_datagrams,
+)
 
 FAILING = [case for case in DAMAGED_FILES if case.outcome != "Completed"]
 CONVERTIBLE = [case for case in DAMAGED_FILES if case.outcome == "Completed"]
@@ -82,15 +88,52 @@ def test_with_leave_the_whole_part_is_converted_and_says_what_is_missing(
     )
     assert isinstance(published, Published)
     (manifest,) = (tmp_path / "output").glob("*.manifest.json")
-    read = json.loads(manifest.read_text())
-    told = read["preflight"]
+    written = json.loads(manifest.read_text())
+    told, missing = written["preflight"], written["missing"]
     assert sum(told["pings"].values()) == PARTIAL[case.name]
     assert told["damage"] or told["unsupported"]
     engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(published.output, engine=engine) as tree:
-        missing = tree["Provenance"].attrs["conversion_missing"]
-    assert missing == read["missing"]
-    assert missing in {told["damage"], (told["unsupported"] or {}).get("cause")}
+        assert tree["Provenance"].attrs["conversion_missing"] == missing
+    assert told["damages"] or told["refused"] or "second file" in missing
+    for damage in told["damages"]:
+        assert f"bytes {damage['start']} to {damage['end']} are lost" in missing
+    for type_, refused in told["refused"].items():
+        assert f"{refused['count']} {type_} left out ({refused['cause']})" in missing
+
+
+def test_all_that_is_missing_is_told_however_much_it_is(real_data: Path, tmp_path: Path) -> None:
+    content = bytearray((real_data / EK60).read_bytes())
+    items = simrad_datagrams(bytes(content))
+    pings = [item for item in items if item.type == "RAW0"]
+    holes = [(ping.start, ping.end) for ping in pings[10:100:20]]
+    for start, end in holes:
+        content[start:end] = bytes(end - start)
+    # And between two whole ones, a type that nobody knows, twice.
+    unknown = datagram_bytes(b"XYZ0", b"what is this") * 2
+    at = pings[5].start
+    raw = tmp_path / "many.raw"
+    raw.write_bytes(content[:at] + unknown + content[at:])
+    done = convert(
+        ConversionRequest(
+            raw_file=str(raw),
+            sonar_model="EK60",
+            output_path=str(tmp_path / "out.nc"),
+            allow_partial=True,
+        )
+    )
+    assert isinstance(done, Published)
+    told = done.manifest["preflight"]
+    shifted = [(start + len(unknown), end + len(unknown)) for start, end in holes]
+    assert [(damage["start"], damage["end"]) for damage in told["damages"]] == shifted
+    assert [damage["pings_before"] for damage in told["damages"]] == [10, 29, 48, 67, 86]
+    assert told["refused"]["XYZ0"]["count"] == 2
+    missing = done.manifest["missing"]
+    with xr.open_dataset(tmp_path / "out.nc", group="Provenance") as provenance:
+        assert provenance.attrs["conversion_missing"] == missing
+    for start, end in shifted:
+        assert f"bytes {start} to {end} are lost" in missing
+    assert "2 XYZ0 left out" in missing
 
 
 def test_a_raw_file_under_another_suffix_fails_and_names_it(

@@ -125,5 +125,5 @@ EK60 = "ek60/D20070724-T042400.raw"
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry as in production, only sooner."""
-    monkeypatch.setattr("flows.conversion.FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr("flows.conversion.LONGEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("flows.transient_faults.FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("flows.transient_faults.LONGEST_WAIT_SECONDS", 0.5)

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 # "spoil" changes a byte of the request's body on its way.
-Fault = Literal["500", "503", "reset", "cut", "hang", "spoil"]
+Fault = Literal["401", "403", "500", "503", "reset", "cut", "hang", "spoil"]
 # Given the number of the request, from 0, and its request line: the fault, or None.
 Plan = Callable[[int, str], Fault | None]
 # What the store itself would answer to a whole request, None where it takes it.
 Judge = Callable[[bytes], bytes | None]
 
 _ANSWERS = {
+    "401": b"<Error><Code>Unauthorized</Code></Error>",
+    "403": b"<Error><Code>AccessDenied</Code></Error>",
     "500": b"<Error><Code>InternalError</Code></Error>",
     "503": b"<Error><Code>SlowDown</Code></Error>",
 }
@@ -67,7 +69,7 @@ class FaultProxy:
             if fault == "hang":
                 self._over.wait(60)
                 return
-            if fault in {"500", "503"}:
+            if fault in _ANSWERS:
                 body = _ANSWERS[fault]
                 client.sendall(
                     b"HTTP/1.1 %s Fault\r\nContent-Type: application/xml\r\nConnection: close\r\n"

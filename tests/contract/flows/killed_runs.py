@@ -23,7 +23,7 @@ from typing import Any
 import xarray as xr
 
 from flows import s3_publishing
-from flows.conversion import OpenedRaw, _order, open_raw
+from flows.conversion import OpenedRaw, open_raw
 from flows.identity import differences
 from flows.locations import S3Location
 from flows.manifest import read_manifest
@@ -31,6 +31,7 @@ from flows.object_store import ObjectStore
 from flows.publication import Skipped
 from flows.request import ConversionRequest
 from flows.s3_client import _client, s3_client
+from flows.saving import publish_order
 from flows.transient_faults import retrying
 from tests.contract.flows.conftest import options_for
 
@@ -123,7 +124,7 @@ class Trial:
         published = s3_publishing.read_published(store, self.place)
         opened.manifest_at_start = published.etag if published else None
         with tempfile.TemporaryDirectory() as folder:
-            order = _order(opened, Path(folder), lambda *_: None)
+            order = publish_order(opened, Path(folder), lambda *_: None)
             end = retrying(
                 lambda: s3_publishing.publish_to_s3(store, self.place, order, lease_seconds=1),
                 attempts=60,

@@ -15,6 +15,7 @@ OF_THE_FILE = {
     "BadFile",
     "WrongModel",
     "MissingSidecar",
+    "BadSidecar",
     "UnsupportedDatagram",
     "SourceChanged",
     "PartlyFailed",

@@ -47,11 +47,11 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
         ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known are EK60"),
         ({"output_path": "s3://output/a.nc"}, "files[0]: output_path s3://output/a.nc ends in .nc"),
         ({"raw_file": "s3://inbox/folder/"}, "files[0]: raw_file"),
-        ({"overwrite": "perhaps"}, "files[0].overwrite: Input should be a valid boolean"),
-        ({"zarr_format": 4}, "files[0].zarr_format: Input should be 2 or 3"),
-        ({"chunks": {"ping_time": "many"}}, "files[0].chunks.ping_time: Input should be a valid"),
-        ({"raw_fil": "s3://inbox/b.raw"}, "files[0].raw_fil: Extra inputs are not permitted"),
-        ({"owner": "me"}, "files[0].owner: Extra inputs are not permitted"),
+        ({"overwrite": "perhaps"}, "files[0]: overwrite: Input should be a valid boolean"),
+        ({"zarr_format": 4}, "files[0]: zarr_format: Input should be 2 or 3"),
+        ({"chunks": {"ping_time": "many"}}, "files[0]: chunks.ping_time: Input should be a valid"),
+        ({"raw_fil": "s3://inbox/b.raw"}, "files[0]: raw_fil: Extra inputs are not permitted"),
+        ({"owner": "me"}, "files[0]: owner: Extra inputs are not permitted"),
         ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not for a batch"),
     ],
 )
@@ -63,7 +63,7 @@ def test_what_is_wrong_with_an_entry_is_said_by_place_and_name(
 
 def test_what_is_missing_is_named_and_credentials_are_not_told() -> None:
     message = told({"raw_file": "a.raw", "input_storage_options": {"secret": "hush"}})
-    assert message == "files[0].sonar_model: Field required; files[0].output_path: Field required"
+    assert message == "files[0]: sonar_model: Field required; output_path: Field required"
     assert "hush" not in told({**GOOD, "input_storage_options": "hush"})
 
 

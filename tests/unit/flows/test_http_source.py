@@ -123,7 +123,7 @@ def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -
 
 
 def test_a_page_in_place_of_a_sidecar_is_none(site: Site) -> None:
-    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    found = sidecars_beside(site.at("f.raw"), "EK60", {}).sidecars
     place = site.at("f.BOT")
     assert isinstance(place, HttpLocation)
     assert [(sidecar.kind, sidecar.location) for sidecar in found] == [("bot", place)]

@@ -224,6 +224,12 @@ def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> No
         ({"raw_file": "ftp://x/y.raw"}, "not ftp://"),
         ({"output_path": "x.nc"}, "ends in .nc, but output_type is zarr"),
         ({"xml_path": "gs://x"}, "not gs://"),
+        ({"chunks": {"ping_time": 0}}, "chunks ping_time is 0: a length is a whole number from 1"),
+        ({"chunks": {"ping_time": -2}}, "chunks ping_time is -2"),
+        ({"chunks": {"ping_time": "100"}}, "chunks ping_time is '100'"),
+        ({"chunks": {"ping_time": 0}, "compact": False}, "chunks ping_time is 0"),
+        ({"chunks": {"ping_time": 5}, "output_type": "netcdf"}, "output_type is netcdf"),
+        ({"convert_params": {"include_bot": "no"}}, "include_bot is 'no'"),
     ],
 )
 def test_parameters_are_refused_with_name_and_value(changes: dict[str, Any], words: str) -> None:

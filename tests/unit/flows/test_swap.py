@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from flows import conversion
+from flows import opened_raw
 from flows.conversion import OpenedRaw, convert, open_raw, save
 from flows.identity import differences
 from flows.memory_model import peak_bytes
@@ -106,12 +106,12 @@ def test_the_task_s_memory_decides(
 ) -> None:
     # A file that swapping helps has 70 MB at least; without echopype's blocks it need not.
     monkeypatch.setattr("flows.memory_model._SWAP_BLOCKS", 0)
-    monkeypatch.setattr(conversion, "task_resources", lambda: TaskResources(1.0, 512 * 2**20))
+    monkeypatch.setattr(opened_raw, "task_resources", lambda: TaskResources(1.0, 512 * 2**20))
     done = convert(request(real_data, tmp_path))
     assert isinstance(done, Published)
     assert done.manifest["memory"]["swap"]
     assert list(temporary.iterdir()) == []
-    monkeypatch.setattr(conversion, "task_resources", lambda: TaskResources(1.0, 1024 * 2**20))
+    monkeypatch.setattr(opened_raw, "task_resources", lambda: TaskResources(1.0, 1024 * 2**20))
     again = convert(request(real_data, tmp_path, overwrite=True))
     assert isinstance(again, Published)
     assert again.manifest["memory"] == {

@@ -136,7 +136,9 @@ def test_the_pings_of_an_adcp_are_left_to_echopype_and_told(tmp_path: Path) -> N
     )
     decide(summary, "EK80")
     assert summary.pings == {ONE: 1}
-    assert any("1 pings of an ADCP" in note for note in summary.notes)
+    # Such a file is whole, and yet an output of it is not all of it.
+    assert summary.is_whole
+    assert any("1 pings of an ADCP" in sentence for sentence in summary.missing)
 
 
 def test_a_ping_behind_the_parameters_of_another_channel_is_not_supported(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_an_untimed_sentence_is_no_damage_where_echopype_copes(
     path.write_bytes(content[:at] + harmless + content[at:])
     summary = preflight(path, "EK60")
     decide(summary, "EK60")
-    assert any("time of zero" in note for note in summary.notes)
+    assert any("time of zero" in sentence for sentence in summary.missing)
     compare_pings(_open(path, "EK60"), summary)
     # The same with words in it: echopype takes them for a length and is lost.
     path.write_bytes(content[:at] + datagram_bytes(b"NME0", b"$GPGGA,,,,", ticks=0) + content[at:])

@@ -1,0 +1,80 @@
+"""The parameters of a flow, checked against its own signature.
+
+The flows check them in their bodies: Prefect's own check ends a run before it
+began, as plain Failed, where ours ends it as InvalidParameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from flows.outcomes import InvalidParameters
+from flows.request import ConversionRequest
+
+_REQUEST_FIELDS = frozenset(field.name for field in dataclasses.fields(ConversionRequest))
+
+
+def checked_parameters(
+    function: Callable[..., object], given: Mapping[str, Any], **more: type
+) -> dict[str, Any]:
+    """What of a flow's parameters was given, each of the type that its function says.
+
+    Args:
+        function: of the flow.
+        given: name to value.
+        more: types of what may be given beside its parameters, each of which may be left out.
+
+    Raises:
+        InvalidParameters: with the name of each that is wrong. Values are left out:
+            storage options hold credentials.
+    """
+    try:
+        checked = _model(function, tuple(more.items()))(**given)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise InvalidParameters(told) from None
+    return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+
+def asked_conversion(parameters: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
+    """The conversion that checked parameters of `convert_raw_sonar` ask for.
+
+    Args:
+        parameters: None stands for the default.
+        run: `owner` and `run` of a ConversionRequest.
+
+    Raises:
+        InvalidParameters: one is not usable.
+    """
+    return ConversionRequest(
+        **{
+            name: value
+            for name, value in parameters.items()
+            if name in _REQUEST_FIELDS and value is not None
+        },
+        **run,
+    )
+
+
+@cache
+def _model(
+    function: Callable[..., object], more: tuple[tuple[str, type], ...]
+) -> Callable[..., BaseModel]:
+    fields: dict[str, Any] = {
+        name: (
+            parameter.annotation,
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
+    }
+    fields |= {name: (type_ | None, None) for name, type_ in more}
+    return create_model("Parameters", __config__=ConfigDict(extra="forbid"), **fields)

@@ -1,0 +1,187 @@
+"""From a request to a parsed file: fetch, walk, parse, and compare pings."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows import local_publishing, preflight, s3_publishing
+from flows.fetching import Inputs, fetch_inputs
+from flows.locations import LocalLocation
+from flows.named_ends import named_ends
+from flows.object_store import ObjectStore
+from flows.outcomes import ConversionFailure, Superseded
+from flows.preflight.summary import FileSummary
+from flows.publication import Progress, Skipped
+from flows.publish_decision import Content, Published, decide
+from flows.raw_opening import open_raw_file
+from flows.request import ConversionRequest
+from flows.s3_client import s3_client
+from flows.sidecar_check import checked_sidecars
+from flows.sidecars import FetchedSidecar
+from flows.source import FetchedFile, check_unchanged, current_source
+from flows.stopwatch import Stopwatch
+from flows.swap import MemoryPlan, SwapFolder, memory_plan
+from flows.task_resources import task_resources, usable_bytes
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+
+@dataclass
+class OpenedRaw:
+    """A parsed raw file with all that the manifest will say of it.
+
+    Whoever opened it removes what was swapped for it: `flows.swap.swap_removed`.
+    """
+
+    request: ConversionRequest
+    echodata: EchoData
+    source: FetchedFile
+    sidecars: list[FetchedSidecar]
+    preflight: dict[str, Any]
+    missing: str | None
+    parser_warnings: list[str]
+    manifest_at_start: str | None
+    memory: MemoryPlan
+    swap: SwapFolder | None
+    seconds: dict[str, float]
+
+    @property
+    def content(self) -> Content:
+        """What the output will be made from."""
+        return Content(
+            self.source.location.uri,
+            self.source.version,
+            {sidecar.file.location.uri: sidecar.file.version.etag for sidecar in self.sidecars},
+            notified=self.request.wanted is not None,
+        )
+
+
+def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skipped:
+    """Fetch, walk and parse a raw file with its sidecars; none of them stays on disk.
+
+    Raises:
+        ConversionFailure: BadFile, WrongModel, MissingSidecar, BadSidecar,
+            UnsupportedDatagram, SourceChanged, AccessDenied, DiskFault; OutputConflict
+            where that is known already; OutputMismatch where the parser lost pings.
+        TransientFault: a store did not answer.
+    """
+    watch = Stopwatch()
+    try:
+        with (
+            named_ends(request.raw_file),
+            tempfile.TemporaryDirectory(prefix="echodrop-") as folder,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            known = pool.submit(_published, request)
+            if not request.overwrite:
+                # Ask before fetching: most of a batch that is run again is there.
+                published = known.result()
+                if published is not None and _is_wanted(request, published):
+                    return Skipped(request.output.uri, f"{request.raw_file} is already published")
+            with watch.stage("fetch"):
+                inputs = fetch_inputs(request, Path(folder), progress)
+            return _parse(request, inputs, published=known.result(), watch=watch, progress=progress)
+    except Superseded as superseded:
+        return Skipped(request.output.uri, str(superseded))
+
+
+def _published(request: ConversionRequest) -> Published | None:
+    output = request.output
+    with named_ends(output.uri):
+        if isinstance(output, LocalLocation):
+            return local_publishing.read_published(output)
+        store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+        return s3_publishing.read_published(store, output)
+
+
+def _is_wanted(request: ConversionRequest, published: Published) -> bool:
+    """Whether the source as it is now has been published; a conflict is raised."""
+    now = current_source(request.source, dict(request.input_storage_options))
+    if now is None:
+        # Gone: fetching says so.
+        return False
+    version = now.version
+    if request.wanted is not None and version.differs_from(request.wanted):
+        raise Superseded(request.raw_file, str(request.wanted), str(version))
+    content = Content(request.source.uri, version, dict(request.sidecar_etags))
+    decision = decide(
+        request.output.uri,
+        content,
+        overwrite=False,
+        owner=request.owner,
+        at_start=published.etag,
+        now=published,
+    )
+    return decision == "skip"
+
+
+def _parse(
+    request: ConversionRequest,
+    inputs: Inputs,
+    *,
+    published: Published | None,
+    watch: Stopwatch,
+    progress: Progress,
+) -> OpenedRaw:
+    source, uri = inputs.source, inputs.source.location.uri
+    with watch.stage("preflight"):
+        progress("preflight", 0.0)
+        # Messages name the file as its owner knows it, not its local copy.
+        summary = replace(preflight.preflight(source.path, request.sonar_model), file=uri)
+        with _telling_of(summary):
+            preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
+            sidecars, without = checked_sidecars(
+                inputs.sidecars, summary, allow_partial=request.allow_partial
+            )
+        if not summary.is_whole:
+            whole = source.path.with_name(f"{source.path.name}.whole")
+            preflight.write_whole_part(source.path, summary, whole)
+            whole.replace(source.path)
+    memory = memory_plan(
+        request.sonar_model, source.size, usable_bytes(task_resources()), use_swap=request.use_swap
+    )
+    with watch.stage("open"), _telling_of(summary), contextlib.ExitStack() as unless_opened:
+        progress("open", 0.0)
+        swap = SwapFolder() if memory.swap else None
+        if swap is not None:
+            unless_opened.callback(swap.close)
+        echodata, warnings = open_raw_file(
+            source.path, request.sonar_model, sidecars, request.parser_params, uri, swap=swap
+        )
+        preflight.compare_pings(echodata, summary)
+        check_unchanged(source)
+        unless_opened.pop_all()
+    missing = "; ".join([*summary.missing, *without]) or None
+    if missing is not None:
+        provenance = echodata["Provenance"]
+        echodata["Provenance"] = provenance.assign_attrs(conversion_missing=missing)
+    return OpenedRaw(
+        request=request,
+        echodata=echodata,
+        source=source,
+        sidecars=sidecars,
+        preflight=summary.as_json(),
+        missing=missing,
+        parser_warnings=[*inputs.notes, *warnings],
+        manifest_at_start=published.etag if published else None,
+        memory=memory,
+        swap=swap,
+        seconds=watch.seconds,
+    )
+
+
+@contextlib.contextmanager
+def _telling_of(summary: FileSummary) -> Iterator[None]:
+    """Let a failure carry what the walk has found, for its report."""
+    try:
+        yield
+    except ConversionFailure as failure:
+        failure.preflight = summary.as_json()
+        raise

@@ -1,0 +1,147 @@
+"""From a parsed file to a verified output: encode, publish, read back, and the manifest."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flows import local_publishing, quarantine, s3_publishing
+from flows.chunking import ChunksNotUsableError
+from flows.contents import contents_of
+from flows.locations import LocalLocation
+from flows.manifest import build_manifest, described_sidecars, described_source
+from flows.named_ends import named_ends
+from flows.netcdf_encoding import write_netcdf
+from flows.object_store import ObjectStore
+from flows.opened_raw import OpenedRaw
+from flows.outcomes import InvalidParameters, Superseded
+from flows.publication import Progress, Published, PublishOrder, Skipped
+from flows.s3_client import s3_client
+from flows.source import current_source
+from flows.zarr_encoding import encode_zarr
+
+
+def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
+    """Encode, publish and verify a parsed file.
+
+    Raises:
+        ConversionFailure: OutputConflict, OutputMismatch, AccessDenied, DiskFault.
+        TransientFault: OutputClaimed, ClaimLost, or what the store said.
+    """
+    request, output = opened.request, opened.request.output
+    with (
+        named_ends(output.uri),
+        tempfile.TemporaryDirectory(prefix="echodrop-") as folder,
+    ):
+        order = publish_order(opened, Path(folder), progress)
+        try:
+            if isinstance(output, LocalLocation):
+                return local_publishing.publish_to_folder(output, order)
+            store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+            return s3_publishing.publish_to_s3(store, output, order)
+        except Superseded as superseded:
+            return Skipped(output.uri, str(superseded))
+
+
+def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> PublishOrder:
+    """What a publication of this file is asked to do; `scratch` is an empty folder for it."""
+    request, echodata = opened.request, opened.echodata
+
+    def encode(codec_family: int) -> dict[str, bytes]:
+        try:
+            return encode_zarr(
+                echodata,
+                compact=request.compact,
+                chunks=request.chunks,
+                zarr_format=request.zarr_format,
+                codec_family=codec_family,
+            )
+        except ChunksNotUsableError as error:
+            raise InvalidParameters(f"chunks {request.chunks}: {error}") from error
+
+    is_zarr = request.output_type == "zarr"
+    return PublishOrder(
+        content=opened.content,
+        owner=request.owner,
+        overwrite=request.overwrite,
+        manifest_at_start=opened.manifest_at_start,
+        echodata=echodata,
+        encode_zarr=encode if is_zarr else None,
+        write_netcdf=None
+        if is_zarr
+        else functools.partial(write_netcdf, echodata, compact=request.compact),
+        describe=functools.partial(_manifest, opened),
+        check_current=functools.partial(_check_current, opened),
+        release=functools.partial(
+            quarantine.release,
+            opened.source.location,
+            request.input_storage_options,
+            opened.source.version,
+        ),
+        scratch=scratch,
+        verify=request.verify,
+        progress=progress,
+    )
+
+
+def _check_current(opened: OpenedRaw) -> None:
+    """Raise Superseded where a newer upload has replaced what was notified.
+
+    Asked for by hand, without a version, a file is converted as it was read. One
+    that is gone by now was uploaded all the same.
+    """
+    request, options = opened.request, dict(opened.request.input_storage_options)
+    if request.wanted is None:
+        return
+    pinned = [opened.source] + [
+        sidecar.file
+        for sidecar in opened.sidecars
+        if sidecar.file.location.uri in request.sidecar_etags
+    ]
+    with ThreadPoolExecutor(len(pinned)) as pool:
+        found = pool.map(lambda file: current_source(file.location, options), pinned)
+        for file, now in zip(pinned, found, strict=True):
+            if now is not None and now.version.differs_from(file.version):
+                raise Superseded(file.location.uri, str(file.version), str(now.version))
+
+
+def _manifest(
+    opened: OpenedRaw,
+    output: Mapping[str, Any],
+    verification: Mapping[str, Any],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    request = opened.request
+    is_zarr = request.output_type == "zarr"
+    return build_manifest(
+        source=described_source(opened.source),
+        sidecars=described_sidecars(opened.sidecars),
+        sonar={"model": request.sonar_model, "found_by": request.sonar_model_source},
+        preflight=opened.preflight,
+        output={
+            "uri": request.output.uri,
+            "type": request.output_type,
+            "zarr_format": request.zarr_format if is_zarr else None,
+            "compact": request.compact,
+            **output,
+        },
+        contents=contents_of(opened.echodata),
+        missing=opened.missing,
+        verification=verification,
+        run={
+            "owner": request.owner,
+            "flow_run_id": None,
+            "flow_run_url": None,
+            "tier": None,
+            "enlarged": None,
+            "image": None,
+            **request.run,
+        },
+        memory=opened.memory.as_json(),
+        parser_warnings=opened.parser_warnings,
+        timings={**opened.seconds, **seconds},
+    )

@@ -1,0 +1,227 @@
+"""Whatever stores, credentials and disks do, a conversion ends by a name, in Python and at a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from echodrop import app
+from flows import local_publishing, s3_client, source, transient_faults
+from flows.conversion import convert
+from flows.outcomes import AccessDenied, DiskFault, InvalidParameters, TransientFault
+from flows.request import ConversionRequest
+from tests.contract.flows.conftest import Buckets, options_for
+from tests.contract.flows.fault_proxy import Fault, fault_proxy
+
+EK80 = "ek80/-1519668699940320059.raw"
+Chosen = Callable[[str], bool]
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transient_faults, "ATTEMPTS", 2)
+    monkeypatch.setattr(source, "_ATTEMPTS", 2)
+    # The SDK waits up to 20 s between its attempts.
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount",
+        lambda *_: random.uniform(0, 0.01),
+    )
+
+
+def spoiled(request: ConversionRequest, port: int, fault: Fault, chosen: Chosen) -> list[str]:
+    """Convert with every chosen request spoiled; the requests that were."""
+
+    def plan(_number: int, line: str) -> Fault | None:
+        return fault if chosen(line) else None
+
+    with fault_proxy(port, plan) as proxy:
+        options = options_for(proxy.port)
+        try:
+            convert(
+                dataclasses.replace(
+                    request, input_storage_options=options, output_storage_options=options
+                )
+            )
+        finally:
+            assert proxy.spoiled
+    return proxy.spoiled
+
+
+def of_the_manifest(line: str) -> bool:
+    return line.startswith("GET") and "manifest.json" in line
+
+
+def head_of_the_source(line: str) -> bool:
+    return line.startswith("HEAD") and "ek80.raw" in line
+
+
+def get_of_the_source(line: str) -> bool:
+    return line.startswith("GET") and "ek80.raw" in line
+
+
+def put(line: str) -> bool:
+    return line.startswith("PUT")
+
+
+# The request that is refused, and what the failure has to name.
+REFUSED: list[tuple[Chosen, str]] = [
+    (of_the_manifest, "output-"),
+    (head_of_the_source, "inbox-"),
+    (get_of_the_source, "inbox-"),
+    (put, "output-"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "chosen", "named"),
+    [*(("403", *end) for end in REFUSED), ("401", *REFUSED[0])],
+    ids=lambda it: getattr(it, "__name__", it),
+)
+def test_a_refusal_is_access_denied_wherever_it_comes(
+    buckets: Buckets, fault: Fault, chosen: Chosen, named: str
+) -> None:
+    buckets.upload("ek80.raw", EK80)
+    request = buckets.request("ek80.raw", sonar_model="EK80")
+    if chosen is head_of_the_source:
+        # Asked only where something is published.
+        convert(request)
+    with pytest.raises(AccessDenied) as failure:
+        spoiled(request, buckets.port, fault, chosen)
+    assert failure.value.what.startswith(f"s3://{named}")
+
+
+def test_a_refusal_amid_the_ranges_is_access_denied(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "PART_BYTES", 10_000)
+    buckets.upload("ek80.raw", EK80)
+    seen: list[str] = []
+
+    def later(line: str) -> bool:
+        if get_of_the_source(line):
+            seen.append(line)
+        return len(seen) > 1 and get_of_the_source(line)
+
+    with pytest.raises(AccessDenied, match=r"ek80\.raw"):
+        spoiled(buckets.request("ek80.raw", sonar_model="EK80"), buckets.port, "403", later)
+
+
+@pytest.mark.parametrize(
+    ("fault", "chosen", "named"),
+    [*(("503", *end) for end in REFUSED), ("reset", *REFUSED[0])],
+    ids=lambda it: getattr(it, "__name__", it),
+)
+def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
+    buckets: Buckets, fault: Fault, chosen: Chosen, named: str
+) -> None:
+    buckets.upload("ek80.raw", EK80)
+    request = buckets.request("ek80.raw", sonar_model="EK80")
+    if chosen is head_of_the_source:
+        convert(request)
+    with pytest.raises(TransientFault) as failure:
+        spoiled(request, buckets.port, fault, chosen)
+    assert failure.value.what.startswith(f"s3://{named}")
+
+
+def test_without_credentials_it_is_access_denied(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    where = {"endpoint_url": f"http://127.0.0.1:{buckets.port}"}
+    with pytest.raises(AccessDenied, match="NoCredentialsError"):
+        buckets.convert(input_storage_options=where, output_path=str(tmp_path / "out.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"requester_pays": True}, "storage options ['requester_pays'] are not known for S3"),
+        ({"key": 7}, "storage option key is no str"),
+        ({"client_kwargs": {"region": "x"}}, "client_kwargs ['region'] are not known"),
+        ({"config_kwargs": {"retires": 3}}, "retires"),
+        ({"config_kwargs": {"retries": {"mode": "sometimes"}}}, "sometimes"),
+    ],
+)
+def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
+    options: dict[str, Any], told: str
+) -> None:
+    given: dict[str, Any] = {
+        "raw_file": "s3://inbox/a.raw",
+        "sonar_model": "EK60",
+        "output_path": "s3://out/",
+    }
+    for name in ("input_storage_options", "output_storage_options"):
+        with pytest.raises(InvalidParameters) as refused:
+            ConversionRequest(**given | {name: options})
+        assert str(refused.value).startswith(f"{name}: ")
+        assert told in str(refused.value)
+    # They are nobody's where all is local.
+    local = given | {"raw_file": "a.raw", "output_path": "out"}
+    ConversionRequest(**local, input_storage_options=options)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(local_publishing, "_write_store", write)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_named_and_the_file_is_not_blamed(real_data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.zarr"
+    with pytest.raises(DiskFault, match="No space left on device") as failure:
+        convert(
+            ConversionRequest(
+                raw_file=str(real_data / EK80),
+                sonar_model="EK80",
+                output_path=str(output),
+                output_type="zarr",
+            )
+        )
+    assert failure.value.what == str(output)
+    assert not output.exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_terminal_tells_of_a_full_disk(real_data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["convert", str(real_data / EK80), str(tmp_path / "o.zarr")])
+    assert done.exit_code == 1
+    assert "DiskFault: " in done.output
+
+
+@pytest.mark.parametrize(
+    "end", [("503", 3, "Try again: s3://inbox-"), ("403", 1, "AccessDenied: ")], ids=str
+)
+def test_a_terminal_tells_of_a_store_that_answers_badly(
+    buckets: Buckets,
+    end: tuple[Fault, int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault, code, told = end
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with fault_proxy(buckets.port, lambda _number, _line: fault) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        # The client of an earlier test has read other variables.
+        s3_client._client.cache_clear()
+        raw = f"s3://{buckets.inbox.bucket}/ek80.raw"
+        arguments = ["convert", raw, str(tmp_path / "out.zarr"), "--model", "EK80"]
+        done = CliRunner().invoke(app, arguments)
+    s3_client._client.cache_clear()
+    assert done.exit_code == code, done.output
+    assert told in done.output.replace("\n", "")

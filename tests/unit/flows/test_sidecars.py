@@ -1,0 +1,170 @@
+"""Sidecars: whole ones are used, broken ones are named, absent ones that were asked for are missed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+from flows.conversion import convert
+from flows.outcomes import BadSidecar, InvalidParameters, MissingSidecar
+from flows.publication import Published
+from flows.request import ConversionRequest
+from tests.damaged_files import datagram_bytes, simrad_datagrams
+
+EK60 = "ek60/D20070724-T042400"
+
+
+@pytest.fixture
+def raw(real_data: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "D.raw"
+    shutil.copyfile(real_data / f"{EK60}.raw", path)
+    return path
+
+
+@pytest.fixture
+def bot(real_data: Path) -> bytes:
+    return (real_data / f"{EK60}.bot").read_bytes()
+
+
+def asked(raw: Path, **changes: Any) -> ConversionRequest:
+    return ConversionRequest(
+        **{
+            "raw_file": str(raw),
+            "sonar_model": "EK60",
+            "output_path": str(raw.parent / "out.zarr"),
+            "output_type": "zarr",
+            **changes,
+        }
+    )
+
+
+def nothing(_: bytes) -> bytes:
+    return b""
+
+
+def cut_inside_a_datagram(bot: bytes) -> bytes:
+    return bot[:-20]
+
+
+def with_a_hole(bot: bytes) -> bytes:
+    start, end = (simrad_datagrams(bot)[number].start for number in (10, 12))
+    return bot[:start] + bytes(end - start) + bot[end:]
+
+
+def without_its_configuration(bot: bytes) -> bytes:
+    return bot[simrad_datagrams(bot)[1].start :]
+
+
+def with_more_channels_than_bytes(bot: bytes) -> bytes:
+    at = simrad_datagrams(bot)[3].start + 16
+    return bot[:at] + b"\x05" + bot[at + 1 :]
+
+
+def with_a_ping_of_fewer_channels(bot: bytes) -> bytes:
+    return bot + datagram_bytes(b"BOT0", b"\x01\0\0\0" + bytes(8))
+
+
+def a_raw_file(bot: bytes) -> bytes:
+    return bot + datagram_bytes(b"RAW0", bytes(100))
+
+
+DAMAGES: dict[Callable[[bytes], bytes], str] = {
+    nothing: "it is empty (0 bytes)",
+    cut_inside_a_datagram: "it ends inside a datagram that begins at byte 3776",
+    with_a_hole: "no whole datagram at bytes 2320 to 2432",
+    without_its_configuration: "it begins with BOT0, not with a configuration",
+    with_more_channels_than_bytes: "the BOT0 at byte 1928 is shorter than what it holds",
+    with_a_ping_of_fewer_channels: "its BOT0 are of 1 channels and of 4",
+    a_raw_file: "it holds pings: RAW0 at byte 3832",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_sidecar_is_named_and_may_be_left_out(
+    raw: Path, bot: bytes, damage: Callable[[bytes], bytes]
+) -> None:
+    beside = raw.with_suffix(".bot")
+    beside.write_bytes(damage(bot))
+    with pytest.raises(BadSidecar) as failure:
+        convert(asked(raw))
+    assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {DAMAGES[damage]}"
+    # The report says that the raw file itself is whole.
+    assert failure.value.preflight is not None
+    assert failure.value.preflight["condition"] == "intact"
+    assert not (raw.parent / "out.zarr").exists()
+    done = convert(asked(raw, allow_partial=True))
+    assert isinstance(done, Published)
+    missing = f"sidecar {beside} is left out: it is damaged: {DAMAGES[damage]}"
+    assert done.manifest["missing"] == missing
+    assert done.manifest["sidecars"] == []
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        assert tree["Provenance"].attrs["conversion_missing"] == missing
+        assert "detected_seafloor_depth" not in tree["Vendor_specific"]
+
+
+def test_what_a_shorter_sidecar_lacks_is_told(raw: Path, bot: bytes) -> None:
+    beside = raw.with_suffix(".bot")
+    beside.write_bytes(bot[: simrad_datagrams(bot)[31].start])
+    done = convert(asked(raw))
+    assert isinstance(done, Published)
+    assert done.manifest["missing"] == f"sidecar {beside} holds 30 BOT0 for 36 pings"
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        assert tree["Vendor_specific"].sizes["ping_time"] == 30
+        assert tree["Sonar/Beam_group1"].sizes["ping_time"] == 36
+
+
+def test_a_whole_sidecar_leaves_nothing_missing(raw: Path, bot: bytes) -> None:
+    raw.with_suffix(".bot").write_bytes(bot)
+    index = datagram_bytes(b"IDX0", bytes(32))
+    raw.with_suffix(".IDX").write_bytes(bot[: simrad_datagrams(bot)[1].start] + 36 * index)
+    done = convert(asked(raw))
+    assert isinstance(done, Published)
+    assert done.manifest["missing"] is None
+    assert [sidecar["kind"] for sidecar in done.manifest["sidecars"]] == ["bot", "idx"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda _: b"", "no element found"),
+        (lambda xml: xml[: len(xml) // 2], "ParseError"),
+        (lambda xml: xml.replace(b"<DS", b"<SD").replace(b"</DS", b"</SD"), "it lacks DS"),
+        (lambda xml: xml.replace(b"<Minor>7", b"<Minor>seven"), "seven"),
+        (lambda _: b"<html><body>Not found</body></html>", "no settings of an AZFP"),
+    ],
+)
+def test_a_broken_settings_xml_is_not_its_data_s_fault(
+    real_data: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], told: str
+) -> None:
+    xml = tmp_path / "settings.xml"
+    xml.write_bytes(spoil((real_data / "azfp/15100804.XML").read_bytes()))
+    raw = real_data / "azfp/15100520-Test.01A"
+    wishes = {"sonar_model": "AZFP", "xml_path": str(xml), "output_path": str(tmp_path / "o.zarr")}
+    # Nothing can be made of the data without it, not even in part.
+    with pytest.raises(BadSidecar) as failure:
+        convert(asked(raw, **wishes, allow_partial=True))
+    assert str(failure.value).startswith(f"{raw}: sidecar {xml} is damaged: ")
+    assert told in str(failure.value)
+
+
+def test_a_sidecar_that_is_asked_for_must_be_there(raw: Path, bot: bytes) -> None:
+    wish = {"include_bot": True}
+    with pytest.raises(MissingSidecar, match=r"D\.raw: sidecar \.bot is not beside it"):
+        convert(asked(raw, convert_params=wish))
+    raw.with_suffix(".bot").write_bytes(bot)
+    done = convert(asked(raw, convert_params=wish))
+    assert isinstance(done, Published)
+    assert [sidecar["kind"] for sidecar in done.manifest["sidecars"]] == ["bot"]
+
+
+@pytest.mark.parametrize("wish", [{"bot_path": "/x/a.bot"}, {"include_idx": True}])
+def test_a_sidecar_that_echopype_takes_not_with_this_model_is_refused(
+    raw: Path, wish: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidParameters, match="with ES70, only with EK60 and EK80"):
+        asked(raw, sonar_model="ES70", convert_params=wish)
