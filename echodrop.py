@@ -72,6 +72,9 @@ def convert(
         typer.Option("--type", help="Left out: by OUT's ending, else zarr."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an output that is there.")] = False,
+    anonymous: Annotated[
+        bool, typer.Option("--anon", help="Read a public bucket without credentials.")
+    ] = False,
     partial: Annotated[
         bool, typer.Option("--allow-partial", help="Convert what is whole of a damaged file.")
     ] = False,
@@ -94,6 +97,7 @@ def convert(
         "output_path": out,
         "output_type": output_type or ("netcdf" if out.endswith(".nc") else "zarr"),
         "xml_path": xml,
+        "input_storage_options": {"anon": True} if anonymous else {},
         "overwrite": overwrite,
         "allow_partial": partial,
         "verify": verify,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from flows.outcomes import InvalidParameters
+from flows.outcomes import InvalidParameters, TransientFault
 
 RunnerName = Literal["processes", "threads", "dask"]
 
@@ -39,6 +39,10 @@ def started_runner(name: RunnerName, workers: int) -> AbstractContextManager[Tas
     """Return a task runner that converts so many files at once while it is entered.
 
     A Dask scheduler that is there already has as many at once as it has workers.
+
+    Raises:
+        InvalidParameters: Dask is not installed, or its scheduler's address is none.
+        TransientFault: the scheduler does not answer.
     """
     if name == "processes":
         return ProcessPoolTaskRunner(max_workers=workers)
@@ -56,6 +60,7 @@ def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
 
     if address is not None:
         with DaskTaskRunner(address=address) as runner:
+            _connect(runner, address)
             yield runner
         return
     local: dict[str, Any] = {
@@ -79,3 +84,13 @@ def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
         ) as runner,
     ):
         yield runner
+
+
+def _connect(runner: Any, address: str) -> None:  # noqa: ANN401 - prefect_dask is there for who asks for it
+    """Connect now, not with the first file, so that what is wrong with the scheduler is known as that."""
+    try:
+        _ = runner.client
+    except ValueError as error:
+        raise InvalidParameters(f"Dask's scheduler address {address}: {error}") from error
+    except OSError as error:
+        raise TransientFault(f"Dask's scheduler {address}", f"does not answer: {error}") from error

@@ -103,17 +103,17 @@ def convert_raw_sonar_batch(
         checked = checked_parameters(convert_raw_sonar_batch.fn, given)
         batch = batch_files(checked["files"], this_run())
         workers = _workers(batch, checked["max_workers"], task_runner)
-    except InvalidParameters as failure:
-        # TRY400: what was asked for is at fault; a traceback of this code tells nothing.
+        logger.info("%s files by %s, %s at once", len(batch), task_runner, workers)
+        states = run_isolated(
+            convert_file,
+            [{"name": file.name, "asked": file.asked} for file in batch],
+            workers,
+            task_runner,
+        )
+    except (InvalidParameters, TransientFault) as failure:
+        # TRY400: the outcome says it; a traceback of this code tells nothing more.
         logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
-    logger.info("%s files by %s, %s at once", len(batch), task_runner, workers)
-    states = run_isolated(
-        convert_file,
-        [{"name": file.name, "asked": file.asked} for file in batch],
-        workers,
-        task_runner,
-    )
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
     return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data

@@ -110,9 +110,10 @@ class Packed:
 def pack(values: NDArray[Any], packing: Packing) -> Packed | None:
     """`values` packed, or None if one sample would not decode to its own bits.
 
-    values: float64 or float32 samples of any shape. NaN counts as equal to
-    NaN whatever its payload; -0.0 is not 0.0. The comparison is made on the
-    result of the very arithmetic that xarray decodes with.
+    values: float64 or float32 samples of any shape. A fill value comes back as
+    numpy's NaN, so any other NaN (of another sign or payload) is not packed; -0.0
+    is not 0.0. The comparison is made on the result of the very arithmetic that
+    xarray decodes with.
     """
     stored = np.empty(values.shape, packing.stored)
     samples = np.ascontiguousarray(values).reshape(-1)
@@ -135,11 +136,11 @@ def _pack_block(
     nan = np.isnan(samples)
     has_nan = bool(nan.any())
     if packing.fill is None:
-        # A double beyond float32 becomes infinite, and is found out below.
-        with np.errstate(over="ignore"):
+        # A double beyond float32 becomes infinite, a signaling NaN a quiet one: found out below.
+        with np.errstate(over="ignore", invalid="ignore"):
             out[...] = samples
     else:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             steps = samples if packing.scale_factor is None else samples / packing.scale_factor
         steps = np.rint(steps)
         if has_nan:
@@ -152,10 +153,9 @@ def _pack_block(
     if packing.scale_factor is not None:
         decoded *= packing.scale_factor
     bits = np.dtype(f"u{samples.dtype.itemsize}")
-    same = decoded.view(bits) == samples.view(bits)
-    if has_nan:
-        same |= nan
-    if not same.all():
+    if has_nan and packing.fill is not None:
+        decoded[nan] = np.nan
+    if not (decoded.view(bits) == samples.view(bits)).all():
         return None
     holds_fill = packing.fill is not None and bool(((out == packing.fill) & ~nan).any())
     return has_nan, holds_fill

@@ -1,7 +1,7 @@
 """Whether two EchoData hold the same groups, variables and bits.
 
-The measure of lossless: dtypes, dimensions and every bit of every value, NaN
-equal to NaN whatever its payload, -0.0 different from 0.0. Values are
+The measure of lossless: dtypes, dimensions and every bit of every value, so
+that -0.0 is different from 0.0, and a NaN from one of another payload. Values are
 compared chunk by chunk, so that a lazily opened output is read once and never
 held whole.
 """
@@ -158,7 +158,7 @@ def _equal_bits(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_
     if expected.dtype.kind == "f":
         bits = np.dtype(f"u{expected.dtype.itemsize}")
         same = np.ascontiguousarray(expected).view(bits) == np.ascontiguousarray(found).view(bits)
-        return np.asarray(same | (np.isnan(expected) & np.isnan(found))).reshape(expected.shape)
+        return np.asarray(same).reshape(expected.shape)
     if expected.dtype.kind in "mM":
         return np.asarray(expected.view("i8") == found.view("i8"))
     return np.asarray(expected == found)

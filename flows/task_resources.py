@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flows.ecs_metadata import ecs_metadata
@@ -21,7 +22,7 @@ class TaskResources:
 
 
 def task_resources() -> TaskResources:
-    """The task's limits as ECS says them, the machine's where there are none.
+    """The task's limits as ECS says them, else the container's or the machine's.
 
     A Fargate task sees more processors than it may use, so ECS is asked first.
     """
@@ -45,4 +46,40 @@ def _usable_processors() -> int:
 
 
 def _machine_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, *cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+
+
+def cgroup_limits(root: Path, own: Path) -> list[int]:
+    """The memory limits (bytes) of this process's control groups, as a container has one.
+
+    Args:
+        root: where control groups are mounted.
+        own: the kernel's list of this process's groups, `id:controllers:path` a line
+            (cgroups(7)); version 2 names no controllers.
+    """
+    try:
+        groups = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return []
+    limits = []
+    for _, controllers, path in groups:
+        if controllers == "":
+            base, name = root, "memory.max"
+        elif "memory" in controllers.split(","):
+            base, name = root / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        # The group above binds too; of those outside a container only the root is there.
+        steps = Path(path.lstrip("/"))
+        for group in (steps, *steps.parents):
+            limits += _limit(base / group / name)
+    return limits
+
+
+def _limit(file: Path) -> list[int]:
+    try:
+        told = file.read_text().strip()
+    except OSError:
+        return []
+    return [int(told)] if told.isdigit() else []

@@ -22,10 +22,10 @@ DONE, FAILED, USAGE, TRANSIENT = 0, 1, 2, 3
 
 
 class ModelUnknownError(ValueError):
-    """The sonar model was not given, and the file's first bytes do not tell it."""
+    """The sonar model was not given, and could not be found out."""
 
-    def __init__(self, file: str) -> None:
-        super().__init__(f"{file}: its first bytes name no sonar model; give it with --model")
+    def __init__(self, file: str, cause: str) -> None:
+        super().__init__(f"{file}: {cause}; give the sonar model with --model")
         self.file = file
 
 
@@ -40,11 +40,11 @@ def model_of(raw_file: str) -> str:
     """
     location = parse_location(raw_file)
     if not isinstance(location, LocalLocation):
-        raise ModelUnknownError(raw_file)
+        raise ModelUnknownError(raw_file, "only a local file is looked into for it")
     with location.path.open("rb", buffering=0) as raw:
         found = format_of(raw.fileno(), os.fstat(raw.fileno()).st_size)
     if found is None:
-        raise ModelUnknownError(raw_file)
+        raise ModelUnknownError(raw_file, "its first bytes are of no known sonar")
     return found
 
 

@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import deployments
 from flows.batch_runners import RunnerName
-from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
 from flows.deployment_specs import DeploymentSpec
 from flows.isolated_tasks import run_isolated
 from flows.manifest import read_manifest
@@ -141,6 +141,57 @@ def test_dask_that_is_not_installed_is_told_with_what_to_install(
         state.message
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [("tcp://127.0.0.1:9", "TransientFault"), ("nonsense://x:1", "InvalidParameters")],
+)
+def test_a_scheduler_that_does_not_answer_ends_the_batch_by_name(
+    real_data: Path, tmp_path: Path, address: str, outcome: str
+) -> None:
+    file = {
+        "raw_file": str(real_data / "ek80/-1519668699940320059.raw"),
+        "sonar_model": "EK80",
+        "output_path": str(tmp_path / "out.zarr"),
+    }
+    with dask.config.set({"scheduler-address": address, "distributed.comm.timeouts.connect": "1s"}):
+        state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", outcome)
+    assert address in state.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
+) -> None:
+    # Threads share what is changed here.
+    monkeypatch.setattr(convert_file, "retries", 2)
+    monkeypatch.setattr(convert_file, "retry_delay_seconds", [0.01, 0.01])
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01
+    )
+    away = {"key": "a", "secret": "b", "endpoint_url": "http://127.0.0.1:9"}
+    raw, away_raw = str(real_data / "ek80/-1519668699940320059.raw"), "s3://inbox/away.raw"
+    files = [
+        {
+            "raw_file": name,
+            "sonar_model": "EK80",
+            "output_path": str(tmp_path / f"{Path(name).stem}.zarr"),
+            "output_type": "zarr",
+            "input_storage_options": away if name == away_raw else {},
+        }
+        for name in (away_raw, raw)
+    ]
+    state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
+    assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
+    told = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in told] == ["TransientFault", "Completed"]
+    assert told[0]["facts"]["what"] == away_raw
+    run_id = str(state.state_details.flow_run_id)
+    runs = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    counts = {run["name"]: run["run_count"] for run in runs}
+    assert counts == {"away.raw": 3, Path(raw).name: 1}
 
 
 def test_a_deployment_s_own_parameter_chooses_for_all_its_runs(prefect_api: ApiCall) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ from typer.testing import CliRunner
 from echodrop import app
 from flows import local_publishing, s3_client, source, transient_faults
 from flows.conversion import convert
-from flows.outcomes import AccessDenied, DiskFault, InvalidParameters, TransientFault
+from flows.outcomes import (
+    AccessDenied,
+    DiskFault,
+    InvalidParameters,
+    MissingSidecar,
+    TransientFault,
+)
+from flows.publication import Published
 from flows.request import ConversionRequest
-from tests.contract.flows.conftest import Buckets, options_for
+from tests.contract.flows.conftest import EK60, Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 
 EK80 = "ek80/-1519668699940320059.raw"
@@ -131,17 +139,81 @@ def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
     assert failure.value.what.startswith(f"s3://{named}")
 
 
-def test_without_credentials_it_is_access_denied(
-    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An environment without credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    # The clients of other tests have read other variables, and so have ours.
+    s3_client._client.cache_clear()
+    yield
+    s3_client._client.cache_clear()
+
+
+@pytest.mark.usefixtures("nobody")
+def test_without_credentials_it_is_access_denied(buckets: Buckets, tmp_path: Path) -> None:
     where = {"endpoint_url": f"http://127.0.0.1:{buckets.port}"}
     with pytest.raises(AccessDenied, match="NoCredentialsError"):
         buckets.convert(input_storage_options=where, output_path=str(tmp_path / "out.zarr"))
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_public_bucket_needs_no_credentials(
+    buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{buckets.port}")
+    buckets.upload("ek60.raw", EK60)
+    buckets.upload("ek60.bot", EK60.replace(".raw", ".bot"))
+    client, bucket = buckets.inbox.client, buckets.inbox.bucket
+    client.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    for key in ("ek60.raw", "ek60.bot"):
+        client.put_object_acl(Bucket=bucket, Key=key, ACL="public-read")
+    raw, output = f"s3://{bucket}/ek60.raw", tmp_path / "out.zarr"
+    arguments = ["convert", raw, str(output), "--model", "EK60"]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert "AccessDenied: " in refused.output
+    done = CliRunner().invoke(app, [*arguments, "--anon"])
+    assert done.exit_code == 0, done.output
+    manifest = json.loads(output.with_name("out.zarr.manifest.json").read_text())
+    assert manifest["source"]["uri"] == raw
+    assert [sidecar["kind"] for sidecar in manifest["sidecars"]] == ["bot"]
+
+
+def test_a_listing_that_is_refused_is_told_in_the_manifest(
+    buckets: Buckets, tmp_path: Path
+) -> None:
+    buckets.upload("ek60.raw", EK60)
+    buckets.upload("ek60.bot", EK60.replace(".raw", ".bot"))
+
+    def listing(_number: int, line: str) -> Fault | None:
+        return "403" if "list-type=2" in line else None
+
+    with fault_proxy(buckets.port, listing) as proxy:
+        asked: dict[str, Any] = {
+            "input_storage_options": options_for(proxy.port),
+            "output_path": str(tmp_path / "out.zarr"),
+        }
+        done = buckets.convert("ek60.raw", **asked)
+        with pytest.raises(MissingSidecar, match=r"\.bot is not beside it \(not looked for"):
+            buckets.convert(
+                "ek60.raw", **asked, convert_params={"include_bot": True}, overwrite=True
+            )
+        # Named, it is read without any listing.
+        uri = f"s3://{buckets.inbox.bucket}/ek60.bot"
+        named = buckets.convert(
+            "ek60.raw", **asked, convert_params={"bot_path": uri}, overwrite=True
+        )
+    assert isinstance(done, Published)
+    assert done.manifest["sidecars"] == []
+    assert done.manifest["parser_warnings"][0].startswith(
+        "not looked for .bot and .idx beside the file: "
+    )
+    assert isinstance(named, Published)
+    assert [sidecar["uri"] for sidecar in named.manifest["sidecars"]] == [uri]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +275,7 @@ def test_a_terminal_tells_of_a_full_disk(real_data: Path, tmp_path: Path) -> Non
     assert "DiskFault: " in done.output
 
 
+@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize(
     "end", [("503", 3, "Try again: s3://inbox-"), ("403", 1, "AccessDenied: ")], ids=str
 )
@@ -217,11 +290,8 @@ def test_a_terminal_tells_of_a_store_that_answers_badly(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with fault_proxy(buckets.port, lambda _number, _line: fault) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-        # The client of an earlier test has read other variables.
-        s3_client._client.cache_clear()
         raw = f"s3://{buckets.inbox.bucket}/ek80.raw"
         arguments = ["convert", raw, str(tmp_path / "out.zarr"), "--model", "EK80"]
         done = CliRunner().invoke(app, arguments)
-    s3_client._client.cache_clear()
     assert done.exit_code == code, done.output
     assert told in done.output.replace("\n", "")

@@ -40,11 +40,13 @@ def test_a_tree_is_identical_to_itself() -> None:
     assert differences(tree(), tree()) == []
 
 
-def test_nan_is_nan_whatever_its_payload() -> None:
+def test_a_nan_is_another_by_its_payload() -> None:
     other = np.array([[0.0, 1.0], [np.nan, 3.0]])
+    assert differences(tree(), change("/Sonar/Beam", values("power", other))) == []
     other.view("u8")[1, 0] ^= 1
     assert np.isnan(other[1, 0])
-    assert differences(tree(), change("/Sonar/Beam", values("power", other))) == []
+    (difference,) = differences(tree(), change("/Sonar/Beam", values("power", other)))
+    assert "power: 1 values of a chunk, the first at [1, 0]" in str(difference)
 
 
 def test_sequences_are_compared_by_their_elements() -> None:

@@ -38,10 +38,7 @@ def decoded(stored: NDArray[Any], packing: Packing, fill: int | None) -> NDArray
 
 
 def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    bits = f"u{a.dtype.itemsize}"
-    return a.dtype == b.dtype and bool(
-        ((a.view(bits) == b.view(bits)) | (np.isnan(a) & np.isnan(b))).all()
-    )
+    return a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
 @settings(deadline=None)
@@ -126,6 +123,28 @@ def test_values_that_int16_has_no_place_for_prevent_packing(odd: float) -> None:
     assert pack(power, POWER) is not None
     power[-1] = odd
     assert pack(power, POWER) is None
+
+
+@pytest.mark.parametrize("packing", [POWER, COUNTS, SINGLE], ids=["power", "counts", "single"])
+@pytest.mark.parametrize("odd", [0xFFF8000000000000, 0x7FF8000000000001, 0x7FF0000000000001])
+def test_a_nan_of_its_own_prevents_packing(packing: Packing, odd: int) -> None:
+    """Numpy's NaN comes back for a fill value; one of another sign or payload would be lost."""
+    if packing is COUNTS:
+        odd32 = (odd >> 32 & 0x80000000) | 0x7FC00000 | (odd & 1) | (0x400000 if odd & 1 else 0)
+        plain = np.array([1, np.nan], np.float32)
+        own = np.array([1.0, np.nan], np.float32)
+        own.view(np.uint32)[1] = odd32
+    else:
+        plain = np.array([SIMRAD_POWER_STEP if packing is POWER else 1.0, np.nan])
+        own = plain.copy()
+        own.view(np.uint64)[1] = odd
+    assert pack(plain, packing) is not None
+    packed = pack(own, packing)
+    if packed is not None:
+        # Doubles to singles keep a sign, and what of a payload fits.
+        assert packing is SINGLE
+        back = decoded(packed.values, packing, None)
+        assert back.tobytes() == own.tobytes()
 
 
 def test_a_double_beyond_single_precision_prevents_storing_singles() -> None:

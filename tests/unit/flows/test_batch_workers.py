@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from flows.batch_workers import worker_count
 from flows.memory_model import peak_bytes
 from flows.size_tiers import PREFECT_BYTES, TIERS
-from flows.task_resources import TaskResources, task_resources, usable_bytes
+from flows.task_resources import TaskResources, cgroup_limits, task_resources, usable_bytes
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 
 GB = 10**9
@@ -80,3 +81,29 @@ def test_elsewhere_the_machine_is_the_limit(
     assert machine.memory > 2**28
     monkeypatch.delenv(VARIABLE)
     assert task_resources() == machine
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "limits"),
+    [
+        ("0::/\n", {"memory.max": "2000"}, [2000]),
+        ("0::/\n", {"memory.max": "max"}, []),
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": "3000"}, [3000]),
+        (
+            "5:cpu,cpuacct:/x\n4:memory:/docker/1\n0::/x\n",
+            {"memory/memory.limit_in_bytes": "4000"},
+            [4000],
+        ),
+        ("", {"memory.max": "2000"}, []),
+    ],
+)
+def test_a_container_s_limit_is_the_tightest_of_its_groups(
+    tmp_path: Path, own: str, files: dict[str, str], limits: list[int]
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "mount" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    (tmp_path / "own").write_text(own)
+    assert cgroup_limits(tmp_path / "mount", tmp_path / "own") == limits
+    assert cgroup_limits(tmp_path / "mount", tmp_path / "none") == []

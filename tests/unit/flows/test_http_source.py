@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import random
+import shutil
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows import convert_raw_sonar as flow_module
 from flows import source
-from flows.locations import HttpLocation, Location, parse_location
-from flows.outcomes import AccessDenied, SourceChanged, Superseded
+from flows.conversion import convert
+from flows.locations import HttpLocation
+from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
+from flows.publication import Published, Skipped
+from flows.request import ConversionRequest
 from flows.sidecars import sidecars_beside
 from flows.source_version import SourceVersion
 
@@ -24,26 +32,38 @@ class Site(ThreadingHTTPServer):
     """Serves BODY as /f.raw, as told."""
 
     ranges = True
+    sized = True
     etag = '"one"'
     changes_after = -1
     faults = 0
     status = 200
+    head_status = 200
+    # Of paths that are not the raw file's.
+    beside_status = 200
+    token: str | None = None
     requests = 0
 
-    def at(self, name: str) -> Location:
-        return parse_location(f"http://127.0.0.1:{self.server_address[1]}/{name}")
+    def at(self, name: str) -> HttpLocation:
+        return HttpLocation(f"http://127.0.0.1:{self.server_address[1]}/{name}")
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_HEAD(self) -> None:
-        there = self.path in {"/f.raw", "/f.BOT"}
-        self.send_response(200)
-        self.send_header("Content-Type", "application/octet-stream" if there else "text/html")
-        self.send_header("Content-Length", str(len(BODY)))
-        self.send_header("ETag", self.server.etag)
-        self.end_headers()
+        site = self.server
+        there = self.path.partition("?")[0] in {"/f.raw", "/f.BOT", "/a%20%231%3F.bot"}
+        if site.token is not None and self.headers.get("Authorization") != site.token:
+            self.send_error(401)
+        elif site.head_status != 200 or (site.beside_status != 200 and self.path != "/f.raw"):
+            self.send_error(site.head_status if site.head_status != 200 else site.beside_status)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/octet-stream" if there else "text/html")
+            if site.sized:
+                self.send_header("Content-Length", str(len(BODY)))
+            self.send_header("ETag", site.etag)
+            self.end_headers()
 
     def do_GET(self) -> None:
         site = self.server
@@ -53,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(503)
             return
         if site.status != 200 or self.path != "/f.raw":
-            self.send_error(site.status if site.status != 200 else 404)
+            default = site.beside_status if site.beside_status != 200 else 404
+            self.send_error(site.status if site.status != 200 else default)
             return
         if 0 <= site.changes_after < site.requests:
             site.etag = '"two"'
@@ -66,7 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             part = BODY
             self.send_response(200)
-        self.send_header("Content-Length", str(len(part)))
+        if site.sized:
+            self.send_header("Content-Length", str(len(part)))
         self.send_header("ETag", site.etag)
         self.end_headers()
         self.wfile.write(part)
@@ -123,10 +145,41 @@ def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -
 
 
 def test_a_page_in_place_of_a_sidecar_is_none(site: Site) -> None:
-    found = sidecars_beside(site.at("f.raw"), "EK60", {}).sidecars
-    place = site.at("f.BOT")
-    assert isinstance(place, HttpLocation)
-    assert [(sidecar.kind, sidecar.location) for sidecar in found] == [("bot", place)]
+    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    assert [(sidecar.kind, sidecar.location) for sidecar in found.sidecars] == [
+        ("bot", site.at("f.BOT"))
+    ]
+    assert found.notes == []
+
+
+def test_a_sidecar_s_name_is_escaped_as_the_raw_file_s_is(site: Site) -> None:
+    (found,) = sidecars_beside(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
+    assert found.location == site.at("a%20%231%3F.bot?key=7")
+
+
+def test_sidecars_are_asked_for_with_the_raw_file_s_headers(site: Site) -> None:
+    site.token = "Bearer me"
+    options = {"client_kwargs": {"headers": {"Authorization": site.token}}}
+    assert len(sidecars_beside(site.at("f.raw"), "EK60", options).sidecars) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_sidecars_that_may_not_be_looked_for_are_noted(site: Site, status: int) -> None:
+    site.beside_status = status
+    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    assert found.sidecars == []
+    (note,) = found.notes
+    assert note.startswith("not looked for .bot and .idx beside the file: ")
+    assert f"access denied: HTTP status {status}" in note
+
+
+def test_a_server_that_falters_is_no_server_without_sidecars(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib3.Retry.get_backoff_time", lambda _: 0)
+    site.beside_status = 503
+    with pytest.raises(TransientFault, match="503"):
+        sidecars_beside(site.at("f.raw"), "EK60", {})
 
 
 def test_the_current_version_takes_one_request_without_a_body(site: Site) -> None:
@@ -134,3 +187,93 @@ def test_the_current_version_takes_one_request_without_a_body(site: Site) -> Non
     assert now is not None
     assert (now.version, now.size) == (SourceVersion("one"), len(BODY))
     assert site.requests == 0
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_server_without_head_is_asked_for_the_first_byte(
+    site: Site,
+    status: int,
+    ranges: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    site.head_status, site.ranges = status, ranges
+    now = source.current_source(site.at("f.raw"), {})
+    assert now is not None
+    assert (now.version, now.size) == (SourceVersion("one"), len(BODY))
+    assert site.requests == 1
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_only_what_is_gone_is_nothing(site: Site, status: int) -> None:
+    site.head_status = status
+    assert source.current_source(site.at("f.raw"), {}) is None
+
+
+def test_a_source_that_may_not_be_looked_at_is_not_nothing(site: Site) -> None:
+    site.head_status = site.status = 403
+    with pytest.raises(AccessDenied, match="403"):
+        source.current_source(site.at("f.raw"), {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ({}, None),
+        ({"head_status": 405, "ranges": False, "sized": False}, "unknown size"),
+        ({"sized": False}, "unknown size"),
+        ({"head_status": 404}, None),
+    ],
+)
+def test_a_file_of_unknown_size_waits_for_its_operator(
+    site: Site, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], waits: str | None
+) -> None:
+    for name, value in changes.items():
+        setattr(site, name, value)
+    paused: list[str] = []
+    monkeypatch.setattr(flow_module, "get_run_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr(flow_module, "pause_flow_run", lambda **more: paused.append(more["key"]))
+    request = ConversionRequest(
+        raw_file=site.at("f.raw").url, sonar_model="EK60", output_path="out"
+    )
+    flow_module._wait_for_operator(request, len(BODY))
+    assert paused == (["size"] if waits else [])
+    flow_module._wait_for_operator(request, len(BODY) - 1)
+    assert len(paused) == (0 if changes.get("head_status") == 404 else 2 if waits else 1)
+
+
+@pytest.fixture
+def shelf(real_data: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a plain web server's folder with a raw file and its bottom."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    for suffix in ("raw", "bot"):
+        shutil.copyfile(real_data / f"ek60/D20070724-T042400.{suffix}", folder / f"D 1#?.{suffix}")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
+
+
+def test_a_file_on_a_web_server_is_converted_with_its_sidecar(shelf: str, tmp_path: Path) -> None:
+    request = ConversionRequest(
+        raw_file=f"{shelf}D%201%23%3F.raw",
+        sonar_model="EK60",
+        output_path=str(tmp_path / "out"),
+        output_type="zarr",
+        verify="full",
+    )
+    done = convert(request)
+    assert isinstance(done, Published)
+    assert done.output == str(tmp_path / "out" / "D 1#?.zarr")
+    assert done.manifest["source"]["uri"] == request.raw_file
+    assert [sidecar["uri"] for sidecar in done.manifest["sidecars"]] == [f"{shelf}D%201%23%3F.bot"]
+    assert done.manifest["missing"] is None
+    assert isinstance(convert(request), Skipped)
