@@ -1,7 +1,7 @@
 """Peak resident memory of a whole conversion against `open_raw` alone.
 
     python -m benchmarks.peak_memory [--runs 3]    # 100 MB EK60 and EK80
-    python -m benchmarks.peak_memory --swap        # the same files through echopype's swap, against in memory
+    python -m benchmarks.peak_memory --swap        # the same through the swap, against in memory
 
 For each file in one run, medians of so many processes each:
 
@@ -125,19 +125,14 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
 
 def compare_swap(subject: Subject, repeats: int) -> None:
     """Print peak and seconds of the whole convert, swapped against in memory."""
-    for output_type in ("zarr", "netcdf"):
-        both = {
-            swap: median(
-                [
-                    measure("convert", subject.parameters(output_type=output_type, use_swap=swap))
-                    for _ in range(repeats)
-                ]
-            )
+    for output_type, verify in (("zarr", "sampled"), ("zarr", "full"), ("netcdf", "sampled")):
+        asked = subject.parameters(output_type=output_type, verify=verify)
+        memory, swapped = (
+            median([measure("convert", {**asked, "use_swap": swap}) for _ in range(repeats)])
             for swap in (False, True)
-        }
-        memory, swapped = both[False], both[True]
+        )
         print(
-            f"{subject.model} {output_type:6} in memory {memory.bytes / 1e6:5.0f} MB "
+            f"{subject.model} {output_type:6} {verify:7} in memory {memory.bytes / 1e6:5.0f} MB "
             f"{memory.seconds:5.1f} s, swapped {swapped.bytes / 1e6:5.0f} MB "
             f"{swapped.seconds:5.1f} s: {swapped.bytes / memory.bytes:.2f} of the memory, "
             f"{swapped.seconds / memory.seconds:.2f} of the time",
