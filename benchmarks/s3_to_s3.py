@@ -190,7 +190,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("raw", type=Path, help="a real EK60 file")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--slow-runs", type=int, default=3, help="of DataTree.to_zarr to S3")
+    parser.add_argument(
+        "--slow-runs", type=int, default=3, help="of DataTree.to_zarr to S3; 0 leaves it out"
+    )
     parser.add_argument("--large-mb", type=int, default=100, help="0 leaves the large file out")
     arguments = parser.parse_args()
     raw: Path = arguments.raw

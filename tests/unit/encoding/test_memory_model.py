@@ -6,16 +6,18 @@ from flows.memory_model import UnknownSonarModelError, peak_bytes
 
 # (model, file bytes, swap, measured peak in MB): benchmarks/memory_fit.py.
 MEASURED = [
-    ("EK60", 10_655_004, False, 295),
-    ("EK60", 100_446_160, False, 1066),
-    ("EK60", 200_890_504, False, 1922),
-    ("EK80", 11_640_092, False, 570),
-    ("EK80", 100_253_756, False, 3272),
-    ("EK80", 200_425_724, False, 6261),
-    ("AZFP", 10_130_400, False, 241),
-    ("AD2CP", 10_257_300, False, 990),
-    ("EK60", 100_446_160, True, 804),
-    ("EK80", 100_253_756, True, 861),
+    ("EK60", 10_655_004, False, 376),
+    ("EK60", 100_446_160, False, 1174),
+    ("EK60", 200_890_504, False, 2116),
+    ("EK80", 11_640_092, False, 626),
+    ("EK80", 100_253_756, False, 3354),
+    ("AZFP", 1_013_040, False, 274),
+    ("AZFP", 9_961_560, False, 313),
+    ("AZFP", 49_976_640, False, 509),
+    ("AD2CP", 1_007_730, False, 325),
+    ("AD2CP", 10_057_050, False, 1032),
+    ("EK60", 100_446_160, True, 873),
+    ("EK80", 100_253_756, True, 1111),
 ]
 
 
@@ -27,7 +29,7 @@ def test_a_task_of_the_modelled_size_holds_what_was_measured(
     megabytes: int,
 ) -> None:
     modelled = peak_bytes(model, size, use_swap=swap)
-    assert megabytes * 1e6 <= modelled <= megabytes * 1.25e6
+    assert megabytes * 1e6 <= modelled <= megabytes * 1.35e6
 
 
 def test_models_of_one_format_take_the_same() -> None:

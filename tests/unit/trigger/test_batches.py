@@ -12,7 +12,7 @@ from events.notifications import StoredObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.batch_entries import batch_files
 from flows.request import ConversionRequest
-from flows.size_tiers import rules_tables
+from flows.size_tiers import TIERS, rules_tables, up_to_bytes
 from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
@@ -173,7 +173,8 @@ def test_live_uploads_share_where_their_prefix_says_so(trigger: Trigger) -> None
 def test_no_batch_is_larger_than_the_rule_and_tiers_and_deployments_are_apart(
     trigger: Trigger,
 ) -> None:
-    trigger.rules = RULES + BATCH + rules_tables().replace("EK80 = 97000000", "EK80 = 0")
+    limit = f"EK80 = {up_to_bytes(TIERS[0], 'EK80')}"
+    trigger.rules = RULES + BATCH + rules_tables().replace(limit, "EK80 = 0")
     small = [f"{number}.raw" for number in range(4)]
     put(trigger, *small)
     for key in ("x.raw", "y.raw"):

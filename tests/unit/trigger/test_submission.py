@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from flows.size_tiers import rules_tables
+from flows.size_tiers import TIERS, rules_tables, up_to_bytes
 from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"
@@ -56,7 +56,8 @@ def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger
 def test_the_size_of_the_task_comes_from_model_and_bytes_and_the_prefix_has_the_last_word(
     trigger: Trigger,
 ) -> None:
-    trigger.rules += rules_tables().replace("EK60 = 334000000", "EK60 = 300")
+    limit = f"EK60 = {up_to_bytes(TIERS[0], 'EK60')}"
+    trigger.rules += rules_tables().replace(limit, "EK60 = 300")
     trigger.storage.put("small.raw", file_head("EK60"), size=300)
     trigger.storage.put("netcdf/medium.raw", file_head("EK60"), size=301)
     assert trigger.notify("small.raw") == "Submitted: new"
