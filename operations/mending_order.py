@@ -71,7 +71,7 @@ def mend_in_order(findings: Iterable[Finding], mender: Mender, lane: Lane) -> It
     Raises:
         ClientError: the queue refuses; PrefectUnavailableError: no answer.
     """
-    to_mend = ToMend()
+    to_mend = ToMend(max(KEPT, mender.limit or 0))
     for finding in findings:
         to_mend.add(finding)
     if mender.limit != 0:
