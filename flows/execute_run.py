@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 import anyio.abc
@@ -42,19 +42,25 @@ class _TellingExecutor(FlowRunExecutor):
     ) -> ProcessHandle:
         # What can't be started is a run that crashed.
         _TellingExecutor.exit_code = 1
-        handle = await super()._start_process(outer_task_status)
-        ended: Any = handle.returncode
-        reported = self._get_attempt_conclusion(self._flow_run.id) is not None
-        if not ended or reported or await self._was_told_to_end():
+        try:
+            handle = await super()._start_process(outer_task_status)
+            _TellingExecutor.exit_code = await self._exit_code(handle.returncode or 0)
+        except anyio.get_cancelled_exc_class():
+            # After SIGTERM, when Prefect has given the run its next state.
             _TellingExecutor.exit_code = 0
-        elif ended == -signal.SIGKILL:
+            raise
+        if _TellingExecutor.exit_code == KILLED:
             # At once, as if the kernel had taken this process too: who calls the run
             # crashed is the observer, and the trigger waits for it (larger_task.py).
             get_logger("flows.execute_run").error("the flow's process was killed: out of memory?")
             os._exit(KILLED)
-        else:
-            _TellingExecutor.exit_code = 128 - ended if ended < 0 else ended
         return handle
+
+    async def _exit_code(self, ended: int) -> int:
+        reported = self._get_attempt_conclusion(self._flow_run.id) is not None
+        if not ended or reported or await self._was_told_to_end():
+            return 0
+        return 128 - ended if ended < 0 else ended
 
     async def _was_told_to_end(self) -> bool:
         """Whether the run is no longer under way: cancelled, or scheduled again."""

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
+from prefect.runner._flow_run_executor import FlowRunExecutor
 
+from flows import execute_run
 from sandbox.environments import system_environment
 from sandbox.waiting import wait_until
 from tests.contract.conftest import ApiCall
@@ -133,3 +136,20 @@ def test_a_run_that_is_cancelled_is_no_fault_of_its_task(start: Any) -> None:
     engine.kill()
     assert task.process.wait(60) == 0
     wait_until(lambda: task.state[0] == "CANCELLED", 30, "the run to be cancelled", every=0.1)
+
+
+def test_a_stop_is_no_fault_though_it_comes_before_the_flow_s_end_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never_ends(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    async def stop() -> None:
+        executor = execute_run._TellingExecutor.__new__(execute_run._TellingExecutor)
+        with anyio.move_on_after(0.05):
+            await executor._start_process(anyio.TASK_STATUS_IGNORED)
+
+    monkeypatch.setattr(FlowRunExecutor, "_start_process", never_ends)
+    monkeypatch.setattr(execute_run._TellingExecutor, "exit_code", 0)
+    anyio.run(stop)
+    assert execute_run._TellingExecutor.exit_code == 0
