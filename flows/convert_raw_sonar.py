@@ -114,7 +114,8 @@ def convert_raw_sonar(
         xml_path: settings XML of the deployment; AZFP cannot do without.
         convert_params: metadata the file lacks (`platform_name`, `survey_name`, ...,
             for echopype); `bot_path`, `idx_path` name sidecars that do not stand
-            beside the file, `include_bot`, `include_idx` false leave them out.
+            beside the file, `include_bot`, `include_idx` true insist on them and false
+            leave them out.
         input_storage_options: of the source, as s3fs takes them (`anon`, `endpoint_url`, ...).
         output_path: the output where it ends in `.zarr` or `.nc`, else its folder.
         output_type: `netcdf` or `zarr`.

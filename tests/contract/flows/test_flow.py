@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import tags
+from prefect import flow, tags, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
 
-from flows import conversion, deployments
+from flows import conversion, deployments, run_progress
 from flows import convert_raw_sonar as flow_module
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.deployment_specs import conversions
@@ -26,8 +30,10 @@ from flows.outcomes import BadFile, TransientFault, WrongModel
 from flows.run_states import RETRIES
 from lambda_trigger import larger_task
 from sandbox.environments import system_environment
+from sandbox.waiting import wait_until
 
 ApiCall = Callable[..., Any]
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 _RAW = "ek80/-1519668699940320059.raw"
 
 
@@ -217,8 +223,85 @@ def test_a_deployed_run_gives_its_machine_back_while_it_waits(
     assert Path(parameters["output_path"], "zarr.json").is_file()
 
 
-def test_the_flow_can_be_drawn(parameters: dict[str, Any]) -> None:
+def test_the_flow_is_drawn_as_the_docs_show_it(
+    parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with TaskVizTracker() as tracker:  # type: ignore[no-untyped-call]  # Prefect's own
         convert_raw_sonar.fn(**parameters)
         graph = build_task_dependencies(tracker)
-    assert '"Open Raw File-0" -> "Save Converted File-0"' in graph.source
+    assert graph.source == (DOCS / "convert-raw-sonar.dot").read_text()
+    assert (DOCS / "convert-raw-sonar.png").read_bytes().startswith(b"\x89PNG")
+    # What a person calls; Graphviz draws where it is, and opens no window here.
+    if shutil.which("dot"):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("graphviz.Digraph.view", lambda it, **_: it.render())
+        convert_raw_sonar.visualize(**parameters)
+        assert [path for path in tmp_path.rglob("*") if path.suffix in {".png", ".pdf"}]
+
+
+def test_a_parameter_of_another_type_ends_the_run_by_name(parameters: dict[str, Any]) -> None:
+    for wrong, told in (
+        ({"output_type": "csv"}, "output_type: Input should be 'netcdf' or 'zarr'"),
+        ({"chunks": {"ping_time": "many"}}, "chunks.ping_time: Input should be a valid integer"),
+        ({"overwrite": "perhaps"}, "overwrite: Input should be a valid boolean"),
+    ):
+        state: Any = convert_raw_sonar(**parameters | wrong, return_state=True)
+        assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+        assert state.message.startswith(told)
+
+
+def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_progress, "_INTERVAL_SECONDS", 0.05)
+
+    def artifacts() -> list[dict[str, Any]]:
+        asked = {"flow_runs": {"id": {"any_": [str(flow_run.get_id())]}}}
+        found: list[dict[str, Any]] = prefect_api("POST", "/artifacts/filter", asked)
+        return found
+
+    def stands_at(percent: float) -> bool:
+        return [artifact["data"] for artifact in artifacts()] == [percent]
+
+    @task(cache_policy=NO_CACHE)
+    def work() -> list[Any]:
+        with run_progress.ProgressArtifact("a file") as progress:
+            seen = []
+            for stage, fraction, percent in (
+                ("fetch", 0.5, 10.0),
+                ("open", 0.5, 36.0),
+                ("verify", 2.0, 99.0),
+                ("manifest", 1.0, 100.0),
+            ):
+                progress(stage, fraction)
+                wait_until(partial(stands_at, percent), 30, f"the bar at {percent}", every=0.1)
+                seen += artifacts()
+            return seen
+
+    @flow
+    def moving() -> list[Any]:
+        return work()
+
+    seen = moving()
+    # One bar, of the task's, which moved.
+    assert len({artifact["id"] for artifact in seen}) == 1
+    assert {artifact["type"] for artifact in seen} == {"progress"}
+    assert all(artifact["task_run_id"] for artifact in seen)
+    assert seen[0]["description"] == "a file"
+
+
+def test_a_bar_that_the_server_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_progress, "_INTERVAL_SECONDS", 0.01)
+    asked = threading.Event()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        asked.set()
+        raise RuntimeError("no artifacts today")
+
+    monkeypatch.setattr(run_progress, "create_progress_artifact", refuse)
+
+    @flow
+    def moving() -> bool:
+        with run_progress.ProgressArtifact("a file") as progress:
+            progress("fetch", 0.5)
+            return asked.wait(30)
+
+    assert moving()
