@@ -20,7 +20,12 @@ from typing import Any, NoReturn
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.lambda_invocation import LambdaContext, failed_messages, lambda_event
+from sandbox.lambda_invocation import (
+    LambdaContext,
+    count_invocation,
+    failed_messages,
+    lambda_event,
+)
 
 log = logging.getLogger("sandbox.event_source")
 
@@ -82,6 +87,7 @@ class EventSource:
         except Exception:
             # Lambda's own rule: an invocation that raises leaves the whole batch.
             log.exception("the handler raised; %s records come again", len(ids))
+            count_invocation(told.function_name, errors=1)
             return set(ids)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

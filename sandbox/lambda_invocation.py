@@ -1,6 +1,8 @@
 """What Lambda hands to a handler of an SQS queue, and what it makes of the answer."""
 
+import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +43,20 @@ class LambdaContext:
         """Return the milliseconds left until the invocation is ended."""
         left = self.timeout - (time.monotonic() - self._started)
         return max(0, int(left * 1000))
+
+
+def count_invocation(function: str, errors: int) -> None:
+    """Write what Lambda itself counts of an invocation, as a line with metrics."""
+    metrics = [{"Name": name, "Unit": "Count"} for name in ("Invocations", "Errors")]
+    directive = {"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]], "Metrics": metrics}
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        "FunctionName": function,
+        "Invocations": 1,
+        "Errors": errors,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[str, Any]:

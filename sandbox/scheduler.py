@@ -8,14 +8,13 @@ import argparse
 import json
 import logging
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.event_source import load_handler
-from sandbox.lambda_invocation import LambdaContext
+from sandbox.lambda_invocation import LambdaContext, count_invocation
 
 log = logging.getLogger("sandbox.scheduler")
 
@@ -54,16 +53,7 @@ def call_function(name: str, handler: Callable[..., Any], timeout: float) -> Non
     except Exception:
         log.exception("%s raised", name)
         errors = 1
-    metrics = [{"Name": "Invocations", "Unit": "Count"}, {"Name": "Errors", "Unit": "Count"}]
-    directive = {"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]], "Metrics": metrics}
-    line = {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-        "FunctionName": name,
-        "Invocations": 1,
-        "Errors": errors,
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    count_invocation(name, errors)
 
 
 def _due(plan: Mapping[str, Any]) -> Due:

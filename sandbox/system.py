@@ -358,7 +358,7 @@ class Sandbox:
         self.parts.launch(
             programs.alarms(
                 definitions,
-                [watchdog["FunctionName"]],
+                [watchdog["FunctionName"], self.stack.trigger().name],
                 speedup,
                 logs=logs,
                 environment=aws,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ pytestmark = pytest.mark.xdist_group("alerts")
 SMALL = "ek80/-1519668699940320059.raw"
 # A cruise whose files share tasks.
 STORM = "HB1999/"
+# One whose rule names a deployment that is not there.
+LOST, DEPLOYMENT, NO_DEPLOYMENT = "lost/", "convert-raw-sonar/ecs", "convert-raw-sonar/no-such"
 INCIDENTS = ".echodrop/incidents/"
 
 NAMED = ("file", "outcome", "why", "run_url", "replay", "cruise", "sonar_model", "remedy")
@@ -76,8 +78,19 @@ class Listener:
             lambda: self._next(subject),
             within,
             subject,
-            told=lambda: str([it.get("Subject") or it["Message"] for it in self.heard]),
+            told=self._subjects,
         )
+
+    def all_of(self, subjects: Collection[str], within: float) -> None:
+        """Wait until all of these have come, in any order, since `begin`."""
+
+        def heard() -> bool:
+            return set(subjects) <= {it.get("Subject") for it in self.listen()[self._from :]}
+
+        wait_until(heard, within, str(subjects), told=self._subjects)
+
+    def _subjects(self) -> str:
+        return str([it.get("Subject") or it["Message"] for it in self.heard])
 
     def begin(self) -> None:
         """Leave out what was heard so far."""
@@ -269,25 +282,44 @@ def test_a_dead_prefect_is_told_and_that_it_is_back(sandbox: Sandbox, listener: 
     listener.alarm("PrefectAlarm", "OK", 60)
 
 
-def test_a_trigger_that_fails_by_its_own_fault_is_told_and_its_dead_letters_and_their_mending(
+def test_a_trigger_that_breaks_off_is_told_and_that_it_is_mended(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
     inbox, ssm, name = Inbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
     rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     listener.begin()
     ssm.delete_parameter(Name=name)
-    # It would keep the rules that it has read.
+    start_anew(sandbox)
+    inbox.drop(write_sample(tmp_path / "early.raw", pings=20).path, "early.raw")
+    listener.alarm("TriggerErrorsAlarm", "ALARM", 60)
+    ssm.put_parameter(Name=name, Value=rules, Type="String")
+    listener.alarm("TriggerErrorsAlarm", "OK", 60)
+    assert inbox.wait_for_ends(["early.raw"], 180)["early.raw"].state_name == "Completed"
+
+
+def test_what_a_trigger_hands_back_by_its_own_fault_is_told_and_its_dead_letters_and_their_mending(
+    sandbox: Sandbox, listener: Listener, tmp_path: Path
+) -> None:
+    """Lambda counts no error of it: a prefix's deployment is not there."""
+    inbox, ssm, name = Inbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
+    key = f"{LOST}lost.raw"
+    listener.begin()
+    inbox.drop(write_sample(tmp_path / "lost.raw", pings=20).path, key)
+    told = [f'ALARM: "{each}"' for each in ("TriggerFaultsAlarm", "UploadDeadLettersAlarm")]
+    listener.all_of(told, 120)
+    rules = ssm.get_parameter(Name=name)["Parameter"]["Value"].replace(NO_DEPLOYMENT, DEPLOYMENT)
+    ssm.put_parameter(Name=name, Value=rules, Type="String", Overwrite=True)
+    start_anew(sandbox)
+    replay(sandbox, "--dlq")
+    assert inbox.wait_for_ends([key], 180)[key].state_name == "Completed"
+    listener.all_of([each.replace("ALARM", "OK") for each in told], 60)
+
+
+def start_anew(sandbox: Sandbox) -> None:
+    """Have the trigger forget the rules that it has read; it would in a minute."""
     trigger = f"{TRIGGER}-1"
     sandbox.stop_part(trigger)
     sandbox.start_part(trigger)
-    inbox.drop(write_sample(tmp_path / "lost.raw", pings=20).path, "lost.raw")
-    listener.alarm("TriggerFaultsAlarm", "ALARM", 90)
-    listener.alarm("UploadDeadLettersAlarm", "ALARM", 90)
-    ssm.put_parameter(Name=name, Value=rules, Type="String")
-    replay(sandbox, "--dlq")
-    assert inbox.wait_for_ends(["lost.raw"], 180)["lost.raw"].state_name == "Completed"
-    told = {f'OK: "{each}"' for each in ("TriggerFaultsAlarm", "UploadDeadLettersAlarm")}
-    wait_until(lambda: told <= {it.get("Subject") for it in listener.listen()}, 60, str(told))
 
 
 def test_what_one_layer_cannot_tell_another_does(
