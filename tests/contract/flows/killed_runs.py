@@ -1,58 +1,117 @@
-"""Kill a publishing process at chosen requests, and see what it left and how a retry fares.
+"""Stop a publishing process at chosen steps, and see what it left and how a retry fares.
 
-A program of its own: it parses the file once and forks for every kill, which in
-a test process full of threads would not be safe.
+A program of its own: it parses the file once and forks for every trial, which in
+a test process full of threads would not be safe. What is there, what the stopped
+run publishes and what its heir publishes have the same shapes and other values.
 
-    python -m tests.contract.flows.killed_runs PORT INBOX OUTPUT RAW
+    python -m tests.contract.flows.killed_runs PORT INBOX OUTPUT RAW FOLDER [STOP ...]
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
+import zarr.storage
+from zarr.core.buffer.cpu import Buffer
 
-from flows import s3_publishing
+from flows import local_publishing, publish_decision, s3_publishing
 from flows.conversion import OpenedRaw, open_raw
 from flows.identity import differences
-from flows.locations import S3Location
+from flows.locations import LocalLocation, OutputLocation, S3Location
 from flows.manifest import read_manifest
 from flows.object_store import ObjectStore
-from flows.publication import Skipped
+from flows.publication import Published, PublishOrder, Skipped
 from flows.request import ConversionRequest
-from flows.s3_client import _client, s3_client
+from flows.s3_client import s3_client
 from flows.saving import publish_order
+from flows.termination import stopped_by_sigterm
 from flows.transient_faults import retrying
 from tests.contract.flows.conftest import options_for
 
-# Name -> whether this request, the n-th of its kind from 0, is the one before
-# which the process dies. `path` is the object's key, or the query of a bucket's.
-KILL_POINTS: dict[str, Callable[[str, str, int], bool]] = {
-    "before it has the claim": lambda m, p, _: m == "PUT" and p.endswith(".claim.json"),
-    "before the old manifest goes": lambda m, p, _: m == "DELETE" and p.endswith(".manifest.json"),
-    "between manifest and root going": lambda m, p, _: m == "DELETE" and p.endswith("/zarr.json"),
-    "between root and groups going": lambda m, _, __: m == "POST",
-    "at the first left-over": lambda m, p, _: m == "PUT" and "/Old/" in p,
-    "at the first chunk": lambda m, p, n: m == "PUT" and "/c/" in p and "/Old/" not in p and n >= 0,
-    "amid the chunks": lambda m, p, n: m == "PUT" and "/c/" in p and n >= 5,
-    "at the groups": lambda m, p, _: m == "PUT" and p.endswith("/Sonar/zarr.json"),
-    "before the root": lambda m, p, _: m == "PUT" and p.endswith("out.zarr/zarr.json"),
-    "before it reads back": lambda m, p, _: m == "GET" and p.endswith("ping_time/c/0"),
-    "before left-overs are removed": lambda m, p, n: (
-        (m == "POST" and n >= 1) or (m == "DELETE" and "/Old/" in p)
+# Given method and key (or an audit event and path) and, from 0, the how-manieth of
+# its kind it is: whether the process is stopped before it.
+Moment = Callable[[str, str, int], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """Where a run is stopped, and by what; `first`: nothing was published there before."""
+
+    moment: Moment
+    place: Literal["s3", "disk"] = "s3"
+    suffix: Literal[".zarr", ".nc"] = ".zarr"
+    by: signal.Signals = signal.SIGKILL
+    first: bool = False
+
+
+def _request(method: str, ending: str, among: str = "") -> Moment:
+    return lambda m, p, _: m == method and p.endswith(ending) and among in p
+
+
+def _rename(number: int) -> Moment:
+    return lambda m, _, n: m == "os.rename" and n == number
+
+
+def _chunk(number: int) -> Moment:
+    return lambda m, p, n: m == "PUT" and "/c/" in p and "/Old/" not in p and n >= number
+
+
+_MANIFEST_GOES = _request("DELETE", ".manifest.json")
+_MANIFEST_COMES = _request("PUT", ".manifest.json")
+_CLAIM_GOES = _request("DELETE", ".claim.json")
+_ROOT = _request("PUT", "out.zarr/zarr.json")
+_TERM = signal.SIGTERM
+
+STOPS: dict[str, Stop] = {
+    "before it has the claim": Stop(_request("PUT", ".claim.json")),
+    "before the old manifest goes": Stop(_MANIFEST_GOES),
+    "between manifest and root going": Stop(_request("DELETE", "/zarr.json")),
+    "between root and groups going": Stop(lambda m, _, __: m == "POST"),
+    "at the first left-over": Stop(_request("PUT", "", "/Old/")),
+    "at the first chunk": Stop(_chunk(0)),
+    "amid the chunks": Stop(_chunk(5)),
+    "at the groups": Stop(_request("PUT", "/Sonar/zarr.json")),
+    "before the root": Stop(_ROOT),
+    "before it reads back": Stop(_request("GET", "ping_time/c/0")),
+    "before left-overs are removed": Stop(
+        lambda m, p, n: (m == "POST" and n >= 1) or (m == "DELETE" and "/Old/" in p)
     ),
-    "before the manifest": lambda m, p, _: m == "PUT" and p.endswith(".manifest.json"),
-    "before the claim is given back": lambda m, p, _: m == "DELETE" and p.endswith(".claim.json"),
+    "before the manifest": Stop(_MANIFEST_COMES),
+    "before the claim is given back": Stop(_CLAIM_GOES),
+    "first, amid the chunks": Stop(_chunk(5), first=True),
+    "first, before the manifest": Stop(_MANIFEST_COMES, first=True),
+    "SIGTERM before the old manifest goes": Stop(_MANIFEST_GOES, by=_TERM),
+    "SIGTERM amid the chunks": Stop(_chunk(5), by=_TERM),
+    "SIGTERM before it reads back": Stop(_request("GET", "ping_time/c/0"), by=_TERM),
+    "SIGTERM before the manifest": Stop(_MANIFEST_COMES, by=_TERM),
+    "SIGTERM before the claim is given back": Stop(_CLAIM_GOES, by=_TERM),
+    "file, before the old manifest goes": Stop(_MANIFEST_GOES, suffix=".nc"),
+    "file, before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc"),
+    "file, before it is read back": Stop(_request("GET", "out.nc"), suffix=".nc"),
+    "file, before the manifest": Stop(_MANIFEST_COMES, suffix=".nc"),
+    "file, SIGTERM before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc", by=_TERM),
+    "file, SIGTERM before the manifest": Stop(_MANIFEST_COMES, suffix=".nc", by=_TERM),
+    "disk, amid the writing": Stop(lambda m, _, n: m == "os.mkdir" and n == 3, "disk"),
+    "disk, at the swap": Stop(_rename(0), "disk"),
+    "disk, amid the swap": Stop(_rename(1), "disk"),
+    "disk, before the manifest": Stop(_rename(2), "disk"),
+    "disk, SIGTERM amid the swap": Stop(_rename(1), "disk", by=_TERM),
+    "file on disk, before the manifest": Stop(_rename(1), "disk", ".nc"),
+    "file on disk, SIGTERM before the manifest": Stop(_rename(1), "disk", ".nc", by=_TERM),
 }
 
 
@@ -61,12 +120,13 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _client.cache_clear()
         status = 1
         try:
             told = json.dumps(work()).encode()
             os.write(writing, told)
             status = 0
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
         finally:
             os._exit(status)
     os.close(writing)
@@ -76,94 +136,181 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
     return status, json.loads(told) if told else None
 
 
-def pruned(tree: xr.DataTree) -> xr.DataTree:
-    """A dozen arrays of the file in its groups: each publication takes a moment."""
+def with_values(tree: xr.DataTree, number: int) -> xr.DataTree:
+    """A dozen arrays of the file in its groups, their values moved: each publication takes a moment.
+
+    Samples are turned along the range, so that they pack as they did.
+    """
     beam = tree["Sonar/Beam_group1"].to_dataset()
-    kept = ["backscatter_r", "sample_interval", "beam_type", "frequency_nominal"]
+    beam = beam[["backscatter_r", "sample_interval", "beam_type", "frequency_nominal"]]
+    samples = beam["backscatter_r"]
+    beam["backscatter_r"] = samples.copy(data=np.roll(samples.values, number, axis=-1))
+    for name in ("sample_interval", "frequency_nominal"):
+        beam[name] = beam[name].copy(data=beam[name].values + number)
     return xr.DataTree.from_dict(
         {
             "/": tree.to_dataset(),
             "Provenance": tree["Provenance"].to_dataset(),
             "Sonar": tree["Sonar"].to_dataset()[["beam_group_descr"]],
-            "Sonar/Beam_group1": beam[kept],
+            "Sonar/Beam_group1": beam,
         }
     )
 
 
-class Trial:
-    """One opened file and the bucket it is published to."""
+class Trials:
+    """One opened file, its output, and what is published there by number."""
 
-    def __init__(self, port: int, output: str, opened: OpenedRaw) -> None:
-        self.options = options_for(port)
-        self.output = output
-        self.opened = opened
-        self.place = S3Location(output, "out.zarr")
-
-    def store(self) -> ObjectStore:
-        return ObjectStore(s3_client(self.options), self.output)
-
-    def publish(self, owner: str, dies: Callable[[str, str, int], bool] | None = None) -> str:
-        """Publish, wait for a claim to expire where need be; the kind of end."""
-        store = self.store()
-        if dies is not None:
-            # A chunk of an older, larger store.
-            store.put("out.zarr/Sonar/Old/c/0", b"left over")
-        seen: dict[str, int] = {}
-
-        def watch(request: Any, **_: Any) -> None:
-            path = request.url.split("?")[0]
-            kind = request.method + ("/c/" if "/c/" in path and "/Old/" not in path else "")
-            seen[kind] = seen.get(kind, -1) + 1
-            if dies is not None and dies(request.method, path, seen[kind]):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        store.client.meta.events.register("before-send.s3", watch)
-        opened = dataclasses.replace(
-            self.opened, request=dataclasses.replace(self.opened.request, owner=owner)
+    def __init__(self, opened: OpenedRaw, options: dict[str, Any], output: OutputLocation) -> None:
+        self._opened = opened
+        self._output = output
+        self._tree = opened.echodata._tree
+        # Made here and used in the children alone: each opens connections of its own.
+        self._client = s3_client(options)
+        self._is_zarr = output.name.endswith(".zarr")
+        self._request = dataclasses.replace(
+            opened.request,
+            output_path=output.uri,
+            output_type="zarr" if self._is_zarr else "netcdf",
+            output_storage_options=options,
         )
-        published = s3_publishing.read_published(store, self.place)
-        opened.manifest_at_start = published.etag if published else None
-        with tempfile.TemporaryDirectory() as folder:
+
+    def valued(self, number: int) -> OpenedRaw:
+        """The file with other values."""
+        echodata = copy.copy(self._opened.echodata)
+        echodata._set_tree(with_values(self._tree, number))
+        return dataclasses.replace(self._opened, echodata=echodata)
+
+    def publish(self, owner: str, number: int, stop: Stop | None = None) -> str:
+        """Publish, wait for a claim to expire where need be; the kind of end."""
+        if stop is not None:
+            self._install(stop)
+        request = dataclasses.replace(self._request, owner=owner, run={"image": str(number)})
+        published = self._published()
+        opened = dataclasses.replace(
+            self.valued(number),
+            request=request,
+            manifest_at_start=published.etag if published else None,
+        )
+        with stopped_by_sigterm(), tempfile.TemporaryDirectory() as folder:
             order = publish_order(opened, Path(folder), lambda *_: None)
-            end = retrying(
-                lambda: s3_publishing.publish_to_s3(store, self.place, order, lease_seconds=1),
-                attempts=60,
-                base=0.1,
-                longest=0.2,
-            )
+            end = retrying(lambda: self._publish(order), attempts=60, base=0.1, longest=0.2)
         return type(end).__name__
 
-    def state(self) -> dict[str, Any]:
-        """What a reader and a reconciler find."""
-        store = self.store()
-        keys = store.list("out.zarr/")
-        manifest = store.get("out.zarr.manifest.json")
-        told: dict[str, Any] = {
-            "openable": "out.zarr/zarr.json" in keys,
-            "manifest": manifest is not None,
-            "claim": store.get("out.zarr.claim.json") is not None,
-            "differences": [],
-            "objects": len(keys),
-            "objects_published": None,
-        }
-        if manifest is not None:
-            published = read_manifest(manifest.body, "manifest")
-            told["objects_published"] = published["output"]["objects"]
-        if told["openable"]:
-            options = {k: v for k, v in self.options.items() if k != "config_kwargs"}
-            tree = xr.open_datatree(
-                f"s3://{self.output}/out.zarr",
-                engine="zarr",
-                chunks=None,
-                storage_options=options,
+    def _published(self) -> publish_decision.Published | None:
+        if isinstance(self._output, LocalLocation):
+            return local_publishing.read_published(self._output)
+        return s3_publishing.read_published(self._store(), self._output)
+
+    def _publish(self, order: PublishOrder) -> Published | Skipped:
+        if isinstance(self._output, LocalLocation):
+            return local_publishing.publish_to_folder(self._output, order)
+        return s3_publishing.publish_to_s3(self._store(), self._output, order, lease_seconds=1)
+
+    def _install(self, stop: Stop) -> None:
+        seen: dict[str, int] = {}
+        over: list[str] = []
+
+        def look(kind: str, path: str) -> None:
+            of = kind + ("/c/" if "/c/" in path and "/Old/" not in path else "")
+            seen[of] = seen.get(of, -1) + 1
+            if not over and stop.moment(kind, path, seen[of]):
+                over.append(path)
+                os.kill(os.getpid(), stop.by)
+
+        if stop.place == "disk":
+            # The child's own, gone with it.
+            sys.addaudithook(
+                lambda event, told: (
+                    look(event, str(told[0]))
+                    if event in {"os.rename", "os.mkdir"} and self._output.name in str(told[0])
+                    else None
+                )
             )
-            told["differences"] = list(map(str, differences(self.opened.echodata, tree)))
+            return
+        if self._is_zarr and not stop.first:
+            # A chunk of an older, larger store.
+            self._store().put(f"{self._output.name}/Sonar/Old/c/0", b"left over")
+        self._client.meta.events.register(
+            "before-send.s3",
+            lambda request, **_: look(request.method, request.url.split("?")[0]),
+        )
+
+    def clear(self) -> None:
+        """Leave nothing."""
+        if isinstance(self._output, LocalLocation):
+            shutil.rmtree(self._output.path.parent)
+        else:
+            self._store().delete(self._store().list(""))
+
+    def state(self, numbers: Mapping[str, int]) -> dict[str, Any]:
+        """What a reader and a reconciler find; which of these values, by name, and whose manifest."""
+        objects = self._objects()
+        name = self._output.name
+        inside = {key.removeprefix(f"{name}/"): body for key, body in objects.items()}
+        own = {
+            key: body
+            for key, body in inside.items()
+            if not key.startswith((f"{name}.", ".partial"))
+        }
+        told: dict[str, Any] = {
+            "holds": None,
+            "manifest": None,
+            "claim": f"{name}.claim.json" in objects,
+            "objects": len(own),
+            "objects_published": None,
+            "stray": sum(key.startswith(".partial") for key in inside),
+        }
+        if (body := objects.get(f"{name}.manifest.json")) is not None:
+            published = read_manifest(body, "manifest")
+            told["objects_published"] = published["output"]["objects"]
+            told["manifest"] = _name_of(numbers, int(published["run"]["image"]))
+        if ("zarr.json" if self._is_zarr else name) in own:
+            with tempfile.TemporaryDirectory() as folder, self._tree_of(own, Path(folder)) as tree:
+                told["holds"] = next(
+                    (
+                        which
+                        for which, number in numbers.items()
+                        if not differences(
+                            self.valued(number).echodata, tree, string_widths=self._is_zarr
+                        )
+                    ),
+                    "a mix",
+                )
         return told
+
+    def _objects(self) -> dict[str, bytes]:
+        if isinstance(self._output, LocalLocation):
+            folder = self._output.path.parent
+            return {
+                path.relative_to(folder).as_posix(): path.read_bytes()
+                for path in folder.rglob("*")
+                if path.is_file()
+            }
+        store = self._store()
+        found = {key: store.get(key) for key in store.list("")}
+        return {key: stored.body for key, stored in found.items() if stored is not None}
+
+    def _tree_of(self, objects: Mapping[str, bytes], folder: Path) -> xr.DataTree:
+        if not self._is_zarr:
+            (folder / "out.nc").write_bytes(objects["out.nc"])
+            return xr.open_datatree(folder / "out.nc", engine="netcdf4", chunks=None)
+        store: Any = zarr.storage.MemoryStore(
+            {key: Buffer.from_bytes(body) for key, body in objects.items()}, read_only=True
+        )
+        return xr.open_datatree(store, engine="zarr", chunks=None)
+
+    def _store(self) -> ObjectStore:
+        assert isinstance(self._output, S3Location)
+        return ObjectStore(self._client, self._output.bucket)
+
+
+def _name_of(numbers: Mapping[str, int], number: int) -> str:
+    return next((name for name, known in numbers.items() if known == number), str(number))
 
 
 def main() -> None:
-    """Print a JSON line for every kill point, overwriting a published output."""
-    port, inbox, output, raw = sys.argv[1:]
+    """Print a JSON line for every stop, or for those that are named."""
+    port, inbox, output, raw, folder, *chosen = sys.argv[1:]
     opened = open_raw(
         ConversionRequest(
             raw_file=f"s3://{inbox}/{raw}",
@@ -177,21 +324,45 @@ def main() -> None:
         lambda *_: None,
     )
     assert not isinstance(opened, Skipped)
-    opened.echodata._set_tree(pruned(opened.echodata._tree))
-    trial = Trial(int(port), output, opened)
-    # Each retry leaves a published output for the next to overwrite.
-    forked(lambda: trial.publish("first"))
-    for number, (name, dies) in enumerate(KILL_POINTS.items()):
-        status, _ = forked(partial(trial.publish, f"run {number}", dies))
-        _, left = forked(trial.state)
-        # Every third is run again as another flow run, which has to wait for the lease.
+    # Other options than those of reading: a client that was never used.
+    options = {**options_for(int(port)), "config_kwargs": {"read_timeout": 6}}
+    last: dict[tuple[str, str], int] = {}
+    for number, (name, stop) in enumerate(STOPS.items()):
+        if chosen and name not in chosen:
+            continue
+        place: OutputLocation = (
+            S3Location(output, f"out{stop.suffix}")
+            if stop.place == "s3"
+            else LocalLocation(Path(folder) / stop.suffix / f"out{stop.suffix}")
+        )
+        trials = Trials(opened, options, place)
+        if (stop.place, stop.suffix) not in last or stop.first:
+            # Each retry leaves a published output for the next to overwrite.
+            if stop.place == "s3":
+                forked(trials.clear)
+            last[stop.place, stop.suffix] = 3 * number
+            if not stop.first:
+                forked(partial(trials.publish, "first", 3 * number))
+        numbers = {
+            "old": last[stop.place, stop.suffix],
+            "stopped": 3 * number + 1,
+            "heir": 3 * number + 2,
+        }
+        status, _ = forked(partial(trials.publish, f"run {number}", numbers["stopped"], stop))
+        _, left = forked(partial(trials.state, numbers))
+        # Every fourth is run again as another flow run, which has to wait for the lease.
         heir = f"another run {number}" if number % 4 == 2 else f"run {number}"
         begun = time.monotonic()
-        _, end = forked(partial(trial.publish, heir))
-        _, after = forked(trial.state)
+        _, end = forked(partial(trials.publish, heir, numbers["heir"]))
+        _, after = forked(partial(trials.state, numbers))
+        last[stop.place, stop.suffix] = numbers.get(after["holds"], -1)
         report = {
-            "point": name,
-            "killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL,
+            "stop": name,
+            "by": (
+                signal.Signals(os.WTERMSIG(status)).name
+                if os.WIFSIGNALED(status)
+                else f"exit {os.WEXITSTATUS(status)}"
+            ),
             "left": left,
             "retry": end,
             "retry_seconds": time.monotonic() - begun,

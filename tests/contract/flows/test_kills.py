@@ -1,4 +1,4 @@
-"""SIGKILL at any point of publishing: nothing torn can be opened, and a retry completes."""
+"""SIGKILL and SIGTERM at any step of publishing: nothing torn opens, and a retry completes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import pytest
 
 from flows.s3_client import s3_client
 from tests.contract.flows.conftest import options_for
-from tests.contract.flows.killed_runs import KILL_POINTS
+from tests.contract.flows.killed_runs import STOPS
 
 _RAW = "ek80/-1519668699940320059.raw"
 
 
 @pytest.fixture(scope="module")
-def reports(s3_port: int, real_data: Path) -> dict[str, dict[str, Any]]:
+def reports(
+    s3_port: int, real_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     client = s3_client(options_for(s3_port))
     for bucket in ("kills-inbox", "kills-output"):
         client.create_bucket(Bucket=bucket)
@@ -32,31 +34,38 @@ def reports(s3_port: int, real_data: Path) -> dict[str, dict[str, Any]]:
             "kills-inbox",
             "kills-output",
             "ek80.raw",
+            str(tmp_path_factory.mktemp("kills")),
         ],
         cwd=Path(__file__).resolve().parents[3],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     lines = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
-    return {line["point"]: line for line in lines}
+    return {line["stop"]: line for line in lines}
 
 
 @pytest.mark.xdist_group("kills")
-@pytest.mark.parametrize("point", KILL_POINTS)
-def test_a_killed_run_leaves_nothing_torn_and_its_retry_completes(
-    reports: dict[str, dict[str, Any]], point: str
+@pytest.mark.parametrize("name", STOPS)
+def test_a_stopped_run_leaves_nothing_torn_and_its_retry_completes(
+    reports: dict[str, dict[str, Any]], name: str
 ) -> None:
-    report = reports[point]
-    assert report["killed"]
+    report, stop = reports[name], STOPS[name]
+    left, after = report["left"], report["after"]
+    assert report["by"] == (stop.by.name if stop.by.name == "SIGKILL" else "exit 143")
     # Either it opens and is whole, old or new; or it does not open at all.
-    assert report["left"]["differences"] == []
-    if report["left"]["manifest"]:
-        assert report["left"]["openable"]
-    assert report["retry"] in {"Published", "Skipped"}
-    assert report["after"]["openable"]
-    assert report["after"]["manifest"]
-    assert not report["after"]["claim"]
-    assert report["after"]["differences"] == []
-    assert report["after"]["objects"] == report["after"]["objects_published"]
+    assert left["holds"] in ({"stopped", None} if stop.first else {"old", "stopped", None})
+    # What has a manifest is there, and is what the manifest was written for.
+    if left["manifest"]:
+        assert left["holds"] == left["manifest"]
+        assert left["objects"] - left["objects_published"] in {0, 1}
+    if left["manifest"] == "stopped":
+        assert report["retry"] in {"Published", "Skipped"}
+    else:
+        assert report["retry"] == "Published"
+    assert after["manifest"] == after["holds"]
+    assert after["holds"] == ("heir" if report["retry"] == "Published" else "stopped")
+    assert not after["claim"]
+    assert after["objects"] == after["objects_published"]
+    assert after["stray"] == 0
