@@ -58,6 +58,47 @@ def test_a_published_store_opens_through_echopype_as_the_parser_gave_it(buckets:
     assert source == [f"s3://{buckets.inbox.bucket}/a b/ek60?#%2B.raw"]
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param({"compact": False}, id="echopype's encoding"),
+        pytest.param({"zarr_format": 2, "chunks": {"ping_time": 4}}, id="format 2, chunks"),
+        pytest.param({"compact": False, "output_type": "netcdf"}, id="echopype's netCDF"),
+    ],
+)
+def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
+    buckets: Buckets, tmp_path: Path, way: dict[str, Any]
+) -> None:
+    buckets.upload("ek80.raw", EK80)
+    is_zarr = way.get("output_type") != "netcdf"
+    path = f"s3://{buckets.output.bucket}/out.{'zarr' if is_zarr else 'nc'}"
+    common: dict[str, Any] = {"sonar_model": "EK80", "output_path": path, "overwrite": True}
+    if is_zarr:
+        # Over a store of the other format, other chunks and other codecs.
+        buckets.convert("ek80.raw", owner="before", **common)
+    opened = open_raw(buckets.request("ek80.raw", verify="full", **{**common, **way}), quiet)
+    assert not isinstance(opened, Skipped)
+    done = save(opened, quiet)
+    assert isinstance(done, Published)
+    output = done.manifest["output"]
+    asked = {name: value for name, value in way.items() if name in output}
+    assert {name: output[name] for name in asked} == asked
+    if is_zarr:
+        tree = opened_from_s3(buckets)._tree
+        chunks = tree["Sonar/Beam_group1"]["backscatter_r"].encoding["chunks"]
+        assert "chunks" not in way or chunks[1] == 4
+        assert len(buckets.output.list("out.zarr/")) == output["objects"]
+    else:
+        found = buckets.output.get("out.nc")
+        assert found is not None
+        (tmp_path / "found.nc").write_bytes(found.body)
+        tree = xr.open_datatree(tmp_path / "found.nc", engine="netcdf4", chunks=None)
+    assert differences(opened.echodata, tree, string_widths=is_zarr) == []
+    # Its manifest is known for what it is by the next run.
+    unasked = {**common, **way, "overwrite": False}
+    assert isinstance(buckets.convert("ek80.raw", **unasked), Skipped)
+
+
 def test_a_netcdf_output_arrives_whole(buckets: Buckets, tmp_path: Path) -> None:
     buckets.upload("ek60.raw", EK60)
     request = buckets.request(
