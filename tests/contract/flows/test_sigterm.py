@@ -100,7 +100,7 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
     stall = _Stall()
     # A file that is too large for its task, so that it is swapped.
     raw = tmp_path / "grown.raw"
-    grow(buckets.real_data / _COMPLEX, raw, 16_000_000)
+    grow(buckets.real_data / _COMPLEX, raw, 20_000_000)
     with (
         fault_proxy(buckets.port, stall) as proxy,
         ecs_endpoint({"Limits": {"CPU": 1, "Memory": 1024}}) as uri,
