@@ -1,32 +1,54 @@
 """What a file and a terabyte cost by size of task, from seconds measured here and list prices.
 
-    python -m benchmarks.cost_table EK60_RAW EK80_RAW [--sizes-mb 2 25 100] [--cold-seconds 45]
+    python -m benchmarks.cost_table EK60_RAW EK80_RAW [--sizes-mb 2 25 100 250] [--cold-seconds 45]
 
 Each file is grown to each size and converted by a process of its own, disk to
-disk, so imports count and S3 does not: on AWS its transfers run beside. Seconds are this
-machine's and stand for one vCPU and more alike, as parsing is one thread.
+disk, so imports count and S3 does not: on AWS its transfers run beside. Seconds
+are the processor's, so that nobody else's work on this machine counts: what one
+vCPU needs, and at most what more of them do, as parsing is one thread.
 Cold seconds, from RunTask to the first line of Python, are an input: only an
 account can show them. Baseline: one size of task for every file, as a work
-pool without tiers has, which must be the one that the largest file needs.
+pool without tiers has, which must be the one that the largest file measured needs.
+Sizes of task that none of the files needs have a file amid what they are for, its
+seconds and objects on the straight line through the measured ones: `line`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from flows.size_tiers import TIERS, Tier, up_to_bytes
 from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.prices import ARM64, X86_64, Fargate
+from operations.prices import (
+    ALARM,
+    ARM64,
+    KEY,
+    METRIC,
+    MONTH_HOURS,
+    SECONDS_AN_HOUR,
+    SECRET,
+    X86_64,
+    Fargate,
+)
 from sandbox.grow import grow
+from sandbox.template import TEMPLATE
+from watchdog.emf import UNITS
 
 TERABYTE = 10**12
+ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
+# The watchdog's, and some ten of trigger and reconciliation.
+METRICS = len(UNITS) + 10
 
 CHILD = """
 import sys
@@ -39,12 +61,16 @@ convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, o
 
 @dataclass(frozen=True)
 class Measured:
-    """One conversion: the raw file's bytes, seconds of the process, objects written."""
+    """One conversion: the raw file's bytes, seconds of a processor, objects written.
+
+    `on_the_line` is one that was not made, but follows from the others.
+    """
 
     model: str
     bytes: int
     seconds: float
     objects: int
+    on_the_line: bool = False
 
     @property
     def tier(self) -> Tier:
@@ -56,12 +82,18 @@ def measure(raw: Path, model: str, folder: Path) -> Measured:
     """Convert once in a process of its own."""
     output = folder / f"{raw.stem}.zarr"
     command = [sys.executable, "-c", CHILD, str(raw), model, str(output)]
-    begun = time.perf_counter()
+    before = _processor_seconds()
     subprocess.run(command, check=True, capture_output=True)
-    seconds = time.perf_counter() - begun
+    seconds = _processor_seconds() - before
     manifest = json.loads(Path(f"{output}.manifest.json").read_text())
     objects = int(manifest["output"]["objects"])
     return Measured(model, raw.stat().st_size, seconds, objects)
+
+
+def _processor_seconds() -> float:
+    """Of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def dollars(prices: Fargate, tier: Tier, measured: Measured, cold_seconds: float) -> float:
@@ -71,37 +103,75 @@ def dollars(prices: Fargate, tier: Tier, measured: Measured, cold_seconds: float
     return dollars_of_task(prices, size, seconds, measured.objects)
 
 
+def extrapolated(measured: Sequence[Measured]) -> list[Measured]:
+    """A file for each size of task that none of one model's files needs: amid what it is for."""
+    sizes = [item.bytes for item in measured]
+    seconds, objects = (
+        np.polynomial.Polynomial.fit(sizes, values, 1)
+        for values in ([item.seconds for item in measured], [item.objects for item in measured])
+    )
+    model = measured[0].model
+    known = {item.tier.name for item in measured}
+    limits = [0, *(up_to_bytes(tier, model) for tier in TIERS)]
+    amid = {
+        tier.name: round((below + limit) // 2, -8)
+        for tier, below, limit in zip(TIERS, limits, limits[1:], strict=False)
+    }
+    return [
+        Measured(model, size, float(seconds(size)), round(float(objects(size))), on_the_line=True)
+        for name, size in amid.items()
+        if name not in known
+    ]
+
+
+def standing() -> float:
+    """Dollars a month of a stack that nobody uses, in its own VPC, without logs and requests."""
+    worker = ARM64.dollars(512, 1024, 20, SECONDS_AN_HOUR) * MONTH_HOURS
+    # Looks every hour; what it finds makes it longer.
+    reconciliation = ARM64.dollars(1024, 2048, 20, COLD_SECONDS + 30) * MONTH_HOURS
+    return worker + reconciliation + KEY + SECRET + ALARMS * ALARM + METRICS * METRIC
+
+
+def row(item: Measured, cold_seconds: float) -> str:
+    """A line of the table; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
+    cost = dollars(ARM64, item.tier, item, cold_seconds)
+    other = dollars(X86_64, item.tier, item, cold_seconds)
+    files = TERABYTE / item.bytes
+    told = "line" if item.on_the_line else "measured"
+    return (
+        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.tier.name} | {item.seconds:.1f} s, {told} "
+        f"| {item.objects:,} | ${cost:.5f} | ${cost * files:,.2f} | ${other * files:,.2f} |"
+    )
+
+
 def main() -> int:
     """Print the tables and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ek60", type=Path)
     parser.add_argument("ek80", type=Path)
-    parser.add_argument("--sizes-mb", type=int, nargs="+", default=[2, 25, 100])
+    parser.add_argument("--sizes-mb", type=int, nargs="+", default=[2, 25, 100, 250])
     parser.add_argument("--cold-seconds", type=float, default=COLD_SECONDS)
     given = parser.parse_args()
-    measurements = []
+    print(f"cold start {given.cold_seconds:.0f} s (input), prices a list (inputs)\n")
+    print("| file | size | converted in | objects | ARM64 a file | a TB | X86_64 a TB |")
+    print("|---|---|---|---|---|---|---|")
+    measurements: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
         for model, source in (("EK60", given.ek60), ("EK80", given.ek80)):
+            ours: list[Measured] = []
             for megabytes in given.sizes_mb:
                 raw = Path(folder) / f"{model}-{megabytes}.raw"
                 grow(source, raw, megabytes * 1_000_000)
-                measurements.append(measure(raw, model, Path(folder)))
+                ours.append(measure(raw, model, Path(folder)))
                 raw.unlink()
+                shutil.rmtree(raw.with_suffix(".zarr"))
+                print(row(ours[-1], given.cold_seconds), flush=True)
+            for item in extrapolated(ours):
+                print(row(item, given.cold_seconds))
+            measurements += ours
     largest = max((item.tier for item in measurements), key=lambda tier: tier.memory)
-    print(f"cold start {given.cold_seconds:.0f} s (input), prices a list (inputs)\n")
-    print("| file | tier | converted in | objects | ARM64 a file | a TB | X86_64 a TB |")
-    print("|---|---|---|---|---|---|---|")
-    tiered = one_size = 0.0
-    for item in measurements:
-        cost = dollars(ARM64, item.tier, item, given.cold_seconds)
-        tiered += cost
-        one_size += dollars(ARM64, largest, item, given.cold_seconds)
-        other = dollars(X86_64, item.tier, item, given.cold_seconds)
-        files = TERABYTE / item.bytes
-        print(
-            f"| {item.model} {item.bytes / 1e6:.0f} MB | {item.tier.name} | {item.seconds:.1f} s "
-            f"| {item.objects} | ${cost:.5f} | ${cost * files:,.2f} | ${other * files:,.2f} |"
-        )
+    tiered = sum(dollars(ARM64, item.tier, item, given.cold_seconds) for item in measurements)
+    one_size = sum(dollars(ARM64, largest, item, given.cold_seconds) for item in measurements)
     print("\n| tier | vCPU | GiB | first minute, cold (ARM64) | an hour |\n|---|---|---|---|---|")
     for tier in TIERS:
         size = (tier.cpu, tier.memory, tier.ephemeral_storage)
@@ -109,7 +179,8 @@ def main() -> int:
             f"| {tier.name} | {tier.cpu / 1024:.0f} | {tier.memory / 1024:.0f} "
             f"| ${ARM64.dollars(*size, 60):.5f} | ${ARM64.dollars(*size, 3600):.4f} |"
         )
-    print(f"\nall files in tiers / all in '{largest.name}': {tiered / one_size:.2f}")
+    print(f"\na stack that nobody uses: ${standing():.2f} a month")
+    print(f"\nmeasured files in tiers / all in '{largest.name}': {tiered / one_size:.2f}")
     return 0
 
 

@@ -1,10 +1,25 @@
-"""The page on sizes says what the code does."""
+"""The page on sizes and costs says what the code does, and its dollars follow from what it says."""
 
+import re
 from pathlib import Path
 
+import pytest
+
+from benchmarks.cost_table import TERABYTE, standing
 from flows.size_tiers import TIERS, up_to_bytes
+from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
+from operations.prices import ARM64, X86_64
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/sizes-and-costs.md"
+ROW = re.compile(
+    r"^\| (?P<model>\w+) (?P<mb>[\d,.]+) MB \| (?P<size>\w+) \| (?P<seconds>[\d.]+) s, (?:measured|line) "
+    r"\| (?P<objects>[\d,]+) \| \$(?P<file>[\d.]+) \| \$(?P<tb>[\d,.]+) \| \$(?P<x86>[\d,.]+) \|$",
+    re.MULTILINE,
+)
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
 
 
 def test_the_table_of_sizes_is_the_code_s() -> None:
@@ -19,3 +34,31 @@ def test_the_table_of_sizes_is_the_code_s() -> None:
             f"| {tier.ephemeral_storage} GiB | {limits} |"
         )
         assert row in text
+
+
+def test_every_dollar_follows_from_its_row_s_seconds_and_objects() -> None:
+    rows = list(ROW.finditer(PAGE.read_text()))
+    assert {row["size"] for row in rows} == {tier.name for tier in TIERS}
+    for row in rows:
+        size = number(row["mb"]) * 1e6
+        tier = next(tier for tier in TIERS if size <= up_to_bytes(tier, row["model"]))
+        assert tier.name == row["size"], row[0]
+        seconds = COLD_SECONDS + PREFECT_SECONDS + number(row["seconds"])
+        needed = (tier.cpu, tier.memory, tier.ephemeral_storage)
+        arm, x86 = (
+            dollars_of_task(prices, needed, seconds, number(row["objects"]))
+            for prices in (ARM64, X86_64)
+        )
+        # Seconds and megabytes are rounded there.
+        assert number(row["file"]) == pytest.approx(arm, rel=0.005), row[0]
+        assert number(row["tb"]) == pytest.approx(arm * TERABYTE / size, rel=0.01), row[0]
+        assert number(row["x86"]) == pytest.approx(x86 * TERABYTE / size, rel=0.01), row[0]
+
+
+def test_the_first_minute_and_the_month_cost_what_is_said() -> None:
+    text = " ".join(PAGE.read_text().split())
+    for tier in TIERS:
+        minute = ARM64.dollars(tier.cpu, tier.memory, tier.ephemeral_storage, 60)
+        assert f"${minute:.4f} ({tier.name})" in text
+    (month,) = re.findall(r"that nobody uses costs about \$(\d+) a month", text)
+    assert float(month) == pytest.approx(standing(), rel=0.05)
