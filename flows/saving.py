@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import local_publishing, quarantine, s3_publishing
 from flows.chunking import ChunksNotUsableError
@@ -23,6 +23,12 @@ from flows.publication import Progress, Published, PublishOrder, Skipped
 from flows.s3_client import s3_client
 from flows.source import current_source
 from flows.zarr_encoding import encode_zarr
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# A disk that has not this much is full, whatever was to be written.
+_ROOM_BYTES = 16 * 1024 * 1024
 
 
 def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
@@ -73,7 +79,7 @@ def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> Publi
         encode_zarr=encode if is_zarr else None,
         write_netcdf=None
         if is_zarr
-        else functools.partial(write_netcdf, echodata, compact=request.compact),
+        else functools.partial(_write_netcdf, echodata, compact=request.compact),
         describe=functools.partial(_manifest, opened),
         check_current=functools.partial(_check_current, opened),
         release=functools.partial(
@@ -86,6 +92,16 @@ def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> Publi
         verify=request.verify,
         progress=progress,
     )
+
+
+def _write_netcdf(echodata: EchoData, path: Path, *, compact: bool) -> None:
+    try:
+        write_netcdf(echodata, path, compact=compact)
+    except RuntimeError:
+        # "HDF error" is all that the library tells of a full disk: ask the disk itself.
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(bytes(_ROOM_BYTES))
+        raise
 
 
 def _check_current(opened: OpenedRaw) -> None:

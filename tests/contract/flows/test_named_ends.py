@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
 import random
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from echodrop import app
-from flows import local_publishing, s3_client, source, transient_faults
+from flows import s3_client, source, transient_faults
 from flows.conversion import convert
 from flows.outcomes import (
     AccessDenied,
@@ -245,34 +245,35 @@ def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(local_publishing, "_write_store", write)
-
-
-@pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_is_named_and_the_file_is_not_blamed(real_data: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.zarr"
-    with pytest.raises(DiskFault, match="No space left on device") as failure:
-        convert(
-            ConversionRequest(
-                raw_file=str(real_data / EK80),
-                sonar_model="EK80",
-                output_path=str(output),
-                output_type="zarr",
-            )
-        )
-    assert failure.value.what == str(output)
-    assert not output.exists()
+def full_disk() -> Iterator[None]:
+    """No file takes more than 200 KB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_terminal_tells_of_a_full_disk(real_data: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["convert", str(real_data / EK80), str(tmp_path / "o.zarr")])
+@pytest.mark.parametrize("name", ["out.zarr", "out.nc"])
+def test_a_full_disk_is_named_and_the_file_is_not_blamed(
+    real_data: Path, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / name
+    done = CliRunner().invoke(app, ["convert", str(real_data / EK60), str(output)])
     assert done.exit_code == 1
-    assert "DiskFault: " in done.output
+    told = done.output.replace("\n", "")
+    assert told.startswith(f"DiskFault: {output}: local disk: OSError: ")
+    assert "File too large" in told
+    assert [path for path in tmp_path.iterdir() if not path.name.endswith(".claim.json")] == []
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_is_full_while_a_file_is_fetched_is_named(buckets: Buckets) -> None:
+    buckets.upload("ek60.raw", EK60)
+    with pytest.raises(DiskFault) as failure:
+        convert(buckets.request("ek60.raw"))
+    assert failure.value.what == f"s3://{buckets.inbox.bucket}/ek60.raw"
+    assert buckets.output_keys() == set()
 
 
 @pytest.mark.usefixtures("nobody")
