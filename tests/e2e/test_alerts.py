@@ -133,10 +133,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox(tmp_path_factory.mktemp("watched"), options) as running:
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        together = (
-            f'[[prefix]]\nprefix = "{STORM}"\ndeployment = "convert-raw-sonar/ecs"\nbatch = true\n'
-        )
-        ssm.put_parameter(Name=name, Value=f"{rules}\n{together}", Type="String", Overwrite=True)
+        more = [(STORM, DEPLOYMENT, "batch = true"), (LOST, NO_DEPLOYMENT, "")]
+        for prefix, deployment, rest in more:
+            rules += f'\n[[prefix]]\nprefix = "{prefix}"\ndeployment = "{deployment}"\n{rest}\n'
+        ssm.put_parameter(Name=name, Value=rules, Type="String", Overwrite=True)
         yield running
 
 
