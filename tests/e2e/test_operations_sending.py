@@ -265,10 +265,17 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
                 system.api.request("POST", path, {"state": state, "force": True})
 
     end_all_runs()
-    asked = ["replay", "--prefix", "again/", "--outcome", "Completed", "--force", "--rate", "8"]
-    process = start(system, *asked)
+    asked = ["replay", "--prefix", "again/", "--outcome", "Completed", "--force"]
+    # Ten messages go at a time: the first after ten seconds, the last after 25.
+    process = start(system, *asked, "--rate", "1")
     wait_until(
-        lambda: sum(runs_by_key(system, "again/").values()) >= 30, 120, "its first runs", every=0.1
+        lambda: (
+            messages(system, system.names.notifications_queue)
+            or sum(runs_by_key(system, "again/").values()) > 25
+        ),
+        120,
+        "its first messages",
+        every=0.1,
     )
     process.kill()
     _, said = process.communicate()
