@@ -66,16 +66,16 @@ class Subject:
 
 
 @contextlib.contextmanager
-def subjects(data: Path) -> Iterator[list[Subject]]:
-    """The two files, grown and uploaded, with S3 running."""
+def subjects(data: Path, models: Sequence[str]) -> Iterator[list[Subject]]:
+    """The files of these models, grown and uploaded, with S3 running."""
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-memory-") as folder,
         s3_server() as (port, client),
     ):
         made = []
-        for model, name in FILES.items():
+        for model in models:
             local = Path(folder) / f"{model}.raw"
-            grow(data / name, local, MEGABYTES * 1_000_000)
+            grow(data / FILES[model], local, MEGABYTES * 1_000_000)
             client.upload_file(str(local), INBOX, local.name)
             made.append(Subject(model, local, port))
         yield made
@@ -145,10 +145,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
     parser.add_argument("--data", type=Path, default=real.resolve())
+    parser.add_argument("--models", nargs="+", choices=list(FILES), default=list(FILES))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--swap", action="store_true")
     options: Any = parser.parse_args()
-    with subjects(options.data) as files:
+    with subjects(options.data, options.models) as files:
         if options.swap:
             for subject in files:
                 compare_swap(subject, options.runs)

@@ -14,7 +14,8 @@ from flows.memory_model import peak_bytes
 MODELS = ("EK60", "ES70", "EK80", "ES80", "EA640", "AZFP", "AZFP6", "AD2CP")
 
 _MIB = 2**20
-# Prefect's engine beside the conversion: `import prefect.engine` and the flow, 110 MB, and a run's logs and client.
+# Beside the conversion (python -m benchmarks.peak_memory): 50 MB of Prefect's imports, 101 MB of the
+# process that starts the run and watches it, and a run's logs and client.
 PREFECT_BYTES = 200_000_000
 # What the model leaves out: files unlike those it was fitted on, and the container's own.
 SPARE = 0.2
