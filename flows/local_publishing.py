@@ -7,14 +7,14 @@ import fcntl
 import glob
 import hashlib
 import os
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows import durable_files
 from flows import manifest as manifests
+from flows.codec_families import family_unlike
 from flows.locations import LocalLocation
 from flows.object_store import Listed
 from flows.outcomes import AccessDenied, OutputClaimed, OutputConflict
@@ -23,7 +23,6 @@ from flows.publication import Published as PublishedOutput
 from flows.publish_decision import Published, decide
 from flows.stopwatch import Stopwatch
 from flows.verification import verify_netcdf
-from flows.zarr_documents import family_unlike
 from flows.zarr_verification import ZarrVerification
 
 
@@ -134,9 +133,9 @@ def _publish(
         # garbage.
         raise OutputConflict(output.uri, str(order.content), "something without a manifest")
     for stale in output.path.parent.glob(f".partial-*-{glob.escape(output.name)}"):
-        _remove(stale)
+        durable_files.remove(stale)
     watch = Stopwatch()
-    beside, manifest_beside = _partial(output.path), _partial(output.path)
+    beside, manifest_beside = durable_files.partial(output.path), durable_files.partial(output.path)
     try:
         if order.encode_zarr is not None:
             entry, verification = _build_zarr(output, order, beside, watch)
@@ -145,18 +144,18 @@ def _publish(
         order.check_current()
         with watch.stage("commit"):
             manifest = order.describe(entry, verification, watch.seconds)
-            _write_synced(manifest_beside, manifests.manifest_bytes(manifest))
+            durable_files.write_synced(manifest_beside, manifests.manifest_bytes(manifest))
             manifest_path = output.sibling(output.name + manifests.MANIFEST_SUFFIX).path
             # From here to the end nothing needs space, only names change.
             claim.torn = True
             manifest_path.unlink(missing_ok=True)
-            _swap(beside, output.path)
+            durable_files.swap(beside, output.path)
             manifest_beside.replace(manifest_path)
             claim.torn = False
-            _sync_folder(output.path.parent)
+            durable_files.sync_folder(output.path.parent)
     finally:
-        _remove(beside)
-        _remove(manifest_beside)
+        durable_files.remove(beside)
+        durable_files.remove(manifest_beside)
     return PublishedOutput(output.uri, manifest)
 
 
@@ -175,7 +174,7 @@ def _build_zarr(
         encoded = order.encode_zarr(family)
     with watch.stage("publish"):
         order.progress("publish", 0.0)
-        _write_store(beside, encoded)
+        durable_files.write_store(beside, encoded)
     with watch.stage("verify"):
         order.progress("verify", 0.0)
         check = ZarrVerification(output.uri, encoded, order.echodata, order.verify)
@@ -200,51 +199,3 @@ def _build_netcdf(
         order.progress("verify", 0.0)
         verification = verify_netcdf(output.uri, beside, order.echodata, mode=order.verify)
     return manifests.described_file(beside.stat().st_size, digest), verification
-
-
-def _write_store(root: Path, objects: Mapping[str, bytes]) -> None:
-    folders = {root, *((root / key).parent for key in objects)}
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    for key, body in objects.items():
-        _write_synced(root / key, body)
-    for folder in folders:
-        _sync_folder(folder)
-
-
-def _write_synced(path: Path, body: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _swap(new: Path, final: Path) -> None:
-    """Rename into place. A folder cannot be renamed over another: the old one steps aside."""
-    if not final.is_dir():
-        new.replace(final)
-        return
-    aside = _partial(final)
-    final.replace(aside)
-    new.replace(final)
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _partial(final: Path) -> Path:
-    """A name of its own beside the output, with the output's suffix."""
-    return final.with_name(f".partial-{uuid.uuid4().hex}-{final.name}")

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from flows.codec_families import family_unlike
 from flows.manifest import described_store
 from flows.object_store import Listed, ObjectStore
 from flows.parallel_requests import in_parallel, request_pool
 from flows.publication import EncodeZarr
 from flows.s3_attempt import S3Attempt
-from flows.zarr_documents import family_unlike
 from flows.zarr_layers import Layers, hidden_first, is_metadata, layers_of
 from flows.zarr_verification import ZarrVerification
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -96,41 +96,6 @@ def chunk_key(index: Sequence[int], zarr_format: ZarrFormat) -> str:
     if zarr_format == 3:
         return "/".join(["c", *map(str, index)])
     return ".".join(map(str, index)) or "0"
-
-
-def codec_family_of(root_metadata: bytes) -> int:
-    """The codec family a store was written with: 0 blosc, 1 blosc inside a zstd frame.
-
-    root_metadata: the root `zarr.json` (format 3) or `.zmetadata` (format 2),
-    consolidated. A store without arrays counts as family 0. Raises ValueError
-    for JSON without consolidated metadata, which echodrop never publishes.
-    """
-    root = json.loads(root_metadata)
-    documents = root.get("consolidated_metadata", root).get("metadata")
-    if documents is None:
-        raise ValueError("the root metadata holds no consolidated metadata")
-    for document in documents.values():
-        if "codecs" in document:
-            return int(document["codecs"][-1]["name"] == "zstd")
-        if "compressor" in document:
-            return int((document["compressor"] or {}).get("id") == "zstd")
-    return 0
-
-
-def family_unlike(read: Callable[[str], bytes | None]) -> int | None:
-    """The codec family that no reader of the store there can decode, None where no store opens.
-
-    read: the body of a key relative to the store's root, None where there is no such object.
-    """
-    for name in CONSOLIDATED_ROOT.values():
-        body = read(name)
-        if body is not None:
-            try:
-                return 1 - codec_family_of(body)
-            except (ValueError, LookupError, TypeError, AttributeError):
-                # Not a store of ours; any family differs from it or is as good.
-                return 1
-    return None
 
 
 def as_bytes(document: Document) -> bytes:

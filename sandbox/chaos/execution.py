@@ -185,7 +185,9 @@ class Chaos:
         except (self._s3.exceptions.NoSuchKey, OSError):
             # No claim; or Prefect is down itself.
             return False
-        return str(json.loads(claim["Body"].read())["owner"]).endswith(run)
+        told = json.loads(claim["Body"].read())
+        # Without a lease it is only what a run that failed has left for the next.
+        return told["lease_seconds"] > 0 and str(told["owner"]).endswith(run)
 
 
 def _picked(among: Sequence[str], fault: Fault) -> str:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from flows import s3_zarr
 from flows.claims import S3Claim
+from flows.codec_families import codec_family_of
 from flows.conversion import convert, open_raw, save
 from flows.identity import differences
 from flows.manifest import read_manifest
@@ -28,7 +29,6 @@ from flows.outcomes import (
 )
 from flows.publication import Published, Skipped
 from flows.raw_opening import import_echopype
-from flows.zarr_documents import codec_family_of
 from flows.zarr_layers import layers_of
 from flows.zarr_verification import compare_listing
 from tests.contract.flows.conftest import EK60, Buckets, options_for

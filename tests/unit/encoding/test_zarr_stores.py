@@ -17,9 +17,9 @@ from zarr.storage import MemoryStore
 
 from flows.cf_variables import DtypeNotStorableError
 from flows.chunking import ChunksNotUsableError
+from flows.codec_families import codec_family_of
 from flows.encoding import SIMRAD_POWER_STEP
 from flows.identity import differences
-from flows.zarr_documents import codec_family_of
 from flows.zarr_encoding import encode_zarr
 
 Store = Callable[[Mapping[str, bytes]], Path]

@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 import xarray as xr
 
-from flows import local_publishing
+from flows import durable_files, local_publishing
+from flows.codec_families import codec_family_of
 from flows.conversion import OpenedRaw, convert, open_raw, save
 from flows.identity import differences
 from flows.locations import LocalLocation
@@ -29,7 +30,6 @@ from flows.outcomes import (
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
 from flows.run_artifacts import manifest_rows
-from flows.zarr_documents import codec_family_of
 
 _EK80 = "ek80/-1519668699940320059.raw"
 
@@ -154,13 +154,13 @@ def test_left_overs_of_a_killed_run_are_removed(raw: Path, tmp_path: Path) -> No
 def test_what_reads_back_otherwise_never_gets_its_name(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = local_publishing._write_store
+    write = durable_files.write_store
 
     def spoil(root: Path, objects: dict[str, bytes]) -> None:
         write(root, objects)
         next(root.glob("Sonar/Beam_group1/ping_time/c/0")).write_bytes(b"")
 
-    monkeypatch.setattr(local_publishing, "_write_store", spoil)
+    monkeypatch.setattr(durable_files, "write_store", spoil)
     with pytest.raises(OutputMismatch, match="ping_time"):
         convert(request(raw, tmp_path / "out" / "o.zarr"))
     assert list((tmp_path / "out").iterdir()) == []

@@ -141,7 +141,7 @@ def test_a_disk_that_is_full_keeps_the_old_output(
 
     with monkeypatch.context() as patch:
         # Of a netCDF file this is the manifest alone.
-        patch.setattr("flows.local_publishing._write_synced", full)
+        patch.setattr("flows.durable_files.write_synced", full)
         with pytest.raises(DiskFault, match="No space left"):
             save_to(output, overwrite=True)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
