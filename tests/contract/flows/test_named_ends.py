@@ -253,6 +253,11 @@ def full_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def in_one_line(told: str) -> str:
+    """Without any blanks: where a terminal breaks a line depends on how long the folder's name is."""
+    return "".join(told.split())
+
+
 @pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize("name", ["out.zarr", "out.nc"])
 def test_a_full_disk_is_named_and_the_file_is_not_blamed(
@@ -261,9 +266,8 @@ def test_a_full_disk_is_named_and_the_file_is_not_blamed(
     output = tmp_path / name
     done = CliRunner().invoke(app, ["convert", str(real_data / EK60), str(output)])
     assert done.exit_code == 1
-    told = done.output.replace("\n", "")
-    assert told.startswith(f"DiskFault: {output}: local disk: OSError: ")
-    assert "File too large" in told
+    assert in_one_line(done.output).startswith(f"DiskFault:{output}:localdisk:OSError:")
+    assert "Filetoolarge" in in_one_line(done.output)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".claim.json")] == []
 
 
@@ -295,4 +299,4 @@ def test_a_terminal_tells_of_a_store_that_answers_badly(
         arguments = ["convert", raw, str(tmp_path / "out.zarr"), "--model", "EK80"]
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
-    assert told in done.output.replace("\n", "")
+    assert in_one_line(told) in in_one_line(done.output)
