@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,6 +62,27 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     assert later["StuckPendingRuns"] - now["StuckPendingRuns"] >= 1
     assert later["StuckRunningRuns"] - now["StuckRunningRuns"] >= 1
     assert later["WorkerHeartbeatAgeSeconds"] > 6 * 3600
+
+
+@pytest.mark.parametrize("question", range(6))
+def test_a_bad_file_that_ends_while_the_watchdog_asks_is_no_failure_of_the_system(
+    prefect_api: ApiCall, prefect_api_url: str, question: int
+) -> None:
+    asked = 0
+
+    class Overtaken(PrefectLook):
+        def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+            nonlocal asked
+            if asked == question:
+                run_in(prefect_api, {"type": "FAILED", "name": "BadFile"})
+            asked += 1
+            return super()._ask(path, body)
+
+    pool = f"watched-{uuid.uuid4().hex[:8]}"
+    before = look(prefect_api_url, pool)
+    after = Overtaken(prefect_api_url, None, pool, datetime.now(UTC), timedelta(minutes=15))
+    assert after.metrics()["FailedRuns"] == before["FailedRuns"]
+    assert asked > question
 
 
 def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") -> str:
