@@ -56,7 +56,7 @@ def test_the_chaos_was_one(tally: Tally) -> None:
     """Else the other test would say nothing."""
     assert {strike for strike in Strike if not tally.struck[strike]} <= {Strike.DATABASE}
     assert tally.struck[Strike.DATABASE] or database() == "sqlite"
-    assert tally.killed >= 4
+    assert tally.killed >= 2
     assert tally.untold > 0
     assert tally.found["never notified"] > 0
     assert tally.fixes["notified"] > 0
