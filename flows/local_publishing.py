@@ -17,7 +17,7 @@ from flows import manifest as manifests
 from flows.codec_families import family_unlike
 from flows.locations import LocalLocation
 from flows.object_store import Listed
-from flows.outcomes import AccessDenied, OutputClaimed, OutputConflict
+from flows.outcomes import OutputClaimed, OutputConflict
 from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
 from flows.publication import Published as PublishedOutput
 from flows.publish_decision import Published, decide
@@ -65,14 +65,11 @@ def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOu
         OutputConflict: it is published from something else, or was not written
             by echodrop, and `overwrite` is off.
         OutputMismatch: it did not read back as it was encoded.
-        AccessDenied: the folder cannot be written to.
+        OSError: what the disk said; `flows.named_ends` names it.
     """
-    try:
-        output.path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(output) as claim:
-            return _publish(output, order, claim)
-    except PermissionError as error:
-        raise AccessDenied(output.uri, error.strerror or "permission") from error
+    output.path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(output) as claim:
+        return _publish(output, order, claim)
 
 
 @dataclass

@@ -64,5 +64,6 @@ def _outcome_of(error: Exception, what: str) -> Outcome | None:
 
 def _refuses(error: Exception) -> bool:
     if isinstance(error, ClientError):
-        return error_code(error)[0] in {401, 403}
+        status, code = error_code(error)
+        return status in {401, 403} or code == "NoSuchBucket"
     return isinstance(error, PermissionError | _NO_CREDENTIALS)

@@ -59,7 +59,7 @@ class RangeReader(Protocol):
 
         Raises:
             FileNotFoundError: there is no such file.
-            AccessDenied: it may not be read.
+            ClientError, AccessDenied: it may not be read; `flows.named_ends` names what a store said.
         """
         ...
 
@@ -87,11 +87,9 @@ class S3Reader:
             size = int(answer["ContentRange"].rpartition("/")[2])
             body: Iterator[bytes] = answer["Body"].iter_chunks(_BLOCK_BYTES)
         except ClientError as error:
-            status, code = error_code(error)
+            status = error_code(error)[0]
             if status == 404:
                 raise FileNotFoundError(self._location.uri) from error
-            if status in {401, 403} and code != "RequestTimeTooSkewed":
-                raise AccessDenied(self._location.uri, code) from error
             if status != 416:
                 raise
             # An empty object has no first byte to ask for.

@@ -16,7 +16,7 @@ from flows.claims import LEASE_SECONDS, S3Claim
 from flows.failure_report import FAILURE_SUFFIX
 from flows.locations import S3Location
 from flows.object_store import ObjectStore, error_code
-from flows.outcomes import AccessDenied, ClaimLost
+from flows.outcomes import ClaimLost
 from flows.parallel_requests import request_pool
 from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
 from flows.publication import Published as PublishedOutput
@@ -60,7 +60,7 @@ def publish_to_s3(
         OutputConflict: it is published from something else and `overwrite` is off.
         OutputMismatch: it did not read back as it was encoded; it was removed.
         Superseded: the source was replaced meanwhile; what was put is removed.
-        AccessDenied: the bucket refuses to be written.
+        ClientError: what the store said; `flows.named_ends` names it.
     """
     claim = S3Claim(
         store,
@@ -70,14 +70,8 @@ def publish_to_s3(
         source={"uri": order.content.source, "version": str(order.content.version)},
         lease_seconds=lease_seconds,
     )
-    try:
-        with claim:
-            return _publish(S3Attempt(store, output, order, claim))
-    except ClientError as error:
-        status, code = error_code(error)
-        if status in {401, 403} or code == "NoSuchBucket":
-            raise AccessDenied(output.uri, str(error)) from error
-        raise
+    with claim:
+        return _publish(S3Attempt(store, output, order, claim))
 
 
 def _publish(attempt: S3Attempt) -> PublishedOutput | Skipped:

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-# "spoil" changes a byte of the request's body on its way.
-Fault = Literal["401", "403", "500", "503", "reset", "cut", "hang", "spoil"]
+# "spoil" changes a byte of the request's body on its way; "403 skewed" is of a clock that is set meanwhile.
+Fault = Literal["401", "403", "403 skewed", "500", "503", "reset", "cut", "hang", "spoil"]
 # Given the number of the request, from 0, and its request line: the fault, or None.
 Plan = Callable[[int, str], Fault | None]
 # What the store itself would answer to a whole request, None where it takes it.
@@ -18,6 +18,7 @@ Judge = Callable[[bytes], bytes | None]
 _ANSWERS = {
     "401": b"<Error><Code>Unauthorized</Code></Error>",
     "403": b"<Error><Code>AccessDenied</Code></Error>",
+    "403 skewed": b"<Error><Code>RequestTimeTooSkewed</Code></Error>",
     "500": b"<Error><Code>InternalError</Code></Error>",
     "503": b"<Error><Code>SlowDown</Code></Error>",
 }
