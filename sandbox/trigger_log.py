@@ -17,7 +17,6 @@ class TriggerOutcome:
         reason: its reason, a word of the closed set.
         detail: what differs from object to object.
         message: the queue's id of the message that told of it; empty without a queue.
-        delivery: how often the queue had delivered that message by then, from 1.
     """
 
     key: str
@@ -25,7 +24,6 @@ class TriggerOutcome:
     reason: str
     detail: str
     message: str = ""
-    delivery: int = 1
 
 
 class TriggerLog:
@@ -63,5 +61,4 @@ def _outcomes(log: BinaryIO) -> Iterator[TriggerOutcome]:
                 reason=told.get("reason") or "",
                 detail=told.get("detail") or "",
                 message=told.get("message_id") or "",
-                delivery=int(told.get("receive_count") or 1),
             )

@@ -18,12 +18,11 @@ def test_outcomes_are_told_once_and_other_lines_left_out(tmp_path: Path) -> None
         reason="unknown-extension",
         detail="no model",
         message_id="5f",
-        receive_count="2",
     )
     log.write_text(f"2026-11-22 polling\n{rejected}{{not json\n{line(level='INFO')}")
     reader = TriggerLog(tmp_path)
     assert list(reader.new_outcomes()) == [
-        TriggerOutcome("a.xyz", "Rejected", "unknown-extension", "no model", "5f", 2)
+        TriggerOutcome("a.xyz", "Rejected", "unknown-extension", "no model", "5f")
     ]
     assert list(reader.new_outcomes()) == []
 
