@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from prefect.logging.handlers import APILogWorker
 
 from sandbox.environments import system_environment
 from sandbox.orphans import MARK, start_watchdog
@@ -50,6 +51,9 @@ def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/api"
     finally:
+        # What flows of this process still have to tell is told while the server lives:
+        # at the process's end it would be tried for more than a minute.
+        APILogWorker.drain_all(timeout=30)
         server.stop()
         assert watchdog.stdin is not None
         watchdog.stdin.close()

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -53,11 +52,9 @@ def parameters(real_data: Path, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def last_runs(api: ApiCall, count: int = 1) -> list[dict[str, Any]]:
+def paused_runs(api: ApiCall) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = api(
-        "POST",
-        "/flow_runs/filter",
-        {"sort": "EXPECTED_START_TIME_DESC", "limit": count},
+        "POST", "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
     )
     return runs
 
@@ -68,10 +65,8 @@ def test_a_conversion_returns_the_path_and_shows_its_manifest(
     state: Any = convert_raw_sonar(**parameters, return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", "Completed")
     assert state.result() == parameters["output_path"]
-    run = last_runs(prefect_api)[0]
-    artifacts = prefect_api(
-        "POST", "/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}}
-    )
+    run_id = str(state.state_details.flow_run_id)
+    artifacts = prefect_api("POST", "/artifacts/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
     kinds = {artifact["type"]: artifact for artifact in artifacts}
     assert {"table", "markdown"} <= kinds.keys()
     assert parameters["output_path"] in kinds["table"]["data"]
@@ -113,9 +108,9 @@ def test_a_bad_file_fails_by_name_and_is_not_tried_again(
     state: Any = convert_raw_sonar(**parameters, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "BadFile")
     assert state.message.startswith(str(raw))
-    run = last_runs(prefect_api)[0]
-    assert run["state"]["name"] == "BadFile"
-    tasks = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    run_id = str(state.state_details.flow_run_id)
+    assert prefect_api("GET", f"/flow_runs/{run_id}")["state"]["name"] == "BadFile"
+    tasks = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
     assert [(task["name"].startswith("Open Raw File"), task["run_count"]) for task in tasks] == [
         (True, 1)
     ]
@@ -172,16 +167,18 @@ def test_a_large_file_waits_for_its_operator(
     parameters: dict[str, Any], prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module, "PAUSE_POLL_SECONDS", 0.2)
+    # The server is shared with other tests: whatever waits on it before is not ours.
+    before = {run["id"] for run in paused_runs(prefect_api)}
     seen: list[str] = []
 
     def resume() -> None:
-        for _ in range(300):
-            run = last_runs(prefect_api)[0]
-            if run["state"]["type"] == "PAUSED":
-                seen.append(run["id"])
-                prefect_api("POST", f"/flow_runs/{run['id']}/resume", {})
-                return
-            time.sleep(0.1)
+        def waits() -> bool:
+            seen[:] = [run["id"] for run in paused_runs(prefect_api) if run["id"] not in before]
+            return bool(seen)
+
+        wait_until(waits, 120, "the run to wait for its operator", every=0.1)
+        for run_id in seen:
+            prefect_api("POST", f"/flow_runs/{run_id}/resume", {})
 
     operator = threading.Thread(target=resume)
     operator.start()
