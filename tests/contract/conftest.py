@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,18 +22,31 @@ from sandbox.orphans import MARK, start_watchdog
 from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
 
-ApiCall = Callable[..., Any]
+# On SQLite the server says 503 whenever two want to write at once.
+_PATIENT = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A Prefect API, called as `api("POST", "/flows/", {...})`."""
+
+    url: str
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        answer = urllib3.request(method, self.url + path, json=body, retries=_PATIENT, timeout=30)
+        assert answer.status < 300, (method, path, answer.status, answer.data)
+        return json.loads(answer.data) if answer.data else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "prefect_api_url" in getattr(item, "fixturenames", ()):
+        if "prefect_api" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("prefect-server"))
 
 
 @pytest.fixture(scope="session")
-def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's URL of a fresh server on SQLite."""
+def prefect_server_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiCall]:
+    """Call the API of a fresh server on SQLite: `api("POST", "/flows/", {...})`."""
     home = tmp_path_factory.mktemp("prefect")
     # The server must not outlive a test run that is killed.
     mark = uuid.uuid4().hex
@@ -49,7 +63,7 @@ def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         while not server.poll_ready():
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/api"
+        yield ApiCall(f"http://127.0.0.1:{port}/api")
     finally:
         # What flows of this process still have to tell is told while the server lives:
         # at the process's end it would be tried for more than a minute.
@@ -60,18 +74,18 @@ def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         watchdog.wait()
 
 
-@pytest.fixture(scope="session")
-def prefect_api(prefect_api_url: str) -> ApiCall:
-    """Call the API: `prefect_api("POST", "/flows/", {...})`."""
+@pytest.fixture(scope="module")
+def prefect_api(prefect_server_api: ApiCall) -> Iterator[ApiCall]:
+    """The server for one module: what its tests registered goes with it, and what that scheduled."""
+    yield prefect_server_api
+    for kind in ("automations", "deployments"):
+        for item in prefect_server_api("POST", f"/{kind}/filter", {}):
+            prefect_server_api("DELETE", f"/{kind}/{item['id']}")
+    for pool in prefect_server_api("POST", "/work_pools/filter", {}):
+        prefect_server_api("DELETE", f"/work_pools/{pool['name']}")
 
-    # On SQLite the server says 503 whenever two want to write at once.
-    patient = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)
 
-    def call(method: str, path: str, body: Any = None) -> Any:
-        answer = urllib3.request(
-            method, prefect_api_url + path, json=body, retries=patient, timeout=30
-        )
-        assert answer.status < 300, (method, path, answer.status, answer.data)
-        return json.loads(answer.data) if answer.data else None
-
-    return call
+@pytest.fixture(scope="module")
+def prefect_api_url(prefect_api: ApiCall) -> str:
+    """Where the server is, for what talks to it by itself."""
+    return prefect_api.url

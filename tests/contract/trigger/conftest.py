@@ -60,7 +60,7 @@ def aws_url() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(prefect_api: ApiCall) -> str:
     """The deployment, with the parameter schema of the real flow."""
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})

@@ -19,7 +19,7 @@ from tests.contract.trigger.conftest import Function, rules
 BATCH = '[batch]\nup_to_bytes = 50_000\nmax_files = 3\nlanes = ["backfill"]\n'
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def batch_deployment(prefect_api: ApiCall, deployment: str) -> str:
     """The batch's deployment beside the other, with the parameter schema of the real flow."""
     del deployment
