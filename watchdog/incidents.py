@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
@@ -204,9 +206,13 @@ class IncidentStore:
         keys += [incident.told.key] if incident.told else []
         for start in range(0, len(keys), _DELETES_A_REQUEST):
             batch = keys[start : start + _DELETES_A_REQUEST]
-            self.s3.delete_objects(
+            answer = self.s3.delete_objects(
                 Bucket=self.bucket,
                 Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
             )
+            if kept := answer.get("Errors"):
+                told = f"{len(kept)} not deleted, first {kept[0].get('Key')}"
+                code = kept[0].get("Code", "")
+                raise ClientError({"Error": {"Code": code, "Message": told}}, "DeleteObjects")
         if incident.head:
             self.s3.delete_object(Bucket=self.bucket, Key=incident.head.key)

@@ -216,6 +216,22 @@ def test_what_tasks_note_is_counted_told_once_and_cleared_away(
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
+def test_what_cannot_be_cleared_away_stays_one_incident(
+    services: Services, settings: Settings
+) -> None:
+    """S3 answers 200 to a request for many, and says inside which of them it kept."""
+    folder = opened(services)
+    follow(services, folder, 3)
+    kept = {"Errors": [{"Key": f"{folder}0.json", "Code": "AccessDenied"}]}
+    refusing = MagicMock(wraps=services.s3)
+    refusing.delete_objects.side_effect = lambda **_: kept
+    _, _, faults = looked(settings, replace(services, s3=refusing), later(minutes=61))
+    assert f"{folder}0.json" in str(faults[0])
+    refusing.delete_object.assert_not_called()
+    assert look(settings, services, later(minutes=62))[0]["IncidentsOpen"] == 0
+    assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
+
+
 def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settings) -> None:
     told(services, opened(services))
     for passed in (0, 2):
