@@ -128,7 +128,7 @@ def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> 
     last_line = (sandbox.state.logs / f"{TASK_EXECUTOR}.log").read_text().splitlines()[-1]
     try:
         with pytest.raises(PartDied, match=f"{TASK_EXECUTOR} was ended by SIGKILL") as death:
-            wait_until(sandbox.check, 10, "its death")
+            wait_until(sandbox.check, 60, "its death")
     finally:
         sandbox.start_part(TASK_EXECUTOR)
     assert str(death.value).endswith(last_line.rstrip())

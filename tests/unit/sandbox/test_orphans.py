@@ -27,7 +27,7 @@ def test_only_processes_of_this_sandbox_are_ended() -> None:
     ours, theirs = uuid.uuid4().hex, uuid.uuid4().hex
     mine, other = sleeper(ours), sleeper(theirs)
     try:
-        wait_until(lambda: marked_processes(ours), 5, "the process")
+        wait_until(lambda: marked_processes(ours), 60, "the process")
         assert end_marked_processes(ours, grace_seconds=2) == [mine.pid]
         assert mine.wait(5) == -signal.SIGTERM
         assert other.poll() is None
@@ -44,7 +44,7 @@ def test_a_process_that_ignores_sigterm_is_killed() -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('deaf', flush=True); time.sleep(60)",
     )
-    wait_until(lambda: marked_processes(sandbox_id), 5, "the process")
+    wait_until(lambda: marked_processes(sandbox_id), 60, "the process")
     end_marked_processes(sandbox_id, grace_seconds=0.5)
     assert deaf.wait(5) in {-signal.SIGKILL, -signal.SIGTERM}
 
@@ -65,10 +65,10 @@ def test_when_the_holder_is_killed_the_watchdog_ends_grandchildren_in_sessions_o
         "time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, sandbox_id], cwd=PROJECT)
-    wait_until(lambda: len(marked_processes(sandbox_id)) == 2, 20, "child and grandchild")
+    wait_until(lambda: len(marked_processes(sandbox_id)) == 2, 60, "child and grandchild")
     holder.kill()
     holder.wait()
-    wait_until(lambda: not marked_processes(sandbox_id), 15, "their end")
+    wait_until(lambda: not marked_processes(sandbox_id), 60, "their end")
 
 
 def test_the_watchdog_ends_when_the_pipe_closes_and_there_is_nothing_to_end() -> None:

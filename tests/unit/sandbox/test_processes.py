@@ -26,7 +26,7 @@ def test_a_part_that_dies_is_named_with_its_exit_code_and_the_end_of_its_log(
     piper = part(tmp_path, "print(*range(100), sep='\\n'); print('no reed'); raise SystemExit(3)")
     piper.start()
     with pytest.raises(PartDied, match="piper ended with exit code 3") as died:
-        wait_until(piper.check, 10, "its death")
+        wait_until(piper.check, 60, "its death")
     assert died.value.exit_code == 3
     assert died.value.log_end.splitlines()[-1] == "no reed"
     assert len(died.value.log_end.splitlines()) == 25
@@ -38,7 +38,7 @@ def test_a_part_ended_by_a_signal_is_named_with_the_signal(tmp_path: Path) -> No
     assert piper.pid is not None
     os.kill(piper.pid, signal.SIGKILL)
     with pytest.raises(PartDied, match="was ended by SIGKILL"):
-        wait_until(piper.check, 10, "its death")
+        wait_until(piper.check, 60, "its death")
 
 
 def test_a_part_that_is_stopped_is_no_death(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_part_is_ready_when_its_probe_says_so(tmp_path: Path) -> None:
     )
     piper.start()
     try:
-        wait_until(piper.poll_ready, 10, "readiness")
+        wait_until(piper.poll_ready, 60, "readiness")
         assert piper.start_seconds is not None
     finally:
         piper.stop()
@@ -72,7 +72,7 @@ def test_a_part_can_be_ready_when_it_says_so_and_says_it_anew_after_a_restart(
     for _ in range(2):
         piper.start()
         assert not piper.poll_ready()
-        wait_until(piper.poll_ready, 10, "readiness")
+        wait_until(piper.poll_ready, 60, "readiness")
         piper.stop()
 
 
@@ -86,7 +86,7 @@ def test_a_part_that_never_gets_ready_is_told_with_its_log(tmp_path: Path) -> No
     piper.start()
     try:
         with pytest.raises(PartNotReady, match="tuning"):
-            wait_until(piper.poll_ready, 10, "readiness")
+            wait_until(piper.poll_ready, 60, "readiness")
     finally:
         piper.stop()
 
@@ -102,10 +102,10 @@ def test_a_part_that_ignores_the_stop_signal_is_killed_with_its_children(tmp_pat
     )
     piper = part(tmp_path, script, stop_within=0.3)
     piper.start()
-    pid = int(wait_until(lambda: child.exists() and child.read_text(), 10, "the child"))
+    pid = int(wait_until(lambda: child.exists() and child.read_text(), 60, "the child"))
     started = psutil.Process(pid)
     piper.stop()
-    wait_until(lambda: not alive(started), 5, "the child's end")
+    wait_until(lambda: not alive(started), 60, "the child's end")
 
 
 def test_a_part_obeys_sigint_even_where_its_starter_ignores_it(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_part_obeys_sigint_even_where_its_starter_ignores_it(tmp_path: Path) -
             stop_within=20.0,
         )
         piper.start()
-        wait_until(lambda: "on" in piper.log_end(), 10, "its start")
+        wait_until(lambda: "on" in piper.log_end(), 60, "its start")
         begun = time.monotonic()
         piper.stop()
     finally:
