@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from typing import ClassVar
 
 import anyio
@@ -20,10 +21,14 @@ from prefect.cli import app
 from prefect.client.orchestration import get_client
 from prefect.logging import get_logger
 from prefect.runner import _flow_run_executor
+from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutor
 from prefect.runner._process_manager import ProcessHandle
 
 KILLED = 128 + signal.SIGKILL
+# Seconds that the flow's process has to hear of a stop before it is killed instead; ECS
+# gives a task thirty. Prefect grants it one, and C code may hold Python for longer.
+_HEARING = 10.0
 # Seconds that Prefect has to say whether somebody asked for the end.
 _PATIENCE = 10.0
 
@@ -76,6 +81,7 @@ class _TellingExecutor(FlowRunExecutor):
 
 def main() -> None:
     """Execute the flow run that `PREFECT__FLOW_RUN_ID` names, and exit as its process ended."""
+    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment]  # Prefect offers no setting
     _flow_run_executor.FlowRunExecutor = _TellingExecutor  # type: ignore[misc]  # Prefect drops what it returns
     sys.argv[1:] = ["flow-run", "execute"]
     try:

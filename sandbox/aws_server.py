@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from sandbox import event_bridge
+from sandbox import event_bridge, message_queues
 from sandbox.ports import HOST
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
 def serve(port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     event_bridge.patch()
+    message_queues.patch()
     server = wsgi.Server(
         (HOST, port),
         _with_raw_uri(_Dispatcher(create_backend_app)),

@@ -30,9 +30,11 @@ def wait_until(
     """
     end = time.monotonic() + within
     while True:
+        # The last look begins after the end: this process may have stood still.
+        is_last = time.monotonic() > end
         if seen := look():
             return seen  # type: ignore[return-value]  # mypy keeps True in the union
-        if time.monotonic() > end:
+        if is_last:
             instead = f"; instead: {told()}" if told else ""
             raise TimeoutError(f"waited {within:.0f} s for {what}{instead}")
         time.sleep(every)

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +40,9 @@ class ApiCall:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
+    # pytest tells every conftest of all items.
+    ours = (item for item in items if Path(__file__).parent in item.path.parents)
+    for item in ours:
         if "prefect_api" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("prefect-server"))
 

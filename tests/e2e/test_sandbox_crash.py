@@ -45,7 +45,9 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_next_tier_and_co
         with suppress(psutil.NoSuchProcess):
             process.resume()
 
-    wait_until(lambda: "Crashed" in dict(history(sandbox, run)), 30, "the run to be called crashed")
+    wait_until(
+        lambda: "Crashed" in dict(history(sandbox, run)), 120, "the run to be called crashed"
+    )
     assert not any(process.is_running() and not is_zombie(process) for process in task)
     left = inbox.outputs(STORE)
     assert any(key.startswith(f"{STORE}/") for key in left), "it was not in the midst of its work"
@@ -81,7 +83,7 @@ def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
         # The whole task at once, as where its host is lost.
         for process in sandbox.task_processes(run.id):
             process.kill()
-        wait_until(lambda: not running(inbox, key), 60, "the kill to be told", every=0.1)
+        wait_until(lambda: not running(inbox, key), 120, "the kill to be told", every=0.1)
     crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")
     assert "on tier medium, and small was too small before" in crashed.message
     assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("2048", "16384")]

@@ -1,5 +1,6 @@
 """However often and in whatever form an upload is notified, it becomes one run and one output."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,29 @@ def wait_until_all_are_handled(sandbox: Sandbox) -> None:
     )
 
 
-def outcomes(sandbox: Sandbox, key: str) -> list[str]:
-    """List what the triggers said became of this key's notifications."""
-    told = TriggerLog(sandbox.state.logs).new_outcomes()
-    return sorted(f"{each.outcome} {each.reason}" for each in told if each.key == key)
+def outcomes(sandbox: Sandbox, key: str) -> Counter[str]:
+    """Count what the triggers said became of this key's notifications.
+
+    A queue delivers at least once: a message that made the run in one of its
+    deliveries, and found it in another, made it.
+    """
+    became: dict[str, str] = {}
+    for told in TriggerLog(sandbox.state.logs).new_outcomes():
+        if told.key != key or told.outcome == "Retried":
+            continue
+        if told.message not in became or told.reason == "new":
+            became[told.message] = f"{told.outcome} {told.reason}"
+    return Counter(became.values())
 
 
 def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:
     inbox = Inbox(sandbox)
     end = inbox.wait_for_ends([key], within=180)[key]
     wait_until_all_are_handled(sandbox)
-    assert outcomes(sandbox, key) == ["Submitted existing"] * 9 + ["Submitted new"]
+    told = outcomes(sandbox, key)
+    # A create whose answer was lost is told of as existing.
+    assert told["Submitted new"] <= 1
+    assert told["Submitted new"] + told["Submitted existing"] == told.total() == 10
     (only,) = inbox.runs([key])[key]
     assert (only.id, only.state_name, only.run_count) == (end.id, "Completed", 1)
     stem = key.removesuffix(".raw")

@@ -34,7 +34,7 @@ def started(sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path) -> 
         inbox.drop(grown, key)
         run = wait_until(running, 120, "the run to start")
         # Its flow's process is there: what SIGTERM is to reach.
-        wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 30, "the flow's process")
+        wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 120, "the flow's process")
         return run
 
     return start

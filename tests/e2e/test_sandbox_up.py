@@ -79,7 +79,7 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
         upload(told, sample)
         wait_until(
             lambda: any("flows.execute_run" in line for line in programs(told["sandbox_id"])),
-            60,
+            120,
             "a task to run",
         )
         first.terminate()
@@ -99,7 +99,7 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
         os.kill(second.pid, signal.SIGKILL)
         wait_until(
             lambda: not programs(told["sandbox_id"]),
-            15,
+            60,
             "all parts to end",
             told=lambda: str(programs(told["sandbox_id"])),
         )

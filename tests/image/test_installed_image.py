@@ -37,7 +37,7 @@ class Image:
             capture_output=True,
             text=True,
             check=False,
-            timeout=180,
+            timeout=480,
         )
 
 

@@ -141,7 +141,7 @@ def test_a_failed_run_is_told_and_a_bad_file_is_not(
     run("bad", "live", type="FAILED", name="BadFile", message="truncated")
     run("unlike", "live", type="FAILED", name="OutputMismatch", message='not "the" same\nat all')
     run("long", "backfill", type="FAILED", name="TimedOut", message="after an hour")
-    told = sorted(heard[1].get(timeout=60)["text"].partition(" http")[0] for _ in range(2))
+    told = sorted(heard[1].get(timeout=180)["text"].partition(" http")[0] for _ in range(2))
     assert told == [
         "run long took too long: after an hour",
         'run unlike failed, OutputMismatch: not "the" same\nat all',
@@ -188,7 +188,7 @@ def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_told(
     beat(done)
     state = {"state": {"type": "COMPLETED"}, "force": True}
     prefect_api("POST", f"/flow_runs/{done}/set_state", state)
-    told = sorted(heard[1].get(timeout=90)["text"].partition(":")[0] for _ in range(3))
+    told = sorted(heard[1].get(timeout=180)["text"].partition(":")[0] for _ in range(3))
     assert told == [
         "run dead crashed",
         "run silent runs and gives no sign of life",

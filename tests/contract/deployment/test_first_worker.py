@@ -63,7 +63,7 @@ def test_a_worker_that_is_there_first_finds_the_pool_and_is_waited_for(
     account.want_worker()
     account.told = {"EventBridgeConfiguration": {}}
     with real_worker(account, prefect_api_url, tmp_path) as log:
-        wait_until(lambda: "not found" in log(), 60, "the worker to miss its pool")
+        wait_until(lambda: "not found" in log(), 120, "the worker to miss its pool")
         assert POOL not in {pool["name"] for pool in prefect_api("POST", "/work_pools/filter", {})}
         good, said = account.deploy()
     assert good, said
@@ -79,7 +79,7 @@ def test_a_worker_that_comes_a_little_later_is_waited_for(
 
     def say(line: str) -> None:
         lines.append(line)
-        if line.startswith("waiting for a worker to find the new pool: 0 s of 120"):
+        if line.startswith("waiting for a worker to find the new pool: "):
             prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "worker"})
 
     assert deploy(account.client, STACK, say), lines

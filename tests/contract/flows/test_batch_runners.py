@@ -22,6 +22,7 @@ from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
 from flows.deployment_specs import DeploymentSpec
 from flows.isolated_tasks import run_isolated
 from flows.manifest import read_manifest
+from tests.contract.flows.task_runs import ended_task_runs
 
 ApiCall = Callable[..., Any]
 
@@ -72,7 +73,7 @@ def test_each_file_ends_as_in_a_process_of_its_own(
         assert written["source"]["uri"] == file["raw_file"]
         assert written["run"]["flow_run_id"] == str(state.state_details.flow_run_id)
     run_id = str(state.state_details.flow_run_id)
-    runs = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    runs = ended_task_runs(prefect_api, run_id, len(EXPECTED))
     assert {run["name"] for run in runs} == {Path(name).name for name in EXPECTED}
 
 
@@ -98,7 +99,7 @@ def test_a_file_that_kills_its_process_harms_no_other_in_dask(prefect_api: ApiCa
     crashed, done = ("CRASHED", "Crashed"), ("COMPLETED", "Completed")
     assert state.result() == [done, crashed, done, done]
     run_id = str(state.state_details.flow_run_id)
-    found = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    found = ended_task_runs(prefect_api, run_id)
     # None is left Running for ever.
     assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
 
@@ -189,7 +190,7 @@ def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
     assert [file["outcome"] for file in told] == ["TransientFault", "Completed"]
     assert told[0]["facts"]["what"] == away_raw
     run_id = str(state.state_details.flow_run_id)
-    runs = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    runs = ended_task_runs(prefect_api, run_id, 2)
     counts = {run["name"]: run["run_count"] for run in runs}
     assert counts == {"away.raw": 3, Path(raw).name: 1}
 

@@ -32,8 +32,8 @@ def _short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def through(request: ConversionRequest, port: int) -> ConversionRequest:
-    options = {**options_for(port), "config_kwargs": {"read_timeout": 1}}
+def through(request: ConversionRequest, port: int, read_timeout: float = 5) -> ConversionRequest:
+    options = {**options_for(port), "config_kwargs": {"read_timeout": read_timeout}}
     return dataclasses.replace(
         request, input_storage_options=options, output_storage_options=options
     )
@@ -55,9 +55,8 @@ def test_a_run_completes_though_one_request_in_ten_fails(buckets: Buckets, fault
         return None
 
     with fault_proxy(buckets.port, plan) as proxy:
-        done = convert(
-            through(buckets.request("ek80.raw", sonar_model="EK80", overwrite=True), proxy.port)
-        )
+        request = buckets.request("ek80.raw", sonar_model="EK80", overwrite=True)
+        done = convert(through(request, proxy.port, read_timeout=1 if fault == "hang" else 5))
     assert len(proxy.spoiled) >= 3
     assert any(line.split()[1] == "PUT" for line in proxy.spoiled)
     stored = buckets.output.get("out.zarr.manifest.json")

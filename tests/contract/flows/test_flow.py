@@ -30,6 +30,7 @@ from flows.run_states import RETRIES
 from lambda_trigger import larger_task
 from sandbox.environments import system_environment
 from sandbox.waiting import wait_until
+from tests.contract.flows.task_runs import ended_task_runs
 
 ApiCall = Callable[..., Any]
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -110,7 +111,7 @@ def test_a_bad_file_fails_by_name_and_is_not_tried_again(
     assert state.message.startswith(str(raw))
     run_id = str(state.state_details.flow_run_id)
     assert prefect_api("GET", f"/flow_runs/{run_id}")["state"]["name"] == "BadFile"
-    tasks = prefect_api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    tasks = ended_task_runs(prefect_api, run_id, 1)
     assert [(task["name"].startswith("Open Raw File"), task["run_count"]) for task in tasks] == [
         (True, 1)
     ]

@@ -138,7 +138,7 @@ def test_a_store_that_hangs_is_asked_once_by_whoever_is_stopped(buckets: Buckets
         return "hang"
 
     with fault_proxy(buckets.port, hang) as proxy:
-        options = {**options_for(proxy.port), "config_kwargs": {"read_timeout": 1}}
+        options = {**options_for(proxy.port), "config_kwargs": {"read_timeout": 5}}
         store = ObjectStore(s3_client(options), buckets.output.bucket)
 
         def put_and_be_stopped() -> None:

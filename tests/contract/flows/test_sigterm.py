@@ -85,7 +85,7 @@ def test_a_conversion_that_is_terminated_leaves_nothing(
             [sys.executable, "-c", _CONVERT, json.dumps(parameters)],
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
-        assert stall.reached.wait(60)
+        assert stall.reached.wait(240)
         assert _ours(tmp_path)
         assert _swapped(tmp_path) == use_swap
         process.send_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ from prefect_aws.observers.ecs import mark_runs_as_crashed
 from events.file_heads import file_head
 from flows.size_tiers import TIERS, rules_tables
 from sandbox.ecs_tasks import DETAIL_TYPE, stopped_detail
+from sandbox.waiting import wait_until
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function, rules
 from tests.contract.trigger.test_real_services import body_of
@@ -144,7 +145,10 @@ def test_both_at_once(trigger: Function, run: Run) -> None:
     observer = threading.Timer(1.0, run.observe)
     observer.start()
     try:
-        assert trigger.send(json.dumps(run.event)).result == FOUND
+        # An observer that is slower than the trigger is patient has the message come again.
+        wait_until(
+            lambda: trigger.send(json.dumps(run.event)).result == FOUND, 60, "the run to be settled"
+        )
     finally:
         observer.join()
     is_once_more_on_medium(run)

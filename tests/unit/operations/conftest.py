@@ -40,7 +40,9 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
+    # pytest tells every conftest of all items.
+    ours = (item for item in items if Path(__file__).parent in item.path.parents)
+    for item in ours:
         if "aws_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("operations-aws"))
 

@@ -1,0 +1,25 @@
+"""What the server knows of a flow run's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.waiting import wait_until
+
+
+def ended_task_runs(
+    api: Callable[..., Any], flow_run_id: str, count: int | None = None
+) -> list[dict[str, Any]]:
+    """Read a run's task runs, once the server has been told of all their ends.
+
+    Task runs reach it as events, after the flow's own end as well.
+    """
+    asked = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+
+    def ended() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = api("POST", "/task_runs/filter", asked)
+        all_ended = all(run["end_time"] for run in found)
+        return found if all_ended and count in {None, len(found)} else []
+
+    return wait_until(ended, 120, "the ends of all task runs")
