@@ -11,7 +11,7 @@ from flows.publication import Progress, Published, Skipped
 from flows.request import ConversionRequest
 from flows.saving import save
 from flows.swap import swap_removed
-from flows.termination import stopped_by_sigterm
+from flows.termination import stopped_by_signals
 from flows.transient_faults import patiently
 
 __all__ = ["OpenedRaw", "convert", "open_raw", "save"]
@@ -26,7 +26,7 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
     """
     tell = progress or (lambda _stage, _fraction: None)
     with (
-        stopped_by_sigterm(),
+        stopped_by_signals(),
         swap_removed(patiently(lambda: open_raw(request, tell))) as opened,
     ):
         return opened if isinstance(opened, Skipped) else patiently(lambda: save(opened, tell))

@@ -112,8 +112,8 @@ def convert_raw_sonar(
         raw_file: `s3://bucket/key` with the key as it is, `http(s)://`, or a path.
         sonar_model: EK60, ES70, EK80, ES80, EA640, AZFP, AZFP6 or AD2CP.
         xml_path: settings XML of the deployment; AZFP cannot do without.
-        convert_params: metadata the file lacks (`platform_name`, `survey_name`, ...,
-            for echopype); `bot_path`, `idx_path` name sidecars that do not stand
+        convert_params: metadata that the file lacks (`platform_name`, `platform_type`,
+            `platform_code_ICES`, `survey_name`, `water_level` in m); `bot_path`, `idx_path` name sidecars that do not stand
             beside the file, `include_bot`, `include_idx` true insist on them and false
             leave them out.
         input_storage_options: of the source, as s3fs takes them (`anon`, `endpoint_url`, ...).

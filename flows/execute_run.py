@@ -81,7 +81,7 @@ class _TellingExecutor(FlowRunExecutor):
 
 def main() -> None:
     """Execute the flow run that `PREFECT__FLOW_RUN_ID` names, and exit as its process ended."""
-    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment]  # Prefect offers no setting
+    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment, attr-defined]  # Prefect offers no setting
     _flow_run_executor.FlowRunExecutor = _TellingExecutor  # type: ignore[misc]  # Prefect drops what it returns
     sys.argv[1:] = ["flow-run", "execute"]
     try:

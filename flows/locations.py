@@ -12,6 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 OutputType = Literal["netcdf", "zarr"]
 
 OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
@@ -104,20 +107,29 @@ def parse_location(text: str) -> Location:
     """The location that a URI or path names.
 
     Raises:
-        ValueError: the text is empty, lacks bucket or key, or has a scheme other
+        ValueError: the text is empty, lacks bucket or host, or has a scheme other
             than s3, http and https.
     """
     if not text:
         raise ValueError("an empty text names no file")
     scheme, mark, rest = text.partition("://")
     if not mark:
-        return LocalLocation(Path(text).expanduser().absolute())
+        try:
+            return LocalLocation(Path(text).expanduser().absolute())
+        except RuntimeError as error:
+            raise ValueError(f"{text}: {error}") from error
     if scheme == "s3":
         bucket, _, key = rest.partition("/")
         if not bucket:
             raise ValueError(f"{text}: names no bucket")
         return S3Location(bucket, key)
     if scheme in {"http", "https"}:
+        try:
+            host = parse_url(text).host
+        except LocationParseError as error:
+            raise ValueError(f"{text}: is no URL: {error}") from error
+        if not host:
+            raise ValueError(f"{text}: names no host")
         return HttpLocation(text)
     raise ValueError(f"{text}: only s3://, http(s):// and local paths are known, not {scheme}://")
 
@@ -136,6 +148,8 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
         ValueError: `output_path` is not writable by scheme, or ends in the
             suffix of the other output type.
     """
+    # As it was said: what is left of `s3://` without its slashes is a local name.
+    parse_location(output_path)
     stripped = output_path.rstrip("/") or output_path
     location = parse_location(stripped)
     if isinstance(location, HttpLocation):

@@ -153,7 +153,7 @@ def _parse(
         if swap is not None:
             unless_opened.callback(swap.close)
         echodata, warnings = open_raw_file(
-            source.path, request.sonar_model, sidecars, request.parser_params, uri, swap=swap
+            source.path, request.sonar_model, sidecars, request.metadata, uri, swap=swap
         )
         preflight.compare_pings(echodata, summary)
         check_unchanged(source)

@@ -149,6 +149,14 @@ class HttpReader:
         if answer.status == 416:
             return Beginning(0, SourceVersion(), None, iter(()))
         self._refuse(answer)
+        if answer.status == 206 and not self._version(answer).is_known:
+            # Ranges of what bears no version may be of two: it has to come in one answer.
+            answer.close()
+            answer = self._get({})
+            self._refuse(answer)
+        if _size_told(answer) is None and not answer.headers.get("Transfer-Encoding"):
+            cause = "the server tells no length: whether the file came whole can't be known"
+            raise AccessDenied(self._url, cause)
         modified = answer.headers.get("Last-Modified")
         return Beginning(
             _size_told(answer),

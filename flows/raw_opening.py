@@ -6,11 +6,13 @@ import importlib
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flows.outcomes import BadFile, BadSidecar, ConversionFailure
 from flows.sidecars import FetchedSidecar
@@ -56,7 +58,7 @@ def open_raw_file(
     path: Path,
     sonar_model: str,
     sidecars: Sequence[FetchedSidecar],
-    convert_params: dict[str, Any],
+    metadata: Mapping[str, Any],
     source_uri: str,
     *,
     swap: SwapFolder | None = None,
@@ -70,7 +72,8 @@ def open_raw_file(
         path: the local copy.
         sonar_model: as it was asked for.
         sidecars: fetched beside it.
-        convert_params: for echopype.
+        metadata: what the output is to say that the file does not, by the names of
+            `convert_params`; echopype 0.11 takes them and drops them.
         source_uri: where the file came from.
         swap: where its samples go; None keeps them in memory.
 
@@ -95,7 +98,6 @@ def open_raw_file(
                 xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
-                convert_params=convert_params,
                 use_swap=swap is not None,
             )
         # Whatever the parser trips over is the file's fault: it has been fetched
@@ -103,7 +105,23 @@ def open_raw_file(
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
+    _tell(echodata, metadata)
     return echodata, told
+
+
+def _tell(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
+    """Put metadata where the convention has it: `water_level` is a variable, in metres."""
+    told = dict(metadata)
+    level, survey = told.pop("water_level", None), told.pop("survey_name", None)
+    if survey is not None:
+        echodata["Top-level"] = echodata["Top-level"].assign_attrs(survey_name=survey)
+    platform = echodata["Platform"].assign_attrs(told)
+    if level is not None:
+        platform["water_level"] = platform["water_level"].copy(
+            data=np.full(platform["water_level"].shape, float(level))
+        )
+    if metadata:
+        echodata["Platform"] = platform
 
 
 def _outcome_of(error: Exception, file: str) -> Exception:

@@ -28,7 +28,15 @@ from flows.source_version import SourceVersion
 
 VerifyMode = Literal["sampled", "full"]
 
-# Parameters of `convert_params` that are ours; echopype gets the others.
+# Parameters of `convert_params`: metadata for the output, and sidecars.
+METADATA: Mapping[str, Literal["text", "number"]] = {
+    "platform_name": "text",
+    "platform_type": "text",
+    "platform_code_ICES": "text",
+    "survey_name": "text",
+    "water_level": "number",
+}
+_TYPES: Mapping[str, Any] = {"text": str, "number": int | float}
 _SIDECAR_PARAMETERS: Mapping[str, Kind] = {"bot_path": "bot", "idx_path": "idx"}
 _INCLUDE_PARAMETERS: Mapping[str, Kind] = {"include_bot": "bot", "include_idx": "idx"}
 
@@ -99,6 +107,7 @@ class ConversionRequest:
         self._check_storage("output_storage_options", self.output_storage_options, [self.output])
         self._check_sidecars()
         self._check_chunks()
+        self._check_metadata()
 
     def _check_storage(
         self, name: str, options: Mapping[str, Any], locations: Sequence[Location]
@@ -114,7 +123,8 @@ class ConversionRequest:
     def _check_sidecars(self) -> None:
         for name, kind in {**_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}.items():
             value = self.convert_params.get(name)
-            if name in _INCLUDE_PARAMETERS and value not in {None, True, False}:
+            # 1 is True to Python, and not to those who look for True.
+            if name in _INCLUDE_PARAMETERS and value is not None and type(value) is not bool:
                 raise ValueError(f"convert_params {name} is {value!r}, neither true nor false")
             if value and self.sonar_model not in TAKES_BOT_AND_IDX:
                 raise ValueError(
@@ -122,7 +132,23 @@ class ConversionRequest:
                     f"{self.sonar_model}, only with {' and '.join(sorted(TAKES_BOT_AND_IDX))}"
                 )
 
+    def _check_metadata(self) -> None:
+        known = {**METADATA, **_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}
+        if unknown := sorted(map(str, self.convert_params.keys() - known.keys())):
+            raise ValueError(
+                f"convert_params {unknown} are not known; known are {', '.join(sorted(known))}"
+            )
+        for name, value in self.metadata.items():
+            # True is an int to Python.
+            is_one = isinstance(value, _TYPES[METADATA[name]]) and not isinstance(value, bool)
+            if not is_one:
+                raise ValueError(f"convert_params {name} is {value!r}, no {METADATA[name]}")
+
     def _check_chunks(self) -> None:
+        if self.zarr_format != 3 and self.output_type != "zarr":
+            raise ValueError(
+                f"zarr_format is {self.zarr_format}, but output_type is {self.output_type}"
+            )
         if self.chunks is None:
             return
         if self.output_type != "zarr":
@@ -147,8 +173,7 @@ class ConversionRequest:
     @property
     def wanted(self) -> SourceVersion | None:
         """The version that was notified, None where any will do."""
-        etag = self.source_etag.strip('"') if self.source_etag else None
-        version = SourceVersion(etag, self.source_version_id)
+        version = SourceVersion(self.source_etag or None, self.source_version_id)
         return version if version.is_known else None
 
     @property
@@ -179,7 +204,7 @@ class ConversionRequest:
         }
 
     @property
-    def parser_params(self) -> dict[str, Any]:
-        """What of `convert_params` is for echopype."""
-        ours = _SIDECAR_PARAMETERS.keys() | _INCLUDE_PARAMETERS.keys()
-        return {name: value for name, value in self.convert_params.items() if name not in ours}
+    def metadata(self) -> dict[str, Any]:
+        """What of `convert_params` the output is to say that its file does not."""
+        given = ((name, self.convert_params.get(name)) for name in METADATA)
+        return {name: value for name, value in given if value is not None}

@@ -75,9 +75,8 @@ def check_options(options: Mapping[str, Any]) -> None:
             f"client_kwargs {unknown} are not known; known are {sorted(_CLIENT_SETTINGS)}"
         )
     try:
-        Config(**(options.get("config_kwargs") or {}))
-        json.dumps(dict(options))
-    except (TypeError, ValueError, BotoCoreError) as error:
+        _client(json.dumps(dict(options), sort_keys=True))
+    except (TypeError, ValueError, AttributeError, BotoCoreError) as error:
         raise ValueError(f"storage options: {error}") from error
 
 

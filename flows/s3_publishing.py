@@ -16,7 +16,7 @@ from flows.claims import LEASE_SECONDS, S3Claim
 from flows.failure_report import FAILURE_SUFFIX
 from flows.locations import S3Location
 from flows.object_store import ObjectStore, error_code
-from flows.outcomes import ClaimLost
+from flows.outcomes import ClaimLost, OutputMismatch
 from flows.parallel_requests import request_pool
 from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
 from flows.publication import Published as PublishedOutput
@@ -99,13 +99,20 @@ def _publish(attempt: S3Attempt) -> PublishedOutput | Skipped:
     if decision == "skip":
         return Skipped(output.uri, f"{order.content} is already published")
     try:
-        entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
+        try:
+            entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
+        except OutputMismatch:
+            # What an heir has put in the meantime is no mismatch of ours.
+            attempt.claim.fence()
+            raise
         order.progress("manifest", 0.0)
         manifest = order.describe(entry, verification, attempt.watch.seconds)
         if (report := output.key + FAILURE_SUFFIX) in listed:
             # Ahead of the manifest: what is published was never left in quarantine.
             order.release()
             attempt.store.delete([report])
+        # Reading back takes minutes: what was verified may be an heir's by now.
+        attempt.claim.fence()
     except ClaimLost:
         # All that is there belongs to the other run by now.
         raise

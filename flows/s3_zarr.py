@@ -93,7 +93,10 @@ class ZarrPut:
                     leftovers=[key.removeprefix(root) for key in leftovers],
                 )
                 decoded.result()
-                attempt.store.delete(leftovers)
+                if leftovers:
+                    # They are an heir's where the claim was lost meanwhile.
+                    attempt.claim.fence()
+                    attempt.store.delete(leftovers)
         return described_store(encoded, family), verification
 
     def _codec_family(self, old: set[str], *, published: bool) -> int:

@@ -15,6 +15,11 @@ class SourceVersion:
     etag: str | None = None
     version_id: str | None = None
 
+    def __post_init__(self) -> None:
+        # S3 sends entity tags in quotes, its notifications do without.
+        if self.etag is not None:
+            object.__setattr__(self, "etag", self.etag.strip('"'))
+
     def __str__(self) -> str:
         return self.version_id or self.etag or "unknown"
 

@@ -62,7 +62,7 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
     """
     from flows.conversion import convert  # noqa: PLC0415 - xarray and zarr: a second
 
-    out, err = Console(), Console(stderr=True)
+    out, err = Console(), Console(stderr=True, soft_wrap=True)
     try:
         request = ConversionRequest(
             raw_file=raw_file,
@@ -111,7 +111,7 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
 
 def check_at_terminal(file: Path, model: str | None) -> int:
     """Walk a file's datagrams and print what it holds; DONE if it is intact, else FAILED."""
-    err = Console(stderr=True)
+    err = Console(stderr=True, soft_wrap=True)
     try:
         # A file that no sonar wrote is walked as the most common kind, which says where it ends.
         summary = preflight(file, model or _model_or_simrad(file))

@@ -290,6 +290,18 @@ def ek60_more_samples_than_bytes(content: bytes) -> Made:
 
 
 @_case("EK60", EK60)
+def ek60_fewer_samples_than_bytes(content: bytes) -> Made:
+    ping = _nth(content, "RAW0", 70)
+    return _patched(content, ping.start + 84, struct.pack("<i", 100)), _hole(ping.start, "100")
+
+
+@_case("EK60", EK60)
+def ek60_no_samples_in_spite_of_its_bytes(content: bytes) -> Made:
+    ping = _nth(content, "RAW0", 70)
+    return _patched(content, ping.start + 84, bytes(4)), _hole(ping.start, "the 0 samples")
+
+
+@_case("EK60", EK60)
 def ek60_ping_without_a_time(content: bytes) -> Made:
     ping = _nth(content, "RAW0", 70)
     return _patched(content, ping.start + 8, bytes(8)), _hole(ping.start, "time")
@@ -341,10 +353,21 @@ def ek60_ping_datagram_of_another_version(content: bytes) -> Made:
 
 @_case("EK60", EK60, "UnsupportedDatagram")
 def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
+    # As an operator does it: the ping is shorter by its angles, and says so.
     ping = _nth(content, "RAW0", 70)
-    mode = struct.unpack_from("<h", content, ping.start + 18)[0]
-    patched = _patched(content, ping.start + 18, struct.pack("<h", 1 if mode == 3 else 3))
+    body = content[ping.start + 4 : ping.end - 4]
+    mode, samples = struct.unpack_from("<h", body, 14)[0], struct.unpack_from("<i", body, 80)[0]
+    assert mode == 3
+    power = body[:14] + struct.pack("<h", 1) + body[16 : 84 + 2 * samples]
+    length = struct.pack("<i", len(power))
+    patched = content[: ping.start] + length + power + length + content[ping.end :]
     return patched, ("RAW0", "changes from")
+
+
+@_case("EK60", EK60)
+def ek60_kind_of_samples_flipped(content: bytes) -> Made:
+    ping = _nth(content, "RAW0", 70)
+    return _patched(content, ping.start + 18, struct.pack("<h", 1)), _hole(ping.start, "samples")
 
 
 @_case("EK60", EK60, "Completed")
@@ -525,6 +548,12 @@ def ek80_random_bytes_over_parameters(content: bytes) -> Made:
 def ek80_random_bytes_over_a_channel_name(content: bytes) -> Made:
     ping = _nth(content, "RAW3", 3)
     return _filled(content, ping.start + 16, ping.start + 60, seed=7), _hole(ping.start, "channel")
+
+
+@_case("EK80", EK80)
+def ek80_fewer_samples_than_bytes(content: bytes) -> Made:
+    ping = _nth(content, "RAW3", 5)
+    return _patched(content, ping.start + 152, struct.pack("<i", 3)), _hole(ping.start, "3 samples")
 
 
 @_case("EK80", EK80)

@@ -9,7 +9,7 @@ import os
 import struct
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
 
 CONFIGURATION_LENGTH = 528
 TRANSCEIVER_LENGTH = 320
@@ -56,7 +56,7 @@ class EK60Walk(SimradWalk):
                 return f"the RAW0 datagram is of transceiver {transceiver}, which is not configured"
             channel = f"transceiver {transceiver}"
         held = 2 * samples.number * (samples.power + samples.angle)
-        if samples.number < 0 or PING_LENGTH + held > item.length:
+        if samples.number < 0 or not fills(item, PING_LENGTH + held):
             return f"the RAW0 datagram does not hold the {samples.number} samples that it says"
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH

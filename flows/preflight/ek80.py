@@ -12,7 +12,7 @@ import struct
 import xml.etree.ElementTree as ET
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype leaves its datagrams out.
@@ -87,7 +87,8 @@ class EK80Walk(SimradWalk):
         samples = Samples(kind & 1, kind >> 1 & 1, kind >> 8, _int32(item.head, 152)[0])
         complex_size = samples.sectors * (8 if kind & 8 else 2)
         held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
-        if samples.number < 0 or samples.sectors < 0 or PING_LENGTH + held > item.length:
+        sensible = samples.number >= 0 and samples.sectors >= 0
+        if not sensible or not fills(item, PING_LENGTH + held):
             return f"the RAW3 datagram does not hold the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
         lacks_pulse = transmit is None and channel in self._with_transmits

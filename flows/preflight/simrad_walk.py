@@ -56,6 +56,14 @@ class Samples(NamedTuple):
 
 Handler = Callable[[Datagram], str | None]
 
+# Sounders write a ping as long as its samples; at most they round it up to whole words.
+_PADDING = 3
+
+
+def fills(item: Datagram, length: int) -> bool:
+    """Whether a datagram is as long as what it says that it holds, in bytes."""
+    return 0 <= item.length - length <= _PADDING
+
 
 class SimradWalk(ABC):
     """One walk over a Simrad file: every byte is counted, as whole or as lost.

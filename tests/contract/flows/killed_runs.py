@@ -38,7 +38,7 @@ from flows.publication import Published, PublishOrder, Skipped
 from flows.request import ConversionRequest
 from flows.s3_client import s3_client
 from flows.saving import publish_order
-from flows.termination import stopped_by_sigterm
+from flows.termination import stopped_by_signals
 from flows.transient_faults import retrying
 from tests.contract.flows.conftest import options_for
 
@@ -191,7 +191,7 @@ class Trials:
             request=request,
             manifest_at_start=published.etag if published else None,
         )
-        with stopped_by_sigterm(), tempfile.TemporaryDirectory() as folder:
+        with stopped_by_signals(), tempfile.TemporaryDirectory() as folder:
             order = publish_order(opened, Path(folder), lambda *_: None)
             end = retrying(lambda: self._publish(order), attempts=60, base=0.1, longest=0.2)
         return type(end).__name__

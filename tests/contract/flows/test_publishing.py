@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from flows.outcomes import (
 from flows.publication import Published, Skipped
 from flows.raw_opening import import_echopype
 from flows.zarr_layers import layers_of
-from flows.zarr_verification import compare_listing
+from flows.zarr_verification import ZarrVerification, compare_listing
 from sandbox.waiting import wait_until
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 
@@ -371,15 +371,43 @@ class TestClaims:
                     dead.check()
 
     def test_a_held_claim_is_renewed_while_its_run_lives(self, buckets: Buckets) -> None:
-        def etag() -> str:
+        def written() -> datetime:
             stored = buckets.output.get("out.zarr.claim.json")
             assert stored is not None
-            return stored.etag
+            return stored.last_modified
 
         with self.claim(buckets, "run", lease_seconds=6.0) as claim:
-            first = etag()
-            wait_until(lambda: etag() != first, 60, "the claim to be renewed")
+            first = written()
+            wait_until(lambda: written() != first, 60, "the claim to be renewed")
             claim.check()
+
+    @pytest.mark.parametrize("reads_back", [True, False], ids=["as it was put", "otherwise"])
+    def test_a_claim_lost_while_reading_back_is_what_the_run_ends_of(
+        self,
+        buckets: Buckets,
+        monkeypatch: pytest.MonkeyPatch,
+        reads_back: bool,  # noqa: FBT001 - a parameter of the test
+    ) -> None:
+        """What lies there is an heir's: no mismatch of ours, and not ours to vouch for."""
+        buckets.upload("ek80.raw", EK80)
+        opened = open_raw(buckets.request("ek80.raw", sonar_model="EK80"), quiet)
+        assert not isinstance(opened, Skipped)
+        read_back = ZarrVerification.read_back
+
+        def lose_the_claim(*arguments: Any, **named: Any) -> Any:
+            told = read_back(*arguments, **named)
+            buckets.output.put("out.zarr.claim.json", b'{"owner": "heir"}')
+            if not reads_back:
+                raise OutputMismatch("out.zarr", "a chunk of the heir's")
+            return told
+
+        monkeypatch.setattr(ZarrVerification, "read_back", lose_the_claim)
+        with pytest.raises(ClaimLost):
+            save(opened, quiet)
+        keys = buckets.output_keys()
+        assert "out.zarr.manifest.json" not in keys
+        # The heir's are not the run's to remove.
+        assert "out.zarr/zarr.json" in keys
 
     def test_the_loser_finds_its_version_published_and_skips(self, buckets: Buckets) -> None:
         buckets.upload("ek80.raw", EK80)

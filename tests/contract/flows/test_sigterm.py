@@ -72,11 +72,15 @@ def _swapped(folder: Path) -> bool:
     return any(folder.glob("echodrop-swap-*/ep-swap--*.zarr/**/c"))
 
 
-@pytest.mark.parametrize("use_swap", [False, True])
-def test_a_conversion_that_is_terminated_leaves_nothing(
+@pytest.mark.parametrize(
+    ("use_swap", "number"),
+    [(False, signal.SIGTERM), (True, signal.SIGTERM), (False, signal.SIGHUP)],
+)
+def test_a_conversion_that_is_stopped_leaves_nothing(
     buckets: Buckets,
     tmp_path: Path,
     use_swap: bool,  # noqa: FBT001 - a parameter of the test
+    number: signal.Signals,
 ) -> None:
     stall = _Stall()
     with fault_proxy(buckets.port, stall) as proxy:
@@ -88,8 +92,8 @@ def test_a_conversion_that_is_terminated_leaves_nothing(
         assert stall.reached.wait(240)
         assert _ours(tmp_path)
         assert _swapped(tmp_path) == use_swap
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
     assert _ours(tmp_path) == set()
     assert buckets.output_keys() == set()
 

@@ -33,7 +33,7 @@ class Site(ThreadingHTTPServer):
 
     ranges = True
     sized = True
-    etag = '"one"'
+    etag: str | None = '"one"'
     changes_after = -1
     faults = 0
     status = 200
@@ -62,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/octet-stream" if there else "text/html")
             if site.sized:
                 self.send_header("Content-Length", str(len(BODY)))
-            self.send_header("ETag", site.etag)
+            if site.etag is not None:
+                self.send_header("ETag", site.etag)
             self.end_headers()
 
     def do_GET(self) -> None:
@@ -89,7 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if site.sized:
             self.send_header("Content-Length", str(len(part)))
-        self.send_header("ETag", site.etag)
+        if site.etag is not None:
+            self.send_header("ETag", site.etag)
         self.end_headers()
         self.wfile.write(part)
 
@@ -133,6 +135,20 @@ def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> 
         source.fetch(site.at("f.raw"), tmp_path / "f", {}, wanted=SourceVersion("zero"))
     site.changes_after = 2
     with pytest.raises(SourceChanged):
+        source.fetch(site.at("f.raw"), tmp_path / "f", {})
+
+
+def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path) -> None:
+    """Two ranges of it could be of two versions."""
+    site.etag = None
+    found = source.fetch(site.at("f.raw"), tmp_path / "f", {})
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert (found.size, found.version, site.requests) == (len(BODY), SourceVersion(), 2)
+
+
+def test_a_file_without_a_length_is_refused(site: Site, tmp_path: Path) -> None:
+    site.sized = site.ranges = False
+    with pytest.raises(AccessDenied, match="tells no length"):
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 

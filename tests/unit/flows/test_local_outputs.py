@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -193,7 +194,7 @@ def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
     named = {"bot_path": str(source.with_suffix(".bot")), "platform_name": "Bigelow"}
     it = opened(request(raw, tmp_path / "o.zarr", convert_params=named, **plain))
     assert it.sidecars[0].file.location.uri == str(source.with_suffix(".bot"))
-    assert it.request.parser_params == {"platform_name": "Bigelow"}
+    assert it.echodata["Platform"].attrs["platform_name"] == "Bigelow"
     with pytest.raises(MissingSidecar, match=r"nowhere\.bot"):
         opened(
             request(
@@ -230,12 +231,56 @@ def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> No
         ({"chunks": {"ping_time": 0}, "compact": False}, "chunks ping_time is 0"),
         ({"chunks": {"ping_time": 5}, "output_type": "netcdf"}, "output_type is netcdf"),
         ({"convert_params": {"include_bot": "no"}}, "include_bot is 'no'"),
+        ({"convert_params": {"include_bot": 1}}, "include_bot is 1"),
+        ({"convert_params": {"include_bot": []}}, "include_bot is []"),
+        ({"convert_params": {"platfrom_name": "x"}}, "['platfrom_name'] are not known"),
+        ({"convert_params": {"survey_name": 7}}, "survey_name is 7, no text"),
+        ({"convert_params": {"water_level": "low"}}, "water_level is 'low', no number"),
+        ({"output_path": "s3://"}, "names no bucket"),
+        ({"output_path": "s3:///"}, "names no bucket"),
+        ({"output_path": "https://"}, "names no host"),
+        ({"raw_file": "http:///x.raw"}, "names no host"),
+        ({"raw_file": "http://host:99999/x.raw"}, "is no URL"),
+        ({"raw_file": "~nobody-of-this-name/x.raw"}, "~nobody-of-this-name"),
+        (
+            {"zarr_format": 2, "output_type": "netcdf"},
+            "zarr_format is 2, but output_type is netcdf",
+        ),
+        (
+            {"raw_file": "s3://b/x.raw", "input_storage_options": {"endpoint_url": "foo"}},
+            "input_storage_options: ",
+        ),
+        (
+            {
+                "raw_file": "s3://b/x.raw",
+                "input_storage_options": {"client_kwargs": {"region_name": "moon east"}},
+            },
+            "input_storage_options: ",
+        ),
+        (
+            {
+                "raw_file": "s3://b/x.raw",
+                "input_storage_options": {"config_kwargs": {"retries": 5}},
+            },
+            "input_storage_options: ",
+        ),
     ],
 )
 def test_parameters_are_refused_with_name_and_value(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidParameters) as refused:
         request(Path("a.raw"), Path("out"), **changes)
     assert words in str(refused.value)
+
+
+def test_metadata_that_a_file_lacks_is_in_its_output(raw: Path, tmp_path: Path) -> None:
+    given = {"platform_name": "Bigelow", "survey_name": "HB0710", "water_level": 2}
+    done = convert(request(raw, tmp_path / "o.zarr", convert_params=given))
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        assert tree["Platform"].attrs["platform_name"] == "Bigelow"
+        assert tree.attrs["survey_name"] == "HB0710"
+        levels = tree["Platform"].to_dataset()["water_level"]
+        assert levels.dtype == np.float64
+        np.testing.assert_array_equal(levels, 2.0)
 
 
 def test_echopype_does_not_silence_the_process(raw: Path, tmp_path: Path) -> None:
