@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from flows.locations import Location
 from flows.outcomes import BadFile, MissingSidecar, SourceChanged
@@ -41,7 +41,9 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         AccessDenied, TransientFault, DiskFault: as they are named.
     """
     raw, options = request.source, dict(request.input_storage_options)
-    target = folder / raw.name
+    # A name of our own: a key may be longer than a local name, and hold what
+    # echopype takes for a protocol (`::`). It goes by the suffix alone.
+    target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
     named = named_sidecars(
         raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
     )

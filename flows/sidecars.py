@@ -147,7 +147,7 @@ def fetch_sidecar(
         Superseded: it is not of the version that was notified.
     """
     if sidecar.kind == "xml":
-        target = raw_target.with_name(f"{PurePosixPath(sidecar.location.name).stem}.xml")
+        target = raw_target.with_name("settings.xml")
     else:
         target = raw_target.with_suffix(f".{sidecar.kind}")
     try:

@@ -242,6 +242,14 @@ def test_large_files_come_in_ranges_and_arrive_whole(
     assert opened.source.sha256.startswith("19219ea3c95f672b")
 
 
+@pytest.mark.parametrize("name", ["a::b.raw", "a b?#%2F+é.raw", f"{'x' * 400}.raw"])
+def test_a_file_is_converted_whatever_its_key(buckets: Buckets, name: str) -> None:
+    buckets.upload(f"cruise/{name}", EK80)
+    done = buckets.convert(f"cruise/{name}", sonar_model="EK80")
+    assert isinstance(done, Published)
+    assert done.manifest["source"]["uri"] == f"s3://{buckets.inbox.bucket}/cruise/{name}"
+
+
 def test_a_missing_file_and_an_empty_file_are_named(buckets: Buckets) -> None:
     with pytest.raises(BadFile, match=r"ek60\.raw: there is no such file"):
         buckets.convert()
