@@ -47,18 +47,16 @@ class Packing:
     """A narrower dtype that CF decoding (scale_factor, _FillValue) turns back.
 
     `scale_factor` None means that xarray decodes to float32, which it does for
-    integers of at most 16 bits with a `_FillValue`. `fill` None means that the
+    integers of at most 16 bits with a `_FillValue`. `fill` is the `_FillValue`
+    of integers, and it is always written: xarray keeps a variable's encoding
+    through concat, reindex and align, so NaN that appear later, when somebody
+    combines files and saves them, need a stored value too. None means that the
     stored dtype holds NaN itself.
     """
 
     stored: np.dtype[Any]
     scale_factor: float | None
     fill: int | None
-
-    @property
-    def always_filled(self) -> bool:
-        """Without a scale_factor only a _FillValue makes integers decode to floats."""
-        return self.scale_factor is None
 
 
 def _integers(stored: str, scale_factor: float | None, fill: int) -> Packing:
@@ -67,11 +65,16 @@ def _integers(stored: str, scale_factor: float | None, fill: int) -> Packing:
 
 _PACKINGS: dict[str, tuple[Packing, ...]] = {
     "float64": (
+        # Each packing is followed by a wider one, for samples that hold the narrow one's fill.
         _integers("int16", SIMRAD_POWER_STEP, -(2**15)),
+        _integers("int32", SIMRAD_POWER_STEP, -(2**31)),
         # Nortek AD2CP: amplitude in steps of 0.5 dB, velocity in steps of 10^n m/s.
         _integers("uint8", 0.5, 2**8 - 1),
+        _integers("int16", 0.5, -(2**15)),
         _integers("int16", 1e-3, -(2**15)),
+        _integers("int32", 1e-3, -(2**31)),
         _integers("int16", 1e-4, -(2**15)),
+        _integers("int32", 1e-4, -(2**31)),
         # Angles are int8 in the file; echopype's swap makes them float64.
         _integers("int8", 1.0, -(2**7)),
         _integers("int16", 1.0, -(2**15)),
@@ -98,41 +101,27 @@ def packings_for(dims: Sequence[str], dtype: np.dtype[Any]) -> tuple[Packing, ..
     return _PACKINGS.get(dtype.name, ())
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Samples as stored, and what was seen of the fill value among them."""
-
-    values: NDArray[Any]
-    has_nan: bool
-    holds_fill: bool
-
-
-def pack(values: NDArray[Any], packing: Packing) -> Packed | None:
+def pack(values: NDArray[Any], packing: Packing) -> NDArray[Any] | None:
     """`values` packed, or None if one sample would not decode to its own bits.
 
-    values: float64 or float32 samples of any shape. A fill value comes back as
-    numpy's NaN, so any other NaN (of another sign or payload) is not packed; -0.0
-    is not 0.0. The comparison is made on the result of the very arithmetic that
-    xarray decodes with.
+    values: float64 or float32 samples of any shape; the result has the same
+    shape and the dtype `packing.stored`. A fill value comes back as numpy's
+    NaN, so any other NaN (of another sign or payload) is not packed, and no
+    sample may have the fill's own value; -0.0 is not 0.0. The comparison is made
+    on the result of the very arithmetic that xarray decodes with.
     """
     stored = np.empty(values.shape, packing.stored)
     samples = np.ascontiguousarray(values).reshape(-1)
     flat = stored.reshape(-1)
-    has_nan = holds_fill = False
     for start in range(0, samples.size, BLOCK_SAMPLES):
         block = slice(start, start + BLOCK_SAMPLES)
-        seen = _pack_block(samples[block], packing, flat[block])
-        if seen is None:
+        if not _pack_block(samples[block], packing, flat[block]):
             return None
-        has_nan |= seen[0]
-        holds_fill |= seen[1]
-    return Packed(stored, has_nan, holds_fill)
+    return stored
 
 
-def _pack_block(
-    samples: NDArray[Any], packing: Packing, out: NDArray[Any]
-) -> tuple[bool, bool] | None:
-    """Pack into `out`; (a NaN was there, a sample equals the fill), or None."""
+def _pack_block(samples: NDArray[Any], packing: Packing, out: NDArray[Any]) -> bool:
+    """Pack into `out`; False if one sample would not come back."""
     nan = np.isnan(samples)
     has_nan = bool(nan.any())
     if packing.fill is None:
@@ -147,28 +136,12 @@ def _pack_block(
             steps[nan] = packing.fill
         limits = np.iinfo(packing.stored)
         if not (limits.min <= steps.min() and steps.max() <= limits.max):
-            return None
+            return False
         out[...] = steps
     decoded = out.astype(samples.dtype)
     if packing.scale_factor is not None:
         decoded *= packing.scale_factor
+    if packing.fill is not None:
+        decoded[out == packing.fill] = np.nan
     bits = np.dtype(f"u{samples.dtype.itemsize}")
-    if has_nan and packing.fill is not None:
-        decoded[nan] = np.nan
-    if not (decoded.view(bits) == samples.view(bits)).all():
-        return None
-    holds_fill = packing.fill is not None and bool(((out == packing.fill) & ~nan).any())
-    return has_nan, holds_fill
-
-
-def fill_needed(packing: Packing, *, has_nan: bool, holds_fill: bool) -> bool | None:
-    """Whether a `_FillValue` must be written; None if the packing cannot be used.
-
-    The fill may stand for NaN only where no sample has its value.
-    """
-    wanted = has_nan and packing.fill is not None
-    if packing.always_filled:
-        wanted = True
-    if wanted and holds_fill:
-        return None
-    return wanted
+    return bool((decoded.view(bits) == samples.view(bits)).all())

@@ -16,7 +16,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
 
 from flows.cf_variables import StorableGroup, StorableVariable, storable_groups
 from flows.chunking import chunk_lengths, chunk_regions
-from flows.encoding import Packing, fill_needed, pack, packings_for
+from flows.encoding import Packing, pack, packings_for
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -93,7 +93,7 @@ def _write_numbers(
     target: netCDF4.Dataset, name: str, variable: StorableVariable, lengths: tuple[int, ...]
 ) -> None:
     regions = [region for _, region in chunk_regions(variable.shape, lengths)]
-    packing, fill = _exact_packing(variable, regions)
+    packing = _exact_packing(variable, regions)
     chunked = bool(variable.dims) and 0 not in variable.shape
     with LOCK:
         written = target.createVariable(
@@ -104,7 +104,7 @@ def _write_numbers(
             complevel=_DEFLATE_LEVEL,
             shuffle=chunked,
             chunksizes=lengths if chunked else None,
-            fill_value=fill,
+            fill_value=None if packing is None else packing.fill,
         )
         written.set_auto_maskandscale(False)
         _set_attributes(written, variable.attributes)
@@ -116,31 +116,22 @@ def _write_numbers(
             packed = pack(values, packing)
             if packed is None:
                 raise RuntimeError(f"{target.path}/{name} changed while it was written")
-            values = packed.values
+            values = packed
         with LOCK:
             written[region if variable.dims else ...] = values
 
 
 def _exact_packing(
     variable: StorableVariable, regions: list[tuple[slice, ...]]
-) -> tuple[Packing | None, int | None]:
-    """The first packing that is exact for every sample, and its `_FillValue` if needed.
+) -> Packing | None:
+    """The first packing that is exact for every sample.
 
     netCDF wants the dtype before the first value, so the samples are read twice.
     """
     for packing in packings_for(variable.dims, variable.dtype) if regions else ():
-        has_nan = holds_fill = False
-        for region in regions:
-            packed = pack(variable.read(region), packing)
-            if packed is None:
-                break
-            has_nan |= packed.has_nan
-            holds_fill |= packed.holds_fill
-        else:
-            filled = fill_needed(packing, has_nan=has_nan, holds_fill=holds_fill)
-            if filled is not None:
-                return packing, packing.fill if filled else None
-    return None, None
+        if all(pack(variable.read(region), packing) is not None for region in regions):
+            return packing
+    return None
 
 
 def _set_attributes(target: Any, attributes: Mapping[str, Any]) -> None:  # noqa: ANN401 - a netCDF4 group or variable

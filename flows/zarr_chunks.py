@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flows.cf_variables import StorableVariable
 from flows.chunking import chunk_regions
-from flows.encoding import Codec, Packing, fill_needed, pack
+from flows.encoding import Codec, Packing, pack
 from flows.zarr_documents import OUTER_LEVEL, StoredArray, element_size
 
 T = TypeVar("T")
@@ -59,11 +59,11 @@ class ChunkWriter:
         for packing in plan.packings if regions else ():
             packed = self._packed(variable, plan, packing, regions)
             if packed is not None:
-                bodies, fill = packed
                 attributes = dict(variable.attributes)
                 if packing.scale_factor is not None:
                     attributes["scale_factor"] = packing.scale_factor
-                return describe(dtype=packing.stored, attributes=attributes, fill=fill), bodies
+                stored = describe(dtype=packing.stored, attributes=attributes, fill=packing.fill)
+                return stored, packed
         bodies = self._as_it_is(variable, plan, regions)
         stored = describe(dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill)
         return stored, bodies
@@ -85,30 +85,23 @@ class ChunkWriter:
         plan: ArrayPlan,
         packing: Packing,
         regions: dict[tuple[int, ...], Region],
-    ) -> tuple[Bodies, int | None] | None:
-        """Chunks and `_FillValue` (None if not needed); None if a sample is not exact."""
+    ) -> Bodies | None:
+        """The chunks; None if a sample is not exact."""
 
-        def body(region: Region) -> tuple[bytes, bool, bool] | None:
+        def body(region: Region) -> bytes | None:
             packed = pack(variable.read(region), packing)
             if packed is None:
                 return None
-            chunk = _whole_chunk(packed.values, plan.lengths, packing.fill)
-            return self._compress(chunk, plan.codec), packed.has_nan, packed.holds_fill
+            return self._compress(_whole_chunk(packed, plan.lengths, packing.fill), plan.codec)
 
         bodies: Bodies = {}
-        has_nan = holds_fill = False
         results = self._each(body, list(regions.values()))
         for index, packed in zip(regions, results, strict=True):
             if packed is None:
                 results.close()
                 return None
-            bodies[index], nan_here, fill_here = packed
-            has_nan |= nan_here
-            holds_fill |= fill_here
-        filled = fill_needed(packing, has_nan=has_nan, holds_fill=holds_fill)
-        if filled is None:
-            return None
-        return bodies, packing.fill if filled else None
+            bodies[index] = packed
+        return bodies
 
     def _each(
         self, work: Callable[[Region], T], regions: Sequence[Region]

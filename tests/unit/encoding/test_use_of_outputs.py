@@ -1,0 +1,126 @@
+"""Outputs as people use them: two files opened, combined, and saved again.
+
+(echopype 0.11.1 cannot save a combined EchoData as netCDF, whatever wrote its files: netCDF has
+no type for its attribute `is_combined`. xarray saves its groups.)
+
+xarray keeps the packing of a variable through concat and reindex. What it saves
+must still hold the NaN that combining brought in, or silence becomes 0 dB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import echopype
+import numpy as np
+import pytest
+import xarray as xr
+from echopype.echodata import EchoData
+
+from flows.netcdf_encoding import write_netcdf
+from flows.zarr_encoding import encode_zarr
+
+Write = Callable[[EchoData, Path], Path]
+Kind = Literal["zarr", "netcdf"]
+
+# Real file -> the group and the variables that are packed as integers.
+PACKED = {
+    "ek60/D20070724-T042400.raw": ("Sonar/Beam_group1", ["backscatter_r"]),
+    "ek80/-1519668699940320059.raw": ("Sonar/Beam_group1", ["backscatter_r"]),
+    "azfp/15100520-Test.01A": ("Sonar/Beam_group1", ["backscatter_r"]),
+    "ad2cp/SG198_0099_a.ad2cp": ("Sonar/Beam_group1", ["amplitude", "velocity"]),
+}
+# Samples by which the second file is shorter.
+SHORTER = 7
+
+
+def as_zarr(echodata: EchoData, path: Path) -> Path:
+    for key, body in encode_zarr(echodata).items():
+        (path / key).parent.mkdir(parents=True, exist_ok=True)
+        (path / key).write_bytes(body)
+    return path
+
+
+WRITERS: dict[Kind, Write] = {
+    "zarr": lambda echodata, path: as_zarr(echodata, path.with_suffix(".zarr")),
+    "netcdf": lambda echodata, path: write_netcdf(echodata, path) or path,
+}
+
+
+def shorter_and_later(echodata: EchoData) -> EchoData:
+    """The same recording an hour later, with fewer samples a ping: its range was changed."""
+    tree = {}
+    for path in echodata.group_paths:
+        dataset = echodata[path]
+        if dataset is None:
+            continue
+        if "range_sample" in dataset.dims:
+            dataset = dataset.isel(range_sample=slice(None, -SHORTER))
+        times = {
+            n: v + np.timedelta64(1, "h") for n, v in dataset.coords.items() if v.dtype.kind == "M"
+        }
+        tree["/" if path == "Top-level" else f"/{path}"] = dataset.assign_coords(times)
+    made = EchoData(converted_raw_path="in-memory.zarr")
+    made.sonar_model = echodata.sonar_model
+    made._set_tree(xr.DataTree.from_dict(tree, name="root"))
+    return made
+
+
+@pytest.fixture(params=WRITERS)
+def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[EchoData, str], Path]:
+    writer = WRITERS[request.param]
+    return lambda echodata, name: writer(echodata, tmp_path / f"{name}.nc")
+
+
+@pytest.mark.parametrize("save", ["echopype", "zarr", "netcdf"])
+@pytest.mark.parametrize("name", PACKED)
+def test_nan_of_combined_outputs_are_saved(
+    open_real: Callable[[str], EchoData],
+    write: Callable[[EchoData, str], Path],
+    tmp_path: Path,
+    name: str,
+    save: str,
+) -> None:
+    first = open_real(name)
+    paths = [write(first, "first"), write(shorter_and_later(first), "second")]
+    group, variables = PACKED[name]
+    combined = echopype.combine_echodata([echopype.open_converted(str(p)) for p in paths])
+    wanted = combined[group][variables].compute()
+    match save:
+        case "echopype":
+            combined.to_zarr(tmp_path / "again.zarr", compress=False)
+            again = echopype.open_converted(str(tmp_path / "again.zarr"))[group]
+        case "zarr":
+            combined[group][variables].to_zarr(tmp_path / "again.zarr")
+            again = xr.open_zarr(tmp_path / "again.zarr")
+        case _:
+            combined[group][variables].to_netcdf(tmp_path / "again.nc")
+            again = xr.open_dataset(tmp_path / "again.nc")
+    for variable in variables:
+        # What this test is about is there: the second file's pings end in NaN.
+        samples = wanted[variable].sizes["range_sample"]
+        assert int(np.isnan(wanted[variable]).sum()) >= SHORTER
+        xr.testing.assert_equal(again[variable], wanted[variable])
+        assert samples == first[group].sizes["range_sample"]
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_nan_of_a_reindexed_output_are_saved(
+    open_real: Callable[[str], EchoData],
+    write: Callable[[EchoData, str], Path],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    group, variables = PACKED[name]
+    path = write(open_real(name), "first")
+    opened = echopype.open_converted(str(path))[group][variables]
+    samples = np.arange(opened.sizes["range_sample"] + SHORTER)
+    longer = opened.assign_coords(range_sample=samples[:-SHORTER]).reindex(range_sample=samples)
+    longer.to_zarr(tmp_path / "longer.zarr")
+    longer.to_netcdf(tmp_path / "longer.nc")
+    for again in (xr.open_zarr(tmp_path / "longer.zarr"), xr.open_dataset(tmp_path / "longer.nc")):
+        for variable in variables:
+            assert bool(np.isnan(longer[variable].isel(range_sample=-1)).all())
+            xr.testing.assert_equal(again[variable], longer[variable])
