@@ -43,9 +43,14 @@ def as_zarr(echodata: EchoData, path: Path) -> Path:
     return path
 
 
+def as_netcdf(echodata: EchoData, path: Path) -> Path:
+    write_netcdf(echodata, path)
+    return path
+
+
 WRITERS: dict[Kind, Write] = {
     "zarr": lambda echodata, path: as_zarr(echodata, path.with_suffix(".zarr")),
-    "netcdf": lambda echodata, path: write_netcdf(echodata, path) or path,
+    "netcdf": as_netcdf,
 }
 
 
