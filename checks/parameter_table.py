@@ -1,0 +1,75 @@
+"""Writes the table of the stack's parameters into docs/deploy.md, as template.yaml has them.
+
+python -m checks.parameter_table
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it ships no type information
+    yaml_parse,
+)
+
+from sandbox.template import TEMPLATE
+
+PAGE = TEMPLATE.parent / "docs" / "deploy.md"
+BEGIN = "<!-- parameters: .venv/bin/python -m checks.parameter_table -->\n"
+END = "<!-- end of parameters -->\n"
+
+
+def parameter_table(template: Mapping[str, Any]) -> str:
+    """Return the table in Markdown: a row for each parameter, in the order that sam asks in.
+
+    Raises:
+        KeyError: a parameter stands in a group and is not declared, or has no description.
+    """
+    declared = template["Parameters"]
+    lines = ["| parameter | left out | what it means |", "|---|---|---|"]
+    shown: set[str] = set()
+    for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
+        lines.append(f"| **{group['Label']['default']}** | | |")
+        for name in group["Parameters"]:
+            lines.append(_row(name, declared[name]))
+            shown.add(name)
+    lines += [_row(name, declared[name]) for name in declared if name not in shown]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, declaration: Mapping[str, Any]) -> str:
+    default = declaration.get("Default")
+    without = "has to be given" if default is None else f"`{default}`" if default != "" else "empty"
+    words = [str(declaration["Description"]).rstrip(".") + "."]
+    if choices := declaration.get("AllowedValues"):
+        words.append(f"One of {', '.join(map(str, choices))}.")
+    elif "MinValue" in declaration:
+        words.append(f"{declaration['MinValue']} to {declaration['MaxValue']}.")
+    meaning = " ".join(words).replace("|", "\\|")
+    return f"| `{name}` | {without} | {meaning} |"
+
+
+def with_table(page: str, table: str) -> str:
+    """Return the page with this table between its two marks.
+
+    Raises:
+        ValueError: a mark is not there.
+    """
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page lacks {BEGIN.strip()} or {END.strip()}")
+    return f"{before}{BEGIN}{table}{END}{after}"
+
+
+def main(page: Path = PAGE) -> None:
+    """Write the table where it differs."""
+    text = page.read_text("utf-8")
+    wanted = with_table(text, parameter_table(yaml_parse(TEMPLATE.read_text("utf-8"))))
+    if wanted != text:
+        page.write_text(wanted, "utf-8")
+        sys.stdout.write(f"{page.name}: table written\n")
+
+
+if __name__ == "__main__":
+    main()
