@@ -121,9 +121,7 @@ def _write_numbers(
             written[region if variable.dims else ...] = values
 
 
-def _exact_packing(
-    variable: StorableVariable, regions: list[tuple[slice, ...]]
-) -> Packing | None:
+def _exact_packing(variable: StorableVariable, regions: list[tuple[slice, ...]]) -> Packing | None:
     """The first packing that is exact for every sample.
 
     netCDF wants the dtype before the first value, so the samples are read twice.
