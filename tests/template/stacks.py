@@ -48,7 +48,17 @@ OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectAuth": "none",
     "ArchiveBucketName": "survey-archive",
 }
-VARIANTS = {"all made": MADE, "all existing": EXISTING, "server without auth": OPEN_SERVER}
+# A service account of Prefect Cloud for each role.
+OWN_CREDENTIALS: dict[str, str] = MADE | {
+    f"{role}SecretArn": f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{role}-AbCdEf"
+    for role in ("Trigger", "Worker", "Watchdog", "Task")
+}
+VARIANTS = {
+    "all made": MADE,
+    "all existing": EXISTING,
+    "server without auth": OPEN_SERVER,
+    "a credential each": OWN_CREDENTIALS,
+}
 
 
 class _NoManagedPolicies:

@@ -21,7 +21,12 @@ NETWORK = {
     "Vpc",
 }
 READ_THE_ARCHIVE = {"OperationsArchivePolicy", "TaskArchivePolicy", "TriggerArchivePolicy"}
-READS_THE_SECRET = {"ExecutionSecretPolicy", "TriggerSecretPolicy", "WatchdogSecretPolicy"}
+READS_THE_SECRET = {
+    "ExecutionSecretPolicy",
+    "TriggerSecretPolicy",
+    "WatchdogSecretPolicy",
+    "WorkerExecutionSecretPolicy",
+}
 WATCHES_FOR_QUIET = {"QuietInboxAlarm", "WatchdogInboxPolicy"}
 # By variant: the resources that stand under a condition and are there.
 CONDITIONAL = {
@@ -32,6 +37,9 @@ CONDITIONAL = {
     "all existing": READS_THE_SECRET | READ_THE_ARCHIVE | WATCHES_FOR_QUIET | {"Budget"},
     "server without auth": NETWORK
     | READ_THE_ARCHIVE
+    | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
+    "a credential each": NETWORK
+    | READS_THE_SECRET
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
 }
 

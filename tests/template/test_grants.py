@@ -149,22 +149,24 @@ def test_ecs_may_what_starts_the_definitions_and_no_more(
     stacks: dict[str, Translated], variant: str
 ) -> None:
     stack = stacks[variant]
-    asked = set()
+    asked: dict[str, set[str]] = {"ExecutionRole": set(), "WorkerExecutionRole": set()}
+    of_arn = {stack.arn(role): wanted for role, wanted in asked.items()}
     for definition in stack.of_type("AWS::ECS::TaskDefinition").values():
+        wanted = of_arn[definition["ExecutionRoleArn"]]
         for container in definition["ContainerDefinitions"]:
             # Source: "Amazon ECS task execution IAM role", ECS developer guide.
             if ".dkr.ecr." in container["Image"]:
-                asked |= {
+                wanted |= {
                     "ecr:GetAuthorizationToken",
                     "ecr:BatchCheckLayerAvailability",
                     "ecr:GetDownloadUrlForLayer",
                     "ecr:BatchGetImage",
                 }
             if container["LogConfiguration"]["LogDriver"] == "awslogs":
-                asked |= {"logs:CreateLogStream", "logs:PutLogEvents"}
+                wanted |= {"logs:CreateLogStream", "logs:PutLogEvents"}
             if container.get("Secrets"):
-                asked.add("secretsmanager:GetSecretValue")
-    assert granted(stack, "ExecutionRole") == asked
+                wanted.add("secretsmanager:GetSecretValue")
+    assert {role: granted(stack, role) for role in asked} == asked
 
 
 def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.template.invariants.everything import INVARIANTS
-from tests.template.stacks import EXISTING, MADE, source_template, translate
+from tests.template.stacks import EXISTING, MADE, OWN_CREDENTIALS, source_template, translate
 
 GONE = object()
 
@@ -204,11 +204,11 @@ MUTATIONS = [
         "Trigger/Environment/Variables/PREFECT_API_URL",
         "{{resolve:secretsmanager:prefect:SecretString:api_key}}",
     ),
-    Mutation("tasks_and_worker_get_the_one_credential", f"{CONTAINER}/Secrets"),
+    Mutation("each_role_gets_its_own_credential_alone", f"{CONTAINER}/Secrets"),
     Mutation("a_stopped_task_hands_its_run_back", f"{CONTAINER}/Environment/4/Value", "crash"),
     Mutation("a_stopped_task_hands_its_run_back", f"{CONTAINER}/LinuxParameters"),
-    Mutation("tasks_and_worker_get_the_one_credential", f"{WORKER}/Secrets/Fn::If/1/0/Name", "PREFECT_API_KEY", EXISTING),
-    Mutation("tasks_and_worker_get_the_one_credential", "TriggerSecretPolicy/RoleName", {"Ref": "TaskRole"}),
+    Mutation("each_role_gets_its_own_credential_alone", f"{WORKER}/Secrets/Fn::If/1/0/Name", "PREFECT_API_KEY", EXISTING),
+    Mutation("each_role_gets_its_own_credential_alone", "TriggerSecretPolicy/RoleName", {"Ref": "TaskRole"}),
     Mutation("containers_are_confined", f"{CONTAINER}/ReadonlyRootFilesystem"),
     Mutation("containers_are_confined", f"{CONTAINER}/Image", "echodrop:latest"),
     Mutation("containers_are_confined", f"{CONTAINER}/Memory", 2048),
@@ -297,8 +297,20 @@ MUTATIONS = [
     Mutation("logs_are_kept_for_a_time", "Watchdog/LoggingConfig"),
     Mutation("logs_are_kept_for_a_time", f"{OPERATIONS}/LogConfiguration/Options/awslogs-group", "prefect"),
     Mutation("containers_are_confined", f"{OPERATIONS}/ReadonlyRootFilesystem"),
-    Mutation("tasks_and_worker_get_the_one_credential", f"{OPERATIONS}/Secrets"),
-    Mutation("tasks_and_worker_get_the_one_credential", "WatchdogSecretPolicy/RoleName", {"Ref": "TaskRole"}),
+    Mutation("each_role_gets_its_own_credential_alone", f"{OPERATIONS}/Secrets"),
+    Mutation("each_role_gets_its_own_credential_alone", "WatchdogSecretPolicy/RoleName", {"Ref": "TaskRole"}),
+    # As it was: one role of ECS and one secret for tasks and worker alike.
+    Mutation("each_role_gets_its_own_credential_alone", "WorkerTask/ExecutionRoleArn", {"Fn::GetAtt": ["ExecutionRole", "Arn"]}, OWN_CREDENTIALS),
+    Mutation("each_role_gets_its_own_credential_alone", "WorkerExecutionSecretPolicy/RoleName", {"Ref": "ExecutionRole"}),
+    Mutation("each_role_gets_its_own_credential_alone", "TriggerSecretPolicy/PolicyDocument/Statement/0/Resource", {"Ref": "TaskSecretArn"}, OWN_CREDENTIALS),
+    Mutation(
+        "each_role_gets_its_own_credential_alone",
+        "WatchdogSecretPolicy/PolicyDocument/Statement/0/Resource",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:*",
+    ),
+    Mutation("each_role_gets_its_own_credential_alone", "Watchdog/Environment/Variables/PREFECT_AUTH_SECRET_ARN", {"Ref": "TriggerSecretArn"}, OWN_CREDENTIALS),
+    Mutation("each_role_gets_its_own_credential_alone", "Outputs/PrefectSecretName/Value", {"Ref": "WorkerSecretArn"}, OWN_CREDENTIALS),
+    Mutation("no_secret_is_made_that_nobody_reads", "Resources/PrefectSecret/Condition", "HasSecret", OWN_CREDENTIALS),
     Mutation("services_act_for_this_account_alone", "Key/KeyPolicy/Statement/2/Condition"),
     Mutation("services_act_for_this_account_alone", "AlertTopicPolicy/PolicyDocument/Statement/1/Condition"),
     Mutation(

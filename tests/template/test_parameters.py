@@ -4,7 +4,7 @@ import pytest
 
 from sandbox.intrinsics import Resolver
 from sandbox.stack_parameters import TemplateError, checked_parameters
-from tests.template.stacks import EXISTING, MADE, VARIANTS, source_template
+from tests.template.stacks import EXISTING, MADE, OWN_CREDENTIALS, VARIANTS, source_template
 
 CLOUD = (
     "https://api.prefect.cloud/api/accounts/9a67b081-4f14-4035-b000-1f715f46231b"
@@ -66,7 +66,15 @@ CONTRADICTIONS = [
     ),
     (
         {"PrefectAuth": "none", "PrefectSecretArn": EXISTING["PrefectSecretArn"]},
-        "would never be read",
+        "no secret would ever be read",
+    ),
+    (
+        {"PrefectAuth": "none", "WatchdogSecretArn": OWN_CREDENTIALS["WatchdogSecretArn"]},
+        "no secret would ever be read",
+    ),
+    (
+        OWN_CREDENTIALS | {"PrefectSecretArn": EXISTING["PrefectSecretArn"]},
+        "so PrefectSecretArn would never be read",
     ),
     ({"TaskCpu": "1024", "TaskMemory": "16384"}, "1 vCPU goes with"),
     ({"TaskCpu": "2048", "TaskMemory": "2048"}, "2 vCPU go with"),

@@ -2,6 +2,7 @@
 
 from tests.template.invariants import (
     buckets,
+    credentials,
     encryption,
     logs_and_alarms,
     privileges,
@@ -14,6 +15,7 @@ from tests.template.invariants.registry import INVARIANTS
 __all__ = [
     "INVARIANTS",
     "buckets",
+    "credentials",
     "encryption",
     "logs_and_alarms",
     "privileges",

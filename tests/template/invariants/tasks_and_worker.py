@@ -70,6 +70,8 @@ def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
 
 @invariant
 def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> Iterator[str]:
+    worker = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]
+    execution = worker["ExecutionRoleArn"]
     # What conditions leave out is not there to wait for.
     needed = {
         name
@@ -77,7 +79,7 @@ def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> I
         if resource["Type"] in {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"}
         or (
             resource["Type"] == "AWS::IAM::RolePolicy"
-            and resource["Properties"]["RoleName"].endswith("ExecutionRole")
+            and execution.endswith(f"role/{resource['Properties']['RoleName']}")
         )
     }
     for name in stack.of_type("AWS::ECS::Service"):
