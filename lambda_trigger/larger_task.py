@@ -23,6 +23,9 @@ from lambda_trigger.size_tiers import Tier, larger_tier
 from lambda_trigger.transport_errors import UnavailableError
 
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
+# The container of the conversion, as the task definition has it and Prefect's worker asks for it.
+# What else runs in a task (an agent that the account injects) says nothing of the file.
+CONTAINER = "prefect"
 # The state in which the run gets its new size: no worker fetches it, and the
 # event comes again (queue's visibility) before it would be fetched as it was.
 HELD = "AwaitingLargerTask"
@@ -70,12 +73,17 @@ Step = ProposeState | Change | AwaitObserver | Outcome
 def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
     """Read an `ECS Task State Change` event of EventBridge.
 
-    Only a container that ended by itself is meant: a task that was told to stop,
-    by an operator or for its Spot capacity, may end with 137 too.
+    Only the conversion's own container is asked, and only one that ended by itself:
+    a task that was told to stop, by an operator or for its Spot capacity, may end
+    with 137 too.
     """
     detail = event.get("detail")
     detail = detail if isinstance(detail, dict) else {}
-    codes = [container.get("exitCode") for container in _dicts(detail.get("containers"))]
+    codes = [
+        container.get("exitCode")
+        for container in _dicts(detail.get("containers"))
+        if container.get("name") == CONTAINER
+    ]
     if (
         detail.get("lastStatus") != "STOPPED"
         or detail.get("stopCode") != "EssentialContainerExited"

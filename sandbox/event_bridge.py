@@ -9,14 +9,14 @@ transformation" and "dead-letter queues", EventBridge user guide.
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from jsonpath_ng.ext.parser import parse
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.events.models import EventPattern, Rule
+from moto.events.models import UNDEFINED, EventPattern, Rule
 from moto.s3.responses import S3Response
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -63,32 +63,37 @@ def patch() -> None:
 
     responses.get_bucket_notification = get_bucket_notification
     rules.send_to_targets = send_to_targets
-    patterns._flatten_dict = staticmethod(flattened)  # noqa: SLF001 - the one place where a pattern sees an event
+    patterns.matches_event = lambda self, event: matches(
+        event,
+        self.get_pattern() or {},
+        self._does_item_match_filters,
+    )
 
 
-def flattened(
-    node: Mapping[str, Any],
-    prefix: str = "",
-    result: None = None,  # noqa: ARG001 - as moto declares it
-) -> dict[str, Any]:
-    """Return an event's values by their dotted paths.
+def matches(event: object, pattern: Mapping[str, Any], fits: Callable[..., bool]) -> bool:
+    """Return whether a pattern matches an event.
 
-    What the objects of a list hold at a path becomes a list there: a pattern
-    matches a list by any of its items.
+    What a pattern asks of the objects of a list, one and the same object has to
+    fulfil. Source: "JSON array matching" of aws/event-ruler, which EventBridge runs.
+
+    Args:
+        event: the event, or the part of it that the pattern is of.
+        pattern: the pattern, or the part of it that stands at this place.
+        fits: whether a value, UNDEFINED where there is none, fits one of a field's filters.
     """
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        path = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, dict) and value:
-            flat.update(flattened(value, path))
-            continue
-        flat[path] = value
-        for item in value if isinstance(value, list) else ():
-            if isinstance(item, dict):
-                for name, held in flattened(item).items():
-                    held_here = held if isinstance(held, list) else [held]
-                    flat.setdefault(f"{path}.{name}", []).extend(held_here)
-    return flat
+    if isinstance(event, list):
+        return any(matches(item, pattern, fits) for item in event if isinstance(item, dict))
+    fields = event if isinstance(event, dict) else {}
+    for name, asked in pattern.items():
+        if name == "$or":
+            found = any(matches(fields, each, fits) for each in asked)
+        elif isinstance(asked, dict):
+            found = matches(fields.get(name), asked, fits)
+        else:
+            found = fits(fields.get(name, UNDEFINED), asked)
+        if not found:
+            return False
+    return True
 
 
 def as_told(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Notifications reach the trigger, and none is lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.size_tiers import rules_tables
+from lambda_trigger.larger_task import CONTAINER
 from lambda_trigger.rules_document import RulesError, parse_rules
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
@@ -170,12 +171,39 @@ def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> It
         "group": [f"family:{definition['Family']}"],
         "lastStatus": ["STOPPED"],
         "stopCode": ["EssentialContainerExited"],
-        "containers": {"exitCode": [137]},
+        "containers": {"name": ["prefect"], "exitCode": [137]},
     }
     if rule["EventPattern"].get("detail") != wanted:
         yield f"the rule takes {rule['EventPattern'].get('detail')}"
     if [target["Arn"] for target in rule["Targets"]] != [stack.arn("UploadQueue")]:
         yield "the rule does not lead to the trigger's queue"
+
+
+@invariant
+def only_the_conversion_s_own_container_is_asked_how_it_ended(stack: Translated) -> Iterator[str]:
+    definitions = stack.of_type("AWS::ECS::TaskDefinition")
+    own = {
+        container["Name"]
+        for name in ("ConversionTask", "OperationsTask")
+        for container in definitions[name]["ContainerDefinitions"]
+    }
+    if own != {CONTAINER}:
+        yield f"the containers are {sorted(own)}, {CONTAINER} is asked"
+    for name, rule in stack.of_type("AWS::Events::Rule").items():
+        for asked in _asked_of_containers(rule.get("EventPattern", {})):
+            if "exitCode" in asked and asked.get("name") != [CONTAINER]:
+                yield f"{name} takes the exit code of any container"
+
+
+def _asked_of_containers(pattern: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(pattern, dict):
+        for key, value in pattern.items():
+            if key == "containers":
+                yield value
+            yield from _asked_of_containers(value)
+    elif isinstance(pattern, list):
+        for item in pattern:
+            yield from _asked_of_containers(item)
 
 
 @invariant

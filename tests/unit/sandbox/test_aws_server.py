@@ -82,14 +82,19 @@ def test_a_key_is_stored_listed_and_notified_as_it_was_given(endpoint: str, key:
         s3.delete_object(Bucket=NAMES.inbox_bucket, Key=key)
 
 
-def put_stopped(client: Any, exit_code: int, family: str = "convert") -> None:
+def put_stopped(
+    client: Any, exit_code: int, family: str = "convert", agent: int | None = None
+) -> None:
+    """Tell that a task stopped; `agent` is the exit code of a container that the account injected."""
+    injected = [] if agent is None else [{"name": "aws-guardduty-agent", "exitCode": agent}]
     detail = {
         "clusterArn": STACK.resolver.resolve({"Fn::GetAtt": ["Cluster", "Arn"]}),
         "group": f"family:echodrop-{family}",
         "lastStatus": "STOPPED",
+        "stopCode": "EssentialContainerExited",
         "taskArn": "arn:of:the:task",
         "stoppedReason": 'Essential "container" exited',
-        "containers": [{"name": "prefect", "exitCode": exit_code}],
+        "containers": [*injected, {"name": "prefect", "exitCode": exit_code}],
     }
     entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change"}
     client("events").put_events(Entries=[entry | {"Detail": json.dumps(detail)}])
@@ -134,6 +139,7 @@ def test_a_failed_task_is_told_to_the_alert_topic_in_the_templates_words(
     # Killed for its memory: the trigger has it run again.
     put_stopped(client, 137)
     assert received(client, alerts, wait=0) == []
+    assert "family:echodrop-convert" in received(client, NAMES.notifications_queue)[0]
     put_stopped(client, 139)
     (message,) = received(client, alerts)
     text = json.loads(json.loads(message)["Message"])
@@ -144,6 +150,20 @@ def test_a_failed_task_is_told_to_the_alert_topic_in_the_templates_words(
     put_stopped(client, 1, "operations")
     (message,) = received(client, alerts)
     assert "family:echodrop-operations" in message
+    received(client, NAMES.task_events_queue)
+
+
+def test_how_an_injected_agent_ended_is_told_to_nobody_but_the_worker(
+    endpoint: str, alerts: str
+) -> None:
+    client = connect(endpoint)
+    put_stopped(client, 0, agent=137)
+    put_stopped(client, 0, agent=1)
+    assert received(client, NAMES.notifications_queue, wait=0) == []
+    assert received(client, alerts, wait=0) == []
+    put_stopped(client, 137, agent=0)
+    assert len(received(client, NAMES.notifications_queue)) == 1
+    assert received(client, alerts, wait=0) == []
     received(client, NAMES.task_events_queue)
 
 

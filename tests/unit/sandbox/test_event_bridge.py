@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
-from sandbox.event_bridge import as_told, flattened, target_input
+from sandbox.event_bridge import as_told, matches, target_input
 
 EVENT: dict[str, Any] = {
     "source": "aws.ecs",
@@ -40,18 +41,34 @@ def test_a_target_without_a_transformer_gets_the_event_a_part_or_a_constant() ->
     assert target_input({"Input": '{"look": true}'}, EVENT) == '{"look": true}'
 
 
-def test_what_the_objects_of_a_list_hold_is_found_at_one_path() -> None:
-    event = {
-        "detail": {
-            "containers": [{"exitCode": 0, "name": "a"}, {"exitCode": 137, "ports": [1, 2]}],
-            "empty": {},
-        }
-    }
-    flat = flattened(event)
-    assert flat["detail.containers.exitCode"] == [0, 137]
-    assert flat["detail.containers.name"] == ["a"]
-    assert flat["detail.containers.ports"] == [1, 2]
-    assert flat["detail.empty"] == {}
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ({"exitCode": [137]}, True),
+        ({"name": ["prefect"]}, True),
+        # Not of two containers together.
+        ({"name": ["prefect"], "exitCode": [137]}, False),
+        ({"name": ["agent"], "exitCode": [137]}, True),
+        ({"name": ["prefect"], "exitCode": [{"anything-but": [0, 137]}]}, False),
+        ({"ports": {"open": [2]}}, True),
+        ({"reason": [{"exists": False}]}, True),
+    ],
+)
+def test_one_object_of_a_list_has_to_fulfil_all_that_is_asked(
+    pattern: dict[str, Any], *, matched: bool
+) -> None:
+    containers = [
+        {"name": "prefect", "exitCode": 0, "ports": [{"open": 1}, {"open": 2}]},
+        {"name": "agent", "exitCode": 137},
+    ]
+    event = {"source": "aws.ecs", "detail": {"containers": containers, "empty": []}}
+    for asked in (
+        {"containers": pattern},
+        {"$or": [{"containers": pattern}, {"empty": {"name": ["any"]}}]},
+    ):
+        raw = json.dumps({"source": ["aws.ecs"], "detail": asked})
+        found = EventPattern(raw, json.loads(raw))
+        assert matches(event, found.get_pattern(), found._does_item_match_filters) is matched
 
 
 def test_a_time_is_told_as_a_date_and_nothing_of_motos_own() -> None:

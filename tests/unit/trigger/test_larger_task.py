@@ -89,11 +89,20 @@ def test_an_event_names_its_run_and_task() -> None:
     assert read_event(event()) == Killed(TASK, RUN_ID)
 
 
+def test_an_agent_beside_a_killed_conversion_changes_nothing() -> None:
+    containers = [{"name": "agent", "exitCode": 0}, {"name": "prefect", "exitCode": 137}]
+    assert read_event(event(containers=containers)) == Killed(TASK, RUN_ID)
+
+
 @pytest.mark.parametrize(
     "detail",
     [
         {"containers": [{"name": "prefect", "exitCode": 1}]},
         {"containers": []},
+        # An agent that the account injects was killed; the conversion was not.
+        {"containers": [{"name": "agent", "exitCode": 137}, {"name": "prefect", "exitCode": 0}]},
+        {"containers": [{"name": "agent", "exitCode": 137}, {"name": "prefect", "exitCode": 1}]},
+        {"containers": [{"name": "agent", "exitCode": 137}]},
         {"lastStatus": "RUNNING"},
         # Told to stop, and killed because it took too long: its memory was not the reason.
         {"stopCode": "UserInitiated"},
