@@ -291,7 +291,10 @@ def main() -> None:
     set_up = SandboxOptions(
         database=options.database,
         parallel_tasks=options.lane + 2,
-        parameters={"BackfillConcurrency": str(options.lane), "ArchiveBucketName": ARCHIVE},
+        parameters={
+            "BackfillConcurrency": str(options.lane),
+            "ArchiveBucketArns": f"arn:aws:s3:::{ARCHIVE}",
+        },
     )
     with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", set_up) as sandbox:
         problems = measure(sandbox, Path(name), options)

@@ -105,7 +105,7 @@ def convert_raw_sonar(
     The run ends Completed; Completed named Skipped, with nothing written; or
     Failed, named by its outcome (BadFile, WrongModel, MissingSidecar, BadSidecar,
     UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict, AccessDenied,
-    DiskFault, InvalidParameters; TransientFault, OutputClaimed or ClaimLost where the
+    Archived, DiskFault, InvalidParameters; TransientFault, OutputClaimed or ClaimLost where the
     world stood in the way for minutes), the message naming file and cause.
 
     Args:

@@ -50,6 +50,8 @@ FAULTS: Mapping[str, Fault] = {
         ),
         _FILES_OWN,
     ),
+    # Its restore's notification starts the run once more.
+    "Archived": Fault(of_the_file=False, may_pass=False, pages=False),
     # The newer upload has a run of its own.
     "SourceChanged": Fault(of_the_file=False, may_pass=True, pages=False),
     **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
@@ -75,6 +77,8 @@ REMEDIES: Mapping[str, str] = {
     "SourceChanged": "nothing: the newer upload has its own run",
     "OutputMismatch": "retry the run once; if it comes again, keep the file and report a defect",
     "AccessDenied": "mend the task's role or the bucket's policy, then replay",
+    "Archived": "restore the object that is named (aws s3api restore-object); where that is the raw file its "
+    "run starts again by itself, else replay it",
     "DiskFault": "give the task more ephemeral storage, or free some on this machine, then replay",
     "InvalidParameters": "mend the rules document or the call, then replay",
     "TransientFault": "replay once the store answers again",

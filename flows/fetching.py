@@ -38,7 +38,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         SourceChanged: it went away, or was replaced while it was read.
         Superseded: file or sidecar is of another version than was notified.
         MissingSidecar: one that is needed, named or told to be included is not there.
-        AccessDenied, TransientFault, DiskFault: as they are named.
+        AccessDenied, Archived, TransientFault, DiskFault: as they are named.
     """
     raw, options = request.source, dict(request.input_storage_options)
     # A name of our own: a key may be longer than a local name, and hold what

@@ -15,7 +15,14 @@ from botocore.exceptions import (
 )
 
 from flows.object_store import error_code
-from flows.outcomes import AccessDenied, DiskFault, InvalidParameters, Outcome, TransientFault
+from flows.outcomes import (
+    AccessDenied,
+    Archived,
+    DiskFault,
+    InvalidParameters,
+    Outcome,
+    TransientFault,
+)
 from flows.transient_faults import is_transient
 
 _NO_CREDENTIALS = NoCredentialsError | PartialCredentialsError | SSOError
@@ -32,6 +39,7 @@ def named_ends(what: str) -> Iterator[None]:
         what: the URI that was read or written.
 
     Raises:
+        Archived: the object lies in an archive tier (Glacier, or Intelligent-Tiering's).
         AccessDenied: the store or the disk refuses, or there are no credentials.
         TransientFault: what passes by itself, and has not so far.
         InvalidParameters: a request that can't even be sent, as to a bucket of an impossible name.
@@ -52,6 +60,8 @@ def _outcome_of(error: Exception, what: str) -> Outcome | None:
     told = f"{type(error).__name__}: {error}"
     if is_transient(error):
         return TransientFault(what, told)
+    if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":
+        return Archived(what, told)
     if _refuses(error):
         return AccessDenied(what, told)
     if isinstance(error, ParamValidationError | ProfileNotFound):

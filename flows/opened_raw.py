@@ -68,7 +68,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
 
     Raises:
         ConversionFailure: BadFile, WrongModel, MissingSidecar, BadSidecar,
-            UnsupportedDatagram, SourceChanged, AccessDenied, DiskFault; OutputConflict
+            UnsupportedDatagram, SourceChanged, AccessDenied, Archived, DiskFault; OutputConflict
             where that is known already; OutputMismatch where the parser lost pings.
         TransientFault: a store did not answer.
     """

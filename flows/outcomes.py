@@ -240,6 +240,17 @@ class AccessDenied(ConversionFailure):
         self.cause = cause
 
 
+class Archived(ConversionFailure):
+    """The file, or one that belongs to it, lies in an archive tier: it has to be restored first."""
+
+    outcome = "Archived"
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(f"{what}: has to be restored from its archive tier first: {cause}")
+        self.what = what
+        self.cause = cause
+
+
 class DiskFault(ConversionFailure):
     """The local disk is full or broken; that says nothing of the file."""
 

@@ -66,6 +66,7 @@ def fetch(
     Raises:
         FileNotFoundError: there is no such file.
         AccessDenied: it may not be read.
+        Archived: it has to be restored first.
         Superseded: the current version is not the one wanted.
         SourceChanged: it was replaced while it was read.
         TransientFault: the store did not answer, however often it was asked.

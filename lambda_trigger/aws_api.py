@@ -2,13 +2,14 @@
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from lambda_trigger.clock import Deadline
-from lambda_trigger.http_client import HttpClient, Reply, Request, error_of, excerpt
+from lambda_trigger.http_client import MAX_BODY, HttpClient, Reply, Request, error_of, excerpt
 from lambda_trigger.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
 from lambda_trigger.transport_errors import MissingError, RefusedError
 
@@ -59,6 +60,8 @@ class AwsApi:
         self._http = http
         self._credentials = credentials
         self._region = region
+        # Of buckets in another region, as S3 says when it is asked at the wrong one.
+        self._regions_of_buckets: dict[str, str] = {}
         self._endpoint = endpoint_url.rstrip("/") if endpoint_url else None
         self._domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
@@ -73,8 +76,9 @@ class AwsApi:
         headers = {"range": f"bytes=0-{count - 1}"}
         if etag:
             headers["if-match"] = f'"{etag}"'
-        request = self._s3("GetObject", bucket, key, {}, headers)
-        reply = self._http.send(request, deadline, throttles=_throttles, body_limit=count)
+        request, reply = self._ask_s3(
+            "GetObject", bucket, key, deadline, headers=headers, body_limit=count
+        )
         if reply.status in {200, 206}:
             return _object_head(reply)
         code = _error_code(reply)
@@ -91,8 +95,9 @@ class AwsApi:
 
     def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
         """Read an object's tags; none if it is gone."""
-        request = self._s3("GetObjectTagging", bucket, key, {"tagging": ""}, {})
-        reply = self._http.send(request, deadline, throttles=_throttles)
+        request, reply = self._ask_s3(
+            "GetObjectTagging", bucket, key, deadline, query={"tagging": ""}
+        )
         if reply.status == 404 and _error_code(reply) == "NoSuchKey":
             return {}
         root = _xml(request, reply)
@@ -122,8 +127,7 @@ class AwsApi:
         if after:
             query["start-after"] = after
         while True:
-            request = self._s3("ListObjectsV2", bucket, "", query, {})
-            root = _xml(request, self._http.send(request, deadline, throttles=_throttles))
+            root = _xml(*self._ask_s3("ListObjectsV2", bucket, "", deadline, query=query))
             for item in root.iterfind("{*}Contents"):
                 yield Listed(
                     key=unquote_plus(item.findtext("{*}Key", "")),
@@ -166,20 +170,49 @@ class AwsApi:
     def _origin(self, service: str, region: str) -> str:
         return self._endpoint or f"https://{service}.{region}.{self._domain}"
 
+    def _ask_s3(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        deadline: Deadline,
+        *,
+        query: Mapping[str, str] = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({}),
+        body_limit: int = MAX_BODY,
+    ) -> tuple[Request, Reply]:
+        """Ask S3 in the region where the bucket is: the stack's, unless S3 has said another."""
+        region = self._regions_of_buckets.get(bucket, self._region)
+        request = self._s3(operation, bucket, key, query, headers, region=region)
+        reply = self._http.send(request, deadline, throttles=_throttles, body_limit=body_limit)
+        found = _region_elsewhere(reply)
+        if found and found != region:
+            self._regions_of_buckets[bucket] = found
+            request = self._s3(operation, bucket, key, query, headers, region=found)
+            reply = self._http.send(request, deadline, throttles=_throttles, body_limit=body_limit)
+        return request, reply
+
     def _s3(
-        self, operation: str, bucket: str, key: str, query: dict[str, str], headers: dict[str, str]
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        *,
+        region: str,
     ) -> Request:
         # Buckets with dots don't fit the certificate's wildcard, stand-ins for
         # S3 don't have names of their own for buckets: both take the path style.
         by_path = self._endpoint is not None or "." in bucket
-        origin = self._origin("s3", self._region)
+        origin = self._origin("s3", region)
         if not by_path:
             origin = origin.replace("https://", f"https://{bucket}.", 1)
         path = quoted_path(f"/{bucket}/{key}" if by_path else f"/{key}")
         written = quoted_query(query)
         signed = signed_headers(
             self._credentials,
-            self._region,
+            region,
             "s3",
             method="GET",
             host=urlsplit(origin).netloc,
@@ -243,6 +276,17 @@ def _object_head(reply: Reply) -> ObjectHead:
         metadata=metadata,
         tag_count=int(reply.headers.get("x-amz-tagging-count", "0")),
     )
+
+
+def _region_elsewhere(reply: Reply) -> str:
+    """Return the region in which S3 says that the bucket is, where it was asked in another one; else ''."""
+    if reply.status not in {301, 307, 400}:
+        return ""
+    try:
+        written = ET.fromstring(reply.body).findtext("Region", "")  # noqa: S314 - an answer of S3's own
+    except ET.ParseError:
+        written = ""
+    return reply.headers.get("x-amz-bucket-region") or written
 
 
 def _throttles(reply: Reply) -> bool:

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from lambda_trigger.outcomes import LANES, LIVE, Ignored, Reason, Rejected, Upload
+from lambda_trigger.outcomes import (
+    LANES,
+    LIVE,
+    RESTORED,
+    S3_RESTORED,
+    Ignored,
+    Reason,
+    Rejected,
+    Upload,
+)
 
 MAX_NESTING = 16
 
@@ -20,7 +29,14 @@ S3_NOT_AN_UPLOAD = {
     "ObjectRemoved": Reason.DELETED,
     "LifecycleExpiration": Reason.DELETED,
 }
-EVENTBRIDGE_UPLOADS = ("Object Created", "Object Restore Completed")
+# A completed restore makes an archived object readable, which is when a file
+# uploaded straight to an archive class can start at last; where it was converted
+# before, run identity finds that run. The stack's rule and archive of events match
+# these and no others: a copy and the end of a multipart upload are 'Object Created';
+# 'Object Storage Class Changed', 'Object Access Tier Changed', 'Object ACL Updated' and
+# tags change nothing of what an object holds, nor make it readable; 'Object Restore
+# Initiated' and 'Expired' say that it is not.
+EVENTBRIDGE_UPLOADS = ("Object Created", RESTORED)
 SNS_HANDSHAKES = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 
 
@@ -147,10 +163,7 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
         envelope=envelope + "s3",
         **_ours(record),
     )
-    # A completed restore makes an archived object readable, which is when a
-    # file uploaded straight to an archive class can start at last; where it
-    # was converted before, run identity finds that run.
-    if event_name.startswith("ObjectCreated:") or event_name == "ObjectRestore:Completed":
+    if event_name.startswith("ObjectCreated:") or event_name == S3_RESTORED:
         return upload
     reason = S3_NOT_AN_UPLOAD.get(event_name.partition(":")[0], Reason.NOT_AN_UPLOAD)
     return Judged(upload, Ignored(reason, event_name))

@@ -11,6 +11,9 @@ from enum import StrEnum
 # Work queues of the pool: what is uploaded goes first, a backfill takes what is left.
 LIVE, BACKFILL = "live", "backfill"
 LANES = (LIVE, BACKFILL)
+# What a completed restore is called, by EventBridge and by S3 itself.
+RESTORED, S3_RESTORED = "Object Restore Completed", "ObjectRestore:Completed"
+RESTORES = (RESTORED, S3_RESTORED)
 
 
 class Reason(StrEnum):
@@ -21,6 +24,7 @@ class Reason(StrEnum):
     EXISTING = "existing"
     PAUSED = "paused"
     ENLARGED = "enlarged"
+    RESTORED = "restored"
 
     # Waiting
     SIDECAR = "sidecar"
@@ -126,3 +130,8 @@ class Upload:
     lane: str = LIVE
     mends: bool = False
     after: str = ""
+
+    @property
+    def is_restore(self) -> bool:
+        """Whether its notification says that it was brought back from an archive tier."""
+        return self.event_name in RESTORES

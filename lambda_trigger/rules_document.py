@@ -16,6 +16,7 @@ from lambda_trigger.sonar_model import MODELS
 
 DOCUMENT_VERSION = 1
 OUTPUT_TYPES = ("zarr", "netcdf")
+_ARN_OF_BUCKET = re.compile(r"^arn:aws[a-z-]*:s3:::")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _TIER_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
@@ -64,8 +65,8 @@ class BatchRule:
 class Rules:
     """The whole document. Sizes are in bytes.
 
-    `archive_buckets` are read in place for who asks for their objects; they
-    send no notifications of their own.
+    `archive_buckets` are read in place for who asks for their objects; of what
+    comes there by itself only restored objects are notified.
     """
 
     inbox_bucket: str
@@ -175,14 +176,20 @@ class _Checker:
     def archive_buckets(self, document: dict[str, Any], inbox: str, output: str) -> tuple[str, ...]:
         buckets = document.get("archive_buckets", [])
         if not isinstance(buckets, list):
-            self.wrong("archive_buckets", "archive_buckets must be a list of buckets' names")
+            self.wrong(
+                "archive_buckets", "archive_buckets must be a list of buckets' names or ARNs"
+            )
+        names = []
         for bucket in buckets:
-            if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
-                self.wrong("archive_buckets", f"{bucket!r} is no name of a bucket")
-            if bucket in {inbox, output}:
-                whose = "the inbox" if bucket == inbox else "the output bucket"
-                self.wrong("archive_buckets", f"{bucket} is {whose}, no archive")
-        return tuple(buckets)
+            # The stack writes ARNs, as its roles are granted them.
+            name = _ARN_OF_BUCKET.sub("", bucket) if isinstance(bucket, str) else ""
+            if not _BUCKET.fullmatch(name):
+                self.wrong("archive_buckets", f"{bucket!r} is neither a bucket's name nor its ARN")
+            if name in {inbox, output}:
+                whose = "the inbox" if name == inbox else "the output bucket"
+                self.wrong("archive_buckets", f"{name} is {whose}, no archive")
+            names.append(name)
+        return tuple(names)
 
     def tiers(self, document: dict[str, Any]) -> tuple[Tier, ...]:
         tiers: list[Tier] = []

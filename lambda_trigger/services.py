@@ -34,6 +34,11 @@ class FlowRuns(Protocol):
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
         """Give the one run of an identity."""
 
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        """Propose a state for a run."""
+
 
 class KnownRuns(Protocol):
     """What is asked of Prefect for a run that was killed; flow_runs.PrefectApi does it."""

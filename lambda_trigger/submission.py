@@ -9,7 +9,16 @@ from lambda_trigger.batches import Batchable, is_small
 from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import FlowRun, RunRequest
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted, Upload, Waiting
+from lambda_trigger.outcomes import (
+    BACKFILL,
+    Ignored,
+    Outcome,
+    Reason,
+    Rejected,
+    Submitted,
+    Upload,
+    Waiting,
+)
 from lambda_trigger.rules_document import BatchRule, Rules
 from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
 from lambda_trigger.services import FlowRuns, Storage
@@ -18,6 +27,9 @@ from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_x
 from lambda_trigger.size_tiers import tier_for
 from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
 
+# How a run ends that found its file, or a sidecar, in an archive tier (flows/outcomes.py, Archived).
+LAY_ARCHIVED = "Archived"
+CAN_BE_READ = "the file lay in an archive tier and can be read again"
 UNREADABLE: dict[str, Outcome] = {
     "gone": Ignored(Reason.SUPERSEDED, "the object is gone"),
     "replaced": Ignored(Reason.SUPERSEDED, "the object was replaced; its own notification decides"),
@@ -58,6 +70,9 @@ class Submission:
             TransportError: a service did not answer; what was done already stays
                 done, and doing it again finds it.
         """
+        if upload.is_restore and upload.bucket in self.rules.archive_buckets:
+            # Of an archive as its backfill: a thousand restored files hold no upload of today up.
+            upload = replace(upload, lane=BACKFILL)
         verdict = judge_key(upload.bucket, upload.key, self.rules)
         if isinstance(verdict, SettingsXml):
             arrived = ArrivedSettings(
@@ -148,7 +163,15 @@ class Submission:
         if self.batch and is_small(upload, rule, wanted, self.batch):
             return Batchable(wanted, model.model, tier_name)
         run = self.flow_runs.create_run(wanted, self.deadline)
-        return submitted(run, wanted, model.model, tier_name)
+        outcome = submitted(run, wanted, model.model, tier_name)
+        if not run.created and run.state == LAY_ARCHIVED and self._started_again(run):
+            return replace(outcome, reason=Reason.RESTORED, detail=CAN_BE_READ)
+        return outcome
+
+    def _started_again(self, run: FlowRun) -> bool:
+        """Start a run once more that could not read its file, which was read just now."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": CAN_BE_READ}
+        return self.flow_runs.set_state(run.id, state, self.deadline)
 
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from lambda_trigger.aws_api import AwsApi
 from lambda_trigger.clock import Deadline
@@ -60,6 +61,12 @@ class _Asked:
         del deadline
         self.request = wanted
         return FlowRun("", wanted.name, "", created=False)
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        del run_id, state, deadline, force
+        raise AssertionError("unreachable: no run is said to have ended")
 
 
 @dataclass(frozen=True)

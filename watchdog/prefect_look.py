@@ -24,6 +24,7 @@ NOT_THE_SYSTEMS = (
     "UnsupportedDatagram",
     "OutputConflict",
     "SourceChanged",
+    "Archived",
 )
 # A batch of which files failed; whose fault each was, its state's message counts at the end.
 OF_A_BATCH = ("PartlyFailed", "AllFailed")

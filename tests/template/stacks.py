@@ -25,6 +25,7 @@ MADE: dict[str, str] = {
     "TaskImageDigest": "sha256:" + "a" * 64,
     "WorkerImageDigest": "sha256:" + "b" * 64,
 }
+_KEY = "arn:aws:kms:us-east-1:123456789012:key"
 EXISTING: dict[str, str] = MADE | {
     "PrefectApiUrl": "https://prefect.example.org:4200/api",
     "PrefectApiPort": "4200",
@@ -33,7 +34,10 @@ EXISTING: dict[str, str] = MADE | {
     "InboxBucketName": "survey-raw",
     "OutputBucketName": "survey-converted",
     "OutputPrefix": "echodrop/v1/",
-    "ArchiveBucketName": "survey-archive",
+    "ArchiveBucketArns": "arn:aws:s3:::survey-archive,arn:aws:s3:::cruises-2007",
+    "InboxKeyArn": f"{_KEY}/11111111-2222-3333-4444-555555555555",
+    "OutputKeyArn": f"{_KEY}/22222222-3333-4444-5555-666666666666",
+    "ArchiveKeyArns": f"{_KEY}/mrk-33333333,arn:aws:kms:us-west-2:123456789012:key/mrk-44444444",
     "RulesParameterName": "/survey/rules",
     "VpcId": "vpc-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
@@ -46,7 +50,7 @@ OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectApiUrl": "http://prefect.internal:4200/api",
     "PrefectApiPort": "4200",
     "PrefectAuth": "none",
-    "ArchiveBucketName": "survey-archive",
+    "ArchiveBucketArns": "arn:aws:s3:::survey-archive",
 }
 # A service account of Prefect Cloud for each role.
 OWN_CREDENTIALS: dict[str, str] = MADE | {
@@ -113,10 +117,14 @@ class Translated:
                 properties.get("AssumeRolePolicyDocument"),
                 *(policy["PolicyDocument"] for policy in properties.get("Policies", [])),
             ]
-            owner = str(properties.get("RoleName", name)).removeprefix("echodrop-")
-            for document in filter(None, documents):
-                for body in document["Statement"]:
-                    yield Statement(owner, resource["Type"], body)
+            # A policy of several roles is each one's.
+            owners = properties.get("Roles") or [properties.get("RoleName", name)]
+            for owner in owners:
+                for document in filter(None, documents):
+                    for body in document["Statement"]:
+                        yield Statement(
+                            str(owner).removeprefix("echodrop-"), resource["Type"], body
+                        )
 
 
 @cache

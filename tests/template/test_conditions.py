@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lambda_trigger.rules_document import parse_rules
+from tests.template.invariants.everything import INVARIANTS
 from tests.template.stacks import EXISTING, MADE, VARIANTS, Translated, source_template, translate
 
 NETWORK = {
@@ -21,6 +22,8 @@ NETWORK = {
     "Vpc",
 }
 READ_THE_ARCHIVE = {"OperationsArchivePolicy", "TaskArchivePolicy", "TriggerArchivePolicy"}
+READ_THE_ARCHIVE |= {"ArchiveRestoreRule"}
+USE_THE_KEYS = {"ArchiveKeyPolicy", "InboxKeyPolicy", "OutputKeyPolicy"}
 READS_THE_SECRET = {
     "ExecutionSecretPolicy",
     "TriggerSecretPolicy",
@@ -34,7 +37,11 @@ CONDITIONAL = {
     | READS_THE_SECRET
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy"}
     | {"PrefectSecret", "RulesDocument"},
-    "all existing": READS_THE_SECRET | READ_THE_ARCHIVE | WATCHES_FOR_QUIET | {"Budget"},
+    "all existing": READS_THE_SECRET
+    | READ_THE_ARCHIVE
+    | USE_THE_KEYS
+    | WATCHES_FOR_QUIET
+    | {"Budget"},
     "server without auth": NETWORK
     | READ_THE_ARCHIVE
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
@@ -89,6 +96,26 @@ def test_the_rules_name_the_archive_where_there_is_one(stacks: dict[str, Transla
 
     assert archives("all made") == ()
     assert archives("server without auth") == ("survey-archive",)
+
+
+def test_the_rules_name_each_of_several_archives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    given = {"ArchiveBucketArns": EXISTING["ArchiveBucketArns"]}
+    stack = translate(source_template(), MADE | given)
+    document = stack.resources["RulesDocument"]["Properties"]["Value"]
+    assert parse_rules(document).archive_buckets == ("survey-archive", "cruises-2007")
+
+
+@pytest.mark.parametrize("name", ["InboxKeyArn", "OutputKeyArn"])
+def test_a_made_bucket_lies_under_the_key_that_is_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    stack = translate(source_template(), MADE | {name: EXISTING[name]})
+    check = INVARIANTS["made_buckets_are_encrypted_with_the_key_that_is_given"]
+    assert list(check(stack)) == []
+    bucket = stack.resources[name.replace("KeyArn", "Bucket")]["Properties"]
+    assert EXISTING[name] in str(bucket["BucketEncryption"])
 
 
 def test_tasks_get_a_public_address_only_where_there_is_no_other_way_out(

@@ -19,6 +19,9 @@ TAKEN = [
     ("SubnetIds", "subnet-0123abcd,subnet-0123456789abcdef0"),
     ("ImageRepository", "survey/echodrop"),
     ("NotifyBlock", "slack-webhook/night-watch"),
+    ("ArchiveBucketArns", "arn:aws:s3:::archive,arn:aws:s3:::older.files"),
+    ("ArchiveBucketArns", "arn:aws-us-gov:s3:::archive"),
+    ("ArchiveKeyArns", EXISTING["ArchiveKeyArns"]),
 ]
 REFUSED = [
     ("PrefectApiUrl", "https://app.prefect.cloud/account/1/workspace/2"),
@@ -32,7 +35,14 @@ REFUSED = [
     ("AlertEmail", "somebody"),
     ("TaskImageDigest", "latest"),
     ("InboxBucketName", "Survey_Raw"),
-    ("ArchiveBucketName", "s3://archive"),
+    ("ArchiveBucketArns", "s3://archive"),
+    ("ArchiveBucketArns", "archive"),
+    ("ArchiveBucketArns", "arn:aws:s3:::archive, arn:aws:s3:::older"),
+    ("ArchiveBucketArns", "arn:aws:s3:::archive/*"),
+    # IAM matches no alias.
+    ("InboxKeyArn", "arn:aws:kms:us-east-1:123456789012:alias/survey"),
+    ("OutputKeyArn", "survey"),
+    ("ArchiveKeyArns", "*"),
     ("OutputPrefix", "no-slash-at-the-end"),
     ("OutputPrefix", "/at-the-front/"),
     ("OutputPrefix", "every/*/"),
@@ -52,8 +62,7 @@ REFUSED = [
 ]
 CONTRADICTIONS = [
     ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),
-    ({"InboxBucketName": "survey", "ArchiveBucketName": "survey"}, "archive may not be the inbox"),
-    ({"OutputBucketName": "made", "ArchiveBucketName": "made"}, "may not be the output bucket"),
+    ({"ArchiveKeyArns": EXISTING["ArchiveKeyArns"]}, "ArchiveBucketArns names none"),
     ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
     ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
     ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),

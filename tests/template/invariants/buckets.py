@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from lambda_trigger.notifications import EVENTBRIDGE_UPLOADS
+from lambda_trigger.outcomes import RESTORED
 from sandbox.intrinsics import Resolver
 from sandbox.stack_parameters import checked_parameters
-from tests.template.invariants.registry import invariant
+from tests.template.invariants.registry import archives, invariant
 from tests.template.stacks import EXISTING, Translated
 
 # What is written for people and for the system's own memory, and is no output.
@@ -88,7 +90,7 @@ def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
     inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
     wanted = {
         "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
+        "detail-type": list(EVENTBRIDGE_UPLOADS),
         "detail": {"bucket": {"name": [inbox]}},
     }
     for name in ("UploadRule", "UploadArchive"):
@@ -98,3 +100,34 @@ def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
     told = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
     if bucket and told.get("EventBridgeEnabled") is not True:
         yield "the inbox does not tell EventBridge"
+
+
+@invariant
+def a_restored_object_of_an_archive_is_told_of(stack: Translated) -> Iterator[str]:
+    told = {
+        bucket
+        for rule in stack.of_type("AWS::Events::Rule").values()
+        if rule.get("EventPattern", {}).get("detail-type") == [RESTORED]
+        and [target["Arn"] for target in rule["Targets"]] == [stack.arn("UploadQueue")]
+        for bucket in rule["EventPattern"]["resources"]
+    }
+    if told != set(archives(stack)):
+        yield f"restores are told of {sorted(told)}, archives are {archives(stack)}"
+
+
+@invariant
+def made_buckets_are_encrypted_with_the_key_that_is_given(stack: Translated) -> Iterator[str]:
+    for name, parameter in (("InboxBucket", "InboxKeyArn"), ("OutputBucket", "OutputKeyArn")):
+        bucket, key = (
+            stack.of_type("AWS::S3::Bucket").get(name),
+            stack.resolver.resolve({"Ref": parameter}),
+        )
+        if bucket is None:
+            continue
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        default = rule["ServerSideEncryptionByDefault"]
+        if default.get("KMSMasterKeyID", "") != key:
+            yield f"{name} is encrypted with {default}, the key given is {key or 'none'}"
+        # Without it each chunk of a store is a request to KMS.
+        if key and rule.get("BucketKeyEnabled") is not True:
+            yield f"{name} asks for its key at every object"

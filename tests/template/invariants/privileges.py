@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from tests.template.invariants.registry import (
     WITHOUT_RESOURCE,
+    archives,
+    data_keys,
     invariant,
     is_bounded,
     listed,
@@ -110,9 +112,10 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     wanted |= {(action, f"arn:aws:s3:::{inbox}/*") for action in marks}
     wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
     wanted |= {(action, stack.arn("Key")) for action in ("kms:Decrypt", "kms:GenerateDataKey")}
-    if archive := stack.resolver.resolve({"Ref": "ArchiveBucketName"}):
-        wanted |= {(action, f"arn:aws:s3:::{archive}/*") for action in reads}
-        wanted.add(("s3:ListBucket", f"arn:aws:s3:::{archive}"))
+    for archive in archives(stack):
+        wanted |= {(action, f"{archive}/*") for action in reads}
+        wanted.add(("s3:ListBucket", archive))
+    may = {(action, resource) for action, resource in may if resource not in data_keys(stack)}
     for action, resource in sorted(may ^ wanted):
         yield f"{action} on {resource}"
 
@@ -120,7 +123,6 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
 @invariant
 def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str]:
     inbox = stack.resolver.resolve(stack.template["Outputs"]["Inbox"]["Value"])
-    archive = stack.resolver.resolve({"Ref": "ArchiveBucketName"})
     may = {
         (action, resource)
         for statement in stack.statements()
@@ -131,15 +133,52 @@ def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str
     }
     wanted = {
         grant
-        for bucket in filter(None, (inbox, archive))
+        for bucket in (f"arn:aws:s3:::{inbox}", *archives(stack))
         for grant in (
-            ("s3:GetObject", f"arn:aws:s3:::{bucket}/*"),
-            ("s3:GetObjectTagging", f"arn:aws:s3:::{bucket}/*"),
-            ("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+            ("s3:GetObject", f"{bucket}/*"),
+            ("s3:GetObjectTagging", f"{bucket}/*"),
+            ("s3:ListBucket", bucket),
         )
     }
     for action, resource in sorted(may ^ wanted):
         yield f"{action} on {resource}"
+
+
+@invariant
+def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterator[str]:
+    """What a role may do with a bucket's objects it may do with the bucket's key, through S3 alone."""
+    reads, writes = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
+    by_bucket = {
+        f"arn:aws:s3:::{stack.resolver.resolve(stack.template['Outputs'][name]['Value'])}": keys
+        for name, keys in (("Inbox", "InboxKeyArn"), ("Output", "OutputKeyArn"))
+    }
+    by_bucket |= dict.fromkeys(archives(stack), "ArchiveKeyArns")
+    wanted = set()
+    for bucket, parameter in by_bucket.items():
+        keys = filter(None, stack.resolver.resolve({"Ref": parameter}).split(","))
+        touching = [
+            (item.owner, action)
+            for item in stack.statements()
+            if any(str(each).startswith(f"{bucket}/") for each in item.listed("Resource"))
+            for action in item.listed("Action")
+        ]
+        for key in keys:
+            wanted |= {(who, one, key) for who, _ in touching for one in reads}
+            putting = {who for who, action in touching if action == "s3:PutObject"}
+            wanted |= {(who, one, key) for who in putting for one in writes}
+    may = set()
+    for item in stack.statements():
+        for key in set(item.listed("Resource")) & data_keys(stack):
+            may |= {(item.owner, action, key) for action in item.listed("Action")}
+            ((test, condition),) = item.body.get("Condition", {"none": {}}).items()
+            through = condition.get("kms:ViaService", "")
+            region = "*" if test == "StringLike" else "us-east-1"
+            if through != f"s3.{region}.amazonaws.com":
+                yield f"{item.owner} may use {key} by other ways than S3"
+            if region != key.split(":")[3] and region != "*":
+                yield f"{item.owner} may use {key} in another region alone"
+    for owner, action, key in sorted(may ^ wanted):
+        yield f"{owner}: {action} on {key}"
 
 
 @invariant

@@ -44,5 +44,19 @@ def dead_letters(stack: Translated) -> set[str]:
     }
 
 
+def archives(stack: Translated) -> list[str]:
+    """Return the ARNs of the archives' buckets."""
+    return [arn for arn in stack.resolver.resolve({"Ref": "ArchiveBucketArns"}).split(",") if arn]
+
+
+def data_keys(stack: Translated) -> set[str]:
+    """Return the ARNs of the keys under which the buckets lie."""
+    given = (
+        stack.resolver.resolve({"Ref": name})
+        for name in ("InboxKeyArn", "OutputKeyArn", "ArchiveKeyArns")
+    )
+    return {arn for arns in given for arn in arns.split(",") if arn}
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

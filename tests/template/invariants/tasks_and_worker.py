@@ -1,6 +1,7 @@
 """Tasks are confined, and the worker knows how they end."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 from prefect_aws.settings import EcsWorkerSettings
 
@@ -23,6 +24,21 @@ def containers_are_confined(stack: Translated) -> Iterator[str]:
             # A limit of its own would stay behind when a flow run asks for more memory.
             if "Memory" in container or "Cpu" in container:
                 yield f"{name}: the container's limit would override the flow run's"
+
+
+@invariant
+def own_subnets_have_room_for_every_task(stack: Translated) -> Iterator[str]:
+    vpcs = [IPv4Network(vpc["CidrBlock"]) for vpc in stack.of_type("AWS::EC2::VPC").values()]
+    taken: list[IPv4Network] = []
+    for name, subnet in stack.of_type("AWS::EC2::Subnet").items():
+        block = IPv4Network(subnet["CidrBlock"])
+        if block.prefixlen > 20:
+            yield f"{name} has {block.num_addresses - 5} addresses, a task takes one"
+        if not any(block.subnet_of(vpc) for vpc in vpcs):
+            yield f"{name} is not in the VPC"
+        if any(block.overlaps(other) for other in taken):
+            yield f"{name} has addresses of another subnet"
+        taken.append(block)
 
 
 @invariant

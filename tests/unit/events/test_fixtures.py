@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from events.fixture_files import OUTPUT, RULES, Fixture, all_fixtures, load_fixture
+from lambda_trigger.notifications import EVENTBRIDGE_UPLOADS
 from tests.unit.trigger.conftest import Trigger
 
 FIXTURES = list(all_fixtures())
@@ -44,6 +45,28 @@ def test_there_are_fixtures_of_every_outcome_and_envelope() -> None:
     }
     assert all(fixture.about and fixture.expected for fixture in FIXTURES)
     assert OUTPUT in RULES
+
+
+def test_what_the_stack_lets_in_and_the_trigger_takes_is_one_list() -> None:
+    taken: dict[str, set[bool]] = {}
+    for fixture in FIXTURES:
+        try:
+            event = json.loads(fixture.body)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("source") == "aws.s3":
+            no_upload = {"not-an-upload", "deleted"} & {item.reason for item in fixture.expected}
+            taken.setdefault(event["detail-type"], set()).add(not no_upload)
+    # The stack's rule and its archive of events are held to the same list by tests/template.
+    assert {name for name, each in taken.items() if each == {True}} == set(EVENTBRIDGE_UPLOADS)
+    assert {name for name, each in taken.items() if each == {False}} >= {
+        "Object ACL Updated",
+        "Object Deleted",
+        "Object Restore Initiated",
+        "Object Storage Class Changed",
+        "Object Tags Added",
+    }
+    assert all(len(each) == 1 for each in taken.values())
 
 
 def test_a_notification_alone_is_a_fixture_without_expectations(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ OF_THE_FILE = {
     "BadSidecar",
     "UnsupportedDatagram",
     "SourceChanged",
+    "Archived",
     "PartlyFailed",
 }
 ENTRY = """

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
+from flows.named_ends import named_ends
 from flows.outcomes import (
     AccessDenied,
+    Archived,
     BadFile,
     BadSidecar,
     ClaimLost,
@@ -38,6 +40,7 @@ ALL: list[Outcome] = [
     OutputMismatch("f.zarr", "differs"),
     OutputConflict("f.zarr", "a", "b"),
     AccessDenied("s3://b", "403"),
+    Archived("s3://b/f.raw", "InvalidObjectState"),
     DiskFault("out.zarr", "full"),
     InvalidParameters("no such model"),
     Superseded("f.raw", "a", "b"),
@@ -68,6 +71,22 @@ def _answer(status: int, code: str) -> ClientError:
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # what matters of it
         "PutObject",
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "named"),
+    [
+        (403, "InvalidObjectState", Archived),
+        (403, "AccessDenied", AccessDenied),
+        (404, "NoSuchBucket", AccessDenied),
+    ],
+)
+def test_what_lies_in_an_archive_tier_is_told_from_what_is_refused(
+    status: int, code: str, named: type[Outcome]
+) -> None:
+    with pytest.raises(named) as raised, named_ends("s3://b/f.raw"):
+        raise _answer(status, code)
+    assert raised.value.facts()["what"] == "s3://b/f.raw"
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,10 @@ class MemoryFlowRuns:
             raise TransportError("prefect", "create_flow_run", "planned")
         created = wanted.idempotency_key not in self.runs
         first = self.runs.setdefault(wanted.idempotency_key, wanted)
-        state = "Paused" if first.paused else "Scheduled"
-        return FlowRun(wanted.idempotency_key[:8], first.name, state, created)
+        state, name = "Paused" if first.paused else "Scheduled", wanted.idempotency_key[:8]
+        if name in self.states:
+            state = self.states[name].state_name
+        return FlowRun(name, first.name, state, created)
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
         deadline.limit(1, "prefect", "flow run")

@@ -70,6 +70,41 @@ def test_everything_else_is_a_transport_error(
         read(http_stub)
 
 
+# S3 answers so where a bucket is in another region: by its address, or by the signature.
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (301, error("PermanentRedirect"), {"x-amz-bucket-region": "us-west-2"}),
+        (307, error("TemporaryRedirect"), {"x-amz-bucket-region": "us-west-2"}),
+        (400, error("AuthorizationHeaderMalformed"), {"x-amz-bucket-region": "us-west-2"}),
+        (
+            400,
+            b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-west-2</Region></Error>",
+            {},
+        ),
+    ],
+    ids=str,
+)
+def test_a_bucket_of_another_region_is_asked_there_from_then_on(
+    http_stub: HttpStub, status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    http_stub.answer(status, body, **headers)
+    http_stub.answer(206, b"CON0", **{"Content-Range": "bytes 0-3/9", "ETag": '"e"'})
+    aws = api(http_stub)
+    for _ in range(2):
+        found = aws.read_head("archive", "a.raw", etag="e", count=16, deadline=Deadline(20))
+        assert getattr(found, "size", 0) == 9
+    signed = [str(authorization).split("/")[2] for _, _, authorization, _ in http_stub.asked]
+    assert signed == ["eu-west-1", "us-west-2", "us-west-2"]
+
+
+def test_a_region_that_does_not_help_is_an_error_after_one_more_try(http_stub: HttpStub) -> None:
+    http_stub.answer(301, error("PermanentRedirect"), **{"x-amz-bucket-region": "us-west-2"})
+    with pytest.raises(RefusedError, match="PermanentRedirect"):
+        read(http_stub)
+    assert len(http_stub.asked) == 2
+
+
 def test_a_stand_in_that_knows_no_ranges_is_read_no_further_than_asked(http_stub: HttpStub) -> None:
     http_stub.answer(200, b"x" * 5_000_000, ETag='"e"')
     found = read(http_stub)

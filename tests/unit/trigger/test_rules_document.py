@@ -79,6 +79,8 @@ def test_limits_have_defaults() -> None:
 def test_archives_are_named_and_there_are_none_unless_named() -> None:
     named = GOOD.replace("[size_limits]", 'archive_buckets = ["old-files", "older"]\n[size_limits]')
     assert parse_rules(named).archive_buckets == ("old-files", "older")
+    by_arn = named.replace('"older"', '"arn:aws:s3:::older"')
+    assert parse_rules(by_arn).archive_buckets == ("old-files", "older")
     assert parse_rules(GOOD).archive_buckets == ()
 
 
@@ -86,8 +88,10 @@ def test_archives_are_named_and_there_are_none_unless_named() -> None:
     ("written", "says"),
     [
         ('"old-files"', "must be a list"),
-        ("[3]", "3 is no name of a bucket"),
-        ('["Old Files"]', "'Old Files' is no name of a bucket"),
+        ("[3]", "3 is neither a bucket's name nor its ARN"),
+        ('["Old Files"]', "'Old Files' is neither"),
+        ('["arn:aws:s3:us-east-1:123456789012:accesspoint/old"]', "is neither"),
+        ('["arn:aws:s3:::echodrop-inbox"]', "echodrop-inbox is the inbox"),
         ('["echodrop-inbox"]', "echodrop-inbox is the inbox"),
         ('["old", "echodrop-output"]', "echodrop-output is the output bucket"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from events.file_heads import file_head
 from flows.size_tiers import TIERS, rules_tables, up_to_bytes
+from lambda_trigger.flow_runs import RunState
 from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"
@@ -114,6 +115,49 @@ def test_an_object_of_an_archive_is_read_there_and_its_output_lies_below_its_nam
     assert "bucket:archive" in run.tags
     # The same key in the inbox is another file.
     assert trigger.notify("netcdf/a.raw") == "Submitted: new"
+
+
+def restored(key: str, bucket: str = "inbox") -> dict[str, Any]:
+    return eventbridge({"key": key}, bucket) | {"detail-type": "Object Restore Completed"}
+
+
+def test_a_restored_file_starts_its_run_again_where_that_found_it_archived(
+    trigger: Trigger,
+) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.notify("a.raw")
+    (identity,) = trigger.flow_runs.runs
+    ended = RunState("a", "FAILED", "Archived", "", "", [], {}, {})
+    trigger.flow_runs.states[identity[:8]] = ended
+    said = []
+    for _ in range(2):
+        assert trigger.receive(restored("a.raw")) == {"batchItemFailures": []}
+        said.append(trigger.lines[-1]["message"])
+    assert said == ["Submitted: restored", "Submitted: existing"]
+    assert trigger.flow_runs.told == [
+        "AwaitingRetry: the file lay in an archive tier and can be read again"
+    ]
+    assert len(trigger.flow_runs.runs) == 1
+
+
+@pytest.mark.parametrize("name", ["Completed", "Skipped", "BadFile", "AccessDenied"])
+def test_a_restored_file_whose_run_ended_otherwise_is_left_as_it_is(
+    trigger: Trigger, name: str
+) -> None:
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.notify("a.raw")
+    (identity,) = trigger.flow_runs.runs
+    trigger.flow_runs.states[identity[:8]] = RunState("a", "", name, "", "", [], {}, {})
+    trigger.receive(restored("a.raw"))
+    assert trigger.lines[-1]["message"] == "Submitted: existing"
+    assert not trigger.flow_runs.told
+
+
+def test_what_is_restored_of_an_archive_goes_behind_the_uploads_of_today(trigger: Trigger) -> None:
+    trigger.rules = 'archive_buckets = ["archive"]\n' + trigger.rules
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.receive(restored("a.raw", "archive"), restored("a.raw"))
+    assert [run.lane for run in trigger.flow_runs.runs.values()] == ["backfill", "live"]
 
 
 def test_a_notification_without_version_has_the_same_identity(trigger: Trigger) -> None:
