@@ -175,6 +175,7 @@ class _Invocation:
             error,
             str(record.get("messageId", "")),
             str(attributes.get("ApproximateReceiveCount", "")),
+            _age(attributes.get("SentTimestamp")),
         )
 
     def _settle_notice(
@@ -192,6 +193,15 @@ class _Invocation:
 
         larger = LargerTask(self.rules.tiers, self.deps.prefect, self.deadline)
         return larger.settle(notice.event)
+
+
+def _age(sent: object) -> float | None:
+    """Seconds since SQS got a message, by its attribute in milliseconds; None where nobody says it.
+
+    A replay that calls the function itself sends 0.
+    """
+    milliseconds = int(sent) if isinstance(sent, str) and sent.isdecimal() else 0
+    return max(0.0, time.time() - milliseconds / 1000) if milliseconds else None
 
 
 @cache

@@ -81,9 +81,14 @@ class Telemetry:
         )
 
     def failed_attempt(
-        self, upload: Upload | None, error: Exception, message_id: str, receive_count: str
+        self,
+        upload: Upload | None,
+        error: Exception,
+        message_id: str,
+        receive_count: str,
+        age: float | None = None,
     ) -> None:
-        """Say why a record goes back to the queue.
+        """Say why a record goes back to the queue, and its `age` in seconds if SQS told it.
 
         `Faults` counts what time does not heal, and whose files wait until somebody
         mends it: Lambda takes such an invocation for a good one.
@@ -99,14 +104,17 @@ class Telemetry:
         if not known:
             facts["traceback"] = "".join(traceback.format_exception(error))
         facts |= _facts_of(upload) | {"message_id": message_id, "receive_count": receive_count}
+        counted: dict[str, tuple[float, str]] = {
+            "Retries": (1, "Count"),
+            "Faults": (int(not (isinstance(error, TransportError) and error.passes)), "Count"),
+        }
+        if age is not None:
+            counted["RetriedAgeSeconds"] = (round(age, 3), "Seconds")
         self._line(
             logging.ERROR,
             f"Retried: {error}",
             facts,
-            {
-                "Retries": (1, "Count"),
-                "Faults": (int(not (isinstance(error, TransportError) and error.passes)), "Count"),
-            },
+            counted,
             (("service",), ("service", "reason")),
         )
 

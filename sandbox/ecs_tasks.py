@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 DETAIL_TYPE = "ECS Task State Change"
+# What a task of Fargate's tells before its end, in this order. Source: "Amazon ECS task lifecycle",
+# ECS developer guide.
+BEFORE_IT_RUNS = ("PROVISIONING", "PENDING", "ACTIVATING")
+BEFORE_ITS_END = ("DEACTIVATING", "STOPPING", "DEPROVISIONING")
 
 
 class NoCommand(Exception):  # noqa: N818 - the name says what happened
@@ -61,6 +65,29 @@ def exit_code(return_code: int) -> int:
     return 128 - return_code if return_code < 0 else return_code
 
 
+def change_detail(described: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """Make the detail of the event by which AWS tells a change that is not a task's end."""
+    over = status in BEFORE_ITS_END
+    return {
+        "taskArn": described["taskArn"],
+        "clusterArn": described["clusterArn"],
+        "taskDefinitionArn": described["taskDefinitionArn"],
+        "group": described.get("group", ""),
+        "launchType": described.get("launchType", "FARGATE"),
+        # As RunTask was given them, the environment included.
+        "overrides": described.get("overrides", {}),
+        "desiredStatus": "STOPPED" if over else "RUNNING",
+        "lastStatus": status,
+        "containers": [
+            {
+                "name": _container_name(described),
+                "taskArn": described["taskArn"],
+                "lastStatus": "STOPPED" if over else status,
+            }
+        ],
+    }
+
+
 def stopped_detail(
     described: Mapping[str, Any], code: int | None, *, asked_to_stop: bool, reason: str = ""
 ) -> dict[str, Any]:
@@ -72,9 +99,8 @@ def stopped_detail(
         asked_to_stop: whether StopTask ended it.
         reason: why, when there is no exit code.
     """
-    name = described.get("overrides", {}).get("containerOverrides", [{}])[0].get("name", "prefect")
     container: dict[str, Any] = {
-        "name": name,
+        "name": _container_name(described),
         "containerArn": described["taskArn"].replace(":task/", ":container/"),
         "taskArn": described["taskArn"],
         "lastStatus": "STOPPED",
@@ -89,17 +115,15 @@ def stopped_detail(
     else:
         stop_code, stopped_reason = "EssentialContainerExited", "Essential container in task exited"
     return {
-        "taskArn": described["taskArn"],
-        "clusterArn": described["clusterArn"],
-        "taskDefinitionArn": described["taskDefinitionArn"],
-        "group": described.get("group", ""),
-        "launchType": described.get("launchType", "FARGATE"),
-        # As RunTask was given them, the environment included.
-        "overrides": described.get("overrides", {}),
-        "desiredStatus": "STOPPED",
+        **change_detail(described, BEFORE_ITS_END[-1]),
         "lastStatus": "STOPPED",
         "stopCode": stop_code,
         "stoppedReason": stopped_reason,
         "stoppedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "containers": [] if code is None else [container],
     }
+
+
+def _container_name(described: Mapping[str, Any]) -> str:
+    overrides = described.get("overrides", {}).get("containerOverrides", [{}])
+    return str(overrides[0].get("name", "prefect"))

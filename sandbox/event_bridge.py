@@ -96,6 +96,12 @@ def matches(event: object, pattern: Mapping[str, Any], fits: Callable[..., bool]
     return True
 
 
+def takes(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Return whether a rule with this pattern takes an event."""
+    asked: Any = EventPattern(None, dict(pattern))
+    return matches(event, pattern, asked._does_item_match_filters)  # noqa: SLF001 - as the patch hands it on
+
+
 def as_told(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event as targets get it: with its time as a date, without moto's own fields."""
     told = {name: value for name, value in event.items() if name != "ingestion-time"}

@@ -1,8 +1,8 @@
 """Runs what ECS was asked to run: each task of moto's ECS becomes a process.
 
 moto keeps tasks but runs none. This loop finds new ones, runs their command
-with their environment, and tells their end as AWS does: with an
-`ECS Task State Change` event that carries the exit code, 137 after SIGKILL.
+with their environment, and tells each change as AWS does, with an
+`ECS Task State Change` event; their end's carries the exit code, 137 after SIGKILL.
 """
 
 import argparse
@@ -19,16 +19,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.ecs_tasks import (
+    BEFORE_IT_RUNS,
+    BEFORE_ITS_END,
     DETAIL_TYPE,
     NoCommand,
     TaskRequest,
+    change_detail,
     exit_code,
     stopped_detail,
     task_request,
@@ -36,6 +39,9 @@ from sandbox.ecs_tasks import (
 from sandbox.environments import aws_environment, container_environment
 from sandbox.orphans import MARK
 from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 log = logging.getLogger("sandbox.task_executor")
 
@@ -101,6 +107,7 @@ class TaskExecutor:
             )
             for described in answer["tasks"]:
                 self._seen.add(described["taskArn"])
+                self._tell(*(change_detail(described, status) for status in BEFORE_IT_RUNS))
                 try:
                     self._waiting.append(task_request(described))
                 except NoCommand as problem:
@@ -154,6 +161,7 @@ class TaskExecutor:
         run = request.environment.get("PREFECT__FLOW_RUN_ID", "")
         log.info("task %s of flow run %s runs as process %s", request.arn, run, process.pid)
         self._running[request.arn] = _Running(request, process, folder)
+        self._tell(change_detail(request.described, "RUNNING"))
 
     def _tell_ended(self) -> None:
         for arn, running in list(self._running.items()):
@@ -182,16 +190,19 @@ class TaskExecutor:
         self._ecs.stop_task(
             cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]
         )
-        self._events.put_events(
-            Entries=[
-                {
-                    "Source": "aws.ecs",
-                    "DetailType": DETAIL_TYPE,
-                    "Detail": json.dumps(detail),
-                    "Resources": [described["taskArn"]],
-                }
-            ]
-        )
+        self._tell(*(change_detail(described, status) for status in BEFORE_ITS_END), detail)
+
+    def _tell(self, *details: dict[str, Any]) -> None:
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {
+                "Source": "aws.ecs",
+                "DetailType": DETAIL_TYPE,
+                "Detail": json.dumps(detail),
+                "Resources": [detail["taskArn"]],
+            }
+            for detail in details
+        ]
+        self._events.put_events(Entries=entries)
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

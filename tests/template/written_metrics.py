@@ -36,7 +36,7 @@ def _lines() -> Iterator[dict[str, Any]]:
                 *(kind(reason, "detail") for kind in (Waiting, Ignored, Rejected)),
             ):
                 telemetry.outcome(None, outcome, 1.0, "message")
-        telemetry.failed_attempt(None, ValueError("a defect"), "message", "1")
+        telemetry.failed_attempt(None, ValueError("a defect"), "message", "1", 60.0)
         telemetry.cold_start(1.0)
     yield from map(json.loads, out.getvalue().splitlines())
     yield json.loads(emf_line(dict.fromkeys(UNITS, 0.0), {}, 0))

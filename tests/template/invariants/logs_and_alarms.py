@@ -91,11 +91,44 @@ def every_dead_letter_raises_an_alarm(stack: Translated) -> Iterator[str]:
         (dimension["Name"], dimension["Value"], alarm["MetricName"])
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         for dimension in alarm["Dimensions"]
-        if float(alarm["Threshold"]) == 0
+        if float(alarm["Threshold"]) == 0 and alarm["Statistic"] == "Maximum"
     }
     for arn in sorted(dead_letters(stack)):
         name = arn.rpartition(":")[2]
         if ("QueueName", name, "ApproximateNumberOfMessagesVisible") not in watched:
+            yield f"{name} fills unseen"
+
+
+@invariant
+def no_alarm_leans_on_an_age_that_leaves_messages_out(stack: Translated) -> Iterator[str]:
+    # SQS leaves a message out of its oldest one's age once it was received three times.
+    received = {
+        queue["QueueName"]: int(queue.get("RedrivePolicy", {}).get("maxReceiveCount", 1000))
+        for queue in stack.of_type("AWS::SQS::Queue").values()
+    }
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        of_expression = (each.get("MetricStat", {}) for each in alarm.get("Metrics", []))
+        for metric in (alarm, *(each.get("Metric", {}) for each in of_expression)):
+            if metric.get("MetricName") != "ApproximateAgeOfOldestMessage":
+                continue
+            for queue in (each["Value"] for each in metric["Dimensions"]):
+                if received.get(queue, 1000) > 3:
+                    yield f"{name}: {queue} has messages that are received oftener"
+
+
+@invariant
+def a_queue_that_nobody_reads_is_told_of(stack: Translated) -> Iterator[str]:
+    # Whoever reads leaves it empty now and then; within a quarter of an hour it is told.
+    told = {
+        dimension["Value"]
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+        if (alarm.get("MetricName"), alarm.get("Statistic"), float(alarm["Threshold"]))
+        == ("ApproximateNumberOfMessagesVisible", "Minimum", 0)
+        and int(alarm["Period"]) * int(alarm["EvaluationPeriods"]) <= 900
+        for dimension in alarm["Dimensions"]
+    }
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        if "RedrivePolicy" in queue and queue["QueueName"] not in told:
             yield f"{name} fills unseen"
 
 

@@ -5,8 +5,13 @@ from ipaddress import IPv4Network
 
 from prefect_aws.settings import EcsWorkerSettings
 
+from sandbox.event_bridge import takes
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
+from tests.template.task_states import STATUSES, ends, state_change
+
+# The definitions whose tasks execute flow runs.
+OF_RUNS = ("ConversionTask", "OperationsTask")
 
 
 @invariant
@@ -54,19 +59,30 @@ def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_worker_learns_how_tasks_end(stack: Translated) -> Iterator[str]:
-    container = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"][0]
+def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Iterator[str]:
+    definitions = stack.of_type("AWS::ECS::TaskDefinition")
+    container = definitions["WorkerTask"]["ContainerDefinitions"][0]
     environment = {item["Name"]: item["Value"] for item in container["Environment"]}
     watched = environment.get("PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME")
-    for rule in stack.of_type("AWS::Events::Rule").values():
-        pattern = rule.get("EventPattern", {})
-        if (
-            pattern.get("detail-type") == ["ECS Task State Change"]
-            and pattern["detail"] == {"clusterArn": [stack.arn("Cluster")]}
-            and any(target["Arn"].endswith(f":{watched}") for target in rule["Targets"])
-        ):
-            return
-    yield f"nothing feeds the queue {watched}"
+    patterns = [
+        rule["EventPattern"]
+        for rule in stack.of_type("AWS::Events::Rule").values()
+        if any(target["Arn"].endswith(f":{watched}") for target in rule["Targets"])
+    ]
+    ours, cluster = [definitions[name]["Family"] for name in OF_RUNS], stack.arn("Cluster")
+    events = [
+        *((state_change(cluster, family, status), status == "STOPPED") for family in ours for status in STATUSES),
+        *((end, True) for family in ours for end in ends(cluster, family)),
+        (state_change(cluster, definitions["WorkerTask"]["Family"], "STOPPED"), False),
+        (state_change(f"{cluster}-of-another", ours[0], "STOPPED"), False),
+    ]  # fmt: skip
+    for event, wanted in events:
+        if any(takes(pattern, event) for pattern in patterns) is not wanted:
+            told = event["detail"]
+            yield (
+                f"{told['group']} in {told['clusterArn']}, {told['lastStatus']}: "
+                f"{'does not reach' if wanted else 'needlessly reaches'} the queue {watched}"
+            )
 
 
 @invariant

@@ -42,6 +42,11 @@ def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
         ("WatchdogSilentAlarm", [1.0], "OK"),
         ("ReconcileSilentAlarm", [None, None, None], "ALARM"),
         ("ReconcileSilentAlarm", [None, 500.0, None], "OK"),
+        # Whoever reads a queue leaves it empty now and then.
+        ("UploadsNotTakenAlarm", [10_000.0] * 15, "ALARM"),
+        ("UploadsNotTakenAlarm", [*[10_000.0] * 14, 0.0], "OK"),
+        ("TaskStatesWaitAlarm", [1.0] * 10, "ALARM"),
+        ("TaskStatesWaitAlarm", [1.0, 0.0, *[1.0] * 8], "OK"),
         # Nothing was refused.
         ("UploadsRejectedAlarm", [None], "OK"),
     ],

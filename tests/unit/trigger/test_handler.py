@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -75,6 +76,39 @@ def test_what_time_does_not_heal_raises_an_alarm(
     assert state_by_lines("TriggerFaultsAlarm", [json.dumps(line)]) == state
     # It is over when nothing more comes back.
     assert state_by_lines("TriggerFaultsAlarm", [], before=state) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "receives", "state"), [(16, "3", "ALARM"), (300, "50", "ALARM"), (6, "2", "OK")]
+)
+def test_a_notification_that_fails_again_after_a_quarter_of_an_hour_raises_its_alarm(
+    trigger: Trigger, minutes: int, receives: str, state: str
+) -> None:
+    """SQS leaves what was received three times out of its own figure."""
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.flow_runs.broken = True
+    sent = int((time.time() - 60 * minutes) * 1000)
+    record = {
+        "messageId": "1",
+        "body": json.dumps(eventbridge({"key": "a.raw"})),
+        "attributes": {"ApproximateReceiveCount": receives, "SentTimestamp": str(sent)},
+    }
+    assert trigger.handle({"Records": [record]})["batchItemFailures"]
+    (line,) = trigger.lines
+    assert line["RetriedAgeSeconds"] == [pytest.approx(60 * minutes, abs=30)]
+    assert state_by_lines("UploadsWaitAlarm", [json.dumps(line)]) == state
+    assert state_by_lines("UploadsWaitAlarm", [], before="ALARM") == "OK"
+
+
+@pytest.mark.parametrize("attributes", [{}, {"SentTimestamp": "0"}, {"SentTimestamp": "x"}, None])
+def test_a_record_without_its_time_of_sending_tells_no_age(
+    trigger: Trigger, attributes: dict[str, str] | None
+) -> None:
+    body = json.dumps(eventbridge({"key": "a.raw"}))
+    trigger.storage.put("a.raw", file_head("EK60"))
+    trigger.flow_runs.broken = True
+    trigger.handle({"Records": [{"messageId": "1", "body": body, "attributes": attributes}]})
+    assert "RetriedAgeSeconds" not in trigger.lines[0]
 
 
 def test_what_is_refused_raises_its_alarm(trigger: Trigger) -> None:

@@ -1,0 +1,207 @@
+"""Tasks a second whose end the worker's observer takes, by the rule that feeds its queue.
+
+    python -m benchmarks.observer [--tasks 40] [--round-trip 0.08]
+
+prefect-aws's own observer reads moto's queue and asks a real Prefect server
+behind a proxy that adds a round trip's time. EventBridge feeds the queue with
+what Fargate tells of each task, eight changes of state, once by a rule that
+takes every change in the cluster and once by the template's. Each task is of a
+flow run that waits for it, and ends with exit code 0. The observer takes one
+message after another, so tasks a second are the tasks by the seconds until the
+queue is empty. Prints both with their ratio. Exit code 1: the template's rule
+is not the faster one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from benchmarks.latency_proxy import latency_proxy
+from sandbox.aws_resources import hold_tasks_still, registrable
+from sandbox.ecs_tasks import (
+    BEFORE_IT_RUNS,
+    BEFORE_ITS_END,
+    DETAIL_TYPE,
+    change_detail,
+    stopped_detail,
+)
+from sandbox.environments import aws_environment, prefect_environment, system_environment
+from sandbox.ports import HOST, free_port
+from sandbox.prefect_api import PrefectApi
+from sandbox.prefect_server import answers, prefect_server, sqlite_url
+from sandbox.processes import Part
+from sandbox.template import UNUSED_PARAMETERS, Stack
+from sandbox.waiting import wait_until
+
+PROJECT = Path(__file__).resolve().parents[1]
+EVENTS_AT_ONCE = 10
+Pattern = Mapping[str, Any]
+
+
+def rules(stack: Stack) -> dict[str, Pattern]:
+    """Give the pattern that takes every change in the cluster, and the template's."""
+    ours = stack.rule("TaskStateRule").pattern
+    if ours is None:
+        raise ValueError("the rule of the template goes by the clock")
+    cluster = {"clusterArn": ours["detail"]["clusterArn"]}
+    return {"every change": {**ours, "detail": cluster}, "the template's": ours}
+
+
+def start_tasks(client: Any, api: PrefectApi, stack: Stack, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - gives boto3's clients
+    """Make flow runs that wait for their tasks, and their tasks; give these as ECS describes them."""
+    flow = api.request("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
+    definition = stack.task_definition("ConversionTask")
+    ecs, subnet = client("ecs"), client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    described = []
+    for _ in range(count):
+        pending = {"type": "PENDING", "name": "Pending"}
+        run = api.request("POST", "/flow_runs/", {"flow_id": flow, "state": pending})["id"]
+        answer = ecs.run_task(
+            cluster=stack.outputs()["ClusterName"],
+            taskDefinition=definition["family"],
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+            overrides={"containerOverrides": [{"name": "prefect", "command": ["true"]}]},
+            tags=[{"key": "prefect.io/flow-run-id", "value": run}],
+        )
+        described += answer["tasks"]
+    return described
+
+
+def told_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give what Fargate tells of a task that ends well."""
+    before = (change_detail(described, each) for each in (*BEFORE_IT_RUNS, "RUNNING"))
+    after = (change_detail(described, each) for each in BEFORE_ITS_END)
+    return [*before, *after, stopped_detail(described, 0, asked_to_stop=False)]
+
+
+def feed(client: Any, stack: Stack, pattern: Pattern, tasks: list[dict[str, Any]]) -> int:  # noqa: ANN401 - gives boto3's clients
+    """Tell EventBridge of all tasks under one rule; give how many messages came of it."""
+    events, rule = client("events"), stack.rule("TaskStateRule")
+    events.put_rule(Name=rule.name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=rule.name, Targets=list(rule.targets))
+    # Tasks run side by side: the first change of each, then the second of each.
+    told = [each for changes in zip(*map(told_of, tasks), strict=True) for each in changes]
+    for first in range(0, len(told), EVENTS_AT_ONCE):
+        events.put_events(
+            Entries=[
+                {"Source": "aws.ecs", "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
+                for detail in told[first : first + EVENTS_AT_ONCE]
+            ]
+        )
+    return unread(client, stack)
+
+
+def unread(client: Any, stack: Stack) -> int:  # noqa: ANN401 - gives boto3's clients
+    """Give how many messages the observer has not deleted."""
+    sqs, counts = client("sqs"), ("", "NotVisible")
+    url = sqs.get_queue_url(QueueName=stack.queue("TaskStateQueue").name)["QueueUrl"]
+    names = [f"ApproximateNumberOfMessages{each}" for each in counts]
+    told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(told[name]) for name in names)
+
+
+async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - gives boto3's clients
+    """Run the observer until its queue is empty; give the seconds."""
+    # After the environment says where AWS and Prefect are.
+    from prefect_aws.observers.ecs import ecs_observer  # noqa: PLC0415
+
+    started = time.perf_counter()
+    observer = asyncio.create_task(ecs_observer.run())  # type: ignore[no-untyped-call]  # has no types
+    while await asyncio.to_thread(unread, client, stack):
+        if observer.done():
+            observer.result()
+            raise RuntimeError("the observer ended, and its queue is not empty")
+        await asyncio.sleep(0.1)
+    seconds = time.perf_counter() - started
+    observer.cancel()
+    await asyncio.gather(observer, return_exceptions=True)
+    return seconds
+
+
+def measure(client: Any, api: PrefectApi, stack: Stack, count: int) -> None:  # noqa: ANN401 - gives boto3's clients
+    """Measure both rules and print them with their ratio."""
+    ecs = client("ecs")
+    ecs.create_cluster(clusterName=stack.outputs()["ClusterName"])
+    ecs.register_task_definition(**registrable(stack.task_definition("ConversionTask")))
+    client("sqs").create_queue(QueueName=stack.queue("TaskStateQueue").name)
+    patterns = rules(stack)
+    # Imports, connections and caches are not measured.
+    feed(client, stack, patterns["every change"], start_tasks(client, api, stack, 2))
+    asyncio.run(observe(client, stack))
+    rates = {}
+    for name, pattern in patterns.items():
+        messages = feed(client, stack, pattern, start_tasks(client, api, stack, count))
+        seconds = asyncio.run(observe(client, stack))
+        rates[name] = count / seconds
+        print(
+            f"{name:<16}{messages:>6} messages of {count} tasks, {seconds:6.1f} s, "
+            f"{messages / seconds:5.1f} messages a second, {rates[name]:5.2f} tasks a second"
+        )
+    every, ours = rates.values()
+    print(f"ratio: x{ours / every:.1f} tasks a second with the template's rule")
+    if ours <= every:
+        raise SystemExit("the template's rule is not the faster one")
+
+
+def main() -> None:
+    """Start AWS's stand-in and a Prefect server, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=40)
+    parser.add_argument("--round-trip", type=float, default=0.08, help="seconds to Prefect")
+    options = parser.parse_args()
+    aws_port, prefect_port = free_port(), free_port()
+    aws_url, inherited = f"http://{HOST}:{aws_port}", system_environment(os.environ)
+    environment = inherited | {"PYTHONPATH": str(PROJECT)} | aws_environment(aws_url)
+    parameters = {"PrefectApiUrl": f"http://{HOST}:{prefect_port}/api", "PrefectAuth": "none"}
+    stack = Stack.read({**UNUSED_PARAMETERS, **parameters})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts = [
+            Part(
+                "aws",
+                [sys.executable, "-m", "sandbox.aws_server", "--port", str(aws_port)],
+                environment,
+                folder / "aws.log",
+                is_ready=lambda: answers(f"{aws_url}/moto-api/"),
+            ),
+            prefect_server(
+                prefect_port,
+                home=folder,
+                database_url=sqlite_url(folder),
+                environment=environment,
+                log=folder / "prefect.log",
+            ),
+        ]
+        try:
+            for part in parts:
+                part.start()
+            for part in parts:
+                wait_until(part.poll_ready, part.ready_within, part.name)
+            hold_tasks_still(aws_url)
+            with latency_proxy(prefect_port, options.round_trip) as proxy:
+                queue = stack.queue("TaskStateQueue").name
+                far = f"http://{HOST}:{proxy.port}/api"
+                os.environ |= aws_environment(aws_url) | prefect_environment(folder, far)
+                os.environ["PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME"] = queue
+                session = boto3.Session()
+                near = PrefectApi(f"http://{HOST}:{prefect_port}/api")
+                measure(session.client, near, stack, options.tasks)
+        finally:
+            for part in parts:
+                part.stop()
+
+
+if __name__ == "__main__":
+    main()
