@@ -127,10 +127,14 @@ def deploy(
     reconcile_cron: Annotated[
         str, typer.Option(help="When the inbox is reconciled by itself, in UTC.")
     ] = "7 * * * *",
+    whole_look: Annotated[
+        Literal["daily", "weekly"],
+        typer.Option(help="How often the reconciliation looks at every upload and output again."),
+    ] = "weekly",
 ) -> None:
     """Register a deployed stack with Prefect, then say what is missing and what mends it."""
     from flows.stack_deployment import deploy_at_terminal
-    from operations.reconcile_flow import reconcile_spec
+    from operations.reconcile_flow import reconcile_specs
 
     raise typer.Exit(
         deploy_at_terminal(
@@ -138,7 +142,7 @@ def deploy(
             region=region,
             dry_run=dry_run,
             only_check=only_check,
-            more=(reconcile_spec(stack, reconcile_cron),),
+            more=reconcile_specs(stack, reconcile_cron, whole_look),
         )
     )
 

@@ -34,6 +34,7 @@ from operations.prices import (
     ALARM,
     ARM64,
     KEY,
+    LAMBDA_GB_SECOND,
     METRIC,
     MONTH_HOURS,
     SECONDS_AN_HOUR,
@@ -41,14 +42,16 @@ from operations.prices import (
     X86_64,
     Fargate,
 )
+from operations.reconcile_report import figures
+from operations.report import Tally
 from sandbox.grow import grow
 from sandbox.template import TEMPLATE
 from watchdog.emf import UNITS
 
 TERABYTE = 10**12
 ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
-# The watchdog's, and some ten of trigger and reconciliation.
-METRICS = len(UNITS) + 10
+# The watchdog's and the reconciliation's; the trigger's are written when uploads come.
+METRICS = len(UNITS) + len(figures(Tally(), 0.0))
 
 CHILD = """
 import sys
@@ -124,12 +127,39 @@ def extrapolated(measured: Sequence[Measured]) -> list[Measured]:
     ]
 
 
-def standing() -> float:
-    """Dollars a month of a stack that nobody uses, in its own VPC, without logs and requests."""
+def standing_items() -> dict[str, float]:
+    """Dollars a month of each thing that a stack has which nobody uses, in its own VPC.
+
+    Without Prefect, logs, what is stored and what is free. Requests of the looks are
+    those of an inbox that is nearly empty; `benchmarks.reconcile_month` has larger ones.
+    """
     worker = ARM64.dollars(512, 1024, 20, SECONDS_AN_HOUR) * MONTH_HOURS
-    # Looks every hour; what it finds makes it longer.
-    reconciliation = ARM64.dollars(1024, 2048, 20, COLD_SECONDS + 30) * MONTH_HOURS
-    return worker + reconciliation + KEY + SECRET + ALARMS * ALARM + METRICS * METRIC
+    address = ARM64.address_hour * MONTH_HOURS
+    # COLD_SECONDS and a second of looking are less than the minute that is billed.
+    looks = ARM64.dollars(1024, 2048, 20, COLD_SECONDS + 5) * (MONTH_HOURS + MONTH_HOURS / 168)
+    watchdog = MONTH_HOURS * 12 * (0.20e-6 + 0.25 * 2 * LAMBDA_GB_SECOND)
+    return {
+        "worker, half a vCPU and 1 GB": worker - address,
+        "its public address": address,
+        "reconciliation, 734 tasks of a minute": looks,
+        "watchdog, 8,760 invocations of 2 s": watchdog,
+        "alarms": ALARMS * ALARM,
+        "metrics": METRICS * METRIC,
+        "key": KEY,
+        "secret": SECRET,
+    }
+
+
+def standing_table() -> str:
+    """The items as a table, and their sum."""
+    rows = [f"| {name} | ${dollars:.2f} |" for name, dollars in standing_items().items()]
+    head = ["", "| a stack that nobody uses | a month |", "|---|---|"]
+    return "\n".join([*head, *rows, f"| together | ${standing():.2f} |"])
+
+
+def standing() -> float:
+    """Dollars a month of a stack that nobody uses: the sum of its `standing_items`."""
+    return sum(standing_items().values())
 
 
 def row(item: Measured, cold_seconds: float) -> str:
@@ -179,7 +209,7 @@ def main() -> int:
             f"| {tier.name} | {tier.cpu / 1024:.0f} | {tier.memory / 1024:.0f} "
             f"| ${ARM64.dollars(*size, 60):.5f} | ${ARM64.dollars(*size, 3600):.4f} |"
         )
-    print(f"\na stack that nobody uses: ${standing():.2f} a month")
+    print(standing_table())
     print(f"\nmeasured files in tiers / all in '{largest.name}': {tiered / one_size:.2f}")
     return 0
 

@@ -46,6 +46,7 @@ from sandbox.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
 EVENTS_AT_ONCE = 10
+PATIENCE = 1800
 Pattern = Mapping[str, Any]
 
 
@@ -62,7 +63,11 @@ def start_tasks(client: Any, api: PrefectApi, stack: Stack, count: int) -> list[
     """Make flow runs that wait for their tasks, and their tasks; give these as ECS describes them."""
     flow = api.request("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     definition = stack.task_definition("ConversionTask")
-    ecs, subnet = client("ecs"), client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    ecs, ec2 = client("ecs"), client("ec2")
+    network = {
+        "subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+        "securityGroups": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
+    }
     described = []
     for _ in range(count):
         pending = {"type": "PENDING", "name": "Pending"}
@@ -71,9 +76,12 @@ def start_tasks(client: Any, api: PrefectApi, stack: Stack, count: int) -> list[
             cluster=stack.outputs()["ClusterName"],
             taskDefinition=definition["family"],
             launchType="FARGATE",
-            networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+            networkConfiguration={"awsvpcConfiguration": network},
             overrides={"containerOverrides": [{"name": "prefect", "command": ["true"]}]},
-            tags=[{"key": "prefect.io/flow-run-id", "value": run}],
+            tags=[
+                {"key": "prefect.io/flow-run-id", "value": run},
+                {"key": "prefect.io/flow-run-name", "value": run},
+            ],
         )
         described += answer["tasks"]
     return described
@@ -123,6 +131,8 @@ async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - gives b
         if observer.done():
             observer.result()
             raise RuntimeError("the observer ended, and its queue is not empty")
+        if time.perf_counter() - started > PATIENCE:
+            raise TimeoutError("the observer leaves messages in its queue, its log says why")
         await asyncio.sleep(0.1)
     seconds = time.perf_counter() - started
     observer.cancel()

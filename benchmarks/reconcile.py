@@ -220,6 +220,15 @@ class FakedPrefect:
         self.requests["flow_runs/filter"] += 2
         return {each: self.runs[each] for each in identities if each in self.runs}
 
+    def in_states(self, states: Collection[str], since: datetime | None = None) -> list[Any]:
+        """Find the runs in these types of state, and look among the batches for others."""
+        self.requests["flow_runs/filter"] += 2
+        return [
+            run
+            for run in self.runs.values()
+            if run.state_type in states and (since is None or run.since >= since)
+        ]
+
     def with_tasks(self) -> list[Any]:
         """Find what should have a task."""
         self.requests["flow_runs/filter"] += 2

@@ -107,8 +107,8 @@ class Inventory:
         row = (folder, xml.key, xml.size, xml.etag, xml.modified.isoformat())
         self._database.execute("INSERT INTO settings VALUES (?, ?, ?, ?, ?)", row)
 
-    def add_outputs(self, listing: Iterable[tuple[str, int, datetime]]) -> None:
-        """Take in a listing of the output bucket: key, bytes, when it was stored."""
+    def add_outputs(self, listing: Iterable[tuple[str, int, datetime | None]]) -> None:
+        """Take in a listing of the output bucket: key, bytes, when it was stored if that is told."""
         self._load(_ADD, _summed(listing))
 
     def source_count(self) -> int:
@@ -163,7 +163,7 @@ def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite'
 
 
 def _summed(
-    listing: Iterable[tuple[str, int, datetime]],
+    listing: Iterable[tuple[str, int, datetime | None]],
 ) -> Iterator[tuple[str, int, int, int, int, str]]:
     """One row for each run of neighbours of one output: a store is hundreds of keys."""
     parts = ((part_of_output(key), size, modified) for key, size, modified in listing)
@@ -171,7 +171,7 @@ def _summed(
     for output, of_output in groupby(known, key=lambda each: each[0][0]):
         total, marks, newest = 0, Counter[Part](), ""
         for (_, part), size, modified in of_output:
-            newest = max(newest, modified.isoformat())
+            newest = max(newest, modified.isoformat() if modified else "")
             marks[part] += 1
             total += size if part == "object" else 0
         yield output, marks["object"], total, marks["manifest"], marks["failure"], newest

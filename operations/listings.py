@@ -100,6 +100,14 @@ def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
     return OutputFacts(len(parts), sum(part.size for part in parts), manifest)
 
 
+def listed_now(s3: S3Client, bucket: str, output: str) -> ListedOutput:
+    """One output as a listing would tell of it at this moment, but for when it was stored."""
+    facts = output_now(s3, bucket, output)
+    has_report = read_report_of(s3, bucket, output) is not None
+    has_manifest = facts.manifest is not None or bool(facts.fault)
+    return ListedOutput(output, facts.objects or 0, facts.bytes, has_manifest, has_report)
+
+
 def checksum_now(s3: S3Client, bucket: str, output: str) -> str | None:
     """The checksum of what lies at an output, as its manifest states it; reads all of it.
 

@@ -39,7 +39,8 @@ X86_64 = Fargate("X86_64", 0.04048, 0.004445)
 S3_PUT = 0.005 / 1000
 S3_GET = 0.0004 / 1000
 # EventBridge, three SQS calls, one Lambda of 512 MB for 0.2 s with its log line.
-TRIGGER = 1.00e-6 + 3 * 0.40e-6 + 0.20e-6 + 0.5 * 0.2 * 0.0000133334 + 2_000 / GIB * 0.50
+LAMBDA_GB_SECOND = 0.0000133334
+TRIGGER = 1.00e-6 + 3 * 0.40e-6 + 0.20e-6 + 0.5 * 0.2 * LAMBDA_GB_SECOND + 2_000 / GIB * 0.50
 
 # A month, and what is paid in it for each: a key, a secret, an alarm, a metric of one's own.
 MONTH_HOURS = 730

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from flows.locations import S3Location, parse_location
@@ -86,8 +86,13 @@ def left(tally: Tally) -> dict[str, int]:
     }
 
 
-def figures(tally: Tally, seconds: float) -> list[MetricDatumTypeDef]:
-    """Figures for CloudWatch's `PutMetricData`, in `NAMESPACE`."""
+def figures(
+    tally: Tally, seconds: float, whole_age: timedelta | None = timedelta()
+) -> list[MetricDatumTypeDef]:
+    """Figures for CloudWatch's `PutMetricData`, in `NAMESPACE`.
+
+    `whole_age` is how long ago the last look at everything began; None where it is not told.
+    """
     named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
         "NeedAttention": (sum(left(tally).values()), "Count"),
@@ -97,6 +102,8 @@ def figures(tally: Tally, seconds: float) -> list[MetricDatumTypeDef]:
         "Mended": (tally.done, "Count"),
         "Seconds": (seconds, "Seconds"),
     }
+    if whole_age is not None:
+        named["WholeLookAgeSeconds"] = (whole_age.total_seconds(), "Seconds")
     return [
         {"MetricName": name, "Dimensions": SERVICE, "Value": value, "Unit": unit}
         for name, (value, unit) in named.items()

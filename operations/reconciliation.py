@@ -1,48 +1,60 @@
 """Every upload brought to its one class: inbox against manifests against flow runs.
 
 Most uploads are settled by two listings and their manifest. Only the others
-are looked at closer, see `closer_look`.
+are looked at closer, see `closer_look`. A look that knows what earlier ones
+settled lists no outputs, and asks nothing about these uploads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flows.locations import S3Location
 from lambda_trigger.aws_api import Listed
 from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
+from operations.archive_items import InventoryReport
 from operations.classification import Limits, is_dead, under_way
 from operations.closer_look import LOT as CLOSER_LOT
 from operations.closer_look import CloserLook
 from operations.findings import Finding, Kind, Source
 from operations.foresight import is_of_azfp
 from operations.inventory import Inventory, ListedOutput
-from operations.listings import read_manifest_of, source_named
-from operations.output_state import (
-    ManifestFacts,
-    ManifestUnreadableError,
-    OutputFacts,
-    judge_output,
-)
+from operations.listings import listed_now, output_now, read_manifest_of, source_named
+from operations.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.parallel import in_parallel
+from operations.prefect_runs import ENDED_BADLY, UNENDED
 from operations.scope import Scope
 from operations.services import Services
+from operations.settled import Settled, mark_of
 from operations.stock_taking import Progress, StockTaking
+
+# Prefect's clock is another.
+_SKEW = timedelta(minutes=10)
 
 
 @dataclass
 class Reconciliation:
-    """One look at the whole. `now` is when it began, and what ages are reckoned from."""
+    """One look at what is in scope.
+
+    Attributes:
+        now: when it began, and what ages are reckoned from.
+        settled: what earlier looks found done, which this one looks at again only in
+            the hour in which the output is read whole; and where it notes what it finds
+            done. None: it looks at everything and notes nothing.
+        inventory_of_outputs: an S3 inventory of the output bucket, in place of its listing.
+    """
 
     services: Services
     scope: Scope = field(default_factory=Scope)
     limits: Limits = field(default_factory=Limits)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     progress: Progress = lambda _what, _done, _total: None
+    settled: Settled | None = None
+    inventory_of_outputs: InventoryReport | None = None
 
     def findings(self) -> Iterator[Finding]:
         """Give one finding for each upload, one for each output that has none, and one for each other run that is dead.
@@ -57,11 +69,13 @@ class Reconciliation:
         with Inventory() as inventory:
             stock = StockTaking(self.services, self.scope, self.closer_look, self.progress)
             yield from stock.of_inbox(inventory)
+            if self._lists_outputs:
+                stock.of_outputs(inventory, self.inventory_of_outputs)
             if self.scope.since is None:
-                stock.of_outputs(inventory)
                 stock.of_archives(inventory)
             told: set[str] = set()
-            for finding in self._of_uploads(inventory):
+            scope = replace(self.scope, outputs=inventory.source_count())
+            for finding in replace(self, scope=scope)._of_uploads(inventory):  # noqa: SLF001 - it is this very look
                 told.add(finding.run_id)
                 yield finding
             if self.scope.since is None:
@@ -69,61 +83,104 @@ class Reconciliation:
                 yield from self.dead_runs(told)
 
     @property
+    def _lists_outputs(self) -> bool:
+        return self.scope.since is None and (self.settled is None or self.settled.looks_at_all)
+
+    @property
     def closer_look(self) -> CloserLook:
         """Looks at single uploads, of this moment and with these limits."""
         return CloserLook(self.services, self.limits, self.now, self.scope)
 
     def _of_uploads(self, inventory: Inventory) -> Iterator[Finding]:
+        rows: Iterable[tuple[Source, ListedOutput]] = inventory.sources()
         total, closer_look = inventory.source_count(), self.closer_look
-        looked_at = in_parallel(self._first_look, inventory.sources())
+        if self.settled is not None and not self.settled.looks_at_all:
+            rows, run_since = [], self._run_since(self.settled)
+            for source, output in inventory.sources():
+                if source.uri not in run_since and self._is_known(
+                    source, output.output, inventory, self.settled
+                ):
+                    yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
+                else:
+                    rows.append((source, output))
+            total = len(rows)
+        looked_at = in_parallel(self._first_look, rows)
         open_questions: list[tuple[Source, str]] = []
-        for number, (source, output, facts) in enumerate(looked_at, start=1):
+        for number, (source, output_key, facts) in enumerate(looked_at, start=1):
             self.progress("reading manifests", number, total)
-            if facts is not None and self._is_settled(source, facts, inventory):
+            if facts is not None and self._is_settled(source, output_key, facts, inventory):
                 yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
-            open_questions.append((source, output))
+            open_questions.append((source, output_key))
             if len(open_questions) == CLOSER_LOT:
                 yield from closer_look.at(open_questions)
                 open_questions.clear()
         yield from closer_look.at(open_questions)
+
+    def _run_since(self, settled: Settled) -> set[str]:
+        """The uploads (by URI) whose output a run may have touched since it was settled: a forced one that died, say."""
+        runs = self.services.runs
+        ended_badly = runs.in_states(ENDED_BADLY, settled.kept_by and settled.kept_by - _SKEW)
+        return {run.raw_file for each in (runs.in_states(UNENDED), ended_badly) for run in each}
+
+    def _is_known(
+        self, source: Source, output: str, inventory: Inventory, settled: Settled
+    ) -> bool:
+        if self.scope.reads(output, self.now):
+            return False
+        chosen = self._chosen_settings(source, inventory)
+        return chosen is not None and settled.knows(_mark(source, output, chosen))
 
     def _first_look(
         self, row: tuple[Source, ListedOutput]
     ) -> tuple[Source, str, OutputFacts | None]:
         source, output = row
         name = output.output
-        counted = self.scope.since is None
-        if counted and not output.has_manifest:
+        if self._lists_outputs and not output.has_manifest:
             return source, name, None
-        try:
-            manifest = self._manifest(name)
-        except ManifestUnreadableError:
-            return source, name, None
-        objects = output.objects if counted else None
-        facts = OutputFacts(objects, output.bytes, manifest)
-        if manifest is None or not self.closer_look.verified(name, facts):
+        facts = self._facts(output)
+        if facts.fault or facts.manifest is None or not self.closer_look.verified(name, facts):
             return source, name, None
         return source, name, facts
 
-    def _manifest(self, output: str) -> ManifestFacts | None:
-        return read_manifest_of(self.services.s3, self.services.rules.output_bucket, output)
+    def _facts(self, output: ListedOutput) -> OutputFacts:
+        bucket = self.services.rules.output_bucket
+        if self.settled is not None and not self.settled.looks_at_all:
+            # Once it is known to be settled nobody counts its objects for a while.
+            return output_now(self.services.s3, bucket, output.output)
+        objects = output.objects if self._lists_outputs else None
+        try:
+            manifest = read_manifest_of(self.services.s3, bucket, output.output)
+        except ManifestUnreadableError as error:
+            return OutputFacts(objects, output.bytes, fault=str(error))
+        return OutputFacts(objects, output.bytes, manifest)
 
-    def _is_settled(self, source: Source, facts: OutputFacts, inventory: Inventory) -> bool:
+    def _is_settled(
+        self, source: Source, output: str, facts: OutputFacts, inventory: Inventory
+    ) -> bool:
         """Whether the output is of this very upload, with no question left about its settings."""
         if judge_output(source, facts).state != "current" or facts.manifest is None:
             return False
+        chosen = self._chosen_settings(source, inventory)
+        if chosen is None or any(
+            facts.manifest.settings.get(uri(source.bucket, xml.key)) != xml.etag for xml in chosen
+        ):
+            return False
+        if self.settled is not None:
+            self.settled.keep(_mark(source, output, chosen))
+        return True
+
+    def _chosen_settings(self, source: Source, inventory: Inventory) -> tuple[Listed, ...] | None:
+        """The settings XML that an upload is converted with, as listed; None where a listing does not tell it."""
         candidate = judge_key(source.bucket, source.key, self.services.rules)
         if not isinstance(candidate, Candidate) or not is_of_azfp(candidate):
-            return True
+            return ()
         if source.bucket != self.services.rules.inbox_bucket:
             # Only the inbox's settings XMLs are listed.
-            return False
+            return None
         xml = choose_sidecar(source.bucket, source.key, candidate.rule, inventory.settings_in, None)
         # An XML that the upload's metadata name is found out in the closer look.
-        if not isinstance(xml, Listed):
-            return False
-        return facts.manifest.settings.get(uri(source.bucket, xml.key)) == xml.etag
+        return (xml,) if isinstance(xml, Listed) else None
 
     def dead_runs(self, told: set[str]) -> Iterator[Finding]:
         """Give a finding for each run whose task is gone, but for those (by id) that were told of.
@@ -150,6 +207,9 @@ class Reconciliation:
 
     def _without_source(self, output: ListedOutput) -> Finding | None:
         rules = self.services.rules
+        if self.inventory_of_outputs is not None:
+            # An S3 inventory is a day old, or several.
+            output = listed_now(self.services.s3, rules.output_bucket, output.output)
         place = S3Location(rules.output_bucket, output.output).uri
         since = datetime.fromisoformat(output.modified) if output.modified else None
         if since is not None and self.now - since < self.limits.arriving:
@@ -168,3 +228,7 @@ class Reconciliation:
         else:
             return None
         return Finding(Kind.OUTPUT_WITHOUT_SOURCE, place, told, since)
+
+
+def _mark(source: Source, output: str, settings: tuple[Listed, ...]) -> bytes:
+    return mark_of(source, output, *(part for xml in settings for part in (xml.key, xml.etag)))

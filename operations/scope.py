@@ -8,6 +8,9 @@ from datetime import datetime
 
 from lambda_trigger.rules_document import Rules
 
+# Outputs that are read whole in an hour: what that costs does not grow with the archive.
+READ_AN_HOUR = 200
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -17,13 +20,16 @@ class Scope:
         prefix: only uploads whose keys start so, in the inbox as in an archive.
         since: only uploads stored after this; outputs without an upload are left out then.
         verify: read every output whole, and compare its checksum.
-        verify_days: or the share of them whose hour it is, if each has one in so many days.
+        verify_days: or the share of them whose hour it is, if each has one in so many days, or
+            in a time that is doubled until no more than `READ_AN_HOUR` fall into one hour.
+        outputs: how many there are.
     """
 
     prefix: str = ""
     since: datetime | None = None
     verify: bool = False
     verify_days: int = 0
+    outputs: int = 0
 
     def takes(self, rules: Rules, upload: str) -> bool:
         """Whether an upload (`s3://bucket/key`) of the inbox or an archive is to be looked at."""
@@ -36,4 +42,7 @@ class Scope:
         if self.verify or not self.verify_days:
             return self.verify
         hours = 24 * self.verify_days
+        # Doubled, so that it seldom changes while files come in, and no turn is passed over then.
+        while self.outputs > READ_AN_HOUR * hours:
+            hours *= 2
         return zlib.crc32(output.encode()) % hours == int(now.timestamp() // 3600) % hours

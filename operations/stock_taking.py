@@ -9,6 +9,7 @@ from itertools import islice
 
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason
+from operations.archive_items import InventoryReport
 from operations.classification import turned_away
 from operations.closer_look import CloserLook
 from operations.findings import Finding, Source
@@ -63,18 +64,30 @@ class StockTaking:
                 yield turned_away(source, verdict)
         inventory.add_sources(lot)
 
-    def of_outputs(self, inventory: Inventory) -> None:
-        """Fill in what lies where the outputs of all keys in scope do."""
+    def of_outputs(self, inventory: Inventory, report: InventoryReport | None = None) -> None:
+        """Fill in what lies where the outputs of all keys in scope do, listed or as an S3 inventory has it.
 
-        def parts() -> Iterator[tuple[str, int, datetime]]:
-            number = 0
-            for prefix in output_prefixes(self.services.rules, self.scope.prefix):
+        Raises:
+            ClientError: S3 refuses; ArchiveError: the inventory can't be read.
+        """
+        prefixes = tuple(output_prefixes(self.services.rules, self.scope.prefix))
+
+        def parts() -> Iterator[tuple[str, int, datetime | None]]:
+            if report is not None:
+                for named in report.items():
+                    if named.key.startswith(prefixes):
+                        yield named.key, named.size or 0, None
+                return
+            for prefix in prefixes:
                 for item in listed(self.services.s3, self.services.rules.output_bucket, prefix):
-                    number += 1
-                    self.progress("listing outputs", number, None)
                     yield item.key, item.size, item.modified
 
-        inventory.add_outputs(parts())
+        def told() -> Iterator[tuple[str, int, datetime | None]]:
+            for number, part in enumerate(parts(), start=1):
+                self.progress("listing outputs", number, None)
+                yield part
+
+        inventory.add_outputs(told())
 
     def of_archives(self, inventory: Inventory) -> None:
         """Fill in the archives' uploads that have a run to tell of, or whose output or failure report names them.

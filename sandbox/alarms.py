@@ -1,7 +1,7 @@
 """Stands for CloudWatch: evaluates the template's alarms on the logs' metrics and the queues' depths.
 
 Alarms on metrics that no log here holds (ECS's of the service, EventBridge's, the
-age of a queue's oldest message, the reconciliation's own) are left out.
+reconciliation's own) are left out.
 """
 
 import argparse

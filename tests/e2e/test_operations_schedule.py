@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.stack_deployment import register_stack, stack_outputs
-from operations.reconcile_flow import reconcile_spec
+from operations.reconcile_flow import reconcile_specs
 from sandbox.inbox import Inbox
 from sandbox.sample_file import write_sample
 from sandbox.system import Sandbox
@@ -25,9 +25,9 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
     """The deployment's id, registered as `echodrop deploy` does."""
     stack = sandbox.names.cluster
     outputs = stack_outputs(sandbox.client("cloudformation"), stack)
-    spec = reconcile_spec(stack)
+    hourly, _ = reconcile_specs(stack)
     said: list[str] = []
-    register_stack(outputs, said.append, more=(spec,))
+    register_stack(outputs, said.append, more=(hourly,))
     assert said == [
         "create deployment reconcile-inbox/ecs",
         "no automations of Prefect's: NotifyBlock names no block to tell",

@@ -23,5 +23,5 @@ def account(
         if pool["name"] == POOL:
             prefect_api("DELETE", f"/work_pools/{POOL}")
     for deployment in prefect_api("POST", "/deployments/filter", {}):
-        if deployment["name"] == "ecs" and deployment["work_pool_name"] in {POOL, None}:
+        if deployment["name"] in {"ecs", "whole"} and deployment["work_pool_name"] in {POOL, None}:
             prefect_api("DELETE", f"/deployments/{deployment['id']}")

@@ -15,7 +15,7 @@ from flows.automations import read_automations
 from flows.deployment_specs import DeploymentSpec
 from flows.registered_deployment import DeploymentTakenError
 from flows.work_pool_template import StackOutputsError
-from operations.reconcile_flow import reconcile_spec
+from operations.reconcile_flow import reconcile_specs
 from sandbox.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, STACK, Account
 from tests.contract.deployment.blocks import make_webhook_block
@@ -170,7 +170,7 @@ def test_a_paused_pool_is_told(account: Account, prefect_api: Callable[..., Any]
 def test_prefect_s_own_command_registers_the_same(
     account: Account, prefect_api: Callable[..., Any], prefect_api_url: str, tmp_path: Path
 ) -> None:
-    reconciliation = (reconcile_spec(STACK),)
+    reconciliation = reconcile_specs(STACK)
     # The pool is ours to make, the deployments are left to the other command.
     account.deploy(more=reconciliation)
     for deployment in prefect_api("POST", "/deployments/filter", {}):

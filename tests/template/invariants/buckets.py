@@ -10,7 +10,7 @@ from tests.template.invariants.registry import archives, invariant
 from tests.template.stacks import EXISTING, Translated
 
 # What is written for people and for the system's own memory, and is no output.
-NOTES = (".echodrop/incidents/", ".echodrop/reconcile/")
+NOTES = (".echodrop/incidents/", ".echodrop/reconcile/", ".echodrop/inventory/")
 
 
 @invariant

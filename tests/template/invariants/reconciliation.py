@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 
-from operations.reconcile_flow import reconcile_spec
+from operations.reconcile_flow import reconcile_specs
 from operations.reconcile_report import REPORTS
 from operations.stack_settings import QUEUE
 from tests.template.invariants.registry import data_keys, invariant
 from tests.template.stacks import Translated
 
+DAY = 86400
+
 
 @invariant
 def the_reconciliation_finds_its_settings(stack: Translated) -> Iterator[str]:
     definition = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"]
-    wanted = reconcile_spec("echodrop").job_variables["task_family"]
-    if definition["Family"] != wanted:
-        yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
+    for wanted in (spec.job_variables["task_family"] for spec in reconcile_specs("echodrop")):
+        if definition["Family"] != wanted:
+            yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
     (container,) = definition["ContainerDefinitions"]
     told = {item["Name"]: item["Value"] for item in container["Environment"]}
     if told.get(REPORTS) != f"s3://{_reports(stack)}":
@@ -46,6 +48,30 @@ def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[st
     }
     for action, resource in sorted(may_write ^ wanted):
         yield f"{action} on {resource}"
+
+
+@invariant
+def a_look_at_everything_that_is_overdue_is_told(stack: Translated) -> Iterator[str]:
+    days = 7
+    told = [
+        float(alarm["Threshold"])
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm.get("MetricName") == "WholeLookAgeSeconds"
+        # Who cannot look has not looked; ReconcileSilentAlarm tells of that.
+        and alarm["TreatMissingData"] == "ignore"
+    ]
+    if not any(days * DAY < each <= (days + 2) * DAY for each in told):
+        yield f"nobody hears that the look of each {days} days is overdue: {told}"
+
+
+@invariant
+def what_looks_remember_outlives_the_time_between_them(stack: Translated) -> Iterator[str]:
+    # Written anew by each look at everything, a week apart; without it the next hour looks at all.
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", []):
+            kept = int(rule.get("ExpirationInDays", 365))
+            if _reports(stack).endswith(str(rule.get("Prefix", "none"))) and kept < 21:
+                yield f"{name}: rule {rule['Id']} forgets what is settled after {kept} days"
 
 
 @invariant

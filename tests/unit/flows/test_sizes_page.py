@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cost_table import TERABYTE, standing
+from benchmarks.cost_table import TERABYTE, standing, standing_items
 from flows.size_tiers import TIERS, up_to_bytes
 from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
 from operations.prices import ARM64, X86_64
@@ -62,3 +62,15 @@ def test_the_first_minute_and_the_month_cost_what_is_said() -> None:
         assert f"${minute:.4f} ({tier.name})" in text
     (month,) = re.findall(r"that nobody uses costs about \$(\d+) a month", text)
     assert float(month) == pytest.approx(standing(), rel=0.05)
+
+
+def test_what_a_stack_costs_that_nobody_uses_is_itemised() -> None:
+    text = PAGE.read_text()
+    told = dict(re.findall(r"^\| ([^|]+) \| \$(\d+\.\d\d) \|$", text, re.MULTILINE))
+    together = float(told.pop("together"))
+    wanted = standing_items()
+    assert set(told) == set(wanted)
+    for name, dollars in wanted.items():
+        # An alarm more or less is no reason to print the table again.
+        assert float(told[name]) == pytest.approx(dollars, rel=0.15, abs=0.01), name
+    assert together == pytest.approx(sum(map(float, told.values())), abs=0.05)

@@ -19,9 +19,10 @@ from operations import reconcile_flow
 from operations.connections import connect
 from operations.findings import Finding, Kind, Notify, Retry, Source
 from operations.mending import Mended
+from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
-from operations.reconcile_report import verdict
+from operations.reconcile_report import figures, verdict
 from operations.report import Tally
 from operations.scope import Scope
 from tests.unit.operations.conftest import World
@@ -113,6 +114,98 @@ def test_what_is_only_looked_at_is_left(
     assert told(aws("sqs"), queue) == []
     assert reconcile()[0] == "Mended"
     assert len(told(aws("sqs"), queue)) == 1
+
+
+STORE = {"zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
+
+
+def done(world: World, key: str) -> None:
+    world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
+
+
+def test_an_hour_looks_at_what_is_not_settled_and_finds_what_was_lost_meanwhile(
+    world: World, reconcile: Reconcile, queue: str, aws: Any
+) -> None:
+    for number in range(5):
+        done(world, f"old/{number}.raw")
+    # Nobody has looked yet: the first look is at everything, and keeps what it finds done.
+    assert reconcile()[0] == "Completed"
+    world.s3.delete_object(Bucket=world.output, Key="old/3.zarr/Sonar/c/0")
+    world.run(world.source("old/3.raw"), "COMPLETED", "Completed")
+    world.drop("lost.raw")
+    name, lines = reconcile()
+    assert (name, lines[-1]["counts"]) == ("Mended", {"done": 5, "never notified": 1})
+    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
+    # What befell a settled output since is found by the look at everything, and mended.
+    name, lines = reconcile(whole=True, verify_days=0)
+    assert lines[-1]["counts"] == {"done": 4, "never notified": 1, "output damaged": 1}
+    assert {each.key for each in told(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
+    # From then on each hour looks at it, until it is done.
+    assert reconcile()[1][-1]["counts"]["output damaged"] == 1
+    for key in ("old/3.raw", "lost.raw"):
+        done(world, key)
+    assert reconcile()[1][-1]["counts"] == {"done": 6}
+
+
+def test_a_look_that_was_broken_off_settles_nothing(
+    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(world, "a.raw")
+    reconcile()
+    world.drop("lost.raw")
+
+    def away(*_: object, **__: object) -> None:
+        raise PrefectUnavailableError("planned")
+
+    monkeypatch.setattr(PrefectRuns, "with_tasks", away)
+    with pytest.raises(PrefectUnavailableError, match="planned"):
+        reconcile()
+    monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
+    assert reconcile()[1][-1]["counts"] == {"done": 1, "never notified": 1}
+
+
+def test_notes_that_cannot_be_read_are_made_anew_by_a_look_at_everything(
+    world: World, reconcile: Reconcile
+) -> None:
+    done(world, "a.raw")
+    reconcile()
+    world.s3.delete_object(Bucket=world.output, Key="a.zarr/Sonar/c/0")
+    assert reconcile()[1][-1]["counts"] == {"done": 1}
+    key = ".echodrop/reconcile/settled"
+    world.s3.put_object(Bucket=world.output, Key=key, Body=b"no notes")
+    assert reconcile()[1][-1]["counts"] == {"output damaged": 1}
+
+
+def test_a_look_below_a_prefix_is_at_all_of_it_and_settles_nothing_for_the_others(
+    world: World, reconcile: Reconcile
+) -> None:
+    done(world, "a.raw")
+    done(world, "b/1.raw")
+    reconcile()
+    world.s3.delete_object(Bucket=world.output, Key="b/1.zarr/Sonar/c/0")
+    assert reconcile(prefix="b/")[1][-1]["counts"] == {"output damaged": 1}
+    assert reconcile()[1][-1]["counts"] == {"done": 2}
+
+
+def test_the_age_of_the_look_at_everything_is_told_each_hour(
+    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages: list[timedelta | None] = []
+
+    def noted(tally: Tally, seconds: float, age: timedelta | None) -> Any:
+        ages.append(age)
+        return figures(tally, seconds, age)
+
+    monkeypatch.setattr(reconcile_flow, "figures", noted)
+    world.drop("a.raw")
+    reconcile()
+    reconcile()
+    reconcile(whole=True)
+    reconcile(prefix="a")
+    first, hourly, whole, partial = ages
+    assert (first, whole, partial) == (timedelta(), timedelta(), None)
+    assert hourly is not None
+    assert timedelta() < hourly < timedelta(minutes=10)
 
 
 def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:

@@ -42,6 +42,8 @@ def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
         ("WatchdogSilentAlarm", [1.0], "OK"),
         ("ReconcileSilentAlarm", [None, None, None], "ALARM"),
         ("ReconcileSilentAlarm", [None, 500.0, None], "OK"),
+        ("WholeLookOldAlarm", [9.5 * 86400], "ALARM"),
+        ("WholeLookOldAlarm", [8.5 * 86400], "OK"),
         # Whoever reads a queue leaves it empty now and then.
         ("UploadsNotTakenAlarm", [10_000.0] * 15, "ALARM"),
         ("UploadsNotTakenAlarm", [*[10_000.0] * 14, 0.0], "OK"),
