@@ -16,6 +16,7 @@ from prefect.runtime import deployment
 
 from flows.failure_hooks import report_failure
 from flows.flow_parameters import asked_conversion, checked_parameters
+from flows.out_of_memory import ended_for_memory
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
@@ -23,6 +24,7 @@ from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.swap import swap_removed
+from flows.time_limit import ended_in_time, source_bytes, time_limit
 from flows.transient_faults import patiently
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ def convert_raw_sonar(
     Failed, named by its outcome (BadFile, WrongModel, MissingSidecar, BadSidecar,
     UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict, AccessDenied,
     Archived, DiskFault, InvalidParameters; TransientFault, OutputClaimed or ClaimLost where the
-    world stood in the way for minutes), the message naming file and cause.
+    world stood in the way for minutes; TimedOut where it took far longer than its bytes
+    may), the message naming file and cause; or Crashed, where memory was wanting.
 
     Args:
         raw_file: `s3://bucket/key` with the key as it is, `http(s)://`, or a path.
@@ -143,11 +146,17 @@ def convert_raw_sonar(
         request = asked_conversion(checked, this_run())
         if checked["pause_above_bytes"] is not None:
             _wait_for_operator(request, checked["pause_above_bytes"])
-        with swap_removed(open_raw_file(request)) as opened:
+        limit = time_limit([source_bytes(request)])
+        with (
+            ended_in_time(convert_raw_sonar, limit),
+            swap_removed(open_raw_file(request)) as opened,
+        ):
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+    except MemoryError as error:
+        return ended_for_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 

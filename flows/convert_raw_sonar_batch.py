@@ -23,6 +23,7 @@ from flows.batch_workers import worker_count
 from flows.failure_hooks import report_failure
 from flows.flow_parameters import checked_parameters
 from flows.isolated_tasks import run_isolated
+from flows.out_of_memory import out_of_memory
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
@@ -31,6 +32,7 @@ from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.swap import memory_plan, swap_removed
 from flows.task_resources import task_resources, usable_bytes
+from flows.time_limit import ended_in_time, source_bytes, time_limit
 
 # Requests at once that ask for the files' sizes.
 _SIZES_AT_ONCE = 16
@@ -58,6 +60,9 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)
+    except MemoryError as error:
+        # As if its process had died: the batch goes on, and the file gets a run of its own.
+        return out_of_memory(error)
     if isinstance(saved, Published):
         show_manifest(saved.manifest)
     return completed_state(saved)
@@ -102,14 +107,17 @@ def convert_raw_sonar_batch(
     try:
         checked = checked_parameters(convert_raw_sonar_batch.fn, given)
         batch = batch_files(checked["files"], this_run())
-        workers = _workers(batch, checked["max_workers"], task_runner)
+        sizes = _sizes(batch)
+        workers = _workers(sizes, checked["max_workers"], task_runner)
         logger.info("%s files by %s, %s at once", len(batch), task_runner, workers)
-        states = run_isolated(
-            convert_file,
-            [{"name": file.name, "asked": file.asked} for file in batch],
-            workers,
-            task_runner,
-        )
+        limit = time_limit([size for _, size in sizes])
+        with ended_in_time(convert_raw_sonar_batch, limit):
+            states = run_isolated(
+                convert_file,
+                [{"name": file.name, "asked": file.asked} for file in batch],
+                workers,
+                task_runner,
+            )
     except (InvalidParameters, TransientFault) as failure:
         # TRY400: the outcome says it; a traceback of this code tells nothing more.
         logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
@@ -119,16 +127,23 @@ def convert_raw_sonar_batch(
     return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
-def _workers(batch: list[BatchFile], max_workers: int | None, task_runner: RunnerName) -> int:
-    if task_runner == "dask" and dask_scheduler() is not None:
-        # Its workers are on machines of their own.
-        return len(batch)
-    resources = task_resources()
+def _sizes(batch: list[BatchFile]) -> list[tuple[ConversionRequest, int | None]]:
     asked = [file.asked for file in batch if isinstance(file.asked, ConversionRequest)]
     with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
-        sizes = list(pool.map(_size, asked))
+        return list(zip(asked, pool.map(source_bytes, asked), strict=True))
+
+
+def _workers(
+    sizes: list[tuple[ConversionRequest, int | None]],
+    max_workers: int | None,
+    task_runner: RunnerName,
+) -> int:
+    if task_runner == "dask" and dask_scheduler() is not None:
+        # Its workers are on machines of their own.
+        return max(1, len(sizes))
+    resources = task_resources()
     # One of unknown size is taken for as large as the largest.
-    largest = max((size for size in sizes if size is not None), default=0)
+    largest = max((size for _, size in sizes if size is not None), default=0)
     usable = usable_bytes(resources)
     peaks = [
         memory_plan(
@@ -137,9 +152,9 @@ def _workers(batch: list[BatchFile], max_workers: int | None, task_runner: Runne
             usable,
             use_swap=request.use_swap,
         ).expected_bytes
-        for request, size in zip(asked, sizes, strict=True)
+        for request, size in sizes
     ]
-    for request, peak in zip(asked, peaks, strict=True):
+    for (request, _), peak in zip(sizes, peaks, strict=True):
         if peak > usable:
             get_run_logger().warning(
                 "%s: may need %s MB of memory, more than this task has",
@@ -147,17 +162,6 @@ def _workers(batch: list[BatchFile], max_workers: int | None, task_runner: Runne
                 peak // 10**6,
             )
     return worker_count(peaks, resources, max_workers=max_workers)
-
-
-def _size(request: ConversionRequest) -> int | None:
-    from flows.source import current_source  # noqa: PLC0415 - as for the file's own task
-
-    try:
-        found = current_source(request.source, dict(request.input_storage_options))
-    # BLE001: whatever is wrong with a file, its own task run finds and names it.
-    except Exception:  # noqa: BLE001
-        return None
-    return None if found is None else found.size
 
 
 def _show(outcomes: list[dict[str, Any]]) -> None:

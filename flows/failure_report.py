@@ -86,7 +86,7 @@ REMEDIES: Mapping[str, str] = {
     "ClaimLost": "replay once the other run at this output has ended",
     DEFECT: "look at the run's log and report a defect",
     CRASHED: "exit code 137 is memory: a run on the next size follows by itself, else replay",
-    TIMED_OUT: "look at the run's log; replay with a larger task or a longer time",
+    TIMED_OUT: "replay it; if it hangs again, the end of the task's log says where: report a defect",
 }
 
 # A process's exit code is the cause itself: 137 is memory, 1 is not.

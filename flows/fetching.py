@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from flows.locations import Location
-from flows.outcomes import BadFile, MissingSidecar, SourceChanged
+from flows.outcomes import BadFile, BadSidecar, MissingSidecar, SourceChanged
 from flows.publication import Progress
 from flows.request import ConversionRequest
 from flows.sidecars import (
     FetchedSidecar,
     fetch_sidecar,
+    left_out,
     named_sidecars,
     sidecars_beside,
 )
@@ -23,11 +24,12 @@ from flows.source import FetchedFile, fetch
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was fetched, and sentences on what could not be looked for."""
+    """What was fetched, and sentences on what could not be looked for and on what was left out."""
 
     source: FetchedFile
     sidecars: Sequence[FetchedSidecar]
     notes: Sequence[str]
+    without: Sequence[str] = ()
 
 
 def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -> Inputs:
@@ -37,6 +39,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         BadFile: there is no such file.
         SourceChanged: it went away, or was replaced while it was read.
         Superseded: file or sidecar is of another version than was notified.
+        BadSidecar: one is too large to be one, and may not be left out.
         MissingSidecar: one that is needed, named or told to be included is not there.
         AccessDenied, Archived, TransientFault, DiskFault: as they are named.
     """
@@ -62,7 +65,23 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
             raise MissingSidecar(
                 raw.uri, f".{kind}", f"is not beside it ({'; '.join(looked.notes) or 'looked for'})"
             )
-        return Inputs(source, [sidecar.result() for sidecar in coming], looked.notes)
+        fetched, without = _all_or_without(coming, allow_partial=request.allow_partial)
+        return Inputs(source, fetched, looked.notes, without)
+
+
+def _all_or_without(
+    coming: Sequence[Future[FetchedSidecar]], *, allow_partial: bool
+) -> tuple[list[FetchedSidecar], list[str]]:
+    fetched, without = [], []
+    for sidecar in coming:
+        try:
+            fetched.append(sidecar.result())
+        except BadSidecar as bad:
+            # A settings XML is never left out: nothing can be made without it.
+            if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
+                raise
+            without.append(left_out(bad.sidecar, bad.cause))
+    return fetched, without
 
 
 def _fetch_raw(

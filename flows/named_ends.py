@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,6 +45,7 @@ def named_ends(what: str) -> Iterator[None]:
         TransientFault: what passes by itself, and has not so far.
         InvalidParameters: a request that can't even be sent, as to a bucket of an impossible name.
         DiskFault: the local disk is full or broken.
+        MemoryError: the system has no memory left, which it says as an OSError.
     """
     try:
         yield
@@ -56,7 +58,7 @@ def named_ends(what: str) -> Iterator[None]:
         raise named from error
 
 
-def _outcome_of(error: Exception, what: str) -> Outcome | None:
+def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
     told = f"{type(error).__name__}: {error}"
     if is_transient(error):
         return TransientFault(what, told)
@@ -68,7 +70,7 @@ def _outcome_of(error: Exception, what: str) -> Outcome | None:
         return InvalidParameters(f"{what}: {told}")
     # Whoever builds one without a number means no disk.
     if isinstance(error, OSError) and error.errno is not None:
-        return DiskFault(what, told)
+        return MemoryError(told) if error.errno == errno.ENOMEM else DiskFault(what, told)
     return None
 
 

@@ -158,7 +158,7 @@ def _parse(
         preflight.compare_pings(echodata, summary)
         check_unchanged(source)
         unless_opened.pop_all()
-    missing = "; ".join([*summary.missing, *without]) or None
+    missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
     if missing is not None:
         provenance = echodata["Provenance"]
         echodata["Provenance"] = provenance.assign_attrs(conversion_missing=missing)

@@ -150,7 +150,9 @@ def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
     settings = ParseAZFP(source_uri, str(sidecar.path))
     try:
         settings.load_AZFP_xml()
-    # BLE001: whatever its reader trips over, the text is at fault.
+    except MemoryError:
+        raise
+    # BLE001: whatever else its reader trips over, the text is at fault.
     except Exception as error:
         cause = f"echopype reads no settings of an AZFP there: {type(error).__name__}: {error}"
         raise BadSidecar(source_uri, sidecar.location.uri, cause) from error

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from flows.locations import HttpLocation, LocalLocation, Location, parse_location
 from flows.named_ends import named_ends
-from flows.outcomes import AccessDenied, MissingSidecar
+from flows.outcomes import AccessDenied, BadSidecar, MissingSidecar
 from flows.s3_client import s3_client
-from flows.source import FetchedFile, current_source, fetch
+from flows.source import FetchedFile, TooLargeError, current_source, fetch
 from flows.source_version import SourceVersion
 
 Kind = Literal["xml", "bot", "idx"]
@@ -26,6 +26,9 @@ Kind = Literal["xml", "bot", "idx"]
 # runs while the raw file is on its way.
 NEEDS_XML = frozenset({"AZFP"})
 TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
+# Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty a ping.
+# What is larger is no sidecar, and would fill the disk that was measured for the raw file.
+AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
 _BESIDE: tuple[Kind, ...] = ("bot", "idx")
 
 
@@ -137,6 +140,11 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
     return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 
 
+def left_out(uri: str, cause: str) -> str:
+    """Return what `missing` says of a sidecar that is not used."""
+    return f"sidecar {uri} is left out: it is damaged: {cause}"
+
+
 def fetch_sidecar(
     sidecar: Sidecar, raw: Location, raw_target: Path, options: dict[str, Any]
 ) -> FetchedSidecar:
@@ -144,6 +152,7 @@ def fetch_sidecar(
 
     Raises:
         MissingSidecar: it is not there.
+        BadSidecar: it is too large to be one.
         Superseded: it is not of the version that was notified.
     """
     if sidecar.kind == "xml":
@@ -151,7 +160,15 @@ def fetch_sidecar(
     else:
         target = raw_target.with_suffix(f".{sidecar.kind}")
     try:
-        fetched = fetch(sidecar.location, target, options, wanted=sidecar.wanted)
+        fetched = fetch(
+            sidecar.location,
+            target,
+            options,
+            wanted=sidecar.wanted,
+            at_most=AT_MOST[sidecar.kind],
+        )
     except FileNotFoundError as error:
         raise MissingSidecar(raw.uri, sidecar.location.uri) from error
+    except TooLargeError as error:
+        raise BadSidecar(raw.uri, sidecar.location.uri, f"it has {error}") from error
     return FetchedSidecar(sidecar.kind, fetched)

@@ -34,6 +34,15 @@ _ATTEMPTS = 6
 ByteCount = Callable[[int, int | None], None]
 
 
+class TooLargeError(Exception):
+    """A file has more bytes than it may have; `size` is what is known of it by then."""
+
+    def __init__(self, size: int, at_most: int) -> None:
+        super().__init__(f"{size:,} bytes, at most {at_most:,} are taken")
+        self.size = size
+        self.at_most = at_most
+
+
 @dataclass(frozen=True)
 class FetchedFile:
     """A local copy (of a local file: a link) with what its source said of itself."""
@@ -53,6 +62,7 @@ def fetch(
     *,
     wanted: SourceVersion | None = None,
     on_bytes: ByteCount | None = None,
+    at_most: int | None = None,
 ) -> FetchedFile:
     """Bring a file to `target`.
 
@@ -62,8 +72,10 @@ def fetch(
         options: storage options of the source.
         wanted: the version that was notified; None takes the current one.
         on_bytes: told bytes so far, and in all where known.
+        at_most: bytes that it may have; None for any number.
 
     Raises:
+        TooLargeError: it has more, known before they are on the disk.
         FileNotFoundError: there is no such file.
         AccessDenied: it may not be read.
         Archived: it has to be restored first.
@@ -74,13 +86,13 @@ def fetch(
     """
     with named_ends(location.uri):
         if isinstance(location, LocalLocation):
-            return _link(location, target, wanted)
+            return _link(location, target, wanted, at_most)
         reader: RangeReader
         if isinstance(location, HttpLocation):
             reader = http_reader(location, options)
         else:
             reader = S3Reader(s3_client(options), location)
-        return download(reader, location, target, wanted=wanted, on_bytes=on_bytes)
+        return download(reader, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
 
 
 def download(
@@ -90,28 +102,34 @@ def download(
     *,
     wanted: SourceVersion | None = None,
     on_bytes: ByteCount | None = None,
+    at_most: int | None = None,
 ) -> FetchedFile:
     """Bring a remote file to `target`; arguments and errors as for `fetch`."""
     # A body that breaks off is asked for again from its beginning.
     return retrying(
-        lambda: _download(reader, location, target, wanted, on_bytes), attempts=_ATTEMPTS
+        lambda: _download(reader, location, target, wanted, on_bytes, at_most),
+        attempts=_ATTEMPTS,
     )
 
 
-def _download(
+def _download(  # noqa: PLR0917 - those of `download`
     reader: RangeReader,
     location: Location,
     target: Path,
     wanted: SourceVersion | None,
     on_bytes: ByteCount | None,
+    at_most: int | None,
 ) -> FetchedFile:
     beginning = reader.begin(PART_BYTES)
     if wanted is not None and beginning.version.differs_from(wanted):
         raise Superseded(location.uri, str(wanted), str(beginning.version))
+    _check_size(beginning.size, at_most)
     digest = hashlib.sha256()
     size = 0
     with target.open("wb") as file:
         for block in _whole(beginning.body, beginning.size, reader, beginning.version):
+            # Where a server did not say how many come.
+            _check_size(size + len(block), at_most)
             file.write(block)
             digest.update(block)
             size += len(block)
@@ -164,10 +182,18 @@ def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) 
     return retrying(read, attempts=_ATTEMPTS)
 
 
-def _link(location: LocalLocation, target: Path, wanted: SourceVersion | None) -> FetchedFile:
+def _check_size(size: int | None, at_most: int | None) -> None:
+    if size is not None and at_most is not None and size > at_most:
+        raise TooLargeError(size, at_most)
+
+
+def _link(
+    location: LocalLocation, target: Path, wanted: SourceVersion | None, at_most: int | None
+) -> FetchedFile:
     """A link instead of a copy: the file may be large, and only its name matters."""
     try:
         before = location.path.stat()
+        _check_size(before.st_size, at_most)
         version = local_version(before)
         if wanted is not None and version.differs_from(wanted):
             raise Superseded(location.uri, str(wanted), str(version))

@@ -94,6 +94,10 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
         except TransientFault as fault:
             err.print(f"Try again: {fault}", style="yellow", markup=False, highlight=False)
             return TRANSIENT
+        except MemoryError as error:
+            told = f"Out of memory: {raw_file}: {error}: convert it on a machine with more"
+            err.print(told, style="red", markup=False, highlight=False)
+            return FAILED
     if isinstance(result, Published):
         output, verified = result.manifest["output"], result.manifest["verification"]
         err.print(

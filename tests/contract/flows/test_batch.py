@@ -23,7 +23,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import deployments
+from flows import conversion, deployments
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.deployment_specs import conversions
 from flows.isolated_tasks import run_isolated
@@ -219,6 +219,30 @@ def test_a_file_that_kills_its_process_harms_no_other(prefect_api: ApiCall) -> N
     found = ended_task_runs(prefect_api, run_id)
     # None is left Running for ever.
     assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
+
+
+def test_a_file_that_finds_no_memory_is_crashed_and_harms_no_other(
+    prefect_api_url: str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prefect_api_url
+    open_raw = conversion.open_raw
+
+    def sometimes(request: Any, progress: Any) -> Any:
+        if request.output.uri.endswith("large.zarr"):
+            raise MemoryError("Unable to allocate 9 TiB")
+        return open_raw(request, progress)
+
+    monkeypatch.setattr(conversion, "open_raw", sometimes)
+    raw = real_data / "ek60/D20070724-T042400.raw"
+    files = [entry(raw, "EK60", tmp_path / f"{name}.zarr") for name in ("large", "small")]
+    state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
+    large, small = state.result(raise_on_failure=False).files
+    # As a file that killed its process, whose remedy is a run of its own.
+    assert (large["outcome"], large["message"]) == (
+        "Crashed",
+        "out of memory: Unable to allocate 9 TiB",
+    )
+    assert small["completed"]
 
 
 def test_a_batch_killed_amid_its_files_goes_on_where_it_was(

@@ -21,8 +21,12 @@ from sandbox.waiting import wait_until
 from tests.contract.conftest import ApiCall
 
 WORK = """
-import os, signal, time
+import os, signal, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from prefect import flow
+from flows.out_of_memory import ended_for_memory
+from flows.time_limit import ended_in_time
 
 @flow
 def work(how: str) -> None:
@@ -32,6 +36,19 @@ def work(how: str) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if how == "waits":
         time.sleep(120)
+    if how == "memory":
+        try:
+            bytearray(2**62)
+        except MemoryError as error:
+            return ended_for_memory(error)
+    if how == "hangs":
+        # A thread that never ends keeps every exception from leaving the block.
+        with ended_in_time(work, timedelta(seconds=2)), ThreadPoolExecutor() as pool:
+            pool.submit(threading.Event().wait).result()
+    if how == "ends in time":
+        with ended_in_time(work, timedelta(seconds=2)):
+            pass
+        time.sleep(4)
 """
 
 
@@ -101,6 +118,8 @@ def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterato
         # It told Prefect so itself: nothing is wrong with its task.
         ("fails", 0, "FAILED"),
         ("segfault", 128 + signal.SIGSEGV, "CRASHED"),
+        ("hangs", 0, "FAILED"),
+        ("ends in time", 0, "COMPLETED"),
     ],
 )
 def test_how_a_run_ends_is_its_task_s_exit_code(
@@ -109,6 +128,15 @@ def test_how_a_run_ends_is_its_task_s_exit_code(
     task = start(how)
     assert task.process.wait(90) == code
     assert task.state[0] == state
+    if how == "hangs":
+        assert task.state[1] == "TimedOut"
+
+
+def test_a_memory_error_ends_the_task_as_linux_does(start: Any) -> None:
+    task = start("memory")
+    assert task.process.wait(90) == 137
+    # For the observer and the trigger, as with a process that was killed.
+    assert task.state[0] == "RUNNING"
 
 
 def test_out_of_memory_ends_the_task_as_it_ends_the_flow(start: Any) -> None:

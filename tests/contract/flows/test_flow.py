@@ -221,6 +221,18 @@ def test_a_deployed_run_gives_its_machine_back_while_it_waits(
     assert Path(parameters["output_path"], "zarr.json").is_file()
 
 
+def test_want_of_memory_is_a_crash_and_no_defect(
+    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr("flows.conversion.open_raw", too_large)
+    state: Any = convert_raw_sonar(**parameters, return_state=True)
+    assert state.is_crashed()
+    assert state.message == "out of memory: Unable to allocate 9 TiB"
+
+
 def test_the_flow_is_drawn_as_the_docs_show_it(
     parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

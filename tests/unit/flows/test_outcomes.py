@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 from datetime import UTC, datetime
@@ -87,6 +88,13 @@ def test_what_lies_in_an_archive_tier_is_told_from_what_is_refused(
     with pytest.raises(named) as raised, named_ends("s3://b/f.raw"):
         raise _answer(status, code)
     assert raised.value.facts()["what"] == "s3://b/f.raw"
+
+
+def test_a_system_without_memory_is_no_disk_fault() -> None:
+    with pytest.raises(MemoryError), named_ends("s3://b/f.raw"):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+    with pytest.raises(DiskFault), named_ends("s3://b/f.raw"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from flows import sidecars
 from flows.conversion import convert
+from flows.locations import S3Location
 from flows.outcomes import BadSidecar, InvalidParameters, MissingSidecar
 from flows.publication import Published
+from flows.range_readers import Beginning
 from flows.request import ConversionRequest
+from flows.source import TooLargeError, download
+from flows.source_version import SourceVersion
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 EK60 = "ek60/D20070724-T042400"
@@ -105,6 +111,57 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
     with xr.open_datatree(done.output, engine="zarr") as tree:
         assert tree["Provenance"].attrs["conversion_missing"] == missing
         assert "detected_seafloor_depth" not in tree["Vendor_specific"]
+
+
+def test_a_sidecar_too_large_to_be_one_is_named_with_the_limit_and_may_be_left_out(
+    raw: Path, bot: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = raw.with_suffix(".bot")
+    beside.write_bytes(bot)
+    monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot) - 1})
+    cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are taken"
+    with pytest.raises(BadSidecar) as failure:
+        convert(asked(raw))
+    assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {cause}"
+    done = convert(asked(raw, allow_partial=True))
+    assert isinstance(done, Published)
+    assert done.manifest["missing"] == f"sidecar {beside} is left out: it is damaged: {cause}"
+    monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot)})
+    whole = convert(asked(raw, overwrite=True))
+    assert isinstance(whole, Published)
+    assert whole.manifest["missing"] is None
+
+
+def test_a_settings_xml_too_large_to_be_one_is_never_left_out(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "xml": 10})
+    wishes = {
+        "sonar_model": "AZFP",
+        "xml_path": str(real_data / "azfp/15100804.XML"),
+        "output_path": str(tmp_path / "o.zarr"),
+    }
+    with pytest.raises(BadSidecar, match="at most 10 are taken"):
+        convert(asked(real_data / "azfp/15100520-Test.01A", **wishes, allow_partial=True))
+
+
+@pytest.mark.parametrize("size", [300_000_000_000, None])
+def test_no_more_of_a_sidecar_than_the_limit_reaches_the_disk(
+    tmp_path: Path, size: int | None
+) -> None:
+    class Endless:
+        """A server's file; of unknown size it sends blocks for ever."""
+
+        def begin(self, length: int) -> Beginning:
+            return Beginning(size, SourceVersion("e"), None, itertools.repeat(bytes(length)))
+
+        def read(self, start: int, length: int, version: SourceVersion) -> bytes:
+            raise AssertionError(f"asked for {length} bytes at {start} of {version}")
+
+    target, limit = tmp_path / "raw.bot", 256_000_000
+    with pytest.raises(TooLargeError):
+        download(Endless(), S3Location("b", "raw.bot"), target, at_most=limit)
+    assert not target.exists() or (size is None and target.stat().st_size <= limit)
 
 
 def test_what_a_shorter_sidecar_lacks_is_told(raw: Path, bot: bytes) -> None:
