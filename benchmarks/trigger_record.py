@@ -142,6 +142,7 @@ def main() -> None:
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "ECHODROP_RULES_PARAMETER": "/rules",
+                "ECHODROP_STACK": "echodrop",
                 "PREFECT_API_URL": prefect_url,
             }
         )

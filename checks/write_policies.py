@@ -1,7 +1,6 @@
 """Writes every policy of the stack, in each of its variants, into files for a linter of policies."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -18,7 +17,6 @@ def main(folder: Path) -> None:
     The policy by which a service assumes a role, and a key's own, name no
     resource but themselves; tests/template looks at those.
     """
-    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     for kind in ("named", "bounded"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()

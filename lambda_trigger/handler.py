@@ -21,7 +21,7 @@ from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.services import Prefect, Storage
 from lambda_trigger.settings import read_settings
 from lambda_trigger.submission import Submission, submitted
-from lambda_trigger.telemetry import Telemetry
+from lambda_trigger.telemetry import Telemetry, line_logger
 
 # Kept of an invocation's time for asking for its batches: seconds, and never more than this share,
 # so that a short time-out leaves enough to settle the records in.
@@ -43,8 +43,9 @@ class LambdaContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """What the handler works with."""
+    """What the handler works with; `stack` is whose metrics it writes."""
 
+    stack: str
     rules: RulesSource
     storage: Storage
     prefect: Prefect
@@ -57,7 +58,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     that Lambda counts an error and SQS keeps every message.
     """
     # Decorated here and not above: a logger reads the environment as it is made.
-    invoke = Telemetry().logger.inject_lambda_context(_invoke)
+    invoke = line_logger().inject_lambda_context(_invoke)
     answer: dict[str, Any] = invoke(event, context)
     return answer
 
@@ -66,7 +67,8 @@ def _invoke(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - RESERVE)
     started = time.perf_counter()
     cold = not _deps.cache_info().currsize
-    deps, telemetry = _deps(), Telemetry()
+    deps = _deps()
+    telemetry = Telemetry(deps.stack)
     if cold:
         deps.rules.current(deadline)
         telemetry.cold_start((time.perf_counter() - started) * 1000)
@@ -213,6 +215,7 @@ def _deps() -> Deps:
     arn = settings.prefect_auth_secret_arn
     read_secret = (lambda deadline: aws.secret(arn, deadline)) if arn else None
     return Deps(
+        stack=settings.stack,
         rules=RulesSource(lambda deadline: aws.parameter(settings.rules_parameter, deadline)),
         storage=aws,
         prefect=PrefectApi(PrefectConnection(http, settings.prefect_api_url, read_secret)),

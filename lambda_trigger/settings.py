@@ -15,6 +15,7 @@ class Settings:
     prefect_api_url: str
     prefect_auth_secret_arn: str | None
     rules_parameter: str
+    stack: str
     region: str
     aws_endpoint_url: str | None
     credentials: Credentials
@@ -29,6 +30,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     needed = (
         "PREFECT_API_URL",
         "ECHODROP_RULES_PARAMETER",
+        "ECHODROP_STACK",
         "AWS_REGION",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -44,6 +46,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         prefect_api_url=environment["PREFECT_API_URL"].rstrip("/"),
         prefect_auth_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN") or None,
         rules_parameter=environment["ECHODROP_RULES_PARAMETER"],
+        stack=environment["ECHODROP_STACK"],
         region=environment["AWS_REGION"],
         aws_endpoint_url=environment.get("AWS_ENDPOINT_URL") or None,
         credentials=Credentials(

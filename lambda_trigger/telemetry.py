@@ -23,6 +23,8 @@ from lambda_trigger.transport_errors import TransportError
 
 NAMESPACE = "echodrop"
 SERVICE = "trigger"
+# The dimensions of every metric: whose it is.
+OWNER = ("stack", "service")
 
 
 class _StandardOutput(logging.Handler):
@@ -35,8 +37,8 @@ class _StandardOutput(logging.Handler):
 
 
 @cache
-def _logger() -> Logger:
-    """Make the logger, once: a second one of its name would have no formatter."""
+def line_logger() -> Logger:
+    """Return the one logger of all lines: a second one of its name would have no formatter."""
     return Logger(
         service=SERVICE,
         # Never less, whatever the environment says: these lines are the metrics too.
@@ -52,10 +54,11 @@ def _logger() -> Logger:
 
 
 class Telemetry:
-    """Writes the lines. What `logger` knows of the invocation is in every one."""
+    """Writes the lines. What the logger knows of the invocation is in every one."""
 
-    def __init__(self) -> None:
-        self.logger = _logger()
+    def __init__(self, stack: str) -> None:
+        """Count for a stack: two stacks of one account share the namespace."""
+        self._stack = stack
 
     def outcome(
         self, upload: Upload | None, outcome: Outcome, milliseconds: float, message_id: str
@@ -77,7 +80,7 @@ class Telemetry:
             f"{name}: {outcome.reason}",
             facts,
             {"Uploads": (1, "Count"), "Latency": (round(milliseconds, 3), "Milliseconds")},
-            (("service", "outcome"), ("service", "outcome", "reason")),
+            ((*OWNER, "outcome"), (*OWNER, "outcome", "reason")),
         )
 
     def failed_attempt(
@@ -115,7 +118,7 @@ class Telemetry:
             f"Retried: {error}",
             facts,
             counted,
-            (("service",), ("service", "reason")),
+            (OWNER, (*OWNER, "reason")),
         )
 
     def cold_start(self, milliseconds: float) -> None:
@@ -128,7 +131,7 @@ class Telemetry:
                 "ColdStarts": (1, "Count"),
                 "ColdStartSetUp": (round(milliseconds, 3), "Milliseconds"),
             },
-            (("service",),),
+            (OWNER,),
         )
 
     def _line(
@@ -155,16 +158,16 @@ class Telemetry:
         counted = AmazonCloudWatchEMFProvider(namespace=NAMESPACE)
         for name, (number, unit) in metrics.items():
             counted.add_metric(name, unit, number)
-        known = {"service": SERVICE, **facts}
+        known = {"stack": self._stack, "service": SERVICE, **facts}
         first, *others = [{name: str(known[name]) for name in names} for names in dimensions]
         for name, text in first.items():
             counted.add_dimension(name, text)
         for names in others:
             counted.add_dimensions(**names)
         write = {
-            logging.INFO: self.logger.info,
-            logging.WARNING: self.logger.warning,
-            logging.ERROR: self.logger.error,
+            logging.INFO: line_logger().info,
+            logging.WARNING: line_logger().warning,
+            logging.ERROR: line_logger().error,
         }[level]
         write(message, extra={**facts, **counted.serialize_metric_set()})
 

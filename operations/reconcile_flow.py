@@ -15,7 +15,7 @@ import os
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -46,7 +46,10 @@ from operations.reconciliation import Reconciliation
 from operations.report import Tally
 from operations.scope import Scope
 from operations.settled import Settled, SettledUnreadableError, load_settled
-from operations.stack_settings import QUEUE, SettingMissingError
+from operations.stack_settings import QUEUE, STACK, SettingMissingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
 
 # By then a byte that has rotted is known of; what reading costs, docs/sizes-and-costs.md says.
 VERIFY_DAYS = 28
@@ -116,6 +119,7 @@ def reconcile_inbox(
         The counts by class and by what was done, and the report's URI.
     """
     place = place_of(os.environ.get(REPORTS))
+    stack = _stack()
     connections = connect()
     rules = connections.services.rules
     limits = Limits(
@@ -139,7 +143,8 @@ def reconcile_inbox(
         seconds = (datetime.now(UTC) - look.now).total_seconds()
         told = tally.summary() | {"began": look.now.isoformat(), "seconds": round(seconds, 1)}
         kept = report.keep(connections.services.s3, place, look.now, told)
-        _measure(connections, tally, seconds, look)
+        age = look.now - look.settled.whole_began if look.settled is not None else None
+        _measure(connections, figures(stack, tally, seconds, age))
         if look.settled is not None:
             look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
@@ -192,13 +197,19 @@ def _look(
         report.write({"uri": mended.finding.uri, "fix": mended.what})
 
 
-def _measure(connections: Connections, tally: Tally, seconds: float, look: Reconciliation) -> None:
+def _stack() -> str:
+    """Return whose figures this run tells; asked for first, as without it the alarms hear nothing."""
+    if not (stack := os.environ.get(STACK)):
+        raise SettingMissingError(f"not set: {STACK}, the stack's name")
+    return stack
+
+
+def _measure(connections: Connections, told: list[MetricDatumTypeDef]) -> None:
     """Put the counts into CloudWatch; that it can't be told does not undo what was mended."""
-    age = look.now - look.settled.whole_began if look.settled is not None else None
     region = connections.services.s3.meta.region_name
     try:
         connections.session.client("cloudwatch", region_name=region).put_metric_data(
-            Namespace=NAMESPACE, MetricData=figures(tally, seconds, age)
+            Namespace=NAMESPACE, MetricData=told
         )
     # BLE001: see above; the missing figure is an alarm's to notice.
     except Exception as error:  # noqa: BLE001

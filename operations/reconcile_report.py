@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # An S3 URI, ending in '/': where reports go.
 REPORTS = "ECHODROP_REPORTS"
 NAMESPACE = "echodrop"
-SERVICE: Sequence[DimensionTypeDef] = ({"Name": "service", "Value": "reconcile"},)
+SERVICE = "reconcile"
 # Which should have come to an end by now, or be on their way, and are not.
 WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
@@ -87,12 +87,16 @@ def left(tally: Tally) -> dict[str, int]:
 
 
 def figures(
-    tally: Tally, seconds: float, whole_age: timedelta | None = timedelta()
+    stack: str, tally: Tally, seconds: float, whole_age: timedelta | None = timedelta()
 ) -> list[MetricDatumTypeDef]:
-    """Figures for CloudWatch's `PutMetricData`, in `NAMESPACE`.
+    """Figures of a stack for CloudWatch's `PutMetricData`, in `NAMESPACE`.
 
     `whole_age` is how long ago the last look at everything began; None where it is not told.
     """
+    owner: tuple[DimensionTypeDef, ...] = (
+        {"Name": "stack", "Value": stack},
+        {"Name": "service", "Value": SERVICE},
+    )
     named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
         "NeedAttention": (sum(left(tally).values()), "Count"),
@@ -105,7 +109,7 @@ def figures(
     if whole_age is not None:
         named["WholeLookAgeSeconds"] = (whole_age.total_seconds(), "Seconds")
     return [
-        {"MetricName": name, "Dimensions": SERVICE, "Value": value, "Unit": unit}
+        {"MetricName": name, "Dimensions": owner, "Value": value, "Unit": unit}
         for name, (value, unit) in named.items()
     ]
 

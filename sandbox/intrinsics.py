@@ -54,6 +54,14 @@ class Resolver:
             return False
         return "Condition" not in resource or self.condition(resource["Condition"])
 
+    def name(self, logical_id: str) -> str:
+        """Return what a resource of the stack is called, or a name after its logical id.
+
+        Raises:
+            TemplateError: the stack would have no such resource.
+        """
+        return self._named(logical_id)[1]
+
     def broken_rules(self) -> list[str]:
         """List what the template's rules say against these parameters."""
         return [

@@ -48,6 +48,7 @@ class Account:
     region: str = "us-east-1"
     account: str = "123456789012"
     partition: str = "aws"
+    url_suffix: str = "amazonaws.com"
     sqs: str = "https://sqs.us-east-1.amazonaws.com"
 
     def pseudo_parameters(self) -> dict[str, str]:
@@ -57,7 +58,7 @@ class Account:
             "AWS::Partition": self.partition,
             "AWS::Region": self.region,
             "AWS::StackName": self.stack_name,
-            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::URLSuffix": self.url_suffix,
         }
 
     def arn(self, resource_type: str, name: str) -> str:

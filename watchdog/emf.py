@@ -32,23 +32,32 @@ UNITS: Mapping[str, str] = {
 }
 
 
-def emf_line(metrics: Mapping[str, float], facts: Mapping[str, object], now_ms: int) -> str:
-    """One line of JSON with these metrics, and facts beside them for who reads the log.
+def emf_line(
+    stack: str, metrics: Mapping[str, float], facts: Mapping[str, object], now_ms: int
+) -> str:
+    """Return one line of JSON with these metrics, and facts beside them for who reads the log.
+
+    Args:
+        stack: whose metrics they are; two stacks of one account share the namespace.
+        metrics: by name, as in `UNITS`.
+        facts: other fields of the line.
+        now_ms: milliseconds since the epoch.
 
     Raises:
         KeyError: a metric that has no unit here.
     """
+    owner = {"stack": stack, "service": SERVICE}
     if not metrics:
         # CloudWatch takes no line that says it has metrics and has none.
-        return json.dumps({"service": SERVICE, **facts})
+        return json.dumps({**owner, **facts})
     directive = {
         "Namespace": NAMESPACE,
-        "Dimensions": [["service"]],
+        "Dimensions": [list(owner)],
         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in metrics],
     }
     line = {
         "_aws": {"Timestamp": now_ms, "CloudWatchMetrics": [directive]},
-        "service": SERVICE,
+        **owner,
         **metrics,
         **facts,
     }

@@ -85,9 +85,11 @@ def handler(event: object, context: object) -> dict[str, float]:
     now = datetime.now(UTC)
     metrics: dict[str, float] = {}
     faults: list[Exception] = []
-    for learnt in look(read_settings(os.environ), services, now):
+    settings = read_settings(os.environ)
+    for learnt in look(settings, services, now):
         facts = {**learnt.facts, **_told_faults(learnt.faults)}
-        sys.stdout.write(emf_line(learnt.metrics, facts, int(now.timestamp() * 1000)) + "\n")
+        now_ms = int(now.timestamp() * 1000)
+        sys.stdout.write(emf_line(settings.stack, learnt.metrics, facts, now_ms) + "\n")
         sys.stdout.flush()
         metrics |= learnt.metrics
         faults += learnt.faults

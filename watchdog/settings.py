@@ -17,6 +17,7 @@ class Settings:
     Attributes:
         prefect_api_url: ends in `/api`, or a workspace of Prefect Cloud.
         prefect_secret_arn: of the secret that holds the credential; None: no credential.
+        stack: whose metrics are written.
         work_pool: of the conversions.
         dead_letter_urls: of all dead-letter queues.
         incidents_bucket: where tasks note incidents.
@@ -31,6 +32,7 @@ class Settings:
 
     prefect_api_url: str
     prefect_secret_arn: str | None
+    stack: str
     work_pool: str
     dead_letter_urls: tuple[str, ...]
     incidents_bucket: str
@@ -60,6 +62,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
+        stack=needed("ECHODROP_STACK"),
         work_pool=needed("ECHODROP_WORK_POOL"),
         dead_letter_urls=tuple(needed("ECHODROP_DEAD_LETTER_URLS").split(",")),
         incidents_bucket=bucket,

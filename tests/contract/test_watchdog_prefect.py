@@ -88,7 +88,7 @@ def test_a_bad_file_that_ends_while_the_watchdog_asks_is_no_failure_of_the_syste
 def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") -> str:
     """The state of an alarm after looks that said what one will say in some minutes."""
     told = look(url, pool, datetime.now(UTC) + timedelta(minutes=minutes))
-    return state_by_lines(name, [emf_line(told, {}, 0)], before)
+    return state_by_lines(name, [emf_line("echodrop", told, {}, 0)], before)
 
 
 @pytest.mark.parametrize(

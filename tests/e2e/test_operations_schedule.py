@@ -83,7 +83,12 @@ def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signall
     (table,) = sandbox.api.request("POST", "/artifacts/filter", shown)
     assert "never notified" in table["data"]
     found = sandbox.client("cloudwatch").list_metrics(Namespace="echodrop")["Metrics"]
-    told = {each["MetricName"] for each in found if each["Dimensions"][0]["Value"] == "reconcile"}
+    owner = {("stack", sandbox.names.cluster), ("service", "reconcile")}
+    told = {
+        each["MetricName"]
+        for each in found
+        if {(dimension["Name"], dimension["Value"]) for dimension in each["Dimensions"]} == owner
+    }
     assert told == {
         *("Reconciled", "NeedAttention", "NeverNotified", "UploadsWithoutOutcome"),
         *("WaitingTooLong", "Mended", "Seconds"),

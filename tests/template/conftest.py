@@ -2,11 +2,17 @@
 
 import pytest
 
-from tests.template.stacks import VARIANTS, Translated, source_template, translate
+from tests.template.stacks import ELSEWHERE, VARIANTS, Translated, source_template, translate
 
 
 @pytest.fixture(scope="session")
 def stacks() -> dict[str, Translated]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        return {name: translate(source_template(), given) for name, given in VARIANTS.items()}
+    return {name: translate(source_template(), given) for name, given in VARIANTS.items()}
+
+
+@pytest.fixture(scope="session")
+def stacks_elsewhere() -> dict[str, Translated]:
+    return {
+        name: translate(source_template(), given, account)
+        for name, (given, account) in ELSEWHERE.items()
+    }

@@ -1,10 +1,12 @@
 """The stack as CloudFormation would get it: translated from SAM, resolved for given parameters."""
 
 import copy
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
+from unittest.mock import patch
 
 from samtranslator.translator.transform import (  # type: ignore[import-untyped] # no type information
     transform,
@@ -14,10 +16,23 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
 )
 
 from sandbox.intrinsics import Resolver
+from sandbox.stack_names import Account
 from sandbox.stack_parameters import checked_parameters
 from sandbox.template import TEMPLATE
 
 Template = dict[str, Any]
+
+CHINA = Account(
+    region="cn-north-1",
+    partition="aws-cn",
+    url_suffix="amazonaws.com.cn",
+    sqs="https://sqs.cn-north-1.amazonaws.com.cn",
+)
+GOVCLOUD = Account(
+    region="us-gov-west-1",
+    partition="aws-us-gov",
+    sqs="https://sqs.us-gov-west-1.amazonaws.com",
+)
 
 MADE: dict[str, str] = {
     "PrefectApiUrl": "https://prefect.example.org/api",
@@ -63,6 +78,31 @@ VARIANTS = {
     "server without auth": OPEN_SERVER,
     "a credential each": OWN_CREDENTIALS,
 }
+# As long as docs/deploy.md lets a stack's name be: a bucket's name is made of it.
+LONGEST_NAME = "survey-of-the-west-" + "x" * 21
+
+
+def _in_partition(account: Account, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters whose ARNs are of an account's partition and region."""
+    own = f"arn:{account.partition}:"
+    return {
+        name: value.replace("arn:aws:", own).replace("us-east-1", account.region)
+        for name, value in parameters.items()
+    }
+
+
+# Other places of the same stacks: partitions with ARNs and domains of their own, another name.
+ELSEWHERE: dict[str, tuple[dict[str, str], Account]] = {
+    **{f"{name}, longest name": (given, Account(LONGEST_NAME)) for name, given in VARIANTS.items()},
+    **{
+        f"{name}, in China": (_in_partition(CHINA, given), CHINA)
+        for name, given in VARIANTS.items()
+    },
+    **{
+        f"{name}, in GovCloud": (_in_partition(GOVCLOUD, given), GOVCLOUD)
+        for name, given in VARIANTS.items()
+    },
+}
 
 
 class _NoManagedPolicies:
@@ -104,8 +144,54 @@ class Translated:
             if resource["Type"] in types
         }
 
+    @property
+    def account(self) -> Account:
+        """Where the stack would be."""
+        return self.resolver.account
+
+    def bucket_arn(self, bucket: str) -> str:
+        """Return the ARN of a bucket by its name."""
+        return self.account.arn("AWS::S3::Bucket", bucket)
+
     def arn(self, name: str) -> str:
+        """Return the ARN of a resource by its logical id."""
         return str(self.resolver.resolve({"Fn::GetAtt": [name, "Arn"]}))
+
+    def named(self, arn: str) -> str | None:
+        """Return the logical id of the resource that has this ARN; None if the stack has none."""
+        return self._by_arn.get(arn)
+
+    def type_of(self, arn: str) -> str | None:
+        """Return the type of the resource that has this ARN; None if the stack has none."""
+        name = self.named(arn)
+        return self.resources[name]["Type"] if name else None
+
+    def properties_at(self, arn: str) -> Mapping[str, Any]:
+        """Return the properties of the resource that has this ARN; none if the stack has no such."""
+        name = self.named(arn)
+        return self.resources[name]["Properties"] if name else {}
+
+    def name_of(self, logical_id: str) -> str:
+        """Return what a resource is called in the account."""
+        return self.resolver.name(logical_id)
+
+    def arn_of_queue(self, url: str) -> str:
+        """Return the ARN of a queue of the stack by its URL."""
+        (name,) = (
+            name
+            for name in self.of_type("AWS::SQS::Queue")
+            if self.resolver.resolve({"Ref": name}) == url
+        )
+        return self.arn(name)
+
+    @cached_property
+    def _by_arn(self) -> dict[str, str]:
+        has_arn = ("Queue", "Topic", "Function", "Role", "Key", "Bucket", "Cluster", "Rule")
+        return {
+            self.arn(name): name
+            for name, resource in self.resources.items()
+            if resource["Type"].rpartition("::")[2] in has_arn
+        }
 
     def statements(self) -> Iterator[Statement]:
         """Every statement of every policy in the stack."""
@@ -118,13 +204,12 @@ class Translated:
                 *(policy["PolicyDocument"] for policy in properties.get("Policies", [])),
             ]
             # A policy of several roles is each one's.
+            prefix = f"{self.account.stack_name}-"
             owners = properties.get("Roles") or [properties.get("RoleName", name)]
             for owner in owners:
                 for document in filter(None, documents):
                     for body in document["Statement"]:
-                        yield Statement(
-                            str(owner).removeprefix("echodrop-"), resource["Type"], body
-                        )
+                        yield Statement(str(owner).removeprefix(prefix), resource["Type"], body)
 
 
 @cache
@@ -138,17 +223,21 @@ def source_template() -> Template:
     return copy.deepcopy(_parsed())
 
 
-def translate(source: Template, parameters: Mapping[str, str]) -> Translated:
-    """Translate and resolve; AWS_DEFAULT_REGION has to be set."""
+def translate(
+    source: Template, parameters: Mapping[str, str], account: Account | None = None
+) -> Translated:
+    """Translate and resolve for where the stack would be."""
+    account = account or Account()
     given = copy.deepcopy(source)
     values = checked_parameters(given, parameters)
     # What packaging does: the code lies in a bucket.
     for function in ("Trigger", "Watchdog"):
         given["Resources"][function]["Properties"]["CodeUri"] = f"s3://packages/{function}.zip"
     rules = given.pop("Rules", {})
-    template: Template = transform(given, dict(values), _NoManagedPolicies())
+    with patch.dict(os.environ, AWS_DEFAULT_REGION=account.region):
+        template: Template = transform(given, dict(values), _NoManagedPolicies())
     template["Rules"] = rules
-    resolver = Resolver(template, values)
+    resolver = Resolver(template, values, account)
     resources = {
         name: {
             **{key: value for key, value in resource.items() if key != "Properties"},

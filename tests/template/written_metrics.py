@@ -20,16 +20,16 @@ Metric = tuple[str, str, frozenset[tuple[str, str]]]
 
 
 @cache
-def written_metrics() -> frozenset[Metric]:
-    """Namespace, name and dimensions of each, as CloudWatch takes them out of a line."""
-    of_lines = (metric for line in _lines() for metric in _metrics_of(line))
-    return frozenset((*of_lines, *_of_the_reconciliation()))
+def written_metrics(stack: str) -> frozenset[Metric]:
+    """Return namespace, name and dimensions of each that a stack writes, as CloudWatch takes them out of a line."""
+    of_lines = (metric for line in _lines(stack) for metric in _metrics_of(line))
+    return frozenset((*of_lines, *_of_the_reconciliation(stack)))
 
 
-def _lines() -> Iterator[dict[str, Any]]:
+def _lines(stack: str) -> Iterator[dict[str, Any]]:
     out = io.StringIO()
     with redirect_stdout(out):
-        telemetry = Telemetry()
+        telemetry = Telemetry(stack)
         for reason in Reason:
             for outcome in (
                 Submitted(reason, "id", "name", "EK60", "detail", "small"),
@@ -39,11 +39,11 @@ def _lines() -> Iterator[dict[str, Any]]:
         telemetry.failed_attempt(None, ValueError("a defect"), "message", "1", 60.0)
         telemetry.cold_start(1.0)
     yield from map(json.loads, out.getvalue().splitlines())
-    yield json.loads(emf_line(dict.fromkeys(UNITS, 0.0), {}, 0))
+    yield json.loads(emf_line(stack, dict.fromkeys(UNITS, 0.0), {}, 0))
 
 
-def _of_the_reconciliation() -> Iterator[Metric]:
-    for told in figures(Tally(), 1.0):
+def _of_the_reconciliation(stack: str) -> Iterator[Metric]:
+    for told in figures(stack, Tally(), 1.0):
         dimensions = frozenset((each["Name"], each["Value"]) for each in told["Dimensions"])
         yield NAMESPACE, told["MetricName"], dimensions
 

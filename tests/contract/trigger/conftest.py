@@ -172,6 +172,7 @@ def start_trigger(artifact: Path, packages: Path, aws_url: str, tmp_path: Path) 
         environment = {
             "PREFECT_API_URL": prefect_url,
             "ECHODROP_RULES_PARAMETER": parameter,
+            "ECHODROP_STACK": "echodrop",
             "AWS_ENDPOINT_URL": aws_url,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",

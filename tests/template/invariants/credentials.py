@@ -67,7 +67,7 @@ def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
         yield f"{role} reads {secret}, against its own" if variable else f"{role} reads {secret}"
     given: list[tuple[str, object, object]] = []
     for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
-        secret = own.get(definition["ExecutionRoleArn"].rpartition("echodrop-")[2])
+        secret = own.get(str(stack.named(definition["ExecutionRoleArn"])))
         wanted = [{"Name": variable, "ValueFrom": f"{secret}:{auth}::"}] if variable else []
         given += [
             (name, each.get("Secrets", []), wanted) for each in definition["ContainerDefinitions"]

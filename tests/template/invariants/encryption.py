@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.template.invariants.registry import invariant, listed
+from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
 
@@ -21,19 +21,6 @@ def everything_is_encrypted_at_rest(stack: Translated) -> Iterator[str]:
     for name, key in stack.of_type("AWS::KMS::Key").items():
         if key.get("EnableKeyRotation") is not True:
             yield f"{name}: never rotated"
-
-
-@invariant
-def the_key_serves_who_encrypts_with_it(stack: Translated) -> Iterator[str]:
-    served = {
-        service
-        for statement in stack.statements()
-        if statement.kind == "AWS::KMS::Key" and statement.allows
-        for service in listed(statement.body["Principal"].get("Service", []))
-    }
-    needed = {"logs.us-east-1.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}
-    for service in sorted(needed - served):
-        yield f"{service} may not use the key"
 
 
 @invariant

@@ -3,6 +3,7 @@
 from tests.template.invariants import (
     buckets,
     credentials,
+    deliveries,
     encryption,
     logs_and_alarms,
     privileges,
@@ -16,6 +17,7 @@ __all__ = [
     "INVARIANTS",
     "buckets",
     "credentials",
+    "deliveries",
     "encryption",
     "logs_and_alarms",
     "privileges",

@@ -50,10 +50,10 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
         # Lambda assumes its roles itself and sends no source with it.
         if not statement.allows or not services or services == ["lambda.amazonaws.com"]:
             continue
-        # EventBridge names no source to the key of a topic that it publishes to ("Encrypting Amazon
-        # SNS topics", SNS developer guide). What it encrypts is what it may publish, and that the
-        # topic's policy binds to a rule of this account.
-        if statement.kind == "AWS::KMS::Key" and services == ["events.amazonaws.com"]:
+        # EventBridge names no source to a topic or its key, so that a condition would refuse it
+        # ("Troubleshooting Amazon EventBridge"; "Amazon SNS key management").
+        without_source = {"AWS::KMS::Key", "AWS::SNS::TopicPolicy"}
+        if statement.kind in without_source and services == ["events.amazonaws.com"]:
             continue
         condition = json.dumps(statement.body.get("Condition", {}))
         if "123456789012" not in condition:
@@ -64,7 +64,10 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
 def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator[str]:
     # It grants network interfaces on "*", as they have no names before they exist.
     in_vpc = stack.resolver.resolve({"Ref": "TriggerInVpc"}) == "yes"
-    interfaces = "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+    interfaces = (
+        f"arn:{stack.account.partition}:iam::aws:policy/service-role/"
+        "AWSLambdaVPCAccessExecutionRole"
+    )
     for name, role in stack.of_type("AWS::IAM::Role").items():
         allowed = [interfaces] if in_vpc and name in {"TriggerRole", "WatchdogRole"} else []
         if role.get("ManagedPolicyArns", []) != allowed:
@@ -103,13 +106,13 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     }
     reads = {"s3:GetObject", "s3:GetObjectVersion"}
     writes = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
-    wanted = {(action, f"arn:aws:s3:::{inbox}/*") for action in reads}
-    wanted |= {(action, f"arn:aws:s3:::{output}/{prefix}*") for action in writes}
-    wanted |= {("s3:ListBucket", f"arn:aws:s3:::{bucket}") for bucket in (inbox, output)}
-    wanted.add(("s3:ListBucketMultipartUploads", f"arn:aws:s3:::{output}"))
+    wanted = {(action, stack.bucket_arn(f"{inbox}/*")) for action in reads}
+    wanted |= {(action, stack.bucket_arn(f"{output}/{prefix}*")) for action in writes}
+    wanted |= {("s3:ListBucket", stack.bucket_arn(bucket)) for bucket in (inbox, output)}
+    wanted.add(("s3:ListBucketMultipartUploads", stack.bucket_arn(output)))
     # A file at fault is marked, in the inbox alone, and people are told.
     marks = {f"s3:{verb}Object{kind}Tagging" for verb in ("Get", "Put") for kind in ("", "Version")}
-    wanted |= {(action, f"arn:aws:s3:::{inbox}/*") for action in marks}
+    wanted |= {(action, stack.bucket_arn(f"{inbox}/*")) for action in marks}
     wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
     wanted |= {(action, stack.arn("Key")) for action in ("kms:Decrypt", "kms:GenerateDataKey")}
     for archive in archives(stack):
@@ -133,7 +136,7 @@ def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str
     }
     wanted = {
         grant
-        for bucket in (f"arn:aws:s3:::{inbox}", *archives(stack))
+        for bucket in (stack.bucket_arn(inbox), *archives(stack))
         for grant in (
             ("s3:GetObject", f"{bucket}/*"),
             ("s3:GetObjectTagging", f"{bucket}/*"),
@@ -149,7 +152,7 @@ def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterat
     """What a role may do with a bucket's objects it may do with the bucket's key, through S3 alone."""
     reads, writes = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
     by_bucket = {
-        f"arn:aws:s3:::{stack.resolver.resolve(stack.template['Outputs'][name]['Value'])}": keys
+        stack.bucket_arn(stack.resolver.resolve(stack.template["Outputs"][name]["Value"])): keys
         for name, keys in (("Inbox", "InboxKeyArn"), ("Output", "OutputKeyArn"))
     }
     by_bucket |= dict.fromkeys(archives(stack), "ArchiveKeyArns")
@@ -172,8 +175,8 @@ def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterat
             may |= {(item.owner, action, key) for action in item.listed("Action")}
             ((test, condition),) = item.body.get("Condition", {"none": {}}).items()
             through = condition.get("kms:ViaService", "")
-            region = "*" if test == "StringLike" else "us-east-1"
-            if through != f"s3.{region}.amazonaws.com":
+            region = "*" if test == "StringLike" else stack.account.region
+            if through != f"s3.{region}.{stack.account.url_suffix}":
                 yield f"{item.owner} may use {key} by other ways than S3"
             if region != key.split(":")[3] and region != "*":
                 yield f"{item.owner} may use {key} in another region alone"

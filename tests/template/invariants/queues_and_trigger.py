@@ -8,8 +8,8 @@ from lambda_trigger.larger_task import CONTAINER
 from lambda_trigger.rules_document import RulesError, parse_rules
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
-from tests.template.invariants.registry import ROOT, dead_letters, invariant, listed
-from tests.template.stacks import Statement, Translated
+from tests.template.invariants.registry import ROOT, dead_letters, invariant
+from tests.template.stacks import Translated
 
 DAY = 86400
 RUNTIME_ENVIRONMENT = {
@@ -51,61 +51,6 @@ def every_rule_target_has_dead_letters(stack: Translated) -> Iterator[str]:
         for target in rule["Targets"]:
             if target.get("DeadLetterConfig", {}).get("Arn") not in dead:
                 yield f"{name}: what {target['Id']} refuses is lost"
-
-
-@invariant
-def rules_may_send_where_they_send(stack: Translated) -> Iterator[str]:
-    allowed = {
-        (source, resource)
-        for statement in stack.statements()
-        if statement.kind == "AWS::SQS::QueuePolicy" and statement.allows
-        for source in listed(statement.body["Condition"]["ArnEquals"]["aws:SourceArn"])
-        for resource in statement.listed("Resource")
-    }
-    for name, rule in stack.of_type("AWS::Events::Rule").items():
-        wanted = [target["Arn"] for target in rule["Targets"]]
-        wanted += [
-            target["DeadLetterConfig"]["Arn"]
-            for target in rule["Targets"]
-            if "DeadLetterConfig" in target
-        ]
-        for arn in wanted:
-            if ":sqs:" in arn and (stack.arn(name), arn) not in allowed:
-                yield f"{name} may not send to {arn}"
-
-
-@invariant
-def rules_may_publish_where_they_publish(stack: Translated) -> Iterator[str]:
-    granted = [
-        statement
-        for statement in stack.statements()
-        if statement.allows and "events.amazonaws.com" in _services(statement)
-    ]
-    publishes = {
-        (source, topic)
-        for statement in granted
-        if "sns:Publish" in statement.listed("Action")
-        for source in listed(statement.body["Condition"].get("ArnEquals", {}).get("aws:SourceArn"))
-        for topic in statement.listed("Resource")
-    }
-    # A condition on the key would refuse EventBridge, which names no source to it.
-    encrypts = any(
-        statement.kind == "AWS::KMS::Key"
-        and {"kms:Decrypt", "kms:GenerateDataKey"} <= set(statement.listed("Action"))
-        and "Condition" not in statement.body
-        for statement in granted
-    )
-    for name, rule in stack.of_type("AWS::Events::Rule").items():
-        for topic in (target["Arn"] for target in rule["Targets"] if ":sns:" in target["Arn"]):
-            if (stack.arn(name), topic) not in publishes:
-                yield f"{name} may not publish to {topic}"
-            if not encrypts:
-                yield f"{name} may not use the key of {topic}"
-
-
-def _services(statement: Statement) -> list[str]:
-    principal = statement.body.get("Principal", {})
-    return listed(principal.get("Service", [])) if isinstance(principal, dict) else []
 
 
 @invariant

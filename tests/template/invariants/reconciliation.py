@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from operations.reconcile_flow import reconcile_specs
 from operations.reconcile_report import REPORTS
-from operations.stack_settings import QUEUE
+from operations.stack_settings import QUEUE, STACK
 from tests.template.invariants.registry import data_keys, invariant
 from tests.template.stacks import Translated
 
@@ -14,13 +14,15 @@ DAY = 86400
 @invariant
 def the_reconciliation_finds_its_settings(stack: Translated) -> Iterator[str]:
     definition = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"]
-    for wanted in (spec.job_variables["task_family"] for spec in reconcile_specs("echodrop")):
+    for wanted in (spec.job_variables["task_family"] for spec in reconcile_specs(stack.account.stack_name)):
         if definition["Family"] != wanted:
             yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
     (container,) = definition["ContainerDefinitions"]
     told = {item["Name"]: item["Value"] for item in container["Environment"]}
     if told.get(REPORTS) != f"s3://{_reports(stack)}":
         yield f"its reports go to {told.get(REPORTS)}"
+    if told.get(STACK) != stack.account.stack_name:
+        yield f"its figures are those of {told.get(STACK)}"
     if told.get(QUEUE) != stack.resolver.resolve({"Ref": "UploadQueue"}):
         yield f"it notifies {told.get(QUEUE)}"
     trigger = stack.of_type("AWS::Lambda::Function")["Trigger"]["Environment"]["Variables"]
@@ -42,7 +44,7 @@ def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[st
         if resource not in data_keys(stack)
     }
     wanted = {
-        ("s3:PutObject", f"arn:aws:s3:::{_reports(stack)}*"),
+        ("s3:PutObject", stack.bucket_arn(f"{_reports(stack)}*")),
         ("sqs:SendMessage", stack.arn("UploadQueue")),
         ("cloudwatch:PutMetricData", "*"),
     }
@@ -79,7 +81,7 @@ def outputs_are_listed_below_their_prefix_alone(stack: Translated) -> Iterator[s
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
     for statement in stack.statements():
-        if not statement.allows or f"arn:aws:s3:::{output}" not in statement.listed("Resource"):
+        if not statement.allows or stack.bucket_arn(output) not in statement.listed("Resource"):
             continue
         listed = statement.body.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "")
         if "s3:ListBucket" in statement.listed("Action") and not (

@@ -35,6 +35,7 @@ def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyP
     """Run the flow's own code in the world; name of its end, and its report."""
     monkeypatch.setenv("ECHODROP_REPORTS", f"s3://{world.output}/.echodrop/reconcile/")
     monkeypatch.setenv("ECHODROP_QUEUE_URL", queue)
+    monkeypatch.setenv("ECHODROP_STACK", "echodrop")
     monkeypatch.setattr(reconcile_flow, "connect", lambda: connect(rules))
     monkeypatch.setattr(reconcile_flow, "get_run_logger", lambda: logging.getLogger("test"))
     monkeypatch.setattr(reconcile_flow, "create_table_artifact", lambda *_, **__: None)

@@ -77,7 +77,7 @@ def test_who_can_no_longer_be_asked_has_not_recovered(name: str) -> None:
 
 def test_time_runs_faster_in_periods_and_in_seconds_alike() -> None:
     assert alarm("RunsFailedAlarm", 60).period == 5
-    line = emf_line({"WorkerHeartbeatAgeSeconds": 3, "LateRuns": 3}, {}, 1000)
+    line = emf_line("echodrop", {"WorkerHeartbeatAgeSeconds": 3, "LateRuns": 3}, {}, 1000)
     values = {each.metric[1]: each.value for each in samples_of(line, 60)}
     assert values == {"WorkerHeartbeatAgeSeconds": 180, "LateRuns": 3}
     (metric,) = {each.metric for each in samples_of(line, 60)} & {alarm("RunsLateAlarm").metric}
@@ -93,7 +93,10 @@ def test_a_notice_says_what_cloudwatchs_does() -> None:
         alarm("PrefectAlarm"), "ALARM", "OK", at="2026-07-24T04:24:00", region="r", account="1"
     )
     assert (told["NewStateValue"], told["OldStateValue"]) == ("ALARM", "OK")
-    assert told["Trigger"]["Dimensions"] == [{"name": "service", "value": "watchdog"}]
+    assert told["Trigger"]["Dimensions"] == [
+        {"name": "service", "value": "watchdog"},
+        {"name": "stack", "value": "echodrop"},
+    ]
     assert json.dumps(told)
 
 
@@ -104,7 +107,9 @@ def test_a_rate_is_seconds() -> None:
 
 
 def figure(tally: Tally, name: str) -> float:
-    (value,) = (each["Value"] for each in figures(tally, 1.0) if each["MetricName"] == name)
+    (value,) = (
+        each["Value"] for each in figures("echodrop", tally, 1.0) if each["MetricName"] == name
+    )
     return value
 
 

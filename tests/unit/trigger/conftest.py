@@ -180,11 +180,16 @@ class Trigger:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
-        deps = Deps(rules_of(self.rules), self.storage, self.flow_runs)
+        deps = Deps("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
         written = io.StringIO()
         try:
             with contextlib.redirect_stdout(written):
-                return _handle(event, deps=deps, deadline=Deadline(seconds), telemetry=Telemetry())
+                return _handle(
+                    event,
+                    deps=deps,
+                    deadline=Deadline(seconds),
+                    telemetry=Telemetry(deps.stack),
+                )
         finally:
             self.lines += [json.loads(line) for line in written.getvalue().splitlines()]
 

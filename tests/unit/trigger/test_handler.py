@@ -212,7 +212,10 @@ def test_the_line_of_an_upload_is_its_log_and_its_metric(trigger: Trigger) -> No
     )
     assert line["flow_run_id"] == next(iter(trigger.flow_runs.runs))[:8]
     (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["service", "outcome"], ["service", "outcome", "reason"]]
+    assert directive["Dimensions"] == [
+        ["stack", "service", "outcome"],
+        ["stack", "service", "outcome", "reason"],
+    ]
     for metric in directive["Metrics"]:
         (number,) = line[metric["Name"]]
         assert isinstance(number, int | float)

@@ -45,6 +45,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {
         # A port where nobody listens.
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "ECHODROP_STACK": "echodrop",
         "ECHODROP_WORK_POOL": "echodrop",
         "ECHODROP_DEAD_LETTER_URLS": "dead,other",
         "ECHODROP_INCIDENTS": f"s3://output/{PREFIX}",
@@ -162,10 +163,12 @@ def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None
         replace(settings, quiet_hours=watched_prefixes), services, datetime.now(UTC)
     )
     assert (metrics["QuietPrefixes"], facts["quiet"]) == (1, ["gone/"])
-    assert state_by_lines("QuietInboxAlarm", [emf_line(metrics, {}, 0)]) == "ALARM"
+    assert state_by_lines("QuietInboxAlarm", [emf_line("echodrop", metrics, {}, 0)]) == "ALARM"
     services.s3.put_object(Bucket="inbox", Key="gone/a.raw", Body=b"")
     metrics, _ = look(replace(settings, quiet_hours=watched_prefixes), services, later())
-    assert state_by_lines("QuietInboxAlarm", [emf_line(metrics, {}, 0)], "ALARM") == "OK"
+    assert (
+        state_by_lines("QuietInboxAlarm", [emf_line("echodrop", metrics, {}, 0)], "ALARM") == "OK"
+    )
 
 
 def opened(services: Services, report: FailureReport = REPORT) -> str:
@@ -398,10 +401,10 @@ def test_both_sides_of_the_contract_agree() -> None:
 
 
 def test_a_line_is_what_cloudwatch_reads() -> None:
-    line = json.loads(emf_line({"FailedRuns": 2}, {"prefect": "down"}, 1_785_000_000_000))
+    line = json.loads(emf_line("survey", {"FailedRuns": 2}, {"prefect": "down"}, 1_785_000_000_000))
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Metrics"] == [{"Name": "FailedRuns", "Unit": "Count"}]
-    assert [line[name] for name in directive["Dimensions"][0]] == ["watchdog"]
+    assert [line[name] for name in directive["Dimensions"][0]] == ["survey", "watchdog"]
     assert (line["FailedRuns"], line["prefect"]) == (2, "down")
     assert subject({"outcome": "ü", "count": 2, "cruise": "", "state": "closed"}).isascii()
     assert set(UNITS.values()) <= {"Count", "Seconds"}

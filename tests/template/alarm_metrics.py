@@ -1,0 +1,103 @@
+"""What alarms watch, and whether something in the stack writes it and may."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from operations.reconcile_report import NAMESPACE
+from operations.reconcile_report import SERVICE as RECONCILE
+from tests.template.deliveries import log_group_arn, refusals_of_role
+from tests.template.stacks import Translated
+from tests.template.written_metrics import Metric, written_metrics
+
+# By namespace: the metrics that the service writes, and the resource that each dimension names.
+# Source: the service's own page of its CloudWatch metrics.
+OF_SERVICES: dict[str, tuple[set[str], dict[str, str]]] = {
+    "AWS/SQS": (
+        {
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesDelayed",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesVisible",
+            "NumberOfEmptyReceives",
+            "NumberOfMessagesDeleted",
+            "NumberOfMessagesReceived",
+            "NumberOfMessagesSent",
+        },
+        {"QueueName": "AWS::SQS::Queue"},
+    ),
+    "AWS/Lambda": (
+        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+        {"FunctionName": "AWS::Lambda::Function"},
+    ),
+    "AWS/Events": (
+        {"FailedInvocations", "Invocations", "InvocationsSentToDlq", "ThrottledRules"},
+        {"RuleName": "AWS::Events::Rule"},
+    ),
+    "AWS/ECS": (
+        {"CPUUtilization", "MemoryUtilization"},
+        {"ClusterName": "AWS::ECS::Cluster", "ServiceName": "AWS::ECS::Service"},
+    ),
+}
+# By `service` of a metric of ours: the function whose log it stands in.
+FUNCTIONS = {"trigger": "Trigger", "watchdog": "Watchdog"}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A metric as an alarm names it."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+    @property
+    def identity(self) -> Metric:
+        """Namespace, name and dimensions: CloudWatch keeps a metric for each set of dimensions."""
+        return self.namespace, self.name, self.dimensions
+
+
+def metrics_of(alarm: Mapping[str, Any]) -> Iterator[Watched]:
+    """List what an alarm watches: its one metric, or those that it calculates with."""
+    stats = [
+        each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each
+    ]
+    for metric in stats or [alarm]:
+        dimensions = frozenset(
+            (each["Name"], each["Value"]) for each in metric.get("Dimensions", [])
+        )
+        yield Watched(metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def faults(stack: Translated, watched: Watched) -> Iterator[str]:
+    """List why a metric would never have a value: nothing writes it, or who would may not."""
+    if watched.namespace in OF_SERVICES:
+        yield from _faults_of_service(stack, watched)
+    elif watched.identity not in written_metrics(stack.account.stack_name):
+        yield f"nothing writes {watched.name} by {sorted(watched.dimensions)}"
+    else:
+        yield from _refusals(stack, dict(watched.dimensions)["service"])
+
+
+def _faults_of_service(stack: Translated, watched: Watched) -> Iterator[str]:
+    names, kinds = OF_SERVICES[watched.namespace]
+    if watched.name not in names:
+        yield f"{watched.namespace} writes no {watched.name}"
+    if {name for name, _ in watched.dimensions} != set(kinds):
+        yield f"{watched.namespace} writes {watched.name} by {sorted(kinds)}"
+        return
+    for name, value in watched.dimensions:
+        if value not in {stack.name_of(each) for each in stack.of_type(kinds[name])}:
+            yield f"the stack has no {kinds[name]} of the name {value}"
+
+
+def _refusals(stack: Translated, service: str) -> Iterator[str]:
+    if service == RECONCILE:
+        role = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"]["TaskRoleArn"]
+        keys = {"cloudwatch:namespace": NAMESPACE}
+        yield from refusals_of_role(stack, role, "cloudwatch:PutMetricData", "*", keys)
+        return
+    function = stack.of_type("AWS::Lambda::Function")[FUNCTIONS[service]]
+    streams = f"{log_group_arn(stack, function['LoggingConfig']['LogGroup'])}:log-stream:any"
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        yield from refusals_of_role(stack, function["Role"], action, streams, {})
