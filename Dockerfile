@@ -19,6 +19,8 @@ COPY flows /app/flows
 COPY operations /app/operations
 COPY events /app/events
 COPY lambda_trigger /app/lambda_trigger
+# Its way to Prefect's API is the operations' too.
+COPY watchdog /app/watchdog
 COPY pyproject.toml /build/pyproject.toml
 COPY image/write_metadata.py /build/write_metadata.py
 RUN python /build/write_metadata.py /build/pyproject.toml /app \

@@ -51,8 +51,10 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
-        client.request("GET", "/admin/version").raise_for_status()
-    except httpx.HTTPError as error:
+        # Prefect Cloud has no /admin/version, nor /health; this one both serve, and only an API does.
+        pools = client.request("POST", "/work_pools/filter", json={"limit": 1})
+        pools.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
         yield Finding(
             subject,
             str(error),

@@ -21,6 +21,15 @@ Stack = Annotated[
     ),
 ]
 Queue = Annotated[str | None, typer.Option(help="URL of the trigger's queue.")]
+PrefectRate = Annotated[
+    float | None,
+    typer.Option(
+        "--prefect-rate",
+        help="Requests a minute to Prefect's API at most; left out, 100 at Prefect Cloud and no"
+        " limit at a server of your own.",
+        min=1,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 # `--help` should not wait for what a command needs.
@@ -33,6 +42,7 @@ def status(
     prefix: Prefix = "",
     rules: Rules = None,
     stack: Stack = None,
+    prefect_rate: PrefectRate = None,
     shown: Shown = 10,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +52,7 @@ def status(
     """
     from operations.terminal import status_at_terminal
 
-    _complete_environment(stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
+    _complete_environment(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
         status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
     )
@@ -63,6 +73,7 @@ def reconcile(
     ] = False,
     queue: Queue = None,
     stack: Stack = None,
+    prefect_rate: PrefectRate = None,
     grace: Annotated[
         float, typer.Option(help="Minutes a new upload, or the task of a run, may take.", min=0)
     ] = 15,
@@ -81,7 +92,9 @@ def reconcile(
     from operations.terminal import reconcile_at_terminal
 
     needed = {"ECHODROP_QUEUE_URL": queue} if fix and not dry_run else {}
-    _complete_environment(stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed)
+    _complete_environment(
+        stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
+    )
     raise typer.Exit(
         reconcile_at_terminal(
             prefix=prefix,
@@ -137,6 +150,7 @@ def replay(
     ] = None,
     rules: Rules = None,
     stack: Stack = None,
+    prefect_rate: PrefectRate = None,
     rate: Annotated[float | None, typer.Option(help="So many a second.", min=0.001)] = None,
     limit: Annotated[int | None, typer.Option(help="So many at most.", min=1)] = None,
     dry_run: DryRun = False,
@@ -158,11 +172,17 @@ def replay(
     if uris and len(uris) != len(what or []):
         raise typer.BadParameter("uploads and notifications are replayed by a call each")
     if letters:
-        _refuse("dead letters", {"--force": force})
+        _refuse("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
     elif what and not uris:
         _refuse(
             "notifications",
-            {"--force": force, "--rate": rate, "--limit": limit, "--json": as_json},
+            {
+                "--force": force,
+                "--rate": rate,
+                "--limit": limit,
+                "--json": as_json,
+                "--prefect-rate": prefect_rate,
+            },
         )
     if what and not uris:
         from events.terminal import replay_at_terminal
@@ -180,6 +200,7 @@ def replay(
         rules_needed = rules or quarantine
         _complete_environment(
             stack,
+            None,
             ECHODROP_QUEUE_URL=queue,
             ECHODROP_DEAD_LETTERS_URL=dlq_url,
             ECHODROP_RULES_PARAMETER=rules_needed,
@@ -198,7 +219,11 @@ def replay(
         from operations.replay_terminal import replay_uploads_at_terminal
 
         _complete_environment(
-            stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, ECHODROP_QUEUE_URL=queue
+            stack,
+            prefect_rate,
+            PREFECT_API_URL=None,
+            ECHODROP_RULES_PARAMETER=rules,
+            ECHODROP_QUEUE_URL=queue,
         )
         code = replay_uploads_at_terminal(
             uris=uris,
@@ -247,6 +272,7 @@ def backfill(
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
+    prefect_rate: PrefectRate = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what is left: bytes, seconds, dollars.")
     ] = False,
@@ -259,7 +285,11 @@ def backfill(
     from operations.backfill_terminal import backfill_at_terminal
 
     _complete_environment(
-        stack, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, ECHODROP_QUEUE_URL=queue
+        stack,
+        prefect_rate,
+        PREFECT_API_URL=None,
+        ECHODROP_RULES_PARAMETER=rules,
+        ECHODROP_QUEUE_URL=queue,
     )
     raise typer.Exit(
         backfill_at_terminal(
@@ -289,11 +319,17 @@ def _refuse(what: str, given: dict[str, object]) -> None:
             raise typer.BadParameter(f"{option} is not for {what}")
 
 
-def _complete_environment(stack: str | None, **needed: object) -> None:
-    """Have the stack's outputs name what neither the command line nor the environment does."""
+def _complete_environment(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
+    """Have the stack's outputs name what neither the command line nor the environment does.
+
+    The rate of requests goes the same way: who connects to Prefect reads the environment.
+    """
+    from operations.prefect_api import RATE
     from operations.refusals import refused
     from operations.stack_settings import SettingMissingError, complete_environment
 
+    if prefect_rate is not None:
+        os.environ[RATE] = str(prefect_rate)
     try:
         complete_environment(needed, stack)
     except SettingMissingError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.foresight import Foresight, storage_of
 from operations.living_tasks import EcsTasks
-from operations.prefect_api import authorization
+from operations.prefect_api import RATE, authorization
 from operations.prefect_runs import PrefectRuns
 from operations.services import Services
 from operations.stack_settings import SettingMissingError
@@ -68,7 +69,9 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
             variables.get("AWS_ENDPOINT_URL"),
         ),
     )
-    runs = PrefectRuns(url, _authorization(session, variables, region))
+    runs = PrefectRuns(
+        url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
+    )
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
     return Connections(Services(s3_client({}), foresight, runs, tasks), runs, session)
 
@@ -93,6 +96,18 @@ def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = N
 def region_of(session: boto3.Session, variables: Mapping[str, str]) -> str:
     """The region in force; what has none is in the one that S3's client falls back to."""
     return session.region_name or variables.get("AWS_REGION") or "us-east-1"
+
+
+def _prefect_rate(variables: Mapping[str, str]) -> float | None:
+    """Requests a minute to Prefect at most, where an operator says so."""
+    told = variables.get(RATE)
+    try:
+        rate = float(told) if told else None
+    except ValueError:
+        rate = -1.0
+    if rate is not None and not 0 <= rate < math.inf:
+        raise SettingMissingError(f"{RATE}={told} is not a number of requests a minute")
+    return rate
 
 
 def _authorization(session: boto3.Session, variables: Mapping[str, str], region: str) -> str | None:

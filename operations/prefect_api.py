@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from typing import Any
 
-import urllib3
-from urllib3.exceptions import HTTPError
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 # The server's own limit on a page (PREFECT_SERVER_API_DEFAULT_LIMIT).
 PAGE = 200
+# Seconds that one request may wait for its turn and for 429 to end.
+PATIENCE = 600.0
+_ATTEMPTS = 7
+# Of the 250 a minute that Prefect Cloud's smallest plan takes: worker, trigger and tasks need the rest.
+CLOUD_REQUESTS_A_MINUTE = 100.0
+# An operator's own number for it.
+RATE = "ECHODROP_PREFECT_RATE"
 
 
 class PrefectUnavailableError(Exception):
@@ -27,22 +32,28 @@ def authorization(api_key: str | None, auth_string: str | None) -> str | None:
     return None
 
 
-class PrefectApi:
-    """Prefect's API at `url`. A 429, a 5xx and a broken connection are asked again, with back-off."""
+def requests_a_minute(url: str, told: float | None = None) -> float | None:
+    """How many requests a minute to send at most; None for no limit.
 
-    def __init__(self, url: str, authorization: str | None = None) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"content-type": "application/json"}
-        if authorization:
-            self._headers["authorization"] = authorization
-        self._http = urllib3.PoolManager(
-            retries=urllib3.Retry(
-                6,
-                status_forcelist=[429, 500, 502, 503, 504],
-                allowed_methods=None,
-                backoff_factor=0.2,
-            ),
-            timeout=urllib3.Timeout(30),
+    Args:
+        url: the API's.
+        told: as an operator wants it; 0 or None for what suits the kind of server.
+    """
+    of_a_workspace = "/accounts/" in url and "/workspaces/" in url
+    return told or (CLOUD_REQUESTS_A_MINUTE if of_a_workspace else None)
+
+
+class PrefectApi:
+    """Prefect's API at `url`, `per_minute` requests at most; what may pass is asked again.
+
+    A 429 is waited for as long as it says, by all threads, ten minutes at most.
+    """
+
+    def __init__(
+        self, url: str, authorization: str | None = None, *, per_minute: float | None = None
+    ) -> None:
+        self._http = PrefectHttp(
+            url, authorization, attempts=_ATTEMPTS, per_minute=requests_a_minute(url, per_minute)
         )
 
     def runs(self, wanted: dict[str, Any], flow: str) -> Iterator[dict[str, Any]]:
@@ -75,12 +86,7 @@ class PrefectApi:
         Raises:
             PrefectUnavailableError: no answer, or a refusal.
         """
-        sent = None if body is None else json.dumps(body).encode()
         try:
-            answer = self._http.request(method, self._url + path, body=sent, headers=self._headers)
-        except HTTPError as error:
-            raise PrefectUnavailableError(f"prefect {self._url}: {error}") from error
-        if answer.status >= 400:
-            told = " ".join(answer.data[:300].decode(errors="replace").split())
-            raise PrefectUnavailableError(f"prefect {method} {path}: HTTP {answer.status}: {told}")
-        return json.loads(answer.data)
+            return self._http.ask(method, path, body, patience=PATIENCE)
+        except PrefectUnreachableError as error:
+            raise PrefectUnavailableError(str(error)) from error

@@ -49,10 +49,12 @@ class FlowRuns(Protocol):
 
 
 class PrefectRuns:
-    """The conversions that Prefect has."""
+    """The conversions that Prefect has; `per_minute` requests at most, see `requests_a_minute`."""
 
-    def __init__(self, url: str, authorization: str | None = None) -> None:
-        self._api = PrefectApi(url, authorization)
+    def __init__(
+        self, url: str, authorization: str | None = None, *, per_minute: float | None = None
+    ) -> None:
+        self._api = PrefectApi(url, authorization, per_minute=per_minute)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these idempotency keys, by key: one's own, else the batch that has it.

@@ -21,10 +21,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
+from watchdog.prefect_http import PrefectUnreachableError
 from watchdog.prefect_look import (
     NOT_THE_SYSTEMS,
     PrefectLook,
-    PrefectUnreachableError,
     authorization_of,
 )
 from watchdog.quiet_inbox import quiet_prefixes

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-import urllib3
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 CONVERSIONS = ("convert-raw-sonar", "convert-raw-sonar-batch")
 FLOWS = (*CONVERSIONS, "reconcile-inbox")
@@ -41,14 +43,10 @@ NEVER_SECONDS = 86400.0
 # The server's own limit on a page.
 _PAGE = 200
 _UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
-
-
-class PrefectUnreachableError(Exception):
-    """Prefect's API did not answer as it should."""
-
-
-class NotThereError(PrefectUnreachableError):
-    """It answered that there is no such thing."""
+# Seconds for all questions of a look, a plan's minute of 429 included: the function's timeout
+# in template.yaml is longer, so that the rest is looked at and told all the same.
+PATIENCE = 75.0
+_NOT_THERE = 404
 
 
 def authorization_of(secret: str) -> str | None:
@@ -115,7 +113,9 @@ class PrefectLook:
     def _heartbeat_age(self) -> float:
         try:
             workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
-        except NotThereError:
+        except PrefectUnreachableError as error:
+            if error.status != _NOT_THERE:
+                raise
             return NEVER_SECONDS  # the stack is not registered yet
         ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
         return min(ages, default=NEVER_SECONDS)
@@ -133,28 +133,16 @@ class PrefectLook:
         page: list[dict[str, Any]] = self._ask("/flow_runs/filter", wanted)
         return page
 
+    @cached_property
+    def _http(self) -> PrefectHttp:
+        return PrefectHttp(self.url, self.authorization, timeout=5)
+
+    @cached_property
+    def _over(self) -> float:
+        return time.monotonic() + PATIENCE
+
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        headers = {"content-type": "application/json"}
-        if self.authorization:
-            headers["authorization"] = self.authorization
-        try:
-            answer = urllib3.request(
-                "POST",
-                self.url + path,
-                body=json.dumps(body).encode(),
-                headers=headers,
-                timeout=urllib3.Timeout(5),
-                retries=urllib3.Retry(
-                    3, status_forcelist=[429, 502, 503], allowed_methods=None, backoff_factor=0.2
-                ),
-            )
-            if answer.status == 404:
-                raise NotThereError(f"{path}: HTTP 404")
-            if answer.status >= 400:
-                raise PrefectUnreachableError(f"{path}: HTTP {answer.status}")
-            return json.loads(answer.data)
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise PrefectUnreachableError(f"{self.url}{path}: {error}") from error
+        return self._http.ask("POST", path, body, patience=self._over - time.monotonic())
 
 
 def failed_files(message: str) -> Counter[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.template_alarms import state_by_lines
 from watchdog.emf import emf_line
-from watchdog.prefect_look import FLOWS, NEVER_SECONDS, PrefectLook, PrefectUnreachableError
+from watchdog.prefect_http import PrefectUnreachableError
+from watchdog.prefect_look import FLOWS, NEVER_SECONDS, PrefectLook
 
 ApiCall = Callable[..., Any]
 BATCH = "convert-raw-sonar-batch"

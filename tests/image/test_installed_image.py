@@ -18,7 +18,7 @@ from sandbox.sample_file import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-TASK_PACKAGES = ("flows", "operations", "events", "lambda_trigger")
+TASK_PACKAGES = ("flows", "operations", "events", "lambda_trigger", "watchdog")
 UV = Path(sys.executable).with_name("uv")
 
 

@@ -404,6 +404,13 @@ MUTATIONS = [
     Mutation("outputs_are_listed_below_their_prefix_alone", "TaskRole/Policies/1/PolicyDocument/Statement/1/Condition"),
     Mutation("outputs_are_listed_below_their_prefix_alone", "OperationsRole/Policies/1/PolicyDocument/Statement/1/Condition", GONE, EXISTING),
     Mutation("outputs_are_listed_below_their_prefix_alone", "WatchdogRole/Policies/0/PolicyDocument/Statement/2/Condition"),
+    # Prefect's own five retries, as it was.
+    Mutation("tasks_and_worker_outlast_a_429", f"{WORKER}/Environment/7"),
+    Mutation("tasks_and_worker_outlast_a_429", f"{CONTAINER}/Environment/5/Value", "5"),
+    Mutation("tasks_and_worker_outlast_a_429", f"{WORKER}/Environment/7/Value", "10"),
+    Mutation("the_watchdog_outlasts_a_minute_of_429", "Watchdog/Timeout", 60),
+    Mutation("the_watchdog_outlasts_a_minute_of_429", "Watchdog/Timeout", 300),
+    Mutation("the_reconciliation_keeps_to_a_rate", f"{OPERATIONS}/Environment/5"),
     # What came later is held to the same.
     Mutation("every_rule_target_has_dead_letters", "KilledTaskRule/Targets/0/DeadLetterConfig"),
     Mutation("every_rule_target_has_dead_letters", "WatchRule/Targets/0/DeadLetterConfig"),

@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from operations.prefect_api import PrefectUnavailableError, authorization
+from operations.connections import connect
+from operations.prefect_api import (
+    CLOUD_REQUESTS_A_MINUTE,
+    RATE,
+    PrefectUnavailableError,
+    authorization,
+    requests_a_minute,
+)
 from operations.prefect_runs import PrefectRuns
+from operations.stack_settings import SettingMissingError
 
 
 def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:
@@ -320,3 +329,40 @@ def test_a_run_of_its_own_tells_more_than_a_batch(api: Api) -> None:
     api.batches = [batch_of("key-1") | {"tags": ["file:key-1"]}]
     found = PrefectRuns(api.url).by_identity(["key-1"])
     assert (found["key-1"].id, found["key-1"].in_batch) == ("run-1", False)
+
+
+WORKSPACE = "https://api.prefect.cloud/api/accounts/9a67b081/workspaces/b3a7f1c2"
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "rate"),
+    [
+        (WORKSPACE, None, CLOUD_REQUESTS_A_MINUTE),
+        # The template's 0: what suits the kind of server.
+        (WORKSPACE, 0.0, CLOUD_REQUESTS_A_MINUTE),
+        (WORKSPACE, 2000.0, 2000.0),
+        ("https://prefect.example.org/api", None, None),
+        ("https://prefect.example.org/api", 0.0, None),
+        ("https://prefect.example.org/api", 60.0, 60.0),
+    ],
+)
+def test_cloud_s_smallest_plan_is_shared_unless_told_otherwise(
+    url: str, told: float | None, rate: float | None
+) -> None:
+    assert requests_a_minute(url, told) == rate
+
+
+@pytest.mark.parametrize("told", ["many", "-1", "inf", "nan"])
+def test_a_rate_that_is_no_number_is_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
+        '[[prefix]]\nprefix = ""\ndeployment = "convert-raw-sonar/ecs"\n'
+    )
+    environment = {"PREFECT_API_URL": WORKSPACE, RATE: told}
+    with pytest.raises(SettingMissingError, match=f"{RATE}={told}"):
+        connect(rules, environment)

@@ -1,0 +1,160 @@
+"""Prefect's API over HTTP, as patient as it asks for: the watchdog's and the operator's commands' way to it.
+
+Prefect Cloud answers 429 to what goes beyond a plan's requests a minute, with the
+seconds to wait in Retry-After. Those are waited, by all threads, and no request goes
+out meanwhile: it would be one more of those that are too many.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+# What may pass; of 5xx, 501 does not.
+_PASSES = frozenset({408, 429, 500, 502, 503, 504})
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 30.0
+
+
+class PrefectUnreachableError(Exception):
+    """Prefect's API did not answer as it should; `status` is its HTTP status, None without an answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PrefectHttp:
+    """Requests to Prefect's API at `url`, from any thread.
+
+    Args:
+        url: ends in `/api`, or a workspace of Prefect Cloud.
+        authorization: the Authorization header; None where none is asked for.
+        timeout: seconds for one answer.
+        attempts: of one request that fails otherwise than with 429.
+        per_minute: requests a minute at most; None for no limit.
+        sleep: waits so many seconds.
+        clock: seconds, of any beginning.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        authorization: str | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        per_minute: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"content-type": "application/json"}
+        if authorization:
+            self._headers["authorization"] = authorization
+        self._http = urllib3.PoolManager(
+            maxsize=32, retries=False, timeout=urllib3.Timeout(timeout)
+        )
+        self._attempts = attempts
+        self._apart = 60.0 / per_minute if per_minute else 0.0
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._held = 0.0
+
+    def ask(self, method: str, path: str, body: object, *, patience: float) -> Any:  # noqa: ANN401 - any JSON
+        """Send one request that is safe to send twice; give the answer's JSON, None of an empty one.
+
+        Args:
+            method: such as POST.
+            path: below the API's URL, with a slash in front.
+            body: what to send as JSON; None for nothing.
+            patience: seconds within which the last attempt begins.
+
+        Raises:
+            PrefectUnreachableError: a refusal, or no success within attempts and patience.
+        """
+        over = self._clock() + patience
+        failures = throttled = 0
+        while True:
+            self._take_turn(over, path)
+            status, data, asked_wait = self._attempt(method, path, body)
+            if status is not None and status < 400:
+                return _json(data, path, status)
+            throttled += status == 429
+            failures += status != 429
+            wait = _wait(asked_wait, failures + throttled)
+            passes = (status is None or status in _PASSES) and failures < self._attempts
+            if not passes or self._clock() + wait >= over:
+                answer = f"HTTP {status}" if status is not None else f"no answer of {self.url}"
+                raise PrefectUnreachableError(
+                    f"prefect {method} {path}: {answer}: {_line(data)}", status
+                )
+            if status == 429:
+                self._hold(wait)
+            else:
+                self._sleep(wait)
+
+    def _attempt(self, method: str, path: str, body: object) -> tuple[int | None, bytes, float]:
+        """One answer: its status, None where there is none; its body; and the seconds that it asks to wait."""
+        sent = None if body is None else json.dumps(body).encode()
+        try:
+            answer = self._http.request(method, self.url + path, body=sent, headers=self._headers)
+        except HTTPError as error:
+            return None, f"{type(error).__name__}: {error}".encode(), 0.0
+        return answer.status, answer.data, _seconds(answer.headers.get("Retry-After"))
+
+    def _take_turn(self, over: float, path: str) -> None:
+        """Wait until the pace, and a 429 that any request got, let this one go."""
+        with self._lock:
+            turn = max(self._clock(), self._next)
+            self._next = turn + self._apart
+        while (wait := max(turn, self._held) - self._clock()) > 0:
+            if self._clock() + wait >= over:
+                raise PrefectUnreachableError(
+                    f"prefect {self.url}{path}: too many requests a minute, no turn in time", 429
+                )
+            self._sleep(wait)
+
+    def _hold(self, seconds: float) -> None:
+        with self._lock:
+            self._held = max(self._held, self._clock() + seconds)
+
+
+def _wait(asked: float, attempt: int) -> float:
+    """Seconds to wait: what was asked for, else longer with each attempt (from 1).
+
+    With jitter, so that those who failed together do not come again together.
+    """
+    if asked:
+        return asked + random.uniform(0.02, 0.2)  # noqa: S311 - jitter is no secret
+    longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret
+
+
+def _json(data: bytes, path: str, status: int) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        raise PrefectUnreachableError(f"prefect {path}: no JSON: {_line(data)}", status) from None
+
+
+def _line(data: bytes) -> str:
+    return " ".join(data[:300].decode(errors="replace").split())
+
+
+def _seconds(retry_after: str | None) -> float:
+    # The other form, a date, is not Prefect's.
+    try:
+        seconds = float(retry_after or 0)
+    except ValueError:
+        return 0.0
+    return seconds if 0 <= seconds < 3600 else 0.0
