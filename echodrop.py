@@ -124,6 +124,13 @@ def deploy(
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
     only_check: Annotated[bool, typer.Option("--check", help="Only say what is missing.")] = False,
+    connect: Annotated[
+        bool,
+        typer.Option(
+            "--connect-inbox",
+            help="Have an inbox that existed before the stack tell EventBridge of uploads; what else it notifies stays.",
+        ),
+    ] = False,
     reconcile_cron: Annotated[
         str, typer.Option(help="When the inbox is reconciled by itself, in UTC.")
     ] = "7 * * * *",
@@ -136,12 +143,15 @@ def deploy(
     from flows.stack_deployment import deploy_at_terminal
     from operations.reconcile_flow import reconcile_specs
 
+    if only_check and connect:
+        raise typer.BadParameter("--check changes nothing, --connect-inbox changes the inbox")
     raise typer.Exit(
         deploy_at_terminal(
             stack,
             region=region,
             dry_run=dry_run,
             only_check=only_check,
+            connect=connect,
             more=reconcile_specs(stack, reconcile_cron, whole_look),
         )
     )

@@ -19,21 +19,16 @@ from prefect.events.schemas.automations import Automation as RegisteredAutomatio
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import Automation
+from flows.cost_tag import check_cost_tag
 from flows.deployment_specs import DeploymentSpec, QueueSpec
+from flows.fargate_quota import check_quota
+from flows.inbox_events import check_inbox
 from flows.registered_automations import our_automations
 from flows.registered_deployment import full_name
+from flows.stack_finding import Finding
 
 # A worker tells the server of itself every 30 s.
 HEARTBEAT = timedelta(seconds=90)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: `problem` is None where it is as it should be."""
-
-    subject: str
-    problem: str | None = None
-    mend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,7 @@ def check_aws(
     stack: str,
     deployments: Sequence[DeploymentSpec],
 ) -> Iterator[Finding]:
-    """Look at the observer's queue, the task definitions, the worker's service and the inbox.
+    """Look at the observer's queue, task definitions, the worker's service, the inbox, quota and budget.
 
     Args:
         client: returns a boto3 client of the service named.
@@ -173,7 +168,10 @@ def check_aws(
             deploy,
         )
     yield _service(ecs, outputs, stack)
-    yield _inbox(client("s3"), outputs["Inbox"])
+    yield check_inbox(client("s3"), outputs["Inbox"], stack)
+    yield check_quota(client, outputs)
+    if budget := outputs.get("BudgetName"):
+        yield check_cost_tag(client, budget)
 
 
 def _there(subject: str, look: Callable[[], object], mend: str) -> Finding:
@@ -208,19 +206,4 @@ def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # no
     if running < wanted:
         log = f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'"
         return Finding(subject, f"{running} of {wanted} run", log)
-    return Finding(subject)
-
-
-def _inbox(s3: Any, bucket: str) -> Finding:  # noqa: ANN401 - boto3's client
-    subject = f"inbox {bucket}"
-    mend = (
-        f"aws s3api put-bucket-notification-configuration --bucket {bucket} "
-        "--notification-configuration '{\"EventBridgeConfiguration\": {}}'  (add it to what is there)"
-    )
-    try:
-        told = s3.get_bucket_notification_configuration(Bucket=bucket)
-    except ClientError as error:
-        return Finding(subject, str(error), None)
-    if "EventBridgeConfiguration" not in told:
-        return Finding(subject, "does not tell EventBridge of uploads", mend)
     return Finding(subject)

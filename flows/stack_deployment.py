@@ -1,6 +1,6 @@
 """Register the deployed stack with Prefect, and check that a conversion would find all it needs.
 
-    echodrop deploy --stack echodrop [--dry-run | --check]
+    echodrop deploy --stack echodrop [--dry-run | --check] [--connect-inbox]
 
 Idempotent: what is there already is not written again. Prefect's credential is
 the operator's own, from Prefect's profile or environment.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -21,16 +21,17 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.automations import AutomationsError, read_automations
 from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployments import register
+from flows.inbox_events import connect_inbox
 from flows.registered_deployment import DeploymentTakenError
 from flows.registration import Registration
 from flows.stack_check import (
-    Finding,
     Wanted,
     check_aws,
     check_prefect,
     last_heartbeats,
     worker_is_wanted,
 )
+from flows.stack_finding import report
 from flows.work_pool_template import StackOutputsError, base_job_template, check_outputs
 
 # A worker looks for its pool, and tells of itself, every 30 s; beside that its task may still start.
@@ -55,6 +56,7 @@ def deploy(
     more: Sequence[DeploymentSpec] = (),
     dry_run: bool = False,
     only_check: bool = False,
+    connect: bool = False,
     patience: float = FIRST_SIGN_SECONDS,
 ) -> bool:
     """Register pool, queues and deployments of a stack, then check; tell whether nothing is missing.
@@ -66,10 +68,11 @@ def deploy(
         more: deployments beside the conversions'.
         dry_run: say what would be written, and write nothing.
         only_check: neither write nor compare.
+        connect: have the inbox tell EventBridge of uploads, beside what else it notifies.
         patience: seconds that a worker has to find a pool that was made just now.
 
     Raises:
-        ClientError: the stack can't be read.
+        ClientError: the stack can't be read, or the inbox not be connected.
         StackOutputsError: it is of an older version.
         AutomationsError: the block that automations are to tell is not on the server.
         DeploymentTakenError: another stack's deployments have the names.
@@ -79,6 +82,8 @@ def deploy(
     pool_is_new = not only_check and (
         register_stack(outputs, say, more=more, dry_run=dry_run).pool_is_new
     )
+    if connect:
+        connect_inbox(client("s3"), outputs["Inbox"], say, dry_run=dry_run)
     deployments = _deployments(outputs, more)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
@@ -159,26 +164,13 @@ def _deployments(
     return (*conversions(concurrency_limit=limit), *more)
 
 
-def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
-    """Say each finding; tell whether all is as it should be."""
-    good = True
-    for finding in findings:
-        if finding.problem is None:
-            say(f"ok       {finding.subject}")
-            continue
-        good = False
-        say(f"MISSING  {finding.subject}: {finding.problem}")
-        if finding.mend:
-            say(f"         {finding.mend}")
-    return good
-
-
 def deploy_at_terminal(
     stack: str,
     *,
     region: str | None,
     dry_run: bool,
     only_check: bool,
+    connect: bool = False,
     more: Sequence[DeploymentSpec] = (),
 ) -> int:
     """Deploy and print; 0 when nothing is missing, 1 otherwise, 2 where the stack can't be read."""
@@ -191,6 +183,7 @@ def deploy_at_terminal(
             more=more,
             dry_run=dry_run,
             only_check=only_check,
+            connect=connect,
         )
     except (
         BotoCoreError,

@@ -113,6 +113,9 @@ class Sandbox:
         self.stack = Stack.read(
             {
                 **UNUSED_PARAMETERS,
+                # No quota of vCPU holds here, `parallel_tasks` does.
+                "LiveConcurrency": "100",
+                "BackfillConcurrency": "20",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,

@@ -464,6 +464,13 @@ MUTATIONS = [
         "the_trigger_reads_inbox_and_archive_alone",
         "TriggerArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:DeleteObject", EXISTING,
     ),
+    # The defaults of before.
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/LiveConcurrency/Default", 100),
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/BackfillConcurrency/Default", 20),
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/BackfillConcurrency/Default", 2),
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/WorkerCount/Default", 2),
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "WorkerTask/Cpu", 1024),
+    Mutation("the_defaults_fit_the_quota_of_a_new_account", "OperationsTask/Cpu", 2048),
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class Account:
 
     def __init__(self, api_url: str) -> None:
         self.told: dict[str, Any] | None = None
+        self.quota = 6.0
         parameters = UNUSED_PARAMETERS | {
             "PrefectApiUrl": api_url,
             "PrefectAuth": "none",
@@ -56,6 +57,10 @@ class Account:
         if service == "s3" and self.told is not None:
             # moto forgets that EventBridge is told: its settings are empty.
             return SimpleNamespace(get_bucket_notification_configuration=lambda **_: self.told)
+        if service == "service-quotas":
+            # moto knows no quota of Fargate.
+            quota = {"Quota": {"Value": self.quota}}
+            return SimpleNamespace(get_service_quota=lambda **_: quota)
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
 
     def deploy(self, **options: Any) -> tuple[bool, str]:

@@ -130,6 +130,29 @@ def test_automations_are_registered_and_looked_at_where_a_block_is_named(
     assert lines[at + 1].strip() == f"echodrop deploy --stack {STACK}"
 
 
+def test_lanes_that_the_quota_cannot_run_are_told_with_what_raises_it(account: Account) -> None:
+    _, said = account.deploy()
+    assert "NOTE     Fargate quota of 6 vCPU for 4 live and 1 backfill conversions" in said
+    account.update(LiveConcurrency="100", BackfillConcurrency="20")
+    good, said = account.deploy(only_check=True)
+    assert not good
+    assert "MISSING  Fargate quota of 6 vCPU for 100 live and 20 backfill conversions" in said
+    assert "--quota-code L-3032A538 --desired-value 121" in said
+    account.quota = 4000.0
+    _, said = account.deploy(only_check=True)
+    assert "ok       Fargate quota of 4000 vCPU" in said
+
+
+def test_the_inbox_is_connected_by_the_step_that_the_check_names(account: Account) -> None:
+    _, said = account.deploy(connect=True, dry_run=True)
+    assert said.startswith("would ")
+    assert f"would have inbox {account.outputs['Inbox']} tell EventBridge" in said
+    _, said = account.deploy(connect=True)
+    assert (
+        f"\nhave inbox {account.outputs['Inbox']} tell EventBridge of uploads; its 0 other" in said
+    )
+
+
 def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
     account.update(PrefectUrl=f"http://{HOST}:{free_port()}/api")
     good, said = account.deploy(only_check=True)

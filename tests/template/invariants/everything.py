@@ -9,6 +9,7 @@ from tests.template.invariants import (
     prefect_requests,
     privileges,
     queues_and_trigger,
+    quota,
     reconciliation,
     tasks_and_worker,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "prefect_requests",
     "privileges",
     "queues_and_trigger",
+    "quota",
     "reconciliation",
     "tasks_and_worker",
 ]

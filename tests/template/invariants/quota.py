@@ -1,0 +1,39 @@
+"""What the stack runs fits the account that it is deployed to."""
+
+from collections.abc import Iterator
+
+from flows.deployment_specs import BACKFILL, LIVE
+from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, Lanes
+from flows.size_tiers import TIERS
+from operations.reconcile_flow import reconcile_spec
+from tests.template.invariants.registry import invariant
+from tests.template.stacks import Translated
+
+
+@invariant
+def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[str]:
+    defaults = {
+        name: declaration.get("Default") for name, declaration in stack.source["Parameters"].items()
+    }
+    definitions = stack.of_type("AWS::ECS::TaskDefinition")
+    if int(definitions["WorkerTask"]["Cpu"]) != WORKER_CPU:
+        yield f"a worker takes {definitions['WorkerTask']['Cpu']} CPU units"
+    deployment = stack.resources["WorkerService"]["Properties"]["DeploymentConfiguration"]
+    if deployment["MaximumPercent"] != 100 * WORKERS_WHILE_REPLACED:
+        yield f"while it is replaced, {deployment['MaximumPercent']} % of the workers run"
+    if int(defaults["TaskCpu"]) > TIERS[0].cpu:
+        yield "a conversion without a size takes more than the smallest"
+    lanes = Lanes(
+        int(defaults["LiveConcurrency"]),
+        int(defaults["BackfillConcurrency"]),
+        int(defaults["ConversionConcurrency"]),
+        int(defaults["WorkerCount"]),
+    )
+    taken = lanes.vcpu()
+    reconciliation = int(definitions["OperationsTask"]["Cpu"])
+    if reconcile_spec("echodrop").work_queue not in {LIVE, BACKFILL}:
+        taken += reconciliation / 1024
+    elif reconciliation > TIERS[0].cpu:
+        yield "the reconciliation takes more than a conversion's place in its lane"
+    if taken > SMALLEST_QUOTA:
+        yield f"all at once takes {taken:g} vCPU, a new account has {SMALLEST_QUOTA}"

@@ -1,0 +1,124 @@
+"""Which lanes fit which quota of Fargate vCPU, and how the quota is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from flows.fargate_quota import (
+    QUOTA_CODE,
+    SERVICE_CODE,
+    SMALLEST_QUOTA,
+    Lanes,
+    check_quota,
+    quota_finding,
+)
+
+OUTPUTS = {
+    "LiveConcurrency": "4",
+    "BackfillConcurrency": "1",
+    "ConversionConcurrency": "0",
+    "ClusterName": "echodrop",
+    "WorkerServiceName": "echodrop-worker",
+}
+ASKED = {"ServiceCode": SERVICE_CODE, "QuotaCode": QUOTA_CODE}
+
+
+@pytest.mark.parametrize(
+    ("lanes", "vcpu"),
+    [
+        (Lanes(4, 1), 6),
+        (Lanes(100, 20), 121),
+        (Lanes(4, 1, workers=2), 7),
+        # The limit of each of two deployments, and the reconciliation, which has another.
+        (Lanes(100, 20, deployment_limit=2), 6),
+        (Lanes(1, 1, deployment_limit=50), 3),
+    ],
+)
+def test_what_lanes_full_of_the_smallest_size_take(lanes: Lanes, vcpu: float) -> None:
+    assert lanes.vcpu() == vcpu
+    assert lanes.room(vcpu) == lanes.runs
+
+
+def test_lanes_of_before_do_not_fit_a_new_account() -> None:
+    found = quota_finding(SMALLEST_QUOTA, Lanes(100, 20))
+    assert found.problem is not None
+    assert "need 121" in found.problem
+    assert "5 conversions fit" in found.problem
+    assert found.mend == (
+        "aws service-quotas request-service-quota-increase --service-code fargate "
+        "--quota-code L-3032A538 --desired-value 121"
+    )
+
+
+def test_the_quota_of_a_new_account_fits_the_defaults_and_not_every_size() -> None:
+    found = quota_finding(SMALLEST_QUOTA, Lanes(4, 1))
+    assert found.problem is None
+    assert found.note is not None
+    assert "5 of 1 vCPU, or 2 of 2 vCPU, or 1 of 4 vCPU, or 0 of 8 vCPU" in found.note
+    assert "the size huge or giant is not converted" in found.note
+    # Worker and replacement, four of the smallest, one of 16 vCPU.
+    assert found.mend is not None
+    assert found.mend.endswith("--desired-value 21")
+    assert "is not converted" not in (quota_finding(21, Lanes(4, 1)).note or "")
+
+
+def test_a_quota_for_all_sizes_needs_no_word() -> None:
+    found = quota_finding(81, Lanes(4, 1))
+    assert (found.problem, found.note) == (None, None)
+    assert quota_finding(80.5, Lanes(4, 1)).note is not None
+
+
+def test_no_quota_at_all_has_no_room() -> None:
+    assert Lanes(4, 1).room(0.5) == 0
+
+
+class Clients:
+    """Real clients whose answers are the service's models'."""
+
+    def __init__(self) -> None:
+        self.quotas: Any = boto3.client("service-quotas", region_name="us-east-1")
+        self.ecs: Any = boto3.client("ecs", region_name="us-east-1")
+        self.stubbed = Stubber(self.quotas)
+        self.stubbed.activate()
+        services = Stubber(self.ecs)
+        services.add_response("describe_services", {"services": [{"desiredCount": 1}]})
+        services.activate()
+
+    def __call__(self, service: str) -> Any:
+        return {"service-quotas": self.quotas, "ecs": self.ecs}[service]
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    return Clients()
+
+
+def test_the_account_s_own_quota_is_read(clients: Clients) -> None:
+    clients.stubbed.add_response("get_service_quota", {"Quota": {"Value": 4000.0}}, ASKED)
+    assert check_quota(clients, OUTPUTS).subject.startswith("Fargate quota of 4000 vCPU")
+
+
+def test_where_the_account_has_no_value_of_its_own_the_default_is_read(clients: Clients) -> None:
+    clients.stubbed.add_client_error("get_service_quota", "NoSuchResourceException")
+    default = {"Quota": {"Value": 6.0}}
+    clients.stubbed.add_response("get_aws_default_service_quota", default, ASKED)
+    found = check_quota(clients, OUTPUTS | {"LiveConcurrency": "100"})
+    assert found.problem is not None
+    assert "need 102" in found.problem
+
+
+def test_an_operator_who_may_not_read_the_quota_is_told_what_it_must_be(clients: Clients) -> None:
+    clients.stubbed.add_client_error("get_service_quota", "AccessDeniedException")
+    found = check_quota(clients, OUTPUTS)
+    assert found.problem is None
+    assert found.note is not None
+    assert "AccessDenied" in found.note
+    assert "has to be 6 vCPU or more" in found.note
+    assert found.mend is not None
+    assert found.mend.startswith("aws service-quotas get-service-quota --service-code fargate")

@@ -1,0 +1,138 @@
+"""An inbox that others are notified of too: they stay notified once it tells EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from flows.inbox_events import check_inbox, connect_inbox, with_events
+
+OWN_SET = {
+    "ResponseMetadata": {"HTTPStatusCode": 200},
+    "QueueConfigurations": [{"Id": "q", "QueueArn": "arn:aws:sqs:r:1:q", "Events": ["x"]}],
+    "LambdaFunctionConfigurations": [
+        {"Id": "f", "LambdaFunctionArn": "arn:aws:lambda:r:1:function:f", "Events": ["x"]}
+    ],
+    "TopicConfigurations": [{"Id": "t", "TopicArn": "arn:aws:sns:r:1:t", "Events": ["x"]}],
+}
+
+
+class Inbox:
+    """A bucket of moto with a consumer's queue and function, and a queue that EventBridge fills."""
+
+    def __init__(self) -> None:
+        self.s3: Any = boto3.client("s3", region_name="us-east-1")
+        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        self.s3.create_bucket(Bucket="inbox")
+        self.consumer, self.ours = (
+            self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("consumer", "ours")
+        )
+        self.s3.put_bucket_notification_configuration(
+            Bucket="inbox",
+            NotificationConfiguration={
+                "QueueConfigurations": [
+                    {
+                        "Id": "consumer's",
+                        "QueueArn": "arn:aws:sqs:us-east-1:123456789012:consumer",
+                        "Events": ["s3:ObjectCreated:*"],
+                        "Filter": {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".raw"}]}},
+                    }
+                ],
+                "LambdaFunctionConfigurations": [
+                    {
+                        "Id": "thumbnails",
+                        "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:thumbs",
+                        "Events": ["s3:ObjectRemoved:*"],
+                    }
+                ],
+            },
+        )
+        events: Any = boto3.client("events", region_name="us-east-1")
+        events.put_rule(Name="uploads", EventPattern=json.dumps({"source": ["aws.s3"]}))
+        target = {"Id": "ours", "Arn": "arn:aws:sqs:us-east-1:123456789012:ours"}
+        events.put_targets(Rule="uploads", Targets=[target])
+
+    def others(self) -> dict[str, Any]:
+        """What others set, as S3 returns it."""
+        told = self.s3.get_bucket_notification_configuration(Bucket="inbox")
+        return {name: told[name] for name in told if name.endswith("Configurations")}
+
+    def heard(self, queue: str) -> list[str]:
+        """The bodies that have come to a queue, S3's own test message left out."""
+        messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        bodies = [each["Body"] for each in messages.get("Messages", [])]
+        return [body for body in bodies if "s3:TestEvent" not in body]
+
+
+@pytest.fixture
+def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        yield Inbox()
+
+
+def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: Inbox) -> None:
+    before = inbox.others()
+    assert {name: len(each) for name, each in before.items()} == {
+        "QueueConfigurations": 1,
+        "LambdaFunctionConfigurations": 1,
+    }
+    said: list[str] = []
+    connect_inbox(inbox.s3, "inbox", said.append)
+    assert said == ["have inbox inbox tell EventBridge of uploads; its 2 other notifications stay"]
+    assert inbox.others() == before
+    inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
+    assert len(inbox.heard(inbox.consumer)) == 1
+    # moto tells of the upload, and once more of its tags.
+    assert inbox.heard(inbox.ours)
+
+
+def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> None:
+    """What the check printed before: it shows that the test above can fail."""
+    inbox.s3.put_bucket_notification_configuration(
+        Bucket="inbox", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    assert inbox.others() == {}
+
+
+def test_a_dry_run_changes_nothing(inbox: Inbox) -> None:
+    said: list[str] = []
+    connect_inbox(inbox.s3, "inbox", said.append, dry_run=True)
+    assert said[0].startswith("would have inbox inbox tell EventBridge")
+    inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
+    assert inbox.heard(inbox.ours) == []
+
+
+def test_all_that_s3_returns_goes_back_and_nothing_else() -> None:
+    wanted = with_events(OWN_SET)
+    assert wanted == {
+        **{name: each for name, each in OWN_SET.items() if name != "ResponseMetadata"},
+        "EventBridgeConfiguration": {},
+    }
+    # What boto3 knows of the configuration: a kind that AWS adds must not be lost.
+    s3: Any = boto3.client("s3", region_name="us-east-1")
+    shape = s3.meta.service_model.shape_for("NotificationConfiguration")
+    assert set(shape.members) == set(wanted)
+
+
+def test_one_that_tells_already_is_left_alone() -> None:
+    class Telling:
+        def get_bucket_notification_configuration(self, **_: str) -> dict[str, Any]:
+            return {"EventBridgeConfiguration": {}}
+
+    said: list[str] = []
+    connect_inbox(Telling(), "inbox", said.append)
+    assert said == ["inbox inbox tells EventBridge already"]
+    assert check_inbox(Telling(), "inbox", "echodrop").problem is None
+
+
+def test_the_check_names_the_step_that_keeps_the_others(inbox: Inbox) -> None:
+    found = check_inbox(inbox.s3, "inbox", "survey")
+    assert found.problem == "does not tell EventBridge of uploads"
+    assert found.mend == "echodrop deploy --stack survey --connect-inbox"
