@@ -19,6 +19,7 @@ from prefect.events.schemas.automations import Automation as RegisteredAutomatio
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import Automation
+from flows.brake_check import check_brake
 from flows.cost_tag import check_cost_tag
 from flows.deployment_specs import DeploymentSpec, QueueSpec
 from flows.fargate_quota import check_quota
@@ -170,7 +171,8 @@ def check_aws(
     yield _service(ecs, outputs, stack)
     yield check_inbox(client("s3"), outputs["Inbox"], stack)
     yield check_quota(client, outputs)
-    if budget := outputs.get("BudgetName"):
+    yield check_brake(outputs)
+    if budget := outputs["BudgetName"]:
         yield check_cost_tag(client, budget)
 
 

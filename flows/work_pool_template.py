@@ -24,6 +24,7 @@ _NEEDED = (
     *("ClusterName", "TaskFamily", "Subnets", "SecurityGroup", "PublicIp"),
     *("DefaultCpu", "DefaultMemory", "PrefectSecretKey", "PrefectSecretName"),
     *("LiveConcurrency", "BackfillConcurrency", "ConversionConcurrency", "NotifyBlock"),
+    *("BrakeRunsAnHour", "BudgetName"),
 )
 
 

@@ -116,6 +116,9 @@ class Sandbox:
                 # No quota of vCPU holds here, `parallel_tasks` does.
                 "LiveConcurrency": "100",
                 "BackfillConcurrency": "20",
+                # Nor does anything cost here.
+                "MonthlyBudgetUsd": "0",
+                "BrakeRunsAnHour": "0",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,

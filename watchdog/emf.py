@@ -29,6 +29,8 @@ UNITS: Mapping[str, str] = {
     "IncidentsOpen": "Count",
     "IncidentsTold": "Count",
     "QuietPrefixes": "Count",
+    "RunsStarted": "Count",
+    "BrakePulled": "Count",
 }
 
 

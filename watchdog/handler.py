@@ -1,6 +1,6 @@
-"""The Lambda's handler: one look at the queues, Prefect, the incidents and the inbox; a line of metrics for each.
+"""The Lambda's handler: one look at queues, Prefect, incidents, inbox and brake; a line of metrics for each.
 
-None of the four keeps another from being looked at. What can't be learnt has no
+None of the five keeps another from being looked at. What can't be learnt has no
 metric, and the alarms take that for the fault it is; what failed is raised once
 all else is written.
 """
@@ -19,14 +19,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from watchdog.cost_brake import Spend
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
-from watchdog.prefect_http import PrefectUnreachableError
-from watchdog.prefect_look import (
-    NOT_THE_SYSTEMS,
-    PrefectLook,
-    authorization_of,
-)
+from watchdog.pool_brake import NoteStore, WorkPool, brake, look_at, spend_of_month
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
+from watchdog.prefect_look import NOT_THE_SYSTEMS, PrefectLook, authorization_of
 from watchdog.quiet_inbox import quiet_prefixes
 from watchdog.settings import Settings, read_settings
 
@@ -53,6 +51,7 @@ class Services:
     sqs: SQSClient
     sns: SNSClient
     secrets: SecretsManagerClient
+    budgets: Any
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ def handler(event: object, context: object) -> dict[str, float]:
         boto3.client("sqs", config=config),
         boto3.client("sns", config=config),
         boto3.client("secretsmanager", config=config),
+        boto3.client("budgets", config=config),
     )
     now = datetime.now(UTC)
     metrics: dict[str, float] = {}
@@ -100,7 +100,7 @@ def handler(event: object, context: object) -> dict[str, float]:
 
 def look(settings: Settings, services: Services, now: datetime) -> Iterator[Learnt]:
     """Learn and tell what there is, part by part."""
-    for part in (_queues, _prefect, _incidents, _quiet):
+    for part in (_queues, _prefect, _incidents, _quiet, _brake):
         try:
             yield part(settings, services, now)
         # BLE001: whatever is wrong with one part, the others are looked at; it is raised after them.
@@ -114,13 +114,9 @@ def _queues(settings: Settings, services: Services, now: datetime) -> Learnt:
 
 
 def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
-    authorization = None
-    if settings.prefect_secret_arn:
-        secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
-        authorization = authorization_of(secret["SecretString"])
     asked = PrefectLook(
         settings.prefect_api_url,
-        authorization,
+        _authorization(settings, services),
         settings.work_pool,
         now,
         timedelta(seconds=settings.look_back_seconds),
@@ -129,6 +125,13 @@ def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
         return Learnt({"PrefectReachable": 1, **asked.metrics()})
     except PrefectUnreachableError as error:
         return Learnt({"PrefectReachable": 0}, {"prefect": str(error)})
+
+
+def _authorization(settings: Settings, services: Services) -> str | None:
+    if not settings.prefect_secret_arn:
+        return None
+    secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
+    return authorization_of(secret["SecretString"])
 
 
 def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
@@ -150,6 +153,34 @@ def _quiet(settings: Settings, services: Services, now: datetime) -> Learnt:
         return Learnt()
     quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
     return Learnt({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
+
+
+def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
+    limits = settings.brake
+    if not limits.any_is_set:
+        return Learnt({"BrakePulled": 0})
+    spend: Spend | None = None
+    faults: list[Exception] = []
+    if limits.budget_percent is not None and settings.budget_arn:
+        try:
+            spend = spend_of_month(services.budgets, settings.budget_arn)
+        except (ClientError, BotoCoreError) as error:
+            faults.append(error)
+    api = PrefectHttp(settings.prefect_api_url, _authorization(settings, services), timeout=5)
+    pool = WorkPool(api, settings.work_pool)
+    try:
+        seen = look_at(pool, limits, now, spend)
+    except PrefectUnreachableError as error:
+        return Learnt(facts={"brake": str(error)}, faults=faults)
+
+    def publish(subject: str, text: str) -> None:
+        services.sns.publish(TopicArn=settings.alert_topic, Subject=subject, Message=text)
+
+    notes = NoteStore(services.s3, settings.brake_bucket, settings.brake_prefix)
+    is_pulled = brake(pool, notes, limits, seen, publish)
+    runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
+    facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}
+    return Learnt({"BrakePulled": int(is_pulled), **runs}, facts, faults)
 
 
 def _told_faults(faults: Sequence[Exception]) -> dict[str, object]:

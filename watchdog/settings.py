@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from watchdog.cost_brake import Limits
+
 
 class SettingsError(Exception):
     """A setting is missing or unusable; named."""
@@ -28,6 +30,10 @@ class Settings:
         quiet_hours: by prefix of the inbox: after how many hours without an upload it is too quiet.
         look_back_seconds: runs that ended within them are counted as just ended; several
             times the time between two looks, so that one that failed hides none.
+        brake: beyond which the work pool is paused.
+        brake_bucket: where the brake keeps its note.
+        brake_prefix: likewise, ending in a slash.
+        budget_arn: of the month's budget; None: there is none.
     """
 
     prefect_api_url: str
@@ -42,6 +48,10 @@ class Settings:
     inbox_bucket: str
     quiet_hours: Mapping[str, float]
     look_back_seconds: float
+    brake: Limits
+    brake_bucket: str
+    brake_prefix: str
+    budget_arn: str | None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -56,9 +66,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             raise SettingsError(f"{name} is not set")
         return value
 
-    bucket, slash, prefix = needed("ECHODROP_INCIDENTS").removeprefix("s3://").partition("/")
-    if not (bucket and slash):
-        raise SettingsError(f"ECHODROP_INCIDENTS is {environment['ECHODROP_INCIDENTS']!r}")
+    def place(name: str) -> tuple[str, str]:
+        bucket, slash, prefix = needed(name).removeprefix("s3://").partition("/")
+        if not (bucket and slash):
+            raise SettingsError(f"{name} is {environment[name]!r}")
+        return bucket, prefix
+
+    def limit(name: str) -> float | None:
+        try:
+            return float(environment.get(name, "0")) or None
+        except ValueError:
+            raise SettingsError(f"{name} is {environment[name]!r}") from None
+
+    bucket, prefix = place("ECHODROP_INCIDENTS")
+    brake_bucket, brake_prefix = place("ECHODROP_BRAKE_NOTE")
     return Settings(
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
@@ -72,6 +93,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
         quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
         look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "900")),
+        brake=Limits(limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")),
+        brake_bucket=brake_bucket,
+        brake_prefix=brake_prefix,
+        budget_arn=environment.get("ECHODROP_BUDGET_ARN"),
     )
 
 

@@ -178,7 +178,9 @@ def replay(sandbox: Sandbox, *arguments: str) -> None:
 def look_in(sandbox: Sandbox, **passed: float) -> None:
     """Have the watchdog look at incidents as it will after some time."""
     variables = sandbox.stack.properties("Watchdog")["Environment"]["Variables"]
-    services = Services(*(sandbox.client(each) for each in ("s3", "sqs", "sns", "secretsmanager")))
+    services = Services(
+        *(sandbox.client(each) for each in ("s3", "sqs", "sns", "secretsmanager", "budgets"))
+    )
     for learnt in look(read_settings(variables), services, datetime.now(UTC) + timedelta(**passed)):
         assert not learnt.faults
 

@@ -65,6 +65,7 @@ OPEN_SERVER: dict[str, str] = MADE | {
     "PrefectApiUrl": "http://prefect.internal:4200/api",
     "PrefectApiPort": "4200",
     "PrefectAuth": "none",
+    "MonthlyBudgetUsd": "0",
     "ArchiveBucketArns": "arn:aws:s3:::survey-archive",
 }
 # A service account of Prefect Cloud for each role.

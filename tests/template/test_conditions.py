@@ -36,7 +36,7 @@ CONDITIONAL = {
     "all made": NETWORK
     | READS_THE_SECRET
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy"}
-    | {"PrefectSecret", "RulesDocument"},
+    | {"PrefectSecret", "RulesDocument", "Budget"},
     "all existing": READS_THE_SECRET
     | READ_THE_ARCHIVE
     | USE_THE_KEYS
@@ -47,7 +47,8 @@ CONDITIONAL = {
     | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
     "a credential each": NETWORK
     | READS_THE_SECRET
-    | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"},
+    | {"InboxBucket", "InboxBucketPolicy", "OutputBucket", "OutputBucketPolicy", "RulesDocument"}
+    | {"Budget"},
 }
 
 
@@ -72,7 +73,7 @@ def test_every_output_has_a_value(variant: str, stacks: dict[str, Translated]) -
         value = stack.resolver.resolve(output["Value"])
         may_be_empty = {"NotifyBlock"}
         if variant == "server without auth":
-            may_be_empty.add("PrefectSecretName")
+            may_be_empty |= {"PrefectSecretName", "BudgetName"}
         assert value or name in may_be_empty, name
 
 

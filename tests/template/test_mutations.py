@@ -380,9 +380,9 @@ MUTATIONS = [
     Mutation("the_watchdog_looks_every_five_minutes", "Watchdog/Environment/Variables/ECHODROP_WORK_POOL"),
     Mutation("the_watchdog_looks_every_five_minutes", "Watchdog/Environment/Variables/ECHODROP_LOOK_BACK_SECONDS", "600"),
     Mutation("the_watchdog_looks_every_five_minutes", "Watchdog/Handler", "handler.handler"),
-    Mutation("the_watchdog_changes_nothing_but_incidents", "WatchdogRole/Policies/0/PolicyDocument/Statement/0/Action", "sqs:PurgeQueue"),
+    Mutation("the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note", "WatchdogRole/Policies/0/PolicyDocument/Statement/0/Action", "sqs:PurgeQueue"),
     Mutation(
-        "the_watchdog_changes_nothing_but_incidents",
+        "the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note",
         "WatchdogRole/Policies/0/PolicyDocument/Statement/1/Resource/Fn::Sub/0",
         "arn:${AWS::Partition}:s3:::${Bucket}/*",
     ),
@@ -471,6 +471,19 @@ MUTATIONS = [
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/WorkerCount/Default", 2),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "WorkerTask/Cpu", 1024),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "OperationsTask/Cpu", 2048),
+    # No budget unless asked for, as before.
+    Mutation("cost_is_bounded_unless_somebody_says_otherwise", "Parameters/MonthlyBudgetUsd/Default", 0),
+    Mutation("cost_is_bounded_unless_somebody_says_otherwise", "Parameters/BrakeRunsAnHour/Default", 0),
+    Mutation("cost_is_bounded_unless_somebody_says_otherwise", "Parameters/BrakeRunsAnHour/Default", 100),
+    Mutation("cost_is_bounded_unless_somebody_says_otherwise", "Parameters/BrakeBudgetPercent/Default", 0),
+    Mutation("the_brake_finds_its_settings", "Watchdog/Environment/Variables/ECHODROP_BRAKE_RUNS_AN_HOUR"),
+    Mutation("the_brake_finds_its_settings", "Watchdog/Environment/Variables/ECHODROP_BUDGET_ARN"),
+    Mutation("the_brake_finds_its_settings", "Watchdog/Environment/Variables/ECHODROP_BRAKE_NOTE/Fn::Sub/0", "s3://${Bucket}/brake/"),
+    Mutation("the_brake_finds_its_settings", "Budget/Budget/BudgetName", "another"),
+    Mutation("the_budget_counts_what_the_stack_is_tagged_with", "Budget/Budget/CostFilters/TagKeyValue/0", "user:project$echodrop"),
+    Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/0"),
+    Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/1/Condition", {"StringLike": {"s3:prefix": "incidents/*"}}),
+    Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/2"),
 ]  # fmt: skip
 
 

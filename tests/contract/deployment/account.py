@@ -61,6 +61,12 @@ class Account:
             # moto knows no quota of Fargate.
             quota = {"Quota": {"Value": self.quota}}
             return SimpleNamespace(get_service_quota=lambda **_: quota)
+        if service == "ce":
+            # Nor a tag of Cost Explorer.
+            tags = [{"TagKey": "application", "Status": "Active"}]
+            return SimpleNamespace(
+                list_cost_allocation_tags=lambda **_: {"CostAllocationTags": tags}
+            )
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
 
     def deploy(self, **options: Any) -> tuple[bool, str]:

@@ -138,6 +138,7 @@ def test_lanes_that_the_quota_cannot_run_are_told_with_what_raises_it(account: A
     assert not good
     assert "MISSING  Fargate quota of 6 vCPU for 100 live and 20 backfill conversions" in said
     assert "--quota-code L-3032A538 --desired-value 121" in said
+    assert "NOTE     brake at 1000 runs an hour: full lanes start up to 8640" in said
     account.quota = 4000.0
     _, said = account.deploy(only_check=True)
     assert "ok       Fargate quota of 4000 vCPU" in said

@@ -2,6 +2,7 @@
 
 from tests.template.invariants import (
     buckets,
+    cost,
     credentials,
     deliveries,
     encryption,
@@ -18,6 +19,7 @@ from tests.template.invariants.registry import INVARIANTS
 __all__ = [
     "INVARIANTS",
     "buckets",
+    "cost",
     "credentials",
     "deliveries",
     "encryption",

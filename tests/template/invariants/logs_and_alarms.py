@@ -211,17 +211,22 @@ def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_watchdog_changes_nothing_but_incidents(stack: Translated) -> Iterator[str]:
+def the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note(
+    stack: Translated,
+) -> Iterator[str]:
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
-    incidents = stack.bucket_arn(f"{output}/{prefix}.echodrop/incidents/*")
-    harmless = ("sqs:GetQueueAttributes", "s3:ListBucket", "sns:Publish", "secretsmanager:Get")
+    own = [
+        [stack.bucket_arn(f"{output}/{prefix}.echodrop/{name}/*")] for name in ("incidents", "brake")
+    ]
+    looks = ("sqs:GetQueueAttributes", "s3:ListBucket", "secretsmanager:Get", "budgets:ViewBudget")
+    harmless = (*looks, "sns:Publish")
     for statement in stack.statements():
         if statement.owner != "WatchdogRole" or "Resource" not in statement.body:
             continue
         for action in statement.listed("Action"):
             if action.startswith("s3:") and action != "s3:ListBucket":
-                if statement.listed("Resource") != [incidents]:
+                if statement.listed("Resource") not in own:
                     yield f"{action} on {statement.listed('Resource')}"
             elif not action.startswith((*harmless, "kms:", "logs:")):
                 yield f"{action} is no look"

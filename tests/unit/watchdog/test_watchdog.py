@@ -30,6 +30,7 @@ from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler
 from watchdog import incidents as watched
+from watchdog.cost_brake import Limits
 from watchdog.emf import UNITS, emf_line
 from watchdog.handler import Services, subject
 from watchdog.incidents import Incident, Note
@@ -52,6 +53,7 @@ def environment(**changes: str) -> dict[str, str]:
         "ECHODROP_ALERT_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alerts",
         "ECHODROP_NOTICE_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:notices",
         "ECHODROP_INBOX_BUCKET": "inbox",
+        "ECHODROP_BRAKE_NOTE": "s3://output/.echodrop/brake/",
         **changes,
     }
 
@@ -67,6 +69,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
             boto3.client("sqs"),
             boto3.client("sns"),
             boto3.client("secretsmanager"),
+            boto3.client("budgets"),
         )
         for bucket in ("inbox", "output"):
             made.s3.create_bucket(Bucket=bucket)
@@ -150,8 +153,18 @@ def test_a_dead_prefect_is_told_and_the_rest_is_looked_at(
         "DeadLetters": 1,
         "IncidentsOpen": 0,
         "IncidentsTold": 0,
+        "BrakePulled": 0,
     }
     assert "127.0.0.1" in str(facts["prefect"])
+
+
+def test_where_prefect_is_dead_the_brake_says_nothing_and_does_nothing(
+    services: Services, settings: Settings
+) -> None:
+    metrics, facts = look(replace(settings, brake=Limits(1, 100)), services, NOW)
+    assert "BrakePulled" not in metrics
+    assert "127.0.0.1" in str(facts["brake"])
+    assert "Contents" not in services.s3.list_objects_v2(Bucket="output")
 
 
 def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None:

@@ -1,0 +1,93 @@
+"""Somebody hears of what is spent, and a load that nobody expects is stopped."""
+
+import tomllib
+from collections.abc import Iterator
+
+from flows.brake_check import RUNS_AN_HOUR_OF_A_PLACE
+from flows.cost_tag import TAG
+from flows.fargate_quota import Lanes
+from tests.template.invariants.registry import ROOT, invariant
+from tests.template.stacks import Translated
+from watchdog.settings import Settings, SettingsError, read_settings
+
+
+@invariant
+def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterator[str]:
+    defaults = {name: each.get("Default") for name, each in stack.source["Parameters"].items()}
+    for name in ("MonthlyBudgetUsd", "BrakeRunsAnHour", "BrakeBudgetPercent"):
+        if not defaults[name]:
+            yield f"{name} is off unless somebody thinks of it"
+    lanes = Lanes(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
+    if lanes.runs * RUNS_AN_HOUR_OF_A_PLACE > int(defaults["BrakeRunsAnHour"]):
+        yield "lanes that are full as they may be pull the brake"
+
+
+@invariant
+def the_budget_counts_what_the_stack_is_tagged_with(stack: Translated) -> Iterator[str]:
+    sam = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    tag = sam["default"]["deploy"]["parameters"]["tags"]
+    if not tag.startswith(f"{TAG}="):
+        yield f"the stack is tagged {tag}, the check looks for {TAG}"
+    for budget in stack.of_type("AWS::Budgets::Budget").values():
+        counted = budget["Budget"]["CostFilters"]
+        if counted != {"TagKeyValue": [f"user:{tag.replace('=', '$')}"]}:
+            yield f"the budget counts by {counted}, the stack is tagged {tag}"
+
+
+@invariant
+def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
+    try:
+        settings = _settings(stack)
+    except SettingsError as error:
+        yield str(error)
+        return
+    for name, found in (
+        ("BrakeRunsAnHour", settings.brake.runs_an_hour),
+        ("BrakeBudgetPercent", settings.brake.budget_percent),
+    ):
+        if (found or 0) != float(stack.resolver.resolve({"Ref": name})):
+            yield f"the watchdog has {found} as {name}"
+    output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
+    prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
+    if (settings.brake_bucket, settings.brake_prefix) != (output, f"{prefix}.echodrop/brake/"):
+        yield f"it notes what it did in {settings.brake_bucket}/{settings.brake_prefix}"
+    budgets = stack.of_type("AWS::Budgets::Budget").values()
+    account = stack.resolver.resolve({"Ref": "AWS::AccountId"})
+    names = [budget["Budget"]["BudgetName"] for budget in budgets]
+    if settings.budget_arn not in [
+        *(f"arn:aws:budgets::{account}:budget/{name}" for name in names),
+        *([] if names else [None]),
+    ]:
+        yield f"it reads {settings.budget_arn}, the stack has the budgets {names}"
+
+
+@invariant
+def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
+    settings = _settings(stack)
+    note = f"arn:aws:s3:::{settings.brake_bucket}/{settings.brake_prefix}*"
+    asked = [("s3:GetObject", note), ("s3:PutObject", note)]
+    if settings.budget_arn:
+        asked.append(("budgets:ViewBudget", settings.budget_arn))
+    ours = [each for each in stack.statements() if each.owner == "WatchdogRole" and each.allows]
+    for action, resource in asked:
+        if not any(
+            action in each.listed("Action") and resource in each.listed("Resource") for each in ours
+        ):
+            yield f"the watchdog may not {action} {resource}"
+    listed = [
+        each.body.get("Condition", {}).get("StringLike", {}).get("s3:prefix")
+        for each in ours
+        if "s3:ListBucket" in each.listed("Action")
+    ]
+    if f"{settings.brake_prefix}*" not in listed:
+        yield "the watchdog may not list its note, and is refused what is not there"
+
+
+def _settings(stack: Translated) -> Settings:
+    """The watchdog's.
+
+    Raises:
+        SettingsError: one is missing or can't be used.
+    """
+    function = stack.of_type("AWS::Lambda::Function")["Watchdog"]
+    return read_settings(function["Environment"]["Variables"])

@@ -1,0 +1,34 @@
+"""Whether full lanes would pull the brake, as the check says it."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.brake_check import check_brake
+
+
+def outputs(live: int, limit: int) -> dict[str, str]:
+    return {
+        "LiveConcurrency": str(live),
+        "BackfillConcurrency": "1",
+        "ConversionConcurrency": "0",
+        "BrakeRunsAnHour": str(limit),
+    }
+
+
+@pytest.mark.parametrize(("live", "limit"), [(4, 1000), (4, 360)])
+def test_lanes_that_cannot_reach_it_need_no_word(live: int, limit: int) -> None:
+    found = check_brake(outputs(live, limit))
+    assert (found.problem, found.note) == (None, None)
+
+
+def test_wider_lanes_are_told_which_limit_lets_them_pass() -> None:
+    found = check_brake(outputs(19, 1000))
+    assert found.problem is None
+    assert found.note is not None
+    assert "up to 1440" in found.note
+    assert found.mend == "BrakeRunsAnHour=1440"
+
+
+def test_a_brake_that_is_off_is_said() -> None:
+    assert "switched off" in (check_brake(outputs(100, 0)).note or "")
