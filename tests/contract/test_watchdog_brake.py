@@ -19,7 +19,7 @@ from watchdog import handler
 from watchdog.cost_brake import Limits, Note, Spend
 from watchdog.handler import Services
 from watchdog.pool_brake import NoteStore, WorkPool, brake, look_at
-from watchdog.prefect_api import NotThereError, PrefectApi, PrefectUnreachableError
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 from watchdog.settings import read_settings
 
 # One server for all of them.
@@ -80,7 +80,7 @@ def braked(
         monkeypatch.setenv(name, "testing")
     name = f"braked-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": name, "type": "process"})
-    pool = WorkPool(PrefectApi(prefect_api_url, None), name)
+    pool = WorkPool(PrefectHttp(prefect_api_url), name)
     with mock_aws():
         s3 = boto3.client("s3", region_name="us-east-1")
         s3.create_bucket(Bucket="output")
@@ -208,8 +208,8 @@ def test_a_pool_that_prefect_does_not_pause_is_paused_by_the_next_look(
 
 
 def test_a_pool_that_is_not_registered_has_nothing_to_pause(prefect_api_url: str) -> None:
-    pool = WorkPool(PrefectApi(prefect_api_url, None), f"absent-{uuid.uuid4().hex[:8]}")
-    with pytest.raises(NotThereError):
+    pool = WorkPool(PrefectHttp(prefect_api_url), f"absent-{uuid.uuid4().hex[:8]}")
+    with pytest.raises(PrefectUnreachableError, match="HTTP 404"):
         look_at(pool, Limits(None, 200), datetime.now(UTC), None)
 
 

@@ -183,6 +183,9 @@ def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]
     asked |= {ACTIONS[name] for name in re.findall(r"get_paginator\(\"(\w+)\"", code)}
     if ".publish(" in code:
         asked |= PUBLISHING
+    # DescribeBudget is granted by this, "Actions for AWS Budget Service", Service Authorization Reference.
+    if ".describe_budget(" in code:
+        asked.add("budgets:ViewBudget")
     # The log is Lambda's, in the function's name.
     asked |= {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert granted(stacks["all made"], "WatchdogRole") == asked
