@@ -19,7 +19,8 @@ from sandbox.stack_parameters import TemplateError
 Value = Any
 
 _ABSENT = object()
-_PLACE = re.compile(r"\$\{(!?)([A-Za-z0-9:.]+)\}")
+# `${!Anything}` is written out as `${Anything}`.
+_PLACE = re.compile(r"\$\{(?:(!)([^}]+)|([A-Za-z0-9:.]+))\}")
 
 
 @dataclass
@@ -163,9 +164,9 @@ class Resolver:
 
     def _substitute(self, text: str, places: Mapping[str, Any]) -> str:
         def filled(place: re.Match[str]) -> str:
-            literal, name = place.groups()
+            literal, written, name = place.groups()
             if literal:
-                return "${" + name + "}"
+                return "${" + written + "}"
             if name in places:
                 return str(self.resolve(places[name]))
             if "." in name:

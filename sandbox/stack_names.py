@@ -28,6 +28,7 @@ _ARNS = {
     "AWS::ECS::Cluster": "ecs:{region}:{account}:cluster/{name}",
     "AWS::ECS::TaskDefinition": "ecs:{region}:{account}:task-definition/{name}:1",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
     "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
@@ -37,7 +38,12 @@ _ARNS = {
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
     "AWS::Serverless::Function": "lambda:{region}:{account}:function:{name}",
 }
-REF_IS_ARN = {"AWS::ECS::TaskDefinition", "AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
+REF_IS_ARN = {
+    "AWS::ECS::TaskDefinition",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::SNS::Topic",
+    "AWS::SecretsManager::Secret",
+}
 
 
 @dataclass(frozen=True)

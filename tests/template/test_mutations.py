@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.template.invariants.everything import INVARIANTS
-from tests.template.stacks import EXISTING, MADE, OWN_CREDENTIALS, source_template, translate
+from tests.template.stacks import (
+    EXISTING,
+    MADE,
+    OPEN_SERVER,
+    OWN_CREDENTIALS,
+    source_template,
+    translate,
+)
 
 GONE = object()
 
@@ -49,6 +56,8 @@ def allow(action: str, resource: Any = "*") -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": resource}
 
 
+ENDPOINT_POLICY = "S3Endpoint/PolicyDocument/Statement"
+SHIP_POLICY = "UploaderPolicy/PolicyDocument/Statement"
 SOURCE = "Events/Uploads/Properties"
 TRIGGER_POLICY = "TriggerRole/Policies/0/PolicyDocument/Statement"
 TASK_POLICY = "TaskRole/Policies/0/PolicyDocument/Statement"
@@ -244,6 +253,26 @@ MUTATIONS = [
     ),
     Mutation("nothing_may_come_in", "OutboundOnly/SecurityGroupEgress"),
     Mutation("nothing_may_come_in", "SubnetA/MapPublicIpOnLaunch"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", "S3Endpoint/PolicyDocument"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/0/Resource", "*"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/0/Condition"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/0/Resource/3"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/1/Fn::If/1", {"Ref": "AWS::NoValue"}, OPEN_SERVER),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/1/Fn::If/1/Action/0", "s3:*", OPEN_SERVER),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/2"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/3/Action/0", "s3:PutObject"),
+    Mutation("tasks_reach_their_own_buckets_and_no_others", f"{ENDPOINT_POLICY}/3/Condition"),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", "Resources/UploaderPolicy"),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", f"{SHIP_POLICY}/0/Action/0", "s3:GetObject"),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", f"{SHIP_POLICY}/2", allow("s3:ListBucket")),
+    Mutation(
+        "a_ship_may_upload_below_its_prefix_and_nothing_else",
+        f"{SHIP_POLICY}/0/Resource/Fn::Sub/0",
+        "arn:${AWS::Partition}:s3:::${Bucket}/*",
+    ),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", f"{SHIP_POLICY}/1", GONE, EXISTING),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", f"{SHIP_POLICY}/1/Fn::If/1/Condition", GONE, EXISTING),
+    Mutation("a_ship_may_upload_below_its_prefix_and_nothing_else", "Outputs/UploaderPolicyDocument/Value", "{}"),
     Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("sqs:SendMessage")),
     Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("s3:*", "arn:aws:s3:::survey/*")),
     Mutation("every_grant_names_its_resources", f"{TRIGGER_POLICY}/1", allow("s3:GetObject", "arn:aws:s3:::*")),
@@ -302,6 +331,9 @@ MUTATIONS = [
     Mutation("each_role_gets_its_own_credential_alone", "TriggerSecretPolicy/RoleName", {"Ref": "TaskRole"}),
     Mutation("containers_are_confined", f"{CONTAINER}/ReadonlyRootFilesystem"),
     Mutation("containers_are_confined", f"{CONTAINER}/Image", "echodrop:latest"),
+    Mutation("containers_are_confined", f"{CONTAINER}/LinuxParameters/Capabilities"),
+    Mutation("containers_are_confined", f"{OPERATIONS}/LinuxParameters/Capabilities/Drop/0", "NET_RAW"),
+    Mutation("containers_are_confined", f"{WORKER}/LinuxParameters/Capabilities/Add", ["SYS_PTRACE"]),
     Mutation("containers_are_confined", f"{CONTAINER}/Memory", 2048),
     Mutation("containers_are_confined", "ConversionTask/NetworkMode", "bridge"),
     Mutation("the_worker_learns_how_tasks_end_and_nothing_else", f"{WORKER}/Environment/1"),

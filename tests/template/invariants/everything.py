@@ -1,6 +1,7 @@
 """All invariants, by name: importing a module of them registers them."""
 
 from tests.template.invariants import (
+    bounds,
     buckets,
     cost,
     credentials,
@@ -18,6 +19,7 @@ from tests.template.invariants.registry import INVARIANTS
 
 __all__ = [
     "INVARIANTS",
+    "bounds",
     "buckets",
     "cost",
     "credentials",

@@ -7,6 +7,8 @@ from typing import Any
 from tests.template.stacks import Translated
 
 ROOT = Path(__file__).resolve().parents[3]
+# Policies that grant nothing and bound what others grant; invariants/bounds.py looks at them.
+BOUNDS = {"AWS::EC2::VPCEndpoint"}
 # What IAM offers no resource for.
 WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition"}
 # Likewise, but a condition bounds it: action, test and key.

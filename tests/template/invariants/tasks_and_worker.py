@@ -24,6 +24,9 @@ def containers_are_confined(stack: Translated) -> Iterator[str]:
         for container in definition["ContainerDefinitions"]:
             if container.get("ReadonlyRootFilesystem") is not True or container.get("Privileged"):
                 yield f"{name} may change its own image"
+            capabilities = container.get("LinuxParameters", {}).get("Capabilities", {})
+            if capabilities != {"Drop": ["ALL"]}:
+                yield f"{name} keeps capabilities of the kernel"
             if "@sha256:" not in container["Image"]:
                 yield f"{name} takes whatever image bears a tag"
             # A limit of its own would stay behind when a flow run asks for more memory.
