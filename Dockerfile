@@ -1,7 +1,6 @@
-# syntax=docker/dockerfile:1
-# Two images of one file: `task` converts, `worker` starts tasks. Both for arm64 and x86-64:
-#   docker buildx build --platform linux/arm64,linux/amd64 --target task --push --tag … .
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# Two images of one file: `task` converts, `worker` starts tasks. `make images` builds both.
+# The digest is one image for ever, whatever its tag is next: `make lock` writes the newest.
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 
 # checkov:skip=CKV_DOCKER_7:The tag is in PYTHON_IMAGE, which checkov does not look into
 FROM ${PYTHON_IMAGE} AS packages

@@ -8,8 +8,14 @@ MODEL ?=
 # Extra words for pytest, e.g. TESTS=tests/unit or TESTS='-k replay'.
 TESTS ?=
 STACK ?= echodrop
+# Of a release: the stack's parameters, whether only to say what would be done, and not to ask.
+PARAMETERS ?=
+DRY_RUN ?=
+YES ?=
+DELETE_DATA ?=
+RELEASE = --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(foreach each,$(PARAMETERS),--parameter '$(each)')
 
-.PHONY: help setup demo up test check format lock deploy clean
+.PHONY: help setup demo up test check format lock images deploy undeploy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,12 +57,15 @@ lock: .venv/ready ## make every file of exact versions anew from the ranges
 	lambda_trigger/lock
 	checks/lock
 
-deploy: .venv/ready ## check, build, deploy the stack, register it with Prefect, check (STACK=echodrop)
-	@echo '$(STACK)' | grep -Eqx '[a-z][a-z0-9-]{0,39}' || { echo "STACK=$(STACK): buckets bear its name, so lower case, digits and hyphens, 40 at most" >&2; exit 1; }
-	checks/run
-	.venv/tools/bin/sam build
-	.venv/tools/bin/sam deploy --stack-name $(STACK)
-	$(BIN)/echodrop deploy --stack $(STACK)
+images: .venv/ready ## build and push both images, keep their digests (STACK=echodrop DRY_RUN=1)
+	@$(BIN)/echodrop images $(RELEASE)
+
+deploy: .venv/ready ## release this code: check, images, stack, Prefect, check (STACK= PARAMETERS='A=b C=d' DRY_RUN=1 YES=1)
+	@$(BIN)/echodrop release $(RELEASE) $(if $(YES),--yes)
+
+undeploy: .venv/ready ## take the stack away, not its data (STACK= DRY_RUN=1 YES=1 DELETE_DATA='bucket ...')
+	@$(BIN)/echodrop undeploy --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes) \
+	  $(foreach bucket,$(DELETE_DATA),--delete-data '$(bucket)')
 
 clean: ## remove what was set up and made
 	rm -rf .venv .echodrop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from operations.commands import backfill, reconcile, replay, status
+from release.commands import images, release, undeploy
 
 app = typer.Typer(
     help="An S3 bucket that is an inbox for echosounder files.",
@@ -142,9 +143,11 @@ def deploy(
     """Register a deployed stack with Prefect, then say what is missing and what mends it."""
     from flows.stack_deployment import deploy_at_terminal
     from operations.reconcile_flow import reconcile_specs
+    from release.code_version import code_version
 
     if only_check and connect:
         raise typer.BadParameter("--check changes nothing, --connect-inbox changes the inbox")
+    code = code_version()
     raise typer.Exit(
         deploy_at_terminal(
             stack,
@@ -153,11 +156,12 @@ def deploy(
             only_check=only_check,
             connect=connect,
             more=reconcile_specs(stack, reconcile_cron, whole_look),
+            version=code.version if code else None,
         )
     )
 
 
-for command in (status, reconcile, replay, backfill):
+for command in (status, reconcile, replay, backfill, images, release, undeploy):
     app.command()(command)
 
 

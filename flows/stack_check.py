@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import metadata
 from typing import Any
 
 import httpx
@@ -101,6 +102,10 @@ def _deployment(client: SyncPrefectClient, name: str, register: str) -> Finding:
         return Finding(f"deployment {name}", "does not exist", register)
     if found.paused:
         return Finding(f"deployment {name}", "is paused", f"prefect deployment resume {name}")
+    ours = metadata.version("echodrop")
+    if found.version != ours:
+        problem = f"was registered by version {found.version}, this code is {ours}"
+        return Finding(f"deployment {name}", problem, register)
     return Finding(f"deployment {name}")
 
 

@@ -32,6 +32,7 @@ from flows.stack_check import (
     worker_is_wanted,
 )
 from flows.stack_finding import report
+from flows.stack_images import check_images, definitions_in_force
 from flows.work_pool_template import StackOutputsError, base_job_template, check_outputs
 
 # A worker looks for its pool, and tells of itself, every 30 s; beside that its task may still start.
@@ -58,6 +59,7 @@ def deploy(
     only_check: bool = False,
     connect: bool = False,
     patience: float = FIRST_SIGN_SECONDS,
+    version: str | None = None,
 ) -> bool:
     """Register pool, queues and deployments of a stack, then check; tell whether nothing is missing.
 
@@ -70,6 +72,7 @@ def deploy(
         only_check: neither write nor compare.
         connect: have the inbox tell EventBridge of uploads, beside what else it notifies.
         patience: seconds that a worker has to find a pool that was made just now.
+        version: of the code at hand, to be found in the images; None does not look at them.
 
     Raises:
         ClientError: the stack can't be read, or the inbox not be connected.
@@ -97,6 +100,9 @@ def deploy(
             )
             findings = [*check_prefect(prefect, wanted, stack)]
         findings += check_aws(client, outputs, stack, deployments)
+    if version is not None:
+        definitions = definitions_in_force(client("ecs"), outputs, deployments)
+        findings += check_images(client("ecr"), definitions, version, f"make deploy STACK={stack}")
     return report(findings, say)
 
 
@@ -172,6 +178,7 @@ def deploy_at_terminal(
     only_check: bool,
     connect: bool = False,
     more: Sequence[DeploymentSpec] = (),
+    version: str | None = None,
 ) -> int:
     """Deploy and print; 0 when nothing is missing, 1 otherwise, 2 where the stack can't be read."""
     session = boto3.Session(region_name=region)
@@ -184,6 +191,7 @@ def deploy_at_terminal(
             dry_run=dry_run,
             only_check=only_check,
             connect=connect,
+            version=version,
         )
     except (
         BotoCoreError,

@@ -1,0 +1,80 @@
+"""Whether all that a Dockerfile builds on is named by its digest, and the digests written into it.
+
+    python -m release.base_images    # needs docker; part of `make lock`
+
+A tag is whatever its owner last pushed; a digest is one image for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from release.code_version import DOCKERFILE, ROOT
+
+_ARGUMENT = re.compile(r"^ARG\s+(\w+)=(\S+)", re.MULTILINE)
+_FROM = re.compile(
+    r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?", re.MULTILINE | re.IGNORECASE
+)
+_COPY_FROM = re.compile(r"^COPY\s+.*--from=(\S+)", re.MULTILINE)
+_SYNTAX = re.compile(r"^#\s*syntax=(\S+)", re.MULTILINE)
+_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+def foreign_images(dockerfile: str) -> list[str]:
+    """Return every image that a build takes from elsewhere, its arguments filled in."""
+    defaults = dict(_ARGUMENT.findall(dockerfile))
+    stages: set[str] = set()
+    found: list[str] = []
+    for image, stage in _FROM.findall(dockerfile):
+        filled = re.sub(r"\$\{?(\w+)\}?", lambda name: defaults.get(name[1], name[0]), image)
+        if filled not in {*stages, "scratch"}:
+            found.append(filled)
+        stages.add(stage)
+    found += [image for image in _COPY_FROM.findall(dockerfile) if image not in stages]
+    return list(dict.fromkeys([*_SYNTAX.findall(dockerfile), *found]))
+
+
+def unpinned(dockerfile: str) -> list[str]:
+    """Return the images that a tag alone names."""
+    return [image for image in foreign_images(dockerfile) if not _PINNED.search(image)]
+
+
+def pinned(dockerfile: str, digest_of: Callable[[str], str]) -> str:
+    """Return the Dockerfile with each image's digest of today behind its tag."""
+    for image in foreign_images(dockerfile):
+        tag = image.partition("@")[0]
+        dockerfile = dockerfile.replace(image, f"{tag}@{digest_of(tag)}")
+    return dockerfile
+
+
+def registry_digest(tag: str) -> str:
+    """Ask the registry for the digest of a tag: of its index, which all processors share.
+
+    Raises:
+        CalledProcessError: docker or the registry refused.
+    """
+    words = ["docker", "buildx", "imagetools", "inspect", tag, "--format", "{{.Manifest.Digest}}"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+def main(path: Path = ROOT / DOCKERFILE) -> int:
+    """Write today's digests; 1 where docker is missing or refuses."""
+    if shutil.which("docker") is None:
+        sys.stderr.write(f"{path.name}: base images stay as they are, docker is missing\n")
+        return 1
+    try:
+        path.write_text(pinned(path.read_text("utf-8"), registry_digest), "utf-8")
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"{path.name}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

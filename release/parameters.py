@@ -1,0 +1,88 @@
+"""The stack's parameters: given now, kept by sam, or as the stack has them."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it ships no type information
+    yaml_parse,
+)
+
+from release.code_version import ROOT
+from sandbox.intrinsics import Resolver
+from sandbox.stack_parameters import TemplateError, checked_parameters
+from sandbox.template import TEMPLATE
+
+DIGESTS = {"TaskImageDigest": "task_digest", "WorkerImageDigest": "worker_digest"}
+_SOME_DIGEST = "sha256:" + "0" * 64
+
+
+def given_parameters(words: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE words as a mapping.
+
+    Raises:
+        TemplateError: a word is not NAME=VALUE, or names a digest, which the images decide.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise TemplateError(word, "is not NAME=VALUE")
+        if name in DIGESTS:
+            raise TemplateError(name, "is the image's that this command builds or finds")
+        given[name] = value
+    return given
+
+
+def kept_parameters(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
+    """Return the answers that `sam deploy --guided` kept, without the digests.
+
+    Raises:
+        TemplateError: they are not NAME=VALUE.
+    """
+    config = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    kept = config.get("default", {}).get("deploy", {}).get("parameters", {})
+    told = kept.get("parameter_overrides", [])
+    words = shlex.split(told) if isinstance(told, str) else told
+    return given_parameters([word for word in words if word.partition("=")[0] not in DIGESTS])
+
+
+def template() -> dict[str, Any]:
+    """Return the stack's template."""
+    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text("utf-8"))
+    return parsed
+
+
+def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
+    """Say what the template has against these parameters, before anything is built.
+
+    Args:
+        values: without the digests.
+        stack: the stack's name, which is part of its buckets' names.
+    """
+    source = template()
+    digests = dict.fromkeys(DIGESTS, _SOME_DIGEST)
+    missing = [
+        f"{name} is not given: {declared['Description']}"
+        for name, declared in source["Parameters"].items()
+        if "Default" not in declared and name not in {*values, *digests}
+    ]
+    if missing:
+        return missing
+    try:
+        checked = checked_parameters(source, {**values, **digests})
+    except TemplateError as error:
+        return [f"parameter {error}"]
+    return [f"{stack}: {rule}" for rule in Resolver(source, checked).broken_rules()]
+
+
+def merged(stack: Mapping[str, str], *given: Mapping[str, str]) -> dict[str, str]:
+    """Return the values in force: later ones win; of the stack's own, those that still exist."""
+    declared = template()["Parameters"]
+    known = {name: value for name, value in stack.items() if name in declared}
+    values = {name: value for each in (known, *given) for name, value in each.items()}
+    return {name: value for name, value in values.items() if name not in DIGESTS}

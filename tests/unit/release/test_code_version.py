@@ -1,0 +1,55 @@
+"""A version of the code is what its images are made of, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from release.code_version import ROOT, code_version, image_files
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for path in (*image_files(), ROOT / ".dockerignore"):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return tmp_path
+
+
+def version(root: Path) -> str:
+    found = code_version(root)
+    assert found is not None
+    return found.version
+
+
+def test_it_is_the_same_wherever_the_same_files_are(checkout: Path) -> None:
+    assert version(checkout) == version(ROOT)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "flows/outcomes.py", "image/worker.txt"])
+def test_a_changed_file_of_an_image_is_another_version(checkout: Path, name: str) -> None:
+    before = version(checkout)
+    with (checkout / name).open("a") as file:
+        file.write("\n# changed\n")
+    assert version(checkout) != before
+
+
+def test_a_file_that_is_renamed_or_gone_is_another_version(checkout: Path) -> None:
+    before = version(checkout)
+    (checkout / "flows/outcomes.py").rename(checkout / "flows/renamed.py")
+    renamed = version(checkout)
+    (checkout / "flows/renamed.py").unlink()
+    assert len({before, renamed, version(checkout)}) == 3
+
+
+def test_what_no_image_holds_changes_nothing(checkout: Path) -> None:
+    before = version(checkout)
+    (checkout / "docs.md").write_text("words")
+    (checkout / "flows/__pycache__").mkdir(exist_ok=True)
+    (checkout / "flows/__pycache__/a.pyc").write_bytes(b"code")
+    assert version(checkout) == before
+
+
+def test_where_there_is_no_checkout_there_is_no_version(tmp_path: Path) -> None:
+    assert code_version(tmp_path) is None
