@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from lambda_trigger.aws_domains import dns_suffix
 from lambda_trigger.clock import Deadline
 from lambda_trigger.http_client import MAX_BODY, HttpClient, Reply, Request, error_of, excerpt
 from lambda_trigger.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
@@ -63,7 +64,6 @@ class AwsApi:
         # Of buckets in another region, as S3 says when it is asked at the wrong one.
         self._regions_of_buckets: dict[str, str] = {}
         self._endpoint = endpoint_url.rstrip("/") if endpoint_url else None
-        self._domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
     def read_head(
         self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
@@ -168,7 +168,7 @@ class AwsApi:
             raise RefusedError("sqs", "SendMessageBatch", json.dumps(failed)[:400])
 
     def _origin(self, service: str, region: str) -> str:
-        return self._endpoint or f"https://{service}.{region}.{self._domain}"
+        return self._endpoint or f"https://{service}.{region}.{dns_suffix(region)}"
 
     def _ask_s3(
         self,

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.stack_names import Account
+
 
 @dataclass(frozen=True)
 class LambdaContext:
@@ -32,7 +34,7 @@ class LambdaContext:
     def invoked_function_arn(self) -> str:
         """The function's ARN."""
         region = os.environ.get("AWS_REGION", "us-east-1")
-        return f"arn:aws:lambda:{region}:123456789012:function:{self.function_name}"
+        return Account(region=region).arn("AWS::Lambda::Function", self.function_name)
 
     @property
     def log_group_name(self) -> str:

@@ -58,6 +58,7 @@ EXISTING: dict[str, str] = MADE | {
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
     "TriggerInVpc": "yes",
     "MonthlyBudgetUsd": "500",
+    "PermissionsBoundary": "arn:aws:iam::123456789012:policy/agency/boundary",
     "BadFilesPage": "yes",
     "QuietInbox": "HB0710/=6",
 }

@@ -152,3 +152,15 @@ def test_nothing_refers_to_what_is_not_there() -> None:
     with pytest.raises(ValueError, match=re.compile("Vpc: .*no such resource")):
         translate(broken, EXISTING)
     translate(broken, MADE)
+
+
+def test_a_role_that_sam_makes_is_bounded_too() -> None:
+    given = source_template()
+    function = given["Resources"]["Watchdog"]["Properties"]
+    extra = {name: function[name] for name in ("Handler", "Runtime")} | {"CodeUri": "s3://b/k.zip"}
+    given["Resources"]["Extra"] = {"Type": "AWS::Serverless::Function", "Properties": extra}
+    roles = translate(given, EXISTING).of_type("AWS::IAM::Role")
+    assert roles["ExtraRole"]["PermissionsBoundary"] == EXISTING["PermissionsBoundary"]
+    assert (
+        "PermissionsBoundary" not in translate(given, MADE).of_type("AWS::IAM::Role")["ExtraRole"]
+    )

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from sandbox.stack_names import Account
 from tests.template.invariants.everything import INVARIANTS
 from tests.template.stacks import (
+    CHINA,
     EXISTING,
+    GOVCLOUD,
+    LONGEST_NAME,
     MADE,
     OPEN_SERVER,
     OWN_CREDENTIALS,
@@ -32,6 +36,7 @@ class Mutation:
     path: str
     value: Any = GONE
     parameters: Mapping[str, str] | None = None
+    account: Account | None = None
 
     def __str__(self) -> str:
         return f"{self.broken}-{self.path}"
@@ -219,7 +224,7 @@ MUTATIONS = [
     Mutation("every_upload_is_told_of", "UploadArchive/EventPattern/detail-type/1"),
     Mutation("a_restored_object_of_an_archive_is_told_of", "ArchiveRestoreRule/EventPattern/resources", ["arn:aws:s3:::survey-archive"], EXISTING),
     Mutation("a_restored_object_of_an_archive_is_told_of", "ArchiveRestoreRule/EventPattern/detail-type/0", "Object Created", EXISTING),
-    Mutation("rules_may_send_where_they_send", "UploadQueuePolicy/PolicyDocument/Statement/0/Condition/ArnEquals/aws:SourceArn/2", GONE, EXISTING),
+    Mutation("every_rule_reaches_its_targets", "UploadQueuePolicy/PolicyDocument/Statement/0/Condition/ArnEquals/aws:SourceArn/2", GONE, EXISTING),
     Mutation("made_buckets_are_encrypted_with_the_key_that_is_given", "InboxBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/ServerSideEncryptionByDefault", {"SSEAlgorithm": "AES256"}, MADE | {"InboxKeyArn": EXISTING["InboxKeyArn"]}),
     Mutation("made_buckets_are_encrypted_with_the_key_that_is_given", "OutputBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/BucketKeyEnabled", GONE, MADE | {"OutputKeyArn": EXISTING["OutputKeyArn"]}),
     Mutation("keys_of_buckets_serve_who_reads_or_writes_there", "Resources/InboxKeyPolicy", GONE, EXISTING),
@@ -516,6 +521,54 @@ MUTATIONS = [
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/0"),
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/1/Condition", {"StringLike": {"s3:prefix": "incidents/*"}}),
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/2"),
+    # EC2 refused the apostrophe: no stack with another port than 443 could be made.
+    Mutation(
+        "names_and_descriptions_are_what_their_service_takes",
+        "OutboundOnly/SecurityGroupEgress/1/Fn::If/1/Description", "Prefect's API on its own port", EXISTING,
+    ),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "OutboundOnly/GroupDescription", "x" * 256),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "TaskRole/Description", "Reads \N{EM DASH} and writes"),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "Trigger/Description", "x" * 257),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "WorkerAlarm/AlarmDescription", "x" * 1025),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "UploadRule/Targets/0/Id", "the uploads"),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "TaskStateQueue/QueueName", "task.states"),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "AlertTopicPolicy/PolicyDocument/Statement/0/Sid", "of-this-account"),
+    Mutation("names_and_descriptions_are_what_their_service_takes", "PrefectSecret/Name", "prefect-secret"),
+    # Taken with a short name of the stack alone.
+    Mutation(
+        "names_and_descriptions_are_what_their_service_takes",
+        "UploadRule/Name", {"Fn::Sub": "${AWS::StackName}-uploads-to-the-inbox-bucket"}, MADE, Account(LONGEST_NAME),
+    ),
+    Mutation(
+        "names_and_descriptions_are_what_their_service_takes",
+        "OutputBucket/BucketName", {"Fn::Sub": "${AWS::StackName}-converted-files-${AWS::AccountId}"}, MADE, Account(LONGEST_NAME),
+    ),
+    # A type whose texts nobody has read up.
+    Mutation(
+        "names_and_descriptions_are_what_their_service_takes",
+        "Resources/Schedule", {"Type": "AWS::Scheduler::Schedule", "Properties": {"Name": "watch"}},
+    ),
+    Mutation("descriptions_of_the_template_are_what_cloudformation_takes", "Parameters/AlertEmail/Description", "x" * 4001),
+    Mutation("descriptions_of_the_template_are_what_cloudformation_takes", "Outputs/Inbox/Description", "x" * 1025),
+    Mutation("nothing_is_written_for_one_partition", "Key/KeyPolicy/Statement/1/Principal/Service", {"Fn::Sub": "logs.${AWS::Region}.amazonaws.com"}),
+    Mutation("nothing_is_written_for_one_partition", "Trigger/Environment/Variables/SQS", {"Fn::Sub": "https://sqs.${AWS::Region}.amazonaws.com"}),
+    Mutation(
+        "nothing_is_written_for_one_partition",
+        f"{TRIGGER_POLICY}/0/Resource", {"Fn::Sub": "arn:aws:sqs:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-uploads"},
+    ),
+    Mutation(
+        "every_arn_is_of_the_stack_s_partition",
+        f"{TRIGGER_POLICY}/0/Resource", {"Fn::Join": [":", ["arn:aws:sqs", {"Ref": "AWS::Region"}, "1", "uploads"]]}, MADE, CHINA,
+    ),
+    Mutation(
+        "every_service_is_offered_where_the_stack_is",
+        "Resources/Budget/Condition", "HasBoundary", EXISTING, GOVCLOUD,
+    ),
+    Mutation("every_role_is_bounded_where_a_boundary_is_asked_for", "WatchdogRole/PermissionsBoundary", GONE, EXISTING),
+    Mutation(
+        "every_role_is_bounded_where_a_boundary_is_asked_for",
+        "TaskRole/PermissionsBoundary", {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess"},
+    ),
 ]  # fmt: skip
 
 
@@ -523,7 +576,7 @@ MUTATIONS = [
 def test_fault_is_found(mutation: Mutation) -> None:
     template = source_template()
     mutation.apply(template)
-    stack = translate(template, mutation.parameters or MADE)
+    stack = translate(template, mutation.parameters or MADE, mutation.account)
     assert list(INVARIANTS[mutation.broken](stack))
 
 

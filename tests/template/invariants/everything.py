@@ -8,12 +8,14 @@ from tests.template.invariants import (
     deliveries,
     encryption,
     logs_and_alarms,
+    partitions,
     prefect_requests,
     privileges,
     queues_and_trigger,
     quota,
     reconciliation,
     tasks_and_worker,
+    texts,
 )
 from tests.template.invariants.registry import INVARIANTS
 
@@ -26,10 +28,12 @@ __all__ = [
     "deliveries",
     "encryption",
     "logs_and_alarms",
+    "partitions",
     "prefect_requests",
     "privileges",
     "queues_and_trigger",
     "quota",
     "reconciliation",
     "tasks_and_worker",
+    "texts",
 ]

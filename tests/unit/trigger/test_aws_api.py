@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
+import botocore
 import pytest
 
 from lambda_trigger.aws_api import AwsApi, Listed, Unreadable
+from lambda_trigger.aws_domains import dns_suffix
 from lambda_trigger.clock import Deadline
 from lambda_trigger.http_client import HttpClient, Reply, Request
 from lambda_trigger.sigv4 import Credentials
@@ -206,3 +212,15 @@ def test_on_aws_buckets_have_hosts_of_their_own_unless_they_hold_dots(
     assert (request.origin, request.target) == (origin, target)
     assert request.headers["host"] == origin.removeprefix("https://")
     assert f"/{region}/s3/aws4_request" in request.headers["authorization"]
+
+
+def partitions() -> list[dict[str, Any]]:
+    path = Path(botocore.__file__).parent / "data" / "partitions.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text())["partitions"]
+    return found
+
+
+@pytest.mark.parametrize("partition", partitions(), ids=lambda each: each["id"])
+def test_every_region_has_the_domain_of_its_partition(partition: dict[str, Any]) -> None:
+    regions = [name for name in partition["regions"] if not name.endswith("-global")]
+    assert {dns_suffix(region) for region in regions} == {partition["outputs"]["dnsSuffix"]}

@@ -1,0 +1,28 @@
+"""Names and descriptions hold only what their service takes in."""
+
+from collections.abc import Iterator
+
+from tests.template.accepted_texts import ACCEPTED, OF_PARAMETERS, OF_TEMPLATE, texts_of
+from tests.template.invariants.registry import invariant
+from tests.template.stacks import Translated
+
+
+@invariant
+def names_and_descriptions_are_what_their_service_takes(stack: Translated) -> Iterator[str]:
+    for name, resource in stack.resources.items():
+        accepted = ACCEPTED.get(resource["Type"], {})
+        for path, text in texts_of(resource["Properties"]):
+            if path not in accepted:
+                yield f"{name}: nobody has read up what {resource['Type']} takes as {path}"
+                continue
+            yield from (f"{name}.{path}: {fault}" for fault in accepted[path].faults(text))
+
+
+@invariant
+def descriptions_of_the_template_are_what_cloudformation_takes(stack: Translated) -> Iterator[str]:
+    source = stack.source
+    yield from OF_TEMPLATE.faults(source["Description"])
+    for section, longest in (("Parameters", OF_PARAMETERS), ("Outputs", OF_TEMPLATE)):
+        for name, item in source[section].items():
+            for part in ("Description", "ConstraintDescription"):
+                yield from (f"{name}: {fault}" for fault in longest.faults(item.get(part, "")))
