@@ -29,6 +29,8 @@ WORKER_CPU = 512
 WORKERS_WHILE_REPLACED = 2
 # Of convert-raw-sonar and convert-raw-sonar-batch, each with the limit ConversionConcurrency.
 _CONVERTING_DEPLOYMENTS = 2
+# reconcile-inbox/ecs and reconcile-inbox/whole run one at a time each.
+_LOOKS = 2
 _ONE_VCPU = 1024
 
 
@@ -37,7 +39,7 @@ class Lanes:
     """How many tasks a stack may have at a time.
 
     Attributes:
-        live: runs of the live lane; the hourly reconciliation is one of them.
+        live: runs of the live lane; the reconciliations are among them.
         backfill: runs of the backfill lane.
         deployment_limit: runs of each deployment; 0 for no limit.
         workers: how many the service wants.
@@ -54,7 +56,7 @@ class Lanes:
         both = self.live + self.backfill
         if not self.deployment_limit:
             return both
-        return min(both, _CONVERTING_DEPLOYMENTS * self.deployment_limit + 1)
+        return min(both, _CONVERTING_DEPLOYMENTS * self.deployment_limit + _LOOKS)
 
     @property
     def worker_vcpu(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from flows.deployment_specs import DeploymentSpec
-from flows.stack_check import Finding
+from flows.stack_finding import Finding
 
 TARGETS = ("task", "worker")
 _GONE = {"ImageNotFoundException", "RepositoryNotFoundException"}

@@ -69,7 +69,9 @@ class WorkPool:
         Raises:
             PrefectUnreachableError: it is not registered, no answer, or none that says it.
         """
-        return bool(self.api.ask("GET", f"/work_pools/{self.name}", None, patience=_PATIENCE)["is_paused"])
+        return bool(
+            self.api.ask("GET", f"/work_pools/{self.name}", None, patience=_PATIENCE)["is_paused"]
+        )
 
     def pause(self) -> None:
         """Have no further run start; those that run go on.
@@ -77,9 +79,7 @@ class WorkPool:
         Raises:
             PrefectUnreachableError: no answer, or a refusal.
         """
-        self.api.ask(
-            "PATCH", f"/work_pools/{self.name}", {"is_paused": True}, patience=_PATIENCE
-        )
+        self.api.ask("PATCH", f"/work_pools/{self.name}", {"is_paused": True}, patience=_PATIENCE)
 
     def runs_since(self, since: datetime) -> int:
         """How many of its runs started for the first time since then.

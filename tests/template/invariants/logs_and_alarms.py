@@ -217,7 +217,8 @@ def the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note(
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
     own = [
-        [stack.bucket_arn(f"{output}/{prefix}.echodrop/{name}/*")] for name in ("incidents", "brake")
+        [stack.bucket_arn(f"{output}/{prefix}.echodrop/{name}/*")]
+        for name in ("incidents", "brake")
     ]
     looks = ("sqs:GetQueueAttributes", "s3:ListBucket", "secretsmanager:Get", "budgets:ViewBudget")
     harmless = (*looks, "sns:Publish")

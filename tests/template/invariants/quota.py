@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from flows.deployment_specs import BACKFILL, LIVE
 from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, Lanes
 from flows.size_tiers import TIERS
-from operations.reconcile_flow import reconcile_spec
+from operations.reconcile_flow import reconcile_specs
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
@@ -31,7 +31,7 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
     )
     taken = lanes.vcpu()
     reconciliation = int(definitions["OperationsTask"]["Cpu"])
-    if reconcile_spec("echodrop").work_queue not in {LIVE, BACKFILL}:
+    if not {spec.work_queue for spec in reconcile_specs("echodrop")} <= {LIVE, BACKFILL}:
         taken += reconciliation / 1024
     elif reconciliation > TIERS[0].cpu:
         yield "the reconciliation takes more than a conversion's place in its lane"

@@ -14,7 +14,9 @@ DAY = 86400
 @invariant
 def the_reconciliation_finds_its_settings(stack: Translated) -> Iterator[str]:
     definition = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"]
-    for wanted in (spec.job_variables["task_family"] for spec in reconcile_specs(stack.account.stack_name)):
+    for wanted in (
+        spec.job_variables["task_family"] for spec in reconcile_specs(stack.account.stack_name)
+    ):
         if definition["Family"] != wanted:
             yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
     (container,) = definition["ContainerDefinitions"]

@@ -193,9 +193,9 @@ def test_the_age_of_the_look_at_everything_is_told_each_hour(
 ) -> None:
     ages: list[timedelta | None] = []
 
-    def noted(tally: Tally, seconds: float, age: timedelta | None) -> Any:
+    def noted(stack: str, tally: Tally, seconds: float, age: timedelta | None) -> Any:
         ages.append(age)
-        return figures(tally, seconds, age)
+        return figures(stack, tally, seconds, age)
 
     monkeypatch.setattr(reconcile_flow, "figures", noted)
     world.drop("a.raw")

@@ -1,0 +1,236 @@
+"""Requests to Prefect's API of each part, as Prefect Cloud counts them against a plan.
+
+    python benchmarks/prefect_requests.py [--minutes 2] [--files 250]
+
+A real server stands behind the stand-in for Prefect Cloud, which counts. The worker is the stack's
+own command at its own intervals; the conversion is one run of a sample file as a task executes it;
+the watchdog looks once; the trigger asks for a run; `reconcile` and `replay` ask by the functions
+that the commands use, of so many files. The baseline is the smallest plan's 250 requests a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from benchmarks.flow_run_process import FlowRuns, flow_runs
+from benchmarks.measured_process import ROOT
+from flows import deployments
+from flows.deployment_specs import lanes
+from flows.work_pool_template import base_job_template
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import PrefectApi, RunRequest
+from lambda_trigger.http_client import HttpClient
+from lambda_trigger.prefect_connection import PrefectConnection
+from lambda_trigger.transport_errors import UnavailableError
+from operations.prefect_runs import PrefectRuns
+from sandbox.environments import aws_environment, prefect_environment, system_environment
+from sandbox.ports import HOST, free_port
+from sandbox.prefect_cloud import KEY, Asked, PrefectCloud, prefect_cloud
+from sandbox.sample_file import write_sample
+from sandbox.template import UNUSED_PARAMETERS, Stack
+from watchdog.prefect_look import PrefectLook
+
+PLAN = 250
+_DEPLOYMENT = "convert-raw-sonar/benchmark"
+_BEARER = f"Bearer {KEY}"
+_NO_LIMIT = 1e6
+# Files that `replay` is asked for.
+_REPLAYED = 20
+
+
+def main() -> None:
+    """Measure each part and print a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0, help="that the worker is watched")
+    parser.add_argument("--files", type=int, default=250, help="that are reconciled")
+    given = parser.parse_args()
+    print("| what | requests | of 250 a minute |\n|---|---|---|")
+    with flow_runs() as server, prefect_cloud(urlsplit(server.api_url).port or 0) as cloud:
+        _worker(server, cloud, given.minutes)
+        _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
+        with _counted(cloud) as asked:
+            PrefectLook(
+                cloud.url, _BEARER, "benchmark", datetime.now(UTC), timedelta(minutes=15)
+            ).metrics()
+        _row("the watchdog, a look of five minutes", asked[1])
+        trigger = _trigger(cloud)
+        keys = [uuid.uuid4().hex for _ in range(given.files)]
+        with _counted(cloud) as asked:
+            _create(trigger, keys[0])
+        _row("the trigger, its first upload", asked[1])
+        with _counted(cloud) as asked:
+            for key in keys[1:]:
+                _create(trigger, key)
+        _row("the trigger, each further upload", asked[1] / (len(keys) - 1))
+        _conversion(server, cloud)
+        _commands(server, cloud, keys)
+
+
+def _row(what: str, requests: float) -> None:
+    print(f"| {what} | {requests:.4g} | {requests / PLAN:.1%} |", flush=True)
+
+
+@contextlib.contextmanager
+def _counted(cloud: PrefectCloud) -> Iterator[list[int]]:
+    """Where what is asked within begins, and, once it is over, how many requests it was."""
+    found = [len(cloud.asked)]
+    yield found
+    found.append(len(_requests(cloud, found[0])))
+
+
+def _requests(cloud: PrefectCloud, since: int) -> list[Asked]:
+    """What was asked from a position of the record on.
+
+    Streams are left out, they are opened once; and what SQLite, too busy here, answered with 503.
+    """
+    return [
+        each
+        for each in cloud.asked[since:]
+        if each.status < 500 and not (each.call or "").startswith("STREAM")
+    ]
+
+
+def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
+    """Run the stack's worker; what it asks before its first poll is dropped from the record."""
+    stack = Stack.read(UNUSED_PARAMETERS | {"PrefectApiUrl": cloud.url, "PrefectAuth": "none"})
+    with temporary_settings({PREFECT_API_URL: server.api_url}):
+        outputs = stack.outputs()
+        deployments.register(
+            base_job_template(outputs),
+            work_pool=outputs["WorkPoolName"],
+            queues=lanes(20, 4),
+            deployments=(),
+        )
+    (container,) = stack.task_definition("WorkerTask")["containerDefinitions"]
+    program, *arguments = container["command"]
+    environment = {
+        **system_environment(),
+        **{each["name"]: each["value"] for each in container["environment"]},
+        **aws_environment(f"http://{HOST}:{free_port()}"),
+        **prefect_environment(server.home / "worker", cloud.url),
+        **cloud.environment,
+        "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    with (server.home / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", program, *arguments], env=environment, stdout=log, stderr=log
+        )
+    try:
+        while not any("get_scheduled_flow_runs" in call for call in cloud.counts()):
+            if process.poll() is not None:
+                raise RuntimeError((server.home / "worker.log").read_text())
+            time.sleep(0.2)
+        cloud.asked.clear()
+        time.sleep(60 * minutes)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _trigger(cloud: PrefectCloud) -> PrefectApi:
+    secret = json.dumps({"api_key": KEY})
+    return PrefectApi(PrefectConnection(HttpClient(), cloud.url, lambda _deadline: secret))
+
+
+def _create(trigger: PrefectApi, key: str) -> None:
+    parameters = {
+        "raw_file": f"s3://inbox/{key}.raw",
+        "sonar_model": "EK60",
+        "output_path": f"s3://output/{key}.zarr",
+        "output_type": "zarr",
+    }
+    wanted = RunRequest(_DEPLOYMENT, key, [], key, parameters, {}, "default")
+    while True:
+        with contextlib.suppress(UnavailableError):
+            trigger.create_run(wanted, Deadline(60))
+            return
+
+
+def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "a.raw")
+        write_sample(raw, pings=200)
+        parameters = {
+            "raw_file": str(raw),
+            "sonar_model": "EK60",
+            "output_path": str(Path(folder, "a.zarr")),
+            "output_type": "zarr",
+        }
+        run = _post(
+            server, f"/deployments/{server.deployment}/create_flow_run", {"parameters": parameters}
+        )
+        with _counted(cloud) as asked:
+            subprocess.run(
+                [sys.executable, "-m", "flows.execute_run"],
+                env={
+                    **system_environment(),
+                    **prefect_environment(server.home / "task", cloud.url),
+                    **cloud.environment,
+                    "PREFECT__FLOW_RUN_ID": run["id"],
+                    "PYTHONPATH": str(ROOT),
+                },
+                cwd=server.home / "work",
+                check=True,
+                capture_output=True,
+            )
+        _row("one conversion", asked[1])
+        logs = _post(server, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+        print(f"| one conversion, lines of log (a limit of their own) | {len(logs)} | |")
+        found = Counter(each.call for each in _requests(cloud, asked[0]))
+        print("of one conversion:", ", ".join(f"{n} {call}" for call, n in found.most_common()))
+
+
+def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
+    runs = PrefectRuns(cloud.url, _BEARER, per_minute=_NO_LIMIT)
+    with _counted(cloud) as asked:
+        found = runs.by_identity(keys)
+        list(runs.with_tasks())
+    _row(f"reconcile, of {len(found):,} files that have runs", asked[1])
+    missing = [uuid.uuid4().hex for _ in keys]
+    with _counted(cloud) as asked:
+        runs.by_identity(missing)
+    _row(f"reconcile, of {len(missing):,} files that have none", asked[1])
+    chosen = [found[key].id for key in keys[:_REPLAYED]]
+    for run in chosen:
+        state = {"state": {"type": "FAILED", "name": "Failed"}, "force": True}
+        _post(server, f"/flow_runs/{run}/set_state", state)
+    with _counted(cloud) as asked:
+        failed = [each for each in runs.in_states(("FAILED", "CRASHED")) if each.id in chosen]
+        again = runs.by_identity(keys[:_REPLAYED])
+        for facts in again.values():
+            runs.retry(facts.id, facts.state_id, at_most=None)
+    _row(f"replay, of {len(failed)} failed runs", asked[1])
+
+
+def _post(server: FlowRuns, path: str, body: object) -> dict[str, str]:
+    answer = urllib3.request(
+        "POST",
+        server.api_url + path,
+        json=body,
+        retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None),
+    )
+    if answer.status >= 300:
+        raise RuntimeError(f"{path}: {answer.status} {answer.data!r}")
+    found: dict[str, str] = answer.json()
+    return found
+
+
+if __name__ == "__main__":
+    main()

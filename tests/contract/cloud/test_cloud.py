@@ -1,0 +1,234 @@
+"""All that asks Prefect asks Prefect Cloud what it serves, and waits when told to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_trigger.clock import Deadline
+from lambda_trigger.flow_runs import PrefectApi as TriggerApi
+from lambda_trigger.flow_runs import RunRequest
+from lambda_trigger.http_client import HttpClient
+from lambda_trigger.prefect_connection import PrefectConnection
+from operations.prefect_runs import PrefectRuns
+from sandbox.environments import aws_environment, prefect_environment, system_environment
+from sandbox.ports import HOST, free_port
+from sandbox.prefect_cloud import KEY, PrefectCloud
+from sandbox.sample_file import write_sample
+from sandbox.waiting import wait_until
+from tests.contract.deployment.account import POOL, Account
+from watchdog.prefect_look import PrefectLook
+
+# One server for all of them.
+pytestmark = pytest.mark.xdist_group("prefect-server")
+BEARER = f"Bearer {KEY}"
+POLL = "POST /work_pools/{name}/get_scheduled_flow_runs"
+# Prefect's client asks a server where results are kept, and takes a 404 for nowhere else than here.
+PROBES = {"GET /admin/storage"}
+# Retry-After of a 429 here, in seconds, and how often in a row one comes: more than Prefect's client
+# retries by default, as many as the template has it retry.
+SOON, IN_A_ROW = 0.2, 7
+
+
+class Refusals:
+    """429 to the first so many requests of each call, then none; or of all calls together."""
+
+    def __init__(self, number: int, retry_after: float) -> None:
+        self.number = number
+        self.retry_after = retry_after
+        self.refused: Counter[str] = Counter()
+
+    def __call__(self, call: str) -> float | None:
+        if self.refused[call] >= self.number:
+            return None
+        self.refused[call] += 1
+        return self.retry_after
+
+
+def look(cloud: PrefectCloud, pool: str = POOL) -> dict[str, float]:
+    return PrefectLook(cloud.url, BEARER, pool, datetime.now(UTC), timedelta(minutes=15)).metrics()
+
+
+def new_run(cloud: PrefectCloud, deployment: str = "convert-raw-sonar/ecs") -> tuple[str, str]:
+    """The id and idempotency key of a run that the trigger asks for."""
+    secret = f'{{"api_key": "{KEY}"}}'
+    connection = PrefectConnection(HttpClient(), cloud.url, lambda _deadline: secret)
+    key = uuid.uuid4().hex
+    parameters = {
+        "raw_file": f"s3://inbox/{key}.raw",
+        "sonar_model": "EK60",
+        "output_path": f"s3://output/{key}.zarr",
+        "output_type": "zarr",
+    }
+    wanted = RunRequest(deployment, key, ["echodrop"], key, parameters, {}, "live")
+    return TriggerApi(connection).create_run(wanted, Deadline(60)).id, key
+
+
+@contextmanager
+def worker(account: Account, cloud: PrefectCloud, folder: Path) -> Iterator[Callable[[], str]]:
+    """The stack's own worker with the stack's own settings, but polling each second; yields its log."""
+    (container,) = account.stack.task_definition("WorkerTask")["containerDefinitions"]
+    program, *arguments = container["command"]
+    environment = {
+        **system_environment(),
+        **{each["name"]: each["value"] for each in container["environment"]},
+        **aws_environment(f"http://{HOST}:{free_port()}"),
+        **prefect_environment(folder, cloud.url),
+        **cloud.environment,
+        "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    log = folder / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", program, *arguments],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield log.read_text
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def test_deploy_registers_with_cloud_and_finds_all_there(
+    account: Account, cloud: PrefectCloud
+) -> None:
+    account.told = {"EventBridgeConfiguration": {}}
+    _, said = account.deploy()
+    assert f"ok       Prefect's API at {cloud.url}/" in said
+    assert f"create work pool {POOL} of type ecs" in said
+    for subject in (f"work pool {POOL}", "work queue live", "deployment convert-raw-sonar/ecs"):
+        assert f"ok       {subject}" in said
+    _, again = account.deploy()
+    assert again.startswith("nothing to change")
+    assert cloud.not_served() == []
+
+
+def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -> None:
+    # The address of Cloud's pages in place of its API's.
+    account.update(PrefectUrl=cloud.url.replace("/api/", "/"))
+    good, said = account.deploy(only_check=True)
+    assert not good
+    assert said.startswith("MISSING  Prefect's API at ")
+    assert "prefect cloud login" in said
+    cloud.asked.clear()
+
+
+def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
+    account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any], tmp_path: Path
+) -> None:
+    account.deploy()
+    cloud.asked.clear()
+    before = look(cloud)
+    run, key = new_run(cloud)
+    prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING"}})
+    prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CRASHED"}})
+    after = look(cloud)
+    assert after["CrashedRuns"] - before["CrashedRuns"] == 1
+    runs = PrefectRuns(cloud.url, BEARER)
+    facts = runs.by_identity([key])[key]
+    assert facts.state_type == "CRASHED"
+    assert [each.id for each in runs.in_states(("CRASHED",)) if each.id == run] == [run]
+    assert runs.cluster_of(POOL) == account.outputs["ClusterName"]
+    assert runs.retry(run, facts.state_id, at_most=3) == "retried"
+    assert runs.unended_in("live") >= 1
+    assert runs.at_once_in("backfill") == 20
+    assert list(runs.with_tasks()) == []
+    prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLED"}})
+    with worker(account, cloud, tmp_path):
+        wait_until(lambda: cloud.counts()[POLL] >= 2, 120, "the worker to poll")
+    assert cloud.not_served() == []
+
+
+def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
+    cloud.asked.clear()
+    raw, output = tmp_path / "a.raw", tmp_path / "a.zarr"
+    write_sample(raw, pings=20)
+    code = (
+        "import sys; from flows.convert_raw_sonar import convert_raw_sonar as convert\n"
+        "convert(sys.argv[1], 'EK60', output_path=sys.argv[2], output_type='zarr')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(raw), str(output)],
+        env={
+            **system_environment(),
+            **prefect_environment(tmp_path / "home", cloud.url),
+            **cloud.environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert output.is_dir()
+    assert cloud.counts()["POST /flow_runs/{id}/set_state"] >= 2
+    assert set(cloud.not_served()) <= PROBES
+
+
+def test_the_watchdog_waits_for_a_429_and_then_tells_all(cloud: PrefectCloud) -> None:
+    cloud.throttle = refusals = Refusals(1, 1.0)
+    began = time.monotonic()
+    told = look(cloud, "no-such-pool")
+    assert told["FailedRuns"] >= 0
+    assert set(refusals.refused.values()) == {1}
+    assert time.monotonic() - began >= len(refusals.refused) * 1.0
+
+
+def test_the_commands_wait_for_429s_however_many(
+    account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any]
+) -> None:
+    account.deploy()
+    run, key = new_run(cloud)
+    prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CRASHED"}})
+    # More than any number of retries that there was.
+    cloud.throttle = refusals = Refusals(9, SOON)
+    runs = PrefectRuns(cloud.url, BEARER, per_minute=6000)
+    facts = runs.by_identity([key])[key]
+    assert runs.retry(run, facts.state_id, at_most=3) == "retried"
+    assert set(refusals.refused.values()) == {9}
+
+
+def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
+    account: Account, cloud: PrefectCloud, tmp_path: Path
+) -> None:
+    account.deploy()
+    with worker(account, cloud, tmp_path) as log:
+        wait_until(lambda: cloud.counts()[POLL] >= 1, 120, "the worker to poll")
+        start = len(cloud.asked)
+        cloud.throttle = refusals = Refusals(IN_A_ROW, SOON)
+
+        def polled_again() -> bool:
+            assert "Traceback" not in log(), log()
+            return any(each.call == POLL and each.status == 200 for each in cloud.asked[start:])
+
+        wait_until(polled_again, 120, "the worker to poll again")
+        assert refusals.refused[POLL] == IN_A_ROW
+
+
+def test_deploy_waits_for_a_429(account: Account, cloud: PrefectCloud) -> None:
+    account.deploy()
+    cloud.throttle = refusals = Refusals(2, SOON)
+    _, said = account.deploy()
+    assert said.startswith("nothing to change")
+    assert f"ok       work pool {POOL}" in said
+    assert refusals.refused
