@@ -14,7 +14,7 @@ IN_TASKS = ("TaskRole", "OperationsRole", "WorkerRole", "ExecutionRole")
 def own_bucket(stack: Translated, use: str) -> str:
     """Return the ARN of the bucket that an output of the stack names."""
     name = stack.resolver.resolve(stack.template["Outputs"][use]["Value"])
-    return f"arn:aws:s3:::{name}"
+    return stack.bucket_arn(name)
 
 
 def lets_through(statement: Statement, resource: str, action: str) -> bool:
@@ -45,7 +45,7 @@ def tasks_reach_their_own_buckets_and_no_others(stack: Translated) -> Iterator[s
             for resource, action in wanted:
                 if not any(lets_through(each, resource, action) for each in bounds):
                     yield f"{name} refuses {granted.owner} {action} on {resource}"
-        layers = "arn:aws:s3:::prod-us-east-1-starport-layer-bucket"
+        layers = stack.bucket_arn(f"prod-{stack.account.region}-starport-layer-bucket")
         if not any(lets_through(each, f"{layers}/a", "s3:GetObject") for each in bounds):
             yield f"{name} lets no image be pulled"
         for bound in bounds:

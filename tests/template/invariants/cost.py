@@ -52,10 +52,10 @@ def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
     if (settings.brake_bucket, settings.brake_prefix) != (output, f"{prefix}.echodrop/brake/"):
         yield f"it notes what it did in {settings.brake_bucket}/{settings.brake_prefix}"
     budgets = stack.of_type("AWS::Budgets::Budget").values()
-    account = stack.resolver.resolve({"Ref": "AWS::AccountId"})
+    owner = f"arn:{stack.account.partition}:budgets::{stack.account.account}"
     names = [budget["Budget"]["BudgetName"] for budget in budgets]
     if settings.budget_arn not in [
-        *(f"arn:aws:budgets::{account}:budget/{name}" for name in names),
+        *(f"{owner}:budget/{name}" for name in names),
         *([] if names else [None]),
     ]:
         yield f"it reads {settings.budget_arn}, the stack has the budgets {names}"
@@ -64,7 +64,7 @@ def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
 @invariant
 def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
     settings = _settings(stack)
-    note = f"arn:aws:s3:::{settings.brake_bucket}/{settings.brake_prefix}*"
+    note = stack.bucket_arn(f"{settings.brake_bucket}/{settings.brake_prefix}*")
     asked = [("s3:GetObject", note), ("s3:PutObject", note)]
     if settings.budget_arn:
         asked.append(("budgets:ViewBudget", settings.budget_arn))
