@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from xarray import conventions
 
 from flows.chunking import Extent
-from flows.swapped_samples import SwappedSamples
+from flows.encoding import Packing, pack
+from flows.rawfile.samples import PingSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -51,10 +52,15 @@ class StorableVariable:
         """The values of one region."""
         return np.asarray(self.data[region])
 
-    def forget(self) -> None:
-        """Release what was kept of swapped samples: this variable is done."""
-        if isinstance(self.data, SwappedSamples):
-            self.data.forget()
+    def packed(self, region: tuple[slice, ...], packing: Packing) -> NDArray[Any] | None:
+        """One region in a packing; None if one of its values would not come back."""
+        if isinstance(self.data, PingSamples) and packing == self.own_packing():
+            return self.data.packed(region, packing)
+        return pack(self.read(region), packing)
+
+    def own_packing(self) -> Packing | None:
+        """How samples are stored that come from the raw file; None for all other variables."""
+        return self.data.packing() if isinstance(self.data, PingSamples) else None
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,6 @@ def _storable_variable(variable: xr.Variable, name: str) -> StorableVariable:
     if variable.dtype.kind != "f":
         variable = conventions.encode_cf_variable(variable, name=name)
     data = variable.data
-    if variable.chunks:
-        data = SwappedSamples(data)
     return StorableVariable(
         tuple(map(str, variable.dims)), variable.shape, data.dtype, dict(variable.attrs), data
     )

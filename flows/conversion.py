@@ -6,11 +6,11 @@ and everybody else call `convert`.
 
 from __future__ import annotations
 
+from flows.closing import closed
 from flows.opened_raw import OpenedRaw, open_raw
 from flows.publication import Progress, Published, Skipped
 from flows.request import ConversionRequest
 from flows.saving import save
-from flows.swap import swap_removed
 from flows.termination import stopped_by_signals
 from flows.transient_faults import patiently
 
@@ -27,6 +27,6 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
     tell = progress or (lambda _stage, _fraction: None)
     with (
         stopped_by_signals(),
-        swap_removed(patiently(lambda: open_raw(request, tell))) as opened,
+        closed(patiently(lambda: open_raw(request, tell))) as opened,
     ):
         return opened if isinstance(opened, Skipped) else patiently(lambda: save(opened, tell))

@@ -14,6 +14,7 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
+from flows.closing import closed
 from flows.failure_hooks import report_failure
 from flows.flow_parameters import asked_conversion, checked_parameters
 from flows.out_of_memory import ended_for_memory
@@ -23,7 +24,6 @@ from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.swap import swap_removed
 from flows.time_limit import ended_in_time, source_bytes, time_limit
 from flows.transient_faults import patiently
 
@@ -149,7 +149,7 @@ def convert_raw_sonar(
         limit = time_limit([source_bytes(request)])
         with (
             ended_in_time(convert_raw_sonar, limit),
-            swap_removed(open_raw_file(request)) as opened,
+            closed(open_raw_file(request)) as opened,
         ):
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:

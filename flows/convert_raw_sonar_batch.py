@@ -20,9 +20,11 @@ from flows.batch_entries import BatchFile, batch_files
 from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.batch_runners import RunnerName, dask_scheduler
 from flows.batch_workers import worker_count
+from flows.closing import closed
 from flows.failure_hooks import report_failure
 from flows.flow_parameters import checked_parameters
 from flows.isolated_tasks import run_isolated
+from flows.memory_model import peak_bytes
 from flows.out_of_memory import out_of_memory
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.publication import Published, Skipped
@@ -30,7 +32,6 @@ from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.swap import memory_plan, swap_removed
 from flows.task_resources import task_resources, usable_bytes
 from flows.time_limit import ended_in_time, source_bytes, time_limit
 
@@ -54,7 +55,7 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
             raise asked
         with (
             ProgressArtifact(name) as progress,
-            swap_removed(open_raw(asked, progress)) as opened,
+            closed(open_raw(asked, progress)) as opened,
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
@@ -146,12 +147,7 @@ def _workers(
     largest = max((size for _, size in sizes if size is not None), default=0)
     usable = usable_bytes(resources)
     peaks = [
-        memory_plan(
-            request.sonar_model,
-            largest if size is None else size,
-            usable,
-            use_swap=request.use_swap,
-        ).expected_bytes
+        peak_bytes(request.sonar_model, largest if size is None else size)
         for request, size in sizes
     ]
     for (request, _), peak in zip(sizes, peaks, strict=True):

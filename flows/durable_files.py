@@ -5,19 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
 
-def write_store(root: Path, objects: Mapping[str, bytes]) -> None:
-    """Write the objects of a store below a folder, by relative key; all of it is on the disk then."""
-    folders = {root, *((root / key).parent for key in objects)}
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    for key, body in objects.items():
-        write_synced(root / key, body)
-    for folder in folders:
-        sync_folder(folder)
+class StoreFolder:
+    """The objects of a store as files below a folder; on the disk once `sync` has returned."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders: set[Path] = set()
+
+    def write(self, key: str, body: bytes) -> None:
+        """Write one object by its relative key."""
+        path = self._root / key
+        if path.parent not in self._folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        write_synced(path, body)
+
+    def sync(self) -> None:
+        """Bring the folders' names to the disk."""
+        for folder in self._folders | {self._root}:
+            sync_folder(folder)
 
 
 def write_synced(path: Path, body: bytes) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from flows import durable_files
 from flows import manifest as manifests
 from flows.codec_families import family_unlike
+from flows.encoded_chunks import EncodedObject
 from flows.locations import LocalLocation
 from flows.object_store import Listed
 from flows.outcomes import OutputClaimed, OutputConflict
@@ -23,6 +24,7 @@ from flows.publication import Published as PublishedOutput
 from flows.publish_decision import Published, decide
 from flows.stopwatch import Stopwatch
 from flows.verification import verify_netcdf
+from flows.written_store import WrittenStore
 from flows.zarr_verification import ZarrVerification
 
 
@@ -166,18 +168,23 @@ def _build_zarr(
         return found.read_bytes() if found.is_file() else None
 
     family = family_unlike(read) or 0
-    with watch.stage("encode"):
-        order.progress("encode", 0.0)
-        encoded = order.encode_zarr(family)
+    written = WrittenStore()
     with watch.stage("publish"):
-        order.progress("publish", 0.0)
-        durable_files.write_store(beside, encoded)
+        order.progress("encode", 0.0)
+        store = durable_files.StoreFolder(beside)
+
+        def put(item: EncodedObject) -> None:
+            written.add(item.key, item.body, keep=item.keep)
+            store.write(item.key, item.body)
+
+        for key, body in order.encode_zarr(family, put).items():
+            put(EncodedObject(key, body, keep=True))
+        store.sync()
     with watch.stage("verify"):
         order.progress("verify", 0.0)
-        check = ZarrVerification(output.uri, encoded, order.echodata, order.verify)
-        check.decode()
+        check = ZarrVerification(output.uri, written, order.echodata, order.verify)
         verification = check.read_back(FolderReadBack(beside), etags={})
-    return manifests.described_store(encoded, family), verification
+    return manifests.described_store(written, family), verification
 
 
 def _build_netcdf(

@@ -7,7 +7,6 @@ never finished. The schema stands in manifest.schema.json.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import jsonschema
 
 from flows.sidecars import FetchedSidecar
 from flows.source import FetchedFile
+from flows.written_store import WrittenStore
 
 MANIFEST_VERSION = 1
 MANIFEST_SUFFIX = ".manifest.json"
@@ -35,14 +35,6 @@ class ManifestInvalidError(ValueError):
         self.cause = cause
 
 
-def store_checksum(bodies: Mapping[str, bytes]) -> str:
-    """One SHA-256 over a store: of the lines `<hex sha256> <key>` and a line feed, sorted by key."""
-    whole = hashlib.sha256()
-    for key in sorted(bodies):
-        whole.update(f"{hashlib.sha256(bodies[key]).hexdigest()} {key}\n".encode())
-    return whole.hexdigest()
-
-
 def described_source(source: FetchedFile) -> dict[str, Any]:
     """The manifest's entry of a fetched file."""
     modified = source.last_modified
@@ -56,13 +48,13 @@ def described_source(source: FetchedFile) -> dict[str, Any]:
     }
 
 
-def described_store(encoded: Mapping[str, bytes], codec_family: int) -> dict[str, Any]:
-    """What the manifest's entry `output` says of a Zarr store, given relative key -> body."""
+def described_store(written: WrittenStore, codec_family: int) -> dict[str, Any]:
+    """What the manifest's entry `output` says of a Zarr store."""
     return {
         "codec_family": codec_family,
-        "objects": len(encoded),
-        "bytes": sum(map(len, encoded.values())),
-        "sha256": store_checksum(encoded),
+        "objects": len(written.digests),
+        "bytes": written.size,
+        "sha256": written.checksum(),
     }
 
 
@@ -95,7 +87,8 @@ def build_manifest(
     missing: str | None,
     verification: Mapping[str, Any],
     run: Mapping[str, Any],
-    memory: Mapping[str, Any],
+    engine: Mapping[str, Any],
+    corrections: Sequence[Mapping[str, Any]],
     parser_warnings: Sequence[str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -113,7 +106,8 @@ def build_manifest(
         "verification": dict(verification),
         "software": software_versions(),
         "run": dict(run),
-        "memory": dict(memory),
+        "engine": dict(engine),
+        "corrections": [dict(correction) for correction in corrections],
         "parser_warnings": list(parser_warnings),
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }

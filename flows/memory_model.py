@@ -29,12 +29,6 @@ _BYTES_PER_FILE_BYTE = {
     "AD2CP": 80.0,
 }
 
-# With use_swap=True the parsed datagrams stay in memory, the samples do not:
-# but for a few blocks of at most max_chunk_size (100 MB).
-_SWAP_MODELS = frozenset({"EK60", "ES70", "EK80", "ES80", "EA640"})
-_SWAP_BYTES_PER_FILE_BYTE = 3.5
-_SWAP_BLOCKS = 500_000_000
-
 
 class UnknownSonarModelError(ValueError):
     """A sonar model that echopype does not know."""
@@ -45,15 +39,12 @@ class UnknownSonarModelError(ValueError):
         super().__init__(f"{sonar_model!r} is no sonar model that echopype knows: {known}")
 
 
-def peak_bytes(sonar_model: str, file_bytes: int, *, use_swap: bool = False) -> int:
+def peak_bytes(sonar_model: str, file_bytes: int) -> int:
     """Bytes of resident memory at the peak of one conversion, without Prefect's own.
 
-    use_swap: as `echopype.open_raw(use_swap=True)`, which only Simrad models
-    support; ignored for the others. Raises UnknownSonarModelError.
+    Raises UnknownSonarModelError.
     """
     model = sonar_model.upper()
     if model not in _BYTES_PER_FILE_BYTE:
         raise UnknownSonarModelError(sonar_model)
-    if use_swap and model in _SWAP_MODELS:
-        return _FIXED + _SWAP_BLOCKS + round(_SWAP_BYTES_PER_FILE_BYTE * file_bytes)
     return _FIXED + round(_BYTES_PER_FILE_BYTE[model] * file_bytes)

@@ -16,7 +16,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK as LOCK
 
 from flows.cf_variables import StorableGroup, StorableVariable, storable_groups
 from flows.chunking import chunk_lengths, chunk_regions
-from flows.encoding import Packing, pack, packings_for
+from flows.encoding import Packing, packings_for
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -78,7 +78,6 @@ def _write_group(target: netCDF4.Dataset, group: StorableGroup) -> None:
             _write_strings(target, name, variable)
         else:
             _write_numbers(target, name, variable, lengths[name])
-            variable.forget()
 
 
 def _write_strings(target: netCDF4.Dataset, name: str, variable: StorableVariable) -> None:
@@ -111,9 +110,10 @@ def _write_numbers(
         if packing is not None and packing.scale_factor is not None:
             written.setncattr("scale_factor", np.float64(packing.scale_factor))
     for region in regions:
-        values = variable.read(region)
-        if packing is not None:
-            packed = pack(values, packing)
+        if packing is None:
+            values = variable.read(region)
+        else:
+            packed = variable.packed(region, packing)
             if packed is None:
                 raise RuntimeError(f"{target.path}/{name} changed while it was written")
             values = packed
@@ -124,10 +124,13 @@ def _write_numbers(
 def _exact_packing(variable: StorableVariable, regions: list[tuple[slice, ...]]) -> Packing | None:
     """The first packing that is exact for every sample.
 
-    netCDF wants the dtype before the first value, so the samples are read twice.
+    netCDF wants the dtype before the first value, so samples are read twice, unless the
+    raw file says how they are stored.
     """
+    if variable.dims and (own := variable.own_packing()) is not None:
+        return own
     for packing in packings_for(variable.dims, variable.dtype) if regions else ():
-        if all(pack(variable.read(region), packing) is not None for region in regions):
+        if all(variable.packed(region, packing) is not None for region in regions):
             return packing
     return None
 

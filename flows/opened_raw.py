@@ -20,14 +20,13 @@ from flows.preflight.summary import FileSummary
 from flows.publication import Progress, Skipped
 from flows.publish_decision import Content, Published, decide
 from flows.raw_opening import open_raw_file
+from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.request import ConversionRequest
 from flows.s3_client import s3_client
 from flows.sidecar_check import checked_sidecars
-from flows.sidecars import FetchedSidecar
+from flows.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
 from flows.source import FetchedFile, check_unchanged, current_source
 from flows.stopwatch import Stopwatch
-from flows.swap import MemoryPlan, SwapFolder, memory_plan
-from flows.task_resources import task_resources, usable_bytes
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 class OpenedRaw:
     """A parsed raw file with all that the manifest will say of it.
 
-    Whoever opened it removes what was swapped for it: `flows.swap.swap_removed`.
+    Its samples are read from the local copy of the raw file until `close`.
     """
 
     request: ConversionRequest
@@ -48,9 +47,14 @@ class OpenedRaw:
     missing: str | None
     parser_warnings: list[str]
     manifest_at_start: str | None
-    memory: MemoryPlan
-    swap: SwapFolder | None
+    engine: Engine
+    corrections: list[dict[str, Any]]
     seconds: dict[str, float]
+    resources: contextlib.ExitStack
+
+    def close(self) -> None:
+        """Remove the local copy; the samples can no longer be read."""
+        self.resources.close()
 
     @property
     def content(self) -> Content:
@@ -64,7 +68,9 @@ class OpenedRaw:
 
 
 def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skipped:
-    """Fetch, walk and parse a raw file with its sidecars; none of them stays on disk.
+    """Fetch, walk and parse a raw file with its sidecars.
+
+    What was fetched stays on the disk until the result's `close`.
 
     Raises:
         ConversionFailure: BadFile, WrongModel, MissingSidecar, BadSidecar,
@@ -76,9 +82,10 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
     try:
         with (
             named_ends(request.raw_file),
-            tempfile.TemporaryDirectory(prefix="echodrop-") as folder,
+            contextlib.ExitStack() as resources,
             ThreadPoolExecutor(1) as pool,
         ):
+            folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="echodrop-"))
             known = pool.submit(_published, request)
             if not request.overwrite:
                 # Ask before fetching: most of a batch that is run again is there.
@@ -87,7 +94,11 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
                     return Skipped(request.output.uri, f"{request.raw_file} is already published")
             with watch.stage("fetch"):
                 inputs = fetch_inputs(request, Path(folder), progress)
-            return _parse(request, inputs, published=known.result(), watch=watch, progress=progress)
+            opened = _parse(
+                request, inputs, resources, published=known.result(), watch=watch, progress=progress
+            )
+            opened.resources = resources.pop_all()
+            return opened
     except Superseded as superseded:
         return Skipped(request.output.uri, str(superseded))
 
@@ -125,6 +136,7 @@ def _is_wanted(request: ConversionRequest, published: Published) -> bool:
 def _parse(
     request: ConversionRequest,
     inputs: Inputs,
+    resources: contextlib.ExitStack,
     *,
     published: Published | None,
     watch: Stopwatch,
@@ -140,28 +152,30 @@ def _parse(
             sidecars, without = checked_sidecars(
                 inputs.sidecars, summary, allow_partial=request.allow_partial
             )
-        if not summary.is_whole:
-            whole = source.path.with_name(f"{source.path.name}.whole")
-            preflight.write_whole_part(source.path, summary, whole)
-            whole.replace(source.path)
-    memory = memory_plan(
-        request.sonar_model, source.size, usable_bytes(task_resources()), use_swap=request.use_swap
-    )
-    with watch.stage("open"), _telling_of(summary), contextlib.ExitStack() as unless_opened:
+    with watch.stage("open"), _telling_of(summary):
         progress("open", 0.0)
-        swap = SwapFolder() if memory.swap else None
-        if swap is not None:
-            unless_opened.callback(swap.close)
-        echodata, warnings = open_raw_file(
-            source.path, request.sonar_model, sidecars, request.metadata, uri, swap=swap
-        )
+
+        def parse(path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
+            taken = sidecars if with_sidecars else []
+            return open_raw_file(path, request.sonar_model, taken, request.metadata, uri)
+
+        beside = [s.file.path for s in sidecars if s.kind in TAKEN_FROM_BESIDE]
+        opened = open_file(source.path, summary, parse, beside)
+        resources.callback(opened.close)
+        echodata = opened.echodata
         preflight.compare_pings(echodata, summary)
         check_unchanged(source)
-        unless_opened.pop_all()
     missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
-    if missing is not None:
+    corrections = _corrections(echodata)
+    notes = {
+        "conversion_missing": missing,
+        "conversion_corrections": "; ".join(
+            f"{correction['what']} ({correction['count']} values)" for correction in corrections
+        ),
+    }
+    if any(notes.values()):
         provenance = echodata["Provenance"]
-        echodata["Provenance"] = provenance.assign_attrs(conversion_missing=missing)
+        echodata["Provenance"] = provenance.assign_attrs({k: v for k, v in notes.items() if v})
     return OpenedRaw(
         request=request,
         echodata=echodata,
@@ -169,12 +183,21 @@ def _parse(
         sidecars=sidecars,
         preflight=summary.as_json(),
         missing=missing,
-        parser_warnings=[*inputs.notes, *warnings],
+        parser_warnings=[*inputs.notes, *opened.warnings],
         manifest_at_start=published.etag if published else None,
-        memory=memory,
-        swap=swap,
+        engine=opened.engine,
+        corrections=corrections,
         seconds=watch.seconds,
+        resources=resources,
     )
+
+
+def _corrections(echodata: EchoData) -> list[dict[str, Any]]:
+    """Where the output has the file's value and echopype has another; the manifest's entries."""
+    zeros = zero_imaginary_parts(echodata)
+    if not zeros:
+        return []
+    return [{"what": "imaginary parts of exactly 0 are 0, not NaN", "count": zeros}]
 
 
 @contextlib.contextmanager

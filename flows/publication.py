@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.encoded_chunks import EncodedObject
 from flows.publish_decision import Content
 from flows.request import VerifyMode
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 # Beside the output, while a run publishes it.
 CLAIM_SUFFIX = ".claim.json"
 
-# Encodes in the codec family given.
-EncodeZarr = Callable[[int], dict[str, bytes]]
+# Encodes in the codec family given, hands each chunk on, and returns the metadata.
+EncodeZarr = Callable[[int, Callable[[EncodedObject], None]], dict[str, bytes]]
 # Writes a netCDF file at the path given.
 WriteNetcdf = Callable[[Path], None]
 # Told the stage and how much of it is done, 0 to 1.

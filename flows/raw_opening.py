@@ -7,7 +7,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ import numpy as np
 from flows.outcomes import BadFile, BadSidecar, ConversionFailure
 from flows.sidecars import FetchedSidecar
 from flows.source import FetchedFile
-from flows.swap import SwapFolder
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -60,8 +59,6 @@ def open_raw_file(
     sidecars: Sequence[FetchedSidecar],
     metadata: Mapping[str, Any],
     source_uri: str,
-    *,
-    swap: SwapFolder | None = None,
 ) -> tuple[EchoData, list[str]]:
     """The EchoData of a raw file, and what the parser warned of.
 
@@ -75,7 +72,6 @@ def open_raw_file(
         metadata: what the output is to say that the file does not, by the names of
             `convert_params`; echopype 0.11 takes them and drops them.
         source_uri: where the file came from.
-        swap: where its samples go; None keeps them in memory.
 
     Raises:
         BadSidecar: the settings XML is broken, or none of an AZFP.
@@ -86,11 +82,7 @@ def open_raw_file(
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
         _check_settings(xml, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with (
-        _PARSER,
-        _parser_warnings() as told,
-        swap.taken_by_echopype() if swap else nullcontext(),
-    ):
+    with _PARSER, _parser_warnings() as told:
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -98,7 +90,7 @@ def open_raw_file(
                 xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
-                use_swap=swap is not None,
+                use_swap=False,
             )
         # Whatever the parser trips over is the file's fault: it has been fetched
         # whole and is on the local disk.

@@ -51,8 +51,6 @@ class ConversionRequest:
 
     Attributes:
         owner: who converts: the flow run's id, or this process.
-        use_swap: whether samples go to disk while the file converts; None where the
-            memory model says that it does not fit else.
         run: the manifest's `run` entry apart from the owner.
 
     Raises:
@@ -77,7 +75,6 @@ class ConversionRequest:
     chunks: Mapping[str, int] | None = None
     zarr_format: Literal[2, 3] = 3
     verify: VerifyMode = "sampled"
-    use_swap: bool | None = None
     owner: str = field(default_factory=_process_owner)
     run: Mapping[str, str | None] = field(default_factory=dict)
 

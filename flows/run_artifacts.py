@@ -22,11 +22,10 @@ def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
         "model found by": manifest["sonar"]["found_by"],
         "condition": manifest["preflight"]["condition"],
         "missing": manifest["missing"],
-        "memory": "samples swapped to disk: expected to take {expected_bytes:,} of {usable_bytes:,} bytes".format(
-            **manifest["memory"]
-        )
-        if manifest["memory"]["swap"]
-        else None,
+        "corrections": "; ".join(
+            f"{each['what']} ({each['count']:,} values)" for each in manifest["corrections"]
+        ),
+        "read whole by echopype, because": manifest["engine"]["reason"],
         "pings": ", ".join(f"{name}: {count:,}" for name, count in contents["pings"].items()),
         "channels": ", ".join(contents["channels"]),
         "time range": f"{times['first']} to {times['last']}" if times else None,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from flows.claims import S3Claim
+from flows.encoded_chunks import EncodedChunks, EncodedObject
 from flows.locations import S3Location
 from flows.manifest import MANIFEST_SUFFIX
 from flows.object_store import ObjectStore
-from flows.parallel_requests import in_parallel
+from flows.parallel_requests import CONNECTIONS, in_parallel, request_pool
 from flows.publication import PublishOrder
 from flows.stopwatch import Stopwatch
+from flows.written_store import WrittenStore
 from flows.zarr_layers import hidden_first
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -55,25 +61,44 @@ class S3Attempt:
         self.claim.fence()
         self.store.delete([self.manifest_key])
 
-    def put(self, objects: Mapping[str, bytes], *, tell: bool = False) -> dict[str, str]:
-        """Put objects by their whole keys; their entity tags. `tell`: show the progress.
+    def put(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+        """Put objects by their whole keys; their entity tags.
 
         Raises:
             ClaimLost: the claim is known to be lost, or too old to be sure of.
         """
-        total = sum(map(len, objects.values())) or 1
-        done = 0
+        return dict(in_parallel(lambda key: (key, self._put_one(key, objects[key])), objects))
 
-        def put_one(key: str) -> tuple[str, str]:
-            nonlocal done
-            self.claim.check()
-            etag = self.store.put(key, objects[key])
-            if tell:
-                done += len(objects[key])
-                self.order.progress("publish", done / total)
+    def put_chunks(self, chunks: EncodedChunks[T], written: WrittenStore) -> dict[str, str]:
+        """Put chunks below the root while they are encoded; their entity tags by whole key.
+
+        Raises:
+            ClaimLost: the claim is known to be lost, or too old to be sure of.
+        """
+
+        def put_one(item: EncodedObject) -> tuple[str, str]:
+            key = self.root + item.key
+            etag = self._put_one(key, item.body)
+            chunks.release(item)
+            self.order.progress("publish", item.fraction)
             return key, etag
 
-        return dict(in_parallel(put_one, objects))
+        puts: list[Future[tuple[str, str]]] = []
+        with request_pool(CONNECTIONS) as pool:
+            for item in chunks:
+                written.add(item.key, item.body, keep=item.keep)
+                self.touched.add(self.root + item.key)
+                puts.append(pool.submit(put_one, item))
+                # The first that failed ends the rest.
+                if (
+                    failed := next((p for p in puts if p.done() and p.exception()), None)
+                ) is not None:
+                    failed.result()
+            return dict(put.result() for put in puts)
+
+    def _put_one(self, key: str, body: bytes) -> str:
+        self.claim.check()
+        return self.store.put(key, body)
 
     def clean_up(self) -> None:
         """Leave nothing that opens, and nothing at all where the store lets us."""

@@ -97,6 +97,8 @@ def _publish(attempt: S3Attempt) -> PublishedOutput | Skipped:
         now=published,
     )
     if decision == "skip":
+        if zarr is not None:
+            zarr.cancel()
         return Skipped(output.uri, f"{order.content} is already published")
     try:
         try:

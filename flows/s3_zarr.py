@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from flows.codec_families import family_unlike
+from flows.encoded_chunks import EncodedChunks
 from flows.manifest import described_store
 from flows.object_store import Listed, ObjectStore
 from flows.parallel_requests import in_parallel, request_pool
 from flows.publication import EncodeZarr
 from flows.s3_attempt import S3Attempt
+from flows.written_store import WrittenStore
 from flows.zarr_layers import Layers, hidden_first, is_metadata, layers_of
 from flows.zarr_verification import ZarrVerification
 
@@ -44,11 +47,17 @@ class ZarrPut:
     def __init__(self, attempt: S3Attempt, encode: EncodeZarr) -> None:
         self._attempt = attempt
         self._encode = encode
-        self._encoded: tuple[int, dict[str, bytes]] | None = None
+        self._encoding: tuple[int, EncodedChunks[dict[str, bytes]]] | None = None
 
     def encode_as_new(self) -> None:
-        """Encode as for an output where nothing was: most are."""
-        self._encoded_in(_FAMILY_OF_NEW)
+        """Begin to encode as for an output where nothing was: most are."""
+        self._encoding_in(_FAMILY_OF_NEW)
+
+    def cancel(self) -> None:
+        """Stop encoding, if it has begun."""
+        if self._encoding is not None:
+            self._encoding[1].cancel()
+            self._encoding = None
 
     def put(
         self, old: set[str], *, withdraw: bool, published: bool
@@ -67,24 +76,27 @@ class ZarrPut:
         """
         attempt, order, root = self._attempt, self._attempt.order, self._attempt.root
         family = self._codec_family(old, published=published)
-        encoded = self._encoded_in(family)
-        layers = layers_of(encoded)
-        check = ZarrVerification(attempt.output.uri, encoded, order.echodata, order.verify)
+        written = WrittenStore()
         with attempt.watch.stage("publish"):
-            new = {root + key for key in encoded}
-            leftovers = old - new
+            chunks = self._encoding_in(family)
             if withdraw:
                 attempt.withdraw()
-            attempt.touched = old | new
+            attempt.touched = set(old)
             self._hide(old)
+            etags = attempt.put_chunks(chunks, written)
+            documents = chunks.result()
+            for key, body in documents.items():
+                written.add(key, body, keep=True)
+            new = {root + key for key in written.digests}
+            leftovers = old - new
+            attempt.touched |= new
             attempt.put({key: b"" for key in leftovers if not is_metadata(key)})
-            arrays = {root + key: body for key, body in layers.arrays.items()}
-            etags = attempt.put(arrays, tell=True)
+        check = ZarrVerification(attempt.output.uri, written, order.echodata, order.verify)
         with ThreadPoolExecutor(1) as pool:
             # What follows is a few requests that wait for each other: time to decode.
-            decoded = pool.submit(check.decode)
+            check.decode_in(pool)
             with attempt.watch.stage("publish"):
-                etags |= self._let_open(layers)
+                etags |= self._let_open(layers_of(documents))
             with attempt.watch.stage("verify"):
                 order.progress("verify", 0.0)
                 verification = check.read_back(
@@ -92,12 +104,11 @@ class ZarrPut:
                     {key.removeprefix(root): etag for key, etag in etags.items()},
                     leftovers=[key.removeprefix(root) for key in leftovers],
                 )
-                decoded.result()
                 if leftovers:
-                    # They are an heir's where the claim was lost meanwhile.
+                    # Another run's, where the claim was lost meanwhile.
                     attempt.claim.fence()
                     attempt.store.delete(leftovers)
-        return described_store(encoded, family), verification
+        return described_store(written, family), verification
 
     def _codec_family(self, old: set[str], *, published: bool) -> int:
         """The family that no reader of what was openable here can decode."""
@@ -118,14 +129,14 @@ class ZarrPut:
         attempt.claim.note_codec_family(family)
         return family
 
-    def _encoded_in(self, family: int) -> dict[str, bytes]:
-        """The store in this codec family, encoded once."""
-        if self._encoded is None or self._encoded[0] != family:
-            self._encoded = None
-            with self._attempt.watch.stage("encode"):
-                self._attempt.order.progress("encode", 0.0)
-                self._encoded = family, self._encode(family)
-        return self._encoded[1]
+    def _encoding_in(self, family: int) -> EncodedChunks[dict[str, bytes]]:
+        """The encoder of the store in this codec family, at work."""
+        if self._encoding is not None and self._encoding[0] != family:
+            self.cancel()
+        if self._encoding is None:
+            self._attempt.order.progress("encode", 0.0)
+            self._encoding = family, EncodedChunks(functools.partial(self._encode, family))
+        return self._encoding[1]
 
     def _hide(self, old: set[str]) -> None:
         """Make what is there unopenable: the root, then everything below."""
@@ -135,12 +146,13 @@ class ZarrPut:
         attempt.store.delete([prefix + key for key in others])
 
     def _let_open(self, layers: Layers) -> dict[str, str]:
-        """Put the groups' metadata and then the root's, under a claim that is sure."""
+        """Put metadata: of arrays, of groups and then the root's, under a claim that is sure."""
         attempt, prefix = self._attempt, self._attempt.root
         with request_pool(2) as pool:
             fence = pool.submit(attempt.claim.fence)
             current = pool.submit(attempt.order.check_current)
-            etags = attempt.put({prefix + key: body for key, body in layers.groups.items()})
+            etags = attempt.put({prefix + key: body for key, body in layers.arrays.items()})
+            etags |= attempt.put({prefix + key: body for key, body in layers.groups.items()})
             fence.result()
             current.result()
         return etags | attempt.put({prefix + key: body for key, body in layers.root.items()})

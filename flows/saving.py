@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flows import local_publishing, quarantine, s3_publishing
 from flows.chunking import ChunksNotUsableError
 from flows.contents import contents_of
+from flows.encoded_chunks import EncodedObject
 from flows.locations import LocalLocation
 from flows.manifest import build_manifest, described_sidecars, described_source
 from flows.named_ends import named_ends
@@ -21,8 +22,8 @@ from flows.opened_raw import OpenedRaw
 from flows.outcomes import InvalidParameters, Superseded
 from flows.publication import Progress, Published, PublishOrder, Skipped
 from flows.s3_client import s3_client
-from flows.source import current_source
-from flows.zarr_encoding import encode_zarr
+from flows.source import check_unchanged, current_source
+from flows.zarr_encoding import stream_zarr
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -57,10 +58,11 @@ def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> Publi
     """What a publication of this file is asked to do; `scratch` is an empty folder for it."""
     request, echodata = opened.request, opened.echodata
 
-    def encode(codec_family: int) -> dict[str, bytes]:
+    def encode(codec_family: int, put: Callable[[EncodedObject], None]) -> dict[str, bytes]:
         try:
-            return encode_zarr(
+            return stream_zarr(
                 echodata,
+                put,
                 compact=request.compact,
                 chunks=request.chunks,
                 zarr_format=request.zarr_format,
@@ -110,6 +112,8 @@ def _check_current(opened: OpenedRaw) -> None:
     Asked for by hand, without a version, a file is converted as it was read. One
     that is gone by now was uploaded all the same.
     """
+    # Samples of a local file are read from the file itself, not from a copy.
+    check_unchanged(opened.source)
     request, options = opened.request, dict(opened.request.input_storage_options)
     if request.wanted is None:
         return
@@ -157,7 +161,8 @@ def _manifest(
             "image": None,
             **request.run,
         },
-        memory=opened.memory.as_json(),
+        engine=opened.engine.as_json(),
+        corrections=opened.corrections,
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

@@ -29,7 +29,8 @@ TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
 # Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty a ping.
 # What is larger is no sidecar, and would fill the disk that was measured for the raw file.
 AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
-_BESIDE: tuple[Kind, ...] = ("bot", "idx")
+# Kinds that echopype looks for beside the raw file.
+TAKEN_FROM_BESIDE: tuple[Kind, ...] = ("bot", "idx")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) ->
     if sonar_model not in TAKES_BOT_AND_IDX:
         return Beside([], [])
     stem = PurePosixPath(raw.name).stem
-    names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in _BESIDE}
+    names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}
     try:
         present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
     except AccessDenied as denied:

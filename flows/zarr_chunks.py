@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from flows.cf_variables import StorableVariable
 from flows.chunking import chunk_regions
-from flows.encoding import Codec, Packing, pack
+from flows.encoding import Codec, Packing
 from flows.zarr_documents import OUTER_LEVEL, StoredArray, element_size
 
 T = TypeVar("T")
 Region: TypeAlias = tuple[slice, ...]
-Bodies: TypeAlias = dict[tuple[int, ...], bytes]
+Index: TypeAlias = tuple[int, ...]
+Chunks: TypeAlias = Iterator[tuple[Index, bytes]]
+# Takes one chunk.
+Put: TypeAlias = Callable[[Index, bytes], None]
 
 _SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
 
@@ -50,34 +53,45 @@ class ChunkWriter:
     ahead: int
     codec_family: int
 
-    def write(self, variable: StorableVariable, plan: ArrayPlan) -> tuple[StoredArray, Bodies]:
-        """The array's description, and its chunks by index: every one, also if all fill."""
+    def write(self, variable: StorableVariable, plan: ArrayPlan, put: Put) -> StoredArray:
+        """Hand each chunk, also if it is all fill, to `put`; the array's description.
+
+        Chunks whose packing is sure are handed on as they are made. Others wait until
+        the last of their array is made, because the next packing may have to be tried.
+        """
         regions = dict(chunk_regions(variable.shape, plan.lengths))
         describe = partial(
             StoredArray, variable.dims, variable.shape, plan.lengths, codec=plan.codec
         )
-        for packing in plan.packings if regions else ():
-            packed = self._packed(variable, plan, packing, regions)
-            if packed is not None:
-                attributes = dict(variable.attributes)
-                if packing.scale_factor is not None:
-                    attributes["scale_factor"] = packing.scale_factor
-                stored = describe(dtype=packing.stored, attributes=attributes, fill=packing.fill)
-                return stored, packed
-        bodies = self._as_it_is(variable, plan, regions)
-        stored = describe(dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill)
-        return stored, bodies
+        own = variable.own_packing() if plan.packings else None
+        packings = plan.packings if own is None else (own,)
+        for packing in packings if regions else ():
+            chunks = self._packed(variable, plan, packing, regions)
+            if own is None:
+                made = list(chunks)
+                if len(made) < len(regions):
+                    continue
+                chunks = iter(made)
+            for index, body in chunks:
+                put(index, body)
+            attributes = dict(variable.attributes)
+            if packing.scale_factor is not None:
+                attributes["scale_factor"] = packing.scale_factor
+            return describe(dtype=packing.stored, attributes=attributes, fill=packing.fill)
+        for index, body in self._as_it_is(variable, plan, regions):
+            put(index, body)
+        return describe(dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill)
 
     def _as_it_is(
         self,
         variable: StorableVariable,
         plan: ArrayPlan,
         regions: dict[tuple[int, ...], Region],
-    ) -> Bodies:
+    ) -> Chunks:
         def body(region: Region) -> bytes:
             return self._compress(_whole_chunk(variable.read(region), plan.lengths), plan.codec)
 
-        return dict(zip(regions, self._each(body, list(regions.values())), strict=True))
+        yield from zip(regions, self._each(body, list(regions.values())), strict=True)
 
     def _packed(
         self,
@@ -85,23 +99,21 @@ class ChunkWriter:
         plan: ArrayPlan,
         packing: Packing,
         regions: dict[tuple[int, ...], Region],
-    ) -> Bodies | None:
-        """The chunks; None if a sample is not exact."""
+    ) -> Chunks:
+        """The chunks up to the first that holds a sample which would not come back."""
 
         def body(region: Region) -> bytes | None:
-            packed = pack(variable.read(region), packing)
+            packed = variable.packed(region, packing)
             if packed is None:
                 return None
             return self._compress(_whole_chunk(packed, plan.lengths, packing.fill), plan.codec)
 
-        bodies: Bodies = {}
         results = self._each(body, list(regions.values()))
         for index, packed in zip(regions, results, strict=True):
             if packed is None:
                 results.close()
-                return None
-            bodies[index] = packed
-        return bodies
+                return
+            yield index, packed
 
     def _each(
         self, work: Callable[[Region], T], regions: Sequence[Region]

@@ -6,16 +6,20 @@ EchoData holds. Chunk by chunk: no copy of a whole sample variable is made.
 
 from __future__ import annotations
 
+import functools
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.cf_variables import StorableGroup, storable_groups
+from flows.cf_variables import StorableGroup, StorableVariable, storable_groups
 from flows.chunking import check_requested_chunks, chunk_lengths
+from flows.encoded_chunks import EncodedObject
 from flows.encoding import COMPACT_CODEC, SAMPLE_DIMENSION, Codec, packings_for
+from flows.verification import is_large
 from flows.zarr_chunks import ArrayPlan, ChunkWriter
 from flows.zarr_documents import (
     Document,
@@ -39,8 +43,34 @@ def encode_zarr(
     zarr_format: ZarrFormat = 3,
     codec_family: int = 0,
 ) -> dict[str, bytes]:
-    """The store of an EchoData: key relative to its root -> object body.
+    """The store of an EchoData in memory: key relative to its root -> object body.
 
+    Arguments and errors as for `stream_zarr`.
+    """
+    objects: dict[str, bytes] = {}
+    documents = stream_zarr(
+        echodata,
+        lambda item: objects.update({item.key: item.body}),
+        compact=compact,
+        chunks=chunks,
+        zarr_format=zarr_format,
+        codec_family=codec_family,
+    )
+    return {**objects, **documents}
+
+
+def stream_zarr(
+    echodata: EchoData,
+    put: Callable[[EncodedObject], None],
+    *,
+    compact: bool = True,
+    chunks: Mapping[str, int] | None = None,
+    zarr_format: ZarrFormat = 3,
+    codec_family: int = 0,
+) -> dict[str, bytes]:
+    """Hand the chunks of an EchoData's store to `put`; the store's metadata, key -> body.
+
+    put: takes one chunk after another, in the order of their arrays.
     compact: pack the samples where that is exact, with chunks fit for reading
     from S3. False: dtypes, chunks and codecs as `EchoData.to_zarr` writes them.
     chunks: dimension -> length for the sample variables; -1 for whole.
@@ -56,7 +86,8 @@ def encode_zarr(
     check_requested_chunks([group.extents() for group in groups.values()], chunks)
     workers = min(4, os.cpu_count() or 1)
     documents: dict[str, Document] = {}
-    objects: dict[str, bytes] = {}
+    variables = [v for group in groups.values() for v in group.variables.values()]
+    values, done = sum(map(_values_bytes, variables)) or 1, 0
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
         writer = ChunkWriter(pool, workers, codec_family)
         for path, group in groups.items():
@@ -64,17 +95,37 @@ def encode_zarr(
             _add(documents, prefix, group_documents(group.attributes, zarr_format))
             plans = _compact_plans(group, chunks) if compact else _own_plans(echodata, path, chunks)
             for name, variable in group.variables.items():
-                stored, bodies = writer.write(variable, plans[name])
-                variable.forget()
                 array = f"{prefix}{name}/"
+                done += _values_bytes(variable)
+                keep = name == "ping_time" or not is_large(variable.shape)
+
+                make = functools.partial(EncodedObject, keep=keep, fraction=done / values)
+                stored = writer.write(
+                    variable,
+                    plans[name],
+                    functools.partial(_put_chunk, put, make, array, zarr_format),
+                )
                 _add(documents, array, array_documents(stored, zarr_format, codec_family))
-                for index, body in bodies.items():
-                    objects[array + chunk_key(index, zarr_format)] = body
-    objects.update({key: as_bytes(document) for key, document in documents.items()})
+    objects = {key: as_bytes(document) for key, document in documents.items()}
     for path in groups:
         key, document = consolidate(documents, path, zarr_format)
         objects[key] = as_bytes(document)
     return objects
+
+
+def _put_chunk(  # noqa: PLR0917 - bound argument by argument
+    put: Callable[[EncodedObject], None],
+    make: Callable[[str, bytes], EncodedObject],
+    array: str,
+    zarr_format: ZarrFormat,
+    index: tuple[int, ...],
+    body: bytes,
+) -> None:
+    put(make(array + chunk_key(index, zarr_format), body))
+
+
+def _values_bytes(variable: StorableVariable) -> int:
+    return math.prod(variable.shape) * variable.dtype.itemsize
 
 
 def _add(documents: dict[str, Document], prefix: str, new: Mapping[str, Document]) -> None:

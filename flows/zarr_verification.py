@@ -1,19 +1,21 @@
-"""Verify a Zarr store: that its bytes decode to the EchoData, and that these bytes are what readers get.
+"""Verify a Zarr store: that what readers get is what was written, and decodes to the EchoData.
 
-Decoding asks no store, so that it is done while requests are under way. Reading
-back compares bytes: of every object by the listing
+Reading back compares bytes: of every object by the listing
 (key, size, entity tag; S3 itself has compared each put with its SHA-256), of
 root metadata, ping times and chunks of every large variable by reading them
-from where readers will. `full` decodes and reads everything.
+from where readers will. Samples that were read back are decoded and compared with
+the EchoData, which decodes them from the raw file again; what is small is decoded
+from memory while requests are under way. `full` reads and decodes everything.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -27,7 +29,8 @@ from flows.identity import differences
 from flows.object_store import Listed
 from flows.outcomes import OutputMismatch
 from flows.request import VerifyMode
-from flows.verification import LARGE_ELEMENTS, compare_tree
+from flows.verification import compare_tree, is_large
+from flows.written_store import Digest, WrittenStore
 from flows.zarr_documents import chunk_key
 from flows.zarr_layers import ROOT_KEYS
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
 _CHUNKS_OF_A_LARGE_VARIABLE = 3
+# Chunks of some megabytes each are in memory at a time while they are read back.
+_KEYS_AT_A_TIME = 32
 
 
 class ReadBack(Protocol):
@@ -60,7 +65,7 @@ class _Array:
 
     @property
     def is_large(self) -> bool:
-        return math.prod(self.shape) >= LARGE_ELEMENTS
+        return is_large(self.shape)
 
     def chunk_keys(self) -> list[tuple[str, tuple[slice, ...]]]:
         return [
@@ -70,44 +75,33 @@ class _Array:
 
 
 class ZarrVerification:
-    """Both halves for one store, over the same sample of its chunks.
+    """Both halves for one store.
 
     Args:
         output: for the message.
-        encoded: relative key -> body, as it is put.
+        written: what was written, the metadata included.
         echodata: what was encoded.
         mode: how much to decode and to read.
     """
 
     def __init__(
-        self, output: str, encoded: Mapping[str, bytes], echodata: EchoData, mode: VerifyMode
+        self, output: str, written: WrittenStore, echodata: EchoData, mode: VerifyMode
     ) -> None:
         self._output = output
-        self._encoded = encoded
+        self._written = written
+        self._expected = groups_of(echodata)
         self._echodata = echodata
         self._mode = mode
-        self._arrays = _arrays(encoded)
-        self._sampled = _sampled_chunks(self._arrays)
+        self._arrays = _arrays(written.bodies)
+        self._chunks = _chunks_to_decode(self._arrays, all_of_them=mode == "full")
+        self._objects: dict[str, zarr.core.buffer.Buffer] = {
+            key: Buffer.from_bytes(body) for key, body in written.bodies.items()
+        }
+        self._decoded: Future[None] | None = None
 
-    def decode(self) -> None:
-        """Open what was encoded through xarray, and compare it with the EchoData bit for bit.
-
-        Sampled chunks of large variables, everything else whole; in `full` all of it.
-
-        Raises:
-            OutputMismatch: the first things that are not as they should be.
-        """
-        # Any: xarray takes zarr's stores, its annotation does not know them.
-        store: Any = zarr.storage.MemoryStore(
-            {key: Buffer.from_bytes(body) for key, body in self._encoded.items()}, read_only=True
-        )
-        whole = self._mode == "full"
-        with xr.open_datatree(
-            store, engine="zarr", chunks=None, create_default_indexes=False
-        ) as tree:
-            compare_tree(self._output, self._echodata, tree, whole=whole)
-            if not whole:
-                self._compare_sampled(tree)
+    def decode_in(self, pool: Executor) -> None:
+        """Begin with what needs no store: `read_back` waits for it."""
+        self._decoded = pool.submit(self._decode_small)
 
     def read_back(
         self, store: ReadBack, etags: Mapping[str, str], leftovers: Iterable[str] = ()
@@ -123,26 +117,53 @@ class ZarrVerification:
         Raises:
             OutputMismatch: the first things that are not as they should be.
         """
-        keys = list(self._encoded) if self._mode == "full" else self._sampled_keys()
+        digests = self._written.digests
+        keys = self._keys_to_read()
+        read = 0
         with ThreadPoolExecutor(1) as pool:
             listing = pool.submit(store.list)
-            found = store.read(keys)
-            compare_listing(self._output, self._encoded, etags, listing.result(), set(leftovers))
-        for key in keys:
-            if found.get(key) != self._encoded[key]:
-                raise OutputMismatch(self._output, f"{key} reads back as other bytes than were put")
+            for start in range(0, len(keys), _KEYS_AT_A_TIME):
+                some = keys[start : start + _KEYS_AT_A_TIME]
+                found = store.read(some)
+                for key in some:
+                    if key not in found or not _is(digests[key], found[key]):
+                        raise OutputMismatch(
+                            self._output, f"{key} reads back as other bytes than were put"
+                        )
+                self._compare_chunks({key: found[key] for key in some if key in self._chunks})
+                read += sum(map(len, found.values()))
+            compare_listing(self._output, digests, etags, listing.result(), set(leftovers))
+        self._await_decoded()
         return {
             "mode": self._mode,
-            "objects_listed": len(self._encoded),
+            "objects_listed": len(digests),
             "objects_read": len(keys),
-            "bytes_read": sum(len(body) for body in found.values()),
+            "bytes_read": read,
         }
 
-    def _sampled_keys(self) -> list[str]:
-        """Root metadata, the sample of each large variable, and all ping times."""
+    def _await_decoded(self) -> None:
+        if self._decoded is None:
+            self._decode_small()
+        else:
+            self._decoded.result()
+
+    def _decode_small(self) -> None:
+        """Compare all but the large variables, and groups, dtypes and attributes of these too."""
+        compare_tree(self._output, self._echodata, self._tree, whole=False)
+
+    @functools.cached_property
+    def _tree(self) -> xr.DataTree:
+        # Any: xarray takes zarr's stores, its annotation does not know them.
+        store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
+        return xr.open_datatree(store, engine="zarr", chunks=None, create_default_indexes=False)
+
+    def _keys_to_read(self) -> list[str]:
+        """Root metadata, chunks of large variables, and all ping times; in `full` every object."""
+        if self._mode == "full":
+            return list(self._written.digests)
         return sorted(
-            {key for key in ROOT_KEYS if key in self._encoded}
-            | {key for chunks in self._sampled.values() for key, _ in chunks}
+            {key for key in ROOT_KEYS if key in self._written.digests}
+            | self._chunks.keys()
             | {
                 key
                 for array in self._arrays
@@ -151,22 +172,34 @@ class ZarrVerification:
             }
         )
 
-    def _compare_sampled(self, tree: xr.DataTree) -> None:
-        expected = groups_of(self._echodata)
-        for path, chunks in self._sampled.items():
+    def _compare_chunks(self, bodies: Mapping[str, bytes]) -> None:
+        """Decode chunks of large variables as they were read back, and compare their values."""
+        if not bodies:
+            return
+        # Only what is in memory can be decoded: a chunk that is not there reads as fill.
+        self._await_decoded()
+        added = bodies.keys() - self._objects.keys()
+        self._objects.update({key: Buffer.from_bytes(bodies[key]) for key in added})
+        for key in bodies:
+            path, region = self._chunks[key]
             group, _, name = path.rpartition("/")
-            for key, region in chunks:
-                ours = expected[group].variables[name][region]
-                theirs = tree[f"/{group}"].to_dataset().variables[name][region]
-                if not _same_bits(ours, theirs):
-                    raise OutputMismatch(
-                        self._output, f"{key} decodes to other values than were encoded"
-                    )
+            ours = self._expected[group].variables[name][region]
+            theirs = self._tree[f"/{group}"].to_dataset().variables[name][region]
+            if not _same_bits(ours, theirs):
+                raise OutputMismatch(
+                    self._output, f"{key} decodes to other values than were encoded"
+                )
+        for key in added:
+            del self._objects[key]
+
+
+def _is(digest: Digest, body: bytes) -> bool:
+    return digest == Digest(len(body), hashlib.sha256(body).hexdigest())
 
 
 def compare_listing(
     output: str,
-    encoded: Mapping[str, bytes],
+    written: Mapping[str, Digest],
     etags: Mapping[str, str],
     listed: Mapping[str, Listed],
     leftovers: set[str],
@@ -176,14 +209,14 @@ def compare_listing(
     Raises:
         OutputMismatch: the first thing that is not as it should be.
     """
-    if missing := sorted(encoded.keys() - listed.keys()):
+    if missing := sorted(written.keys() - listed.keys()):
         raise OutputMismatch(output, f"{len(missing)} objects are missing, the first {missing[0]}")
-    if strange := sorted(listed.keys() - encoded.keys() - leftovers):
+    if strange := sorted(listed.keys() - written.keys() - leftovers):
         raise OutputMismatch(output, f"{len(strange)} objects are too many, the first {strange[0]}")
-    for key, body in encoded.items():
+    for key, (size, _) in written.items():
         entry = listed[key]
-        if entry.size != len(body):
-            raise OutputMismatch(output, f"{key} has {entry.size} bytes, {len(body)} were put")
+        if entry.size != size:
+            raise OutputMismatch(output, f"{key} has {entry.size} bytes, {size} were put")
         if key in etags and entry.etag != etags[key]:
             raise OutputMismatch(output, f"{key} has entity tag {entry.etag}, not {etags[key]}")
 
@@ -203,19 +236,19 @@ def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
     return arrays
 
 
-def _sampled_chunks(
-    arrays: Iterable[_Array],
-) -> dict[str, list[tuple[str, tuple[slice, ...]]]]:
-    """Array path -> key and region of its first, last and some chunks in between."""
-    sampled = {}
-    for array in arrays:
-        if array.is_large:
-            chunks = array.chunk_keys()
-            between = random.sample(
-                chunks[1:-1], min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, max(0, len(chunks) - 2))
-            )
-            sampled[array.path] = list(dict([chunks[0], *between, chunks[-1]]).items())
-    return sampled
+def _chunks_to_decode(
+    arrays: Iterable[_Array], *, all_of_them: bool
+) -> dict[str, tuple[str, tuple[slice, ...]]]:
+    """Key -> array path and region: of each large array its first, its last and some between, or all."""
+    chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
+    for array in filter(lambda array: array.is_large, arrays):
+        chunks = array.chunk_keys()
+        if not all_of_them:
+            between = chunks[1:-1]
+            wanted = min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, len(between))
+            chunks = list(dict([chunks[0], *random.sample(between, wanted), chunks[-1]]).items())
+        chosen.update({key: (array.path, region) for key, region in chunks})
+    return chosen
 
 
 def _same_bits(ours: xr.Variable, theirs: xr.Variable) -> bool:

@@ -22,6 +22,8 @@ _int32 = struct.Struct("<i").unpack_from
 class EK60Walk(SimradWalk):
     """A walk over a file of EK60's format."""
 
+    header = 4 + PING_LENGTH
+
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
         self._channels: dict[int, str] = {}  # by transceiver number, from 1
@@ -60,7 +62,9 @@ class EK60Walk(SimradWalk):
             return f"the RAW0 datagram does not hold the {samples.number} samples that it says"
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH
-            self.pings.add(channel, item, (start, 2 * samples.number))
+            self.pings.add(
+                channel, item, (start, 2 * samples.number), number=samples.number, kind=mode & 3
+            )
             self.keep(item)
         return None
 

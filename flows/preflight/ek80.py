@@ -25,6 +25,8 @@ _int32 = struct.Struct("<i").unpack_from
 class EK80Walk(SimradWalk):
     """A walk over a file of EK80's format."""
 
+    header = 4 + PING_LENGTH
+
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
         self._configured: set[str] = set()
@@ -106,7 +108,8 @@ class EK80Walk(SimradWalk):
                 channel,
                 item,
                 (start, size),
-                is_complex=samples.sectors > 0,
+                number=samples.number,
+                kind=kind,
                 transmit=transmit,
             )
             self.keep(item)

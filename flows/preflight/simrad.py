@@ -48,4 +48,5 @@ def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) 
         total=sum(by_channel.values()),
         ping_times=ping_times,
         last_good_ping=before[-1] if before.size else None,
+        samples=pings.index(np.flatnonzero(whole), walk.header),
     )

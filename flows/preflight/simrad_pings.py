@@ -11,11 +11,12 @@ import numpy.typing as npt
 from flows.preflight.nt_time import ticks_to_times
 from flows.preflight.simrad_framing import Datagram
 from flows.preflight.summary import Span, Times
+from flows.rawfile.sample_index import SampleIndex
 
 Int64s = npt.NDArray[np.int64]
 
 
-COLUMNS = 9
+COLUMNS = 11
 
 
 class Pings:
@@ -23,7 +24,8 @@ class Pings:
 
     Columns: channel number, time (NT ticks), offset and end of the datagram, offset
     and bytes of its power or complex samples, whether they are complex, offset and
-    end of the transmit pulse before it (-1 if there is none).
+    end of the transmit pulse before it (-1 if there is none), number of samples, and
+    their kind as RAW3's data type has it (power 1, angle 2, float32 8, sectors << 8).
     """
 
     def __init__(self) -> None:
@@ -37,18 +39,29 @@ class Pings:
         datagram: Datagram,
         samples: Span,
         *,
-        is_complex: bool = False,
+        number: int,
+        kind: int,
         transmit: Span | None = None,
     ) -> None:
-        """Append a ping whose samples are `samples[1]` bytes at `samples[0]`."""
-        number = self._numbers.get(channel)
-        if number is None:
-            number = self._numbers[channel] = len(self.names)
+        """Append a ping of `number` samples: `samples[1]` bytes at `samples[0]`."""
+        row = self._numbers.get(channel)
+        if row is None:
+            row = self._numbers[channel] = len(self.names)
             self.names.append(channel)
         offset = datagram.offset
         end = offset + datagram.length + 8
         self._rows.extend(
-            (number, datagram.ticks, offset, end, *samples, is_complex, *(transmit or (-1, -1)))
+            (
+                row,
+                datagram.ticks,
+                offset,
+                end,
+                *samples,
+                kind >> 8 > 0,
+                *(transmit or (-1, -1)),
+                number,
+                kind,
+            )
         )
 
     def __len__(self) -> int:
@@ -76,6 +89,21 @@ class Pings:
     def samples(self) -> tuple[Int64s, Int64s, npt.NDArray[np.bool_]]:
         """Offsets and sizes of the samples in bytes, and whether they are complex."""
         return self._column(4), self._column(5), self._column(6).astype(bool)
+
+    def index(self, rows: Int64s, header: int) -> SampleIndex:
+        """The samples of these pings; `header` bytes stand before a datagram's first sample."""
+        columns = np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[rows]
+        return SampleIndex(
+            names=tuple(self.names),
+            header=header,
+            channel=columns[:, 0],
+            times=ticks_to_times(columns[:, 1]),
+            offset=columns[:, 2],
+            end=columns[:, 3],
+            transmit=columns[:, 7],
+            count=columns[:, 9],
+            kind=columns[:, 10],
+        )
 
     def span(self, row: int) -> Span:
         """Where the ping's datagram is."""

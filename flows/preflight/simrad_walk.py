@@ -12,7 +12,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from flows.preflight.nt_time import EARLIEST_TICKS, LATEST_TICKS
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
@@ -70,6 +70,9 @@ class SimradWalk(ABC):
 
     A handler of a datagram type keeps the datagram, or returns why it is none.
     """
+
+    # Bytes from the beginning of a ping's datagram to its first sample.
+    header: ClassVar[int]
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from flows.rawfile.sample_index import SampleIndex
+
 Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_format"]
 Span = tuple[int, int]
 Times = npt.NDArray[np.datetime64]
@@ -93,6 +95,8 @@ class FileSummary:
         ping_times: By channel, the ping times (datetime64[ns], in file order) that
             echopype must read from the whole spans; what differs from `pings` in
             number is recorded twice, byte for byte.
+        samples: Where each ping's samples are in the file; None for formats without
+            such an index.
     """
 
     file: str
@@ -118,6 +122,7 @@ class FileSummary:
     convertible: bool
     whole: tuple[Span, ...] = field(repr=False)
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
+    samples: SampleIndex | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_whole(self) -> bool:

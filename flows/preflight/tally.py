@@ -18,6 +18,7 @@ from flows.preflight.summary import (
     Times,
     Unsupported,
 )
+from flows.rawfile.sample_index import SampleIndex
 
 
 @dataclass
@@ -98,6 +99,7 @@ def summarize(
     total: int,
     ping_times: Mapping[str, Times],
     last_good_ping: np.datetime64 | None,
+    samples: SampleIndex | None = None,
 ) -> FileSummary:
     """The summary of a finished walk.
 
@@ -110,6 +112,7 @@ def summarize(
         total: Whole ping records: what `Damage.pings_before` counts.
         ping_times: By channel, the times that a parser must read.
         last_good_ping: Time of the last whole ping before the first damage.
+        samples: Where the pings' samples are.
     """
     tally.damages.sort(key=lambda damage: damage.start)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
@@ -141,6 +144,7 @@ def summarize(
         convertible=tally.configured and total > 0,
         whole=tally.whole if tally.configured else (),
         ping_times=ping_times,
+        samples=samples,
     )
 
 

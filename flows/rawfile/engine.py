@@ -1,0 +1,150 @@
+"""Open a raw file so that its samples stay in it, or, where that cannot be, as echopype does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from flows.outcomes import ConversionFailure, OutputMismatch
+from flows.preflight import write_whole_part
+from flows.preflight.summary import FileSummary
+from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
+from flows.rawfile.samples import PingSamples
+from flows.rawfile.skeleton import write_skeleton
+from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+_DIFFERENCES_NAMED = 3
+
+
+class Parse(Protocol):
+    """Opens a file by echopype."""
+
+    def __call__(self, path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
+        """The EchoData, and what the parser warned of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a file's samples came out of it, for the manifest.
+
+    Attributes:
+        name: `streamed`, from the file by its index; `whole`, by echopype alone.
+        reason: why not streamed.
+        compared_pings: pings that also went through echopype and were the same.
+        compared_samples: samples of these.
+    """
+
+    name: Literal["streamed", "whole"]
+    reason: str | None = None
+    compared_pings: int = 0
+    compared_samples: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest's `engine`."""
+        return {
+            "name": self.name,
+            "reason": self.reason,
+            "compared_pings": self.compared_pings,
+            "compared_samples": self.compared_samples,
+        }
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """An EchoData, and what keeps its samples readable until `close`."""
+
+    echodata: EchoData
+    warnings: Sequence[str]
+    engine: Engine
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Close the raw file; the samples can no longer be read."""
+        self._open.close()
+
+
+def open_file(
+    path: Path, summary: FileSummary, parse: Parse, beside: Sequence[Path] = ()
+) -> OpenedFile:
+    """Open a raw file that was walked.
+
+    Args:
+        path: the local copy; beside it must be room for a few more files.
+        summary: of the walk.
+        parse: opens a file by echopype.
+        beside: sidecars that echopype looks for beside the raw file.
+
+    Raises:
+        ConversionFailure: what `parse` raises of the file; OutputMismatch where samples
+            are not what echopype makes of them.
+        OSError: the file cannot be read, or the disk is full.
+    """
+    if summary.samples is None:
+        return _open_whole(path, summary, parse, "samples of this format are read by echopype")
+    with ExitStack() as stack:
+        try:
+            samples = RawSamples.open(path, summary.samples)
+            stack.callback(samples.close)
+            echodata, warnings = parse(
+                _skeleton(path, summary, samples, beside), with_sidecars=True
+            )
+            attach_samples(echodata, samples)
+            theirs, _ = parse(_chosen(path, summary, samples), with_sidecars=False)
+            compared = compare_chosen(echodata, theirs)
+        except UnknownLayoutError as unknown:
+            return _open_whole(path, summary, parse, unknown.reason)
+        except ConversionFailure as failure:
+            # echopype may cope with the whole file; else its error is the one to report.
+            return _open_whole(path, summary, parse, f"its skeleton did not open: {failure}")
+        if compared.differences:
+            named = "; ".join(map(str, compared.differences[:_DIFFERENCES_NAMED]))
+            raise OutputMismatch(summary.file, named)
+        engine = Engine("streamed", None, compared.pings, compared.samples)
+        return OpenedFile(echodata, warnings, engine, stack.pop_all())
+
+
+def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> OpenedFile:
+    if not summary.is_whole:
+        whole = path.with_name(f"{path.name}.whole")
+        write_whole_part(path, summary, whole)
+        whole.replace(path)
+    echodata, warnings = parse(path, with_sidecars=True)
+    return OpenedFile(echodata, warnings, Engine("whole", reason))
+
+
+def _skeleton(
+    path: Path, summary: FileSummary, samples: RawSamples, beside: Sequence[Path]
+) -> Path:
+    folder = path.with_name("skeleton")
+    folder.mkdir(exist_ok=True)
+    for sidecar in beside:
+        link = folder / sidecar.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(sidecar.absolute())
+    write_skeleton(path, folder / path.name, summary.whole, (samples.pings, samples.pulses))
+    return folder / path.name
+
+
+def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
+    target = path.with_name(f"chosen{path.suffix}")
+    write_chosen(target, samples, summary.whole[0][0], chosen_pings(samples))
+    return target
+
+
+def zero_imaginary_parts(echodata: EchoData) -> int:
+    """How many imaginary parts of samples are exactly 0, where echopype has NaN."""
+    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
+    found = [
+        group[name].variable.data
+        for group in groups
+        for name in ("backscatter_i", "transmit_pulse_i")
+        if name in group
+    ]
+    return sum(data.zeros() for data in found if isinstance(data, PingSamples))

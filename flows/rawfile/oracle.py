@@ -1,0 +1,200 @@
+"""A few pings of a file also go through echopype whole, and are compared sample by sample.
+
+The first, the last, the widest and some random pings of each channel and kind are
+written to a small file of their own, behind what the raw file begins with. What echopype
+makes of their samples has to be what `flows.rawfile.samples` reads.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from flows.rawfile.sample_index import Int64s
+from flows.rawfile.samples import PingSamples
+from flows.rawfile.skeleton import read_exactly
+from flows.rawfile.streamed import RawSamples
+
+_RANDOM_PINGS = 2
+# What a ping is parsed with, beside its own parameters.
+_CONFIGURING = (b"CON", b"FIL", b"XML")
+
+_int32 = struct.Struct("<i").unpack_from
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Samples of one ping that are not what echopype makes of them."""
+
+    group: str
+    variable: str
+    channel: str
+    time: np.datetime64
+    samples: int
+
+    def __str__(self) -> str:
+        """One sentence for a message."""
+        return (
+            f"{self.samples} samples of {self.variable} of channel {self.channel} at {self.time} "
+            f"({self.group}) are not what echopype reads there"
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the comparison covered, and the differences."""
+
+    pings: int
+    samples: int
+    differences: tuple[Difference, ...]
+
+
+def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
+    """Rows of the pings to compare, in file order."""
+    index = samples.pings
+    chooser = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    chosen: set[int] = set()
+    for channel, kind in sorted(set(zip(index.channel.tolist(), index.kind.tolist(), strict=True))):
+        rows = np.flatnonzero((index.channel == channel) & (index.kind == kind))
+        chosen |= {int(rows[0]), int(rows[-1]), int(rows[index.count[rows].argmax()])}
+        chosen |= set(chooser.sample(rows.tolist(), min(_RANDOM_PINGS, rows.size)))
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def write_chosen(target: Path, samples: RawSamples, start: int, rows: Int64s) -> None:
+    """Write a raw file of these pings alone, with the configuration that they need.
+
+    Args:
+        target: where it goes.
+        samples: of the raw file.
+        start: where the part of the file that is converted begins.
+        rows: the pings, in file order.
+
+    Raises:
+        OSError: the raw file cannot be read, or `target` not written.
+    """
+    fd = samples.fd
+    starts = np.sort(np.concatenate([samples.pings.offset, samples.pulses.offset]))
+    ends = np.sort(np.concatenate([samples.pings.end, samples.pulses.end]))
+    head = read_exactly(fd, int(starts[0]) - start, start)
+    has_parameters = head[4:8] == b"XML0"
+    with target.open("wb") as file:
+        for item in _datagrams(head):
+            if item[4:7] in _CONFIGURING:
+                file.write(item)
+        for row in rows.tolist():
+            offset, end = int(samples.pings.offset[row]), int(samples.pings.end[row])
+            pulse = int(samples.pings.transmit[row])
+            if has_parameters:
+                file.write(
+                    _parameters_before(fd, min(x for x in (pulse, offset) if x >= 0), ends, start)
+                )
+            if pulse >= 0:
+                length = _int32(read_exactly(fd, 4, pulse))[0]
+                file.write(read_exactly(fd, length + 8, pulse))
+            file.write(read_exactly(fd, end - offset, offset))
+
+
+def _datagrams(block: bytes) -> Iterator[bytes]:
+    """The whole datagrams that stand one behind another in a block."""
+    position = 0
+    while position + 12 <= len(block):
+        end = position + _int32(block, position)[0] + 8
+        if end > len(block) or end <= position:
+            return
+        yield block[position:end]
+        position = end
+
+
+def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
+    """The last Parameter XML before a ping, which is its own (the walk has checked it)."""
+    at = int(np.searchsorted(ends, offset, side="right"))
+    stop = offset
+    while True:
+        begin = int(ends[at - 1]) if at > 0 else start
+        between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
+        found = [d for d in _datagrams(between) if d[4:8] == b"XML0" and b"<Parameter" in d]
+        if found:
+            return found[-1]
+        if at == 0:
+            return b""
+        at -= 1
+        # The sample datagram that ends here begins where `_between` of the one before ends.
+        stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8
+
+
+def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopype ships no types
+    """Compare the pings that both EchoData hold.
+
+    Args:
+        ours: with the samples of the raw file attached.
+        theirs: what echopype makes of the file that `write_chosen` wrote.
+    """
+    places: dict[tuple[bool, str, int], list[tuple[str, int, int]]] = {}
+    groups = _beam_groups(ours)
+    for path, group in groups.items():
+        for channel, time, c, p in _pings(group):
+            key = ("backscatter_i" in group, channel, time)
+            places.setdefault(key, []).append((path, c, p))
+    pings = samples = 0
+    differences: list[Difference] = []
+    for group in _beam_groups(theirs).values():
+        for channel, time, c, p in _pings(group):
+            found = places.get(("backscatter_i" in group, channel, time), [])
+            if len(found) != 1:
+                continue
+            path, our_c, our_p = found[0]
+            pings += 1
+            for name, variable in groups[path].data_vars.items():
+                data = variable.variable.data
+                if not isinstance(data, PingSamples):
+                    continue
+                mine = data[our_c : our_c + 1, our_p : our_p + 1][0, 0]
+                samples += mine.size
+                echopypes = group[name].values[c, p] if name in group else np.empty(0)
+                wrong = _differing(mine, echopypes, zero_is_nan=str(name).endswith("_i"))
+                if wrong:
+                    at = np.datetime64(time, "ns")
+                    differences.append(Difference(path, str(name), channel, at, wrong))
+    return Compared(pings, samples, tuple(differences))
+
+
+def _differing(ours: NDArray[Any], theirs: NDArray[Any], *, zero_is_nan: bool) -> int:
+    """How many samples differ; what one side lacks at the end is NaN on the other.
+
+    zero_is_nan: echopype makes NaN of an imaginary part of exactly 0.
+    """
+    shape = tuple(max(a, b) for a, b in zip(ours.shape, theirs.shape or ours.shape, strict=False))
+    sides = []
+    for values in (ours, theirs):
+        padded = np.full(shape, np.nan)
+        if values.size:
+            padded[tuple(map(slice, values.shape))] = values
+        sides.append(padded)
+    mine, echopypes = sides
+    same = (mine == echopypes) | (np.isnan(mine) & np.isnan(echopypes))
+    if zero_is_nan:
+        same |= (mine == 0) & np.isnan(echopypes)
+    return int(np.count_nonzero(~same))
+
+
+def _beam_groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - see above
+    paths = [f"Sonar/{name}" for name in echodata["Sonar"]["beam_group"].values]
+    return {path: echodata[path] for path in paths}
+
+
+def _pings(group: xr.Dataset) -> Iterator[tuple[str, int, int, int]]:
+    """Channel, time, and the place of each ping of a group."""
+    present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
+    times = group["ping_time"].values.astype(np.int64).tolist()
+    channels = list(map(str, group["channel"].values))
+    for c, p in zip(*map(np.ndarray.tolist, np.nonzero(present)), strict=True):
+        yield channels[c], times[p], c, p

@@ -1,0 +1,210 @@
+"""An EchoData whose samples stay in the raw file until they are asked for."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from flows.rawfile.sample_index import FLOAT16, FLOAT32, POWER, Int64s, SampleIndex
+from flows.rawfile.samples import Part, PingSamples
+
+# Variable -> part of the samples, by its dimensions: power groups have no beam.
+_SAMPLES = ("channel", "ping_time", "range_sample")
+_PULSES = ("channel", "ping_time", "transmit_sample")
+_PARTS: dict[tuple[str, tuple[str, ...]], Part] = {
+    ("backscatter_r", _SAMPLES): "power",
+    ("angle_athwartship", _SAMPLES): "athwartship",
+    ("angle_alongship", _SAMPLES): "alongship",
+    ("backscatter_r", (*_SAMPLES, "beam")): "real",
+    ("backscatter_i", (*_SAMPLES, "beam")): "imaginary",
+    ("transmit_pulse_r", _PULSES): "real",
+    ("transmit_pulse_i", _PULSES): "imaginary",
+}
+SAMPLE_DIMENSIONS = ("range_sample", "transmit_sample")
+
+# Where RAW4's data type and number of samples are, from the datagram's beginning.
+_PULSE_KIND, _PULSE_COUNT = 144, 152
+
+
+class UnknownLayoutError(Exception):
+    """A file whose samples this index does not know; echopype reads it whole."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class RawSamples:
+    """The samples of one Simrad file, open for reading until `close`.
+
+    Attributes:
+        pings: where the samples of its pings are.
+        pulses: where those of its transmit pulses are, one row a ping that has one.
+    """
+
+    fd: int
+    pings: SampleIndex
+    pulses: SampleIndex
+
+    @classmethod
+    def open(cls, path: Path, pings: SampleIndex) -> RawSamples:
+        """Open a raw file whose pings are known.
+
+        Raises:
+            OSError: it cannot be read.
+            UnknownLayoutError: it has samples of a kind that is not known here.
+        """
+        if odd := int(np.count_nonzero((pings.sectors > 0) & (pings.kind & FLOAT32 == 0))):
+            kind = "float16" if (pings.kind & FLOAT16).any() else "unknown"
+            raise UnknownLayoutError(f"{odd} pings have complex samples of {kind} numbers")
+        if both := int(np.count_nonzero((pings.sectors > 0) & (pings.kind & POWER > 0))):
+            raise UnknownLayoutError(f"{both} pings have both power and complex samples")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return cls(fd, pings, _pulses(fd, pings))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def close(self) -> None:
+        """Close the file; variables that were made from it can no longer be read."""
+        os.close(self.fd)
+
+
+def _pulses(fd: int, pings: SampleIndex) -> SampleIndex:
+    """The transmit pulses, one row each, with the time and channel of their pings."""
+    rows = np.flatnonzero(pings.transmit >= 0)
+    heads = [os.pread(fd, _PULSE_COUNT + 4, at) for at in pings.transmit[rows].tolist()]
+    kinds = np.array([struct.unpack_from("<h", h, _PULSE_KIND)[0] for h in heads], np.int64)
+    counts = np.array([struct.unpack_from("<i", h, _PULSE_COUNT)[0] for h in heads], np.int64)
+    lengths = np.array([struct.unpack_from("<i", h)[0] for h in heads], np.int64)
+    # The bits for power and angles have no meaning in a RAW4.
+    kinds &= ~3
+    sectors = kinds >> 8
+    held = counts * sectors * 8
+    if ((counts > 0) & ((sectors != 1) | (kinds & FLOAT32 == 0) | (held > lengths))).any():
+        raise UnknownLayoutError("transmit pulses (RAW4) are not float32 pairs")
+    start = pings.transmit[rows]
+    return SampleIndex(
+        names=pings.names,
+        header=pings.header,
+        channel=pings.channel[rows],
+        times=pings.times[rows],
+        offset=start,
+        end=start + lengths + 8,
+        transmit=np.full(rows.size, -1, np.int64),
+        count=counts,
+        kind=kinds,
+    )
+
+
+def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 - echopype ships no types
+    """Put the file's samples where a skeleton's are.
+
+    Args:
+        echodata: what echopype made of the skeleton; its Beam groups are replaced.
+        samples: of the file.
+
+    Raises:
+        UnknownLayoutError: a variable of samples is not one that is known here, or
+            echopype has a ping that the file has not.
+    """
+    for name in echodata["Sonar"]["beam_group"].values:
+        path = f"Sonar/{name}"
+        echodata[path] = _with_samples(echodata[path], samples)
+
+
+def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
+    is_complex = "backscatter_i" in group
+    pings = _cells(group, samples.pings, is_complex=is_complex)
+    pulses = _cells(group, samples.pulses, is_complex=None)
+    widths = {
+        "range_sample": _width(group, samples.pings, is_complex=is_complex),
+        "transmit_sample": _width(group, samples.pulses, is_complex=None),
+    }
+    variables: dict[str, xr.Variable] = {}
+    for name, variable in group.variables.items():
+        dims = tuple(map(str, variable.dims))
+        sampled = next((d for d in SAMPLE_DIMENSIONS if d in dims), None)
+        if sampled is None:
+            variables[str(name)] = variable
+        elif dims == (sampled,):
+            numbers = np.arange(widths[sampled], dtype=variable.dtype)
+            variables[str(name)] = xr.Variable(dims, numbers, variable.attrs, variable.encoding)
+        else:
+            part = _PARTS.get((str(name), dims))
+            if part is None:
+                raise UnknownLayoutError(f"{name} has the dimensions {', '.join(dims)}")
+            of_pulses = sampled == "transmit_sample"
+            shape = tuple(widths.get(d, group.sizes[d]) for d in dims)
+            data = PingSamples(
+                samples.fd,
+                samples.pulses if of_pulses else samples.pings,
+                part,
+                pulses if of_pulses else pings,
+                shape,
+                variable.dtype,
+            )
+            variables[str(name)] = xr.Variable(dims, data, variable.attrs, variable.encoding)
+    coordinates = set(map(str, group.coords))
+    return xr.Dataset(
+        {n: v for n, v in variables.items() if n not in coordinates},
+        {n: v for n, v in variables.items() if n in coordinates},
+        group.attrs,
+    )
+
+
+def _rows_of(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> Int64s:
+    """Rows of the pings that are of the group's channels and kind."""
+    channels = set(map(str, group["channel"].values))
+    number = [n for n, name in enumerate(index.names) if name in channels]
+    chosen = np.isin(index.channel, number)
+    if is_complex is not None:
+        chosen &= (index.sectors > 0) == is_complex
+    return np.flatnonzero(chosen)
+
+
+def _width(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> int:
+    rows = _rows_of(group, index, is_complex=is_complex)
+    return int(index.count[rows].max(initial=0))
+
+
+def _cells(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> NDArray[np.int64]:
+    """Row of the index by the group's channel and ping, -1 where it has none.
+
+    A channel has a ping at a common ping time where it has a sample interval. Where a
+    time occurs again in the group, as in EK60 files, so do the pings, in file order;
+    where it does not, echopype has kept the first of them.
+    """
+    present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
+    cells = np.full(present.shape, -1, dtype=np.int64)
+    places = {key: at for at, key in enumerate(_numbered(group["ping_time"].values))}
+    rows = _rows_of(group, index, is_complex=is_complex)
+    numbers = {name: number for number, name in enumerate(index.names)}
+    for c, channel in enumerate(map(str, group["channel"].values)):
+        own = rows[index.channel[rows] == numbers.get(channel, -1)]
+        for row, key in zip(own.tolist(), _numbered(index.times[own]), strict=True):
+            if (at := places.get(key)) is not None:
+                cells[c, at] = row
+    if is_complex is not None and ((cells < 0) & present).any():
+        raise UnknownLayoutError("echopype has a ping that the index has not")
+    cells[~present] = -1
+    return cells
+
+
+def _numbered(times: NDArray[np.datetime64]) -> Iterator[tuple[int, int]]:
+    """Each time with how often it occurred before."""
+    seen: dict[int, int] = {}
+    for time in times.astype(np.int64).tolist():
+        before = seen.get(time, 0)
+        seen[time] = before + 1
+        yield time, before
