@@ -25,10 +25,12 @@ setup: .venv/ready ## make the environment (the other targets do it by themselve
 .venv/ready: pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "echodrop needs Python 3.11, 3.12 or 3.13 on PATH (or PYTHON=/path/to/python)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system-packages python3-venv
-	@echo "Setting up .venv with $$($(PYTHON) --version) (under a minute) ..."
+	@echo "Setting up .venv with $$($(PYTHON) --version) (about a minute) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv 2>.venv/pip.log || { cat .venv/pip.log >&2; exit 1; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@# Compiled once here: tests and the sandbox start hundreds of processes, and where Python may not
+	@# write its compiled modules (PYTHONDONTWRITEBYTECODE), each would compile echopype's imports again.
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: .venv/ready ## a file in, a verified Zarr store out, through every real part (RAW=path or s3://…, MODEL=EK80)

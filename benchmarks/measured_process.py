@@ -31,17 +31,20 @@ class Peak:
     Attributes:
         bytes: largest resident set of any one process, of it and its children.
         parent: largest resident set of the process that the command itself is.
+        processor_seconds: user and system time of it and its children.
     """
 
     bytes: int
     seconds: float
     parent: int
+    processor_seconds: float = 0.0
 
 
 def measure(*step: object) -> Peak:
     """The peak of one of these, its imports included.
 
-    `imports`, `imports with prefect`, `open FILE MODEL`, `convert PARAMETERS`.
+    `imports`, `imports with prefect`, `imports of echopype`, `open FILE MODEL`,
+    `open and save FILE MODEL TARGET`, `convert PARAMETERS`.
     """
     return waited_for([sys.executable, "-m", "benchmarks.measured_process", json.dumps(step)])
 
@@ -72,7 +75,12 @@ def waited_for(
             told = said.read().decode(errors="replace")[-3000:]
             raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{told}")
     # Kilobytes on Linux.
-    return Peak(usage.ru_maxrss * 1024, time.perf_counter() - begun, parent)
+    return Peak(
+        usage.ru_maxrss * 1024,
+        time.perf_counter() - begun,
+        parent,
+        usage.ru_utime + usage.ru_stime,
+    )
 
 
 def _high_water(pid: int) -> int:
@@ -88,11 +96,16 @@ def _step(name: str, *arguments: object) -> None:
     if name == "imports with prefect":
         for module in _PREFECT:
             importlib.import_module(module)
-    if name == "open":
-        # Only what `open_raw` itself needs.
+    if name == "imports of echopype":
+        importlib.import_module("echopype")
+        return
+    if name in {"open", "open and save"}:
+        # Only what echopype itself needs.
         echopype = importlib.import_module("echopype")
-        raw, model = arguments
+        raw, model, *target = arguments
         echodata = echopype.open_raw(raw, model)
+        if target:
+            echodata.to_zarr(target[0], overwrite=True)
         # Else it looks for swap files when the interpreter is half gone.
         echodata.converted_raw_path = raw
         return

@@ -1,6 +1,6 @@
 """The straight lines of `flows/memory_model.py`: peak memory of whole conversions by file size.
 
-    python -m benchmarks.memory_fit [--models EK60 EK80 AZFP AD2CP] [--sizes-mb 10 50] [--swap]
+    python -m benchmarks.memory_fit [--models EK60 EK80 AZFP AD2CP] [--sizes-mb 10 50]
 
 Each point is the larger of a conversion to Zarr and one to netCDF, S3 to S3 and read back
 whole (`verify="full"`), each in a process of its own; S3 is another. Files are grown
@@ -58,11 +58,11 @@ def grown(data: Path, folder: Path, model: str, megabytes: int) -> Path:
     return target
 
 
-def told(model: str, points: Sequence[tuple[int, int]], *, swap: bool) -> bool:
+def told(model: str, points: Sequence[tuple[int, int]]) -> bool:
     """Print the points (bytes of the file, bytes at the peak) and their line; whether the model covers all."""
     covered = True
     for size, peak in points:
-        modelled = peak_bytes(model, size, use_swap=swap)
+        modelled = peak_bytes(model, size)
         covered &= peak <= modelled
         print(
             f"{model:6}{size:11,} bytes  peak {peak / 1e6:6.0f} MB"
@@ -83,7 +83,6 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=sorted(FILES), default=list(FILES))
     parser.add_argument("--sizes-mb", nargs="+", type=int, help="instead of each model's own")
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--swap", action="store_true", help="through echopype's swap")
     options: Any = parser.parse_args()
     covered = True
     with tempfile.TemporaryDirectory() as folder, s3_server() as (port, client):
@@ -100,7 +99,6 @@ def main() -> int:
                 "output_path": f"s3://{OUTPUT}/fit",
                 "overwrite": True,
                 "verify": "full",
-                "use_swap": options.swap,
                 "input_storage_options": storage_options(port),
                 "output_storage_options": storage_options(port),
             }
@@ -118,7 +116,7 @@ def main() -> int:
         for model in options.models:
             sizes = options.sizes_mb or SIZES[model]
             points = [peak_of(model, megabytes) for megabytes in sizes]
-            covered &= told(model, points, swap=options.swap)
+            covered &= told(model, points)
     return int(not covered)
 
 

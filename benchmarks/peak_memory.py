@@ -1,7 +1,6 @@
 """Peak resident memory of a whole conversion against `open_raw` alone.
 
     python -m benchmarks.peak_memory [--runs 3]    # 100 MB EK60 and EK80
-    python -m benchmarks.peak_memory --swap        # the same through the swap, against in memory
 
 For each file in one run, medians of so many processes each:
 
@@ -123,23 +122,6 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
     return met
 
 
-def compare_swap(subject: Subject, repeats: int) -> None:
-    """Print peak and seconds of the whole convert, swapped against in memory."""
-    for output_type, verify in (("zarr", "sampled"), ("zarr", "full"), ("netcdf", "sampled")):
-        asked = subject.parameters(output_type=output_type, verify=verify)
-        memory, swapped = (
-            median([measure("convert", {**asked, "use_swap": swap}) for _ in range(repeats)])
-            for swap in (False, True)
-        )
-        print(
-            f"{subject.model} {output_type:6} {verify:7} in memory {memory.bytes / 1e6:5.0f} MB "
-            f"{memory.seconds:5.1f} s, swapped {swapped.bytes / 1e6:5.0f} MB "
-            f"{swapped.seconds:5.1f} s: {swapped.bytes / memory.bytes:.2f} of the memory, "
-            f"{swapped.seconds / memory.seconds:.2f} of the time",
-            flush=True,
-        )
-
-
 def main() -> int:
     """Measure what the options ask for; 0 if the target is met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -147,13 +129,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=real.resolve())
     parser.add_argument("--models", nargs="+", choices=list(FILES), default=list(FILES))
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--swap", action="store_true")
     options: Any = parser.parse_args()
     with subjects(options.data, options.models) as files:
-        if options.swap:
-            for subject in files:
-                compare_swap(subject, options.runs)
-            return 0
         bare = median([measure("imports") for _ in range(options.runs)]).bytes
         full = median([measure("imports with prefect") for _ in range(options.runs)]).bytes
         prefect = full - bare

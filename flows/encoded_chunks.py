@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -56,6 +57,7 @@ class EncodedChunks(Generic[T]):
         self._cancelled = False
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self._seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
         self._thread.start()
 
@@ -77,6 +79,11 @@ class EncodedChunks(Generic[T]):
         """What the encoder returned; after the last object."""
         return self._result[0]
 
+    @property
+    def seconds(self) -> float:
+        """How long the encoder took, its waiting for room included; after the last object."""
+        return self._seconds
+
     def cancel(self) -> None:
         """Stop the encoder, and wait until it has stopped."""
         with self._room:
@@ -85,6 +92,7 @@ class EncodedChunks(Generic[T]):
         self._thread.join()
 
     def _run(self) -> None:
+        begun = time.monotonic()
         try:
             self._result.append(self._encode(self._take))
         except _Cancelled:
@@ -93,6 +101,7 @@ class EncodedChunks(Generic[T]):
         except BaseException as error:  # noqa: BLE001
             self._error = error
         finally:
+            self._seconds = time.monotonic() - begun
             self._objects.put(None)
 
     def _take(self, item: EncodedObject) -> None:

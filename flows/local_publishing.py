@@ -169,16 +169,19 @@ def _build_zarr(
 
     family = family_unlike(read) or 0
     written = WrittenStore()
-    with watch.stage("publish"):
+    store = durable_files.StoreFolder(beside)
+
+    def put(item: EncodedObject) -> None:
+        written.add(item.key, item.body, keep=item.keep)
+        store.write(item.key, item.body)
+        order.progress("encode", item.fraction)
+
+    with watch.stage("encode"):
         order.progress("encode", 0.0)
-        store = durable_files.StoreFolder(beside)
-
-        def put(item: EncodedObject) -> None:
-            written.add(item.key, item.body, keep=item.keep)
-            store.write(item.key, item.body)
-
         for key, body in order.encode_zarr(family, put).items():
             put(EncodedObject(key, body, keep=True))
+    with watch.stage("publish"):
+        order.progress("publish", 0.0)
         store.sync()
     with watch.stage("verify"):
         order.progress("verify", 0.0)

@@ -85,6 +85,8 @@ class ZarrPut:
             self._hide(old)
             etags = attempt.put_chunks(chunks, written)
             documents = chunks.result()
+            # Most of it has passed while chunks were put.
+            attempt.watch.seconds["encode"] = chunks.seconds
             for key, body in documents.items():
                 written.add(key, body, keep=True)
             new = {root + key for key in written.digests}

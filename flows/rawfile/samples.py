@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from flows.encoding import SIMRAD_POWER_STEP, Packing
@@ -65,7 +66,7 @@ def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
     return Layout(start, count, 2, int(index.sectors[row]))
 
 
-class PingSamples:
+class PingSamples(NDArrayOperatorsMixin):
     """One variable of a Beam group, by channel, ping, sample and, if complex, beam.
 
     A duck array: xarray indexes it as it does a numpy array, and only what is asked
@@ -222,8 +223,8 @@ class PingSamples:
 def _plain(key: Anything, shape: tuple[int, ...]) -> tuple[Region, tuple[Any, ...] | None]:
     """A key as slices of step 1, and what is left to do with what they give."""
     keys = key if isinstance(key, tuple) else (key,)
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
+    at = next((i for i, part in enumerate(keys) if part is Ellipsis), None)
+    if at is not None:
         keys = keys[:at] + (slice(None),) * (len(shape) - len(keys) + 1) + keys[at + 1 :]
     keys += (slice(None),) * (len(shape) - len(keys))
     region: list[slice] = []
@@ -240,9 +241,7 @@ def _plain(key: Anything, shape: tuple[int, ...]) -> tuple[Region, tuple[Any, ..
         else:
             region.append(slice(0, length))
             rest.append(part)
-    simple = all(part == slice(None) for part in rest if isinstance(part, slice)) and all(
-        isinstance(part, slice) for part in rest
-    )
+    simple = all(isinstance(part, slice) and part == slice(None) for part in rest)
     return tuple(region), None if simple else tuple(rest)
 
 

@@ -12,7 +12,6 @@ import pytest
 import s3fs
 import xarray as xr
 
-from flows import s3_zarr
 from flows.claims import S3Claim
 from flows.codec_families import codec_family_of
 from flows.conversion import convert, open_raw, save
@@ -29,7 +28,8 @@ from flows.outcomes import (
 )
 from flows.publication import Published, Skipped
 from flows.raw_opening import import_echopype
-from flows.zarr_layers import layers_of
+from flows.rawfile.samples import PingSamples
+from flows.written_store import Digest
 from flows.zarr_verification import ZarrVerification, compare_listing
 from sandbox.waiting import wait_until
 from tests.contract.flows.conftest import EK60, Buckets, options_for
@@ -286,13 +286,14 @@ def test_an_encoding_that_lost_a_bit_is_found_by_reading_it_back(
     buckets.upload("ek60.raw", EK60)
     opened = open_raw(buckets.request(), quiet)
     assert not isinstance(opened, Skipped)
-    samples = opened.echodata["Sonar/Beam_group1"]["backscatter_r"].values
+    packed = PingSamples.packed
 
-    def encode_and_then_change(objects: Any) -> Any:
-        samples[0, 0, 0] += 1
-        return layers_of(objects)
+    def one_step_more(samples: PingSamples, region: Any, packing: Any) -> Any:
+        stored = packed(samples, region, packing)
+        stored[0, 0, 0] += 1
+        return stored
 
-    monkeypatch.setattr(s3_zarr, "layers_of", encode_and_then_change)
+    monkeypatch.setattr(PingSamples, "packed", one_step_more)
     with pytest.raises(OutputMismatch, match="backscatter_r"):
         save(opened, quiet)
     assert buckets.output_keys() == set()
@@ -456,15 +457,16 @@ class TestClaims:
 
 def test_the_listing_is_compared_key_by_key() -> None:
     listed = {"a": Listed(1, "tag")}
-    compare_listing("out", {"a": b"x"}, {"a": "tag"}, listed, set())
-    for encoded, etags, words in (
-        ({"a": b"x", "b": b""}, {}, "1 objects are missing, the first b"),
+    one, two, none = (Digest(size, "0" * 64) for size in (1, 2, 0))
+    compare_listing("out", {"a": one}, {"a": "tag"}, listed, set())
+    for written, etags, words in (
+        ({"a": one, "b": none}, {}, "1 objects are missing, the first b"),
         ({}, {}, "too many"),
-        ({"a": b"xy"}, {}, "has 1 bytes, 2 were put"),
-        ({"a": b"x"}, {"a": "other"}, "entity tag"),
+        ({"a": two}, {}, "has 1 bytes, 2 were put"),
+        ({"a": one}, {"a": "other"}, "entity tag"),
     ):
         with pytest.raises(OutputMismatch, match=words):
-            compare_listing("out", encoded, etags, listed, set())
+            compare_listing("out", written, etags, listed, set())
 
 
 def test_s3fs_reads_what_was_put(buckets: Buckets) -> None:

@@ -67,31 +67,21 @@ def _ours(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name.startswith("echodrop-")}
 
 
-def _swapped(folder: Path) -> bool:
-    """Whether echopype has put samples below `folder`."""
-    return any(folder.glob("echodrop-swap-*/ep-swap--*.zarr/**/c"))
-
-
-@pytest.mark.parametrize(
-    ("use_swap", "number"),
-    [(False, signal.SIGTERM), (True, signal.SIGTERM), (False, signal.SIGHUP)],
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_conversion_that_is_stopped_leaves_nothing(
     buckets: Buckets,
     tmp_path: Path,
-    use_swap: bool,  # noqa: FBT001 - a parameter of the test
     number: signal.Signals,
 ) -> None:
     stall = _Stall()
     with fault_proxy(buckets.port, stall) as proxy:
-        parameters = {**_parameters(buckets, proxy.port), "use_swap": use_swap}
+        parameters = _parameters(buckets, proxy.port)
         process = subprocess.Popen(
             [sys.executable, "-c", _CONVERT, json.dumps(parameters)],
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         assert stall.reached.wait(240)
-        assert _ours(tmp_path)
-        assert _swapped(tmp_path) == use_swap
+        assert list(tmp_path.glob("echodrop-*/raw.raw"))
         process.send_signal(number)
         assert process.wait(60) == 128 + number
     assert _ours(tmp_path) == set()
@@ -102,7 +92,6 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
     buckets: Buckets, tmp_path: Path, prefect_api: Callable[..., Any], prefect_api_url: str
 ) -> None:
     stall = _Stall()
-    # A file that is too large for its task, so that it is swapped.
     raw = tmp_path / "grown.raw"
     grow(buckets.real_data / _COMPLEX, raw, 20_000_000)
     with (
@@ -137,7 +126,8 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
             cwd=work,
         )
         assert stall.reached.wait(240)
-        assert _swapped(tmp_path)
+        # The local copy, from which samples are read until the output is published.
+        assert list(tmp_path.glob("echodrop-*/raw.raw"))
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     state = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]

@@ -137,30 +137,6 @@ def test_odd_variables_survive(echodata_of: Built, store: Store, zarr_format: An
     assert differences(made, xr.open_datatree(path, engine="zarr")) == []
 
 
-def test_swapped_samples_are_stored_like_those_in_memory(real_data: Path, ek60: EchoData) -> None:
-    swapped = echopype.open_raw(
-        str(real_data / "ek60/D20070724-T042400.raw"),
-        "EK60",
-        use_swap=True,
-        max_chunk_size="300KB",
-    )
-    try:
-        blocks = swapped["Sonar/Beam_group1"]["backscatter_r"].chunks
-        assert blocks is not None
-        assert max(map(len, blocks)) > 1
-        ours = encode_zarr(swapped, chunks={"ping_time": 7})
-    finally:
-        swapped.cleanup_swap_files()
-    theirs = encode_zarr(ek60, chunks={"ping_time": 7})
-    name = "Sonar/Beam_group1/backscatter_r/"
-    assert {k: v for k, v in ours.items() if k.startswith(name)} == {
-        k: v for k, v in theirs.items() if k.startswith(name)
-    }
-    angles = arrays_of(ours)["Sonar/Beam_group1/angle_alongship"]
-    # The swap makes int8 angles float64, and these hold -128, so int8 has no value left for NaN.
-    assert angles["data_type"] == "int16"
-
-
 def test_echopypes_own_encoding_is_what_echopype_writes(echodata: EchoData, tmp_path: Path) -> None:
     echodata.to_zarr(tmp_path / "own.zarr")
     echodata.converted_raw_path = None

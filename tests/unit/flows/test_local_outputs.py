@@ -81,6 +81,8 @@ def test_an_output_opens_as_the_parser_gave_it_and_nothing_else_stays(
     tree = xr.open_datatree(tmp_path / "out" / name, engine=engine, chunks=None)
     assert differences(it.echodata, tree, string_widths=output_type == "zarr") == []
     assert str(tree["Provenance"].to_dataset()["source_filenames"].values[0]) == str(raw)
+    # Its samples are read from the copy until it is closed.
+    it.close()
     assert [path for path in scratch.iterdir() if path.name.startswith("echodrop-")] == []
 
 
@@ -155,13 +157,12 @@ def test_left_overs_of_a_killed_run_are_removed(raw: Path, tmp_path: Path) -> No
 def test_what_reads_back_otherwise_never_gets_its_name(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = durable_files.write_store
+    write = durable_files.StoreFolder.write
 
-    def spoil(root: Path, objects: dict[str, bytes]) -> None:
-        write(root, objects)
-        next(root.glob("Sonar/Beam_group1/ping_time/c/0")).write_bytes(b"")
+    def spoil(folder: durable_files.StoreFolder, key: str, body: bytes) -> None:
+        write(folder, key, b"" if key == "Sonar/Beam_group1/ping_time/c/0" else body)
 
-    monkeypatch.setattr(durable_files, "write_store", spoil)
+    monkeypatch.setattr(durable_files.StoreFolder, "write", spoil)
     with pytest.raises(OutputMismatch, match="ping_time"):
         convert(request(raw, tmp_path / "out" / "o.zarr"))
     assert list((tmp_path / "out").iterdir()) == []

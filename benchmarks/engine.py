@@ -1,0 +1,139 @@
+"""Processor seconds and peak memory of whole local conversions, against echopype's own.
+
+    python -m benchmarks.engine DATA [--runs 3] [--megabytes 100] [--ragged RAGGED.raw]
+
+Baseline: `echopype.open_raw` and `to_zarr`, local disk to local disk. Ours: `convert` of the
+same file, walked, compared with echopype, verified and with its manifest. Both are whole
+processes, in turn; medians of each. "Imports aside" subtracts what a process takes that
+only imports the same packages. Files are grown from real ones: their configuration and
+filters stay once, their pings repeat with advancing times. Targets:
+
+    ratio of processor seconds       EK60   EK80 in turn   EK80 sectors
+    imports aside                    0.35   0.15           0.3
+    whole processes                  0.55   0.3            0.4
+    peak of ours                     0.35 GB + 1.4 bytes a byte of the file; 0.5 GB for a ragged file
+
+Exits with 1 if one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measured_process import Peak, measure
+from sandbox.grow import grow
+
+FIXED_BYTES, BYTES_PER_FILE_BYTE, RAGGED_BYTES = 350_000_000, 1.4, 500_000_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One kind of file, and the ratios of processor seconds that are asked for."""
+
+    name: str
+    model: str
+    source: str
+    aside: float
+    whole: float
+
+
+SUBJECTS = (
+    Subject("EK60", "EK60", "ek60/D20070724-T042400.raw", 0.35, 0.55),
+    Subject("EK80 in turn", "EK80", "ek80/EK80_-D20221108-T151353.raw", 0.15, 0.3),
+    Subject("EK80 sectors", "EK80", "ek80/2917763601822576513.raw", 0.3, 0.4),
+)
+
+
+def processor(peaks: Sequence[Peak]) -> float:
+    """Median processor seconds."""
+    return statistics.median(peak.processor_seconds for peak in peaks)
+
+
+def memory(peaks: Sequence[Peak]) -> float:
+    """Median bytes at the peak."""
+    return statistics.median(peak.bytes for peak in peaks)
+
+
+def wall(peaks: Sequence[Peak]) -> float:
+    """Median seconds."""
+    return statistics.median(peak.seconds for peak in peaks)
+
+
+def pairs(
+    raw: Path, model: str, runs: int, *, baseline: bool = True
+) -> tuple[list[Peak], list[Peak]]:
+    """Echopype's and our conversions of one file, in turn."""
+    theirs, ours = [], []
+    with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
+        for _ in range(runs):
+            if baseline:
+                theirs.append(measure("open and save", str(raw), model, f"{folder}/theirs.zarr"))
+            parameters = {
+                "raw_file": str(raw),
+                "sonar_model": model,
+                "output_path": f"{folder}/ours.zarr",
+                "output_type": "zarr",
+                "overwrite": True,
+            }
+            ours.append(measure("convert", parameters))
+    return theirs, ours
+
+
+def compare(subject: Subject, raw: Path, runs: int, imports: tuple[float, float]) -> bool:
+    """Print the ratios of one file; whether all targets are met."""
+    theirs, ours = pairs(raw, subject.model, runs)
+    size = raw.stat().st_size
+    whole = processor(ours) / processor(theirs)
+    aside = (processor(ours) - imports[1]) / (processor(theirs) - imports[0])
+    limit = FIXED_BYTES + BYTES_PER_FILE_BYTE * size
+    print(
+        f"{subject.name} {size / 1e6:.0f} MB, medians of {runs}\n"
+        f"  processor seconds: {processor(ours):.2f} of {processor(theirs):.2f}: ratio {whole:.2f} "
+        f"({subject.whole}); imports aside {aside:.2f} ({subject.aside})\n"
+        f"  wall seconds: {wall(ours):.2f} of {wall(theirs):.2f}: ratio {wall(ours) / wall(theirs):.2f}\n"
+        f"  peak memory: {memory(ours) / 1e6:.0f} MB of {memory(theirs) / 1e6:.0f}: ratio "
+        f"{memory(ours) / memory(theirs):.2f} (at most {limit / 1e6:.0f} MB)",
+        flush=True,
+    )
+    return whole <= subject.whole and aside <= subject.aside and memory(ours) <= limit
+
+
+def main() -> int:
+    """Measure what the options ask for; 0 if the targets are met."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--only", choices=[subject.name for subject in SUBJECTS])
+    parser.add_argument("--ragged", type=Path, help="an EK60 file with one long ping")
+    options: Any = parser.parse_args()
+    imports = (
+        processor([measure("imports of echopype") for _ in range(options.runs)]),
+        processor([measure("imports") for _ in range(options.runs)]),
+    )
+    print(f"imports: echopype {imports[0]:.2f} s, ours {imports[1]:.2f} s of a processor")
+    met = []
+    with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
+        for subject in SUBJECTS:
+            if options.only in {None, subject.name}:
+                raw = Path(folder) / "grown.raw"
+                grow(options.data / subject.source, raw, options.megabytes * 1_000_000)
+                met.append(compare(subject, raw, options.runs, imports))
+    if options.ragged is not None:
+        _, ours = pairs(options.ragged, "EK60", options.runs, baseline=False)
+        print(
+            f"ragged {options.ragged.stat().st_size / 1e6:.0f} MB: peak {memory(ours) / 1e6:.0f} MB"
+        )
+        met.append(memory(ours) <= RAGGED_BYTES)
+    return int(not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
