@@ -20,7 +20,7 @@ from botocore.config import Config
 
 from events.file_heads import file_head
 from flows import s3_client
-from flows.manifest import store_checksum
+from flows.written_store import store_checksum
 from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.classification import Limits, RunFacts
@@ -194,7 +194,7 @@ class World:
             output,
             objects=len(objects),
             size=sum(map(len, objects.values())),
-            sha256=store_checksum(objects),
+            sha256=store_checksum({key: hashlib.sha256(body).hexdigest() for key, body in objects.items()}),
             sidecars=sidecars,
         )
 

@@ -45,11 +45,11 @@ def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
     link = folder / f"raw{path.suffix}"
     link.unlink(missing_ok=True)
     link.symlink_to(path)
-    model = model_of(path.read_bytes()[:8])
+    model, name = model_of(path.read_bytes()[:8]), path.name
 
-    def parse(file: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
+    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
         assert with_sidecars in {True, False}
-        return open_raw_file(file, model, [], {}, path.name)
+        return open_raw_file(path, model, [], {}, name)
 
     found = open_file(link, preflight.preflight(link, model), parse)
     try:
@@ -242,9 +242,9 @@ def test_an_unknown_layout_goes_through_echopype_whole(real_data: Path, tmp_path
     assert summary.samples is not None
     summary.samples.kind[:] |= (1 << 8) | 8
 
-    def parse(file: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
+    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
         assert with_sidecars
-        return open_raw_file(file, "EK80", [], {}, path.name)
+        return open_raw_file(path, "EK80", [], {}, "both.raw")
 
     found = open_file(path, summary, parse)
     assert found.engine.name == "whole"
