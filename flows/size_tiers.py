@@ -39,8 +39,8 @@ class Tier:
         return round(self.memory * _MIB * (1 - SPARE)) - PREFECT_BYTES
 
 
-# 21 GiB is the least that can be asked for, 20 of them are free. The disk holds the raw file, a
-# netCDF output, and what echopype swaps out.
+# 21 GiB is the least that can be asked for, 20 of them are free. The disk holds the raw file with its
+# skeleton, and a netCDF output.
 TIERS = (
     Tier("small", 1024, 4096, 21),
     Tier("medium", 2048, 16384, 21),

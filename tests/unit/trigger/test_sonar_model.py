@@ -45,7 +45,8 @@ def test_real_files_are_known_by_their_bytes(
     assert models["15100520-Test.01A"] == models["15100520-Test-Corrupt.01A"] == "AZFP"
     assert models["SG198_0099_a.ad2cp"] == "AD2CP"
     assert {models[name] for name in models if name.startswith(("-15", "29", "EK80"))} == {"EK80"}
-    assert len(models) == 8
+    assert models["20090314_01A.azfp"] == "AZFP6"
+    assert len(models) == 9
 
 
 @pytest.mark.parametrize(
