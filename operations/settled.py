@@ -74,6 +74,8 @@ class Settled:
     _database: sqlite3.Connection = field(default_factory=lambda: sqlite3.connect(""), init=False)
 
     def __post_init__(self) -> None:
+        # Marks come in no order: without room for a million of them each asks the disk.
+        self._database.execute("PRAGMA cache_size = -65536")
         self._database.execute("CREATE TABLE mark (mark BLOB PRIMARY KEY, kept INT) WITHOUT ROWID")
 
     def close(self) -> None:
