@@ -194,7 +194,9 @@ class World:
             output,
             objects=len(objects),
             size=sum(map(len, objects.values())),
-            sha256=store_checksum({key: hashlib.sha256(body).hexdigest() for key, body in objects.items()}),
+            sha256=store_checksum(
+                {key: hashlib.sha256(body).hexdigest() for key, body in objects.items()}
+            ),
             sidecars=sidecars,
         )
 
