@@ -37,12 +37,17 @@ from lambda_trigger.flow_runs import PrefectApi, RunRequest
 from lambda_trigger.http_client import HttpClient
 from lambda_trigger.prefect_connection import PrefectConnection
 from lambda_trigger.transport_errors import UnavailableError
+from operations.classification import RunFacts
+from operations.closer_look import GENERATIONS, LOT
 from operations.prefect_runs import PrefectRuns
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_cloud import KEY, Asked, PrefectCloud, prefect_cloud
 from sandbox.sample_file import write_sample
 from sandbox.template import UNUSED_PARAMETERS, Stack
+from watchdog.cost_brake import Limits
+from watchdog.pool_brake import WorkPool, look_at
+from watchdog.prefect_http import PrefectHttp
 from watchdog.prefect_look import PrefectLook
 
 PLAN = 250
@@ -64,9 +69,7 @@ def main() -> None:
         _worker(server, cloud, given.minutes)
         _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
         with _counted(cloud) as asked:
-            PrefectLook(
-                cloud.url, _BEARER, "benchmark", datetime.now(UTC), timedelta(minutes=15)
-            ).metrics()
+            _watchdog(cloud)
         _row("the watchdog, a look of five minutes", asked[1])
         trigger = _trigger(cloud)
         keys = [uuid.uuid4().hex for _ in range(given.files)]
@@ -144,6 +147,13 @@ def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
         process.wait()
 
 
+def _watchdog(cloud: PrefectCloud) -> None:
+    """What one invocation asks: the look, and the brake's."""
+    now = datetime.now(UTC)
+    PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
+    look_at(WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), Limits(1.0, None), now, None)
+
+
 def _trigger(cloud: PrefectCloud) -> PrefectApi:
     secret = json.dumps({"api_key": KEY})
     return PrefectApi(PrefectConnection(HttpClient(), cloud.url, lambda _deadline: secret))
@@ -156,7 +166,8 @@ def _create(trigger: PrefectApi, key: str) -> None:
         "output_path": f"s3://output/{key}.zarr",
         "output_type": "zarr",
     }
-    wanted = RunRequest(_DEPLOYMENT, key, [], key, parameters, {}, "default")
+    # Paused: a server on SQLite that calls one late is too busy to make the next.
+    wanted = RunRequest(_DEPLOYMENT, key, [], key, parameters, {}, "default", paused="measured")
     while True:
         with contextlib.suppress(UnavailableError):
             trigger.create_run(wanted, Deadline(60))
@@ -200,23 +211,35 @@ def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
 def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
     runs = PrefectRuns(cloud.url, _BEARER, per_minute=_NO_LIMIT)
     with _counted(cloud) as asked:
-        found = runs.by_identity(keys)
+        found = _found(runs, keys)
         list(runs.with_tasks())
-    _row(f"reconcile, of {len(found):,} files that have runs", asked[1])
-    missing = [uuid.uuid4().hex for _ in keys]
+    _row(f"reconcile, of {len(found):,} files that have runs and are not done", asked[1])
     with _counted(cloud) as asked:
-        runs.by_identity(missing)
-    _row(f"reconcile, of {len(missing):,} files that have none", asked[1])
-    chosen = [found[key].id for key in keys[:_REPLAYED]]
+        missing = _found(runs, [uuid.uuid4().hex for _ in keys])
+        list(runs.with_tasks())
+    _row(f"reconcile, of {len(keys):,} files of which {len(missing)} have runs", asked[1])
+    chosen = {found[key].id for key in keys[:_REPLAYED]}
     for run in chosen:
         state = {"state": {"type": "FAILED", "name": "Failed"}, "force": True}
         _post(server, f"/flow_runs/{run}/set_state", state)
     with _counted(cloud) as asked:
         failed = [each for each in runs.in_states(("FAILED", "CRASHED")) if each.id in chosen]
-        again = runs.by_identity(keys[:_REPLAYED])
+        again = _found(runs, keys[:_REPLAYED])
+        for facts in again.values():
+            runs.retries(facts.id)
         for facts in again.values():
             runs.retry(facts.id, facts.state_id, at_most=None)
     _row(f"replay, of {len(failed)} failed runs", asked[1])
+
+
+def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
+    """The runs of files, asked for as `closer_look` does: in lots, of several generations each."""
+    found: dict[str, RunFacts] = {}
+    for start in range(0, len(keys), LOT):
+        lot = keys[start : start + LOT]
+        later = [uuid.uuid4().hex for _ in range(len(lot) * (GENERATIONS - 1))]
+        found |= runs.by_identity([*lot, *later])
+    return found
 
 
 def _post(server: FlowRuns, path: str, body: object) -> dict[str, str]:

@@ -14,6 +14,8 @@ from operations.prefect_api import PrefectApi
 BATCH = "convert-raw-sonar-batch"
 # Of a file's identity in the name of its task run (flows.batch_entries).
 _IDENTITY_SHOWN = 12
+# Asked for at once: a server on SQLite takes no more than a hundred in a function, and answers 500.
+_TAGS = 100
 
 
 def in_batches(api: PrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
@@ -22,11 +24,12 @@ def in_batches(api: PrefectApi, identities: Collection[str]) -> dict[str, RunFac
     Raises:
         PrefectUnavailableError: no answer.
     """
-    if not identities:
-        return {}
-    wanted = {"tags": {"any_": [f"file:{identity}" for identity in identities]}}
+    tags = [f"file:{identity}" for identity in identities]
     found = {
-        identity: facts for run in api.runs(wanted, BATCH) for identity, facts in files_of(api, run)
+        identity: facts
+        for start in range(0, len(tags), _TAGS)
+        for run in api.runs({"tags": {"any_": tags[start : start + _TAGS]}}, BATCH)
+        for identity, facts in files_of(api, run)
     }
     return {identity: found[identity] for identity in identities if identity in found}
 
