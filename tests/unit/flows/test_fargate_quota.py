@@ -33,8 +33,8 @@ ASKED = {"ServiceCode": SERVICE_CODE, "QuotaCode": QUOTA_CODE}
         (Lanes(4, 1), 6),
         (Lanes(100, 20), 121),
         (Lanes(4, 1, workers=2), 7),
-        # The limit of each of two deployments, and the reconciliation, which has another.
-        (Lanes(100, 20, deployment_limit=2), 6),
+        # The limit of each of two deployments, and one each of the two reconciliations.
+        (Lanes(100, 20, deployment_limit=2), 7),
         (Lanes(1, 1, deployment_limit=50), 3),
     ],
 )
