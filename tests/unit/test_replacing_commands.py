@@ -20,7 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 # What people are told to type.
 PAGES = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
 # What runs in an account; the sandbox, the tests and the benchmarks write to their own machine.
-PACKAGES = ("flows", "lambda_trigger", "watchdog", "operations", "events", "checks", "image")
+PACKAGES = (
+    "flows",
+    "lambda_trigger",
+    "watchdog",
+    "operations",
+    "events",
+    "checks",
+    "image",
+    "release",
+)
 MODULES = [
     ROOT / "echodrop.py",
     *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py")),
@@ -49,6 +58,11 @@ ALLOWED = {
     "update-service": "starts the stack's worker again; what is not named stays as it is",
     "enable-rule": "switches a rule of the stack's own on and changes nothing of it",
     "update-cost-allocation-tags-status": "of the tag that it names alone",
+    "attach-user-policy": "adds one managed policy to a ship's user; policies that it has stay",
+    "put-bucket-inventory-configuration": "the inventory of the id `echodrop` alone; other inventories of the bucket have other ids",
+    "update-event-source-mapping": "of the trigger's own queue; what is not named stays as it is",
+    "put-image-tag-mutability": "of the repository that holds echodrop's images alone",
+    "put-image-scanning-configuration": "of the repository that holds echodrop's images alone",
     # Called.
     "put_bucket_notification_configuration": "what was read before goes back, EventBridge added (test_inbox_events)",
     "put_object": "one object under a key of echodrop's own; publishing asks for nobody's before",
