@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -75,25 +76,29 @@ class S3Attempt:
         Raises:
             ClaimLost: the claim is known to be lost, or too old to be sure of.
         """
+        failed = threading.Event()
 
         def put_one(item: EncodedObject) -> tuple[str, str]:
             key = self.root + item.key
-            etag = self._put_one(key, item.body)
-            chunks.release(item)
+            try:
+                etag = self._put_one(key, item.body)
+            except BaseException:
+                failed.set()
+                raise
+            finally:
+                # Of a failed put, too: the encoder may be waiting for this room, and we for it.
+                chunks.release(item)
             self.order.progress("publish", item.fraction)
             return key, etag
 
         puts: list[Future[tuple[str, str]]] = []
         with request_pool(CONNECTIONS) as pool:
             for item in chunks:
+                if failed.is_set():
+                    break
                 written.add(item.key, item.body, keep=item.keep)
                 self.touched.add(self.root + item.key)
                 puts.append(pool.submit(put_one, item))
-                # The first that failed ends the rest.
-                if (
-                    failed := next((p for p in puts if p.done() and p.exception()), None)
-                ) is not None:
-                    failed.result()
             return dict(put.result() for put in puts)
 
     def _put_one(self, key: str, body: bytes) -> str:

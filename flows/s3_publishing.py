@@ -71,12 +71,18 @@ def publish_to_s3(
         lease_seconds=lease_seconds,
     )
     with claim:
-        return _publish(S3Attempt(store, output, order, claim))
+        attempt = S3Attempt(store, output, order, claim)
+        zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
+        try:
+            return _publish(attempt, zarr)
+        finally:
+            # However it ends: the encoder reads a file that is closed soon.
+            if zarr is not None:
+                zarr.cancel()
 
 
-def _publish(attempt: S3Attempt) -> PublishedOutput | Skipped:
+def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> PublishedOutput | Skipped:
     order, output = attempt.order, attempt.output
-    zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
     with request_pool(3) as pool:
         # Without the slash: manifest and report of an earlier failure are listed along.
         listing = pool.submit(attempt.store.list, output.key)
@@ -97,8 +103,6 @@ def _publish(attempt: S3Attempt) -> PublishedOutput | Skipped:
         now=published,
     )
     if decision == "skip":
-        if zarr is not None:
-            zarr.cancel()
         return Skipped(output.uri, f"{order.content} is already published")
     try:
         try:
