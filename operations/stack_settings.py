@@ -60,10 +60,11 @@ def complete_environment(
         SettingMissingError: naming what is set nowhere, and why the stack does not tell.
     """
     variables = os.environ if environment is None else environment
+    # The trigger's code needs it wherever it runs.
+    name = variables[STACK] = stack or variables.get(STACK) or DEFAULT_STACK
     missing = [name for name, given in needed.items() if not given and not variables.get(name)]
     if not missing and stack is None:
         return
-    name = stack or variables.get(STACK) or DEFAULT_STACK
     try:
         found = settings_of_stack(_outputs(name, variables))
     except (BotoCoreError, ClientError) as error:

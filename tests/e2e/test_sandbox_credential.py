@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from flows.stack_images import TARGETS, image_tag
+from release.code_version import code_version
 from sandbox import ecs_worker
 from sandbox.inbox import Inbox
 from sandbox.sample_file import write_sample
@@ -122,8 +124,40 @@ def deploy(sandbox: Sandbox, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.fixture
+def released(guarded: Sandbox) -> None:
+    """The images as a release leaves them: a sandbox runs the code at hand, and needs none."""
+    ecr, ecs = guarded.client("ecr"), guarded.client("ecs")
+    code = code_version()
+    assert code is not None
+    definitions = [
+        ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        for arn in ecs.list_task_definitions()["taskDefinitionArns"]
+    ]
+    images = {each["containerDefinitions"][0]["image"] for each in definitions}
+    (repository,) = {image.partition("/")[2].partition("@")[0] for image in images}
+    ecr.create_repository(
+        repositoryName=repository,
+        imageTagMutability="IMMUTABLE",
+        imageScanningConfiguration={"scanOnPush": True},
+    )
+    # Its template has one placeholder for the digest of both images.
+    (digest,) = {image.partition("@")[2] for image in images}
+    (processor,) = {each["runtimePlatform"]["cpuArchitecture"] for each in definitions}
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    config = {"digest": digest, "size": 2}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []})
+    for target in TARGETS:
+        ecr.put_image(
+            repositoryName=repository,
+            imageManifest=manifest,
+            imageTag=image_tag(target, code.version, processor),
+            imageDigest=digest,
+        )
+
+
 def test_a_system_that_runs_lacks_nothing_and_one_without_its_observers_queue_is_told(
-    guarded: Sandbox,
+    guarded: Sandbox, released: None
 ) -> None:
     code, said = deploy(guarded)
     assert code == 0, said

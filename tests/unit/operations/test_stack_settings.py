@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lambda_trigger.settings import read_settings
 from operations.stack_settings import SettingMissingError, complete_environment
 from sandbox.environments import aws_environment
 
@@ -41,6 +42,20 @@ def test_what_is_missing_is_taken_from_the_stack_and_what_is_set_stays(stack: st
     assert variables["ECHODROP_QUEUE_URL"] == "mine"
     assert variables["ECHODROP_DEAD_LETTERS_URL"] == "http://dead"
     assert "PREFECT_AUTH_SECRET_ARN" not in variables
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_trigger_s_code_finds_what_it_needs_in_them(
+    stack: str, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    monkeypatch.setattr("operations.stack_settings.DEFAULT_STACK", stack)
+    variables = {
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "an operator's",
+        "AWS_SECRET_ACCESS_KEY": "own",
+    }
+    complete_environment({"PREFECT_API_URL": None}, stack if named else None, variables)
+    assert read_settings(variables).stack == stack
 
 
 def test_a_stack_that_is_named_wins_over_the_environment(stack: str) -> None:
