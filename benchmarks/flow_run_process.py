@@ -6,7 +6,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,18 @@ from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
 
 _NAME = "benchmark"
+# What a task runs, and what it would run without our own.
+OURS = (sys.executable, "-m", "flows.execute_run")
+PREFECTS = (sys.executable, "-m", "prefect", "flow-run", "execute")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run that completed, as Prefect has it, and when its command began (Unix time)."""
+
+    run: dict[str, Any]
+    begun: float
+    peak: Peak
 
 
 @dataclass(frozen=True)
@@ -32,27 +44,29 @@ class FlowRuns:
     deployment: str
     home: Path
 
-    def measure(self, parameters: dict[str, Any]) -> Peak:
-        """Execute one run as a task's command does.
+    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> Measured:
+        """Execute one run by a command that takes it from the environment.
 
         Raises:
             RuntimeError: it did not complete.
         """
         run = self._ask("POST", f"/deployments/{self.deployment}/create_flow_run", parameters)
+        begun = time.time()
         peak = waited_for(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+            command,
             {
                 **system_environment(),
                 **prefect_environment(self.home, self.api_url),
                 "PYTHONPATH": str(ROOT),
+                "PREFECT__FLOW_RUN_ID": run["id"],
             },
             # Prefect copies the working directory for the run.
             self.home / "work",
         )
-        state = self._ask("GET", f"/flow_runs/{run['id']}")["state"]
-        if state["name"] != "Completed":
-            raise RuntimeError(f"{state['name']}: {state['message']}")
-        return peak
+        run = self._ask("GET", f"/flow_runs/{run['id']}")
+        if run["state"]["name"] != "Completed":
+            raise RuntimeError(f"{run['state']['name']}: {run['state']['message']}")
+        return Measured(run, begun, peak)
 
     def _ask(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         answer = urllib3.request(

@@ -5,6 +5,8 @@ that dies, and exits with 0 whatever became of it. Out of memory, Linux kills th
 largest process, which is the flow's: ECS would hear of a task that ended well.
 So a task ends here as its flow's process did, and whoever watches ECS, not
 Prefect, learns of it: the worker's observer, the trigger's next size, the alerts.
+
+The flow's process is a fork of this one (flows/engine_process.py).
 """
 
 from __future__ import annotations
@@ -12,18 +14,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import anyio.abc
-from prefect.cli import app
+from prefect.cli import app, flow_run
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.flows import Flow, load_flow_from_flow_run
 from prefect.logging import get_logger
-from prefect.runner import _flow_run_executor
+from prefect.runner import _flow_run_executor, _starter_engine
 from prefect.runner._control_channel import ControlChannel
 from prefect.runner._flow_run_executor import FlowRunExecutor
+from prefect.runner._hook_runner import HookRunner
 from prefect.runner._process_manager import ProcessHandle
+from prefect.runner._starter_engine import EngineCommandStarter
+
+from flows.engine_process import EngineProcess, fork_engine
 
 KILLED = 128 + signal.SIGKILL
 # Seconds that the flow's process has to hear of a stop before it is killed instead; ECS
@@ -33,11 +42,11 @@ _HEARING = 10.0
 _PATIENCE = 10.0
 
 
-class _TellingExecutor(FlowRunExecutor):
+class _Executor(FlowRunExecutor):
     """Prefect's, which also keeps how the flow's process ended.
 
     Attributes:
-        exit_code: of the task; 0 where the flow reported its own end, or was told to end.
+        exit_code: of the task; 0 where the flow reported its own end, or somebody asked for it.
     """
 
     exit_code: ClassVar[int] = 0
@@ -46,50 +55,90 @@ class _TellingExecutor(FlowRunExecutor):
         self, outer_task_status: anyio.abc.TaskStatus[ProcessHandle]
     ) -> ProcessHandle:
         # What can't be started is a run that crashed.
-        _TellingExecutor.exit_code = 1
+        _Executor.exit_code = 1
         try:
             handle = await super()._start_process(outer_task_status)
-            _TellingExecutor.exit_code = await self._exit_code(handle.returncode or 0)
+            _Executor.exit_code = await self._exit_code(handle.returncode or 0)
         except anyio.get_cancelled_exc_class():
             # After SIGTERM, when Prefect has given the run its next state.
-            _TellingExecutor.exit_code = 0
+            _Executor.exit_code = 0
             raise
-        if _TellingExecutor.exit_code == KILLED:
-            # At once, as if the kernel had taken this process too: who calls the run
-            # crashed is the observer, and the trigger waits for it (larger_task.py).
+        if _Executor.exit_code == KILLED:
+            # At once, as if the kernel had taken this process too: the observer calls the
+            # run crashed, and the trigger waits for that (larger_task.py).
             get_logger("flows.execute_run").error("the flow's process was killed: out of memory?")
             os._exit(KILLED)
         return handle
 
     async def _exit_code(self, ended: int) -> int:
         reported = self._get_attempt_conclusion(self._flow_run.id) is not None
-        if not ended or reported or await self._was_told_to_end():
+        if not ended or reported or await self._somebody_ended_it():
             return 0
         return 128 - ended if ended < 0 else ended
 
-    async def _was_told_to_end(self) -> bool:
+    async def _somebody_ended_it(self) -> bool:
         """Whether the run is no longer under way: cancelled, or scheduled again."""
         try:
             with anyio.fail_after(_PATIENCE):
                 async with get_client() as client:
                     state = (await client.read_flow_run(self._flow_run.id)).state
-        except Exception as error:  # noqa: BLE001 - whatever it is, a death is told of all the same
+        # BLE001: whatever it is, the exit code must say that the process died.
+        except Exception as error:  # noqa: BLE001
             get_logger("flows.execute_run").warning("Prefect does not say: %r", error)
             return False
         return state is not None and not (state.is_running() or state.is_pending())
 
 
+class _Starter(EngineCommandStarter):
+    """Prefect's starter of a flow's process, without a workspace: the code is in the image."""
+
+    def __init__(self, *, control_channel: ControlChannel, **_workspace: object) -> None:
+        super().__init__(
+            control_channel=control_channel, isolate_process_group=True, env_overrides_settings=True
+        )
+        self.hook_runner = HookRunner(resolve_flow=_load_flow)
+
+    def close(self) -> None:
+        """Prefect's own has a folder to remove."""
+
+
+async def _load_flow(run: FlowRun) -> Flow[Any, Any]:
+    async with get_client() as client:
+        # arg-type: its decorator, which hands a client in where there is none, hides its parameters.
+        return await load_flow_from_flow_run(client, run, use_placeholder_flow=False)  # type: ignore[arg-type]
+
+
+async def _run_forked(
+    engine: EngineProcess,
+    *,
+    env: Mapping[str, str],
+    task_status: anyio.abc.TaskStatus[ProcessHandle],
+    task_status_handler: Callable[[EngineProcess], ProcessHandle],
+    **_new_interpreter: object,
+) -> None:
+    """Prefect's `run_process`, for a process that is there already."""
+    engine.begin(env)
+    task_status.started(task_status_handler(engine))
+    await engine.wait()
+
+
 def main() -> None:
     """Execute the flow run that `PREFECT__FLOW_RUN_ID` names, and exit as its process ended."""
-    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment, attr-defined]  # Prefect offers no setting
-    _flow_run_executor.FlowRunExecutor = _TellingExecutor  # type: ignore[misc]  # Prefect drops what it returns
+    engine = fork_engine()
+    if engine is None:
+        return
+    # Prefect has no settings for these; its version is pinned, and tests/contract holds each.
+    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment, attr-defined]
+    _flow_run_executor.FlowRunExecutor = _Executor  # type: ignore[misc]
+    flow_run.WorkspaceResolvingEngineCommandStarter = _Starter  # type: ignore[assignment, attr-defined]
+    _starter_engine.run_process = partial(_run_forked, engine)  # type: ignore[assignment, attr-defined]
     sys.argv[1:] = ["flow-run", "execute"]
     try:
         app()
     except SystemExit as end:
         if end.code:
             raise
-    sys.exit(_TellingExecutor.exit_code)
+    sys.exit(_Executor.exit_code)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.outcomes import BadFile, BadSidecar, ConversionFailure
+from flows.postponed_imports import postpone_imports
 from flows.sidecars import FetchedSidecar
 from flows.source import FetchedFile
 
@@ -37,12 +38,13 @@ _PARSER = threading.RLock()
 def import_echopype() -> ModuleType:
     """echopype, with the process's logging left as it was.
 
-    Its import takes 3 to 4 s and runs `logging.disable(WARNING)` for the whole
+    Its import takes a second and runs `logging.disable(WARNING)` for the whole
     process, which silences Prefect's INFO and WARNING lines.
     """
     with _PARSER:
         before = logging.root.manager.disable
-        # Deferred: whoever only reads locations or manifests need not wait for it.
+        postpone_imports()
+        # Deferred: what only reads locations or manifests need not wait for it.
         echopype = importlib.import_module("echopype")
         logging.disable(before)
         # Each of its modules also prints its INFO lines to stdout by a handler of

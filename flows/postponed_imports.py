@@ -1,0 +1,43 @@
+"""Parts of echopype that a conversion does not use: they are imported when they are first used.
+
+`import echopype` imports its calibration, cleaning, gridding and masks, and with them
+scipy.signal, geopy and aiohttp: half of its time. Python's own LazyLoader puts that off.
+Whoever uses `echopype.calibrate` later gets it as always.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+POSTPONED = frozenset(
+    f"echopype.{name}" for name in ("calibrate", "clean", "commongrid", "consolidate", "mask")
+)
+
+
+class _PostponingFinder(importlib.abc.MetaPathFinder):
+    """Finds the postponed modules as Python does, and lets them load at their first use."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See `importlib.abc.MetaPathFinder`."""
+        if fullname not in POSTPONED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
+
+
+def postpone_imports() -> None:
+    """From now on, import the parts that a conversion does not use at their first use."""
+    if not any(isinstance(finder, _PostponingFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _PostponingFinder())

@@ -1,0 +1,33 @@
+"""A conversion imports echopype without what it does not use; all of echopype is there all the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_IMPORT = (
+    "import sys; from flows.raw_opening import import_echopype; echopype = import_echopype()\n"
+)
+
+
+def _printed(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", _IMPORT + code], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_what_a_conversion_does_not_use_is_not_imported() -> None:
+    heavy = {"scipy.signal", "geopy", "aiohttp"}
+    assert _printed(f"print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_echopype_is_whole_all_the_same() -> None:
+    code = (
+        "from echopype.clean import remove_background_noise\n"
+        "import echopype.mask.api\n"
+        "print(echopype.calibrate.compute_Sv.__name__, remove_background_noise.__name__, "
+        "echopype.commongrid.compute_MVBS.__name__, echopype.consolidate.add_depth.__name__, "
+        "echopype.mask.apply_mask.__name__)"
+    )
+    names = "compute_Sv remove_background_noise compute_MVBS add_depth apply_mask"
+    assert _printed(code) == names
