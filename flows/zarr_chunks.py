@@ -32,8 +32,9 @@ _SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle
 class ArrayPlan:
     """How one array is to be written.
 
-    `packings` are tried in turn. `fill` is the `_FillValue` of what is not
-    packed: NaN where echopype's own encoding is asked for, else None.
+    `packings` are tried in turn, each with its codec. `codec` and `fill`, the
+    `_FillValue`, are for what is not packed; `fill` is NaN where echopype's own
+    encoding is asked for, else None.
     """
 
     lengths: tuple[int, ...]
@@ -60,9 +61,7 @@ class ChunkWriter:
         the last of their array is made, because the next packing may have to be tried.
         """
         regions = dict(chunk_regions(variable.shape, plan.lengths))
-        describe = partial(
-            StoredArray, variable.dims, variable.shape, plan.lengths, codec=plan.codec
-        )
+        describe = partial(StoredArray, variable.dims, variable.shape, plan.lengths)
         own = variable.own_packing() if plan.packings else None
         packings = plan.packings if own is None else (own,)
         for packing in packings if regions else ():
@@ -77,10 +76,14 @@ class ChunkWriter:
             attributes = dict(variable.attributes)
             if packing.scale_factor is not None:
                 attributes["scale_factor"] = packing.scale_factor
-            return describe(dtype=packing.stored, attributes=attributes, fill=packing.fill)
+            return describe(
+                dtype=packing.stored, attributes=attributes, fill=packing.fill, codec=packing.codec
+            )
         for index, body in self._as_it_is(variable, plan, regions):
             put(index, body)
-        return describe(dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill)
+        return describe(
+            dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill, codec=plan.codec
+        )
 
     def _as_it_is(
         self,
@@ -106,7 +109,7 @@ class ChunkWriter:
             packed = variable.packed(region, packing)
             if packed is None:
                 return None
-            return self._compress(_whole_chunk(packed, plan.lengths, packing.fill), plan.codec)
+            return self._compress(_whole_chunk(packed, plan.lengths, packing.fill), packing.codec)
 
         results = self._each(body, list(regions.values()))
         for index, packed in zip(regions, results, strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from flows.encoding import SIMRAD_POWER_STEP, Packing
+from flows.encoding import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.sample_index import ANGLE, POWER, SampleIndex
 from flows.rawfile.skeleton import read_exactly
 
@@ -117,7 +117,7 @@ class PingSamples(NDArrayOperatorsMixin):
                 return Packing(np.dtype("int32"), SIMRAD_POWER_STEP, _INT32_FILL)
             return Packing(np.dtype("int16"), SIMRAD_POWER_STEP, _INT16_FILL)
         if self._part in {"real", "imaginary"}:
-            return Packing(np.dtype("float32"), 1.0, None)
+            return COMPLEX_PACKING
         return None
 
     def packing(self) -> Packing | None:
