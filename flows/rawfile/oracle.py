@@ -58,12 +58,21 @@ class Compared:
 
 
 def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
-    """Rows of the pings to compare, in file order."""
+    """Rows of the pings to compare, in file order.
+
+    Of two pings of one channel and time echopype keeps one, so a file that holds only
+    the other says nothing of the whole: neither is chosen.
+    """
     index = samples.pings
     chooser = random.Random(seed)  # noqa: S311 - a sample, not a secret
     chosen: set[int] = set()
+    keys = np.stack([index.channel, index.times.astype(np.int64)])
+    _, place, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    alone = counts[place.reshape(-1)] == 1
     for channel, kind in sorted(set(zip(index.channel.tolist(), index.kind.tolist(), strict=True))):
-        rows = np.flatnonzero((index.channel == channel) & (index.kind == kind))
+        rows = np.flatnonzero((index.channel == channel) & (index.kind == kind) & alone)
+        if not rows.size:
+            continue
         chosen |= {int(rows[0]), int(rows[-1]), int(rows[index.count[rows].argmax()])}
         chosen |= set(chooser.sample(rows.tolist(), min(_RANDOM_PINGS, rows.size)))
     return np.array(sorted(chosen), dtype=np.int64)
