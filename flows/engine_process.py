@@ -3,8 +3,9 @@
 Prefect starts a flow in a new interpreter, by way of another one that prepares a
 workspace: three times its imports, and echopype's after them. A task's image holds
 the code, so there is nothing to prepare; and a fork has what its parent imported.
-Forked before its parent has a thread, it imports echopype while the parent, and
-then Prefect's engine, wait for the API.
+Forked before its parent has a thread, it imports echopype while the parent waits for
+the API: before Prefect's engine begins, not beside it, because two threads that import
+the same package can find it half imported.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import json
 import os
 import runpy
 import sys
-import threading
 from collections.abc import Mapping
+from contextlib import suppress
 
 import anyio
 
@@ -69,7 +70,7 @@ def fork_engine() -> EngineProcess | None:
     os.close(writing)
     # A group of its own: a signal to the task's group must not come before Prefect's word of it.
     os.setsid()
-    threading.Thread(target=_import_ahead, name="imports", daemon=True).start()
+    _import_ahead()
     with os.fdopen(reading) as pipe:
         environment = pipe.read()
     # Empty where the parent ended before it had a run to start.
@@ -82,7 +83,8 @@ def fork_engine() -> EngineProcess | None:
 
 
 def _import_ahead() -> None:
-    # Imported here for its effect. What is wrong with it is the flow's to say, which imports it too.
-    from flows.raw_opening import import_echopype  # noqa: PLC0415
+    # Whatever is wrong with it, the flow imports it again and says so as its own failure.
+    with suppress(Exception):
+        from flows.raw_opening import import_echopype  # noqa: PLC0415
 
-    import_echopype()
+        import_echopype()
