@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sandbox.chaos.trial import try_by_chaos
+from sandbox.chaos.trial import run_trial
 from sandbox.system import Sandbox, SandboxOptions
 
 
@@ -32,12 +32,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         with Sandbox(folder, SandboxOptions(database=options.database)) as sandbox:
-            tally = try_by_chaos(
+            tally = run_trial(
                 sandbox,
                 options.data,
                 seed=options.seed,
                 files=options.files,
-                say=lambda line: print(line, flush=True),
+                log=lambda line: print(line, flush=True),
             )
     print(*tally.lines(), sep="\n")
     return 1 if tally.problems else 0

@@ -43,7 +43,7 @@ from typing import Any
 from flows.manifest import MANIFEST_SUFFIX, read_manifest
 from lambda_trigger.outcomes import BACKFILL
 from sandbox.environments import system_environment
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.run_times import RunTimes, run_times
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
@@ -72,9 +72,9 @@ class Live:
     def stages(self) -> dict[str, float]:
         """Give the seconds of each stage."""
         times = self.times
-        if times.taken is None or times.begun is None or times.ended is None:
+        if times.pending is None or times.started is None or times.ended is None:
             raise ValueError(f"it has not ended: {times}")
-        points = [self.dropped, times.asked, times.taken, times.begun, times.ended]
+        points = [self.dropped, times.created, times.pending, times.started, times.ended]
         found = [(to - of).total_seconds() for of, to in itertools.pairwise(points)]
         return {
             "drop -> asked for (trigger)": found[0],
@@ -95,7 +95,7 @@ class Drops:
 
     def drop(self, key: str) -> Live:
         """Drop one and follow it to its end."""
-        inbox, messages = Inbox(self.sandbox), queued(self.sandbox)
+        inbox, messages = SandboxInbox(self.sandbox), queued(self.sandbox)
         dropped = datetime.now(UTC)
         inbox.drop(self.file, key)
         self.keys.append(key)
@@ -154,7 +154,7 @@ def have_batches(sandbox: Sandbox) -> None:
 
 def verified(sandbox: Sandbox, sources: Sequence[str], sha256: str) -> int:
     """Count the sources that a manifest names with this checksum, read back when it was published."""
-    s3, output, inbox = sandbox.client("s3"), sandbox.names.output_bucket, Inbox(sandbox)
+    s3, output, inbox = sandbox.client("s3"), sandbox.names.output_bucket, SandboxInbox(sandbox)
     found = set()
     for key in inbox.outputs():
         if not key.endswith(MANIFEST_SUFFIX):
@@ -180,10 +180,10 @@ def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
 
 def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
     """Print who began when; tell of each live upload that was not ahead of the backfill."""
-    began = min(times.asked for times in lane)
+    began = min(times.created for times in lane)
     marks = [("backfill", times) for times in lane]
     marks += [(f"LIVE {number}", live.times) for number, live in enumerate(during, 1)]
-    in_order = sorted((times.begun, name) for name, times in marks if times.begun)
+    in_order = sorted((times.started, name) for name, times in marks if times.started)
     print("\nbegun, seconds from the backfill's first run:")
     print("  " + ", ".join(f"{name} {(at - began).total_seconds():.0f}" for at, name in in_order))
     problems = []
@@ -191,10 +191,12 @@ def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]
         waiting = [
             times
             for times in lane
-            if times.asked < live.times.asked
-            and (not times.taken or times.taken > live.times.asked)
+            if times.created < live.times.created
+            and (not times.pending or times.pending > live.times.created)
         ]
-        before = [times for times in waiting if times.begun and times.begun < begun_of(live.times)]
+        before = [
+            times for times in waiting if times.started and times.started < begun_of(live.times)
+        ]
         print(
             f"LIVE {number}: {live.messages} messages in the trigger's queue before it, "
             f"{len(waiting)} runs of the backfill waited, {len(before)} of them began before it"
@@ -210,9 +212,9 @@ def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]
 
 def begun_of(times: RunTimes) -> datetime:
     """Give the time at which a run that has ended began."""
-    if times.begun is None:
+    if times.started is None:
         raise ValueError(f"it has not begun: {times}")
-    return times.begun
+    return times.started
 
 
 def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list[str]:
@@ -251,11 +253,11 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
     runs = lane_runs(sandbox)
     lane = [run_times(sandbox.api, run["id"]) for run in runs]
     told_of_stages(baseline, during)
-    waits = [(times.taken - times.asked).total_seconds() for times in lane if times.taken]
+    waits = [(times.pending - times.created).total_seconds() for times in lane if times.pending]
     print(f"asked for -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
     problems = told_of_order(during, lane)
     sources = [f"s3://{ARCHIVE}/{key}" for key in archive]
-    sources += [Inbox(sandbox).uri(key) for key in drops.keys]
+    sources += [SandboxInbox(sandbox).uri(key) for key in drops.keys]
     good = verified(sandbox, sources, hashlib.sha256(file.read_bytes()).hexdigest())
     print(
         f"\nbackfill: {json.loads(out)['sent']} uploads in {len(runs)} runs, {seconds:.0f} s; "

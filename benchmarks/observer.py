@@ -28,7 +28,7 @@ from typing import Any
 import boto3
 
 from benchmarks.latency_proxy import latency_proxy
-from sandbox.aws_resources import hold_tasks_still, registrable
+from sandbox.aws_resources import keep_tasks_running, registration_arguments
 from sandbox.ecs_tasks import (
     BEFORE_IT_RUNS,
     BEFORE_ITS_END,
@@ -38,7 +38,7 @@ from sandbox.ecs_tasks import (
 )
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
-from sandbox.prefect_api import PrefectApi
+from sandbox.prefect_api import SandboxPrefectApi
 from sandbox.prefect_server import answers, prefect_server, sqlite_url
 from sandbox.processes import Part
 from sandbox.template import UNUSED_PARAMETERS, Stack
@@ -61,7 +61,12 @@ def rules(stack: Stack) -> dict[str, Pattern]:
     return {"every change": {**ours, "detail": cluster}, "the template's": ours}
 
 
-def start_tasks(client: Any, api: PrefectApi, stack: Stack, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - gives boto3's clients
+def start_tasks(
+    client: Any,  # noqa: ANN401 - gives boto3's clients
+    api: SandboxPrefectApi,
+    stack: Stack,
+    count: int,
+) -> list[dict[str, Any]]:
     """Make flow runs that wait for their tasks, and their tasks; give these as ECS describes them."""
     flow = api.request("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     definition = stack.task_definition("ConversionTask")
@@ -144,11 +149,11 @@ async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - gives b
     return seconds
 
 
-def measure(client: Any, api: PrefectApi, stack: Stack, count: int) -> None:  # noqa: ANN401 - gives boto3's clients
+def measure(client: Any, api: SandboxPrefectApi, stack: Stack, count: int) -> None:  # noqa: ANN401 - gives boto3's clients
     """Measure both rules and print them with their ratio."""
     ecs = client("ecs")
     ecs.create_cluster(clusterName=stack.outputs()["ClusterName"])
-    ecs.register_task_definition(**registrable(stack.task_definition("ConversionTask")))
+    ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
     client("sqs").create_queue(QueueName=stack.queue("TaskStateQueue").name)
     patterns = rules(stack)
     # Imports, connections and caches are not measured.
@@ -203,14 +208,14 @@ def main() -> None:
                 part.start()
             for part in parts:
                 wait_until(part.poll_ready, part.ready_within, part.name)
-            hold_tasks_still(aws_url)
+            keep_tasks_running(aws_url)
             with latency_proxy(prefect_port, options.round_trip) as proxy:
                 queue = stack.queue("TaskStateQueue").name
                 far = f"http://{HOST}:{proxy.port}/api"
                 os.environ |= aws_environment(aws_url) | prefect_environment(folder, far)
                 os.environ["PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME"] = queue
                 session = boto3.Session()
-                near = PrefectApi(f"http://{HOST}:{prefect_port}/api")
+                near = SandboxPrefectApi(f"http://{HOST}:{prefect_port}/api")
                 measure(session.client, near, stack, options.tasks)
         finally:
             for part in parts:

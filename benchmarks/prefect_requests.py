@@ -40,7 +40,7 @@ from operations.closer_look import GENERATIONS, LOT
 from operations.prefect_runs import PrefectRuns
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
-from sandbox.prefect_cloud import KEY, Asked, PrefectCloud, prefect_cloud
+from sandbox.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from sandbox.sample_file import write_sample
 from sandbox.template import UNUSED_PARAMETERS, Stack
 from watchdog.cost_brake import Limits
@@ -87,19 +87,19 @@ def _row(what: str, requests: float) -> None:
 @contextlib.contextmanager
 def _counted(cloud: PrefectCloud) -> Iterator[list[int]]:
     """Where what is asked within begins, and, once it is over, how many requests it was."""
-    found = [len(cloud.asked)]
+    found = [len(cloud.requests)]
     yield found
     found.append(len(_requests(cloud, found[0])))
 
 
-def _requests(cloud: PrefectCloud, since: int) -> list[Asked]:
+def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
     """What was asked from a position of the record on.
 
     Streams are left out, they are opened once; and what SQLite, too busy here, answered with 503.
     """
     return [
         each
-        for each in cloud.asked[since:]
+        for each in cloud.requests[since:]
         if each.status < 500 and not (each.call or "").startswith("STREAM")
     ]
 
@@ -136,7 +136,7 @@ def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
             if process.poll() is not None:
                 raise RuntimeError((server.home / "worker.log").read_text())
             time.sleep(0.2)
-        cloud.asked.clear()
+        cloud.requests.clear()
         time.sleep(60 * minutes)
     finally:
         process.terminate()

@@ -25,7 +25,7 @@ import urllib3
 
 from events.file_heads import file_head
 from events.notifications import StoredObject, notification_bodies
-from sandbox.aws_resources import Delivery
+from sandbox.aws_resources import DeliveryOptions
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
 from sandbox.waiting import wait_until
@@ -95,7 +95,7 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
             for number, body in enumerate(bodies[first : first + 10])
         ]
         sqs.send_message_batch(QueueUrl=queue, Entries=entries)
-    wait_until(all_made, 600, f"{count} new runs", told=lambda: str(made))
+    wait_until(all_made, 600, f"{count} new runs", describe=lambda: str(made))
     return count / (time.perf_counter() - started)
 
 
@@ -110,7 +110,7 @@ def main() -> None:
         triggers=CONCURRENCY,
         runs_tasks=False,
         function_timeout=60,
-        delivery=Delivery(visibility_timeout=70),
+        delivery=DeliveryOptions(visibility_timeout=70),
     )
     bare, ours = [], []
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder), options) as sandbox:

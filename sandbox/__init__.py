@@ -1,1 +1,1 @@
-"""The whole system on one machine, no docker: the same parts, each a process."""
+"""Runs the whole system on one machine without docker. Each part is a process."""

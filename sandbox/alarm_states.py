@@ -1,9 +1,9 @@
-"""Whether an alarm of the template is in alarm, given its metric's samples. Pure.
+"""Evaluates the template's alarms on samples of their metrics. Pure functions.
 
-The definitions are the template's; this evaluation is ours, and simpler than
-CloudWatch's: as many whole periods as the alarm evaluates, all of which have to
-breach. Where missing data are ignored, those that are there decide, and an alarm
-needs all of them. Source: "Using Amazon CloudWatch alarms", CloudWatch user guide.
+The evaluation is simpler than CloudWatch's: an alarm is in ALARM when all of its
+periods breach the threshold. If the alarm ignores missing data, one period within
+the threshold gives OK, and ALARM needs data in every period.
+Source: "Using Amazon CloudWatch alarms", CloudWatch user guide.
 """
 
 import json
@@ -23,7 +23,7 @@ Identity = tuple[str, str, frozenset[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One value of a metric, at seconds since the epoch."""
+    """One value of a metric; `at` is in seconds since the epoch."""
 
     metric: Identity
     at: float
@@ -32,7 +32,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm's definition; `period` in seconds of the sandbox's own time."""
+    """An alarm's definition; `period` is in seconds of the sandbox's accelerated time."""
 
     name: str
     description: str
@@ -48,7 +48,7 @@ class Alarm:
 
     @classmethod
     def of(cls, name: str, properties: Mapping[str, Any], speedup: float) -> Self:
-        """Read a resource of the template, its time sped up."""
+        """Read an alarm resource of the template and shorten its period by `speedup`."""
         dimensions = frozenset(
             (each["Name"], str(each["Value"])) for each in properties["Dimensions"]
         )
@@ -68,11 +68,11 @@ class Alarm:
 
     @property
     def window(self) -> float:
-        """Seconds that are looked at."""
+        """The evaluated time in seconds."""
         return self.period * self.periods
 
     def state(self, samples: Iterable[Sample], now: float, before: str) -> str:
-        """OK or ALARM by the periods of the window; what it was `before` where missing data leave it so."""
+        """Return OK or ALARM; `before` is kept if missing data do not allow a decision."""
         values: list[list[float]] = [[] for _ in range(self.periods)]
         for sample in samples:
             age = now - sample.at
@@ -84,7 +84,7 @@ class Alarm:
         return before if None in breaching else "ALARM"
 
     def _breaches(self, values: Sequence[float]) -> bool | None:
-        """Whether a period does; None where it says nothing."""
+        """Return whether a period breaches; None if the period has no data to decide by."""
         if not values:
             return None if self.missing == "ignore" else self.missing == "breaching"
         reduce: Any = _REDUCE[self.statistic]
@@ -92,20 +92,20 @@ class Alarm:
 
 
 def samples_of(line: str, speedup: float) -> list[Sample]:
-    """The samples in a line of a log; seconds count as many more as time is sped up."""
+    """Return the samples in a log line; values in seconds are multiplied by `speedup`."""
     if '"_aws"' not in line:
         return []
     try:
-        told = json.loads(line)
+        metrics = json.loads(line)
     except ValueError:
         return []
-    at = told["_aws"]["Timestamp"] / 1000
+    at = metrics["_aws"]["Timestamp"] / 1000
     found = []
-    for directive in told["_aws"]["CloudWatchMetrics"]:
+    for directive in metrics["_aws"]["CloudWatchMetrics"]:
         for names in directive["Dimensions"]:
-            dimensions = frozenset((name, str(told[name])) for name in names)
+            dimensions = frozenset((name, str(metrics[name])) for name in names)
             for metric in directive["Metrics"]:
-                values = told[metric["Name"]]
+                values = metrics[metric["Name"]]
                 factor = speedup if metric["Unit"] == "Seconds" else 1
                 found += [
                     Sample((directive["Namespace"], metric["Name"], dimensions), at, value * factor)
@@ -114,10 +114,10 @@ def samples_of(line: str, speedup: float) -> list[Sample]:
     return found
 
 
-def notice(
+def alarm_notification(
     alarm: Alarm, state: str, before: str, *, at: str, region: str, account: str
 ) -> dict[str, Any]:
-    """What CloudWatch sends to a topic. Source: a notification as SNS delivers it."""
+    """Return the message that CloudWatch publishes to an SNS topic."""
     namespace, name, dimensions = alarm.metric
     return {
         "AlarmName": alarm.name,

@@ -1,7 +1,7 @@
-"""Stands for CloudWatch: evaluates the template's alarms on the logs' metrics and the queues' depths.
+"""Replaces CloudWatch: evaluates the template's alarms on metrics in logs and on queue depths.
 
-Alarms on metrics that no log here holds (ECS's of the service, EventBridge's, the
-reconciliation's own) are left out.
+Some metrics are not in the logs: those of the ECS service, of EventBridge and of the
+reconciliation. Their alarms are not evaluated.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.alarm_states import Alarm, Sample, notice, samples_of
+from sandbox.alarm_states import Alarm, Sample, alarm_notification, samples_of
 
 log = logging.getLogger("sandbox.alarms")
 
@@ -25,7 +25,7 @@ _KEPT = 20_000
 
 
 def can_be_evaluated(alarm: Alarm, functions: set[str]) -> bool:
-    """Whether something in the sandbox makes the alarm's metric."""
+    """Return whether the sandbox produces the alarm's metric."""
     namespace, name, dimensions = alarm.metric
     if namespace == "AWS/SQS":
         return name == DEPTH
@@ -34,15 +34,15 @@ def can_be_evaluated(alarm: Alarm, functions: set[str]) -> bool:
     return namespace == "echodrop" and ("service", "reconcile") not in dimensions
 
 
-class Logs:
-    """Follows the files of a folder from where it has read to."""
+class LogFollower:
+    """Reads new lines of the log files in a folder."""
 
     def __init__(self, folder: Path, speedup: float) -> None:
         self._folder, self._speedup = folder, speedup
         self._read: dict[Path, int] = {}
 
     def new_samples(self) -> list[Sample]:
-        """The samples of all whole lines since the last call."""
+        """Return the samples of all complete lines since the last call."""
         found = []
         for path in self._folder.glob("*.log"):
             with path.open("rb") as file:
@@ -55,9 +55,9 @@ class Logs:
 
 
 class CloudWatch:
-    """All alarms, their states and what they are decided by."""
+    """Holds the alarms, their states and the samples."""
 
-    def __init__(self, alarms: list[Alarm], logs: Logs) -> None:
+    def __init__(self, alarms: list[Alarm], logs: LogFollower) -> None:
         self._alarms, self._logs = alarms, logs
         self._sqs, self._sns = boto3.client("sqs"), boto3.client("sns")
         self._states = dict.fromkeys((alarm.name for alarm in alarms), "INSUFFICIENT_DATA")
@@ -65,7 +65,7 @@ class CloudWatch:
         self._began = time.time()
 
     def step(self) -> None:
-        """Take in what is new, and tell of every change."""
+        """Read new samples, evaluate every alarm and publish state changes."""
         self._samples += self._logs.new_samples()
         now = time.time()
         self._samples += [
@@ -79,24 +79,26 @@ class CloudWatch:
             before = self._states[alarm.name]
             state = alarm.state(self._samples, now, before)
             self._states[alarm.name] = state
-            # One that has never been in alarm has no recovery to tell of.
+            # The first OK is not a recovery.
             if state != before and (state, before) != ("OK", "INSUFFICIENT_DATA"):
-                self._tell(alarm, state, before)
+                self._publish(alarm, state, before)
 
     def _depth(self, alarm: Alarm) -> float:
         (name,) = (value for key, value in alarm.metric[2] if key == "QueueName")
         url = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        told = self._sqs.get_queue_attributes(
+        answer = self._sqs.get_queue_attributes(
             QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
         )
-        return float(told["Attributes"]["ApproximateNumberOfMessages"])
+        return float(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def _tell(self, alarm: Alarm, state: str, before: str) -> None:
+    def _publish(self, alarm: Alarm, state: str, before: str) -> None:
         log.info("%s: %s", alarm.name, state)
         at = datetime.now(UTC).isoformat()
         for topic in alarm.alarm_actions if state == "ALARM" else alarm.ok_actions:
             *_, region, account, _ = topic.split(":")
-            message = notice(alarm, state, before, at=at, region=region, account=account)
+            message = alarm_notification(
+                alarm, state, before, at=at, region=region, account=account
+            )
             self._sns.publish(
                 TopicArn=topic,
                 Subject=f'{state}: "{alarm.name}"',
@@ -105,19 +107,21 @@ class CloudWatch:
 
 
 def main() -> None:
-    """Evaluate until SIGTERM (`python -m sandbox.alarms ...`)."""
+    """Evaluate the alarms until SIGTERM (`python -m sandbox.alarms ...`)."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--alarms", type=json.loads, required=True, help="properties by name")
+    parser.add_argument("--alarms", type=json.loads, required=True, help="alarm properties by name")
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--speedup", type=float, required=True)
-    parser.add_argument("--function", action="append", default=[], help="one that is watched")
+    parser.add_argument(
+        "--function", action="append", default=[], help="a Lambda function to watch"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     definitions: dict[str, dict[str, Any]] = arguments.alarms
     alarms = [Alarm.of(name, each, arguments.speedup) for name, each in definitions.items()]
     alarms = [each for each in alarms if can_be_evaluated(each, set(arguments.function))]
-    watch = CloudWatch(alarms, Logs(arguments.logs, arguments.speedup))
+    watch = CloudWatch(alarms, LogFollower(arguments.logs, arguments.speedup))
     log.info("evaluating %s of %s alarms", len(alarms), len(definitions))
     while True:
         try:

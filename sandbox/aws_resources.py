@@ -1,8 +1,8 @@
-"""Makes the stack of template.yaml in the sandbox's moto, as CloudFormation would.
+"""Creates the stack of template.yaml in the sandbox's moto.
 
-moto's own CloudFormation drops most properties on the way, so each resource is
-made by its service's API. Roles, policies, keys, networks, alarms and the
-dashboard stay out: moto does not act on them; tests/template looks at those.
+moto's CloudFormation ignores most properties, so each resource is created through
+its service's API. Roles, policies, keys, networks, alarms and the dashboard are not
+created, because moto does not apply them; tests/template checks those.
 """
 
 import json
@@ -13,30 +13,30 @@ from typing import Any
 
 from sandbox.template import Stack
 
-# Returns a boto3 client of the service named.
+# Returns a boto3 client for a service.
 Client = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """How much more impatient the sandbox is than the template: the only values that are not its.
+class DeliveryOptions:
+    """Delivery settings of the notification queue that differ from the template.
 
     Attributes:
-        visibility_timeout: seconds until a notification that failed comes again.
-            The template has six times the function's timeout, 360; times
-            MaxReceiveCount this is how long an outage of Prefect may last.
+        visibility_timeout: seconds until SQS delivers a failed notification again.
+            The template has 360, six times the function's timeout. This value times
+            MaxReceiveCount is how long an outage of Prefect may last.
     """
 
     visibility_timeout: int = 20
 
 
-def make_stack(client: Client, stack: Stack, delivery: Delivery) -> None:
-    """Make what the sandbox needs of a stack; the inbox notifies from the first object on.
+def make_stack(client: Client, stack: Stack, delivery: DeliveryOptions) -> None:
+    """Create the resources of a stack that the sandbox needs.
 
     Args:
-        client: returns a boto3 client of the service named.
-        stack: what the template says.
-        delivery: how the notification queue delivers.
+        client: returns a boto3 client for a service.
+        stack: the stack to create.
+        delivery: delivery settings of the notification queue.
     """
     _make_queues(client, stack, delivery)
     _make_topics(client, stack)
@@ -51,11 +51,11 @@ def make_stack(client: Client, stack: Stack, delivery: Delivery) -> None:
     for name in stack.of_type("AWS::SecretsManager::Secret"):
         client("secretsmanager").create_secret(Name=_findable_name(stack, name))
     _make_tasks(client, stack)
-    _tell_outputs(client, stack)
+    _create_outputs(client, stack)
 
 
 def put_credential(client: Client, stack: Stack, credential: str) -> None:
-    """Put a value into the secret that the stack made unset, as its operator does."""
+    """Store a value in the secret, which the stack creates empty."""
     outputs = stack.outputs()
     client("secretsmanager").put_secret_value(
         SecretId=outputs["PrefectSecretName"],
@@ -64,15 +64,15 @@ def put_credential(client: Client, stack: Stack, credential: str) -> None:
 
 
 def _findable_name(stack: Stack, logical_id: str) -> str:
-    """Name a secret so that moto finds it by the ARN the stack gives it, whose end AWS makes up."""
+    """Return a secret name under which moto finds the stack's ARN; AWS generates its end."""
     arn: str = stack.resolver.resolve({"Ref": logical_id})
     return arn.rpartition(":")[2]
 
 
-def hold_tasks_still(endpoint_url: str) -> None:
+def keep_tasks_running(endpoint_url: str) -> None:
     """Keep moto's ECS tasks running until they are stopped.
 
-    Otherwise each look at a task moves it one state further, by itself.
+    By default moto advances a task's state each time it is described.
     """
     transition = {
         "model_name": "ecs::task",
@@ -83,17 +83,17 @@ def hold_tasks_still(endpoint_url: str) -> None:
     urllib.request.urlopen(url, data=body, timeout=10).close()  # noqa: S310 - a loopback http URL
 
 
-def queue_attributes(stack: Stack, logical_id: str, delivery: Delivery) -> dict[str, str]:
-    """Return a queue's attributes: the template's, the upload queue's visibility the sandbox's."""
+def queue_attributes(stack: Stack, logical_id: str, delivery: DeliveryOptions) -> dict[str, str]:
+    """Return a queue's attributes; the upload queue gets the sandbox's visibility timeout."""
     attributes = stack.queue(logical_id).attributes()
     if logical_id == "UploadQueue":
         attributes["VisibilityTimeout"] = str(delivery.visibility_timeout)
     return attributes
 
 
-def _make_queues(client: Client, stack: Stack, delivery: Delivery) -> None:
+def _make_queues(client: Client, stack: Stack, delivery: DeliveryOptions) -> None:
     sqs, queues = client("sqs"), stack.of_type("AWS::SQS::Queue")
-    # Those without dead letters are the others' dead letters, which have to be there first.
+    # Dead letter queues have no dead letter queue themselves; they must exist first.
     for name in sorted(queues, key=lambda name: stack.queue(name).dead_letters is not None):
         sqs.create_queue(
             QueueName=stack.queue(name).name, Attributes=queue_attributes(stack, name, delivery)
@@ -142,7 +142,7 @@ def _make_tasks(client: Client, stack: Stack) -> None:
     for name in stack.of_type("AWS::ECS::Cluster"):
         ecs.create_cluster(clusterName=stack.properties(name)["ClusterName"])
     for name in stack.of_type("AWS::ECS::TaskDefinition"):
-        ecs.register_task_definition(**registrable(stack.task_definition(name)))
+        ecs.register_task_definition(**registration_arguments(stack.task_definition(name)))
     for name in stack.of_type("AWS::ECS::Service"):
         service = stack.properties(name)
         ecs.create_service(
@@ -153,8 +153,8 @@ def _make_tasks(client: Client, stack: Stack) -> None:
         )
 
 
-def registrable(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task definition as moto takes it: it counts a container's memory, AWS the task's."""
+def registration_arguments(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of register_task_definition; moto requires memory per container."""
     containers = [
         {**container, "memory": int(definition["memory"])}
         for container in definition["containerDefinitions"]
@@ -162,9 +162,9 @@ def registrable(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**definition, "containerDefinitions": containers}
 
 
-def _tell_outputs(client: Client, stack: Stack) -> None:
-    """Make a stack in moto's CloudFormation that has the outputs, and of resources the log groups."""
-    # AWS makes the network's names up; moto's are those of the network it brings along.
+def _create_outputs(client: Client, stack: Stack) -> None:
+    """Create a stack in moto's CloudFormation that has only the outputs and the log groups."""
+    # AWS generates subnet ids. moto has a default network with ids of its own.
     subnets = client("ec2").describe_subnets()["Subnets"]
     outputs = stack.outputs() | {
         "Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2]),

@@ -1,7 +1,7 @@
-"""moto as the sandbox's AWS, under a server that keeps connections alive.
+"""Runs moto as the sandbox's AWS, in a server that keeps connections alive.
 
-moto's own server closes each connection after one request; with the hundreds of
-small objects of a Zarr store that costs more than the requests themselves.
+moto's own server closes each connection after one request. A Zarr store has
+hundreds of small objects, so reconnecting would take longer than the requests.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from sandbox.ports import HOST
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# The Prefect worker's observer and each trigger hold a thread while they long
-# poll, and a task writes with up to 64 connections.
+# The Prefect worker's observer and each trigger hold a thread during a long poll.
+# A task writes with up to 64 connections.
 _THREADS = 128
 _KEPT_CONNECTIONS = 1_000
 
 
 class _Dispatcher(DomainDispatcherApplication):
-    """moto's, which looks through its own folders at each request to answer this."""
+    """Caches the backend of a host; moto searches its folders at each request."""
 
-    # B019: there is one, and it lives as long as the server.
+    # B019: there is one instance, and it lives as long as the server.
     @functools.lru_cache(maxsize=64)  # noqa: B019
     def get_backend_for_host(self, host: str | None) -> str | None:
         found: str | None = super().get_backend_for_host(host)
@@ -39,10 +39,10 @@ class _Dispatcher(DomainDispatcherApplication):
 
 
 def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
-    """Hand the request's URI on as it came, under the name moto looks for it.
+    """Pass the raw request URI to moto.
 
-    Without it moto reads keys from the decoded path, where a key's own `?` or
-    `%2F` is gone.
+    Otherwise moto reads keys from the decoded path, which has lost a key's own `?`
+    or `%2F`.
     """
 
     def serve_request(
@@ -76,8 +76,8 @@ def serve(port: int) -> None:
     try:
         server.start()
     except KeyboardInterrupt:
-        # Threads that still long poll would hold the end up for 20 s; there is
-        # nothing to save, as everything moto knows lives in memory.
+        # Threads in a long poll would delay the end by 20 s. There is nothing to
+        # save, because moto keeps everything in memory.
         logging.shutdown()
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The main job, once: a file into the inbox, a verified store out, and a look at it."""
+"""`echodrop demo`: converts one file through the whole system and shows the result."""
 
 import json
 import shutil
@@ -20,22 +20,22 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from sandbox.demo_report import Delivered, report_of
+from sandbox.demo_report import DemoResult, report_of
 from sandbox.errors import SandboxError
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.sample_file import write_sample
 from sandbox.signals import ended_by_signals
 from sandbox.system import Sandbox
 from sandbox.trigger_log import TriggerLog
 
 SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
-#: What instruments put beside a raw file, and an upload takes along.
+#: Extensions of files that instruments write beside a raw file. They are uploaded with it.
 _COMPANIONS = {".xml", ".bot", ".idx"}
 
 
 class DemoError(SandboxError):
-    """The demo cannot go on; the message says why, and with which file."""
+    """The demo failed; the message names the file and the reason."""
 
 
 def run_demo(
@@ -46,27 +46,27 @@ def run_demo(
     console: Console,
     within: float = 600.0,
 ) -> int:
-    """Convert one file through the whole system on this machine, and report what came out.
+    """Convert one file through the whole system on this machine and report the result.
 
-    The store, its manifest and an echogram stay in `folder`/output; everything
-    that ran is stopped.
+    The store, its manifest and an echogram remain in `folder`/output. All
+    processes are stopped.
 
     Args:
-        folder: where the system's state and the results go.
+        folder: folder for the system's state and the results.
         raw: a path, `s3://bucket/key` of a public object (read without
             credentials), or None for a sample file.
-        sonar_model: declared as the object's metadata where given.
+        sonar_model: the object's `sonar-model` metadata, or None.
         console: where to print.
         within: seconds the conversion may take.
 
     Returns:
-        The exit code: 0 only where the output was verified.
+        The exit code: 0 only if the output was verified.
     """
     with ended_by_signals():
         try:
             verified = _run(folder, raw, sonar_model, console, within)
         except KeyboardInterrupt:
-            console.print("Stopped; nothing is left running.")
+            console.print("Stopped. No process is left running.")
             return 130
         except SandboxError as problem:
             console.print(f"{type(problem).__name__}: {problem}", style="red", markup=False)
@@ -79,7 +79,7 @@ def _run(
 ) -> bool:
     with tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs:
         source = _source_file(raw, Path(inputs), console)
-        with _parts_shown(console) as tell, Sandbox(folder, on_progress=tell) as sandbox:
+        with _show_progress(console) as show, Sandbox(folder, on_progress=show) as sandbox:
             started = time.monotonic()
             key = f"demo/{source.name}"
             _upload(sandbox, source, key, sonar_model, console)
@@ -92,10 +92,10 @@ def _run(
                 )
                 return False
             seconds = time.monotonic() - started
-            delivered = _bring_home(sandbox, run, folder / "output")
-        console.print(report_of(delivered, source.stat().st_size, seconds))
-        console.print(delivered.how_to_open(), markup=False, highlight=False, soft_wrap=True)
-        return delivered.verified
+            result = _download_result(sandbox, run, folder / "output")
+        console.print(report_of(result, source.stat().st_size, seconds))
+        console.print(result.how_to_open(), markup=False, highlight=False, soft_wrap=True)
+        return result.verified
 
 
 def _source_file(raw: str | None, inputs: Path, console: Console) -> Path:
@@ -110,13 +110,13 @@ def _source_file(raw: str | None, inputs: Path, console: Console) -> Path:
         return _public_object(raw, inputs, console)
     path = Path(raw).expanduser()
     if not path.is_file():
-        raise DemoError(f"RAW={raw}: there is no such file")
+        raise DemoError(f"RAW={raw}: file not found")
     return path
 
 
 def _public_object(uri: str, inputs: Path, console: Console) -> Path:
-    """Fetch a public object and the companions beside it, without credentials."""
-    import boto3  # noqa: PLC0415 - a second is saved where no object is asked for
+    """Download a public object and its companion files, without credentials."""
+    import boto3  # noqa: PLC0415 - takes a second; only needed for s3:// sources
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -132,35 +132,35 @@ def _public_object(uri: str, inputs: Path, console: Console) -> Path:
             and Path(item["Key"]).suffix.lower() in _COMPANIONS
         }
         with Progress(
-            TextColumn("fetching {task.description}"),
+            TextColumn("Downloading {task.description}"),
             BarColumn(),
             DownloadColumn(),
             console=console,
         ) as progress:
             task = progress.add_task(uri, total=size)
             for each in sorted(wanted):
-                tell = (lambda count: progress.advance(task, count)) if each == key else None
-                client.download_file(bucket, each, str(inputs / Path(each).name), Callback=tell)
+                callback = (lambda count: progress.advance(task, count)) if each == key else None
+                client.download_file(bucket, each, str(inputs / Path(each).name), Callback=callback)
     except (BotoCoreError, ClientError) as error:
-        raise DemoError(f"RAW={uri}: {error} (only public objects can be read here)") from error
+        raise DemoError(f"RAW={uri}: {error} (only public objects can be read)") from error
     return inputs / Path(key).name
 
 
 def _upload(
     sandbox: Sandbox, source: Path, key: str, sonar_model: str | None, console: Console
 ) -> None:
-    """Drop the file as a user would; what it needs beside it goes first."""
+    """Upload the file as a user would, its companion files first."""
     s3 = sandbox.client("s3")
     bucket = sandbox.names.inbox_bucket
     for companion in sorted(_companions(source)):
         s3.upload_file(str(companion), bucket, f"demo/{companion.name}")
-        console.print(f"Dropped {companion.name} into s3://{bucket}/demo/")
+        console.print(f"Uploaded {companion.name} to s3://{bucket}/demo/")
     metadata = {"Metadata": {"sonar-model": sonar_model}} if sonar_model else None
     with Progress(
-        TextColumn("Dropping {task.description}"), BarColumn(), DownloadColumn(), console=console
+        TextColumn("Uploading {task.description}"), BarColumn(), DownloadColumn(), console=console
     ) as progress:
         task = progress.add_task(
-            f"{source.name} into s3://{bucket}/demo/", total=source.stat().st_size
+            f"{source.name} to s3://{bucket}/demo/", total=source.stat().st_size
         )
         s3.upload_file(
             str(source),
@@ -172,7 +172,7 @@ def _upload(
 
 
 def _companions(source: Path) -> Iterator[Path]:
-    """Name the files beside `source` that belong to it: same stem, or a settings XML of its folder."""
+    """Yield the companion files of `source`: same stem, or a settings XML in its folder."""
     for beside in source.parent.iterdir():
         suffix = beside.suffix.lower()
         same_stem = beside.stem == source.stem and suffix in _COMPANIONS
@@ -181,17 +181,17 @@ def _companions(source: Path) -> Iterator[Path]:
             yield beside
 
 
-def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -> FlowRun:
-    """Follow the file until its run has ended, showing each step as it comes."""
+def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -> FlowRunInfo:
+    """Wait until the file's flow run has ended, and print its log lines."""
     deadline = time.monotonic() + within
     shown = 0
-    inbox, trigger_log = Inbox(sandbox), TriggerLog(sandbox.state.logs)
-    with console.status("waiting for the notification to become a flow run") as status:
+    inbox, trigger_log = SandboxInbox(sandbox), TriggerLog(sandbox.state.logs)
+    with console.status("waiting for the flow run") as status:
         while time.monotonic() < deadline:
             sandbox.check()
-            for told in trigger_log.new_outcomes():
-                if told.key == key and told.outcome != "Submitted":
-                    raise DemoError(f"{key}: {told.outcome}, {told.reason}: {told.detail}")
+            for found in trigger_log.new_outcomes():
+                if found.key == key and found.outcome != "Submitted":
+                    raise DemoError(f"{key}: {found.outcome}, {found.reason}: {found.detail}")
             for run in inbox.runs([key])[key]:
                 status.update(f"{run.name}: {run.state_name.lower()}")
                 lines = sandbox.api.logs(run.id)
@@ -209,12 +209,12 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
                     return run
             time.sleep(0.3)
     raise DemoError(
-        f"{key} had no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
+        f"{key} has no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
     )
 
 
-def _bring_home(sandbox: Sandbox, run: FlowRun, target: Path) -> Delivered:
-    """Copy the output, its manifest and an echogram out of the sandbox's S3, which ends with it."""
+def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoResult:
+    """Download the output and its manifest from the sandbox's S3, and draw an echogram."""
     from sandbox.echogram import draw_echogram  # noqa: PLC0415 - imports echopype: seconds
 
     uri = str(run.parameters["output_path"])
@@ -231,12 +231,12 @@ def _bring_home(sandbox: Sandbox, run: FlowRun, target: Path) -> Delivered:
     echogram = local.with_suffix(".png")
     draw_echogram(str(local), echogram)
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
-    return Delivered(manifest, local, echogram)
+    return DemoResult(manifest, local, echogram)
 
 
 @contextmanager
-def _parts_shown(console: Console) -> Iterator[Callable[[str, str], None]]:
-    """Show which part is starting or stopping, on one line."""
+def _show_progress(console: Console) -> Iterator[Callable[[str, str], None]]:
+    """Show on one line which part is starting or stopping."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -247,11 +247,11 @@ def _parts_shown(console: Console) -> Iterator[Callable[[str, str], None]]:
         task = progress.add_task("starting")
         ready: list[str] = []
 
-        def tell(part: str, state: str) -> None:
+        def show(part: str, state: str) -> None:
             if state == "ready":
                 ready.append(part)
             progress.update(task, description=f"{state} {part} ({len(ready)} parts ready)")
             if state in {"ready", "stopped"} and not console.is_terminal:
                 console.print(f"{part}: {state}")
 
-        yield tell
+        yield show

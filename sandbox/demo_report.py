@@ -1,4 +1,4 @@
-"""What the demo prints at its end, out of the manifest of what was delivered."""
+"""Builds the demo's final report from the output's manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from rich.table import Table
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """An output brought out of the sandbox: its manifest, the local copy, its picture."""
+class DemoResult:
+    """The downloaded output: its manifest, the local copy and its echogram."""
 
     manifest: Mapping[str, Any]
     path: Path
@@ -18,7 +18,7 @@ class Delivered:
 
     @property
     def verified(self) -> bool:
-        """Whether the manifest says that every object was found again and read back."""
+        """Whether the manifest records that every object was listed and objects were read back."""
         verification = self.manifest["verification"]
         listed: int = verification["objects_listed"]
         objects: int = self.manifest["output"]["objects"]
@@ -26,7 +26,7 @@ class Delivered:
         return listed == objects and read > 0
 
     def how_to_open(self) -> str:
-        """Give the lines of Python that open the local copy."""
+        """Return the lines of Python that open the local copy."""
         return (
             "\nOpen it:\n"
             "  import echopype\n"
@@ -35,15 +35,15 @@ class Delivered:
         )
 
 
-def report_of(delivered: Delivered, raw_bytes: int, seconds: float) -> Table:
-    """Lay the delivered output out as a table of facts.
+def report_of(result: DemoResult, raw_bytes: int, seconds: float) -> Table:
+    """Return the result as a table.
 
     Args:
-        delivered: what came out.
+        result: the downloaded output.
         raw_bytes: the raw file's size in bytes.
         seconds: from the upload's start to the run's end.
     """
-    manifest = delivered.manifest
+    manifest = result.manifest
     output, contents = manifest["output"], manifest["contents"]
     times = contents["time_range"] or {"first": "-", "last": "-"}
     table = Table(show_header=False, title=manifest["source"]["uri"].rpartition("/")[2])
@@ -60,14 +60,14 @@ def report_of(delivered: Delivered, raw_bytes: int, seconds: float) -> Table:
         ("output", output["uri"]),
         ("size", (f"{output['bytes']:,} bytes in {output['objects']} objects, "
                  f"{output['bytes'] / raw_bytes:.2f} of the raw file")),
-        ("seconds", f"{seconds:.1f} from drop to done; in the task: {stages}"),
-        ("kept at", str(delivered.path)),
-        ("echogram", str(delivered.echogram)),
+        ("seconds", f"{seconds:.1f} from upload to completion; in the task: {stages}"),
+        ("saved at", str(result.path)),
+        ("echogram", str(result.echogram)),
         (
             "verified",
             f"[green]yes[/green]: {verification['objects_listed']} objects listed with their "
             f"checksums, {verification['objects_read']} read back and compared"
-            if delivered.verified
+            if result.verified
             else "[red]no[/red]",
         ),
     ):  # fmt: skip
@@ -76,7 +76,7 @@ def report_of(delivered: Delivered, raw_bytes: int, seconds: float) -> Table:
 
 
 def _counts(pings: Mapping[str, int]) -> str:
-    """Tell the pings of each channel, or once where all channels have as many."""
+    """Format the pings of each channel, or one number if all channels have the same."""
     counts = set(pings.values())
     if len(counts) == 1:
         return f"{counts.pop():,}"

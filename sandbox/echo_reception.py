@@ -1,8 +1,8 @@
-"""From backscatter in the sea to the samples a transceiver stores.
+"""Computes the samples that a transceiver stores from backscatter in the sea.
 
-The sonar equation for volume backscatter, as echopype inverts it in
-``calibrate/calibrate_ek.py`` for the power samples of an EK60: received power is
-sv less spreading and absorption, times a constant of the channel.
+It applies the sonar equation for volume backscatter: received power is sv minus
+spreading and absorption, times a constant of the channel. echopype inverts the same
+equation in ``calibrate/calibrate_ek.py`` for the power samples of an EK60.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sandbox.ek60_datagrams import POWER_STEP_DB, Transceiver
 
 _NOISE_AT = np.log([18_000, 38_000, 70_000, 120_000, 200_000, 333_000])
-#: Noise power at the receiver in dB re 1 W: the ship's at low frequencies, the amplifier's above.
+#: Noise power at the receiver in dB re 1 W: from the ship at low frequencies, from the amplifier above.
 _NOISE_DB = (-138.0, -146.0, -150.0, -152.0, -153.0, -153.0)
 _TRANSMIT_DB = 21.0
 _RINGDOWN_START_DB = -22.0
@@ -23,7 +23,7 @@ _TVG_DELAY_SAMPLES = 2
 
 
 def ranges(channel: Transceiver, samples: int, sound_speed: float) -> npt.NDArray[np.float32]:
-    """Give the range of each sample in metres, float32 (samples,)."""
+    """Return the range of each sample in metres, float32 (samples,)."""
     step = channel.sample_interval * sound_speed / 2
     return np.arange(samples, dtype=np.float32) * np.float32(step)
 
@@ -34,12 +34,12 @@ def receive(
     sound_speed: float,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
-    """Turn mean backscatter (1/m, float32 (pings, samples)) into what the file holds.
+    """Convert mean backscatter (1/m, float32 (pings, samples)) to the file's samples.
 
     Returns power, int16 (pings, samples) in steps of POWER_STEP_DB re 1 W, and
-    electrical angles, int8 (pings, samples, 2). Echoes fade as those of many
-    scatterers do (exponentially distributed intensity), noise does not depend
-    on range, and the first metres hold the transmit pulse and its ringing.
+    electrical angles, int8 (pings, samples, 2). Echo intensity is exponentially
+    distributed, as from many scatterers. Noise does not depend on range. The first
+    metres contain the transmit pulse and its ringing.
     """
     distance = ranges(channel, backscatter.shape[1], sound_speed)
     step = channel.sample_interval * sound_speed / 2
@@ -59,7 +59,7 @@ def receive(
         _TRANSMIT_DB,
         _RINGDOWN_START_DB - _RINGDOWN_DB_A_METRE * (distance - pulse),
     )
-    # The pulse's own level hardly changes from ping to ping, its ringing does.
+    # The pulse's level hardly changes from ping to ping; its ringing does.
     ringing = _linear(ringing_db) * (0.9 + 0.1 * fading)
     decibels = 10 * np.log10(echo + noise + ringing)
     power = np.rint(decibels / POWER_STEP_DB).clip(-32767, 32767).astype(np.int16)
@@ -67,15 +67,15 @@ def receive(
 
 
 def _angles(heard: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.int8]:
-    """Give angles near the axis where an echo is ``heard``, and any angle where noise is."""
+    """Return angles near the axis where an echo is ``heard``, and random angles elsewhere."""
     angles = rng.integers(-128, 128, size=(*heard.shape, 2), dtype=np.int8)
-    # An eighth of the circle: what a beam's width lets echoes spread over.
+    # Echoes within the beam's width cover an eighth of the circle.
     angles[heard] //= 8
     return angles
 
 
 def _system_constant_db(channel: Transceiver, sound_speed: float) -> float:
-    """Give 10 log10 of received power over sv at 1 m, without loss (echopype's CSv + 2 Sa)."""
+    """Return 10 log10 of received power over sv at 1 m, without loss (echopype's CSv + 2 Sa)."""
     wavelength = sound_speed / channel.frequency
     volume = wavelength**2 * channel.pulse_length * sound_speed / (32 * math.pi**2)
     return (
@@ -86,6 +86,6 @@ def _system_constant_db(channel: Transceiver, sound_speed: float) -> float:
 
 
 def _linear(decibels: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Turn dB into a linear value, no fainter than float32 can hold."""
+    """Convert dB to a linear value; very low values are clipped to fit float32."""
     linear: npt.NDArray[np.float32] = (10 ** (np.maximum(decibels, -300) / 10)).astype(np.float32)
     return linear

@@ -1,4 +1,4 @@
-"""Draw a converted file as an echogram: time to the right, range downward, one panel a channel."""
+"""Draw a converted file as an echogram: time to the right, range downward, one panel per channel."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sandbox.echogram_panels import Picture, picture_of
 
-#: Perceptually even, and readable for the colour-blind; its light end is the quiet water.
+#: Perceptually uniform and readable with colour blindness; light colours are weak echoes.
 _COLOURS = "magma_r"
 _PANEL_INCHES = (11.0, 2.5)
 
@@ -25,21 +25,21 @@ def draw_echogram(
 ) -> None:
     """Draw the Zarr store or netCDF file at ``output_uri`` (a path or an s3:// URI) to ``png``.
 
-    Colours are Sv from -90 to -30 dB where echopype can calibrate the file;
-    else the recorded level, from its 2nd to its 98th percentile. At most four
-    channels are drawn, by rising frequency.
+    Colours show Sv from -90 to -30 dB if echopype can calibrate the file. Otherwise
+    they show the recorded level from its 2nd to its 98th percentile. At most four
+    channels are drawn, in order of frequency.
 
-    Raises FileNotFoundError if nothing is there; what echopype raises if it
-    cannot open it.
+    Raises FileNotFoundError if nothing is there, or echopype's error if the file
+    cannot be opened.
     """
-    # It takes seconds, and nothing else here needs it.
+    # The import takes seconds.
     from echopype import open_converted  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="echogram-") as folder:
         local = output_uri
         if "://" in output_uri:
-            # echopype opens netCDF from local disks alone, and a Zarr store
-            # object by object, one after another; fetched, its parts come at once.
+            # echopype opens netCDF only from a local disk, and reads a Zarr store one
+            # object at a time; downloading fetches the objects in parallel.
             filesystem, path = fsspec.url_to_fs(output_uri, **(storage_options or {}))
             local = str(Path(folder) / f"converted{Path(path).suffix}")
             filesystem.get(path, local, recursive=path.endswith(".zarr"))
@@ -48,7 +48,7 @@ def draw_echogram(
 
 
 def _draw(picture: Picture, png: Path, title: str) -> None:
-    """Lay the panels out above one another, on one time axis and with one colour bar."""
+    """Draw the panels below each other with one time axis and one colour bar."""
     count = len(picture.panels)
     figure = Figure(
         figsize=(_PANEL_INCHES[0], 0.9 + _PANEL_INCHES[1] * count), layout="constrained"

@@ -1,4 +1,4 @@
-"""What an echogram shows of a converted file: one panel a channel, thinned to what a picture holds."""
+"""Prepares the panels of an echogram: one panel per channel, thinned to fit the picture."""
 
 import logging
 import math
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 _MOST_PANELS = 4
 _MOST_PINGS = 1200
 _MOST_RANGES = 800
-#: Samples over all channels, pings and beams to calibrate at most: bounds memory at about 1.5 GB.
+#: Most samples to calibrate, over all channels, pings and beams: limits memory to about 1.5 GB.
 _MOST_SAMPLES = 12_000_000
 _BEAM_GROUP = "Sonar/Beam_group1"
 _SV_LABEL = "Sv (dB re 1 m⁻¹)"
 _SV_LIMITS = (-90.0, -30.0)
-# An AZFP does not measure these; shelf water is near enough for a picture.
+# An AZFP does not measure these. Values of shelf water are good enough for a picture.
 _AZFP_WATER = {"salinity": 35.0, "pressure": 50.0}
-#: One count of a Nortek amplitude in dB (its field "amplitude" counts half decibels).
+#: One count of a Nortek amplitude in dB.
 _NORTEK_COUNT_DB = 0.5
 
 
@@ -28,7 +28,7 @@ _NORTEK_COUNT_DB = 0.5
 class Panel:
     """One channel or beam: ``times`` (pings,), ``ranges`` (samples,), ``decibels`` of both.
 
-    Ranges are metres, or sample numbers where they are not ``in_metres``.
+    Ranges are metres, or sample numbers if ``in_metres`` is False.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The panels, what their colours mean, and the values where the colours begin and end."""
+    """The panels, the quantity of the colours, and the limits of the colour scale."""
 
     panels: list[Panel]
     quantity: str
@@ -48,17 +48,19 @@ class Picture:
 
 
 def picture_of(echodata: Any) -> Picture:  # noqa: ANN401 - echopype ships no types
-    """Make the panels of an echopype EchoData: Sv where echopype can, else what was recorded.
+    """Return the panels of an echopype EchoData: Sv if echopype can calibrate, else raw samples.
 
-    ``echodata`` is thinned in place to the pings a picture can show.
+    ``echodata`` is thinned in place.
     """
     _thin(echodata)
     if echodata.sonar_model == "AD2CP":
         return _nortek_picture(echodata[_BEAM_GROUP])
     try:
         calibrated = _volume_backscatter(echodata)
-    except Exception as error:  # noqa: BLE001 - echopype raises whatever its formulae meet, and raw samples still make a picture
-        logger.warning("no Sv, so the raw samples are drawn: %s: %s", type(error).__name__, error)
+    except Exception as error:  # noqa: BLE001 - echopype raises many types, and raw samples can still be drawn
+        logger.warning(
+            "cannot compute Sv, drawing raw samples: %s: %s", type(error).__name__, error
+        )
         return _raw_picture(echodata[_BEAM_GROUP])
     panels = [
         _panel(
@@ -73,22 +75,22 @@ def picture_of(echodata: Any) -> Picture:  # noqa: ANN401 - echopype ships no ty
 
 
 def _thin(echodata: Any) -> None:  # noqa: ANN401 - echopype ships no types
-    """Keep every n-th ping, so that neither calibration nor drawing outgrows the machine."""
+    """Keep every n-th ping to limit memory."""
     for group in [path for path in echodata.group_paths if path.startswith("Sonar/Beam_group")]:
         beam = echodata[group]
         pings = beam.sizes["ping_time"]
         samples = math.prod(beam.sizes.get(d, 1) for d in ("channel", "beam", "range_sample"))
         step = max(math.ceil(pings / _MOST_PINGS), math.ceil(pings * samples / _MOST_SAMPLES))
-        # Channels may ping in turn: a step that shares a factor with their
-        # number would see some of them only.
+        # Channels may ping in turn: a step that shares a factor with the number of
+        # channels would miss some of them.
         while step > 1 and math.gcd(step, beam.sizes.get("channel", 1)) > 1:
             step += 1
         echodata[group] = beam.isel(ping_time=slice(None, None, step))
 
 
 def _volume_backscatter(echodata: Any) -> Any:  # noqa: ANN401 - echopype ships no types
-    """Calibrate with echopype, with the modes the samples were recorded in."""
-    # It takes seconds and is wanted only where something is drawn.
+    """Calibrate with echopype in the mode the samples were recorded in."""
+    # The import takes seconds.
     from echopype.calibrate import compute_Sv  # noqa: PLC0415
 
     if echodata.sonar_model.startswith("AZFP"):
@@ -105,7 +107,7 @@ def _volume_backscatter(echodata: Any) -> Any:  # noqa: ANN401 - echopype ships 
 
 
 def _raw_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no types
-    """Draw the recorded samples over the sample number, in colours between their percentiles."""
+    """Return panels of the recorded samples over the sample number."""
     panels = []
     for channel in _channels(beam):
         values = channel.backscatter_r.values
@@ -119,7 +121,7 @@ def _raw_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no type
 
 
 def _nortek_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no types
-    """Draw an AD2CP's echo amplitude, one panel a beam."""
+    """Return panels of an AD2CP's echo amplitude, one per beam."""
     panels = []
     for number in range(min(beam.sizes["beam"], _MOST_PANELS)):
         one = beam.isel(beam=number)
@@ -132,7 +134,7 @@ def _nortek_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no t
 
 
 def _channels(dataset: Any) -> list[Any]:  # noqa: ANN401 - echopype ships no types
-    """Split by channel, by rising frequency, as many as there is room for."""
+    """Split into channels, in order of frequency, at most _MOST_PANELS."""
     order = np.argsort(dataset["frequency_nominal"].values, kind="stable")[:_MOST_PANELS]
     return [dataset.isel(channel=int(number)) for number in order]
 
@@ -147,10 +149,10 @@ def _panel(
     ranges: npt.NDArray[np.float64],
     decibels: npt.NDArray[np.float64],
 ) -> Panel:
-    """Drop what has no samples and average neighbouring ranges until they fit the picture.
+    """Drop empty pings and ranges, and average neighbouring ranges until they fit the picture.
 
-    ``ranges`` may have a row for each ping; the row of the farthest is drawn.
-    Channels that ping in turn leave empty pings, which go.
+    ``ranges`` may have a row for each ping; the row with the farthest range is used.
+    Channels that ping in turn have empty pings.
     """
     decibels = np.where(np.isfinite(decibels), decibels, np.nan)
     pinged = np.isfinite(decibels).any(axis=1)
@@ -173,7 +175,7 @@ def _panel(
 
 
 def _percentiles(panels: list[Panel]) -> tuple[float, float]:
-    """Give limits that a few odd samples do not move; any two if there are no samples at all."""
+    """Return limits that a few outliers do not affect, or (0, 1) if there are no samples."""
     values = np.concatenate([p.decibels[np.isfinite(p.decibels)] for p in panels])
     if values.size == 0:
         return (0.0, 1.0)

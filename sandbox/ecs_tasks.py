@@ -1,4 +1,4 @@
-"""What an ECS task asks for and what is told of its end: plain data, no AWS call."""
+"""Reads ECS task requests and builds task state events. Pure functions without AWS calls."""
 
 import signal
 import time
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 DETAIL_TYPE = "ECS Task State Change"
-# What a task of Fargate's tells before its end, in this order. Source: "Amazon ECS task lifecycle",
-# ECS developer guide.
+# States of a Fargate task, in this order. Source: "Amazon ECS task lifecycle", ECS developer guide.
 BEFORE_IT_RUNS = ("PROVISIONING", "PENDING", "ACTIVATING")
 BEFORE_ITS_END = ("DEACTIVATING", "STOPPING", "DEPROVISIONING")
 
 
 class NoCommand(Exception):  # noqa: N818 - the name says what happened
-    """A task names no command to run; the sandbox has no image to take one from."""
+    """A task has no command, and the sandbox has no image that defines one."""
 
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What RunTask asked for.
+    """The task that RunTask requested.
 
     Attributes:
         arn: the task's ARN.
         command: the container's command.
-        environment: the container's environment as the task overrides it.
+        environment: the variables of the task's container override.
         described: the task as DescribeTasks returns it.
     """
 
@@ -48,7 +47,7 @@ def task_request(described: Mapping[str, Any]) -> TaskRequest:
     """Read command and environment from a described task.
 
     Raises:
-        NoCommand: no container override carries a command.
+        NoCommand: no container override has a command.
     """
     overrides: list[dict[str, Any]] = described.get("overrides", {}).get("containerOverrides", [])
     for override in overrides:
@@ -61,12 +60,12 @@ def task_request(described: Mapping[str, Any]) -> TaskRequest:
 
 
 def exit_code(return_code: int) -> int:
-    """Turn a process's return code into a container's: 128 + n for signal n."""
+    """Convert a process's return code to a container's exit code: 128 + n for signal n."""
     return 128 - return_code if return_code < 0 else return_code
 
 
 def change_detail(described: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """Make the detail of the event by which AWS tells a change that is not a task's end."""
+    """Return the event detail of a state change before STOPPED."""
     over = status in BEFORE_ITS_END
     return {
         "taskArn": described["taskArn"],
@@ -74,7 +73,7 @@ def change_detail(described: Mapping[str, Any], status: str) -> dict[str, Any]:
         "taskDefinitionArn": described["taskDefinitionArn"],
         "group": described.get("group", ""),
         "launchType": described.get("launchType", "FARGATE"),
-        # As RunTask was given them, the environment included.
+        # As passed to RunTask, including the environment.
         "overrides": described.get("overrides", {}),
         "desiredStatus": "STOPPED" if over else "RUNNING",
         "lastStatus": status,
@@ -91,13 +90,13 @@ def change_detail(described: Mapping[str, Any], status: str) -> dict[str, Any]:
 def stopped_detail(
     described: Mapping[str, Any], code: int | None, *, asked_to_stop: bool, reason: str = ""
 ) -> dict[str, Any]:
-    """Make the detail of the event by which AWS tells that a task stopped.
+    """Return the event detail of a stopped task.
 
     Args:
         described: the task as DescribeTasks returned it.
-        code: the container's exit code; None when it could not be started.
-        asked_to_stop: whether StopTask ended it.
-        reason: why, when there is no exit code.
+        code: the container's exit code; None if it could not start.
+        asked_to_stop: whether StopTask was called.
+        reason: why the task did not start.
     """
     container: dict[str, Any] = {
         "name": _container_name(described),

@@ -1,11 +1,11 @@
-"""The real Prefect ECS worker, started as the stack's service starts it, on moto's ECS."""
+"""Runs the real Prefect ECS worker with the command of the stack's service, on moto's ECS."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.ports import free_port
-from sandbox.prefect_api import PrefectApi
+from sandbox.prefect_api import SandboxPrefectApi
 from sandbox.processes import Part
 from sandbox.template import Stack
 
@@ -13,17 +13,17 @@ NAME = "ecs-worker"
 
 
 def ecs_worker(
-    api: PrefectApi, stack: Stack, work_pool: str, environment: Mapping[str, str], log: Path
+    api: SandboxPrefectApi, stack: Stack, work_pool: str, environment: Mapping[str, str], log: Path
 ) -> Part:
-    """Describe the worker's part; ready when the pool counts it as online.
+    """Return the worker's part. It is ready when the work pool reports it online.
 
     Args:
-        api: the Prefect API it takes its work from.
-        stack: whose worker it is: the command is its container's.
+        api: the Prefect API that the worker polls.
+        stack: the stack whose container command is run.
         work_pool: name of the pool.
-        environment: its container's, and AWS and Prefect client variables only. It
-            hands its own `PREFECT_*` on to every task, so the database's URL and
-            the like must not be in there.
+        environment: the container's variables and those of AWS and the Prefect client.
+            The worker passes its own `PREFECT_*` to every task, so the environment
+            must not contain server settings such as the database URL.
         log: file for its output.
     """
     (container,) = stack.task_definition("WorkerTask")["containerDefinitions"]
@@ -33,7 +33,7 @@ def ecs_worker(
         [sys.executable, "-m", program, *arguments, "--name", "sandbox"],
         {
             **environment,
-            # Beside other sandboxes on one host, and impatient.
+            # A free port for each sandbox on the host, and short intervals.
             "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",

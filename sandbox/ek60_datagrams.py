@@ -1,9 +1,9 @@
 """Bodies of the datagrams of an EK60 file: CON0, NME0, TAG0 and RAW0.
 
-Field order and sizes are those of the ER60 reference manual, chapter "Raw data
-format", which echopype's ``convert/utils/ek_raw_parsers.py`` reads: little-
-endian, no padding between fields, text zero-filled (latin-1). Depths, lengths
-and offsets are in metres, angles in degrees, times in seconds.
+Field order and sizes follow the ER60 reference manual, chapter "Raw data format":
+little-endian, no padding between fields, text zero-filled (latin-1). echopype reads
+them in ``convert/utils/ek_raw_parsers.py``. Depths, lengths and offsets are in
+metres, angles in degrees, times in seconds.
 """
 
 import math
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: One step of a stored power sample in dB: the EK60 keeps log2 of power in 8.8 fixed point.
+#: One step of a stored power sample in dB: the EK60 stores log2 of power in 8.8 fixed point.
 POWER_STEP_DB = 10 * math.log10(2) / 256
 
 _CONFIGURATION = struct.Struct("<128s128s128s30s98si")
@@ -27,11 +27,11 @@ _POWER_AND_ANGLE = 3
 
 @dataclass(frozen=True, slots=True)
 class Transceiver:
-    """One channel: a general purpose transceiver with its transducer, as it was calibrated.
+    """One channel: a general purpose transceiver with its transducer and calibration.
 
     Frequency and bandwidth in Hz, power in W, gain, equivalent beam angle and
     Sa correction in dB, beam width in degrees, absorption in dB/m. The pulse
-    length must be one the EK60 has: 0.256, 0.512, 1.024, 2.048 or 4.096 ms.
+    length must be 0.256, 0.512, 1.024, 2.048 or 4.096 ms.
     """
 
     frequency: float
@@ -48,14 +48,14 @@ class Transceiver:
     bandwidth: float = 2425.0
 
     def channel_id(self, number: int) -> str:
-        """Name the channel as a GPT does: frequency, serial number, position, transducer."""
+        """Return the channel's name as a GPT writes it: frequency, serial number, position, transducer."""
         kilohertz = round(self.frequency / 1000)
         return f"GPT {kilohertz:3d} kHz 0090720{kilohertz:05x} {number} {self.transducer}"
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What holds for one ping on every channel: the water and the ship's motion.
+    """Water properties and ship motion of one ping, the same on every channel.
 
     Sound speed in m/s, temperature in degrees Celsius, heave and transducer
     depth in metres, roll, pitch and heading in degrees.
@@ -71,7 +71,7 @@ class Conditions:
 
 
 def configuration_body(transceivers: Sequence[Transceiver], survey: str, transect: str) -> bytes:
-    """Give the body of CON0, the file's first datagram: the sounder and every channel."""
+    """Return the body of CON0, the file's first datagram: the sounder and every channel."""
     head = _CONFIGURATION.pack(
         _text(survey), _text(transect), b"ER60", b"2.4.3", b"", len(transceivers)
     )
@@ -99,15 +99,15 @@ def _transceiver(number: int, channel: Transceiver) -> bytes:
         b"",
         *sa_corrections,
         b"",
-        b"070413",  # version of the transceiver's software
+        b"070413",  # version of the transceiver software
         b"",
     )
 
 
 def text_body(text: str) -> bytes:
-    """Give the body of NME0 (one NMEA 0183 sentence) or TAG0 (an annotation).
+    """Return the body of NME0 (one NMEA 0183 sentence) or TAG0 (an annotation).
 
-    The text ends with a zero and is filled up with zeros to a multiple of 4 bytes.
+    The text ends with a zero byte and is padded with zeros to a multiple of 4 bytes.
     """
     line = _text(text) + b"\0"
     return line + b"\0" * (-len(line) % 4)
@@ -120,11 +120,11 @@ def samples_body(
     power: npt.NDArray[np.int16],
     angle: npt.NDArray[np.int8],
 ) -> bytes:
-    """Give the body of RAW0: one ping of the channel ``number`` (from 1).
+    """Return the body of RAW0: one ping of the channel ``number`` (from 1).
 
-    ``power`` has shape (samples,), in steps of POWER_STEP_DB re 1 W; ``angle``
-    shape (samples, 2), electrical, 180/128 degrees a step, athwartship in the
-    low byte and alongship in the high one. Raises ValueError if they differ in length.
+    ``power`` has shape (samples,), in steps of POWER_STEP_DB re 1 W. ``angle`` has
+    shape (samples, 2): electrical angles in steps of 180/128 degrees, athwartship in
+    the low byte and alongship in the high byte. Raises ValueError if the lengths differ.
     """
     if angle.shape != (*power.shape, 2):
         raise ValueError(f"angles of shape {angle.shape} do not fit power of {power.shape}")

@@ -1,9 +1,9 @@
-"""Transducers a research vessel carries, with settings typical for them.
+"""Transducers of a research vessel with typical settings.
 
-Gains, equivalent beam angles and beam widths are near those on Simrad's data
-sheets; transmit powers are the ones Korneliussen et al. (2008, ICES J. Mar.
-Sci. 65, 982-994) advise against non-linear loss; absorption is Francois and
-Garrison (1982) at 10 degrees Celsius, salinity 35, 50 m.
+Gains, equivalent beam angles and beam widths are close to Simrad's data sheets.
+Transmit powers follow Korneliussen et al. (2008, ICES J. Mar. Sci. 65, 982-994),
+which avoid non-linear loss. Absorption follows Francois and Garrison (1982) at
+10 degrees Celsius, salinity 35 and 50 m.
 """
 
 from sandbox.ek60_datagrams import Transceiver
@@ -19,9 +19,9 @@ _TRANSCEIVERS = {
 
 
 def transceiver_for(frequency: int) -> Transceiver:
-    """Give the transceiver for ``frequency`` in Hz. Raises ValueError for one no transducer has."""
+    """Return the transceiver for ``frequency`` in Hz; raise ValueError if there is none."""
     try:
         return _TRANSCEIVERS[frequency]
     except KeyError:
         known = ", ".join(f"{f:,}" for f in _TRANSCEIVERS)
-        raise ValueError(f"no transducer for {frequency:,} Hz; there are {known}") from None
+        raise ValueError(f"no transducer for {frequency:,} Hz; available: {known}") from None

@@ -1,7 +1,7 @@
-"""The environment variables each part of the sandbox runs with.
+"""Environment variables of the sandbox's parts.
 
-Nothing of the user's own AWS or Prefect settings may reach the sandbox: a key
-or a profile left in there would send a test's traffic to a real account.
+The user's own AWS and Prefect settings are removed: with a real key or profile, a
+test would send requests to a real account.
 """
 
 import os
@@ -20,18 +20,18 @@ def system_environment(inherited: Mapping[str, str] | None = None) -> dict[str, 
     environment = {name: value for name, value in source.items() if not name.startswith(_FOREIGN)}
     environment["PATH"] = path_with_this_python(source.get("PATH", os.defpath))
     environment["PYTHONUNBUFFERED"] = "1"
-    # A proxy must not get to see what goes to the sandbox's own servers.
+    # Requests to the sandbox's own servers must not go through a proxy.
     environment["NO_PROXY"] = environment["no_proxy"] = "127.0.0.1,localhost"
     return environment
 
 
 def path_with_this_python(path: str) -> str:
-    """Return PATH such that `python` and `prefect` are those of this interpreter."""
+    """Return PATH with this interpreter's `python` and `prefect` first."""
     return os.pathsep.join([str(Path(sys.executable).parent), path])
 
 
 def container_environment() -> dict[str, str]:
-    """Return what an image would give a task: PATH and locale, nothing of the host's settings."""
+    """Return a task's variables as an image sets them: PATH and locale, no host settings."""
     kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
     full = system_environment()
     given = {
@@ -39,12 +39,12 @@ def container_environment() -> dict[str, str]:
         for name in (*kept, "PATH", "PYTHONUNBUFFERED", "NO_PROXY", "no_proxy")
         if name in full
     }
-    # As the image says too: the flow's own warnings belong into the run's log.
+    # The image sets this too: it adds the flow's warnings to the run's log.
     return {**given, "PREFECT_LOGGING_EXTRA_LOGGERS": "flows"}
 
 
 def aws_environment(endpoint_url: str) -> dict[str, str]:
-    """Return the variables that send every AWS SDK to the sandbox's moto."""
+    """Return the variables that direct every AWS SDK to the sandbox's moto."""
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_ACCESS_KEY_ID": "sandbox",
@@ -58,7 +58,7 @@ def aws_environment(endpoint_url: str) -> dict[str, str]:
 
 
 def prefect_environment(home: Path, api_url: str) -> dict[str, str]:
-    """Return the variables of a Prefect client that knows this sandbox alone."""
+    """Return the variables of a Prefect client for this sandbox."""
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),

@@ -1,8 +1,9 @@
-"""EventBridge as AWS does it, where moto's does not: patched into the sandbox's AWS server.
+"""Patches moto's EventBridge where it differs from AWS.
 
-moto does not tell that a bucket notifies it, knows no topic as a rule's target, sends every event to a rule that goes by
-the clock, does not look into lists of objects (a task's containers), breaks at
-an input transformer that makes a text, and loses what a target refuses. Source: "Amazon EventBridge targets", "input
+moto does not return a bucket's EventBridge configuration, does not support topics
+as targets, sends every event to scheduled rules, does not match objects in lists
+(a task's containers), fails on input transformers that produce text, and loses
+events that a target rejects. Source: "Amazon EventBridge targets", "input
 transformation" and "dead-letter queues", EventBridge user guide.
 """
 
@@ -26,10 +27,10 @@ _PLACE = re.compile(r"<([A-Za-z0-9_.-]+)>")
 
 
 def patch() -> None:
-    """Make moto's rules of this process deliver, match and transform as described here."""
+    """Patch moto's rules and bucket notifications in this process."""
     rules: Any = Rule
     patterns: Any = EventPattern
-    moto_s_own = rules.send_to_targets
+    send_others = rules.send_to_targets
 
     def send_to_targets(
         rule: Any,  # noqa: ANN401 - moto's Rule has no types
@@ -37,26 +38,26 @@ def patch() -> None:
         transform_input: bool = True,  # noqa: FBT001, FBT002 - as moto declares it
     ) -> None:
         pattern = rule.event_pattern
-        # A rule without a pattern goes by the clock; moto takes it for one that matches all.
+        # A rule without a pattern is scheduled; moto lets it match every event.
         if rule.state == "DISABLED" or not pattern.get_pattern():
             return
         if not pattern.matches_event(original_event):
             return
-        event = as_told(original_event)
+        event = target_event(original_event)
         for target in rule.targets:
             if _service(target) in _SENDERS:
                 deliver(target, event, rule.account_id, rule.region_name)
         others = copy.copy(rule)
         others.targets = [target for target in rule.targets if _service(target) not in _SENDERS]
         if others.targets:
-            moto_s_own(others, original_event, transform_input)
+            send_others(others, original_event, transform_input)
 
     responses: Any = S3Response
     get_others = responses.get_bucket_notification
 
     def get_bucket_notification(response: Any) -> Any:  # noqa: ANN401 - moto's own
-        told = response.backend.get_bucket_notification_configuration(response.bucket_name)
-        if told is None or told.event_bridge is None or told.topic or told.queue:
+        found = response.backend.get_bucket_notification_configuration(response.bucket_name)
+        if found is None or found.event_bridge is None or found.topic or found.queue:
             return get_others(response)
         response.data["Action"] = "GetBucketNotificationConfiguration"
         return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
@@ -73,45 +74,45 @@ def patch() -> None:
 def matches(event: object, pattern: Mapping[str, Any], fits: Callable[..., bool]) -> bool:
     """Return whether a pattern matches an event.
 
-    What a pattern asks of the objects of a list, one and the same object has to
-    fulfil. Source: "JSON array matching" of aws/event-ruler, which EventBridge runs.
+    In a list of objects, one object must match the whole pattern.
+    Source: "JSON array matching" of aws/event-ruler, which EventBridge runs.
 
     Args:
-        event: the event, or the part of it that the pattern is of.
-        pattern: the pattern, or the part of it that stands at this place.
-        fits: whether a value, UNDEFINED where there is none, fits one of a field's filters.
+        event: the event, or a part of it.
+        pattern: the pattern for that part.
+        fits: returns whether a value (UNDEFINED if missing) matches one of a field's filters.
     """
     if isinstance(event, list):
         return any(matches(item, pattern, fits) for item in event if isinstance(item, dict))
     fields = event if isinstance(event, dict) else {}
-    for name, asked in pattern.items():
+    for name, expected in pattern.items():
         if name == "$or":
-            found = any(matches(fields, each, fits) for each in asked)
-        elif isinstance(asked, dict):
-            found = matches(fields.get(name), asked, fits)
+            found = any(matches(fields, each, fits) for each in expected)
+        elif isinstance(expected, dict):
+            found = matches(fields.get(name), expected, fits)
         else:
-            found = fits(fields.get(name, UNDEFINED), asked)
+            found = fits(fields.get(name, UNDEFINED), expected)
         if not found:
             return False
     return True
 
 
-def takes(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Return whether a rule with this pattern takes an event."""
-    asked: Any = EventPattern(None, dict(pattern))
-    return matches(event, pattern, asked._does_item_match_filters)  # noqa: SLF001 - as the patch hands it on
+def pattern_matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Return whether a rule with this pattern matches an event."""
+    moto_pattern: Any = EventPattern(None, dict(pattern))
+    return matches(event, pattern, moto_pattern._does_item_match_filters)  # noqa: SLF001 - the patch uses it too
 
 
-def as_told(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as targets get it: with its time as a date, without moto's own fields."""
-    told = {name: value for name, value in event.items() if name != "ingestion-time"}
-    if isinstance(told["time"], int | float):
-        told["time"] = datetime.fromtimestamp(told["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return told
+def target_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event as targets receive it: with a date as its time, without moto's own fields."""
+    copied = {name: value for name, value in event.items() if name != "ingestion-time"}
+    if isinstance(copied["time"], int | float):
+        copied["time"] = datetime.fromtimestamp(copied["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return copied
 
 
 def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
-    """Return what a target gets of an event: all of it, a part, a constant or a text made of it."""
+    """Return a target's input: the event, a part of it, a constant or a transformed text."""
     if constant := target.get("Input"):
         return str(constant)
     if path := target.get("InputPath"):
@@ -125,7 +126,7 @@ def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
 
     def filled(place: re.Match[str]) -> str:
         value = values.get(place[1])
-        # Within quotes a value is part of a text, elsewhere it is JSON.
+        # Inside quotes a value is inserted as text, elsewhere as JSON.
         if template.count('"', 0, place.start()) % 2 == 0:
             return json.dumps(value)
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
@@ -140,7 +141,7 @@ def _at(path: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
 
 
 def deliver(target: Mapping[str, Any], event: Mapping[str, Any], account: str, region: str) -> None:
-    """Send an event to a queue or topic; what it refuses goes to the target's dead letters."""
+    """Send an event to a queue or topic; a rejected event goes to the dead letter queue."""
     message = target_input(target, event)
     try:
         _SENDERS[_service(target)](target["Arn"], message, account, region)

@@ -1,8 +1,8 @@
-"""Drives the trigger as Lambda's SQS event source mapping does.
+"""Calls the trigger as Lambda's SQS event source mapping does.
 
 Each process of this module is one Lambda environment: it polls the queue, calls
-the handler with a batch, and deletes what the handler did not report as failed.
-What it does not delete comes again after the queue's visibility timeout.
+the handler with a batch, and deletes the messages that did not fail. SQS delivers
+the others again after the visibility timeout.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.lambda_invocation import (
-    LambdaContext,
+    SandboxLambdaContext,
     count_invocation,
     failed_messages,
     lambda_event,
@@ -29,21 +29,21 @@ from sandbox.lambda_invocation import (
 
 log = logging.getLogger("sandbox.event_source")
 
-Handler = Callable[[dict[str, Any], LambdaContext], Any]
+Handler = Callable[[dict[str, Any], SandboxLambdaContext], Any]
 
 
 @dataclass(frozen=True)
 class SourceMapping:
-    """An event source mapping and its function, as the template has them.
+    """An event source mapping and its function, as the template defines them.
 
     Attributes:
         function_name: the function's name.
         timeout: seconds an invocation may take.
-        memory: of the function, in MiB.
-        batch_size: messages of an invocation at most.
-        partial_failures: whether the response names what failed
-            (`ReportBatchItemFailures`); else an invocation that returns has
-            handled its whole batch.
+        memory: the function's memory in MiB.
+        batch_size: most messages in one invocation.
+        partial_failures: whether the response lists the failed messages
+            (`ReportBatchItemFailures`). Otherwise an invocation that returns
+            has handled its whole batch.
     """
 
     function_name: str
@@ -54,7 +54,7 @@ class SourceMapping:
 
 
 class EventSource:
-    """Polls one queue for one handler."""
+    """Polls a queue and calls a handler."""
 
     def __init__(self, queue_url: str, handler: Handler, mapping: SourceMapping) -> None:
         self._sqs = boto3.client("sqs")
@@ -64,7 +64,7 @@ class EventSource:
         self._queue_arn = answer["Attributes"]["QueueArn"]
 
     def poll(self, wait_seconds: int) -> int:
-        """Receive one batch, hand it over, delete what went well; return its size."""
+        """Receive and handle one batch, delete the messages that did not fail, return the batch size."""
         messages: Sequence[Any] = self._sqs.receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=self._mapping.batch_size,
@@ -78,22 +78,22 @@ class EventSource:
 
     def _invoke(self, messages: Sequence[Any]) -> set[str]:
         ids = [message["MessageId"] for message in messages]
-        told = self._mapping
-        context = LambdaContext(told.function_name, told.timeout, told.memory)
+        mapping = self._mapping
+        context = SandboxLambdaContext(mapping.function_name, mapping.timeout, mapping.memory)
         self.is_invoking = True
-        signal.setitimer(signal.ITIMER_REAL, told.timeout)
+        signal.setitimer(signal.ITIMER_REAL, mapping.timeout)
         try:
             response = self._handler(lambda_event(messages, self._queue_arn), context)
         except Exception:
-            # Lambda's own rule: an invocation that raises leaves the whole batch.
-            log.exception("the handler raised; %s records come again", len(ids))
-            count_invocation(told.function_name, errors=1)
+            # As in Lambda, the whole batch fails if the handler raises.
+            log.exception("the handler raised; %s messages failed", len(ids))
+            count_invocation(mapping.function_name, errors=1)
             return set(ids)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self.is_invoking = False
-        failed = failed_messages(response, ids) if told.partial_failures else set()
-        log.info("batch of %s, %s to come again", len(ids), len(failed))
+        failed = failed_messages(response, ids) if mapping.partial_failures else set()
+        log.info("batch of %s messages, %s failed", len(ids), len(failed))
         return failed
 
     def _delete(self, messages: Sequence[Any]) -> None:
@@ -115,8 +115,8 @@ def load_handler(name: str) -> Handler:
 
 
 def _time_out(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's shape
-    # Lambda throws the environment away and starts a new one; so does this.
-    log.error("the invocation took longer than the function's timeout; starting anew")
+    # Lambda replaces the environment with a new one.
+    log.error("the invocation exceeded the function's timeout; restarting")
     os.execv(sys.executable, [sys.executable, "-m", "sandbox.event_source", *sys.argv[1:]])  # noqa: S606 - itself
 
 
@@ -126,11 +126,13 @@ def main() -> None:
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--handler", required=True)
     parser.add_argument("--function-name", required=True)
-    parser.add_argument("--timeout", type=float, required=True, help="seconds of an invocation")
-    parser.add_argument("--memory", type=int, required=True, help="MiB of the function")
+    parser.add_argument(
+        "--timeout", type=float, required=True, help="seconds an invocation may take"
+    )
+    parser.add_argument("--memory", type=int, required=True, help="the function's memory in MiB")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--partial-failures", action="store_true")
-    parser.add_argument("--wait", type=int, default=2, help="seconds of one long poll")
+    parser.add_argument("--wait", type=int, default=2, help="seconds of a long poll")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)

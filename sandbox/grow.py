@@ -1,8 +1,8 @@
-"""Grow a Simrad raw file to a wanted size by repeating its pings with advancing times.
+"""Grow a Simrad raw file to a given size by repeating its pings with later times.
 
-Benchmarks and memory tests need files of any size that a converter takes for
-real: the configuration stays once, everything behind it comes again and again,
-in order, each time later by the block's duration and one ping interval.
+Benchmarks and memory tests need valid files of any size. The configuration is
+written once. Everything after it is repeated in order; each copy is later by the
+duration of the pings and one ping interval.
 """
 
 import math
@@ -21,14 +21,14 @@ import numpy.typing as npt
 from flows.preflight.nt_time import ticks_to_times
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
 
-#: Called with (bytes written, bytes in all) as the file grows.
+#: Called with (bytes written, total bytes) as the file grows.
 Progress = Callable[[int, int], None]
 
-#: Pieces are copied in about this size, so memory stays small whatever the source's size.
+#: Approximate size of the pieces that are copied at once; limits memory.
 _PIECE_BYTES = 8 << 20
-#: What a file of a single ping is taken to have pinged at: 1 s, in 100 ns.
+#: Assumed ping interval of a file with one ping: 1 s, in 100 ns.
 _LONE_PING_INTERVAL = 10_000_000
-#: Types that hold the samples of one ping of one channel (RAW4 is the transmit pulse).
+#: Types with the samples of one ping of one channel (RAW4 is the transmit pulse).
 _SAMPLE_TYPES = frozenset({b"RAW0", b"RAW3"})
 _CONFIGURING_XML = frozenset({b"Configuration", b"InitialParameter", b"Environment", b"Sensor"})
 _XML_ROOT = re.compile(rb"<([A-Za-z_]\w*)")
@@ -38,14 +38,13 @@ _ROW = np.dtype([("start", "i8"), ("end", "i8"), ("time", "i8"), ("is_ping", "?"
 
 
 class SimradFileError(ValueError):
-    """A file that is no whole Simrad raw file with pings.
+    """The file is not a complete Simrad raw file with pings.
 
-    Attributes: ``path``; ``cause``, a sentence; ``at_byte``, where the fault
-    was met, or None when the whole file is meant.
+    Attributes: ``path``; ``cause``, a sentence; ``at_byte``, the position of the
+    error, or None if it concerns the whole file.
     """
 
     def __init__(self, path: Path, cause: str, at_byte: int | None = None) -> None:
-        """Keep the facts and say them in one line."""
         self.path, self.cause, self.at_byte = path, cause, at_byte
         where = "" if at_byte is None else f" (at byte {at_byte:,})"
         super().__init__(f"{path}: {cause}{where}")
@@ -53,10 +52,10 @@ class SimradFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GrownFile:
-    """What was written.
+    """The written file.
 
-    ``pings`` counts distinct ping times, as the ping_time dimension of the
-    converted file will; ``copies`` is how often the source's pings are in it.
+    ``pings`` is the number of distinct ping times, which is the length of the
+    converted file's ping_time; ``copies`` is how often the source's pings occur.
     """
 
     path: Path
@@ -69,10 +68,10 @@ class GrownFile:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A run of whole datagrams, ``start`` to ``end`` in the source, and the times in it.
+    """A range of complete datagrams, ``start`` to ``end`` in the source, and their times.
 
     ``time_at`` has the offset of each NT time from ``start``, int64 of shape
-    (datagrams, 1); ``times`` the NT times, int64 of shape (datagrams,).
+    (datagrams, 1). ``times`` has the NT times, int64 of shape (datagrams,).
     """
 
     start: int
@@ -84,14 +83,14 @@ class _Piece:
 def grow(
     source: Path, target: Path, wanted_bytes: int, *, progress: Progress | None = None
 ) -> GrownFile:
-    """Write ``source``, its pings repeated, to ``target`` until it has ``wanted_bytes`` or more.
+    """Write ``source`` to ``target``, repeating its pings until it has ``wanted_bytes`` or more.
 
-    The source's pings come a whole number of times, at least once; channels,
-    samples and sensor sentences stay as they are, datagram times advance, ping
-    times strictly. ``target`` appears only when it is complete.
+    All pings are written at least once and equally often. Channels, samples and
+    sensor sentences do not change. Datagram times never go back, and ping times
+    strictly increase. ``target`` appears only when it is complete.
 
-    Raises SimradFileError if ``source`` is no Simrad raw file, is damaged, or
-    has no pings; ValueError if ``target`` is ``source``; OSError from the disk.
+    Raises SimradFileError if ``source`` is not a Simrad raw file, is damaged, or has
+    no pings; ValueError if ``target`` is ``source``; OSError on a disk error.
     """
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: a file cannot be grown onto itself")
@@ -131,22 +130,22 @@ def grow(
 
 
 def _configuration_and_rows(fd: int, size: int, path: Path) -> tuple[int, npt.NDArray[np.void]]:
-    """Find where the configuration ends, and every datagram behind it as a row of dtype _ROW.
+    """Return the end of the configuration and all later datagrams as rows of dtype _ROW.
 
-    It ends behind the last configuring datagram before the first ping. Raises
-    SimradFileError for a file that does not begin with a configuration, is
+    The configuration ends after the last configuration datagram before the first
+    ping. Raises SimradFileError if the file does not begin with a configuration, is
     damaged, or has no pings.
     """
     walk = _whole_datagrams(fd, size, path)
     configuration_end = 0
     leading: list[Datagram] = []
     for datagram in walk:
-        if _configures(datagram):
+        if _is_configuration(datagram):
             configuration_end = datagram.end
             leading.clear()
             continue
         if configuration_end == 0:
-            cause = "no Simrad raw file: it does not begin with a configuration"
+            cause = "not a Simrad raw file: it does not begin with a configuration"
             raise SimradFileError(path, cause, 0)
         leading.append(datagram)
         if datagram.type in _SAMPLE_TYPES:
@@ -158,19 +157,19 @@ def _configuration_and_rows(fd: int, size: int, path: Path) -> tuple[int, npt.ND
 
 
 def _whole_datagrams(fd: int, size: int, path: Path) -> Iterator[Datagram]:
-    """Yield every datagram; raise SimradFileError at the first bytes that are none."""
+    """Yield every datagram; raise SimradFileError at the first invalid bytes."""
     for found in datagrams(fd, size):
         if isinstance(found, Gap):
             if found.start == 0:
-                raise SimradFileError(path, "no Simrad raw file: it has no datagram", 0)
+                raise SimradFileError(path, "not a Simrad raw file: it has no datagram", 0)
             cut = "the file ends in the middle of a datagram"
-            cause = cut if found.cut else "the file is damaged: no whole datagram"
+            cause = cut if found.cut else "the file is damaged: incomplete datagram"
             raise SimradFileError(path, cause, found.start)
         yield found
 
 
-def _configures(datagram: Datagram) -> bool:
-    """Tell whether a datagram describes the sounder or its surroundings, once for all pings."""
+def _is_configuration(datagram: Datagram) -> bool:
+    """Return whether a datagram is configuration: it describes the sounder or its environment."""
     if datagram.type == b"XML0":
         root = _XML_ROOT.search(datagram.head)
         return root is not None and root[1] in _CONFIGURING_XML
@@ -178,13 +177,13 @@ def _configures(datagram: Datagram) -> bool:
 
 
 def _ping_interval(ping_times: npt.NDArray[np.int64]) -> int:
-    """Give the typical time between pings in 100 ns: the median of the gaps, taken low."""
+    """Return the lower median of the times between pings, in 100 ns."""
     gaps = np.sort(np.diff(ping_times))
     return int(gaps[(gaps.size - 1) // 2]) if gaps.size else _LONE_PING_INTERVAL
 
 
 def _pieces(block: npt.NDArray[np.void]) -> list[_Piece]:
-    """Cut the repeated datagrams into pieces of whole datagrams, about _PIECE_BYTES each."""
+    """Split the repeated datagrams into pieces of about _PIECE_BYTES."""
     number = (block["start"] - block["start"][0]) // _PIECE_BYTES
     cuts = np.flatnonzero(np.diff(number)) + 1
     return [
@@ -208,6 +207,6 @@ def _write_copy(fd: int, pieces: list[_Piece], shift: int, out: BinaryIO) -> Non
 
 
 def _as_echopype_reads(ticks: int) -> datetime:
-    """Give an NT time as echopype gives it: rounded to about 2 microseconds."""
+    """Convert an NT time as echopype does: rounded to about 2 microseconds."""
     time: datetime = ticks_to_times(np.array([ticks]))[0].astype("datetime64[us]").item()
     return time.replace(tzinfo=UTC)

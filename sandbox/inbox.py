@@ -1,16 +1,16 @@
-"""The sandbox's buckets as a user and a waiting test see them."""
+"""Uploads files to the sandbox's inbox and reads the results."""
 
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sandbox.prefect_api import FlowRun
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
 
 
-class Inbox:
-    """Drops files into the inbox bucket and tells what became of them."""
+class SandboxInbox:
+    """Uploads files to the inbox bucket and finds their flow runs and outputs."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -24,23 +24,23 @@ class Inbox:
         return self.uri(key)
 
     def uri(self, key: str) -> str:
-        """Return the URI a dropped file has."""
+        """Return the URI of an inbox key."""
         return f"s3://{self._bucket}/{key}"
 
     def output_uri(self, key: str) -> str:
-        """Return the URI an object of the output bucket has."""
+        """Return the URI of an output bucket key."""
         return f"s3://{self._output}/{key}"
 
     def outputs(self, prefix: str = "") -> list[str]:
-        """List the keys of the output bucket under a prefix."""
+        """List the output bucket's keys with a prefix."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._output, Prefix=prefix
         )
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
-    def runs(self, keys: Collection[str]) -> dict[str, list[FlowRun]]:
-        """Return the flow runs of each of these keys, in no order."""
-        found: dict[str, list[FlowRun]] = {key: [] for key in keys}
+    def runs(self, keys: Collection[str]) -> dict[str, list[FlowRunInfo]]:
+        """Return the flow runs of each key, in no order."""
+        found: dict[str, list[FlowRunInfo]] = {key: [] for key in keys}
         keys_of = {self.uri(key): key for key in keys}
         for run in self._sandbox.api.flow_runs():
             key = keys_of.get(run.parameters.get("raw_file", ""))
@@ -48,19 +48,19 @@ class Inbox:
                 found[key].append(run)
         return found
 
-    def wait_for_ends(self, keys: Collection[str], within: float) -> dict[str, FlowRun]:
-        """Wait until each of these keys has a flow run that has ended; return the last of each.
+    def wait_for_ends(self, keys: Collection[str], within: float) -> dict[str, FlowRunInfo]:
+        """Wait until each key has flow runs and all have ended; return the last run of each key.
 
         Raises:
-            TimeoutError: with the state of each key's runs.
-            PartDied: a part of the sandbox ended meanwhile.
+            TimeoutError: a run has not ended in time.
+            PartDied: a part of the sandbox exited.
         """
         return wait_until(
             lambda: self._ends(keys),
             within,
             f"{len(keys)} files to end",
             every=0.5,
-            told=lambda: str(
+            describe=lambda: str(
                 {
                     key: [f"{run.state_name} {run.message[:200]}" for run in runs]
                     for key, runs in self.runs(keys).items()
@@ -68,7 +68,7 @@ class Inbox:
             ),
         )
 
-    def _ends(self, keys: Collection[str]) -> dict[str, FlowRun] | None:
+    def _ends(self, keys: Collection[str]) -> dict[str, FlowRunInfo] | None:
         self._sandbox.check()
         runs = self.runs(keys)
         if all(of_key and all(run.is_final for run in of_key) for of_key in runs.values()):
@@ -76,7 +76,7 @@ class Inbox:
         return None
 
     def storage_options(self) -> dict[str, Any]:
-        """Return what fsspec and echopype need to read the sandbox's buckets."""
+        """Return the storage options with which fsspec and echopype read the buckets."""
         variables = self._sandbox.environment()
         return {
             "key": variables["AWS_ACCESS_KEY_ID"],

@@ -1,9 +1,8 @@
-"""Resolves CloudFormation's intrinsic functions the way a deployment would, without one.
+"""Resolves CloudFormation's intrinsic functions without a deployment.
 
-Parameters, conditions and rules are decided as CloudFormation decides them.
-Names that a template gives are taken from it; what AWS would make up (keys,
-subnets) gets a name after its logical id. Source of the functions and of what
-`Ref` and `Fn::GetAtt` return: "Template reference", CloudFormation user guide.
+Parameters, conditions and rules are evaluated as in CloudFormation. Resources that
+the template does not name (keys, subnets) get a name from their logical id.
+Source: "Template reference", CloudFormation user guide.
 """
 
 import re
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
-from sandbox.stack_names import NAMING_PROPERTY, REF_IS_ARN, Account
+from sandbox.stack_names import NAMING_PROPERTY, REF_IS_ARN, AwsAccount
 from sandbox.stack_parameters import TemplateError
 
-# Anything JSON can say, with intrinsic functions in it or without.
+# JSON, with or without intrinsic functions.
 Value = Any
 
 _ABSENT = object()
@@ -28,17 +27,17 @@ class Resolver:
     """Resolves values of one template for one set of parameters.
 
     Attributes:
-        template: the template as parsed, short forms written out.
-        parameters: values by name, checked; see `checked_parameters`.
-        account: where the stack would be.
+        template: the parsed template, with short forms expanded.
+        parameters: values by name, from `checked_parameters`.
+        account: where the stack would be deployed.
     """
 
     template: Mapping[str, Any]
     parameters: Mapping[str, str]
-    account: Account = field(default_factory=Account)
+    account: AwsAccount = field(default_factory=AwsAccount)
 
     def condition(self, name: str) -> bool:
-        """Decide a condition of the template.
+        """Evaluate a condition of the template.
 
         Raises:
             TemplateError: the template has no such condition.
@@ -49,14 +48,14 @@ class Resolver:
         return self._truth(conditions[name])
 
     def exists(self, logical_id: str) -> bool:
-        """Tell whether the stack would have this resource."""
+        """Return whether the stack would have this resource."""
         resource = self.template["Resources"].get(logical_id)
         if resource is None:
             return False
         return "Condition" not in resource or self.condition(resource["Condition"])
 
     def name(self, logical_id: str) -> str:
-        """Return what a resource of the stack is called, or a name after its logical id.
+        """Return a resource's name; a resource without a name gets one from its logical id.
 
         Raises:
             TemplateError: the stack would have no such resource.
@@ -64,7 +63,7 @@ class Resolver:
         return self._named(logical_id)[1]
 
     def broken_rules(self) -> list[str]:
-        """List what the template's rules say against these parameters."""
+        """Return the descriptions of the template's rules that the parameters break."""
         return [
             assertion["AssertDescription"]
             for rule in self.template.get("Rules", {}).values()
@@ -74,10 +73,10 @@ class Resolver:
         ]
 
     def resolve(self, value: Value) -> Value:
-        """Return a value without intrinsic functions; what resolves to no value is left out.
+        """Return a value with its intrinsic functions resolved; AWS::NoValue is removed.
 
         Raises:
-            TemplateError: it refers to what the stack would not have.
+            TemplateError: it refers to something that the stack would not have.
         """
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not _ABSENT]
@@ -90,7 +89,7 @@ class Resolver:
         items = ((key, self.resolve(item)) for key, item in value.items())
         return {key: item for key, item in items if item is not _ABSENT}
 
-    def _call(self, function: str, argument: Value) -> Value:  # noqa: PLR0911 - one way out for each function
+    def _call(self, function: str, argument: Value) -> Value:  # noqa: PLR0911 - one return for each function
         match function:
             case "Ref":
                 return self._ref(argument)
@@ -121,7 +120,7 @@ class Resolver:
                 subnets = ip_network(self.resolve(block)).subnets(new_prefix=32 - int(bits))
                 return [str(subnet) for subnet, _ in zip(subnets, range(int(count)), strict=False)]
             case _:
-                raise TemplateError(function, "not understood here")
+                raise TemplateError(function, "not supported")
 
     def _ref(self, name: str) -> Value:
         if name == "AWS::NoValue":
@@ -153,14 +152,14 @@ class Resolver:
             raise TemplateError(logical_id, "the stack would have no such resource or parameter")
         resource = self.template["Resources"][logical_id]
         given = resource.get("Properties", {}).get(NAMING_PROPERTY.get(resource["Type"], ""))
-        made_up = f"{self.account.stack_name}-{logical_id}"
-        return resource["Type"], str(self.resolve(given)) if given else made_up
+        generated = f"{self.account.stack_name}-{logical_id}"
+        return resource["Type"], str(self.resolve(given)) if given else generated
 
     def _arn(self, resource_type: str, name: str) -> str:
         try:
             return self.account.arn(resource_type, name)
         except KeyError as error:
-            raise TemplateError(name, f"the ARN of {resource_type} is not known here") from error
+            raise TemplateError(name, f"the ARN format of {resource_type} is unknown") from error
 
     def _substitute(self, text: str, places: Mapping[str, Any]) -> str:
         def filled(place: re.Match[str]) -> str:
@@ -193,4 +192,4 @@ class Resolver:
             case "Condition":
                 return self.condition(str(argument))
             case _:
-                raise TemplateError(function, "not a condition that is understood here")
+                raise TemplateError(function, "not a supported condition")

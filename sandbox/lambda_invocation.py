@@ -1,4 +1,4 @@
-"""What Lambda hands to a handler of an SQS queue, and what it makes of the answer."""
+"""Builds the event and context of an SQS-triggered Lambda, and reads the response."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.stack_names import Account
+from sandbox.stack_names import AwsAccount
 
 
 @dataclass(frozen=True)
-class LambdaContext:
-    """What Lambda hands to a handler beside the event.
+class SandboxLambdaContext:
+    """The context argument of a Lambda handler.
 
     Attributes:
         function_name: the function's name.
         timeout: seconds an invocation may take.
-        memory_limit_in_mb: as Lambda spells it, in MiB.
+        memory_limit_in_mb: the function's memory in MiB.
     """
 
     function_name: str
@@ -34,21 +34,21 @@ class LambdaContext:
     def invoked_function_arn(self) -> str:
         """The function's ARN."""
         region = os.environ.get("AWS_REGION", "us-east-1")
-        return Account(region=region).arn("AWS::Lambda::Function", self.function_name)
+        return AwsAccount(region=region).arn("AWS::Lambda::Function", self.function_name)
 
     @property
     def log_group_name(self) -> str:
-        """Where Lambda would write the log."""
+        """The log group Lambda would use."""
         return f"/aws/lambda/{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds left until the invocation is ended."""
+        """Return the milliseconds left until the invocation times out."""
         left = self.timeout - (time.monotonic() - self._started)
         return max(0, int(left * 1000))
 
 
 def count_invocation(function: str, errors: int) -> None:
-    """Write what Lambda itself counts of an invocation, as a line with metrics."""
+    """Write Lambda's own metrics of an invocation as a log line."""
     metrics = [{"Name": name, "Unit": "Count"} for name in ("Invocations", "Errors")]
     directive = {"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]], "Metrics": metrics}
     line = {
@@ -62,7 +62,7 @@ def count_invocation(function: str, errors: int) -> None:
 
 
 def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[str, Any]:
-    """Turn received SQS messages into the event Lambda makes of them."""
+    """Convert received SQS messages to a Lambda event."""
     return {
         "Records": [
             {
@@ -82,11 +82,11 @@ def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[
 
 
 def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
-    """Say which of a batch's messages the handler's response leaves in the queue.
+    """Return the ids of a batch's messages that failed according to the handler's response.
 
-    With `ReportBatchItemFailures`, an empty response or list means that all went
-    well; anything Lambda cannot make sense of means that all failed, an
-    identifier that is empty or of no message of the batch included:
+    With `ReportBatchItemFailures`, an empty response or list means that no message
+    failed. An invalid response, or an identifier that is empty or not in the batch,
+    means that all failed:
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
     everything = set(message_ids)

@@ -1,8 +1,8 @@
-"""Queues that many threads use at once.
+"""Makes moto's queues thread-safe.
 
-moto's delete rebuilds a queue's list of messages outside of the queue's lock: a
-message that is sent meanwhile is lost, and one that is deleted meanwhile comes
-back. Its receive looks at the same list without the lock.
+moto's delete rebuilds a queue's list of messages without the queue's lock. A message
+sent at the same time is lost, and one deleted at the same time reappears. moto's
+receive reads the list without the lock too.
 """
 
 from typing import Any
@@ -11,18 +11,18 @@ from moto.sqs.models import Queue, SQSBackend
 
 
 def patch() -> None:
-    """Make moto's queues of this process take one delete, receive or send at a time."""
+    """Make delete and receive of moto's queues in this process hold the queue's lock."""
     queues: Any = Queue
     backends: Any = SQSBackend
     delete, receive = queues.delete_message, backends.receive_message
 
-    # ANN401: moto's own words, handed on.
+    # ANN401: moto's arguments are passed on.
     def delete_message(queue: Any, receipt_handle: str) -> None:  # noqa: ANN401
-        with queue._messages_lock:  # noqa: SLF001 - moto's send holds it too
+        with queue._messages_lock:  # noqa: SLF001 - moto's send uses it too
             delete(queue, receipt_handle)
 
     def receive_message(backend: Any, queue_name: str, *more: Any, **named: Any) -> Any:  # noqa: ANN401
-        # One that waits for messages lets go of the lock meanwhile.
+        # A receive that waits for messages releases the lock.
         with backend.get_queue(queue_name)._messages_lock:  # noqa: SLF001
             return receive(backend, queue_name, *more, **named)
 

@@ -1,9 +1,8 @@
-"""No process outlives its sandbox, however the sandbox ends.
+"""Ends all processes of a sandbox when the sandbox ends, even by SIGKILL.
 
-Every process of a sandbox, and whatever it starts in turn, carries the
-sandbox's id in its environment. A watchdog holds the reading end of a pipe
-whose other end only the sandbox holds: when the sandbox is gone, killed with
-SIGKILL included, the pipe closes and the watchdog ends all that carry the id.
+Every process of a sandbox and its children have the sandbox's id in their
+environment. A watchdog reads from a pipe that only the sandbox has open for writing.
+When the sandbox ends, the pipe closes, and the watchdog ends all processes with the id.
 """
 
 import argparse
@@ -21,7 +20,7 @@ MARK = "ECHODROP_SANDBOX_ID"
 
 
 def marked_processes(sandbox_id: str) -> list[psutil.Process]:
-    """List the living processes that carry this sandbox's id, this process aside."""
+    """List the running processes with this sandbox's id, except this process."""
     marked = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
@@ -33,16 +32,16 @@ def marked_processes(sandbox_id: str) -> list[psutil.Process]:
             ):
                 marked.append(process)
         except (psutil.Error, OSError):
-            # Ended meanwhile, or another user's: not one of ours either way.
+            # The process has ended or belongs to another user.
             continue
     return marked
 
 
 def end_marked_processes(sandbox_id: str, grace_seconds: float = 3.0) -> list[int]:
-    """End what carries the sandbox's id: SIGTERM, and after the grace SIGKILL.
+    """Send SIGTERM to the processes with the sandbox's id, then SIGKILL after the grace.
 
-    Returns the process ids that were found. Repeats until none is found, as a
-    process being ended may have started another.
+    Repeats until no process is left, because an ending process may start another.
+    Returns the ids of the processes.
     """
     found: list[int] = []
     number = signal.SIGTERM
@@ -61,12 +60,12 @@ def end_marked_processes(sandbox_id: str, grace_seconds: float = 3.0) -> list[in
 
 
 def start_watchdog(sandbox_id: str, keep_open: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    """Start the watchdog; closing its `stdin` (or dying) sets it off.
+    """Start the watchdog. It acts when its `stdin` closes.
 
     Args:
-        sandbox_id: the mark to look for.
-        keep_open: file descriptors the watchdog holds until it is done, such as
-            the sandbox's lock.
+        sandbox_id: id of the processes to end.
+        keep_open: file descriptors that the watchdog keeps open until it exits, such
+            as the sandbox's lock.
     """
     return subprocess.Popen(  # noqa: S603 - this module itself
         [sys.executable, "-m", "sandbox.orphans", sandbox_id],
@@ -74,7 +73,7 @@ def start_watchdog(sandbox_id: str, keep_open: Sequence[int] = ()) -> "subproces
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=tuple(keep_open),
-        # Its own session: neither Ctrl-C nor a closed terminal reaches it.
+        # In its own session, Ctrl-C and a closed terminal do not reach it.
         start_new_session=True,
     )
 

@@ -1,4 +1,4 @@
-"""The parts that run together: started, waited for, watched and stopped by name."""
+"""Starts, monitors and stops the parts of a sandbox by name."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,12 +7,12 @@ from sandbox.processes import Part
 
 
 class PartSet:
-    """The parts of one sandbox, in the order they were started."""
+    """The parts of a sandbox in the order of their start."""
 
     def __init__(self, on_progress: Callable[[str, str], None]) -> None:
-        """Hold no parts yet; `on_progress` is told each part's name and what became of it."""
+        """Create an empty set; `on_progress` is called with a part's name and its new state."""
         self._parts: dict[str, Part] = {}
-        self.tell = on_progress
+        self.on_progress = on_progress
 
     def __getitem__(self, name: str) -> Part:
         return self._parts[name]
@@ -26,15 +26,15 @@ class PartSet:
 
     def launch(self, part: Part) -> None:
         """Start a part, or start it again."""
-        self.tell(part.name, "starting")
+        self.on_progress(part.name, "starting")
         part.start()
         self._parts[part.name] = part
 
     def wait_ready(self, *names: str) -> None:
-        """Wait until these parts serve.
+        """Wait until these parts are ready.
 
         Raises:
-            PartDied: one of all the parts ended meanwhile.
+            PartDied: a part exited, one of these or another.
             PartNotReady: one of these took too long.
         """
         waiting = list(names)
@@ -42,22 +42,22 @@ class PartSet:
             for name in list(waiting):
                 if self._parts[name].poll_ready():
                     waiting.remove(name)
-                    self.tell(name, "ready")
+                    self.on_progress(name, "ready")
             self.check()
             time.sleep(0.05)
 
     def stop(self, *names: str) -> None:
-        """Stop these parts side by side; those that were never started are passed over."""
+        """Stop these parts in parallel; parts that were not started are skipped."""
         stopping = [self._parts[name] for name in names if name in self._parts]
         for part in stopping:
             if part.is_running:
-                self.tell(part.name, "stopping")
-            part.ask_to_stop()
+                self.on_progress(part.name, "stopping")
+            part.request_stop()
         for part in stopping:
             part.wait_stopped()
-            self.tell(part.name, "stopped")
+            self.on_progress(part.name, "stopped")
 
     def check(self) -> None:
-        """Raise PartDied for the first part that ended unasked."""
+        """Raise PartDied for the first part that exited unexpectedly."""
         for part in self._parts.values():
             part.check()

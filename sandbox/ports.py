@@ -5,13 +5,13 @@ import socket
 
 HOST = "127.0.0.1"
 
-# Below Linux's ephemeral range (32768 and up), so that an outgoing connection
-# cannot take the port between the moment it is found and the moment it is used.
+# Below Linux's ephemeral ports (32768 and up), so that no outgoing connection can
+# take a port before the server uses it.
 _LOWEST, _HIGHEST = 20_000, 32_700
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on this loopback port now."""
+    """Return whether a server can listen on this loopback port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -22,16 +22,15 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Find a loopback port nobody listens on.
+    """Return a free loopback port.
 
-    Drawn at random rather than counted up, so that sandboxes starting side by
-    side do not reach for the same one.
+    Ports are tried at random, so that sandboxes that start at the same time do not
+    choose the same port.
 
     Raises:
-        OSError: none of 200 ports drawn was free.
+        OSError: 200 ports were tried and none was free.
     """
-    # The system's randomness: a seeded test run would draw the same ports in
-    # each of its worker processes.
+    # Not `random`'s own generator: with a seed, all test processes would get the same ports.
     draw = random.SystemRandom()
     for _ in range(200):
         port = draw.randint(_LOWEST, _HIGHEST)

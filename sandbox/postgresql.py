@@ -1,7 +1,7 @@
 """A private PostgreSQL cluster from the installed binaries, for the Prefect server.
 
-The cluster is made afresh at each start and listens on one loopback port only.
-Its durability is switched off, as it never outlives the sandbox.
+Each start creates a new cluster. It listens only on a loopback port. Durability is
+off, because the cluster is removed with the sandbox.
 """
 
 import os
@@ -48,12 +48,12 @@ class PostgresqlFailed(SandboxError):  # noqa: N818 - the name says what happene
 
 
 def find_binaries() -> Path:
-    """Return the folder of the newest installed PostgreSQL server's programs.
+    """Return the folder with the programs of the newest installed PostgreSQL server.
 
     Raises:
-        PostgresqlMissing: there is none, or it lacks pg_trgm, which Prefect's
-            migrations create; or this is root and there is no system user to
-            run it as (PostgreSQL refuses to run as root).
+        PostgresqlMissing: no server is installed, or it lacks pg_trgm, which Prefect's
+            migrations create; or this process is root and there is no system user
+            for PostgreSQL, which refuses to run as root.
     """
     debian = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"),
@@ -71,7 +71,7 @@ def find_binaries() -> Path:
             pwd.getpwnam(_SYSTEM_USER)
         except KeyError:
             raise PostgresqlMissing(
-                f"this is root, and there is no user {_SYSTEM_USER} to run PostgreSQL as"
+                f"PostgreSQL cannot run as root, and the user {_SYSTEM_USER} does not exist"
             ) from None
     return binaries
 
@@ -82,11 +82,11 @@ def database_url(port: int) -> str:
 
 
 def create_cluster(binaries: Path, folder: Path) -> Path:
-    """Make an empty cluster and return its folder.
+    """Create an empty cluster and return its folder.
 
-    As root the cluster belongs to the system user and lives in a folder of its
-    own under the system's temporary folder, to which `folder` becomes a link:
-    the sandbox's folder itself may well be out of that user's reach.
+    If this process is root, the cluster belongs to the system user and is in the
+    system's temporary folder, because that user may have no access to the sandbox's
+    folder. `folder` is then a link to it.
 
     Raises:
         PostgresqlFailed: initdb failed.
@@ -111,7 +111,7 @@ def create_cluster(binaries: Path, folder: Path) -> Path:
 
 
 def remove_cluster(folder: Path) -> None:
-    """Remove a cluster made by `create_cluster`, if there is one."""
+    """Remove the cluster that `create_cluster` created, if it exists."""
     if folder.is_symlink():
         shutil.rmtree(folder.resolve(), ignore_errors=True)
         folder.unlink()
@@ -122,7 +122,7 @@ def remove_cluster(folder: Path) -> None:
 def postgresql(
     binaries: Path, data: Path, port: int, environment: Mapping[str, str], log: Path
 ) -> Part:
-    """Describe the part that serves the cluster; ready when the database exists."""
+    """Return the part that runs the cluster. It is ready when the database exists."""
     settings = [item for name, value in _SETTINGS.items() for item in ("-c", f"{name}={value}")]
 
     def is_ready() -> bool:
@@ -152,7 +152,7 @@ def postgresql(
         environment,
         log,
         is_ready=is_ready,
-        # SIGINT is PostgreSQL's fast shutdown: it ends its clients' sessions.
+        # SIGINT is PostgreSQL's fast shutdown: it ends client sessions.
         stop_signal=signal.SIGINT,
     )
 
@@ -174,7 +174,7 @@ def _has_trigram_extension(binaries: Path) -> bool:
         [str(binaries / "pg_config"), "--sharedir"], check=False, capture_output=True, text=True
     )
     folders = [Path(shown.stdout.strip())] if shown.returncode == 0 else []
-    # Debian's pg_config may be of another version than the server beside it.
+    # Debian's pg_config may belong to another version than the server.
     folders.append(Path("/usr/share/postgresql") / binaries.parent.name)
     return any((folder / "extension" / "pg_trgm.control").is_file() for folder in folders)
 

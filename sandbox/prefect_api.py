@@ -1,4 +1,4 @@
-"""What the sandbox asks of the Prefect API: runs, their states and their logs."""
+"""A client of the Prefect API for flow runs, their states and logs."""
 
 import base64
 import json
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-# Seconds. On a busy machine SQLite keeps a request waiting for long.
+# Seconds. On a busy machine a request may wait long for SQLite.
 _TIMEOUT = 60
 
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
 @dataclass(frozen=True)
-class FlowRun:
-    """A flow run as the API tells it.
+class FlowRunInfo:
+    """A flow run as the API returns it.
 
     Attributes:
         id: its id.
-        name: its name, for people.
+        name: its name.
         state_type: PENDING, RUNNING, COMPLETED, FAILED, CRASHED, ...
         state_name: the state's name, such as Completed, Skipped or Late.
         message: the state's message.
-        parameters: what the flow is called with.
+        parameters: the flow's parameters.
         run_count: how many times it was started.
-        seconds: how long it has run in all.
+        seconds: its total run time.
     """
 
     id: str
@@ -41,15 +41,15 @@ class FlowRun:
 
     @property
     def is_final(self) -> bool:
-        """Whether it will not change by itself any more."""
+        """Whether the run has ended."""
         return self.state_type in FINAL_STATES
 
 
-class PrefectApi:
-    """A Prefect API on loopback, read without importing Prefect."""
+class SandboxPrefectApi:
+    """A client of a Prefect API on loopback that does not import Prefect."""
 
     def __init__(self, url: str, credential: str | None = None) -> None:
-        """Know the API at a URL, by a `user:password` where it asks for one."""
+        """Connect to the API at `url`; `credential` is `user:password` for basic authentication."""
         self.url = url
         self._headers = {"Content-Type": "application/json"}
         if credential is not None:
@@ -57,13 +57,13 @@ class PrefectApi:
             self._headers["Authorization"] = f"Basic {encoded}"
 
     def request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Send one request and return the decoded answer (None when it is empty).
+        """Send a request and return the decoded response (None if it is empty).
 
-        An answer of 503 is asked again: that is how the server says that its
-        SQLite database was locked, and nothing was done then.
+        A response of 503 is retried: it means that the SQLite database was locked
+        and nothing was changed.
 
         Raises:
-            OSError: no connection, or an answer of 400 and above
+            OSError: no connection, or a response of 400 and above
                 (`urllib.error.HTTPError`).
         """
         for pause in (0.2, 0.4, 0.8, 1.6, 3.2):
@@ -86,9 +86,9 @@ class PrefectApi:
             content = response.read()
         return json.loads(content) if content else None
 
-    def flow_runs(self) -> list[FlowRun]:
-        """Return all flow runs, the oldest first."""
-        runs: list[FlowRun] = []
+    def flow_runs(self) -> list[FlowRunInfo]:
+        """Return all flow runs, oldest first."""
+        runs: list[FlowRunInfo] = []
         page = 200
         while True:
             answer = self.request(
@@ -100,12 +100,12 @@ class PrefectApi:
             if len(answer) < page:
                 return runs
 
-    def flow_run(self, run_id: str) -> FlowRun:
+    def flow_run(self, run_id: str) -> FlowRunInfo:
         """Return one flow run."""
         return _flow_run(self.request("GET", f"/flow_runs/{run_id}"))
 
     def logs(self, run_id: str) -> list[str]:
-        """Return the messages a flow run has logged (200 at most), in order."""
+        """Return a flow run's log messages in order, at most 200."""
         answer = self.request(
             "POST",
             "/logs/filter",
@@ -114,7 +114,7 @@ class PrefectApi:
         return [line["message"] for line in answer]
 
     def run_again(self, run_id: str) -> None:
-        """Schedule a flow run that has ended once more, as the UI's Retry does."""
+        """Schedule an ended flow run again, as Retry in the UI does."""
         self.request(
             "POST",
             f"/flow_runs/{run_id}/set_state",
@@ -122,7 +122,7 @@ class PrefectApi:
         )
 
     def worker_is_online(self, pool: str) -> bool:
-        """Say whether a worker has reported to this work pool by now."""
+        """Return whether the work pool has an online worker."""
         try:
             workers = self.request("POST", f"/work_pools/{pool}/workers/filter", {})
         except OSError:
@@ -130,9 +130,9 @@ class PrefectApi:
         return any(worker["status"] == "ONLINE" for worker in workers)
 
 
-def _flow_run(found: dict[str, Any]) -> FlowRun:
+def _flow_run(found: dict[str, Any]) -> FlowRunInfo:
     state = found.get("state") or {}
-    return FlowRun(
+    return FlowRunInfo(
         id=found["id"],
         name=found["name"],
         state_type=state.get("type") or "",

@@ -1,8 +1,9 @@
-"""A stand-in for Prefect Cloud: a real Prefect server behind what Cloud does otherwise.
+"""A stand-in for Prefect Cloud: a proxy in front of a real Prefect server.
 
-It serves the API under an account and a workspace, only the calls that Cloud serves
-(`prefect_cloud_calls`), to a bearer key alone, and answers 429 with Retry-After when
-asked to. It records every request, so that one can tell what a part costs of a plan.
+Like Cloud, it serves the API under an account and a workspace, only with a bearer
+key, and only the calls that Cloud has (`prefect_cloud_calls`). It can respond with 429
+and Retry-After. It records every request, which shows how much of a plan's request
+limit each part uses.
 """
 
 from __future__ import annotations
@@ -25,17 +26,24 @@ from sandbox.prefect_cloud_calls import served_call
 KEY = "pnu_sandbox"
 _ACCOUNT, _WORKSPACE = uuid.UUID(int=1), uuid.UUID(int=2)
 _BELOW = f"/api/accounts/{_ACCOUNT}/workspaces/{_WORKSPACE}"
-# Websockets that Cloud serves: events and logs, in and out.
+# Cloud's websockets: events and logs.
 _STREAMS = frozenset({"/events/in", "/events/out", "/logs/out"})
 _READ_BYTES = 1 << 16
-# Of one hop, and not of what a request says.
+# Headers of one connection; they are not forwarded.
 _HOP_HEADERS = frozenset({"host", "connection", "authorization", "transfer-encoding"})
 _KEPT = ("Content-Type", "Content-Encoding", "Retry-After")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request: when, by the monotonic clock; the call it is, None of one that Cloud lacks; its answer."""
+class RecordedRequest:
+    """A request to the stand-in.
+
+    Attributes:
+        at: monotonic time of the request.
+        call: the API call, or None if Cloud does not have it.
+        line: method and path.
+        status: the response's HTTP status.
+    """
 
     at: float
     call: str | None
@@ -43,21 +51,21 @@ class Asked:
     status: int
 
 
-# Given a call: the Retry-After of a 429, None to let it through.
+# Takes a call; returns the Retry-After of a 429 response, or None to serve the call.
 Throttle = Callable[[str], float | None]
 
 
 class PrefectCloud:
-    """The stand-in, running until it is closed.
+    """The stand-in; it serves until it is closed.
 
     Attributes:
-        asked: all requests, in their order.
-        throttle: decides on 429; may be set at any time.
+        requests: all requests in order.
+        throttle: decides which calls get 429; may be set at any time.
     """
 
     def __init__(self, upstream: int) -> None:
-        """Serve in front of the server at a port of loopback."""
-        self.asked: list[Asked] = []
+        """Serve in front of the Prefect server at a loopback port."""
+        self.requests: list[RecordedRequest] = []
         self.throttle: Throttle = lambda _call: None
         self._upstream = upstream
         self._server = ThreadingHTTPServer((HOST, 0), _handler(self))
@@ -73,7 +81,7 @@ class PrefectCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which Prefect's client takes it for Cloud."""
+        """The variables that make Prefect's client use the stand-in as Cloud."""
         return {
             "PREFECT_CLOUD_API_URL": self.cloud_url,
             "PREFECT_API_URL": self.url,
@@ -81,27 +89,27 @@ class PrefectCloud:
         }
 
     def counts(self, since: int = 0) -> Counter[str]:
-        """How often each call was made, from a position of `asked` on."""
-        return Counter(each.call or each.line for each in self.asked[since:])
+        """Count each call, from a position of `requests` on."""
+        return Counter(each.call or each.line for each in self.requests[since:])
 
     def not_served(self) -> list[str]:
-        """The requests that Cloud would answer with 404 for want of such a call."""
-        return [each.line for each in self.asked if each.call is None]
+        """Return the requests that Cloud does not serve; it would respond with 404."""
+        return [each.line for each in self.requests if each.call is None]
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         line = f"{handler.command} {handler.path.removeprefix(_BELOW)}"
         below = handler.path.removeprefix(_BELOW)
         is_below = handler.path.startswith(_BELOW + "/")
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         if is_below and "upgrade" in handler.headers.get("Connection", "").lower():
             stream = below.partition("?")[0]
-            # A worker whose stream is refused polls instead, as it does here.
-            self._note(f"STREAM {stream}", line, 101 if stream in _STREAMS else 404)
+            # A worker polls if its stream is refused.
+            self._record(f"STREAM {stream}", line, 101 if stream in _STREAMS else 404)
             if stream in _STREAMS:
                 self._tunnel(handler, below)
             else:
-                _say(handler, 404, b'{"detail": "Not Found"}')
+                _respond(handler, 404, b'{"detail": "Not Found"}')
             return
         call = served_call(handler.command, below) if is_below else None
         wait = self.throttle(call) if call else None
@@ -113,26 +121,28 @@ class PrefectCloud:
         elif wait is not None:
             status, headers, data = 429, {"Retry-After": f"{wait:g}"}, b'{"detail": "slow down"}'
         else:
-            status, headers, data = self._ask(handler, below, body)
-        self._note(call, line, status)
-        _say(handler, status, data, headers)
+            status, headers, data = self._forward(handler, below, body)
+        self._record(call, line, status)
+        _respond(handler, status, data, headers)
 
-    def _note(self, call: str | None, line: str, status: int) -> None:
-        self.asked.append(Asked(time.monotonic(), call, line, status))
+    def _record(self, call: str | None, line: str, status: int) -> None:
+        self.requests.append(RecordedRequest(time.monotonic(), call, line, status))
 
-    def _ask(
+    def _forward(
         self, handler: BaseHTTPRequestHandler, path: str, body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         with contextlib.closing(http.client.HTTPConnection(HOST, self._upstream)) as server:
-            server.request(handler.command, f"/api{path}", body or None, _passed_on(handler))
+            server.request(
+                handler.command, f"/api{path}", body or None, _forwarded_headers(handler)
+            )
             answer = server.getresponse()
             kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
             return answer.status, kept, answer.read()
 
     def _tunnel(self, handler: BaseHTTPRequestHandler, path: str) -> None:
-        """Pass a websocket's bytes on, both ways, until one side ends it."""
+        """Forward a websocket's bytes in both directions until one side closes it."""
         handler.close_connection = True
-        headers = {**_passed_on(handler), "Connection": "Upgrade", "Host": f"{HOST}"}
+        headers = {**_forwarded_headers(handler), "Connection": "Upgrade", "Host": f"{HOST}"}
         head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
         with socket.create_connection((HOST, self._upstream)) as server:
             server.sendall(f"GET /api{path} HTTP/1.1\r\n{head}\r\n".encode())
@@ -145,13 +155,13 @@ class PrefectCloud:
                     ways[came].sendall(piece)
 
 
-def _passed_on(handler: BaseHTTPRequestHandler) -> dict[str, str]:
+def _forwarded_headers(handler: BaseHTTPRequestHandler) -> dict[str, str]:
     return {
         name: text for name, text in handler.headers.items() if name.lower() not in _HOP_HEADERS
     }
 
 
-def _say(
+def _respond(
     handler: BaseHTTPRequestHandler, status: int, data: bytes, headers: dict[str, str] | None = None
 ) -> None:
     handler.send_response(status)
@@ -169,18 +179,18 @@ def _handler(cloud: PrefectCloud) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             pass
 
-        def take(self) -> None:
+        def serve(self) -> None:
             with contextlib.suppress(ConnectionError):
                 cloud.answer(self)
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = take  # noqa: N815 - as http.server calls them
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve  # noqa: N815 - http.server calls these names
 
     return Handler
 
 
 @contextlib.contextmanager
 def prefect_cloud(upstream: int) -> Iterator[PrefectCloud]:
-    """Run a stand-in in front of the Prefect server at a port of loopback."""
+    """Run a stand-in in front of the Prefect server at a loopback port."""
     cloud = PrefectCloud(upstream)
     try:
         yield cloud

@@ -1,4 +1,4 @@
-"""Which calls Prefect Cloud serves: the table that every call of the project is held to."""
+"""The API calls that Prefect Cloud serves. Tests check every call of the project against them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _TABLE = Path(__file__).with_suffix(".txt")
 
 @cache
 def served() -> frozenset[str]:
-    """The calls that Prefect Cloud serves, as `POST /flow_runs/{id}/set_state`."""
+    """Return the calls that Prefect Cloud serves, such as `POST /flow_runs/{id}/set_state`."""
     lines = _TABLE.read_text().splitlines()
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Each call with what its requests look like; names in a path before places for any."""
+    """Return each call with a pattern of its requests; paths with fewer placeholders come first."""
     calls = sorted(served(), key=lambda call: call.count("{"))
     return tuple(
         (call, re.compile(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(call)))) for call in calls
@@ -26,11 +26,11 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def served_call(method: str, path: str) -> str | None:
-    """The call of the table that a request is one of; None where Cloud does not serve it.
+    """Return the call that a request makes, or None if Cloud does not serve it.
 
     Args:
         method: such as POST.
-        path: below the API's URL; a query is left out of account.
+        path: path relative to the API's URL; a query is ignored.
     """
-    asked = f"{method} {path.partition('?')[0]}"
-    return next((call for call, pattern in _patterns() if pattern.fullmatch(asked)), None)
+    request = f"{method} {path.partition('?')[0]}"
+    return next((call for call, pattern in _patterns() if pattern.fullmatch(request)), None)

@@ -1,4 +1,4 @@
-"""A real Prefect server with its UI, on SQLite or PostgreSQL."""
+"""Runs a real Prefect server with its UI, on SQLite or PostgreSQL."""
 
 import sys
 import urllib.error
@@ -11,13 +11,13 @@ from sandbox.ports import HOST
 from sandbox.processes import Part
 
 NAME = "prefect-server"
-# Kept connections to PostgreSQL. Prefect keeps five, and under eight clients and its own services
-# it opened and closed others all the time.
+# Pooled connections to PostgreSQL. With Prefect's default of five, eight clients and Prefect's own
+# services constantly opened and closed others.
 _KEPT_CONNECTIONS = 25
 
 
 def sqlite_url(folder: Path) -> str:
-    """Return the URL of a SQLite database under the folder given."""
+    """Return the URL of the SQLite database in a folder."""
     return f"sqlite+aiosqlite:///{folder / 'prefect.db'}"
 
 
@@ -30,15 +30,15 @@ def prefect_server(
     log: Path,
     credential: str | None = None,
 ) -> Part:
-    """Describe the server's part.
+    """Return the server's part.
 
     Args:
-        port: where it listens, on loopback.
+        port: loopback port to listen on.
         home: its PREFECT_HOME.
-        database_url: SQLAlchemy URL of its database; tables are made at the start.
-        environment: what every part gets.
+        database_url: SQLAlchemy URL of its database; the server creates the tables.
+        environment: environment variables of every part.
         log: file for its output.
-        credential: the `user:password` it asks for; None for nothing.
+        credential: the required `user:password`; None for no authentication.
     """
     api_url = f"http://{HOST}:{port}/api"
     module = "sandbox.sqlite_server" if database_url.startswith("sqlite") else "prefect"
@@ -67,7 +67,7 @@ def _pool(database_url: str) -> dict[str, str]:
 
 
 def answers(url: str) -> bool:
-    """Say whether a GET of this URL answers with a success by now."""
+    """Return whether a GET of this URL succeeds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - a loopback http URL
             return bool(response.status < 400)

@@ -1,4 +1,4 @@
-"""One part of the sandbox: a server or loop that runs as a process of its own."""
+"""A part of the sandbox: a server or loop that runs as its own process."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ LOG_LINES_SHOWN = 25
 
 
 class PartDied(SandboxError):  # noqa: N818 - the name says what happened
-    """A part ended although nobody had asked it to.
+    """A part exited unexpectedly.
 
     Attributes:
         part: the part's name.
-        exit_code: its exit code; negative for the signal that ended it.
-        log: where its output is.
-        log_end: the last lines of that output.
+        exit_code: its exit code; negative if a signal ended it.
+        log: its log file.
+        log_end: the last lines of the log.
     """
 
     def __init__(self, part: str, exit_code: int, log: Path, log_end: str) -> None:
@@ -36,7 +36,7 @@ class PartDied(SandboxError):  # noqa: N818 - the name says what happened
 
 
 class PartNotReady(SandboxError):  # noqa: N818 - the name says what happened
-    """A part runs but did not become ready in time."""
+    """A part is running but did not become ready in time."""
 
     def __init__(self, part: str, seconds: float, log: Path, log_end: str) -> None:
         self.part, self.seconds, self.log, self.log_end = part, seconds, log, log_end
@@ -46,25 +46,25 @@ class PartNotReady(SandboxError):  # noqa: N818 - the name says what happened
 
 
 def _default_interrupt() -> None:
-    # A shell that starts a job with `&` ignores SIGINT for it, and children
-    # inherit that. Servers that turn SIGTERM into SIGINT would then never stop.
+    # A shell ignores SIGINT for jobs started with `&`, and children inherit that.
+    # Servers that convert SIGTERM to SIGINT would then never stop.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
 class Part:
-    """A process with a log file and a probe that says when it serves.
+    """A process with a log file and a readiness probe.
 
     Attributes:
-        name: for people and for `Sandbox.stop(name)`.
-        command: what to execute.
-        environment: its whole environment.
-        log: file its output is appended to.
-        is_ready: called until it returns True, and must not raise; or what it
-            writes to its log when it serves (by default anything counts).
+        name: its name, as `PartSet` uses it.
+        command: the command to execute.
+        environment: its complete environment.
+        log: the file to which its output is appended.
+        is_ready: a function that returns whether the part is ready and does not
+            raise; or text in its log that means ready (by default always ready).
         ready_within: seconds it may take to become ready.
-        stop_signal: what asks it to end.
-        stop_within: seconds it may take to end before it is killed.
+        stop_signal: the signal that stops it.
+        stop_within: seconds it may take to stop before it is killed.
     """
 
     name: str
@@ -82,18 +82,18 @@ class Part:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, or None when it was not started or was stopped."""
+        """Its process id, or None if it was not started or was stopped."""
         return self._process.pid if self._process else None
 
     @property
     def is_running(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process; `wait_until_ready` says when it serves."""
+        """Start the process; `poll_ready` returns whether it is ready."""
         if self.is_running:
-            raise RuntimeError(f"{self.name} runs already")
+            raise RuntimeError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._started_at = time.monotonic()
         self.start_seconds = None
@@ -105,41 +105,41 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C at the terminal reaches the
-                # sandbox alone, which stops its parts in order.
+                # In its own session the part does not receive Ctrl-C. The sandbox
+                # does, and stops its parts in order.
                 start_new_session=True,
                 preexec_fn=_default_interrupt,  # noqa: PLW1509 - parts start from one thread
             )
 
     def check(self) -> None:
-        """Raise PartDied if the process was started and lives no more."""
+        """Raise PartDied if the process was started and has exited."""
         if self._process is not None and (code := self._process.poll()) is not None:
             raise PartDied(self.name, code, self.log, self.log_end())
 
     def poll_ready(self) -> bool:
-        """Say whether it serves by now, and note how long that took.
+        """Return whether it is ready, and record how long that took.
 
         Raises:
-            PartDied: it ended.
+            PartDied: it exited.
             PartNotReady: it took longer than `ready_within`.
         """
         if self.start_seconds is not None:
             return True
         self.check()
         elapsed = time.monotonic() - self._started_at
-        if self._has_said(self.is_ready) if isinstance(self.is_ready, str) else self.is_ready():
+        if self._has_logged(self.is_ready) if isinstance(self.is_ready, str) else self.is_ready():
             self.start_seconds = elapsed
             return True
         if elapsed > self.ready_within:
             raise PartNotReady(self.name, self.ready_within, self.log, self.log_end())
         return False
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Send the stop signal, without waiting."""
         self._send(self.stop_signal)
 
     def wait_stopped(self) -> None:
-        """Wait for the end that was asked for; kill it when it takes too long."""
+        """Wait for the process to exit; kill it if it takes too long."""
         if self._process is None:
             return
         try:
@@ -149,12 +149,12 @@ class Part:
         self._process = None
 
     def stop(self) -> None:
-        """Stop the process; returns when it is gone."""
-        self.ask_to_stop()
+        """Stop the process and wait until it has exited."""
+        self.request_stop()
         self.wait_stopped()
 
     def kill(self) -> None:
-        """SIGKILL the process and its group; returns when it is gone."""
+        """Send SIGKILL to the process group and wait until the process has exited."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -168,9 +168,9 @@ class Part:
             with self.log.open(encoding="utf-8", errors="replace") as text:
                 return "".join(deque(text, maxlen=lines)).rstrip()
         except FileNotFoundError:
-            return "(it wrote nothing)"
+            return "(no output)"
 
-    def _has_said(self, text: str) -> bool:
+    def _has_logged(self, text: str) -> bool:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return text.encode() in log.read()

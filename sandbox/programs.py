@@ -1,4 +1,4 @@
-"""The project's own programs as parts of the sandbox: AWS, task executor, triggers."""
+"""Parts of the sandbox that run the project's own programs: AWS, task executor, triggers."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.errors import SandboxError
 from sandbox.prefect_server import answers
 from sandbox.processes import Part
-from sandbox.template import Trigger
+from sandbox.template import TriggerDefinition
 
 AWS = "aws"
 TASK_EXECUTOR = "task-executor"
@@ -25,11 +25,11 @@ class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happe
 
 
 def aws_server(port: int, endpoint_url: str, environment: Mapping[str, str], log: Path) -> Part:
-    """Describe moto as AWS."""
+    """Return the part that runs moto."""
     return Part(
         AWS,
         _module("sandbox.aws_server", "--port", str(port)),
-        # moto's services run what this says; the worker is one of the sandbox's parts.
+        # moto reports this many running tasks of a service; the worker is a part of the sandbox.
         {**environment, "MOTO_ECS_SERVICE_RUNNING": "1"},
         log,
         is_ready=lambda: answers(f"{endpoint_url}/moto-api/"),
@@ -46,7 +46,7 @@ def task_executor(
     environment: Mapping[str, str],
     log: Path,
 ) -> Part:
-    """Describe what runs the cluster's tasks, `parallelism` at a time."""
+    """Return the part that runs the cluster's tasks, `parallelism` at a time."""
     return Part(
         TASK_EXECUTOR,
         _module(
@@ -62,14 +62,14 @@ def task_executor(
 
 def trigger(
     name: str,
-    function: Trigger,
+    function: TriggerDefinition,
     queue_url: str,
     *,
     timeout: float,
     environment: Mapping[str, str],
     log: Path,
 ) -> Part:
-    """Describe one Lambda environment of a function that polls the queue; `timeout` in seconds."""
+    """Return a part that is one Lambda environment of the trigger; `timeout` is in seconds."""
     return Part(
         name,
         _module(
@@ -86,13 +86,13 @@ def trigger(
 
 
 def scheduler(plan: Sequence[Mapping[str, Any]], environment: Mapping[str, str], log: Path) -> Part:
-    """Describe what fires the template's schedules; `plan` as `sandbox.scheduler` reads it."""
+    """Return the part that runs the template's schedules; `plan` is read by `sandbox.scheduler`."""
     return Part(
         SCHEDULER,
         _module("sandbox.scheduler", "--plan", json.dumps(plan)),
         environment,
         log,
-        is_ready="firing",
+        is_ready="running",
     )
 
 
@@ -105,7 +105,7 @@ def alarms(
     environment: Mapping[str, str],
     log: Path,
 ) -> Part:
-    """Describe what stands for CloudWatch: the template's alarms, on the logs of a folder."""
+    """Return the part that evaluates the template's alarms on the logs in a folder."""
     return Part(
         ALARMS,
         _module(
@@ -121,10 +121,10 @@ def alarms(
 
 
 def register(stack: str, environment: Mapping[str, str], log: Path) -> None:
-    """Register a stack's work pool and deployments; returns when it is done.
+    """Register a stack's work pool and deployments.
 
     Raises:
-        RegistrationFailed: with what it said.
+        RegistrationFailed: the command failed; the message has its output.
     """
     command = _module("sandbox.registration", "--stack", stack)
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""Registers the sandbox's stack with its Prefect server, as `echodrop deploy` does a deployed one."""
+"""Registers the sandbox's stack with its Prefect server, as `echodrop deploy` does."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from flows.stack_deployment import register_stack, stack_outputs
 
 
 def main() -> None:
-    """Register with the AWS of the environment (`python -m sandbox.registration --stack NAME`)."""
+    """Register the stack of the environment's AWS (`python -m sandbox.registration --stack NAME`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", required=True)
     outputs = stack_outputs(boto3.client("cloudformation"), parser.parse_args().stack)

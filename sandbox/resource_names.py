@@ -1,4 +1,4 @@
-"""The names of the stack's resources, as tests and people ask for them."""
+"""Names of the stack's resources."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,12 +8,7 @@ from sandbox.template import Stack
 
 @dataclass(frozen=True)
 class ResourceNames:
-    """What the template calls the resources that a user of the sandbox asks for.
-
-    Attributes:
-        alert_topic: an ARN.
-        worker_service: of the cluster's.
-    """
+    """Names of the resources that users of the sandbox need; `alert_topic` is an ARN."""
 
     inbox_bucket: str
     output_bucket: str

@@ -1,49 +1,44 @@
-"""When flow runs came into their states, as Prefect's server has it."""
+"""When flow runs entered their states, from the Prefect server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sandbox.prefect_api import FINAL_STATES, PrefectApi
+from sandbox.prefect_api import FINAL_STATES, SandboxPrefectApi
 
 
 @dataclass(frozen=True)
 class RunTimes:
-    """One run's way; None for what has not come yet.
+    """Times of a flow run; None if the run has not reached the state.
 
     Attributes:
-        asked: it was asked for.
-        taken: the worker took it from its work queue, the first time.
-        begun: its task ran, the first time.
-        ended: it was at an end, the last time.
+        created: when it was created.
+        pending: when the worker first took it from its work queue.
+        started: when it first ran.
+        ended: when it last ended.
     """
 
-    asked: datetime
-    taken: datetime | None
-    begun: datetime | None
+    created: datetime
+    pending: datetime | None
+    started: datetime | None
     ended: datetime | None
 
 
-def run_times(api: PrefectApi, run_id: str) -> RunTimes:
-    """Read a run's history of states."""
-    return times_of(api.request("GET", f"/flow_run_states/?flow_run_id={run_id}"))
-
-
-def times_of(states: list[dict[str, Any]]) -> RunTimes:
-    """Put a history of states, in any order, as the API tells them, into times.
+def run_times(api: SandboxPrefectApi, run_id: str) -> RunTimes:
+    """Return the times of a run from its state history.
 
     Raises:
         ValueError: the history is empty.
     """
+    states = api.request("GET", f"/flow_run_states/?flow_run_id={run_id}")
     found = sorted((datetime.fromisoformat(state["timestamp"]), state["type"]) for state in states)
     if not found:
-        raise ValueError("a run without any state")
+        raise ValueError(f"flow run {run_id} has no states")
     last_at, last = found[-1]
     return RunTimes(
-        asked=found[0][0],
-        taken=next((at for at, kind in found if kind == "PENDING"), None),
-        begun=next((at for at, kind in found if kind == "RUNNING"), None),
+        created=found[0][0],
+        pending=next((at for at, kind in found if kind == "PENDING"), None),
+        started=next((at for at, kind in found if kind == "RUNNING"), None),
         ended=last_at if last in FINAL_STATES else None,
     )

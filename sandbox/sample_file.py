@@ -1,4 +1,4 @@
-"""Write EK60 files: any samples as they are given, or a transect over a sea that looks like one."""
+"""Write EK60 files: given samples, or a transect over a simulated sea."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from sandbox.sea_scene import Sea
 from sandbox.ship_track import Track, sail, sentences
 from sandbox.simrad_frame import frame, nt_time
 
-#: Pings made at once: keeps memory small however long the transect is.
+#: Pings generated at once; limits memory.
 _PINGS_A_BLOCK = 256
 _DUSK = datetime(2025, 9, 14, 17, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """What was written: ``bytes``, ``pings``, channels in Hz, times of the first and last ping."""
+    """The written file; ``channels`` are in Hz, the times are of the first and last ping."""
 
     path: Path
     bytes: int
@@ -40,11 +40,11 @@ class SampleFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """One ping on every channel: its time, what holds for it, and its samples.
+class SamplePing:
+    """One ping on every channel: its time, conditions and samples.
 
-    ``power`` and ``angle`` have one array a channel, int16 (samples,) and int8
-    (samples, 2), as ``samples_body`` takes them; ``nmea`` goes before them.
+    ``power`` and ``angle`` have one array per channel, int16 (samples,) and int8
+    (samples, 2), as in ``samples_body``. ``nmea`` sentences are written before them.
     """
 
     time: datetime
@@ -74,7 +74,7 @@ def write_sample(
     0.19 m apart, so 1000 reach 190 m.
 
     Raises ValueError for no pings, channels or samples, a frequency without a
-    transducer, or a start without a time zone; OSError from the disk.
+    transducer, or a start without a time zone; OSError on a disk error.
     """
     if pings < 1 or samples < 1 or not channels:
         raise ValueError("a sample file needs at least one ping, one channel and one sample")
@@ -116,7 +116,7 @@ def write_sample(
 def write_ek60(
     out: BinaryIO,
     transceivers: Sequence[Transceiver],
-    pings: Iterator[Ping],
+    pings: Iterator[SamplePing],
     *,
     start: datetime,
     survey: str,
@@ -124,7 +124,7 @@ def write_ek60(
 ) -> None:
     """Write an EK60 file to ``out``: CON0 at ``start``, an annotation, then every ping.
 
-    Raises ValueError if a ping has not one array of samples a transceiver.
+    Raises ValueError if a ping does not have one array per transceiver.
     """
     configuration = configuration_body(transceivers, survey, transect)
     out.write(frame(b"CON0", nt_time(start), configuration))
@@ -146,8 +146,8 @@ def _transect(
     start: datetime,
     interval: timedelta,
     seed: int,
-) -> Iterator[Ping]:
-    """Yield the transect ping by ping, made in blocks."""
+) -> Iterator[SamplePing]:
+    """Yield the transect's pings, generated in blocks."""
     pings = track.latitude.size
     for first in range(0, pings, _PINGS_A_BLOCK):
         block = slice(first, min(first + _PINGS_A_BLOCK, pings))
@@ -163,7 +163,7 @@ def _transect(
         for ping in range(block.start, block.stop):
             when = start + ping * interval
             swell = ping * interval.total_seconds() * 2 * np.pi / 8.3
-            yield Ping(
+            yield SamplePing(
                 time=when,
                 conditions=Conditions(
                     heave=0.4 * np.sin(swell),

@@ -1,7 +1,7 @@
-"""Fires the template's schedules, its time running faster: EventBridge's clock, and Lambda for the watchdog.
+"""Runs the template's schedules in accelerated time, as EventBridge and Lambda do.
 
-A function is called in this process, and writes its lines to this part's log;
-of each call one more line says what Lambda would count of it.
+Functions are called in this process and write to this part's log. After each call
+Lambda's own metrics of it are written too.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.event_source import load_handler
-from sandbox.lambda_invocation import LambdaContext, count_invocation
+from sandbox.lambda_invocation import SandboxLambdaContext, count_invocation
 
 log = logging.getLogger("sandbox.scheduler")
 
@@ -22,8 +22,8 @@ _UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400
 
 
 @dataclass
-class Due:
-    """One target of a schedule, called every so many seconds."""
+class ScheduledCall:
+    """A schedule's target; it is called `every` so many seconds."""
 
     name: str
     every: float
@@ -32,10 +32,10 @@ class Due:
 
 
 def seconds_of(schedule: str) -> int:
-    """The seconds between two firings of `rate(5 minutes)`.
+    """Return the seconds of a schedule such as `rate(5 minutes)`.
 
     Raises:
-        ValueError: it is no rate.
+        ValueError: the schedule is not a rate.
     """
     found = re.fullmatch(r"rate\((\d+) (\w+)\)", schedule)
     if found is None or found[2] not in _UNITS:
@@ -44,11 +44,12 @@ def seconds_of(schedule: str) -> int:
 
 
 def call_function(name: str, handler: Callable[..., Any], timeout: float) -> None:
-    """Call a function as Lambda would, and write what Lambda counts."""
+    """Call a function and write Lambda's metrics of the call."""
     errors = 0
     try:
         handler(
-            {"source": "aws.events", "detail-type": "Scheduled Event"}, LambdaContext(name, timeout)
+            {"source": "aws.events", "detail-type": "Scheduled Event"},
+            SandboxLambdaContext(name, timeout),
         )
     except Exception:
         log.exception("%s raised", name)
@@ -56,21 +57,21 @@ def call_function(name: str, handler: Callable[..., Any], timeout: float) -> Non
     count_invocation(name, errors)
 
 
-def _due(plan: Mapping[str, Any]) -> Due:
+def _scheduled_call(plan: Mapping[str, Any]) -> ScheduledCall:
     name, loaded = plan["name"], load_handler(plan["handler"])
-    return Due(
+    return ScheduledCall(
         name, float(plan["every"]), lambda: call_function(name, loaded, float(plan["timeout"]))
     )
 
 
 def main() -> None:
-    """Fire until SIGTERM (`python -m sandbox.scheduler --plan JSON`)."""
+    """Run the schedules until SIGTERM (`python -m sandbox.scheduler --plan JSON`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=json.loads, required=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    schedules = [_due(plan) for plan in parser.parse_args().plan]
-    log.info("firing %s schedules", len(schedules))
+    schedules = [_scheduled_call(plan) for plan in parser.parse_args().plan]
+    log.info("running %s schedules", len(schedules))
     while True:
         for due in schedules:
             if time.monotonic() < due.next_at:
@@ -78,7 +79,7 @@ def main() -> None:
             due.next_at = time.monotonic() + due.every
             try:
                 due.call()
-            # BLE001: AWS that is away for a moment must not stop the clock.
+            # BLE001: a short outage of AWS must not end the loop.
             except Exception as error:  # noqa: BLE001
                 log.warning("%s: %s", due.name, error)
         time.sleep(0.1)

@@ -1,10 +1,10 @@
-"""A shelf sea at dusk, as an echosounder under a survey vessel meets it.
+"""Simulates a shelf sea at dusk as an echosounder on a survey vessel records it.
 
-A seabed, a layer that rises as night comes, a thin plankton layer on the
-thermocline, schools of herring near the bottom and of mackerel higher up. Each
-kind scatters with its own frequency response, in dB against 38 kHz, the
-measure by which Korneliussen and Ona (2002, ICES J. Mar. Sci. 59, 293-313)
-tell them apart. The levels are plausible, not a model of any survey.
+The scene has a seabed, a scattering layer that rises at dusk, a thin plankton layer
+on the thermocline, schools of herring near the bottom and of mackerel above. Each
+kind has its own frequency response, in dB relative to 38 kHz, as Korneliussen and
+Ona (2002, ICES J. Mar. Sci. 59, 293-313) use it to distinguish them. The levels are
+plausible but do not model a real survey.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _PINGS_A_SCHOOL = 17
 
 @dataclass(frozen=True, slots=True)
 class _School:
-    """Where a school swims: centre (ping, range in m), half axes (pings, m), level (dB), kind."""
+    """A school: centre (ping, range in m), half axes (pings, m), level (dB), frequency response."""
 
     ping: float
     depth: float
@@ -43,7 +43,7 @@ class _School:
 
 
 class Sea:
-    """The scene under one transect; asked for piece by piece, it is the same each time.
+    """The scene under one transect. Reading it in parts gives the same values each time.
 
     ``local_hours`` is the local solar time of each ping in hours, float64
     (pings,); ``ranges`` the range of each sample in metres, float32 (samples,).
@@ -57,7 +57,7 @@ class Sea:
         *,
         seabed_depth: float,
     ) -> None:
-        """Lay out the seabed, the layer's path and the schools for the whole transect."""
+        """Generate the seabed, the layer's depth and the schools of the whole transect."""
         pings = local_hours.size
         self._ranges = ranges
         self._positions = np.arange(ranges.size, dtype=np.float32)
@@ -95,10 +95,10 @@ class Sea:
                 yield _School(ping, depth, half_length, half_height, level, _MACKEREL)
 
     def backscatter(self, frequency: float, pings: slice) -> Floats:
-        """Give the mean volume backscattering coefficient of ``pings`` at ``frequency`` (Hz).
+        """Return the mean volume backscattering coefficient of ``pings`` at ``frequency`` (Hz).
 
-        Linear, in 1/m, float32 of shape (pings, samples); the seabed and its
-        second echo are in it, scaled as volume backscatter.
+        Linear, in 1/m, float32 of shape (pings, samples). It includes the seabed and
+        its second echo, scaled as volume backscatter.
         """
         numbers = np.arange(pings.start, pings.stop, dtype=np.float32)
         texture = self._patches.at(numbers, self._positions)
@@ -127,7 +127,7 @@ class Sea:
         return water
 
     def _add_schools(self, water: Floats, wisps: Field, first_ping: int, frequency: float) -> None:
-        """Add the schools to ``water`` (pings, samples), ragged at their edges."""
+        """Add the schools to ``water`` (pings, samples), with irregular edges."""
         step = float(self._ranges[1] - self._ranges[0]) if self._ranges.size > 1 else 1.0
         for school in self._schools:
             across, down = 1.7 * school.half_length, 1.7 * school.half_height
@@ -144,14 +144,14 @@ class Sea:
 
 
 def _nightness(hours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give 0 by day to 1 by night for local solar hours, changing over about 6 and 18 o'clock."""
+    """Return 0 by day to 1 by night for local solar hours, with transitions at 6 and 18 o'clock."""
     hours = hours % 24
     dawn, dusk = ((hours - at) / _TWILIGHT_HOURS for at in (6.0, 18.0))
     return 1 - (np.tanh(dawn) - np.tanh(dusk)) / 2
 
 
 def _bottom_echo(below: Floats, level: Floats, steepness: float, rise: float) -> Floats:
-    """Give a bottom echo ``below`` (m) its first contact: a rise, a plateau, a long tail."""
+    """Return the bottom echo ``below`` (m) the seabed: a rise, a plateau, a long tail."""
     depth = np.maximum(below, 0)
     tail = 30 * (1 - np.exp(-depth * steepness / 2.5)) + 1.5 * depth * steepness
     onset = 12 * np.exp(-depth / rise)
@@ -164,12 +164,12 @@ def _response(levels: tuple[float, ...], frequency: float) -> np.float32:
 
 
 def _linear(decibels: npt.NDArray[np.floating]) -> Floats:
-    """Turn dB into a linear value; what is far below any noise needs no precision."""
+    """Convert dB to a linear value; values far below any noise are clipped."""
     linear: Floats = np.exp(np.maximum(decibels, -150).astype(np.float32) * np.float32(0.2302585))
     return linear
 
 
 def _window(centre: float, half: float, size: int) -> slice:
-    """Give the indices within ``half`` of ``centre``, kept inside ``size``."""
+    """Return the indices within ``half`` of ``centre``, kept inside ``size``."""
     start, stop = (int(np.clip(edge, 0, size)) for edge in (centre - half, centre + half + 1))
     return slice(start, stop)

@@ -1,4 +1,4 @@
-"""A survey vessel's track, and the NMEA 0183 sentences its receiver would send."""
+"""A survey vessel's track and its NMEA 0183 sentences."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ def sail(
     course: float = 72.0,
     speed_knots: float = 9.0,
 ) -> Track:
-    """Sail from a position for ``seconds`` (float64, (pings,), from 0) with a helmsman's yaw."""
+    """Return a track from a position for ``seconds`` (float64, (pings,), from 0), with some yaw."""
     yaw = 2.0 * np.sin(seconds / 170 + rng.uniform(0, 6)) + np.sin(seconds / 41 + rng.uniform(0, 6))
     heading = np.radians(course + yaw)
     steps = np.diff(seconds, prepend=seconds[0]) * speed_knots * _METRES_PER_KNOT_SECOND
@@ -47,7 +47,7 @@ def sail(
 
 
 def sentences(track: Track, ping: int, when: datetime) -> tuple[str, str]:
-    """Give the GGA and RMC sentences of a ping at ``when`` (UTC), each with its checksum."""
+    """Return the GGA and RMC sentences of a ping at ``when`` (UTC), each with its checksum."""
     position = (
         f"{_degrees_minutes(track.latitude[ping], 2, 'NS')},"
         f"{_degrees_minutes(track.longitude[ping], 3, 'EW')}"
@@ -61,7 +61,7 @@ def sentences(track: Track, ping: int, when: datetime) -> tuple[str, str]:
 
 
 def _degrees_minutes(degrees: float, width: int, hemispheres: str) -> str:
-    """Write degrees as NMEA does: whole degrees, then minutes to 1/10,000, then the hemisphere."""
+    """Format degrees for NMEA: whole degrees, minutes to 1/10,000, hemisphere."""
     minutes = round(abs(degrees) * 600_000)
     whole, rest = divmod(minutes, 600_000)
     return f"{whole:0{width}d}{rest / 10_000:07.4f},{hemispheres[int(degrees < 0)]}"

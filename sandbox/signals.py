@@ -1,4 +1,4 @@
-"""How a program that holds a sandbox is told to end."""
+"""Signal handling of programs that run a sandbox."""
 
 import signal
 from collections.abc import Iterator
@@ -8,11 +8,10 @@ from types import FrameType
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM unwind the program, so that all it started is stopped.
+    """Raise KeyboardInterrupt at Ctrl-C or SIGTERM, so that the program stops its processes.
 
-    The first one raises KeyboardInterrupt; later ones are ignored, as the
-    stopping that is under way has time limits of its own. Also undoes an
-    ignored SIGINT, which a shell gives to what it starts with `&`.
+    Later signals are ignored, because stopping has its own time limits. This also
+    handles SIGINT if it was ignored, as in programs that a shell starts with `&`.
     """
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Datagrams of Simrad raw files, as they are written.
+"""Writes datagrams of Simrad raw files.
 
 Each is ``int32 length, 4-byte type, 8-byte NT time, body, int32 length``,
 little-endian; length counts type, time and body. The layout is in Simrad's
@@ -15,7 +15,7 @@ _NT_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 def nt_time(when: datetime) -> int:
-    """Give ``when`` (with a time zone) as NT time: 100 ns steps since 1601-01-01 UTC."""
+    """Convert ``when`` (with a time zone) to NT time: 100 ns steps since 1601-01-01 UTC."""
     return (when - _NT_EPOCH) // timedelta(microseconds=1) * 10
 
 

@@ -1,12 +1,11 @@
-"""What a stack's resources are called, as `Ref` and `Fn::GetAtt` would say after a deployment.
+"""Names and ARNs of a stack's resources, as `Ref` and `Fn::GetAtt` return them.
 
 Source: "Return values" of each resource type, CloudFormation user guide.
 """
 
 from dataclasses import dataclass
 
-# By type: the property that names the resource, and what `Ref` and attributes
-# say. `{name}` is the resource's name, `{id}` its logical id.
+# The property that names a resource, by resource type.
 NAMING_PROPERTY = {
     "AWS::Budgets::Budget": "BudgetName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
@@ -47,8 +46,8 @@ REF_IS_ARN = {
 
 
 @dataclass(frozen=True)
-class Account:
-    """Where a stack would be deployed; `sqs` is where queues are reached, without an ending slash."""
+class AwsAccount:
+    """Where a stack would be deployed; `sqs` is the URL of SQS without a trailing slash."""
 
     stack_name: str = "echodrop"
     region: str = "us-east-1"
@@ -58,7 +57,7 @@ class Account:
     sqs: str = "https://sqs.us-east-1.amazonaws.com"
 
     def pseudo_parameters(self) -> dict[str, str]:
-        """Return what a template may refer to without declaring it."""
+        """Return CloudFormation's pseudo parameters."""
         return {
             "AWS::AccountId": self.account,
             "AWS::Partition": self.partition,
@@ -71,7 +70,7 @@ class Account:
         """Return the ARN of a resource of this type and name.
 
         Raises:
-            KeyError: the type's ARN is not known here.
+            KeyError: the ARN format of the type is unknown.
         """
         rest = _ARNS[resource_type].format(region=self.region, account=self.account, name=name)
         return f"arn:{self.partition}:{rest}"

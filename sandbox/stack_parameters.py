@@ -1,4 +1,4 @@
-"""A template's parameters, checked as CloudFormation checks them before it makes anything."""
+"""Validates a template's parameters as CloudFormation does."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class TemplateError(ValueError):
-    """The template, or a value given to it, would not deploy: `where` and `problem`."""
+    """The template or a parameter value is invalid: `where` and `problem`."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
@@ -15,10 +15,10 @@ class TemplateError(ValueError):
 
 
 def checked_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Return every parameter's value: the one given, else its default.
+    """Return every parameter's value: the given one or its default.
 
     Raises:
-        TemplateError: a value is missing, unknown, or not what the template allows.
+        TemplateError: a value is missing, unknown or not allowed.
     """
     declared = template.get("Parameters", {})
     if unknown := sorted(set(given) - set(declared)):
@@ -35,12 +35,12 @@ def checked_parameters(template: Mapping[str, Any], given: Mapping[str, str]) ->
 def _check_parameter(name: str, value: str, declaration: Mapping[str, Any]) -> None:
     allowed = [str(choice) for choice in declaration.get("AllowedValues", [value])]
     if value not in allowed:
-        raise TemplateError(name, f"{value!r} is none of {', '.join(allowed)}")
+        raise TemplateError(name, f"{value!r} is not one of {', '.join(allowed)}")
     if not re.fullmatch(declaration.get("AllowedPattern", ".*"), value):
         raise TemplateError(name, f"{value!r} does not match {declaration['AllowedPattern']}")
     if declaration["Type"] == "Number":
         if not re.fullmatch(r"-?[0-9]+", value):
-            raise TemplateError(name, f"{value!r} is no whole number")
+            raise TemplateError(name, f"{value!r} is not a whole number")
         low, high = (
             declaration.get("MinValue", int(value)),
             declaration.get("MaxValue", int(value)),

@@ -1,4 +1,4 @@
-"""The one folder a sandbox keeps its state in, and the lock that makes it the only one there."""
+"""The folder with a sandbox's state, and the lock that allows one sandbox per folder."""
 
 import fcntl
 import json
@@ -15,26 +15,26 @@ DEFAULT = Path(".echodrop")
 
 
 class AlreadyRunning(SandboxError):  # noqa: N818 - the name says what happened
-    """Another sandbox runs on this folder.
+    """Another sandbox is running on this folder.
 
     Attributes:
         folder: the folder.
-        pid: the other's process id, when it said so.
-        ui_url: the address of its Prefect UI, when it is up.
+        pid: the other sandbox's process id, if known.
+        ui_url: the address of its Prefect UI, if it is running.
     """
 
     def __init__(self, folder: Path, pid: int | None, ui_url: str | None) -> None:
         self.folder, self.pid, self.ui_url = folder, pid, ui_url
         who = f" (process {pid})" if pid else ""
         where = f"; its UI is at {ui_url}" if ui_url else ""
-        super().__init__(f"a sandbox runs on {folder} already{who}{where}")
+        super().__init__(f"a sandbox is already running on {folder}{who}{where}")
 
 
 class StateFolder:
-    """Paths under the folder, its lock, and the description of what runs in it.
+    """Paths in the folder, its lock, and the description of the running sandbox.
 
-    The lock is the system's own (flock): it goes when the last process that
-    holds it goes, so there are no stale ones.
+    The lock is flock's. The system releases it when the last process that holds it
+    exits, so it is never stale.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,20 +50,19 @@ class StateFolder:
 
     @property
     def lock_descriptor(self) -> int:
-        """The open lock, for the watchdog to hold as well."""
+        """The file descriptor of the lock, which the watchdog holds too."""
         if self._lock is None:
             raise RuntimeError("the folder is not locked")
         return self._lock
 
     def acquire(self, within: float = 5.0) -> None:
-        """Lock the folder, and clear what an earlier sandbox left in it.
+        """Lock the folder and delete the state of an earlier sandbox.
 
-        Nothing is carried over: the buckets live in moto's memory, and runs that
-        Prefect remembers for objects that are gone would keep the same files
-        from being converted again.
+        The buckets exist only in moto's memory. If Prefect still had runs of the
+        deleted objects, it would not convert the same files again.
 
         Args:
-            within: seconds to wait for a sandbox that is just ending.
+            within: seconds to wait for a sandbox that is stopping.
 
         Raises:
             AlreadyRunning: another sandbox holds the lock.
@@ -88,21 +87,21 @@ class StateFolder:
         self.write_description({"pid": os.getpid()})
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._lock is not None:
             self._description.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
     def write_description(self, description: dict[str, Any]) -> None:
-        """Say what runs here: process id, addresses, bucket names."""
-        # Replaced as a whole, so that nobody reads half of it.
+        """Write the description: process id, addresses, bucket names."""
+        # Replaced atomically, so that nobody reads an incomplete file.
         draft = self._description.with_suffix(".new")
         draft.write_text(json.dumps(description, indent=2) + "\n")
         draft.replace(self._description)
 
     def describe_running(self) -> dict[str, Any]:
-        """Return what the sandbox on this folder wrote; empty when none runs."""
+        """Return the running sandbox's description, or an empty dict."""
         try:
             description: dict[str, Any] = json.loads(self._description.read_text())
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Starts again what ended unasked, as ECS does for a service's tasks and RDS for its database."""
+"""Restarts parts that exit, as ECS restarts a service's tasks and RDS its database."""
 
 import contextlib
 import time
@@ -11,53 +11,53 @@ _PAUSE_SECONDS = 1.0
 
 
 class Supervisor:
-    """Looks after all parts of a sandbox, whenever `look` is called.
+    """Restarts the parts of a sandbox whenever `step` is called.
 
     Attributes:
-        started: how often each part was started again.
+        restarts: how often each part was restarted.
     """
 
     def __init__(self, parts: PartSet) -> None:
-        self.started: Counter[str] = Counter()
+        self.restarts: Counter[str] = Counter()
         self._parts = parts
         self._down_until: dict[str, float] = {}
 
     def kill(self, name: str, down_seconds: float) -> None:
-        """SIGKILL a part with all its processes; it is started again after this time at the soonest."""
+        """Send SIGKILL to a part's processes; it stays down for at least `down_seconds`."""
         self._parts[name].kill()
         back = time.monotonic() + down_seconds
         self._down_until[name] = max(back, self._down_until.get(name, 0.0))
 
-    def look(self) -> None:
-        """Start what has ended and has been down for long enough; returns at once."""
+    def step(self) -> None:
+        """Restart the parts that have been down for long enough, without waiting."""
         now = time.monotonic()
         for name, part in self._parts.items():
             if part.is_running:
                 continue
             if name not in self._down_until:
-                # It may come up in vain for a while, as a service of AWS's does.
+                # A part may exit several times before it can run.
                 self._down_until[name] = now + _PAUSE_SECONDS
             elif now >= self._down_until[name]:
                 del self._down_until[name]
                 part.start()
-                self.started[name] += 1
+                self.restarts[name] += 1
 
-    def bring_back(self, *, within: float) -> None:
-        """Start all that is down without waiting for its time, and wait until each part serves.
+    def restart_all(self, *, within: float) -> None:
+        """Restart all parts that are down and wait until each part is ready.
 
         Raises:
-            TimeoutError: one does not, however often it is started.
+            TimeoutError: a part is not ready, even after restarts.
         """
         self._down_until = dict.fromkeys(self._down_until, 0.0)
         end = time.monotonic() + within
         waiting = dict(self._parts.items())
         while waiting:
-            self.look()
+            self.step()
             for name, part in list(waiting.items()):
-                # One that dies again meanwhile is started again.
+                # A part that exits again is restarted.
                 with contextlib.suppress(PartDied):
                     if part.is_running and part.poll_ready():
                         del waiting[name]
             if time.monotonic() > end:
-                raise TimeoutError(f"{', '.join(waiting)} did not come back within {within:.0f} s")
+                raise TimeoutError(f"{', '.join(waiting)} not ready after {within:.0f} s")
             time.sleep(0.1)

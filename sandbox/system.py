@@ -1,4 +1,4 @@
-"""The whole system on one machine: AWS, Prefect, worker, tasks and trigger as processes."""
+"""Runs the whole system on one machine: AWS, Prefect, worker, tasks and trigger as processes."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import boto3
 import psutil
 
 from sandbox import ecs_worker, postgresql, prefect_server, programs
-from sandbox.aws_resources import Delivery, hold_tasks_still, make_stack, put_credential
+from sandbox.aws_resources import DeliveryOptions, keep_tasks_running, make_stack, put_credential
 from sandbox.environments import (
     REGION,
     aws_environment,
@@ -25,11 +25,11 @@ from sandbox.environments import (
 from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
 from sandbox.part_set import PartSet
 from sandbox.ports import HOST, free_port
-from sandbox.prefect_api import PrefectApi
+from sandbox.prefect_api import SandboxPrefectApi
 from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.resource_names import ResourceNames
 from sandbox.scheduler import seconds_of
-from sandbox.stack_names import Account
+from sandbox.stack_names import AwsAccount
 from sandbox.state_folder import DEFAULT, StateFolder
 from sandbox.task_definitions import TaskDefinitions
 from sandbox.template import UNUSED_PARAMETERS, Stack
@@ -39,38 +39,37 @@ __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """How a sandbox is set up.
+    """Options of a sandbox.
 
     Attributes:
-        database: `sqlite`, `postgresql` (a private cluster) or a SQLAlchemy URL,
-            of an empty database: runs it remembers for objects that are gone
-            would keep the same files from being converted again.
-        triggers: how many Lambda environments poll the queue. SQLite bears one.
+        database: `sqlite`, `postgresql` (a private cluster) or the SQLAlchemy URL of an
+            empty database. A used database has runs of deleted objects, and Prefect
+            would not convert the same files again.
+        triggers: how many Lambda environments poll the queue. SQLite allows only one.
         parallel_tasks: how many tasks run at once.
-        parameters: of template.yaml, by name; all else about names, queues, rules,
-            topics and environments is what the template makes of them.
-        delivery: how the notification queue delivers, quicker than the template's.
-        function_timeout: seconds an invocation of the trigger may take, likewise.
-        runs_tasks: whether flow runs are executed; else they stay scheduled, and
-            neither ECS worker nor task executor is started.
-        credential: the `user:password` that Prefect's server asks for, in the stack's
-            secret; None for a server that asks for none.
-        watched_speedup: how many times faster the template's schedules and alarms
-            run, with the watchdog behind them; None: neither is started.
+        parameters: parameters of template.yaml by name.
+        delivery: delivery settings of the notification queue, shorter than the template's.
+        function_timeout: seconds a trigger invocation may take, less than the template's.
+        runs_tasks: whether flow runs are executed. Otherwise they stay scheduled, and
+            neither the ECS worker nor the task executor is started.
+        credential: the `user:password` that the Prefect server requires, stored in the
+            stack's secret; None for a server without authentication.
+        watched_speedup: how many times faster the template's schedules and alarms run.
+            None does not start schedules, alarms and watchdog.
     """
 
     database: str = "sqlite"
     triggers: int | None = None
     parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
     parameters: Mapping[str, str] = field(default_factory=dict)
-    delivery: Delivery = field(default_factory=Delivery)
+    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     function_timeout: float = 20.0
     runs_tasks: bool = True
     credential: str | None = None
     watched_speedup: float | None = None
 
     def trigger_count(self, maximum_concurrency: int) -> int:
-        """How many triggers poll: one on SQLite, else the template's most, unless said otherwise."""
+        """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""
         most = 1 if self.database.startswith("sqlite") else maximum_concurrency
         return self.triggers or most
 
@@ -80,10 +79,9 @@ def _silence(part: str, state: str) -> None:
 
 
 class Sandbox:
-    """The running system; a context manager that leaves no process behind.
+    """The running system; a context manager that ends all its processes.
 
-    Start it from a thread that lives on (the main one): its parts are started
-    from there.
+    Start it from a thread that does not end, such as the main thread.
     """
 
     def __init__(
@@ -92,12 +90,12 @@ class Sandbox:
         options: SandboxOptions | None = None,
         on_progress: Callable[[str, str], None] = _silence,
     ) -> None:
-        """Prepare a sandbox; `start` or `with` starts it.
+        """Create a sandbox; `start` or `with` starts it.
 
         Args:
-            folder: where its state, logs and database go.
-            options: how it is set up.
-            on_progress: called with a part's name and what became of it
+            folder: folder for its state, logs and database.
+            options: its options.
+            on_progress: called with a part's name and its new state
                 (`starting`, `ready`, `stopping`, `stopped`).
         """
         self.options = options or SandboxOptions()
@@ -109,21 +107,21 @@ class Sandbox:
         self.aws_endpoint_url = f"http://{HOST}:{self._aws_port}"
         self.ui_url = f"http://{HOST}:{self._prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
-        self.api = PrefectApi(self.prefect_api_url, self.options.credential)
+        self.api = SandboxPrefectApi(self.prefect_api_url, self.options.credential)
         self.stack = Stack.read(
             {
                 **UNUSED_PARAMETERS,
-                # No quota of vCPU holds here, `parallel_tasks` does.
+                # There is no vCPU quota; `parallel_tasks` limits the tasks.
                 "LiveConcurrency": "100",
                 "BackfillConcurrency": "20",
-                # Nor does anything cost here.
+                # The sandbox costs nothing.
                 "MonthlyBudgetUsd": "0",
                 "BrakeRunsAnHour": "0",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,
             },
-            Account(sqs=self.aws_endpoint_url),
+            AwsAccount(sqs=self.aws_endpoint_url),
         )
         self.names = ResourceNames.of(self.stack)
 
@@ -140,9 +138,9 @@ class Sandbox:
         self.stop()
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which a program reaches this sandbox and nothing else.
+        """Return the variables with which an operator's program connects to this sandbox.
 
-        Prefect's credential is among them: they are its operator's.
+        They include Prefect's credential.
         """
         known = {"PREFECT_API_AUTH_STRING": self.options.credential}
         return {
@@ -168,13 +166,13 @@ class Sandbox:
         )
 
     def start(self) -> None:
-        """Start every part; returns when the system serves.
+        """Start every part and wait until the system is ready.
 
         Raises:
-            AlreadyRunning: another sandbox runs on the folder.
-            PartDied, PartNotReady: a part did not come up.
+            AlreadyRunning: another sandbox is running on the folder.
+            PartDied, PartNotReady: a part did not start.
             RegistrationFailed: the flow could not be registered.
-            PostgresqlMissing: PostgreSQL is wanted and not installed.
+            PostgresqlMissing: PostgreSQL is required but not installed.
         """
         self.state.acquire()
         try:
@@ -186,7 +184,7 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """Stop every part in order, and whatever any of them left running."""
+        """Stop every part in order, then end all other processes of the sandbox."""
         self.parts.stop(programs.ALARMS, programs.SCHEDULER)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
@@ -201,29 +199,29 @@ class Sandbox:
         self.state.release()
 
     def check(self) -> None:
-        """Raise PartDied for the first part that ended unasked."""
+        """Raise PartDied for the first part that exited unexpectedly."""
         self.parts.check()
 
     def stop_part(self, name: str) -> None:
-        """Stop one part, as its operator would."""
+        """Stop one part."""
         self.parts.stop(name)
 
     def kill_part(self, name: str) -> None:
-        """SIGKILL one part, as a fault would: `check` names it from then on."""
+        """Send SIGKILL to one part; `check` raises PartDied for it."""
         if (pid := self.parts[name].pid) is not None:
             os.kill(pid, signal.SIGKILL)
 
     def start_part(self, name: str) -> None:
-        """Start one part (again), and wait until it serves."""
+        """Start one part again and wait until it is ready."""
         self.parts.launch(self.parts[name])
         self.parts.wait_ready(name)
 
     def processes(self) -> list[psutil.Process]:
-        """List every living process of this sandbox."""
+        """List every running process of this sandbox."""
         return marked_processes(self.sandbox_id)
 
     def task_processes(self, run_id: str) -> list[psutil.Process]:
-        """List the living processes of the task that runs this flow run."""
+        """List the running processes of a flow run's task."""
         found = []
         for process in self.processes():
             try:
@@ -234,10 +232,10 @@ class Sandbox:
         return found
 
     def flow_process(self, run_id: str) -> psutil.Process:
-        """Return the process that runs the flow: what grows, and what Linux kills for want of memory.
+        """Return the process that runs the flow; Linux kills this one if memory runs out.
 
         Raises:
-            LookupError: the task has not started it, or is gone.
+            LookupError: the task has not started it, or has ended.
         """
         task = {process.pid: process for process in self.task_processes(run_id)}
         for process in task.values():
@@ -265,13 +263,13 @@ class Sandbox:
             )
         )
         self.parts.wait_ready(AWS)
-        hold_tasks_still(self.aws_endpoint_url)
+        keep_tasks_running(self.aws_endpoint_url)
         make_stack(self.client, self.stack, self.options.delivery)
         if self.options.credential is not None:
             put_credential(self.client, self.stack, self.options.credential)
-        serving = [prefect_server.NAME]
+        waiting = [prefect_server.NAME]
         if self.options.runs_tasks:
-            serving.append(TASK_EXECUTOR)
+            waiting.append(TASK_EXECUTOR)
             self.parts.launch(
                 programs.task_executor(
                     self.names.cluster,
@@ -282,15 +280,15 @@ class Sandbox:
                     log=logs / "task-executor.log",
                 )
             )
-        self.parts.wait_ready(*serving)
-        self.parts.tell(programs.REGISTRATION, "starting")
+        self.parts.wait_ready(*waiting)
+        self.parts.on_progress(programs.REGISTRATION, "starting")
         stack_name = self.stack.resolver.account.stack_name
         operator = {**connected, **self.environment()}
         programs.register(stack_name, operator, logs / "registration.log")
-        self.parts.tell(programs.REGISTRATION, "ready")
-        serving = self._launch_triggers(inherited)
+        self.parts.on_progress(programs.REGISTRATION, "ready")
+        waiting = self._launch_triggers(inherited)
         if self.options.runs_tasks:
-            serving.append(ecs_worker.NAME)
+            waiting.append(ecs_worker.NAME)
             self.parts.launch(
                 ecs_worker.ecs_worker(
                     self.api,
@@ -300,9 +298,9 @@ class Sandbox:
                     logs / "ecs-worker.log",
                 )
             )
-        self.parts.wait_ready(*serving)
+        self.parts.wait_ready(*waiting)
         if self.options.watched_speedup is not None:
-            # Once all serves: what is only starting is no fault.
+            # Last, so that a part that is still starting raises no alarm.
             self.parts.wait_ready(*self._launch_watch(inherited, self.options.watched_speedup))
         self.state.write_description(
             {
@@ -317,7 +315,7 @@ class Sandbox:
         )
 
     def _container(self, definition: str) -> dict[str, str]:
-        """What ECS gives the container of a task definition, secrets with their values."""
+        """Return the environment of a task definition's container, including secret values."""
         family = self.stack.task_definition(definition)["family"]
         definitions = TaskDefinitions(self.client("ecs"), self.client("secretsmanager"))
         return definitions.environment(family)
@@ -337,7 +335,7 @@ class Sandbox:
         return postgresql.database_url(port)
 
     def _launch_watch(self, inherited: Mapping[str, str], speedup: float) -> list[str]:
-        """Start the clock, the watchdog with it, and what stands for CloudWatch."""
+        """Start the schedules, with the watchdog, and the alarms."""
         aws = {**inherited, **aws_environment(self.aws_endpoint_url)}
         watchdog = self.stack.properties("Watchdog")
         plan: list[dict[str, Any]] = []
@@ -376,7 +374,7 @@ class Sandbox:
     def _launch_triggers(self, inherited: Mapping[str, str]) -> list[str]:
         function = self.stack.trigger()
         queue = self.client("sqs").get_queue_url(QueueName=function.queue)
-        # As Lambda's own: AWS, and what the template gives the function.
+        # As in Lambda: AWS variables and those that the template sets.
         environment = {
             **inherited,
             **aws_environment(self.aws_endpoint_url),

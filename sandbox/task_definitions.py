@@ -1,4 +1,4 @@
-"""What a task's container gets from its definition: environment and secrets, as ECS gives them."""
+"""Reads the environment and secrets of a task definition's container, as ECS does."""
 
 import json
 from typing import TYPE_CHECKING
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class SecretUnreadable(Exception):  # noqa: N818 - the name says what happened
-    """A secret that the definition refers to can't be read, so the task can't start."""
+    """A secret of the task definition cannot be read, so the task cannot start."""
 
 
 class TaskDefinitions:
-    """Reads definitions, each once, and secrets, each time."""
+    """Reads each definition once, and its secrets each time."""
 
     def __init__(self, ecs: "ECSClient", secrets: "SecretsManagerClient") -> None:
         self._ecs, self._secrets = ecs, secrets
         self._known: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def environment(self, arn: str) -> dict[str, str]:
-        """Return the container's variables, those from secrets with their values.
+        """Return the container's variables, including secret values.
 
         Raises:
-            SecretUnreadable: a secret is not there, or lacks the value.
+            SecretUnreadable: a secret or its key is missing.
         """
         if arn not in self._known:
             self._known[arn] = self._read(arn)
@@ -46,7 +46,7 @@ class TaskDefinitions:
         parts = source.split(":")
         secret_id, key = ":".join(parts[:7]), ":".join(parts[7:8])
         try:
-            told = self._secrets.get_secret_value(SecretId=secret_id)["SecretString"]
-            return str(json.loads(told)[key]) if key else told
+            secret = self._secrets.get_secret_value(SecretId=secret_id)["SecretString"]
+            return str(json.loads(secret)[key]) if key else secret
         except (ClientError, ValueError, KeyError, TypeError) as problem:
             raise SecretUnreadable(f"{source}: {problem!r}") from problem

@@ -1,8 +1,8 @@
-"""Runs what ECS was asked to run: each task of moto's ECS becomes a process.
+"""Runs the tasks of moto's ECS as processes.
 
-moto keeps tasks but runs none. This loop finds new ones, runs their command
-with their environment, and tells each change as AWS does, with an
-`ECS Task State Change` event; their end's carries the exit code, 137 after SIGKILL.
+moto stores tasks but does not run them. This loop finds new tasks and runs their
+command with their environment. It sends an `ECS Task State Change` event for each
+state change; the last one has the exit code, 137 after SIGKILL.
 """
 
 import argparse
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sandbox.task_executor")
 
-# ECS's own stopTimeout: SIGTERM, and after this SIGKILL.
+# ECS's stopTimeout: the time from SIGTERM to SIGKILL.
 _STOP_TIMEOUT = 30.0
 _DESCRIBED_AT_ONCE = 100
 
@@ -59,7 +59,7 @@ class _Running:
 
 
 class TaskExecutor:
-    """Runs the tasks of one cluster, so many at a time."""
+    """Runs the tasks of one cluster, `parallelism` at a time."""
 
     def __init__(self, cluster: str, parallelism: int, folder: Path, logs: Path) -> None:
         self._cluster, self._parallelism = cluster, parallelism
@@ -71,8 +71,8 @@ class TaskExecutor:
         self._running: dict[str, _Running] = {}
 
     def step(self) -> None:
-        """Look once: tell ended tasks, stop those told to, start waiting ones."""
-        self._tell_ended()
+        """Report ended tasks, stop tasks that ECS stops, and start waiting tasks."""
+        self._report_ended()
         wanted = self._wanted()
         self._find_new(wanted)
         self._stop_unwanted(set(wanted))
@@ -80,7 +80,7 @@ class TaskExecutor:
             self._start(self._waiting.popleft())
 
     def stop_all(self, grace_seconds: float) -> None:
-        """End all tasks' processes, and tell nobody: the cluster itself goes away."""
+        """End all tasks' processes without events, because the cluster is removed."""
         for running in self._running.values():
             _signal_group(running.process, signal.SIGTERM)
         end = time.monotonic() + grace_seconds
@@ -88,7 +88,7 @@ class TaskExecutor:
             try:
                 running.process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("task %s did not end in time", running.request.task_id)
+                log.warning("task %s did not stop in time", running.request.task_id)
             _signal_group(running.process, signal.SIGKILL)
 
     def _wanted(self) -> list[str]:
@@ -107,16 +107,16 @@ class TaskExecutor:
             )
             for described in answer["tasks"]:
                 self._seen.add(described["taskArn"])
-                self._tell(*(change_detail(described, status) for status in BEFORE_IT_RUNS))
+                self._put_events(*(change_detail(described, status) for status in BEFORE_IT_RUNS))
                 try:
                     self._waiting.append(task_request(described))
                 except NoCommand as problem:
-                    self._tell_stopped(described, None, asked_to_stop=False, reason=str(problem))
+                    self._report_stopped(described, None, asked_to_stop=False, reason=str(problem))
 
     def _stop_unwanted(self, wanted: set[str]) -> None:
         for request in [request for request in self._waiting if request.arn not in wanted]:
             self._waiting.remove(request)
-            self._tell_stopped(
+            self._report_stopped(
                 request.described, None, asked_to_stop=True, reason="stopped before it started"
             )
         for arn, running in self._running.items():
@@ -129,14 +129,14 @@ class TaskExecutor:
                 _signal_group(running.process, signal.SIGKILL)
 
     def _start(self, request: TaskRequest) -> None:
-        # As on Fargate, a task's files are its own and vanish with it.
+        # As on Fargate, a task has its own files, which are deleted with it.
         folder = self._folder / request.task_id
         folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         try:
             environment = {
                 **container_environment(),
-                # As Fargate gives a container its region and its role's credentials.
+                # Fargate sets the region and the role's credentials.
                 **aws_environment(os.environ["AWS_ENDPOINT_URL"]),
                 **self._definitions.environment(request.definition),
                 **request.environment,
@@ -144,7 +144,7 @@ class TaskExecutor:
                 MARK: os.environ.get(MARK, ""),
             }
             with (self._logs / f"{request.task_id}.log").open("ab") as output:
-                process = subprocess.Popen(  # noqa: S603 - running what RunTask asks for is its purpose
+                process = subprocess.Popen(  # noqa: S603 - runs the command that RunTask requested
                     list(request.command),
                     cwd=folder,
                     env=environment,
@@ -154,22 +154,22 @@ class TaskExecutor:
                     start_new_session=True,
                 )
         except (OSError, SecretUnreadable) as problem:
-            self._tell_stopped(
+            self._report_stopped(
                 request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
             )
             return
         run = request.environment.get("PREFECT__FLOW_RUN_ID", "")
         log.info("task %s of flow run %s runs as process %s", request.arn, run, process.pid)
         self._running[request.arn] = _Running(request, process, folder)
-        self._tell(change_detail(request.described, "RUNNING"))
+        self._put_events(change_detail(request.described, "RUNNING"))
 
-    def _tell_ended(self) -> None:
+    def _report_ended(self) -> None:
         for arn, running in list(self._running.items()):
             code = running.process.poll()
             if code is None:
                 continue
             _end_container(running.folder)
-            self._tell_stopped(
+            self._report_stopped(
                 running.request.described,
                 exit_code(code),
                 asked_to_stop=running.asked_to_stop_at is not None,
@@ -177,7 +177,7 @@ class TaskExecutor:
             shutil.rmtree(running.folder, ignore_errors=True)
             del self._running[arn]
 
-    def _tell_stopped(
+    def _report_stopped(
         self,
         described: Mapping[str, Any],
         code: int | None,
@@ -190,9 +190,9 @@ class TaskExecutor:
         self._ecs.stop_task(
             cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]
         )
-        self._tell(*(change_detail(described, status) for status in BEFORE_ITS_END), detail)
+        self._put_events(*(change_detail(described, status) for status in BEFORE_ITS_END), detail)
 
-    def _tell(self, *details: dict[str, Any]) -> None:
+    def _put_events(self, *details: dict[str, Any]) -> None:
         entries: list[PutEventsRequestEntryTypeDef] = [
             {
                 "Source": "aws.ecs",
@@ -213,9 +213,9 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) ->
 
 
 def _end_container(folder: Path) -> None:
-    """End what is left: a container ends with its first process, whatever that started.
+    """Kill the task's remaining processes: a container ends with its first process.
 
-    The flow's process leads a session of its own, so they are told by their folder.
+    The flow's process is in its own session, so processes are found by their TMPDIR.
     """
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -223,7 +223,7 @@ def _end_container(folder: Path) -> None:
                 process.kill()
 
 
-class _Stop(Exception):  # noqa: N818 - no error: how a signal leaves the loop
+class _Stop(Exception):  # noqa: N818 - not an error: a signal handler raises it to end the loop
     pass
 
 
@@ -232,10 +232,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cluster", required=True)
     parser.add_argument("--parallelism", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--folder", type=Path, required=True, help="the tasks' own folders")
-    parser.add_argument("--logs", type=Path, required=True, help="the tasks' output")
-    parser.add_argument("--every", type=float, default=0.2, help="seconds between two looks")
-    parser.add_argument("--grace", type=float, default=3.0, help="seconds tasks have at the end")
+    parser.add_argument("--folder", type=Path, required=True, help="parent of the tasks' folders")
+    parser.add_argument("--logs", type=Path, required=True, help="folder for the tasks' output")
+    parser.add_argument("--every", type=float, default=0.2, help="seconds between polls of ECS")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=3.0,
+        help="seconds from SIGTERM to SIGKILL when the executor stops",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Reads template.yaml, so that the sandbox runs what would be deployed and can't drift from it."""
+"""Reads template.yaml, so that the sandbox runs what would be deployed."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it shi
 )
 
 from sandbox.intrinsics import Resolver, Value
-from sandbox.stack_names import Account
+from sandbox.stack_names import AwsAccount
 from sandbox.stack_parameters import TemplateError, checked_parameters
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
 
-# What a stack can't be made without and the sandbox has no use for.
+# Parameters that a stack requires and the sandbox does not use.
 UNUSED_PARAMETERS = {
     "AlertEmail": "nobody@example.org",
     "TaskImageDigest": "sha256:" + "0" * 64,
@@ -25,7 +25,7 @@ UNUSED_PARAMETERS = {
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueDefinition:
     """An SQS queue. Times are in seconds; `dead_letters` is an ARN."""
 
     name: str
@@ -35,7 +35,7 @@ class Queue:
     dead_letters: str | None
 
     def attributes(self) -> dict[str, str]:
-        """Return the attributes as SQS's CreateQueue takes them."""
+        """Return the attributes for SQS's CreateQueue."""
         attributes = {
             "VisibilityTimeout": str(self.visibility_timeout),
             "MessageRetentionPeriod": str(self.retention),
@@ -48,8 +48,8 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """An EventBridge rule: what it matches, or when it fires, and its targets as PutTargets takes them."""
+class RuleDefinition:
+    """An EventBridge rule: a pattern or a schedule, and its targets as in PutTargets."""
 
     name: str
     pattern: Mapping[str, Any] | None
@@ -58,8 +58,8 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Trigger:
-    """The trigger's function and how the queue feeds it. Timeout in seconds, memory in MiB."""
+class TriggerDefinition:
+    """The trigger's function and its event source. Timeout in seconds, memory in MiB."""
 
     name: str
     handler: str
@@ -73,7 +73,7 @@ class Trigger:
 
 
 class Stack:
-    """The stack that template.yaml would make of given parameters."""
+    """The stack that template.yaml creates with given parameters."""
 
     def __init__(self, template: Mapping[str, Any], resolver: Resolver) -> None:
         self._resources: Mapping[str, Any] = template["Resources"]
@@ -84,24 +84,24 @@ class Stack:
     def read(
         cls,
         parameters: Mapping[str, str],
-        account: Account | None = None,
+        account: AwsAccount | None = None,
         path: Path = TEMPLATE,
     ) -> Self:
-        """Read a template for given parameters.
+        """Read a template with parameters.
 
         Raises:
-            TemplateError: the parameters are not what the template asks for.
+            TemplateError: the parameters are invalid.
         """
         template = yaml_parse(path.read_text())
         resolver = Resolver(
-            template, checked_parameters(template, parameters), account or Account()
+            template, checked_parameters(template, parameters), account or AwsAccount()
         )
         if broken := resolver.broken_rules():
             raise TemplateError(path.name, "; ".join(broken))
         return cls(template, resolver)
 
     def of_type(self, resource_type: str) -> list[str]:
-        """List the logical ids of the resources of a type that the stack would have."""
+        """Return the logical ids of the stack's resources of a type."""
         return [
             name
             for name, resource in self._resources.items()
@@ -109,7 +109,7 @@ class Stack:
         ]
 
     def properties(self, logical_id: str) -> dict[str, Any]:
-        """Return a resource's properties, resolved.
+        """Return a resource's resolved properties.
 
         Raises:
             TemplateError: the stack would have no such resource.
@@ -129,36 +129,36 @@ class Stack:
             if "Condition" not in output or self.resolver.condition(output["Condition"])
         }
 
-    def queue(self, logical_id: str) -> Queue:
+    def queue(self, logical_id: str) -> QueueDefinition:
         """Return a queue."""
         properties = self.properties(logical_id)
         redrive = properties.get("RedrivePolicy", {})
-        return Queue(
+        return QueueDefinition(
             name=properties["QueueName"],
-            # SQS's defaults where the template says nothing.
+            # The defaults are SQS's.
             visibility_timeout=int(properties.get("VisibilityTimeout", 30)),
             retention=int(properties.get("MessageRetentionPeriod", 345600)),
             max_receives=int(redrive["maxReceiveCount"]) if redrive else None,
             dead_letters=redrive.get("deadLetterTargetArn"),
         )
 
-    def rule(self, logical_id: str) -> Rule:
+    def rule(self, logical_id: str) -> RuleDefinition:
         """Return an EventBridge rule."""
         properties = self.properties(logical_id)
-        return Rule(
+        return RuleDefinition(
             name=properties["Name"],
             pattern=properties.get("EventPattern"),
             schedule=properties.get("ScheduleExpression"),
             targets=tuple(properties["Targets"]),
         )
 
-    def trigger(self, logical_id: str = "Trigger") -> Trigger:
+    def trigger(self, logical_id: str = "Trigger") -> TriggerDefinition:
         """Return the trigger's function and its event source."""
         properties = self.properties(logical_id)
         (source,) = (
             event["Properties"] for event in properties["Events"].values() if event["Type"] == "SQS"
         )
-        return Trigger(
+        return TriggerDefinition(
             name=properties["FunctionName"],
             handler=properties["Handler"],
             timeout=int(properties["Timeout"]),
@@ -171,7 +171,7 @@ class Stack:
         )
 
     def task_definition(self, logical_id: str) -> dict[str, Any]:
-        """Return a task definition as boto3's `register_task_definition` takes it."""
+        """Return a task definition for boto3's `register_task_definition`."""
         definition: dict[str, Any] = _api_names(self.properties(logical_id))
         for size in ("cpu", "memory"):
             definition[size] = str(definition[size])
@@ -179,7 +179,7 @@ class Stack:
 
 
 def _api_names(value: Value, *, keep: bool = False) -> Value:
-    """Write property names as the API does; keys of a log driver's options are data."""
+    """Convert property names to the API's spelling, except a log driver's options."""
     if isinstance(value, list):
         return [_api_names(item) for item in value]
     if not isinstance(value, dict):

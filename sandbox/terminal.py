@@ -1,4 +1,4 @@
-"""Growing a sample file, as a person at a terminal sees it."""
+"""`echodrop sample grow`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the triggers of a sandbox have said became of each upload."""
+"""Reads the outcome of each upload from the triggers' logs."""
 
 import json
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ class TriggerOutcome:
     """One outcome of the trigger: Submitted, Waiting, Ignored or Rejected.
 
     Attributes:
-        key: the object's key; empty where a notification named none.
-        outcome: which of the four.
-        reason: its reason, a word of the closed set.
-        detail: what differs from object to object.
-        message: the queue's id of the message that told of it; empty without a queue.
+        key: the object's key; empty if the notification has none.
+        outcome: the outcome.
+        reason: its reason, one of a fixed set.
+        detail: the details of this object.
+        message: the id of the queue message; empty without a queue.
     """
 
     key: str
@@ -27,14 +27,14 @@ class TriggerOutcome:
 
 
 class TriggerLog:
-    """Reads the triggers' logs on from where it stopped the last time."""
+    """Reads new lines of the triggers' logs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read_to: dict[Path, int] = {}
 
     def new_outcomes(self) -> Iterator[TriggerOutcome]:
-        """Yield the outcomes that were written since the last call, log by log."""
+        """Yield the outcomes since the last call, one log after another."""
         for path in sorted(self._folder.glob("trigger-*.log")):
             with path.open("rb") as log:
                 log.seek(self._read_to.get(path, 0))
@@ -45,20 +45,20 @@ class TriggerLog:
 def _outcomes(log: BinaryIO) -> Iterator[TriggerOutcome]:
     while line := log.readline():
         if not line.endswith(b"\n"):
-            # Still being written: the next call reads it whole.
+            # Incomplete: the next call reads the line.
             log.seek(-len(line), 1)
             return
         if not line.startswith(b"{"):
             continue
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             continue
-        if "outcome" in told:
+        if "outcome" in entry:
             yield TriggerOutcome(
-                key=told.get("key") or "",
-                outcome=told["outcome"],
-                reason=told.get("reason") or "",
-                detail=told.get("detail") or "",
-                message=told.get("message_id") or "",
+                key=entry.get("key") or "",
+                outcome=entry["outcome"],
+                reason=entry.get("reason") or "",
+                detail=entry.get("detail") or "",
+                message=entry.get("message_id") or "",
             )

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sandbox.environments import aws_environment
 from sandbox.errors import SandboxError
-from sandbox.prefect_api import FlowRun
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.signals import ended_by_signals
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -30,22 +30,22 @@ _STYLES = {
 
 
 def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
-    """Start the system, follow its flow runs, and stop it on Ctrl-C or SIGTERM.
+    """Start the system, print its flow runs, and stop it on Ctrl-C or SIGTERM.
 
     Args:
-        folder: where its state, logs and database go.
-        options: how it is set up.
+        folder: folder for its state, logs and database.
+        options: its options.
         console: where to print.
 
     Returns:
-        The exit code: 0 when it was asked to stop, 1 when it could not start, a
-        part of it died, or another sandbox runs on the folder.
+        The exit code: 0 if a signal stopped it; 1 if it could not start, a part
+        exited, or another sandbox is running on the folder.
     """
     with ended_by_signals():
         try:
             _run(folder, options, console)
         except KeyboardInterrupt:
-            console.print("Stopped; nothing is left running.")
+            console.print("Stopped. No process is left running.")
             return 0
         except SandboxError as problem:
             console.print(f"[red]{type(problem).__name__}[/red]:", end=" ")
@@ -55,8 +55,8 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
 
 
 def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
-    with _progress(console) as tell:
-        sandbox = Sandbox(folder, options, on_progress=tell)
+    with _progress(console) as show:
+        sandbox = Sandbox(folder, options, on_progress=show)
         sandbox.start()
     try:
         console.print(how_to_use(sandbox), highlight=False, markup=False, soft_wrap=True)
@@ -67,7 +67,7 @@ def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
 
 
 def how_to_use(sandbox: Sandbox) -> str:
-    """Say where the system is reached and which line uploads a file."""
+    """Return the system's addresses and the commands that upload a file."""
     names = sandbox.names
     keys = aws_environment(sandbox.aws_endpoint_url)
     variables = " ".join(
@@ -80,10 +80,10 @@ Prefect UI    {sandbox.ui_url}
 S3 endpoint   {sandbox.aws_endpoint_url}  (inbox {names.inbox_bucket}, output {names.output_bucket})
 Logs          {sandbox.state.logs}
 
-Drop a file in, in another terminal:
+Upload a file from another terminal:
   export {variables}
   {aws} cp FILE.raw s3://{names.inbox_bucket}/
-and see what came out:
+List the output:
   {aws} ls --recursive s3://{names.output_bucket}/
 Without the aws command, in Python:
   import boto3
@@ -91,26 +91,26 @@ Without the aws command, in Python:
                     aws_access_key_id="{keys["AWS_ACCESS_KEY_ID"]}", aws_secret_access_key="{keys["AWS_SECRET_ACCESS_KEY"]}")
   s3.upload_file("FILE.raw", "{names.inbox_bucket}", "FILE.raw")
 
-Ctrl-C stops everything. Flow runs, as they go:"""
+Press Ctrl-C to stop. Flow runs:"""
 
 
 def _follow(sandbox: Sandbox, console: Console) -> None:
-    """Print uploads that become no run, and each flow run's states as they change.
+    """Print uploads without a flow run and the state changes of flow runs.
 
-    Ends by a signal or a part's death.
+    Runs until a signal arrives or a part exits.
     """
     seen: dict[str, str] = {}
     triggers = TriggerLog(sandbox.state.logs)
     while True:
         sandbox.check()
-        for told in triggers.new_outcomes():
-            if told.outcome != "Submitted":
-                text = f"{told.key or 'a notification'}: {told.reason}, {told.detail}"
-                _print_line(told.outcome, _STYLES[told.outcome], text, console)
+        for found in triggers.new_outcomes():
+            if found.outcome != "Submitted":
+                text = f"{found.key or 'a notification'}: {found.reason}, {found.detail}"
+                _print_line(found.outcome, _STYLES[found.outcome], text, console)
         try:
             runs = sandbox.api.flow_runs()
         except OSError:
-            # Busy, or just ending; if it died, `check` says so at the next round.
+            # The server is busy or stopping. If it has exited, the next `check` raises.
             runs = []
         for run in runs:
             if seen.get(run.id) != run.state_name:
@@ -119,7 +119,7 @@ def _follow(sandbox: Sandbox, console: Console) -> None:
         time.sleep(1)
 
 
-def _print_run(run: FlowRun, console: Console) -> None:
+def _print_run(run: FlowRunInfo, console: Console) -> None:
     text = run.name
     if run.state_type == "COMPLETED":
         text += f" -> {run.parameters.get('output_path', '')} ({run.seconds:.1f} s)"
@@ -135,7 +135,7 @@ def _print_line(state: str, style: str, text: str, console: Console) -> None:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str, str], None]]:
-    """Show each part and the seconds it has taken, while the system starts."""
+    """Show each part and its start time while the system starts."""
     started: dict[str, float] = {}
     took: dict[str, float] = {}
 
@@ -152,7 +152,7 @@ def _progress(console: Console) -> Iterator[Callable[[str, str], None]]:
 
     with Live(get_renderable=shown, console=console, refresh_per_second=4) as live:
 
-        def tell(part: str, state: str) -> None:
+        def show(part: str, state: str) -> None:
             if state == "starting":
                 started[part] = time.monotonic()
                 took.pop(part, None)
@@ -160,4 +160,4 @@ def _progress(console: Console) -> Iterator[Callable[[str, str], None]]:
                 took[part] = time.monotonic() - started[part]
             live.refresh()
 
-        yield tell
+        yield show

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with an end."""
+"""Waits for a condition with a timeout."""
 
 import time
 from collections.abc import Callable
@@ -13,28 +13,27 @@ def wait_until(
     what: str,
     *,
     every: float = 0.1,
-    told: Callable[[], str] | None = None,
+    describe: Callable[[], str] | None = None,
 ) -> Value:
-    """Call `look` until it returns something true, and return that.
+    """Call `look` until it returns a true value, and return that value.
 
     Args:
-        look: what to call.
-        within: seconds after which to give up.
-        what: what is waited for, for the error.
-        every: seconds between two looks.
-        told: called when giving up; its text (say, what was there instead) ends
-            the error.
+        look: the function to call.
+        within: the timeout in seconds.
+        what: what is awaited, for the error message.
+        every: seconds between calls.
+        describe: called on timeout; returns the actual state for the error message.
 
     Raises:
-        TimeoutError: it did not become true in time.
+        TimeoutError: the timeout has passed.
     """
     end = time.monotonic() + within
     while True:
-        # The last look begins after the end: this process may have stood still.
+        # Always look once more after the timeout: this process may have been suspended.
         is_last = time.monotonic() > end
         if seen := look():
             return seen  # type: ignore[return-value]  # mypy keeps True in the union
         if is_last:
-            instead = f"; instead: {told()}" if told else ""
+            instead = f"; instead: {describe()}" if describe else ""
             raise TimeoutError(f"waited {within:.0f} s for {what}{instead}")
         time.sleep(every)

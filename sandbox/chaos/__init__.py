@@ -1,1 +1,1 @@
-"""Chaos: mixed files dropped while the system's parts are killed at random; and what came of it."""
+"""Chaos tests: uploads many files while parts of the system are killed at random, then checks every file."""

@@ -1,4 +1,4 @@
-"""What an output opens as, compared with what is known to be in its file."""
+"""Opens an output and compares it with the known contents of its raw file."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,29 +10,29 @@ import numpy as np
 def differences_from(
     facts: Mapping[str, Any], uri: str, storage_options: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Open a converted file and name each fact that it does not have.
+    """Open a converted file and yield each difference from the facts.
 
     Args:
-        facts: as echopype read them of the raw file: `groups`, the dimensions
+        facts: facts that echopype read from the raw file: `groups`, the dimensions
             of `Beam_group1`, `first_ping_time`, `last_ping_time`, `channels`,
-            `backscatter_r_nansum`, `latitude_mean`, `longitude_mean`; what is None
-            or left out is not known.
-        uri: of the Zarr store.
-        storage_options: to read it with.
+            `backscatter_r_nansum`, `latitude_mean`, `longitude_mean`. A missing fact
+            or None is unknown.
+        uri: the URI of the Zarr store.
+        storage_options: fsspec options to read it with.
 
     Raises:
-        OSError, ValueError: it can't be opened.
+        OSError, ValueError: the store cannot be opened.
     """
-    # Takes seconds, and mutes logging below ERROR in this whole process.
+    # The import takes seconds and disables logging below ERROR in the whole process.
     import echopype  # noqa: PLC0415
 
     opened = echopype.open_converted(uri, storage_options=dict(storage_options))
     found = dict(_facts_of(opened))
     for name, value in facts.items():
         if name in found and value is not None and not _same(value, found[name]):
-            yield f"{name} is {found[name]}, where the file has {value}"
+            yield f"{name} is {found[name]}, but {value} in the file"
     if missing := {"groups", "Beam_group1", "first_ping_time"} - found.keys():
-        yield f"nothing is known of its {', '.join(sorted(missing))}"
+        yield f"the output has no {', '.join(sorted(missing))}"
 
 
 def _facts_of(opened: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - echopype has no types
@@ -52,8 +52,8 @@ def _facts_of(opened: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - echop
             yield f"{name}_mean", float(platform[name].mean())
 
 
-def _same(wanted: object, found: object) -> bool:
-    if isinstance(wanted, float) and isinstance(found, float):
-        both_unknown = math.isnan(wanted) and math.isnan(found)
-        return both_unknown or math.isclose(wanted, found, rel_tol=1e-9)
-    return wanted == found
+def _same(expected: object, found: object) -> bool:
+    if isinstance(expected, float) and isinstance(found, float):
+        both_nan = math.isnan(expected) and math.isnan(found)
+        return both_nan or math.isclose(expected, found, rel_tol=1e-9)
+    return expected == found

@@ -1,4 +1,4 @@
-"""Which faults strike when: a pure function of the seed, bounded in number and length."""
+"""Plans uploads and faults. A plan depends only on the seed; the number and length of faults are limited."""
 
 import random
 from collections import Counter
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Faults in a plan of this many seconds; longer plans have proportionally more.
+# _BOUNDS are for a plan of this length; longer plans have proportionally more faults.
 _UNIT_SECONDS = 90.0
 
 
-class Strike(StrEnum):
-    """What a fault does. All but the last two are SIGKILL, as a host that is lost is."""
+class FaultKind(StrEnum):
+    """The kinds of faults. `STOPPED_TASK` stops a task through ECS, the rules are disabled, all others are SIGKILL."""
 
     TRIGGER = "trigger killed"
     WORKER = "ECS worker killed"
@@ -19,78 +19,80 @@ class Strike(StrEnum):
     DATABASE = "database killed"
     TASK = "task killed"
     PUBLISHING_TASK = "task killed while it publishes"
-    ENGINE = "flow's process killed inside its task"
+    ENGINE = "flow's process killed in its task"
     STOPPED_TASK = "task stopped by ECS"
-    UPLOADS_UNTOLD = "rule of uploads switched off"
-    TASK_ENDS_UNTOLD = "rule of ended tasks switched off"
+    UPLOAD_RULE_OFF = "upload rule disabled"
+    TASK_RULE_OFF = "task rule disabled"
 
 
-# How many in a plan's unit, and between how many seconds each lasts: how long a
-# part stays down before whoever watches it in AWS starts it again, a rule off.
-_BOUNDS: dict[Strike, tuple[int, float, float]] = {
-    Strike.TRIGGER: (4, 0.5, 5),
-    Strike.WORKER: (3, 1, 10),
-    Strike.PREFECT: (2, 1, 6),
-    Strike.DATABASE: (2, 1, 6),
-    Strike.TASK: (3, 0, 0),
-    Strike.PUBLISHING_TASK: (2, 0, 0),
-    Strike.ENGINE: (2, 0, 0),
-    Strike.STOPPED_TASK: (2, 0, 0),
-    Strike.UPLOADS_UNTOLD: (2, 5, 9),
-    Strike.TASK_ENDS_UNTOLD: (2, 10, 20),
+# Number of faults, and shortest and longest duration in seconds: how long a part is down
+# before it is restarted, or how long a rule is disabled.
+_BOUNDS: dict[FaultKind, tuple[int, float, float]] = {
+    FaultKind.TRIGGER: (4, 0.5, 5),
+    FaultKind.WORKER: (3, 1, 10),
+    FaultKind.PREFECT: (2, 1, 6),
+    FaultKind.DATABASE: (2, 1, 6),
+    FaultKind.TASK: (3, 0, 0),
+    FaultKind.PUBLISHING_TASK: (2, 0, 0),
+    FaultKind.ENGINE: (2, 0, 0),
+    FaultKind.STOPPED_TASK: (2, 0, 0),
+    FaultKind.UPLOAD_RULE_OFF: (2, 5, 9),
+    FaultKind.TASK_RULE_OFF: (2, 10, 20),
 }
 
 
 @dataclass(frozen=True, order=True)
-class Fault:
-    """One fault.
+class PlannedFault:
+    """A fault of the plan.
 
     Attributes:
-        at: seconds after the first drop.
-        strike: what it does.
-        seconds: how long it lasts, 0 where that has no meaning.
-        pick: from 0 to 1, chooses among what there is to strike then.
+        at: seconds after the start.
+        kind: what it does.
+        seconds: how long it lasts; 0 if it has no duration.
+        pick: from 0 to 1, selects one of the possible targets.
     """
 
     at: float
-    strike: Strike
+    kind: FaultKind
     seconds: float
     pick: float
 
 
 @dataclass(frozen=True)
-class Plan:
-    """When each file is dropped, and when each fault strikes."""
+class FaultPlan:
+    """The times of all uploads and faults."""
 
     seed: int
-    drops: Sequence[float]
-    faults: Sequence[Fault]
+    uploads: Sequence[float]
+    faults: Sequence[PlannedFault]
 
-    def counts(self) -> Counter[Strike]:
-        """How often each strikes."""
-        return Counter(fault.strike for fault in self.faults)
+    def counts(self) -> Counter[FaultKind]:
+        """Return the number of faults of each kind."""
+        return Counter(fault.kind for fault in self.faults)
 
 
-def make_plan(seed: int, *, drops: int, seconds: float, without: Sequence[Strike] = ()) -> Plan:
-    """Make a plan; the same arguments make the same one.
+def make_plan(
+    seed: int, *, uploads: int, seconds: float, without: Sequence[FaultKind] = ()
+) -> FaultPlan:
+    """Make a plan; the same arguments give the same plan.
 
     Args:
-        seed: of all that is random in it.
-        drops: how many objects are dropped, over the first two thirds of the time.
-        seconds: over which faults strike.
-        without: what can't be struck here.
+        seed: the seed of the random numbers.
+        uploads: number of uploads, within the first two thirds of the time.
+        seconds: length of the plan.
+        without: kinds of faults to leave out.
     """
-    # S311: a plan has to come out the same again; nothing secret depends on it.
+    # S311: a plan must be reproducible; nothing secret depends on it.
     random_ = random.Random(seed)  # noqa: S311
     faults = []
-    for strike, (number, shortest, longest) in _BOUNDS.items():
-        # What is dropped is over before all else is; a task has to be there to be struck.
-        within = (0.05, 0.6) if strike is Strike.UPLOADS_UNTOLD else (0.1, 1.0)
+    for kind, (number, shortest, longest) in _BOUNDS.items():
+        # Uploads end before the plan does; the other faults need running tasks.
+        within = (0.05, 0.6) if kind is FaultKind.UPLOAD_RULE_OFF else (0.1, 1.0)
         for _ in range(max(1, round(number * seconds / _UNIT_SECONDS))):
             at = seconds * random_.uniform(*within)
             lasting = random_.uniform(shortest, longest)
-            fault = Fault(at, strike, lasting, random_.random())
-            if strike not in without:
+            fault = PlannedFault(at, kind, lasting, random_.random())
+            if kind not in without:
                 faults.append(fault)
-    times = sorted(random_.uniform(0, seconds * 2 / 3) for _ in range(drops))
-    return Plan(seed, times, sorted(faults))
+    times = sorted(random_.uniform(0, seconds * 2 / 3) for _ in range(uploads))
+    return FaultPlan(seed, times, sorted(faults))

@@ -1,4 +1,4 @@
-"""When which flow run had a task, as the task executor's log tells: no run may have two at once."""
+"""Reads the tasks of flow runs from the task executor's log. A run may have only one task at a time."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _STOPPED = re.compile(r"^(\S+ \S+) task (\S+) stopped: exit code (\S+)")
 
 @dataclass
 class TaskLife:
-    """One task: from its start to its end, None while it runs; `exit_code` as its container's."""
+    """A task's start and end. `ended` is None and `exit_code` is empty while it runs."""
 
     run: str
     started: datetime
@@ -20,7 +20,7 @@ class TaskLife:
 
 
 def task_lives(log: Iterable[str]) -> list[TaskLife]:
-    """Read the executor's log; tasks in the order of their starts."""
+    """Return the tasks in the executor's log, in the order of their starts."""
     lives: dict[str, TaskLife] = {}
     for line in log:
         if started := _STARTED.match(line):
@@ -32,7 +32,7 @@ def task_lives(log: Iterable[str]) -> list[TaskLife]:
 
 
 def overlapping(lives: Iterable[TaskLife]) -> list[str]:
-    """The flow runs that had two tasks at one time."""
+    """Return the flow runs that had two tasks at the same time."""
     doubled = set()
     last: dict[str, TaskLife] = {}
     for life in sorted(lives, key=lambda life: life.started):
@@ -43,5 +43,5 @@ def overlapping(lives: Iterable[TaskLife]) -> list[str]:
     return sorted(doubled)
 
 
-def _time(told: str) -> datetime:
-    return datetime.strptime(told, "%Y-%m-%d %H:%M:%S,%f")  # noqa: DTZ007 - one clock's, compared among themselves
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f")  # noqa: DTZ007 - times of one clock are only compared with each other

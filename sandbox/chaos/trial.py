@@ -1,4 +1,4 @@
-"""One trial by chaos: plan, cargo, execution and aftermath, and the tally of it."""
+"""Runs one chaos test and reports the results."""
 
 import time
 from collections import Counter
@@ -8,40 +8,41 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import postgresql
-from sandbox.chaos.aftermath import Aftermath
-from sandbox.chaos.cargo import load_cargo
-from sandbox.chaos.execution import Chaos
-from sandbox.chaos.plan import Strike, make_plan
+from sandbox.chaos.execution import PlanExecution
+from sandbox.chaos.files import make_files
+from sandbox.chaos.plan import FaultKind, make_plan
+from sandbox.chaos.verification import ChaosVerification
 from sandbox.system import Sandbox
 
-# Seconds: of faults for each file, and to settle in.
+# Seconds of faults per file, and seconds until all files must have their final outcome.
 SECONDS_A_FILE = 1.5
 _SETTLING = 120.0
 _SETTLING_A_FILE = 12.0
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What was done to the system, and what came of it.
+class ChaosReport:
+    """The results of a chaos test.
 
     Attributes:
-        outcomes: how many files had to end in which outcome.
-        struck: how often each fault struck.
-        started_again: how often each part was started again.
-        untold: how many uploads nobody was told of.
-        found: how many files reconcile found in which class on the way.
-        fixes: what --fix did.
-        runs, tasks: flow runs, and tasks that were started for them.
-        killed: tasks that ended otherwise than with exit code 0.
-        seconds: that it took, the sandbox's own start aside.
-        problems: what is not as it has to be.
+        seed: the seed of files and faults.
+        outcomes: number of files by expected outcome.
+        injected: number of injected faults by kind.
+        restarts: number of restarts by part.
+        unnotified: number of uploads without a notification.
+        found: number of files by class that reconcile found during the test.
+        fixes: number of fixes by reconcile --fix.
+        runs, tasks: number of flow runs, and of tasks started for them.
+        killed: number of tasks with an exit code other than 0.
+        seconds: duration without the sandbox's start.
+        problems: unexpected results.
     """
 
     seed: int
     outcomes: Mapping[str, int]
-    struck: Mapping[Strike, int]
-    started_again: Mapping[str, int]
-    untold: int
+    injected: Mapping[FaultKind, int]
+    restarts: Mapping[str, int]
+    unnotified: int
     found: Mapping[str, int]
     fixes: Mapping[str, int]
     runs: int
@@ -51,64 +52,64 @@ class Tally:
     problems: Sequence[str]
 
     def lines(self) -> Iterator[str]:
-        """Tell it, line by line."""
+        """Format the report as lines."""
         yield f"seed {self.seed}, {self.seconds:.0f} s, {sum(self.outcomes.values())} files: " + (
-            f"{len(self.problems)} problems" if self.problems else "each in its one outcome"
+            f"{len(self.problems)} problems" if self.problems else "all as expected"
         )
         yield f"outcomes       {_counted(self.outcomes)}"
-        yield f"struck         {_counted(self.struck)}"
-        yield f"started again  {_counted(self.started_again)}"
-        yield f"on the way     {_counted(self.found)}"
+        yield f"injected       {_counted(self.injected)}"
+        yield f"restarts       {_counted(self.restarts)}"
+        yield f"found          {_counted(self.found)}"
         yield f"--fix          {_counted(self.fixes)}"
         yield (
-            f"{self.untold} uploads untold; {self.runs} flow runs, {self.tasks} tasks, "
+            f"{self.unnotified} uploads without notification; {self.runs} flow runs, {self.tasks} tasks, "
             f"{self.killed} of them killed"
         )
         yield from (f"PROBLEM        {problem}" for problem in self.problems)
 
 
-def try_by_chaos(
+def run_trial(
     sandbox: Sandbox,
     data: Path,
     *,
     seed: int,
     files: int = 60,
-    say: Callable[[str], object] = lambda _: None,
-) -> Tally:
-    """Drop the files of a seed into a fresh sandbox, let its faults strike, mend, and look at all.
+    log: Callable[[str], object] = lambda _: None,
+) -> ChaosReport:
+    """Upload files to a new sandbox, inject faults, repair with reconcile, and check every file.
 
     Args:
-        sandbox: running, with nothing in its inbox.
+        sandbox: a running sandbox with an empty inbox.
         data: the folder of real files.
-        seed: of files and faults.
-        files: how many.
-        say: told what happens, as it happens.
+        seed: the seed of files and faults.
+        files: number of files.
+        log: called with a line for each event.
 
     Raises:
-        TimeoutError: a part does not come back, or a file comes to no end.
+        TimeoutError: a part is not ready, or a file has no final outcome.
     """
     begin = time.monotonic()
-    cargo = load_cargo(data, seed=seed, files=files)
-    missing = () if postgresql.NAME in sandbox.parts else (Strike.DATABASE,)
+    chosen = make_files(data, seed=seed, files=files)
+    missing = () if postgresql.NAME in sandbox.parts else (FaultKind.DATABASE,)
     plan = make_plan(
-        seed, drops=len(cargo.uploads), seconds=files * SECONDS_A_FILE, without=missing
+        seed, uploads=len(chosen.uploads), seconds=files * SECONDS_A_FILE, without=missing
     )
-    chaos = Chaos(sandbox, plan, cargo, say)
-    chaos.run()
-    aftermath = Aftermath(sandbox, cargo, chaos.supervisor.look, say)
-    aftermath.mend(within=_SETTLING + files * _SETTLING_A_FILE)
-    problems = list(aftermath.problems())
-    lives = aftermath.task_lives()
-    return Tally(
+    execution = PlanExecution(sandbox, plan, chosen, log)
+    execution.run()
+    verification = ChaosVerification(sandbox, chosen, execution.supervisor.step, log)
+    verification.repair(within=_SETTLING + files * _SETTLING_A_FILE)
+    problems = list(verification.problems())
+    lives = verification.task_lives()
+    return ChaosReport(
         seed=seed,
         outcomes=Counter(
-            f"{outcome.kind} {outcome.name}".strip() for outcome in cargo.files.values()
+            f"{outcome.kind} {outcome.name}".strip() for outcome in chosen.outcomes.values()
         ),
-        struck=chaos.struck,
-        started_again=chaos.supervisor.started,
-        untold=len(chaos.untold),
-        found={kind: len(keys) for kind, keys in aftermath.found.items()},
-        fixes=aftermath.fixes,
+        injected=execution.injected,
+        restarts=execution.supervisor.restarts,
+        unnotified=len(execution.unnotified),
+        found={kind: len(keys) for kind, keys in verification.found.items()},
+        fixes=verification.fixes,
         runs=len(sandbox.api.flow_runs()),
         tasks=len(lives),
         killed=sum(life.exit_code not in {"0", ""} for life in lives),

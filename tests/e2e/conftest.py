@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
 
@@ -20,9 +20,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def inbox(sandbox: Sandbox) -> Inbox:
+def inbox(sandbox: Sandbox) -> SandboxInbox:
     """The inbox of the shared system."""
-    return Inbox(sandbox)
+    return SandboxInbox(sandbox)
 
 
 @pytest.fixture(scope="session")

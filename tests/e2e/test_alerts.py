@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from sandbox import ecs_worker, prefect_server
-from sandbox.aws_resources import Delivery
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.aws_resources import DeliveryOptions
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.programs import SCHEDULER
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
@@ -78,7 +78,7 @@ class Listener:
             lambda: self._next(subject),
             within,
             subject,
-            told=self._subjects,
+            describe=self._subjects,
         )
 
     def all_of(self, subjects: Collection[str], within: float) -> None:
@@ -87,7 +87,7 @@ class Listener:
         def heard() -> bool:
             return set(subjects) <= {it.get("Subject") for it in self.listen()[self._from :]}
 
-        wait_until(heard, within, str(subjects), told=self._subjects)
+        wait_until(heard, within, str(subjects), describe=self._subjects)
 
     def _subjects(self) -> str:
         return str([it.get("Subject") or it["Message"] for it in self.heard])
@@ -125,7 +125,7 @@ class Listener:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     options = SandboxOptions(
-        delivery=Delivery(visibility_timeout=2),
+        delivery=DeliveryOptions(visibility_timeout=2),
         function_timeout=20,
         watched_speedup=30,
     )
@@ -188,7 +188,7 @@ def look_in(sandbox: Sandbox, **passed: float) -> None:
 def test_a_failed_run_is_told_within_ten_seconds_and_wakes_nobody_for_its_file(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     inbox.drop(cut, "HB0710/cut.raw")
     run = inbox.wait_for_ends(["HB0710/cut.raw"], 240)["HB0710/cut.raw"]
     assert run.state_name == "BadFile"
@@ -209,7 +209,7 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
     """In tasks that they share, ten notifications at a time: fifty tasks would take minutes."""
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     # Held up, so that they come ten at a time.
     sandbox.stop_part(f"{TRIGGER}-1")
     keys = [f"{STORM}cut-{number}.raw" for number in range(50)]
@@ -246,7 +246,9 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
 def cruise_notes(sandbox: Sandbox) -> list[str]:
     """The files of the cruise that tasks noted."""
     s3, bucket = sandbox.client("s3"), sandbox.names.output_bucket
-    keys = [key for key in Inbox(sandbox).outputs(INCIDENTS) if not key.endswith("told.json")]
+    keys = [
+        key for key in SandboxInbox(sandbox).outputs(INCIDENTS) if not key.endswith("told.json")
+    ]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
     notes = map(json.loads, bodies)
     return [note["file"] for note in notes if note["cruise"] == STORM.strip("/")]
@@ -255,7 +257,7 @@ def cruise_notes(sandbox: Sandbox) -> list[str]:
 def test_a_task_that_dies_is_told_by_two_layers_and_that_it_is_mended(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     inbox.drop(write_sample(tmp_path / "killed.raw").path, "killed.raw")
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
@@ -289,7 +291,7 @@ def test_a_dead_prefect_is_told_and_that_it_is_back(sandbox: Sandbox, listener: 
 def test_a_trigger_that_breaks_off_is_told_and_that_it_is_mended(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
-    inbox, ssm, name = Inbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
+    inbox, ssm, name = SandboxInbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
     rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     listener.begin()
     ssm.delete_parameter(Name=name)
@@ -305,7 +307,7 @@ def test_what_a_trigger_hands_back_by_its_own_fault_is_told_and_its_dead_letters
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
     """Lambda counts no error of it: a prefix's deployment is not there."""
-    inbox, ssm, name = Inbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
+    inbox, ssm, name = SandboxInbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
     key = f"{LOST}lost.raw"
     deliver_at_most(sandbox, 2)
     listener.begin()
@@ -341,7 +343,7 @@ def test_what_one_layer_cannot_tell_another_does(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
     """First the watchdog is dead and the run tells; then the run's topic is gone and the watchdog tells."""
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     listener.begin()
     sandbox.stop_part(SCHEDULER)
     inbox.drop(cut, "HB0711/cut.raw")
@@ -365,7 +367,7 @@ def test_what_one_layer_cannot_tell_another_does(
     listener.alarm("WatchdogSilentAlarm", "OK", 120)
 
 
-def running(inbox: Inbox, key: str) -> FlowRun | None:
+def running(inbox: SandboxInbox, key: str) -> FlowRunInfo | None:
     found = next((run for run in inbox.runs([key])[key] if run.state_type == "RUNNING"), None)
     time.sleep(0.2)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
 
@@ -52,7 +52,7 @@ def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
     ]
 
 
-def put_unnoticed(sandbox: Sandbox, inbox: Inbox, files: dict[str, Path]) -> None:
+def put_unnoticed(sandbox: Sandbox, inbox: SandboxInbox, files: dict[str, Path]) -> None:
     """An archive: what lies in the inbox and nobody was told of."""
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
@@ -64,7 +64,7 @@ def put_unnoticed(sandbox: Sandbox, inbox: Inbox, files: dict[str, Path]) -> Non
 
 
 def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
-    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     prefix = "killed batch/"
     files = {f"{prefix}{name}.raw": real_data / SMALL for name in ("one", "two", "three")}
@@ -107,7 +107,7 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
 
 
 def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
-    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     whole = real_data / SMALL

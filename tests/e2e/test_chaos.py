@@ -1,9 +1,9 @@
-"""Mixed files while the system's parts are killed at random: each ends in its one outcome.
+"""Every file has its expected outcome although parts of the system are killed at random.
 
-Its own sandbox: what is killed here, others share. On PostgreSQL where it is
-installed; elsewhere on SQLite, whose database dies with the server. With sixty
-files, in about nine minutes, `python -m benchmarks.chaos REAL_DATA` runs it;
-with another seed, and for longer: `--seed 8 --files 200`.
+The test has its own sandbox, because it kills parts. It uses PostgreSQL if it is
+installed, otherwise SQLite, whose database stops with the server.
+`python -m benchmarks.chaos REAL_DATA` runs it with sixty files in about nine minutes;
+`--seed 8 --files 200` uses another seed and more files.
 """
 
 import sys
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.chaos.plan import Strike
-from sandbox.chaos.trial import Tally, try_by_chaos
+from sandbox.chaos.plan import FaultKind
+from sandbox.chaos.trial import ChaosReport, run_trial
 from sandbox.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
 from tests.conftest import TOLD
@@ -31,32 +31,32 @@ def database() -> str:
     return "postgresql"
 
 
-def tell(line: str) -> None:
-    """Into what pytest shows of a failed test (and of any, with -s): what struck when."""
+def log(line: str) -> None:
+    """Write to the output that pytest shows for a failed test, or with -s."""
     sys.stdout.write(f"{line}\n")
 
 
 @pytest.fixture(scope="module")
-def tally(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Tally:
+def report(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ChaosReport:
     options = SandboxOptions(database=database())
     with Sandbox(tmp_path_factory.mktemp("chaos"), options) as sandbox:
-        return try_by_chaos(sandbox, real_data, seed=SEED, files=FILES, say=tell)
+        return run_trial(sandbox, real_data, seed=SEED, files=FILES, log=log)
 
 
-def test_every_file_ends_in_its_one_outcome_and_none_is_converted_twice(
-    tally: Tally, record_property: Callable[[str, object], None]
+def test_every_file_has_its_expected_outcome_and_none_is_converted_twice(
+    report: ChaosReport, record_property: Callable[[str, object], None]
 ) -> None:
-    for line in tally.lines():
+    for line in report.lines():
         record_property(TOLD, line)
-    assert tally.problems == []
-    assert sum(tally.outcomes.values()) == FILES
+    assert report.problems == []
+    assert sum(report.outcomes.values()) == FILES
 
 
-def test_the_chaos_was_one(tally: Tally) -> None:
-    """Else the other test would say nothing."""
-    assert {strike for strike in Strike if not tally.struck[strike]} <= {Strike.DATABASE}
-    assert tally.struck[Strike.DATABASE] or database() == "sqlite"
-    assert tally.killed >= 2
-    assert tally.untold > 0
-    assert tally.found["never notified"] > 0
-    assert tally.fixes["notified"] > 0
+def test_faults_were_injected(report: ChaosReport) -> None:
+    """Otherwise the other test would prove nothing."""
+    assert {kind for kind in FaultKind if not report.injected[kind]} <= {FaultKind.DATABASE}
+    assert report.injected[FaultKind.DATABASE] or database() == "sqlite"
+    assert report.killed >= 2
+    assert report.unnotified > 0
+    assert report.found["never notified"] > 0
+    assert report.fixes["notified"] > 0

@@ -14,7 +14,7 @@ import pytest
 
 from lambda_trigger.outcomes import BACKFILL, LIVE
 from sandbox.environments import system_environment
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.run_times import RunTimes, run_times
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
@@ -35,7 +35,7 @@ def narrow_lane(sandbox: Sandbox) -> Iterator[None]:
     sandbox.api.request("PATCH", queue, {"concurrency_limit": before})
 
 
-def of_archive(sandbox: Sandbox, inbox: Inbox) -> list[dict[str, Any]]:
+def of_archive(sandbox: Sandbox, inbox: SandboxInbox) -> list[dict[str, Any]]:
     """The runs of the archive's files, of several together or of one."""
     body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
@@ -43,12 +43,12 @@ def of_archive(sandbox: Sandbox, inbox: Inbox) -> list[dict[str, Any]]:
 
 
 def begun(times: RunTimes) -> datetime:
-    assert times.begun is not None
-    return times.begun
+    assert times.started is not None
+    return times.started
 
 
 def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
-    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path, narrow_lane: None
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path, narrow_lane: None
 ) -> None:
     del narrow_lane
     archive = [f"{ARCHIVE}{number:02}.raw" for number in range(16)]
@@ -98,7 +98,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         waiting = [
             other
             for other in lane
-            if other.asked < times.asked and other.taken and other.taken > times.asked
+            if other.created < times.created and other.pending and other.pending > times.created
         ]
         # One may take the place that becomes free at that moment.
         if len(waiting) > 1:

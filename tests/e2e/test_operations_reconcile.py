@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from operations.prefect_runs import PrefectRuns
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox as Inbox
 from sandbox.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until

@@ -11,7 +11,7 @@ import pytest
 
 from flows.stack_deployment import register_stack, stack_outputs
 from operations.reconcile_flow import reconcile_specs
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox as Inbox
 from sandbox.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until

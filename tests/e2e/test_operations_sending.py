@@ -22,7 +22,7 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, StoredObject
 from lambda_trigger.outcomes import BACKFILL
-from sandbox.aws_resources import Delivery
+from sandbox.aws_resources import DeliveryOptions as Delivery
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
 

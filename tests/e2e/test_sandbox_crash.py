@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from sandbox.grow import grow
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.inbox import SandboxInbox as Inbox
+from sandbox.prefect_api import FlowRunInfo as FlowRun
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
 

@@ -16,7 +16,7 @@ import pytest
 from flows.stack_images import TARGETS, image_tag
 from release.code_version import code_version
 from sandbox import ecs_worker
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
@@ -38,7 +38,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     torn = folder / "torn.raw"
     torn.write_bytes(sample.read_bytes()[:-100])
     with Sandbox(folder / "state", SandboxOptions(credential=CREDENTIAL)) as running:
-        inbox = Inbox(running)
+        inbox = SandboxInbox(running)
         inbox.drop(sample, GOOD)
         inbox.drop(torn, BAD)
         ends = inbox.wait_for_ends([GOOD, BAD], within=180)
@@ -96,7 +96,7 @@ def test_prefect_tells_of_it_nowhere(guarded: Sandbox, what: str) -> None:
 
 
 def test_no_output_manifest_or_report_holds_it(guarded: Sandbox) -> None:
-    s3, keys = guarded.client("s3"), Inbox(guarded).outputs()
+    s3, keys = guarded.client("s3"), SandboxInbox(guarded).outputs()
     assert "kept/good.zarr.manifest.json" in keys
     assert "kept/bad.zarr.failure.json" in keys
     bucket = guarded.names.output_bucket

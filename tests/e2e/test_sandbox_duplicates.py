@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from events.notifications import ENVELOPES, StoredObject
-from sandbox.inbox import Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
 from sandbox.trigger_log import TriggerLog
@@ -42,7 +42,7 @@ def wait_until_all_are_handled(sandbox: Sandbox) -> None:
         lambda: all(count == "0" for count in left().values()),
         120,
         "the queue to run empty",
-        told=lambda: str(left()),
+        describe=lambda: str(left()),
     )
 
 
@@ -62,7 +62,7 @@ def outcomes(sandbox: Sandbox, key: str) -> Counter[str]:
 
 
 def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     end = inbox.wait_for_ends([key], within=180)[key]
     wait_until_all_are_handled(sandbox)
     told = outcomes(sandbox, key)
@@ -83,7 +83,7 @@ def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
     # Held up, so that they all come in the same batch or two.
     sandbox.stop_part(f"{TRIGGER}-1")
     try:
-        Inbox(sandbox).drop(write_sample(tmp_path / "once.raw", pings=20, seed=7).path, key)
+        SandboxInbox(sandbox).drop(write_sample(tmp_path / "once.raw", pings=20, seed=7).path, key)
         notify_nine_times_more(sandbox, key)
     finally:
         sandbox.start_part(f"{TRIGGER}-1")
@@ -94,7 +94,7 @@ def test_on_postgresql_four_triggers_at_once_make_one_run_of_ten_notifications(
     postgresql_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     key = "duplicates/at-once.raw"
-    inbox = Inbox(postgresql_sandbox)
+    inbox = SandboxInbox(postgresql_sandbox)
     inbox.drop(write_sample(tmp_path / "once.raw", pings=20, seed=8).path, key)
     notify_nine_times_more(postgresql_sandbox, key)
     check_one_run_of_ten_notifications(postgresql_sandbox, key)

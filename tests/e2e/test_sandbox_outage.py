@@ -16,8 +16,8 @@ import pytest
 
 from flows.identity import differences
 from sandbox import prefect_server
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
 from sandbox.waiting import wait_until
@@ -41,7 +41,7 @@ BROKEN = {
 SAMPLES = [f"samples/sample-{number}.raw" for number in range(3)]
 SAMPLES.append("samples/leg 2/50% + ÅÆ#1?.raw")
 
-IN_VAIN = re.compile(r"[1-9]\d* to come again")
+FAILED_MESSAGES = re.compile(r"[1-9]\d* failed")
 
 # When and by what a store was made, and from which local path: no two agree.
 PROVENANCE = {
@@ -56,9 +56,9 @@ PROVENANCE = {
 class Outage:
     """What came of the files dropped while Prefect was down."""
 
-    ends: Mapping[str, FlowRun]
-    runs: Mapping[str, list[FlowRun]]
-    inbox: Inbox
+    ends: Mapping[str, FlowRunInfo]
+    runs: Mapping[str, list[FlowRunInfo]]
+    inbox: SandboxInbox
 
 
 def output_key(key: str) -> str:
@@ -69,7 +69,7 @@ def output_key(key: str) -> str:
 
 @pytest.fixture(scope="module")
 def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Outage:
-    inbox = Inbox(sandbox)
+    inbox = SandboxInbox(sandbox)
     folder = tmp_path_factory.mktemp("samples")
     log = sandbox.parts[f"{TRIGGER}-1"].log
     keys = [*READABLE, *BROKEN, *SAMPLES]
@@ -79,7 +79,9 @@ def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathF
             inbox.drop(real_data / key, key)
         for number, key in enumerate(SAMPLES):
             inbox.drop(write_sample(folder / "sample.raw", pings=20, seed=number).path, key)
-        wait_until(lambda: IN_VAIN.search(log.read_text()), 60, "the trigger to try in vain")
+        wait_until(
+            lambda: FAILED_MESSAGES.search(log.read_text()), 60, "the trigger to try in vain"
+        )
     finally:
         sandbox.start_part(prefect_server.NAME)
     ends = inbox.wait_for_ends(keys, within=400)

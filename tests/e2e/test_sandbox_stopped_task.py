@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.grow import grow
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
 
@@ -16,17 +16,17 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 # Takes long enough to be stopped on the way, on any machine.
 GROWN_BYTES = 40_000_000
 
-Started = Callable[[str], FlowRun]
+Started = Callable[[str], FlowRunInfo]
 
 
 @pytest.fixture
-def started(sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path) -> Started:
+def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path) -> Started:
     """Drop a large file under a key, and give its run once its task is at work."""
     grown = tmp_path / "grown.raw"
     grow(real_data / "ek60/D20070724-T042400.raw", grown, GROWN_BYTES)
 
-    def start(key: str) -> FlowRun:
-        def running() -> FlowRun | None:
+    def start(key: str) -> FlowRunInfo:
+        def running() -> FlowRunInfo | None:
             return next(
                 (run for run in inbox.runs([key])[key] if run.state_type == "RUNNING"), None
             )
@@ -40,27 +40,29 @@ def started(sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path) -> 
     return start
 
 
-def stop_task_of(sandbox: Sandbox, run: FlowRun) -> None:
+def stop_task_of(sandbox: Sandbox, run: FlowRunInfo) -> None:
     pid = sandbox.api.request("GET", f"/flow_runs/{run.id}")["infrastructure_pid"]
     cluster, _, task = pid.partition("::")
     sandbox.client("ecs").stop_task(cluster=cluster, task=task, reason="Spot interruption")
 
 
-def states(sandbox: Sandbox, run: FlowRun) -> list[str]:
+def states(sandbox: Sandbox, run: FlowRunInfo) -> list[str]:
     found = sandbox.api.request("GET", f"/flow_run_states/?flow_run_id={run.id}")
     return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
 
 
-def wait_for_end(sandbox: Sandbox, run: FlowRun) -> FlowRun:
-    def end() -> FlowRun | None:
+def wait_for_end(sandbox: Sandbox, run: FlowRunInfo) -> FlowRunInfo:
+    def end() -> FlowRunInfo | None:
         now = sandbox.api.flow_run(run.id)
         return now if now.is_final else None
 
-    return wait_until(end, 240, "the run to end", every=0.5, told=lambda: str(states(sandbox, run)))
+    return wait_until(
+        end, 240, "the run to end", every=0.5, describe=lambda: str(states(sandbox, run))
+    )
 
 
 def test_a_stopped_task_has_its_run_started_again_and_nobody_is_told_of_a_crash(
-    sandbox: Sandbox, inbox: Inbox, started: Started
+    sandbox: Sandbox, inbox: SandboxInbox, started: Started
 ) -> None:
     run = started("stopped/moved.raw")
     stop_task_of(sandbox, run)
@@ -73,7 +75,7 @@ def test_a_stopped_task_has_its_run_started_again_and_nobody_is_told_of_a_crash(
 
 
 def test_a_run_that_is_cancelled_stays_so_though_its_task_is_stopped(
-    sandbox: Sandbox, inbox: Inbox, started: Started
+    sandbox: Sandbox, inbox: SandboxInbox, started: Started
 ) -> None:
     run = started("stopped/cancelled.raw")
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}

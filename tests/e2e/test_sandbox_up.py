@@ -101,7 +101,7 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
             lambda: not programs(told["sandbox_id"]),
             60,
             "all parts to end",
-            told=lambda: str(programs(told["sandbox_id"])),
+            describe=lambda: str(programs(told["sandbox_id"])),
         )
 
 
@@ -117,7 +117,7 @@ def test_a_second_up_on_the_folder_says_that_one_runs_and_where(sandbox: Sandbox
     shown = io.StringIO()
     console = Console(file=shown, width=200)
     assert run_up(sandbox.state.path, SandboxOptions(), console) == 1
-    assert f"runs on {sandbox.state.path} already" in shown.getvalue()
+    assert f"already running on {sandbox.state.path}" in shown.getvalue()
     assert sandbox.ui_url in shown.getvalue()
     assert json.loads((sandbox.state.path / "sandbox.json").read_text())["pid"] == os.getpid()
     sandbox.check()

@@ -13,7 +13,7 @@ from events.file_heads import file_head
 from events.notifications import StoredObject
 from events.storm import Storm, make_storm
 from sandbox import prefect_server
-from sandbox.aws_resources import Delivery
+from sandbox.aws_resources import DeliveryOptions
 from sandbox.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
@@ -37,7 +37,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         # As deployed. A busy machine answers late, and an invocation that ends
         # before its answers come would ask again for what is being made.
         function_timeout=60,
-        delivery=Delivery(visibility_timeout=70),
+        delivery=DeliveryOptions(visibility_timeout=70),
     )
     with Sandbox(tmp_path_factory.mktemp("storm"), options) as running:
         # The storms alone tell of the uploads.
@@ -141,7 +141,7 @@ def test_the_same_though_prefect_is_killed_twice_on_the_way(system: Sandbox) -> 
             lambda share=share: watch.told()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
             90,
             f"{share:.0%} of the uploads to be submitted",
-            told=lambda: str(watch.told()),
+            describe=lambda: str(watch.told()),
         )
         system.parts[prefect_server.NAME].kill()
         assert messages(system, system.names.notifications_queue) > 0, "it came too late"

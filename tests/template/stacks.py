@@ -16,19 +16,19 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
 )
 
 from sandbox.intrinsics import Resolver
-from sandbox.stack_names import Account
+from sandbox.stack_names import AwsAccount
 from sandbox.stack_parameters import checked_parameters
 from sandbox.template import TEMPLATE
 
 Template = dict[str, Any]
 
-CHINA = Account(
+CHINA = AwsAccount(
     region="cn-north-1",
     partition="aws-cn",
     url_suffix="amazonaws.com.cn",
     sqs="https://sqs.cn-north-1.amazonaws.com.cn",
 )
-GOVCLOUD = Account(
+GOVCLOUD = AwsAccount(
     region="us-gov-west-1",
     partition="aws-us-gov",
     sqs="https://sqs.us-gov-west-1.amazonaws.com",
@@ -84,7 +84,7 @@ VARIANTS = {
 LONGEST_NAME = "survey-of-the-west-" + "x" * 21
 
 
-def _in_partition(account: Account, parameters: Mapping[str, str]) -> dict[str, str]:
+def _in_partition(account: AwsAccount, parameters: Mapping[str, str]) -> dict[str, str]:
     """Return parameters whose ARNs are of an account's partition and region."""
     own = f"arn:{account.partition}:"
     return {
@@ -94,8 +94,11 @@ def _in_partition(account: Account, parameters: Mapping[str, str]) -> dict[str, 
 
 
 # Other places of the same stacks: partitions with ARNs and domains of their own, another name.
-ELSEWHERE: dict[str, tuple[dict[str, str], Account]] = {
-    **{f"{name}, longest name": (given, Account(LONGEST_NAME)) for name, given in VARIANTS.items()},
+ELSEWHERE: dict[str, tuple[dict[str, str], AwsAccount]] = {
+    **{
+        f"{name}, longest name": (given, AwsAccount(LONGEST_NAME))
+        for name, given in VARIANTS.items()
+    },
     **{
         f"{name}, in China": (_in_partition(CHINA, given), CHINA)
         for name, given in VARIANTS.items()
@@ -147,7 +150,7 @@ class Translated:
         }
 
     @property
-    def account(self) -> Account:
+    def account(self) -> AwsAccount:
         """Where the stack would be."""
         return self.resolver.account
 
@@ -226,10 +229,10 @@ def source_template() -> Template:
 
 
 def translate(
-    source: Template, parameters: Mapping[str, str], account: Account | None = None
+    source: Template, parameters: Mapping[str, str], account: AwsAccount | None = None
 ) -> Translated:
     """Translate and resolve for where the stack would be."""
-    account = account or Account()
+    account = account or AwsAccount()
     given = copy.deepcopy(source)
     values = checked_parameters(given, parameters)
     # What packaging does: the code lies in a bucket.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.stack_names import Account
+from sandbox.stack_names import AwsAccount
 from tests.template.invariants.everything import INVARIANTS
 from tests.template.stacks import (
     CHINA,
@@ -36,7 +36,7 @@ class Mutation:
     path: str
     value: Any = GONE
     parameters: Mapping[str, str] | None = None
-    account: Account | None = None
+    account: AwsAccount | None = None
 
     def __str__(self) -> str:
         return f"{self.broken}-{self.path}"
@@ -537,11 +537,11 @@ MUTATIONS = [
     # Taken with a short name of the stack alone.
     Mutation(
         "names_and_descriptions_are_what_their_service_takes",
-        "UploadRule/Name", {"Fn::Sub": "${AWS::StackName}-uploads-to-the-inbox-bucket"}, MADE, Account(LONGEST_NAME),
+        "UploadRule/Name", {"Fn::Sub": "${AWS::StackName}-uploads-to-the-inbox-bucket"}, MADE, AwsAccount(LONGEST_NAME),
     ),
     Mutation(
         "names_and_descriptions_are_what_their_service_takes",
-        "OutputBucket/BucketName", {"Fn::Sub": "${AWS::StackName}-converted-files-${AWS::AccountId}"}, MADE, Account(LONGEST_NAME),
+        "OutputBucket/BucketName", {"Fn::Sub": "${AWS::StackName}-converted-files-${AWS::AccountId}"}, MADE, AwsAccount(LONGEST_NAME),
     ),
     # A type whose texts nobody has read up.
     Mutation(

@@ -22,7 +22,7 @@ from flows.size_tiers import TIERS
 from flows.work_pool_template import StackOutputsError, base_job_template
 from lambda_trigger.rules_document import PrefixRule
 from lambda_trigger.run_identity import run_name
-from sandbox.aws_resources import registrable
+from sandbox.aws_resources import registration_arguments
 from sandbox.template import Stack
 from tests.template.stacks import EXISTING, MADE
 
@@ -44,7 +44,7 @@ def ecs() -> Iterator[Any]:
 
 def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
     """Make what the stack would make, as far as the worker sees it; return its outputs."""
-    ecs.register_task_definition(**registrable(stack.task_definition("ConversionTask")))
+    ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
     outputs = stack.outputs()
     ecs.create_cluster(clusterName=outputs["ClusterName"])
     # moto, unlike the stack, has a network already.

@@ -131,14 +131,14 @@ def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -
     assert not good
     assert said.startswith("MISSING  Prefect's API at ")
     assert "prefect cloud login" in said
-    cloud.asked.clear()
+    cloud.requests.clear()
 
 
 def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
     account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any], tmp_path: Path
 ) -> None:
     account.deploy()
-    cloud.asked.clear()
+    cloud.requests.clear()
     before = look(cloud)
     run, key = new_run(cloud)
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING"}})
@@ -163,7 +163,7 @@ def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
 
 
 def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
-    cloud.asked.clear()
+    cloud.requests.clear()
     raw, output = tmp_path / "a.raw", tmp_path / "a.zarr"
     write_sample(raw, pings=20)
     code = (
@@ -216,12 +216,12 @@ def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
     account.deploy()
     with worker(account, cloud, tmp_path) as log:
         wait_until(lambda: cloud.counts()[POLL] >= 1, 120, "the worker to poll")
-        start = len(cloud.asked)
+        start = len(cloud.requests)
         cloud.throttle = refusals = Refusals(IN_A_ROW, SOON)
 
         def polled_again() -> bool:
             assert "Traceback" not in log(), log()
-            return any(each.call == POLL and each.status == 200 for each in cloud.asked[start:])
+            return any(each.call == POLL and each.status == 200 for each in cloud.requests[start:])
 
         wait_until(polled_again, 120, "the worker to poll again")
         assert refusals.refused[POLL] == IN_A_ROW

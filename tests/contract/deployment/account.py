@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 from flows.stack_deployment import deploy
-from sandbox.aws_resources import registrable
+from sandbox.aws_resources import registration_arguments
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
 STACK = "echodrop"
@@ -31,7 +31,7 @@ class Account:
         self.outputs = self.stack.outputs()
         sqs, ecs = self.client("sqs"), self.client("ecs")
         sqs.create_queue(QueueName=self.outputs["ObserverQueue"])
-        definition = registrable(self.stack.task_definition("ConversionTask"))
+        definition = registration_arguments(self.stack.task_definition("ConversionTask"))
         ecs.register_task_definition(**definition)
         ecs.create_cluster(clusterName=self.outputs["ClusterName"])
         ecs.create_service(

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 
 from prefect_aws.settings import EcsWorkerSettings
 
-from sandbox.event_bridge import takes
+from sandbox.event_bridge import pattern_matches
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 from tests.template.task_states import STATUSES, ends, state_change
@@ -80,7 +80,7 @@ def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Itera
         (state_change(f"{cluster}-of-another", ours[0], "STOPPED"), False),
     ]  # fmt: skip
     for event, wanted in events:
-        if any(takes(pattern, event) for pattern in patterns) is not wanted:
+        if any(pattern_matches(pattern, event) for pattern in patterns) is not wanted:
             told = event["detail"]
             yield (
                 f"{told['group']} in {told['clusterArn']}, {told['lastStatus']}: "

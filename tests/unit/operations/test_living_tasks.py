@@ -13,12 +13,12 @@ from botocore.exceptions import ClientError
 
 from operations.classification import RunFacts
 from operations.living_tasks import EcsTasks
-from sandbox.aws_resources import hold_tasks_still
+from sandbox.aws_resources import keep_tasks_running
 
 
 @pytest.fixture
 def cluster(aws: Callable[[str], Any], aws_url: str) -> str:
-    hold_tasks_still(aws_url)
+    keep_tasks_running(aws_url)
     name = f"cluster-{uuid.uuid4().hex}"
     aws("ecs").create_cluster(clusterName=name)
     aws("ecs").register_task_definition(

@@ -150,8 +150,8 @@ def test_progress_ends_at_the_whole_size(sample: Path, tmp_path: Path) -> None:
     ("contents", "cause"),
     [
         (b"", "the file is empty"),
-        (b"depth,count\n1,2\n" * 40, "no Simrad raw file"),
-        (bytes(5000), "no Simrad raw file"),
+        (b"depth,count\n1,2\n" * 40, "not a Simrad raw file"),
+        (bytes(5000), "not a Simrad raw file"),
         (struct.pack("<i4sQ4si", 16, b"NME0", 1, b"$GP\0", 16), "does not begin with a config"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from flows.preflight import preflight
 from sandbox.ek60_datagrams import POWER_STEP_DB, Conditions, samples_body
 from sandbox.ek60_transducers import transceiver_for
-from sandbox.sample_file import Ping, write_ek60, write_sample
+from sandbox.sample_file import SamplePing, write_ek60, write_sample
 
 FREQUENCIES = (18_000, 38_000, 70_000, 120_000, 200_000, 333_000)
 START = datetime(2024, 2, 29, 23, 59, 58, 500_000, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_echopype_reads_the_very_samples_that_were_written(
     angle = data.draw(arrays.arrays(np.int8, (*shape, 2)))
     times = [START + timedelta(seconds=1) * ping for ping in range(shape[1])]
     pings = (
-        Ping(when, Conditions(heave=0.25 * number), [*power[:, number]], [*angle[:, number]])
+        SamplePing(when, Conditions(heave=0.25 * number), [*power[:, number]], [*angle[:, number]])
         for number, when in enumerate(times)
     )
     path = tmp_path_factory.mktemp("written") / "written.raw"
@@ -180,6 +180,6 @@ def test_samples_that_do_not_fit_each_other_are_refused() -> None:
         samples_body(
             1, channel, Conditions(), np.zeros(3, dtype=np.int16), np.zeros((2, 2), dtype=np.int8)
         )
-    ping = Ping(START, Conditions(), [], [])
+    ping = SamplePing(START, Conditions(), [], [])
     with pytest.raises(ValueError, match="shorter"):
         write_ek60(io.BytesIO(), [channel], iter([ping]), start=START, survey="none")

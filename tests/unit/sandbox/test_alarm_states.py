@@ -9,7 +9,7 @@ import pytest
 from operations.findings import Kind
 from operations.reconcile_report import NAMESPACE, figures
 from operations.report import Tally
-from sandbox.alarm_states import Alarm, Sample, notice, samples_of
+from sandbox.alarm_states import Alarm, Sample, alarm_notification, samples_of
 from sandbox.scheduler import seconds_of
 from tests.template_alarms import STACK, alarm
 from watchdog.emf import emf_line
@@ -89,7 +89,7 @@ def test_other_lines_of_a_log_have_no_samples() -> None:
 
 
 def test_a_notice_says_what_cloudwatchs_does() -> None:
-    told: dict[str, Any] = notice(
+    told: dict[str, Any] = alarm_notification(
         alarm("PrefectAlarm"), "ALARM", "OK", at="2026-07-24T04:24:00", region="r", account="1"
     )
     assert (told["NewStateValue"], told["OldStateValue"]) == ("ALARM", "OK")

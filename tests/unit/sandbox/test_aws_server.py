@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from sandbox.aws_resources import Delivery, make_stack
+from sandbox.aws_resources import DeliveryOptions, make_stack
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers
@@ -41,7 +41,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     try:
         wait_until(server.poll_ready, 60, "moto")
-        make_stack(connect(url), STACK, Delivery())
+        make_stack(connect(url), STACK, DeliveryOptions())
         yield url
     finally:
         server.stop()
@@ -205,7 +205,7 @@ def test_a_queue_is_as_the_template_has_it_but_for_the_sandboxs_impatience(
     sqs, wanted = connect(endpoint)("sqs"), STACK.queue(logical_id)
     url = sqs.get_queue_url(QueueName=wanted.name)["QueueUrl"]
     made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    patience = Delivery().visibility_timeout
+    patience = DeliveryOptions().visibility_timeout
     visible = patience if logical_id == "UploadQueue" else wanted.visibility_timeout
     assert int(made["VisibilityTimeout"]) == visible
     assert int(made["MessageRetentionPeriod"]) == wanted.retention

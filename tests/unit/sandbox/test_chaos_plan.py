@@ -1,4 +1,4 @@
-"""A seed's plan and cargo: the same again, bounded, and of every kind."""
+"""A seed gives reproducible files and a limited plan with every kind of fault."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.chaos.cargo import load_cargo
-from sandbox.chaos.plan import Strike, make_plan
+from sandbox.chaos.files import make_files
+from sandbox.chaos.plan import FaultKind, make_plan
 from sandbox.chaos.task_history import overlapping, task_lives
 
 
-def test_a_seed_is_one_plan_and_another_seed_another() -> None:
-    first, again, other = (make_plan(seed, drops=60, seconds=90) for seed in (1, 1, 2))
+def test_the_same_seed_gives_the_same_plan_and_another_seed_does_not() -> None:
+    first, again, other = (make_plan(seed, uploads=60, seconds=90) for seed in (1, 1, 2))
     assert first == again
     assert first.faults != other.faults
-    assert first.drops != other.drops
+    assert first.uploads != other.uploads
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_kind_of_fault_strikes_and_none_out_of_bounds(seed: int) -> None:
-    plan = make_plan(seed, drops=70, seconds=90)
-    assert set(plan.counts()) == set(Strike)
+def test_a_plan_has_every_kind_of_fault_within_the_limits(seed: int) -> None:
+    plan = make_plan(seed, uploads=70, seconds=90)
+    assert set(plan.counts()) == set(FaultKind)
     assert max(plan.counts().values()) <= 4
     assert list(plan.faults) == sorted(plan.faults)
     assert all(0 <= fault.at <= 90 and 0 <= fault.seconds <= 20 for fault in plan.faults)
-    assert list(plan.drops) == sorted(plan.drops)
-    assert len(plan.drops) == 70
-    assert 0 <= plan.drops[0] <= plan.drops[-1] <= 60
+    assert list(plan.uploads) == sorted(plan.uploads)
+    assert len(plan.uploads) == 70
+    assert 0 <= plan.uploads[0] <= plan.uploads[-1] <= 60
 
 
-def test_longer_plans_have_more_faults_and_what_cannot_be_struck_is_left_out() -> None:
-    short, long = (make_plan(3, drops=1, seconds=seconds) for seconds in (90, 270))
+def test_longer_plans_have_more_faults_and_excluded_kinds_are_left_out() -> None:
+    short, long = (make_plan(3, uploads=1, seconds=seconds) for seconds in (90, 270))
     assert len(long.faults) == 3 * len(short.faults)
-    without = make_plan(3, drops=1, seconds=90, without=[Strike.DATABASE])
-    # What can be struck is struck as in the whole plan.
+    without = make_plan(3, uploads=1, seconds=90, without=[FaultKind.DATABASE])
+    # The other faults do not change.
     assert list(without.faults) == [
-        fault for fault in short.faults if fault.strike is not Strike.DATABASE
+        fault for fault in short.faults if fault.kind is not FaultKind.DATABASE
     ]
 
 
-def test_the_files_of_a_seed_are_mixed_and_the_same_again(real_data: Path) -> None:
-    cargo = load_cargo(real_data, seed=5)
-    assert cargo == load_cargo(real_data, seed=5)
-    assert len(cargo.files) == 60
-    assert cargo.files.keys() != load_cargo(real_data, seed=6).files.keys()
-    outcomes = Counter((outcome.kind, outcome.name) for outcome in cargo.files.values())
+def test_the_files_of_a_seed_are_mixed_and_reproducible(real_data: Path) -> None:
+    files = make_files(real_data, seed=5)
+    assert files == make_files(real_data, seed=5)
+    assert len(files.outcomes) == 60
+    assert files.outcomes.keys() != make_files(real_data, seed=6).outcomes.keys()
+    outcomes = Counter((outcome.kind, outcome.name) for outcome in files.outcomes.values())
     assert set(outcomes) == {
         ("done", ""),
         ("quarantined", "BadFile"),
@@ -58,19 +58,19 @@ def test_the_files_of_a_seed_are_mixed_and_the_same_again(real_data: Path) -> No
         ("ignored", "companion"),
     }
     assert 20 < outcomes["done", ""] < 50
-    assert cargo.told_again <= cargo.files.keys()
-    # The last upload of a key is the one that its outcome is of.
-    last = {upload.key: upload.content for upload in cargo.uploads}
-    again = [key for key, number in Counter(u.key for u in cargo.uploads).items() if number > 1]
+    assert files.notified_again <= files.outcomes.keys()
+    # The expected outcome is that of a key's last upload.
+    last = {upload.key: upload.content for upload in files.uploads}
+    again = [key for key, number in Counter(u.key for u in files.uploads).items() if number > 1]
     assert again
-    assert all(cargo.files[key].facts["bytes"] == len(last[key]) for key in again)
+    assert all(files.outcomes[key].facts["bytes"] == len(last[key]) for key in again)
 
 
-def test_settings_come_before_their_data_or_behind(real_data: Path) -> None:
+def test_settings_are_uploaded_before_or_after_their_data(real_data: Path) -> None:
     keys = [
         upload.key
         for seed in range(3)
-        for upload in load_cargo(real_data, seed=seed).uploads
+        for upload in make_files(real_data, seed=seed).uploads
         if upload.key.startswith("azfp/")
     ]
     first: dict[str, str] = {}
@@ -99,7 +99,7 @@ def test_tasks_are_read_from_their_executors_log() -> None:
     assert overlapping(lives) == []
 
 
-def test_a_run_with_two_tasks_at_one_time_is_found() -> None:
+def test_a_run_with_two_tasks_at_the_same_time_is_found() -> None:
     more = LOG + "2026-01-01 00:00:05,000 task arn:5 of flow run b runs as process 14\n"
     assert overlapping(task_lives(more.splitlines())) == ["b"]
     early = LOG.replace("00:00:03,200 task arn:3", "00:00:03,000 task arn:3")

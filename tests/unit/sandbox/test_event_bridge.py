@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from sandbox.event_bridge import as_told, matches, target_input
+from sandbox.event_bridge import matches, target_event, target_input
 
 EVENT: dict[str, Any] = {
     "source": "aws.ecs",
@@ -72,5 +72,5 @@ def test_one_object_of_a_list_has_to_fulfil_all_that_is_asked(
 
 
 def test_a_time_is_told_as_a_date_and_nothing_of_motos_own() -> None:
-    told = as_told({"time": 1795521600.5, "ingestion-time": 1.0, "detail": {}})
+    told = target_event({"time": 1795521600.5, "ingestion-time": 1.0, "detail": {}})
     assert told == {"time": "2026-11-24T12:00:00Z", "detail": {}}

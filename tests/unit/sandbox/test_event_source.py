@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from sandbox.event_source import EventSource, SourceMapping
-from sandbox.lambda_invocation import LambdaContext, failed_messages
+from sandbox.lambda_invocation import SandboxLambdaContext, failed_messages
 
 IDS = ["one", "two", "three"]
 PROJECT = Path(__file__).resolve().parents[3]
@@ -91,7 +91,7 @@ def test_a_record_reported_as_failed_stays_and_the_others_go(queue: Any) -> None
     for body in ("good", "bad"):
         queue.send_message(MessageBody=body)
 
-    def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+    def handler(event: dict[str, Any], _: SandboxLambdaContext) -> dict[str, Any]:
         return {
             "batchItemFailures": [
                 {"itemIdentifier": record["messageId"]}
@@ -109,7 +109,7 @@ def test_an_invocation_that_raises_deletes_nothing_and_ends_in_the_dead_letter_q
 ) -> None:
     queue.send_message(MessageBody="poison")
 
-    def handler(event: dict[str, Any], _: LambdaContext) -> None:
+    def handler(event: dict[str, Any], _: SandboxLambdaContext) -> None:
         raise ValueError("no")
 
     poller = source(queue, handler)
@@ -122,7 +122,7 @@ def test_a_mapping_that_asks_for_no_partial_failures_deletes_the_whole_batch(que
     for number in range(3):
         queue.send_message(MessageBody=str(number))
 
-    def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+    def handler(event: dict[str, Any], _: SandboxLambdaContext) -> dict[str, Any]:
         return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
 
     poller = source(queue, handler, batch_size=2, partial_failures=False)
@@ -131,11 +131,11 @@ def test_a_mapping_that_asks_for_no_partial_failures_deletes_the_whole_batch(que
 
 
 def test_the_context_counts_the_time_left_down_to_nothing() -> None:
-    context = LambdaContext("trigger", timeout=0.2)
+    context = SandboxLambdaContext("trigger", timeout=0.2)
     assert 0 < context.get_remaining_time_in_millis() <= 200
     time.sleep(0.21)
     assert context.get_remaining_time_in_millis() == 0
-    assert context.aws_request_id != LambdaContext("trigger", 1).aws_request_id
+    assert context.aws_request_id != SandboxLambdaContext("trigger", 1).aws_request_id
 
 
 def test_an_invocation_over_the_functions_timeout_starts_a_new_environment(

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 # freed at once by the collector that Python starts with.
 SCRIPT = """
 import threading, time
-from sandbox.sqlite_server import collect_beside_the_event_loop
+from sandbox.sqlite_server import collect_in_background
 
 freed = []
 class Cursor:
@@ -19,7 +19,7 @@ class Cursor:
     def __del__(self):
         freed.append(threading.current_thread().name)
 
-collect_beside_the_event_loop()
+collect_in_background()
 Cursor()
 kept = [[number] for number in range(100_000)]
 until = time.monotonic() + 20

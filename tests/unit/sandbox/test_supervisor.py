@@ -34,17 +34,17 @@ def test_what_was_killed_is_back_after_its_time_and_no_sooner(parts: PartSet) ->
     supervisor, other = Supervisor(parts), parts["other"].pid
     supervisor.kill("one", 0.5)
     killed = time.monotonic()
-    supervisor.look()
+    supervisor.step()
     assert not parts["one"].is_running
 
     def is_back() -> bool:
-        supervisor.look()
+        supervisor.step()
         return parts["one"].is_running
 
     wait_until(is_back, 30, "it to be back", every=0.02)
     assert time.monotonic() - killed >= 0.5
     assert parts["other"].pid == other
-    assert dict(supervisor.started) == {"one": 1}
+    assert dict(supervisor.restarts) == {"one": 1}
 
 
 def test_what_ends_by_itself_is_started_until_it_serves(parts: PartSet, tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_what_ends_by_itself_is_started_until_it_serves(parts: PartSet, tmp_path
     )
     parts.launch(serving("flaky", tmp_path, code))
     supervisor = Supervisor(parts)
-    supervisor.bring_back(within=60)
+    supervisor.restart_all(within=60)
     assert parts["flaky"].is_running
-    assert dict(supervisor.started) == {"flaky": 2}
+    assert dict(supervisor.restarts) == {"flaky": 2}
 
 
 def test_one_that_never_serves_is_named(parts: PartSet, tmp_path: Path) -> None:
     parts.launch(serving("flaky", tmp_path, "raise SystemExit(1)"))
-    with pytest.raises(TimeoutError, match=r"^flaky did not come back within 2 s$"):
-        Supervisor(parts).bring_back(within=2)
+    with pytest.raises(TimeoutError, match=r"^flaky not ready after 2 s$"):
+        Supervisor(parts).restart_all(within=2)

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.aws_resources import registrable
+from sandbox.aws_resources import registration_arguments
 from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
@@ -30,7 +30,7 @@ def definition(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        wanted = registrable(STACK.task_definition("ConversionTask"))
+        wanted = registration_arguments(STACK.task_definition("ConversionTask"))
         made: Any = boto3.client("ecs").register_task_definition(**wanted)
         yield made["taskDefinition"]["taskDefinitionArn"]
 

@@ -1,4 +1,4 @@
-"""What came of each file: mended by `reconcile --fix` and time alone, then looked at closely."""
+"""Repairs the system with `reconcile --fix` after a chaos test, then checks every file."""
 
 import json
 import subprocess
@@ -11,23 +11,22 @@ from typing import Any
 
 from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.rules_document import Rules, parse_rules
-from sandbox.chaos.cargo import Cargo, Outcome
+from sandbox.chaos.files import ChaosFiles, ExpectedOutcome
 from sandbox.chaos.opened_output import differences_from
 from sandbox.chaos.task_history import TaskLife, overlapping, task_lives
-from sandbox.inbox import Inbox
-from sandbox.prefect_api import FlowRun
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.programs import TASK_EXECUTOR
 from sandbox.system import Sandbox
 
-# Impatient beside the command's own: a worker of the sandbox launches a task within seconds.
+# Less than the command's default: the sandbox's worker starts a task within seconds.
 GRACE_MINUTES = 1.0
-# The command's own three bound a fault that does not pass. Here each one passes,
-# and a plan may strike the same run with every task's fault it has (nine), and
-# with each of the parts that it needs: what would be left to a person after three
-# is not lost, but has not ended either.
+# The command's default is three, because a fault may be permanent. Here all faults are
+# temporary, and a plan may hit the same run with all nine faults of tasks, and also
+# with faults of parts. After three attempts such a run would be left to an operator.
 ATTEMPTS = 12
 _ROUND_SECONDS = 10.0
-# What a file still is on its way to somewhere else.
+# Classes of files that have no final outcome yet.
 _UNSETTLED = frozenset(
     {
         "arriving",
@@ -50,12 +49,12 @@ _UNLISTED = "done or ignored"
 
 
 class ReconcileFailed(Exception):  # noqa: N818 - the name says what happened
-    """The command ended in a way that is none of its own."""
+    """The command ended with an unexpected exit code."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """One call of reconcile: class and detail by key, what --fix did, and the counts."""
+class ReconcileResult:
+    """The result of reconcile: class and detail by key, the fixes, and the counts."""
 
     classes: Mapping[str, tuple[str, str]]
     fixes: Sequence[tuple[str, str]]
@@ -63,56 +62,56 @@ class Look:
 
 
 @dataclass
-class Aftermath:
-    """The state of a sandbox after chaos.
+class ChaosVerification:
+    """Repairs and checks a sandbox after a chaos test.
 
     Attributes:
-        found: what reconcile found on the way, by class and key: what was mended.
-        fixes: what --fix did, by its words.
+        found: keys that reconcile found before all files were final, by class.
+        fixes: number of fixes by reconcile --fix, by description.
     """
 
     sandbox: Sandbox
-    cargo: Cargo
+    files: ChaosFiles
     tick: Callable[[], None]
-    say: Callable[[str], object] = lambda _: None
+    log: Callable[[str], object] = lambda _: None
     found: dict[str, set[str]] = field(default_factory=dict)
     fixes: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._inbox = Inbox(self.sandbox)
+        self._inbox = SandboxInbox(self.sandbox)
         self._s3 = self.sandbox.client("s3")
 
-    def mend(self, *, within: float) -> None:
-        """Reconcile with --fix again and again, until nothing is on its way any more.
+    def repair(self, *, within: float) -> None:
+        """Repeat reconcile --fix until every file has its final outcome.
 
         Raises:
-            TimeoutError: telling what still is.
-            ReconcileFailed: the command failed otherwise than by not reaching Prefect.
+            TimeoutError: some files have none.
+            ReconcileFailed: the command failed, and not because Prefect was unreachable.
         """
         end = time.monotonic() + within
         while True:
-            look = self.reconcile("--fix", "--queue", self._queue_url())
-            if look is not None:
-                for key, (kind, _) in look.classes.items():
+            result = self.reconcile("--fix", "--queue", self._queue_url())
+            if result is not None:
+                for key, (kind, _) in result.classes.items():
                     self.found.setdefault(kind, set()).add(key)
-                self.fixes.update(what for _, what in look.fixes)
-                self.say(f"reconcile --fix: {dict(look.counts)}")
-                going = [key for key, (kind, _) in look.classes.items() if kind in _UNSETTLED]
-                if not going and not look.fixes and not self._unended():
+                self.fixes.update(what for _, what in result.fixes)
+                self.log(f"reconcile --fix: {dict(result.counts)}")
+                unsettled = [key for key, (kind, _) in result.classes.items() if kind in _UNSETTLED]
+                if not unsettled and not result.fixes and not self._running_runs():
                     return
                 if time.monotonic() > end:
-                    still = {key: look.classes[key] for key in going}
-                    raise TimeoutError(f"not settled after {within:.0f} s: {still}")
+                    still = {key: result.classes[key] for key in unsettled}
+                    raise TimeoutError(f"no final outcome after {within:.0f} s: {still}")
             pause = time.monotonic() + _ROUND_SECONDS
             while time.monotonic() < pause:
                 self.tick()
                 time.sleep(0.5)
 
-    def reconcile(self, *options: str) -> Look | None:
-        """Call the command as an operator does; None where it could not ask the system.
+    def reconcile(self, *options: str) -> ReconcileResult | None:
+        """Run the command; return None if it could not reach the system.
 
         Raises:
-            ReconcileFailed: it ended otherwise.
+            ReconcileFailed: it failed for another reason.
         """
         done = subprocess.run(  # noqa: S603 - the project's own command
             [
@@ -128,58 +127,61 @@ class Aftermath:
             check=False,
         )
         if done.returncode == 2:
-            self.say(f"reconcile: {done.stderr.strip()[:200]}")
+            self.log(f"reconcile: {done.stderr.strip()[:200]}")
             return None
         if done.returncode not in {0, 1}:
             raise ReconcileFailed(f"exit code {done.returncode}: {done.stderr}")
-        return _look([json.loads(line) for line in done.stdout.splitlines()])
+        return _result([json.loads(line) for line in done.stdout.splitlines()])
 
     def problems(self) -> Iterator[str]:
-        """Everything that is not as it has to be, a sentence each; nothing where all is well.
+        """Yield a sentence for each problem.
 
-        Every file in its one outcome and no other; every output whole by its
-        manifest and checksum, and in it what the file holds; one run for each
-        version of a file, and never two tasks of a run at one time.
+        Every file must have its expected outcome. Every output must match its
+        manifest, its checksums and its raw file. Each version of a file must have one
+        run, and a run must not have two tasks at the same time.
         """
-        look = self.reconcile("--verify")
-        if look is None:
-            yield "the system could not be asked"
+        result = self.reconcile("--verify")
+        if result is None:
+            yield "reconcile could not reach the system"
             return
         runs = self._runs()
-        for key, outcome in self.cargo.files.items():
-            told = look.classes.get(key, (_UNLISTED, ""))
+        for key, outcome in self.files.outcomes.items():
+            listed = result.classes.get(key, (_UNLISTED, ""))
             yield from (
                 f"{key}: {problem}"
-                for problem in self._of_file(key, outcome, told, runs.get(key, []))
+                for problem in self._of_file(key, outcome, listed, runs.get(key, []))
             )
         yield from (
-            f"{key}: {told} in the end, and nobody dropped it"
-            for key, (told, _) in look.classes.items()
-            if key not in self.cargo.files
+            f"{key}: {kind}, but it was not uploaded"
+            for key, (kind, _) in result.classes.items()
+            if key not in self.files.outcomes
         )
-        yield from (f"flow run {run.id} is {run.state_name} for ever" for run in self._unended())
-        yield from _doubled(runs)
         yield from (
-            f"flow run {run} had two tasks at one time" for run in overlapping(self.task_lives())
+            f"flow run {run.id} has not ended: {run.state_name}" for run in self._running_runs()
+        )
+        yield from _duplicates(runs)
+        yield from (
+            f"flow run {run} had two tasks at the same time"
+            for run in overlapping(self.task_lives())
         )
 
     def task_lives(self) -> list[TaskLife]:
-        """When which flow run had a task."""
+        """Return the tasks of flow runs with their times."""
         log = self.sandbox.parts[TASK_EXECUTOR].log
         return task_lives(log.read_text().splitlines())
 
     def _of_file(
         self,
         key: str,
-        outcome: Outcome,
-        told: tuple[str, str],
-        runs: Sequence[FlowRun],
+        outcome: ExpectedOutcome,
+        listed: tuple[str, str],
+        runs: Sequence[FlowRunInfo],
     ) -> Iterator[str]:
-        kind, detail = told
-        # Reconcile lists neither what is done nor what is ignored.
-        wanted = _UNLISTED if outcome.kind in {"done", "ignored"} else outcome.kind
-        if kind != wanted or (kind != _UNLISTED and not detail.startswith(f"{outcome.name}:")):
-            yield f"{kind} ({detail}), where it should be {outcome.kind} {outcome.name}"
+        kind, detail = listed
+        # Reconcile does not list done and ignored files.
+        expected = _UNLISTED if outcome.kind in {"done", "ignored"} else outcome.kind
+        if kind != expected or (kind != _UNLISTED and not detail.startswith(f"{outcome.name}:")):
+            yield f"{kind} ({detail}), expected {outcome.kind} {outcome.name}"
             return
         candidate = judge_key(self.sandbox.names.inbox_bucket, key, self._rules())
         output = candidate.output_key if isinstance(candidate, Candidate) else key
@@ -188,15 +190,15 @@ class Aftermath:
             yield from self._of_output(key, output, outcome, left)
             return
         if left:
-            yield f"it left {left[:3]}"
+            yield f"it has outputs: {left[:3]}"
         if outcome.kind == "quarantined":
             if [run.state_name for run in runs] != [outcome.name]:
                 yield f"its runs ended {[run.state_name for run in runs]}"
         elif runs:
-            yield f"it has runs, though it is {outcome.kind}"
+            yield f"it is {outcome.kind} but has flow runs"
 
     def _of_output(
-        self, key: str, output: str, outcome: Outcome, left: Sequence[str]
+        self, key: str, output: str, outcome: ExpectedOutcome, left: Sequence[str]
     ) -> Iterator[str]:
         name = f"{output}.manifest.json"
         if name not in left:
@@ -210,7 +212,7 @@ class Aftermath:
             yield "made from an earlier upload"
         stray = [each for each in left if each != name and not each.startswith(f"{output}/")]
         if stray:
-            yield f"beside it lie {stray}"
+            yield f"unexpected objects: {stray}"
         options = self._inbox.storage_options()
         yield from differences_from(outcome.facts, self._inbox.output_uri(output), options)
 
@@ -218,15 +220,15 @@ class Aftermath:
         answer = self._s3.get_object(Bucket=self.sandbox.names.output_bucket, Key=key)
         return bytes(answer["Body"].read())
 
-    def _runs(self) -> dict[str, list[FlowRun]]:
-        found: dict[str, list[FlowRun]] = {}
+    def _runs(self) -> dict[str, list[FlowRunInfo]]:
+        found: dict[str, list[FlowRunInfo]] = {}
         inbox = self._inbox.uri("")
         for run in self.sandbox.api.flow_runs():
             key = str(run.parameters.get("raw_file", "")).removeprefix(inbox)
             found.setdefault(key, []).append(run)
         return found
 
-    def _unended(self) -> list[FlowRun]:
+    def _running_runs(self) -> list[FlowRunInfo]:
         try:
             return [run for run in self.sandbox.api.flow_runs() if not run.is_final]
         except OSError:
@@ -243,8 +245,8 @@ class Aftermath:
         return str(self.sandbox.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
 
-def _look(lines: Sequence[dict[str, Any]]) -> Look:
-    return Look(
+def _result(lines: Sequence[dict[str, Any]]) -> ReconcileResult:
+    return ReconcileResult(
         classes={
             line["uri"].split("/", 3)[3]: (line["class"], line["detail"])
             for line in lines
@@ -257,7 +259,7 @@ def _look(lines: Sequence[dict[str, Any]]) -> Look:
     )
 
 
-def _doubled(runs: Mapping[str, Sequence[FlowRun]]) -> Iterator[str]:
+def _duplicates(runs: Mapping[str, Sequence[FlowRunInfo]]) -> Iterator[str]:
     for key, of_key in runs.items():
         versions = Counter(run.parameters.get("source_etag") for run in of_key)
         for version, number in versions.items():
