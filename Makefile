@@ -2,13 +2,13 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# Which real file the demo converts; empty: a sample file written on the spot.
+# The file that the demo converts; empty: a sample file is written.
 RAW ?=
 MODEL ?=
-# Extra words for pytest, e.g. TESTS=tests/unit or TESTS='-k replay'.
+# Extra arguments for pytest, e.g. TESTS=tests/unit or TESTS='-k replay'.
 TESTS ?=
 STACK ?= echodrop
-# Of a release: the stack's parameters, whether only to say what would be done, and not to ask.
+# Options of a release: stack parameters, print the steps without running them, do not ask.
 PARAMETERS ?=
 DRY_RUN ?=
 YES ?=
@@ -20,7 +20,7 @@ RELEASE = --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(foreach each,$(PARAMET
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/ready ## make the environment (the other targets do it by themselves)
+setup: .venv/ready ## create the environment (other targets do this automatically)
 
 .venv/ready: pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "echodrop needs Python 3.11, 3.12 or 3.13 on PATH (or PYTHON=/path/to/python)" >&2; exit 1; }
@@ -28,46 +28,46 @@ setup: .venv/ready ## make the environment (the other targets do it by themselve
 	@echo "Setting up .venv with $$($(PYTHON) --version) (about a minute) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv 2>.venv/pip.log || { cat .venv/pip.log >&2; exit 1; }
-	@# Compiled once here: tests and the sandbox start hundreds of processes, and where Python may not
-	@# write its compiled modules (PYTHONDONTWRITEBYTECODE), each would compile echopype's imports again.
+	@# Compiled once here. Tests and the sandbox start hundreds of processes, and with
+	@# PYTHONDONTWRITEBYTECODE each of them would compile echopype's imports again.
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: .venv/ready ## a file in, a verified Zarr store out, through every real part (RAW=path or s3://…, MODEL=EK80)
+demo: .venv/ready ## convert a file to a verified Zarr store through the whole system (RAW=path or s3://…, MODEL=EK80)
 	@$(BIN)/echodrop demo $(if $(RAW),--raw '$(RAW)') $(if $(MODEL),--model '$(MODEL)')
 
-up: .venv/ready ## the whole system on this machine, until Ctrl-C
+up: .venv/ready ## run the whole system on this machine until Ctrl-C
 	@$(BIN)/echodrop up
 
-test: .venv/ready ## every test that this machine can run
+test: .venv/ready ## run every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
-check: .venv/ready ## lint, formatting, types; then the template, its policies, the image, the workflows
+check: .venv/ready ## check code style and types, the template, its policies, the image and the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	checks/run
 
-format: .venv/ready ## let ruff mend what it can
+format: .venv/ready ## fix code style with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: .venv/ready ## make every file of exact versions anew from the ranges
+lock: .venv/ready ## update every file of exact versions
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --python-version 3.11 --all-extras --upgrade \
 	  --custom-compile-command 'make lock' pyproject.toml --output-file constraints.txt
 	image/lock
 	lambda_trigger/lock
 	checks/lock
 
-images: .venv/ready ## build and push both images, keep their digests (STACK=echodrop DRY_RUN=1)
+images: .venv/ready ## build and push both images and save their digests (STACK=echodrop DRY_RUN=1)
 	@$(BIN)/echodrop images $(RELEASE)
 
-deploy: .venv/ready ## release this code: check, images, stack, Prefect, check (STACK= PARAMETERS='A=b C=d' DRY_RUN=1 YES=1)
+deploy: .venv/ready ## release this code: images, stack and Prefect, with checks (STACK= PARAMETERS='A=b C=d' DRY_RUN=1 YES=1)
 	@$(BIN)/echodrop release $(RELEASE) $(if $(YES),--yes)
 
-undeploy: .venv/ready ## take the stack away, not its data (STACK= DRY_RUN=1 YES=1 DELETE_DATA='bucket ...')
+undeploy: .venv/ready ## delete the stack but not its data (STACK= DRY_RUN=1 YES=1 DELETE_DATA='bucket ...')
 	@$(BIN)/echodrop undeploy --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes) \
 	  $(foreach bucket,$(DELETE_DATA),--delete-data '$(bucket)')
 
-clean: ## remove what was set up and made
+clean: ## delete the environment and generated files
 	rm -rf .venv .echodrop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The command line: `echodrop --help` lists what it does."""
+"""The command line: `echodrop --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ app = typer.Typer(
 sample = typer.Typer(help="Make sample files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(sample, name="sample")
 
-State = Annotated[Path, typer.Option("--folder", help="Where the system keeps its state and logs.")]
+State = Annotated[Path, typer.Option("--folder", help="Folder for the system's state and logs.")]
 Model = Annotated[
-    str | None, typer.Option(help="Sonar model; left out, the file's first bytes tell it.")
+    str | None, typer.Option(help="Sonar model. Default: detected from the file's first bytes.")
 ]
 
-# Each command imports what it needs when it runs: echopype and Prefect take
-# seconds, and `--help` should not.
+# Commands import their modules when they run, because importing echopype and Prefect
+# takes seconds and `--help` should be fast.
 # ruff: noqa: PLC0415
 
 
@@ -38,7 +38,7 @@ def demo(
     model: Model = None,
     folder: State = Path(".echodrop/demo"),
 ) -> None:
-    """Convert one file through the whole system on this machine, and show what came out."""
+    """Convert one file through the whole system on this machine and show the result."""
     from sandbox.demo import run_demo
 
     raise typer.Exit(run_demo(folder, raw=raw, sonar_model=model, console=Console()))
@@ -49,9 +49,9 @@ def up(
     folder: State = Path(".echodrop/up"),
     database: Annotated[
         str,
-        typer.Option(help="sqlite, postgresql (a private cluster), or a SQLAlchemy URL."),
+        typer.Option(help="sqlite, postgresql (a private cluster) or a SQLAlchemy URL."),
     ] = "sqlite",
-    tasks: Annotated[int, typer.Option(help="Conversions at a time.", min=1)] = 2,
+    tasks: Annotated[int, typer.Option(help="Number of conversions at the same time.", min=1)] = 2,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
     from sandbox.system import SandboxOptions
@@ -63,38 +63,38 @@ def up(
 
 @app.command()
 def convert(
-    raw: Annotated[str, typer.Argument(help="A path, s3://bucket/key or http(s) address.")],
+    raw: Annotated[str, typer.Argument(help="A path, s3://bucket/key or http(s) URL.")],
     out: Annotated[str, typer.Argument(help="A folder, or a path that ends in .zarr or .nc.")],
     *,
     model: Model = None,
-    xml: Annotated[str | None, typer.Option(help="Settings XML of an AZFP file.")] = None,
+    xml: Annotated[str | None, typer.Option(help="The settings XML of an AZFP file.")] = None,
     output_type: Annotated[
         Literal["zarr", "netcdf"] | None,
-        typer.Option("--type", help="Left out: by OUT's ending, else zarr."),
+        typer.Option("--type", help="Default: from the ending of OUT, otherwise zarr."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an output that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
     anonymous: Annotated[
         bool, typer.Option("--anon", help="Read a public bucket without credentials.")
     ] = False,
     partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Convert what is whole of a damaged file.")
+        bool, typer.Option("--allow-partial", help="Convert the intact part of a damaged file.")
     ] = False,
     verify: Annotated[
-        Literal["sampled", "full"], typer.Option(help="How much of the output to read back.")
+        Literal["sampled", "full"], typer.Option(help="How much of the output to verify.")
     ] = "sampled",
-    zarr_format: Annotated[int, typer.Option(help="2 or 3.", min=2, max=3)] = 3,
+    zarr_format: Annotated[int, typer.Option(help="Zarr format, 2 or 3.", min=2, max=3)] = 3,
     compact: Annotated[
-        bool, typer.Option(help="Losslessly packed, or as echopype writes it.")
+        bool, typer.Option(help="Compress losslessly, or write as echopype does.")
     ] = True,
 ) -> None:
-    """Convert one raw file and read the result back; no server needed.
+    """Convert one raw file and verify the output, without a server.
 
-    Exit code 0: published or there already; 1: the file cannot be converted; 2: wrong call;
-    3: try again.
+    Exit code 0: the output is published or already existed; 1: the file cannot be converted;
+    2: invalid arguments; 3: a temporary error, retry.
     """
     from flows.terminal import convert_at_terminal
 
-    wishes = {
+    options = {
         "output_path": out,
         "output_type": output_type or ("netcdf" if out.endswith(".nc") else "zarr"),
         "xml_path": xml,
@@ -105,12 +105,12 @@ def convert(
         "zarr_format": zarr_format,
         "compact": compact,
     }
-    raise typer.Exit(convert_at_terminal(raw, model, wishes))
+    raise typer.Exit(convert_at_terminal(raw, model, options))
 
 
 @app.command()
 def check(file: Path, model: Model = None) -> None:
-    """Walk a raw file's datagrams: intact or cut, which pings, which bytes are lost."""
+    """Check a raw file's datagrams: whether it is intact, its pings and its lost bytes."""
     from flows.terminal import check_at_terminal
 
     raise typer.Exit(check_at_terminal(file, model))
@@ -120,33 +120,39 @@ def check(file: Path, model: Model = None) -> None:
 def deploy(
     *,
     stack: Annotated[str, typer.Option(help="Name of the deployed stack.")] = "echodrop",
-    region: Annotated[str | None, typer.Option(help="Left out: the AWS settings' own.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="AWS region. Default: from the AWS settings.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
+        bool, typer.Option("--dry-run", help="Print what would change, but change nothing.")
     ] = False,
-    only_check: Annotated[bool, typer.Option("--check", help="Only say what is missing.")] = False,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Only report what is missing.")
+    ] = False,
     connect: Annotated[
         bool,
         typer.Option(
             "--connect-inbox",
-            help="Have an inbox that existed before the stack tell EventBridge of uploads; what else it notifies stays.",
+            help="Send the upload events of an existing inbox bucket to EventBridge; its other notifications do not change.",
         ),
     ] = False,
     reconcile_cron: Annotated[
-        str, typer.Option(help="When the inbox is reconciled by itself, in UTC.")
+        str, typer.Option(help="Schedule of the automatic reconciliation, in UTC.")
     ] = "7 * * * *",
     whole_look: Annotated[
         Literal["daily", "weekly"],
-        typer.Option(help="How often the reconciliation looks at every upload and output again."),
+        typer.Option(help="How often the reconciliation checks every upload and output."),
     ] = "weekly",
 ) -> None:
-    """Register a deployed stack with Prefect, then say what is missing and what mends it."""
+    """Register a deployed stack with Prefect, then report what is missing and how to fix it."""
     from flows.stack_deployment import deploy_at_terminal
     from operations.reconcile_flow import reconcile_specs
     from release.code_version import code_version
 
     if only_check and connect:
-        raise typer.BadParameter("--check changes nothing, --connect-inbox changes the inbox")
+        raise typer.BadParameter(
+            "--check and --connect-inbox cannot be combined: --check changes nothing"
+        )
     code = code_version()
     raise typer.Exit(
         deploy_at_terminal(
@@ -169,10 +175,10 @@ for command in (status, reconcile, replay, backfill, images, release, undeploy):
 def sample_write(
     target: Path,
     pings: Annotated[int, typer.Option(min=1)] = 480,
-    samples: Annotated[int, typer.Option(min=1, help="Samples a ping.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same sea.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Samples per ping.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
 ) -> None:
-    """Write an EK60 file of a transect over a sea that looks like one."""
+    """Write an EK60 file of a transect over a simulated sea."""
     from sandbox.sample_file import write_sample
 
     written = write_sample(target, pings=pings, samples=samples, seed=seed)
@@ -183,9 +189,9 @@ def sample_write(
 def sample_grow(
     source: Path,
     target: Path,
-    size: Annotated[str, typer.Option(help="At least this much, such as 100MB or 2GiB.")],
+    size: Annotated[str, typer.Option(help="Minimum size, such as 100MB or 2GiB.")],
 ) -> None:
-    """Grow a Simrad file by repeating its pings with advancing times."""
+    """Grow a Simrad file by repeating its pings with later times."""
     from sandbox.terminal import grow_at_terminal
 
     raise typer.Exit(grow_at_terminal(source, target, size))

@@ -1,1 +1,1 @@
-"""What `make check` runs beside the linters of the code."""
+"""Checks that `make check` runs in addition to the code linters."""

@@ -1,4 +1,4 @@
-"""Writes the table of the stack's parameters into docs/deploy.md, as template.yaml has them.
+"""Writes the table of template.yaml's parameters into docs/deploy.md.
 
 python -m checks.parameter_table
 """
@@ -20,10 +20,10 @@ END = "<!-- end of parameters -->\n"
 
 
 def parameter_table(template: Mapping[str, Any]) -> str:
-    """Return the table in Markdown: a row for each parameter, in the order that sam asks in.
+    """Return the Markdown table with a row for each parameter, in sam's order.
 
     Raises:
-        KeyError: a parameter stands in a group and is not declared, or has no description.
+        KeyError: a parameter in a group is not declared or has no description.
     """
     declared = template["Parameters"]
     lines = ["| parameter | left out | what it means |", "|---|---|---|"]
@@ -50,10 +50,10 @@ def _row(name: str, declaration: Mapping[str, Any]) -> str:
 
 
 def with_table(page: str, table: str) -> str:
-    """Return the page with this table between its two marks.
+    """Return the page with this table between its two markers.
 
     Raises:
-        ValueError: a mark is not there.
+        ValueError: a marker is missing.
     """
     before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -63,7 +63,7 @@ def with_table(page: str, table: str) -> str:
 
 
 def main(page: Path = PAGE) -> None:
-    """Write the table where it differs."""
+    """Update the table if it has changed."""
     text = page.read_text("utf-8")
     wanted = with_table(text, parameter_table(yaml_parse(TEMPLATE.read_text("utf-8"))))
     if wanted != text:

@@ -1,4 +1,4 @@
-"""Refuses a bad rules document before it is deployed, with the line that is wrong.
+"""Validates rules documents before they are deployed and names the invalid line.
 
 python -m checks.rules template.yaml my-rules.toml
 """
@@ -12,7 +12,7 @@ from sandbox.template import UNUSED_PARAMETERS, Stack
 
 
 def rules_text(path: Path) -> str:
-    """Return the document: the file's text, or what a template deploys."""
+    """Return the rules document of a TOML file or of a template."""
     if path.suffix != ".yaml":
         return path.read_text("utf-8")
     parameters = {**UNUSED_PARAMETERS, "PrefectApiUrl": "https://x/api", "PrefectAuth": "none"}
@@ -20,17 +20,17 @@ def rules_text(path: Path) -> str:
 
 
 def main(paths: Sequence[Path]) -> int:
-    """Check each document; 1 where one is wrong."""
-    wrong = 0
+    """Check each document; return 1 if one is invalid."""
+    exit_code = 0
     for path in paths:
         try:
             rules = parse_rules(rules_text(path))
         except (RulesError, OSError) as error:
             sys.stderr.write(f"{path}: {error}\n")
-            wrong = 1
+            exit_code = 1
             continue
         sys.stdout.write(f"{path}: {len(rules.prefixes)} prefixes\n")
-    return wrong
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes every policy of the stack, in each of its variants, into files for a linter of policies."""
+"""Writes every policy of all variants of the stack to files for a policy linter."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from tests.template.stacks import VARIANTS, source_template, translate
 
 
 def main(folder: Path) -> None:
-    """Write one file for each different statement, named for what carries it.
+    """Write one file for each distinct statement, named after its resource.
 
-    Those that name no resource and are bounded by a condition go into `bounded`,
-    all others into `named`: the linter does not look at conditions.
+    The linter ignores conditions. So statements that name no resource and are limited
+    by a condition go into `bounded`, all others into `named`.
 
-    The policy by which a service assumes a role, and a key's own, name no
-    resource but themselves; tests/template looks at those, and at what bounds others' grants.
+    Trust policies, key policies and permissions boundaries are not written;
+    tests/template checks them.
     """
     for kind in ("named", "bounded"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
         for statement in translate(source_template(), parameters).statements():
             if "Resource" not in statement.body or statement.kind in {"AWS::KMS::Key", *BOUNDS}:
                 continue
-            # A policy on a resource says the same of its actions, but for whom it is.
+            # A resource policy differs from other policies only in its principal.
             body = {key: value for key, value in statement.body.items() if key != "Principal"}
             policy = json.dumps({"Version": "2012-10-17", "Statement": [body]}, indent=2)
             if policy not in seen:

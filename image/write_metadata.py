@@ -1,7 +1,7 @@
-"""Writes the distribution's name and version where importlib.metadata finds them.
+"""Writes the distribution's name and version for importlib.metadata.
 
-The image holds a part of the project, not its wheel, and a manifest names the
-version that converted.
+The image has only some packages of the project, not its wheel. A manifest contains
+the version that converted the file.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main(pyproject: Path, folder: Path) -> None:
-    """Write `<name>-<version>.dist-info/METADATA` into a folder of the import path."""
+    """Write `<name>-<version>.dist-info/METADATA` to a folder on the import path."""
     project = tomllib.loads(pyproject.read_text())["project"]
     name, version = project["name"], project["version"]
     target = folder / f"{name}-{version}.dist-info"

@@ -25,22 +25,22 @@ _REAL_DATA = Path(
 ).resolve()
 
 
-# What a test says of itself whether it passes or fails: `record_property(TOLD, line)`.
-TOLD = "told"
+# Lines that a test prints even if it passes: `record_property(REPORT_LINE, line)`.
+REPORT_LINE = "report"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests told, of passing ones too, whichever process they ran in."""
+    """Print the report lines of all tests, including passed ones, from all processes."""
     lines = [
         line
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, line in report.user_properties
-        if name == TOLD
+        if name == REPORT_LINE
     ]
     if lines:
-        terminalreporter.section("told")
+        terminalreporter.section("report lines")
         for line in lines:
             terminalreporter.write_line(str(line))
 

@@ -1,4 +1,4 @@
-"""Running systems for the end-to-end tests: one on SQLite for all, one on PostgreSQL."""
+"""Fixtures of running systems: one on SQLite that tests share, and one on PostgreSQL."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sandbox.system import Sandbox, SandboxOptions
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The whole system on SQLite, shared by all tests of this worker."""
-    # Room for a live upload beside a backfill, whatever the machine has.
+    # At least two tasks, so that a live upload can run during a backfill.
     options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1))
     with Sandbox(tmp_path_factory.mktemp("sandbox"), options) as running:
         yield running
@@ -38,8 +38,8 @@ def postgresql_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[San
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_account_of_the_users() -> Iterator[None]:
-    """Keep what these tests do in this process from an AWS account or a Prefect profile."""
+def _no_user_accounts() -> Iterator[None]:
+    """Keep the user's AWS account and Prefect profile out of this process."""
     patch = pytest.MonkeyPatch()
     for name in [name for name in os.environ if name.startswith(("AWS_", "PREFECT_"))]:
         patch.delenv(name)

@@ -1,4 +1,4 @@
-"""What goes wrong is told, and that it is over too; the system's time runs thirty times faster here."""
+"""Failures and recoveries send alerts. The system's time runs thirty times faster here."""
 
 from __future__ import annotations
 
@@ -31,48 +31,47 @@ pytestmark = pytest.mark.xdist_group("alerts")
 SMALL = "ek80/-1519668699940320059.raw"
 # A cruise whose files share tasks.
 STORM = "HB1999/"
-# One whose rule names a deployment that is not there.
+# A prefix whose deployment does not exist.
 LOST, DEPLOYMENT, NO_DEPLOYMENT = "lost/", "convert-raw-sonar/ecs", "convert-raw-sonar/no-such"
 INCIDENTS = ".echodrop/incidents/"
 
 NAMED = ("file", "outcome", "why", "run_url", "replay", "cruise", "sonar_model", "remedy")
 
-
-# What the rule on stopped tasks says.
+# In the message of the rule on stopped tasks.
 STOPPED = "stopped with an error"
 
 
 class Listener:
-    """A queue that hears both topics."""
+    """A queue that is subscribed to both topics."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sqs, self._sns = sandbox.client("sqs"), sandbox.client("sns")
-        self._url = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
+        self._url = self._sqs.create_queue(QueueName="received")["QueueUrl"]
         outputs = sandbox.stack.outputs()
         self.topics = {"alerts": outputs["Alerts"], "notices": outputs["Notices"]}
         for topic in self.topics.values():
             self.subscribe(topic)
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self._from = 0
 
     def subscribe(self, topic: str) -> None:
-        """Hear a topic."""
-        told = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
-        arn = told["Attributes"]["QueueArn"]
+        """Subscribe the queue to a topic."""
+        found = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        arn = found["Attributes"]["QueueArn"]
         self._sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def listen(self) -> list[dict[str, Any]]:
-        """All envelopes so far, the newest last."""
+        """Return all envelopes so far, the newest last."""
         while messages := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get(
             "Messages"
         ):
             for message in messages:
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-                self.heard.append(json.loads(message["Body"]))
-        return self.heard
+                self.received.append(json.loads(message["Body"]))
+        return self.received
 
     def alarm(self, name: str, state: str, within: float) -> dict[str, Any]:
-        """Wait for an alarm's change to a state."""
+        """Wait for an alarm's notification of a state."""
         subject = f'{state}: "{name}"'
         return wait_until(
             lambda: self._next(subject),
@@ -82,18 +81,18 @@ class Listener:
         )
 
     def all_of(self, subjects: Collection[str], within: float) -> None:
-        """Wait until all of these have come, in any order, since `begin`."""
+        """Wait until all these subjects have arrived since `begin`, in any order."""
 
-        def heard() -> bool:
+        def arrived() -> bool:
             return set(subjects) <= {it.get("Subject") for it in self.listen()[self._from :]}
 
-        wait_until(heard, within, str(subjects), describe=self._subjects)
+        wait_until(arrived, within, str(subjects), describe=self._subjects)
 
     def _subjects(self) -> str:
-        return str([it.get("Subject") or it["Message"] for it in self.heard])
+        return str([it.get("Subject") or it["Message"] for it in self.received])
 
     def begin(self) -> None:
-        """Leave out what was heard so far."""
+        """Ignore all envelopes so far."""
         self._from = len(self.listen())
 
     def _next(self, subject: str) -> dict[str, Any] | None:
@@ -104,14 +103,14 @@ class Listener:
         return None
 
     def failures(self, cruise: str) -> list[dict[str, Any]]:
-        """What failed runs of a cruise told, and when and where SNS took it."""
-        return self._told("failure", cruise)
+        """Return the failure messages of a cruise's runs, with their topic and time."""
+        return self._messages("failure", cruise)
 
     def incidents(self, cruise: str) -> list[dict[str, Any]]:
-        """What the watchdog told of a cruise's incidents."""
-        return self._told("incident", cruise)
+        """Return the watchdog's incident messages of a cruise."""
+        return self._messages("incident", cruise)
 
-    def _told(self, event: str, cruise: str) -> list[dict[str, Any]]:
+    def _messages(self, event: str, cruise: str) -> list[dict[str, Any]]:
         found = []
         for envelope in self.listen():
             if envelope["Message"].startswith("{"):
@@ -152,7 +151,7 @@ def cut(real_data: Path, tmp_path: Path) -> Path:
 
 
 def replay(sandbox: Sandbox, *arguments: str) -> None:
-    """What an operator types."""
+    """Run `echodrop replay` as an operator does."""
     sqs, names = sandbox.client("sqs"), sandbox.names
     queues = {
         "ECHODROP_QUEUE_URL": names.notifications_queue,
@@ -176,7 +175,7 @@ def replay(sandbox: Sandbox, *arguments: str) -> None:
 
 
 def look_in(sandbox: Sandbox, **passed: float) -> None:
-    """Have the watchdog look at incidents as it will after some time."""
+    """Run the watchdog's check of incidents at a later time."""
     variables = sandbox.stack.properties("Watchdog")["Environment"]["Variables"]
     services = Services(
         *(sandbox.client(each) for each in ("s3", "sqs", "sns", "secretsmanager", "budgets"))
@@ -185,32 +184,34 @@ def look_in(sandbox: Sandbox, **passed: float) -> None:
         assert not learnt.faults
 
 
-def test_a_failed_run_is_told_within_ten_seconds_and_wakes_nobody_for_its_file(
+def test_a_failed_run_sends_a_notice_within_ten_seconds_and_no_alert(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
     inbox = SandboxInbox(sandbox)
     inbox.drop(cut, "HB0710/cut.raw")
     run = inbox.wait_for_ends(["HB0710/cut.raw"], 240)["HB0710/cut.raw"]
     assert run.state_name == "BadFile"
-    (told,) = wait_until(lambda: listener.failures("HB0710"), 60, "the alert")
+    (message,) = wait_until(lambda: listener.failures("HB0710"), 60, "the alert")
     ended = sandbox.api.request("GET", f"/flow_runs/{run.id}")["state"]["timestamp"]
-    seconds = (datetime.fromisoformat(told["at"]) - datetime.fromisoformat(ended)).total_seconds()
+    seconds = (
+        datetime.fromisoformat(message["at"]) - datetime.fromisoformat(ended)
+    ).total_seconds()
     assert seconds < 10
-    assert told["topic"] == listener.topics["notices"]
-    assert all(told[name] for name in NAMED)
-    assert told["file"] == inbox.uri("HB0710/cut.raw")
-    assert told["replay"] == f"echodrop replay {told['file']}"
-    woken = [it for it in listener.heard if it["TopicArn"] == listener.topics["alerts"]]
-    assert not [it for it in woken if "BadFile" in it["Message"] or STOPPED in it["Message"]]
-    assert not [it for it in woken if "RunsFailedAlarm" in it["Message"]]
+    assert message["topic"] == listener.topics["notices"]
+    assert all(message[name] for name in NAMED)
+    assert message["file"] == inbox.uri("HB0710/cut.raw")
+    assert message["replay"] == f"echodrop replay {message['file']}"
+    alerts = [it for it in listener.received if it["TopicArn"] == listener.topics["alerts"]]
+    assert not [it for it in alerts if "BadFile" in it["Message"] or STOPPED in it["Message"]]
+    assert not [it for it in alerts if "RunsFailedAlarm" in it["Message"]]
 
 
 def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
-    """In tasks that they share, ten notifications at a time: fifty tasks would take minutes."""
+    """Ten files share a task, because fifty tasks would take minutes."""
     inbox = SandboxInbox(sandbox)
-    # Held up, so that they come ten at a time.
+    # Stopped, so that notifications arrive ten at a time.
     sandbox.stop_part(f"{TRIGGER}-1")
     keys = [f"{STORM}cut-{number}.raw" for number in range(50)]
     for key in keys:
@@ -220,7 +221,7 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     def failed() -> bool:
         sandbox.check()
         ended = [run for run in sandbox.api.flow_runs() if run.is_final]
-        # One may have come alone, and one delivered again in other company be asked for twice.
+        # A file may be in a task of its own, or in two tasks if its notification was delivered twice.
         files = [file for run in ended for file in run.parameters.get("files", [run.parameters])]
         names = {file["raw_file"] for file in files}
         return {inbox.uri(key) for key in keys} <= names
@@ -228,7 +229,7 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     wait_until(failed, 400, "all files to fail", every=0.5)
     cruise = STORM.strip("/")
     wait_until(lambda: listener.failures(cruise), 60, "the alert")
-    # Each of the fifty is noted, one has been told of.
+    # All fifty are recorded, and one message was sent.
     noted = wait_until(
         lambda: found if len(set(found := cruise_notes(sandbox))) == 50 else None, 60, "fifty notes"
     )
@@ -239,12 +240,12 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     assert end["topic"] == listener.topics["notices"]
     assert len(end["first_files"]) == 10
     assert not inbox.outputs(INCIDENTS)
-    # Whole batches failed, and no file of theirs for the system's fault.
-    assert not [it for it in listener.heard if "RunsFailedAlarm" in (it.get("Subject") or "")]
+    # Whole batches failed, but because of their files, not the system.
+    assert not [it for it in listener.received if "RunsFailedAlarm" in (it.get("Subject") or "")]
 
 
 def cruise_notes(sandbox: Sandbox) -> list[str]:
-    """The files of the cruise that tasks noted."""
+    """Return the cruise's files that tasks recorded."""
     s3, bucket = sandbox.client("s3"), sandbox.names.output_bucket
     keys = [
         key for key in SandboxInbox(sandbox).outputs(INCIDENTS) if not key.endswith("told.json")
@@ -254,14 +255,14 @@ def cruise_notes(sandbox: Sandbox) -> list[str]:
     return [note["file"] for note in notes if note["cruise"] == STORM.strip("/")]
 
 
-def test_a_task_that_dies_is_told_by_two_layers_and_that_it_is_mended(
+def test_a_crashed_task_raises_two_alerts_and_its_recovery_is_reported(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
     inbox = SandboxInbox(sandbox)
     inbox.drop(write_sample(tmp_path / "killed.raw").path, "killed.raw")
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
-    # Not for its memory: that would have it started again by itself.
+    # Not SIGKILL: a run that is killed for its memory is retried automatically.
     sandbox.flow_process(run.id).send_signal(signal.SIGSEGV)
     wait_until(
         lambda: any(STOPPED in it["Message"] for it in listener.listen()), 120, "the rule's alert"
@@ -272,7 +273,9 @@ def test_a_task_that_dies_is_told_by_two_layers_and_that_it_is_mended(
     listener.alarm("RunsCrashedAlarm", "OK", 120)
 
 
-def test_a_dead_worker_is_told_and_that_it_is_back(sandbox: Sandbox, listener: Listener) -> None:
+def test_a_stopped_worker_and_its_recovery_are_reported(
+    sandbox: Sandbox, listener: Listener
+) -> None:
     listener.begin()
     sandbox.stop_part(ecs_worker.NAME)
     listener.alarm("WorkerHeartbeatAlarm", "ALARM", 120)
@@ -280,7 +283,9 @@ def test_a_dead_worker_is_told_and_that_it_is_back(sandbox: Sandbox, listener: L
     listener.alarm("WorkerHeartbeatAlarm", "OK", 120)
 
 
-def test_a_dead_prefect_is_told_and_that_it_is_back(sandbox: Sandbox, listener: Listener) -> None:
+def test_a_stopped_prefect_and_its_recovery_are_reported(
+    sandbox: Sandbox, listener: Listener
+) -> None:
     listener.begin()
     sandbox.stop_part(prefect_server.NAME)
     listener.alarm("PrefectAlarm", "ALARM", 120)
@@ -288,14 +293,14 @@ def test_a_dead_prefect_is_told_and_that_it_is_back(sandbox: Sandbox, listener: 
     listener.alarm("PrefectAlarm", "OK", 120)
 
 
-def test_a_trigger_that_breaks_off_is_told_and_that_it_is_mended(
+def test_trigger_errors_and_their_end_are_reported(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
     inbox, ssm, name = SandboxInbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
     rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     listener.begin()
     ssm.delete_parameter(Name=name)
-    start_anew(sandbox)
+    restart_trigger(sandbox)
     inbox.drop(write_sample(tmp_path / "early.raw", pings=20).path, "early.raw")
     listener.alarm("TriggerErrorsAlarm", "ALARM", 120)
     ssm.put_parameter(Name=name, Value=rules, Type="String")
@@ -303,28 +308,28 @@ def test_a_trigger_that_breaks_off_is_told_and_that_it_is_mended(
     assert inbox.wait_for_ends(["early.raw"], 180)["early.raw"].state_name == "Completed"
 
 
-def test_what_a_trigger_hands_back_by_its_own_fault_is_told_and_its_dead_letters_and_their_mending(
+def test_trigger_faults_and_dead_letters_and_their_end_are_reported(
     sandbox: Sandbox, listener: Listener, tmp_path: Path
 ) -> None:
-    """Lambda counts no error of it: a prefix's deployment is not there."""
+    """A prefix's deployment is missing, which Lambda does not count as an error."""
     inbox, ssm, name = SandboxInbox(sandbox), sandbox.client("ssm"), sandbox.names.rules_parameter
     key = f"{LOST}lost.raw"
     deliver_at_most(sandbox, 2)
     listener.begin()
     inbox.drop(write_sample(tmp_path / "lost.raw", pings=20).path, key)
-    told = [f'ALARM: "{each}"' for each in ("TriggerFaultsAlarm", "UploadDeadLettersAlarm")]
-    listener.all_of(told, 120)
+    alarms = [f'ALARM: "{each}"' for each in ("TriggerFaultsAlarm", "UploadDeadLettersAlarm")]
+    listener.all_of(alarms, 120)
     rules = ssm.get_parameter(Name=name)["Parameter"]["Value"].replace(NO_DEPLOYMENT, DEPLOYMENT)
     ssm.put_parameter(Name=name, Value=rules, Type="String", Overwrite=True)
-    start_anew(sandbox)
+    restart_trigger(sandbox)
     deliver_at_most(sandbox, 100)
     replay(sandbox, "--dlq")
     assert inbox.wait_for_ends([key], 180)[key].state_name == "Completed"
-    listener.all_of([each.replace("ALARM", "OK") for each in told], 120)
+    listener.all_of([each.replace("ALARM", "OK") for each in alarms], 120)
 
 
 def deliver_at_most(sandbox: Sandbox, times: int) -> None:
-    """Have a notification become a dead letter soon: the template's count takes minutes."""
+    """Set the receive count of dead letters; the template's count would take minutes."""
     sqs = sandbox.client("sqs")
     queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
@@ -332,17 +337,17 @@ def deliver_at_most(sandbox: Sandbox, times: int) -> None:
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": json.dumps(policy)})
 
 
-def start_anew(sandbox: Sandbox) -> None:
-    """Have the trigger forget the rules that it has read; it would in a minute."""
+def restart_trigger(sandbox: Sandbox) -> None:
+    """Restart the trigger, so that it reads the rules again without its cache time of a minute."""
     trigger = f"{TRIGGER}-1"
     sandbox.stop_part(trigger)
     sandbox.start_part(trigger)
 
 
-def test_what_one_layer_cannot_tell_another_does(
+def test_a_failure_is_reported_although_one_alert_path_is_down(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
-    """First the watchdog is dead and the run tells; then the run's topic is gone and the watchdog tells."""
+    """The run sends a notice while the watchdog is down; the watchdog sends one after the topic was missing."""
     inbox = SandboxInbox(sandbox)
     listener.begin()
     sandbox.stop_part(SCHEDULER)
@@ -354,15 +359,15 @@ def test_what_one_layer_cannot_tell_another_does(
     sns.delete_topic(TopicArn=topic)
     inbox.drop(cut, "HB0712/cut.raw")
     run = inbox.wait_for_ends(["HB0712/cut.raw"], 120)["HB0712/cut.raw"]
-    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to have tried to tell")
+    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to end")
     listener.alarm("WatchdogSilentAlarm", "ALARM", 120)
     assert sns.create_topic(Name=topic.rpartition(":")[2])["TopicArn"] == topic
     listener.subscribe(topic)
     sandbox.start_part(SCHEDULER)
-    (told,) = wait_until(lambda: listener.incidents("HB0712"), 90, "the watchdog's word of it")
-    assert (told["state"], told["count"]) == ("open", 1)
-    assert told["first_files"] == [inbox.uri("HB0712/cut.raw")]
-    assert told["replay"] == f"echodrop replay {inbox.uri('HB0712/cut.raw')}"
+    (message,) = wait_until(lambda: listener.incidents("HB0712"), 90, "the watchdog's message")
+    assert (message["state"], message["count"]) == ("open", 1)
+    assert message["first_files"] == [inbox.uri("HB0712/cut.raw")]
+    assert message["replay"] == f"echodrop replay {inbox.uri('HB0712/cut.raw')}"
     assert not listener.failures("HB0712")
     listener.alarm("WatchdogSilentAlarm", "OK", 120)
 

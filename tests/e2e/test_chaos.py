@@ -16,7 +16,7 @@ from sandbox.chaos.plan import FaultKind
 from sandbox.chaos.trial import ChaosReport, run_trial
 from sandbox.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
-from tests.conftest import TOLD
+from tests.conftest import REPORT_LINE
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.timeout(2400)]
 
@@ -47,7 +47,7 @@ def test_every_file_has_its_expected_outcome_and_none_is_converted_twice(
     report: ChaosReport, record_property: Callable[[str, object], None]
 ) -> None:
     for line in report.lines():
-        record_property(TOLD, line)
+        record_property(REPORT_LINE, line)
     assert report.problems == []
     assert sum(report.outcomes.values()) == FILES
 

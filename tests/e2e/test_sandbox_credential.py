@@ -1,6 +1,6 @@
-"""Prefect's credential is in the secret and with those it is given to: nowhere else, searched for.
+"""Prefect's credential is only in the secret and in the parts that need it.
 
-Last, what `echodrop deploy` says of this system: its operator has the credential too.
+The last test runs `echodrop deploy` on this system with the operator's credential.
 """
 
 import base64
@@ -25,28 +25,28 @@ pytestmark = pytest.mark.xdist_group("sandbox-credential")
 
 PASSWORD = "correct-horse-battery-staple"
 CREDENTIAL = f"echodrop:{PASSWORD}"
-# As it is, and as HTTP's basic authorization has it.
+# Plain, and encoded for HTTP basic authentication.
 FORMS = (PASSWORD.encode(), base64.b64encode(CREDENTIAL.encode()).rstrip(b"="))
 GOOD, BAD = "kept/good.raw", "kept/bad.raw"
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A system whose Prefect asks for the credential, after a good file and a bad one."""
+    """A system whose Prefect requires the credential, after one good and one bad file."""
     folder = tmp_path_factory.mktemp("guarded")
     sample = write_sample(folder / "sample.raw", pings=20, seed=11).path
-    torn = folder / "torn.raw"
-    torn.write_bytes(sample.read_bytes()[:-100])
+    truncated = folder / "truncated.raw"
+    truncated.write_bytes(sample.read_bytes()[:-100])
     with Sandbox(folder / "state", SandboxOptions(credential=CREDENTIAL)) as running:
         inbox = SandboxInbox(running)
         inbox.drop(sample, GOOD)
-        inbox.drop(torn, BAD)
+        inbox.drop(truncated, BAD)
         ends = inbox.wait_for_ends([GOOD, BAD], within=180)
         assert {key: end.state_name for key, end in ends.items()} == {
             GOOD: "Completed",
             BAD: "BadFile",
         }
-        # Prefect writes a task's environment into its own folder, which goes with the task.
+        # Prefect writes a task's environment to the task's folder, which is deleted with the task.
         wait_until(lambda: not list(running.state.tasks.iterdir()), 60, "both tasks to be gone")
         yield running
 
@@ -55,19 +55,19 @@ def holds(content: bytes) -> bool:
     return any(form in content for form in FORMS)
 
 
-def dumped(told: object) -> bytes:
-    return json.dumps(told, default=str).encode()
+def dumped(value: object) -> bytes:
+    return json.dumps(value, default=str).encode()
 
 
-def test_no_task_was_asked_for_with_it(guarded: Sandbox) -> None:
+def test_no_task_request_or_definition_contains_the_credential(guarded: Sandbox) -> None:
     ecs, cluster = guarded.client("ecs"), guarded.names.cluster
     arns: list[str] = []
     for status in ("RUNNING", "STOPPED"):
         arns += ecs.list_tasks(cluster=cluster, desiredStatus=status)["taskArns"]
-    asked = dumped(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"])
+    described = dumped(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"])
     assert len(arns) == 2
-    assert b"PREFECT__FLOW_RUN_ID" in asked
-    assert not holds(asked)
+    assert b"PREFECT__FLOW_RUN_ID" in described
+    assert not holds(described)
     for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
         definition = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
         (container,) = definition["containerDefinitions"]
@@ -75,12 +75,12 @@ def test_no_task_was_asked_for_with_it(guarded: Sandbox) -> None:
         assert not holds(dumped(definition))
 
 
-def test_no_log_no_state_and_no_database_holds_it(guarded: Sandbox) -> None:
-    """All that the parts have written: logs, tasks' output, Prefect's home and database."""
+def test_no_log_state_or_database_contains_the_credential(guarded: Sandbox) -> None:
+    """Search everything the parts have written: logs, task output, Prefect's home and database."""
     files = [path for path in guarded.state.path.rglob("*") if path.is_file()]
     contents = {path: path.read_bytes() for path in files}
-    sees = {path.name for path, content in contents.items() if GOOD.encode() in content}
-    assert {f"{TRIGGER}-1.log", "prefect.db"} <= sees, "the search would see it"
+    searched = {path.name for path, content in contents.items() if GOOD.encode() in content}
+    assert {f"{TRIGGER}-1.log", "prefect.db"} <= searched, "the search finds other contents"
     assert any(path.parent == guarded.state.task_logs for path in files)
     assert [str(path) for path, content in contents.items() if holds(content)] == []
 
@@ -89,13 +89,13 @@ def test_no_log_no_state_and_no_database_holds_it(guarded: Sandbox) -> None:
     "what",
     ["flow_runs", "task_runs", "logs", "artifacts", "deployments", "work_pools", "events"],
 )
-def test_prefect_tells_of_it_nowhere(guarded: Sandbox, what: str) -> None:
-    told: Any = dumped(guarded.api.request("POST", f"/{what}/filter", {}))
-    assert len(told) > len("[]")
-    assert not holds(told)
+def test_no_prefect_response_contains_the_credential(guarded: Sandbox, what: str) -> None:
+    response: Any = dumped(guarded.api.request("POST", f"/{what}/filter", {}))
+    assert len(response) > len("[]")
+    assert not holds(response)
 
 
-def test_no_output_manifest_or_report_holds_it(guarded: Sandbox) -> None:
+def test_no_output_manifest_or_report_contains_the_credential(guarded: Sandbox) -> None:
     s3, keys = guarded.client("s3"), SandboxInbox(guarded).outputs()
     assert "kept/good.zarr.manifest.json" in keys
     assert "kept/bad.zarr.failure.json" in keys
@@ -104,7 +104,7 @@ def test_no_output_manifest_or_report_holds_it(guarded: Sandbox) -> None:
         assert not holds(s3.get_object(Bucket=bucket, Key=key)["Body"].read()), key
 
 
-def test_the_trigger_has_its_name_alone_and_the_worker_the_value(guarded: Sandbox) -> None:
+def test_the_trigger_has_only_the_secrets_arn_and_the_worker_the_value(guarded: Sandbox) -> None:
     trigger, worker = guarded.parts[f"{TRIGGER}-1"], guarded.parts[ecs_worker.NAME]
     assert "PREFECT_AUTH_SECRET_ARN" in trigger.environment
     assert not holds(dumped(dict(trigger.environment)))
@@ -112,7 +112,7 @@ def test_the_trigger_has_its_name_alone_and_the_worker_the_value(guarded: Sandbo
 
 
 def deploy(sandbox: Sandbox, *options: str) -> tuple[int, str]:
-    """Run the command as an operator would; its exit code and what it said."""
+    """Run the command as an operator does; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "-m", "echodrop", "deploy", "--stack", sandbox.names.cluster, *options],
         env=sandbox.environment(),
@@ -126,7 +126,7 @@ def deploy(sandbox: Sandbox, *options: str) -> tuple[int, str]:
 
 @pytest.fixture
 def released(guarded: Sandbox) -> None:
-    """The images as a release leaves them: a sandbox runs the code at hand, and needs none."""
+    """Push images as a release does; the sandbox itself needs none."""
     ecr, ecs = guarded.client("ecr"), guarded.client("ecs")
     code = code_version()
     assert code is not None
@@ -141,7 +141,7 @@ def released(guarded: Sandbox) -> None:
         imageTagMutability="IMMUTABLE",
         imageScanningConfiguration={"scanOnPush": True},
     )
-    # Its template has one placeholder for the digest of both images.
+    # The sandbox uses the same digest for both images.
     (digest,) = {image.partition("@")[2] for image in images}
     (processor,) = {each["runtimePlatform"]["cpuArchitecture"] for each in definitions}
     kind = "application/vnd.oci.image.manifest.v1+json"
@@ -156,13 +156,13 @@ def released(guarded: Sandbox) -> None:
         )
 
 
-def test_a_system_that_runs_lacks_nothing_and_one_without_its_observers_queue_is_told(
+def test_deploy_reports_a_paused_work_queue_and_a_missing_observer_queue(
     guarded: Sandbox, released: None
 ) -> None:
-    code, said = deploy(guarded)
-    assert code == 0, said
-    assert "create deployment reconcile-inbox/ecs" in said
-    assert "MISSING" not in said
+    code, output = deploy(guarded)
+    assert code == 0, output
+    assert "create deployment reconcile-inbox/ecs" in output
+    assert "MISSING" not in output
     code, again = deploy(guarded, "--dry-run")
     assert (code, again.splitlines()[0]) == (0, "nothing to change")
 
@@ -171,12 +171,12 @@ def test_a_system_that_runs_lacks_nothing_and_one_without_its_observers_queue_is
     sqs.delete_queue(QueueUrl=url)
     live = f"/work_pools/{guarded.names.work_pool}/queues/live"
     guarded.api.request("PATCH", live, {"is_paused": True})
-    code, said = deploy(guarded, "--check")
+    code, output = deploy(guarded, "--check")
     assert code == 1
-    missing = [line for line in said.splitlines() if line.startswith("MISSING")]
+    missing = [line for line in output.splitlines() if line.startswith("MISSING")]
     assert [line.split(":")[0] for line in missing] == [
         "MISSING  work queue live",
         "MISSING  observer's queue echodrop-task-states",
     ]
-    assert "prefect work-queue resume live --pool echodrop" in said
-    assert "sam deploy --stack-name echodrop" in said
+    assert "prefect work-queue resume live --pool echodrop" in output
+    assert "sam deploy --stack-name echodrop" in output

@@ -1,4 +1,4 @@
-"""However often and in whatever form an upload is notified, it becomes one run and one output."""
+"""Duplicate notifications of an upload, in any format, give one flow run and one output."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 
 
 def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:
-    """Send the upload's notification five times the same, and once in each envelope."""
+    """Send the same notification five times, and one in each envelope."""
     s3, sqs = sandbox.client("s3"), sandbox.client("sqs")
     head = s3.head_object(Bucket=sandbox.names.inbox_bucket, Key=key)
     stored = StoredObject(
@@ -28,7 +28,7 @@ def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:
         sqs.send_message(QueueUrl=queue, MessageBody=body)
 
 
-def wait_until_all_are_handled(sandbox: Sandbox) -> None:
+def wait_until_queue_is_empty(sandbox: Sandbox) -> None:
     sqs = sandbox.client("sqs")
     queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
     counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -41,34 +41,34 @@ def wait_until_all_are_handled(sandbox: Sandbox) -> None:
     wait_until(
         lambda: all(count == "0" for count in left().values()),
         120,
-        "the queue to run empty",
+        "the queue to be empty",
         describe=lambda: str(left()),
     )
 
 
 def outcomes(sandbox: Sandbox, key: str) -> Counter[str]:
-    """Count what the triggers said became of this key's notifications.
+    """Count the outcomes of this key's notifications in the triggers' logs.
 
-    A queue delivers at least once: a message that made the run in one of its
-    deliveries, and found it in another, made it.
+    SQS delivers at least once. A message counts as `new` if any of its deliveries
+    created the run.
     """
-    became: dict[str, str] = {}
-    for told in TriggerLog(sandbox.state.logs).new_outcomes():
-        if told.key != key or told.outcome == "Retried":
+    outcome_of: dict[str, str] = {}
+    for found in TriggerLog(sandbox.state.logs).new_outcomes():
+        if found.key != key or found.outcome == "Retried":
             continue
-        if told.message not in became or told.reason == "new":
-            became[told.message] = f"{told.outcome} {told.reason}"
-    return Counter(became.values())
+        if found.message not in outcome_of or found.reason == "new":
+            outcome_of[found.message] = f"{found.outcome} {found.reason}"
+    return Counter(outcome_of.values())
 
 
 def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:
     inbox = SandboxInbox(sandbox)
     end = inbox.wait_for_ends([key], within=180)[key]
-    wait_until_all_are_handled(sandbox)
-    told = outcomes(sandbox, key)
-    # A create whose answer was lost is told of as existing.
-    assert told["Submitted new"] <= 1
-    assert told["Submitted new"] + told["Submitted existing"] == told.total() == 10
+    wait_until_queue_is_empty(sandbox)
+    counts = outcomes(sandbox, key)
+    # If the response to a create was lost, its retry finds the run and counts as existing.
+    assert counts["Submitted new"] <= 1
+    assert counts["Submitted new"] + counts["Submitted existing"] == counts.total() == 10
     (only,) = inbox.runs([key])[key]
     assert (only.id, only.state_name, only.run_count) == (end.id, "Completed", 1)
     stem = key.removesuffix(".raw")
@@ -80,7 +80,7 @@ def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     key = "duplicates/once.raw"
-    # Held up, so that they all come in the same batch or two.
+    # Stopped, so that all notifications arrive in one or two batches.
     sandbox.stop_part(f"{TRIGGER}-1")
     try:
         SandboxInbox(sandbox).drop(write_sample(tmp_path / "once.raw", pings=20, seed=7).path, key)

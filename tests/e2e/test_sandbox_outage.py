@@ -1,9 +1,8 @@
-"""The main job on real files, each promise of it kept though Prefect was down at the drop.
+"""Real files are converted correctly although Prefect was down when they were uploaded.
 
-Twelve files go into the inbox while the Prefect server is stopped: the six
-readable real ones, two broken ones, and four of the sandbox's own, among them
-one whose key needs every kind of quoting. What follows is looked at once all
-have ended.
+Twelve files are uploaded while the Prefect server is stopped: six readable real files,
+two broken ones and four sample files, one of them with special characters in its key.
+The tests check the results after all runs have ended.
 """
 
 import re
@@ -33,7 +32,7 @@ READABLE = {
     "ad2cp/SG198_0099_a.ad2cp": "AD2CP",
 }
 AZFP_XML = "azfp/15100804.XML"
-# The outcome each has to end in, and the cause its message has to name.
+# The expected outcome, and the cause in its message.
 BROKEN = {
     "azfp/15100520-Test-Corrupt.01A": ("BadFile", "2015-13-05"),
     "azfp/15100520-Test-Var_Chans.01A": ("UnsupportedDatagram", "number of bins changes"),
@@ -43,7 +42,7 @@ SAMPLES.append("samples/leg 2/50% + ÅÆ#1?.raw")
 
 FAILED_MESSAGES = re.compile(r"[1-9]\d* failed")
 
-# When and by what a store was made, and from which local path: no two agree.
+# Times, software and local paths, which differ in every store.
 PROVENANCE = {
     "conversion_time",
     "source_filenames",
@@ -54,7 +53,7 @@ PROVENANCE = {
 
 @dataclass(frozen=True)
 class Outage:
-    """What came of the files dropped while Prefect was down."""
+    """The results of the files that were uploaded while Prefect was down."""
 
     ends: Mapping[str, FlowRunInfo]
     runs: Mapping[str, list[FlowRunInfo]]
@@ -62,7 +61,7 @@ class Outage:
 
 
 def output_key(key: str) -> str:
-    """Name the output as the rules do: data extensions give way, AZFP's numbered ones stay."""
+    """Return the output key as the rules do: they replace .raw and .ad2cp, and keep AZFP's extensions."""
     stem, dot, extension = key.rpartition(".")
     return f"{stem if extension in {'raw', 'ad2cp'} else stem + dot + extension}.zarr"
 
@@ -79,9 +78,7 @@ def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathF
             inbox.drop(real_data / key, key)
         for number, key in enumerate(SAMPLES):
             inbox.drop(write_sample(folder / "sample.raw", pings=20, seed=number).path, key)
-        wait_until(
-            lambda: FAILED_MESSAGES.search(log.read_text()), 60, "the trigger to try in vain"
-        )
+        wait_until(lambda: FAILED_MESSAGES.search(log.read_text()), 60, "the trigger to fail")
     finally:
         sandbox.start_part(prefect_server.NAME)
     ends = inbox.wait_for_ends(keys, within=400)
@@ -98,7 +95,7 @@ def test_no_file_is_lost_and_none_is_converted_twice(outage: Outage) -> None:
 
 
 @pytest.mark.parametrize(("key", "sonar_model"), READABLE.items(), ids=list(READABLE))
-def test_a_real_file_comes_out_of_s3_as_echopype_reads_it_in_memory(
+def test_a_real_file_in_s3_equals_what_echopype_reads_in_memory(
     outage: Outage, real_data: Path, key: str, sonar_model: str
 ) -> None:
     import echopype  # noqa: PLC0415 - takes seconds, and only these tests need it
@@ -109,8 +106,8 @@ def test_a_real_file_comes_out_of_s3_as_echopype_reads_it_in_memory(
         outage.inbox.output_uri(output_key(key)),
         storage_options=outage.inbox.storage_options(),
     )
-    told = [each for each in differences(expected, found) if not is_provenance(each)]
-    assert told == []
+    found_differences = [each for each in differences(expected, found) if not is_provenance(each)]
+    assert found_differences == []
 
 
 def is_provenance(difference: Any) -> bool:
@@ -121,7 +118,7 @@ def is_provenance(difference: Any) -> bool:
 
 
 @pytest.mark.parametrize(("key", "outcome"), BROKEN.items(), ids=list(BROKEN))
-def test_a_broken_file_ends_failed_naming_file_and_cause_and_leaves_nothing(
+def test_a_broken_file_fails_with_its_cause_and_leaves_no_output(
     outage: Outage, key: str, outcome: tuple[str, str]
 ) -> None:
     run, (name, cause) = outage.ends[key], outcome

@@ -1,4 +1,4 @@
-"""A task that ECS stops has its run scheduled again by itself; a cancelled run stays cancelled."""
+"""The run of a task that ECS stops is retried automatically; a cancelled run is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
-# Takes long enough to be stopped on the way, on any machine.
+# Large enough to be stopped during the conversion on any machine.
 GROWN_BYTES = 40_000_000
 
 Started = Callable[[str], FlowRunInfo]
@@ -21,7 +21,7 @@ Started = Callable[[str], FlowRunInfo]
 
 @pytest.fixture
 def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path) -> Started:
-    """Drop a large file under a key, and give its run once its task is at work."""
+    """Return a function that uploads a large file and returns its running flow run."""
     grown = tmp_path / "grown.raw"
     grow(real_data / "ek60/D20070724-T042400.raw", grown, GROWN_BYTES)
 
@@ -33,7 +33,7 @@ def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Pa
 
         inbox.drop(grown, key)
         run = wait_until(running, 120, "the run to start")
-        # Its flow's process is there: what SIGTERM is to reach.
+        # SIGTERM must reach the flow's process.
         wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 120, "the flow's process")
         return run
 
@@ -61,20 +61,20 @@ def wait_for_end(sandbox: Sandbox, run: FlowRunInfo) -> FlowRunInfo:
     )
 
 
-def test_a_stopped_task_has_its_run_started_again_and_nobody_is_told_of_a_crash(
+def test_the_run_of_a_stopped_task_is_retried_and_never_crashed(
     sandbox: Sandbox, inbox: SandboxInbox, started: Started
 ) -> None:
     run = started("stopped/moved.raw")
     stop_task_of(sandbox, run)
     ended = wait_for_end(sandbox, run)
     assert (ended.state_name, ended.run_count) == ("Completed", 2)
-    told = states(sandbox, run)
-    assert "AwaitingRetry" in told
-    assert "Crashed" not in told
+    names = states(sandbox, run)
+    assert "AwaitingRetry" in names
+    assert "Crashed" not in names
     assert "stopped/moved.zarr.manifest.json" in inbox.outputs("stopped/moved.zarr.")
 
 
-def test_a_run_that_is_cancelled_stays_so_though_its_task_is_stopped(
+def test_a_cancelled_run_is_not_retried_after_its_task_stops(
     sandbox: Sandbox, inbox: SandboxInbox, started: Started
 ) -> None:
     run = started("stopped/cancelled.raw")

@@ -1,4 +1,4 @@
-"""`echodrop up` leaves nothing running, however it ends, and will not run twice on a folder."""
+"""`echodrop up` always ends its processes, and only one runs on a folder."""
 
 import io
 import json
@@ -33,7 +33,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def up(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `echodrop up` on the folder; whatever becomes of this test, nothing of it stays."""
+    """Run `echodrop up` on the folder and end all its processes afterwards."""
     test_id = uuid.uuid4().hex
     watchdog = start_watchdog(test_id)
     with (folder.with_suffix(".log")).open("ab") as output:
@@ -72,48 +72,48 @@ def programs(sandbox_id: str) -> list[str]:
 def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with up(folder) as first:
-        told = wait_until(
+        running = wait_until(
             lambda: description(folder).get("ui_url") and description(folder), 180, "the system"
         )
         sample = write_sample(tmp_path / "sample.raw", pings=20, seed=9).path
-        upload(told, sample)
+        upload(running, sample)
         wait_until(
-            lambda: any("flows.execute_run" in line for line in programs(told["sandbox_id"])),
+            lambda: any("flows.execute_run" in line for line in programs(running["sandbox_id"])),
             120,
             "a task to run",
         )
         first.terminate()
         assert first.wait(60) == 0
-        assert programs(told["sandbox_id"]) == []
+        assert programs(running["sandbox_id"]) == []
         assert description(folder) == {}
 
     with up(folder) as second:
-        told = wait_until(
+        running = wait_until(
             lambda: description(folder).get("sandbox_id") and description(folder), 60, "the lock"
         )
         wait_until(
-            lambda: any("task_executor" in line for line in programs(told["sandbox_id"])),
+            lambda: any("task_executor" in line for line in programs(running["sandbox_id"])),
             60,
             f"the {TASK_EXECUTOR}",
         )
         os.kill(second.pid, signal.SIGKILL)
         wait_until(
-            lambda: not programs(told["sandbox_id"]),
+            lambda: not programs(running["sandbox_id"]),
             60,
             "all parts to end",
-            describe=lambda: str(programs(told["sandbox_id"])),
+            describe=lambda: str(programs(running["sandbox_id"])),
         )
 
 
-def upload(told: dict[str, Any], sample: Path) -> None:
-    keys = aws_environment(told["aws_endpoint_url"])
+def upload(running: dict[str, Any], sample: Path) -> None:
+    keys = aws_environment(running["aws_endpoint_url"])
     s3 = boto3.session.Session(
         keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name=keys["AWS_REGION"]
-    ).client("s3", endpoint_url=told["aws_endpoint_url"])
-    s3.upload_file(str(sample), told["inbox_bucket"], "sample.raw")
+    ).client("s3", endpoint_url=running["aws_endpoint_url"])
+    s3.upload_file(str(sample), running["inbox_bucket"], "sample.raw")
 
 
-def test_a_second_up_on_the_folder_says_that_one_runs_and_where(sandbox: Sandbox) -> None:
+def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> None:
     shown = io.StringIO()
     console = Console(file=shown, width=200)
     assert run_up(sandbox.state.path, SandboxOptions(), console) == 1

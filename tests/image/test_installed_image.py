@@ -1,4 +1,4 @@
-"""What the Dockerfile installs, installed without docker: a conversion and the worker run from it."""
+"""Installs the images without docker and runs a conversion and the worker from them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ UV = Path(sys.executable).with_name("uv")
 
 @dataclass(frozen=True)
 class Image:
-    """A root of its own for one target: packages, /app and /scratch, and the environment."""
+    """An installed image: a root folder with packages, app and scratch, and its environment."""
 
     root: Path
     environment: Mapping[str, str]
@@ -42,7 +42,7 @@ class Image:
 
 
 def dockerfile_environment(root: Path) -> dict[str, str]:
-    """Return the runtime stage's ENV, its paths moved below `root`."""
+    """Return the runtime stage's ENV, with its paths changed to `root`."""
     stage = DOCKERFILE.split(" AS runtime\n")[1].split("\nFROM ")[0]
     (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", stage, flags=re.MULTILINE)
     environment = dict(item.split("=", 1) for item in block.replace("\\\n", " ").split())
@@ -55,21 +55,23 @@ def dockerfile_environment(root: Path) -> dict[str, str]:
 
 
 def image_python() -> str:
-    """The Python that the Dockerfile names, where this machine has it, else this one."""
+    """Return the Dockerfile's Python version if this machine has it, otherwise this Python."""
     (wanted,) = re.findall(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", DOCKERFILE, flags=re.MULTILINE)
-    kept_apart = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [f"python{wanted}", *map(str, kept_apart.glob(f"{wanted}.*/bin/python"))]
-    asked = "import sys; print('{}.{}'.format(*sys.version_info))"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [f"python{wanted}", *map(str, pyenv.glob(f"{wanted}.*/bin/python"))]
+    script = "import sys; print('{}.{}'.format(*sys.version_info))"
     for candidate in filter(shutil.which, candidates):
-        # A name on PATH may be a stand-in that only says which versions there are.
-        told = subprocess.run([candidate, "-c", asked], capture_output=True, text=True, check=False)
-        if told.stdout.strip() == wanted:
+        # A name on PATH may be a pyenv shim that only lists versions.
+        done = subprocess.run(
+            [candidate, "-c", script], capture_output=True, text=True, check=False
+        )
+        if done.stdout.strip() == wanted:
             return candidate
     return sys.executable
 
 
 def install(target: str, root: Path) -> Image:
-    """Do what the Dockerfile's stages do for a target."""
+    """Install a target as the Dockerfile does."""
     for folder in ("app", "scratch"):
         (root / folder).mkdir(parents=True)
     packages = root / "packages"
@@ -87,7 +89,7 @@ def install(target: str, root: Path) -> Image:
         for package in TASK_PACKAGES:
             shutil.copytree(ROOT / package, root / "app" / package, ignore=ignored)
         write_metadata(ROOT / "pyproject.toml", root / "app")
-    # The image is compiled when it is built; here each module is when it is first used.
+    # The image is compiled when it is built; here modules are compiled when first used.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     return Image(root, dockerfile_environment(root) | compiled)
 
@@ -106,7 +108,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     shutil.rmtree(root)
 
 
-def test_the_dockerfile_installs_so() -> None:
+def test_the_dockerfile_installs_the_same() -> None:
     for target in ("task", "worker"):
         assert f"COPY image/{target}.txt /build/requirements.txt" in DOCKERFILE
     copied = re.findall(r"^COPY (\w+) /app/\1$", DOCKERFILE, flags=re.MULTILINE)
@@ -125,7 +127,7 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
     )
     done = task.run(
         *("python", "-c", script, str(tmp_path / "sample.raw"), str(tmp_path)),
-        # No server here: Prefect starts its own for this one run.
+        # Without a server Prefect starts one for this run.
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
         # A busy machine needs longer than Prefect's 20 s to start it.
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
@@ -143,20 +145,20 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "command", [("prefect", "version"), ("python", "-c", "import flows.execute_run")]
 )
-def test_ecs_s_command_is_there(task: Image, command: tuple[str, ...]) -> None:
+def test_the_ecs_command_is_installed(task: Image, command: tuple[str, ...]) -> None:
     done = task.run(*command)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.xdist_group("task-image")
-def test_the_reconciliation_is_there_with_all_that_it_imports(task: Image) -> None:
+def test_the_reconciliation_is_installed_with_its_imports(task: Image) -> None:
     script = "from operations.reconcile_flow import reconcile_inbox as f; print(f.name)"
     done = task.run("python", "-c", script)
     assert done.stdout.strip() == "reconcile-inbox", done.stderr
 
 
 @pytest.mark.xdist_group("task-image")
-def test_the_task_has_nothing_of_the_rest(task: Image) -> None:
+def test_the_task_has_no_other_packages(task: Image) -> None:
     names = ["moto", "pytest", "prefect_aws", "aws_lambda_powertools", "sandbox", "echodrop"]
     script = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
     assert task.run("python", "-c", script).stdout.strip() == "[]"
@@ -173,7 +175,7 @@ def test_the_worker_starts_from_the_image(worker: Image) -> None:
 
 
 @pytest.mark.xdist_group("worker-image")
-def test_the_worker_can_convert_nothing(worker: Image) -> None:
+def test_the_worker_cannot_convert_files(worker: Image) -> None:
     names = ["flows", "echopype", "numpy", "moto", "lambda_trigger"]
     script = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
     assert worker.run("python", "-c", script).stdout.strip() == "[]"

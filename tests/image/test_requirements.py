@@ -1,4 +1,4 @@
-"""The images are made of the project's own pins, each by its hash, and of nothing else."""
+"""The images have only the project's pinned packages, each with hashes."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ NOT_FOR_IMAGES = {"moto", "cheroot", "pytest", "hypothesis", "mypy", "ruff", "uv
 
 
 def pins(path: Path) -> dict[str, set[str]]:
-    """Return the versions pinned for each package; a marker may choose among several."""
+    """Return the pinned versions of each package; there may be several with markers."""
     found: dict[str, set[str]] = {}
     for line in path.read_text().splitlines():
         if match := re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line):
@@ -23,7 +23,7 @@ def pins(path: Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("image", ["task", "worker"])
-def test_every_package_is_the_one_that_is_tested(image: str) -> None:
+def test_every_package_has_the_tested_version(image: str) -> None:
     tested = pins(ROOT / "constraints.txt")
     for name, versions in pins(ROOT / f"image/{image}.txt").items():
         assert versions <= tested[name], name
@@ -39,20 +39,20 @@ def test_every_package_has_its_hashes(image: str) -> None:
     assert "://" not in text
 
 
-def test_the_task_has_all_that_the_flow_asks_for() -> None:
+def test_the_task_has_all_dependencies_of_the_flow() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {canonicalize_name(Requirement(item).name) for item in project["dependencies"]}
     assert needed <= set(pins(ROOT / "image/task.txt"))
 
 
-def test_no_image_has_what_it_does_not_run() -> None:
+def test_no_image_has_unused_packages() -> None:
     task, worker = (set(pins(ROOT / f"image/{name}.txt")) for name in ("task", "worker"))
     assert not task & (NOT_FOR_IMAGES | UNUSED | {"prefect-aws"})
     assert not worker & (NOT_FOR_IMAGES | UNUSED | {"echopype", "xarray", "zarr", "numpy", "dask"})
     assert {"prefect", "prefect-aws"} <= worker
 
 
-def test_docker_is_sent_what_the_dockerfile_copies_and_no_more() -> None:
+def test_the_docker_build_context_has_only_what_the_dockerfile_copies() -> None:
     copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"

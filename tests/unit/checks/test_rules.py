@@ -9,12 +9,12 @@ from checks.rules import main
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 
-def test_the_template_s_own_document_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_templates_document_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([TEMPLATE]) == 0
     assert "template.yaml" in capsys.readouterr().out
 
 
-def test_a_bad_document_is_refused_with_its_line_wherever_it_stands(
+def test_an_invalid_document_is_rejected_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "rules.toml"

@@ -1,4 +1,4 @@
-"""A converted file of any model becomes a picture; what the picture shows is what is in the file."""
+"""Converted files of every model are drawn, and the picture shows the file's samples."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ from sandbox.echogram import draw_echogram
 from sandbox.echogram_panels import picture_of
 from sandbox.sample_file import write_sample
 
-# File, model, settings; then the panels' titles and what their colours mean.
+# File, model, settings XML, the panels' titles and the quantity.
 REAL_FILES = [
     ("ek60/D20070724-T042400.raw", "EK60", None, ["18 kHz", "38 kHz", "120 kHz", "200 kHz"], "Sv"),
     (
@@ -82,7 +82,7 @@ def test_a_panel_shows_the_calibrated_samples_over_their_ranges(echodata: Any) -
     first = picture.panels[0]
 
     assert first.title == "38 kHz"
-    # The first two samples lie where the TVG has not begun.
+    # The TVG begins after the first two samples.
     known = np.isfinite(expected.Sv.values[0])
     np.testing.assert_array_equal(first.times, expected.ping_time.values)
     np.testing.assert_array_equal(first.ranges, expected.echo_range.values[0][known])
@@ -110,11 +110,11 @@ def test_a_long_file_is_thinned_before_it_is_calibrated(
 ) -> None:
     times = echodata["Sonar/Beam_group1"].ping_time.values
     monkeypatch.setattr(echogram_panels, "_MOST_PINGS", 3)
-    # Every second ping would do; with two channels it is every third.
+    # Every second ping would be enough, but with two channels it is every third.
     np.testing.assert_array_equal(picture_of(echodata).panels[0].times, times[::3])
 
 
-def test_channels_that_ping_in_turn_keep_their_own_pings_alone(real_data: Path) -> None:
+def test_channels_that_ping_in_turn_have_only_their_own_pings(real_data: Path) -> None:
     echodata = echopype.open_raw(str(real_data / "ek80/EK80_-D20221108-T151353.raw"), "EK80")
     assert [panel.times.size for panel in picture_of(echodata).panels] == [2, 2, 2, 2]
 
@@ -125,7 +125,7 @@ def test_without_calibration_the_recorded_samples_are_drawn(
     def fail(_: object) -> None:
         raise KeyError("gain_correction")
 
-    # echopype turns warnings off for the whole process when it is imported.
+    # Importing echopype disables warnings in the whole process.
     logging.disable(logging.NOTSET)
     monkeypatch.setattr(echogram_panels, "_volume_backscatter", fail)
     recorded = echodata["Sonar/Beam_group1"].backscatter_r.values
@@ -154,13 +154,13 @@ def test_both_output_types_are_drawn_from_a_path_and_from_a_uri(
 
 
 @pytest.mark.parametrize("scheme", ["file://", ""])
-def test_what_is_not_there_is_named(tmp_path: Path, scheme: str) -> None:
+def test_the_error_names_a_missing_file(tmp_path: Path, scheme: str) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):
         draw_echogram(f"{scheme}{tmp_path}/absent.zarr", tmp_path / "s.png")
     assert not (tmp_path / "s.png").exists()
 
 
-def test_a_channel_without_any_sample_still_leaves_a_picture(echodata: Any, tmp_path: Path) -> None:
+def test_a_file_with_a_channel_without_samples_is_drawn(echodata: Any, tmp_path: Path) -> None:
     beam = echodata["Sonar/Beam_group1"]
     silent = beam.backscatter_r.where(beam.channel != beam.channel[0])
     echodata["Sonar/Beam_group1"] = beam.assign(backscatter_r=silent)

@@ -1,4 +1,4 @@
-"""A grown file is the source's pings over and over, at ever later times, and nothing else."""
+"""A grown file repeats the source's pings with later times and has no other data."""
 
 import struct
 from datetime import timedelta
@@ -31,7 +31,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "model"), REAL_FILES)
-def test_a_real_file_grows_by_whole_copies_that_echopype_reads(
+def test_a_real_file_grows_by_complete_copies_that_echopype_reads(
     real_data: Path, tmp_path: Path, name: str, model: str
 ) -> None:
     source, target = real_data / name, tmp_path / "grown.raw"
@@ -53,7 +53,7 @@ def test_a_real_file_grows_by_whole_copies_that_echopype_reads(
             np.testing.assert_array_equal(part[variable].values, before[variable].values)
 
 
-def test_sensor_sentences_and_parameters_come_with_their_pings(
+def test_sensor_sentences_and_parameters_are_repeated_with_their_pings(
     real_data: Path, tmp_path: Path
 ) -> None:
     source = real_data / "ek80/2917763601822576513.raw"
@@ -63,7 +63,7 @@ def test_sensor_sentences_and_parameters_come_with_their_pings(
     assert after.condition == "intact"
     assert after.datagrams["MRU0"] == grown.copies * before.datagrams["MRU0"]
     assert after.datagrams["FIL1"] == before.datagrams["FIL1"]
-    # One configuration and one environment stay; the parameters repeat.
+    # The configuration and the environment occur once; the parameters repeat.
     assert after.datagrams["XML0"] == 2 + grown.copies * (before.datagrams["XML0"] - 2)
 
 
@@ -84,12 +84,12 @@ def test_any_size_is_reached_with_the_fewest_copies(
     assert summary.bytes_unaccounted == 0
 
 
-def test_copies_follow_each_other_at_the_files_own_rate(sample: Path, tmp_path: Path) -> None:
+def test_the_ping_interval_between_copies_is_that_of_the_file(sample: Path, tmp_path: Path) -> None:
     grown = grow(sample, tmp_path / "grown.raw", 50_000)
     assert grown.last_time - grown.first_time == (grown.pings - 1) * timedelta(seconds=5)
 
 
-def test_what_configures_the_sounder_stays_once_wherever_it_stands_before_the_pings(
+def test_configuration_before_the_pings_is_not_repeated(
     tmp_path: Path,
 ) -> None:
     datagrams = [
@@ -107,18 +107,18 @@ def test_what_configures_the_sounder_stays_once_wherever_it_stands_before_the_pi
     again = [
         frame(b"XML0", 30_000_000, b"<Parameter/>"),
         frame(b"RAW3", 30_000_000, bytes(140)),
-        # Changed after a ping, it belongs to the pings.
+        # After a ping it is repeated with the pings.
         frame(b"XML0", 40_000_000, b"<Environment/>"),
     ]
     assert grown.path.read_bytes() == b"".join(datagrams + again)
 
 
-def test_growing_that_is_broken_off_leaves_nothing(sample: Path, tmp_path: Path) -> None:
-    def break_off(_done: int, _of: int) -> None:
+def test_interrupted_growing_leaves_no_file(sample: Path, tmp_path: Path) -> None:
+    def interrupt(_done: int, _of: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        grow(sample, tmp_path / "grown.raw", 50_000, progress=break_off)
+        grow(sample, tmp_path / "grown.raw", 50_000, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,7 +155,7 @@ def test_progress_ends_at_the_whole_size(sample: Path, tmp_path: Path) -> None:
         (struct.pack("<i4sQ4si", 16, b"NME0", 1, b"$GP\0", 16), "does not begin with a config"),
     ],
 )
-def test_what_is_no_simrad_file_is_refused(tmp_path: Path, contents: bytes, cause: str) -> None:
+def test_a_file_of_another_format_is_rejected(tmp_path: Path, contents: bytes, cause: str) -> None:
     source = tmp_path / "odd.raw"
     source.write_bytes(contents)
     with pytest.raises(SimradFileError, match=cause) as refusal:
@@ -164,14 +164,14 @@ def test_what_is_no_simrad_file_is_refused(tmp_path: Path, contents: bytes, caus
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_file_without_pings_is_refused(real_data: Path, tmp_path: Path) -> None:
+def test_a_file_without_pings_is_rejected(real_data: Path, tmp_path: Path) -> None:
     with pytest.raises(SimradFileError, match="no pings"):
         grow(real_data / "ek60/D20070724-T042400.bot", tmp_path / "grown.raw", 10_000)
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_a_damaged_file_is_refused_and_leaves_no_target(
+def test_a_damaged_file_is_rejected_and_leaves_no_target(
     sample: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")
@@ -185,7 +185,7 @@ def test_a_damaged_file_is_refused_and_leaves_no_target(
         hole = bytes(len(whole) - at)
         damaged.write_bytes(whole[:at] + hole)
     complete = preflight(damaged, "EK60").condition == "intact"
-    if complete:  # cut between two datagrams: a shorter whole file, if pings are left
+    if complete:  # cut between two datagrams: a shorter valid file
         return
     with pytest.raises(SimradFileError):
         grow(damaged, folder / "grown.raw", 50_000)

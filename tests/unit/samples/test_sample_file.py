@@ -1,4 +1,4 @@
-"""A written file holds what was given, to the bit, and its sea looks like one to echopype."""
+"""A written file has exactly the given samples, and echopype reads a plausible sea from it."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ START = datetime(2024, 2, 29, 23, 59, 58, 500_000, tzinfo=UTC)
 
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_echopype_reads_the_very_samples_that_were_written(
+def test_echopype_reads_exactly_the_written_samples(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     channels = data.draw(
@@ -49,7 +49,7 @@ def test_echopype_reads_the_very_samples_that_were_written(
 
     echodata = echopype.open_raw(path, "EK60")
     beam = echodata["Sonar/Beam_group1"]
-    # echopype sorts channels by their names.
+    # echopype sorts channels by name.
     order = [list(beam.frequency_nominal.values).index(f) for f in channels]
     beam = beam.isel(channel=order)
     assert list(beam.frequency_nominal.values) == channels
@@ -66,7 +66,7 @@ def test_echopype_reads_the_very_samples_that_were_written(
 @pytest.fixture(scope="module")
 def transect(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("transect") / "transect.raw"
-    # More pings than one block holds, so that a seam lies inside.
+    # More pings than one block has, so that the file has a block boundary.
     write_sample(path, pings=300, seed=3)
     return path
 
@@ -76,7 +76,7 @@ def volume_backscatter(transect: Path) -> Any:
     return echopype.calibrate.compute_Sv(echopype.open_raw(transect, "EK60"))
 
 
-def test_facts_are_what_a_walk_of_the_file_finds(tmp_path: Path) -> None:
+def test_the_reported_facts_match_the_file(tmp_path: Path) -> None:
     facts = write_sample(tmp_path / "s.raw", pings=7, channels=(70_000, 333_000), samples=50)
     summary = preflight(facts.path, "EK60")
     assert summary.condition == "intact"
@@ -86,7 +86,7 @@ def test_facts_are_what_a_walk_of_the_file_finds(tmp_path: Path) -> None:
     assert facts.last_time - facts.first_time == timedelta(seconds=30)
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     files = {
         name: write_sample(tmp_path / name, pings=4, samples=60, seed=seed).path.read_bytes()
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -94,7 +94,7 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(tmp_path
     assert files["a"] == files["b"] != files["c"]
 
 
-def test_the_seabed_echoes_loudest_and_lies_where_it_was_asked_for(volume_backscatter: Any) -> None:
+def test_the_seabed_is_the_strongest_echo_at_the_given_depth(volume_backscatter: Any) -> None:
     for channel in volume_backscatter.channel:
         below_ringing = volume_backscatter.sel(channel=channel).where(
             volume_backscatter.echo_range.sel(channel=channel) > 10
@@ -104,11 +104,11 @@ def test_the_seabed_echoes_loudest_and_lies_where_it_was_asked_for(volume_backsc
         depth = below_ringing.echo_range.values[np.arange(len(sv)), loudest]
         assert np.nanmax(sv, axis=1).min() > -30
         assert 60 < depth.min() < depth.max() < 110
-        # Continuous over the seam between two blocks of pings.
+        # Continuous across the block boundary.
         assert np.abs(np.diff(depth)).max() < 5
 
 
-def test_the_water_scatters_as_sea_water_does_and_the_layer_rises_at_dusk(
+def test_backscatter_is_plausible_and_the_layer_rises_at_dusk(
     volume_backscatter: Any,
 ) -> None:
     at_38 = volume_backscatter.isel(channel=1)
@@ -122,7 +122,7 @@ def test_the_water_scatters_as_sea_water_does_and_the_layer_rises_at_dusk(
     assert middle[:60].mean() - middle[-60:].mean() > 8
 
 
-def test_the_ship_sails_its_speed_along_its_course(transect: Path) -> None:
+def test_the_ship_moves_at_its_speed_along_its_course(transect: Path) -> None:
     platform = echopype.open_raw(transect, "EK60")["Platform"]
     latitude, longitude = platform.latitude.values, platform.longitude.values
     assert latitude[0] == pytest.approx(57.3, abs=1e-4)
@@ -134,7 +134,7 @@ def test_the_ship_sails_its_speed_along_its_course(transect: Path) -> None:
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(-33.95, -179.99), (0.0, 0.0)])
-def test_positions_of_every_hemisphere_come_back(
+def test_positions_in_every_hemisphere_are_read_back(
     tmp_path: Path, latitude: float, longitude: float
 ) -> None:
     path = tmp_path / "s.raw"
@@ -151,10 +151,10 @@ def test_positions_of_every_hemisphere_come_back(
         ({"channels": ()}, "at least one ping, one channel"),
         ({"samples": 0}, "one sample"),
         ({"channels": (38_001,)}, "no transducer for 38,001 Hz"),
-        ({"start": datetime(2024, 1, 1)}, "no time zone"),  # noqa: DTZ001 - the fault under test
+        ({"start": datetime(2024, 1, 1)}, "no time zone"),  # noqa: DTZ001 - the error under test
     ],
 )
-def test_impossible_arguments_are_refused_and_leave_no_file(
+def test_invalid_arguments_are_rejected_and_leave_no_file(
     tmp_path: Path, arguments: dict[str, Any], cause: str
 ) -> None:
     with pytest.raises(ValueError, match=cause):
@@ -162,9 +162,7 @@ def test_impossible_arguments_are_refused_and_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_that_fails_half_way_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_error_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
@@ -174,7 +172,7 @@ def test_writing_that_fails_half_way_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_samples_that_do_not_fit_each_other_are_refused() -> None:
+def test_samples_of_different_lengths_are_rejected() -> None:
     channel = transceiver_for(38_000)
     with pytest.raises(ValueError, match="do not fit"):
         samples_body(

@@ -1,4 +1,4 @@
-"""The template's alarms, evaluated: which samples put one into alarm, and what is told of it."""
+"""The template's alarms change state with their samples, and their notifications."""
 
 import json
 from collections import Counter
@@ -15,15 +15,15 @@ from tests.template_alarms import STACK, alarm
 from watchdog.emf import emf_line
 
 
-def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
-    """The state by values of periods, the newest first; None is a period without a sample."""
+def state(definition: Alarm, values: list[float | None], before: str = "OK") -> str:
+    """Return the state for values of periods, newest first; None is a period without a sample."""
     samples = [
-        Sample(told.metric, 10_000 - (place + 0.5) * told.period, value)
+        Sample(definition.metric, 10_000 - (place + 0.5) * definition.period, value)
         for place, value in enumerate(values)
         if value is not None
     ]
     other = [Sample(("other", "metric", frozenset()), each.at, 1e9) for each in samples]
-    return told.state([*samples, *other], 10_000, before)
+    return definition.state([*samples, *other], 10_000, before)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
         ("RunsLateAlarm", [None, 0.0, None], "OK"),
         ("PrefectAlarm", [0.0, 0.0], "ALARM"),
         ("PrefectAlarm", [1.0, 0.0], "OK"),
-        # Who says nothing is gone.
+        # Missing data mean that Prefect or a schedule is down.
         ("PrefectAlarm", [None, None], "ALARM"),
         ("WatchdogSilentAlarm", [None], "ALARM"),
         ("WatchdogSilentAlarm", [1.0], "OK"),
@@ -44,12 +44,12 @@ def state(told: Alarm, values: list[float | None], before: str = "OK") -> str:
         ("ReconcileSilentAlarm", [None, 500.0, None], "OK"),
         ("WholeLookOldAlarm", [9.5 * 86400], "ALARM"),
         ("WholeLookOldAlarm", [8.5 * 86400], "OK"),
-        # Whoever reads a queue leaves it empty now and then.
+        # A queue that is read is empty now and then.
         ("UploadsNotTakenAlarm", [10_000.0] * 15, "ALARM"),
         ("UploadsNotTakenAlarm", [*[10_000.0] * 14, 0.0], "OK"),
         ("TaskStatesWaitAlarm", [1.0] * 10, "ALARM"),
         ("TaskStatesWaitAlarm", [1.0, 0.0, *[1.0] * 8], "OK"),
-        # Nothing was refused.
+        # Nothing was rejected.
         ("UploadsRejectedAlarm", [None], "OK"),
     ],
 )
@@ -67,15 +67,15 @@ def test_an_alarm_breaches_in_all_of_its_periods(
         if STACK.properties(name)["TreatMissingData"] == "ignore"
     ],
 )
-def test_who_can_no_longer_be_asked_has_not_recovered(name: str) -> None:
-    told = alarm(name)
-    nothing: list[float | None] = [None] * told.periods
-    assert [state(told, nothing, before) for before in ("OK", "ALARM")] == ["OK", "ALARM"]
-    half = [told.threshold + 1, *nothing[1:]]
-    assert state(told, half, "ALARM") == "ALARM"
+def test_missing_data_keep_the_state_of_an_alarm_that_ignores_them(name: str) -> None:
+    definition = alarm(name)
+    nothing: list[float | None] = [None] * definition.periods
+    assert [state(definition, nothing, before) for before in ("OK", "ALARM")] == ["OK", "ALARM"]
+    half = [definition.threshold + 1, *nothing[1:]]
+    assert state(definition, half, "ALARM") == "ALARM"
 
 
-def test_time_runs_faster_in_periods_and_in_seconds_alike() -> None:
+def test_the_speedup_applies_to_periods_and_to_values_in_seconds() -> None:
     assert alarm("RunsFailedAlarm", 60).period == 5
     line = emf_line("echodrop", {"WorkerHeartbeatAgeSeconds": 3, "LateRuns": 3}, {}, 1000)
     values = {each.metric[1]: each.value for each in samples_of(line, 60)}
@@ -88,19 +88,19 @@ def test_other_lines_of_a_log_have_no_samples() -> None:
     assert samples_of("INFO polling", 1) == samples_of('{"_aws": cut', 1) == []
 
 
-def test_a_notice_says_what_cloudwatchs_does() -> None:
-    told: dict[str, Any] = alarm_notification(
+def test_a_notification_has_the_fields_of_cloudwatchs() -> None:
+    message: dict[str, Any] = alarm_notification(
         alarm("PrefectAlarm"), "ALARM", "OK", at="2026-07-24T04:24:00", region="r", account="1"
     )
-    assert (told["NewStateValue"], told["OldStateValue"]) == ("ALARM", "OK")
-    assert told["Trigger"]["Dimensions"] == [
+    assert (message["NewStateValue"], message["OldStateValue"]) == ("ALARM", "OK")
+    assert message["Trigger"]["Dimensions"] == [
         {"name": "service", "value": "watchdog"},
         {"name": "stack", "value": "echodrop"},
     ]
-    assert json.dumps(told)
+    assert json.dumps(message)
 
 
-def test_a_rate_is_seconds() -> None:
+def test_a_rate_is_converted_to_seconds() -> None:
     assert (seconds_of("rate(5 minutes)"), seconds_of("rate(1 hour)")) == (300, 3600)
     with pytest.raises(ValueError, match="cron"):
         seconds_of("cron(0 * * * ? *)")
@@ -127,12 +127,12 @@ def test_what_the_reconciliation_finds_raises_its_alarm(
 ) -> None:
     found = {"ALARM": Tally(counts=Counter({kind: 1, Kind.DONE: 9})), "OK": Tally()}
     for expected, tally in found.items():
-        told = alarm(name)
-        measured = figure(tally, told.metric[1])
-        values: list[float | None] = [measured] * told.periods
-        assert told.metric[0] == NAMESPACE
-        assert state(told, values, "OK") == expected
-        # One that fell silent is another alarm's to tell of.
+        definition = alarm(name)
+        measured = figure(tally, definition.metric[1])
+        values: list[float | None] = [measured] * definition.periods
+        assert definition.metric[0] == NAMESPACE
+        assert state(definition, values, "OK") == expected
+        # Another alarm reports a reconciliation that does not run.
         values[:periods_silent] = [None] * periods_silent
-        assert state(told, values, expected) == expected
+        assert state(definition, values, expected) == expected
     assert state(alarm("ReconcileSilentAlarm"), [figure(Tally(), "Reconciled"), 0, 0]) == "OK"

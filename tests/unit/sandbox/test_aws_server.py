@@ -1,4 +1,4 @@
-"""moto behind a server of one's own still takes every key S3 takes, and tells of it."""
+"""The sandbox's AWS server stores and notifies every key, and delivers events as AWS does."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def connect(url: str) -> Any:
 @pytest.mark.parametrize(
     "key", ["plain.raw", "leg 2/50% + ÅÆ#1?.raw", "a%2Fb.raw", "-dash+plus&amp;.raw", "x//y.raw"]
 )
-def test_a_key_is_stored_listed_and_notified_as_it_was_given(endpoint: str, key: str) -> None:
+def test_a_key_is_stored_listed_and_notified_unchanged(endpoint: str, key: str) -> None:
     client = connect(endpoint)
     s3, sqs = client("s3"), client("sqs")
     queue = sqs.get_queue_url(QueueName=NAMES.notifications_queue)["QueueUrl"]
@@ -85,7 +85,7 @@ def test_a_key_is_stored_listed_and_notified_as_it_was_given(endpoint: str, key:
 def put_stopped(
     client: Any, exit_code: int, family: str = "convert", agent: int | None = None
 ) -> None:
-    """Tell that a task stopped; `agent` is the exit code of a container that the account injected."""
+    """Send the event of a stopped task; `agent` is the exit code of an injected container."""
     injected = [] if agent is None else [{"name": "aws-guardduty-agent", "exitCode": agent}]
     detail = {
         "clusterArn": STACK.resolver.resolve({"Fn::GetAtt": ["Cluster", "Arn"]}),
@@ -101,7 +101,7 @@ def put_stopped(
 
 
 def received(client: Any, queue: str, wait: int = 5) -> list[str]:
-    """Take what is in a queue out of it."""
+    """Receive and delete the messages of a queue."""
     sqs = client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=wait, MaxNumberOfMessages=10)
@@ -112,31 +112,31 @@ def received(client: Any, queue: str, wait: int = 5) -> list[str]:
 
 @pytest.fixture(scope="module")
 def alerts(endpoint: str) -> str:
-    """Return the name of a queue that hears the alerts."""
-    client, name = connect(endpoint), "heard-alerts"
+    """Return the name of a queue that is subscribed to the alerts."""
+    client, name = connect(endpoint), "received-alerts"
     client("sqs").create_queue(QueueName=name)
     arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
     client("sns").subscribe(TopicArn=NAMES.alert_topic, Protocol="sqs", Endpoint=arn)
     return name
 
 
-def test_a_stopped_task_is_told_to_the_workers_queue_with_a_date_it_can_read(
+def test_a_stopped_tasks_event_reaches_the_workers_queue_with_a_date(
     endpoint: str,
 ) -> None:
     client = connect(endpoint)
     put_stopped(client, 0)
     (message,) = received(client, NAMES.task_events_queue)
-    told = json.loads(message)
-    assert told["detail-type"] == "ECS Task State Change"
-    assert datetime.fromisoformat(told["time"]).year > 2000
+    event = json.loads(message)
+    assert event["detail-type"] == "ECS Task State Change"
+    assert datetime.fromisoformat(event["time"]).year > 2000
 
 
-def test_a_failed_task_is_told_to_the_alert_topic_in_the_templates_words(
+def test_a_failed_task_sends_the_templates_message_to_the_alert_topic(
     endpoint: str, alerts: str
 ) -> None:
     client = connect(endpoint)
     put_stopped(client, 0)
-    # Killed for its memory: the trigger has it run again.
+    # Killed for its memory: the trigger retries it.
     put_stopped(client, 137)
     assert received(client, alerts, wait=0) == []
     assert "family:echodrop-convert" in received(client, NAMES.notifications_queue)[0]
@@ -153,7 +153,7 @@ def test_a_failed_task_is_told_to_the_alert_topic_in_the_templates_words(
     received(client, NAMES.task_events_queue)
 
 
-def test_how_an_injected_agent_ended_is_told_to_nobody_but_the_worker(
+def test_the_exit_of_an_injected_agent_is_sent_only_to_the_worker(
     endpoint: str, alerts: str
 ) -> None:
     client = connect(endpoint)
@@ -167,21 +167,21 @@ def test_how_an_injected_agent_ended_is_told_to_nobody_but_the_worker(
     received(client, NAMES.task_events_queue)
 
 
-def test_what_a_target_refuses_is_in_its_dead_letters_as_it_came(endpoint: str) -> None:
+def test_an_event_that_a_target_rejects_is_in_its_dead_letter_queue(endpoint: str) -> None:
     client = connect(endpoint)
     arn = "arn:aws:sqs:us-east-1:123456789012:"
     events, sqs = client("events"), client("sqs")
-    sqs.create_queue(QueueName="refused")
+    sqs.create_queue(QueueName="rejected")
     events.put_rule(Name="into-nothing", EventPattern=json.dumps({"source": ["test"]}))
-    dead = {"Arn": f"{arn}refused"}
+    dead = {"Arn": f"{arn}rejected"}
     targets = [{"Id": "gone", "Arn": f"{arn}gone", "DeadLetterConfig": dead}]
     events.put_targets(Rule="into-nothing", Targets=targets)
     events.put_events(Entries=[{"Source": "test", "DetailType": "any", "Detail": '{"a": 1}'}])
-    (message,) = received(client, "refused")
+    (message,) = received(client, "rejected")
     assert json.loads(message)["detail"] == {"a": 1}
 
 
-def test_a_rule_that_goes_by_the_clock_is_sent_no_event(endpoint: str) -> None:
+def test_a_scheduled_rule_gets_no_events(endpoint: str) -> None:
     client = connect(endpoint)
     client("events").put_events(Entries=[{"Source": "x", "DetailType": "y", "Detail": "{}"}])
     assert received(client, NAMES.notifications_queue, wait=0) == []
@@ -190,23 +190,23 @@ def test_a_rule_that_goes_by_the_clock_is_sent_no_event(endpoint: str) -> None:
 def test_the_stack_is_found_with_its_outputs_and_its_rules_document(endpoint: str) -> None:
     client = connect(endpoint)
     (found,) = client("cloudformation").describe_stacks(StackName="echodrop")["Stacks"]
-    told = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
     assert {key: value for key, value in STACK.outputs().items() if key != "Subnets"}.items() <= (
-        told.items()
+        outputs.items()
     )
-    rules = client("ssm").get_parameter(Name=told["RulesParameter"])["Parameter"]["Value"]
+    rules = client("ssm").get_parameter(Name=outputs["RulesParameter"])["Parameter"]["Value"]
     assert rules == STACK.properties("RulesDocument")["Value"]
 
 
 @pytest.mark.parametrize("logical_id", STACK.of_type("AWS::SQS::Queue"))
-def test_a_queue_is_as_the_template_has_it_but_for_the_sandboxs_impatience(
+def test_a_queue_matches_the_template_except_the_visibility_timeout(
     endpoint: str, logical_id: str
 ) -> None:
     sqs, wanted = connect(endpoint)("sqs"), STACK.queue(logical_id)
     url = sqs.get_queue_url(QueueName=wanted.name)["QueueUrl"]
     made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    patience = DeliveryOptions().visibility_timeout
-    visible = patience if logical_id == "UploadQueue" else wanted.visibility_timeout
+    timeout = DeliveryOptions().visibility_timeout
+    visible = timeout if logical_id == "UploadQueue" else wanted.visibility_timeout
     assert int(made["VisibilityTimeout"]) == visible
     assert int(made["MessageRetentionPeriod"]) == wanted.retention
     redrive = json.loads(made.get("RedrivePolicy", "{}"))

@@ -1,4 +1,4 @@
-"""A task's request is read, and its end told, as ECS does."""
+"""A task's request is read and its stop is reported as ECS does."""
 
 import signal
 from typing import Any
@@ -30,7 +30,7 @@ def test_command_and_environment_come_from_the_container_override() -> None:
     assert request.environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
 
 
-def test_a_task_without_a_command_is_named() -> None:
+def test_a_task_without_a_command_raises_with_its_arn() -> None:
     with pytest.raises(NoCommand, match="task/default/abc"):
         task_request({**DESCRIBED, "overrides": {}})
 
@@ -51,7 +51,7 @@ def test_the_end_names_the_container_with_its_exit_code() -> None:
     assert detail["overrides"] == DESCRIBED["overrides"]
 
 
-def test_a_task_stopped_on_request_says_so() -> None:
+def test_a_task_stopped_on_request_has_its_stop_code() -> None:
     assert stopped_detail(DESCRIBED, 143, asked_to_stop=True)["stopCode"] == "UserInitiated"
 
 

@@ -1,4 +1,4 @@
-"""Nothing of the user's own accounts reaches the sandbox."""
+"""The user's account settings do not reach the sandbox."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ SECRETS = {
 }
 
 
-def test_aws_and_prefect_settings_of_the_user_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_aws_and_prefect_settings_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATABASE_PASSWORD", "hush")
@@ -36,14 +36,14 @@ def test_prefect_and_python_are_those_of_this_interpreter() -> None:
         assert Path(found).parent == Path(sys.executable).parent
 
 
-def test_aws_sdks_go_to_the_endpoint_and_read_no_files() -> None:
+def test_aws_sdks_use_the_endpoint_and_read_no_files() -> None:
     environment = aws_environment("http://127.0.0.1:1")
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert environment["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
     assert environment["AWS_CONFIG_FILE"] == os.devnull
 
 
-def test_a_free_port_can_be_listened_on() -> None:
+def test_a_server_can_listen_on_a_free_port() -> None:
     port = free_port()
     assert is_free(port)
     with socket.socket() as server:

@@ -1,4 +1,4 @@
-"""An event is matched and transformed for a target as EventBridge does it."""
+"""Events are matched and transformed as in EventBridge."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ def test_a_target_without_a_transformer_gets_the_event_a_part_or_a_constant() ->
     [
         ({"exitCode": [137]}, True),
         ({"name": ["prefect"]}, True),
-        # Not of two containers together.
+        # Two containers together do not match.
         ({"name": ["prefect"], "exitCode": [137]}, False),
         ({"name": ["agent"], "exitCode": [137]}, True),
         ({"name": ["prefect"], "exitCode": [{"anything-but": [0, 137]}]}, False),
@@ -54,7 +54,7 @@ def test_a_target_without_a_transformer_gets_the_event_a_part_or_a_constant() ->
         ({"reason": [{"exists": False}]}, True),
     ],
 )
-def test_one_object_of_a_list_has_to_fulfil_all_that_is_asked(
+def test_one_object_of_a_list_must_match_the_whole_pattern(
     pattern: dict[str, Any], *, matched: bool
 ) -> None:
     containers = [
@@ -62,15 +62,15 @@ def test_one_object_of_a_list_has_to_fulfil_all_that_is_asked(
         {"name": "agent", "exitCode": 137},
     ]
     event = {"source": "aws.ecs", "detail": {"containers": containers, "empty": []}}
-    for asked in (
+    for detail in (
         {"containers": pattern},
         {"$or": [{"containers": pattern}, {"empty": {"name": ["any"]}}]},
     ):
-        raw = json.dumps({"source": ["aws.ecs"], "detail": asked})
+        raw = json.dumps({"source": ["aws.ecs"], "detail": detail})
         found = EventPattern(raw, json.loads(raw))
         assert matches(event, found.get_pattern(), found._does_item_match_filters) is matched
 
 
-def test_a_time_is_told_as_a_date_and_nothing_of_motos_own() -> None:
-    told = target_event({"time": 1795521600.5, "ingestion-time": 1.0, "detail": {}})
-    assert told == {"time": "2026-11-24T12:00:00Z", "detail": {}}
+def test_targets_get_a_date_as_time_and_no_fields_of_moto() -> None:
+    event = target_event({"time": 1795521600.5, "ingestion-time": 1.0, "detail": {}})
+    assert event == {"time": "2026-11-24T12:00:00Z", "detail": {}}

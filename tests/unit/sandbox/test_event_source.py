@@ -1,4 +1,4 @@
-"""The poller treats a batch as Lambda's SQS event source mapping does."""
+"""The event source handles batches as Lambda's SQS event source mapping does."""
 
 import os
 import signal
@@ -37,9 +37,7 @@ PROJECT = Path(__file__).resolve().parents[3]
         ("done", set(IDS)),
     ],
 )
-def test_only_what_a_well_formed_response_does_not_name_is_deleted(
-    response: object, failed: set[str]
-) -> None:
+def test_failed_messages_of_a_response(response: object, failed: set[str]) -> None:
     assert failed_messages(response, IDS) == failed
 
 
@@ -70,11 +68,11 @@ def bodies(queue_url: str) -> list[str]:
     return sorted(message["Body"] for message in answer.get("Messages", []))
 
 
-def source(queue: Any, handler: Any, **told: Any) -> EventSource:
-    return EventSource(queue.url, handler, SourceMapping("trigger", 5, **told))
+def source(queue: Any, handler: Any, **options: Any) -> EventSource:
+    return EventSource(queue.url, handler, SourceMapping("trigger", 5, **options))
 
 
-def test_a_batch_holds_ten_messages_as_lambda_hands_them_over(queue: Any) -> None:
+def test_a_batch_has_ten_messages_in_lambdas_format(queue: Any) -> None:
     for number in range(12):
         queue.send_message(MessageBody=str(number))
     events: list[dict[str, Any]] = []
@@ -87,7 +85,7 @@ def test_a_batch_holds_ten_messages_as_lambda_hands_them_over(queue: Any) -> Non
     assert sorted(int(r["body"]) for event in events for r in event["Records"]) == list(range(12))
 
 
-def test_a_record_reported_as_failed_stays_and_the_others_go(queue: Any) -> None:
+def test_a_failed_message_stays_and_the_others_are_deleted(queue: Any) -> None:
     for body in ("good", "bad"):
         queue.send_message(MessageBody=body)
 
@@ -118,7 +116,7 @@ def test_an_invocation_that_raises_deletes_nothing_and_ends_in_the_dead_letter_q
     assert bodies(dead) == ["poison"]
 
 
-def test_a_mapping_that_asks_for_no_partial_failures_deletes_the_whole_batch(queue: Any) -> None:
+def test_without_partial_failures_the_whole_batch_is_deleted(queue: Any) -> None:
     for number in range(3):
         queue.send_message(MessageBody=str(number))
 
@@ -130,7 +128,7 @@ def test_a_mapping_that_asks_for_no_partial_failures_deletes_the_whole_batch(que
     assert bodies(queue.url) == []
 
 
-def test_the_context_counts_the_time_left_down_to_nothing() -> None:
+def test_the_contexts_remaining_time_decreases_to_zero() -> None:
     context = SandboxLambdaContext("trigger", timeout=0.2)
     assert 0 < context.get_remaining_time_in_millis() <= 200
     time.sleep(0.21)
@@ -138,10 +136,10 @@ def test_the_context_counts_the_time_left_down_to_nothing() -> None:
     assert context.aws_request_id != SandboxLambdaContext("trigger", 1).aws_request_id
 
 
-def test_an_invocation_over_the_functions_timeout_starts_a_new_environment(
+def test_an_invocation_that_exceeds_the_timeout_restarts_the_environment(
     tmp_path: Path,
 ) -> None:
-    """The process executes itself anew; the program it becomes here just says so."""
+    """The process executes itself again; here `os.execv` only prints the command."""
     script = (
         "import os, signal, sys, time\n"
         "from sandbox import event_source\n"

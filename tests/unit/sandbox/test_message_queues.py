@@ -1,11 +1,11 @@
-"""What many senders and receivers do with one queue at once loses and repeats nothing."""
+"""Concurrent senders and receivers lose and repeat no message."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
-# In a process of its own: the patch is for a whole process.
+# In its own process, because the patch affects the whole process.
 SCRIPT = """
 import sys, threading
 from collections import Counter
@@ -45,7 +45,7 @@ print(len(taken), max(taken.values()), len(backend.get_queue("queue")._messages)
 """
 
 
-def test_no_message_is_lost_or_comes_back() -> None:
+def test_no_message_is_lost_or_repeated() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=PROJECT,

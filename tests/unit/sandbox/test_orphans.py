@@ -1,4 +1,4 @@
-"""What carries a sandbox's mark does not outlive the sandbox."""
+"""Processes with a sandbox's id end with the sandbox."""
 
 import os
 import signal
@@ -49,11 +49,9 @@ def test_a_process_that_ignores_sigterm_is_killed() -> None:
     assert deaf.wait(5) in {-signal.SIGKILL, -signal.SIGTERM}
 
 
-def test_when_the_holder_is_killed_the_watchdog_ends_grandchildren_in_sessions_of_their_own() -> (
-    None
-):
+def test_when_the_holder_is_killed_the_watchdog_ends_grandchildren_in_other_sessions() -> None:
     sandbox_id = uuid.uuid4().hex
-    # Holds the watchdog, starts a child that starts a grandchild elsewhere.
+    # Starts the watchdog, and a child that starts a grandchild in another session.
     script = (
         "import os, subprocess, sys, time\n"
         "from sandbox.orphans import MARK, start_watchdog\n"
@@ -71,7 +69,7 @@ def test_when_the_holder_is_killed_the_watchdog_ends_grandchildren_in_sessions_o
     wait_until(lambda: not marked_processes(sandbox_id), 60, "their end")
 
 
-def test_the_watchdog_ends_when_the_pipe_closes_and_there_is_nothing_to_end() -> None:
+def test_the_watchdog_exits_when_the_pipe_closes_and_no_process_is_left() -> None:
     watchdog = start_watchdog(uuid.uuid4().hex)
     assert watchdog.stdin is not None
     watchdog.stdin.close()

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is missing or unusable, that is said in words."""
+"""The error explains what to do if PostgreSQL is missing or unusable."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 from sandbox import postgresql
 
 
-def test_without_binaries_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_binaries_the_message_explains_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
     monkeypatch.setattr("shutil.which", lambda *_: None)
     with pytest.raises(postgresql.PostgresqlMissing, match="apt-get install postgresql"):
         postgresql.find_binaries()
 
 
-def test_a_server_without_the_trigram_extension_is_refused(
+def test_a_server_without_the_trigram_extension_is_rejected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     initdb = tmp_path / "bin" / "initdb"

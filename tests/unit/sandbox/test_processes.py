@@ -1,4 +1,4 @@
-"""A part is started, found ready, named when it dies, and stopped with all it started."""
+"""A part starts, becomes ready, is reported if it exits, and stops with its children."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def part(tmp_path: Path, script: str, **more: object) -> Part:
     return made
 
 
-def test_a_part_that_dies_is_named_with_its_exit_code_and_the_end_of_its_log(
+def test_the_error_of_a_part_that_exits_has_its_exit_code_and_the_end_of_its_log(
     tmp_path: Path,
 ) -> None:
     piper = part(tmp_path, "print(*range(100), sep='\\n'); print('no reed'); raise SystemExit(3)")
@@ -32,7 +32,7 @@ def test_a_part_that_dies_is_named_with_its_exit_code_and_the_end_of_its_log(
     assert len(died.value.log_end.splitlines()) == 25
 
 
-def test_a_part_ended_by_a_signal_is_named_with_the_signal(tmp_path: Path) -> None:
+def test_the_error_of_a_part_ended_by_a_signal_names_the_signal(tmp_path: Path) -> None:
     piper = part(tmp_path, "import time; time.sleep(60)")
     piper.start()
     assert piper.pid is not None
@@ -41,7 +41,7 @@ def test_a_part_ended_by_a_signal_is_named_with_the_signal(tmp_path: Path) -> No
         wait_until(piper.check, 60, "its death")
 
 
-def test_a_part_that_is_stopped_is_no_death(tmp_path: Path) -> None:
+def test_a_stopped_part_raises_no_error(tmp_path: Path) -> None:
     piper = part(tmp_path, "import time; time.sleep(60)")
     piper.start()
     piper.stop()
@@ -49,7 +49,7 @@ def test_a_part_that_is_stopped_is_no_death(tmp_path: Path) -> None:
     assert not piper.is_running
 
 
-def test_a_part_is_ready_when_its_probe_says_so(tmp_path: Path) -> None:
+def test_a_part_is_ready_when_its_probe_returns_true(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     piper = part(
         tmp_path,
@@ -64,7 +64,7 @@ def test_a_part_is_ready_when_its_probe_says_so(tmp_path: Path) -> None:
         piper.stop()
 
 
-def test_a_part_can_be_ready_when_it_says_so_and_says_it_anew_after_a_restart(
+def test_a_part_can_be_ready_by_a_log_line_and_again_after_a_restart(
     tmp_path: Path,
 ) -> None:
     script = "import time; print('tuned', flush=True); time.sleep(60)"
@@ -76,7 +76,7 @@ def test_a_part_can_be_ready_when_it_says_so_and_says_it_anew_after_a_restart(
         piper.stop()
 
 
-def test_a_part_that_never_gets_ready_is_told_with_its_log(tmp_path: Path) -> None:
+def test_the_error_of_a_part_that_is_never_ready_has_its_log(tmp_path: Path) -> None:
     piper = part(
         tmp_path,
         "import time; print('tuning', flush=True); time.sleep(60)",
@@ -108,7 +108,7 @@ def test_a_part_that_ignores_the_stop_signal_is_killed_with_its_children(tmp_pat
     wait_until(lambda: not alive(started), 60, "the child's end")
 
 
-def test_a_part_obeys_sigint_even_where_its_starter_ignores_it(tmp_path: Path) -> None:
+def test_a_part_handles_sigint_even_if_its_parent_ignores_it(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         piper = part(
@@ -123,7 +123,7 @@ def test_a_part_obeys_sigint_even_where_its_starter_ignores_it(tmp_path: Path) -
         piper.stop()
     finally:
         signal.signal(signal.SIGINT, before)
-    # Killed, it would have taken the whole of `stop_within`.
+    # A kill would only follow after `stop_within`.
     assert time.monotonic() - begun < 15
 
 

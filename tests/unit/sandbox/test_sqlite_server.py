@@ -1,4 +1,4 @@
-"""The SQLite server's garbage is never collected in the thread of its event loop."""
+"""The SQLite server collects garbage in a background thread, not in the event loop's."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-# A cycle that says in which thread it is freed, and garbage enough to have it
-# freed at once by the collector that Python starts with.
+# A cycle that records the thread that frees it, and enough garbage that Python's
+# automatic collection would free it at once.
 SCRIPT = """
 import threading, time
 from sandbox.sqlite_server import collect_in_background
@@ -29,7 +29,7 @@ print(*freed)
 """
 
 
-def test_garbage_is_freed_in_a_thread_of_its_own() -> None:
+def test_garbage_is_freed_in_a_background_thread() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""One sandbox a folder, and no leftovers of the one before."""
+"""One sandbox runs per folder, and it deletes the state of the one before."""
 
 import os
 import subprocess
@@ -12,7 +12,9 @@ from sandbox.state_folder import AlreadyRunning, StateFolder
 PROJECT = Path(__file__).resolve().parents[3]
 
 
-def test_a_second_sandbox_on_the_folder_is_told_which_process_runs_there(tmp_path: Path) -> None:
+def test_the_error_of_a_second_sandbox_on_the_folder_names_the_running_process(
+    tmp_path: Path,
+) -> None:
     first, second = StateFolder(tmp_path), StateFolder(tmp_path)
     first.acquire()
     first.write_description({"pid": os.getpid(), "ui_url": "http://127.0.0.1:4200"})
@@ -23,7 +25,7 @@ def test_a_second_sandbox_on_the_folder_is_told_which_process_runs_there(tmp_pat
     second.release()
 
 
-def test_what_a_killed_sandbox_left_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+def test_the_state_of_a_killed_sandbox_does_not_block_the_next_one(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from sandbox.state_folder import StateFolder\n"
@@ -39,7 +41,7 @@ def test_what_a_killed_sandbox_left_does_not_keep_the_next_one_out(tmp_path: Pat
     assert folder.describe_running() == {}
 
 
-def test_runs_and_logs_of_an_earlier_sandbox_are_cleared(tmp_path: Path) -> None:
+def test_runs_and_logs_of_an_earlier_sandbox_are_deleted(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     folder.acquire()
     for old in (folder.prefect_home / "prefect.db", folder.logs / "aws.log"):

@@ -1,4 +1,4 @@
-"""What ends unasked is started again, as a service of ECS is."""
+"""A part that exits is restarted, as ECS restarts a service's tasks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parts(tmp_path: Path) -> Iterator[PartSet]:
     running.stop("one", "other", "flaky")
 
 
-def test_what_was_killed_is_back_after_its_time_and_no_sooner(parts: PartSet) -> None:
+def test_a_killed_part_restarts_after_its_downtime_and_not_earlier(parts: PartSet) -> None:
     supervisor, other = Supervisor(parts), parts["other"].pid
     supervisor.kill("one", 0.5)
     killed = time.monotonic()
@@ -41,15 +41,15 @@ def test_what_was_killed_is_back_after_its_time_and_no_sooner(parts: PartSet) ->
         supervisor.step()
         return parts["one"].is_running
 
-    wait_until(is_back, 30, "it to be back", every=0.02)
+    wait_until(is_back, 30, "the restart", every=0.02)
     assert time.monotonic() - killed >= 0.5
     assert parts["other"].pid == other
     assert dict(supervisor.restarts) == {"one": 1}
 
 
-def test_what_ends_by_itself_is_started_until_it_serves(parts: PartSet, tmp_path: Path) -> None:
+def test_a_part_that_exits_is_restarted_until_it_is_ready(parts: PartSet, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    # Ends at its first two starts, as a database does whose old processes are still there.
+    # Exits at its first two starts, like a database whose old processes are still running.
     code = (
         f"import pathlib, sys, time; mark = pathlib.Path({str(mark)!r}); "
         "tried = len(mark.read_text()) if mark.exists() else 0; "
@@ -62,7 +62,7 @@ def test_what_ends_by_itself_is_started_until_it_serves(parts: PartSet, tmp_path
     assert dict(supervisor.restarts) == {"flaky": 2}
 
 
-def test_one_that_never_serves_is_named(parts: PartSet, tmp_path: Path) -> None:
+def test_the_error_names_a_part_that_is_never_ready(parts: PartSet, tmp_path: Path) -> None:
     parts.launch(serving("flaky", tmp_path, "raise SystemExit(1)"))
     with pytest.raises(TimeoutError, match=r"^flaky not ready after 2 s$"):
         Supervisor(parts).restart_all(within=2)

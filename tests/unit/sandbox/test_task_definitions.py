@@ -1,4 +1,4 @@
-"""A task's container gets its definition's variables, and its secrets' values, as from ECS."""
+"""A task's container gets the variables and secret values of its definition."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def put(value: object) -> None:
     )
 
 
-def test_the_stacks_conversion_gets_its_url_and_its_credential(definition: str) -> None:
+def test_the_conversion_task_gets_the_api_url_and_the_credential(definition: str) -> None:
     put({"auth_string": "echodrop:hush"})
     environment = definitions().environment(definition)
     assert environment["PREFECT_API_URL"] == "http://127.0.0.1:9/api"

@@ -1,4 +1,4 @@
-"""A task's processes end with its first one, as a container's do."""
+"""A task's processes end with its first process, as in a container."""
 
 import subprocess
 import sys
@@ -8,13 +8,15 @@ from sandbox.environments import container_environment
 from sandbox.task_executor import _end_container
 
 
-def test_what_a_task_started_ends_with_it_and_another_task_s_does_not(tmp_path: Path) -> None:
+def test_processes_of_an_ended_task_are_killed_and_those_of_another_task_are_not(
+    tmp_path: Path,
+) -> None:
     def start(folder: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
             env={**container_environment(), "TMPDIR": str(folder)},
             stdout=subprocess.PIPE,
-            # As the flow's own process is started.
+            # As the task starts the flow's process.
             start_new_session=True,
         )
 

@@ -1,4 +1,4 @@
-"""The triggers' logs are read once each line, and only when it is whole."""
+"""Each line of the triggers' logs is read once, when it is complete."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
 
 
-def line(**told: object) -> str:
-    return json.dumps(told) + "\n"
+def line(**entry: object) -> str:
+    return json.dumps(entry) + "\n"
 
 
-def test_outcomes_are_told_once_and_other_lines_left_out(tmp_path: Path) -> None:
+def test_outcomes_are_read_once_and_other_lines_are_ignored(tmp_path: Path) -> None:
     log = tmp_path / "trigger-1.log"
     rejected = line(
         key="a.xyz",
@@ -27,11 +27,11 @@ def test_outcomes_are_told_once_and_other_lines_left_out(tmp_path: Path) -> None
     assert list(reader.new_outcomes()) == []
 
 
-def test_a_line_that_is_still_being_written_is_told_when_it_is_whole(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_read_when_it_is_complete(tmp_path: Path) -> None:
     log, reader = tmp_path / "trigger-2.log", TriggerLog(tmp_path)
     whole = line(key="b.raw", outcome="Submitted", reason="new")
     log.write_text(whole[:20])
     assert list(reader.new_outcomes()) == []
     with log.open("a") as more:
         more.write(whole[20:])
-    assert [told.key for told in reader.new_outcomes()] == ["b.raw"]
+    assert [found.key for found in reader.new_outcomes()] == ["b.raw"]
