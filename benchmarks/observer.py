@@ -30,9 +30,9 @@ import boto3
 from benchmarks.latency_proxy import latency_proxy
 from sandbox.aws_resources import keep_tasks_running, registration_arguments
 from sandbox.ecs_tasks import (
-    BEFORE_IT_RUNS,
-    BEFORE_ITS_END,
     DETAIL_TYPE,
+    STARTING_STATES,
+    STOPPING_STATES,
     change_detail,
     stopped_detail,
 )
@@ -96,8 +96,8 @@ def start_tasks(
 
 def told_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give what Fargate tells of a task that ends well."""
-    before = (change_detail(described, each) for each in (*BEFORE_IT_RUNS, "RUNNING"))
-    after = (change_detail(described, each) for each in BEFORE_ITS_END)
+    before = (change_detail(described, each) for each in (*STARTING_STATES, "RUNNING"))
+    after = (change_detail(described, each) for each in STOPPING_STATES)
     return [*before, *after, stopped_detail(described, 0, asked_to_stop=False)]
 
 

@@ -1,1 +1,1 @@
-"""What the images are made of, beside the Dockerfile."""
+"""Files that the Dockerfile uses to build the images."""

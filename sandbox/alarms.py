@@ -17,6 +17,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.alarm_states import Alarm, Sample, alarm_notification, samples_of
+from sandbox.new_lines import NewLines
 
 log = logging.getLogger("sandbox.alarms")
 
@@ -34,31 +35,11 @@ def can_be_evaluated(alarm: Alarm, functions: set[str]) -> bool:
     return namespace == "echodrop" and ("service", "reconcile") not in dimensions
 
 
-class LogFollower:
-    """Reads new lines of the log files in a folder."""
-
-    def __init__(self, folder: Path, speedup: float) -> None:
-        self._folder, self._speedup = folder, speedup
-        self._read: dict[Path, int] = {}
-
-    def new_samples(self) -> list[Sample]:
-        """Return the samples of all complete lines since the last call."""
-        found = []
-        for path in self._folder.glob("*.log"):
-            with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
-                whole = file.read().rpartition(b"\n")
-            self._read[path] = self._read.get(path, 0) + len(whole[0]) + len(whole[1])
-            for line in whole[0].decode(errors="replace").splitlines():
-                found += samples_of(line, self._speedup)
-        return found
-
-
 class CloudWatch:
     """Holds the alarms, their states and the samples."""
 
-    def __init__(self, alarms: list[Alarm], logs: LogFollower) -> None:
-        self._alarms, self._logs = alarms, logs
+    def __init__(self, alarms: list[Alarm], logs: NewLines, speedup: float) -> None:
+        self._alarms, self._logs, self._speedup = alarms, logs, speedup
         self._sqs, self._sns = boto3.client("sqs"), boto3.client("sns")
         self._states = dict.fromkeys((alarm.name for alarm in alarms), "INSUFFICIENT_DATA")
         self._samples: deque[Sample] = deque(maxlen=_KEPT)
@@ -66,7 +47,8 @@ class CloudWatch:
 
     def step(self) -> None:
         """Read new samples, evaluate every alarm and publish state changes."""
-        self._samples += self._logs.new_samples()
+        for line in self._logs.read():
+            self._samples += samples_of(line, self._speedup)
         now = time.time()
         self._samples += [
             Sample(alarm.metric, now, self._depth(alarm))
@@ -121,7 +103,7 @@ def main() -> None:
     definitions: dict[str, dict[str, Any]] = arguments.alarms
     alarms = [Alarm.of(name, each, arguments.speedup) for name, each in definitions.items()]
     alarms = [each for each in alarms if can_be_evaluated(each, set(arguments.function))]
-    watch = CloudWatch(alarms, LogFollower(arguments.logs, arguments.speedup))
+    watch = CloudWatch(alarms, NewLines(arguments.logs), arguments.speedup)
     log.info("evaluating %s of %s alarms", len(alarms), len(definitions))
     while True:
         try:

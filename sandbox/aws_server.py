@@ -68,7 +68,7 @@ def serve(port: int) -> None:
     )
     server.keep_alive_conn_limit = _KEPT_CONNECTIONS
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

@@ -17,7 +17,7 @@ _NOISE_AT = np.log([18_000, 38_000, 70_000, 120_000, 200_000, 333_000])
 _NOISE_DB = (-138.0, -146.0, -150.0, -152.0, -153.0, -153.0)
 _TRANSMIT_DB = 21.0
 _RINGDOWN_START_DB = -22.0
-_RINGDOWN_DB_A_METRE = 15.0
+_RINGDOWN_DB_PER_METRE = 15.0
 #: A GPT starts to record this many samples before the range its TVG counts from.
 _TVG_DELAY_SAMPLES = 2
 
@@ -57,7 +57,7 @@ def receive(
     ringing_db = np.where(
         distance < pulse,
         _TRANSMIT_DB,
-        _RINGDOWN_START_DB - _RINGDOWN_DB_A_METRE * (distance - pulse),
+        _RINGDOWN_START_DB - _RINGDOWN_DB_PER_METRE * (distance - pulse),
     )
     # The pulse's level hardly changes from ping to ping; its ringing does.
     ringing = _linear(ringing_db) * (0.9 + 0.1 * fading)
@@ -66,11 +66,11 @@ def receive(
     return power, _angles(echo > noise, rng)
 
 
-def _angles(heard: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.int8]:
-    """Return angles near the axis where an echo is ``heard``, and random angles elsewhere."""
-    angles = rng.integers(-128, 128, size=(*heard.shape, 2), dtype=np.int8)
+def _angles(is_echo: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.int8]:
+    """Return angles near the axis where ``is_echo``, and random angles elsewhere."""
+    angles = rng.integers(-128, 128, size=(*is_echo.shape, 2), dtype=np.int8)
     # Echoes within the beam's width cover an eighth of the circle.
-    angles[heard] //= 8
+    angles[is_echo] //= 8
     return angles
 
 

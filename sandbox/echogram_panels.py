@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
-_MOST_PANELS = 4
-_MOST_PINGS = 1200
-_MOST_RANGES = 800
+_MAX_PANELS = 4
+_MAX_PINGS = 1200
+_MAX_RANGES = 800
 #: Most samples to calibrate, over all channels, pings and beams: limits memory to about 1.5 GB.
-_MOST_SAMPLES = 12_000_000
+_MAX_SAMPLES = 12_000_000
 _BEAM_GROUP = "Sonar/Beam_group1"
 _SV_LABEL = "Sv (dB re 1 m⁻¹)"
 _SV_LIMITS = (-90.0, -30.0)
@@ -80,7 +80,7 @@ def _thin(echodata: Any) -> None:  # noqa: ANN401 - echopype ships no types
         beam = echodata[group]
         pings = beam.sizes["ping_time"]
         samples = math.prod(beam.sizes.get(d, 1) for d in ("channel", "beam", "range_sample"))
-        step = max(math.ceil(pings / _MOST_PINGS), math.ceil(pings * samples / _MOST_SAMPLES))
+        step = max(math.ceil(pings / _MAX_PINGS), math.ceil(pings * samples / _MAX_SAMPLES))
         # Channels may ping in turn: a step that shares a factor with the number of
         # channels would miss some of them.
         while step > 1 and math.gcd(step, beam.sizes.get("channel", 1)) > 1:
@@ -123,7 +123,7 @@ def _raw_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no type
 def _nortek_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no types
     """Return panels of an AD2CP's echo amplitude, one per beam."""
     panels = []
-    for number in range(min(beam.sizes["beam"], _MOST_PANELS)):
+    for number in range(min(beam.sizes["beam"], _MAX_PANELS)):
         one = beam.isel(beam=number)
         cells = np.arange(one.sizes["range_sample"]) + 1
         distance = one.blanking.values[:, None] + one.cell_size.values[:, None] * cells
@@ -134,8 +134,8 @@ def _nortek_picture(beam: Any) -> Picture:  # noqa: ANN401 - echopype ships no t
 
 
 def _channels(dataset: Any) -> list[Any]:  # noqa: ANN401 - echopype ships no types
-    """Split into channels, in order of frequency, at most _MOST_PANELS."""
-    order = np.argsort(dataset["frequency_nominal"].values, kind="stable")[:_MOST_PANELS]
+    """Split into channels, in order of frequency, at most _MAX_PANELS."""
+    order = np.argsort(dataset["frequency_nominal"].values, kind="stable")[:_MAX_PANELS]
     return [dataset.isel(channel=int(number)) for number in order]
 
 
@@ -163,12 +163,12 @@ def _panel(
         ranges = rows[farthest.argmax()] if len(rows) else ranges[0]
     known = np.isfinite(ranges) & np.isfinite(decibels).any(axis=0)
     decibels, ranges = decibels[:, known], ranges[known]
-    fold = math.ceil(ranges.size / _MOST_RANGES)
+    fold = math.ceil(ranges.size / _MAX_RANGES)
     if fold > 1:
         whole = ranges.size // fold * fold
         linear = (10 ** (decibels[:, :whole] / 10)).reshape(len(times), -1, fold)
-        heard = np.isfinite(linear).sum(axis=2)
-        mean = np.nansum(linear, axis=2) / np.where(heard, heard, np.nan)
+        counts = np.isfinite(linear).sum(axis=2)
+        mean = np.nansum(linear, axis=2) / np.where(counts, counts, np.nan)
         decibels = 10 * np.log10(np.where(mean > 0, mean, np.nan))
         ranges = ranges[:whole].reshape(-1, fold).mean(axis=1)
     return Panel(title, times, ranges, decibels)

@@ -8,8 +8,8 @@ from typing import Any
 
 DETAIL_TYPE = "ECS Task State Change"
 # States of a Fargate task, in this order. Source: "Amazon ECS task lifecycle", ECS developer guide.
-BEFORE_IT_RUNS = ("PROVISIONING", "PENDING", "ACTIVATING")
-BEFORE_ITS_END = ("DEACTIVATING", "STOPPING", "DEPROVISIONING")
+STARTING_STATES = ("PROVISIONING", "PENDING", "ACTIVATING")
+STOPPING_STATES = ("DEACTIVATING", "STOPPING", "DEPROVISIONING")
 
 
 class NoCommand(Exception):  # noqa: N818 - the name says what happened
@@ -66,7 +66,7 @@ def exit_code(return_code: int) -> int:
 
 def change_detail(described: Mapping[str, Any], status: str) -> dict[str, Any]:
     """Return the event detail of a state change before STOPPED."""
-    over = status in BEFORE_ITS_END
+    over = status in STOPPING_STATES
     return {
         "taskArn": described["taskArn"],
         "clusterArn": described["clusterArn"],
@@ -114,7 +114,7 @@ def stopped_detail(
     else:
         stop_code, stopped_reason = "EssentialContainerExited", "Essential container in task exited"
     return {
-        **change_detail(described, BEFORE_ITS_END[-1]),
+        **change_detail(described, STOPPING_STATES[-1]),
         "lastStatus": "STOPPED",
         "stopCode": stop_code,
         "stoppedReason": stopped_reason,

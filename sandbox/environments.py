@@ -11,23 +11,22 @@ from pathlib import Path
 
 REGION = "us-east-1"
 
-_FOREIGN = ("AWS_", "PREFECT_", "ECHODROP_", "MOTO_", "POWERTOOLS_", "LAMBDA_")
+_REMOVED_PREFIXES = ("AWS_", "PREFECT_", "ECHODROP_", "MOTO_", "POWERTOOLS_", "LAMBDA_")
 
 
 def system_environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without AWS's, Prefect's or echodrop's variables."""
     source = os.environ if inherited is None else inherited
-    environment = {name: value for name, value in source.items() if not name.startswith(_FOREIGN)}
-    environment["PATH"] = path_with_this_python(source.get("PATH", os.defpath))
+    environment = {
+        name: value for name, value in source.items() if not name.startswith(_REMOVED_PREFIXES)
+    }
+    # `python` and `prefect` are those of this interpreter.
+    folders = [str(Path(sys.executable).parent), source.get("PATH", os.defpath)]
+    environment["PATH"] = os.pathsep.join(folders)
     environment["PYTHONUNBUFFERED"] = "1"
     # Requests to the sandbox's own servers must not go through a proxy.
     environment["NO_PROXY"] = environment["no_proxy"] = "127.0.0.1,localhost"
     return environment
-
-
-def path_with_this_python(path: str) -> str:
-    """Return PATH with this interpreter's `python` and `prefect` first."""
-    return os.pathsep.join([str(Path(sys.executable).parent), path])
 
 
 def container_environment() -> dict[str, str]:

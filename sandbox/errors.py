@@ -1,5 +1,5 @@
-"""The one class under all that keeps a sandbox from starting or running."""
+"""The base class of the sandbox's errors."""
 
 
 class SandboxError(Exception):
-    """The sandbox cannot start or go on; the message says why, for people."""
+    """The sandbox cannot start or continue; the message explains why."""

@@ -23,7 +23,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.arns import parse_arn
 
-_PLACE = re.compile(r"<([A-Za-z0-9_.-]+)>")
+_PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.-]+)>")
 
 
 def patch() -> None:
@@ -55,7 +55,7 @@ def patch() -> None:
     responses: Any = S3Response
     get_others = responses.get_bucket_notification
 
-    def get_bucket_notification(response: Any) -> Any:  # noqa: ANN401 - moto's own
+    def get_bucket_notification(response: Any) -> Any:  # noqa: ANN401 - moto has no types
         found = response.backend.get_bucket_notification_configuration(response.bucket_name)
         if found is None or found.event_bridge is None or found.topic or found.queue:
             return get_others(response)
@@ -132,7 +132,7 @@ def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
         return json.dumps(text)[1:-1]
 
-    return _PLACE.sub(filled, template)
+    return _PLACEHOLDER.sub(filled, template)
 
 
 def _at(path: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON

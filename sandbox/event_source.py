@@ -114,7 +114,7 @@ def load_handler(name: str) -> Handler:
     return loaded
 
 
-def _time_out(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's shape
+def _time_out(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
     # Lambda replaces the environment with a new one.
     log.error("the invocation exceeded the function's timeout; restarting")
     os.execv(sys.executable, [sys.executable, "-m", "sandbox.event_source", *sys.argv[1:]])  # noqa: S606 - itself
@@ -150,7 +150,7 @@ def main() -> None:
     )
     stopping: list[int] = []
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         if not source.is_invoking:
             raise SystemExit
         stopping.append(number)

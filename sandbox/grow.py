@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 #: Approximate size of the pieces that are copied at once; limits memory.
 _PIECE_BYTES = 8 << 20
 #: Assumed ping interval of a file with one ping: 1 s, in 100 ns.
-_LONE_PING_INTERVAL = 10_000_000
+_SINGLE_PING_INTERVAL = 10_000_000
 #: Types with the samples of one ping of one channel (RAW4 is the transmit pulse).
 _SAMPLE_TYPES = frozenset({b"RAW0", b"RAW3"})
 _CONFIGURING_XML = frozenset({b"Configuration", b"InitialParameter", b"Environment", b"Sensor"})
@@ -179,7 +179,7 @@ def _is_configuration(datagram: Datagram) -> bool:
 def _ping_interval(ping_times: npt.NDArray[np.int64]) -> int:
     """Return the lower median of the times between pings, in 100 ns."""
     gaps = np.sort(np.diff(ping_times))
-    return int(gaps[(gaps.size - 1) // 2]) if gaps.size else _LONE_PING_INTERVAL
+    return int(gaps[(gaps.size - 1) // 2]) if gaps.size else _SINGLE_PING_INTERVAL
 
 
 def _pieces(block: npt.NDArray[np.void]) -> list[_Piece]:

@@ -19,7 +19,7 @@ Value = Any
 
 _ABSENT = object()
 # `${!Anything}` is written out as `${Anything}`.
-_PLACE = re.compile(r"\$\{(?:(!)([^}]+)|([A-Za-z0-9:.]+))\}")
+_PLACEHOLDER = re.compile(r"\$\{(?:(!)([^}]+)|([A-Za-z0-9:.]+))\}")
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Resolver:
         conditions = self.template.get("Conditions", {})
         if name not in conditions:
             raise TemplateError(name, "no such condition")
-        return self._truth(conditions[name])
+        return self._evaluate(conditions[name])
 
     def exists(self, logical_id: str) -> bool:
         """Return whether the stack would have this resource."""
@@ -67,9 +67,9 @@ class Resolver:
         return [
             assertion["AssertDescription"]
             for rule in self.template.get("Rules", {}).values()
-            if "RuleCondition" not in rule or self._truth(rule["RuleCondition"])
+            if "RuleCondition" not in rule or self._evaluate(rule["RuleCondition"])
             for assertion in rule["Assertions"]
-            if not self._truth(assertion["Assert"])
+            if not self._evaluate(assertion["Assert"])
         ]
 
     def resolve(self, value: Value) -> Value:
@@ -172,20 +172,20 @@ class Resolver:
                 return self._attribute(*name.split(".", 1))
             return str(self._ref(name))
 
-        return _PLACE.sub(filled, text)
+        return _PLACEHOLDER.sub(filled, text)
 
-    def _truth(self, expression: Mapping[str, Any]) -> bool:
+    def _evaluate(self, expression: Mapping[str, Any]) -> bool:
         ((function, argument),) = expression.items()
         match function:
             case "Fn::Equals":
                 left, right = map(self.resolve, argument)
                 return str(left) == str(right)
             case "Fn::Not":
-                return not self._truth(argument[0])
+                return not self._evaluate(argument[0])
             case "Fn::And":
-                return all(map(self._truth, argument))
+                return all(map(self._evaluate, argument))
             case "Fn::Or":
-                return any(map(self._truth, argument))
+                return any(map(self._evaluate, argument))
             case "Fn::Contains":
                 choices, value = argument
                 return str(self.resolve(value)) in map(str, self.resolve(choices))

@@ -27,7 +27,6 @@ class SandboxLambdaContext:
     memory_limit_in_mb: int = 512
     function_version: str = "$LATEST"
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    log_stream_name: str = "sandbox"
     _started: float = field(default_factory=time.monotonic)
 
     @property
@@ -35,11 +34,6 @@ class SandboxLambdaContext:
         """The function's ARN."""
         region = os.environ.get("AWS_REGION", "us-east-1")
         return AwsAccount(region=region).arn("AWS::Lambda::Function", self.function_name)
-
-    @property
-    def log_group_name(self) -> str:
-        """The log group Lambda would use."""
-        return f"/aws/lambda/{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds left until the invocation times out."""

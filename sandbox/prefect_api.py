@@ -113,14 +113,6 @@ class SandboxPrefectApi:
         )
         return [line["message"] for line in answer]
 
-    def run_again(self, run_id: str) -> None:
-        """Schedule an ended flow run again, as Retry in the UI does."""
-        self.request(
-            "POST",
-            f"/flow_runs/{run_id}/set_state",
-            {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True},
-        )
-
     def worker_is_online(self, pool: str) -> bool:
         """Return whether the work pool has an online worker."""
         try:

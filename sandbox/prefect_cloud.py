@@ -25,7 +25,7 @@ from sandbox.prefect_cloud_calls import served_call
 
 KEY = "pnu_sandbox"
 _ACCOUNT, _WORKSPACE = uuid.UUID(int=1), uuid.UUID(int=2)
-_BELOW = f"/api/accounts/{_ACCOUNT}/workspaces/{_WORKSPACE}"
+_PATH_PREFIX = f"/api/accounts/{_ACCOUNT}/workspaces/{_WORKSPACE}"
 # Cloud's websockets: events and logs.
 _STREAMS = frozenset({"/events/in", "/events/out", "/logs/out"})
 _READ_BYTES = 1 << 16
@@ -71,7 +71,7 @@ class PrefectCloud:
         self._server = ThreadingHTTPServer((HOST, 0), _handler(self))
         self._server.daemon_threads = True
         self.cloud_url = f"http://{HOST}:{self._server.server_port}/api"
-        self.url = f"http://{HOST}:{self._server.server_port}{_BELOW}"
+        self.url = f"http://{HOST}:{self._server.server_port}{_PATH_PREFIX}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -98,20 +98,20 @@ class PrefectCloud:
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Respond to one request."""
-        line = f"{handler.command} {handler.path.removeprefix(_BELOW)}"
-        below = handler.path.removeprefix(_BELOW)
-        is_below = handler.path.startswith(_BELOW + "/")
+        path = handler.path.removeprefix(_PATH_PREFIX)
+        line = f"{handler.command} {path}"
+        is_api_path = handler.path.startswith(_PATH_PREFIX + "/")
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        if is_below and "upgrade" in handler.headers.get("Connection", "").lower():
-            stream = below.partition("?")[0]
+        if is_api_path and "upgrade" in handler.headers.get("Connection", "").lower():
+            stream = path.partition("?")[0]
             # A worker polls if its stream is refused.
             self._record(f"STREAM {stream}", line, 101 if stream in _STREAMS else 404)
             if stream in _STREAMS:
-                self._tunnel(handler, below)
+                self._tunnel(handler, path)
             else:
                 _respond(handler, 404, b'{"detail": "Not Found"}')
             return
-        call = served_call(handler.command, below) if is_below else None
+        call = served_call(handler.command, path) if is_api_path else None
         wait = self.throttle(call) if call else None
         headers: dict[str, str] = {}
         if call is None:
@@ -121,7 +121,7 @@ class PrefectCloud:
         elif wait is not None:
             status, headers, data = 429, {"Retry-After": f"{wait:g}"}, b'{"detail": "slow down"}'
         else:
-            status, headers, data = self._forward(handler, below, body)
+            status, headers, data = self._forward(handler, path, body)
         self._record(call, line, status)
         _respond(handler, status, data, headers)
 

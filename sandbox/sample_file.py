@@ -23,7 +23,7 @@ from sandbox.ship_track import Track, sail, sentences
 from sandbox.simrad_frame import frame, nt_time
 
 #: Pings generated at once; limits memory.
-_PINGS_A_BLOCK = 256
+_PINGS_PER_BLOCK = 256
 _DUSK = datetime(2025, 9, 14, 17, 30, tzinfo=UTC)
 
 
@@ -149,8 +149,8 @@ def _transect(
 ) -> Iterator[SamplePing]:
     """Yield the transect's pings, generated in blocks."""
     pings = track.latitude.size
-    for first in range(0, pings, _PINGS_A_BLOCK):
-        block = slice(first, min(first + _PINGS_A_BLOCK, pings))
+    for first in range(0, pings, _PINGS_PER_BLOCK):
+        block = slice(first, min(first + _PINGS_PER_BLOCK, pings))
         received = [
             receive(
                 sea.backscatter(transceiver.frequency, block),

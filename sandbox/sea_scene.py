@@ -27,7 +27,7 @@ _SEABED = (1.0, 0.0, -1.0, -2.0, -3.0, -4.0)
 _DAY_DEPTH, _NIGHT_DEPTH = 60.0, 20.0
 _TWILIGHT_HOURS = 0.35
 _THERMOCLINE = 27.0
-_PINGS_A_SCHOOL = 17
+_PINGS_PER_SCHOOL = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Sea:
         self._schools = list(self._draw_schools(rng, pings))
 
     def _draw_schools(self, rng: np.random.Generator, pings: int) -> Iterator[_School]:
-        for _ in range(max(1, round(pings / _PINGS_A_SCHOOL))):
+        for _ in range(max(1, round(pings / _PINGS_PER_SCHOOL))):
             ping = rng.uniform(0, pings)
             floor = float(self.seabed[int(ping)])
             half_length = 1.5 + rng.gamma(2.0, 2.5)

@@ -75,7 +75,7 @@ class StateFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end or self._holder_lives():
+                if time.monotonic() > end or self._holder_is_running():
                     os.close(lock)
                     running = self.describe_running()
                     raise AlreadyRunning(
@@ -108,7 +108,7 @@ class StateFolder:
             return {}
         return description
 
-    def _holder_lives(self) -> bool:
+    def _holder_is_running(self) -> bool:
         pid = self.describe_running().get("pid")
         return pid is not None and Path(f"/proc/{pid}").exists()
 

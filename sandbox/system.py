@@ -74,7 +74,7 @@ class SandboxOptions:
         return self.triggers or most
 
 
-def _silence(part: str, state: str) -> None:
+def _ignore_progress(part: str, state: str) -> None:
     del part, state
 
 
@@ -88,7 +88,7 @@ class Sandbox:
         self,
         folder: Path = DEFAULT,
         options: SandboxOptions | None = None,
-        on_progress: Callable[[str, str], None] = _silence,
+        on_progress: Callable[[str, str], None] = _ignore_progress,
     ) -> None:
         """Create a sandbox; `start` or `with` starts it.
 
@@ -222,13 +222,15 @@ class Sandbox:
 
     def task_processes(self, run_id: str) -> list[psutil.Process]:
         """List the running processes of a flow run's task."""
-        found = []
+        return self.processes_by_run().get(run_id, [])
+
+    def processes_by_run(self) -> dict[str, list[psutil.Process]]:
+        """Return the running processes of each flow run's task."""
+        found: dict[str, list[psutil.Process]] = {}
         for process in self.processes():
-            try:
-                if process.environ().get("PREFECT__FLOW_RUN_ID") == run_id:
-                    found.append(process)
-            except psutil.Error:
-                continue
+            with suppress(psutil.Error):
+                if run := process.environ().get("PREFECT__FLOW_RUN_ID"):
+                    found.setdefault(run, []).append(process)
         return found
 
     def flow_process(self, run_id: str) -> psutil.Process:
@@ -301,7 +303,7 @@ class Sandbox:
         self.parts.wait_ready(*waiting)
         if self.options.watched_speedup is not None:
             # Last, so that a part that is still starting raises no alarm.
-            self.parts.wait_ready(*self._launch_watch(inherited, self.options.watched_speedup))
+            self.parts.wait_ready(*self._launch_monitoring(inherited, self.options.watched_speedup))
         self.state.write_description(
             {
                 "pid": os.getpid(),
@@ -334,7 +336,7 @@ class Sandbox:
         self.parts.wait_ready(postgresql.NAME)
         return postgresql.database_url(port)
 
-    def _launch_watch(self, inherited: Mapping[str, str], speedup: float) -> list[str]:
+    def _launch_monitoring(self, inherited: Mapping[str, str], speedup: float) -> list[str]:
         """Start the schedules, with the watchdog, and the alarms."""
         aws = {**inherited, **aws_environment(self.aws_endpoint_url)}
         watchdog = self.stack.properties("Watchdog")

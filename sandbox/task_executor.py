@@ -26,9 +26,9 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.ecs_tasks import (
-    BEFORE_IT_RUNS,
-    BEFORE_ITS_END,
     DETAIL_TYPE,
+    STARTING_STATES,
+    STOPPING_STATES,
     NoCommand,
     TaskRequest,
     change_detail,
@@ -47,7 +47,7 @@ log = logging.getLogger("sandbox.task_executor")
 
 # ECS's stopTimeout: the time from SIGTERM to SIGKILL.
 _STOP_TIMEOUT = 30.0
-_DESCRIBED_AT_ONCE = 100
+_DESCRIBE_LIMIT = 100
 
 
 @dataclass
@@ -99,15 +99,15 @@ class TaskExecutor:
 
     def _find_new(self, wanted: list[str]) -> None:
         new = [arn for arn in wanted if arn not in self._seen]
-        for start in range(0, len(new), _DESCRIBED_AT_ONCE):
+        for start in range(0, len(new), _DESCRIBE_LIMIT):
             answer = self._ecs.describe_tasks(
                 cluster=self._cluster,
-                tasks=new[start : start + _DESCRIBED_AT_ONCE],
+                tasks=new[start : start + _DESCRIBE_LIMIT],
                 include=["TAGS"],
             )
             for described in answer["tasks"]:
                 self._seen.add(described["taskArn"])
-                self._put_events(*(change_detail(described, status) for status in BEFORE_IT_RUNS))
+                self._put_events(*(change_detail(described, status) for status in STARTING_STATES))
                 try:
                     self._waiting.append(task_request(described))
                 except NoCommand as problem:
@@ -190,7 +190,7 @@ class TaskExecutor:
         self._ecs.stop_task(
             cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]
         )
-        self._put_events(*(change_detail(described, status) for status in BEFORE_ITS_END), detail)
+        self._put_events(*(change_detail(described, status) for status in STOPPING_STATES), detail)
 
     def _put_events(self, *details: dict[str, Any]) -> None:
         entries: list[PutEventsRequestEntryTypeDef] = [
@@ -245,7 +245,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         raise _Stop
 
     signal.signal(signal.SIGTERM, stop)

@@ -19,7 +19,7 @@ from sandbox.system import TRIGGER, Sandbox
 
 _TICK_SECONDS = 0.2
 # A fault without a target waits this long for one, then is skipped.
-_PATIENCE_SECONDS = 60.0
+_TARGET_TIMEOUT = 60.0
 # Prefix of the names of the parts that a fault kills.
 _PARTS = {
     FaultKind.TRIGGER: TRIGGER,
@@ -73,7 +73,7 @@ class PlanExecution:
             waiting = [
                 fault
                 for fault in waiting
-                if now - fault.at < _PATIENCE_SECONDS and not self._inject(fault, now)
+                if now - fault.at < _TARGET_TIMEOUT and not self._inject(fault, now)
             ]
             for rule in [rule for rule, until in self._disabled.items() if until <= now]:
                 self._events.enable_rule(Name=rule)
@@ -148,7 +148,7 @@ class PlanExecution:
 
     def _kill_task(self, fault: PlannedFault) -> str:
         """Send SIGKILL to all processes of a run's task, or only to the flow's process."""
-        tasks = self._tasks()
+        tasks = self.sandbox.processes_by_run()
         if fault.kind is FaultKind.ENGINE:
             tasks = {run: _children(processes) for run, processes in tasks.items()}
         runs = sorted(run for run, processes in tasks.items() if processes)
@@ -161,18 +161,6 @@ class PlanExecution:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         return f"of flow run {run}"
-
-    def _tasks(self) -> dict[str, list[psutil.Process]]:
-        """Return the running processes of each flow run's task."""
-        found: dict[str, list[psutil.Process]] = {}
-        for process in self.sandbox.processes():
-            try:
-                run = process.environ().get("PREFECT__FLOW_RUN_ID")
-            except psutil.Error:
-                continue
-            if run:
-                found.setdefault(run, []).append(process)
-        return found
 
     def _publishes(self, run: str) -> bool:
         """Return whether a flow run holds the claim on its output."""

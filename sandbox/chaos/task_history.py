@@ -10,7 +10,7 @@ _STOPPED = re.compile(r"^(\S+ \S+) task (\S+) stopped: exit code (\S+)")
 
 
 @dataclass
-class TaskLife:
+class ExecutedTask:
     """A task's start and end. `ended` is None and `exit_code` is empty while it runs."""
 
     run: str
@@ -19,27 +19,27 @@ class TaskLife:
     exit_code: str = ""
 
 
-def task_lives(log: Iterable[str]) -> list[TaskLife]:
+def executed_tasks(log: Iterable[str]) -> list[ExecutedTask]:
     """Return the tasks in the executor's log, in the order of their starts."""
-    lives: dict[str, TaskLife] = {}
+    tasks: dict[str, ExecutedTask] = {}
     for line in log:
         if started := _STARTED.match(line):
-            lives[started[2]] = TaskLife(started[3], _time(started[1]))
-        elif (stopped := _STOPPED.match(line)) and stopped[2] in lives:
-            life = lives[stopped[2]]
-            life.ended, life.exit_code = _time(stopped[1]), stopped[3]
-    return list(lives.values())
+            tasks[started[2]] = ExecutedTask(started[3], _time(started[1]))
+        elif (stopped := _STOPPED.match(line)) and stopped[2] in tasks:
+            task = tasks[stopped[2]]
+            task.ended, task.exit_code = _time(stopped[1]), stopped[3]
+    return list(tasks.values())
 
 
-def overlapping(lives: Iterable[TaskLife]) -> list[str]:
+def overlapping_runs(tasks: Iterable[ExecutedTask]) -> list[str]:
     """Return the flow runs that had two tasks at the same time."""
     doubled = set()
-    last: dict[str, TaskLife] = {}
-    for life in sorted(lives, key=lambda life: life.started):
-        before = last.get(life.run)
-        if before is not None and (before.ended is None or before.ended > life.started):
-            doubled.add(life.run)
-        last[life.run] = life
+    last: dict[str, ExecutedTask] = {}
+    for task in sorted(tasks, key=lambda task: task.started):
+        before = last.get(task.run)
+        if before is not None and (before.ended is None or before.ended > task.started):
+            doubled.add(task.run)
+        last[task.run] = task
     return sorted(doubled)
 
 

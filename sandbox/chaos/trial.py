@@ -15,9 +15,9 @@ from sandbox.chaos.verification import ChaosVerification
 from sandbox.system import Sandbox
 
 # Seconds of faults per file, and seconds until all files must have their final outcome.
-SECONDS_A_FILE = 1.5
+SECONDS_PER_FILE = 1.5
 _SETTLING = 120.0
-_SETTLING_A_FILE = 12.0
+_SETTLING_PER_FILE = 12.0
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def run_trial(
     chosen = make_files(data, seed=seed, files=files)
     missing = () if postgresql.NAME in sandbox.parts else (FaultKind.DATABASE,)
     plan = make_plan(
-        seed, uploads=len(chosen.uploads), seconds=files * SECONDS_A_FILE, without=missing
+        seed, uploads=len(chosen.uploads), seconds=files * SECONDS_PER_FILE, without=missing
     )
     execution = PlanExecution(sandbox, plan, chosen, log)
     execution.run()
     verification = ChaosVerification(sandbox, chosen, execution.supervisor.step, log)
-    verification.repair(within=_SETTLING + files * _SETTLING_A_FILE)
+    verification.repair(within=_SETTLING + files * _SETTLING_PER_FILE)
     problems = list(verification.problems())
-    lives = verification.task_lives()
+    tasks = verification.executed_tasks()
     return ChaosReport(
         seed=seed,
         outcomes=Counter(
@@ -111,8 +111,8 @@ def run_trial(
         found={kind: len(keys) for kind, keys in verification.found.items()},
         fixes=verification.fixes,
         runs=len(sandbox.api.flow_runs()),
-        tasks=len(lives),
-        killed=sum(life.exit_code not in {"0", ""} for life in lives),
+        tasks=len(tasks),
+        killed=sum(task.exit_code not in {"0", ""} for task in tasks),
         seconds=time.monotonic() - begin,
         problems=problems,
     )

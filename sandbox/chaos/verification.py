@@ -13,7 +13,7 @@ from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.rules_document import Rules, parse_rules
 from sandbox.chaos.files import ChaosFiles, ExpectedOutcome
 from sandbox.chaos.opened_output import differences_from
-from sandbox.chaos.task_history import TaskLife, overlapping, task_lives
+from sandbox.chaos.task_history import ExecutedTask, executed_tasks, overlapping_runs
 from sandbox.inbox import SandboxInbox
 from sandbox.prefect_api import FlowRunInfo
 from sandbox.programs import TASK_EXECUTOR
@@ -149,7 +149,7 @@ class ChaosVerification:
             listed = result.classes.get(key, (_UNLISTED, ""))
             yield from (
                 f"{key}: {problem}"
-                for problem in self._of_file(key, outcome, listed, runs.get(key, []))
+                for problem in self._file_problems(key, outcome, listed, runs.get(key, []))
             )
         yield from (
             f"{key}: {kind}, but it was not uploaded"
@@ -162,15 +162,15 @@ class ChaosVerification:
         yield from _duplicates(runs)
         yield from (
             f"flow run {run} had two tasks at the same time"
-            for run in overlapping(self.task_lives())
+            for run in overlapping_runs(self.executed_tasks())
         )
 
-    def task_lives(self) -> list[TaskLife]:
+    def executed_tasks(self) -> list[ExecutedTask]:
         """Return the tasks of flow runs with their times."""
         log = self.sandbox.parts[TASK_EXECUTOR].log
-        return task_lives(log.read_text().splitlines())
+        return executed_tasks(log.read_text().splitlines())
 
-    def _of_file(
+    def _file_problems(
         self,
         key: str,
         outcome: ExpectedOutcome,
@@ -187,7 +187,7 @@ class ChaosVerification:
         output = candidate.output_key if isinstance(candidate, Candidate) else key
         left = [each for each in self._inbox.outputs(output) if not each.endswith(".failure.json")]
         if outcome.kind == "done":
-            yield from self._of_output(key, output, outcome, left)
+            yield from self._output_problems(key, output, outcome, left)
             return
         if left:
             yield f"it has outputs: {left[:3]}"
@@ -197,7 +197,7 @@ class ChaosVerification:
         elif runs:
             yield f"it is {outcome.kind} but has flow runs"
 
-    def _of_output(
+    def _output_problems(
         self, key: str, output: str, outcome: ExpectedOutcome, left: Sequence[str]
     ) -> Iterator[str]:
         name = f"{output}.manifest.json"

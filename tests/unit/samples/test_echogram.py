@@ -94,7 +94,7 @@ def test_neighbouring_ranges_are_averaged_as_energy(
     echodata: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = picture_of(echodata).panels[0]
-    monkeypatch.setattr(echogram_panels, "_MOST_RANGES", 100)
+    monkeypatch.setattr(echogram_panels, "_MAX_RANGES", 100)
     folded = picture_of(echodata).panels[0]
     fold = -(-whole.ranges.size // 100)
 
@@ -109,7 +109,7 @@ def test_a_long_file_is_thinned_before_it_is_calibrated(
     echodata: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = echodata["Sonar/Beam_group1"].ping_time.values
-    monkeypatch.setattr(echogram_panels, "_MOST_PINGS", 3)
+    monkeypatch.setattr(echogram_panels, "_MAX_PINGS", 3)
     # Every second ping would be enough, but with two channels it is every third.
     np.testing.assert_array_equal(picture_of(echodata).panels[0].times, times[::3])
 

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.chaos.files import make_files
 from sandbox.chaos.plan import FaultKind, make_plan
-from sandbox.chaos.task_history import overlapping, task_lives
+from sandbox.chaos.task_history import executed_tasks, overlapping_runs
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_seed_does_not() -> None:
@@ -90,17 +90,17 @@ LOG = """\
 
 
 def test_tasks_are_read_from_their_executors_log() -> None:
-    lives = task_lives(LOG.splitlines())
-    assert [(life.run, life.exit_code, life.ended is None) for life in lives] == [
+    tasks = executed_tasks(LOG.splitlines())
+    assert [(task.run, task.exit_code, task.ended is None) for task in tasks] == [
         ("a", "137", False),
         ("b", "", True),
         ("a", "", True),
     ]
-    assert overlapping(lives) == []
+    assert overlapping_runs(tasks) == []
 
 
 def test_a_run_with_two_tasks_at_the_same_time_is_found() -> None:
     more = LOG + "2026-01-01 00:00:05,000 task arn:5 of flow run b runs as process 14\n"
-    assert overlapping(task_lives(more.splitlines())) == ["b"]
+    assert overlapping_runs(executed_tasks(more.splitlines())) == ["b"]
     early = LOG.replace("00:00:03,200 task arn:3", "00:00:03,000 task arn:3")
-    assert overlapping(task_lives(early.splitlines())) == ["a"]
+    assert overlapping_runs(executed_tasks(early.splitlines())) == ["a"]
