@@ -1,12 +1,11 @@
-"""A trial by chaos: mixed real files, and the system's parts killed at random, by a seed.
+"""Runs a chaos test: uploads real files while parts of the system are killed at random.
 
     python -m benchmarks.chaos REAL_DATA [--seed 7] [--files 200] [--database sqlite] [--keep FOLDER]
 
-What tests/e2e/test_chaos.py does with its one seed, with any, and for longer.
-Prints what strikes when, what reconcile finds and mends, and the tally: every
-file in its one outcome, every output read back and compared with what is known
-of its file, one run for each version of a file, no two tasks of it at one time.
-Exits with 1 if anything of that is not so.
+tests/e2e/test_chaos.py runs the same test with one seed and fewer files. Prints each
+fault, what reconcile finds and fixes, and a report: whether every file has its expected
+outcome and every output matches its file, and whether each version of a file had one
+run and never two tasks at the same time. Exits with 1 if there is a problem.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from sandbox.system import Sandbox, SandboxOptions
 
 
 def main() -> int:
-    """Run one trial and print it."""
+    """Run one test and print its report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="the folder of real files")
+    parser.add_argument("data", type=Path, help="folder of real files")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--files", type=int, default=60)
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
@@ -32,15 +31,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         with Sandbox(folder, SandboxOptions(database=options.database)) as sandbox:
-            tally = run_trial(
+            report = run_trial(
                 sandbox,
                 options.data,
                 seed=options.seed,
                 files=options.files,
                 log=lambda line: print(line, flush=True),
             )
-    print(*tally.lines(), sep="\n")
-    return 1 if tally.problems else 0
+    print(*report.lines(), sep="\n")
+    return 1 if report.problems else 0
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class SandboxOptions:
         database: `sqlite`, `postgresql` (a private cluster) or the SQLAlchemy URL of an
             empty database. A used database has runs of deleted objects, and Prefect
             would not convert the same files again.
-        triggers: how many Lambda environments poll the queue. SQLite allows only one.
+        triggers: how many Lambda environments poll the queue. SQLite supports only one.
         parallel_tasks: how many tasks run at once.
         parameters: parameters of template.yaml by name.
         delivery: delivery settings of the notification queue, shorter than the template's.

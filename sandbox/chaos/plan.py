@@ -1,4 +1,4 @@
-"""Plans uploads and faults. A plan depends only on the seed; the number and length of faults are limited."""
+"""Plans uploads and faults. A plan depends only on its arguments, and its faults are limited."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ _UNIT_SECONDS = 90.0
 
 
 class FaultKind(StrEnum):
-    """The kinds of faults. `STOPPED_TASK` stops a task through ECS, the rules are disabled, all others are SIGKILL."""
+    """The kinds of faults. All are SIGKILL except the last three."""
 
     TRIGGER = "trigger killed"
     WORKER = "ECS worker killed"
