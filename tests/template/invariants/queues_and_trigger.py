@@ -5,7 +5,8 @@ from typing import Any
 
 from flows.size_tiers import rules_tables
 from lambda_trigger.larger_task import CONTAINER
-from lambda_trigger.rules_document import RulesError, parse_rules
+from lambda_trigger.rules_document import parse_rules
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
 from tests.template.invariants.registry import ROOT, dead_letters, invariant

@@ -15,7 +15,8 @@ from flows.request import ConversionRequest
 from flows.size_tiers import TIERS, rules_tables, up_to_bytes
 from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
-from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
+from lambda_trigger.rules_document import BatchRule, parse_rules
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.transport_errors import TransportError
 from operations.findings import Finding, Kind, Notify, Source
 from operations.mending import Mender

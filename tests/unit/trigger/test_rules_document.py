@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from flows.size_tiers import TIERS as TIERS_OF_FLOWS
 from flows.size_tiers import rules_tables, up_to_bytes
-from lambda_trigger.rules_document import Rules, RulesError, parse_rules
+from lambda_trigger.rules_document import Rules, parse_rules
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.size_tiers import tier_for
 from lambda_trigger.sonar_model import MODELS
 
