@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from flows.size_tiers import TIERS, up_to_bytes
 
 from benchmarks.cost_table import TERABYTE, standing, standing_items
-from flows.size_tiers import TIERS, up_to_bytes
 from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
 from operations.prices import ARM64, X86_64
 
