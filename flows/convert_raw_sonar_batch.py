@@ -33,6 +33,7 @@ from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.task_resources import task_resources
 from flows.time_limit import ended_in_time, source_bytes, time_limit
+from task_sizes import peak_bytes, usable_bytes
 
 # Requests at once that ask for the files' sizes.
 _SIZES_AT_ONCE = 16
