@@ -21,7 +21,7 @@ def test_it_imports_nothing_but_its_own_packages_and_what_the_runtime_brings(
     modules = imported(artifact, packages)
     used = {name.partition(".")[0] for name in modules}
     assert used.isdisjoint(FORBIDDEN)
-    beyond = used - sys.stdlib_module_names - {"__main__", "lambda_trigger"}
+    beyond = used - sys.stdlib_module_names - {"__main__", "lambda_trigger", "task_sizes"}
     # Powertools looks whether botocore is there, for sessions that the trigger never makes.
     beyond -= {"botocore"}
     assert not [name for name in modules if name.startswith("botocore.")]

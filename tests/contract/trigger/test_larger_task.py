@@ -42,7 +42,8 @@ class Run:
         task = f"{cluster.replace(':cluster/', ':task/')}/{uuid.uuid4().hex}"
         self.set_state("PENDING")
         self.api("PATCH", f"/flow_runs/{self.id}", {"infrastructure_pid": f"{cluster}::{task}"})
-        self.set_state("RUNNING")
+        # Prefect lets a run that was put off begin at its time.
+        wait_until(lambda: self.propose("RUNNING") == "ACCEPT", 60, "the run's time", every=0.5)
         variables = [{"name": "PREFECT__FLOW_RUN_ID", "value": self.id}]
         described = {
             "taskArn": task,
@@ -56,9 +57,12 @@ class Run:
             "detail": stopped_detail(described, 137, asked_to_stop=False),
         }
 
-    def set_state(self, kind: str, **state: Any) -> None:
+    def propose(self, kind: str, **state: Any) -> str:
         body = {"state": {"type": kind, **state}, "force": False}
-        assert self.api("POST", f"/flow_runs/{self.id}/set_state", body)["status"] == "ACCEPT"
+        return str(self.api("POST", f"/flow_runs/{self.id}/set_state", body)["status"])
+
+    def set_state(self, kind: str, **state: Any) -> None:
+        assert self.propose(kind, **state) == "ACCEPT"
 
     def observe(self) -> None:
         """What the worker's observer does with the event."""
