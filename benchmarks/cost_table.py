@@ -7,10 +7,8 @@ disk, so imports count and S3 does not: on AWS its transfers run beside. Seconds
 are the processor's, so that nobody else's work on this machine counts: what one
 vCPU needs, and at most what more of them do, as parsing is one thread.
 Cold seconds, from RunTask to the first line of Python, are an input: only an
-account can show them. Baseline: one size of task for every file, as a work
-pool without tiers has, which must be the one that the largest file measured needs.
-Sizes of task that none of the files needs have a file amid what they are for, its
-seconds and objects on the straight line through the measured ones: `line`.
+account can show them. Baseline: the large size of task for every file. A file that
+needs it is not measured but lies on the straight line through those that are: `line`.
 """
 
 from __future__ import annotations
@@ -28,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.size_tiers import TIERS, Tier, up_to_bytes
 from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
 from operations.prices import (
     ALARM,
@@ -46,9 +43,12 @@ from operations.reconcile_report import figures
 from operations.report import Tally
 from sandbox.grow import grow
 from sandbox.template import TEMPLATE
+from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS
 
 TERABYTE = 10**12
+# Of a file amid those that need the large size.
+LARGE_BYTES = 10**10
 ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
 # The watchdog's and the reconciliation's; the trigger's are written when uploads come.
 METRICS = len(UNITS) + len(figures("echodrop", Tally(), 0.0))
@@ -76,9 +76,9 @@ class Measured:
     on_the_line: bool = False
 
     @property
-    def tier(self) -> Tier:
-        """The smallest size that is enough."""
-        return next(tier for tier in TIERS if self.bytes <= up_to_bytes(tier, self.model))
+    def size(self) -> TaskSize:
+        """Of the task that it gets."""
+        return size_for(self.model, self.bytes)
 
 
 def measure(raw: Path, model: str, folder: Path) -> Measured:
@@ -99,32 +99,20 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def dollars(prices: Fargate, tier: Tier, measured: Measured, cold_seconds: float) -> float:
+def dollars(prices: Fargate, size: TaskSize, measured: Measured, cold_seconds: float) -> float:
     """Cost of one file in a task of its own, with its notification and requests."""
     seconds = cold_seconds + PREFECT_SECONDS + measured.seconds
-    size = (tier.cpu, tier.memory, tier.ephemeral_storage)
     return dollars_of_task(prices, size, seconds, measured.objects)
 
 
-def extrapolated(measured: Sequence[Measured]) -> list[Measured]:
-    """A file for each size of task that none of one model's files needs: amid what it is for."""
+def extrapolated(measured: Sequence[Measured]) -> Measured:
+    """A file of `LARGE_BYTES` on the line through one model's measured files."""
     sizes = [item.bytes for item in measured]
     seconds, objects = (
-        np.polynomial.Polynomial.fit(sizes, values, 1)
+        float(np.polynomial.Polynomial.fit(sizes, values, 1)(LARGE_BYTES))
         for values in ([item.seconds for item in measured], [item.objects for item in measured])
     )
-    model = measured[0].model
-    known = {item.tier.name for item in measured}
-    limits = [0, *(up_to_bytes(tier, model) for tier in TIERS)]
-    amid = {
-        tier.name: round((below + limit) // 2, -8)
-        for tier, below, limit in zip(TIERS, limits, limits[1:], strict=False)
-    }
-    return [
-        Measured(model, size, float(seconds(size)), round(float(objects(size))), on_the_line=True)
-        for name, size in amid.items()
-        if name not in known
-    ]
+    return Measured(measured[0].model, LARGE_BYTES, seconds, round(objects), on_the_line=True)
 
 
 def standing_items() -> dict[str, float]:
@@ -164,12 +152,12 @@ def standing() -> float:
 
 def row(item: Measured, cold_seconds: float) -> str:
     """A line of the table; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
-    cost = dollars(ARM64, item.tier, item, cold_seconds)
-    other = dollars(X86_64, item.tier, item, cold_seconds)
+    cost = dollars(ARM64, item.size, item, cold_seconds)
+    other = dollars(X86_64, item.size, item, cold_seconds)
     files = TERABYTE / item.bytes
     told = "line" if item.on_the_line else "measured"
     return (
-        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.tier.name} | {item.seconds:.1f} s, {told} "
+        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.size.name} | {item.seconds:.1f} s, {told} "
         f"| {item.objects:,} | ${cost:.5f} | ${cost * files:,.2f} | ${other * files:,.2f} |"
     )
 
@@ -196,21 +184,22 @@ def main() -> int:
                 raw.unlink()
                 shutil.rmtree(raw.with_suffix(".zarr"))
                 print(row(ours[-1], given.cold_seconds), flush=True)
-            for item in extrapolated(ours):
-                print(row(item, given.cold_seconds))
+            print(row(extrapolated(ours), given.cold_seconds))
             measurements += ours
-    largest = max((item.tier for item in measurements), key=lambda tier: tier.memory)
-    tiered = sum(dollars(ARM64, item.tier, item, given.cold_seconds) for item in measurements)
-    one_size = sum(dollars(ARM64, largest, item, given.cold_seconds) for item in measurements)
-    print("\n| tier | vCPU | GiB | first minute, cold (ARM64) | an hour |\n|---|---|---|---|---|")
-    for tier in TIERS:
-        size = (tier.cpu, tier.memory, tier.ephemeral_storage)
+    as_needed = sum(dollars(ARM64, item.size, item, given.cold_seconds) for item in measurements)
+    all_large = sum(dollars(ARM64, LARGE, item, given.cold_seconds) for item in measurements)
+    print("\n| size | vCPU | GiB | first minute, cold (ARM64) | an hour |\n|---|---|---|---|---|")
+    for size in (STANDARD, LARGE):
+        minute, hour = (
+            ARM64.dollars(size.cpu, size.memory, size.ephemeral_storage, seconds)
+            for seconds in (60, 3600)
+        )
         print(
-            f"| {tier.name} | {tier.cpu / 1024:.0f} | {tier.memory / 1024:.0f} "
-            f"| ${ARM64.dollars(*size, 60):.5f} | ${ARM64.dollars(*size, 3600):.4f} |"
+            f"| {size.name} | {size.cpu / 1024:.0f} | {size.memory / 1024:.0f} "
+            f"| ${minute:.5f} | ${hour:.4f} |"
         )
     print(standing_table())
-    print(f"\nmeasured files in tiers / all in '{largest.name}': {tiered / one_size:.2f}")
+    print(f"\nmeasured files as they need / all in '{LARGE.name}': {as_needed / all_large:.2f}")
     return 0
 
 

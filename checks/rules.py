@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lambda_trigger.rules_document import RulesError, parse_rules
+from lambda_trigger.rules_document import parse_rules
+from lambda_trigger.rules_table import RulesError
 from sandbox.template import UNUSED_PARAMETERS, Stack
 
 
@@ -29,6 +30,7 @@ def main(paths: Sequence[Path]) -> int:
             sys.stderr.write(f"{path}: {error}\n")
             exit_code = 1
             continue
+        sys.stdout.writelines(f"{path}: {warning}\n" for warning in rules.warnings)
         sys.stdout.write(f"{path}: {len(rules.prefixes)} prefixes\n")
     return exit_code
 

@@ -24,7 +24,6 @@ from flows.closing import closed
 from flows.failure_hooks import report_failure
 from flows.flow_parameters import checked_parameters
 from flows.isolated_tasks import run_isolated
-from flows.memory_model import peak_bytes
 from flows.out_of_memory import out_of_memory
 from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.publication import Published, Skipped
@@ -32,8 +31,9 @@ from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.task_resources import task_resources, usable_bytes
+from flows.task_resources import task_resources
 from flows.time_limit import ended_in_time, source_bytes, time_limit
+from task_sizes import peak_bytes, usable_bytes
 
 # Requests at once that ask for the files' sizes.
 _SIZES_AT_ONCE = 16
@@ -145,7 +145,7 @@ def _workers(
     resources = task_resources()
     # One of unknown size is taken for as large as the largest.
     largest = max((size for _, size in sizes if size is not None), default=0)
-    usable = usable_bytes(resources)
+    usable = usable_bytes(resources.memory)
     peaks = [
         peak_bytes(request.sonar_model, largest if size is None else size)
         for request, size in sizes

@@ -17,8 +17,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flows.size_tiers import TIERS, Tier
 from flows.stack_finding import Finding
+from task_sizes import LARGE, STANDARD, TaskSize
 
 SERVICE_CODE = "fargate"
 QUOTA_CODE = "L-3032A538"
@@ -63,47 +63,38 @@ class Lanes:
         """What workers take while a deployment replaces them."""
         return self.workers * WORKERS_WHILE_REPLACED * WORKER_CPU / _ONE_VCPU
 
-    def vcpu(self, tier: Tier = TIERS[0]) -> float:
+    def vcpu(self, size: TaskSize = STANDARD) -> float:
         """What all lanes full of tasks of one size take, workers included."""
-        return self.worker_vcpu + self.runs * tier.cpu / _ONE_VCPU
+        return self.worker_vcpu + self.runs * size.cpu / _ONE_VCPU
 
-    def vcpu_with_one(self, tier: Tier) -> float:
-        """What lanes take that are full of the smallest size but for one task of this size."""
-        return self.vcpu() + (tier.cpu - TIERS[0].cpu) / _ONE_VCPU
-
-    def room(self, quota: float, tier: Tier = TIERS[0]) -> int:
+    def room(self, quota: float, size: TaskSize = STANDARD) -> int:
         """How many tasks of one size fit a quota beside the workers."""
-        return max(0, int((quota - self.worker_vcpu) * _ONE_VCPU // tier.cpu))
+        return max(0, int((quota - self.worker_vcpu) * _ONE_VCPU // size.cpu))
 
 
 def quota_finding(quota: float, lanes: Lanes) -> Finding:
     """What there is to say of a quota in vCPU.
 
-    A problem where not even tasks of the smallest size fit, which most files take;
-    a note where larger ones do not.
+    A problem where not even tasks of the standard size fit, which most files take;
+    a note where as many large ones do not.
     """
     told = f"{lanes.live} live and {lanes.backfill} backfill"
     subject = f"Fargate quota of {quota:g} vCPU for {told} conversions"
     if lanes.vcpu() > quota:
         problem = (
-            f"with the worker they need {lanes.vcpu():g}, at {TIERS[0].cpu / _ONE_VCPU:g} each, and "
+            f"with the worker they need {lanes.vcpu():g}, at {STANDARD.cpu / _ONE_VCPU:g} each, and "
             f"{lanes.room(quota)} conversions fit; runs beyond that crash. Lower LiveConcurrency "
             "and BackfillConcurrency to that sum, or raise the quota:"
         )
         return Finding(subject, problem, raise_to(lanes.vcpu()))
-    if lanes.vcpu(TIERS[-1]) <= quota:
+    if lanes.vcpu(LARGE) <= quota:
         return Finding(subject)
-    fit = [(min(lanes.room(quota, tier), lanes.runs), tier) for tier in TIERS]
-    note = "at a time fit " + ", or ".join(
-        f"{number} of {tier.cpu // _ONE_VCPU} vCPU" for number, tier in fit
-    )
-    if never := [tier.name for number, tier in fit if not number]:
-        note += f"; a file that needs the size {' or '.join(never)} is not converted"
-    return Finding(
-        subject,
-        note=f"{note}. For one of the largest:",
-        mend=raise_to(lanes.vcpu_with_one(TIERS[-1])),
-    )
+    fit = min(lanes.room(quota, LARGE), lanes.runs)
+    note = f"{fit} of the large size ({LARGE.cpu // _ONE_VCPU} vCPU) fit at a time"
+    if not fit:
+        note += "; a file that needs it is not converted"
+    one_large = lanes.vcpu() + (LARGE.cpu - STANDARD.cpu) / _ONE_VCPU
+    return Finding(subject, note=f"{note}. For one beside standard ones:", mend=raise_to(one_large))
 
 
 def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Finding:

@@ -36,7 +36,7 @@ def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> Non
     `EchoData.to_netcdf` writes it. A failure may leave a part of the file.
     """
     if not compact:
-        _write_as_echopype_does(echodata, path)
+        echodata.to_netcdf(save_path=str(path), overwrite=True)
         return
     groups = storable_groups(echodata)
     # The library is not thread-safe. Its lock, the one xarray reads under, is
@@ -52,16 +52,6 @@ def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> Non
     finally:
         with LOCK:
             file.close()
-
-
-def _write_as_echopype_does(echodata: EchoData, path: Path) -> None:
-    source = echodata.converted_raw_path
-    try:
-        echodata.to_netcdf(save_path=str(path), overwrite=True)
-    finally:
-        # to_netcdf makes the EchoData one that was read from `path`: its swap
-        # files would no longer be removed with it.
-        echodata.converted_raw_path = source
 
 
 def _write_group(target: netCDF4.Dataset, group: StorableGroup) -> None:

@@ -20,7 +20,7 @@ def ended_for_memory(error: MemoryError) -> State[Any]:
     """End this process as Linux would have, where it is the run's own; else return Crashed.
 
     `flows.execute_run` ends the task with 137 then, and the trigger starts the
-    run once more on the next size.
+    run once more on the larger size.
     """
     if deployment.get_id() is not None:
         get_run_logger().error("out of memory: %s", error)

@@ -92,7 +92,6 @@ def open_raw_file(
                 xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
-                use_swap=False,
             )
         # Whatever the parser trips over is the file's fault: it has been fetched
         # whole and is on the local disk.

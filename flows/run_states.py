@@ -26,7 +26,7 @@ def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(error, BaseException) and is_transient(error)
 
 
-# Why the trigger starts a run once more with a tag of its smaller tier.
+# Why the trigger starts a run once more with a tag of its smaller size.
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
 
 # Of a task that converts, or does a part of it.
@@ -69,7 +69,7 @@ def this_run() -> dict[str, Any]:
 
 
 def _size_of_task(tags: Sequence[str]) -> dict[str, Any]:
-    """Tier and earlier, smaller tier of a run, by the tags that the trigger gave it."""
+    """Size and earlier, smaller size of a run's task, by the tags that the trigger gave it."""
     named = dict(tag.split(":", 1) for tag in tags if ":" in tag)
     smaller = named.get("enlarged-from")
     return {

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from flows.ecs_metadata import ecs_metadata
-from flows.size_tiers import PREFECT_BYTES, SPARE
 
 _MIB = 2**20
 
@@ -32,11 +31,6 @@ def task_resources() -> TaskResources:
         float(processors) if processors else float(_usable_processors()),
         int(memory) * _MIB if memory else _machine_memory(),
     )
-
-
-def usable_bytes(resources: TaskResources) -> int:
-    """Bytes for conversions: a part is spared, and the run itself takes Prefect's share."""
-    return round(resources.memory * (1 - SPARE)) - PREFECT_BYTES
 
 
 def _usable_processors() -> int:

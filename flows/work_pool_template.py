@@ -22,9 +22,8 @@ _SECRET_VARIABLES = {
 }
 _NEEDED = (
     *("ClusterName", "TaskFamily", "Subnets", "SecurityGroup", "PublicIp"),
-    *("DefaultCpu", "DefaultMemory", "PrefectSecretKey", "PrefectSecretName"),
+    *("PrefectSecretKey", "PrefectSecretName", "BrakeRunsAnHour", "BudgetName"),
     *("LiveConcurrency", "BackfillConcurrency", "ConversionConcurrency", "NotifyBlock"),
-    *("BrakeRunsAnHour", "BudgetName"),
 )
 
 
@@ -62,8 +61,6 @@ def base_job_template(outputs: Mapping[str, str]) -> dict[str, Any]:
         "subnets": outputs["Subnets"].split(","),
         "security_groups": [outputs["SecurityGroup"]],
         "assign_public_ip": outputs["PublicIp"],
-        "cpu": int(outputs["DefaultCpu"]),
-        "memory": int(outputs["DefaultMemory"]),
     }
     if variable := _SECRET_VARIABLES.get(outputs["PrefectSecretKey"]):
         defaults[variable] = outputs["PrefectSecretName"]

@@ -22,7 +22,7 @@ class Batchable:
 
     wanted: RunRequest
     sonar_model: str
-    tier: str
+    size: str
 
 
 @dataclass

@@ -165,7 +165,7 @@ class _Invocation:
                 continue
             milliseconds = (time.perf_counter() - started) * 1000 / len(members)
             for record, upload, item in members:
-                outcome = submitted(run, wanted, item.sonar_model, item.tier)
+                outcome = submitted(run, wanted, item.sonar_model, item.size)
                 message_id = str(record.get("messageId", ""))
                 self.telemetry.outcome(upload, outcome, milliseconds, message_id)
         return [record for number, record in enumerate(failed) if record not in failed[:number]]
@@ -193,7 +193,7 @@ class _Invocation:
         # Rare, and no start should wait for it.
         from lambda_trigger.larger_task import LargerTask  # noqa: PLC0415
 
-        larger = LargerTask(self.rules.tiers, self.deps.prefect, self.deadline)
+        larger = LargerTask(self.deps.prefect, self.deadline)
         return larger.settle(notice.event)
 
 

@@ -1,15 +1,16 @@
-"""A task killed for its memory: the same run once more, on the next size of task.
-
-What Prefect says of the run decides on the next step, and every step changes
-what it says. So whatever stops this half-way, the event's next delivery goes on
-where it ended, and one that comes late finds nothing to do.
+"""A task killed for its memory: the same run once more, on the large size of task.
 
 The worker's observer learns of the same event and calls the run crashed. It
 does so to any run that is not waiting, a later task's too, and must therefore
 be first: until it has been, nothing is done here.
+
+The run is put off for some seconds, because Prefect changes the size of a run that
+waits and of no other, and no worker may have fetched it by then. If this stops
+in between, the event's next delivery changes a run that still waits; one that began
+as it was is killed again, and its own event finds it without the tag that marks it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,22 +20,19 @@ from lambda_trigger.flow_runs import RunState
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted
 from lambda_trigger.run_identity import tag_of
 from lambda_trigger.services import KnownRuns
-from lambda_trigger.size_tiers import Tier, larger_tier
 from lambda_trigger.transport_errors import UnavailableError
+from task_sizes import LARGE
 
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
 # The container of the conversion, as the task definition has it and Prefect's worker asks for it.
 # What else runs in a task (an agent that the account injects) says nothing of the file.
 CONTAINER = "prefect"
-# The state in which the run gets its new size: no worker fetches it, and the
-# event comes again (queue's visibility) before it would be fetched as it was.
-HELD = "AwaitingLargerTask"
-HELD_FOR = timedelta(minutes=15)
+# Seconds until the run may start again, and how many of them the change of its size may take: a
+# worker fetches what is to start within ten seconds.
+PUT_OFF, TIME_TO_CHANGE = 30, 15
 # How long to wait here for the observer, seconds; after that the queue does. Ten
 # events of one invocation may all have to.
 PATIENCE = 4
-# Of steps; more means that somebody else changes the run all the time.
-AT_MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +41,6 @@ class Killed:
 
     task_arn: str
     flow_run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProposeState:
-    """A state for the run, as Prefect's API takes it."""
-
-    state: dict[str, Any]
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to change of the run before its next task."""
-
-    changes: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitObserver:
-    """Nothing, until the worker has called the run crashed. `state` is what it is called now."""
-
-    state: str
-
-
-Step = ProposeState | Change | AwaitObserver | Outcome
 
 
 def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
@@ -102,74 +75,40 @@ def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
     return Rejected(Reason.MALFORMED, f"a killed task that names no flow run: {arn!r}")
 
 
-def next_step(killed: Killed, run: RunState, tiers: Sequence[Tier], now: datetime) -> Step:
-    """Say what is to be done about a killed task's run, given what Prefect says of it."""
-    if run.task and not run.task.endswith(killed.task_arn):
+def judge(killed: Killed, run: RunState) -> Outcome:
+    """Say what a killed task's run comes to, given what Prefect says of it once the observer has been."""
+    if _has_later_task(run, killed):
         return Ignored(Reason.TASK_SETTLED, "the run has a later task")
-    if run.state_type in {"RUNNING", "PENDING", "CANCELLING"}:
-        return AwaitObserver(run.state_name)
     if run.state_type not in {"SCHEDULED", "CRASHED"}:
         return Ignored(Reason.TASK_SETTLED, f"the run is {run.state_name}")
-    memory = run.job_variables.get("memory")
-    size, before = tag_of(run.tags, "tier") or f"{memory} MiB", tag_of(run.tags, "enlarged-from")
-    larger = None if before else larger_tier(tiers, memory)
-    if run.state_type == "SCHEDULED":
-        return _of_waiting(killed, run, size, larger, now)
-    if larger is None:
-        return _given_up(run, size, before)
-    told = f"{OUT_OF_MEMORY} on tier {size}: once more on {larger.name}"
-    return _scheduled(HELD, told, now + HELD_FOR)
-
-
-def _of_waiting(
-    killed: Killed, run: RunState, size: str, larger: Tier | None, now: datetime
-) -> Step:
-    if larger:
-        return Change(
-            {
-                "job_variables": run.job_variables | larger.job_variables,
-                "tags": [
-                    *(tag for tag in run.tags if not tag.startswith("tier:")),
-                    f"tier:{larger.name}",
-                    f"enlarged-from:{size}",
-                ],
-            }
-        )
-    if run.state_name == HELD:
-        return _scheduled("AwaitingRetry", run.message, now)
+    waits = run.state_type == "SCHEDULED"
+    memory, size, before = run.job_variables.get("memory"), _size_of(run), _smaller_size_of(run)
     model = str(run.parameters.get("sonar_model", ""))
-    return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, run.message, size)
-
-
-def _scheduled(name: str, message: str, when: datetime) -> ProposeState:
-    details = {"scheduled_time": when.isoformat()}
-    return ProposeState(
-        {"type": "SCHEDULED", "name": name, "message": message, "state_details": details}
-    )
-
-
-def _given_up(run: RunState, size: str, before: str | None) -> Step:
+    if before and waits:
+        return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, run.message, size)
+    if not before and memory is not None and memory < LARGE.memory:
+        why = f"{OUT_OF_MEMORY} on size {size}: once more on {LARGE.name}"
+        return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, why, LARGE.name)
+    if waits:
+        return Ignored(Reason.TASK_SETTLED, f"the run is {run.state_name}")
     why = f"and {before} was too small before" if before else "and there is no larger one"
-    message = (
-        f"{OUT_OF_MEMORY} on tier {size}, {why}: give its prefix a larger task by job_variables "
-        "in the rules document, then have it converted anew (docs/runbook.md, Crashed)"
+    return Rejected(
+        Reason.OUT_OF_MEMORY,
+        f"{OUT_OF_MEMORY} on size {size}, {why}: give its prefix a larger task by job_variables "
+        "in the rules document, then have it converted anew (docs/runbook.md, Crashed)",
     )
-    if run.message == message:
-        return Rejected(Reason.OUT_OF_MEMORY, message)
-    return ProposeState({"type": "CRASHED", "name": "Crashed", "message": message}, force=True)
 
 
 @dataclass
 class LargerTask:
     """Settles a task that was killed."""
 
-    tiers: Sequence[Tier]
     runs: KnownRuns
     deadline: Deadline
     patience: int = PATIENCE
 
     def settle(self, event: Mapping[str, Any]) -> Outcome:
-        """Go step by step until there is nothing left to do.
+        """Give the run of a killed task the large size, once; else say why it gets none.
 
         Raises:
             TransportError: Prefect did not answer, or the observer has not been.
@@ -177,35 +116,68 @@ class LargerTask:
         killed = read_event(event)
         if not isinstance(killed, Killed):
             return killed
-        for _ in range(AT_MOST + self.patience):
-            run = self.runs.run_state(killed.flow_run_id, self.deadline)
-            if run is None:
-                return Ignored(Reason.TASK_SETTLED, f"no flow run {killed.flow_run_id}")
-            step = next_step(killed, run, self.tiers, datetime.now(UTC))
-            if isinstance(step, AwaitObserver):
-                self._wait(killed, step)
-            elif isinstance(step, ProposeState):
-                self.runs.set_state(killed.flow_run_id, step.state, self.deadline, force=step.force)
-            elif isinstance(step, Change):
-                self.runs.change_run(killed.flow_run_id, step.changes, self.deadline)
-            else:
-                # One file, or a batch's own name.
-                what = run.parameters.get("raw_file") or run.name
-                return replace(step, detail=f"{what}: {step.detail}")
-        raise UnavailableError(
-            "prefect",
-            "larger task",
-            f"{killed.flow_run_id} is changed by somebody else all the time",
-        )
+        run = self._run_observed(killed)
+        if run is None:
+            return Ignored(Reason.TASK_SETTLED, f"no flow run {killed.flow_run_id}")
+        outcome = judge(killed, run)
+        if isinstance(outcome, Submitted) and not _smaller_size_of(run):
+            self._enlarge(outcome, run)
+        elif isinstance(outcome, Rejected) and outcome.detail != run.message:
+            state = {"type": "CRASHED", "name": "Crashed", "message": outcome.detail}
+            # Prefect lets no run go from one end to another, but for who insists.
+            self.runs.set_state(killed.flow_run_id, state, self.deadline, force=True)
+        # One file, or a batch's own name.
+        what = run.parameters.get("raw_file") or run.name
+        return replace(outcome, detail=f"{what}: {outcome.detail}")
 
-    def _wait(self, killed: Killed, step: AwaitObserver) -> None:
-        self.patience -= 1
-        if self.patience < 0 or not self.deadline.pause(1):
-            raise UnavailableError(
-                "prefect",
-                "larger task",
-                f"{killed.flow_run_id} is {step.state}: the worker has not told yet that its task was killed",
-            )
+    def _run_observed(self, killed: Killed) -> RunState | None:
+        """Read the run, and wait until the worker's observer has called it crashed; None where there is none."""
+        while run := self.runs.run_state(killed.flow_run_id, self.deadline):
+            begun = run.state_type in {"RUNNING", "PENDING", "CANCELLING"}
+            if not begun or _has_later_task(run, killed):
+                return run
+            self.patience -= 1
+            if self.patience < 0 or not self.deadline.pause(1):
+                told = f"{run.state_name}: the worker has not told yet that its task was killed"
+                raise _again(f"{killed.flow_run_id} is {told}")
+        return None
+
+    def _enlarge(self, outcome: Submitted, run: RunState) -> None:
+        when = datetime.now(UTC) + timedelta(seconds=PUT_OFF)
+        state = {
+            "type": "SCHEDULED",
+            "name": "AwaitingRetry",
+            "message": outcome.detail,
+            "state_details": {"scheduled_time": when.isoformat()},
+        }
+        tags = [tag for tag in run.tags if not tag.startswith("tier:")]
+        changes = {
+            "job_variables": run.job_variables | LARGE.job_variables,
+            "tags": [*tags, f"tier:{LARGE.name}", f"enlarged-from:{_size_of(run)}"],
+        }
+        run_id, in_time = outcome.flow_run_id, Deadline(min(TIME_TO_CHANGE, self.deadline.left()))
+        if not (
+            self.runs.set_state(run_id, state, in_time)
+            and self.runs.change_run(run_id, changes, in_time)
+        ):
+            raise _again(f"{run_id} is changed by somebody else")
+
+
+def _has_later_task(run: RunState, killed: Killed) -> bool:
+    return bool(run.task) and not run.task.endswith(killed.task_arn)
+
+
+def _size_of(run: RunState) -> str:
+    return tag_of(run.tags, "tier") or f"{run.job_variables.get('memory')} MiB"
+
+
+def _smaller_size_of(run: RunState) -> str | None:
+    """The size on which it was killed before: the mark that it was enlarged."""
+    return tag_of(run.tags, "enlarged-from")
+
+
+def _again(why: str) -> UnavailableError:
+    return UnavailableError("prefect", "larger task", why)
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

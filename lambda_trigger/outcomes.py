@@ -65,7 +65,7 @@ class Reason(StrEnum):
 class Submitted:
     """A flow run exists for the upload: made now, found by its identity, or to start once more.
 
-    `tier` is the size of task that its bytes ask for; empty where the rules have none.
+    `size` names the task that it gets (task_sizes).
     """
 
     reason: Reason
@@ -73,7 +73,7 @@ class Submitted:
     flow_run_name: str
     sonar_model: str
     detail: str = ""
-    tier: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)

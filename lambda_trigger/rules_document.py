@@ -1,4 +1,4 @@
-"""The rules document: which deployment, output and limits apply to which prefix, and the sizes of tasks.
+"""The rules document: which deployment, output and limits apply to which prefix.
 
 One small TOML document, kept in an SSM parameter. A document that is wrong
 anywhere is refused whole, with the line, so that a deployment stops before it
@@ -8,28 +8,21 @@ and a running trigger never guesses.
 import re
 import tomllib
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from lambda_trigger.outcomes import BACKFILL, LANES
-from lambda_trigger.size_tiers import Tier
-from lambda_trigger.sonar_model import MODELS
+from lambda_trigger.rules_table import RulesError, RulesTable
 
 DOCUMENT_VERSION = 1
 OUTPUT_TYPES = ("zarr", "netcdf")
 _ARN_OF_BUCKET = re.compile(r"^arn:aws[a-z-]*:s3:::")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_TIER_NAME = re.compile(r"[a-z0-9-]{1,32}")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 _SYNTAX_LINE = re.compile(r"\(at line (\d+)")
-
-
-class RulesError(ValueError):
-    """The rules document is wrong: `line` (from 1) and `problem`."""
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"rules document, line {line}: {problem}")
-        self.line = line
-        self.problem = problem
+_TIERS_ARE_OVER = (
+    "rules document, line {}: [[tier]] does nothing any more, for a task has one of two sizes "
+    "(docs/sizes-and-costs.md). Take the tables out; a prefix that needs another size has it in "
+    "its job_variables"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,8 @@ class Rules:
     """The whole document. Sizes are in bytes.
 
     `archive_buckets` are read in place for who asks for their objects; of what
-    comes there by itself only restored objects are notified.
+    comes there by itself only restored objects are notified. `warnings` name what
+    the document has that does nothing any more, with its line.
     """
 
     inbox_bucket: str
@@ -75,9 +69,9 @@ class Rules:
     pause_above: int = 5_000_000_000
     reject_above: int = 20_000_000_000
     waiting_limit_hours: float = 24.0
-    tiers: tuple[Tier, ...] = ()
     archive_buckets: tuple[str, ...] = ()
     batch: BatchRule | None = None
+    warnings: tuple[str, ...] = ()
 
     def rule_for(self, key: str) -> PrefixRule | None:
         """Choose the rule of the longest prefix that the key starts with."""
@@ -98,18 +92,15 @@ def parse_rules(text: str) -> Rules:
         # Without a position the parser means the document's end.
         line = int(found[1]) if found else text.count("\n") + 1
         raise RulesError(line, str(error)) from error
-    return _Checker(text).rules(document)
+    return _Document(text).rules(document)
 
 
 def _is_deployment(name: str) -> bool:
     return name.count("/") == 1 and all(name.split("/"))
 
 
-class _Checker:
-    """Checks parsed values and finds the line of the one that is wrong."""
-
-    def __init__(self, text: str) -> None:
-        self.lines = text.splitlines()
+class _Document(RulesTable):
+    """Checks what the tables of a rules document mean."""
 
     def rules(self, document: dict[str, Any]) -> Rules:
         self.only(
@@ -151,10 +142,16 @@ class _Checker:
             int(pause),
             int(reject),
             float(limit_hours),
-            self.tiers(document),
             self.archive_buckets(document, inbox, output),
             self.batch(document),
+            self.warnings(document),
         )
+
+    def warnings(self, document: dict[str, Any]) -> tuple[str, ...]:
+        # Documents of before have them, and are in force still.
+        if not self.tables(document, "tier"):
+            return ()
+        return (_TIERS_ARE_OVER.format(self.line_of("tier", "", 0)),)
 
     def batch(self, document: dict[str, Any]) -> BatchRule | None:
         if "batch" not in document:
@@ -190,45 +187,6 @@ class _Checker:
                 self.wrong("archive_buckets", f"{name} is {whose}, no archive")
             names.append(name)
         return tuple(names)
-
-    def tiers(self, document: dict[str, Any]) -> tuple[Tier, ...]:
-        tiers: list[Tier] = []
-        for index, table in enumerate(self.tables(document, "tier")):
-            tier = self.tier(table, index)
-            if any(tier.name == other.name for other in tiers):
-                self.wrong("name", f"tier {tier.name!r} is there twice", "tier", index)
-            for model, limit in tier.up_to_bytes.items():
-                if tiers and limit < tiers[-1].up_to_bytes[model]:
-                    problem = f"{model} has less than in the tier before; the smallest comes first"
-                    self.wrong("up_to_bytes", problem, "tier", index)
-            tiers.append(tier)
-        return tuple(tiers)
-
-    def tier(self, table: dict[str, Any], index: int) -> Tier:
-        where = ("tier", index)
-        self.only(table, tuple(Tier.__dataclass_fields__), *where)
-        limits = table.get("up_to_bytes")
-        if not isinstance(limits, dict) or set(limits) != MODELS:
-            known = ", ".join(sorted(MODELS))
-            self.wrong("up_to_bytes", f"up_to_bytes must name each sonar model: {known}", *where)
-        for model, limit in limits.items():
-            if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-                problem = f"up_to_bytes of {model} must be a whole number of bytes"
-                self.wrong("up_to_bytes", problem, *where)
-        name = self.text(table, "name", None, *where)
-        if not _TIER_NAME.fullmatch(name):
-            self.wrong("name", "name must be lower-case letters, digits and '-'", *where)
-        cpu, memory, storage = (
-            int(self.number(table, size, None, *where, whole=True))
-            for size in ("cpu", "memory", "ephemeral_storage")
-        )
-        return Tier(name, cpu, memory, storage, limits)
-
-    def tables(self, document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        tables = document.get(name, [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self.wrong(name, f"{name} must be written as [[{name}]] tables")
-        return tables
 
     def prefixes(self, document: dict[str, Any]) -> tuple[PrefixRule, ...]:
         tables = self.tables(document, "prefix")
@@ -279,77 +237,3 @@ class _Checker:
         if not _BUCKET.fullmatch(bucket):
             self.wrong(name, f"{bucket!r} is no name of a bucket")
         return bucket
-
-    def table(self, document: dict[str, Any], name: str, known: tuple[str, ...]) -> dict[str, Any]:
-        table = document.get(name, {})
-        if not isinstance(table, dict):
-            self.wrong(name, f"{name} must be a table, [{name}]")
-        self.only(table, known, name)
-        return table
-
-    def text(
-        self,
-        table: dict[str, Any],
-        name: str,
-        default: str | None,
-        section: str = "",
-        index: int = 0,
-    ) -> str:
-        value = table.get(name, default)
-        if value is None:
-            self.wrong(name, f"{name} is missing", section, index)
-        if not isinstance(value, str):
-            self.wrong(name, f"{name} must be text in quotes", section, index)
-        return value
-
-    def number(
-        self,
-        table: dict[str, Any],
-        name: str,
-        default: float | None,
-        section: str,
-        index: int = 0,
-        *,
-        whole: bool = False,
-    ) -> float:
-        value = table.get(name, default)
-        kinds = int if whole else (int, float)
-        # not > 0 is also true of nan.
-        if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
-            kind = "whole number" if whole else "number"
-            self.wrong(name, f"{name} must be a {kind} above 0", section, index)
-        return float(value) if not whole else value
-
-    def only(
-        self, table: dict[str, Any], known: tuple[str, ...], section: str = "", index: int = 0
-    ) -> None:
-        for name in table:
-            if name not in known:
-                self.wrong(
-                    name,
-                    f"{name!r} is not known here; known are {', '.join(known)}",
-                    section,
-                    index,
-                )
-
-    def wrong(self, name: str, problem: str, section: str = "", index: int = 0) -> NoReturn:
-        raise RulesError(self.line_of(name, section, index), problem)
-
-    def line_of(self, name: str, section: str, index: int) -> int:
-        """Find the line of a name in the index-th table called section; else the table's own line."""
-        within, seen, header_line = section == "", -1, 1
-        named = re.compile(rf"\s*[\"']?{re.escape(name)}[\"']?\s*[.=]")
-        table = re.compile(rf"\s*\[\[?\s*{re.escape(name)}\s*[\].]")
-        for number, line in enumerate(self.lines, start=1):
-            header = _HEADER.match(line)
-            if header:
-                inside = header[2] == section or header[2].startswith(f"{section}.")
-                seen += header[2] == section
-                within = bool(section) and inside and seen == index
-                if header[2] == section and seen == index:
-                    header_line = number
-                if table.match(line) and not section:
-                    return number
-            elif within and named.match(line):
-                return number
-        return header_line

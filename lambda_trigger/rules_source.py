@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable
 
 from lambda_trigger.clock import Deadline
-from lambda_trigger.rules_document import Rules, RulesError, parse_rules
+from lambda_trigger.rules_document import Rules, parse_rules
+from lambda_trigger.rules_table import RulesError
+from lambda_trigger.telemetry import line_logger
 from lambda_trigger.transport_errors import ConfigurationError, TransportError
 
 KEPT_FOR = 60.0
@@ -41,9 +43,13 @@ class RulesSource:
                 raise
             self._read_at = self._clock()
             return self._rules
+        before = self._rules
         try:
             self._rules = parse_rules(text)
         except RulesError as error:
             raise ConfigurationError("ssm", "rules", str(error)) from error
+        if before is None or before.warnings != self._rules.warnings:
+            for warning in self._rules.warnings:
+                line_logger().warning(warning)
         self._read_at = self._clock()
         return self._rules

@@ -72,8 +72,8 @@ def tag_of(tags: Iterable[str], name: str) -> str | None:
     return next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
 
 
-def run_tags(upload: Upload, model: str, rule: PrefixRule, tier: str) -> list[str]:
+def run_tags(upload: Upload, model: str, rule: PrefixRule, size: str) -> list[str]:
     """Tag the run for filters in the UI, and what mends for who counts it; what is empty is left out."""
     cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
-    tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": tier}
+    tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": size}
     return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.mends

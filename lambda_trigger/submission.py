@@ -24,8 +24,8 @@ from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
 from lambda_trigger.services import FlowRuns, Storage
 from lambda_trigger.settings_arrival import ArrivedSettings
 from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_xml, named_sidecar
-from lambda_trigger.size_tiers import tier_for
 from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
+from task_sizes import size_for
 
 # How a run ends that found its file, or a sidecar, in an archive tier (flows/outcomes.py, Archived).
 LAY_ARCHIVED = "Archived"
@@ -141,12 +141,11 @@ class Submission:
         paused = None
         if size > self.rules.pause_above:
             paused = f"{size} bytes is over the limit of {self.rules.pause_above}: resume it if it is meant"
-        tier = tier_for(self.rules.tiers, model.model, size)
-        tier_name = tier.name if tier else ""
+        task = size_for(model.model, size)
         wanted = RunRequest(
             deployment=rule.deployment,
             name=run_name(upload.key, model.model, rule),
-            tags=run_tags(upload, model.model, rule, tier_name),
+            tags=run_tags(upload, model.model, rule, task.name),
             idempotency_key=idempotency_key(
                 rule.deployment,
                 upload.bucket,
@@ -156,14 +155,14 @@ class Submission:
                 generation=upload.generation,
             ),
             parameters=self._parameters(upload, candidate, model, xml),
-            job_variables=(tier.job_variables if tier else {}) | rule.job_variables,
+            job_variables=task.job_variables | rule.job_variables,
             lane=upload.lane,
             paused=paused,
         )
         if self.batch and is_small(upload, rule, wanted, self.batch):
-            return Batchable(wanted, model.model, tier_name)
+            return Batchable(wanted, model.model, task.name)
         run = self.flow_runs.create_run(wanted, self.deadline)
-        outcome = submitted(run, wanted, model.model, tier_name)
+        outcome = submitted(run, wanted, model.model, task.name)
         if not run.created and run.state == LAY_ARCHIVED and self._started_again(run):
             return replace(outcome, reason=Reason.RESTORED, detail=CAN_BE_READ)
         return outcome
@@ -200,8 +199,8 @@ def _sidecar_etags(upload: Upload, xml: Listed | None) -> dict[str, str]:
     return {uri(upload.bucket, xml.key): xml.etag} if xml else {}
 
 
-def submitted(run: FlowRun, wanted: RunRequest, sonar_model: str, tier: str) -> Submitted:
+def submitted(run: FlowRun, wanted: RunRequest, sonar_model: str, size: str) -> Submitted:
     """Give the outcome of an upload that has this run."""
     made = Reason.PAUSED if wanted.paused else Reason.NEW
     reason = made if run.created else Reason.EXISTING
-    return Submitted(reason, run.id, run.name, sonar_model, f"state {run.state}", tier)
+    return Submitted(reason, run.id, run.name, sonar_model, f"state {run.state}", size)

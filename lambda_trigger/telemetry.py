@@ -71,7 +71,7 @@ class Telemetry:
                 "flow_run_id": outcome.flow_run_id,
                 "flow_run_name": outcome.flow_run_name,
                 "sonar_model": outcome.sonar_model,
-                "tier": outcome.tier,
+                "tier": outcome.size,
             }
         facts |= {"detail": outcome.detail} | _facts_of(upload) | {"message_id": message_id}
         level = logging.WARNING if isinstance(outcome, Rejected | Waiting) else logging.INFO

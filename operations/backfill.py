@@ -88,7 +88,7 @@ class Backfill:
 
     def estimate(self) -> Estimate:
         """Go over what is left, and send nothing."""
-        found = Estimate(self.rules.tiers)
+        found = Estimate()
         for item in self.archive.items(self.checkpoint.place):
             if self.limit is not None and found.uploads == self.limit:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -83,14 +84,21 @@ def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = N
         SettingMissingError, RulesError, OSError, ClientError: as `connect`.
     """
     if rules is not None:
-        return parse_rules(rules.read_text())
+        return _parsed(rules.read_text())
     variables = os.environ if environment is None else environment
     name = variables.get("ECHODROP_RULES_PARAMETER")
     if not name:
         raise SettingMissingError("not set: ECHODROP_RULES_PARAMETER, or --rules")
     session = boto3.Session()
     client = session.client("ssm", region_name=region_of(session, variables))
-    return parse_rules(client.get_parameter(Name=name)["Parameter"]["Value"])
+    return _parsed(client.get_parameter(Name=name)["Parameter"]["Value"])
+
+
+def _parsed(text: str) -> Rules:
+    rules = parse_rules(text)
+    for warning in rules.warnings:
+        logging.getLogger(__name__).warning(warning)
+    return rules
 
 
 def region_of(session: boto3.Session, variables: Mapping[str, str]) -> str:

@@ -64,14 +64,12 @@ def replay_dead_letters_at_terminal(
     counts: Counter[str] = Counter()
     total_bytes = 0
     told: list[Replayed] = []
-    estimate = Estimate(())
+    estimate = Estimate()
     try:
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
         dead = DeadLetterQueue(sqs, dlq_url)
         if quarantine is None:
-            in_force = rules_in_force(rules)
-            quarantine = f"s3://{in_force.output_bucket}/{QUARANTINE}"
-            estimate = Estimate(in_force.tiers)
+            quarantine = f"s3://{rules_in_force(rules).output_bucket}/{QUARANTINE}"
         replay = DeadLetterReplay(
             dead,
             sqs,

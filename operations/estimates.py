@@ -8,12 +8,11 @@ are `prices`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lambda_trigger.inbox_rules import models_by_extension
-from lambda_trigger.size_tiers import Tier, tier_for
 from operations.prices import ARM64, S3_GET, S3_PUT, TRIGGER, Fargate
+from task_sizes import STANDARD, TaskSize, size_for
 
 # From RunTask to the first line of Python; only an account can show it.
 COLD_SECONDS = 45.0
@@ -22,22 +21,17 @@ PREFECT_SECONDS = 5.0
 _FILE_SECONDS, _SECONDS_A_MB = 9.0, 0.06
 _FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.8
 
-# For rules without sizes.
-_SMALLEST = Tier("", 1024, 4096, 21, {})
 
-
-def dollars_of_task(
-    prices: Fargate, size: tuple[int, int, int], seconds: float, objects: float
-) -> float:
+def dollars_of_task(prices: Fargate, size: TaskSize, seconds: float, objects: float) -> float:
     """Cost of a file in a task of its own, its notification and requests included.
 
     Args:
         prices: of the tasks.
-        size: of the task: Fargate's CPU units, MiB of memory, GiB of disk.
+        size: of the task.
         seconds: from its start to its end.
         objects: written; read back in samples, and counted as read as often as written.
     """
-    task = prices.dollars(*size, seconds)
+    task = prices.dollars(size.cpu, size.memory, size.ephemeral_storage, seconds)
     return task + TRIGGER + objects * (S3_PUT + S3_GET)
 
 
@@ -45,7 +39,6 @@ def dollars_of_task(
 class Estimate:
     """The sum over uploads; `dollars` as if each had a task of its own."""
 
-    tiers: Sequence[Tier]
     uploads: int = 0
     bytes: int = 0
     task_seconds: float = 0.0
@@ -55,17 +48,15 @@ class Estimate:
     def add(self, key: str, size: int | None) -> None:
         """Count one upload in; `size` in bytes, None where a list does not tell it."""
         megabytes = (size or 0) / 1e6
-        models = models_by_extension(key)
-        wanted = [tier_for(self.tiers, model, size or 0) for model in models] if self.tiers else []
-        tier = max(filter(None, wanted), key=lambda each: each.memory, default=_SMALLEST)
+        wanted = (size_for(model, size or 0) for model in models_by_extension(key))
+        task = max(wanted, key=lambda each: each.memory, default=STANDARD)
         seconds = COLD_SECONDS + PREFECT_SECONDS + _FILE_SECONDS + _SECONDS_A_MB * megabytes
         objects = _FILE_OBJECTS + _OBJECTS_A_MB * megabytes
         self.uploads += 1
         self.bytes += size or 0
         self.of_unknown_size += size is None
         self.task_seconds += seconds
-        needed = (tier.cpu, tier.memory, tier.ephemeral_storage)
-        self.dollars += dollars_of_task(ARM64, needed, seconds, objects)
+        self.dollars += dollars_of_task(ARM64, task, seconds, objects)
 
     def told(self, rate: float | None, at_once: int | None = None) -> str:
         """One line for people.

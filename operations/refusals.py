@@ -5,7 +5,7 @@ from __future__ import annotations
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from lambda_trigger.rules_document import RulesError
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.transport_errors import TransportError
 from operations.prefect_api import PrefectUnavailableError
 from operations.stack_settings import SettingMissingError

@@ -125,7 +125,7 @@ def replay_uploads_at_terminal(
                 soft_wrap=True,
             )
         connections = connect(rules)
-        told = _Told(as_json, shown, Estimate(connections.services.rules.tiers))
+        told = _Told(as_json, shown, Estimate())
         named = list(uris)
         by_runs = None if named else choice
         if by_runs:

@@ -54,8 +54,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
         # Here each upload is followed by the run of its own; test_batch_lane.py has them share.
-        before, _, rest = rules.partition("[batch]")
-        rules = f"{before}[[tier]]{rest.partition('[[tier]]')[2]}"
+        rules = rules.partition("[batch]")[0]
         poisoned = '[[prefix]]\nprefix = "poison/"\ndeployment = "convert-raw-sonar/no-such"\n'
         ssm.put_parameter(Name=name, Value=f"{rules}\n{poisoned}", Type="String", Overwrite=True)
         yield running

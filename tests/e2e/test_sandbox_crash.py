@@ -1,4 +1,4 @@
-"""A task killed in the midst of its work is known to have crashed, and runs once more on the next tier."""
+"""A task killed in the midst of its work is known to have crashed, and runs once more on the large size."""
 
 import json
 import time
@@ -26,7 +26,7 @@ GROWN_BYTES = 20_000_000
 SLICE_SECONDS = 0.02
 
 
-def test_a_task_killed_while_it_publishes_runs_once_more_on_the_next_tier_and_completes(
+def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_completes(
     sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
 ) -> None:
     import echopype  # noqa: PLC0415 - takes seconds, and only some tests need it
@@ -58,8 +58,8 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_next_tier_and_co
     ended = wait_until(lambda: end_after(sandbox, run), 240, "the second run to end", every=0.5)
     assert (ended.state_name, ended.run_count) == ("Completed", 2)
     why = "exit code 137 (out of memory)"
-    assert ("AwaitingRetry", f"{why} on tier small: once more on medium") in history(sandbox, run)
-    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("2048", "16384")]
+    assert ("AwaitingRetry", f"{why} on size standard: once more on large") in history(sandbox, run)
+    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]
     manifest = json.loads(
         sandbox.client("s3")
         .get_object(Bucket=sandbox.names.output_bucket, Key=f"{STORE}.manifest.json")["Body"]
@@ -67,8 +67,8 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_next_tier_and_co
     )
     assert manifest["source"]["uri"] == inbox.uri(KEY)
     assert manifest["run"]["flow_run_id"] == run.id
-    assert manifest["run"]["tier"] == "medium"
-    assert manifest["run"]["enlarged"] == {"from": "small", "reason": why}
+    assert manifest["run"]["tier"] == "large"
+    assert manifest["run"]["enlarged"] == {"from": "standard", "reason": why}
     assert open_store(echopype, inbox)["Sonar/Beam_group1"].sizes["ping_time"] > 36
 
 
@@ -85,8 +85,8 @@ def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
             process.kill()
         wait_until(lambda: not running(inbox, key), 120, "the kill to be told", every=0.1)
     crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")
-    assert "on tier medium, and small was too small before" in crashed.message
-    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("2048", "16384")]
+    assert "on size large, and standard was too small before" in crashed.message
+    assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]
     assert not inbox.outputs("crash/twice.zarr.manifest.json")
 
 

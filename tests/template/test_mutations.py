@@ -189,7 +189,6 @@ MUTATIONS = [
     Mutation("only_the_conversion_s_own_container_is_asked_how_it_ended", "FailedTaskRule/EventPattern/detail/$or/0/containers/name"),
     Mutation("only_the_conversion_s_own_container_is_asked_how_it_ended", f"{CONTAINER}/Name", "conversion"),
     Mutation("the_rules_document_is_valid", RULES, "version = 2"),
-    Mutation("the_rules_have_the_sizes_of_tasks_by_the_memory_model", RULES, "version = 1"),
     Mutation("the_rules_document_is_valid", "RulesDocument/Value/Fn::Sub/1/Output", {"Ref": "InboxBucket"}),
     Mutation("buckets_are_closed_to_the_public", "InboxBucket/PublicAccessBlockConfiguration"),
     Mutation(

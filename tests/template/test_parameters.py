@@ -50,7 +50,6 @@ REFUSED = [
     ("VpcId", "the-vpc"),
     ("SubnetIds", "subnet-0123abcd, subnet-0123abce"),
     ("CpuArchitecture", "arm64"),
-    ("TaskCpu", "1000"),
     ("TriggerConcurrency", "1"),
     ("MaxReceiveCount", "3"),
     ("ArchiveDays", "0"),
@@ -85,11 +84,6 @@ CONTRADICTIONS = [
         OWN_CREDENTIALS | {"PrefectSecretArn": EXISTING["PrefectSecretArn"]},
         "so PrefectSecretArn would never be read",
     ),
-    ({"TaskCpu": "1024", "TaskMemory": "16384"}, "1 vCPU goes with"),
-    ({"TaskCpu": "2048", "TaskMemory": "2048"}, "2 vCPU go with"),
-    ({"TaskCpu": "4096", "TaskMemory": "61440"}, "4 vCPU go with"),
-    ({"TaskCpu": "8192", "TaskMemory": "8192"}, "8 vCPU go with"),
-    ({"TaskCpu": "16384", "TaskMemory": "30720"}, "16 vCPU go with"),
 ]
 
 

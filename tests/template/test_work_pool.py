@@ -18,16 +18,16 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary_settings
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
-from flows.size_tiers import TIERS
 from flows.work_pool_template import StackOutputsError, base_job_template
 from lambda_trigger.rules_document import PrefixRule
 from lambda_trigger.run_identity import run_name
 from sandbox.aws_resources import registration_arguments
 from sandbox.template import Stack
+from task_sizes import LARGE, STANDARD
 from tests.template.stacks import EXISTING, MADE
 
 PLANTED = "pnu_planted-in-the-worker"
-SIZES = [(tier.cpu, tier.memory, tier.ephemeral_storage) for tier in TIERS]
+SIZES = [(size.cpu, size.memory, size.ephemeral_storage) for size in (STANDARD, LARGE)]
 
 
 @pytest.fixture
@@ -154,13 +154,13 @@ def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
     assert len(tags) <= 50
 
 
-def test_a_run_without_a_size_takes_the_stack_s(ecs: Any) -> None:
-    stack = Stack.read(MADE | {"TaskCpu": "2048", "TaskMemory": "8192"})
+def test_a_run_without_a_size_takes_the_standard_one(ecs: Any) -> None:
+    stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     with temporary_settings({PREFECT_API_KEY: PLANTED}):
         arn = run(ECSWorker("echodrop"), ecs, base_job_template(outputs), {})
     overrides = task(ecs, outputs["ClusterName"], arn)["overrides"]
-    assert (overrides["cpu"], overrides["memory"]) == ("2048", "8192")
+    assert (overrides["cpu"], overrides["memory"]) == ("1024", "4096")
 
 
 def test_a_stack_of_an_older_version_is_told() -> None:

@@ -85,11 +85,11 @@ def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
 
     plain = run_of()
     assert (plain["tier"], plain["enlarged"]) == (None, None)
-    with tags("model:EK80", "tier:medium", "enlarged-from:small"):
+    with tags("model:EK80", "tier:large", "enlarged-from:standard"):
         grown = run_of(overwrite=True, output_path=parameters["output_path"] + "2.zarr")
     # In the trigger's own words: neither side can import the other.
-    assert grown["tier"] == "medium"
-    assert grown["enlarged"] == {"from": "small", "reason": larger_task.OUT_OF_MEMORY}
+    assert grown["tier"] == "large"
+    assert grown["enlarged"] == {"from": "standard", "reason": larger_task.OUT_OF_MEMORY}
 
 
 def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[str, Any]) -> None:

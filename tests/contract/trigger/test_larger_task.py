@@ -15,14 +15,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws.observers.ecs import mark_runs_as_crashed
 
 from events.file_heads import file_head
-from flows.size_tiers import TIERS, rules_tables
 from sandbox.ecs_tasks import DETAIL_TYPE, stopped_detail
 from sandbox.waiting import wait_until
+from task_sizes import LARGE
 from tests.contract.conftest import ApiCall
-from tests.contract.trigger.conftest import Function, rules
+from tests.contract.trigger.conftest import Function
 from tests.contract.trigger.test_real_services import body_of
 
-WHY = "exit code 137 (out of memory) on tier small: once more on medium"
+WHY = "exit code 137 (out of memory) on size standard: once more on large"
 FOUND: dict[str, Any] = {"batchItemFailures": []}
 AGAIN = {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
@@ -42,7 +42,8 @@ class Run:
         task = f"{cluster.replace(':cluster/', ':task/')}/{uuid.uuid4().hex}"
         self.set_state("PENDING")
         self.api("PATCH", f"/flow_runs/{self.id}", {"infrastructure_pid": f"{cluster}::{task}"})
-        self.set_state("RUNNING")
+        # Prefect lets a run that was put off begin at its time.
+        wait_until(lambda: self.propose("RUNNING") == "ACCEPT", 60, "the run's time", every=0.5)
         variables = [{"name": "PREFECT__FLOW_RUN_ID", "value": self.id}]
         described = {
             "taskArn": task,
@@ -56,9 +57,12 @@ class Run:
             "detail": stopped_detail(described, 137, asked_to_stop=False),
         }
 
-    def set_state(self, kind: str, **state: Any) -> None:
+    def propose(self, kind: str, **state: Any) -> str:
         body = {"state": {"type": kind, **state}, "force": False}
-        assert self.api("POST", f"/flow_runs/{self.id}/set_state", body)["status"] == "ACCEPT"
+        return str(self.api("POST", f"/flow_runs/{self.id}/set_state", body)["status"])
+
+    def set_state(self, kind: str, **state: Any) -> None:
+        assert self.propose(kind, **state) == "ACCEPT"
 
     def observe(self) -> None:
         """What the worker's observer does with the event."""
@@ -81,34 +85,23 @@ class Run:
 
 @pytest.fixture
 def run(trigger: Function, prefect_api: ApiCall, prefect_api_url: str) -> Run:
-    trigger.ssm.put_parameter(
-        Name=trigger.rules_parameter,
-        Value=rules(trigger.inbox, trigger.output) + rules_tables(),
-        Overwrite=True,
-        Tier="Advanced",
-    )
     trigger.send(body_of(trigger, "HB0706/EK60/a.raw", file_head("EK60")))
     (line,) = trigger.lines()
-    assert (line["reason"], line["tier"]) == ("new", "small")
+    assert (line["reason"], line["tier"]) == ("new", "standard")
     run = Run(line["flow_run_id"], prefect_api, prefect_api_url)
     run.start_task()
     return run
 
 
-def is_once_more_on_medium(run: Run) -> None:
+def is_once_more_on_large(run: Run) -> None:
     now = run.now
-    medium = TIERS[1]
     assert now["state"]["type"] == "SCHEDULED"
     assert now["state"]["message"] == WHY
-    assert now["job_variables"] == {
-        "cpu": medium.cpu,
-        "memory": medium.memory,
-        "ephemeral_storage": medium.ephemeral_storage,
-    }
+    assert now["job_variables"] == LARGE.job_variables
     tags = {tag for tag in now["tags"] if tag.startswith(("tier:", "enlarged-from:"))}
-    assert tags == {"tier:medium", "enlarged-from:small"}
-    # As the worker asks: what is to start within its next ten seconds.
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 10))
+    assert tags == {"tier:large", "enlarged-from:standard"}
+    # As the worker asks half a minute later: what is to start within its next ten seconds.
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 40))
     asked = {"work_queue_names": ["live"], "scheduled_before": soon}
     waiting = run.api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", asked)
     assert run.id in {item["flow_run"]["id"] for item in waiting}
@@ -118,18 +111,14 @@ def test_the_observer_first(trigger: Function, run: Run) -> None:
     run.observe()
     assert run.now["state"]["type"] == "CRASHED"
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_medium(run)
+    is_once_more_on_large(run)
     line = trigger.lines()[-1]
-    assert (line["outcome"], line["reason"], line["tier"]) == ("Submitted", "enlarged", "medium")
+    assert (line["outcome"], line["reason"], line["tier"]) == ("Submitted", "enlarged", "large")
     # The observer told once more finds a run that waits, and leaves it alone; so does the trigger.
     run.observe()
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_medium(run)
-    assert [name for name, _ in run.history[-3:]] == [
-        "Crashed",
-        "AwaitingLargerTask",
-        "AwaitingRetry",
-    ]
+    is_once_more_on_large(run)
+    assert [name for name, _ in run.history[-2:]] == ["Crashed", "AwaitingRetry"]
 
 
 def test_the_trigger_first(trigger: Function, run: Run) -> None:
@@ -138,7 +127,7 @@ def test_the_trigger_first(trigger: Function, run: Run) -> None:
     assert run.now["state"]["type"] == "RUNNING"
     run.observe()
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_medium(run)
+    is_once_more_on_large(run)
 
 
 def test_both_at_once(trigger: Function, run: Run) -> None:
@@ -151,20 +140,16 @@ def test_both_at_once(trigger: Function, run: Run) -> None:
         )
     finally:
         observer.join()
-    is_once_more_on_medium(run)
+    is_once_more_on_large(run)
 
 
-def test_an_interruption_while_the_run_is_held(trigger: Function, run: Run) -> None:
+def test_an_interruption_while_the_run_is_put_off(trigger: Function, run: Run) -> None:
     run.observe()
-    far = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 900))
-    run.set_state(
-        "SCHEDULED",
-        name="AwaitingLargerTask",
-        message=WHY,
-        state_details={"scheduled_time": far},
-    )
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 30))
+    details = {"scheduled_time": soon}
+    run.set_state("SCHEDULED", name="AwaitingRetry", message=WHY, state_details=details)
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_medium(run)
+    is_once_more_on_large(run)
 
 
 def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
@@ -184,8 +169,8 @@ def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
         assert (line["outcome"], line["reason"]) == ("Rejected", "out-of-memory")
     now = run.now
     assert now["state"]["type"] == "CRASHED"
-    assert "on tier medium, and small was too small before" in now["state"]["message"]
-    assert "tier:medium" in now["tags"]
+    assert "on size large, and standard was too small before" in now["state"]["message"]
+    assert "tier:large" in now["tags"]
     assert [name for name, _ in run.history].count("AwaitingRetry") == 1
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows.size_tiers import rules_tables
 from lambda_trigger.larger_task import CONTAINER
-from lambda_trigger.rules_document import RulesError, parse_rules
+from lambda_trigger.rules_document import parse_rules
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
 from tests.template.invariants.registry import ROOT, dead_letters, invariant
@@ -159,14 +159,8 @@ def the_rules_document_is_valid(stack: Translated) -> Iterator[str]:
         except RulesError as error:
             yield f"{name}: {error}"
             continue
+        yield from rules.warnings
         if rules.rule_for("any/key.raw") is None:
             yield f"{name}: no rule for a key without a known prefix"
         if len(parameter["Value"].encode()) > 4096:
             yield f"{name}: longer than a standard parameter may be"
-
-
-@invariant
-def the_rules_have_the_sizes_of_tasks_by_the_memory_model(stack: Translated) -> Iterator[str]:
-    for name, parameter in stack.of_type("AWS::SSM::Parameter").items():
-        if rules_tables() not in parameter["Value"]:
-            yield f"{name}: its [[tier]] tables are not those of flows/size_tiers.py"

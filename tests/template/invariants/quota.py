@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from flows.deployment_specs import BACKFILL, LIVE
 from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, Lanes
-from flows.size_tiers import TIERS
 from operations.reconcile_flow import reconcile_specs
+from task_sizes import STANDARD
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
@@ -21,8 +21,9 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
     deployment = stack.resources["WorkerService"]["Properties"]["DeploymentConfiguration"]
     if deployment["MaximumPercent"] != 100 * WORKERS_WHILE_REPLACED:
         yield f"while it is replaced, {deployment['MaximumPercent']} % of the workers run"
-    if int(defaults["TaskCpu"]) > TIERS[0].cpu:
-        yield "a conversion without a size takes more than the smallest"
+    task = definitions["ConversionTask"]
+    if (int(task["Cpu"]), int(task["Memory"])) != (STANDARD.cpu, STANDARD.memory):
+        yield "a conversion without a size is no standard one"
     lanes = Lanes(
         int(defaults["LiveConcurrency"]),
         int(defaults["BackfillConcurrency"]),
@@ -33,7 +34,7 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
     reconciliation = int(definitions["OperationsTask"]["Cpu"])
     if not {spec.work_queue for spec in reconcile_specs("echodrop")} <= {LIVE, BACKFILL}:
         taken += reconciliation / 1024
-    elif reconciliation > TIERS[0].cpu:
+    elif reconciliation > STANDARD.cpu:
         yield "the reconciliation takes more than a conversion's place in its lane"
     if taken > SMALLEST_QUOTA:
         yield f"all at once takes {taken:g} vCPU, a new account has {SMALLEST_QUOTA}"

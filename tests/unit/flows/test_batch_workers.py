@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.batch_workers import worker_count
-from flows.memory_model import peak_bytes
-from flows.size_tiers import PREFECT_BYTES, TIERS
-from flows.task_resources import TaskResources, cgroup_limits, task_resources, usable_bytes
+from flows.task_resources import TaskResources, cgroup_limits, task_resources
+from task_sizes import LARGE, STANDARD, peak_bytes, usable_bytes
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 
 GB = 10**9
@@ -28,7 +27,7 @@ def test_processors_decide_for_small_files() -> None:
 
 
 def test_memory_decides_for_larger_ones() -> None:
-    assert worker_count([3 * GB] * 8, TaskResources(8.0, 16 * GB)) == 3
+    assert worker_count([4 * GB] * 8, TaskResources(8.0, 16 * GB)) == 3
     # The smaller ones may run beside the largest.
     assert worker_count([8 * GB, GB, GB], TaskResources(8.0, 16 * GB)) == 3
 
@@ -39,9 +38,9 @@ def test_a_file_that_does_not_fit_is_tried_alone() -> None:
 
 
 def test_every_size_of_task_keeps_its_processors_busy_with_small_files() -> None:
-    for tier in TIERS:
-        resources = TaskResources(tier.cpu / 1024, tier.memory * 2**20)
-        assert worker_count([SMALL] * 100, resources) == tier.cpu // 1024
+    for size in (STANDARD, LARGE):
+        resources = TaskResources(size.cpu / 1024, size.memory * 2**20)
+        assert worker_count([SMALL] * 100, resources) == size.cpu // 1024
 
 
 @given(
@@ -54,8 +53,7 @@ def test_the_largest_fit_side_by_side(peaks: list[int], processors: float, memor
     count = worker_count(peaks, resources)
     assert 1 <= count <= len(peaks)
     if count > 1:
-        taken = sum(sorted(peaks)[-count:]) + count * PREFECT_BYTES
-        assert taken <= usable_bytes(resources)
+        assert sum(sorted(peaks)[-count:]) <= usable_bytes(resources.memory)
         assert count < processors + 1
 
 

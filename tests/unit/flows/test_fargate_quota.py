@@ -54,22 +54,29 @@ def test_lanes_of_before_do_not_fit_a_new_account() -> None:
     )
 
 
-def test_the_quota_of_a_new_account_fits_the_defaults_and_not_every_size() -> None:
+def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> None:
     found = quota_finding(SMALLEST_QUOTA, Lanes(4, 1))
     assert found.problem is None
     assert found.note is not None
-    assert "5 of 1 vCPU, or 2 of 2 vCPU, or 1 of 4 vCPU, or 0 of 8 vCPU" in found.note
-    assert "the size huge or giant is not converted" in found.note
-    # Worker and replacement, four of the smallest, one of 16 vCPU.
+    assert "1 of the large size (4 vCPU) fit at a time" in found.note
+    assert "is not converted" not in found.note
+    # Worker and replacement, four of the standard size, a large one.
     assert found.mend is not None
-    assert found.mend.endswith("--desired-value 21")
-    assert "is not converted" not in (quota_finding(21, Lanes(4, 1)).note or "")
+    assert found.mend.endswith("--desired-value 9")
+
+
+def test_a_quota_without_room_for_a_large_task_is_told() -> None:
+    found = quota_finding(4, Lanes(2, 1))
+    assert found.problem is None
+    assert "0 of the large size (4 vCPU) fit at a time; a file that needs it is not converted" in (
+        found.note or ""
+    )
 
 
 def test_a_quota_for_all_sizes_needs_no_word() -> None:
-    found = quota_finding(81, Lanes(4, 1))
+    found = quota_finding(21, Lanes(4, 1))
     assert (found.problem, found.note) == (None, None)
-    assert quota_finding(80.5, Lanes(4, 1)).note is not None
+    assert quota_finding(20.5, Lanes(4, 1)).note is not None
 
 
 def test_no_quota_at_all_has_no_room() -> None:

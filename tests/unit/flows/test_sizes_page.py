@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cost_table import TERABYTE, standing, standing_items
-from flows.size_tiers import TIERS, up_to_bytes
 from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
 from operations.prices import ARM64, X86_64
+from task_sizes import LARGE, STANDARD, size_for
+
+SIZES = (STANDARD, LARGE)
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/sizes-and-costs.md"
 ROW = re.compile(
@@ -24,29 +26,27 @@ def number(text: str) -> float:
 
 def test_the_table_of_sizes_is_the_code_s() -> None:
     text = PAGE.read_text()
-    for tier in TIERS:
-        limits = " | ".join(
-            f"{up_to_bytes(tier, model) // 1_000_000:,} MB"
-            for model in ("EK60", "EK80", "AZFP", "AD2CP")
+    for size in SIZES:
+        told = (
+            rf"\| {size.name} \| {size.cpu // 1024} \| {size.memory // 1024} GiB "
+            rf"\| {size.ephemeral_storage} GiB \| ([\d,]+) MB \| ([\d,]+) MB \| ([\d,]+) MB \| ([\d,]+) MB \|"
         )
-        row = (
-            f"| {tier.name} | {tier.cpu // 1024} | {tier.memory // 1024} GiB "
-            f"| {tier.ephemeral_storage} GiB | {limits} |"
-        )
-        assert row in text
+        (limits,) = re.findall(told, text)
+        for model, limit in zip(("EK60", "EK80", "AZFP", "AD2CP"), limits, strict=True):
+            assert size.fits(model, int(number(limit)) * 10**6)
+            assert not size.fits(model, (int(number(limit)) + 1) * 10**6)
 
 
 def test_every_dollar_follows_from_its_row_s_seconds_and_objects() -> None:
     rows = list(ROW.finditer(PAGE.read_text()))
-    assert {row["size"] for row in rows} == {tier.name for tier in TIERS}
+    assert {row["size"] for row in rows} == {size.name for size in SIZES}
     for row in rows:
         size = number(row["mb"]) * 1e6
-        tier = next(tier for tier in TIERS if size <= up_to_bytes(tier, row["model"]))
-        assert tier.name == row["size"], row[0]
+        task = size_for(row["model"], round(size))
+        assert task.name == row["size"], row[0]
         seconds = COLD_SECONDS + PREFECT_SECONDS + number(row["seconds"])
-        needed = (tier.cpu, tier.memory, tier.ephemeral_storage)
         arm, x86 = (
-            dollars_of_task(prices, needed, seconds, number(row["objects"]))
+            dollars_of_task(prices, task, seconds, number(row["objects"]))
             for prices in (ARM64, X86_64)
         )
         # Seconds and megabytes are rounded there.
@@ -57,9 +57,9 @@ def test_every_dollar_follows_from_its_row_s_seconds_and_objects() -> None:
 
 def test_the_first_minute_and_the_month_cost_what_is_said() -> None:
     text = " ".join(PAGE.read_text().split())
-    for tier in TIERS:
-        minute = ARM64.dollars(tier.cpu, tier.memory, tier.ephemeral_storage, 60)
-        assert f"${minute:.4f} ({tier.name})" in text
+    for size in SIZES:
+        minute = ARM64.dollars(size.cpu, size.memory, size.ephemeral_storage, 60)
+        assert f"${minute:.4f} ({size.name})" in text
     (month,) = re.findall(r"that nobody uses costs about \$(\d+) a month", text)
     assert float(month) == pytest.approx(standing(), rel=0.05)
 

@@ -39,7 +39,7 @@ deployment = "convert-raw-sonar/netcdf"
 output_type = "netcdf"
 output_prefix = "nc/"
 parameters = { compact = false }
-job_variables = { cpu = 1024 }
+job_variables = { cpu = 2048 }
 [[prefix]]
 prefix = "notes/"
 ignore = true

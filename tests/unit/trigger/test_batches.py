@@ -12,10 +12,10 @@ from events.notifications import StoredObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.batch_entries import batch_files
 from flows.request import ConversionRequest
-from flows.size_tiers import TIERS, rules_tables, up_to_bytes
 from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
-from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
+from lambda_trigger.rules_document import BatchRule, parse_rules
+from lambda_trigger.rules_table import RulesError
 from lambda_trigger.transport_errors import TransportError
 from operations.findings import Finding, Kind, Notify, Source
 from operations.mending import Mender
@@ -170,15 +170,18 @@ def test_live_uploads_share_where_their_prefix_says_so(trigger: Trigger) -> None
     assert (run.deployment, run.lane) == ("convert-raw-sonar-batch/ecs", "live")
 
 
-def test_no_batch_is_larger_than_the_rule_and_tiers_and_deployments_are_apart(
+def test_no_batch_is_larger_than_the_rule_and_sizes_and_deployments_are_apart(
     trigger: Trigger,
 ) -> None:
-    limit = f"EK80 = {up_to_bytes(TIERS[0], 'EK80')}"
-    trigger.rules = RULES + BATCH + rules_tables().replace(limit, "EK80 = 0")
+    # Files that the large size is for, small by this rule.
+    limits = {"pause_above = 1000": "pause_above = 10_000_000_000", "= 2000": "= 10_000_000_000"}
+    trigger.rules = RULES + BATCH.replace("900", "5_000_000_000")
+    for before, now in limits.items():
+        trigger.rules = trigger.rules.replace(before, now)
     small = [f"{number}.raw" for number in range(4)]
     put(trigger, *small)
     for key in ("x.raw", "y.raw"):
-        trigger.storage.put(key, file_head("EK80") + key.encode())
+        trigger.storage.put(key, file_head("EK80") + key.encode(), size=3_000_000_000)
     put(trigger, "netcdf/1.raw", "netcdf/2.raw")
     trigger.receive(told(trigger, *small, "x.raw", "netcdf/1.raw", "y.raw", "netcdf/2.raw"))
     groups = [

@@ -9,27 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.size_tiers import TIERS, rules_tables
 from lambda_trigger.flow_runs import RunState
-from lambda_trigger.larger_task import (
-    HELD,
-    AwaitObserver,
-    Change,
-    Killed,
-    ProposeState,
-    next_step,
-    read_event,
-)
+from lambda_trigger.larger_task import PUT_OFF, TIME_TO_CHANGE, Killed, judge, read_event
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted
-from lambda_trigger.rules_document import parse_rules
-from tests.unit.trigger.conftest import RULES, Trigger
+from task_sizes import LARGE, STANDARD, TaskSize
+from tests.unit.trigger.conftest import Trigger
 
 RUN_ID = "0d9ea5ac-8c7f-4f2a-a9a5-2f0d4d7b9b11"
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/echodrop"
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/echodrop/11111111111111111111111111111111"
 LATER_TASK = TASK.replace("1111111", "2222222")
-SIZES = parse_rules(RULES + rules_tables()).tiers
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
+WHY = "exit code 137 (out of memory) on size standard: once more on large"
 
 
 def event(task: str = TASK, **detail: Any) -> dict[str, Any]:
@@ -61,8 +51,9 @@ def event(task: str = TASK, **detail: Any) -> dict[str, Any]:
     }
 
 
-def run(state_type: str = "CRASHED", state_name: str = "", tier: int = 0, **facts: Any) -> RunState:
-    size = TIERS[tier]
+def run(
+    state_type: str = "CRASHED", state_name: str = "", size: TaskSize = STANDARD, **facts: Any
+) -> RunState:
     known = RunState(
         name="D2007 · EK60",
         state_type=state_type,
@@ -71,18 +62,20 @@ def run(state_type: str = "CRASHED", state_name: str = "", tier: int = 0, **fact
         task=f"{CLUSTER}::{TASK}",
         tags=["bucket:inbox", f"tier:{size.name}"],
         parameters={"raw_file": "s3://inbox/a.raw", "sonar_model": "EK60"},
-        job_variables={
-            "cpu": size.cpu,
-            "memory": size.memory,
-            "ephemeral_storage": size.ephemeral_storage,
-            "launch_type": "FARGATE",
-        },
+        job_variables=size.job_variables | {"launch_type": "FARGATE"},
     )
     return replace(known, **facts)
 
 
-def step(of: RunState, task: str = TASK) -> Any:
-    return next_step(Killed(task, RUN_ID), of, SIZES, NOW)
+def enlarged(state_type: str = "CRASHED", state_name: str = "", **facts: Any) -> RunState:
+    """A run that was killed on the standard size before."""
+    found = run(state_type, state_name, LARGE, **facts)
+    found.tags.append("enlarged-from:standard")
+    return found
+
+
+def outcome(of: RunState, task: str = TASK) -> Any:
+    return judge(Killed(task, RUN_ID), of)
 
 
 def test_an_event_names_its_run_and_task() -> None:
@@ -135,116 +128,110 @@ def test_any_detail_is_read(detail: Any) -> None:
     read_event({"detail-type": "ECS Task State Change", "detail": detail})
 
 
-def test_a_crashed_run_is_held_while_it_gets_its_size() -> None:
-    proposed = step(run())
-    assert isinstance(proposed, ProposeState)
-    assert (proposed.state["type"], proposed.state["name"]) == ("SCHEDULED", HELD)
-    assert proposed.state["message"] == (
-        "exit code 137 (out of memory) on tier small: once more on medium"
+@pytest.mark.parametrize("state_type", ["CRASHED", "SCHEDULED"])
+def test_a_killed_run_gets_the_large_size(state_type: str) -> None:
+    # Scheduled without the mark: this stopped before it had changed the size.
+    wanted = Submitted(Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", WHY, "large")
+    assert outcome(run(state_type)) == wanted
+
+
+def test_a_run_that_waits_with_its_new_size_is_left_as_it_is() -> None:
+    assert outcome(enlarged("SCHEDULED", "AwaitingRetry", message="why")) == Submitted(
+        Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", "why", "large"
     )
-    # Longer than the queue hides a message, so that a redelivery comes before the worker.
-    when = datetime.fromisoformat(proposed.state["state_details"]["scheduled_time"])
-    assert (when - NOW).total_seconds() > 2 * 360
-    assert not proposed.force
-
-
-def test_a_held_run_gets_the_next_size_and_says_where_it_came_from() -> None:
-    change = step(run("SCHEDULED", HELD))
-    assert isinstance(change, Change)
-    assert change.changes == {
-        "job_variables": {
-            "cpu": 2048,
-            "memory": 16384,
-            "ephemeral_storage": 21,
-            "launch_type": "FARGATE",
-        },
-        "tags": ["bucket:inbox", "tier:medium", "enlarged-from:small"],
-    }
-
-
-def test_a_run_with_its_new_size_starts_now_with_the_reason() -> None:
-    enlarged = run("SCHEDULED", HELD, tier=1, message="why")
-    enlarged.tags.append("enlarged-from:small")
-    proposed = step(enlarged)
-    assert isinstance(proposed, ProposeState)
-    assert proposed.state["name"] == "AwaitingRetry"
-    assert proposed.state["message"] == "why"
-    assert proposed.state["state_details"]["scheduled_time"] == NOW.isoformat()
-    waiting = replace(enlarged, state_name="AwaitingRetry")
-    assert step(waiting) == Submitted(
-        Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", "why", "medium"
-    )
-
-
-@pytest.mark.parametrize("state_type", ["RUNNING", "PENDING", "CANCELLING"])
-def test_a_run_that_is_not_yet_called_crashed_is_left_until_it_is(state_type: str) -> None:
-    assert isinstance(step(run(state_type)), AwaitObserver)
 
 
 @pytest.mark.parametrize("state_type", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED"])
 def test_a_run_that_ended_otherwise_is_left_alone(state_type: str) -> None:
-    assert isinstance(step(run(state_type)), Ignored)
+    assert isinstance(outcome(run(state_type)), Ignored)
 
 
 @pytest.mark.parametrize("state_type", ["RUNNING", "PENDING", "CRASHED", "COMPLETED"])
-def test_an_event_of_an_earlier_task_changes_nothing(state_type: str) -> None:
-    later = run(state_type, tier=1, task=f"{CLUSTER}::{LATER_TASK}")
-    assert step(later) == Ignored(Reason.TASK_SETTLED, "the run has a later task")
+def test_an_event_of_an_earlier_task_changes_nothing(trigger: Trigger, state_type: str) -> None:
+    later = enlarged(state_type, task=f"{CLUSTER}::{LATER_TASK}")
+    assert outcome(later) == Ignored(Reason.TASK_SETTLED, "the run has a later task")
+    # At once: no observer is waited for.
+    assert stopped(trigger, later) == {"batchItemFailures": []}
+    assert trigger.lines[-1]["message"] == "Ignored: task-settled"
+    assert trigger.flow_runs.told == []
 
 
 def test_a_second_kill_is_the_end_and_says_what_to_do() -> None:
-    again = run(tier=1, task=f"{CLUSTER}::{LATER_TASK}")
-    again.tags.append("enlarged-from:small")
-    proposed = step(again, LATER_TASK)
-    assert isinstance(proposed, ProposeState)
-    # Prefect lets no run go from one end to another, but for who insists.
-    assert (proposed.state["type"], proposed.force) == ("CRASHED", True)
-    assert "on tier medium, and small was too small before" in proposed.state["message"]
-    assert "job_variables" in proposed.state["message"]
-    told = replace(again, message=proposed.state["message"])
-    outcome = step(told, LATER_TASK)
-    assert isinstance(outcome, Rejected)
-    assert outcome.reason == Reason.OUT_OF_MEMORY
+    found = outcome(enlarged(task=f"{CLUSTER}::{LATER_TASK}"), LATER_TASK)
+    assert isinstance(found, Rejected)
+    assert found.reason == Reason.OUT_OF_MEMORY
+    assert "on size large, and standard was too small before" in found.detail
+    assert "job_variables" in found.detail
 
 
-def test_there_is_nothing_behind_the_largest_tier() -> None:
-    proposed = step(run(tier=len(TIERS) - 1))
-    assert isinstance(proposed, ProposeState)
-    assert "on tier giant, and there is no larger one" in proposed.state["message"]
+def test_there_is_nothing_behind_the_large_size() -> None:
+    found = outcome(run(size=LARGE))
+    assert isinstance(found, Rejected)
+    assert "on size large, and there is no larger one" in found.detail
+    assert isinstance(outcome(run("SCHEDULED", size=LARGE)), Ignored)
 
 
-def test_the_next_size_is_larger_than_the_one_that_the_prefix_asked_for() -> None:
-    chosen = run("SCHEDULED", HELD)
-    chosen.job_variables["memory"] = 20000
-    change = step(chosen)
-    assert isinstance(change, Change)
-    assert change.changes["job_variables"]["memory"] == 30720
-    assert "tier:large" in change.changes["tags"]
+@pytest.mark.parametrize(("memory", "larger"), [(20000, True), (30720, False), (61440, False)])
+def test_the_new_size_is_larger_than_the_one_that_the_prefix_asked_for(
+    memory: int, *, larger: bool
+) -> None:
+    chosen = run()
+    chosen.job_variables["memory"] = memory
+    assert isinstance(outcome(chosen), Submitted if larger else Rejected)
 
 
 def test_a_run_of_unknown_size_can_have_no_larger_one() -> None:
-    sizeless = run(job_variables={}, tags=[])
-    assert isinstance(step(sizeless), ProposeState)
-    assert step(sizeless).state["type"] == "CRASHED"
+    assert isinstance(outcome(run(job_variables={}, tags=[])), Rejected)
 
 
 def stopped(trigger: Trigger, of: RunState, **detail: Any) -> dict[str, Any]:
-    trigger.rules = RULES + rules_tables()
     trigger.flow_runs.states[RUN_ID] = of
     return trigger.receive(event(**detail))
 
 
-def test_a_killed_run_is_started_again_in_one_invocation(trigger: Trigger) -> None:
+def test_a_killed_run_is_started_again_in_one_invocation(
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed: list[Any] = []
+    set_state = trigger.flow_runs.set_state
+
+    def noted(run_id: str, state: Any, deadline: Any, *, force: bool = False) -> bool:
+        assert deadline.left() <= TIME_TO_CHANGE
+        proposed.append(state)
+        return set_state(run_id, state, deadline, force=force)
+
+    monkeypatch.setattr(trigger.flow_runs, "set_state", noted)
     assert stopped(trigger, run()) == {"batchItemFailures": []}
-    why = "exit code 137 (out of memory) on tier small: once more on medium"
-    assert trigger.flow_runs.told == [f"{HELD}: {why}", "changed", f"AwaitingRetry: {why}"]
+    assert trigger.flow_runs.told == [f"AwaitingRetry: {WHY}", "changed"]
+    # A worker fetches what is to start within ten seconds: not before the size has changed.
+    (when,) = (state["state_details"]["scheduled_time"] for state in proposed)
+    soon = (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds()
+    assert TIME_TO_CHANGE + 10 < soon <= PUT_OFF
+    now = trigger.flow_runs.states[RUN_ID]
+    assert now.job_variables == LARGE.job_variables | {"launch_type": "FARGATE"}
+    assert now.tags == ["bucket:inbox", "tier:large", "enlarged-from:standard"]
     line = trigger.lines[-1]
     assert line["message"] == "Submitted: enlarged"
-    assert (line["flow_run_id"], line["tier"]) == (RUN_ID, "medium")
-    assert line["detail"] == f"s3://inbox/a.raw: {why}"
+    assert (line["flow_run_id"], line["tier"]) == (RUN_ID, "large")
+    assert line["detail"] == f"s3://inbox/a.raw: {WHY}"
 
 
-@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_an_event_told_again_changes_no_more(trigger: Trigger) -> None:
+    for _ in range(2):
+        stopped(trigger, trigger.flow_runs.states.get(RUN_ID, run()))
+        assert trigger.lines[-1]["message"] == "Submitted: enlarged"
+    assert len(trigger.flow_runs.told) == 2
+
+
+def test_a_run_that_another_has_taken_meanwhile_is_looked_at_again(
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger.flow_runs, "change_run", lambda *_: False)
+    assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    assert "changed by somebody else" in trigger.lines[-1]["error"]
+
+
+@pytest.mark.parametrize("done", [1, 2])
 def test_wherever_it_was_interrupted_the_next_delivery_goes_on(
     trigger: Trigger, done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,27 +244,25 @@ def test_wherever_it_was_interrupted_the_next_delivery_goes_on(
             if len(self) == done:
                 raise Interrupted
 
-    if done:
-        monkeypatch.setattr(trigger.flow_runs, "told", Stops())
-        assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
-        so_far = copy.copy(list(trigger.flow_runs.told))
-        monkeypatch.setattr(trigger.flow_runs, "told", so_far)
-    else:
-        trigger.flow_runs.states[RUN_ID] = run()
+    monkeypatch.setattr(trigger.flow_runs, "told", Stops())
+    assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    monkeypatch.setattr(trigger.flow_runs, "told", copy.copy(list(trigger.flow_runs.told)))
     assert stopped(trigger, trigger.flow_runs.states[RUN_ID]) == {"batchItemFailures": []}
-    assert [told.split(":")[0] for told in trigger.flow_runs.told] == [
-        HELD,
-        "changed",
-        "AwaitingRetry",
-    ]
+    told = [told.split(":")[0] for told in trigger.flow_runs.told]
+    # A run that was put off and not changed is put off again first: a worker may be about to fetch it.
+    assert told == ["AwaitingRetry"] * (3 - done) + ["changed"]
+    now = trigger.flow_runs.states[RUN_ID]
+    assert (now.state_type, now.job_variables["memory"]) == ("SCHEDULED", LARGE.memory)
+    assert now.tags.count("enlarged-from:standard") == 1
     assert trigger.lines[-1]["message"] == "Submitted: enlarged"
 
 
+@pytest.mark.parametrize("state_type", ["RUNNING", "PENDING", "CANCELLING"])
 def test_until_the_worker_has_told_prefect_the_event_comes_again(
-    trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+    trigger: Trigger, monkeypatch: pytest.MonkeyPatch, state_type: str
 ) -> None:
     monkeypatch.setattr("lambda_trigger.clock.Deadline.pause", lambda *_: False)
-    assert stopped(trigger, run("RUNNING")) == {
+    assert stopped(trigger, run(state_type)) == {
         "batchItemFailures": [{"itemIdentifier": "message-0"}]
     }
     assert trigger.flow_runs.told == []
@@ -302,15 +287,16 @@ def test_a_run_that_is_gone_is_none_to_start_again(trigger: Trigger) -> None:
 
 
 def test_a_second_kill_is_told_to_an_operator_once(trigger: Trigger) -> None:
-    again = run(tier=1)
-    again.tags.append("enlarged-from:small")
+    again = enlarged()
     for _ in range(2):
         assert stopped(trigger, trigger.flow_runs.states.get(RUN_ID, again)) == {
             "batchItemFailures": []
         }
         assert trigger.lines[-1]["message"] == "Rejected: out-of-memory"
         assert "s3://inbox/a.raw" in trigger.lines[-1]["detail"]
-    assert len(trigger.flow_runs.told) == 1
+    (told,) = trigger.flow_runs.told
+    # Prefect lets no run go from one end to another, but for who insists.
+    assert told.startswith("force Crashed: exit code 137")
 
 
 def test_a_prefect_that_is_away_brings_the_event_again(trigger: Trigger) -> None:

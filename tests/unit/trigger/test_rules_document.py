@@ -1,14 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.size_tiers import TIERS as TIERS_OF_FLOWS
-from flows.size_tiers import rules_tables, up_to_bytes
-from lambda_trigger.rules_document import Rules, RulesError, parse_rules
-from lambda_trigger.size_tiers import tier_for
-from lambda_trigger.sonar_model import MODELS
+from lambda_trigger.rules_document import Rules, parse_rules
+from lambda_trigger.rules_table import RulesError
 
 GOOD = """\
 version = 1
@@ -30,20 +29,20 @@ output_prefix = "done/"
 [prefix.parameters]
 compact = false
 """
-LIMITS = ", ".join(f"{model} = 100" for model in sorted(MODELS))
-TIERS = f"""\
+# Of documents of before.
+TIERS = """\
 [[tier]]
 name = "small"
 cpu = 1024
 memory = 4096
 ephemeral_storage = 21
-up_to_bytes = {{ {LIMITS} }}
+up_to_bytes = { EK60 = 100, ES70 = 100 }
 [[tier]]
 name = "large"
 cpu = 4096
 memory = 30720
 ephemeral_storage = 40
-up_to_bytes = {{ {LIMITS.replace("100", "200")} }}
+up_to_bytes = { EK60 = 200, ES70 = 200 }
 """
 
 
@@ -153,51 +152,15 @@ def test_a_document_without_prefixes_or_buckets_is_refused(text: str) -> None:
         parse_rules(text)
 
 
-def test_the_sizes_of_tasks_are_read() -> None:
-    small, large = parse_rules(GOOD + TIERS).tiers
-    assert (small.name, large.name) == ("small", "large")
-    assert large.job_variables == {"cpu": 4096, "memory": 30720, "ephemeral_storage": 40}
-
-
-@pytest.mark.parametrize(
-    ("size", "tier"), [(0, "small"), (100, "small"), (101, "large"), (200, "large"), (201, "large")]
-)
-def test_the_first_size_that_takes_the_file_is_chosen_else_the_last(size: int, tier: str) -> None:
-    chosen = tier_for(parse_rules(GOOD + TIERS).tiers, "EK80", size)
-    assert chosen is not None
-    assert chosen.name == tier
-
-
-def test_the_tables_that_the_memory_model_gives_are_taken_as_they_are() -> None:
-    rules = parse_rules(GOOD + rules_tables())
-    for tier, known in zip(rules.tiers, TIERS_OF_FLOWS, strict=True):
-        assert (tier.name, tier.cpu, tier.memory) == (known.name, known.cpu, known.memory)
-        assert tier.up_to_bytes["EK80"] == up_to_bytes(known, "EK80")
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "line", "says"),
-    [
-        ('"small"', '"Small size"', 2, "lower-case letters"),
-        ('"large"', '"small"', 8, "twice"),
-        ("cpu = 4096", "cpu = 4096.0", 9, "whole number above 0"),
-        ("cpu = 4096\n", "", 7, "whole number above 0"),
-        ("memory = 30720", "memory = 0", 10, "whole number above 0"),
-        ("ephemeral_storage = 40", "disk = 40", 11, "'disk' is not known"),
-        ("EK80 = 200", "EK81 = 200", 12, "each sonar model"),
-        ("EK80 = 200, ", "", 12, "each sonar model"),
-        ("EK80 = 200", "EK80 = 99", 12, "the smallest comes first"),
-        ("EK80 = 200", "EK80 = -1", 12, "whole number of bytes"),
-        ("EK80 = 200", "EK80 = true", 12, "whole number of bytes"),
-    ],
-)
-def test_a_wrong_size_of_task_is_refused_with_the_line(
-    right: str, wrong: str, line: int, says: str
-) -> None:
-    with pytest.raises(RulesError) as error:
-        parse_rules(GOOD + TIERS.replace(right, wrong, 1))
-    before = GOOD.count("\n")
-    assert (error.value.line - before, says in str(error.value)) == (line, True), str(error.value)
+@pytest.mark.parametrize("tiers", [TIERS, TIERS.replace("cpu = 4096", 'disk = "any"')])
+def test_tiers_of_before_do_nothing_and_the_warning_says_what_to_do(tiers: str) -> None:
+    rules = parse_rules(GOOD + tiers)
+    assert replace(rules, warnings=()) == parse_rules(GOOD)
+    (warning,) = rules.warnings
+    assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] does nothing any more" in warning
+    assert "Take the tables out" in warning
+    assert "job_variables" in warning
+    assert parse_rules(GOOD).warnings == ()
 
 
 def test_sizes_that_are_no_tables_are_refused() -> None:

@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from flows.size_tiers import TIERS, rules_tables, up_to_bytes
 from lambda_trigger.flow_runs import RunState
 from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"
+OLD_TIERS = """
+[[tier]]
+name = "tiny"
+cpu = 1024
+memory = 2048
+ephemeral_storage = 21
+up_to_bytes = { EK60 = 1000 }
+"""
 
 
 def only_run(trigger: Trigger) -> Any:
@@ -25,8 +32,8 @@ def test_an_upload_becomes_a_run_with_everything_that_the_flow_needs(trigger: Tr
     run = only_run(trigger)
     assert run.deployment == "convert-raw-sonar/ecs"
     assert run.name == "D2007 · EK60 · HB0706"
-    assert run.tags == ["bucket:inbox", "model:EK60", "cruise:HB0706"]
-    assert run.job_variables == {}
+    assert run.tags == ["bucket:inbox", "model:EK60", "cruise:HB0706", "tier:standard"]
+    assert run.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 42}
     assert run.lane == "live"
     assert run.paused is None
     assert run.parameters == {
@@ -47,7 +54,7 @@ def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger
     trigger.storage.put("netcdf/a ?#.raw", file_head("EK80"))
     assert trigger.notify("netcdf/a ?#.raw") == "Submitted: new"
     run = only_run(trigger)
-    assert (run.deployment, run.job_variables) == ("convert-raw-sonar/netcdf", {"cpu": 1024})
+    assert (run.deployment, run.job_variables["cpu"]) == ("convert-raw-sonar/netcdf", 2048)
     assert run.parameters["output_path"] == "s3://output/nc/a ?#.nc"
     assert run.parameters["output_type"] == "netcdf"
     assert run.parameters["compact"] is False
@@ -57,19 +64,31 @@ def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger
 def test_the_size_of_the_task_comes_from_model_and_bytes_and_the_prefix_has_the_last_word(
     trigger: Trigger,
 ) -> None:
-    limit = f"EK60 = {up_to_bytes(TIERS[0], 'EK60')}"
-    trigger.rules += rules_tables().replace(limit, "EK60 = 300")
-    trigger.storage.put("small.raw", file_head("EK60"), size=300)
-    trigger.storage.put("netcdf/medium.raw", file_head("EK60"), size=301)
-    assert trigger.notify("small.raw") == "Submitted: new"
-    assert trigger.lines[-1]["tier"] == "small"
-    assert trigger.notify("netcdf/medium.raw") == "Submitted: new"
-    assert trigger.lines[-1]["tier"] == "medium"
-    small, medium = trigger.flow_runs.runs.values()
-    assert small.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 21}
+    trigger.rules = trigger.rules.replace("1000", "10_000_000_000").replace(
+        "2000", "10_000_000_000"
+    )
+    trigger.storage.put("standard.raw", file_head("EK60"), size=2_200_000_000)
+    trigger.storage.put("netcdf/large.raw", file_head("EK60"), size=2_210_000_000)
+    assert trigger.notify("standard.raw") == "Submitted: new"
+    assert trigger.lines[-1]["tier"] == "standard"
+    assert trigger.notify("netcdf/large.raw") == "Submitted: new"
+    assert trigger.lines[-1]["tier"] == "large"
+    standard, large = trigger.flow_runs.runs.values()
+    assert standard.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 42}
     # cpu as the prefix has it.
-    assert medium.job_variables == {"cpu": 1024, "memory": 16384, "ephemeral_storage": 21}
-    assert ("tier:small" in small.tags, "tier:medium" in medium.tags) == (True, True)
+    assert large.job_variables == {"cpu": 2048, "memory": 30720, "ephemeral_storage": 200}
+    assert ("tier:standard" in standard.tags, "tier:large" in large.tags) == (True, True)
+
+
+def test_rules_of_before_decide_on_no_size_and_say_so_once(trigger: Trigger) -> None:
+    trigger.rules += OLD_TIERS
+    for key in ("a.raw", "b.raw"):
+        trigger.storage.put(key, file_head("EK60"))
+        trigger.receive(eventbridge({"key": key}))
+    warnings = [line for line in trigger.lines if "[[tier]] does nothing" in line["message"]]
+    assert [line["level"] for line in warnings] == ["WARNING"]
+    assert "job_variables" in warnings[0]["message"]
+    assert {run.job_variables["memory"] for run in trigger.flow_runs.runs.values()} == {4096}
 
 
 def test_five_notifications_of_one_upload_are_one_run(trigger: Trigger) -> None:
