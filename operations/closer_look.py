@@ -1,9 +1,8 @@
-"""What became of uploads that a listing does not settle, looked at one by one.
+"""Inspects uploads one by one, when a listing alone does not decide their class.
 
-In this order: what the trigger would make of an upload, the runs of that
-identity, then what lies at its output *now*. Since a run is looked up before
-its output, a run seen Completed has its manifest there, and nothing that is
-published meanwhile is taken for trouble.
+The order is: the trigger's decision about the upload, the runs of that identity,
+then the output as it is *now*. A run is read before its output, so the manifest of
+a Completed run exists, and an output published meanwhile is not taken for a fault.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from operations.prefect_runs import ENDED_BADLY
 from operations.scope import Scope
 from operations.services import Services
 
-# Generations of an upload that are asked for at once: more where the last of them is there.
+# Generations of an upload in a request; if the last of them exists, more are requested.
 GENERATIONS = 4
-# Uploads whose identities go into one question to Prefect.
+# Uploads whose identities fit into one request to Prefect.
 LOT = PAGE // GENERATIONS
 
 
 @dataclass(frozen=True)
 class CloserLook:
-    """Looks at uploads as they are `now`; `scope` says which outputs are read whole."""
+    """Inspects uploads as they are `now`; `scope` says which outputs are read in full."""
 
     services: Services
     limits: Limits
@@ -48,7 +47,7 @@ class CloserLook:
     scope: Scope = field(default_factory=Scope)
 
     def at_uris(self, uris: Iterable[str]) -> Iterator[Finding]:
-        """Give the finding of each of these uploads, `s3://bucket/key`; one that is gone is ignored.
+        """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored.
 
         Raises:
             ClientError, TransportError, PrefectUnavailableError: a service does not answer.
@@ -65,7 +64,7 @@ class CloserLook:
         yield from self.at(lot)
 
     def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[Finding]:
-        """Give the finding of each of these uploads, which come with their outputs' keys.
+        """Yield the finding for each of these uploads, given with the keys of their outputs.
 
         Raises:
             ClientError, TransportError, PrefectUnavailableError: as `at_uris`.
@@ -86,14 +85,14 @@ class CloserLook:
         )
 
     def verified(self, output: str, facts: OutputFacts) -> bool:
-        """Whether an output's checksum is the manifest's, where that is to be looked at."""
+        """Whether an output's checksum matches its manifest; True if it is not due for reading."""
         if not self.scope.reads(output, self.now) or facts.manifest is None:
             return True
         found = checksum_now(self.services.s3, self.services.rules.output_bucket, output)
         return found == facts.manifest.sha256
 
     def upload_now(self, upload: str) -> tuple[Source, str] | Finding:
-        """An upload (`s3://bucket/key`) as it is now, with its output's key; a finding where it has none.
+        """An upload (`s3://bucket/key`) as it is now, with the key of its output; a finding if it has none.
 
         Raises:
             ClientError: S3 refuses.
@@ -110,7 +109,7 @@ class CloserLook:
         return turned_away(source, verdict)
 
     def _runs_of(self, uploads: list[tuple[Source, Foreseen]]) -> list[list[RunFacts]]:
-        """Each upload's runs of all generations, with what else is to be known of the latest."""
+        """Each upload's runs of all generations, with their tasks and number of starts."""
         found: list[list[RunFacts]] = [[] for _ in uploads]
         asked = [(number, *each) for number, each in enumerate(uploads) if each[1].request]
         first = 0
@@ -129,8 +128,8 @@ class CloserLook:
             asked = [
                 each for each in asked if any(run.generation == first - 1 for run in found[each[0]])
             ]
-        # Asked after Prefect: a run that was under way then, and is without a task now, is not
-        # between two states. Its task would have told Prefect of its end before it went.
+        # ECS is asked after Prefect: a task reports its end to Prefect before it stops. So a run
+        # that was unfinished before, and has no task now, is dead.
         tasks = self.services.tasks.of(run for runs_of in found for run in runs_of)
         return list(
             in_parallel(
@@ -142,7 +141,7 @@ class CloserLook:
         )
 
     def _counted(self, run: RunFacts) -> RunFacts:
-        """A run with the starts that its task never came to: they bound what is retried like any other."""
+        """A run that also counts starts whose task never appeared: they use up attempts, too."""
         if run.in_batch or run.state_type not in ENDED_BADLY or run.state_name in FINAL_FAILURES:
             return run
         return replace(run, starts=max(run.starts, 1 + self.services.runs.retries(run.id)))
@@ -155,7 +154,7 @@ class CloserLook:
             return turned_away(source, verdict)
         state = self._state_now(source, output, foreseen)
         if verdict is None or state.state == "current":
-            # Archived, or its XML removed, once it was converted: that is done.
+            # If it was archived, or its XML removed, after it was converted, it is done.
             held = None if runs else self._held(output, state)
             found = classify(source, runs, state, self.limits, self.now, held)
             latest = max(runs, key=lambda run: run.generation, default=None)
@@ -173,12 +172,12 @@ class CloserLook:
     def _state_now(self, source: Source, output: str, foreseen: Foreseen) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
         if not self.verified(output, facts):
-            facts = replace(facts, fault="its checksum is not the manifest's")
+            facts = replace(facts, fault="its checksum does not match the manifest")
         return judge_output(source, facts, foreseen.settings)
 
 
 def _asks_otherwise(foreseen: Foreseen, run: RunFacts) -> bool:
-    """Whether the trigger would ask for other parameters than this run has; Prefect adds defaults to them."""
+    """Whether the trigger would now request other parameters than this run's; Prefect adds defaults."""
     if foreseen.request is None:
         return False
     wanted = foreseen.request.parameters

@@ -1,4 +1,4 @@
-"""From the environment to the services: AWS as its SDKs find it, Prefect by its own variables."""
+"""Connects to AWS and Prefect, with the settings of the environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from operations.stack_settings import SettingMissingError
 
 @dataclass(frozen=True)
 class Connections:
-    """What the commands work with."""
+    """The services that the commands use, and the AWS session."""
 
     services: Services
     runs: PrefectRuns
@@ -35,14 +35,14 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     """Connect to AWS and Prefect.
 
     Args:
-        rules: the rules document; left out, the SSM parameter that
+        rules: the rules document; default: the SSM parameter that
             ECHODROP_RULES_PARAMETER names.
-        environment: this process's where left out.
+        environment: default: that of this process.
 
     Raises:
-        SettingMissingError: naming what is not set.
-        RulesError: the rules document is wrong.
-        OSError, ClientError: it can't be read.
+        SettingMissingError: something is not set.
+        RulesError: the rules document is invalid.
+        OSError, ClientError: the rules document can't be read.
     """
     variables = os.environ if environment is None else environment
     session = boto3.Session()
@@ -77,7 +77,7 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
 
 
 def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
-    """The rules document at a path, or the trigger's own.
+    """Read the rules document at a path, or the trigger's.
 
     Raises:
         SettingMissingError, RulesError, OSError, ClientError: as `connect`.
@@ -94,19 +94,19 @@ def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = N
 
 
 def region_of(session: boto3.Session, variables: Mapping[str, str]) -> str:
-    """The region in force; what has none is in the one that S3's client falls back to."""
+    """The configured region; without one, the region that the S3 client falls back to."""
     return session.region_name or variables.get("AWS_REGION") or "us-east-1"
 
 
 def _prefect_rate(variables: Mapping[str, str]) -> float | None:
-    """Requests a minute to Prefect at most, where an operator says so."""
-    told = variables.get(RATE)
+    """The operator's limit for requests a minute to Prefect, if one is set."""
+    text = variables.get(RATE)
     try:
-        rate = float(told) if told else None
+        rate = float(text) if text else None
     except ValueError:
         rate = -1.0
     if rate is not None and not 0 <= rate < math.inf:
-        raise SettingMissingError(f"{RATE}={told} is not a number of requests a minute")
+        raise SettingMissingError(f"{RATE}={text} is not a number of requests a minute")
     return rate
 
 

@@ -1,9 +1,9 @@
-"""What --fix does: notifications through the trigger's queue, and runs started once more.
+"""Applies fixes: sends notifications through the trigger's queue, and retries runs.
 
-How often is counted where it can't be lost: a run's starts and retries by
-Prefect, a new run's generation in its identity and that it mends in its tags.
-`classification.ATTEMPTS` bounds both. A notification of generation 0 makes a run where there is none and
-finds it where there is one, so sending it again needs no bound.
+Attempts are counted where the count can't be lost: Prefect counts the starts and
+retries of a run; a new run has its generation in its identity, and a tag that marks it
+as a repair. `classification.ATTEMPTS` limits both. A notification of generation 0
+creates a run only if there is none, so it needs no limit.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from operations.findings import End, Finding, Notify, Retry, Source
 from operations.pacing import Pace
 from operations.prefect_runs import FlowRuns
 
-# Uploads that one call mends, and how many a second: a fault of the system's own must not
-# double its load.
+# Uploads that one call fixes, and how many a second: a fault of the system must not double
+# its load.
 MENDED_AT_MOST = 500
 RATE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A finding with what was done about it, in words; `done` is False where nothing came of it."""
+    """A finding with what was done about it, in words; `done` is False if the fix failed."""
 
     finding: Finding
     what: str
@@ -35,7 +35,7 @@ class Mended:
 
 
 def notification_of(source: Source, action: Notify) -> Message:
-    """The message that tells the trigger of an upload."""
+    """The message that notifies the trigger of an upload."""
     item = StoredObject(
         bucket=source.bucket,
         key=source.key,
@@ -51,15 +51,15 @@ def notification_of(source: Source, action: Notify) -> Message:
 
 @dataclass(frozen=True)
 class Mender:
-    """Does what findings ask for.
+    """Carries out the actions of findings.
 
     Attributes:
-        queue: the trigger's.
-        runs: Prefect's.
-        attempts: how often a run is started in all; None however often it was.
-        dry_run: only say it.
+        queue: the trigger's queue.
+        runs: the runs in Prefect.
+        attempts: how often a run is started in total; None for no limit.
+        dry_run: only report what would be done.
         pace: uploads a second.
-        limit: of what is done at most; what nothing came of is not counted.
+        limit: maximum number of fixes; failed ones do not count.
     """
 
     queue: Target
@@ -70,12 +70,12 @@ class Mender:
     limit: int | None = None
 
     def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:
-        """Act on each finding that has an action.
+        """Carry out the action of each finding that has one.
 
-        A run that several findings ask for, as the files of a batch do, is acted on once.
+        If several findings name one run, as the files of a batch do, the run is changed once.
 
         Raises:
-            ClientError: the queue refuses; PrefectUnavailableError: no answer.
+            ClientError: SQS refuses; PrefectUnavailableError: Prefect does not answer.
         """
         waiting = (finding for finding in findings if finding.action is not None)
         acted: dict[str, Mended] = {}
@@ -106,16 +106,16 @@ class Mender:
         )
 
     def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
-        told = [
+        notifications = [
             (finding, notification_of(finding.source, finding.action))
             for finding in findings
             if finding.source is not None and isinstance(finding.action, Notify)
         ]
-        if self.dry_run or not told:
-            yield from (Mended(finding, "would notify", done=False) for finding, _ in told)
+        if self.dry_run or not notifications:
+            yield from (Mended(finding, "would notify", done=False) for finding, _ in notifications)
             return
-        rows = self.queue.send([message for _, message in told])
-        for (finding, _), row in zip(told, rows, strict=True):
+        rows = self.queue.send([message for _, message in notifications])
+        for (finding, _), row in zip(notifications, rows, strict=True):
             sent = row.outcome == "Sent"
             yield Mended(finding, "notified" if sent else f"not sent: {row.detail}", done=sent)
 

@@ -1,9 +1,8 @@
-"""Which findings --fix acts on, and in which order, where there are more than one call may mend.
+"""Chooses which findings --fix acts on, and in which order, if there are more than its limit.
 
-The newest of each class, the classes in turn, so that no class stands in
-another's way and no old archive in the way of today's uploads. What is older
-than a day goes into the backfill lane, and only as much as that has room for:
-beside a backfill that fills the lane, nothing.
+It takes the newest of each class, one class after another, so that no class delays
+another and an old archive does not delay today's uploads. Uploads older than a day
+go into the backfill lane, as far as it has room: if a backfill fills the lane, none.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from operations.back_pressure import Lane, room_in_lane
 from operations.findings import Finding, Kind, Notify
 from operations.mending import Mended, Mender
 
-# Of a class that are kept until all is looked at; what is beyond is found again by the next look.
+# Findings of a class that are kept until the listing ends; the next call finds the others again.
 KEPT = 5_000
 
 
@@ -32,13 +31,13 @@ class ToMend:
     _seen: int = field(default=0, init=False)
 
     def add(self, finding: Finding) -> None:
-        """Keep a finding if something is to be done about it, and it is among the newest."""
+        """Keep a finding if it has an action and is among the newest."""
         if finding.action is None:
             return
         self._seen += 1
         newest = self._newest.setdefault((_is_of_backfill(finding), finding.kind), [])
         since = finding.since.timestamp() if finding.since else 0.0
-        # The number keeps findings of one moment apart, and in their order.
+        # The number orders findings of the same time.
         entry = (since, -self._seen, finding)
         if len(newest) < self.kept:
             heapq.heappush(newest, entry)
@@ -46,7 +45,7 @@ class ToMend:
             heapq.heappushpop(newest, entry)
 
     def in_turn(self, room: int) -> Iterator[Finding]:
-        """Give live uploads class by class in turn, the newest first; then as many of the others as there is room for."""
+        """Yield live uploads, class after class, newest first; then as many others as there is room for."""
         yield from self._of_lane(backfill=False)
         for _, finding in zip(range(room), self._of_lane(backfill=True), strict=False):
             yield finding
@@ -66,10 +65,10 @@ class ToMend:
 
 
 def mend_in_order(findings: Iterable[Finding], mender: Mender, lane: Lane) -> Iterator[Mended]:
-    """Look at everything first, then mend what there is to mend, in its order and as far as there is room.
+    """Read all findings first, then fix them in order, as far as the limits allow.
 
     Raises:
-        ClientError: the queue refuses; PrefectUnavailableError: no answer.
+        ClientError: SQS refuses; PrefectUnavailableError: Prefect does not answer.
     """
     to_mend = ToMend(max(KEPT, mender.limit or 0))
     for finding in findings:

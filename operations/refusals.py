@@ -1,4 +1,4 @@
-"""When the system could not be asked: nothing is known then, good or bad."""
+"""Errors that prevent a command from finding anything out, and their exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_ASKED = (
 
 
 def refused(error: Exception) -> int:
-    """Say it on stderr; give the exit code."""
+    """Print the error on stderr; return the exit code."""
     Console(stderr=True).print(
         str(error), style="red", markup=False, highlight=False, soft_wrap=True
     )

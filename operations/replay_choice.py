@@ -1,9 +1,9 @@
-"""Which uploads are sent again, and in which way. The decision is pure.
+"""Decides which uploads are replayed, and how. The decision is pure.
 
-Under the same identity wherever that can help: a finished upload is left, one
-under way too, and a run that failed is started once more. What the trigger
-would ask differently by now (rules or declaration were mended since) can't be
-had from the old run, whose parameters stay: that is a new generation.
+The identity stays the same where possible: finished and unfinished uploads are
+skipped, and a failed run is retried. If the trigger would now request other
+parameters, because rules or declaration were corrected, a retry does not help, since a
+run keeps its parameters. The upload then gets a new generation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from operations.prefect_runs import ENDED_BADLY, FlowRuns
 from operations.scope import Scope
 
 _UNDER_WAY = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
-# The trigger would make no run of these, whatever is sent.
+# The trigger requests no run for these.
 _NOT_TAKEN = frozenset({Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED})
 
 
@@ -27,8 +27,8 @@ class RunChoice:
     """Runs that ended between two times.
 
     Attributes:
-        outcomes: names of states, such as BadFile; none for all that failed or crashed.
-        version: of the deployment that the run was asked of.
+        outcomes: names of states, such as BadFile; empty for all that failed or crashed.
+        version: version of the run's deployment.
     """
 
     since: datetime | None = None
@@ -38,10 +38,10 @@ class RunChoice:
     version: str = ""
 
     def uploads(self, runs: FlowRuns, rules: Rules) -> list[str]:
-        """URIs of the uploads, of inbox and archives, that the chosen runs were of, each once.
+        """URIs of the uploads of the chosen runs, each once, from inbox and archives.
 
-        All are asked for before the first is sent: a run that is retried leaves
-        the pages that are still to come.
+        All pages are read before the first upload is sent, because a retried run
+        disappears from the later pages.
         """
         states = () if self.outcomes else ENDED_BADLY
         scope = Scope(self.prefix)
@@ -55,9 +55,9 @@ class RunChoice:
         )
 
     def is_outdated_by(self, latest: RunFacts) -> bool:
-        """Whether the upload was run again since a run of it was chosen, by an earlier call for one.
+        """Whether the upload was run again since the chosen run, for example by an earlier call.
 
-        A file of a batch ends before its batch does, so that `since` says nothing of it.
+        `since` is not compared, because a file of a batch ends before its batch.
         """
         ended_so = (
             latest.state_name in self.outcomes
@@ -70,7 +70,7 @@ class RunChoice:
 
 @dataclass(frozen=True, slots=True)
 class ToReplay:
-    """What is to be done about one upload; `why` where nothing is."""
+    """What to do about one upload, or `why` nothing is done."""
 
     action: Action | None
     why: str = ""
@@ -78,18 +78,18 @@ class ToReplay:
 
 
 def decide_replay(found: Finding, *, force: bool, choice: RunChoice | None = None) -> ToReplay:
-    """Say how an upload is brought to its output again.
+    """Decide how to replay an upload.
 
     Args:
-        found: what is known of it.
-        force: convert it anew though it was converted.
-        choice: that its run was chosen by, where it was not named.
+        found: the finding for the upload.
+        force: convert it even if it is converted already.
+        choice: how its run was chosen, if the upload was not named.
     """
     run = found.latest
     if found.source is None or found.kind in _NOT_TAKEN:
         return ToReplay(None, f"{found.kind}: {found.detail}")
     if why := _under_way(found):
-        # A run that waits for a task that is gone is ended first.
+        # A run whose task is gone is ended first.
         end = found.action if isinstance(found.action, End) else None
         return ToReplay(end, why, settled=True)
     if why := _settled(found, choice, force=force):
@@ -102,7 +102,7 @@ def decide_replay(found: Finding, *, force: bool, choice: RunChoice | None = Non
 
 
 def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
-    """Why nothing is left to be done; empty where something is."""
+    """Why nothing needs to be done; empty if something does."""
     if found.kind is Kind.DONE and not force:
         return "done"
     if choice and found.latest and choice.is_outdated_by(found.latest):
@@ -111,11 +111,11 @@ def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
 
 
 def _under_way(found: Finding) -> str:
-    """Why the upload's run has to be left to its task; empty where it has not."""
+    """Why the upload's run is left to its task; empty if it is not."""
     if found.kind in _UNDER_WAY:
         return f"{found.kind}: {found.detail}"
     run = found.latest
     if run is not None and run.has_task and not run.in_batch:
-        # It has ended, its task is about to: started again now, it would have two.
-        return f"its task is still there, though {found.detail}"
+        # The run has ended and its task is stopping: a retry now would start a second task.
+        return f"its task still exists, though {found.detail}"
     return ""

@@ -1,4 +1,4 @@
-"""Findings as a person, or a program, reads them."""
+"""Prints findings, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """How long ago, in the largest unit that fits: `3 d`, `5 h`, `20 min`."""
+    """Format an age in the largest unit that fits: `3 d`, `5 h`, `20 min`."""
     if since is None:
         return ""
     minutes = max(0, int((now - since).total_seconds() // 60))
@@ -28,18 +28,18 @@ def age(since: datetime | None, now: datetime) -> str:
 
 
 def json_line(values: object) -> str:
-    """One line of JSON."""
+    """Format values as one line of JSON."""
     return json.dumps(values, ensure_ascii=False)
 
 
 @dataclass
 class Tally:
-    """Counts of every class, and the oldest few of each that is worth a line.
+    """Counts of every class, and the oldest uploads of each.
 
     Attributes:
-        shown: how many of a class are listed.
-        quiet: classes that are counted and not listed.
-        done: how many --fix brought on their way.
+        shown: how many uploads of a class are listed.
+        quiet: classes that are counted but not listed.
+        done: how many fixes succeeded.
     """
 
     shown: int = 10
@@ -66,7 +66,7 @@ class Tally:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether anything does."""
+        """Whether any finding needs attention."""
         return any(count and kind in NEEDS_ATTENTION for kind, count in self.counts.items())
 
     def oldest(self, kind: Kind) -> list[Finding]:
@@ -75,7 +75,7 @@ class Tally:
         return self._listed[kind]
 
     def summary(self) -> dict[str, object]:
-        """JSON values: the counts by class, and by what --fix did."""
+        """The counts by class and by fix, as JSON values."""
         return {
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,

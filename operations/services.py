@@ -1,4 +1,4 @@
-"""What the commands ask: S3, the trigger's decision, Prefect, and ECS."""
+"""The services that the commands use: S3, the trigger's decision, Prefect and ECS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """S3, what the trigger would decide, Prefect's runs, and their tasks."""
+    """S3, the trigger's decision, the runs in Prefect, and their tasks."""
 
     s3: S3Client
     foresight: Foresight

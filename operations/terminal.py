@@ -1,4 +1,4 @@
-"""The operator's commands, as a person at a terminal sees them."""
+"""`echodrop reconcile` and `echodrop status` at a terminal."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def reconcile_at_terminal(
     """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
 
     Args:
-        prefix: only uploads whose keys start so.
-        rules: the rules document; left out, the trigger's own.
-        verify: read every output whole and compare its checksum.
-        fix: notify the trigger of what is lost, retry what may pass.
-        dry_run: with `fix`, only say what would be done.
-        queue_url: of the trigger's queue; `fix` needs it.
-        grace_minutes: how young an upload without a run may be, and not count as lost;
-            and how long a run may be without a task, and not count as dead.
-        attempts: starts of a run, and new generations of an upload, before `fix` leaves it alone.
-        rate: how many uploads a second to mend at most.
-        limit: how many uploads to mend at most, see `mending_order`.
-        shown: how many of a class to list.
-        as_json: a line of JSON for each finding that is not done or ignored,
-            one for each that was mended, and one with the summary.
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        verify: read every output in full and compare its checksum.
+        fix: send lost uploads again, and retry runs that may succeed.
+        dry_run: with `fix`, only print what would be done.
+        queue_url: URL of the trigger's queue; `fix` needs it.
+        grace_minutes: an upload without a run counts as lost after this time, and a run
+            without a task as dead.
+        attempts: starts of a run, and new generations of an upload, before `fix` gives up.
+        rate: maximum uploads a second to fix.
+        limit: maximum uploads to fix, see `mending_order`.
+        shown: how many uploads of a class to list.
+        as_json: print a line of JSON for each finding that is not done or ignored,
+            for each fix, and for the summary.
 
     Returns:
-        An exit code: 0 all is well, 1 something needs attention (mended just
-        now or not), 2 the system could not be asked.
+        An exit code: 0 nothing needs attention, 1 something does (fixed just now or
+        not), 2 a service did not answer.
     """
     if fix and not queue_url and not dry_run:
         return refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
@@ -89,13 +89,13 @@ def reconcile_at_terminal(
             )
             mending = mend_in_order(findings, mender, connections.runs)
             for number, mended in enumerate(mending, start=1):
-                progress("mending", number, None)
+                progress("fixing", number, None)
                 tally.add_mended(mended)
                 if as_json:
                     _write({"uri": mended.finding.uri, "fix": mended.what})
     except NOT_ASKED as error:
         return refused(error)
-    return _told(tally, reconciliation, as_json=as_json)
+    return _print_summary(tally, reconciliation, as_json=as_json)
 
 
 def status_at_terminal(
@@ -106,19 +106,19 @@ def status_at_terminal(
     shown: int = 10,
     as_json: bool = False,
 ) -> int:
-    """Print what became of the uploads of a window, and what runs, waits or has failed besides.
+    """Print the state of recent uploads, and of older ones that have unfinished or failed runs.
 
     Args:
         since: how far back: `90m`, `24h`, `7d`.
-        prefix: only uploads whose keys start so.
-        rules: the rules document; left out, the trigger's own.
-        shown: how many of a class to list, the oldest first.
-        as_json: a line of JSON for each finding that is not done or ignored,
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        shown: how many uploads of a class to list, the oldest first.
+        as_json: print a line of JSON for each finding that is not done or ignored,
             and one with the counts.
 
     Returns:
-        An exit code: 0 all is well, 1 something needs attention, 2 the system
-        could not be asked.
+        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
+        answer.
     """
     tally = Tally(shown)
     try:
@@ -134,10 +134,10 @@ def status_at_terminal(
                 pass
     except (ValueError, *NOT_ASKED) as error:
         return refused(error)
-    return _told(tally, reconciliation, as_json=as_json)
+    return _print_summary(tally, reconciliation, as_json=as_json)
 
 
-def _told(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int:
+def _print_summary(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         _write(tally.summary())
     else:

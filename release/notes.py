@@ -1,4 +1,4 @@
-"""What is written down of a removal that is under way."""
+"""The note file of a removal that has begun."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from release.steps import Running
 
 
 class Written(Protocol):
-    """Something that can be written down."""
+    """An object that can be written into a file."""
 
     def write(self, path: Path) -> None:
         """Write it into a file."""
@@ -18,18 +18,18 @@ class Written(Protocol):
 
 @dataclass(frozen=True)
 class KeepNote:
-    """Write down what there is, for a second try once the stack is gone."""
+    """Store the facts about the stack, for a retry after the stack is gone."""
 
     deployed: Written
     path: Path
 
     @property
     def title(self) -> str:
-        """What it does."""
-        return f"write down in {self.path} what there is, for a second try"
+        """What the step does."""
+        return f"store the facts about the stack in {self.path}, for a retry"
 
     def shown(self) -> list[str]:
-        """Return nothing: nobody types it."""
+        """Return nothing: there is no command for it."""
         return []
 
     def run(self, running: Running) -> None:
@@ -45,11 +45,11 @@ class ForgetNote:
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"delete {self.path}"
 
     def shown(self) -> list[str]:
-        """Return nothing: nobody types it."""
+        """Return nothing: there is no command for it."""
         return []
 
     def run(self, running: Running) -> None:

@@ -1,8 +1,8 @@
-"""The Lambda's handler: one look at queues, Prefect, incidents, inbox and brake; a line of metrics for each.
+"""The Lambda's handler: checks queues, Prefect, incidents, inbox and brake, and writes metrics for each.
 
-None of the five keeps another from being looked at. What can't be learnt has no
-metric, and the alarms take that for the fault it is; what failed is raised once
-all else is written.
+A failure in one part does not stop the others. A metric whose value is unknown is
+missing, and the alarms treat that as a fault. Errors are raised after all metrics are
+written.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
-# SNS takes 100 characters of ASCII in a subject.
+# SNS allows 100 ASCII characters in a subject.
 _SUBJECT_LENGTH = 99
 _QUEUE_COUNTS = (
     "ApproximateNumberOfMessages",
@@ -45,7 +45,7 @@ _QUEUE_COUNTS = (
 
 @dataclass(frozen=True)
 class Services:
-    """What is asked."""
+    """The AWS clients that the watchdog uses."""
 
     s3: S3Client
     sqs: SQSClient
@@ -56,7 +56,7 @@ class Services:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a part of a look came to: metrics (`emf.UNITS`), facts that explain them, what went wrong."""
+    """The result of one part: metrics (`emf.UNITS`), facts that explain them, and errors."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -64,14 +64,14 @@ class Learnt:
 
 
 def handler(event: object, context: object) -> dict[str, float]:
-    """Look once; answer with the metrics, for who calls it by hand.
+    """Run all checks; return the metrics, for calls by hand.
 
     Raises:
-        SettingsError: the environment lacks something.
-        ExceptionGroup: what could not be looked at or told; the rest was.
+        SettingsError: a setting is missing or invalid.
+        ExceptionGroup: some checks or messages failed; the others succeeded.
     """
     del event, context
-    # One that hangs must leave the others their time.
+    # A service that hangs must leave time for the others.
     config = Config(
         connect_timeout=3, read_timeout=7, retries={"mode": "standard", "total_max_attempts": 2}
     )
@@ -87,23 +87,23 @@ def handler(event: object, context: object) -> dict[str, float]:
     faults: list[Exception] = []
     settings = read_settings(os.environ)
     for learnt in look(settings, services, now):
-        facts = {**learnt.facts, **_told_faults(learnt.faults)}
+        facts = {**learnt.facts, **_fault_facts(learnt.faults)}
         now_ms = int(now.timestamp() * 1000)
         sys.stdout.write(emf_line(settings.stack, learnt.metrics, facts, now_ms) + "\n")
         sys.stdout.flush()
         metrics |= learnt.metrics
         faults += learnt.faults
     if faults:
-        raise ExceptionGroup("not all could be looked at, or told", faults)
+        raise ExceptionGroup("some checks or messages failed", faults)
     return metrics
 
 
 def look(settings: Settings, services: Services, now: datetime) -> Iterator[Learnt]:
-    """Learn and tell what there is, part by part."""
+    """Run the checks one after another and yield their results."""
     for part in (_queues, _prefect, _incidents, _quiet, _brake):
         try:
             yield part(settings, services, now)
-        # BLE001: whatever is wrong with one part, the others are looked at; it is raised after them.
+        # BLE001: an error in one part must not stop the others; it is raised after them.
         except Exception as error:  # noqa: BLE001
             yield Learnt(faults=[error])
 
@@ -137,15 +137,15 @@ def _authorization(settings: Settings, services: Services) -> str | None:
 def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
     store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
     incidents = store.incidents()
-    told = 0
+    reported = 0
     faults: list[Exception] = []
     for incident in incidents:
         try:
-            told += _settle(incident, store, settings, services.sns, now)
+            reported += _settle(incident, store, settings, services.sns, now)
         except (ClientError, BotoCoreError) as error:
             faults.append(error)
     still_open = sum(not incident.is_over(now) for incident in incidents)
-    return Learnt({"IncidentsOpen": still_open, "IncidentsTold": told}, faults=faults)
+    return Learnt({"IncidentsOpen": still_open, "IncidentsTold": reported}, faults=faults)
 
 
 def _quiet(settings: Settings, services: Services, now: datetime) -> Learnt:
@@ -183,9 +183,9 @@ def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
     return Learnt({"BrakePulled": int(is_pulled), **runs}, facts, faults)
 
 
-def _told_faults(faults: Sequence[Exception]) -> dict[str, object]:
-    told = [f"{type(fault).__name__}: {fault}" for fault in faults]
-    return {"faults": told} if told else {}
+def _fault_facts(faults: Sequence[Exception]) -> dict[str, object]:
+    texts = [f"{type(fault).__name__}: {fault}" for fault in faults]
+    return {"faults": texts} if texts else {}
 
 
 def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
@@ -204,7 +204,7 @@ def _settle(
     sns: SNSClient,
     now: datetime,
 ) -> bool:
-    """Tell what is due of an incident, and note or remove it; whether there was anything to tell."""
+    """Publish an update of an incident if one is due, then mark or remove it; return whether it was due."""
     update = store.update(incident, now)
     if update is not None:
         is_notice = update["outcome"] in NOT_THE_SYSTEMS
@@ -213,14 +213,14 @@ def _settle(
             Subject=subject(update),
             Message=json.dumps(update, indent=1, ensure_ascii=False),
         )
-    store.settle(incident, now, told=update is not None)
+    store.settle(incident, now, reported=update is not None)
     return update is not None
 
 
 def subject(update: Mapping[str, Any]) -> str:
-    """What stands in a mail's subject; printable ASCII, 99 characters."""
+    """The subject of a mail: at most 99 printable ASCII characters."""
     where = f" ({update['cruise']})" if update["cruise"] else ""
     count = update["count"]
     files = "1 file" if count == 1 else f"{count} files"
-    told = f"{update['outcome']}: {files}{where}, {update['state']}"
-    return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]
+    text = f"{update['outcome']}: {files}{where}, {update['state']}"
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]

@@ -1,4 +1,4 @@
-"""What the environment says, checked once."""
+"""The watchdog's settings, from the environment."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from watchdog.cost_brake import Limits
 
 
 class SettingsError(Exception):
-    """A setting is missing or unusable; named."""
+    """A setting is missing or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where to look, and whom to tell.
+    """What to check, and where to send messages.
 
     Attributes:
-        prefect_api_url: ends in `/api`, or a workspace of Prefect Cloud.
-        prefect_secret_arn: of the secret that holds the credential; None: no credential.
-        stack: whose metrics are written.
-        work_pool: of the conversions.
-        dead_letter_urls: of all dead-letter queues.
-        incidents_bucket: where tasks note incidents.
-        incidents_prefix: likewise, ending in a slash.
-        alert_topic: ARN of the topic for the system's faults.
-        notice_topic: ARN of the topic for the files' own.
-        inbox_bucket: of the uploads.
-        quiet_hours: by prefix of the inbox: after how many hours without an upload it is too quiet.
-        look_back_seconds: runs that ended within them are counted as just ended; several
-            times the time between two looks, so that one that failed hides none.
-        brake: beyond which the work pool is paused.
-        brake_bucket: where the brake keeps its note.
-        brake_prefix: likewise, ending in a slash.
-        budget_arn: of the month's budget; None: there is none.
+        prefect_api_url: ends in `/api`, or names a workspace of Prefect Cloud.
+        prefect_secret_arn: ARN of the secret with the credential; None for no credential.
+        stack: the stack that the metrics belong to.
+        work_pool: work pool of the conversions.
+        dead_letter_urls: URLs of all dead-letter queues.
+        incidents_bucket: bucket in which tasks record incidents.
+        incidents_prefix: prefix of the incidents, ending in a slash.
+        alert_topic: ARN of the topic for faults of the system.
+        notice_topic: ARN of the topic for faulty files.
+        inbox_bucket: bucket of the uploads.
+        quiet_hours: for each prefix of the inbox, the maximum hours without an upload.
+        look_back_seconds: runs that ended within this time count as just ended. It is several
+            times the interval of the checks, so that a failed check hides no run.
+        brake: limits above which the work pool is paused.
+        brake_bucket: bucket of the brake's note.
+        brake_prefix: prefix of the brake's note, ending in a slash.
+        budget_arn: ARN of the month's budget; None if there is none.
     """
 
     prefect_api_url: str
@@ -58,7 +58,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: one is missing or can't be used.
+        SettingsError: a setting is missing or invalid.
     """
 
     def needed(name: str) -> str:
@@ -101,7 +101,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _quiet_hours(text: str) -> dict[str, float]:
-    """`HB0710/=6,gliders/=48` as hours by prefix."""
+    """Parse `HB0710/=6,gliders/=48` into hours by prefix."""
     hours = {}
     for part in filter(None, text.split(",")):
         prefix, mark, limit = part.rpartition("=")
