@@ -43,8 +43,8 @@ from sandbox.ports import HOST, free_port
 from sandbox.prefect_cloud import KEY, Asked, PrefectCloud, prefect_cloud
 from sandbox.sample_file import write_sample
 from sandbox.template import UNUSED_PARAMETERS, Stack
-from watchdog.cost_brake import Limits
-from watchdog.pool_brake import WorkPool, look_at
+from watchdog.cost_brake import BrakeLimits
+from watchdog.pool_brake import WorkPool, observe
 from watchdog.prefect_http import PrefectHttp
 from watchdog.prefect_look import PrefectLook
 
@@ -147,7 +147,7 @@ def _watchdog(cloud: PrefectCloud) -> None:
     """What one invocation asks: the look, and the brake's."""
     now = datetime.now(UTC)
     PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
-    look_at(WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), Limits(1.0, None), now, None)
+    observe(WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), BrakeLimits(1.0, None), now, None)
 
 
 def _trigger(cloud: PrefectCloud) -> PrefectApi:

@@ -22,7 +22,7 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
+class NotifiedObject:
     """An object to send a notification of. `size` is in bytes, `stored_at` in ISO 8601.
 
     If size or entity tag is None, the notification leaves it out. A `generation` above 0
@@ -41,7 +41,7 @@ class StoredObject:
     mends: bool = False
 
 
-def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
+def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
     """Make one record of an S3 event; S3 quotes the key."""
     fields = _known_fields(
         key=quote_plus(item.key, safe="/"),
@@ -74,14 +74,14 @@ def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict
 
 
 def s3_event(
-    items: Iterable[StoredObject], event_name: str = "ObjectCreated:Put"
+    items: Iterable[NotifiedObject], event_name: str = "ObjectCreated:Put"
 ) -> dict[str, Any]:
     """Make an S3 event of several objects."""
     return {"Records": [s3_record(item, event_name) for item in items]}
 
 
 def eventbridge_event(
-    item: StoredObject, detail_type: str = "Object Created", reason: str = "PutObject"
+    item: NotifiedObject, detail_type: str = "Object Created", reason: str = "PutObject"
 ) -> dict[str, Any]:
     """Make an EventBridge event; its key is not quoted."""
     fields = _known_fields(
@@ -154,16 +154,16 @@ def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
     }
 
 
-def _s3(item: StoredObject) -> str:
+def _s3(item: NotifiedObject) -> str:
     return json.dumps(s3_event([item]))
 
 
-def _eventbridge(item: StoredObject) -> str:
+def _eventbridge(item: NotifiedObject) -> str:
     return json.dumps(eventbridge_event(item))
 
 
 # The four envelopes, as message bodies.
-ENVELOPES: Mapping[str, Callable[[StoredObject], str]] = {
+ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
     "s3": _s3,
     "eventbridge": _eventbridge,
     "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
@@ -172,7 +172,7 @@ ENVELOPES: Mapping[str, Callable[[StoredObject], str]] = {
 
 
 def notification_bodies(
-    items: Iterable[StoredObject], envelope: str = "eventbridge"
+    items: Iterable[NotifiedObject], envelope: str = "eventbridge"
 ) -> Iterable[str]:
     """Yield a message body for each object.
 
@@ -187,7 +187,7 @@ def _known_fields(**facts: str | int | None) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-def _echodrop_field(item: StoredObject) -> dict[str, Any]:
+def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
     """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
     marks = {"mends": True} if item.mends else {}
     if not item.generation and item.lane == LIVE and not marks:
@@ -195,9 +195,9 @@ def _echodrop_field(item: StoredObject) -> dict[str, Any]:
     return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}
 
 
-def _sequencer(item: StoredObject) -> str:
+def _sequencer(item: NotifiedObject) -> str:
     return "00" + hashlib.sha256(item.stored_at.encode()).hexdigest()[:14].upper()
 
 
-def _request_id(item: StoredObject) -> str:
+def _request_id(item: NotifiedObject) -> str:
     return hashlib.sha256(f"{item.key} {item.etag}".encode()).hexdigest()[:16].upper()

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Storm:
 
 
 def make_storm(
-    objects: Sequence[StoredObject],
+    objects: Sequence[NotifiedObject],
     *,
     seed: int,
     duplicates: float = 0.3,

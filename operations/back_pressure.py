@@ -17,14 +17,14 @@ RUNS = 200
 _EVERY_SECONDS = 2.0
 
 
-class Lane(Protocol):
+class RunCounter(Protocol):
     """Counts runs in Prefect."""
 
     def unended_in(self, work_queue: str) -> int:
         """Count the runs of a work queue that have not ended."""
 
 
-def room_in_lane(lane: Lane, work_queue: str, runs: int = RUNS) -> int:
+def room_in_lane(lane: RunCounter, work_queue: str, runs: int = RUNS) -> int:
     """Count how many more runs a lane takes before `runs` are unended.
 
     Raises:
@@ -47,7 +47,7 @@ class BackPressure:
 
     sqs: SQSClient
     queue_url: str
-    lane: Lane
+    lane: RunCounter
     work_queue: str
     messages: int = MESSAGES
     runs: int = RUNS

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from events.notifications import StoredObject, s3_record
+from events.notifications import NotifiedObject, s3_record
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
 from lambda_trigger.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.rules_document import Rules
@@ -125,4 +125,4 @@ class Backfill:
 
 
 def _record(item: ArchiveItem) -> dict[str, Any]:
-    return s3_record(StoredObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))
+    return s3_record(NotifiedObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))

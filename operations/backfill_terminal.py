@@ -18,7 +18,7 @@ from operations.connections import connect
 from operations.estimates import length
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
+from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
 from operations.report import json_line
 
 # Uploads a second that one Prefect server accepts in addition to the live ones.
@@ -94,7 +94,7 @@ def backfill_at_terminal(
         if noted:
             _summary(noted, began, "interrupted; the next call resumes", as_json=as_json)
         return INTERRUPTED
-    except (ValueError, *NOT_ASKED) as error:
+    except (ValueError, *UNAVAILABLE) as error:
         return refused(error)
     if not noted.ended:
         stopped = "the limit; the next call resumes"

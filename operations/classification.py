@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
-from operations.findings import End, Finding, Kind, Notify, Retry, Source
-from operations.output_state import Held, OutputState
+from operations.findings import End, UploadFinding, Kind, Notify, Retry, Source
+from operations.output_state import FailureFacts, OutputState
 
 ATTEMPTS = 3
 # A notification may wait in the trigger's queue for that long without a fault,
@@ -22,7 +22,7 @@ STARTS_AT_MOST = {"OutputMismatch": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClassificationLimits:
     """Time limits, and the number of attempts.
 
     Attributes:
@@ -84,28 +84,28 @@ class RunFacts:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def turned_away(source: Source, verdict: Ignored | Rejected) -> Finding:
+def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:
     """The finding for an upload that the rules ignore or reject."""
     kind = Kind.IGNORED if isinstance(verdict, Ignored) else Kind.REJECTED
     detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else str(verdict.reason)
-    return Finding(kind, source.uri, detail, source.modified, source)
+    return UploadFinding(kind, source.uri, detail, source.modified, source)
 
 
-def waits(source: Source, verdict: Waiting, limits: Limits, now: datetime) -> Finding:
+def waiting_finding(source: Source, verdict: Waiting, limits: ClassificationLimits, now: datetime) -> UploadFinding:
     """The finding for an upload that has to wait before the trigger requests a run."""
     kind = Kind.OVERDUE if now - source.modified > limits.waiting else Kind.WAITING
     detail = f"{verdict.reason}: {verdict.detail}"
-    return Finding(kind, source.uri, detail, source.modified, source)
+    return UploadFinding(kind, source.uri, detail, source.modified, source)
 
 
 def classify(  # noqa: PLR0917 - the facts that decide
     source: Source,
     runs: Sequence[RunFacts],
     output: OutputState,
-    limits: Limits,
+    limits: ClassificationLimits,
     now: datetime,
-    held: Held | None = None,
-) -> Finding:
+    held: FailureFacts | None = None,
+) -> UploadFinding:
     """Put an upload that the trigger would convert into its class.
 
     Args:
@@ -117,12 +117,12 @@ def classify(  # noqa: PLR0917 - the facts that decide
         held: the failure report beside the output, if there is no run.
     """
     if output.state == "current":
-        return Finding(Kind.DONE, source.uri, source=source, since=source.modified)
+        return UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
     run = max(runs, key=lambda run: run.generation, default=None)
     if run is None and held is not None and held.holds(source):
         # Prefect has deleted the run, but the file is still faulty.
         detail = f"{held.outcome}: {held.message}"
-        return Finding(Kind.QUARANTINED, source.uri, detail, source.modified, source)
+        return UploadFinding(Kind.QUARANTINED, source.uri, detail, source.modified, source)
     if run is None:
         return _without_run(source, output, limits, now)
     if run.state_type == "COMPLETED":
@@ -132,7 +132,7 @@ def classify(  # noqa: PLR0917 - the facts that decide
         return _although_completed(source, run, output, following)
     if run.state_type in {"FAILED", "CRASHED"}:
         return _ended_badly(source, run, output, limits)
-    return under_way(source.uri, run, limits, now, source)
+    return unfinished_finding(source.uri, run, limits, now, source)
 
 
 _TROUBLE_OF_OUTPUT = {
@@ -144,28 +144,28 @@ _TROUBLE_OF_OUTPUT = {
 }
 
 
-def _without_run(source: Source, output: OutputState, limits: Limits, now: datetime) -> Finding:
+def _without_run(source: Source, output: OutputState, limits: ClassificationLimits, now: datetime) -> UploadFinding:
     lane = _lane(source, limits, now)
     kind = Kind.NEVER_NOTIFIED if lane == LIVE else Kind.BACKLOG
     if output.state != "absent":
         kind = _TROUBLE_OF_OUTPUT[output.state]
     if kind is Kind.CONTESTED:
-        return Finding(kind, source.uri, output.detail, source.modified, source)
+        return UploadFinding(kind, source.uri, output.detail, source.modified, source)
     if now - source.modified < limits.arriving:
-        return Finding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
+        return UploadFinding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
     detail = "; ".join(part for part in ("no run", output.detail) if part)
     action = Notify(0, lane=lane)
-    return Finding(kind, source.uri, detail, source.modified, source, action=action)
+    return UploadFinding(kind, source.uri, detail, source.modified, source, action=action)
 
 
-def _lane(source: Source, limits: Limits, now: datetime) -> str:
+def _lane(source: Source, limits: ClassificationLimits, now: datetime) -> str:
     """The lane in which an upload is sent again."""
     return LIVE if now - source.modified < limits.live else BACKFILL
 
 
 def _although_completed(
     source: Source, run: RunFacts, output: OutputState, following: Notify | None
-) -> Finding:
+) -> UploadFinding:
     kind = _TROUBLE_OF_OUTPUT[output.state]
     action = following
     detail = "; ".join(part for part in (f"its run is {run.state_name}", output.detail) if part)
@@ -173,10 +173,10 @@ def _although_completed(
         action = None
     elif action is None:
         detail += "; --fix has made as many new generations as it may"
-    return Finding(kind, source.uri, detail, run.since, source, run.id, action)
+    return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
-def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Limits) -> Finding:
+def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: ClassificationLimits) -> UploadFinding:
     crashed = run.state_type == "CRASHED"
     kind = Kind.CRASHED if crashed else Kind.FAILED
     if output.state == "half":
@@ -186,20 +186,20 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Lim
         # The run reported it, and nothing is retried: a task that still exists is stopping,
         # or converts the other files of a batch.
         kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
-        return Finding(kind, source.uri, detail, run.since, source, run.id)
+        return UploadFinding(kind, source.uri, detail, run.since, source, run.id)
     if run.has_task:
         # The event of a task's end may arrive late, and belong to an earlier attempt.
         detail = f"its task still exists, though {detail}"
-        return Finding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
+        return UploadFinding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
     starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
-    action: Retry | Notify | None = again(run)
+    action: Retry | Notify | None = retry_action(run)
     if run.starts >= starts_at_most and not run.in_batch:
         action = None
         detail += f" (started {run.starts} times)"
-    return Finding(kind, source.uri, detail, run.since, source, run.id, action)
+    return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
-def again(run: RunFacts) -> Retry | Notify:
+def retry_action(run: RunFacts) -> Retry | Notify:
     """How to repeat a run that failed or crashed.
 
     A batch would convert all its files again, and a batch of the same files would be
@@ -210,9 +210,9 @@ def again(run: RunFacts) -> Retry | Notify:
     return Retry(run.id, run.state_id)
 
 
-def under_way(
-    upload: str, run: RunFacts, limits: Limits, now: datetime, source: Source | None = None
-) -> Finding:
+def unfinished_finding(
+    upload: str, run: RunFacts, limits: ClassificationLimits, now: datetime, source: Source | None = None
+) -> UploadFinding:
     """The finding for an upload (by URI) whose run has not completed, failed or crashed.
 
     Without `source` a dead run is ended and not retried.
@@ -222,7 +222,7 @@ def under_way(
         retry = source is not None and run.starts < limits.attempts
         detail = f"{run.state_name}, but it has no task"
         action = End(run.id, run.state_id, retry)
-        return Finding(Kind.STUCK, upload, detail, run.since, source, run.id, action)
+        return UploadFinding(Kind.STUCK, upload, detail, run.since, source, run.id, action)
     if run.state_type in {"SCHEDULED", "PENDING"}:
         # Runs of a backfill may wait for days.
         waits_for_its_lane = run.state_type == "SCHEDULED" and run.lane == BACKFILL
@@ -234,10 +234,10 @@ def under_way(
         kind = Kind.CANCELLED
     else:
         kind = Kind.STUCK if lasted > limits.running else Kind.RUNNING
-    return Finding(kind, upload, run.state_name, run.since, source, run.id)
+    return UploadFinding(kind, upload, run.state_name, run.since, source, run.id)
 
 
-def is_dead(run: RunFacts, limits: Limits, now: datetime) -> bool:
+def is_dead(run: RunFacts, limits: ClassificationLimits, now: datetime) -> bool:
     """Whether a run waits for a task that is gone or was never started."""
     needs_task = run.state_type in {"PENDING", "RUNNING", "CANCELLING"}
     return needs_task and run.has_task is False and now - run.since > limits.taskless

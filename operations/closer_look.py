@@ -15,21 +15,21 @@ from flows.failure_report import FINAL_FAILURES
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason, Waiting
 from operations.classification import (
-    Limits,
+    ClassificationLimits,
     RunFacts,
     classify,
-    turned_away,
-    waits,
+    not_converted,
+    waiting_finding,
 )
-from operations.findings import Finding, Kind, Source
-from operations.foresight import Foreseen, identity
+from operations.findings import UploadFinding, Kind, Source
+from operations.foresight import TriggerDecision, identity
 from operations.listings import checksum_now, output_now, read_report_of, source_now
-from operations.output_state import Held, OutputFacts, OutputState, judge_output
+from operations.output_state import FailureFacts, OutputFacts, OutputState, judge_output
 from operations.parallel import in_parallel
 from operations.prefect_api import PAGE
-from operations.prefect_runs import ENDED_BADLY
+from operations.prefect_runs import FAILED_OR_CRASHED
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
 
 # Generations of an upload in a request; if the last of them exists, more are requested.
 GENERATIONS = 4
@@ -38,15 +38,15 @@ LOT = PAGE // GENERATIONS
 
 
 @dataclass(frozen=True)
-class CloserLook:
+class UploadInspector:
     """Inspects uploads as they are `now`; `scope` says which outputs are read in full."""
 
-    services: Services
-    limits: Limits
+    services: OperationsServices
+    limits: ClassificationLimits
     now: datetime
     scope: Scope = field(default_factory=Scope)
 
-    def at_uris(self, uris: Iterable[str]) -> Iterator[Finding]:
+    def at_uris(self, uris: Iterable[str]) -> Iterator[UploadFinding]:
         """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored.
 
         Raises:
@@ -54,7 +54,7 @@ class CloserLook:
         """
         lot: list[tuple[Source, str]] = []
         for found in in_parallel(self.upload_now, uris):
-            if isinstance(found, Finding):
+            if isinstance(found, UploadFinding):
                 yield found
                 continue
             lot.append(found)
@@ -63,7 +63,7 @@ class CloserLook:
                 lot.clear()
         yield from self.at(lot)
 
-    def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[Finding]:
+    def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[UploadFinding]:
         """Yield the finding for each of these uploads, given with the keys of their outputs.
 
         Raises:
@@ -91,7 +91,7 @@ class CloserLook:
         found = checksum_now(self.services.s3, self.services.rules.output_bucket, output)
         return found == facts.manifest.sha256
 
-    def upload_now(self, upload: str) -> tuple[Source, str] | Finding:
+    def upload_now(self, upload: str) -> tuple[Source, str] | UploadFinding:
         """An upload (`s3://bucket/key`) as it is now, with the key of its output; a finding if it has none.
 
         Raises:
@@ -100,15 +100,15 @@ class CloserLook:
         _, _, bucket, key = upload.split("/", 3)
         source = source_now(self.services.s3, bucket, key)
         if source is None:
-            return Finding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")
+            return UploadFinding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")
         verdict = judge_key(source.bucket, key, self.services.rules)
         if isinstance(verdict, Candidate):
             return source, verdict.output_key
         if isinstance(verdict, SettingsXml):
-            return turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
-        return turned_away(source, verdict)
+            return not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+        return not_converted(source, verdict)
 
-    def _runs_of(self, uploads: list[tuple[Source, Foreseen]]) -> list[list[RunFacts]]:
+    def _runs_of(self, uploads: list[tuple[Source, TriggerDecision]]) -> list[list[RunFacts]]:
         """Each upload's runs of all generations, with their tasks and number of starts."""
         found: list[list[RunFacts]] = [[] for _ in uploads]
         asked = [(number, *each) for number, each in enumerate(uploads) if each[1].request]
@@ -142,16 +142,16 @@ class CloserLook:
 
     def _counted(self, run: RunFacts) -> RunFacts:
         """A run that also counts starts whose task never appeared: they use up attempts, too."""
-        if run.in_batch or run.state_type not in ENDED_BADLY or run.state_name in FINAL_FAILURES:
+        if run.in_batch or run.state_type not in FAILED_OR_CRASHED or run.state_name in FINAL_FAILURES:
             return run
         return replace(run, starts=max(run.starts, 1 + self.services.runs.retries(run.id)))
 
     def _decide(
-        self, source: Source, output: str, foreseen: Foreseen, runs: list[RunFacts]
-    ) -> Finding:
+        self, source: Source, output: str, foreseen: TriggerDecision, runs: list[RunFacts]
+    ) -> UploadFinding:
         verdict = foreseen.verdict
         if isinstance(verdict, Ignored):
-            return turned_away(source, verdict)
+            return not_converted(source, verdict)
         state = self._state_now(source, output, foreseen)
         if verdict is None or state.state == "current":
             # If it was archived, or its XML removed, after it was converted, it is done.
@@ -161,22 +161,22 @@ class CloserLook:
             otherwise = latest is not None and _asks_otherwise(foreseen, latest)
             return replace(found, latest=latest, asks_otherwise=otherwise)
         if isinstance(verdict, Waiting):
-            return waits(source, verdict, self.limits, self.now)
-        return turned_away(source, verdict)
+            return waiting_finding(source, verdict, self.limits, self.now)
+        return not_converted(source, verdict)
 
-    def _held(self, output: str, state: OutputState) -> Held | None:
+    def _held(self, output: str, state: OutputState) -> FailureFacts | None:
         if state.state == "current":
             return None
         return read_report_of(self.services.s3, self.services.rules.output_bucket, output)
 
-    def _state_now(self, source: Source, output: str, foreseen: Foreseen) -> OutputState:
+    def _state_now(self, source: Source, output: str, foreseen: TriggerDecision) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
         if not self.verified(output, facts):
             facts = replace(facts, fault="its checksum does not match the manifest")
         return judge_output(source, facts, foreseen.settings)
 
 
-def _asks_otherwise(foreseen: Foreseen, run: RunFacts) -> bool:
+def _asks_otherwise(foreseen: TriggerDecision, run: RunFacts) -> bool:
     """Whether the trigger would now request other parameters than this run's; Prefect adds defaults."""
     if foreseen.request is None:
         return False

@@ -14,11 +14,11 @@ from flows.s3_client import s3_client
 from lambda_trigger.prefect_connection import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.foresight import Foresight, storage_of
+from operations.foresight import TriggerDecisions, storage_of
 from operations.living_tasks import EcsTasks
 from operations.prefect_api import RATE, authorization
 from operations.prefect_runs import PrefectRuns
-from operations.services import Services
+from operations.services import OperationsServices
 from operations.stack_settings import SettingMissingError
 
 
@@ -26,7 +26,7 @@ from operations.stack_settings import SettingMissingError
 class Connections:
     """The services that the commands use, and the AWS session."""
 
-    services: Services
+    services: OperationsServices
     runs: PrefectRuns
     session: boto3.Session
 
@@ -61,8 +61,8 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
     region = region_of(session, variables)
     frozen = found.get_frozen_credentials()
-    foresight = Foresight(
-        rules_in_force(rules, variables),
+    foresight = TriggerDecisions(
+        load_rules(rules, variables),
         storage_of(
             Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
             region,
@@ -73,10 +73,10 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
     )
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
-    return Connections(Services(s3_client({}), foresight, runs, tasks), runs, session)
+    return Connections(OperationsServices(s3_client({}), foresight, runs, tasks), runs, session)
 
 
-def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
+def load_rules(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
     """Read the rules document at a path, or the trigger's.
 
     Raises:

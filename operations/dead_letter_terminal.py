@@ -19,12 +19,12 @@ from flows.s3_client import s3_client
 from lambda_trigger.inbox_rules import models_by_extension
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
-from operations.connections import region_of, rules_in_force
+from operations.connections import region_of, load_rules
 from operations.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
 from operations.estimates import Estimate
 from operations.poison import Quarantine
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
+from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
 from operations.report import json_line
 
 QUARANTINE = "quarantine/dead-letters/"
@@ -69,7 +69,7 @@ def replay_dead_letters_at_terminal(
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
         dead = DeadLetterQueue(sqs, dlq_url)
         if quarantine is None:
-            in_force = rules_in_force(rules)
+            in_force = load_rules(rules)
             quarantine = f"s3://{in_force.output_bucket}/{QUARANTINE}"
             estimate = Estimate(in_force.tiers)
         replay = DeadLetterReplay(
@@ -95,7 +95,7 @@ def replay_dead_letters_at_terminal(
     except KeyboardInterrupt:
         _print(counts, listed, "interrupted; nothing is lost, and the next call resumes")
         return INTERRUPTED
-    except (*NOT_ASKED, ValueError) as error:
+    except (*UNAVAILABLE, ValueError) as error:
         return refused(error)
     if as_json:
         summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {

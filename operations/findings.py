@@ -111,7 +111,7 @@ Action = Notify | Retry | End
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class UploadFinding:
     """The class of one upload, or of an output without an upload.
 
     `uri` is that of the upload, or of the output if there is no upload. `action` is

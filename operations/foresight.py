@@ -70,7 +70,7 @@ class _Asked:
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class TriggerDecision:
     """The run that the trigger would request, or the reason why it would request none."""
 
     request: RunRequest | None
@@ -83,14 +83,14 @@ class Foreseen:
 
 
 @dataclass
-class Foresight:
+class TriggerDecisions:
     """Runs the trigger's own decision; it reads S3 and changes nothing."""
 
     rules: Rules
     storage: Storage
     patience: timedelta = field(default=_PATIENCE)
 
-    def of(self, source: Source) -> Foreseen:
+    def of(self, source: Source) -> TriggerDecision:
         """Decide about this upload.
 
         Raises:
@@ -102,8 +102,8 @@ class Foresight:
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)
         if isinstance(outcome, Waiting | Ignored | Rejected):
-            return Foreseen(None, outcome)
-        return Foreseen(asked.request, None)
+            return TriggerDecision(None, outcome)
+        return TriggerDecision(asked.request, None)
 
 
 def identity(request: RunRequest, source: Source, generation: int) -> str:

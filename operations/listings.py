@@ -13,11 +13,11 @@ from flows.manifest import MANIFEST_SUFFIX
 from operations.findings import Source
 from operations.inventory import ListedOutput
 from operations.output_state import (
-    Held,
+    FailureFacts,
     ManifestFacts,
     ManifestUnreadableError,
     OutputFacts,
-    held_by,
+    failure_facts,
     manifest_facts,
 )
 
@@ -67,7 +67,7 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
     return manifest_facts(answer["Body"].read())
 
 
-def read_report_of(s3: S3Client, bucket: str, output: str) -> Held | None:
+def read_report_of(s3: S3Client, bucket: str, output: str) -> FailureFacts | None:
     """Read the failure report beside an output; None if there is none, or it can't be read."""
     try:
         answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
@@ -75,7 +75,7 @@ def read_report_of(s3: S3Client, bucket: str, output: str) -> Held | None:
         if _is_gone(error):
             return None
         raise
-    return held_by(answer["Body"].read())
+    return failure_facts(answer["Body"].read())
 
 
 def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:

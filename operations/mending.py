@@ -12,31 +12,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import BATCH, Message, Target
 from operations.classification import ATTEMPTS
-from operations.findings import End, Finding, Notify, Retry, Source
+from operations.findings import End, UploadFinding, Notify, Retry, Source
 from operations.pacing import Pace
-from operations.prefect_runs import FlowRuns
+from operations.prefect_runs import ConversionRuns
 
 # Uploads that one call fixes, and how many a second: a fault of the system must not double
 # its load.
-MENDED_AT_MOST = 500
+FIX_LIMIT = 500
 RATE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class FixResult:
     """A finding with what was done about it, in words; `done` is False if the fix failed."""
 
-    finding: Finding
+    finding: UploadFinding
     what: str
     done: bool
 
 
 def notification_of(source: Source, action: Notify) -> Message:
     """The message that notifies the trigger of an upload."""
-    item = StoredObject(
+    item = NotifiedObject(
         bucket=source.bucket,
         key=source.key,
         size=source.size,
@@ -50,7 +50,7 @@ def notification_of(source: Source, action: Notify) -> Message:
 
 
 @dataclass(frozen=True)
-class Mender:
+class Fixer:
     """Carries out the actions of findings.
 
     Attributes:
@@ -63,13 +63,13 @@ class Mender:
     """
 
     queue: Target
-    runs: FlowRuns
+    runs: ConversionRuns
     attempts: int | None = ATTEMPTS
     dry_run: bool = False
     pace: Pace = field(default_factory=lambda: Pace(None))
     limit: int | None = None
 
-    def mend(self, findings: Iterable[Finding]) -> Iterator[Mended]:
+    def mend(self, findings: Iterable[UploadFinding]) -> Iterator[FixResult]:
         """Carry out the action of each finding that has one.
 
         If several findings name one run, as the files of a batch do, the run is changed once.
@@ -78,7 +78,7 @@ class Mender:
             ClientError: SQS refuses; PrefectUnavailableError: Prefect does not answer.
         """
         waiting = (finding for finding in findings if finding.action is not None)
-        acted: dict[str, Mended] = {}
+        acted: dict[str, FixResult] = {}
         done = 0
         while left := BATCH if self.limit is None else min(BATCH, self.limit - done):
             batch = list(islice(waiting, left))
@@ -89,7 +89,7 @@ class Mender:
                 done += mended.done or self.dry_run
                 yield mended
 
-    def _act(self, batch: list[Finding], acted: dict[str, Mended]) -> Iterator[Mended]:
+    def _act(self, batch: list[UploadFinding], acted: dict[str, FixResult]) -> Iterator[FixResult]:
         yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
         for finding in batch:
             if isinstance(finding.action, Retry | End):
@@ -98,38 +98,38 @@ class Mender:
                     acted[run_id] = self._change(finding, finding.action)
                 yield replace(acted[run_id], finding=finding)
 
-    def _change(self, finding: Finding, action: Retry | End) -> Mended:
+    def _change(self, finding: UploadFinding, action: Retry | End) -> FixResult:
         return (
             self._retry(finding, action)
             if isinstance(action, Retry)
             else self._end(finding, action)
         )
 
-    def _notify(self, findings: list[Finding]) -> Iterator[Mended]:
+    def _notify(self, findings: list[UploadFinding]) -> Iterator[FixResult]:
         notifications = [
             (finding, notification_of(finding.source, finding.action))
             for finding in findings
             if finding.source is not None and isinstance(finding.action, Notify)
         ]
         if self.dry_run or not notifications:
-            yield from (Mended(finding, "would notify", done=False) for finding, _ in notifications)
+            yield from (FixResult(finding, "would notify", done=False) for finding, _ in notifications)
             return
         rows = self.queue.send([message for _, message in notifications])
         for (finding, _), row in zip(notifications, rows, strict=True):
             sent = row.outcome == "Sent"
-            yield Mended(finding, "notified" if sent else f"not sent: {row.detail}", done=sent)
+            yield FixResult(finding, "notified" if sent else f"not sent: {row.detail}", done=sent)
 
-    def _retry(self, finding: Finding, action: Retry) -> Mended:
+    def _retry(self, finding: UploadFinding, action: Retry) -> FixResult:
         if self.dry_run:
-            return Mended(finding, "would retry", done=False)
+            return FixResult(finding, "would retry", done=False)
         what = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
-        return Mended(finding, what, done=what == "retried")
+        return FixResult(finding, what, done=what == "retried")
 
-    def _end(self, finding: Finding, action: End) -> Mended:
+    def _end(self, finding: UploadFinding, action: End) -> FixResult:
         if self.dry_run:
-            return Mended(
+            return FixResult(
                 finding, "would end and retry" if action.retry else "would end", done=False
             )
         at_most = self.attempts if action.retry else 0
         what = self.runs.end(action.run_id, action.state_id, finding.detail, retry_at_most=at_most)
-        return Mended(finding, what, done=what.startswith("ended"))
+        return FixResult(finding, what, done=what.startswith("ended"))

@@ -12,25 +12,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lambda_trigger.outcomes import BACKFILL
-from operations.back_pressure import Lane, room_in_lane
-from operations.findings import Finding, Kind, Notify
-from operations.mending import Mended, Mender
+from operations.back_pressure import RunCounter, room_in_lane
+from operations.findings import UploadFinding, Kind, Notify
+from operations.mending import FixResult, Fixer
 
 # Findings of a class that are kept until the listing ends; the next call finds the others again.
 KEPT = 5_000
 
 
 @dataclass
-class ToMend:
+class FixQueue:
     """Findings with an action, the newest `kept` of each class and lane."""
 
     kept: int = KEPT
-    _newest: dict[tuple[bool, Kind], list[tuple[float, int, Finding]]] = field(
+    _newest: dict[tuple[bool, Kind], list[tuple[float, int, UploadFinding]]] = field(
         default_factory=dict, init=False
     )
     _seen: int = field(default=0, init=False)
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: UploadFinding) -> None:
         """Keep a finding if it has an action and is among the newest."""
         if finding.action is None:
             return
@@ -44,13 +44,13 @@ class ToMend:
         else:
             heapq.heappushpop(newest, entry)
 
-    def in_turn(self, room: int) -> Iterator[Finding]:
+    def in_turn(self, room: int) -> Iterator[UploadFinding]:
         """Yield live uploads, class after class, newest first; then as many others as there is room for."""
         yield from self._of_lane(backfill=False)
         for _, finding in zip(range(room), self._of_lane(backfill=True), strict=False):
             yield finding
 
-    def _of_lane(self, *, backfill: bool) -> Iterator[Finding]:
+    def _of_lane(self, *, backfill: bool) -> Iterator[UploadFinding]:
         classes = [
             iter(sorted(newest, reverse=True))
             for (is_of_backfill, _), newest in self._newest.items()
@@ -64,18 +64,18 @@ class ToMend:
                     yield entry[2]
 
 
-def mend_in_order(findings: Iterable[Finding], mender: Mender, lane: Lane) -> Iterator[Mended]:
+def fix_in_order(findings: Iterable[UploadFinding], mender: Fixer, lane: RunCounter) -> Iterator[FixResult]:
     """Read all findings first, then fix them in order, as far as the limits allow.
 
     Raises:
         ClientError: SQS refuses; PrefectUnavailableError: Prefect does not answer.
     """
-    to_mend = ToMend(max(KEPT, mender.limit or 0))
+    to_mend = FixQueue(max(KEPT, mender.limit or 0))
     for finding in findings:
         to_mend.add(finding)
     if mender.limit != 0:
         yield from mender.mend(to_mend.in_turn(room_in_lane(lane, BACKFILL)))
 
 
-def _is_of_backfill(finding: Finding) -> bool:
+def _is_of_backfill(finding: UploadFinding) -> bool:
     return isinstance(finding.action, Notify) and finding.action.lane == BACKFILL

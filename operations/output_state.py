@@ -58,7 +58,7 @@ def manifest_facts(body: bytes) -> ManifestFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FailureFacts:
     """A failure report: which upload, in which version, is in quarantine, and why."""
 
     source_uri: str
@@ -71,12 +71,12 @@ class Held:
         return (self.source_uri, self.source_etag) == (source.uri, source.etag)
 
 
-def held_by(body: bytes) -> Held | None:
+def failure_facts(body: bytes) -> FailureFacts | None:
     """Read what reconciling needs from a failure report; None if it can't be read."""
     try:
         fields = json.loads(body)
         source = fields["source"]
-        return Held(
+        return FailureFacts(
             str(source["uri"]), source.get("etag"), str(fields["outcome"]), str(fields["message"])
         )
     except (ValueError, KeyError, TypeError, AttributeError):

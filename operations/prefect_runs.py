@@ -11,15 +11,15 @@ from urllib.parse import quote
 from operations import run_states
 from operations.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.classification import RunFacts
-from operations.prefect_api import PAGE, PrefectApi
+from operations.prefect_api import PAGE, PrefectConnection
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
-UNENDED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
-ENDED_BADLY = ("FAILED", "CRASHED")
+UNFINISHED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
+FAILED_OR_CRASHED = ("FAILED", "CRASHED")
 
 
-class FlowRuns(Protocol):
+class ConversionRuns(Protocol):
     """What the commands need from Prefect."""
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
@@ -54,7 +54,7 @@ class PrefectRuns:
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
     ) -> None:
-        self._api = PrefectApi(url, authorization, per_minute=per_minute)
+        self._api = PrefectConnection(url, authorization, per_minute=per_minute)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these idempotency keys, by key: the file's own run, else its batch.

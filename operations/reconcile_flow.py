@@ -27,16 +27,16 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from events.sending import QueueTarget
 from flows.deployment_specs import DeploymentSpec
 from operations.archive_items import InventoryReport
-from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
+from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.connections import Connections, connect
-from operations.mending import MENDED_AT_MOST, RATE, Mender
-from operations.mending_order import mend_in_order
+from operations.mending import FIX_LIMIT, RATE, Fixer
+from operations.mending_order import fix_in_order
 from operations.output_listing import newest_inventory
 from operations.pacing import Pace
 from operations.reconcile_report import (
     NAMESPACE,
     REPORTS,
-    Place,
+    ReportLocation,
     Report,
     figures,
     place_of,
@@ -44,7 +44,7 @@ from operations.reconcile_report import (
     verdict,
 )
 from operations.reconciliation import Reconciliation
-from operations.report import Tally
+from operations.report import FindingTally
 from operations.scope import Scope
 from operations.settled import Settled, SettledUnreadableError, load_settled
 from operations.stack_settings import QUEUE, STACK, SettingMissingError
@@ -95,7 +95,7 @@ def reconcile_inbox(
     *,
     whole: bool = False,
     fix: bool = True,
-    limit: NonNegativeInt = MENDED_AT_MOST,
+    limit: NonNegativeInt = FIX_LIMIT,
     rate: PositiveFloat = RATE,
     attempts: NonNegativeInt = ATTEMPTS,
     grace_minutes: NonNegativeFloat = GRACE_MINUTES,
@@ -123,7 +123,7 @@ def reconcile_inbox(
     stack = _stack()
     connections = connect()
     rules = connections.services.rules
-    limits = Limits(
+    limits = ClassificationLimits(
         arriving=timedelta(minutes=grace_minutes),
         taskless=timedelta(minutes=grace_minutes),
         waiting=timedelta(hours=rules.waiting_limit_hours),
@@ -131,7 +131,7 @@ def reconcile_inbox(
     )
     scope = Scope(prefix, verify=verify, verify_days=verify_days)
     look = Reconciliation(connections.services, scope, limits)
-    tally = Tally()
+    tally = FindingTally()
     with contextlib.ExitStack() as open_until_then:
         if not prefix:
             look.settled = _settled(connections, place, look.now, whole=whole)
@@ -155,7 +155,7 @@ def reconcile_inbox(
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
 
 
-def _settled(connections: Connections, place: Place, now: datetime, *, whole: bool) -> Settled:
+def _settled(connections: Connections, place: ReportLocation, now: datetime, *, whole: bool) -> Settled:
     """The uploads that were found done before; empty if everything is to be checked."""
     found = None
     try:
@@ -165,7 +165,7 @@ def _settled(connections: Connections, place: Place, now: datetime, *, whole: bo
     return found or Settled(now)
 
 
-def _inventory(connections: Connections, place: Place, now: datetime) -> InventoryReport | None:
+def _inventory(connections: Connections, place: ReportLocation, now: datetime) -> InventoryReport | None:
     """The S3 inventory of the output bucket, which lies beside the reports."""
     above = place.prefix.rstrip("/").rpartition("/")
     prefix = f"{above[0]}{above[1]}inventory/"
@@ -179,7 +179,7 @@ def _inventory(connections: Connections, place: Place, now: datetime) -> Invento
 def _look(
     look: Reconciliation,
     connections: Connections,
-    tally: Tally,
+    tally: FindingTally,
     report: Report,
     *,
     attempts: int,
@@ -191,9 +191,9 @@ def _look(
         raise SettingMissingError(f"not set: {QUEUE}")
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-    mender = Mender(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
+    mender = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
     findings = report.noted(look.findings(), tally)
-    for mended in mend_in_order(findings, mender, connections.runs):
+    for mended in fix_in_order(findings, mender, connections.runs):
         tally.add_mended(mended)
         report.write({"uri": mended.finding.uri, "fix": mended.what})
 
@@ -217,7 +217,7 @@ def _measure(connections: Connections, metrics: list[MetricDatumTypeDef]) -> Non
         get_run_logger().warning("metrics not written: %s", error)
 
 
-def _show(tally: Tally, report: str) -> None:
+def _show(tally: FindingTally, report: str) -> None:
     try:
         create_table_artifact(rows(tally), key="reconcile", description=f"All of it: {report}")
     # BLE001: the report is stored even if the UI does not show it.

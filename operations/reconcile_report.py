@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from flows.locations import S3Location, parse_location
-from operations.findings import REMEDIES, Finding, Kind
-from operations.report import Tally, json_line
+from operations.findings import REMEDIES, UploadFinding, Kind
+from operations.report import FindingTally, json_line
 from operations.stack_settings import SettingMissingError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
 
 @dataclass(frozen=True)
-class Place:
+class ReportLocation:
     """Where reports go."""
 
     bucket: str
     prefix: str
 
 
-def place_of(named: str | None) -> Place:
+def place_of(named: str | None) -> ReportLocation:
     """Parse the S3 URI for reports.
 
     Raises:
@@ -42,7 +42,7 @@ def place_of(named: str | None) -> Place:
     place = parse_location(named) if named else None
     if not isinstance(place, S3Location):
         raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
-    return Place(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
+    return ReportLocation(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Report:
         """Add a line."""
         self.file.write(json_line(values).encode() + b"\n")
 
-    def noted(self, findings: Iterator[Finding], tally: Tally) -> Iterator[Finding]:
+    def noted(self, findings: Iterator[UploadFinding], tally: FindingTally) -> Iterator[UploadFinding]:
         """Count findings, write a line for each that is not done or ignored, and pass them on."""
         for found in findings:
             tally.add(found)
@@ -63,7 +63,7 @@ class Report:
                 self.write(found.as_json())
             yield found
 
-    def keep(self, s3: S3Client, place: Place, began: datetime, summary: dict[str, object]) -> str:
+    def keep(self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]) -> str:
         """Store the report in S3, with the summary as its last line; return its URI.
 
         Raises:
@@ -79,7 +79,7 @@ class Report:
         return uri
 
 
-def left(tally: Tally) -> dict[str, int]:
+def attention_counts(tally: FindingTally) -> dict[str, int]:
     """Counts of the classes that need attention, fixed just now or not."""
     return {
         kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
@@ -87,7 +87,7 @@ def left(tally: Tally) -> dict[str, int]:
 
 
 def figures(
-    stack: str, tally: Tally, seconds: float, whole_age: timedelta | None = timedelta()
+    stack: str, tally: FindingTally, seconds: float, whole_age: timedelta | None = timedelta()
 ) -> list[MetricDatumTypeDef]:
     """Metrics of a stack for CloudWatch's `PutMetricData`, in `NAMESPACE`.
 
@@ -99,7 +99,7 @@ def figures(
     )
     named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
-        "NeedAttention": (sum(left(tally).values()), "Count"),
+        "NeedAttention": (sum(attention_counts(tally).values()), "Count"),
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
         "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
         "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
@@ -114,7 +114,7 @@ def figures(
     ]
 
 
-def rows(tally: Tally) -> list[dict[str, str]]:
+def rows(tally: FindingTally) -> list[dict[str, str]]:
     """A table for the UI: each class with its count, its oldest uploads and its remedy."""
     return [
         {
@@ -128,9 +128,9 @@ def rows(tally: Tally) -> list[dict[str, str]]:
     ]
 
 
-def verdict(tally: Tally, report: str) -> tuple[str, str]:
+def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
     """Name and message of the state that the run ends in."""
-    remains = left(tally)
+    remains = attention_counts(tally)
     total = sum(tally.counts.values())
     message = f"{total:,} checked, {tally.done:,} fixed; report {report}"
     if not remains:

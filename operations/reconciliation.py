@@ -17,18 +17,18 @@ from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
 from operations.archive_items import InventoryReport
-from operations.classification import Limits, is_dead, under_way
+from operations.classification import ClassificationLimits, is_dead, unfinished_finding
 from operations.closer_look import LOT as CLOSER_LOT
-from operations.closer_look import CloserLook
-from operations.findings import Finding, Kind, Source
+from operations.closer_look import UploadInspector
+from operations.findings import UploadFinding, Kind, Source
 from operations.foresight import is_of_azfp
 from operations.inventory import Inventory, ListedOutput
 from operations.listings import listed_now, output_now, read_manifest_of, source_named
 from operations.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.parallel import in_parallel
-from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
 from operations.settled import Settled, mark_of
 from operations.stock_taking import Progress, StockTaking
 
@@ -48,15 +48,15 @@ class Reconciliation:
         inventory_of_outputs: an S3 inventory of the output bucket, used instead of a listing.
     """
 
-    services: Services
+    services: OperationsServices
     scope: Scope = field(default_factory=Scope)
-    limits: Limits = field(default_factory=Limits)
+    limits: ClassificationLimits = field(default_factory=ClassificationLimits)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     progress: Progress = lambda _what, _done, _total: None
     settled: Settled | None = None
     inventory_of_outputs: InventoryReport | None = None
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[UploadFinding]:
         """Yield one finding for each upload, each output without an upload, and each other dead run.
 
         An archive may hold any number of other objects. So only those of its objects are
@@ -87,11 +87,11 @@ class Reconciliation:
         return self.scope.since is None and (self.settled is None or self.settled.looks_at_all)
 
     @property
-    def closer_look(self) -> CloserLook:
+    def closer_look(self) -> UploadInspector:
         """The inspection of single uploads, with the same time and limits."""
-        return CloserLook(self.services, self.limits, self.now, self.scope)
+        return UploadInspector(self.services, self.limits, self.now, self.scope)
 
-    def _of_uploads(self, inventory: Inventory) -> Iterator[Finding]:
+    def _of_uploads(self, inventory: Inventory) -> Iterator[UploadFinding]:
         rows: Iterable[tuple[Source, ListedOutput]] = inventory.sources()
         total, closer_look = inventory.source_count(), self.closer_look
         if self.settled is not None and not self.settled.looks_at_all:
@@ -100,7 +100,7 @@ class Reconciliation:
                 if source.uri not in run_since and self._is_known(
                     source, output.output, inventory, self.settled
                 ):
-                    yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
+                    yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
                 else:
                     rows.append((source, output))
             total = len(rows)
@@ -109,7 +109,7 @@ class Reconciliation:
         for number, (source, output_key, facts) in enumerate(looked_at, start=1):
             self.progress("reading manifests", number, total)
             if facts is not None and self._is_settled(source, output_key, facts, inventory):
-                yield Finding(Kind.DONE, source.uri, source=source, since=source.modified)
+                yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
             open_questions.append((source, output_key))
             if len(open_questions) == CLOSER_LOT:
@@ -120,8 +120,8 @@ class Reconciliation:
     def _run_since(self, settled: Settled) -> set[str]:
         """The uploads (by URI) whose output a run may have changed since, such as a forced run that died."""
         runs = self.services.runs
-        ended_badly = runs.in_states(ENDED_BADLY, settled.kept_by and settled.kept_by - _SKEW)
-        return {run.raw_file for each in (runs.in_states(UNENDED), ended_badly) for run in each}
+        ended_badly = runs.in_states(FAILED_OR_CRASHED, settled.kept_by and settled.kept_by - _SKEW)
+        return {run.raw_file for each in (runs.in_states(UNFINISHED), ended_badly) for run in each}
 
     def _is_known(
         self, source: Source, output: str, inventory: Inventory, settled: Settled
@@ -182,7 +182,7 @@ class Reconciliation:
         # Which XML the upload's metadata names is found by the closer look.
         return (xml,) if isinstance(xml, Listed) else None
 
-    def dead_runs(self, seen: set[str]) -> Iterator[Finding]:
+    def dead_runs(self, seen: set[str]) -> Iterator[UploadFinding]:
         """Yield a finding for each run whose task is gone, except those (by id) already seen.
 
         Its file may be done, or replaced, or its batch may have died after its last file.
@@ -198,14 +198,14 @@ class Reconciliation:
         for run in others:
             facts = replace(run, has_task=tasks.get(run.id))
             if is_dead(facts, self.limits, self.now):
-                yield under_way(run.raw_file, facts, self.limits, self.now)
+                yield unfinished_finding(run.raw_file, facts, self.limits, self.now)
 
-    def _of_outputs_without_source(self, inventory: Inventory) -> Iterator[Finding]:
+    def _of_outputs_without_source(self, inventory: Inventory) -> Iterator[UploadFinding]:
         for each in in_parallel(self._without_source, inventory.outputs_without_source()):
             if each is not None:
                 yield each
 
-    def _without_source(self, output: ListedOutput) -> Finding | None:
+    def _without_source(self, output: ListedOutput) -> UploadFinding | None:
         rules = self.services.rules
         if self.inventory_of_outputs is not None:
             # An S3 inventory may be days old.
@@ -227,7 +227,7 @@ class Reconciliation:
             detail = f"the failure report of {source or 'an upload'}, which is gone"
         else:
             return None
-        return Finding(Kind.OUTPUT_WITHOUT_SOURCE, place, detail, since)
+        return UploadFinding(Kind.OUTPUT_WITHOUT_SOURCE, place, detail, since)
 
 
 def _mark(source: Source, output: str, settings: tuple[Listed, ...]) -> bytes:

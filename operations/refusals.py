@@ -12,7 +12,7 @@ from operations.stack_settings import SettingMissingError
 
 EXIT_CODE = 2
 INTERRUPTED = 130
-NOT_ASKED = (
+UNAVAILABLE = (
     SettingMissingError,
     RulesError,
     TransportError,

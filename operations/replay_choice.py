@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lambda_trigger.rules_document import Rules
-from operations.classification import RunFacts, again
-from operations.findings import Action, End, Finding, Kind, Notify
-from operations.prefect_runs import ENDED_BADLY, FlowRuns
+from operations.classification import RunFacts, retry_action
+from operations.findings import Action, End, UploadFinding, Kind, Notify
+from operations.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.scope import Scope
 
 _UNDER_WAY = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
@@ -37,13 +37,13 @@ class RunChoice:
     outcomes: tuple[str, ...] = ()
     version: str = ""
 
-    def uploads(self, runs: FlowRuns, rules: Rules) -> list[str]:
+    def uploads(self, runs: ConversionRuns, rules: Rules) -> list[str]:
         """URIs of the uploads of the chosen runs, each once, from inbox and archives.
 
         All pages are read before the first upload is sent, because a retried run
         disappears from the later pages.
         """
-        states = () if self.outcomes else ENDED_BADLY
+        states = () if self.outcomes else FAILED_OR_CRASHED
         scope = Scope(self.prefix)
         found = runs.in_states(states, self.since, self.until, names=self.outcomes)
         return list(
@@ -62,7 +62,7 @@ class RunChoice:
         ended_so = (
             latest.state_name in self.outcomes
             if self.outcomes
-            else latest.state_type in ENDED_BADLY
+            else latest.state_type in FAILED_OR_CRASHED
         )
         in_time = self.until is None or latest.since <= self.until
         return not (ended_so and in_time and self.version in {"", latest.version})
@@ -77,7 +77,7 @@ class ToReplay:
     settled: bool = False
 
 
-def decide_replay(found: Finding, *, force: bool, choice: RunChoice | None = None) -> ToReplay:
+def decide_replay(found: UploadFinding, *, force: bool, choice: RunChoice | None = None) -> ToReplay:
     """Decide how to replay an upload.
 
     Args:
@@ -96,12 +96,12 @@ def decide_replay(found: Finding, *, force: bool, choice: RunChoice | None = Non
         return ToReplay(None, why, settled=True)
     if run is None:
         return ToReplay(Notify(0))
-    if force or run.state_type not in ENDED_BADLY or found.asks_otherwise:
+    if force or run.state_type not in FAILED_OR_CRASHED or found.asks_otherwise:
         return ToReplay(Notify(run.generation + 1, lane=run.lane))
-    return ToReplay(again(run))
+    return ToReplay(retry_action(run))
 
 
-def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
+def _settled(found: UploadFinding, choice: RunChoice | None, *, force: bool) -> str:
     """Why nothing needs to be done; empty if something does."""
     if found.kind is Kind.DONE and not force:
         return "done"
@@ -110,7 +110,7 @@ def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
     return ""
 
 
-def _under_way(found: Finding) -> str:
+def _under_way(found: UploadFinding) -> str:
     """Why the upload's run is left to its task; empty if it is not."""
     if found.kind in _UNDER_WAY:
         return f"{found.kind}: {found.detail}"

@@ -14,16 +14,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from events.sending import QueueTarget
-from operations.classification import Limits
-from operations.closer_look import CloserLook
+from operations.classification import ClassificationLimits
+from operations.closer_look import UploadInspector
 from operations.connections import Connections, connect
 from operations.durations import moment
 from operations.estimates import Estimate
-from operations.findings import Finding
-from operations.mending import Mended, Mender
+from operations.findings import UploadFinding
+from operations.mending import FixResult, Fixer
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
+from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
 from operations.replay_choice import RunChoice, decide_replay
 from operations.report import json_line
 
@@ -147,7 +147,7 @@ def replay_uploads_at_terminal(
         if report:
             report.end(rate, "interrupted; the next call resumes")
         return INTERRUPTED
-    except (ValueError, *NOT_ASKED) as error:
+    except (ValueError, *UNAVAILABLE) as error:
         return refused(error)
     report.end(rate)
     return 1 if report.failures else 0
@@ -165,13 +165,13 @@ def _replayed(
     dry_run: bool,
     rate: float | None,
     limit: int | None,
-) -> Iterator[Mended]:
-    look = CloserLook(connections.services, Limits(attempts=_ATTEMPTS), now)
+) -> Iterator[FixResult]:
+    look = UploadInspector(connections.services, ClassificationLimits(attempts=_ATTEMPTS), now)
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url)
     pace = Pace(None if dry_run else rate)
 
-    def decided() -> Iterator[Finding]:
+    def decided() -> Iterator[UploadFinding]:
         with progress_bar() as progress:
             for number, found in enumerate(look.at_uris(uris), start=1):
                 progress("uploads", number, len(uris))
@@ -181,7 +181,7 @@ def _replayed(
                     continue
                 yield replace(found, action=wanted.action)
 
-    def paced() -> Iterator[Finding]:
+    def paced() -> Iterator[UploadFinding]:
         for found in islice(decided(), limit):
             pace.take()
             if found.source is not None:
@@ -189,4 +189,4 @@ def _replayed(
             yield found
 
     # No limit of attempts: an operator requested the replay.
-    yield from Mender(queue, connections.runs, None, dry_run=dry_run).mend(paced())
+    yield from Fixer(queue, connections.runs, None, dry_run=dry_run).mend(paced())

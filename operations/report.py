@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from operations.findings import NEEDS_ATTENTION, REMEDIES, Finding, Kind
-from operations.mending import Mended
+from operations.findings import NEEDS_ATTENTION, REMEDIES, UploadFinding, Kind
+from operations.mending import FixResult
 
 _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}
 
@@ -33,7 +33,7 @@ def json_line(values: object) -> str:
 
 
 @dataclass
-class Tally:
+class FindingTally:
     """Counts of every class, and the oldest uploads of each.
 
     Attributes:
@@ -47,9 +47,9 @@ class Tally:
     counts: Counter[Kind] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     done: int = 0
-    _listed: dict[Kind, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
         if finding.kind in self.quiet:
@@ -59,7 +59,7 @@ class Tally:
         if len(kept) > 10 * self.shown:
             self._cut(finding.kind)
 
-    def add_mended(self, mended: Mended) -> None:
+    def add_mended(self, mended: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""
         self.mended[mended.what.partition(":")[0]] += 1
         self.done += mended.done
@@ -69,7 +69,7 @@ class Tally:
         """Whether any finding needs attention."""
         return any(count and kind in NEEDS_ATTENTION for kind, count in self.counts.items())
 
-    def oldest(self, kind: Kind) -> list[Finding]:
+    def oldest(self, kind: Kind) -> list[UploadFinding]:
         """The oldest of a class, at most `shown` of them."""
         self._cut(kind)
         return self._listed[kind]

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambda_trigger.rules_document import Rules
-from operations.foresight import Foresight
+from operations.foresight import TriggerDecisions
 from operations.living_tasks import Tasks
-from operations.prefect_runs import FlowRuns
+from operations.prefect_runs import ConversionRuns
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
-class Services:
+class OperationsServices:
     """S3, the trigger's decision, the runs in Prefect, and their tasks."""
 
     s3: S3Client
-    foresight: Foresight
-    runs: FlowRuns
+    foresight: TriggerDecisions
+    runs: ConversionRuns
     tasks: Tasks
 
     @property

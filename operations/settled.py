@@ -27,7 +27,7 @@ from operations.findings import Source
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from operations.reconcile_report import Place
+    from operations.reconcile_report import ReportLocation
 
 VERSION = 1
 NAME = "settled"
@@ -104,7 +104,7 @@ class Settled:
             self._database.executemany("INSERT INTO mark VALUES (?, 0)", rows)
             self.began_with += len(chunk) // MARK_BYTES
 
-    def save(self, s3: S3Client, place: Place, began: datetime) -> bool:
+    def save(self, s3: S3Client, place: ReportLocation, began: datetime) -> bool:
         """Store the marks that this run keeps, if they changed; return whether they were stored.
 
         If another run has stored its marks meanwhile, those stay: the marks of this run could
@@ -144,7 +144,7 @@ class Settled:
                 yield mark
 
 
-def load_settled(s3: S3Client, place: Place) -> Settled | None:
+def load_settled(s3: S3Client, place: ReportLocation) -> Settled | None:
     """Load the marks that the last run stored; None if there are none.
 
     Raises:

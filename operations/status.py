@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from flows.failure_report import FILE_FAULTS
-from operations.classification import RunFacts, under_way
-from operations.findings import Finding
-from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.classification import RunFacts, unfinished_finding
+from operations.findings import UploadFinding
+from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.reconciliation import Reconciliation
 
 
@@ -26,7 +26,7 @@ class Status:
     reconciliation: Reconciliation
     window: timedelta = timedelta(hours=24)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[UploadFinding]:
         """Yield a finding for each upload of the window, then for each older one with such a run.
 
         Raises:
@@ -39,16 +39,16 @@ class Status:
             seen.add(finding.uri)
             runs_seen.add(finding.run_id)
             yield finding
-        older = list(self._older(seen, UNENDED))
+        older = list(self._older(seen, UNFINISHED))
         tasks = whole.services.tasks.of(older)
         for run in older:
             facts = replace(run, has_task=tasks.get(run.id))
             runs_seen.add(run.id)
-            yield under_way(run.raw_file, facts, whole.limits, whole.now)
+            yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
         # A failed run is not enough: a later generation may have converted the upload since.
         failed = chain(
-            self._older(seen, ENDED_BADLY, since),
-            self._older(seen, ENDED_BADLY, names=sorted(FILE_FAULTS)),
+            self._older(seen, FAILED_OR_CRASHED, since),
+            self._older(seen, FAILED_OR_CRASHED, names=sorted(FILE_FAULTS)),
         )
         yield from whole.closer_look.at_uris(run.raw_file for run in failed)
         yield from whole.dead_runs(runs_seen)

@@ -10,16 +10,16 @@ from itertools import islice
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason
 from operations.archive_items import InventoryReport
-from operations.classification import turned_away
-from operations.closer_look import CloserLook
-from operations.findings import Finding, Source
+from operations.classification import not_converted
+from operations.closer_look import UploadInspector
+from operations.findings import UploadFinding, Source
 from operations.foresight import output_prefixes
 from operations.inventory import Inventory
 from operations.listings import listed, source_named
 from operations.parallel import in_parallel
-from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
 
 # Uploads added to the inventory at once.
 LOT = 1000
@@ -32,12 +32,12 @@ Progress = Callable[[str, int, int | None], None]
 class StockTaking:
     """Lists everything in scope; `closer_look` looks up single uploads."""
 
-    services: Services
+    services: OperationsServices
     scope: Scope
-    closer_look: CloserLook
+    closer_look: UploadInspector
     progress: Progress
 
-    def of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
+    def of_inbox(self, inventory: Inventory) -> Iterator[UploadFinding]:
         """Add the uploads; yield a finding for those that the rules ignore or reject.
 
         Raises:
@@ -59,9 +59,9 @@ class StockTaking:
                     inventory.add_sources(lot)
                     lot.clear()
             elif isinstance(verdict, SettingsXml):
-                yield turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+                yield not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
             else:
-                yield turned_away(source, verdict)
+                yield not_converted(source, verdict)
         inventory.add_sources(lot)
 
     def of_outputs(self, inventory: Inventory, report: InventoryReport | None = None) -> None:
@@ -104,7 +104,7 @@ class StockTaking:
             if each.startswith(archives) and self.scope.takes(self.services.rules, each)
         )
         taken = in_parallel(self.closer_look.upload_now, wanted)
-        found = ((each[1], each[0]) for each in taken if not isinstance(each, Finding))
+        found = ((each[1], each[0]) for each in taken if not isinstance(each, UploadFinding))
         number = 0
         while lot := list(islice(found, LOT)):
             number += len(lot)
@@ -112,7 +112,7 @@ class StockTaking:
             inventory.add_sources(lot)
 
     def _named(self, inventory: Inventory) -> Iterator[str]:
-        for run in self.services.runs.in_states((*UNENDED, *ENDED_BADLY)):
+        for run in self.services.runs.in_states((*UNFINISHED, *FAILED_OR_CRASHED)):
             yield run.raw_file
         s3, bucket = self.services.s3, self.services.rules.output_bucket
         yield from in_parallel(

@@ -10,17 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from events.sending import QueueTarget
-from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
+from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.connections import connect
 from operations.durations import duration
-from operations.findings import Finding, Kind
-from operations.mending import MENDED_AT_MOST, RATE, Mender
-from operations.mending_order import mend_in_order
+from operations.findings import UploadFinding, Kind
+from operations.mending import FIX_LIMIT, RATE, Fixer
+from operations.mending_order import fix_in_order
 from operations.pacing import Pace
 from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation
-from operations.refusals import NOT_ASKED, refused
-from operations.report import Tally, json_line
+from operations.refusals import UNAVAILABLE, refused
+from operations.report import FindingTally, json_line
 from operations.scope import Scope
 from operations.stack_settings import SettingMissingError
 from operations.status import Status
@@ -37,7 +37,7 @@ def reconcile_at_terminal(
     grace_minutes: float = GRACE_MINUTES,
     attempts: int = ATTEMPTS,
     rate: float | None = RATE,
-    limit: int = MENDED_AT_MOST,
+    limit: int = FIX_LIMIT,
     shown: int = 10,
     as_json: bool = False,
 ) -> int:
@@ -65,11 +65,11 @@ def reconcile_at_terminal(
     """
     if fix and not queue_url and not dry_run:
         return refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
-    tally = Tally(shown)
+    tally = FindingTally(shown)
     try:
         connections = connect(rules)
         hours = connections.services.rules.waiting_limit_hours
-        limits = Limits(
+        limits = ClassificationLimits(
             arriving=timedelta(minutes=grace_minutes),
             taskless=timedelta(minutes=grace_minutes),
             waiting=timedelta(hours=hours),
@@ -82,18 +82,18 @@ def reconcile_at_terminal(
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
             region = connections.services.s3.meta.region_name
             sqs = connections.session.client("sqs", region_name=region)
-            mender = Mender(
+            mender = Fixer(
                 *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            mending = mend_in_order(findings, mender, connections.runs)
+            mending = fix_in_order(findings, mender, connections.runs)
             for number, mended in enumerate(mending, start=1):
                 progress("fixing", number, None)
                 tally.add_mended(mended)
                 if as_json:
                     _write({"uri": mended.finding.uri, "fix": mended.what})
-    except NOT_ASKED as error:
+    except UNAVAILABLE as error:
         return refused(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
 
@@ -120,11 +120,11 @@ def status_at_terminal(
         An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
         answer.
     """
-    tally = Tally(shown)
+    tally = FindingTally(shown)
     try:
         window = duration(since)
         connections = connect(rules)
-        limits = Limits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
+        limits = ClassificationLimits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
         with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix), limits, progress=progress
@@ -132,12 +132,12 @@ def status_at_terminal(
             status = Status(reconciliation, window)
             for _ in _counted(status.findings(), tally, as_json=as_json):
                 pass
-    except (ValueError, *NOT_ASKED) as error:
+    except (ValueError, *UNAVAILABLE) as error:
         return refused(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
 
 
-def _print_summary(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int:
+def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         _write(tally.summary())
     else:
@@ -145,7 +145,7 @@ def _print_summary(tally: Tally, reconciliation: Reconciliation, *, as_json: boo
     return 1 if tally.needs_attention else 0
 
 
-def _counted(findings: Iterator[Finding], tally: Tally, *, as_json: bool) -> Iterator[Finding]:
+def _counted(findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool) -> Iterator[UploadFinding]:
     for finding in findings:
         tally.add(finding)
         if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from release.steps import Running, StepFailedError
+from release.steps import StepContext, StepFailedError
 
 _LOOK_SECONDS = 10.0
 _REPORT_SECONDS = 60.0
@@ -35,7 +35,7 @@ class AwaitTasks:
             f"aws ecs list-tasks --cluster {self.cluster} --family {each}" for each in self.families
         ]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Look every ten seconds; report every minute how many tasks are left."""
         ecs = running.client("ecs")
         ends = time.monotonic() + 60 * self.minutes
@@ -91,7 +91,7 @@ class DeleteStack:
             f"aws cloudformation wait stack-delete-complete --stack-name {self.stack}",
         ]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Delete it; the error names what CloudFormation could not delete."""
         cloudformation = running.client("cloudformation")
         try:
@@ -141,7 +141,7 @@ class DeleteObjects:
         """Return the command that lists the objects."""
         return [f"aws s3api list-object-versions --bucket {self.bucket} --prefix '{self.prefix}'"]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Delete a thousand at a time."""
         s3 = running.client("s3")
         deleted = 0
@@ -193,7 +193,7 @@ class DeleteBucket:
         """Return the command of AWS."""
         return [f"aws s3api delete-bucket --bucket {self.bucket}"]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Delete it."""
         try:
             running.client("s3").delete_bucket(Bucket=self.bucket)

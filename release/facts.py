@@ -15,14 +15,14 @@ from flows.stack_images import TARGETS, image_tag
 from release.base_images import unpinned
 from release.code_version import DOCKERFILE, CodeVersion
 from release.images import PLATFORMS, repository_stack
-from release.steps import Running
+from release.steps import StepContext
 
 _NO_REPOSITORY = "RepositoryNotFoundException"
 _NO_IMAGE = "ImageNotFoundException"
 
 
 @dataclass(frozen=True)
-class Place:
+class StackPlace:
     """The account and region of a stack, and the suffix of the region's host names."""
 
     account: str = "ACCOUNT"
@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Found:
+class StackFacts:
     """What AWS knows about a stack; the defaults describe an empty account.
 
     Attributes:
@@ -48,7 +48,7 @@ class Found:
         repository_exists: whether there is a repository, from a release or not.
     """
 
-    place: Place = Place()
+    place: StackPlace = StackPlace()
     parameters: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
     repository_is_made: bool = False
@@ -56,7 +56,7 @@ class Found:
     pushed: Mapping[str, str] = field(default_factory=dict)
 
 
-def place_of(session: boto3.Session) -> Place:
+def place_of(session: boto3.Session) -> StackPlace:
     """Find out the account and the region of the credentials.
 
     Raises:
@@ -67,7 +67,7 @@ def place_of(session: boto3.Session) -> Place:
     account = session.client("sts").get_caller_identity()["Account"]
     resolver = get_session().get_component("endpoint_resolver")
     partition = session.get_partition_for_region(region)
-    return Place(account, region, resolver.get_partition_dns_suffix(partition))
+    return StackPlace(account, region, resolver.get_partition_dns_suffix(partition))
 
 
 def stack_of(cloudformation: Any, name: str) -> Mapping[str, Any] | None:  # noqa: ANN401 - a boto3 client
@@ -121,7 +121,7 @@ def repository_is_made(cloudformation: Any, stack: str) -> bool:  # noqa: ANN401
     return stack_of(cloudformation, repository_stack(stack)) is not None
 
 
-def missing_for_build(running: Running, architecture: str) -> list[str]:
+def missing_for_build(running: StepContext, architecture: str) -> list[str]:
     """List what this machine lacks to build the images, with the remedies."""
     problems = [
         f"{DOCKERFILE} names {image} by its tag, whose image may change:"
@@ -146,7 +146,7 @@ def missing_for_build(running: Running, architecture: str) -> list[str]:
     return problems
 
 
-def _output_of(running: Running, *words: str) -> str | None:
+def _output_of(running: StepContext, *words: str) -> str | None:
     """The output of a program, None if it is missing or fails."""
     try:
         done = subprocess.run(

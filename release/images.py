@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from flows.stack_images import TARGETS, image_tag
 from release.code_version import CodeVersion
-from release.steps import Program, Running, Step, StepFailedError, run_program
+from release.steps import Program, StepContext, Step, StepFailedError, run_program
 
 PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 FOLDER = Path(".echodrop")
@@ -90,7 +90,7 @@ class RegistryLogin:
         login = f"docker login --username AWS --password-stdin {self.registry}"
         return [f"aws ecr get-login-password | {login}"]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Get a password from ECR and pass it to docker on stdin."""
         try:
             (data,) = running.client("ecr").get_authorization_token()["authorizationData"]
@@ -137,7 +137,7 @@ class BuildImage:
         """Return the command line of buildx."""
         return self._program().shown()
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Build and push the image, and read its digest."""
         written = running.folder / self.metadata
         written.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class KeepDigests:
             for target, digest in self.work.pushed.items()
         ]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Write the record, and add the digests to the results."""
         for target, digest in self.work.pushed.items():
             running.results[f"{target}_digest"] = digest

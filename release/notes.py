@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from release.steps import Running
+from release.steps import StepContext
 
 
 class Written(Protocol):
@@ -17,7 +17,7 @@ class Written(Protocol):
 
 
 @dataclass(frozen=True)
-class KeepNote:
+class WriteNote:
     """Store the facts about the stack, for a retry after the stack is gone."""
 
     deployed: Written
@@ -32,13 +32,13 @@ class KeepNote:
         """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Write it."""
         self.deployed.write(running.folder / self.path)
 
 
 @dataclass(frozen=True)
-class ForgetNote:
+class DeleteNote:
     """Delete the note: nothing is left to do."""
 
     path: Path
@@ -52,6 +52,6 @@ class ForgetNote:
         """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Delete it."""
         (running.folder / self.path).unlink(missing_ok=True)

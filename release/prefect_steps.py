@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.registered_automations import our_automations
-from release.steps import Running, StepFailedError
+from release.steps import StepContext, StepFailedError
 
 _PAGE = 200
 
@@ -48,7 +48,7 @@ class PausePool:
         """Return the command of Prefect."""
         return [f"prefect work-pool pause {self.pool}"]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Pause it."""
         with _prefect(self.url, self.title) as client:
             try:
@@ -58,7 +58,7 @@ class PausePool:
 
 
 @dataclass(frozen=True)
-class ForgetPrefect:
+class DeletePrefectObjects:
     """Delete echodrop's automations, the pool's deployments, and the pool; runs and their logs stay."""
 
     url: str
@@ -77,7 +77,7 @@ class ForgetPrefect:
             f"prefect work-pool delete {self.pool}",
         ]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Delete them."""
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool]))
         with _prefect(self.url, self.title) as client:

@@ -38,7 +38,7 @@ def tools_path(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass
-class Running:
+class StepContext:
     """What the steps of one run share.
 
     Attributes:
@@ -66,7 +66,7 @@ class Step(Protocol):
     def shown(self) -> Sequence[str]:
         """Return the equivalent commands."""
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Carry out the step.
 
         Raises:
@@ -87,7 +87,7 @@ class Program:
         words = [_RESULT.sub(lambda name: f"<{name[1]}>", word) for word in self.words]
         return [shlex.join(words)]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Run it; its output goes to the terminal."""
         words = [_RESULT.sub(lambda name: running.results[name[1]], word) for word in self.words]
         run_program(self.title, words, running, remedy=self.remedy)
@@ -96,7 +96,7 @@ class Program:
 def run_program(
     title: str,
     words: Sequence[str],
-    running: Running,
+    running: StepContext,
     *,
     typed: str | None = None,
     remedy: str = "",
@@ -136,7 +136,7 @@ class AwsCall:
         words = ["aws", self.service, self.operation.replace("_", "-")]
         return [shlex.join([*words, "--cli-input-json", json.dumps(dict(self.arguments))])]
 
-    def run(self, running: Running) -> None:
+    def run(self, running: StepContext) -> None:
         """Make the call."""
         try:
             getattr(running.client(self.service), self.operation)(**self.arguments)
@@ -146,7 +146,7 @@ class AwsCall:
             running.say("      already done")
 
 
-def carry_out(steps: Sequence[Step], running: Running, *, dry_run: bool) -> None:
+def carry_out(steps: Sequence[Step], running: StepContext, *, dry_run: bool) -> None:
     """Print each step, and carry it out unless this is a dry run.
 
     Raises:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release.code_version import code_version
 from release.facts import (
-    Found,
+    StackFacts,
     missing_for_build,
     place_of,
     pushed_images,
@@ -22,7 +22,7 @@ from release.facts import (
 from release.images import ImageWork, images_plan
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
 from release.release import deploy_plan
-from release.steps import Running, Step, StepFailedError, carry_out
+from release.steps import StepContext, Step, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, read_deployed, undeploy_plan, what_stays
 from sandbox.stack_parameters import TemplateError
 
@@ -31,10 +31,10 @@ DONE, FAILED, UNASKABLE = 0, 1, 2
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
-def running_at_terminal() -> Running:
+def running_at_terminal() -> StepContext:
     """Return what the steps share, with this machine's credentials."""
     session = boto3.Session()
-    return Running(
+    return StepContext(
         session.client,  # type: ignore[arg-type]  # the stubs require a literal
         say,
     )
@@ -51,7 +51,7 @@ def complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def find(session: boto3.Session, stack: str) -> Found:
+def find(session: boto3.Session, stack: str) -> StackFacts:
     """Read from AWS what exists of a stack, except its images.
 
     Raises:
@@ -62,7 +62,7 @@ def find(session: boto3.Session, stack: str) -> Found:
     parameters = {
         each["ParameterKey"]: each["ParameterValue"] for each in (found or {}).get("Parameters", [])
     }
-    return Found(
+    return StackFacts(
         place=place_of(session),
         parameters=parameters,
         status=(found or {}).get("StackStatus", ""),
@@ -78,7 +78,7 @@ def release_at_terminal(
     images_alone: bool,
     ask: bool = True,
     check: bool = True,
-    running: Running | None = None,
+    running: StepContext | None = None,
     session: boto3.Session | None = None,
 ) -> int:
     """Build and push the images and, unless `images_alone`, release the stack.
@@ -142,18 +142,18 @@ def release_at_terminal(
     return _carry_out(steps, running, problems, dry_run=dry_run)
 
 
-def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[Found, list[str]]:
+def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[StackFacts, list[str]]:
     """What AWS knows about the stack; without AWS a dry run assumes an empty account."""
     try:
         return find(session, stack), []
     except (BotoCoreError, ClientError) as error:
         if not dry_run:
             raise
-        return Found(), [f"AWS does not answer, so this is the plan for an empty account: {error}"]
+        return StackFacts(), [f"AWS does not answer, so this is the plan for an empty account: {error}"]
 
 
 def _carry_out(
-    steps: Sequence[Step], running: Running, problems: Sequence[str], *, dry_run: bool
+    steps: Sequence[Step], running: StepContext, problems: Sequence[str], *, dry_run: bool
 ) -> int:
     for problem in problems:
         complain(f"MISSING  {problem}")
@@ -182,7 +182,7 @@ def undeploy_at_terminal(
     dry_run: bool,
     confirmed: bool,
     ask: Callable[[str], str] = input,
-    running: Running | None = None,
+    running: StepContext | None = None,
 ) -> int:
     """Remove a stack.
 

@@ -11,8 +11,8 @@ from typing import Any, Self
 from release.aws_steps import AwaitTasks, DeleteBucket, DeleteObjects, DeleteStack
 from release.facts import repository_is_made, stack_of
 from release.images import FOLDER, repository_stack
-from release.notes import ForgetNote, KeepNote
-from release.prefect_steps import ForgetPrefect, PausePool
+from release.notes import DeleteNote, WriteNote
+from release.prefect_steps import DeletePrefectObjects, PausePool
 from release.steps import AwsCall, Step
 
 _GONE = frozenset({"ResourceNotFoundException", "NotFoundException", "KMSInvalidStateException"})
@@ -98,7 +98,7 @@ def undeploy_plan(
     url, pool = outputs["PrefectUrl"], outputs["WorkPoolName"]
     family = outputs["TaskFamily"]
     families = (family, f"{family.removesuffix('-convert')}-operations")
-    steps: list[Step] = [KeepNote(deployed, note)]
+    steps: list[Step] = [WriteNote(deployed, note)]
     if prefect:
         steps.append(PausePool(url, pool))
     # A cluster with tasks can't be deleted.
@@ -106,7 +106,7 @@ def undeploy_plan(
     steps.append(DeleteStack(stack))
     if prefect:
         # After the stack, because its alarms would report them as missing.
-        steps.append(ForgetPrefect(url, pool))
+        steps.append(DeletePrefectObjects(url, pool))
     if deployed.sam_bucket:
         steps.append(DeleteObjects(deployed.sam_bucket, f"{stack}/"))
     if deployed.repository_is_made:
@@ -115,7 +115,7 @@ def undeploy_plan(
     steps += [_delete_key(key) for key in deployed.retained.get(KEY, ())]
     for bucket in delete_data:
         steps += [DeleteObjects(bucket, ""), DeleteBucket(bucket)]
-    return [*steps, ForgetNote(note)]
+    return [*steps, DeleteNote(note)]
 
 
 def what_stays(deployed: Deployed, delete_data: Sequence[str], *, prefect: bool) -> list[str]:

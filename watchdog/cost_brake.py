@@ -27,7 +27,7 @@ class Spend:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BrakeLimits:
     """The limits above which the brake pauses the pool; None disables a limit.
 
     Attributes:
@@ -45,7 +45,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """The facts of one check; None if a value is unknown or not needed."""
 
     now: datetime
@@ -63,7 +63,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Note:
+class BrakeNote:
     """The state of the brake, stored between checks.
 
     Attributes:
@@ -112,7 +112,7 @@ class Note:
         return cls(fields["state"], latest, times)
 
 
-def pull_due(limits: Limits, seen: Seen, note: Note) -> Pull | None:
+def pull_due(limits: BrakeLimits, seen: Observation, note: BrakeNote) -> Pull | None:
     """Decide whether to pause the pool now; None if not, or if the facts are unknown.
 
     A pull that an earlier check did not complete is due again within the hour. A paused
@@ -144,18 +144,18 @@ def quiet_until(cause: Cause, pulled_at: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _is_quiet(cause: Cause, now: datetime, note: Note) -> bool:
+def _is_quiet(cause: Cause, now: datetime, note: BrakeNote) -> bool:
     pulled_at = note.pulled_at.get(cause)
     return pulled_at is not None and now < quiet_until(cause, pulled_at)
 
 
-def _too_many_runs(limits: Limits, seen: Seen) -> str | None:
+def _too_many_runs(limits: BrakeLimits, seen: Observation) -> str | None:
     if limits.runs_an_hour is None or seen.runs is None or seen.runs <= limits.runs_an_hour:
         return None
     return f"{seen.runs} runs started within an hour, BrakeRunsAnHour is {limits.runs_an_hour:g}"
 
 
-def _too_much_spent(limits: Limits, seen: Seen) -> str | None:
+def _too_much_spent(limits: BrakeLimits, seen: Observation) -> str | None:
     if limits.budget_percent is None or seen.spend is None:
         return None
     if seen.spend.actual <= seen.spend.budget * limits.budget_percent / 100:

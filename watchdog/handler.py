@@ -22,11 +22,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from watchdog.cost_brake import Spend
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
-from watchdog.pool_brake import NoteStore, WorkPool, brake, look_at, spend_of_month
+from watchdog.pool_brake import NoteStore, WorkPool, brake, observe, spend_of_month
 from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
-from watchdog.prefect_look import NOT_THE_SYSTEMS, PrefectLook, authorization_of
+from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook, authorization_of
 from watchdog.quiet_inbox import quiet_prefixes
-from watchdog.settings import Settings, read_settings
+from watchdog.settings import WatchdogSettings, read_settings
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
@@ -44,7 +44,7 @@ _QUEUE_COUNTS = (
 
 
 @dataclass(frozen=True)
-class Services:
+class WatchdogClients:
     """The AWS clients that the watchdog uses."""
 
     s3: S3Client
@@ -55,7 +55,7 @@ class Services:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class PartResult:
     """The result of one part: metrics (`emf.UNITS`), facts that explain them, and errors."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def handler(event: object, context: object) -> dict[str, float]:
     config = Config(
         connect_timeout=3, read_timeout=7, retries={"mode": "standard", "total_max_attempts": 2}
     )
-    services = Services(
+    services = WatchdogClients(
         boto3.client("s3", config=config),
         boto3.client("sqs", config=config),
         boto3.client("sns", config=config),
@@ -98,22 +98,22 @@ def handler(event: object, context: object) -> dict[str, float]:
     return metrics
 
 
-def look(settings: Settings, services: Services, now: datetime) -> Iterator[Learnt]:
+def look(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> Iterator[PartResult]:
     """Run the checks one after another and yield their results."""
     for part in (_queues, _prefect, _incidents, _quiet, _brake):
         try:
             yield part(settings, services, now)
         # BLE001: an error in one part must not stop the others; it is raised after them.
         except Exception as error:  # noqa: BLE001
-            yield Learnt(faults=[error])
+            yield PartResult(faults=[error])
 
 
-def _queues(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _queues(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     del now
-    return Learnt({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
+    return PartResult({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
 
 
-def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _prefect(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     asked = PrefectLook(
         settings.prefect_api_url,
         _authorization(settings, services),
@@ -122,19 +122,19 @@ def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
         timedelta(seconds=settings.look_back_seconds),
     )
     try:
-        return Learnt({"PrefectReachable": 1, **asked.metrics()})
+        return PartResult({"PrefectReachable": 1, **asked.metrics()})
     except PrefectUnreachableError as error:
-        return Learnt({"PrefectReachable": 0}, {"prefect": str(error)})
+        return PartResult({"PrefectReachable": 0}, {"prefect": str(error)})
 
 
-def _authorization(settings: Settings, services: Services) -> str | None:
+def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str | None:
     if not settings.prefect_secret_arn:
         return None
     secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
     return authorization_of(secret["SecretString"])
 
 
-def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
     incidents = store.incidents()
     reported = 0
@@ -145,20 +145,20 @@ def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
         except (ClientError, BotoCoreError) as error:
             faults.append(error)
     still_open = sum(not incident.is_over(now) for incident in incidents)
-    return Learnt({"IncidentsOpen": still_open, "IncidentsTold": reported}, faults=faults)
+    return PartResult({"IncidentsOpen": still_open, "IncidentsTold": reported}, faults=faults)
 
 
-def _quiet(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _quiet(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     if not settings.quiet_hours:
-        return Learnt()
+        return PartResult()
     quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
-    return Learnt({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
+    return PartResult({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
 
 
-def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     limits = settings.brake
     if not limits.any_is_set:
-        return Learnt({"BrakePulled": 0})
+        return PartResult({"BrakePulled": 0})
     spend: Spend | None = None
     faults: list[Exception] = []
     if limits.budget_percent is not None and settings.budget_arn:
@@ -169,9 +169,9 @@ def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
     api = PrefectHttp(settings.prefect_api_url, _authorization(settings, services), timeout=5)
     pool = WorkPool(api, settings.work_pool)
     try:
-        seen = look_at(pool, limits, now, spend)
+        seen = observe(pool, limits, now, spend)
     except PrefectUnreachableError as error:
-        return Learnt(facts={"brake": str(error)}, faults=faults)
+        return PartResult(facts={"brake": str(error)}, faults=faults)
 
     def publish(subject: str, text: str) -> None:
         services.sns.publish(TopicArn=settings.alert_topic, Subject=subject, Message=text)
@@ -180,7 +180,7 @@ def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
     is_pulled = brake(pool, notes, limits, seen, publish)
     runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
     facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}
-    return Learnt({"BrakePulled": int(is_pulled), **runs}, facts, faults)
+    return PartResult({"BrakePulled": int(is_pulled), **runs}, facts, faults)
 
 
 def _fault_facts(faults: Sequence[Exception]) -> dict[str, object]:
@@ -200,14 +200,14 @@ def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
 def _settle(
     incident: Incident,
     store: IncidentStore,
-    settings: Settings,
+    settings: WatchdogSettings,
     sns: SNSClient,
     now: datetime,
 ) -> bool:
     """Publish an update of an incident if one is due, then mark or remove it; return whether it was due."""
     update = store.update(incident, now)
     if update is not None:
-        is_notice = update["outcome"] in NOT_THE_SYSTEMS
+        is_notice = update["outcome"] in FILE_OUTCOMES
         sns.publish(
             TopicArn=settings.notice_topic if is_notice else settings.alert_topic,
             Subject=subject(update),

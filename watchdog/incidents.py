@@ -33,7 +33,7 @@ State = Literal["open", "growing", "closed"]
 
 
 @dataclass(frozen=True)
-class Note:
+class IncidentNote:
     """One object of an incident; its `etag` is without quotes."""
 
     key: str
@@ -50,12 +50,12 @@ class Incident:
     """
 
     id: str
-    head: Note | None
-    followers: Sequence[Note]
-    reported: Note | None
+    head: IncidentNote | None
+    followers: Sequence[IncidentNote]
+    reported: IncidentNote | None
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[IncidentNote]:
         """The notes of all its files, the first one first."""
         return [*([self.head] if self.head else []), *self.followers]
 
@@ -88,11 +88,11 @@ class Incident:
         return self.head is None or now - self.head.modified > WINDOW
 
 
-def read_incidents(notes: Sequence[Note], prefix: str) -> list[Incident]:
+def read_incidents(notes: Sequence[IncidentNote], prefix: str) -> list[Incident]:
     """Group the notes of a listing into incidents."""
-    heads: dict[tuple[str, str], Note] = {}
-    marks: dict[tuple[str, str], Note] = {}
-    followers: dict[tuple[str, str], list[Note]] = defaultdict(list)
+    heads: dict[tuple[str, str], IncidentNote] = {}
+    marks: dict[tuple[str, str], IncidentNote] = {}
+    followers: dict[tuple[str, str], list[IncidentNote]] = defaultdict(list)
     for note in notes:
         match note.key.removeprefix(prefix).split("/"):
             case [identity, name] if name == HEAD:
@@ -148,7 +148,7 @@ class IncidentStore:
             Bucket=self.bucket, Prefix=self.prefix
         )
         notes = [
-            Note(item["Key"], item["LastModified"], item["ETag"].strip('"'))
+            IncidentNote(item["Key"], item["LastModified"], item["ETag"].strip('"'))
             for page in pages
             for item in page.get("Contents", [])
         ]
@@ -190,7 +190,7 @@ class IncidentStore:
             # If the mark can't be read, the incident is reported twice.
             return 0
 
-    def _read(self, note: Note) -> dict[str, Any]:
+    def _read(self, note: IncidentNote) -> dict[str, Any]:
         """The alert of a file; if it can't be read, the alert names the object instead."""
         try:
             alert = json.loads(self._body(note))
@@ -200,7 +200,7 @@ class IncidentStore:
             return alert
         return {"file": f"s3://{self.bucket}/{note.key} (unreadable)"}
 
-    def _body(self, note: Note) -> bytes:
+    def _body(self, note: IncidentNote) -> bytes:
         return self.s3.get_object(Bucket=self.bucket, Key=note.key)["Body"].read()
 
     def _remove(self, incident: Incident) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from watchdog.cost_brake import HOUR, Limits, Note, Pull, Seen, Spend, pull_due, quiet_until
+from watchdog.cost_brake import HOUR, BrakeLimits, BrakeNote, Pull, Observation, Spend, pull_due, quiet_until
 from watchdog.prefect_http import PrefectHttp
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -30,7 +30,7 @@ class NoteStore:
     bucket: str
     prefix: str
 
-    def read(self) -> Note:
+    def read(self) -> BrakeNote:
         """Read the note; it is empty if it is missing or can't be read.
 
         Raises:
@@ -40,14 +40,14 @@ class NoteStore:
         # Listed first: without the right to list the whole bucket, reading a missing object is denied.
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key)
         if not any(item["Key"] == key for item in listed.get("Contents", [])):
-            return Note()
+            return BrakeNote()
         body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         try:
-            return Note.of(body.decode())
+            return BrakeNote.of(body.decode())
         except (ValueError, KeyError, TypeError):
-            return Note()
+            return BrakeNote()
 
-    def write(self, note: Note) -> None:
+    def write(self, note: BrakeNote) -> None:
         """Store the note.
 
         Raises:
@@ -114,21 +114,21 @@ def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - a boto3 c
     return Spend(float(actual), float(budget["BudgetLimit"]["Amount"]))
 
 
-def look_at(pool: WorkPool, limits: Limits, now: datetime, spend: Spend | None) -> Seen:
+def observe(pool: WorkPool, limits: BrakeLimits, now: datetime, spend: Spend | None) -> Observation:
     """Collect the facts for the decision.
 
     Raises:
         PrefectUnreachableError: the pool is not registered, or Prefect does not answer as expected.
     """
     runs = None if limits.runs_an_hour is None else pool.runs_since(now - HOUR)
-    return Seen(now, pool.is_paused(), runs, spend)
+    return Observation(now, pool.is_paused(), runs, spend)
 
 
 def brake(
     pool: WorkPool,
     notes: NoteStore,
-    limits: Limits,
-    seen: Seen,
+    limits: BrakeLimits,
+    seen: Observation,
     publish: Callable[[str, str], object],
 ) -> bool:
     """Pause the pool if that is due, and report it; return whether the brake has paused it.
@@ -163,7 +163,7 @@ def brake(
     return True
 
 
-def message(pull: Pull, pool: WorkPool, note: Note) -> str:
+def message(pull: Pull, pool: WorkPool, note: BrakeNote) -> str:
     """The message about a pull, as JSON: the reason, the effect, and what to do."""
     until = {
         cause: quiet_until(cause, note.pulled_at[cause]).isoformat(timespec="minutes")

@@ -18,7 +18,7 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 CONVERSIONS = ("convert-raw-sonar", "convert-raw-sonar-batch")
 FLOWS = (*CONVERSIONS, "reconcile-inbox")
 # Names of Failed states whose cause is the file, not the system.
-NOT_THE_SYSTEMS = (
+FILE_OUTCOMES = (
     "BadFile",
     "WrongModel",
     "MissingSidecar",
@@ -29,7 +29,7 @@ NOT_THE_SYSTEMS = (
     "Archived",
 )
 # A batch with failed files; the end of its state message counts them by outcome.
-OF_A_BATCH = ("PartlyFailed", "AllFailed")
+BATCH_OUTCOMES = ("PartlyFailed", "AllFailed")
 _COUNTED = re.compile(r"(\d+) ([^,]+)")
 _GOOD_ENDS = ("Completed", "Skipped")
 # Lanes in which runs should not wait.
@@ -38,7 +38,7 @@ LIVE_QUEUES = ("live", "default")
 PENDING_LIMIT = timedelta(minutes=15)
 RUNNING_LIMIT = timedelta(hours=6)
 # The heartbeat age of a pool that never had a worker.
-NEVER_SECONDS = 86400.0
+NO_WORKER_SECONDS = 86400.0
 
 # The server's own limit on a page.
 _PAGE = 200
@@ -79,9 +79,9 @@ class PrefectLook:
         failed = {**just_ended, "state": {"type": {"any_": ["FAILED"]}}}
         in_batches = self._failed_files(failed)
         # In one request: a bad file's run that ends between two requests would look like a failure.
-        others = self._count(_named(failed, (*NOT_THE_SYSTEMS, *OF_A_BATCH), but=True))
-        bad_files = self._count(_named(failed, NOT_THE_SYSTEMS))
-        bad_in_batches = sum(in_batches[name] for name in NOT_THE_SYSTEMS)
+        others = self._count(_named(failed, (*FILE_OUTCOMES, *BATCH_OUTCOMES), but=True))
+        bad_files = self._count(_named(failed, FILE_OUTCOMES))
+        bad_in_batches = sum(in_batches[name] for name in FILE_OUTCOMES)
         live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
         due = {"expected_start_time": {"before_": self.now.isoformat()}}
         waiting = self._page(
@@ -103,7 +103,7 @@ class PrefectLook:
 
     def _failed_files(self, failed: Mapping[str, Any]) -> Counter[str]:
         """Count the failed files of the latest batches, one page of them, by outcome."""
-        batches = self._page(_named(failed, OF_A_BATCH), _PAGE)
+        batches = self._page(_named(failed, BATCH_OUTCOMES), _PAGE)
         return sum((failed_files(run["state"]["message"] or "") for run in batches), Counter())
 
     def _longer_than(self, limit: timedelta, state: str) -> int:
@@ -116,9 +116,9 @@ class PrefectLook:
         except PrefectUnreachableError as error:
             if error.status != _NOT_THERE:
                 raise
-            return NEVER_SECONDS  # the stack is not registered yet
+            return NO_WORKER_SECONDS  # the stack is not registered yet
         ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
-        return min(ages, default=NEVER_SECONDS)
+        return min(ages, default=NO_WORKER_SECONDS)
 
     def _age(self, time: str) -> float:
         moment = datetime.fromisoformat(time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from watchdog.cost_brake import Limits
+from watchdog.cost_brake import BrakeLimits
 
 
 class SettingsError(Exception):
@@ -13,7 +13,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WatchdogSettings:
     """What to check, and where to send messages.
 
     Attributes:
@@ -48,13 +48,13 @@ class Settings:
     inbox_bucket: str
     quiet_hours: Mapping[str, float]
     look_back_seconds: float
-    brake: Limits
+    brake: BrakeLimits
     brake_bucket: str
     brake_prefix: str
     budget_arn: str | None
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> WatchdogSettings:
     """Read the settings.
 
     Raises:
@@ -80,7 +80,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     bucket, prefix = place("ECHODROP_INCIDENTS")
     brake_bucket, brake_prefix = place("ECHODROP_BRAKE_NOTE")
-    return Settings(
+    return WatchdogSettings(
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
         stack=needed("ECHODROP_STACK"),
@@ -93,7 +93,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
         quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
         look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "900")),
-        brake=Limits(limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")),
+        brake=BrakeLimits(limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")),
         brake_bucket=brake_bucket,
         brake_prefix=brake_prefix,
         budget_arn=environment.get("ECHODROP_BUDGET_ARN"),

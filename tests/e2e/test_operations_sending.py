@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from lambda_trigger.outcomes import BACKFILL
 from sandbox.aws_resources import Delivery
 from sandbox.system import Sandbox, SandboxOptions
@@ -85,10 +85,10 @@ def messages(system: Sandbox, queue: str) -> int:
     return sum(map(int, found["Attributes"].values()))
 
 
-def upload(system: Sandbox, key: str) -> StoredObject:
+def upload(system: Sandbox, key: str) -> NotifiedObject:
     bucket, body = system.names.inbox_bucket, file_head("EK60")
     stored = system.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
-    return StoredObject(bucket, key, len(body), stored["ETag"].strip('"'))
+    return NotifiedObject(bucket, key, len(body), stored["ETag"].strip('"'))
 
 
 def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from events.file_heads import file_head
-from events.notifications import StoredObject, s3_event
+from events.notifications import NotifiedObject, s3_event
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from lambda_trigger.outcomes import BACKFILL
 from operations.prefect_runs import PrefectRuns
@@ -58,7 +58,7 @@ def message(function: Function, keys: list[str], lane: str) -> str:
         body = file_head("EK60") + key.encode()
         stored = function.s3.put_object(Bucket=function.inbox, Key=key, Body=body)
         etag = stored["ETag"].strip('"')
-        items.append(StoredObject(function.inbox, key, len(body), etag, lane=lane))
+        items.append(NotifiedObject(function.inbox, key, len(body), etag, lane=lane))
     return json.dumps(s3_event(items))
 
 

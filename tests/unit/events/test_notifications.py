@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.notifications import (
     ENVELOPES,
-    StoredObject,
+    NotifiedObject,
     in_sns,
     in_sqs,
     notification_bodies,
@@ -43,7 +43,7 @@ def test_every_legal_key_comes_back_out_of_every_envelope(
     times_in_sqs: int,
     times_in_sns: int,
 ) -> None:
-    item = StoredObject("inbox", key, size, "abc", version_id, generation=generation, lane=lane)
+    item = NotifiedObject("inbox", key, size, "abc", version_id, generation=generation, lane=lane)
     (body,) = notification_bodies([item], envelope)
     for _ in range(times_in_sns):
         body = json.dumps(in_sns(body))
@@ -58,7 +58,7 @@ def test_every_legal_key_comes_back_out_of_every_envelope(
 
 @given(st.lists(KEYS, min_size=1, max_size=5))
 def test_several_objects_in_one_event_keep_their_order(keys: list[str]) -> None:
-    event = s3_event(StoredObject("inbox", key, 1, "abc") for key in keys)
+    event = s3_event(NotifiedObject("inbox", key, 1, "abc") for key in keys)
     uploads = read_body(json.dumps(event))
     assert [upload.key for upload in uploads if isinstance(upload, Upload)] == keys
 
@@ -69,7 +69,7 @@ def test_an_unknown_envelope_is_an_error() -> None:
 
 
 def test_a_storm_tells_of_every_object_and_of_nothing_else() -> None:
-    objects = [StoredObject("inbox", f"{number}.raw", 1, "abc") for number in range(650)]
+    objects = [NotifiedObject("inbox", f"{number}.raw", 1, "abc") for number in range(650)]
     storm = make_storm(objects, seed=7)
     assert len(storm.bodies) == 1000
     assert storm.malformed == 50
@@ -82,6 +82,6 @@ def test_a_storm_tells_of_every_object_and_of_nothing_else() -> None:
 
 
 def test_the_same_seed_gives_the_same_storm() -> None:
-    objects = [StoredObject("inbox", f"{number}.raw", 1, "abc") for number in range(20)]
+    objects = [NotifiedObject("inbox", f"{number}.raw", 1, "abc") for number in range(20)]
     assert make_storm(objects, seed=1) == make_storm(objects, seed=1)
     assert make_storm(objects, seed=1) != make_storm(objects, seed=2)

@@ -23,13 +23,13 @@ from flows import s3_client
 from flows.written_store import store_checksum
 from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.classification import Limits, RunFacts
-from operations.findings import Finding, Source
-from operations.foresight import Foresight, identity, storage_of
+from operations.classification import ClassificationLimits, RunFacts
+from operations.findings import UploadFinding, Source
+from operations.foresight import TriggerDecisions, identity, storage_of
 from operations.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers
@@ -152,7 +152,7 @@ class World:
     s3: Any
     inbox: str
     output: str
-    services: Services
+    services: OperationsServices
     runs: MemoryRuns
     tasks: MemoryTasks
     archive: str = ""
@@ -253,13 +253,13 @@ class World:
         return run
 
     def reconcile(
-        self, scope: Scope | None = None, limits: Limits | None = None, *, later: float = 1
-    ) -> dict[str, Finding]:
+        self, scope: Scope | None = None, limits: ClassificationLimits | None = None, *, later: float = 1
+    ) -> dict[str, UploadFinding]:
         """Look `later` hours from now; findings by the key of what they are about."""
         reconciliation = Reconciliation(
             self.services,
             scope or Scope(),
-            limits or Limits(),
+            limits or ClassificationLimits(),
             now=datetime.now(UTC) + timedelta(hours=later),
         )
         found = list(reconciliation.findings())
@@ -296,7 +296,7 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
     credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
     runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
-    services = Services(s3, Foresight(rules, storage), runs, tasks)
+    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, tasks)
     return World(s3, inbox, output, services, runs, tasks)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operations.classification import Limits, RunFacts, classify
+from operations.classification import ClassificationLimits, RunFacts, classify
 from operations.findings import Kind, Notify, Source
 from operations.output_state import OutputState
 
@@ -33,5 +33,5 @@ def batch(state_type: str, state_name: str) -> RunFacts:
 def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(
     state_type: str, state_name: str, kind: Kind, action: Notify | None
 ) -> None:
-    found = classify(SOURCE, [batch(state_type, state_name)], OutputState("absent"), Limits(), NOW)
+    found = classify(SOURCE, [batch(state_type, state_name)], OutputState("absent"), ClassificationLimits(), NOW)
     assert (found.kind, found.action) == (kind, action)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import Message, ReplayRow
 from operations.dead_letter_queue import DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay
@@ -94,7 +94,7 @@ def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues
 
 
 def body_of(name: str) -> str:
-    return ENVELOPES["eventbridge"](StoredObject("inbox", f"{name}.raw", 1, "tag"))
+    return ENVELOPES["eventbridge"](NotifiedObject("inbox", f"{name}.raw", 1, "tag"))
 
 
 class Interrupted:

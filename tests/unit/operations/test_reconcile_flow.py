@@ -17,13 +17,13 @@ from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
 from operations import reconcile_flow
 from operations.connections import connect
-from operations.findings import Finding, Kind, Notify, Retry, Source
-from operations.mending import Mended
+from operations.findings import UploadFinding, Kind, Notify, Retry, Source
+from operations.mending import FixResult
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile_report import figures, verdict
-from operations.report import Tally
+from operations.report import FindingTally
 from operations.scope import Scope
 from tests.unit.operations.conftest import World
 
@@ -193,7 +193,7 @@ def test_the_age_of_the_look_at_everything_is_told_each_hour(
 ) -> None:
     ages: list[timedelta | None] = []
 
-    def noted(stack: str, tally: Tally, seconds: float, age: timedelta | None) -> Any:
+    def noted(stack: str, tally: FindingTally, seconds: float, age: timedelta | None) -> Any:
         ages.append(age)
         return figures(stack, tally, seconds, age)
 
@@ -209,8 +209,8 @@ def test_the_age_of_the_look_at_everything_is_told_each_hour(
     assert timedelta() < hourly < timedelta(minutes=10)
 
 
-def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:
-    return Finding(kind, "s3://inbox/a.raw", action=action)
+def found(kind: Kind, action: Notify | Retry | None = None) -> UploadFinding:
+    return UploadFinding(kind, "s3://inbox/a.raw", action=action)
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:
     ],
 )
 def test_the_end_is_named_by_what_is_left(
-    findings: list[Finding], mended: list[bool], name: str
+    findings: list[UploadFinding], mended: list[bool], name: str
 ) -> None:
-    tally = Tally()
+    tally = FindingTally()
     for each in findings:
         tally.add(each)
     for finding, done in zip(findings, mended, strict=False):
-        tally.add_mended(Mended(finding, "retried" if done else "left alone: it runs", done=done))
+        tally.add_mended(FixResult(finding, "retried" if done else "left alone: it runs", done=done))
     assert verdict(tally, "s3://output/report")[0] == name
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
-from operations.classification import Limits, RunFacts
-from operations.closer_look import CloserLook
+from operations.classification import ClassificationLimits, RunFacts
+from operations.closer_look import UploadInspector
 from operations.durations import moment
-from operations.findings import End, Finding, Kind, Notify, Retry, Source
+from operations.findings import End, UploadFinding, Kind, Notify, Retry, Source
 from operations.replay_choice import RunChoice, ToReplay, decide_replay
 from tests.unit.operations.conftest import MemoryRuns, World
 
@@ -33,7 +33,7 @@ RULES = parse_rules(
 
 
 def decided(world: World, *, force: bool = False, key: str = KEY) -> ToReplay:
-    look = CloserLook(world.services, Limits(attempts=19), datetime.now(UTC))
+    look = UploadInspector(world.services, ClassificationLimits(attempts=19), datetime.now(UTC))
     (found,) = look.at_uris([f"s3://{world.inbox}/{key}"])
     return decide_replay(found, force=force)
 
@@ -165,14 +165,14 @@ def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> N
     source = Source("inbox", KEY, 1, "tag", datetime.now(UTC))
     # The state is that of the file's task run: Prefect would not start the batch in it.
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
-    found = Finding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
+    found = UploadFinding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
     assert decide_replay(found, force=False) == ToReplay(Notify(0, mends=True))
 
 
 def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) -> None:
     """A forced replay that was killed goes on where it was: what it did has another latest run."""
     began = datetime.now(UTC)
-    look = CloserLook(world.services, Limits(), began)
+    look = UploadInspector(world.services, ClassificationLimits(), began)
 
     def again(choice: RunChoice) -> ToReplay:
         (found,) = look.at_uris([f"s3://{world.inbox}/{KEY}"])

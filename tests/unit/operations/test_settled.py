@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from operations.classification import Limits
-from operations.findings import Finding, Kind
+from operations.classification import ClassificationLimits
+from operations.findings import UploadFinding, Kind
 from operations.output_listing import newest_inventory
-from operations.reconcile_report import Place
+from operations.reconcile_report import ReportLocation
 from operations.reconciliation import Reconciliation
 from operations.scope import READ_AN_HOUR, Scope
 from operations.settled import Settled, SettledUnreadableError, load_settled, mark_of
@@ -42,18 +42,18 @@ class Counting:
         return self.asked
 
 
-def place(world: World) -> Place:
-    return Place(world.output, ".echodrop/reconcile/")
+def place(world: World) -> ReportLocation:
+    return ReportLocation(world.output, ".echodrop/reconcile/")
 
 
-def look(world: World, *, whole: bool = False, scope: Scope | None = None, later: float = 1, inventory: bool = False) -> dict[str, Finding]:  # fmt: skip
+def look(world: World, *, whole: bool = False, scope: Scope | None = None, later: float = 1, inventory: bool = False) -> dict[str, UploadFinding]:  # fmt: skip
     """Look as the flow does, with what the look before kept; findings by key."""
     settled = None if whole else load_settled(world.s3, place(world))
     settled = settled or Settled(datetime.now(UTC))
     now = datetime.now(UTC) + timedelta(hours=later)
     report = newest_inventory(world.s3, world.output, INVENTORY, now) if inventory else None
     reconciliation = Reconciliation(
-        *(world.services, scope or Scope(), Limits(), now),
+        *(world.services, scope or Scope(), ClassificationLimits(), now),
         settled=settled,
         inventory_of_outputs=report,
     )
@@ -63,7 +63,7 @@ def look(world: World, *, whole: bool = False, scope: Scope | None = None, later
     return found
 
 
-def kinds(found: dict[str, Finding]) -> dict[str, str]:
+def kinds(found: dict[str, UploadFinding]) -> dict[str, str]:
     return {key: finding.kind.value for key, finding in found.items()}
 
 

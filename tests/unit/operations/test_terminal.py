@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
@@ -85,7 +85,7 @@ def test_a_dry_run_over_dead_letters_tells_what_they_would_cost(
     rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     for key in ("a.raw", "settings.xml"):
-        body = ENVELOPES["eventbridge"](StoredObject("inbox", key, 50_000_000, "tag"))
+        body = ENVELOPES["eventbridge"](NotifiedObject("inbox", key, 50_000_000, "tag"))
         aws("sqs").send_message(QueueUrl=queue, MessageBody=body)
     asked: dict[str, Any] = {"dlq_url": queue, "queue_url": "none", "rules": rules}
     assert replay_dead_letters_at_terminal(**asked, dry_run=True, as_json=True) == 1

@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 
 from release.code_version import ROOT
-from release.steps import Running
+from release.steps import StepContext
 
 # Each answers as the real one does and writes its words down; docker has an engine for arm64.
 PEER = """#!{python}
@@ -74,10 +74,10 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def running(tmp_path: Path, session: boto3.Session, peers: Peers, lines: list[str]) -> Running:
+def running(tmp_path: Path, session: boto3.Session, peers: Peers, lines: list[str]) -> StepContext:
     folder = tmp_path / "checkout"
     folder.mkdir()
     shutil.copy(ROOT / "Dockerfile", folder / "Dockerfile")
     client: Any = session.client
     environment = {"PATH": str(peers.folder)}
-    return Running(client, lines.append, environment=environment, folder=folder)
+    return StepContext(client, lines.append, environment=environment, folder=folder)

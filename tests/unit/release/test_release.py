@@ -10,7 +10,7 @@ import pytest
 
 from release import terminal
 from release.code_version import CodeVersion
-from release.steps import Running
+from release.steps import StepContext
 from release.terminal import release_at_terminal
 from tests.unit.release.conftest import Peers
 
@@ -23,7 +23,7 @@ Release = Callable[..., int]
 
 @pytest.fixture
 def release(
-    running: Running, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    running: StepContext, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> Release:
     code = CodeVersion("0.1.0-abc", "c0ffee")
     monkeypatch.setattr(terminal, "code_version", lambda: code)
@@ -58,7 +58,7 @@ def push(session: boto3.Session, *tags: str, repository: str = "survey") -> dict
 
 
 def test_images_are_built_pushed_and_deployed_by_their_digests(
-    release: Release, peers: Peers, running: Running
+    release: Release, peers: Peers, running: StepContext
 ) -> None:
     assert release(*GIVEN) == 0
     builds = peers.asked("docker", "buildx", "build")
@@ -124,7 +124,7 @@ def test_without_an_engine_it_is_said_before_anything_is_done(
 
 
 def test_no_image_is_built_on_a_tag(
-    release: Release, peers: Peers, running: Running, lines: list[str]
+    release: Release, peers: Peers, running: StepContext, lines: list[str]
 ) -> None:
     dockerfile = running.folder / "Dockerfile"
     dockerfile.write_text(

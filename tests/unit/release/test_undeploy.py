@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from release import terminal
-from release.steps import Running
+from release.steps import StepContext
 from release.terminal import undeploy_at_terminal
 from release.undeploy import KEY, SAM_STACK, SECRET, Deployed, note_of, read_deployed
 
@@ -86,7 +86,7 @@ def deployed(session: boto3.Session) -> dict[str, str]:
 
 
 @pytest.fixture
-def undeploy(running: Running, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Undeploy:
+def undeploy(running: StepContext, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Undeploy:
     monkeypatch.setattr(terminal, "say", lines.append)
     monkeypatch.setattr(terminal, "complain", lines.append)
 
@@ -125,7 +125,7 @@ def test_all_goes_but_the_data(
 
 
 def test_a_dry_run_deletes_nothing(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: Running
+    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
     assert undeploy(dry_run=True, confirmed=False) == 0
     assert stacks(session) == {"survey", "survey-images", SAM_STACK}
@@ -196,7 +196,7 @@ def test_conversions_under_way_are_waited_for_and_named(
 
 
 def test_a_second_try_goes_on_where_the_first_ended(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: Running
+    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
     found = read_deployed(running.client, "survey", running.folder)
     assert found is not None

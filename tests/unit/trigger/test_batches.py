@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import StoredObject, s3_event
+from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.batch_entries import batch_files
 from flows.request import ConversionRequest
@@ -17,8 +17,8 @@ from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
 from lambda_trigger.transport_errors import TransportError
-from operations.findings import Finding, Kind, Notify, Source
-from operations.mending import Mender
+from operations.findings import UploadFinding, Kind, Notify, Source
+from operations.mending import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 
@@ -37,7 +37,7 @@ def trigger() -> Trigger:
 def told(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
     """One message that tells of several files."""
     items = [
-        StoredObject("inbox", key, stored.size, stored.etag, lane=lane)
+        NotifiedObject("inbox", key, stored.size, stored.etag, lane=lane)
         for key in keys
         for stored in [trigger.storage.objects[key]]
     ]
@@ -62,8 +62,8 @@ def mend(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
     sources = {
         key: Source("inbox", key, item.size, item.etag, when) for key, item in stored.items()
     }
-    found = [Finding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings]
-    list(Mender(Handed(), MemoryRuns()).mend(found))
+    found = [UploadFinding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings]
+    list(Fixer(Handed(), MemoryRuns()).mend(found))
 
 
 def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:

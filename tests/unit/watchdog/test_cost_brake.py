@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from watchdog.cost_brake import HOUR, Limits, Note, Pull, Seen, Spend, pull_due, quiet_until
+from watchdog.cost_brake import HOUR, BrakeLimits, BrakeNote, Pull, Observation, Spend, pull_due, quiet_until
 
 NOW = datetime(2026, 7, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-LIMITS = Limits(runs_an_hour=1000, budget_percent=200)
+LIMITS = BrakeLimits(runs_an_hour=1000, budget_percent=200)
 PULL = Pull(("runs",), "too many")
 
 
@@ -20,12 +20,12 @@ def seen(
     *,
     after: timedelta = timedelta(),
     is_paused: bool = False,
-) -> Seen:
-    return Seen(NOW + after, is_paused, runs, None if spend is None else Spend(spend, 100))
+) -> Observation:
+    return Observation(NOW + after, is_paused, runs, None if spend is None else Spend(spend, 100))
 
 
-def pulled(pull: Pull = PULL) -> Note:
-    return Note().pulling(pull, NOW).with_state("released")
+def pulled(pull: Pull = PULL) -> BrakeNote:
+    return BrakeNote().pulling(pull, NOW).with_state("released")
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def pulled(pull: Pull = PULL) -> Note:
     ],
 )
 def test_it_is_due_beyond_a_limit_and_for_what_was_learnt(
-    look: Seen, causes: tuple[str, ...]
+    look: Observation, causes: tuple[str, ...]
 ) -> None:
-    due = pull_due(LIMITS, look, Note())
+    due = pull_due(LIMITS, look, BrakeNote())
     assert (due.causes if due else ()) == causes
 
 
 def test_why_has_the_numbers_and_the_parameter() -> None:
-    due = pull_due(LIMITS, seen(1204, 250.5), Note())
+    due = pull_due(LIMITS, seen(1204, 250.5), BrakeNote())
     assert due is not None
     assert due.why == (
         "1204 runs started within an hour, BrakeRunsAnHour is 1000; "
@@ -58,12 +58,12 @@ def test_why_has_the_numbers_and_the_parameter() -> None:
 
 
 def test_a_limit_that_is_switched_off_pulls_nothing() -> None:
-    assert pull_due(Limits(None, None), seen(10**6, 10**6), Note()) is None
-    assert pull_due(Limits(0, None), seen(1, 10**6), Note()) is not None
+    assert pull_due(BrakeLimits(None, None), seen(10**6, 10**6), BrakeNote()) is None
+    assert pull_due(BrakeLimits(0, None), seen(1, 10**6), BrakeNote()) is not None
 
 
 def test_a_pool_that_is_paused_is_not_paused_again() -> None:
-    assert pull_due(LIMITS, seen(5000, 300, is_paused=True), Note()) is None
+    assert pull_due(LIMITS, seen(5000, 300, is_paused=True), BrakeNote()) is None
 
 
 def test_a_pool_that_somebody_resumed_stays_open_for_the_rest_of_the_hour() -> None:
@@ -96,7 +96,7 @@ def test_one_cause_does_not_forget_the_other() -> None:
 
 @pytest.mark.parametrize("is_paused", [False, True])
 def test_what_a_look_did_not_finish_is_finished_by_the_next_one(*, is_paused: bool) -> None:
-    note = Note().pulling(PULL, NOW)
+    note = BrakeNote().pulling(PULL, NOW)
     assert pull_due(LIMITS, seen(0, after=5 * MINUTE, is_paused=is_paused), note) == PULL
     # What is older than an hour is no reason any more.
     assert pull_due(LIMITS, seen(0, after=HOUR, is_paused=is_paused), note) is None
@@ -114,7 +114,7 @@ def test_a_month_ends_with_it(pulled_at: datetime, until: datetime) -> None:
 
 
 def test_a_note_is_read_as_it_was_written() -> None:
-    for note in (Note(), Note().pulling(Pull(("runs", "spend"), "both"), NOW), pulled()):
-        assert Note.of(note.text()) == note
+    for note in (BrakeNote(), BrakeNote().pulling(Pull(("runs", "spend"), "both"), NOW), pulled()):
+        assert BrakeNote.of(note.text()) == note
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Note.of("[]")
+        BrakeNote.of("[]")

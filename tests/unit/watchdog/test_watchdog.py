@@ -30,12 +30,12 @@ from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler
 from watchdog import incidents as watched
-from watchdog.cost_brake import Limits
+from watchdog.cost_brake import BrakeLimits
 from watchdog.emf import UNITS, emf_line
-from watchdog.handler import Services, subject
-from watchdog.incidents import Incident, Note
-from watchdog.prefect_look import FLOWS, NOT_THE_SYSTEMS, OF_A_BATCH, failed_files
-from watchdog.settings import Settings, SettingsError, read_settings
+from watchdog.handler import WatchdogClients, subject
+from watchdog.incidents import Incident, IncidentNote
+from watchdog.prefect_look import FLOWS, FILE_OUTCOMES, BATCH_OUTCOMES, failed_files
+from watchdog.settings import WatchdogSettings, SettingsError, read_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 7, 24, 12, tzinfo=UTC)
@@ -59,12 +59,12 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchdogClients]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        made = Services(
+        made = WatchdogClients(
             boto3.client("s3"),
             boto3.client("sqs"),
             boto3.client("sns"),
@@ -77,7 +77,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
 
 
 @pytest.fixture
-def settings(services: Services) -> Settings:
+def settings(services: WatchdogClients) -> WatchdogSettings:
     urls = [
         services.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "other", "heard")
     ]
@@ -90,7 +90,7 @@ def settings(services: Services) -> Settings:
 
 
 def look(
-    settings: Settings, services: Services, now: datetime
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
 ) -> tuple[dict[str, float], dict[str, object]]:
     """A look in which nothing went wrong: all metrics, all facts."""
     metrics, facts, faults = looked(settings, services, now)
@@ -99,7 +99,7 @@ def look(
 
 
 def looked(
-    settings: Settings, services: Services, now: datetime
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
 ) -> tuple[dict[str, float], dict[str, object], list[Exception]]:
     metrics: dict[str, float] = {}
     facts: dict[str, object] = {}
@@ -123,7 +123,7 @@ def without(client: Any, *operations: str) -> Any:
     return broken
 
 
-def heard(services: Services) -> list[dict[str, Any]]:
+def heard(services: WatchdogClients) -> list[dict[str, Any]]:
     url = services.sqs.get_queue_url(QueueName="heard")["QueueUrl"]
     found = []
     while messages := services.sqs.receive_message(QueueUrl=url).get("Messages"):
@@ -144,7 +144,7 @@ def test_a_missing_setting_is_named() -> None:
 
 
 def test_a_dead_prefect_is_told_and_the_rest_is_looked_at(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     services.sqs.send_message(QueueUrl=settings.dead_letter_urls[1], MessageBody="lost")
     metrics, facts = look(settings, services, NOW)
@@ -159,15 +159,15 @@ def test_a_dead_prefect_is_told_and_the_rest_is_looked_at(
 
 
 def test_where_prefect_is_dead_the_brake_says_nothing_and_does_nothing(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    metrics, facts = look(replace(settings, brake=Limits(1, 100)), services, NOW)
+    metrics, facts = look(replace(settings, brake=BrakeLimits(1, 100)), services, NOW)
     assert "BrakePulled" not in metrics
     assert "127.0.0.1" in str(facts["brake"])
     assert "Contents" not in services.s3.list_objects_v2(Bucket="output")
 
 
-def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None:
+def test_a_quiet_prefix_is_named(services: WatchdogClients, settings: WatchdogSettings) -> None:
     services.s3.put_object(Bucket="inbox", Key="busy/a.raw", Body=b"")
     watched_prefixes = read_settings(
         environment(ECHODROP_QUIET_INBOX="busy/=6,gone/=6")
@@ -184,14 +184,14 @@ def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None
     )
 
 
-def opened(services: Services, report: FailureReport = REPORT) -> str:
+def opened(services: WatchdogClients, report: FailureReport = REPORT) -> str:
     """Open an incident as a task does; the folder of what follows it."""
     mark = opens_incident(ObjectStore(services.s3, "output"), PREFIX, report)
     assert mark
     return mark.removesuffix(incidents.TOLD)
 
 
-def follow(services: Services, folder: str, count: int) -> None:
+def follow(services: WatchdogClients, folder: str, count: int) -> None:
     """As tasks note what follows; moto without a server sends no date to tell an incident's age by."""
     for number in range(count):
         alert = replace(REPORT, source=f"s3://inbox/{number}.raw").as_alert()
@@ -200,7 +200,7 @@ def follow(services: Services, folder: str, count: int) -> None:
         )
 
 
-def told(services: Services, folder: str) -> None:
+def told(services: WatchdogClients, folder: str) -> None:
     mark_told(ObjectStore(services.s3, "output"), folder + incidents.TOLD)
 
 
@@ -209,7 +209,7 @@ def later(**passed: float) -> datetime:
 
 
 def test_what_tasks_note_is_counted_told_once_and_cleared_away(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     folder = opened(services)
     told(services, folder)
@@ -233,7 +233,7 @@ def test_what_tasks_note_is_counted_told_once_and_cleared_away(
 
 
 def test_what_cannot_be_cleared_away_stays_one_incident(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     """S3 answers 200 to a request for many, and says inside which of them it kept."""
     folder = opened(services)
@@ -248,7 +248,7 @@ def test_what_cannot_be_cleared_away_stays_one_incident(
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
-def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settings) -> None:
+def test_one_file_alone_is_told_once_in_all(services: WatchdogClients, settings: WatchdogSettings) -> None:
     told(services, opened(services))
     for passed in (0, 2):
         assert look(settings, services, later(hours=passed))[0]["IncidentsTold"] == 0
@@ -257,7 +257,7 @@ def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settin
 
 @pytest.mark.parametrize("minutes", [1, 61], ids=["looked at", "looked at too late"])
 def test_what_its_task_could_not_tell_is_told(
-    services: Services, settings: Settings, minutes: float
+    services: WatchdogClients, settings: WatchdogSettings, minutes: float
 ) -> None:
     opened(services, replace(REPORT, outcome="AccessDenied"))
     # Its task may still be about to.
@@ -275,7 +275,7 @@ def test_what_its_task_could_not_tell_is_told(
 
 
 def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     """The old one's notes are told of with its end, and do not end the new one."""
     stale = opened(services)
@@ -320,12 +320,12 @@ def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one
 def test_when_an_incident_is_told_of(
     count: int, hours: float, told_count: int, state: str | None
 ) -> None:
-    head, *followers = (Note(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count))
+    head, *followers = (IncidentNote(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count))
     assert Incident("x", head, followers, None).state(NOW, told_count) == state
 
 
 def test_one_part_that_fails_keeps_no_other_from_its_metrics(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     settings = replace(settings, quiet_hours={"": 6.0})
     whole, _ = look(settings, services, NOW)
@@ -341,7 +341,7 @@ def test_one_part_that_fails_keeps_no_other_from_its_metrics(
 
 
 def test_one_incident_that_cannot_be_told_keeps_no_other_untold(
-    services: Services, settings: Settings
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     """A note that is no JSON is told of by its place; a topic that is down, at the next look."""
     opened(services)
@@ -355,8 +355,8 @@ def test_one_incident_that_cannot_be_told_keeps_no_other_untold(
 
 
 def test_what_failed_in_a_look_is_raised_when_all_else_is_written(
-    services: Services,
-    settings: Settings,
+    services: WatchdogClients,
+    settings: WatchdogSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -394,9 +394,9 @@ def test_a_batch_says_whose_fault_its_files_failures_are(
         for number, outcome in enumerate(outcomes)
     ]
     state = batch_state(files)
-    assert state.name in OF_A_BATCH
+    assert state.name in BATCH_OUTCOMES
     counted = failed_files(str(state.message))
-    assert sum(counted[name] for name in NOT_THE_SYSTEMS) == of_the_files
+    assert sum(counted[name] for name in FILE_OUTCOMES) == of_the_files
     assert counted.total() == of_the_files + of_the_system
 
 
@@ -407,8 +407,8 @@ def test_a_batch_that_says_nothing_of_its_files_is_a_failure() -> None:
 def test_both_sides_of_the_contract_agree() -> None:
     assert (incidents.HEAD, incidents.TOLD) == (watched.HEAD, watched.TOLD)
     assert incidents.WINDOW == watched.WINDOW
-    assert set(NOT_THE_SYSTEMS) == failure_report.NOTICES
-    assert set(OF_A_BATCH) == {PartlyFailed.outcome, AllFailed.outcome}
+    assert set(FILE_OUTCOMES) == failure_report.NOTICES
+    assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
     named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
     assert set(FLOWS) == named
 
