@@ -36,7 +36,7 @@ from lambda_trigger.http_client import HttpClient
 from lambda_trigger.prefect_connection import PrefectConnection
 from lambda_trigger.transport_errors import UnavailableError
 from operations.classification import RunFacts
-from operations.closer_look import GENERATIONS, LOT
+from operations.upload_inspection import GENERATIONS, LOT
 from operations.prefect_runs import PrefectRuns
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
@@ -147,7 +147,9 @@ def _watchdog(cloud: PrefectCloud) -> None:
     """What one invocation asks: the look, and the brake's."""
     now = datetime.now(UTC)
     PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
-    observe(WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), BrakeLimits(1.0, None), now, None)
+    observe(
+        WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), BrakeLimits(1.0, None), now, None
+    )
 
 
 def _trigger(cloud: PrefectCloud) -> PrefectApi:

@@ -48,7 +48,7 @@ from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
 from operations.estimates import COLD_SECONDS
 from operations.findings import Source
-from operations.foresight import TriggerDecisions
+from operations.trigger_decision import TriggerDecisions
 from operations.parallel import THREADS
 from operations.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
 from operations.reconcile_flow import VERIFY_DAYS
@@ -138,7 +138,9 @@ def look(buckets: Buckets, *, whole: bool, remembers: bool = True) -> Look:
     trigger: Any = FakedTrigger(buckets.requests, heads)
     prefect: Any = FakedPrefect(buckets.world, buckets.requests)
     s3: Any = buckets
-    services = OperationsServices(s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks())
+    services = OperationsServices(
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+    )
     began = time.process_time()
     settled = (load_settled(s3, PLACE) if not whole else None) or Settled(NOW)
     done = Look(Counter(), 0)

@@ -27,7 +27,7 @@ class NotifiedObject:
 
     If size or entity tag is None, the notification leaves it out. A `generation` above 0
     requests another conversion of a converted upload, `lane` is 'live' or 'backfill', and
-    `mends` requests a run for this file alone, tagged as a repair.
+    `is_repair` requests a run for this file alone, tagged as a repair.
     """
 
     bucket: str
@@ -38,7 +38,7 @@ class NotifiedObject:
     stored_at: str = "1970-01-01T00:00:00.000Z"
     generation: int = 0
     lane: str = LIVE
-    mends: bool = False
+    is_repair: bool = False
 
 
 def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _known_fields(**facts: str | int | None) -> dict[str, Any]:
 
 def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
     """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
-    marks = {"mends": True} if item.mends else {}
+    marks = {"mends": True} if item.is_repair else {}
     if not item.generation and item.lane == LIVE and not marks:
         return {}
     return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}

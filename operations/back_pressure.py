@@ -20,17 +20,17 @@ _EVERY_SECONDS = 2.0
 class RunCounter(Protocol):
     """Counts runs in Prefect."""
 
-    def unended_in(self, work_queue: str) -> int:
+    def unfinished_in(self, work_queue: str) -> int:
         """Count the runs of a work queue that have not ended."""
 
 
 def room_in_lane(lane: RunCounter, work_queue: str, runs: int = RUNS) -> int:
-    """Count how many more runs a lane takes before `runs` are unended.
+    """Count how many more runs a lane takes before `runs` are unfinished.
 
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
-    return max(0, runs - lane.unended_in(work_queue))
+    return max(0, runs - lane.unfinished_in(work_queue))
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class BackPressure:
 
     Attributes:
         messages: how many messages may wait in the queue, from any sender.
-        runs: how many runs may be unended. Each waiting message counts as `together` runs;
+        runs: how many runs may be unfinished. Each waiting message counts as `together` runs;
             a batch counts as one, no matter how many files it has.
     """
 
@@ -74,7 +74,9 @@ class BackPressure:
         )
         if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
             return f"{waiting} messages in the trigger's queue"
-        unended = self.lane.unended_in(self.work_queue)
-        if unended + waiting * self.together >= self.runs:
-            return f"{unended} runs of the lane have not ended, {waiting} messages will start more"
+        unfinished = self.lane.unfinished_in(self.work_queue)
+        if unfinished + waiting * self.together >= self.runs:
+            return (
+                f"{unfinished} runs of the lane have not ended, {waiting} messages will start more"
+            )
         return ""

@@ -18,7 +18,7 @@ from operations.connections import connect
 from operations.estimates import length
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.report import json_line
 
 # Uploads a second that one Prefect server accepts in addition to the live ones.
@@ -48,7 +48,7 @@ def backfill_at_terminal(
         checkpoint: the checkpoint's file; default: one below `.echodrop/backfill`.
         restart: begin at the start of the archive.
         rate: uploads a second.
-        outstanding: how many runs of the lane may be unended.
+        outstanding: how many runs of the lane may be unfinished.
         together: uploads in a message.
         limit: most uploads that this call sends.
         dry_run: only estimate the cost of what is left.
@@ -62,10 +62,10 @@ def backfill_at_terminal(
     noted: Checkpoint | None = None
     try:
         connections = connect(rules)
-        in_force = connections.services.rules
-        found = archive_at(archive, connections.services.s3, in_force.inbox_bucket)
+        active_rules = connections.services.rules
+        found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
         if isinstance(found, Listing):
-            _check_bucket(found.bucket, in_force)
+            _check_bucket(found.bucket, active_rules)
         content = found.content()
         place = checkpoint or default_place(archive, queue_url)
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
@@ -77,7 +77,7 @@ def backfill_at_terminal(
             *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
         )
         backfill = Backfill(
-            in_force, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
+            active_rules, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
         )
         if dry_run:
             estimate = backfill.estimate()
@@ -95,7 +95,7 @@ def backfill_at_terminal(
             _summary(noted, began, "interrupted; the next call resumes", as_json=as_json)
         return INTERRUPTED
     except (ValueError, *UNAVAILABLE) as error:
-        return refused(error)
+        return print_error(error)
     if not noted.ended:
         stopped = "the limit; the next call resumes"
     _summary(noted, began, stopped, as_json=as_json)

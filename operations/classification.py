@@ -18,7 +18,7 @@ ATTEMPTS = 3
 GRACE_MINUTES = 15.0
 
 # An output that reads back wrong twice is a defect, not a transient fault.
-STARTS_AT_MOST = {"OutputMismatch": 2}
+MAX_STARTS = {"OutputMismatch": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class RunFacts:
     """What Prefect knows about a flow run.
 
     Attributes:
-        starts: how often it was started. `closer_look` also counts starts whose task
+        starts: how often it was started. `upload_inspection` also counts starts whose task
             never appeared.
         since: when its state began.
         work_pool: name of its work pool.
         cluster: cluster of its task, if the run names one; else the pool's.
         lane: the work queue.
-        mends: whether it was requested as a repair.
-        has_task: whether `living_tasks` found a task of it after Prefect answered;
+        is_repair: whether it was requested as a repair.
+        has_task: whether `ecs_tasks` found a task of it after Prefect answered;
             None if unknown.
         version: version of the deployment when the run was requested.
         in_batch: whether it also converts other files. State, message and `since` are
@@ -77,7 +77,7 @@ class RunFacts:
     work_pool: str = ""
     cluster: str = ""
     lane: str = LIVE
-    mends: bool = False
+    is_repair: bool = False
     has_task: bool | None = None
     version: str = ""
     in_batch: bool = False
@@ -91,7 +91,9 @@ def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:
     return UploadFinding(kind, source.uri, detail, source.modified, source)
 
 
-def waiting_finding(source: Source, verdict: Waiting, limits: ClassificationLimits, now: datetime) -> UploadFinding:
+def waiting_finding(
+    source: Source, verdict: Waiting, limits: ClassificationLimits, now: datetime
+) -> UploadFinding:
     """The finding for an upload that has to wait before the trigger requests a run."""
     kind = Kind.OVERDUE if now - source.modified > limits.waiting else Kind.WAITING
     detail = f"{verdict.reason}: {verdict.detail}"
@@ -104,7 +106,7 @@ def classify(  # noqa: PLR0917 - the facts that decide
     output: OutputState,
     limits: ClassificationLimits,
     now: datetime,
-    held: FailureFacts | None = None,
+    failure: FailureFacts | None = None,
 ) -> UploadFinding:
     """Put an upload that the trigger would convert into its class.
 
@@ -114,28 +116,28 @@ def classify(  # noqa: PLR0917 - the facts that decide
         output: the state of its output, read after the runs.
         limits: time limits and number of attempts.
         now: with its time zone.
-        held: the failure report beside the output, if there is no run.
+        failure: the failure report beside the output, if there is no run.
     """
     if output.state == "current":
         return UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
     run = max(runs, key=lambda run: run.generation, default=None)
-    if run is None and held is not None and held.holds(source):
+    if run is None and failure is not None and failure.is_about(source):
         # Prefect has deleted the run, but the file is still faulty.
-        detail = f"{held.outcome}: {held.message}"
+        detail = f"{failure.outcome}: {failure.message}"
         return UploadFinding(Kind.QUARANTINED, source.uri, detail, source.modified, source)
     if run is None:
         return _without_run(source, output, limits, now)
     if run.state_type == "COMPLETED":
         following = None
-        if sum(each.mends and each.generation > 0 for each in runs) < limits.attempts:
-            following = Notify(run.generation + 1, mends=True, lane=_lane(source, limits, now))
-        return _although_completed(source, run, output, following)
+        if sum(each.is_repair and each.generation > 0 for each in runs) < limits.attempts:
+            following = Notify(run.generation + 1, is_repair=True, lane=_lane(source, limits, now))
+        return _completed_but_not_current(source, run, output, following)
     if run.state_type in {"FAILED", "CRASHED"}:
-        return _ended_badly(source, run, output, limits)
+        return _failed_or_crashed(source, run, output, limits)
     return unfinished_finding(source.uri, run, limits, now, source)
 
 
-_TROUBLE_OF_OUTPUT = {
+_KIND_OF_OUTPUT_STATE = {
     "absent": Kind.OUTPUT_MISSING,
     "half": Kind.TORN,
     "outdated": Kind.SUPERSEDED,
@@ -144,11 +146,13 @@ _TROUBLE_OF_OUTPUT = {
 }
 
 
-def _without_run(source: Source, output: OutputState, limits: ClassificationLimits, now: datetime) -> UploadFinding:
+def _without_run(
+    source: Source, output: OutputState, limits: ClassificationLimits, now: datetime
+) -> UploadFinding:
     lane = _lane(source, limits, now)
     kind = Kind.NEVER_NOTIFIED if lane == LIVE else Kind.BACKLOG
     if output.state != "absent":
-        kind = _TROUBLE_OF_OUTPUT[output.state]
+        kind = _KIND_OF_OUTPUT_STATE[output.state]
     if kind is Kind.CONTESTED:
         return UploadFinding(kind, source.uri, output.detail, source.modified, source)
     if now - source.modified < limits.arriving:
@@ -163,10 +167,10 @@ def _lane(source: Source, limits: ClassificationLimits, now: datetime) -> str:
     return LIVE if now - source.modified < limits.live else BACKFILL
 
 
-def _although_completed(
+def _completed_but_not_current(
     source: Source, run: RunFacts, output: OutputState, following: Notify | None
 ) -> UploadFinding:
-    kind = _TROUBLE_OF_OUTPUT[output.state]
+    kind = _KIND_OF_OUTPUT_STATE[output.state]
     action = following
     detail = "; ".join(part for part in (f"its run is {run.state_name}", output.detail) if part)
     if kind is Kind.CONTESTED:
@@ -176,7 +180,9 @@ def _although_completed(
     return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
-def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: ClassificationLimits) -> UploadFinding:
+def _failed_or_crashed(
+    source: Source, run: RunFacts, output: OutputState, limits: ClassificationLimits
+) -> UploadFinding:
     crashed = run.state_type == "CRASHED"
     kind = Kind.CRASHED if crashed else Kind.FAILED
     if output.state == "half":
@@ -191,9 +197,9 @@ def _ended_badly(source: Source, run: RunFacts, output: OutputState, limits: Cla
         # The event of a task's end may arrive late, and belong to an earlier attempt.
         detail = f"its task still exists, though {detail}"
         return UploadFinding(Kind.RUNNING, source.uri, detail, run.since, source, run.id)
-    starts_at_most = STARTS_AT_MOST.get(run.state_name, limits.attempts)
+    max_starts = MAX_STARTS.get(run.state_name, limits.attempts)
     action: Retry | Notify | None = retry_action(run)
-    if run.starts >= starts_at_most and not run.in_batch:
+    if run.starts >= max_starts and not run.in_batch:
         action = None
         detail += f" (started {run.starts} times)"
     return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
@@ -206,12 +212,16 @@ def retry_action(run: RunFacts) -> Retry | Notify:
     found by its identity, as it ended. So the file gets its own run.
     """
     if run.in_batch:
-        return Notify(run.generation, mends=True, lane=run.lane)
+        return Notify(run.generation, is_repair=True, lane=run.lane)
     return Retry(run.id, run.state_id)
 
 
 def unfinished_finding(
-    upload: str, run: RunFacts, limits: ClassificationLimits, now: datetime, source: Source | None = None
+    upload: str,
+    run: RunFacts,
+    limits: ClassificationLimits,
+    now: datetime,
+    source: Source | None = None,
 ) -> UploadFinding:
     """The finding for an upload (by URI) whose run has not completed, failed or crashed.
 

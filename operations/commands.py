@@ -342,7 +342,7 @@ def _complete_environment(stack: str | None, prefect_rate: float | None, **neede
     The request rate is passed on in the environment, too.
     """
     from operations.prefect_api import RATE
-    from operations.refusals import refused
+    from operations.command_errors import print_error
     from operations.stack_settings import SettingMissingError, complete_environment
 
     if prefect_rate is not None:
@@ -350,4 +350,4 @@ def _complete_environment(stack: str | None, prefect_rate: float | None, **neede
     try:
         complete_environment(needed, stack)
     except SettingMissingError as error:
-        raise typer.Exit(refused(error)) from error
+        raise typer.Exit(print_error(error)) from error

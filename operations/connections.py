@@ -14,8 +14,8 @@ from flows.s3_client import s3_client
 from lambda_trigger.prefect_connection import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.foresight import TriggerDecisions, storage_of
-from operations.living_tasks import EcsTasks
+from operations.trigger_decision import TriggerDecisions, storage_of
+from operations.ecs_tasks import EcsTasks
 from operations.prefect_api import RATE, authorization
 from operations.prefect_runs import PrefectRuns
 from operations.services import OperationsServices
@@ -61,7 +61,7 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
     region = region_of(session, variables)
     frozen = found.get_frozen_credentials()
-    foresight = TriggerDecisions(
+    decisions = TriggerDecisions(
         load_rules(rules, variables),
         storage_of(
             Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
@@ -73,7 +73,7 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
     )
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
-    return Connections(OperationsServices(s3_client({}), foresight, runs, tasks), runs, session)
+    return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
 
 
 def load_rules(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:

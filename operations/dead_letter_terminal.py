@@ -24,7 +24,7 @@ from operations.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
 from operations.estimates import Estimate
 from operations.poison import Quarantine
-from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.report import json_line
 
 QUARANTINE = "quarantine/dead-letters/"
@@ -69,9 +69,9 @@ def replay_dead_letters_at_terminal(
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
         dead = DeadLetterQueue(sqs, dlq_url)
         if quarantine is None:
-            in_force = load_rules(rules)
-            quarantine = f"s3://{in_force.output_bucket}/{QUARANTINE}"
-            estimate = Estimate(in_force.tiers)
+            active_rules = load_rules(rules)
+            quarantine = f"s3://{active_rules.output_bucket}/{QUARANTINE}"
+            estimate = Estimate(active_rules.tiers)
         replay = DeadLetterReplay(
             dead,
             sqs,
@@ -96,7 +96,7 @@ def replay_dead_letters_at_terminal(
         _print(counts, listed, "interrupted; nothing is lost, and the next call resumes")
         return INTERRUPTED
     except (*UNAVAILABLE, ValueError) as error:
-        return refused(error)
+        return print_error(error)
     if as_json:
         summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
             "estimate": estimate.as_json(rate)

@@ -66,11 +66,11 @@ NEEDS_ATTENTION = frozenset(REMEDIES)
 class Notify:
     """Notify the trigger of the upload; a `generation` above 0 requests a new run of a known identity.
 
-    `mends` requests a run for this file alone, and tags it as a repair.
+    `is_repair` requests a run for this file alone, and tags it as a repair.
     """
 
     generation: int
-    mends: bool = False
+    is_repair: bool = False
     lane: str = LIVE
 
 
@@ -116,7 +116,7 @@ class UploadFinding:
 
     `uri` is that of the upload, or of the output if there is no upload. `action` is
     what --fix would do, None if it can do nothing. `latest` is the run of the highest
-    generation; `asks_otherwise` is true if the trigger would now request other
+    generation; `parameters_changed` is true if the trigger would now request other
     parameters.
     """
 
@@ -128,7 +128,7 @@ class UploadFinding:
     run_id: str = ""
     action: Action | None = None
     latest: RunFacts | None = None
-    asks_otherwise: bool = False
+    parameters_changed: bool = False
 
     @property
     def needs_attention(self) -> bool:

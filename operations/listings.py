@@ -86,8 +86,8 @@ def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
         except ManifestUnreadableError:
             return ""
         return manifest.source_uri if manifest else ""
-    held = read_report_of(s3, bucket, output.output) if output.has_report else None
-    return held.source_uri if held else ""
+    failure = read_report_of(s3, bucket, output.output) if output.has_report else None
+    return failure.source_uri if failure else ""
 
 
 def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:

@@ -66,7 +66,7 @@ class FailureFacts:
     outcome: str
     message: str
 
-    def holds(self, source: Source) -> bool:
+    def is_about(self, source: Source) -> bool:
         """Whether the report is about this upload in this version."""
         return (self.source_uri, self.source_etag) == (source.uri, source.etag)
 

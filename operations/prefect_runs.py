@@ -125,7 +125,7 @@ class PrefectRuns:
             first = next(iter(entries_of(run)), {})
             yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
 
-    def unended_in(self, work_queue: str) -> int:
+    def unfinished_in(self, work_queue: str) -> int:
         """Count the runs of a work queue that wait for a task, or have one.
 
         Raises:

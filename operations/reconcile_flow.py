@@ -29,8 +29,8 @@ from flows.deployment_specs import DeploymentSpec
 from operations.archive_items import InventoryReport
 from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.connections import Connections, connect
-from operations.mending import FIX_LIMIT, RATE, Fixer
-from operations.mending_order import fix_in_order
+from operations.fixing import FIX_LIMIT, RATE, Fixer
+from operations.fix_order import fix_in_order
 from operations.output_listing import newest_inventory
 from operations.pacing import Pace
 from operations.reconcile_report import (
@@ -108,7 +108,7 @@ def reconcile_inbox(
         prefix: only uploads whose keys start with this; all of them are checked.
         whole: check everything, not only what no earlier run found done.
         fix: send lost uploads again, and retry runs that may succeed.
-        limit: maximum uploads to fix, see `mending_order`.
+        limit: maximum uploads to fix, see `fix_order`.
         rate: maximum uploads a second to fix.
         attempts: how often an upload is attempted.
         grace_minutes: time until a new upload must have a run, and a run its task.
@@ -136,7 +136,7 @@ def reconcile_inbox(
         if not prefix:
             look.settled = _settled(connections, place, look.now, whole=whole)
             open_until_then.callback(look.settled.close)
-            if look.settled.looks_at_all:
+            if look.settled.checks_everything:
                 look.inventory_of_outputs = _inventory(connections, place, look.now)
         report = Report(open_until_then.enter_context(tempfile.TemporaryFile()))
         at_most = limit if fix else 0
@@ -155,7 +155,9 @@ def reconcile_inbox(
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
 
 
-def _settled(connections: Connections, place: ReportLocation, now: datetime, *, whole: bool) -> Settled:
+def _settled(
+    connections: Connections, place: ReportLocation, now: datetime, *, whole: bool
+) -> Settled:
     """The uploads that were found done before; empty if everything is to be checked."""
     found = None
     try:
@@ -165,7 +167,9 @@ def _settled(connections: Connections, place: ReportLocation, now: datetime, *, 
     return found or Settled(now)
 
 
-def _inventory(connections: Connections, place: ReportLocation, now: datetime) -> InventoryReport | None:
+def _inventory(
+    connections: Connections, place: ReportLocation, now: datetime
+) -> InventoryReport | None:
     """The S3 inventory of the output bucket, which lies beside the reports."""
     above = place.prefix.rstrip("/").rpartition("/")
     prefix = f"{above[0]}{above[1]}inventory/"
@@ -191,11 +195,11 @@ def _look(
         raise SettingMissingError(f"not set: {QUEUE}")
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
-    mender = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
+    fixer = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
     findings = report.noted(look.findings(), tally)
-    for mended in fix_in_order(findings, mender, connections.runs):
-        tally.add_mended(mended)
-        report.write({"uri": mended.finding.uri, "fix": mended.what})
+    for result in fix_in_order(findings, fixer, connections.runs):
+        tally.add_result(result)
+        report.write({"uri": result.finding.uri, "fix": result.what})
 
 
 def _stack() -> str:

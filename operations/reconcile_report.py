@@ -55,7 +55,9 @@ class Report:
         """Add a line."""
         self.file.write(json_line(values).encode() + b"\n")
 
-    def noted(self, findings: Iterator[UploadFinding], tally: FindingTally) -> Iterator[UploadFinding]:
+    def noted(
+        self, findings: Iterator[UploadFinding], tally: FindingTally
+    ) -> Iterator[UploadFinding]:
         """Count findings, write a line for each that is not done or ignored, and pass them on."""
         for found in findings:
             tally.add(found)
@@ -63,7 +65,9 @@ class Report:
                 self.write(found.as_json())
             yield found
 
-    def keep(self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]) -> str:
+    def keep(
+        self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]
+    ) -> str:
         """Store the report in S3, with the summary as its last line; return its URI.
 
         Raises:
@@ -130,11 +134,11 @@ def rows(tally: FindingTally) -> list[dict[str, str]]:
 
 def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
     """Name and message of the state that the run ends in."""
-    remains = attention_counts(tally)
+    remaining = attention_counts(tally)
     total = sum(tally.counts.values())
     message = f"{total:,} checked, {tally.done:,} fixed; report {report}"
-    if not remains:
+    if not remaining:
         return "Completed", message
-    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remains.items())
+    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remaining.items())
     # Mended: everything that needed attention was just sent again or retried.
-    return "Mended" if tally.done == sum(remains.values()) else "NeedsAttention", message
+    return "Mended" if tally.done == sum(remaining.values()) else "NeedsAttention", message

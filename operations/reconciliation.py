@@ -1,7 +1,7 @@
 """Puts every upload into its class, by comparing inbox, manifests and flow runs.
 
 For most uploads two listings and the manifest are enough. Only the others are
-inspected closely, see `closer_look`. A run that knows what earlier ones found done
+inspected closely, see `upload_inspection`. A run that knows what earlier ones found done
 lists no outputs, and sends no requests about these uploads.
 """
 
@@ -18,10 +18,10 @@ from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
 from operations.archive_items import InventoryReport
 from operations.classification import ClassificationLimits, is_dead, unfinished_finding
-from operations.closer_look import LOT as CLOSER_LOT
-from operations.closer_look import UploadInspector
+from operations.upload_inspection import LOT as INSPECTION_LOT
+from operations.upload_inspection import UploadInspector
 from operations.findings import UploadFinding, Kind, Source
-from operations.foresight import is_of_azfp
+from operations.trigger_decision import is_of_azfp
 from operations.inventory import Inventory, ListedOutput
 from operations.listings import listed_now, output_now, read_manifest_of, source_named
 from operations.output_state import ManifestUnreadableError, OutputFacts, judge_output
@@ -67,7 +67,7 @@ class Reconciliation:
             PrefectUnavailableError: Prefect does not.
         """
         with Inventory() as inventory:
-            stock = StockTaking(self.services, self.scope, self.closer_look, self.progress)
+            stock = StockTaking(self.services, self.scope, self.inspector, self.progress)
             yield from stock.of_inbox(inventory)
             if self._lists_outputs:
                 stock.of_outputs(inventory, self.inventory_of_outputs)
@@ -84,17 +84,17 @@ class Reconciliation:
 
     @property
     def _lists_outputs(self) -> bool:
-        return self.scope.since is None and (self.settled is None or self.settled.looks_at_all)
+        return self.scope.since is None and (self.settled is None or self.settled.checks_everything)
 
     @property
-    def closer_look(self) -> UploadInspector:
+    def inspector(self) -> UploadInspector:
         """The inspection of single uploads, with the same time and limits."""
         return UploadInspector(self.services, self.limits, self.now, self.scope)
 
     def _of_uploads(self, inventory: Inventory) -> Iterator[UploadFinding]:
         rows: Iterable[tuple[Source, ListedOutput]] = inventory.sources()
-        total, closer_look = inventory.source_count(), self.closer_look
-        if self.settled is not None and not self.settled.looks_at_all:
+        total, inspector = inventory.source_count(), self.inspector
+        if self.settled is not None and not self.settled.checks_everything:
             rows, run_since = [], self._run_since(self.settled)
             for source, output in inventory.sources():
                 if source.uri not in run_since and self._is_known(
@@ -112,16 +112,16 @@ class Reconciliation:
                 yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
             open_questions.append((source, output_key))
-            if len(open_questions) == CLOSER_LOT:
-                yield from closer_look.at(open_questions)
+            if len(open_questions) == INSPECTION_LOT:
+                yield from inspector.at(open_questions)
                 open_questions.clear()
-        yield from closer_look.at(open_questions)
+        yield from inspector.at(open_questions)
 
     def _run_since(self, settled: Settled) -> set[str]:
         """The uploads (by URI) whose output a run may have changed since, such as a forced run that died."""
         runs = self.services.runs
-        ended_badly = runs.in_states(FAILED_OR_CRASHED, settled.kept_by and settled.kept_by - _SKEW)
-        return {run.raw_file for each in (runs.in_states(UNFINISHED), ended_badly) for run in each}
+        failed = runs.in_states(FAILED_OR_CRASHED, settled.kept_by and settled.kept_by - _SKEW)
+        return {run.raw_file for each in (runs.in_states(UNFINISHED), failed) for run in each}
 
     def _is_known(
         self, source: Source, output: str, inventory: Inventory, settled: Settled
@@ -139,13 +139,13 @@ class Reconciliation:
         if self._lists_outputs and not output.has_manifest:
             return source, name, None
         facts = self._facts(output)
-        if facts.fault or facts.manifest is None or not self.closer_look.verified(name, facts):
+        if facts.fault or facts.manifest is None or not self.inspector.verified(name, facts):
             return source, name, None
         return source, name, facts
 
     def _facts(self, output: ListedOutput) -> OutputFacts:
         bucket = self.services.rules.output_bucket
-        if self.settled is not None and not self.settled.looks_at_all:
+        if self.settled is not None and not self.settled.checks_everything:
             # The objects are counted now, because later runs skip an upload that was found done.
             return output_now(self.services.s3, bucket, output.output)
         objects = output.objects if self._lists_outputs else None
@@ -179,7 +179,7 @@ class Reconciliation:
             # Only the settings XMLs of the inbox are listed.
             return None
         xml = choose_sidecar(source.bucket, source.key, candidate.rule, inventory.settings_in, None)
-        # Which XML the upload's metadata names is found by the closer look.
+        # Which XML the upload's metadata names is found by the inspection.
         return (xml,) if isinstance(xml, Listed) else None
 
     def dead_runs(self, seen: set[str]) -> Iterator[UploadFinding]:

@@ -17,9 +17,11 @@ from operations.findings import Action, End, UploadFinding, Kind, Notify
 from operations.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.scope import Scope
 
-_UNDER_WAY = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
+_IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
 # The trigger requests no run for these.
-_NOT_TAKEN = frozenset({Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED})
+_NOT_CONVERTED = frozenset(
+    {Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED}
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class RunChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class ToReplay:
+class ReplayDecision:
     """What to do about one upload, or `why` nothing is done."""
 
     action: Action | None
@@ -77,7 +79,9 @@ class ToReplay:
     settled: bool = False
 
 
-def decide_replay(found: UploadFinding, *, force: bool, choice: RunChoice | None = None) -> ToReplay:
+def decide_replay(
+    found: UploadFinding, *, force: bool, choice: RunChoice | None = None
+) -> ReplayDecision:
     """Decide how to replay an upload.
 
     Args:
@@ -86,19 +90,19 @@ def decide_replay(found: UploadFinding, *, force: bool, choice: RunChoice | None
         choice: how its run was chosen, if the upload was not named.
     """
     run = found.latest
-    if found.source is None or found.kind in _NOT_TAKEN:
-        return ToReplay(None, f"{found.kind}: {found.detail}")
-    if why := _under_way(found):
+    if found.source is None or found.kind in _NOT_CONVERTED:
+        return ReplayDecision(None, f"{found.kind}: {found.detail}")
+    if why := _in_progress(found):
         # A run whose task is gone is ended first.
         end = found.action if isinstance(found.action, End) else None
-        return ToReplay(end, why, settled=True)
+        return ReplayDecision(end, why, settled=True)
     if why := _settled(found, choice, force=force):
-        return ToReplay(None, why, settled=True)
+        return ReplayDecision(None, why, settled=True)
     if run is None:
-        return ToReplay(Notify(0))
-    if force or run.state_type not in FAILED_OR_CRASHED or found.asks_otherwise:
-        return ToReplay(Notify(run.generation + 1, lane=run.lane))
-    return ToReplay(retry_action(run))
+        return ReplayDecision(Notify(0))
+    if force or run.state_type not in FAILED_OR_CRASHED or found.parameters_changed:
+        return ReplayDecision(Notify(run.generation + 1, lane=run.lane))
+    return ReplayDecision(retry_action(run))
 
 
 def _settled(found: UploadFinding, choice: RunChoice | None, *, force: bool) -> str:
@@ -110,9 +114,9 @@ def _settled(found: UploadFinding, choice: RunChoice | None, *, force: bool) -> 
     return ""
 
 
-def _under_way(found: UploadFinding) -> str:
+def _in_progress(found: UploadFinding) -> str:
     """Why the upload's run is left to its task; empty if it is not."""
-    if found.kind in _UNDER_WAY:
+    if found.kind in _IN_PROGRESS:
         return f"{found.kind}: {found.detail}"
     run = found.latest
     if run is not None and run.has_task and not run.in_batch:

@@ -15,15 +15,15 @@ from rich.table import Table
 
 from events.sending import QueueTarget
 from operations.classification import ClassificationLimits
-from operations.closer_look import UploadInspector
+from operations.upload_inspection import UploadInspector
 from operations.connections import Connections, connect
 from operations.durations import moment
 from operations.estimates import Estimate
 from operations.findings import UploadFinding
-from operations.mending import FixResult, Fixer
+from operations.fixing import FixResult, Fixer
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, UNAVAILABLE, refused
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.replay_choice import RunChoice, decide_replay
 from operations.report import json_line
 
@@ -130,7 +130,7 @@ def replay_uploads_at_terminal(
         by_runs = None if named else choice
         if by_runs:
             named = by_runs.uploads(connections.runs, connections.services.rules)
-        for mended in _replayed(
+        for result in _replayed(
             named,
             report,
             connections,
@@ -142,13 +142,13 @@ def replay_uploads_at_terminal(
             rate=rate,
             limit=limit,
         ):
-            report.add(mended.finding.uri, mended.what, failed=not (mended.done or dry_run))
+            report.add(result.finding.uri, result.what, failed=not (result.done or dry_run))
     except KeyboardInterrupt:
         if report:
             report.end(rate, "interrupted; the next call resumes")
         return INTERRUPTED
     except (ValueError, *UNAVAILABLE) as error:
-        return refused(error)
+        return print_error(error)
     report.end(rate)
     return 1 if report.failures else 0
 
@@ -189,4 +189,4 @@ def _replayed(
             yield found
 
     # No limit of attempts: an operator requested the replay.
-    yield from Fixer(queue, connections.runs, None, dry_run=dry_run).mend(paced())
+    yield from Fixer(queue, connections.runs, None, dry_run=dry_run).fix(paced())

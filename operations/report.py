@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from operations.findings import NEEDS_ATTENTION, REMEDIES, UploadFinding, Kind
-from operations.mending import FixResult
+from operations.fixing import FixResult
 
 _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}
 
@@ -45,7 +45,7 @@ class FindingTally:
     shown: int = 10
     quiet: frozenset[Kind] = frozenset({Kind.DONE, Kind.IGNORED})
     counts: Counter[Kind] = field(default_factory=Counter)
-    mended: Counter[str] = field(default_factory=Counter)
+    fixes: Counter[str] = field(default_factory=Counter)
     done: int = 0
     _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
@@ -59,10 +59,10 @@ class FindingTally:
         if len(kept) > 10 * self.shown:
             self._cut(finding.kind)
 
-    def add_mended(self, mended: FixResult) -> None:
+    def add_result(self, result: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""
-        self.mended[mended.what.partition(":")[0]] += 1
-        self.done += mended.done
+        self.fixes[result.what.partition(":")[0]] += 1
+        self.done += result.done
 
     @property
     def needs_attention(self) -> bool:
@@ -79,7 +79,7 @@ class FindingTally:
         return {
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,
-            "fixed": dict(self.mended),
+            "fixed": dict(self.fixes),
         }
 
     def print(self, console: Console, now: datetime) -> None:
@@ -107,7 +107,7 @@ class FindingTally:
         if listed.row_count:
             console.print()
             console.print(listed)
-        for what, count in self.mended.items():
+        for what, count in self.fixes.items():
             console.print(f"{escape(what)}: {count:,}", highlight=False)
 
     def _cut(self, kind: Kind) -> None:

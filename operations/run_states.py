@@ -36,7 +36,9 @@ def retry(api: PrefectConnection, run_id: str, state_id: str, *, at_most: int | 
     return _refusal(answer) or "retried"
 
 
-def end(api: PrefectConnection, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+def end(
+    api: PrefectConnection, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+) -> str:
     """End a run whose task is gone, as crashed or, if it was being cancelled, as cancelled; then retry it.
 
     Raises:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambda_trigger.rules_document import Rules
-from operations.foresight import TriggerDecisions
-from operations.living_tasks import Tasks
+from operations.trigger_decision import TriggerDecisions
+from operations.ecs_tasks import Tasks
 from operations.prefect_runs import ConversionRuns
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ class OperationsServices:
     """S3, the trigger's decision, the runs in Prefect, and their tasks."""
 
     s3: S3Client
-    foresight: TriggerDecisions
+    decisions: TriggerDecisions
     runs: ConversionRuns
     tasks: Tasks
 
     @property
     def rules(self) -> Rules:
         """The rules of the inbox."""
-        return self.foresight.rules
+        return self.decisions.rules

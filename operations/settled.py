@@ -57,14 +57,14 @@ class Settled:
 
     Attributes:
         whole_began: when the last check of everything began.
-        looks_at_all: whether this run checks everything; it then loads no marks.
+        checks_everything: whether this run checks everything; it then loads no marks.
         began_with: how many marks were loaded.
         version: the entity tag of the object that they were loaded from.
         kept_by: when the run that stored them began.
     """
 
     whole_began: datetime
-    looks_at_all: bool = True
+    checks_everything: bool = True
     began_with: int = 0
     version: str = ""
     kept_by: datetime | None = None
@@ -114,7 +114,7 @@ class Settled:
             ClientError: S3 refuses.
         """
         (kept,) = self._database.execute("SELECT count(*) FROM mark WHERE kept = 1").fetchone()
-        if not self.looks_at_all and not self._new and kept == self.began_with:
+        if not self.checks_everything and not self._new and kept == self.began_with:
             return False
         with tempfile.TemporaryFile() as file:
             head = {
@@ -127,7 +127,7 @@ class Settled:
             file.writelines(self._kept())
             file.seek(0)
             key = place.prefix + NAME
-            if self.looks_at_all:
+            if self.checks_everything:
                 s3.put_object(Bucket=place.bucket, Key=key, Body=file)
                 return True
             try:
@@ -174,7 +174,7 @@ def _read(file: IO[bytes], version: str) -> Settled:
     if head["version"] != VERSION:
         raise ValueError(f"it has version {head['version']!r}")
     whole_began, began = (datetime.fromisoformat(head[each]) for each in ("whole_began", "began"))
-    found = Settled(whole_began, looks_at_all=False, version=version, kept_by=began)
+    found = Settled(whole_began, checks_everything=False, version=version, kept_by=began)
     found.add_known(file)
     if found.began_with != head["count"]:
         raise ValueError(f"{found.began_with} marks instead of {head['count']}")

@@ -50,7 +50,7 @@ class Status:
             self._older(seen, FAILED_OR_CRASHED, since),
             self._older(seen, FAILED_OR_CRASHED, names=sorted(FILE_FAULTS)),
         )
-        yield from whole.closer_look.at_uris(run.raw_file for run in failed)
+        yield from whole.inspector.at_uris(run.raw_file for run in failed)
         yield from whole.dead_runs(runs_seen)
 
     def _older(

@@ -11,9 +11,9 @@ from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason
 from operations.archive_items import InventoryReport
 from operations.classification import not_converted
-from operations.closer_look import UploadInspector
+from operations.upload_inspection import UploadInspector
 from operations.findings import UploadFinding, Source
-from operations.foresight import output_prefixes
+from operations.trigger_decision import output_prefixes
 from operations.inventory import Inventory
 from operations.listings import listed, source_named
 from operations.parallel import in_parallel
@@ -30,11 +30,11 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class StockTaking:
-    """Lists everything in scope; `closer_look` looks up single uploads."""
+    """Lists everything in scope; `inspector` looks up single uploads."""
 
     services: OperationsServices
     scope: Scope
-    closer_look: UploadInspector
+    inspector: UploadInspector
     progress: Progress
 
     def of_inbox(self, inventory: Inventory) -> Iterator[UploadFinding]:
@@ -103,7 +103,7 @@ class StockTaking:
             for each in self._named(inventory)
             if each.startswith(archives) and self.scope.takes(self.services.rules, each)
         )
-        taken = in_parallel(self.closer_look.upload_now, wanted)
+        taken = in_parallel(self.inspector.upload_now, wanted)
         found = ((each[1], each[0]) for each in taken if not isinstance(each, UploadFinding))
         number = 0
         while lot := list(islice(found, LOT)):

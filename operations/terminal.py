@@ -14,12 +14,12 @@ from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLim
 from operations.connections import connect
 from operations.durations import duration
 from operations.findings import UploadFinding, Kind
-from operations.mending import FIX_LIMIT, RATE, Fixer
-from operations.mending_order import fix_in_order
+from operations.fixing import FIX_LIMIT, RATE, Fixer
+from operations.fix_order import fix_in_order
 from operations.pacing import Pace
 from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation
-from operations.refusals import UNAVAILABLE, refused
+from operations.command_errors import UNAVAILABLE, print_error
 from operations.report import FindingTally, json_line
 from operations.scope import Scope
 from operations.stack_settings import SettingMissingError
@@ -54,7 +54,7 @@ def reconcile_at_terminal(
             without a task as dead.
         attempts: starts of a run, and new generations of an upload, before `fix` gives up.
         rate: maximum uploads a second to fix.
-        limit: maximum uploads to fix, see `mending_order`.
+        limit: maximum uploads to fix, see `fix_order`.
         shown: how many uploads of a class to list.
         as_json: print a line of JSON for each finding that is not done or ignored,
             for each fix, and for the summary.
@@ -64,7 +64,7 @@ def reconcile_at_terminal(
         not), 2 a service did not answer.
     """
     if fix and not queue_url and not dry_run:
-        return refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
+        return print_error(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
     tally = FindingTally(shown)
     try:
         connections = connect(rules)
@@ -82,19 +82,19 @@ def reconcile_at_terminal(
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
             region = connections.services.s3.meta.region_name
             sqs = connections.session.client("sqs", region_name=region)
-            mender = Fixer(
+            fixer = Fixer(
                 *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            mending = fix_in_order(findings, mender, connections.runs)
-            for number, mended in enumerate(mending, start=1):
+            results = fix_in_order(findings, fixer, connections.runs)
+            for number, result in enumerate(results, start=1):
                 progress("fixing", number, None)
-                tally.add_mended(mended)
+                tally.add_result(result)
                 if as_json:
-                    _write({"uri": mended.finding.uri, "fix": mended.what})
+                    _write({"uri": result.finding.uri, "fix": result.what})
     except UNAVAILABLE as error:
-        return refused(error)
+        return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
 
 
@@ -124,7 +124,9 @@ def status_at_terminal(
     try:
         window = duration(since)
         connections = connect(rules)
-        limits = ClassificationLimits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
+        limits = ClassificationLimits(
+            waiting=timedelta(hours=connections.services.rules.waiting_limit_hours)
+        )
         with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix), limits, progress=progress
@@ -133,7 +135,7 @@ def status_at_terminal(
             for _ in _counted(status.findings(), tally, as_json=as_json):
                 pass
     except (ValueError, *UNAVAILABLE) as error:
-        return refused(error)
+        return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
 
 
@@ -145,7 +147,9 @@ def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_js
     return 1 if tally.needs_attention else 0
 
 
-def _counted(findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool) -> Iterator[UploadFinding]:
+def _counted(
+    findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool
+) -> Iterator[UploadFinding]:
     for finding in findings:
         tally.add(finding)
         if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:

@@ -35,9 +35,9 @@ class AwaitTasks:
             f"aws ecs list-tasks --cluster {self.cluster} --family {each}" for each in self.families
         ]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Look every ten seconds; report every minute how many tasks are left."""
-        ecs = running.client("ecs")
+        ecs = context.client("ecs")
         ends = time.monotonic() + 60 * self.minutes
         says = time.monotonic()
         while tasks := self._tasks(ecs):
@@ -52,7 +52,7 @@ class AwaitTasks:
                 )
                 raise StepFailedError(self.title, f"{len(tasks)} tasks still run", remedy)
             if now >= says:
-                running.say(f"      {len(tasks)} tasks still run")
+                context.say(f"      {len(tasks)} tasks still run")
                 says += _REPORT_SECONDS
             time.sleep(min(_LOOK_SECONDS, max(0.0, ends - now)))
 
@@ -91,15 +91,15 @@ class DeleteStack:
             f"aws cloudformation wait stack-delete-complete --stack-name {self.stack}",
         ]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete it; the error names what CloudFormation could not delete."""
-        cloudformation = running.client("cloudformation")
+        cloudformation = context.client("cloudformation")
         try:
             found = cloudformation.describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      it is already gone")
+            context.say("      it is already gone")
             return
         # A deleted stack can still be read by its id.
         identity = found[0]["StackId"]
@@ -141,9 +141,9 @@ class DeleteObjects:
         """Return the command that lists the objects."""
         return [f"aws s3api list-object-versions --bucket {self.bucket} --prefix '{self.prefix}'"]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete a thousand at a time."""
-        s3 = running.client("s3")
+        s3 = context.client("s3")
         deleted = 0
         said = time.monotonic()
         try:
@@ -161,7 +161,7 @@ class DeleteObjects:
                     raise StepFailedError(self.title, f"{len(refused)} refused, {first}")
                 deleted += len(objects)
                 if time.monotonic() - said >= _LOOK_SECONDS:
-                    running.say(f"      {deleted:,} deleted so far")
+                    context.say(f"      {deleted:,} deleted so far")
                     said = time.monotonic()
             for page in s3.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self.prefix
@@ -172,10 +172,10 @@ class DeleteObjects:
                     )
         except ClientError as error:
             if error.response["Error"]["Code"] in NO_BUCKET:
-                running.say("      the bucket is already gone")
+                context.say("      the bucket is already gone")
                 return
             raise StepFailedError(self.title, str(error)) from error
-        running.say(f"      {deleted:,} deleted")
+        context.say(f"      {deleted:,} deleted")
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,11 @@ class DeleteBucket:
         """Return the command of AWS."""
         return [f"aws s3api delete-bucket --bucket {self.bucket}"]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete it."""
         try:
-            running.client("s3").delete_bucket(Bucket=self.bucket)
+            context.client("s3").delete_bucket(Bucket=self.bucket)
         except ClientError as error:
             if error.response["Error"]["Code"] not in NO_BUCKET:
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      it is already gone")
+            context.say("      it is already gone")

@@ -121,20 +121,20 @@ def repository_is_made(cloudformation: Any, stack: str) -> bool:  # noqa: ANN401
     return stack_of(cloudformation, repository_stack(stack)) is not None
 
 
-def missing_for_build(running: StepContext, architecture: str) -> list[str]:
+def missing_for_build(context: StepContext, architecture: str) -> list[str]:
     """List what this machine lacks to build the images, with the remedies."""
     problems = [
         f"{DOCKERFILE} names {image} by its tag, whose image may change:"
         " `.venv/bin/python -m release.base_images` writes its digest"
-        for image in unpinned((running.folder / DOCKERFILE).read_text("utf-8"))
+        for image in unpinned((context.folder / DOCKERFILE).read_text("utf-8"))
     ]
-    if _output_of(running, "docker", "version", "--format", "{{.Server.Version}}") is None:
+    if _output_of(context, "docker", "version", "--format", "{{.Server.Version}}") is None:
         problems.append(
             "docker has no engine here: install or start it, or run `make images` on a machine that"
             " has one; `make deploy` then finds the images in the repository"
         )
         return problems
-    builder = _output_of(running, "docker", "buildx", "inspect", "--bootstrap")
+    builder = _output_of(context, "docker", "buildx", "inspect", "--bootstrap")
     platform = PLATFORMS[architecture]
     if builder is None:
         problems.append("docker has no buildx: install docker-buildx-plugin")
@@ -146,13 +146,13 @@ def missing_for_build(running: StepContext, architecture: str) -> list[str]:
     return problems
 
 
-def _output_of(running: StepContext, *words: str) -> str | None:
+def _output_of(context: StepContext, *words: str) -> str | None:
     """The output of a program, None if it is missing or fails."""
     try:
         done = subprocess.run(
             list(words),
-            env=dict(running.environment),
-            cwd=running.folder,
+            env=dict(context.environment),
+            cwd=context.folder,
             capture_output=True,
             text=True,
             check=True,

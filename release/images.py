@@ -90,15 +90,15 @@ class RegistryLogin:
         login = f"docker login --username AWS --password-stdin {self.registry}"
         return [f"aws ecr get-login-password | {login}"]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Get a password from ECR and pass it to docker on stdin."""
         try:
-            (data,) = running.client("ecr").get_authorization_token()["authorizationData"]
+            (data,) = context.client("ecr").get_authorization_token()["authorizationData"]
         except ClientError as error:
             raise StepFailedError(self.title, str(error)) from error
         user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
         words = ("docker", "login", "--username", user, "--password-stdin", self.registry)
-        run_program(self.title, words, running, typed=password)
+        run_program(self.title, words, context, typed=password)
 
 
 @dataclass(frozen=True)
@@ -137,18 +137,18 @@ class BuildImage:
         """Return the command line of buildx."""
         return self._program().shown()
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Build and push the image, and read its digest."""
-        written = running.folder / self.metadata
+        written = context.folder / self.metadata
         written.parent.mkdir(parents=True, exist_ok=True)
         written.unlink(missing_ok=True)
-        self._program().run(running)
+        self._program().run(context)
         try:
             digest = json.loads(written.read_text("utf-8"))["containerimage.digest"]
         except (OSError, ValueError, KeyError) as error:
             raise StepFailedError(self.title, f"buildx wrote no digest to {written}") from error
-        running.results[f"{self.target}_digest"] = digest
-        running.say(f"      {digest}")
+        context.results[f"{self.target}_digest"] = digest
+        context.say(f"      {digest}")
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,17 @@ class KeepDigests:
             for target, digest in self.work.pushed.items()
         ]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Write the record, and add the digests to the results."""
         for target, digest in self.work.pushed.items():
-            running.results[f"{target}_digest"] = digest
+            context.results[f"{target}_digest"] = digest
         record = {
             "version": self.work.code.version,
             "revision": self.work.code.revision,
             "repository": f"{self.work.registry}/{self.work.repository}",
             "architecture": self.work.architecture,
-            **{target: running.results[f"{target}_digest"] for target in TARGETS},
+            **{target: context.results[f"{target}_digest"] for target in TARGETS},
         }
-        path = running.folder / RECORD
+        path = context.folder / RECORD
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")

@@ -9,7 +9,7 @@ from typing import Protocol
 from release.steps import StepContext
 
 
-class Written(Protocol):
+class Writable(Protocol):
     """An object that can be written into a file."""
 
     def write(self, path: Path) -> None:
@@ -20,7 +20,7 @@ class Written(Protocol):
 class WriteNote:
     """Store the facts about the stack, for a retry after the stack is gone."""
 
-    deployed: Written
+    deployed: Writable
     path: Path
 
     @property
@@ -32,9 +32,9 @@ class WriteNote:
         """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Write it."""
-        self.deployed.write(running.folder / self.path)
+        self.deployed.write(context.folder / self.path)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ class DeleteNote:
         """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete it."""
-        (running.folder / self.path).unlink(missing_ok=True)
+        (context.folder / self.path).unlink(missing_ok=True)

@@ -48,13 +48,13 @@ class PausePool:
         """Return the command of Prefect."""
         return [f"prefect work-pool pause {self.pool}"]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Pause it."""
         with _prefect(self.url, self.title) as client:
             try:
                 client.update_work_pool(self.pool, WorkPoolUpdate(is_paused=True))
             except ObjectNotFound:
-                running.say("      it is already gone")
+                context.say("      it is already gone")
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,18 @@ class DeletePrefectObjects:
             f"prefect work-pool delete {self.pool}",
         ]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete them."""
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool]))
         with _prefect(self.url, self.title) as client:
             for name, automation in our_automations(client).items():
                 client.delete_automation(automation.id)
-                running.say(f"      automation {name} deleted")
+                context.say(f"      automation {name} deleted")
             while found := client.read_deployments(work_pool_filter=named, limit=_PAGE):
                 for deployment in found:
                     client.delete_deployment(deployment.id)
-                    running.say(f"      deployment {deployment.name} deleted")
+                    context.say(f"      deployment {deployment.name} deleted")
             try:
                 client.delete_work_pool(self.pool)
             except ObjectNotFound:
-                running.say("      the pool is already gone")
+                context.say("      the pool is already gone")

@@ -66,7 +66,7 @@ class Step(Protocol):
     def shown(self) -> Sequence[str]:
         """Return the equivalent commands."""
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Carry out the step.
 
         Raises:
@@ -87,16 +87,16 @@ class Program:
         words = [_RESULT.sub(lambda name: f"<{name[1]}>", word) for word in self.words]
         return [shlex.join(words)]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Run it; its output goes to the terminal."""
-        words = [_RESULT.sub(lambda name: running.results[name[1]], word) for word in self.words]
-        run_program(self.title, words, running, remedy=self.remedy)
+        words = [_RESULT.sub(lambda name: context.results[name[1]], word) for word in self.words]
+        run_program(self.title, words, context, remedy=self.remedy)
 
 
 def run_program(
     title: str,
     words: Sequence[str],
-    running: StepContext,
+    context: StepContext,
     *,
     typed: str | None = None,
     remedy: str = "",
@@ -109,8 +109,8 @@ def run_program(
     try:
         done = subprocess.run(
             list(words),
-            cwd=running.folder,
-            env=dict(running.environment),
+            cwd=context.folder,
+            env=dict(context.environment),
             input=typed,
             text=True,
             check=False,
@@ -136,25 +136,25 @@ class AwsCall:
         words = ["aws", self.service, self.operation.replace("_", "-")]
         return [shlex.join([*words, "--cli-input-json", json.dumps(dict(self.arguments))])]
 
-    def run(self, running: StepContext) -> None:
+    def run(self, context: StepContext) -> None:
         """Make the call."""
         try:
-            getattr(running.client(self.service), self.operation)(**self.arguments)
+            getattr(context.client(self.service), self.operation)(**self.arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] not in self.done_already:
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      already done")
+            context.say("      already done")
 
 
-def carry_out(steps: Sequence[Step], running: StepContext, *, dry_run: bool) -> None:
+def carry_out(steps: Sequence[Step], context: StepContext, *, dry_run: bool) -> None:
     """Print each step, and carry it out unless this is a dry run.
 
     Raises:
         StepFailedError: a step failed; the steps after it were not begun.
     """
     for number, step in enumerate(steps, 1):
-        running.say(f"[{number}/{len(steps)}] {step.title}")
+        context.say(f"[{number}/{len(steps)}] {step.title}")
         for line in step.shown():
-            running.say(f"      {line}")
+            context.say(f"      {line}")
         if not dry_run:
-            step.run(running)
+            step.run(context)

@@ -26,12 +26,12 @@ from release.steps import StepContext, Step, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, read_deployed, undeploy_plan, what_stays
 from sandbox.stack_parameters import TemplateError
 
-DONE, FAILED, UNASKABLE = 0, 1, 2
+DONE, FAILED, NOT_READY = 0, 1, 2
 # The stack's name is part of the names of its buckets.
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
-def running_at_terminal() -> StepContext:
+def terminal_context() -> StepContext:
     """Return what the steps share, with this machine's credentials."""
     session = boto3.Session()
     return StepContext(
@@ -78,7 +78,7 @@ def release_at_terminal(
     images_alone: bool,
     ask: bool = True,
     check: bool = True,
-    running: StepContext | None = None,
+    context: StepContext | None = None,
     session: boto3.Session | None = None,
 ) -> int:
     """Build and push the images and, unless `images_alone`, release the stack.
@@ -90,17 +90,17 @@ def release_at_terminal(
         images_alone: stop after the images.
         ask: whether sam asks for confirmation before it changes the stack.
         check: whether the project's checks run first.
-        running: what the steps share; default: that of this machine.
+        context: what the steps share; default: that of this machine.
         session: the AWS session; default: that of this machine.
 
     Returns:
         0 if all is done; 1 if a step failed; 2 if something is missing, and nothing was done.
     """
-    running = running or running_at_terminal()
+    context = context or terminal_context()
     code = code_version()
     if code is None:
         complain("a release needs a checkout, but the Dockerfile is missing")
-        return UNASKABLE
+        return NOT_READY
     try:
         asked = {**kept_parameters(), **given_parameters(words)}
         found, problems = _found(session or boto3.Session(), stack, dry_run=dry_run)
@@ -108,11 +108,11 @@ def release_at_terminal(
         architecture = values.get("CpuArchitecture", "ARM64")
         repository = values.get("ImageRepository", stack)
         if found.place.account.isdigit():
-            there, pushed = pushed_images(running.client("ecr"), repository, code, architecture)
+            there, pushed = pushed_images(context.client("ecr"), repository, code, architecture)
             found = replace(found, repository_exists=there, pushed=pushed)
     except (BotoCoreError, ClientError, TemplateError) as error:
         complain(f"stack {stack}: {error}")
-        return UNASKABLE
+        return NOT_READY
     if not STACK_NAME.fullmatch(stack):
         problems.append(
             f"{stack}: the name is part of bucket names: use lower case, digits and hyphens, 40 at most"
@@ -134,12 +134,12 @@ def release_at_terminal(
         pushed=found.pushed,
     )
     if work.missing:
-        problems += missing_for_build(running, architecture)
+        problems += missing_for_build(context, architecture)
     if found.repository_exists and not found.repository_is_made:
         say(f"image repository {repository} was not made by a release and stays unchanged")
     say(f"code {code.version}, commit {code.revision or 'unknown'}")
     steps = images_plan(work) if images_alone else deploy_plan(work, asked, ask=ask, check=check)
-    return _carry_out(steps, running, problems, dry_run=dry_run)
+    return _carry_out(steps, context, problems, dry_run=dry_run)
 
 
 def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[StackFacts, list[str]]:
@@ -149,19 +149,21 @@ def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[StackF
     except (BotoCoreError, ClientError) as error:
         if not dry_run:
             raise
-        return StackFacts(), [f"AWS does not answer, so this is the plan for an empty account: {error}"]
+        return StackFacts(), [
+            f"AWS does not answer, so this is the plan for an empty account: {error}"
+        ]
 
 
 def _carry_out(
-    steps: Sequence[Step], running: StepContext, problems: Sequence[str], *, dry_run: bool
+    steps: Sequence[Step], context: StepContext, problems: Sequence[str], *, dry_run: bool
 ) -> int:
     for problem in problems:
         complain(f"MISSING  {problem}")
     if problems and not dry_run:
         complain("nothing was done")
-        return UNASKABLE
+        return NOT_READY
     try:
-        carry_out(steps, running, dry_run=dry_run)
+        carry_out(steps, context, dry_run=dry_run)
     except StepFailedError as error:
         complain(f"FAILED   {error}")
         if error.remedy:
@@ -170,7 +172,7 @@ def _carry_out(
         return FAILED
     if dry_run:
         say("dry run: nothing was done")
-    return UNASKABLE if problems else DONE
+    return NOT_READY if problems else DONE
 
 
 def undeploy_at_terminal(
@@ -182,7 +184,7 @@ def undeploy_at_terminal(
     dry_run: bool,
     confirmed: bool,
     ask: Callable[[str], str] = input,
-    running: StepContext | None = None,
+    context: StepContext | None = None,
 ) -> int:
     """Remove a stack.
 
@@ -194,30 +196,30 @@ def undeploy_at_terminal(
         dry_run: only print the steps.
         confirmed: do not ask for the name of the stack.
         ask: reads a line from the terminal.
-        running: what the steps share; default: that of this machine.
+        context: what the steps share; default: that of this machine.
 
     Returns:
         0 if all is gone; 1 if a step failed or the removal was not confirmed; 2 if AWS does not
         answer or there is no such stack.
     """
-    running = running or running_at_terminal()
+    context = context or terminal_context()
     try:
-        deployed = read_deployed(running.client, stack, running.folder)
+        deployed = read_deployed(context.client, stack, context.folder)
         if deployed is None:
             complain(f"there is no stack {stack}, and no unfinished removal of it")
-            return UNASKABLE
+            return NOT_READY
         steps = undeploy_plan(
             deployed, delete_data=delete_data, wait_minutes=wait_minutes, prefect=prefect
         )
     except (BotoCoreError, ClientError, BucketNotOursError) as error:
         complain(f"stack {stack}: {error}")
-        return UNASKABLE
+        return NOT_READY
     for line in what_stays(deployed, delete_data, prefect=prefect):
         say(line)
     if not dry_run and not confirmed and not _wanted(stack, delete_data, ask):
         complain("nothing was done")
         return FAILED
-    return _carry_out(steps, running, [], dry_run=dry_run)
+    return _carry_out(steps, context, [], dry_run=dry_run)
 
 
 def _wanted(stack: str, delete_data: Sequence[str], ask: Callable[[str], str]) -> bool:

@@ -86,19 +86,21 @@ def handler(event: object, context: object) -> dict[str, float]:
     metrics: dict[str, float] = {}
     faults: list[Exception] = []
     settings = read_settings(os.environ)
-    for learnt in look(settings, services, now):
-        facts = {**learnt.facts, **_fault_facts(learnt.faults)}
+    for result in look(settings, services, now):
+        facts = {**result.facts, **_fault_facts(result.faults)}
         now_ms = int(now.timestamp() * 1000)
-        sys.stdout.write(emf_line(settings.stack, learnt.metrics, facts, now_ms) + "\n")
+        sys.stdout.write(emf_line(settings.stack, result.metrics, facts, now_ms) + "\n")
         sys.stdout.flush()
-        metrics |= learnt.metrics
-        faults += learnt.faults
+        metrics |= result.metrics
+        faults += result.faults
     if faults:
         raise ExceptionGroup("some checks or messages failed", faults)
     return metrics
 
 
-def look(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> Iterator[PartResult]:
+def look(
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
+) -> Iterator[PartResult]:
     """Run the checks one after another and yield their results."""
     for part in (_queues, _prefect, _incidents, _quiet, _brake):
         try:

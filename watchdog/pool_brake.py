@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from watchdog.cost_brake import HOUR, BrakeLimits, BrakeNote, Pull, Observation, Spend, pull_due, quiet_until
+from watchdog.cost_brake import (
+    HOUR,
+    BrakeLimits,
+    BrakeNote,
+    Pull,
+    Observation,
+    Spend,
+    pull_due,
+    quiet_until,
+)
 from watchdog.prefect_http import PrefectHttp
 
 if TYPE_CHECKING:  # the stubs are installed for development alone

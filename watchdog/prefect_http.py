@@ -18,7 +18,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 # Statuses that are retried.
-_PASSES = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 30.0
 
@@ -63,12 +63,12 @@ class PrefectHttp:
             maxsize=32, retries=False, timeout=urllib3.Timeout(timeout)
         )
         self._attempts = attempts
-        self._apart = 60.0 / per_minute if per_minute else 0.0
+        self._interval = 60.0 / per_minute if per_minute else 0.0
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
         self._next = 0.0
-        self._held = 0.0
+        self._paused_until = 0.0
 
     def ask(self, method: str, path: str, body: object, *, patience: float) -> Any:  # noqa: ANN401 - any JSON
         """Send a request that is safe to repeat; return the JSON of the answer, None if it is empty.
@@ -82,24 +82,24 @@ class PrefectHttp:
         Raises:
             PrefectUnreachableError: the request was refused, or did not succeed in time.
         """
-        over = self._clock() + patience
+        deadline = self._clock() + patience
         failures = throttled = 0
         while True:
-            self._take_turn(over, path)
-            status, data, asked_wait = self._attempt(method, path, body)
+            self._take_turn(deadline, path)
+            status, data, retry_after = self._attempt(method, path, body)
             if status is not None and status < 400:
                 return _json(data, path, status)
             throttled += status == 429
             failures += status != 429
-            wait = _wait(asked_wait, failures + throttled)
-            passes = (status is None or status in _PASSES) and failures < self._attempts
-            if not passes or self._clock() + wait >= over:
+            wait = _wait(retry_after, failures + throttled)
+            may_retry = (status is None or status in _TRANSIENT) and failures < self._attempts
+            if not may_retry or self._clock() + wait >= deadline:
                 answer = f"HTTP {status}" if status is not None else f"no answer from {self.url}"
                 raise PrefectUnreachableError(
                     f"prefect {method} {path}: {answer}: {_line(data)}", status
                 )
             if status == 429:
-                self._hold(wait)
+                self._pause(wait)
             else:
                 self._sleep(wait)
 
@@ -112,22 +112,22 @@ class PrefectHttp:
             return None, f"{type(error).__name__}: {error}".encode(), 0.0
         return answer.status, answer.data, _seconds(answer.headers.get("Retry-After"))
 
-    def _take_turn(self, over: float, path: str) -> None:
+    def _take_turn(self, deadline: float, path: str) -> None:
         """Wait for the rate limit, and for the end of a 429 that any request received."""
         with self._lock:
             turn = max(self._clock(), self._next)
-            self._next = turn + self._apart
-        while (wait := max(turn, self._held) - self._clock()) > 0:
-            if self._clock() + wait >= over:
+            self._next = turn + self._interval
+        while (wait := max(turn, self._paused_until) - self._clock()) > 0:
+            if self._clock() + wait >= deadline:
                 raise PrefectUnreachableError(
                     f"prefect {self.url}{path}: rate limit: the request could not be sent in time",
                     429,
                 )
             self._sleep(wait)
 
-    def _hold(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         with self._lock:
-            self._held = max(self._held, self._clock() + seconds)
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
 
 
 def _wait(asked: float, attempt: int) -> float:

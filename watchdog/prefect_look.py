@@ -42,11 +42,11 @@ NO_WORKER_SECONDS = 86400.0
 
 # The server's own limit on a page.
 _PAGE = 200
-_UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
+_UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 # Seconds for all requests of a check, including a minute of 429. The function's timeout in
 # template.yaml is longer, so that the other checks still run.
 PATIENCE = 75.0
-_NOT_THERE = 404
+_NOT_FOUND = 404
 
 
 def authorization_of(secret: str) -> str | None:
@@ -79,7 +79,7 @@ class PrefectLook:
         failed = {**just_ended, "state": {"type": {"any_": ["FAILED"]}}}
         in_batches = self._failed_files(failed)
         # In one request: a bad file's run that ends between two requests would look like a failure.
-        others = self._count(_named(failed, (*FILE_OUTCOMES, *BATCH_OUTCOMES), but=True))
+        others = self._count(_named(failed, (*FILE_OUTCOMES, *BATCH_OUTCOMES), exclude=True))
         bad_files = self._count(_named(failed, FILE_OUTCOMES))
         bad_in_batches = sum(in_batches[name] for name in FILE_OUTCOMES)
         live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
@@ -97,7 +97,9 @@ class PrefectLook:
             "OldestWaitingSeconds": max(
                 (self._age(run["expected_start_time"]) for run in waiting), default=0.0
             ),
-            "UnendedRuns": self._count({"state": {"type": {"any_": list(_UNENDED)}}}, CONVERSIONS),
+            "UnendedRuns": self._count(
+                {"state": {"type": {"any_": list(_UNFINISHED)}}}, CONVERSIONS
+            ),
             "WorkerHeartbeatAgeSeconds": self._heartbeat_age(),
         }
 
@@ -114,7 +116,7 @@ class PrefectLook:
         try:
             workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
         except PrefectUnreachableError as error:
-            if error.status != _NOT_THERE:
+            if error.status != _NOT_FOUND:
                 raise
             return NO_WORKER_SECONDS  # the stack is not registered yet
         ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
@@ -138,11 +140,11 @@ class PrefectLook:
         return PrefectHttp(self.url, self.authorization, timeout=5)
 
     @cached_property
-    def _over(self) -> float:
+    def _deadline(self) -> float:
         return time.monotonic() + PATIENCE
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        return self._http.ask("POST", path, body, patience=self._over - time.monotonic())
+        return self._http.ask("POST", path, body, patience=self._deadline - time.monotonic())
 
 
 def failed_files(message: str) -> Counter[str]:
@@ -159,8 +161,10 @@ def failed_files(message: str) -> Counter[str]:
     return of_outcome or Counter([""])
 
 
-def _named(runs: Mapping[str, Any], names: Sequence[str], *, but: bool = False) -> dict[str, Any]:
-    these = "not_any_" if but else "any_"
+def _named(
+    runs: Mapping[str, Any], names: Sequence[str], *, exclude: bool = False
+) -> dict[str, Any]:
+    these = "not_any_" if exclude else "any_"
     return {**runs, "state": {**runs["state"], "name": {these: list(names)}}}
 
 

@@ -93,7 +93,9 @@ def read_settings(environment: Mapping[str, str]) -> WatchdogSettings:
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
         quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
         look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "900")),
-        brake=BrakeLimits(limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")),
+        brake=BrakeLimits(
+            limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")
+        ),
         brake_bucket=brake_bucket,
         brake_prefix=brake_prefix,
         budget_arn=environment.get("ECHODROP_BUDGET_ARN"),

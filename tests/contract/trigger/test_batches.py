@@ -175,7 +175,7 @@ def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
     assert not [run for run in runs.in_states(("RUNNING",)) if run.id == run_id]
     (found,) = [run for run in runs.with_tasks() if run.id == run_id]
     assert (found.raw_file, found.in_batch) == (f"s3://{batching.inbox}/z/1.raw", True)
-    assert (found.lane, found.mends) == (BACKFILL, False)
+    assert (found.lane, found.is_repair) == (BACKFILL, False)
     assert runs.retries(run_id) == 0
     assert runs.end(run_id, found.state_id, "no task", retry_at_most=0) == "ended"
     assert run_id not in {run.id for run in runs.with_tasks()}
@@ -196,7 +196,7 @@ def test_what_mends_has_a_run_of_its_own_that_says_so(
     own = {line["flow_run_id"] for line in again}
     assert len(own) == 2
     found = [run for run in PrefectRuns(prefect_api_url).in_states(()) if run.id in own]
-    assert [(run.mends, run.lane, run.in_batch) for run in found] == [(True, BACKFILL, False)] * 2
+    assert [(run.is_repair, run.lane, run.in_batch) for run in found] == [(True, BACKFILL, False)] * 2
 
 
 def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:

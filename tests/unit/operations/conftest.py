@@ -25,7 +25,7 @@ from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.classification import ClassificationLimits, RunFacts
 from operations.findings import UploadFinding, Source
-from operations.foresight import TriggerDecisions, identity, storage_of
+from operations.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
@@ -234,17 +234,17 @@ class World:
         ago: timedelta = timedelta(minutes=1),
         has_task: bool | None = None,
         version: str = "",
-        mends: bool = False,
+        is_repair: bool = False,
     ) -> RunFacts:
         """Give the upload's identity a run in this state."""
-        request = self.services.foresight.of(source).request
+        request = self.services.decisions.of(source).request
         assert request is not None
         since = datetime.now(UTC) - ago
         ident = str(uuid.uuid4())
         run = RunFacts(
             *(ident, "state", state, name, message, starts, since, source.uri),
             version=version,
-            mends=mends,
+            is_repair=mends,
             parameters=request.parameters | {"verify": "sampled"},
         )
         self.runs.runs[identity(request, source, generation)] = run
@@ -253,7 +253,11 @@ class World:
         return run
 
     def reconcile(
-        self, scope: Scope | None = None, limits: ClassificationLimits | None = None, *, later: float = 1
+        self,
+        scope: Scope | None = None,
+        limits: ClassificationLimits | None = None,
+        *,
+        later: float = 1,
     ) -> dict[str, UploadFinding]:
         """Look `later` hours from now; findings by the key of what they are about."""
         reconciliation = Reconciliation(
@@ -305,8 +309,8 @@ def archive(world: World) -> World:
     """The world with an archive beside its inbox."""
     name = world.inbox.replace("inbox", "archive")
     world.s3.create_bucket(Bucket=name)
-    foresight = world.services.foresight
-    foresight.rules = replace(foresight.rules, archive_buckets=(name,))
+    decisions = world.services.decisions
+    decisions.rules = replace(decisions.rules, archive_buckets=(name,))
     world.archive = name
     return world
 
@@ -325,7 +329,7 @@ def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
-    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: 0)
+    monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     s3_client._client.cache_clear()

@@ -81,7 +81,7 @@ class Names:
 class Lane:
     unended: Iterator[int] = field(default_factory=lambda: iter(()))
 
-    def unended_in(self, work_queue: str) -> int:
+    def unfinished_in(self, work_queue: str) -> int:
         assert work_queue == BACKFILL
         return next(self.unended, 0)
 
@@ -157,16 +157,16 @@ def test_no_message_is_larger_than_sqs_takes(tmp_path: Path) -> None:
 
 
 def test_it_waits_while_the_queue_or_the_lane_is_full(tmp_path: Path) -> None:
-    queue, waited, told = Queue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
+    queue, waited, reasons = Queue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
     lane = Lane(iter([5, 2, 4]))
     run = backfill(NUMBERED[:5], queue, tmp_path / "c", lane, waited=waited)
-    run.told = told.append
+    run.on_wait = reasons.append
     list(run.run())
-    assert told == [
+    assert reasons == [
         "10 messages in the trigger's queue",
         "12 messages in the trigger's queue",
-        "5 runs of the lane have not ended, 0 messages are to become some",
-        "2 runs of the lane have not ended, 3 messages are to become some",
+        "5 runs of the lane have not ended, 0 messages will start more",
+        "2 runs of the lane have not ended, 3 messages will start more",
     ]
     assert len(waited) == 4
 
@@ -219,7 +219,7 @@ def test_a_list_that_was_rewritten_is_not_gone_on_with(
     keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
     assert backfill_at_terminal(str(keys), **asked) == 2
     assert "is another list than the one" in capsys.readouterr().err.replace("\n", " ")
-    assert backfill_at_terminal(str(keys), **asked, anew=True) == 0
+    assert backfill_at_terminal(str(keys), **asked, restart=True) == 0
     told = [
         upload.key
         for body in received(aws("sqs"), queue)
@@ -231,7 +231,7 @@ def test_a_list_that_was_rewritten_is_not_gone_on_with(
     ]
     another = tmp_path / "other.txt"
     another.write_text("a.raw\n")
-    assert backfill_at_terminal(str(another), **asked, anew=True) == 2
+    assert backfill_at_terminal(str(another), **asked, restart=True) == 2
     assert "is the checkpoint of" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -259,7 +259,7 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
     (told,) = lines(capsys)
     assert (told["sent"], told["messages"], told["ended"]) == (5, 3, True)
     assert backfill_at_terminal(archive, **asked) == 0
-    assert "--anew begins again" in capsys.readouterr().out.replace("\n", " ")
+    assert "--restart begins again" in capsys.readouterr().out.replace("\n", " ")
     bodies = [
         message["Body"]
         for _ in range(2)

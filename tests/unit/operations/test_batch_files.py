@@ -26,12 +26,14 @@ def batch(state_type: str, state_name: str) -> RunFacts:
         # The same bytes would fail again.
         ("FAILED", "BadFile", Kind.QUARANTINED, None),
         # What may pass is tried again alone: the others of the batch are done.
-        ("FAILED", "TransientFault", Kind.FAILED, Notify(0, mends=True)),
-        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, mends=True)),
+        ("FAILED", "TransientFault", Kind.FAILED, Notify(0, is_repair=True)),
+        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, is_repair=True)),
     ],
 )
 def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(
     state_type: str, state_name: str, kind: Kind, action: Notify | None
 ) -> None:
-    found = classify(SOURCE, [batch(state_type, state_name)], OutputState("absent"), ClassificationLimits(), NOW)
+    found = classify(
+        SOURCE, [batch(state_type, state_name)], OutputState("absent"), ClassificationLimits(), NOW
+    )
     assert (found.kind, found.action) == (kind, action)

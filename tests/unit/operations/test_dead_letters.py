@@ -68,7 +68,7 @@ class Queues:
         return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)
 
     def left(self) -> int:
-        return DeadLetterQueue(self.sqs, self.dlq).left()
+        return DeadLetterQueue(self.sqs, self.dlq).count()
 
     def set_aside(self) -> list[dict[str, Any]]:
         listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
@@ -138,7 +138,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
         queues.trigger()
         list(queues.replay().run())
 
-    assert queues.left() == 0
+    assert queues.count() == 0
     assert sorted(set(queues.done)) == sorted(good)
     assert sorted(item["body"] for item in queues.set_aside()) == sorted(bad)
     # At most one batch was under way at each interruption.
@@ -152,7 +152,7 @@ def test_what_a_killed_command_held_comes_back(
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(Interrupted(queues.sqs, "receive_message", 1, after=True)).run())
-    assert queues.left() == 1
+    assert queues.count() == 1
     wait_until(lambda: list(queues.replay().run()), 30, "the message to come back")
     queues.trigger()
     assert queues.done == [body_of("a")]
@@ -169,7 +169,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_uploads(queues: Queues) -> 
     assert told["uploads"] == ["s3://inbox/poison ä.raw"]
     assert told["message_id"] == replayed.letter.id
     assert told["body"] == body_of("poison ä")
-    assert queues.left() == 0
+    assert queues.count() == 0
 
 
 def retried(message: Message) -> ReplayRow:
@@ -184,7 +184,7 @@ def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Que
     (replayed,) = queues.replay(diagnose=lambda _: [submitted]).run()
     assert (replayed.what, replayed.detail) == ("settled", "Submitted: new")
     assert queues.set_aside() == []
-    assert queues.left() == 0
+    assert queues.count() == 0
 
 
 def test_the_reason_that_eventbridge_gives_is_kept(queues: Queues) -> None:
@@ -244,7 +244,7 @@ def test_limit_and_rate_are_kept(queues: Queues) -> None:
     replay = queues.replay(limit=12, rate=0.5, sleep=slept.append)
     assert len(list(replay.run())) == 12
     assert 24 - 5 < sum(slept) <= 24
-    assert replay.dead.left() == 13
+    assert replay.dead.count() == 13
 
 
 def test_large_messages_go_in_requests_that_sqs_takes(queues: Queues) -> None:

@@ -163,7 +163,7 @@ def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: A
 def test_a_lane_is_counted_and_its_limit_told(api: Api) -> None:
     api.answers = {"/flow_runs/count": 7, "/work_queues/filter": [{"concurrency_limit": 4}]}
     runs = PrefectRuns(api.url)
-    assert (runs.unended_in("backfill"), runs.at_once_in("backfill")) == (7, 4)
+    assert (runs.unfinished_in("backfill"), runs.at_once_in("backfill")) == (7, 4)
     assert api.asked[0][2]["flow_runs"] == {
         "work_queue_name": {"any_": ["backfill"]},
         "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},

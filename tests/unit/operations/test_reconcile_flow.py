@@ -18,7 +18,7 @@ from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
 from operations import reconcile_flow
 from operations.connections import connect
 from operations.findings import UploadFinding, Kind, Notify, Retry, Source
-from operations.mending import FixResult
+from operations.fixing import FixResult
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
@@ -76,7 +76,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     room: int,
 ) -> None:
     monkeypatch.setattr("operations.classification._lane", archived)
-    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: unended)
+    monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: unended)
     for number in range(20):
         world.drop(f"a/{number:02}.raw", file_head("EK60"))
     world.drop("z/new.raw")
@@ -230,7 +230,9 @@ def test_the_end_is_named_by_what_is_left(
     for each in findings:
         tally.add(each)
     for finding, done in zip(findings, mended, strict=False):
-        tally.add_mended(FixResult(finding, "retried" if done else "left alone: it runs", done=done))
+        tally.add_result(
+            FixResult(finding, "retried" if done else "left alone: it runs", done=done)
+        )
     assert verdict(tally, "s3://output/report")[0] == name
 
 

@@ -73,7 +73,7 @@ def run(state: str, name: str, **facts: object) -> Plant:
 LONG = timedelta(hours=7)
 # What is older than a day is told of in the backfill lane.
 OLD = Notify(0, lane=BACKFILL)
-ANEW = Notify(1, mends=True, lane=BACKFILL)
+ANEW = Notify(1, is_repair=True, lane=BACKFILL)
 PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
     "never told of": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
@@ -217,8 +217,8 @@ def test_generations_that_mend_are_counted_up_and_end(world: World) -> None:
     source = world.drop(KEY)
     world.run(source, "COMPLETED", "Completed")
     for generation in range(1, 4):
-        assert world.reconcile()[KEY].action == Notify(generation, mends=True)
-        world.run(source, "COMPLETED", "Completed", generation=generation, mends=True)
+        assert world.reconcile()[KEY].action == Notify(generation, is_repair=True)
+        world.run(source, "COMPLETED", "Completed", generation=generation, is_repair=True)
     finding = world.reconcile()[KEY]
     assert (finding.kind, finding.action) == (Kind.OUTPUT_MISSING, None)
     assert "not enough" in finding.detail
@@ -228,7 +228,7 @@ def test_what_people_forced_is_no_attempt_of_fix(world: World) -> None:
     source = world.drop(KEY)
     for generation in range(9):
         world.run(source, "COMPLETED", "Completed", generation=generation)
-    assert world.reconcile()[KEY].action == Notify(9, mends=True)
+    assert world.reconcile()[KEY].action == Notify(9, is_repair=True)
     world.run(source, "RUNNING", "Running", generation=9)
     assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
 
@@ -248,7 +248,7 @@ def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> 
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1\2\4")
     assert world.reconcile()[KEY].kind is Kind.DONE
     finding = world.reconcile(verifying)[KEY]
-    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1, mends=True))
+    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1, is_repair=True))
     assert "checksum" in finding.detail
 
 

@@ -11,10 +11,10 @@ import pytest
 from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
 from operations.classification import ClassificationLimits, RunFacts
-from operations.closer_look import UploadInspector
+from operations.upload_inspection import UploadInspector
 from operations.durations import moment
 from operations.findings import End, UploadFinding, Kind, Notify, Retry, Source
-from operations.replay_choice import RunChoice, ToReplay, decide_replay
+from operations.replay_choice import RunChoice, ReplayDecision, decide_replay
 from tests.unit.operations.conftest import MemoryRuns, World
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
@@ -32,7 +32,7 @@ RULES = parse_rules(
 )
 
 
-def decided(world: World, *, force: bool = False, key: str = KEY) -> ToReplay:
+def decided(world: World, *, force: bool = False, key: str = KEY) -> ReplayDecision:
     look = UploadInspector(world.services, ClassificationLimits(attempts=19), datetime.now(UTC))
     (found,) = look.at_uris([f"s3://{world.inbox}/{key}"])
     return decide_replay(found, force=force)
@@ -93,13 +93,13 @@ def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
 
 
 def test_what_stands_in_the_way_is_told_and_what_is_settled_is_no_trouble(world: World) -> None:
-    assert decided(world, key="gone.raw") == ToReplay(
+    assert decided(world, key="gone.raw") == ReplayDecision(
         None, "ignored: superseded: the object is gone"
     )
     world.drop("notes.mp3")
     assert "unknown-extension" in decided(world, key="notes.mp3").why
     published(world)
-    assert decided(world) == ToReplay(None, "done", settled=True)
+    assert decided(world) == ReplayDecision(None, "done", settled=True)
 
 
 def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_left(
@@ -109,7 +109,7 @@ def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_le
     dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
     assert decided(world).action == End(dead.id, "state", retry=True)
     world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
-    assert decided(world) == ToReplay(None, "its task is still there, though BadFile", settled=True)
+    assert decided(world) == ReplayDecision(None, "its task is still there, though BadFile", settled=True)
     assert decided(world, force=True).action is None
     world.run(world.drop(KEY), "CRASHED", "Crashed", ago=long_ago, has_task=True)
     assert decided(world).why == "running: its task is still there, though Crashed"
@@ -166,7 +166,7 @@ def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> N
     # The state is that of the file's task run: Prefect would not start the batch in it.
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
     found = UploadFinding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
-    assert decide_replay(found, force=False) == ToReplay(Notify(0, mends=True))
+    assert decide_replay(found, force=False) == ReplayDecision(Notify(0, is_repair=True))
 
 
 def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) -> None:
@@ -174,7 +174,7 @@ def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) ->
     began = datetime.now(UTC)
     look = UploadInspector(world.services, ClassificationLimits(), began)
 
-    def again(choice: RunChoice) -> ToReplay:
+    def again(choice: RunChoice) -> ReplayDecision:
         (found,) = look.at_uris([f"s3://{world.inbox}/{KEY}"])
         return decide_replay(found, force=True, choice=choice)
 
@@ -186,6 +186,6 @@ def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) ->
     assert again(by_version).action == again(by_time).action == Notify(1)
     later = -timedelta(minutes=1)
     world.run(world.source(KEY), "COMPLETED", "Completed", generation=1, version="0.2", ago=later)
-    settled = ToReplay(None, "run again since", settled=True)
+    settled = ReplayDecision(None, "run again since", settled=True)
     assert again(by_version) == again(by_time) == settled
     assert again(RunChoice(outcomes=("Completed",))).action == Notify(2)

@@ -105,7 +105,7 @@ LATER: dict[str, tuple[Callable[[World], object], str]] = {
     "another upload of its output": (lambda world: world.drop("a.RAW"), "contested"),
     "its output mapped elsewhere": (
         lambda world: setattr(
-            world.services.foresight,
+            world.services.decisions,
             "rules",
             replace(
                 world.services.rules,

@@ -33,7 +33,7 @@ def release(
 
     def call(*words: str, **options: Any) -> int:
         given = {"dry_run": False, "images_alone": False, "check": False, "ask": False, **options}
-        return release_at_terminal("survey", words, running=running, session=session, **given)
+        return release_at_terminal("survey", words, context=running, session=session, **given)
 
     return call
 

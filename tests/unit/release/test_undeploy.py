@@ -99,7 +99,7 @@ def undeploy(running: StepContext, monkeypatch: pytest.MonkeyPatch, lines: list[
             "confirmed": True,
             **options,
         }
-        return undeploy_at_terminal("survey", running=running, **given)
+        return undeploy_at_terminal("survey", context=running, **given)
 
     return call
 

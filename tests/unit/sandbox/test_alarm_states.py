@@ -135,4 +135,6 @@ def test_what_the_reconciliation_finds_raises_its_alarm(
         # One that fell silent is another alarm's to tell of.
         values[:periods_silent] = [None] * periods_silent
         assert state(told, values, expected) == expected
-    assert state(alarm("ReconcileSilentAlarm"), [figure(FindingTally(), "Reconciled"), 0, 0]) == "OK"
+    assert (
+        state(alarm("ReconcileSilentAlarm"), [figure(FindingTally(), "Reconciled"), 0, 0]) == "OK"
+    )

@@ -18,7 +18,7 @@ from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
 from lambda_trigger.transport_errors import TransportError
 from operations.findings import UploadFinding, Kind, Notify, Source
-from operations.mending import Fixer
+from operations.fixing import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 
@@ -62,8 +62,10 @@ def mend(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
     sources = {
         key: Source("inbox", key, item.size, item.etag, when) for key, item in stored.items()
     }
-    found = [UploadFinding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings]
-    list(Fixer(Handed(), MemoryRuns()).mend(found))
+    found = [
+        UploadFinding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings
+    ]
+    list(Fixer(Handed(), MemoryRuns()).fix(found))
 
 
 def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:
@@ -142,7 +144,7 @@ def test_what_mends_a_crashed_batch_gets_a_run_of_its_own_and_only_one(
     trigger.receive(told(trigger, "a.raw", "b.raw", "c.raw"))
     (batch,) = trigger.flow_runs.runs
     for _hour in range(2):
-        mend(trigger, *((key, Notify(0, mends=True)) for key in keys))
+        mend(trigger, *((key, Notify(0, is_repair=True)) for key in keys))
     own = [run for identity, run in trigger.flow_runs.runs.items() if identity != batch]
     assert sorted(run.parameters["raw_file"] for run in own) == [f"s3://inbox/{k}" for k in keys]
     assert all("mends" in run.tags for run in own)

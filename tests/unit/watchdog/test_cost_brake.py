@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from watchdog.cost_brake import HOUR, BrakeLimits, BrakeNote, Pull, Observation, Spend, pull_due, quiet_until
+from watchdog.cost_brake import (
+    HOUR,
+    BrakeLimits,
+    BrakeNote,
+    Pull,
+    Observation,
+    Spend,
+    pull_due,
+    quiet_until,
+)
 
 NOW = datetime(2026, 7, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -150,7 +150,7 @@ def test_who_does_not_answer_has_no_status(clock: Clock) -> None:
 def test_no_other_request_goes_out_while_one_waits(server: Server, clock: Clock) -> None:
     server.answers = [(429, "30")]
     shared = http(server, clock)
-    shared._hold(30)  # as another thread's 429 does
+    shared._pause(30)  # as another thread's 429 does
     ask(shared)
     assert server.asked[0] >= 1030
 

@@ -248,7 +248,9 @@ def test_what_cannot_be_cleared_away_stays_one_incident(
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
-def test_one_file_alone_is_told_once_in_all(services: WatchdogClients, settings: WatchdogSettings) -> None:
+def test_one_file_alone_is_told_once_in_all(
+    services: WatchdogClients, settings: WatchdogSettings
+) -> None:
     told(services, opened(services))
     for passed in (0, 2):
         assert look(settings, services, later(hours=passed))[0]["IncidentsTold"] == 0
@@ -320,7 +322,9 @@ def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one
 def test_when_an_incident_is_told_of(
     count: int, hours: float, told_count: int, state: str | None
 ) -> None:
-    head, *followers = (IncidentNote(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count))
+    head, *followers = (
+        IncidentNote(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count)
+    )
     assert Incident("x", head, followers, None).state(NOW, told_count) == state
 
 

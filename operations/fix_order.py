@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from lambda_trigger.outcomes import BACKFILL
 from operations.back_pressure import RunCounter, room_in_lane
 from operations.findings import UploadFinding, Kind, Notify
-from operations.mending import FixResult, Fixer
+from operations.fixing import FixResult, Fixer
 
 # Findings of a class that are kept until the listing ends; the next call finds the others again.
 KEPT = 5_000
@@ -35,7 +35,7 @@ class FixQueue:
         if finding.action is None:
             return
         self._seen += 1
-        newest = self._newest.setdefault((_is_of_backfill(finding), finding.kind), [])
+        newest = self._newest.setdefault((_in_backfill_lane(finding), finding.kind), [])
         since = finding.since.timestamp() if finding.since else 0.0
         # The number orders findings of the same time.
         entry = (since, -self._seen, finding)
@@ -53,8 +53,8 @@ class FixQueue:
     def _of_lane(self, *, backfill: bool) -> Iterator[UploadFinding]:
         classes = [
             iter(sorted(newest, reverse=True))
-            for (is_of_backfill, _), newest in self._newest.items()
-            if is_of_backfill == backfill
+            for (in_backfill_lane, _), newest in self._newest.items()
+            if in_backfill_lane == backfill
         ]
         while classes:
             for each in list(classes):
@@ -64,18 +64,20 @@ class FixQueue:
                     yield entry[2]
 
 
-def fix_in_order(findings: Iterable[UploadFinding], mender: Fixer, lane: RunCounter) -> Iterator[FixResult]:
+def fix_in_order(
+    findings: Iterable[UploadFinding], fixer: Fixer, lane: RunCounter
+) -> Iterator[FixResult]:
     """Read all findings first, then fix them in order, as far as the limits allow.
 
     Raises:
         ClientError: SQS refuses; PrefectUnavailableError: Prefect does not answer.
     """
-    to_mend = FixQueue(max(KEPT, mender.limit or 0))
+    fix_queue = FixQueue(max(KEPT, fixer.limit or 0))
     for finding in findings:
-        to_mend.add(finding)
-    if mender.limit != 0:
-        yield from mender.mend(to_mend.in_turn(room_in_lane(lane, BACKFILL)))
+        fix_queue.add(finding)
+    if fixer.limit != 0:
+        yield from fixer.fix(fix_queue.in_turn(room_in_lane(lane, BACKFILL)))
 
 
-def _is_of_backfill(finding: UploadFinding) -> bool:
+def _in_backfill_lane(finding: UploadFinding) -> bool:
     return isinstance(finding.action, Notify) and finding.action.lane == BACKFILL

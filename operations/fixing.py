@@ -44,7 +44,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         stored_at=source.modified.isoformat(),
         generation=action.generation,
         lane=action.lane,
-        mends=action.mends,
+        is_repair=action.is_repair,
     )
     return Message(source.uri, ENVELOPES["eventbridge"](item))
 
@@ -69,7 +69,7 @@ class Fixer:
     pace: Pace = field(default_factory=lambda: Pace(None))
     limit: int | None = None
 
-    def mend(self, findings: Iterable[UploadFinding]) -> Iterator[FixResult]:
+    def fix(self, findings: Iterable[UploadFinding]) -> Iterator[FixResult]:
         """Carry out the action of each finding that has one.
 
         If several findings name one run, as the files of a batch do, the run is changed once.
@@ -85,9 +85,9 @@ class Fixer:
             if not batch:
                 return
             self.pace.take(len(batch))
-            for mended in self._act(batch, acted):
-                done += mended.done or self.dry_run
-                yield mended
+            for result in self._act(batch, acted):
+                done += result.done or self.dry_run
+                yield result
 
     def _act(self, batch: list[UploadFinding], acted: dict[str, FixResult]) -> Iterator[FixResult]:
         yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
@@ -112,7 +112,9 @@ class Fixer:
             if finding.source is not None and isinstance(finding.action, Notify)
         ]
         if self.dry_run or not notifications:
-            yield from (FixResult(finding, "would notify", done=False) for finding, _ in notifications)
+            yield from (
+                FixResult(finding, "would notify", done=False) for finding, _ in notifications
+            )
             return
         rows = self.queue.send([message for _, message in notifications])
         for (finding, _), row in zip(notifications, rows, strict=True):

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from operations.classification import RunFacts
-from operations.living_tasks import EcsTasks
+from operations.ecs_tasks import EcsTasks
 from sandbox.aws_resources import hold_tasks_still
 
 

@@ -56,12 +56,12 @@ class EcsTasks:
         clusters = [
             of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool]) for run in asked
         ]
-        living = {
+        with_tasks = {
             cluster: self._runs_in(cluster, needed=cluster in of_pools.values())
             for cluster in {*clusters} - {None}
         }
         found = [
-            (run.id, living.get(cluster)) for run, cluster in zip(asked, clusters, strict=True)
+            (run.id, with_tasks.get(cluster)) for run, cluster in zip(asked, clusters, strict=True)
         ]
         return {run_id: run_id in there for run_id, there in found if there is not None}
 
@@ -90,11 +90,11 @@ class EcsTasks:
                 tasks=arns[start : start + _DESCRIBED_AT_ONCE],
                 include=["TAGS"],
             )
-            found.update(_run_of(task) for task in answer["tasks"] if _lives(task))
+            found.update(_run_of(task) for task in answer["tasks"] if _is_running(task))
         return found
 
 
-def _lives(task: TaskTypeDef) -> bool:
+def _is_running(task: TaskTypeDef) -> bool:
     return task.get("lastStatus") != "STOPPED"
 
 

@@ -22,7 +22,7 @@ from operations.classification import (
     waiting_finding,
 )
 from operations.findings import UploadFinding, Kind, Source
-from operations.foresight import TriggerDecision, identity
+from operations.trigger_decision import TriggerDecision, identity
 from operations.listings import checksum_now, output_now, read_report_of, source_now
 from operations.output_state import FailureFacts, OutputFacts, OutputState, judge_output
 from operations.parallel import in_parallel
@@ -72,15 +72,15 @@ class UploadInspector:
         sources = list(uploads)
         if not sources:
             return
-        foreseen = list(in_parallel(lambda each: self.services.foresight.of(each[0]), sources))
+        decision = list(in_parallel(lambda each: self.services.decisions.of(each[0]), sources))
         runs = self._runs_of(
-            [(source, each) for (source, _), each in zip(sources, foreseen, strict=True)]
+            [(source, each) for (source, _), each in zip(sources, decision, strict=True)]
         )
         yield from in_parallel(
             lambda each: self._decide(*each),
             [
                 (source, output, each, found)
-                for (source, output), each, found in zip(sources, foreseen, runs, strict=True)
+                for (source, output), each, found in zip(sources, decision, runs, strict=True)
             ],
         )
 
@@ -115,9 +115,9 @@ class UploadInspector:
         first = 0
         while asked:
             wanted = {
-                identity(foreseen.request, source, generation): (number, generation)
-                for number, source, foreseen in asked
-                if foreseen.request
+                identity(decision.request, source, generation): (number, generation)
+                for number, source, decision in asked
+                if decision.request
                 for generation in range(first, first + GENERATIONS)
             }
             runs = self.services.runs.by_identity(list(wanted))
@@ -142,43 +142,47 @@ class UploadInspector:
 
     def _counted(self, run: RunFacts) -> RunFacts:
         """A run that also counts starts whose task never appeared: they use up attempts, too."""
-        if run.in_batch or run.state_type not in FAILED_OR_CRASHED or run.state_name in FINAL_FAILURES:
+        if (
+            run.in_batch
+            or run.state_type not in FAILED_OR_CRASHED
+            or run.state_name in FINAL_FAILURES
+        ):
             return run
         return replace(run, starts=max(run.starts, 1 + self.services.runs.retries(run.id)))
 
     def _decide(
-        self, source: Source, output: str, foreseen: TriggerDecision, runs: list[RunFacts]
+        self, source: Source, output: str, decision: TriggerDecision, runs: list[RunFacts]
     ) -> UploadFinding:
-        verdict = foreseen.verdict
+        verdict = decision.verdict
         if isinstance(verdict, Ignored):
             return not_converted(source, verdict)
-        state = self._state_now(source, output, foreseen)
+        state = self._state_now(source, output, decision)
         if verdict is None or state.state == "current":
             # If it was archived, or its XML removed, after it was converted, it is done.
-            held = None if runs else self._held(output, state)
-            found = classify(source, runs, state, self.limits, self.now, held)
+            failure = None if runs else self._failure(output, state)
+            found = classify(source, runs, state, self.limits, self.now, failure)
             latest = max(runs, key=lambda run: run.generation, default=None)
-            otherwise = latest is not None and _asks_otherwise(foreseen, latest)
-            return replace(found, latest=latest, asks_otherwise=otherwise)
+            otherwise = latest is not None and _parameters_changed(decision, latest)
+            return replace(found, latest=latest, parameters_changed=otherwise)
         if isinstance(verdict, Waiting):
             return waiting_finding(source, verdict, self.limits, self.now)
         return not_converted(source, verdict)
 
-    def _held(self, output: str, state: OutputState) -> FailureFacts | None:
+    def _failure(self, output: str, state: OutputState) -> FailureFacts | None:
         if state.state == "current":
             return None
         return read_report_of(self.services.s3, self.services.rules.output_bucket, output)
 
-    def _state_now(self, source: Source, output: str, foreseen: TriggerDecision) -> OutputState:
+    def _state_now(self, source: Source, output: str, decision: TriggerDecision) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
         if not self.verified(output, facts):
             facts = replace(facts, fault="its checksum does not match the manifest")
-        return judge_output(source, facts, foreseen.settings)
+        return judge_output(source, facts, decision.settings)
 
 
-def _asks_otherwise(foreseen: TriggerDecision, run: RunFacts) -> bool:
+def _parameters_changed(decision: TriggerDecision, run: RunFacts) -> bool:
     """Whether the trigger would now request other parameters than this run's; Prefect adds defaults."""
-    if foreseen.request is None:
+    if decision.request is None:
         return False
-    wanted = foreseen.request.parameters
+    wanted = decision.request.parameters
     return any(run.parameters.get(name) != value for name, value in wanted.items())

@@ -52,7 +52,7 @@ def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) 
 
 
 @dataclass
-class _Asked:
+class _RecordingPrefect:
     """Replaces Prefect in a decision: records the requested run and creates nothing."""
 
     request: RunRequest | None = None
@@ -96,7 +96,7 @@ class TriggerDecisions:
         Raises:
             TransportError: S3 does not answer.
         """
-        asked = _Asked()
+        asked = _RecordingPrefect()
         deadline = Deadline(self.patience.total_seconds())
         submission = Submission(self.rules, self.storage, asked, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)

@@ -23,7 +23,7 @@ UNAVAILABLE = (
 )
 
 
-def refused(error: Exception) -> int:
+def print_error(error: Exception) -> int:
     """Print the error on stderr; return the exit code."""
     Console(stderr=True).print(
         str(error), style="red", markup=False, highlight=False, soft_wrap=True
