@@ -36,8 +36,8 @@ from lambda_trigger.http_client import HttpClient
 from lambda_trigger.prefect_connection import PrefectConnection
 from lambda_trigger.transport_errors import UnavailableError
 from operations.classification import RunFacts
-from operations.upload_inspection import GENERATIONS, LOT
 from operations.prefect_runs import PrefectRuns
+from operations.upload_inspection import GENERATIONS, LOT
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_cloud import KEY, Asked, PrefectCloud, prefect_cloud

@@ -271,10 +271,10 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     """Reconcile a faked inbox of this size in this process."""
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
-    from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
     from operations.reconciliation import Reconciliation  # noqa: PLC0415
     from operations.report import FindingTally  # noqa: PLC0415
     from operations.services import OperationsServices  # noqa: PLC0415
+    from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
 
     world = World(uploads, objects)
     s3: Any = FakedBuckets(world)

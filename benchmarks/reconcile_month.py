@@ -48,7 +48,6 @@ from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
 from operations.estimates import COLD_SECONDS
 from operations.findings import Source
-from operations.trigger_decision import TriggerDecisions
 from operations.parallel import THREADS
 from operations.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
 from operations.reconcile_flow import VERIFY_DAYS
@@ -57,6 +56,7 @@ from operations.reconciliation import Reconciliation
 from operations.scope import READ_AN_HOUR
 from operations.services import OperationsServices
 from operations.settled import Settled, load_settled, mark_of
+from operations.trigger_decision import TriggerDecisions
 
 SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)

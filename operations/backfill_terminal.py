@@ -14,11 +14,11 @@ from operations.archive_items import Listing, archive_at
 from operations.back_pressure import RUNS, BackPressure
 from operations.backfill import TOGETHER, Backfill
 from operations.backfill_checkpoint import Checkpoint, checkpoint_of, default_place
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.connections import connect
 from operations.estimates import length
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.report import json_line
 
 # Uploads a second that one Prefect server accepts in addition to the live ones.

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
-from operations.findings import End, UploadFinding, Kind, Notify, Retry, Source
+from operations.findings import End, Kind, Notify, Retry, Source, UploadFinding
 from operations.output_state import FailureFacts, OutputState
 
 ATTEMPTS = 3

@@ -341,8 +341,8 @@ def _complete_environment(stack: str | None, prefect_rate: float | None, **neede
 
     The request rate is passed on in the environment, too.
     """
-    from operations.prefect_api import RATE
     from operations.command_errors import print_error
+    from operations.prefect_api import RATE
     from operations.stack_settings import SettingMissingError, complete_environment
 
     if prefect_rate is not None:

@@ -14,12 +14,12 @@ from flows.s3_client import s3_client
 from lambda_trigger.prefect_connection import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.trigger_decision import TriggerDecisions, storage_of
 from operations.ecs_tasks import EcsTasks
 from operations.prefect_api import RATE, authorization
 from operations.prefect_runs import PrefectRuns
 from operations.services import OperationsServices
 from operations.stack_settings import SettingMissingError
+from operations.trigger_decision import TriggerDecisions, storage_of
 
 
 @dataclass(frozen=True)

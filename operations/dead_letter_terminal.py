@@ -19,12 +19,12 @@ from flows.s3_client import s3_client
 from lambda_trigger.inbox_rules import models_by_extension
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
-from operations.connections import region_of, load_rules
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.connections import load_rules, region_of
 from operations.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
 from operations.estimates import Estimate
 from operations.poison import Quarantine
-from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.report import json_line
 
 QUARANTINE = "quarantine/dead-letters/"

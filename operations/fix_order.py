@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from lambda_trigger.outcomes import BACKFILL
 from operations.back_pressure import RunCounter, room_in_lane
-from operations.findings import UploadFinding, Kind, Notify
-from operations.fixing import FixResult, Fixer
+from operations.findings import Kind, Notify, UploadFinding
+from operations.fixing import Fixer, FixResult
 
 # Findings of a class that are kept until the listing ends; the next call finds the others again.
 KEPT = 5_000

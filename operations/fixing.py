@@ -15,7 +15,7 @@ from itertools import islice
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import BATCH, Message, Target
 from operations.classification import ATTEMPTS
-from operations.findings import End, UploadFinding, Notify, Retry, Source
+from operations.findings import End, Notify, Retry, Source, UploadFinding
 from operations.pacing import Pace
 from operations.prefect_runs import ConversionRuns
 

@@ -29,15 +29,15 @@ from flows.deployment_specs import DeploymentSpec
 from operations.archive_items import InventoryReport
 from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.connections import Connections, connect
-from operations.fixing import FIX_LIMIT, RATE, Fixer
 from operations.fix_order import fix_in_order
+from operations.fixing import FIX_LIMIT, RATE, Fixer
 from operations.output_listing import newest_inventory
 from operations.pacing import Pace
 from operations.reconcile_report import (
     NAMESPACE,
     REPORTS,
-    ReportLocation,
     Report,
+    ReportLocation,
     figures,
     place_of,
     rows,

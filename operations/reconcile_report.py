@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from flows.locations import S3Location, parse_location
-from operations.findings import REMEDIES, UploadFinding, Kind
+from operations.findings import REMEDIES, Kind, UploadFinding
 from operations.report import FindingTally, json_line
 from operations.stack_settings import SettingMissingError
 

@@ -18,10 +18,7 @@ from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
 from operations.archive_items import InventoryReport
 from operations.classification import ClassificationLimits, is_dead, unfinished_finding
-from operations.upload_inspection import LOT as INSPECTION_LOT
-from operations.upload_inspection import UploadInspector
-from operations.findings import UploadFinding, Kind, Source
-from operations.trigger_decision import is_of_azfp
+from operations.findings import Kind, Source, UploadFinding
 from operations.inventory import Inventory, ListedOutput
 from operations.listings import listed_now, output_now, read_manifest_of, source_named
 from operations.output_state import ManifestUnreadableError, OutputFacts, judge_output
@@ -31,6 +28,9 @@ from operations.scope import Scope
 from operations.services import OperationsServices
 from operations.settled import Settled, mark_of
 from operations.stock_taking import Progress, StockTaking
+from operations.trigger_decision import is_of_azfp
+from operations.upload_inspection import LOT as INSPECTION_LOT
+from operations.upload_inspection import UploadInspector
 
 # Prefect's clock may differ.
 _SKEW = timedelta(minutes=10)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from lambda_trigger.rules_document import Rules
 from operations.classification import RunFacts, retry_action
-from operations.findings import Action, End, UploadFinding, Kind, Notify
+from operations.findings import Action, End, Kind, Notify, UploadFinding
 from operations.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.scope import Scope
 

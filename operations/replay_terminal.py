@@ -15,17 +15,17 @@ from rich.table import Table
 
 from events.sending import QueueTarget
 from operations.classification import ClassificationLimits
-from operations.upload_inspection import UploadInspector
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.connections import Connections, connect
 from operations.durations import moment
 from operations.estimates import Estimate
 from operations.findings import UploadFinding
-from operations.fixing import FixResult, Fixer
+from operations.fixing import Fixer, FixResult
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.replay_choice import RunChoice, decide_replay
 from operations.report import json_line
+from operations.upload_inspection import UploadInspector
 
 # An operator requested it, so the number of earlier starts is no limit.
 _ATTEMPTS = 10_000

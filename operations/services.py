@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambda_trigger.rules_document import Rules
-from operations.trigger_decision import TriggerDecisions
 from operations.ecs_tasks import Tasks
 from operations.prefect_runs import ConversionRuns
+from operations.trigger_decision import TriggerDecisions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -11,15 +11,15 @@ from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason
 from operations.archive_items import InventoryReport
 from operations.classification import not_converted
-from operations.upload_inspection import UploadInspector
-from operations.findings import UploadFinding, Source
-from operations.trigger_decision import output_prefixes
+from operations.findings import Source, UploadFinding
 from operations.inventory import Inventory
 from operations.listings import listed, source_named
 from operations.parallel import in_parallel
 from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.scope import Scope
 from operations.services import OperationsServices
+from operations.trigger_decision import output_prefixes
+from operations.upload_inspection import UploadInspector
 
 # Uploads added to the inventory at once.
 LOT = 1000

@@ -11,15 +11,15 @@ from rich.console import Console
 
 from events.sending import QueueTarget
 from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
+from operations.command_errors import UNAVAILABLE, print_error
 from operations.connections import connect
 from operations.durations import duration
-from operations.findings import UploadFinding, Kind
-from operations.fixing import FIX_LIMIT, RATE, Fixer
+from operations.findings import Kind, UploadFinding
 from operations.fix_order import fix_in_order
+from operations.fixing import FIX_LIMIT, RATE, Fixer
 from operations.pacing import Pace
 from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation
-from operations.command_errors import UNAVAILABLE, print_error
 from operations.report import FindingTally, json_line
 from operations.scope import Scope
 from operations.stack_settings import SettingMissingError

@@ -21,8 +21,7 @@ from operations.classification import (
     not_converted,
     waiting_finding,
 )
-from operations.findings import UploadFinding, Kind, Source
-from operations.trigger_decision import TriggerDecision, identity
+from operations.findings import Kind, Source, UploadFinding
 from operations.listings import checksum_now, output_now, read_report_of, source_now
 from operations.output_state import FailureFacts, OutputFacts, OutputState, judge_output
 from operations.parallel import in_parallel
@@ -30,6 +29,7 @@ from operations.prefect_api import PAGE
 from operations.prefect_runs import FAILED_OR_CRASHED
 from operations.scope import Scope
 from operations.services import OperationsServices
+from operations.trigger_decision import TriggerDecision, identity
 
 # Generations of an upload in a request; if the last of them exists, more are requested.
 GENERATIONS = 4

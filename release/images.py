@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from flows.stack_images import TARGETS, image_tag
 from release.code_version import CodeVersion
-from release.steps import Program, StepContext, Step, StepFailedError, run_program
+from release.steps import Program, Step, StepContext, StepFailedError, run_program
 
 PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 FOLDER = Path(".echodrop")

@@ -22,7 +22,7 @@ from release.facts import (
 from release.images import ImageWork, images_plan
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
 from release.release import deploy_plan
-from release.steps import StepContext, Step, StepFailedError, carry_out
+from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, read_deployed, undeploy_plan, what_stays
 from sandbox.stack_parameters import TemplateError
 

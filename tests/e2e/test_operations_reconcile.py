@@ -75,7 +75,7 @@ def classes(lines: list[dict[str, Any]]) -> dict[str, str]:
     return {line["uri"].partition(PREFIX)[2]: line["class"] for line in lines if "class" in line}
 
 
-def test_lost_damaged_and_crashed_are_found_and_mended(
+def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
     sandbox: Sandbox, inbox: Inbox, tmp_path: Path
 ) -> None:
     s3, output = sandbox.client("s3"), sandbox.names.output_bucket
@@ -106,7 +106,7 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     tell_of_uploads(s3, sandbox.names.inbox_bucket, to={"EventBridgeConfiguration": {}})
     chunk = next(each for each in inbox.outputs(f"{PREFIX}damaged.zarr/") if "/c/" in each)
     s3.put_object(Bucket=output, Key=chunk, Body=b"spoilt")
-    # A task that was killed while it published: Prefect was told of the one, of the other never.
+    # A task that was killed while it published: Prefect knows of one end, and not of the other.
     for name, state in (("crashed", "CRASHED"), ("dead", "RUNNING")):
         for half in (f"{name}.zarr.manifest.json", f"{name}.zarr/zarr.json"):
             s3.delete_object(Bucket=output, Key=PREFIX + half)
@@ -136,11 +136,11 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
         "lost.raw": "notified",
     }
 
-    def mended() -> list[dict[str, Any]] | None:
+    def all_done() -> list[dict[str, Any]] | None:
         _, lines = reconcile(sandbox)
         return lines if lines[-1]["counts"] == {"done": 5, "quarantined": 1} else None
 
-    lines = wait_until(mended, 240, "reconcile to find all done", every=3)
+    lines = wait_until(all_done, 240, "reconcile to find all done", every=3)
     assert classes(lines) == {"bad.raw": "quarantined"}
     api = PrefectRuns(sandbox.prefect_api_url)
     failed = {run.raw_file: run.state_name for run in api.in_states(("FAILED",))}
@@ -160,8 +160,8 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     (line, _) = replay(sandbox, queue["QueueUrl"], inbox.uri(key("whole")), "--force")
     assert line["what"] == "notified"
 
-    def converted_anew() -> bool:
+    def converted_again() -> bool:
         ends = [run.state_name for run in inbox.runs([key("whole")])[key("whole")]]
         return ends == ["Completed"] * 2
 
-    wait_until(converted_anew, 120, "the new generation to be done")
+    wait_until(converted_again, 120, "the new generation to be done")

@@ -35,7 +35,7 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
     found = sandbox.api.request("GET", "/deployments/name/reconcile-inbox/ecs")
     assert [each["schedule"]["cron"] for each in found["schedules"]] == ["7 * * * *"]
     yield found["id"]
-    # Its schedule would mend what other tests plant.
+    # Its schedule would fix the faults that other tests create.
     sandbox.api.request("DELETE", f"/deployments/{found['id']}")
 
 
@@ -58,7 +58,7 @@ def run(sandbox: Sandbox, deployment: str) -> tuple[str, str, list[dict[str, Any
     return made["id"], end.state_name, [json.loads(line) for line in body.splitlines()]
 
 
-def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signalled(
+def test_the_schedule_fixes_lost_uploads_and_signals_the_others(
     sandbox: Sandbox, inbox: Inbox, deployment: str, tmp_path: Path
 ) -> None:
     key = f"{PREFIX}lost.raw"
@@ -84,12 +84,12 @@ def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signall
     assert "never notified" in table["data"]
     found = sandbox.client("cloudwatch").list_metrics(Namespace="echodrop")["Metrics"]
     owner = {("stack", sandbox.names.cluster), ("service", "reconcile")}
-    told = {
+    metrics = {
         each["MetricName"]
         for each in found
         if {(dimension["Name"], dimension["Value"]) for dimension in each["Dimensions"]} == owner
     }
-    assert told == {
+    assert metrics == {
         *("Reconciled", "NeedAttention", "NeverNotified", "UploadsWithoutOutcome"),
         *("WaitingTooLong", "Mended", "Seconds"),
     }

@@ -110,7 +110,7 @@ def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def told(system: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+def output_of(system: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     process = start(system, *arguments, "--json")
     out, error = process.communicate(timeout=240)
     assert process.returncode in {0, 1}, error
@@ -137,7 +137,7 @@ def replay_until_no_letter_is_left(system: Sandbox) -> Counter[str]:
     what: Counter[str] = Counter()
 
     def emptied() -> bool:
-        _, lines = told(system, "replay", "--dlq")
+        _, lines = output_of(system, "replay", "--dlq")
         what.update(lines[-1]["counts"])
         wait_until_settled(system)
         return not messages(system, system.names.dead_letter_queue)
@@ -146,7 +146,7 @@ def replay_until_no_letter_is_left(system: Sandbox) -> Counter[str]:
     return what
 
 
-def test_of_200_dead_letters_190_are_done_and_10_set_aside_though_killed_and_interrupted(
+def test_of_200_dead_letters_190_are_done_and_10_set_aside_despite_interruptions(
     system: Sandbox, dead_at_once: None
 ) -> None:
     del dead_at_once
@@ -181,19 +181,19 @@ def test_of_200_dead_letters_190_are_done_and_10_set_aside_though_killed_and_int
     assert runs_by_key(system, "poison/") == {}
     s3, output = system.client("s3"), system.names.output_bucket
     kept = s3.list_objects_v2(Bucket=output, Prefix="quarantine/dead-letters/")["Contents"]
-    told_of = [
+    set_aside = [
         json.loads(s3.get_object(Bucket=output, Key=item["Key"])["Body"].read()) for item in kept
     ]
     bucket = system.names.inbox_bucket
-    assert sorted(item["uploads"][0] for item in told_of) == sorted(
+    assert sorted(item["uploads"][0] for item in set_aside) == sorted(
         f"s3://{bucket}/{key}" for key in poison
     )
-    assert all("missing" in item["reason"] for item in told_of), told_of[0]["reason"]
+    assert all("missing" in item["reason"] for item in set_aside), set_aside[0]["reason"]
     # What a killed command had sent and not yet deleted is there twice, and set aside twice.
     assert what["set aside"] >= 10
 
 
-def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_does_not(
+def test_a_killed_backfill_resumes_and_waits_for_its_lane_while_a_live_upload_does_not(
     system: Sandbox, tmp_path: Path
 ) -> None:
     keys = [f"archive/{number:03}.raw" for number in range(60)]
@@ -201,7 +201,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
         upload(system, key)
     asked = ["backfill", f"s3://{system.names.inbox_bucket}/archive/", "--together", "4"]
     asked += ["--checkpoint", str(tmp_path / "checkpoint"), "--rate", "10"]
-    _, (estimate,) = told(system, *asked, "--dry-run")
+    _, (estimate,) = output_of(system, *asked, "--dry-run")
     assert estimate["estimate"]["uploads"] == 60
 
     process = start(system, *asked, "--outstanding", "30")
@@ -233,7 +233,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
     process.communicate(timeout=60)
     assert process.returncode == 130
 
-    code, (end,) = told(system, *asked)
+    code, (end,) = output_of(system, *asked)
     assert (code, end["ended"]) == (0, True)
     # The message that was under way at the kill may be counted once only, and is sent twice.
     assert 60 <= end["sent"] <= 64
@@ -251,7 +251,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
     assert lanes == {BACKFILL: 60}
 
 
-def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system: Sandbox) -> None:
+def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox) -> None:
     keys = [f"again/{number:02}.raw" for number in range(25)]
     queue = url_of(system, system.names.notifications_queue)
     for key in keys:
@@ -296,7 +296,7 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
     end_all_runs()
 
     until = said.partition("--until ")[2].split()[0]
-    code, lines = told(system, *asked, "--until", until)
+    code, lines = output_of(system, *asked, "--until", until)
     assert code == 0
     assert lines[-1]["counts"] == {"run again since": done, "notified": 25 - done}
     settle()

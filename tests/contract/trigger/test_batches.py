@@ -196,7 +196,9 @@ def test_what_mends_has_a_run_of_its_own_that_says_so(
     own = {line["flow_run_id"] for line in again}
     assert len(own) == 2
     found = [run for run in PrefectRuns(prefect_api_url).in_states(()) if run.id in own]
-    assert [(run.is_repair, run.lane, run.in_batch) for run in found] == [(True, BACKFILL, False)] * 2
+    assert [(run.is_repair, run.lane, run.in_batch) for run in found] == [
+        (True, BACKFILL, False)
+    ] * 2
 
 
 def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:

@@ -8,7 +8,7 @@ from flows.cost_tag import TAG
 from flows.fargate_quota import Lanes
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
-from watchdog.settings import WatchdogSettings, SettingsError, read_settings
+from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 
 @invariant

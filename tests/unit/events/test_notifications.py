@@ -32,7 +32,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=25
     times_in_sqs=st.integers(0, 2),
     times_in_sns=st.integers(0, 2),
 )
-def test_every_legal_key_comes_back_out_of_every_envelope(
+def test_every_legal_key_is_read_from_every_envelope(
     *,
     key: str,
     size: int,
@@ -68,15 +68,15 @@ def test_an_unknown_envelope_is_an_error() -> None:
         notification_bodies([], "carrier pigeon")
 
 
-def test_a_storm_tells_of_every_object_and_of_nothing_else() -> None:
+def test_a_storm_notifies_of_every_object_and_no_other() -> None:
     objects = [NotifiedObject("inbox", f"{number}.raw", 1, "abc") for number in range(650)]
     storm = make_storm(objects, seed=7)
     assert len(storm.bodies) == 1000
     assert storm.malformed == 50
     notices = [notice for body in storm.bodies for notice in read_body(body)]
-    told = [notice.key for notice in notices if isinstance(notice, Upload)]
-    assert len(told) == 950
-    assert set(told) == {item.key for item in objects}
+    notified = [notice.key for notice in notices if isinstance(notice, Upload)]
+    assert len(notified) == 950
+    assert set(notified) == {item.key for item in objects}
     envelopes = {notice.envelope for notice in notices if isinstance(notice, Upload)}
     assert envelopes == {"s3", "eventbridge", "sns>s3", "sns>eventbridge"}
 

@@ -24,12 +24,12 @@ from flows.written_store import store_checksum
 from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
 from operations.classification import ClassificationLimits, RunFacts
-from operations.findings import UploadFinding, Source
-from operations.trigger_decision import TriggerDecisions, identity, storage_of
+from operations.findings import Source, UploadFinding
 from operations.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
 from operations.services import OperationsServices
+from operations.trigger_decision import TriggerDecisions, identity, storage_of
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers
@@ -40,7 +40,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest tells every conftest of all items.
+    # pytest passes all items to every conftest.
     ours = (item for item in items if Path(__file__).parent in item.path.parents)
     for item in ours:
         if "aws_url" in getattr(item, "fixturenames", ()):
@@ -92,7 +92,7 @@ class MemoryRuns:
     runs: dict[str, RunFacts] = field(default_factory=dict)
     others: list[RunFacts] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
-    asked_for_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
+    requested_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     ended: list[tuple[str, int | None]] = field(default_factory=list)
 
@@ -109,7 +109,7 @@ class MemoryRuns:
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
         del until
-        self.asked_for_states.append((tuple(states), since))
+        self.requested_states.append((tuple(states), since))
         for run in self.runs.values():
             fits = not names or run.state_name in names, not states or run.state_type in states
             if all(fits) and (since is None or run.since >= since):
@@ -244,7 +244,7 @@ class World:
         run = RunFacts(
             *(ident, "state", state, name, message, starts, since, source.uri),
             version=version,
-            is_repair=mends,
+            is_repair=is_repair,
             parameters=request.parameters | {"verify": "sampled"},
         )
         self.runs.runs[identity(request, source, generation)] = run

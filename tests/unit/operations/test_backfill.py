@@ -1,4 +1,4 @@
-"""An archive told of once each, in few messages, at a pace, and from where it stopped."""
+"""An archive sent of once each, in few messages, at a pace, and from where it stopped."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def backfill(
 NUMBERED = [f"cruise/{number:05}.raw" for number in range(250)]
 
 
-def test_every_upload_is_told_of_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
+def test_every_upload_is_sent_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
     queue = Queue()
     sent = list(backfill(NUMBERED, queue, tmp_path / "c").run())
     assert sent == [20] * 12 + [10]
@@ -111,7 +111,7 @@ def test_every_upload_is_told_of_in_the_backfill_lane_several_to_a_message(tmp_p
     assert list(backfill(NUMBERED, queue, tmp_path / "c").run()) == []
 
 
-def test_what_the_rules_leave_out_or_refuse_is_counted_and_not_sent(tmp_path: Path) -> None:
+def test_uploads_that_the_rules_ignore_or_reject_are_counted_and_not_sent(tmp_path: Path) -> None:
     keys = ["a.bot", "a.raw", "b.mp3", "settings.xml", "z/"]
     queue = Queue()
     assert list(backfill(keys, queue, tmp_path / "c").run()) == [1]
@@ -124,23 +124,23 @@ def test_what_the_rules_leave_out_or_refuse_is_counted_and_not_sent(tmp_path: Pa
 # Each example writes a checkpoint a message.
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 13), max_size=4), st.integers(5, 30))
-def test_killed_anywhere_it_goes_on_and_repeats_one_message_at_most(
+def test_a_backfill_killed_anywhere_resumes_and_repeats_one_message_at_most(
     tmp_path_factory: pytest.TempPathFactory, kills: list[int], together: int
 ) -> None:
     path = tmp_path_factory.mktemp("killed") / "c"
-    told: Counter[str] = Counter()
+    sent: Counter[str] = Counter()
     for kill_after in [*kills, None]:
         queue = Queue(kill_after=kill_after)
         try:
             list(backfill(NUMBERED, queue, path, together=together).run())
         except Killed:
             assert kill_after
-        told.update(each.key for each in queue.uploads())
-    assert set(told) == set(NUMBERED)
-    assert sum(told.values()) - len(told) <= together * len(kills)
+        sent.update(each.key for each in queue.uploads())
+    assert set(sent) == set(NUMBERED)
+    assert sum(sent.values()) - len(sent) <= together * len(kills)
 
 
-def test_a_limit_ends_a_call_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_a_limit_ends_a_call_and_the_next_resumes(tmp_path: Path) -> None:
     queue = Queue()
     for limit in (30, 30):
         list(backfill(NUMBERED, queue, tmp_path / "c", limit=limit).run())
@@ -194,7 +194,7 @@ def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> Non
     assert len(queue.uploads()) == 50
 
 
-def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
+def test_a_checkpoint_belongs_to_one_backfill(tmp_path: Path) -> None:
     path = tmp_path / "below" / "c"
     noted = Checkpoint(path, "archive", "queue", place="place", left_out=Counter({"folder": 3}))
     noted.save()
@@ -208,7 +208,7 @@ def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
     assert default_place("archive", "queue") != default_place("other", "queue")
 
 
-def test_a_list_that_was_rewritten_is_not_gone_on_with(
+def test_a_backfill_does_not_resume_in_a_changed_list(
     rules: Path, queue: str, aws: Any, tmp_path: Path, capsys: Any
 ) -> None:
     keys, place = tmp_path / "keys.txt", tmp_path / "c"
@@ -220,13 +220,13 @@ def test_a_list_that_was_rewritten_is_not_gone_on_with(
     assert backfill_at_terminal(str(keys), **asked) == 2
     assert "is another list than the one" in capsys.readouterr().err.replace("\n", " ")
     assert backfill_at_terminal(str(keys), **asked, restart=True) == 0
-    told = [
+    sent = [
         upload.key
         for body in received(aws("sqs"), queue)
         for upload in read_body(body)
         if isinstance(upload, Upload)
     ]
-    assert sorted(told) == [f"new/{number}.raw" for number in range(9)] + [
+    assert sorted(sent) == [f"new/{number}.raw" for number in range(9)] + [
         f"old/{number}.raw" for number in range(5)
     ]
     another = tmp_path / "other.txt"
@@ -249,15 +249,15 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
         "together": 2,
     }
     assert backfill_at_terminal(archive, **asked, dry_run=True, as_json=True) == 0
-    (told,) = lines(capsys)
-    assert told["estimate"]["uploads"] == 5
+    (sent,) = lines(capsys)
+    assert sent["estimate"]["uploads"] == 5
     assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
     assert "with 4 at a time" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, limit=3) == 1
     assert "stopped by the limit" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, as_json=True) == 0
-    (told,) = lines(capsys)
-    assert (told["sent"], told["messages"], told["ended"]) == (5, 3, True)
+    (sent,) = lines(capsys)
+    assert (sent["sent"], sent["messages"], sent["ended"]) == (5, 3, True)
     assert backfill_at_terminal(archive, **asked) == 0
     assert "--restart begins again" in capsys.readouterr().out.replace("\n", " ")
     bodies = [
@@ -270,7 +270,7 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
     assert sorted(len(json.loads(body)["Records"]) for body in bodies) == [1, 2, 2]
 
 
-def test_the_command_refuses_a_bucket_that_the_trigger_would(
+def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
     world: World, rules: Path, capsys: Any
 ) -> None:
     asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
@@ -278,7 +278,7 @@ def test_the_command_refuses_a_bucket_that_the_trigger_would(
     assert "name it in archive_buckets" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_an_interruption_tells_that_the_next_call_goes_on(
+def test_an_interruption_says_that_the_next_call_resumes(
     world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
 ) -> None:
     def stop(*_: Any) -> None:

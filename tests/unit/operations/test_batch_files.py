@@ -30,7 +30,7 @@ def batch(state_type: str, state_name: str) -> RunFacts:
         ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, is_repair=True)),
     ],
 )
-def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(
+def test_a_file_of_a_batch_has_its_own_class_and_is_fixed_by_its_own_run(
     state_type: str, state_name: str, kind: Kind, action: Notify | None
 ) -> None:
     found = classify(

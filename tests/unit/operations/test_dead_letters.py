@@ -34,12 +34,12 @@ class Queues:
 
     def bury(self, bodies: Sequence[str], **attributes: str) -> None:
         """Put messages into the dead-letter queue."""
-        told = {
+        stored = {
             name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
         }
         for start in range(0, len(bodies), 10):
             entries = [
-                {"Id": str(index), "MessageBody": body, "MessageAttributes": told}
+                {"Id": str(index), "MessageBody": body, "MessageAttributes": stored}
                 for index, body in enumerate(bodies[start : start + 10])
             ]
             self.sqs.send_message_batch(QueueUrl=self.dlq, Entries=entries)
@@ -67,7 +67,7 @@ class Queues:
         dead = DeadLetterQueue(used, self.dlq)
         return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)
 
-    def left(self) -> int:
+    def count(self) -> int:
         return DeadLetterQueue(self.sqs, self.dlq).count()
 
     def set_aside(self) -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ class Interrupted:
         return call
 
 
-def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
+def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions(
     queues: Queues,
 ) -> None:
     good = [body_of(f"good-{number}") for number in range(190)]
@@ -145,7 +145,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
     assert len(queues.delivered) <= 200 + 2 * 10
 
 
-def test_what_a_killed_command_held_comes_back(
+def test_messages_of_a_killed_command_reappear(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 1)
@@ -158,17 +158,17 @@ def test_what_a_killed_command_held_comes_back(
     assert queues.done == [body_of("a")]
 
 
-def test_poison_is_set_aside_with_its_reason_and_its_uploads(queues: Queues) -> None:
+def test_a_poison_message_is_set_aside_with_its_reason_and_uploads(queues: Queues) -> None:
     queues.bury([body_of("poison ä")])
     list(queues.replay().run())
     queues.trigger()
     (replayed,) = queues.replay(diagnose=lambda messages: [retried(messages[0])]).run()
     assert replayed.what == "set aside"
-    (told,) = queues.set_aside()
-    assert told["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
-    assert told["uploads"] == ["s3://inbox/poison ä.raw"]
-    assert told["message_id"] == replayed.letter.id
-    assert told["body"] == body_of("poison ä")
+    (stored,) = queues.set_aside()
+    assert stored["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
+    assert stored["uploads"] == ["s3://inbox/poison ä.raw"]
+    assert stored["message_id"] == replayed.letter.id
+    assert stored["body"] == body_of("poison ä")
     assert queues.count() == 0
 
 
@@ -176,7 +176,7 @@ def retried(message: Message) -> ReplayRow:
     return ReplayRow(message.source, "", "Retried", "refused", "HTTP 409")
 
 
-def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Queues) -> None:
+def test_a_message_that_the_trigger_accepts_during_diagnosis_is_settled(queues: Queues) -> None:
     queues.bury([body_of("poison")])
     list(queues.replay().run())
     queues.trigger()
@@ -187,13 +187,13 @@ def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Que
     assert queues.count() == 0
 
 
-def test_the_reason_that_eventbridge_gives_is_kept(queues: Queues) -> None:
+def test_the_reason_of_eventbridge_is_kept(queues: Queues) -> None:
     queues.bury([body_of("a")], ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="not allowed")
     (replayed,) = queues.replay(replays=0).run()
     assert replayed.detail.endswith("sent 0 times: NO_PERMISSIONS not allowed")
 
 
-def test_a_poison_may_be_sent_more_often_before_it_counts_as_such(queues: Queues) -> None:
+def test_the_number_of_replays_before_quarantine_can_be_set(queues: Queues) -> None:
     queues.bury([body_of("poison")])
     seen = []
     for _ in range(3):
@@ -215,9 +215,9 @@ def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
             )
             return {"Failed": [{"Id": index, "Message": "too long"}]}
 
-    told = {each.letter.body: each for each in queues.replay(Refusing(), limit=2).run()}
-    assert told[body_of("a")].what == "sent"
-    assert (told[body_of("b")].what, told[body_of("b")].detail) == ("kept", "too long")
+    stored = {each.letter.body: each for each in queues.replay(Refusing(), limit=2).run()}
+    assert stored[body_of("a")].what == "sent"
+    assert (stored[body_of("b")].what, stored[body_of("b")].detail) == ("kept", "too long")
     assert [each.letter.body for each in queues.replay().preview()] == [body_of("b")]
 
 
@@ -229,7 +229,7 @@ def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None
     assert len(list(queues.replay().run())) == 12
 
 
-def test_a_preview_of_more_than_is_held_at_a_time_tells_of_each_once(
+def test_a_preview_of_a_long_queue_lists_each_message_once(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 0)

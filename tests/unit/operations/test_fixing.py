@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from events.sending import Message, ReplayRow
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import BACKFILL, Upload
-from operations.findings import Action, End, UploadFinding, Kind, Notify, Retry, Source
-from operations.fixing import Fixer
+from operations.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
 from operations.fix_order import FixQueue
+from operations.fixing import Fixer
 from operations.pacing import Pace
 from operations.report import FindingTally
 from tests.unit.operations.conftest import MemoryRuns
@@ -43,7 +43,7 @@ def finding(key: str, action: Action | None) -> UploadFinding:
     return UploadFinding(Kind.TORN, source.uri, "why", source=source, action=action)
 
 
-def test_a_notification_names_the_upload_as_its_own_did() -> None:
+def test_a_notification_names_the_upload_as_the_original_did() -> None:
     queue = Queue()
     list(Fixer(queue, MemoryRuns()).fix([finding("a/ä +%.raw", Notify(2))]))
     (upload,) = read_body(queue.sent[0].body)
@@ -59,7 +59,7 @@ def _body(action: Notify) -> str:
     return queue.sent[0].body
 
 
-def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
+def test_each_finding_with_an_action_is_fixed_once() -> None:
     queue, runs = Queue(), MemoryRuns()
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(23)]
     findings += [
@@ -77,7 +77,7 @@ def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
     assert all(each.done for each in done)
 
 
-def test_what_the_queue_does_not_take_is_told() -> None:
+def test_messages_that_the_queue_refuses_are_reported() -> None:
     queue = Queue(refused="bad.raw")
     good, bad = Fixer(queue, MemoryRuns()).fix(
         [finding("good.raw", Notify(0)), finding("bad.raw", Notify(0))]
@@ -86,7 +86,7 @@ def test_what_the_queue_does_not_take_is_told() -> None:
     assert (bad.what, bad.done) == ("not sent: too long", False)
 
 
-def test_a_dry_run_only_says_it() -> None:
+def test_a_dry_run_only_reports() -> None:
     queue, runs = Queue(), MemoryRuns()
     findings = [
         finding("a.raw", Notify(0)),
@@ -99,7 +99,7 @@ def test_a_dry_run_only_says_it() -> None:
     assert (queue.sent, runs.retried, runs.ended) == ([], [], [])
 
 
-def test_a_run_that_several_files_ask_for_is_ended_once_and_all_of_them_are_mended() -> None:
+def test_a_run_of_several_files_is_ended_once_and_all_of_them_are_fixed() -> None:
     runs = MemoryRuns()
     findings = [finding(f"{number}.raw", End("batch", "state", retry=True)) for number in range(12)]
     done = list(Fixer(Queue(), runs).fix(findings))
@@ -107,7 +107,7 @@ def test_a_run_that_several_files_ask_for_is_ended_once_and_all_of_them_are_mend
     assert [(each.finding, each.done) for each in done] == [(each, True) for each in findings]
 
 
-def test_what_nothing_came_of_is_not_counted_against_the_limit() -> None:
+def test_failed_fixes_do_not_count_against_the_limit() -> None:
     queue = Queue(refused="no way")
     findings = [finding(f"no way {number}.raw", Notify(0)) for number in range(25)]
     findings += [finding(f"{number}.raw", Notify(0)) for number in range(20)]
@@ -119,7 +119,7 @@ def test_what_nothing_came_of_is_not_counted_against_the_limit() -> None:
     assert (tally.done, tally.fixes) == (12, {"notified": 12, "not sent": 25})
 
 
-def test_mending_is_held_to_its_pace() -> None:
+def test_fixes_keep_to_the_rate() -> None:
     paced: list[float] = []
     pace = Pace(2, sleep=paced.append, clock=lambda: 0.0)
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(30)]

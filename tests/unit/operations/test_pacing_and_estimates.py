@@ -11,7 +11,7 @@ from operations.pacing import Pace
 MODELS = ("EK60", "ES70", "EK80", "ES80", "EA640", "AZFP", "AZFP6", "AD2CP")
 
 
-def test_a_pace_is_kept_and_not_caught_up_with() -> None:
+def test_the_rate_is_kept_and_a_slow_sender_does_not_catch_up() -> None:
     now, slept = 100.0, []
 
     def sleep(seconds: float) -> None:
@@ -31,7 +31,7 @@ def test_a_pace_is_kept_and_not_caught_up_with() -> None:
     assert len(slept) == 3
 
 
-def test_uploads_cost_by_the_dearest_size_that_their_name_allows() -> None:
+def test_the_estimate_uses_the_most_expensive_tier_that_the_name_allows() -> None:
     small = Tier("small", 1024, 4096, 21, dict.fromkeys(MODELS, 100_000_000) | {"EK80": 10_000_000})
     large = Tier("large", 4096, 30720, 40, dict.fromkeys(MODELS, 10**10))
     few, many, one = (Estimate((small, large)) for _ in range(3))
@@ -42,13 +42,13 @@ def test_uploads_cost_by_the_dearest_size_that_their_name_allows() -> None:
     assert "1 of unknown size" in one.told(None)
     for _ in range(999):
         one.add("b.raw", None)
-    told = one.told(10, at_once=4)
-    assert "1,000 uploads" in told
-    assert "sent within 100 s" in told
-    assert "4 h with 4 at a time" in told
+    shown = one.told(10, at_once=4)
+    assert "1,000 uploads" in shown
+    assert "sent within 100 s" in shown
+    assert "4 h with 4 at a time" in shown
 
 
-def test_an_estimate_is_not_below_what_was_measured() -> None:
+def test_an_estimate_is_not_below_the_measured_cost() -> None:
     # docs/sizes-and-costs.md: dollars of one file in a task of its own.
     sizes = Tier("small", 1024, 4096, 21, dict.fromkeys(MODELS, 10**9))
     for megabytes, measured in ((3, 0.00173), (26, 0.00178), (25, 0.00225)):
@@ -58,8 +58,8 @@ def test_an_estimate_is_not_below_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "shown"),
     [(0.4, "0 s"), (90, "90 s"), (3600, "60 min"), (1e5, "28 h"), (1e6, "12 d")],
 )
-def test_a_length_of_time_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
-    assert length(seconds) == told
+def test_a_duration_is_shown_in_its_largest_unit(seconds: float, shown: str) -> None:
+    assert length(seconds) == shown

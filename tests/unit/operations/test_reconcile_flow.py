@@ -1,4 +1,4 @@
-"""What the scheduled reconciliation mends, within which bounds, and what it says of itself."""
+"""The scheduled reconciliation: what it fixes, its limits, and its report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
 from operations import reconcile_flow
 from operations.connections import connect
-from operations.findings import UploadFinding, Kind, Notify, Retry, Source
+from operations.findings import Kind, Notify, Retry, Source, UploadFinding
 from operations.fixing import FixResult
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
@@ -49,7 +49,7 @@ def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyP
     return call
 
 
-def told(sqs: Any, queue: str) -> list[Upload]:
+def notified(sqs: Any, queue: str) -> list[Upload]:
     found: list[Upload] = []
     while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
@@ -81,7 +81,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
         world.drop(f"a/{number:02}.raw", file_head("EK60"))
     world.drop("z/new.raw")
     name, lines = reconcile(limit=10)
-    uploads = told(aws("sqs"), queue)
+    uploads = notified(aws("sqs"), queue)
     assert Counter(each.lane for each in uploads) == Counter({LIVE: 1, BACKFILL: room})
     assert [each.key for each in uploads if each.lane == LIVE] == ["z/new.raw"]
     assert name == "NeedsAttention"
@@ -89,7 +89,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     assert lines[-1]["fixed"] == {"notified": 1 + room}
 
 
-def test_a_limit_is_of_what_is_mended_and_a_refused_retry_is_none(
+def test_the_limit_counts_fixes_and_not_refused_retries(
     world: World, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
@@ -98,7 +98,7 @@ def test_a_limit_is_of_what_is_mended_and_a_refused_retry_is_none(
     refused = "left alone: it is Running by now"
     monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
     name, lines = reconcile(limit=1)
-    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
+    assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
     assert name == "NeedsAttention"
     assert lines[-1]["fixed"]["notified"] == 1
     assert lines[-1]["fixed"].get("left alone", 0) >= 1
@@ -107,14 +107,14 @@ def test_a_limit_is_of_what_is_mended_and_a_refused_retry_is_none(
     assert lines[-1]["fixed"] == {"left alone": 6, "notified": 1}
 
 
-def test_what_is_only_looked_at_is_left(
+def test_without_fix_nothing_is_changed(
     world: World, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     world.drop("lost.raw")
     assert reconcile(fix=False)[0] == "NeedsAttention"
-    assert told(aws("sqs"), queue) == []
+    assert notified(aws("sqs"), queue) == []
     assert reconcile()[0] == "Mended"
-    assert len(told(aws("sqs"), queue)) == 1
+    assert len(notified(aws("sqs"), queue)) == 1
 
 
 STORE = {"zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
@@ -124,7 +124,7 @@ def done(world: World, key: str) -> None:
     world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
 
 
-def test_an_hour_looks_at_what_is_not_settled_and_finds_what_was_lost_meanwhile(
+def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
     world: World, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     for number in range(5):
@@ -136,11 +136,11 @@ def test_an_hour_looks_at_what_is_not_settled_and_finds_what_was_lost_meanwhile(
     world.drop("lost.raw")
     name, lines = reconcile()
     assert (name, lines[-1]["counts"]) == ("Mended", {"done": 5, "never notified": 1})
-    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
-    # What befell a settled output since is found by the look at everything, and mended.
+    assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
+    # The check of everything finds and fixes a settled output that was damaged since.
     name, lines = reconcile(whole=True, verify_days=0)
     assert lines[-1]["counts"] == {"done": 4, "never notified": 1, "output damaged": 1}
-    assert {each.key for each in told(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
+    assert {each.key for each in notified(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
     # From then on each hour looks at it, until it is done.
     assert reconcile()[1][-1]["counts"]["output damaged"] == 1
     for key in ("old/3.raw", "lost.raw"):
@@ -148,7 +148,7 @@ def test_an_hour_looks_at_what_is_not_settled_and_finds_what_was_lost_meanwhile(
     assert reconcile()[1][-1]["counts"] == {"done": 6}
 
 
-def test_a_look_that_was_broken_off_settles_nothing(
+def test_an_interrupted_run_settles_nothing(
     world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(world, "a.raw")
@@ -165,7 +165,7 @@ def test_a_look_that_was_broken_off_settles_nothing(
     assert reconcile()[1][-1]["counts"] == {"done": 1, "never notified": 1}
 
 
-def test_notes_that_cannot_be_read_are_made_anew_by_a_look_at_everything(
+def test_unreadable_marks_are_replaced_by_a_check_of_everything(
     world: World, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
@@ -177,7 +177,7 @@ def test_notes_that_cannot_be_read_are_made_anew_by_a_look_at_everything(
     assert reconcile()[1][-1]["counts"] == {"output damaged": 1}
 
 
-def test_a_look_below_a_prefix_is_at_all_of_it_and_settles_nothing_for_the_others(
+def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(
     world: World, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
@@ -188,7 +188,7 @@ def test_a_look_below_a_prefix_is_at_all_of_it_and_settles_nothing_for_the_other
     assert reconcile()[1][-1]["counts"] == {"done": 2}
 
 
-def test_the_age_of_the_look_at_everything_is_told_each_hour(
+def test_the_age_of_the_last_full_check_is_a_metric_each_hour(
     world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages: list[timedelta | None] = []
@@ -214,7 +214,7 @@ def found(kind: Kind, action: Notify | Retry | None = None) -> UploadFinding:
 
 
 @pytest.mark.parametrize(
-    ("findings", "mended", "name"),
+    ("findings", "fixed", "name"),
     [
         ([found(Kind.DONE), found(Kind.RUNNING)], [], "Completed"),
         ([found(Kind.CRASHED, Retry("run", "state"))], [True], "Mended"),
@@ -223,20 +223,20 @@ def found(kind: Kind, action: Notify | Retry | None = None) -> UploadFinding:
         ([found(Kind.QUARANTINED)], [], "NeedsAttention"),
     ],
 )
-def test_the_end_is_named_by_what_is_left(
-    findings: list[UploadFinding], mended: list[bool], name: str
+def test_the_final_state_depends_on_what_is_left(
+    findings: list[UploadFinding], fixed: list[bool], name: str
 ) -> None:
     tally = FindingTally()
     for each in findings:
         tally.add(each)
-    for finding, done in zip(findings, mended, strict=False):
+    for finding, done in zip(findings, fixed, strict=False):
         tally.add_result(
             FixResult(finding, "retried" if done else "left alone: it runs", done=done)
         )
     assert verdict(tally, "s3://output/report")[0] == name
 
 
-def test_each_output_is_read_whole_in_one_hour_of_its_days() -> None:
+def test_each_output_is_read_in_full_in_one_hour_of_its_period() -> None:
     scope, began = Scope(verify_days=VERIFY_DAYS), datetime(2026, 1, 1, tzinfo=UTC)
     outputs = [f"cruise/{number}.zarr" for number in range(2000)]
     hours = [began + timedelta(hours=hour) for hour in range(24 * VERIFY_DAYS)]

@@ -71,12 +71,12 @@ def run(state: str, name: str, **facts: object) -> Plant:
 
 
 LONG = timedelta(hours=7)
-# What is older than a day is told of in the backfill lane.
+# Uploads older than a day are sent in the backfill lane.
 OLD = Notify(0, lane=BACKFILL)
-ANEW = Notify(1, is_repair=True, lane=BACKFILL)
+NEW_GENERATION = Notify(1, is_repair=True, lane=BACKFILL)
 PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
-    "never told of": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
+    "never notified": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
     "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
     "unknown extension": (lambda world: world.drop(KEY + ".mp3"), Kind.REJECTED, None),
     "other bytes": (lambda world: world.drop(KEY, b"a text"), Kind.REJECTED, None),
@@ -125,14 +125,14 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "torn without a run": (torn_without_a_run, Kind.TORN, OLD),
     "replaced upload": (replaced_upload, Kind.SUPERSEDED, OLD),
     "one output for two": (two_uploads_of_one_output, Kind.CONTESTED, None),
-    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, ANEW),
-    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, ANEW),
-    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, ANEW),
+    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, NEW_GENERATION),
+    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
+    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
 }
 
 
 @pytest.mark.parametrize(("plant", "kind", "action"), PLANTED.values(), ids=list(PLANTED))
-def test_each_class_of_trouble_is_found_with_its_remedy(
+def test_each_faulty_class_is_found_with_its_remedy(
     world: World, plant: Plant, kind: Kind, action: Notify | type[Retry | End] | None
 ) -> None:
     plant(world)
@@ -147,14 +147,14 @@ def test_each_class_of_trouble_is_found_with_its_remedy(
     assert finding.needs_attention == (kind in NEEDS_ATTENTION) == bool(finding.remedy)
 
 
-def test_a_lost_notification_is_told_from_what_was_there_before(world: World) -> None:
+def test_a_lost_notification_differs_from_an_older_upload(world: World) -> None:
     world.drop(KEY)
     for hours, kind, lane in ((1, Kind.NEVER_NOTIFIED, LIVE), (25, Kind.BACKLOG, BACKFILL)):
         found = world.reconcile(later=hours)[KEY]
         assert (found.kind, found.action) == (kind, Notify(0, lane=lane))
 
 
-def test_what_is_young_is_given_time(world: World) -> None:
+def test_a_new_upload_is_given_time(world: World) -> None:
     world.drop(KEY)
     world.drop("a/15.01A", file_head("AZFP"))
     world.run(world.drop("b.raw"), "SCHEDULED", "Scheduled")
@@ -186,7 +186,7 @@ def test_a_dead_run_is_retried_as_often_as_any_other(world: World) -> None:
         assert world.reconcile()[KEY].action == End(dead.id, "state", retry)
 
 
-def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> None:
+def test_a_dead_run_that_no_upload_needs_is_only_ended(world: World) -> None:
     old = world.run(world.drop(KEY), "RUNNING", "Running", has_task=False)
     whole(world)
     assert world.source(KEY).etag
@@ -205,7 +205,7 @@ def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> N
 
 
 @pytest.mark.parametrize("name", sorted(FINAL_FAILURES))
-def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str) -> None:
+def test_a_permanent_failure_is_not_retried(world: World, name: str) -> None:
     run("FAILED", name, message="why")(world)
     finding = world.reconcile()[KEY]
     kind = Kind.QUARANTINED if name in FILE_FAULTS else Kind.FAILED
@@ -213,7 +213,7 @@ def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str)
     assert finding.detail == f"{name}: why"
 
 
-def test_generations_that_mend_are_counted_up_and_end(world: World) -> None:
+def test_repair_generations_are_counted_and_limited(world: World) -> None:
     source = world.drop(KEY)
     world.run(source, "COMPLETED", "Completed")
     for generation in range(1, 4):
@@ -224,7 +224,7 @@ def test_generations_that_mend_are_counted_up_and_end(world: World) -> None:
     assert "not enough" in finding.detail
 
 
-def test_what_people_forced_is_no_attempt_of_fix(world: World) -> None:
+def test_forced_generations_do_not_count_as_attempts_of_fix(world: World) -> None:
     source = world.drop(KEY)
     for generation in range(9):
         world.run(source, "COMPLETED", "Completed", generation=generation)
@@ -240,7 +240,7 @@ def test_the_latest_generation_decides(world: World) -> None:
     assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
 
 
-def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> None:
+def test_damage_that_a_listing_does_not_show_is_found_by_checksum(world: World) -> None:
     whole(world)
     world.run(world.source(KEY), "COMPLETED", "Completed")
     verifying = Scope(verify=True)
@@ -264,7 +264,7 @@ def test_a_netcdf_file_is_one_object_with_its_own_sum(world: World) -> None:
         assert world.reconcile(scope)["netcdf/a.raw"].kind is Kind.OUTPUT_DAMAGED
 
 
-def test_an_output_whose_upload_is_gone_is_told(world: World) -> None:
+def test_an_output_whose_upload_is_gone_is_reported(world: World) -> None:
     whole(world)
     world.s3.delete_object(Bucket=world.inbox, Key=KEY)
     finding = world.reconcile()[OUTPUT]
@@ -272,13 +272,13 @@ def test_an_output_whose_upload_is_gone_is_told(world: World) -> None:
     assert KEY in finding.detail
 
 
-def test_an_output_converted_from_elsewhere_is_none_of_the_inboxs(world: World) -> None:
+def test_an_output_converted_from_elsewhere_is_ignored(world: World) -> None:
     source = world.drop(KEY)
     world.publish(replace(source, bucket="archive"), "other.zarr", STORE)
     assert "other.zarr" not in world.reconcile()
 
 
-def test_an_output_that_was_published_while_the_inbox_was_listed_is_no_trouble(
+def test_an_output_published_while_the_inbox_is_listed_is_not_a_fault(
     world: World,
 ) -> None:
     whole(world)
@@ -287,7 +287,7 @@ def test_an_output_that_was_published_while_the_inbox_was_listed_is_no_trouble(
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["nearest", "named"])
-def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, named: bool) -> None:
+def test_azfp_data_are_done_with_their_own_settings(world: World, *, named: bool) -> None:
     world.drop("a/one.XML", b"<one/>")
     metadata = {"sidecar": "two.xml"} if named else {}
     data = world.drop("a/15.01A", file_head("AZFP"), Metadata=metadata)
@@ -302,7 +302,7 @@ def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, n
     assert (finding.kind, finding.action) == (Kind.SUPERSEDED, Notify(0))
 
 
-def test_a_task_that_never_came_counts_as_a_start(world: World) -> None:
+def test_a_task_that_never_started_counts_as_a_start(world: World) -> None:
     crashed = world.run(world.drop(KEY), "CRASHED", "Crashed", message="no such image", starts=0)
     for _ in range(2):
         assert world.reconcile()[KEY].action == Retry(crashed.id, "state")
@@ -312,10 +312,10 @@ def test_a_task_that_never_came_counts_as_a_start(world: World) -> None:
     assert finding.detail == "Crashed: no such image (started 3 times)"
 
 
-def test_a_batch_that_died_behind_its_last_file_is_ended(world: World) -> None:
+def test_a_batch_that_died_after_its_last_file_is_ended(world: World) -> None:
     whole(world)
     run = world.run(world.source(KEY), "COMPLETED", "Completed")
-    # All its files are done, and nobody told Prefect that it is.
+    # All its files are done, but Prefect does not know that the batch is.
     dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")
     world.runs.others, world.tasks.there["batch"] = [dead], False
     now = datetime.now(UTC) + timedelta(hours=1)
@@ -324,8 +324,8 @@ def test_a_batch_that_died_behind_its_last_file_is_ended(world: World) -> None:
     assert stuck.action == End("batch", "state", retry=False)
 
 
-def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) -> None:
-    """Of an archive, what nobody asked for is left; the rest is classed as an upload is."""
+def test_archive_uploads_with_a_run_or_an_output_are_checked(archive: World) -> None:
+    """Other objects of an archive are ignored; the rest is classed like an upload."""
     for name in ("never asked", "done", "crashed", "bad", "dead", "torn", "lost object", "gone"):
         archive.put_into_archive(f"{name}.raw")
     folder = archive.archive
@@ -362,16 +362,16 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
 
 
 def report_of(world: World, upload: str, output: str, etag: str = "") -> None:
-    told = {
+    report = {
         "source": {"uri": upload, "etag": etag, "version_id": None},
         "outcome": "BadFile",
         "message": "cut off",
     }
-    body = json.dumps(told).encode()
+    body = json.dumps(report).encode()
     world.s3.put_object(Bucket=world.output, Key=f"{output}.failure.json", Body=body)
 
 
-def test_what_is_in_quarantine_stays_there_though_prefect_has_forgotten_its_run(
+def test_an_upload_stays_quarantined_after_prefect_deletes_its_run(
     world: World,
 ) -> None:
     bad = world.drop(KEY)
@@ -384,7 +384,7 @@ def test_what_is_in_quarantine_stays_there_though_prefect_has_forgotten_its_run(
     assert world.reconcile()[KEY].kind is Kind.NEVER_NOTIFIED
 
 
-def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
+def test_a_failure_report_whose_upload_is_gone_is_reported(world: World) -> None:
     # Corrected under another key: nothing takes it away.
     report_of(world, f"s3://{world.inbox}/{KEY}", OUTPUT)
     report_of(world, "s3://elsewhere/by hand.raw", "by hand.zarr")
@@ -398,7 +398,7 @@ def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
     assert found[OUTPUT].detail == f"the failure report of s3://{world.inbox}/{KEY}, which is gone"
 
 
-def test_a_prefix_looks_at_nothing_else(world: World) -> None:
+def test_a_prefix_limits_the_check(world: World) -> None:
     for key in ("a/1.raw", "b/2.raw"):
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
     world.publish(world.drop("b/3.raw"), "b/3.zarr", STORE)
@@ -407,7 +407,7 @@ def test_a_prefix_looks_at_nothing_else(world: World) -> None:
     assert set(world.reconcile(Scope(prefix="b/"))) == {"b/2.raw", "b/3.zarr"}
 
 
-def test_uploads_since_are_judged_without_listing_all_outputs(world: World) -> None:
+def test_recent_uploads_are_checked_without_listing_all_outputs(world: World) -> None:
     whole(world)
     world.drop("lost.raw")
     modified = world.source(KEY).modified
@@ -419,7 +419,7 @@ def test_uploads_since_are_judged_without_listing_all_outputs(world: World) -> N
     assert world.reconcile(Scope(since=modified + timedelta(minutes=1))) == {}
 
 
-def test_runs_are_asked_for_in_pages_that_prefect_takes(world: World) -> None:
+def test_runs_are_requested_in_pages_that_prefect_accepts(world: World) -> None:
     for number in range(120):
         world.drop(f"{number}.raw", file_head("EK60"))
     found = world.reconcile()

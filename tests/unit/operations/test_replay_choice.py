@@ -11,10 +11,10 @@ import pytest
 from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
 from operations.classification import ClassificationLimits, RunFacts
-from operations.upload_inspection import UploadInspector
 from operations.durations import moment
-from operations.findings import End, UploadFinding, Kind, Notify, Retry, Source
-from operations.replay_choice import RunChoice, ReplayDecision, decide_replay
+from operations.findings import End, Kind, Notify, Retry, Source, UploadFinding
+from operations.replay_choice import ReplayDecision, RunChoice, decide_replay
+from operations.upload_inspection import UploadInspector
 from tests.unit.operations.conftest import MemoryRuns, World
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
@@ -80,7 +80,7 @@ def failed_again_after_it_was_forced(world: World) -> None:
         (lambda world: world.drop(KEY, b"a text"), None, None),
     ],
 )
-def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
+def test_a_failed_upload_is_retried_and_a_finished_one_only_if_forced(
     world: World, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
 ) -> None:
     plant(world)
@@ -92,7 +92,7 @@ def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
     assert decided(world, force=True).action == forced
 
 
-def test_what_stands_in_the_way_is_told_and_what_is_settled_is_no_trouble(world: World) -> None:
+def test_obstacles_are_reported_and_a_settled_upload_is_not_a_failure(world: World) -> None:
     assert decided(world, key="gone.raw") == ReplayDecision(
         None, "ignored: superseded: the object is gone"
     )
@@ -109,13 +109,15 @@ def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_le
     dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
     assert decided(world).action == End(dead.id, "state", retry=True)
     world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
-    assert decided(world) == ReplayDecision(None, "its task is still there, though BadFile", settled=True)
+    assert decided(world) == ReplayDecision(
+        None, "its task is still there, though BadFile", settled=True
+    )
     assert decided(world, force=True).action is None
     world.run(world.drop(KEY), "CRASHED", "Crashed", ago=long_ago, has_task=True)
     assert decided(world).why == "running: its task is still there, though Crashed"
 
 
-def test_a_run_with_parameters_that_were_mended_since_is_not_started_again(world: World) -> None:
+def test_a_run_with_outdated_parameters_is_not_retried(world: World) -> None:
     run = world.run(world.drop(KEY), "FAILED", "WrongModel")
     ident = next(iter(world.runs.runs))
     world.runs.runs[ident] = replace(run, parameters={**run.parameters, "sonar_model": "ES70"})
@@ -144,10 +146,10 @@ def test_runs_are_chosen_by_state_time_prefix_outcome_and_version() -> None:
     assert of_version == ["s3://inbox/a/1.raw", "s3://inbox/b/2.raw"]
     since = datetime(2026, 1, 1, tzinfo=UTC)
     assert RunChoice(since, outcomes=("Completed",)).uploads(runs, RULES) == []
-    assert runs.asked_for_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
+    assert runs.requested_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
 
 
-def test_a_time_is_so_long_ago_or_a_date() -> None:
+def test_a_time_is_a_duration_or_a_date() -> None:
     now = datetime(2026, 2, 1, tzinfo=UTC)
     assert moment("24h", now) == now - timedelta(days=1)
     assert moment("2026-01-31", now) == datetime(2026, 1, 31, tzinfo=UTC)
@@ -169,7 +171,7 @@ def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> N
     assert decide_replay(found, force=False) == ReplayDecision(Notify(0, is_repair=True))
 
 
-def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) -> None:
+def test_an_upload_that_an_earlier_call_retried_is_not_chosen_again(world: World) -> None:
     """A forced replay that was killed goes on where it was: what it did has another latest run."""
     began = datetime.now(UTC)
     look = UploadInspector(world.services, ClassificationLimits(), began)

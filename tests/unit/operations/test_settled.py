@@ -13,7 +13,7 @@ import pytest
 
 from events.file_heads import file_head
 from operations.classification import ClassificationLimits
-from operations.findings import UploadFinding, Kind
+from operations.findings import Kind, UploadFinding
 from operations.output_listing import newest_inventory
 from operations.reconcile_report import ReportLocation
 from operations.reconciliation import Reconciliation
@@ -72,7 +72,7 @@ def published(world: World, *keys: str) -> None:
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
 
 
-def test_the_hourly_look_asks_nothing_about_what_is_settled_and_finds_what_is_new(
+def test_the_hourly_run_skips_settled_uploads_and_finds_new_ones(
     world: World,
 ) -> None:
     published(world, *(f"old/{number}.raw" for number in range(20)))
@@ -120,7 +120,7 @@ LATER: dict[str, tuple[Callable[[World], object], str]] = {
 
 
 @pytest.mark.parametrize(("change", "kind"), LATER.values(), ids=list(LATER))
-def test_what_makes_a_settled_upload_another_is_found_by_the_hourly_look(
+def test_the_hourly_run_finds_changes_of_a_settled_upload(
     world: World, change: Callable[[World], object], kind: str
 ) -> None:
     published(world, "a.raw")
@@ -129,7 +129,7 @@ def test_what_makes_a_settled_upload_another_is_found_by_the_hourly_look(
     assert kind in kinds(look(world)).values()
 
 
-def test_settings_that_change_are_found_by_the_hourly_look(world: World) -> None:
+def test_the_hourly_run_finds_changed_settings(world: World) -> None:
     xml = world.drop("a/settings.XML", b"<AZFP_Profile/>")
     source = world.drop("a/15.01A", file_head("AZFP"))
     world.publish(source, "a/15.01A.zarr", STORE, sidecars={xml.uri: xml.etag})
@@ -160,7 +160,7 @@ DAMAGE: dict[str, tuple[Callable[[World], object], str]] = {
 
 @pytest.mark.parametrize("inventory", [False, True])
 @pytest.mark.parametrize(("damage", "kind"), DAMAGE.values(), ids=list(DAMAGE))
-def test_what_befalls_a_settled_output_is_found_by_the_look_at_everything_and_from_then_on(
+def test_changes_of_a_settled_output_are_found_by_the_check_of_everything_and_afterwards(
     world: World, damage: Callable[[World], object], kind: str, *, inventory: bool
 ) -> None:
     published(world, "a.raw", "b.raw")
@@ -178,10 +178,10 @@ def test_what_befalls_a_settled_output_is_found_by_the_look_at_everything_and_fr
     assert set(kinds(look(world)).values()) == {"done"}
 
 
-def test_what_a_later_run_left_half_done_is_found_by_the_hourly_look(world: World) -> None:
+def test_the_hourly_run_finds_an_output_that_a_later_run_left_incomplete(world: World) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
-    # Asked for by force: it took the manifest away first, and died.
+    # A forced run: it deleted the manifest first, and died.
     world.run(world.source("a.raw"), "RUNNING", "Running", generation=1, has_task=True)
     assert set(kinds(look(world)).values()) == {"done"}
     world.s3.delete_object(Bucket=world.output, Key="a.zarr.manifest.json")
@@ -190,7 +190,7 @@ def test_what_a_later_run_left_half_done_is_found_by_the_hourly_look(world: Worl
         assert kinds(look(world)) == {"a.raw": "torn", "b.raw": "done"}
 
 
-def test_an_output_without_its_upload_is_found_by_the_look_at_everything(world: World) -> None:
+def test_the_check_of_everything_finds_an_output_without_an_upload(world: World) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
     world.s3.delete_object(Bucket=world.inbox, Key="a.raw")
@@ -198,7 +198,7 @@ def test_an_output_without_its_upload_is_found_by_the_look_at_everything(world: 
     assert kinds(look(world, whole=True)) == {"b.raw": "done", "a.zarr": "output without source"}
 
 
-def test_a_settled_output_is_read_whole_in_its_hour(world: World) -> None:
+def test_a_settled_output_is_read_in_full_in_its_hour(world: World) -> None:
     published(world, "a.raw")
     world.run(world.source("a.raw"), "COMPLETED", "Completed")
     look(world, whole=True)
@@ -208,7 +208,7 @@ def test_a_settled_output_is_read_whole_in_its_hour(world: World) -> None:
     assert Kind.OUTPUT_DAMAGED in found
 
 
-def test_what_reading_costs_an_hour_does_not_grow_with_the_outputs() -> None:
+def test_the_cost_of_reading_does_not_grow_with_the_outputs() -> None:
     for number in (1_000, 100_000, 1_000_000):
         scope = Scope(verify_days=28, outputs=number)
         read = sum(scope.reads(f"cruise/{each}.zarr", NOW) for each in range(number))
@@ -239,7 +239,7 @@ def test_marks_that_are_cut_or_of_another_version_are_refused(
         load_settled(world.s3, place(world))
 
 
-def test_an_hourly_look_does_not_bring_back_what_a_look_at_everything_found_damaged(
+def test_an_hourly_run_does_not_restore_marks_of_damaged_outputs(
     world: World,
 ) -> None:
     published(world, "a.raw")
@@ -256,7 +256,7 @@ def test_an_hourly_look_does_not_bring_back_what_a_look_at_everything_found_dama
     assert kept.began_with == 0
 
 
-def deliver_inventory(world: World, **told: Any) -> None:
+def deliver_inventory(world: World, **fields: Any) -> None:
     """Have S3 deliver an inventory of the output bucket, as it lists it."""
     rows = []
     for page in world.s3.get_paginator("list_objects_v2").paginate(Bucket=world.output):
@@ -271,7 +271,7 @@ def deliver_inventory(world: World, **told: Any) -> None:
         "fileFormat": "CSV",
         "fileSchema": "Bucket, Key, Size",
         "files": [{"key": data, "size": len(body), "MD5checksum": ""}],
-        **told,
+        **fields,
     }
     world.s3.put_object(
         Bucket=world.output,
@@ -280,7 +280,7 @@ def deliver_inventory(world: World, **told: Any) -> None:
     )
 
 
-def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_trouble(
+def test_a_run_with_an_inventory_lists_no_outputs_and_ignores_its_outdated_rows(
     world: World,
 ) -> None:
     published(world, "a.raw", "b.raw")
@@ -294,7 +294,7 @@ def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_troub
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"sourceBucket": "another"},
         {"fileFormat": "Parquet"},
@@ -303,12 +303,12 @@ def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_troub
         {"creationTimestamp": "yesterday"},
     ],
 )
-def test_an_inventory_that_does_not_stand_for_a_listing_is_not_read(
-    world: World, told: dict[str, str]
+def test_an_inventory_that_can_not_replace_a_listing_is_not_used(
+    world: World, fields: dict[str, str]
 ) -> None:
     published(world, "a.raw")
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is None
-    deliver_inventory(world, **told)
+    deliver_inventory(world, **fields)
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is None
     deliver_inventory(world)
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is not None

@@ -18,7 +18,7 @@ from operations.terminal import reconcile_at_terminal, status_at_terminal
 from tests.unit.operations.conftest import World, lines, received
 
 
-def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
+def test_reconcile_exits_with_1_if_something_needs_attention(
     world: World, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
@@ -43,7 +43,7 @@ def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
     assert len(received(aws("sqs"), queue)) == 2
 
 
-def test_status_tells_a_window_and_refuses_what_is_none(
+def test_status_shows_a_window_and_refuses_an_invalid_one(
     world: World, rules: Path, capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
@@ -57,19 +57,19 @@ def test_status_tells_a_window_and_refuses_what_is_none(
     assert "'yesterday' is no length of time" in capsys.readouterr().err
 
 
-def test_what_is_not_set_is_named(
+def test_a_missing_setting_is_named_on_stderr(
     world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert reconcile_at_terminal(rules=rules, fix=True) == 2
     assert "--queue" in capsys.readouterr().err
     monkeypatch.delenv("PREFECT_API_URL")
     assert reconcile_at_terminal() == 2
-    told = capsys.readouterr().err
-    assert "PREFECT_API_URL" in told
-    assert "ECHODROP_RULES_PARAMETER" in told
+    printed = capsys.readouterr().err
+    assert "PREFECT_API_URL" in printed
+    assert "ECHODROP_RULES_PARAMETER" in printed
 
 
-def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
+def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
     world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
@@ -81,7 +81,7 @@ def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
     assert "prefect is away" in capsys.readouterr().err
 
 
-def test_a_dry_run_over_dead_letters_tells_what_they_would_cost(
+def test_a_dry_run_over_dead_letters_shows_the_cost(
     rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     for key in ("a.raw", "settings.xml"):
@@ -112,15 +112,15 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
     assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
     # As if it had failed: the queue's own attributes travel with it.
     assert replay_dead_letters_at_terminal(dlq_url=queue, **asked | {"queue_url": dlq}) == 1
-    told = lines(capsys)
-    assert [line.get("what") for line in told] == [
+    printed = lines(capsys)
+    assert [line.get("what") for line in printed] == [
         *(None, "would send", None, "sent", None),
         *("set aside", None),
     ]
     listing = world.s3.list_objects_v2(Bucket=world.output)["Contents"]
     (kept,) = [item["Key"] for item in listing]
     assert kept.startswith("quarantine/dead-letters/")
-    assert kept in told[-2]["detail"]
+    assert kept in printed[-2]["detail"]
     assert reconcile_at_terminal(rules=rules, as_json=True) == 0
 
 

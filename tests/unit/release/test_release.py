@@ -104,7 +104,7 @@ def test_images_of_this_code_that_are_there_are_not_built_and_need_no_docker(
     assert f'WorkerImageDigest="{digests["worker-0.1.0-abc-arm64"]}"' in stack
 
 
-def test_images_for_another_processor_do_not_do(
+def test_images_for_another_architecture_are_not_used(
     release: Release, peers: Peers, session: boto3.Session, lines: list[str]
 ) -> None:
     push(session, "task-0.1.0-abc-arm64", "worker-0.1.0-abc-arm64")
@@ -113,7 +113,7 @@ def test_images_for_another_processor_do_not_do(
     assert not peers.asked("sam")
 
 
-def test_without_an_engine_it_is_said_before_anything_is_done(
+def test_a_missing_docker_engine_is_reported_before_the_first_step(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     peers.put("docker", "#!/bin/sh\nexit 1\n")
@@ -123,7 +123,7 @@ def test_without_an_engine_it_is_said_before_anything_is_done(
     assert not peers.asked("sam")
 
 
-def test_no_image_is_built_on_a_tag(
+def test_no_image_is_built_from_a_tag(
     release: Release, peers: Peers, running: StepContext, lines: list[str]
 ) -> None:
     dockerfile = running.folder / "Dockerfile"
@@ -135,7 +135,7 @@ def test_no_image_is_built_on_a_tag(
     assert not peers.asked("docker", "buildx", "build")
 
 
-def test_what_only_a_person_knows_is_asked_for_before_anything_is_done(
+def test_required_parameters_are_requested_before_the_first_step(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     assert release() == 2
@@ -155,7 +155,7 @@ def test_what_only_a_person_knows_is_asked_for_before_anything_is_done(
         ("AlertEmail", "NAME=VALUE"),
     ],
 )
-def test_what_cloudformation_would_refuse_is_refused_before_anything_is_done(
+def test_parameters_that_cloudformation_would_refuse_are_refused_before_the_first_step(
     release: Release, peers: Peers, lines: list[str], word: str, said: str
 ) -> None:
     assert release(*GIVEN, word) == 2
@@ -183,7 +183,7 @@ def test_a_stack_keeps_its_parameters(
     assert not any(word.startswith("AlertEmail") for word in stack)
 
 
-def test_a_repository_that_was_there_before_stays_as_it_is(
+def test_an_existing_repository_is_not_changed(
     release: Release, peers: Peers, session: boto3.Session, lines: list[str]
 ) -> None:
     push(session, "something", repository="shared/images")
@@ -201,7 +201,7 @@ def test_a_step_that_fails_ends_the_release(
     assert not peers.asked("echodrop")
 
 
-def test_buildx_that_says_no_digest_ends_the_release(
+def test_a_missing_digest_ends_the_release(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     peers.put("docker", '#!/bin/sh\n[ "$2" = inspect ] && echo linux/arm64\nexit 0\n')
@@ -225,7 +225,7 @@ def test_a_dry_run_needs_no_account(
     assert release(*GIVEN) == 2
 
 
-def test_answers_that_sam_kept_are_read(tmp_path: Path) -> None:
+def test_stored_answers_of_sam_are_read(tmp_path: Path) -> None:
     from release.parameters import kept_parameters  # noqa: PLC0415 - patched above
 
     config = tmp_path / "samconfig.toml"

@@ -109,7 +109,7 @@ def stacks(session: boto3.Session) -> set[str]:
     return {each["StackName"] for each in found}
 
 
-def test_all_goes_but_the_data(
+def test_everything_but_the_data_is_deleted(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     assert undeploy() == 0, lines
@@ -132,7 +132,7 @@ def test_a_dry_run_deletes_nothing(
     assert not (running.folder / note_of("survey")).exists()
 
 
-def test_a_bucket_that_is_named_goes_with_every_version(
+def test_a_named_bucket_is_deleted_with_every_version(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session
 ) -> None:
     assert undeploy(delete_data=("survey-inbox",)) == 0
@@ -140,7 +140,7 @@ def test_a_bucket_that_is_named_goes_with_every_version(
     assert names == {"sam-files"}
 
 
-def test_a_bucket_of_somebody_else_stops_it_before_anything_is_done(
+def test_a_foreign_bucket_stops_the_removal_before_the_first_step(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     assert undeploy(delete_data=("sam-files",)) == 2
@@ -158,7 +158,7 @@ def test_only_the_stack_s_name_confirms(
     assert "survey" not in stacks(session)
 
 
-def test_nobody_at_the_terminal_confirms_nothing(
+def test_without_a_terminal_nothing_is_confirmed(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     def nobody(_: str) -> str:
@@ -169,7 +169,7 @@ def test_nobody_at_the_terminal_confirms_nothing(
     assert "survey" in stacks(session)
 
 
-def test_conversions_under_way_are_waited_for_and_named(
+def test_running_conversions_are_awaited_and_named(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     ecs = session.client("ecs")
@@ -195,7 +195,7 @@ def test_conversions_under_way_are_waited_for_and_named(
     assert undeploy() == 0
 
 
-def test_a_second_try_goes_on_where_the_first_ended(
+def test_a_retry_resumes_where_the_first_attempt_ended(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
     found = read_deployed(running.client, "survey", running.folder)
@@ -218,6 +218,6 @@ def test_a_second_try_goes_on_where_the_first_ended(
     assert undeploy() == 2
 
 
-def test_a_stack_that_never_was_is_said(undeploy: Undeploy, lines: list[str]) -> None:
+def test_a_stack_that_never_existed_is_reported(undeploy: Undeploy, lines: list[str]) -> None:
     assert undeploy() == 2
     assert any("there is no stack survey" in line for line in lines)

@@ -17,7 +17,7 @@ from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, RulesError, parse_rules
 from lambda_trigger.transport_errors import TransportError
-from operations.findings import UploadFinding, Kind, Notify, Source
+from operations.findings import Kind, Notify, Source, UploadFinding
 from operations.fixing import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger

@@ -10,8 +10,8 @@ from watchdog.cost_brake import (
     HOUR,
     BrakeLimits,
     BrakeNote,
-    Pull,
     Observation,
+    Pull,
     Spend,
     pull_due,
     quiet_until,
@@ -50,14 +50,14 @@ def pulled(pull: Pull = PULL) -> BrakeNote:
         (seen(1001, None), ("runs",)),
     ],
 )
-def test_it_is_due_beyond_a_limit_and_for_what_was_learnt(
+def test_a_pull_is_due_above_a_limit_that_is_known(
     look: Observation, causes: tuple[str, ...]
 ) -> None:
     due = pull_due(LIMITS, look, BrakeNote())
     assert (due.causes if due else ()) == causes
 
 
-def test_why_has_the_numbers_and_the_parameter() -> None:
+def test_the_reason_has_the_numbers_and_the_parameter() -> None:
     due = pull_due(LIMITS, seen(1204, 250.5), BrakeNote())
     assert due is not None
     assert due.why == (
@@ -66,7 +66,7 @@ def test_why_has_the_numbers_and_the_parameter() -> None:
     )
 
 
-def test_a_limit_that_is_switched_off_pulls_nothing() -> None:
+def test_a_disabled_limit_causes_no_pull() -> None:
     assert pull_due(BrakeLimits(None, None), seen(10**6, 10**6), BrakeNote()) is None
     assert pull_due(BrakeLimits(0, None), seen(1, 10**6), BrakeNote()) is not None
 
@@ -75,7 +75,7 @@ def test_a_pool_that_is_paused_is_not_paused_again() -> None:
     assert pull_due(LIMITS, seen(5000, 300, is_paused=True), BrakeNote()) is None
 
 
-def test_a_pool_that_somebody_resumed_stays_open_for_the_rest_of_the_hour() -> None:
+def test_a_resumed_pool_is_left_alone_for_the_rest_of_the_hour() -> None:
     note = pulled()
     for minutes in (5, 30, 59):
         assert pull_due(LIMITS, seen(5000, after=minutes * MINUTE), note) is None
@@ -83,7 +83,7 @@ def test_a_pool_that_somebody_resumed_stays_open_for_the_rest_of_the_hour() -> N
     assert due is not None
 
 
-def test_after_the_spend_it_stays_open_for_the_rest_of_the_month() -> None:
+def test_after_a_pull_for_the_spend_it_is_left_alone_for_the_rest_of_the_month() -> None:
     note = pulled(Pull(("spend",), "too much"))
     last = datetime(2026, 7, 31, 23, 59, tzinfo=UTC) - NOW
     assert pull_due(LIMITS, seen(0, 300, after=last), note) is None
@@ -92,19 +92,19 @@ def test_after_the_spend_it_stays_open_for_the_rest_of_the_month() -> None:
     assert pull_due(LIMITS, seen(5000, 300, after=5 * MINUTE), note) is not None
 
 
-def test_who_resumes_after_both_causes_is_left_alone_by_both() -> None:
+def test_a_pool_resumed_after_both_causes_is_left_alone_by_both() -> None:
     note = pulled(Pull(("runs", "spend"), "both"))
     assert pull_due(LIMITS, seen(5000, 300, after=5 * MINUTE), note) is None
 
 
-def test_one_cause_does_not_forget_the_other() -> None:
+def test_a_pull_for_one_cause_keeps_the_time_of_the_other() -> None:
     note = pulled(Pull(("spend",), "too much"))
     note = note.pulling(PULL, NOW + HOUR).with_state("released")
     assert pull_due(LIMITS, seen(5000, 300, after=HOUR + 5 * MINUTE), note) is None
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_what_a_look_did_not_finish_is_finished_by_the_next_one(*, is_paused: bool) -> None:
+def test_an_unfinished_pull_is_completed_by_the_next_check(*, is_paused: bool) -> None:
     note = BrakeNote().pulling(PULL, NOW)
     assert pull_due(LIMITS, seen(0, after=5 * MINUTE, is_paused=is_paused), note) == PULL
     # What is older than an hour is no reason any more.
@@ -118,7 +118,7 @@ def test_what_a_look_did_not_finish_is_finished_by_the_next_one(*, is_paused: bo
         (datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)),
     ],
 )
-def test_a_month_ends_with_it(pulled_at: datetime, until: datetime) -> None:
+def test_the_rest_of_the_month_ends_at_its_end(pulled_at: datetime, until: datetime) -> None:
     assert quiet_until("spend", pulled_at) == until
 
 
