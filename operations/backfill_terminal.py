@@ -85,7 +85,9 @@ def backfill_at_terminal(
             values = {"estimate": estimate.as_json(rate), **_counts(noted)}
             _print(values, line, noted, as_json=as_json)
             return 1 if noted.refused else 0
-        stopped = "its end, in an earlier call; --restart begins again" if noted.ended else ""
+        stopped = (
+            "the archive was sent by an earlier call; --restart begins again" if noted.ended else ""
+        )
         with progress_bar() as progress:
             backfill.on_wait = lambda why: progress(f"waiting: {why}", noted.sent, None)
             for _ in backfill.run():
@@ -97,7 +99,7 @@ def backfill_at_terminal(
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
     if not noted.ended:
-        stopped = "the limit; the next call resumes"
+        stopped = "the limit was reached; the next call resumes"
     _summary(noted, began, stopped, as_json=as_json)
     return 0 if noted.ended and not noted.refused else 1
 
@@ -126,9 +128,7 @@ def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) ->
         f"{noted.sent:,} uploads sent in {noted.messages:,} messages, {noted.bytes:,} bytes; "
         f"this call took {length(time.monotonic() - began)}"
     )
-    _print(
-        _counts(noted), f"{line}; stopped by {stopped}" if stopped else line, noted, as_json=as_json
-    )
+    _print(_counts(noted), f"{line}; {stopped}" if stopped else line, noted, as_json=as_json)
 
 
 def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:

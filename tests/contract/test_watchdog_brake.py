@@ -258,7 +258,7 @@ def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
     (message,) = services.sqs.receive_message(QueueUrl=heard)["Messages"]
     told = json.loads(json.loads(message["Body"])["Message"])
     assert told["event"] == "brake"
-    assert "$250.50 were spent" in told["why"]
+    assert "$250.50 was spent" in told["why"]
     # A budget that cannot be read is a fault, and no reason to pause.
     braked.resume()
     services.s3.delete_object(Bucket="output", Key=".echodrop/brake/state.json")

@@ -138,7 +138,7 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     # Its task was killed: the batch is ended, by whichever file it is found.
     assert runs.end(run_id, running.state_id, "no task", retry_at_most=0) == "ended"
     found_again = runs.end(run_id, running.state_id, "no task", retry_at_most=0)
-    assert found_again == "left alone: it is Crashed by now"
+    assert found_again == "left alone: it is now Crashed"
     ended = {
         run.raw_file.rpartition("/")[2]: run.state_name
         for run in runs.in_states(("FAILED", "CRASHED"))

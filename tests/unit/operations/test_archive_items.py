@@ -118,10 +118,10 @@ def test_an_invalid_archive_is_named(world: World, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="s3:"):
         at(world, "s3://")
     orc = at(world, inventory(world, ROWS, fileFormat="ORC"))
-    with pytest.raises(ArchiveError, match="the inventory is ORC, only CSV is read"):
+    with pytest.raises(ArchiveError, match="the inventory is ORC, only CSV is supported"):
         list(orc.items())
     world.s3.put_object(Bucket=world.output, Key="x/manifest.json", Body=b"[]")
-    with pytest.raises(ArchiveError, match="no manifest of an S3 inventory"):
+    with pytest.raises(ArchiveError, match="not the manifest of an S3 inventory"):
         list(at(world, f"s3://{world.output}/x/manifest.json").items())
 
 

@@ -203,7 +203,7 @@ def test_a_checkpoint_belongs_to_one_backfill(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is the checkpoint of archive to queue"):
         checkpoint_of("another", "queue", path)
     path.write_text("{}")
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not the checkpoint"):
         checkpoint_of("archive", "queue", path)
     assert default_place("archive", "queue") != default_place("other", "queue")
 
@@ -218,7 +218,7 @@ def test_a_backfill_does_not_resume_in_a_changed_list(
     # Another list of the same name: its first lines were never sent.
     keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
     assert backfill_at_terminal(str(keys), **asked) == 2
-    assert "is another list than the one" in capsys.readouterr().err.replace("\n", " ")
+    assert "has changed since" in capsys.readouterr().err.replace("\n", " ")
     assert backfill_at_terminal(str(keys), **asked, restart=True) == 0
     sent = [
         upload.key
@@ -254,7 +254,7 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
     assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
     assert "with 4 at a time" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, limit=3) == 1
-    assert "stopped by the limit" in capsys.readouterr().out.replace("\n", " ")
+    assert "the limit was reached" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, as_json=True) == 0
     (sent,) = lines(capsys)
     assert (sent["sent"], sent["messages"], sent["ended"]) == (5, 3, True)
@@ -275,7 +275,7 @@ def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
 ) -> None:
     asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
     assert backfill_at_terminal(f"s3://{world.output}/x", **asked) == 2
-    assert "name it in archive_buckets" in capsys.readouterr().err.replace("\n", " ")
+    assert "add it to archive_buckets" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_an_interruption_says_that_the_next_call_resumes(
@@ -288,4 +288,4 @@ def test_an_interruption_says_that_the_next_call_resumes(
     archive = f"s3://{world.inbox}/"
     place = tmp_path / "c"
     assert backfill_at_terminal(archive, queue_url="q", rules=rules, checkpoint=place) == 130
-    assert "the next call goes on" in capsys.readouterr().out.replace("\n", " ")
+    assert "the next call resumes" in capsys.readouterr().out.replace("\n", " ")

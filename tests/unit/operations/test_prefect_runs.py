@@ -184,14 +184,14 @@ def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
 def test_a_run_that_has_moved_on_is_left_alone(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
     result = PrefectRuns(api.url).retry("run-1", "an earlier state", at_most=3)
-    assert result == "left alone: it is Running by now"
+    assert result == "left alone: it is now Running"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
 def test_a_run_that_retries_do_not_start_is_retried_up_to_the_limit(api: Api) -> None:
     api.runs, api.states = [run(1, "CRASHED", "Crashed")], ["AwaitingRetry", "Crashed"] * 3
     result = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
-    assert result == "left alone: it was retried 3 times"
+    assert result == "left alone: it was already retried 3 times"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
@@ -202,10 +202,10 @@ def set_states(api: Api) -> list[Any]:
 def test_a_run_whose_task_is_gone_is_ended_and_then_retried(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
     api.verdict = {"status": "ACCEPT", "state": {"id": "state-1"}}
-    result = PrefectRuns(api.url).end("run-1", "state-1", "no task of it", retry_at_most=3)
+    result = PrefectRuns(api.url).end("run-1", "state-1", "no task", retry_at_most=3)
     assert result == "ended, retried"
     crashed, retried = set_states(api)
-    assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task of it"}
+    assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task"}
     assert retried["name"] == "AwaitingRetry"
 
 
@@ -221,7 +221,7 @@ def test_a_dead_run_that_nobody_needs_is_only_ended(api: Api) -> None:
 def test_a_run_that_has_ended_meanwhile_is_not_ended_again(api: Api) -> None:
     api.runs = [run(1, "COMPLETED", "Completed")]
     result = PrefectRuns(api.url).end("run-1", "running", "why", retry_at_most=3)
-    assert result == "left alone: it is Completed by now"
+    assert result == "left alone: it is now Completed"
     assert set_states(api) == []
 
 

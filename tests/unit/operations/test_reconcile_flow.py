@@ -95,7 +95,7 @@ def test_the_limit_counts_fixes_and_not_refused_retries(
     for number in range(6):
         world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
     world.drop("lost.raw")
-    refused = "left alone: it is Running by now"
+    refused = "left alone: it is now Running"
     monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
     name, lines = reconcile(limit=1)
     assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]

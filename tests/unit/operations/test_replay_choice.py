@@ -110,11 +110,11 @@ def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_le
     assert decided(world).action == End(dead.id, "state", retry=True)
     world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
     assert decided(world) == ReplayDecision(
-        None, "its task is still there, though BadFile", settled=True
+        None, "its task still exists, though BadFile", settled=True
     )
     assert decided(world, force=True).action is None
     world.run(world.drop(KEY), "CRASHED", "Crashed", ago=long_ago, has_task=True)
-    assert decided(world).why == "running: its task is still there, though Crashed"
+    assert decided(world).why == "running: its task still exists, though Crashed"
 
 
 def test_a_run_with_outdated_parameters_is_not_retried(world: World) -> None:
@@ -154,7 +154,7 @@ def test_a_time_is_a_duration_or_a_date() -> None:
     assert moment("24h", now) == now - timedelta(days=1)
     assert moment("2026-01-31", now) == datetime(2026, 1, 31, tzinfo=UTC)
     assert moment("2026-01-31T12:00+02:00", now) == datetime(2026, 1, 31, 10, tzinfo=UTC)
-    with pytest.raises(ValueError, match="'yesterday' is no time"):
+    with pytest.raises(ValueError, match="'yesterday' is not a time"):
         moment("yesterday", now)
 
 

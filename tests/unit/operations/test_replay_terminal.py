@@ -78,7 +78,7 @@ def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
     world: World, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert replay(since="yesterday") == 2
-    assert "'yesterday' is no time" in capsys.readouterr().err
+    assert "'yesterday' is not a time" in capsys.readouterr().err
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -86,4 +86,4 @@ def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
     world.drop("a.raw")
     monkeypatch.setattr("operations.replay_terminal.Fixer.fix", stop)
     assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 130
-    assert "the next call goes on" in capsys.readouterr().out
+    assert "the next call resumes" in capsys.readouterr().out

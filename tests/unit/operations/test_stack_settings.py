@@ -74,5 +74,7 @@ def test_no_stack_is_read_if_nothing_is_missing() -> None:
 def test_a_setting_that_is_missing_everywhere_is_named(stack: str) -> None:
     with pytest.raises(SettingMissingError, match=r"PREFECT_API_URL; and stack no-such can't"):
         complete_environment({"PREFECT_API_URL": None}, None, {"ECHODROP_STACK": "no-such"})
-    with pytest.raises(SettingMissingError, match=rf"not set: OTHER; stack {stack} does not"):
+    with pytest.raises(
+        SettingMissingError, match=rf"not set: OTHER; stack {stack} has no output for it"
+    ):
         complete_environment({"OTHER": None}, stack, {})

@@ -54,7 +54,7 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
     assert rejected["class"] == "rejected"
     assert summary["counts"] == {"done": 1, "rejected": 1}
     assert status_at_terminal(rules=rules, since="yesterday") == 2
-    assert "'yesterday' is no length of time" in capsys.readouterr().err
+    assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
 def test_a_missing_setting_is_named_on_stderr(
@@ -132,4 +132,4 @@ def test_an_interrupted_replay_says_that_nothing_is_lost(
 
     monkeypatch.setattr("operations.dead_letters.DeadLetterReplay.run", stop)
     assert replay_dead_letters_at_terminal(dlq_url=queue, queue_url=queue, rules=rules) == 130
-    assert "the next call goes on" in capsys.readouterr().out
+    assert "the next call resumes" in capsys.readouterr().out

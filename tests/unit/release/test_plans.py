@@ -138,7 +138,7 @@ def test_only_named_data_are_deleted() -> None:
 
 
 def test_a_bucket_that_the_stack_did_not_make_is_never_deleted() -> None:
-    with pytest.raises(BucketNotOursError, match="survey-raw is no bucket that this stack made"):
+    with pytest.raises(BucketNotOursError, match="survey-raw is not a bucket of this stack"):
         undeploy(delete_data=("survey-raw",))
 
 

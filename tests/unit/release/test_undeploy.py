@@ -144,7 +144,7 @@ def test_a_foreign_bucket_stops_the_removal_before_the_first_step(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     assert undeploy(delete_data=("sam-files",)) == 2
-    assert any("sam-files is no bucket that this stack made" in line for line in lines)
+    assert any("sam-files is not a bucket of this stack" in line for line in lines)
     assert "survey" in stacks(session)
 
 

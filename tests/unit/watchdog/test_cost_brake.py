@@ -62,7 +62,7 @@ def test_the_reason_has_the_numbers_and_the_parameter() -> None:
     assert due is not None
     assert due.why == (
         "1204 runs started within an hour, BrakeRunsAnHour is 1000; "
-        "$250.50 were spent this month, BrakeBudgetPercent allows 200 % of $100.00"
+        "$250.50 was spent this month, BrakeBudgetPercent allows 200 % of $100.00"
     )
 
 

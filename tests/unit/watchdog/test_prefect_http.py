@@ -139,7 +139,7 @@ def test_a_refusal_is_not_retried(server: Server, clock: Clock, status: int) -> 
 def test_without_an_answer_there_is_no_status(clock: Clock) -> None:
     nobody = PrefectHttp("http://127.0.0.1:9/api", sleep=clock.sleep, clock=clock.read)
     with pytest.raises(
-        PrefectUnreachableError, match=r"no answer of http://127\.0\.0\.1:9/api"
+        PrefectUnreachableError, match=r"no answer from http://127\.0\.0\.1:9/api"
     ) as refused:
         ask(nobody)
     assert refused.value.status is None
@@ -171,6 +171,6 @@ def test_turns_are_given_one_after_another(server: Server, clock: Clock) -> None
 def test_a_turn_beyond_the_deadline_is_an_error(server: Server, clock: Clock) -> None:
     shared = http(server, clock, per_minute=1)
     ask(shared)
-    with pytest.raises(PrefectUnreachableError, match="too many requests a minute"):
+    with pytest.raises(PrefectUnreachableError, match="the request could not be sent in time"):
         ask(shared, patience=30)
     assert len(server.asked) == 1
