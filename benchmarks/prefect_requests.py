@@ -225,7 +225,7 @@ def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
 
 
 def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
-    """The runs of files, asked for as `closer_look` does: in lots, of several generations each."""
+    """The runs of files, asked for as `upload_inspection` does: in lots, of several generations each."""
     found: dict[str, RunFacts] = {}
     for start in range(0, len(keys), LOT):
         lot = keys[start : start + LOT]

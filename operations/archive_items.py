@@ -70,10 +70,10 @@ class Listing:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """List page by page, in the order of the keys."""
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
         if after:
-            asked["StartAfter"] = after
-        for page in self.s3.get_paginator("list_objects_v2").paginate(**asked):
+            request["StartAfter"] = after
+        for page in self.s3.get_paginator("list_objects_v2").paginate(**request):
             for found in page.get("Contents", []):
                 key, etag = found["Key"], found["ETag"].strip('"')
                 yield ArchiveItem(self.bucket, key, key, found["Size"], etag)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lambda_trigger.outcomes import LANES, LIVE
 from operations.classification import RunFacts
-from operations.prefect_api import PrefectConnection
+from operations.prefect_api import RateLimitedPrefectApi
 
 BATCH = "convert-raw-sonar-batch"
 # Digits of a file's identity in the name of its task run (flows.batch_entries).
@@ -18,7 +18,7 @@ _IDENTITY_SHOWN = 12
 _TAGS = 100
 
 
-def in_batches(api: PrefectConnection, identities: Collection[str]) -> dict[str, RunFacts]:
+def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
     """Find the latest batch of each of these files, as facts about the file.
 
     Raises:
@@ -34,7 +34,7 @@ def in_batches(api: PrefectConnection, identities: Collection[str]) -> dict[str,
     return {identity: found[identity] for identity in identities if identity in found}
 
 
-def files_of(api: PrefectConnection, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
+def files_of(api: RateLimitedPrefectApi, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
     """Yield the identity and the facts of each file of a batch; the identity is empty if missing.
 
     Raises:

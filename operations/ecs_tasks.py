@@ -50,18 +50,20 @@ class EcsTasks:
         Raises:
             ClientError: ECS refuses; PrefectUnavailableError: Prefect does not return the pool.
         """
-        asked = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
-        of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in asked}}
+        candidates = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
+        of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in candidates}}
         # A rule's job variables may name another cluster than the pool's.
         clusters = [
-            of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool]) for run in asked
+            of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool])
+            for run in candidates
         ]
         with_tasks = {
             cluster: self._runs_in(cluster, needed=cluster in of_pools.values())
             for cluster in {*clusters} - {None}
         }
         found = [
-            (run.id, with_tasks.get(cluster)) for run, cluster in zip(asked, clusters, strict=True)
+            (run.id, with_tasks.get(cluster))
+            for run, cluster in zip(candidates, clusters, strict=True)
         ]
         return {run_id: run_id in there for run_id, there in found if there is not None}
 

@@ -43,7 +43,7 @@ def requests_a_minute(url: str, configured: float | None = None) -> float | None
     return configured or (CLOUD_REQUESTS_A_MINUTE if of_a_workspace else None)
 
 
-class PrefectConnection:
+class RateLimitedPrefectApi:
     """Prefect's API at `url`, with at most `per_minute` requests; transient errors are retried.
 
     After a 429 all threads wait as long as it says, at most ten minutes.

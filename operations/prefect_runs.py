@@ -11,7 +11,7 @@ from urllib.parse import quote
 from operations import run_states
 from operations.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.classification import RunFacts
-from operations.prefect_api import PAGE, PrefectConnection
+from operations.prefect_api import PAGE, RateLimitedPrefectApi
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
@@ -54,7 +54,7 @@ class PrefectRuns:
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
     ) -> None:
-        self._api = PrefectConnection(url, authorization, per_minute=per_minute)
+        self._api = RateLimitedPrefectApi(url, authorization, per_minute=per_minute)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
         """The runs of these idempotency keys, by key: the file's own run, else its batch.
@@ -65,10 +65,10 @@ class PrefectRuns:
         found: dict[str, RunFacts] = {}
         wanted = list(identities)
         for start in range(0, len(wanted), PAGE):
-            asked = wanted[start : start + PAGE]
-            for run in self._api.runs({"idempotency_key": {"any_": asked}}, FLOW):
+            page = wanted[start : start + PAGE]
+            for run in self._api.runs({"idempotency_key": {"any_": page}}, FLOW):
                 found[run["idempotency_key"]] = run_facts(run)
-            found |= in_batches(self._api, [each for each in asked if each not in found])
+            found |= in_batches(self._api, [each for each in page if each not in found])
         return found
 
     def in_states(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.prefect_api import PrefectConnection
+from operations.prefect_api import RateLimitedPrefectApi
 
 _RETRIED = "AwaitingRetry"
 
 
-def retries(api: PrefectConnection, run_id: str) -> int:
+def retries(api: RateLimitedPrefectApi, run_id: str) -> int:
     """How often a run was retried, by its history. Its run count does not include tasks that never started.
 
     Raises:
@@ -19,7 +19,7 @@ def retries(api: PrefectConnection, run_id: str) -> int:
     return sum(state["name"] == _RETRIED for state in states)
 
 
-def retry(api: PrefectConnection, run_id: str, state_id: str, *, at_most: int | None) -> str:
+def retry(api: RateLimitedPrefectApi, run_id: str, state_id: str, *, at_most: int | None) -> str:
     """Retry a run, as Retry in the UI does; return the result in words.
 
     If `at_most` is None, the number of retries is not limited.
@@ -37,7 +37,7 @@ def retry(api: PrefectConnection, run_id: str, state_id: str, *, at_most: int | 
 
 
 def end(
-    api: PrefectConnection, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    api: RateLimitedPrefectApi, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
 ) -> str:
     """End a run whose task is gone, as crashed or, if it was being cancelled, as cancelled; then retry it.
 
@@ -56,7 +56,7 @@ def end(
     return f"ended, {retry(api, run_id, answer['state']['id'], at_most=retry_at_most)}"
 
 
-def _state(api: PrefectConnection, run_id: str) -> dict[str, Any]:
+def _state(api: RateLimitedPrefectApi, run_id: str) -> dict[str, Any]:
     return api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
 
 
@@ -65,7 +65,7 @@ def _moved(state: dict[str, Any], state_id: str) -> str:
     return "" if state.get("id") == state_id else f"left alone: it is now {state.get('name')}"
 
 
-def _set_state(api: PrefectConnection, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
+def _set_state(api: RateLimitedPrefectApi, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
     wanted = {"state": state, "force": False}
     answer: dict[str, Any] = api.ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
     return answer

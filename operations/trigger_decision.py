@@ -96,14 +96,14 @@ class TriggerDecisions:
         Raises:
             TransportError: S3 does not answer.
         """
-        asked = _RecordingPrefect()
+        recorder = _RecordingPrefect()
         deadline = Deadline(self.patience.total_seconds())
-        submission = Submission(self.rules, self.storage, asked, deadline)
+        submission = Submission(self.rules, self.storage, recorder, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)
         if isinstance(outcome, Waiting | Ignored | Rejected):
             return TriggerDecision(None, outcome)
-        return TriggerDecision(asked.request, None)
+        return TriggerDecision(recorder.request, None)
 
 
 def identity(request: RunRequest, source: Source, generation: int) -> str:

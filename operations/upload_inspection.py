@@ -111,12 +111,12 @@ class UploadInspector:
     def _runs_of(self, uploads: list[tuple[Source, TriggerDecision]]) -> list[list[RunFacts]]:
         """Each upload's runs of all generations, with their tasks and number of starts."""
         found: list[list[RunFacts]] = [[] for _ in uploads]
-        asked = [(number, *each) for number, each in enumerate(uploads) if each[1].request]
+        pending = [(number, *each) for number, each in enumerate(uploads) if each[1].request]
         first = 0
-        while asked:
+        while pending:
             wanted = {
                 identity(decision.request, source, generation): (number, generation)
-                for number, source, decision in asked
+                for number, source, decision in pending
                 if decision.request
                 for generation in range(first, first + GENERATIONS)
             }
@@ -125,8 +125,10 @@ class UploadInspector:
                 number, generation = wanted[each]
                 found[number].append(replace(run, generation=generation))
             first += GENERATIONS
-            asked = [
-                each for each in asked if any(run.generation == first - 1 for run in found[each[0]])
+            pending = [
+                each
+                for each in pending
+                if any(run.generation == first - 1 for run in found[each[0]])
             ]
         # ECS is asked after Prefect: a task reports its end to Prefect before it stops. So a run
         # that was unfinished before, and has no task now, is dead.

@@ -39,7 +39,7 @@ class AwaitTasks:
         """Look every ten seconds; report every minute how many tasks are left."""
         ecs = context.client("ecs")
         ends = time.monotonic() + 60 * self.minutes
-        says = time.monotonic()
+        next_report = time.monotonic()
         while tasks := self._tasks(ecs):
             now = time.monotonic()
             if now >= ends:
@@ -51,9 +51,9 @@ class AwaitTasks:
                     f"repeat the command later (--wait is in minutes), or stop the tasks: {stop}"
                 )
                 raise StepFailedError(self.title, f"{len(tasks)} tasks still run", remedy)
-            if now >= says:
+            if now >= next_report:
                 context.say(f"      {len(tasks)} tasks still run")
-                says += _REPORT_SECONDS
+                next_report += _REPORT_SECONDS
             time.sleep(min(_LOOK_SECONDS, max(0.0, ends - now)))
 
     def _tasks(self, ecs: Any) -> list[str]:  # noqa: ANN401 - a boto3 client
@@ -145,7 +145,7 @@ class DeleteObjects:
         """Delete a thousand at a time."""
         s3 = context.client("s3")
         deleted = 0
-        said = time.monotonic()
+        last_report = time.monotonic()
         try:
             pages = s3.get_paginator("list_object_versions")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
@@ -160,9 +160,9 @@ class DeleteObjects:
                     first = f"{refused[0]['Key']}: {refused[0].get('Message', refused[0]['Code'])}"
                     raise StepFailedError(self.title, f"{len(refused)} refused, {first}")
                 deleted += len(objects)
-                if time.monotonic() - said >= _LOOK_SECONDS:
+                if time.monotonic() - last_report >= _LOOK_SECONDS:
                     context.say(f"      {deleted:,} deleted so far")
-                    said = time.monotonic()
+                    last_report = time.monotonic()
             for page in s3.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self.prefix
             ):

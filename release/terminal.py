@@ -102,9 +102,9 @@ def release_at_terminal(
         complain("a release needs a checkout, but the Dockerfile is missing")
         return NOT_READY
     try:
-        asked = {**kept_parameters(), **given_parameters(words)}
+        requested = {**kept_parameters(), **given_parameters(words)}
         found, problems = _found(session or boto3.Session(), stack, dry_run=dry_run)
-        values = merged(found.parameters, asked)
+        values = merged(found.parameters, requested)
         architecture = values.get("CpuArchitecture", "ARM64")
         repository = values.get("ImageRepository", stack)
         if found.place.account.isdigit():
@@ -138,7 +138,9 @@ def release_at_terminal(
     if found.repository_exists and not found.repository_is_made:
         say(f"image repository {repository} was not made by a release and stays unchanged")
     say(f"code {code.version}, commit {code.revision or 'unknown'}")
-    steps = images_plan(work) if images_alone else deploy_plan(work, asked, ask=ask, check=check)
+    steps = (
+        images_plan(work) if images_alone else deploy_plan(work, requested, ask=ask, check=check)
+    )
     return _carry_out(steps, context, problems, dry_run=dry_run)
 
 

@@ -116,7 +116,7 @@ def _queues(settings: WatchdogSettings, services: WatchdogClients, now: datetime
 
 
 def _prefect(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
-    asked = PrefectLook(
+    check = PrefectLook(
         settings.prefect_api_url,
         _authorization(settings, services),
         settings.work_pool,
@@ -124,7 +124,7 @@ def _prefect(settings: WatchdogSettings, services: WatchdogClients, now: datetim
         timedelta(seconds=settings.look_back_seconds),
     )
     try:
-        return PartResult({"PrefectReachable": 1, **asked.metrics()})
+        return PartResult({"PrefectReachable": 1, **check.metrics()})
     except PrefectUnreachableError as error:
         return PartResult({"PrefectReachable": 0}, {"prefect": str(error)})
 

@@ -101,14 +101,14 @@ class WorkPool:
         Raises:
             PrefectUnreachableError: Prefect does not answer as expected.
         """
-        asked = {
+        query = {
             "flow_runs": {
                 "start_time": {"after_": since.isoformat(), "is_null_": False},
                 "state": {"type": {"not_any_": ["CANCELLED"]}},
             },
             "work_pools": {"name": {"any_": [self.name]}},
         }
-        return int(self.api.ask("POST", "/flow_runs/count", asked, patience=_PATIENCE))
+        return int(self.api.ask("POST", "/flow_runs/count", query, patience=_PATIENCE))
 
 
 def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - a boto3 client

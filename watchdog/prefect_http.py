@@ -130,13 +130,13 @@ class PrefectHttp:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
 
-def _wait(asked: float, attempt: int) -> float:
+def _wait(retry_after: float, attempt: int) -> float:
     """Seconds to wait: those of Retry-After, else exponential backoff (attempts count from 1).
 
     Jitter spreads the retries of requests that failed together.
     """
-    if asked:
-        return asked + random.uniform(0.02, 0.2)  # noqa: S311 - jitter is not a secret
+    if retry_after:
+        return retry_after + random.uniform(0.02, 0.2)  # noqa: S311 - jitter is not a secret
     longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is not a secret
 

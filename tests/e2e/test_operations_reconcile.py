@@ -1,4 +1,4 @@
-"""What went wrong while nobody looked is found, and --fix and time alone bring it to its end."""
+"""Reconcile finds lost, damaged and crashed uploads, and --fix completes them."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def key(name: str) -> str:
 
 
 def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run the command as an operator would; give its exit code and its lines."""
+    """Run the command as an operator would; return its exit code and its lines."""
     done = subprocess.run(
         [sys.executable, "-c", RECONCILE, *queue],
         env={
@@ -51,7 +51,7 @@ def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]
 
 
 def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]]:
-    """Run the command as an operator would; give its lines."""
+    """Run the command as an operator would; return its lines."""
     done = subprocess.run(
         [sys.executable, "-m", "echodrop", "replay", *arguments, "--queue", queue, "--json"],
         env={
@@ -91,7 +91,7 @@ def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
     inbox.drop(tmp_path / "bad.raw", key("bad"))
     runs = inbox.wait_for_ends([key(name) for name in (*dropped, "bad")], 240)
     assert runs[key("bad")].state_name == "BadFile"
-    # What is called crashed below has no task, as that of a killed one.
+    # The crashed runs below have no task, like those of killed tasks.
     ecs = sandbox.client("ecs")
     wait_until(
         lambda: (
@@ -149,7 +149,7 @@ def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
     counts = {name: len(runs) for name, runs in inbox.runs([key(name) for name in samples]).items()}
     assert counts == {key(name): 2 if name == "damaged" else 1 for name in samples}
 
-    # What failed for its own fault is left by --fix, and run again where a person asks.
+    # --fix skips a faulty file; an operator can replay it.
     chosen = ("--prefix", PREFIX, "--outcome", "BadFile", "--version")
     assert replay(sandbox, queue["QueueUrl"], *chosen, "0.0.0")[:-1] == []
     (line, _) = replay(sandbox, queue["QueueUrl"], *chosen, metadata.version("echodrop"))

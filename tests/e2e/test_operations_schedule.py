@@ -1,4 +1,4 @@
-"""The scheduled reconciliation, as a deployment on the pool with a task definition and a report of its own."""
+"""The scheduled reconciliation, as a deployment with its own task definition and report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIX = "scheduled/"
 
 @pytest.fixture(scope="module")
 def deployment(sandbox: Sandbox) -> Iterator[str]:
-    """The deployment's id, registered as `echodrop deploy` does."""
+    """Register the deployment as `echodrop deploy` does; return its id."""
     stack = sandbox.names.cluster
     outputs = stack_outputs(sandbox.client("cloudformation"), stack)
     hourly, _ = reconcile_specs(stack)
@@ -40,7 +40,7 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
 
 
 def run(sandbox: Sandbox, deployment: str) -> tuple[str, str, list[dict[str, Any]]]:
-    """Run it now; its run's id, its state's name, and its report's lines."""
+    """Run it now; return the id of the run, the name of its state, and the lines of its report."""
     asked = {"parameters": {"prefix": PREFIX, "grace_minutes": 0}}
     made = sandbox.api.request("POST", f"/deployments/{deployment}/create_flow_run", asked)
     end = wait_until(

@@ -1,4 +1,4 @@
-"""Dead letters and an archive sent through the real trigger to a real Prefect, by commands that are killed on the way.
+"""Dead letters and an archive are sent through the trigger to Prefect, by commands that are killed.
 
 The flow runs are not executed.
 """
@@ -28,8 +28,8 @@ from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
-# What a killed command holds of a dead-letter queue comes back after two minutes: too long for a test.
-# A process that was started in the background inherits that SIGINT is ignored: an operator's is not.
+# Messages of a killed command reappear after two minutes, which is too long for a test.
+# A process started in the background ignores SIGINT, unlike one at an operator's terminal.
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,7 +43,7 @@ QUEUE_COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVi
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox whose rules name a deployment that is not there."""
+    """A sandbox whose rules name a missing deployment."""
     options = SandboxOptions(
         runs_tasks=False, function_timeout=8, delivery=Delivery(visibility_timeout=8)
     )
@@ -53,7 +53,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         )
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        # Here each upload is followed by the run of its own; test_batch_lane.py has them share.
+        # Here each upload has its own run; test_batch_lane.py tests batches.
         before, _, rest = rules.partition("[batch]")
         rules = f"{before}[[tier]]{rest.partition('[[tier]]')[2]}"
         poisoned = '[[prefix]]\nprefix = "poison/"\ndeployment = "convert-raw-sonar/no-such"\n'
@@ -63,7 +63,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def dead_at_once(system: Sandbox) -> Iterator[None]:
-    """A notification that fails once is a dead letter."""
+    """A queue that moves a notification to the dead letters after one failure."""
     sqs, queue = system.client("sqs"), url_of(system, system.names.notifications_queue)
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
     before = found["Attributes"]["RedrivePolicy"]
@@ -92,7 +92,7 @@ def upload(system: Sandbox, key: str) -> NotifiedObject:
 
 
 def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command as an operator would, without a stack to ask."""
+    """Start the command as an operator would, without a stack."""
     environment = {
         **system.environment(),
         "ECHODROP_RULES_PARAMETER": system.names.rules_parameter,
@@ -133,7 +133,7 @@ def wait_until_settled(system: Sandbox) -> None:
 
 
 def replay_until_no_letter_is_left(system: Sandbox) -> Counter[str]:
-    """Replay dead letters as an operator does; what became of them."""
+    """Replay dead letters as an operator does; return the results."""
     what: Counter[str] = Counter()
 
     def emptied() -> bool:
@@ -189,7 +189,7 @@ def test_of_200_dead_letters_190_are_done_and_10_set_aside_despite_interruptions
         f"s3://{bucket}/{key}" for key in poison
     )
     assert all("missing" in item["reason"] for item in set_aside), set_aside[0]["reason"]
-    # What a killed command had sent and not yet deleted is there twice, and set aside twice.
+    # A message that a killed command sent and did not delete is set aside twice.
     assert what["set aside"] >= 10
 
 
@@ -214,7 +214,7 @@ def test_a_killed_backfill_resumes_and_waits_for_its_lane_while_a_live_upload_do
     process.communicate()
     assert json.loads((tmp_path / "checkpoint").read_text())["sent"] < 60
 
-    # Nothing executes runs here, so that the lane stays full once it is.
+    # Nothing executes runs here, so a full lane stays full.
     process = start(system, *asked, "--outstanding", "30")
     wait_until(
         lambda: sum(runs_by_key(system, "archive/").values()) >= 30, 120, "a full lane", every=0.2
@@ -226,7 +226,7 @@ def test_a_killed_backfill_resumes_and_waits_for_its_lane_while_a_live_upload_do
     system.client("sqs").send_message(QueueUrl=queue, MessageBody=ENVELOPES["eventbridge"](live))
     wait_until(lambda: runs_by_key(system, "live/"), 60, "the live upload's run", every=0.1)
     assert process.poll() is None, process.communicate()
-    # What is on its way as the lane fills up counts, but for a message that is being taken.
+    # Messages in the queue count, except one that the trigger is processing.
     assert held == runs_by_key(system, "archive/")
     assert 30 <= len(held) <= 30 + 2 * 4
     process.send_signal(signal.SIGINT)
@@ -235,10 +235,10 @@ def test_a_killed_backfill_resumes_and_waits_for_its_lane_while_a_live_upload_do
 
     code, (end,) = output_of(system, *asked)
     assert (code, end["ended"]) == (0, True)
-    # The message that was under way at the kill may be counted once only, and is sent twice.
+    # The message that was in progress at the kill may be sent twice and counted once.
     assert 60 <= end["sent"] <= 64
     wait_until_settled(system)
-    # One delivery is all that a message has here: a 503 of Prefect's makes it a dead letter.
+    # A message has only one delivery here: a 503 of Prefect makes it a dead letter.
     assert not replay_until_no_letter_is_left(system)["set aside"]
     assert runs_by_key(system, "archive/") == dict.fromkeys(keys, 1)
     lanes = Counter(
@@ -259,7 +259,7 @@ def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox)
         system.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
 
     def settle() -> None:
-        """Have all that was sent taken; one delivery is all that a message has here."""
+        """Wait until all messages are processed; a message has only one delivery here."""
         wait_until_settled(system)
         assert not replay_until_no_letter_is_left(system)["set aside"]
 
@@ -267,7 +267,7 @@ def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox)
     assert runs_by_key(system, "again/") == dict.fromkeys(keys, 1)
 
     def end_all_runs() -> None:
-        """Nothing executes runs here: have each end as by its task."""
+        """End each run as its task would, because nothing executes runs here."""
         for run in system.api.flow_runs():
             if "again/" in str(run.parameters.get("raw_file")) and run.state_type != "COMPLETED":
                 state = {"type": "COMPLETED", "name": "Completed"}
@@ -276,7 +276,7 @@ def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox)
 
     end_all_runs()
     asked = ["replay", "--prefix", "again/", "--outcome", "Completed", "--force"]
-    # Ten messages go at a time: the first after ten seconds, the last after 25.
+    # Ten messages are sent at a time: the first after ten seconds, the last after 25.
     process = start(system, *asked, "--rate", "1")
     wait_until(
         lambda: (
@@ -292,7 +292,7 @@ def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox)
     settle()
     done = sum(runs_by_key(system, "again/").values()) - 25
     assert 0 < done < 25, "it came too late"
-    # Those ended just as those that are still to come had.
+    # The next call would choose these runs like those that are still to come.
     end_all_runs()
 
     until = said.partition("--until ")[2].split()[0]

@@ -57,7 +57,7 @@ def test_the_stack_and_the_trigger_accept_the_same_extensions() -> None:
         if isinstance(event, dict) and event.get("source") == "aws.s3":
             no_upload = {"not-an-upload", "deleted"} & {item.reason for item in fixture.expected}
             taken.setdefault(event["detail-type"], set()).add(not no_upload)
-    # The stack's rule and its archive of events are held to the same list by tests/template.
+    # tests/template compares the stack's rule and its archive of events with the same list.
     assert {name for name, each in taken.items() if each == {True}} == set(EVENTBRIDGE_UPLOADS)
     assert {name for name, each in taken.items() if each == {False}} >= {
         "Object ACL Updated",

@@ -94,14 +94,14 @@ def test_the_outcome_is_read_from_a_deployed_functions_log() -> None:
 
 
 def test_messages_go_in_tens_and_in_order() -> None:
-    class Target:
+    class RecordingTarget:
         sizes: list[int] = []  # noqa: RUF012 - one instance
 
         def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
             self.sizes.append(len(messages))
             return [ReplayRow(message.source, "", "Sent", "queue", "") for message in messages]
 
-    target = Target()
+    target = RecordingTarget()
     rows = list(replay((Message(str(number), "") for number in range(23)), target))
     assert target.sizes == [10, 10, 3]
     assert [row.source for row in rows] == [str(number) for number in range(23)]

@@ -1,4 +1,4 @@
-"""Inbox and outputs in a moto of their own, Prefect in memory."""
+"""Fixtures: inbox and outputs in moto, Prefect in memory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def aws(aws_url: str) -> Callable[[str], Any]:
-    """Give a boto3 client of a service."""
+    """Return a boto3 client of a service."""
     keys = aws_environment(aws_url)
 
     @functools.cache
@@ -87,7 +87,7 @@ def aws(aws_url: str) -> Callable[[str], Any]:
 
 @dataclass
 class MemoryRuns:
-    """Prefect's runs by identity."""
+    """The runs of Prefect, in memory, by identity."""
 
     runs: dict[str, RunFacts] = field(default_factory=dict)
     others: list[RunFacts] = field(default_factory=list)
@@ -137,7 +137,7 @@ class MemoryRuns:
 
 @dataclass
 class MemoryTasks:
-    """Which runs have a task, by run id; nobody knows of others."""
+    """Whether runs have a task, by run id; the others are unknown."""
 
     there: dict[str, bool] = field(default_factory=dict)
 
@@ -146,8 +146,8 @@ class MemoryTasks:
 
 
 @dataclass
-class World:
-    """One inbox with its outputs and runs, and what is found of them."""
+class FakeInbox:
+    """An inbox with its outputs and runs."""
 
     s3: Any
     inbox: str
@@ -186,7 +186,7 @@ class World:
         *,
         sidecars: Mapping[str, str] | None = None,
     ) -> None:
-        """Put a Zarr store and its manifest where a run would."""
+        """Store a Zarr store and its manifest as a run would."""
         for key, body in objects.items():
             self.s3.put_object(Bucket=self.output, Key=f"{output}/{key}", Body=body)
         self.put_manifest(
@@ -236,7 +236,7 @@ class World:
         version: str = "",
         is_repair: bool = False,
     ) -> RunFacts:
-        """Give the upload's identity a run in this state."""
+        """Add a run of the upload's identity in this state."""
         request = self.services.decisions.of(source).request
         assert request is not None
         since = datetime.now(UTC) - ago
@@ -259,7 +259,7 @@ class World:
         *,
         later: float = 1,
     ) -> dict[str, UploadFinding]:
-        """Look `later` hours from now; findings by the key of what they are about."""
+        """Reconcile `later` hours from now; return the findings by key."""
         reconciliation = Reconciliation(
             self.services,
             scope or Scope(),
@@ -273,7 +273,7 @@ class World:
 
 
 @pytest.fixture
-def world(aws: Callable[[str], Any], aws_url: str) -> World:
+def world(aws: Callable[[str], Any], aws_url: str) -> FakeInbox:
     mark = hashlib.sha256(os.urandom(8)).hexdigest()[:12]
     inbox, output = f"inbox-{mark}", f"output-{mark}"
     s3 = aws("s3")
@@ -301,12 +301,12 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
     runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
     services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, tasks)
-    return World(s3, inbox, output, services, runs, tasks)
+    return FakeInbox(s3, inbox, output, services, runs, tasks)
 
 
 @pytest.fixture
-def archive(world: World) -> World:
-    """The world with an archive beside its inbox."""
+def archive(world: FakeInbox) -> FakeInbox:
+    """The inbox with an archive beside it."""
     name = world.inbox.replace("inbox", "archive")
     world.s3.create_bucket(Bucket=name)
     decisions = world.services.decisions
@@ -316,8 +316,8 @@ def archive(world: World) -> World:
 
 
 @pytest.fixture
-def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A rules document of the world, with its services in the environment."""
+def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A rules document of the inbox, with its services in the environment."""
     for name, text in aws_environment(aws_url).items():
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")

@@ -1,4 +1,4 @@
-"""An archive sent of once each, in few messages, at a pace, and from where it stopped."""
+"""A backfill sends each object once, several to a message, at a limited rate, and resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from operations.backfill import Backfill
 from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
 from operations.backfill_terminal import backfill_at_terminal
 from operations.pacing import Pace
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(
     """
@@ -37,13 +37,13 @@ RULES = parse_rules(
 )
 
 
-class Killed(BaseException):
-    """A kill at this point."""
+class BackfillKilled(BaseException):
+    """The process is killed at this point."""
 
 
 @dataclass
-class Queue:
-    """SQS that counts what is sent, and dies when it has taken `kill_after` messages."""
+class FakeQueue:
+    """A queue that records messages, and kills the sender after `kill_after` of them."""
 
     bodies: list[str] = field(default_factory=list)
     kill_after: int | None = None
@@ -53,7 +53,7 @@ class Queue:
         assert message["QueueUrl"] == "queue"
         self.bodies.append(message["MessageBody"])
         if len(self.bodies) == self.kill_after:
-            raise Killed
+            raise BackfillKilled
 
     def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
         return {"Attributes": {"ApproximateNumberOfMessages": str(next(self.depths, 0))}}
@@ -78,7 +78,7 @@ class Names:
 
 
 @dataclass
-class Lane:
+class FakeLane:
     unended: Iterator[int] = field(default_factory=lambda: iter(()))
 
     def unfinished_in(self, work_queue: str) -> int:
@@ -87,10 +87,12 @@ class Lane:
 
 
 def backfill(
-    keys: list[str], queue: Any, path: Path, lane: Lane | None = None, **wishes: Any
+    keys: list[str], queue: Any, path: Path, lane: FakeLane | None = None, **wishes: Any
 ) -> Backfill:
     waited: list[float] = wishes.pop("waited", [])
-    pressure = BackPressure(queue, "queue", lane or Lane(), BACKFILL, runs=5, sleep=waited.append)
+    pressure = BackPressure(
+        queue, "queue", lane or FakeLane(), BACKFILL, runs=5, sleep=waited.append
+    )
     noted = checkpoint_of("archive", "queue", path)
     return Backfill(RULES, Names(keys), noted, queue, pressure, **wishes)
 
@@ -99,7 +101,7 @@ NUMBERED = [f"cruise/{number:05}.raw" for number in range(250)]
 
 
 def test_every_upload_is_sent_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
-    queue = Queue()
+    queue = FakeQueue()
     sent = list(backfill(NUMBERED, queue, tmp_path / "c").run())
     assert sent == [20] * 12 + [10]
     uploads = queue.uploads()
@@ -113,7 +115,7 @@ def test_every_upload_is_sent_in_the_backfill_lane_several_to_a_message(tmp_path
 
 def test_uploads_that_the_rules_ignore_or_reject_are_counted_and_not_sent(tmp_path: Path) -> None:
     keys = ["a.bot", "a.raw", "b.mp3", "settings.xml", "z/"]
-    queue = Queue()
+    queue = FakeQueue()
     assert list(backfill(keys, queue, tmp_path / "c").run()) == [1]
     noted = checkpoint_of("archive", "queue", tmp_path / "c")
     assert noted.left_out == {"companion": 1, "sidecar-used": 1, "folder": 1}
@@ -121,7 +123,7 @@ def test_uploads_that_the_rules_ignore_or_reject_are_counted_and_not_sent(tmp_pa
     assert noted.ended
 
 
-# Each example writes a checkpoint a message.
+# Each example writes a checkpoint for every message.
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 13), max_size=4), st.integers(5, 30))
 def test_a_backfill_killed_anywhere_resumes_and_repeats_one_message_at_most(
@@ -130,10 +132,10 @@ def test_a_backfill_killed_anywhere_resumes_and_repeats_one_message_at_most(
     path = tmp_path_factory.mktemp("killed") / "c"
     sent: Counter[str] = Counter()
     for kill_after in [*kills, None]:
-        queue = Queue(kill_after=kill_after)
+        queue = FakeQueue(kill_after=kill_after)
         try:
             list(backfill(NUMBERED, queue, path, together=together).run())
-        except Killed:
+        except BackfillKilled:
             assert kill_after
         sent.update(each.key for each in queue.uploads())
     assert set(sent) == set(NUMBERED)
@@ -141,7 +143,7 @@ def test_a_backfill_killed_anywhere_resumes_and_repeats_one_message_at_most(
 
 
 def test_a_limit_ends_a_call_and_the_next_resumes(tmp_path: Path) -> None:
-    queue = Queue()
+    queue = FakeQueue()
     for limit in (30, 30):
         list(backfill(NUMBERED, queue, tmp_path / "c", limit=limit).run())
     assert [each.key for each in queue.uploads()] == NUMBERED[:60]
@@ -150,15 +152,15 @@ def test_a_limit_ends_a_call_and_the_next_resumes(tmp_path: Path) -> None:
 
 def test_no_message_is_larger_than_sqs_takes(tmp_path: Path) -> None:
     keys = [f"{'ö' * 400}/{number:03}.raw" for number in range(300)]
-    queue = Queue()
+    queue = FakeQueue()
     list(backfill(keys, queue, tmp_path / "c", together=100).run())
     assert [each.key for each in queue.uploads()] == keys
     assert max(map(len, queue.bodies)) <= 240_000
 
 
 def test_it_waits_while_the_queue_or_the_lane_is_full(tmp_path: Path) -> None:
-    queue, waited, reasons = Queue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
-    lane = Lane(iter([5, 2, 4]))
+    queue, waited, reasons = FakeQueue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
+    lane = FakeLane(iter([5, 2, 4]))
     run = backfill(NUMBERED[:5], queue, tmp_path / "c", lane, waited=waited)
     run.on_wait = reasons.append
     list(run.run())
@@ -178,13 +180,13 @@ def test_a_rate_is_kept_in_uploads(tmp_path: Path) -> None:
         now[0] += seconds
 
     pace = Pace(4.0, sleep, lambda: now[0])
-    list(backfill(NUMBERED[:100], Queue(), tmp_path / "c", pace=pace).run())
+    list(backfill(NUMBERED[:100], FakeQueue(), tmp_path / "c", pace=pace).run())
     # The last message of 20 waits for the four before it.
     assert now[0] == 80 / 4
 
 
 def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> None:
-    queue = Queue()
+    queue = FakeQueue()
     list(backfill(NUMBERED, queue, tmp_path / "c", limit=50).run())
     before = (tmp_path / "c").read_text()
     estimate = backfill(NUMBERED, queue, tmp_path / "c").estimate()
@@ -215,7 +217,7 @@ def test_a_backfill_does_not_resume_in_a_changed_list(
     keys.write_text("".join(f"old/{number}.raw\n" for number in range(9)))
     asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "checkpoint": place, "rate": 1e6}
     assert backfill_at_terminal(str(keys), **asked, limit=5) == 1
-    # Another list of the same name: its first lines were never sent.
+    # The list has changed: its first lines were never sent.
     keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
     assert backfill_at_terminal(str(keys), **asked) == 2
     assert "has changed since" in capsys.readouterr().err.replace("\n", " ")
@@ -236,7 +238,7 @@ def test_a_backfill_does_not_resume_in_a_changed_list(
 
 
 def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
-    world: World, rules: Path, queue: str, aws: Any, capsys: Any
+    world: FakeInbox, rules: Path, queue: str, aws: Any, capsys: Any
 ) -> None:
     for number in range(5):
         world.drop(f"old/{number}.raw")
@@ -271,7 +273,7 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
 
 
 def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
-    world: World, rules: Path, capsys: Any
+    world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
     asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
     assert backfill_at_terminal(f"s3://{world.output}/x", **asked) == 2
@@ -279,7 +281,7 @@ def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
 
 
 def test_an_interruption_says_that_the_next_call_resumes(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
 ) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

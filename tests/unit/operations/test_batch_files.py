@@ -1,4 +1,4 @@
-"""What is made of a file whose run is a batch's."""
+"""The class of a file whose run is a batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def batch(state_type: str, state_name: str) -> RunFacts:
         ("RUNNING", "Running", Kind.RUNNING, None),
         # The same bytes would fail again.
         ("FAILED", "BadFile", Kind.QUARANTINED, None),
-        # What may pass is tried again alone: the others of the batch are done.
+        # A transient failure is retried alone: the other files of the batch are done.
         ("FAILED", "TransientFault", Kind.FAILED, Notify(0, is_repair=True)),
         ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, is_repair=True)),
     ],

@@ -1,4 +1,4 @@
-"""A dead-letter queue emptied through the trigger's queue: none lost, none looped."""
+"""Dead letters are replayed through the trigger's queue: none is lost, and none loops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
 
 @dataclass
 class Queues:
-    """A queue with its dead-letter queue, and a trigger that fails on poison."""
+    """A queue with its dead-letter queue, and a trigger that fails on poison messages."""
 
     sqs: Any
     s3: Any
@@ -33,7 +33,7 @@ class Queues:
     delivered: list[str] = field(default_factory=list)
 
     def bury(self, bodies: Sequence[str], **attributes: str) -> None:
-        """Put messages into the dead-letter queue."""
+        """Send messages to the dead-letter queue."""
         stored = {
             name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
         }
@@ -45,7 +45,7 @@ class Queues:
             self.sqs.send_message_batch(QueueUrl=self.dlq, Entries=entries)
 
     def trigger(self) -> None:
-        """Deliver all that the queue holds; what fails, SQS moves to the dead-letter queue."""
+        """Deliver all messages of the queue; SQS moves failed ones to the dead-letter queue."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.queue, MaxNumberOfMessages=10, VisibilityTimeout=0
         ).get("Messages"):
@@ -80,7 +80,7 @@ class Queues:
 
 @pytest.fixture
 def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
-    # moto waits a poll out where a queue is empty.
+    # moto waits for the whole poll if a queue is empty.
     monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
     dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
@@ -97,7 +97,7 @@ def body_of(name: str) -> str:
     return ENVELOPES["eventbridge"](NotifiedObject("inbox", f"{name}.raw", 1, "tag"))
 
 
-class Interrupted:
+class ReplayInterrupted:
     """SQS whose operator presses Ctrl-C right after, or before, the n-th call of a method."""
 
     def __init__(self, sqs: Any, method: str, calls: int, *, after: bool) -> None:
@@ -127,11 +127,11 @@ def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions
     bad = [body_of(f"poison-{number}") for number in range(10)]
     queues.bury([*good[:95], *bad, *good[95:]])
 
-    between = Interrupted(queues.sqs, "send_message_batch", 7, after=True)
+    between = ReplayInterrupted(queues.sqs, "send_message_batch", 7, after=True)
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(between).run())
     queues.trigger()
-    before = Interrupted(queues.sqs, "delete_message_batch", 6, after=False)
+    before = ReplayInterrupted(queues.sqs, "delete_message_batch", 6, after=False)
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(before).run())
     for _ in range(3):
@@ -141,7 +141,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions
     assert queues.count() == 0
     assert sorted(set(queues.done)) == sorted(good)
     assert sorted(item["body"] for item in queues.set_aside()) == sorted(bad)
-    # At most one batch was under way at each interruption.
+    # At most one batch was in progress at each interruption.
     assert len(queues.delivered) <= 200 + 2 * 10
 
 
@@ -151,7 +151,7 @@ def test_messages_of_a_killed_command_reappear(
     monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 1)
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
-        list(queues.replay(Interrupted(queues.sqs, "receive_message", 1, after=True)).run())
+        list(queues.replay(ReplayInterrupted(queues.sqs, "receive_message", 1, after=True)).run())
     assert queues.count() == 1
     wait_until(lambda: list(queues.replay().run()), 30, "the message to come back")
     queues.trigger()
@@ -205,7 +205,7 @@ def test_the_number_of_replays_before_quarantine_can_be_set(queues: Queues) -> N
 def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
     queues.bury([body_of("a"), body_of("b")])
 
-    class Refusing:
+    class RefusingQueue:
         def __getattr__(self, name: str) -> Any:
             return getattr(queues.sqs, name)
 
@@ -215,7 +215,7 @@ def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
             )
             return {"Failed": [{"Id": index, "Message": "too long"}]}
 
-    stored = {each.letter.body: each for each in queues.replay(Refusing(), limit=2).run()}
+    stored = {each.letter.body: each for each in queues.replay(RefusingQueue(), limit=2).run()}
     assert stored[body_of("a")].what == "sent"
     assert (stored[body_of("b")].what, stored[body_of("b")].detail) == ("kept", "too long")
     assert [each.letter.body for each in queues.replay().preview()] == [body_of("b")]

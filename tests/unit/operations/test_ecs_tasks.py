@@ -1,4 +1,4 @@
-"""Which runs have a task: asked of ECS, which marks each with its run's id."""
+"""ECS says which runs have a task, by the tags of the tasks."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_a_run_that_names_a_cluster_of_its_own_is_looked_for_there(
 
 
 def test_without_access_to_a_cluster_its_tasks_are_unknown() -> None:
-    class Refusing:
-        def get_paginator(self, _: str) -> Refusing:
+    class RefusingEcs:
+        def get_paginator(self, _: str) -> RefusingEcs:
             return self
 
         def paginate(self, cluster: str, **_: str) -> list[dict[str, list[str]]]:
@@ -74,7 +74,7 @@ def test_without_access_to_a_cluster_its_tasks_are_unknown() -> None:
                 raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListTasks")
             return []
 
-    ecs: Any = Refusing()
+    ecs: Any = RefusingEcs()
     theirs = replace(run("theirs"), cluster="theirs")
     assert EcsTasks(ecs, {"pool": "ours"}.get).of([theirs, run("ours")]) == {"ours": False}
     with pytest.raises(ClientError):

@@ -1,4 +1,4 @@
-"""What --fix sends and retries, and what it leaves."""
+"""What --fix sends, retries and skips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.operations.conftest import MemoryRuns
 
 
 @dataclass
-class Queue:
+class RecordingQueue:
     """A queue that refuses messages that name `refused`."""
 
     refused: str = "no such"
@@ -44,7 +44,7 @@ def finding(key: str, action: Action | None) -> UploadFinding:
 
 
 def test_a_notification_names_the_upload_as_the_original_did() -> None:
-    queue = Queue()
+    queue = RecordingQueue()
     list(Fixer(queue, MemoryRuns()).fix([finding("a/ä +%.raw", Notify(2))]))
     (upload,) = read_body(queue.sent[0].body)
     assert isinstance(upload, Upload)
@@ -54,13 +54,13 @@ def test_a_notification_names_the_upload_as_the_original_did() -> None:
 
 
 def _body(action: Notify) -> str:
-    queue = Queue()
+    queue = RecordingQueue()
     list(Fixer(queue, MemoryRuns()).fix([finding("k.raw", action)]))
     return queue.sent[0].body
 
 
 def test_each_finding_with_an_action_is_fixed_once() -> None:
-    queue, runs = Queue(), MemoryRuns()
+    queue, runs = RecordingQueue(), MemoryRuns()
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(23)]
     findings += [
         finding("r.raw", Retry("run", "state")),
@@ -78,7 +78,7 @@ def test_each_finding_with_an_action_is_fixed_once() -> None:
 
 
 def test_messages_that_the_queue_refuses_are_reported() -> None:
-    queue = Queue(refused="bad.raw")
+    queue = RecordingQueue(refused="bad.raw")
     good, bad = Fixer(queue, MemoryRuns()).fix(
         [finding("good.raw", Notify(0)), finding("bad.raw", Notify(0))]
     )
@@ -87,7 +87,7 @@ def test_messages_that_the_queue_refuses_are_reported() -> None:
 
 
 def test_a_dry_run_only_reports() -> None:
-    queue, runs = Queue(), MemoryRuns()
+    queue, runs = RecordingQueue(), MemoryRuns()
     findings = [
         finding("a.raw", Notify(0)),
         finding("b.raw", Retry("run", "state")),
@@ -102,13 +102,13 @@ def test_a_dry_run_only_reports() -> None:
 def test_a_run_of_several_files_is_ended_once_and_all_of_them_are_fixed() -> None:
     runs = MemoryRuns()
     findings = [finding(f"{number}.raw", End("batch", "state", retry=True)) for number in range(12)]
-    done = list(Fixer(Queue(), runs).fix(findings))
+    done = list(Fixer(RecordingQueue(), runs).fix(findings))
     assert runs.ended == [("batch", 3)]
     assert [(each.finding, each.done) for each in done] == [(each, True) for each in findings]
 
 
 def test_failed_fixes_do_not_count_against_the_limit() -> None:
-    queue = Queue(refused="no way")
+    queue = RecordingQueue(refused="no way")
     findings = [finding(f"no way {number}.raw", Notify(0)) for number in range(25)]
     findings += [finding(f"{number}.raw", Notify(0)) for number in range(20)]
     done = list(Fixer(queue, MemoryRuns(), limit=12).fix(findings))
@@ -123,7 +123,7 @@ def test_fixes_keep_to_the_rate() -> None:
     paced: list[float] = []
     pace = Pace(2, sleep=paced.append, clock=lambda: 0.0)
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(30)]
-    list(Fixer(Queue(), MemoryRuns(), pace=pace).fix(findings))
+    list(Fixer(RecordingQueue(), MemoryRuns(), pace=pace).fix(findings))
     assert paced == [5, 10]
 
 

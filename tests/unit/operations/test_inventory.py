@@ -1,4 +1,4 @@
-"""The join of two listings, held to what dictionaries of all of it would say."""
+"""The join of two listings has the same result as with dictionaries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_uploads_and_outputs_are_joined_in_any_order(
         inventory.add_sources(
             (output, Source("inbox", key, 1, "e", WHEN)) for output, key in wanted.items()
         )
-        # S3 lists in the order of UTF-8.
+        # S3 lists in the order of UTF-8 bytes.
         inventory.add_outputs(
             (key, stored[key], WHEN) for key in sorted(stored, key=lambda key: key.encode())
         )

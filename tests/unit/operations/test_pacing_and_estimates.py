@@ -1,4 +1,4 @@
-"""So many a second, and what it is about to cost."""
+"""The rate limit, and the estimate of the cost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_estimate_uses_the_most_expensive_tier_that_the_name_allows() -> Non
 
 
 def test_an_estimate_is_not_below_the_measured_cost() -> None:
-    # docs/sizes-and-costs.md: dollars of one file in a task of its own.
+    # docs/sizes-and-costs.md: dollars for one file in its own task.
     sizes = Tier("small", 1024, 4096, 21, dict.fromkeys(MODELS, 10**9))
     for megabytes, measured in ((3, 0.00173), (26, 0.00178), (25, 0.00225)):
         found = Estimate((sizes,))

@@ -1,4 +1,4 @@
-"""What is asked of Prefect's API, and what its answers are taken for."""
+"""Requests to Prefect's API, and the facts made from its answers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Api:
 def api() -> Iterator[Api]:
     stub = Api()
 
-    class Handler(BaseHTTPRequestHandler):
+    class PrefectStubHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
@@ -109,7 +109,7 @@ def api() -> Iterator[Api]:
 
         do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PrefectStubHandler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     stub.url = f"http://127.0.0.1:{server.server_port}"
@@ -213,7 +213,7 @@ def test_a_dead_run_that_nobody_needs_is_only_ended(api: Api) -> None:
     api.runs = [run(1, "PENDING", "Pending"), run(2, "CANCELLING", "Cancelling")]
     runs = PrefectRuns(api.url)
     assert runs.end("run-1", "state-1", "why", retry_at_most=0) == "ended"
-    # What somebody cancelled stays cancelled.
+    # A cancelled run stays cancelled.
     assert runs.end("run-2", "state-2", "why", retry_at_most=3) == "ended"
     assert [state["type"] for state in set_states(api)] == ["CRASHED", "CANCELLED"]
 
@@ -340,7 +340,7 @@ WORKSPACE = "https://api.prefect.cloud/api/accounts/9a67b081/workspaces/b3a7f1c2
     ("url", "configured", "rate"),
     [
         (WORKSPACE, None, CLOUD_REQUESTS_A_MINUTE),
-        # The template's 0: what suits the kind of server.
+        # The template's 0 selects the default for the server.
         (WORKSPACE, 0.0, CLOUD_REQUESTS_A_MINUTE),
         (WORKSPACE, 2000.0, 2000.0),
         ("https://prefect.example.org/api", None, None),

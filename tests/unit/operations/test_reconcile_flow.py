@@ -25,14 +25,16 @@ from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile_report import figures, verdict
 from operations.report import FindingTally
 from operations.scope import Scope
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch) -> Reconcile:
-    """Run the flow's own code in the world; name of its end, and its report."""
+def reconcile(
+    world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> Reconcile:
+    """Run the flow's code on the inbox; return the name of its state, and its report."""
     monkeypatch.setenv("ECHODROP_REPORTS", f"s3://{world.output}/.echodrop/reconcile/")
     monkeypatch.setenv("ECHODROP_QUEUE_URL", queue)
     monkeypatch.setenv("ECHODROP_STACK", "echodrop")
@@ -60,13 +62,13 @@ def notified(sqs: Any, queue: str) -> list[Upload]:
 
 
 def archived(source: Source, *_: object) -> str:
-    """The lane by the upload's age, where an archive lies below one prefix."""
+    """Choose the lane by age, with an archive below one prefix."""
     return BACKFILL if source.key.startswith("a/") else LIVE
 
 
 @pytest.mark.parametrize(("unended", "room"), [(200, 0), (193, 7)])
 def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_its_lanes_room(
-    world: World,
+    world: FakeInbox,
     reconcile: Reconcile,
     queue: str,
     aws: Any,
@@ -90,7 +92,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
 
 
 def test_the_limit_counts_fixes_and_not_refused_retries(
-    world: World, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
         world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
@@ -102,13 +104,13 @@ def test_the_limit_counts_fixes_and_not_refused_retries(
     assert name == "NeedsAttention"
     assert lines[-1]["fixed"]["notified"] == 1
     assert lines[-1]["fixed"].get("left alone", 0) >= 1
-    # All are tried where nothing came of any.
+    # All are tried if all fixes fail.
     _, lines = reconcile(limit=500)
     assert lines[-1]["fixed"] == {"left alone": 6, "notified": 1}
 
 
 def test_without_fix_nothing_is_changed(
-    world: World, reconcile: Reconcile, queue: str, aws: Any
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     world.drop("lost.raw")
     assert reconcile(fix=False)[0] == "NeedsAttention"
@@ -120,16 +122,16 @@ def test_without_fix_nothing_is_changed(
 STORE = {"zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
 
 
-def done(world: World, key: str) -> None:
+def done(world: FakeInbox, key: str) -> None:
     world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
 
 
 def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
-    world: World, reconcile: Reconcile, queue: str, aws: Any
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     for number in range(5):
         done(world, f"old/{number}.raw")
-    # Nobody has looked yet: the first look is at everything, and keeps what it finds done.
+    # The first run checks everything, and keeps what it finds done.
     assert reconcile()[0] == "Completed"
     world.s3.delete_object(Bucket=world.output, Key="old/3.zarr/Sonar/c/0")
     world.run(world.source("old/3.raw"), "COMPLETED", "Completed")
@@ -141,7 +143,7 @@ def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
     name, lines = reconcile(whole=True, verify_days=0)
     assert lines[-1]["counts"] == {"done": 4, "never notified": 1, "output damaged": 1}
     assert {each.key for each in notified(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
-    # From then on each hour looks at it, until it is done.
+    # Then each hourly run checks it, until it is done.
     assert reconcile()[1][-1]["counts"]["output damaged"] == 1
     for key in ("old/3.raw", "lost.raw"):
         done(world, key)
@@ -149,7 +151,7 @@ def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
 
 
 def test_an_interrupted_run_settles_nothing(
-    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(world, "a.raw")
     reconcile()
@@ -166,7 +168,7 @@ def test_an_interrupted_run_settles_nothing(
 
 
 def test_unreadable_marks_are_replaced_by_a_check_of_everything(
-    world: World, reconcile: Reconcile
+    world: FakeInbox, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
     reconcile()
@@ -178,7 +180,7 @@ def test_unreadable_marks_are_replaced_by_a_check_of_everything(
 
 
 def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(
-    world: World, reconcile: Reconcile
+    world: FakeInbox, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
     done(world, "b/1.raw")
@@ -189,7 +191,7 @@ def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(
 
 
 def test_the_age_of_the_last_full_check_is_a_metric_each_hour(
-    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages: list[timedelta | None] = []
 

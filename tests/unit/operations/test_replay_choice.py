@@ -1,4 +1,4 @@
-"""What is sent again, in which way, and what is left."""
+"""Which uploads are replayed, and how."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from operations.durations import moment
 from operations.findings import End, Kind, Notify, Retry, Source, UploadFinding
 from operations.replay_choice import ReplayDecision, RunChoice, decide_replay
 from operations.upload_inspection import UploadInspector
-from tests.unit.operations.conftest import MemoryRuns, World
+from tests.unit.operations.conftest import FakeInbox, MemoryRuns
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
-Plant = Callable[[World], object]
+Plant = Callable[[FakeInbox], object]
 RULES = parse_rules(
     """
     version = 1
@@ -32,29 +32,29 @@ RULES = parse_rules(
 )
 
 
-def decided(world: World, *, force: bool = False, key: str = KEY) -> ReplayDecision:
+def decided(world: FakeInbox, *, force: bool = False, key: str = KEY) -> ReplayDecision:
     look = UploadInspector(world.services, ClassificationLimits(attempts=19), datetime.now(UTC))
     (found,) = look.at_uris([f"s3://{world.inbox}/{key}"])
     return decide_replay(found, force=force)
 
 
 def ran(state: str, name: str, generation: int = 0) -> Plant:
-    def plant(world: World) -> None:
+    def plant(world: FakeInbox) -> None:
         world.run(world.drop(KEY), state, name, generation=generation)
 
     return plant
 
 
-def published(world: World) -> None:
+def published(world: FakeInbox) -> None:
     world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
     world.run(world.source(KEY), "COMPLETED", "Completed")
 
 
-def published_and_forgotten(world: World) -> None:
+def published_and_forgotten(world: FakeInbox) -> None:
     world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
 
 
-def failed_again_after_it_was_forced(world: World) -> None:
+def failed_again_after_it_was_forced(world: FakeInbox) -> None:
     published(world)
     for generation in range(1, 5):
         world.run(world.source(KEY), "COMPLETED", "Completed", generation=generation)
@@ -74,14 +74,14 @@ def failed_again_after_it_was_forced(world: World) -> None:
         (ran("FAILED", "BadFile"), Retry, Notify(1)),
         (ran("CRASHED", "Crashed"), Retry, Notify(1)),
         (ran("CANCELLED", "Cancelled"), Notify(1), Notify(1)),
-        # Completed, and nothing is there.
+        # Completed, but without an output.
         (ran("COMPLETED", "Completed"), Notify(1), Notify(1)),
         (failed_again_after_it_was_forced, Retry, Notify(6)),
         (lambda world: world.drop(KEY, b"a text"), None, None),
     ],
 )
 def test_a_failed_upload_is_retried_and_a_finished_one_only_if_forced(
-    world: World, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
+    world: FakeInbox, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
 ) -> None:
     plant(world)
     wanted = decided(world)
@@ -92,7 +92,7 @@ def test_a_failed_upload_is_retried_and_a_finished_one_only_if_forced(
     assert decided(world, force=True).action == forced
 
 
-def test_obstacles_are_reported_and_a_settled_upload_is_not_a_failure(world: World) -> None:
+def test_obstacles_are_reported_and_a_settled_upload_is_not_a_failure(world: FakeInbox) -> None:
     assert decided(world, key="gone.raw") == ReplayDecision(
         None, "ignored: superseded: the object is gone"
     )
@@ -103,7 +103,7 @@ def test_obstacles_are_reported_and_a_settled_upload_is_not_a_failure(world: Wor
 
 
 def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_left(
-    world: World,
+    world: FakeInbox,
 ) -> None:
     long_ago = timedelta(hours=1)
     dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
@@ -117,7 +117,7 @@ def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_le
     assert decided(world).why == "running: its task still exists, though Crashed"
 
 
-def test_a_run_with_outdated_parameters_is_not_retried(world: World) -> None:
+def test_a_run_with_outdated_parameters_is_not_retried(world: FakeInbox) -> None:
     run = world.run(world.drop(KEY), "FAILED", "WrongModel")
     ident = next(iter(world.runs.runs))
     world.runs.runs[ident] = replace(run, parameters={**run.parameters, "sonar_model": "ES70"})
@@ -158,21 +158,21 @@ def test_a_time_is_a_duration_or_a_date() -> None:
         moment("yesterday", now)
 
 
-def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: World) -> None:
+def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: FakeInbox) -> None:
     world.drop("a/15.01A", file_head("AZFP"))
     assert decided(world, key="a/15.01A").why.startswith("waiting: sidecar")
 
 
 def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> None:
     source = Source("inbox", KEY, 1, "tag", datetime.now(UTC))
-    # The state is that of the file's task run: Prefect would not start the batch in it.
+    # The state belongs to the file's task run, so Prefect can't retry the batch from it.
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
     found = UploadFinding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
     assert decide_replay(found, force=False) == ReplayDecision(Notify(0, is_repair=True))
 
 
-def test_an_upload_that_an_earlier_call_retried_is_not_chosen_again(world: World) -> None:
-    """A forced replay that was killed goes on where it was: what it did has another latest run."""
+def test_an_upload_that_an_earlier_call_retried_is_not_chosen_again(world: FakeInbox) -> None:
+    """A killed forced replay resumes: uploads that it replayed have another latest run."""
     began = datetime.now(UTC)
     look = UploadInspector(world.services, ClassificationLimits(), began)
 

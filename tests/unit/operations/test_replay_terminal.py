@@ -1,4 +1,4 @@
-"""Replaying uploads as scripts see it: exit codes, lines of JSON, and what lies in the queue."""
+"""Replaying uploads: exit codes, lines of JSON, and messages in the queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import Upload
 from operations.replay_terminal import replay_uploads_at_terminal
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def printed(capsys: Any) -> dict[str, str]:
 
 
 def test_failed_runs_are_retried_and_the_trigger_is_notified_of_lost_uploads(
-    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+    world: FakeInbox, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
 ) -> None:
     failed = world.run(world.drop("failed.raw"), "FAILED", "BadFile")
     world.run(world.drop("running.raw"), "RUNNING", "Running")
@@ -56,7 +56,7 @@ def test_failed_runs_are_retried_and_the_trigger_is_notified_of_lost_uploads(
 
 
 def test_runs_are_chosen_and_forced_to_a_new_generation(
-    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+    world: FakeInbox, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
 ) -> None:
     for key in ("a/1.raw", "a/2.raw", "b/3.raw"):
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), {"zarr.json": b"{}"})
@@ -75,7 +75,7 @@ def test_runs_are_chosen_and_forced_to_a_new_generation(
 
 
 def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
-    world: World, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    world: FakeInbox, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert replay(since="yesterday") == 2
     assert "'yesterday' is not a time" in capsys.readouterr().err

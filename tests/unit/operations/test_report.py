@@ -1,4 +1,4 @@
-"""What a person and a program get to read."""
+"""The printed report and its JSON."""
 
 from __future__ import annotations
 

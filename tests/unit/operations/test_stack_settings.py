@@ -1,4 +1,4 @@
-"""What is set nowhere else, the deployed stack names."""
+"""The deployed stack supplies settings that are missing."""
 
 from __future__ import annotations
 

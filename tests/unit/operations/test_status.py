@@ -14,13 +14,13 @@ from operations.findings import Kind
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
 from operations.status import Status
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}"}
 
 
 def status_of(
-    world: World, window: timedelta, *, later: timedelta, prefix: str = ""
+    world: FakeInbox, window: timedelta, *, later: timedelta, prefix: str = ""
 ) -> dict[str, Kind]:
     reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
     found = list(Status(reconciliation, window).findings())
@@ -29,7 +29,7 @@ def status_of(
     return by_key
 
 
-def test_uploads_of_the_window_are_listed_by_class(world: World) -> None:
+def test_uploads_of_the_window_are_listed_by_class(world: FakeInbox) -> None:
     world.publish(world.drop("done.raw"), "done.zarr", STORE)
     world.run(world.drop("failed.raw"), "FAILED", "BadFile")
     world.run(world.drop("running.raw"), "RUNNING", "Running")
@@ -48,7 +48,7 @@ def test_uploads_of_the_window_are_listed_by_class(world: World) -> None:
 
 
 def test_older_uploads_are_listed_if_a_run_is_unfinished_or_failed_recently(
-    world: World,
+    world: FakeInbox,
 ) -> None:
     later = timedelta(hours=5)
     world.drop("lost.raw")
@@ -64,7 +64,7 @@ def test_older_uploads_are_listed_if_a_run_is_unfinished_or_failed_recently(
     assert status_of(world, timedelta(hours=2), later=later) == {
         "queued.raw": Kind.LATE,
         "failed.raw": Kind.QUARANTINED,
-        # In quarantine until it is corrected, however long ago.
+        # Quarantined until it is corrected, even if it failed long ago.
         "long ago.raw": Kind.QUARANTINED,
         "converted-since.raw": Kind.DONE,
         "gone.raw": Kind.IGNORED,
@@ -74,7 +74,7 @@ def test_older_uploads_are_listed_if_a_run_is_unfinished_or_failed_recently(
     }
 
 
-def test_archive_uploads_are_listed_if_they_run_or_failed(archive: World) -> None:
+def test_archive_uploads_are_listed_if_they_run_or_failed(archive: FakeInbox) -> None:
     for name in ("running", "bad", "never asked"):
         archive.put_into_archive(f"{name}.raw")
     archive.run(archive.source("running.raw", archive.archive), "RUNNING", "Running")
@@ -85,7 +85,7 @@ def test_archive_uploads_are_listed_if_they_run_or_failed(archive: World) -> Non
     }
 
 
-def test_a_batch_that_died_after_its_last_file_is_listed(world: World) -> None:
+def test_a_batch_that_died_after_its_last_file_is_listed(world: FakeInbox) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", STORE)
     run = world.run(world.source("a.raw"), "COMPLETED", "Completed")
     dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")

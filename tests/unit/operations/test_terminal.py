@@ -1,4 +1,4 @@
-"""The commands as scripts see them: exit codes and lines of JSON."""
+"""The commands: exit codes and lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.terminal import reconcile_at_terminal, status_at_terminal
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
 def test_reconcile_exits_with_1_if_something_needs_attention(
-    world: World, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
+    world: FakeInbox, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
     world.drop("notes.txt")
@@ -44,7 +44,7 @@ def test_reconcile_exits_with_1_if_something_needs_attention(
 
 
 def test_status_shows_a_window_and_refuses_an_invalid_one(
-    world: World, rules: Path, capsys: Any
+    world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
     assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
@@ -58,7 +58,7 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
 
 
 def test_a_missing_setting_is_named_on_stderr(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert reconcile_at_terminal(rules=rules, fix=True) == 2
     assert "--queue" in capsys.readouterr().err
@@ -70,7 +70,7 @@ def test_a_missing_setting_is_named_on_stderr(
 
 
 def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
         raise PrefectUnavailableError("prefect is away")
@@ -97,7 +97,7 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
-    world: World,
+    world: FakeInbox,
     rules: Path,
     queue: str,
     aws: Callable[[str], Any],
@@ -110,7 +110,7 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
     sqs.send_message(QueueUrl=dlq, MessageBody="poison")
     assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked, dry_run=True) == 1
     assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
-    # As if it had failed: the queue's own attributes travel with it.
+    # As if it had failed: SQS keeps the attributes of a message.
     assert replay_dead_letters_at_terminal(dlq_url=queue, **asked | {"queue_url": dlq}) == 1
     printed = lines(capsys)
     assert [line.get("what") for line in printed] == [
@@ -125,7 +125,7 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
 
 
 def test_an_interrupted_replay_says_that_nothing_is_lost(
-    world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""All that the images are built on is named by its digest."""
+"""All base images are named by digest."""
 
 import pytest
 

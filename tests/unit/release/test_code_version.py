@@ -1,4 +1,4 @@
-"""A version of the code is what its images are made of, and nothing else."""
+"""The version of the code depends only on the files of its images."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a release and a removal would do, as lists of steps."""
+"""The plans of a release and of a removal, as lists of steps."""
 
 import shlex
 
@@ -104,7 +104,7 @@ def test_a_tag_says_code_and_processor_and_the_labels_say_the_commit() -> None:
 
 @pytest.mark.parametrize("value", ["", "HB 0710/=6,gliders/=48", 'a"b', "back\\slash"])
 def test_every_value_is_quoted_for_sam(value: str) -> None:
-    # sam reads it as a shell does; without quotes it refuses an empty value.
+    # sam parses it like a shell; without quotes it rejects an empty value.
     (word,) = shlex.split(quoted("Name", value))
     assert word == f"Name={value}"
     assert quoted("Name", "") == 'Name=""'

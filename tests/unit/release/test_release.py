@@ -1,4 +1,4 @@
-"""A release from the command to the programs it runs; AWS is moto, docker and sam write down what they hear."""
+"""A release, from the command to its programs; AWS is moto, docker and sam are fakes."""
 
 import json
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_a_dry_run_runs_nothing_and_shows_every_command(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     assert release(*GIVEN, dry_run=True, check=True) == 0
-    # Looking whether docker can build is all it does.
+    # It only checks whether docker can build.
     assert not peers.asked("docker", "buildx", "build")
     assert not peers.asked("docker", "login")
     assert not peers.asked("sam")
@@ -179,7 +179,7 @@ def test_a_stack_keeps_its_parameters(
     )
     assert release() == 0
     stack = peers.asked("sam", "deploy")[-1]
-    # sam leaves what it is not given as the stack has it.
+    # sam keeps the stack's value of a parameter that is not given.
     assert not any(word.startswith("AlertEmail") for word in stack)
 
 

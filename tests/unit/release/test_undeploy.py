@@ -1,4 +1,4 @@
-"""A removal against moto: what goes, what stays, and a second try."""
+"""A removal against moto: what is deleted, what stays, and a retry."""
 
 import json
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def test_everything_but_the_data_is_deleted(
     assert state == "PendingDeletion"
     s3 = session.client("s3")
     left = s3.list_object_versions(Bucket="sam-files")["Versions"]
-    # Another stack's name may begin alike.
+    # The name of another stack may begin with this name.
     assert {each["Key"] for each in left} == {"surveyor/code"}
     assert len(s3.list_object_versions(Bucket="survey-inbox")["Versions"]) == 3
     assert any(line.startswith("bucket survey-inbox stays") for line in lines)
@@ -201,7 +201,7 @@ def test_a_retry_resumes_where_the_first_attempt_ended(
     found = read_deployed(running.client, "survey", running.folder)
     assert found is not None
     assert found.retained[KEY] == [deployed["Key"]]
-    # The first went as far as the stack.
+    # The first attempt deleted the stack.
     rest = Deployed(
         found.stack,
         found.outputs,
@@ -214,7 +214,7 @@ def test_a_retry_resumes_where_the_first_attempt_ended(
     assert undeploy() == 0
     assert stacks(session) == {SAM_STACK}
     assert session.client("secretsmanager").list_secrets()["SecretList"] == []
-    # Nothing is left, and that is said.
+    # Nothing is left, and the command reports that.
     assert undeploy() == 2
 
 

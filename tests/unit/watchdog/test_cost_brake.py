@@ -1,4 +1,4 @@
-"""When the brake is due, when it leaves a pool alone, and what it makes of what it cannot learn."""
+"""When the brake pauses a pool, when it leaves a pool alone, and how it treats unknown values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pulled(pull: Pull = PULL) -> BrakeNote:
         (seen(1001, 200), ("runs",)),
         (seen(1000, 200.01), ("spend",)),
         (seen(5000, 300), ("runs", "spend")),
-        # What could not be learnt pulls nothing.
+        # An unknown value causes no pull.
         (seen(None, None), ()),
         (seen(None, 300), ("spend",)),
         (seen(1001, None), ("runs",)),
@@ -88,7 +88,7 @@ def test_after_a_pull_for_the_spend_it_is_left_alone_for_the_rest_of_the_month()
     last = datetime(2026, 7, 31, 23, 59, tzinfo=UTC) - NOW
     assert pull_due(LIMITS, seen(0, 300, after=last), note) is None
     assert pull_due(LIMITS, seen(0, 300, after=last + MINUTE), note) is not None
-    # The other cause is another matter.
+    # The other cause still applies.
     assert pull_due(LIMITS, seen(5000, 300, after=5 * MINUTE), note) is not None
 
 
@@ -107,7 +107,7 @@ def test_a_pull_for_one_cause_keeps_the_time_of_the_other() -> None:
 def test_an_unfinished_pull_is_completed_by_the_next_check(*, is_paused: bool) -> None:
     note = BrakeNote().pulling(PULL, NOW)
     assert pull_due(LIMITS, seen(0, after=5 * MINUTE, is_paused=is_paused), note) == PULL
-    # What is older than an hour is no reason any more.
+    # A decision older than an hour no longer counts.
     assert pull_due(LIMITS, seen(0, after=HOUR, is_paused=is_paused), note) is None
 
 

@@ -17,7 +17,7 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 @dataclass
 class Server:
-    """Answers one after another: status and Retry-After; then 200 for ever."""
+    """A server with scripted answers (status and Retry-After), and 200 afterwards."""
 
     url: str = ""
     answers: list[tuple[int, str | None]] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Server:
 
 @dataclass
 class Clock:
-    """Time that passes by sleeping alone."""
+    """A clock that only advances by sleeping."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ def clock() -> Clock:
 def server(clock: Clock) -> Iterator[Server]:
     stub = Server()
 
-    class Handler(BaseHTTPRequestHandler):
+    class ScriptedAnswers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
@@ -68,7 +68,7 @@ def server(clock: Clock) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(data)
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedAnswers)
     thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     stub.url = f"http://127.0.0.1:{listening.server_port}/api"
@@ -114,7 +114,7 @@ def test_a_wait_beyond_the_deadline_is_an_error(server: Server, clock: Clock) ->
     with pytest.raises(PrefectUnreachableError, match="HTTP 429") as refused:
         ask(http(server, clock), patience=75)
     assert refused.value.status == 429
-    # It waited once, and not for what could not come in time.
+    # It waited once, and not beyond the deadline.
     assert 50 <= clock.now - 1000 < 75
 
 
@@ -164,7 +164,7 @@ def test_turns_are_given_one_after_another(server: Server, clock: Clock) -> None
     shared = http(server, clock, per_minute=60)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: ask(shared), range(24)))
-    # Whichever thread slept: none had a turn of another. The clock adds up what threads slept at once.
+    # No two threads had the same turn. The clock adds up what threads sleep in parallel.
     assert shared._next >= 1000 + 24
 
 

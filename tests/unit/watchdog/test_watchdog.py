@@ -44,7 +44,7 @@ PREFIX = ".echodrop/incidents/"
 
 def environment(**changes: str) -> dict[str, str]:
     return {
-        # A port where nobody listens.
+        # An unused port.
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
         "ECHODROP_STACK": "echodrop",
         "ECHODROP_WORK_POOL": "echodrop",
@@ -92,7 +92,7 @@ def settings(services: WatchdogClients) -> WatchdogSettings:
 def look(
     settings: WatchdogSettings, services: WatchdogClients, now: datetime
 ) -> tuple[dict[str, float], dict[str, object]]:
-    """A look in which nothing went wrong: all metrics, all facts."""
+    """Run a check without errors; return all metrics and facts."""
     metrics, facts, faults = looked(settings, services, now)
     assert faults == []
     return metrics, facts
@@ -185,14 +185,14 @@ def test_a_quiet_prefix_is_named(services: WatchdogClients, settings: WatchdogSe
 
 
 def opened(services: WatchdogClients, report: FailureReport = REPORT) -> str:
-    """Open an incident as a task does; the folder of what follows it."""
+    """Open an incident as a task does; return the folder of its later files."""
     mark = opens_incident(ObjectStore(services.s3, "output"), PREFIX, report)
     assert mark
     return mark.removesuffix(incidents.TOLD)
 
 
 def follow(services: WatchdogClients, folder: str, count: int) -> None:
-    """As tasks note what follows; moto without a server sends no date for the age of an incident."""
+    """Add a file as tasks do; moto without a server sends no date for the age of an incident."""
     for number in range(count):
         alert = replace(REPORT, source=f"s3://inbox/{number}.raw").as_alert()
         services.s3.put_object(
@@ -235,7 +235,7 @@ def test_incidents_of_tasks_are_counted_reported_once_and_deleted(
 def test_an_incident_that_can_not_be_deleted_stays_one_incident(
     services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    """S3 answers 200 to a request for many, and says inside which of them it kept."""
+    """S3 answers 200 to a batch delete, and lists the objects that it did not delete."""
     folder = opened(services)
     follow(services, folder, 3)
     kept = {"Errors": [{"Key": f"{folder}0.json", "Code": "AccessDenied"}]}
@@ -262,7 +262,7 @@ def test_an_incident_that_its_task_could_not_report_is_reported(
     services: WatchdogClients, settings: WatchdogSettings, minutes: float
 ) -> None:
     opened(services, replace(REPORT, outcome="AccessDenied"))
-    # Its task may still be about to.
+    # Its task may still report it.
     assert look(settings, services, later())[0]["IncidentsTold"] == 0
     assert look(settings, services, later(minutes=minutes))[0]["IncidentsTold"] == 1
     (envelope,) = heard(services)
@@ -283,7 +283,7 @@ def test_a_replaced_incident_has_the_age_and_the_files_of_the_new_one(
     stale = opened(services)
     mark_reported(services, stale)
     follow(services, stale, 2)
-    # As a task that fails an hour later, before anybody has looked.
+    # As if a task failed an hour later, before the next check.
     head = f"{PREFIX}{incidents.incident_id(REPORT)}/{incidents.HEAD}"
     services.s3.copy_object(
         Bucket="output", CopySource=f"output/{head}", Key=stale + incidents.HEAD
@@ -364,7 +364,7 @@ def test_errors_are_raised_after_all_metrics_are_written(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """So that Lambda counts an error, which is an alarm of AWS's own."""
+    """Lambda then counts an error, which has its own alarm."""
     del services
     monkeypatch.setattr(
         handler, "read_settings", lambda _: replace(settings, dead_letter_urls=("",))
@@ -388,7 +388,7 @@ def test_errors_are_raised_after_all_metrics_are_written(
 def test_the_message_of_a_batch_counts_its_failures_by_outcome(
     outcomes: list[str], of_the_files: int, of_the_system: int
 ) -> None:
-    """By the message that flows give it, which is all that a list of runs has of it."""
+    """The counts come from the state message, because a list of runs has nothing else."""
     files = [
         {
             "name": f"{number}.raw",
