@@ -160,8 +160,12 @@ def replay(
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
-    rate: Annotated[float | None, typer.Option(help="Maximum a second.", min=0.001)] = None,
-    limit: Annotated[int | None, typer.Option(help="Maximum in total.", min=1)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Maximum uploads or messages a second.", min=0.001)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Maximum uploads or messages in total.", min=1)
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:

@@ -44,7 +44,7 @@ class Reconciliation:
         now: when it began; ages are relative to this time.
         settled: the uploads that earlier runs found done, which are checked again only in
             the hour in which their output is read in full. This run adds those that it
-            finds done. None checks everything and keeps nothing.
+            finds done. If None, everything is checked and nothing is kept.
         inventory_of_outputs: an S3 inventory of the output bucket, used instead of a listing.
     """
 
@@ -104,18 +104,18 @@ class Reconciliation:
                 else:
                     rows.append((source, output))
             total = len(rows)
-        looked_at = in_parallel(self._first_look, rows)
-        open_questions: list[tuple[Source, str]] = []
-        for number, (source, output_key, facts) in enumerate(looked_at, start=1):
+        checked = in_parallel(self._read_facts, rows)
+        to_inspect: list[tuple[Source, str]] = []
+        for number, (source, output_key, facts) in enumerate(checked, start=1):
             self.progress("reading manifests", number, total)
             if facts is not None and self._is_settled(source, output_key, facts, inventory):
                 yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
                 continue
-            open_questions.append((source, output_key))
-            if len(open_questions) == INSPECTION_LOT:
-                yield from inspector.at(open_questions)
-                open_questions.clear()
-        yield from inspector.at(open_questions)
+            to_inspect.append((source, output_key))
+            if len(to_inspect) == INSPECTION_LOT:
+                yield from inspector.at(to_inspect)
+                to_inspect.clear()
+        yield from inspector.at(to_inspect)
 
     def _run_since(self, settled: Settled) -> set[str]:
         """The uploads (by URI) whose output a run may have changed since, such as a forced run that died."""
@@ -131,7 +131,7 @@ class Reconciliation:
         chosen = self._chosen_settings(source, inventory)
         return chosen is not None and settled.knows(_mark(source, output, chosen))
 
-    def _first_look(
+    def _read_facts(
         self, row: tuple[Source, ListedOutput]
     ) -> tuple[Source, str, OutputFacts | None]:
         source, output = row

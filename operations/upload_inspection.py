@@ -72,15 +72,15 @@ class UploadInspector:
         sources = list(uploads)
         if not sources:
             return
-        decision = list(in_parallel(lambda each: self.services.decisions.of(each[0]), sources))
+        decisions = list(in_parallel(lambda each: self.services.decisions.of(each[0]), sources))
         runs = self._runs_of(
-            [(source, each) for (source, _), each in zip(sources, decision, strict=True)]
+            [(source, each) for (source, _), each in zip(sources, decisions, strict=True)]
         )
         yield from in_parallel(
             lambda each: self._decide(*each),
             [
                 (source, output, each, found)
-                for (source, output), each, found in zip(sources, decision, runs, strict=True)
+                for (source, output), each, found in zip(sources, decisions, runs, strict=True)
             ],
         )
 
@@ -164,8 +164,8 @@ class UploadInspector:
             failure = None if runs else self._failure(output, state)
             found = classify(source, runs, state, self.limits, self.now, failure)
             latest = max(runs, key=lambda run: run.generation, default=None)
-            otherwise = latest is not None and _parameters_changed(decision, latest)
-            return replace(found, latest=latest, parameters_changed=otherwise)
+            changed = latest is not None and _parameters_changed(decision, latest)
+            return replace(found, latest=latest, parameters_changed=changed)
         if isinstance(verdict, Waiting):
             return waiting_finding(source, verdict, self.limits, self.now)
         return not_converted(source, verdict)
