@@ -37,7 +37,7 @@ class ReplayRow:
     expected: str = ""
 
     @property
-    def came_as_expected(self) -> bool:
+    def is_expected(self) -> bool:
         """Whether the outcome is the expected one; true if nothing was expected."""
         return self.expected in {"", f"{self.outcome}: {self.reason}"}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # the trigger processes within seconds.
 MESSAGES = 10
 RUNS = 200
-_EVERY_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 
 
 class RunCounter(Protocol):
@@ -62,7 +62,7 @@ class BackPressure:
         """
         while why := self._reason_to_wait():
             report(why)
-            self.sleep(_EVERY_SECONDS)
+            self.sleep(_POLL_SECONDS)
 
     def _reason_to_wait(self) -> str:
         answer = self.sqs.get_queue_attributes(

@@ -13,7 +13,7 @@ from operations.prefect_api import RateLimitedPrefectApi
 
 BATCH = "convert-raw-sonar-batch"
 # Digits of a file's identity in the name of its task run (flows.batch_entries).
-_IDENTITY_SHOWN = 12
+_IDENTITY_DIGITS = 12
 # Tags in a request: SQLite accepts at most a hundred arguments of a function, else the server answers 500.
 _TAGS = 100
 
@@ -44,7 +44,7 @@ def files_of(api: RateLimitedPrefectApi, batch: dict[str, Any]) -> Iterator[tupl
     ends = {task["name"].rpartition(" · ")[2]: task["state"] for task in api.task_runs(batch["id"])}
     for entry in entries_of(batch):
         identity = str(entry.get("identity") or "")
-        state = ends.get(identity[:_IDENTITY_SHOWN]) if identity else None
+        state = ends.get(identity[:_IDENTITY_DIGITS]) if identity else None
         yield identity, file_facts(batch, entry, state)
 
 

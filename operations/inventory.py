@@ -25,7 +25,7 @@ from operations.findings import Source
 # Objects of a Zarr store, and files beside an output. The inbox's rules accept no key
 # below a `.zarr/`, so the first one is the root of the store.
 _STORE = re.compile(r"(.*?\.zarr)/", re.DOTALL)
-_BESIDE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
+_SIDE_FILE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
 
 _LOADED_AT_ONCE = 1000
 
@@ -54,7 +54,7 @@ def part_of_output(key: str) -> tuple[str, Part] | None:
     """The output that a key of the output bucket belongs to, and its part; None for other keys."""
     if found := _STORE.match(key):
         return found[1], "object"
-    if found := _BESIDE.fullmatch(key):
+    if found := _SIDE_FILE.fullmatch(key):
         beside: Any = found[2]
         return found[1], beside
     return (key, "object") if key.endswith(".nc") else None

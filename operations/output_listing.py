@@ -40,14 +40,16 @@ def newest_inventory(
     """
     manifests = [item for item in listed(s3, bucket, prefix) if item.key.endswith("/manifest.json")]
     for item in sorted(manifests, key=lambda each: each.modified, reverse=True):
-        if why := _unfit(s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now):
+        if why := _why_unusable(
+            s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now
+        ):
             log.warning("inventory %s is not used: %s", item.uri, why)
             continue
         return InventoryReport(s3, bucket, item.key)
     return None
 
 
-def _unfit(manifest: bytes, bucket: str, now: datetime) -> str:
+def _why_unusable(manifest: bytes, bucket: str, now: datetime) -> str:
     """Why an inventory can't replace a listing; empty if it can."""
     try:
         fields = json.loads(manifest)

@@ -196,7 +196,7 @@ def _look(
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
     fixer = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
-    findings = report.noted(look.findings(), tally)
+    findings = report.record(look.findings(), tally)
     for result in fix_in_order(findings, fixer, connections.runs):
         tally.add_result(result)
         report.write({"uri": result.finding.uri, "fix": result.what})

@@ -55,7 +55,7 @@ class Report:
         """Add a line."""
         self.file.write(json_line(values).encode() + b"\n")
 
-    def noted(
+    def record(
         self, findings: Iterator[UploadFinding], tally: FindingTally
     ) -> Iterator[UploadFinding]:
         """Count findings, write a line for each that is not done or ignored, and pass them on."""

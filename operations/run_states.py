@@ -27,7 +27,7 @@ def retry(api: RateLimitedPrefectApi, run_id: str, state_id: str, *, at_most: in
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
-    if moved := _moved(_state(api, run_id), state_id):
+    if moved := _why_state_changed(_state(api, run_id), state_id):
         return moved
     retried = retries(api, run_id)
     if at_most is not None and retried >= at_most:
@@ -45,7 +45,7 @@ def end(
         PrefectUnavailableError: Prefect does not answer.
     """
     state = _state(api, run_id)
-    if moved := _moved(state, state_id):
+    if moved := _why_state_changed(state, state_id):
         return moved
     kind = "CANCELLED" if state.get("type") == "CANCELLING" else "CRASHED"
     answer = _set_state(api, run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
@@ -60,7 +60,7 @@ def _state(api: RateLimitedPrefectApi, run_id: str) -> dict[str, Any]:
     return api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
 
 
-def _moved(state: dict[str, Any], state_id: str) -> str:
+def _why_state_changed(state: dict[str, Any], state_id: str) -> str:
     """Why the run is left alone, if its state has changed since it was seen; else empty."""
     return "" if state.get("id") == state_id else f"left alone: it is now {state.get('name')}"
 

@@ -23,7 +23,7 @@ from release.images import ImageWork, images_plan
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
 from release.release import deploy_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
-from release.undeploy import BucketNotOursError, read_deployed, undeploy_plan, what_stays
+from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
 from sandbox.stack_parameters import TemplateError
 
 DONE, FAILED, NOT_READY = 0, 1, 2
@@ -216,7 +216,7 @@ def undeploy_at_terminal(
     except (BotoCoreError, ClientError, BucketNotOursError) as error:
         complain(f"stack {stack}: {error}")
         return NOT_READY
-    for line in what_stays(deployed, delete_data, prefect=prefect):
+    for line in describe_retained(deployed, delete_data, prefect=prefect):
         say(line)
     if not dry_run and not confirmed and not _wanted(stack, delete_data, ask):
         complain("nothing was done")

@@ -118,7 +118,9 @@ def undeploy_plan(
     return [*steps, DeleteNote(note)]
 
 
-def what_stays(deployed: Deployed, delete_data: Sequence[str], *, prefect: bool) -> list[str]:
+def describe_retained(
+    deployed: Deployed, delete_data: Sequence[str], *, prefect: bool
+) -> list[str]:
     """List what remains, with the reasons."""
     lines = [
         f"bucket {bucket} stays with its content (--delete-data {bucket} deletes it)"

@@ -31,7 +31,7 @@ FILE_OUTCOMES = (
 # A batch with failed files; the end of its state message counts them by outcome.
 BATCH_OUTCOMES = ("PartlyFailed", "AllFailed")
 _COUNTED = re.compile(r"(\d+) ([^,]+)")
-_GOOD_ENDS = ("Completed", "Skipped")
+_SUCCESS_STATES = ("Completed", "Skipped")
 # Lanes in which runs should not wait.
 LIVE_QUEUES = ("live", "default")
 
@@ -156,7 +156,7 @@ def failed_files(message: str) -> Counter[str]:
     of_outcome: Counter[str] = Counter()
     for number, outcome in _COUNTED.findall(counted):
         of_outcome[outcome] += int(number)
-    for name in _GOOD_ENDS:
+    for name in _SUCCESS_STATES:
         del of_outcome[name]
     return of_outcome or Counter([""])
 

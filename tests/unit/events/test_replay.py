@@ -39,11 +39,9 @@ def test_each_record_gets_its_row_from_the_local_handler(monkeypatch: pytest.Mon
 
 
 def test_rows_know_whether_they_are_expected() -> None:
-    assert ReplayRow("a", "", "Ignored", "folder", "").came_as_expected
-    assert ReplayRow("a", "", "Ignored", "folder", "", expected="Ignored: folder").came_as_expected
-    assert not ReplayRow(
-        "a", "", "Ignored", "hidden", "", expected="Ignored: folder"
-    ).came_as_expected
+    assert ReplayRow("a", "", "Ignored", "folder", "").is_expected
+    assert ReplayRow("a", "", "Ignored", "folder", "", expected="Ignored: folder").is_expected
+    assert not ReplayRow("a", "", "Ignored", "hidden", "", expected="Ignored: folder").is_expected
 
 
 class Sqs:

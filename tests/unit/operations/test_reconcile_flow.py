@@ -195,11 +195,11 @@ def test_the_age_of_the_last_full_check_is_a_metric_each_hour(
 ) -> None:
     ages: list[timedelta | None] = []
 
-    def noted(stack: str, tally: FindingTally, seconds: float, age: timedelta | None) -> Any:
+    def record(stack: str, tally: FindingTally, seconds: float, age: timedelta | None) -> Any:
         ages.append(age)
         return figures(stack, tally, seconds, age)
 
-    monkeypatch.setattr(reconcile_flow, "figures", noted)
+    monkeypatch.setattr(reconcile_flow, "figures", record)
     world.drop("a.raw")
     reconcile()
     reconcile()

@@ -15,8 +15,8 @@ from release.undeploy import (
     SECRET,
     BucketNotOursError,
     Deployed,
+    describe_retained,
     undeploy_plan,
-    what_stays,
 )
 from tests.template.stacks import source_template
 
@@ -132,7 +132,7 @@ def test_only_named_data_are_deleted() -> None:
     plan = shown(undeploy(delete_data=("output",)))
     assert "delete-bucket --bucket output" in plan
     assert "--bucket inbox" not in plan
-    kept = what_stays(DEPLOYED, ("output",), prefect=True)
+    kept = describe_retained(DEPLOYED, ("output",), prefect=True)
     assert any(line.startswith("bucket inbox stays") for line in kept)
     assert not any("bucket output" in line for line in kept)
 
@@ -144,7 +144,7 @@ def test_a_bucket_that_the_stack_did_not_make_is_never_deleted() -> None:
 
 def test_prefect_can_be_left_out_and_is_then_named() -> None:
     assert "prefect" not in shown(undeploy(prefect=False))
-    assert any("work pool pool" in line for line in what_stays(DEPLOYED, (), prefect=False))
+    assert any("work pool pool" in line for line in describe_retained(DEPLOYED, (), prefect=False))
 
 
 def test_everything_that_the_stack_retains_has_a_step_or_is_data() -> None:
