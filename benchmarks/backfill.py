@@ -88,7 +88,7 @@ class TriggerBehindQueue:
         self.requests["GetQueueAttributes"] += 1
         return {"Attributes": {}}
 
-    def unended_in(self, work_queue: str) -> int:
+    def unfinished_in(self, work_queue: str) -> int:
         """Tell that no run is unended."""
         del work_queue
         self.requests["flow_runs/count"] += 1

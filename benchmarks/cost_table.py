@@ -40,7 +40,7 @@ from operations.prices import (
     Fargate,
 )
 from operations.reconcile_report import figures
-from operations.report import Tally
+from operations.report import FindingTally
 from sandbox.grow import grow
 from sandbox.template import TEMPLATE
 from task_sizes import LARGE, STANDARD, TaskSize, size_for
@@ -51,7 +51,7 @@ TERABYTE = 10**12
 LARGE_BYTES = 10**10
 ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
 # The watchdog's and the reconciliation's; the trigger's are written when uploads come.
-METRICS = len(UNITS) + len(figures("echodrop", Tally(), 0.0))
+METRICS = len(UNITS) + len(figures("echodrop", FindingTally(), 0.0))
 
 CHILD = """
 import sys

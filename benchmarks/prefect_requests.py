@@ -36,15 +36,15 @@ from lambda_trigger.http_client import HttpClient
 from lambda_trigger.prefect_connection import PrefectConnection
 from lambda_trigger.transport_errors import UnavailableError
 from operations.classification import RunFacts
-from operations.closer_look import GENERATIONS, LOT
 from operations.prefect_runs import PrefectRuns
+from operations.upload_inspection import GENERATIONS, LOT
 from sandbox.environments import aws_environment, prefect_environment, system_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from sandbox.sample_file import write_sample
 from sandbox.template import UNUSED_PARAMETERS, Stack
-from watchdog.cost_brake import Limits
-from watchdog.pool_brake import WorkPool, look_at
+from watchdog.cost_brake import BrakeLimits
+from watchdog.pool_brake import WorkPool, observe
 from watchdog.prefect_http import PrefectHttp
 from watchdog.prefect_look import PrefectLook
 
@@ -147,7 +147,9 @@ def _watchdog(cloud: PrefectCloud) -> None:
     """What one invocation asks: the look, and the brake's."""
     now = datetime.now(UTC)
     PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
-    look_at(WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), Limits(1.0, None), now, None)
+    observe(
+        WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), BrakeLimits(1.0, None), now, None
+    )
 
 
 def _trigger(cloud: PrefectCloud) -> PrefectApi:
@@ -223,7 +225,7 @@ def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
 
 
 def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
-    """The runs of files, asked for as `closer_look` does: in lots, of several generations each."""
+    """The runs of files, asked for as `upload_inspection` does: in lots, of several generations each."""
     found: dict[str, RunFacts] = {}
     for start in range(0, len(keys), LOT):
         lot = keys[start : start + LOT]

@@ -271,19 +271,21 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     """Reconcile a faked inbox of this size in this process."""
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
-    from operations.foresight import Foresight  # noqa: PLC0415
     from operations.reconciliation import Reconciliation  # noqa: PLC0415
-    from operations.report import Tally  # noqa: PLC0415
-    from operations.services import Services  # noqa: PLC0415
+    from operations.report import FindingTally  # noqa: PLC0415
+    from operations.services import OperationsServices  # noqa: PLC0415
+    from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
 
     world = World(uploads, objects)
     s3: Any = FakedBuckets(world)
     heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
     trigger: Any = FakedTrigger(s3.requests, heads)
     prefect: Any = FakedPrefect(world, s3.requests)
-    tally, planted, found = Tally(), world.planted(), {}
+    tally, planted, found = FindingTally(), world.planted(), {}
     started = time.perf_counter()
-    services = Services(s3, Foresight(parse_rules(RULES), trigger), prefect, FakedTasks())
+    services = OperationsServices(
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+    )
     for finding in Reconciliation(services, now=NOW).findings():
         tally.add(finding)
         number = int(finding.uri.rpartition("/")[2][1:9])

@@ -48,21 +48,21 @@ from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
 from operations.estimates import COLD_SECONDS
 from operations.findings import Source
-from operations.foresight import Foresight
 from operations.parallel import THREADS
 from operations.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
 from operations.reconcile_flow import VERIFY_DAYS
-from operations.reconcile_report import Place
+from operations.reconcile_report import ReportLocation
 from operations.reconciliation import Reconciliation
 from operations.scope import READ_AN_HOUR
-from operations.services import Services
+from operations.services import OperationsServices
 from operations.settled import Settled, load_settled, mark_of
+from operations.trigger_decision import TriggerDecisions
 
 SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)
 ROUND_TRIP = 0.05
 WEEKS = MONTH_HOURS / (7 * 24)
-PLACE = Place("output", ".echodrop/reconcile/")
+PLACE = ReportLocation("output", ".echodrop/reconcile/")
 # A listing costs what a write does.
 DOLLARS = {"ListObjectsV2": S3_PUT, "PutObject": S3_PUT}
 SETTLED_ONCE = {"done", "output damaged", "output missing"}
@@ -138,7 +138,9 @@ def look(buckets: Buckets, *, whole: bool, remembers: bool = True) -> Look:
     trigger: Any = FakedTrigger(buckets.requests, heads)
     prefect: Any = FakedPrefect(buckets.world, buckets.requests)
     s3: Any = buckets
-    services = Services(s3, Foresight(parse_rules(RULES), trigger), prefect, FakedTasks())
+    services = OperationsServices(
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+    )
     began = time.process_time()
     settled = (load_settled(s3, PLACE) if not whole else None) or Settled(NOW)
     done = Look(Counter(), 0)

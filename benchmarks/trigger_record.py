@@ -30,7 +30,7 @@ import urllib3
 from moto.server import ThreadedMotoServer
 
 from events.file_heads import file_head
-from events.notifications import StoredObject, in_sqs, notification_bodies
+from events.notifications import NotifiedObject, in_sqs, notification_bodies
 from sandbox.environments import aws_environment, system_environment
 from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
@@ -87,7 +87,7 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
     for number in range(records + 5):
         key = f"HB0706/EK60/{number}.raw"
         s3.put_object(Bucket=INBOX, Key=key, Body=content)
-        (body,) = notification_bodies([StoredObject(INBOX, key, len(content), etag)])
+        (body,) = notification_bodies([NotifiedObject(INBOX, key, len(content), etag)])
         event = in_sqs([body])
         written = io.StringIO()
         started = time.perf_counter()

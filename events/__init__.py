@@ -1,1 +1,1 @@
-"""Notifications as AWS sends them: fixtures with their outcomes, and tools that make and replay them."""
+"""Notifications in AWS's formats: fixtures with their outcomes, and tools that make and replay them."""

@@ -1,19 +1,19 @@
-"""The first bytes of a file of each sonar model: enough for the trigger to know it by.
+"""The first bytes of a file of each sonar model, by which the trigger recognizes the model.
 
-They are no whole files; sandbox.sample_file writes those. Sources of the
-layouts: lambda_trigger.sonar_model.
+sandbox.sample_file writes whole files. Sources of the layouts:
+lambda_trigger.sonar_model.
 """
 
 import struct
 
-# An NT time in 2007, 100 ns since 1601.
+# An NT time in 2007, in units of 100 ns since 1601.
 _NT_TIME = 128_299_000_000_000_000
 _EK_APPLICATIONS = {"EK80": "EK80", "ES80": "ES80", "EA640": "EA640"}
 _SOUNDERS = {"EK60": "ER60", "ES70": "ES70"}
 
 
 def file_head(sonar_model: str) -> bytes:
-    """Give the first bytes, at least 400, of a file of this sonar model.
+    """Return the first bytes, at least 400, of a file of this sonar model.
 
     Raises:
         KeyError: no such model.

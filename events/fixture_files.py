@@ -1,15 +1,15 @@
-"""Fixtures: notifications as files, each with its expected outcome beside it.
+"""Fixtures: files with a notification and its expected outcomes.
 
 A fixture is JSON:
-- `about`: what it shows;
-- `inbox`: the objects that lie in the inbox then. Each has a `key` and what it
-  holds: `model` (first bytes of such a file) or `text`; optional are `size`
-  (zeros are added up to it), `metadata`, `tags`, `version_id`, `archived`;
-- `notification`: the message body, as JSON or, where it is none, as a text;
+- `about`: what the fixture shows;
+- `inbox`: the objects in the inbox. Each has a `key` and its content: `model`
+  (the first bytes of such a file) or `text`. Optional are `size` (the content is
+  padded with zeros), `metadata`, `tags`, `version_id` and `archived`;
+- `notification`: the message body, as JSON or, if it is not JSON, as a text;
 - `expected`: the outcomes, in order, as `{"key", "outcome", "reason"}` and,
-  for a run, what is to be in its `parameters`.
+  for a run, its `parameters`.
 
-A file that holds a notification alone is read as one without expectations.
+A file that contains only a notification is read as a fixture without expectations.
 """
 
 import json
@@ -42,7 +42,7 @@ ignore = true
 
 @dataclass(frozen=True, slots=True)
 class InboxObject:
-    """An object that lies in the inbox when the notification comes."""
+    """An object that is in the inbox when the notification arrives."""
 
     key: str
     body: bytes
@@ -54,7 +54,7 @@ class InboxObject:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """An outcome that has to come; `key` is None where the body names no object."""
+    """An expected outcome; `key` is None if the body names no object."""
 
     key: str | None
     outcome: str
@@ -64,7 +64,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """A notification; `body` is the message's text."""
+    """A notification; `body` is the text of the message."""
 
     name: str
     about: str
@@ -74,15 +74,15 @@ class Fixture:
 
 
 def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
-    """Read a fixture, or a file that is a notification alone.
+    """Read a fixture, or a file that contains only a notification.
 
     Args:
         path: the file.
-        inbox_bucket: the bucket to put where the fixture says echodrop-inbox.
+        inbox_bucket: the bucket that replaces echodrop-inbox.
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is a fixture, but not a whole one.
+        ValueError: the fixture lacks a field.
     """
     text = path.read_text().replace(INBOX, inbox_bucket)
     try:
@@ -110,7 +110,7 @@ def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
 
 
 def all_fixtures() -> Iterator[Fixture]:
-    """Read the project's own fixtures, by name."""
+    """Read the project's fixtures, sorted by name."""
     return (load_fixture(path) for path in sorted(FIXTURES.glob("*.json")))
 
 

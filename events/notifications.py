@@ -1,4 +1,4 @@
-"""Makes notifications as AWS writes them, in any envelope.
+"""Makes notifications in AWS's formats, in any envelope.
 
 Formats: "Event message structure" and "EventBridge event message structure" in
 the S3 user guide, "HTTP/HTTPS notification JSON format" in SNS's, "Using Lambda
@@ -22,12 +22,12 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object to notify of. `size` is in bytes, `stored_at` in ISO 8601.
+class NotifiedObject:
+    """An object to send a notification of. `size` is in bytes, `stored_at` in ISO 8601.
 
-    Where size and entity tag are not known (None), the notification leaves them out.
-    `generation` above 0 asks for a conversion anew of what was converted already,
-    `lane` is 'live' or 'backfill', `mends` asks for a run of its own, tagged so.
+    If size or entity tag is None, the notification leaves it out. A `generation` above 0
+    requests another conversion of a converted upload, `lane` is 'live' or 'backfill', and
+    `is_repair` requests a run for this file alone, tagged as a repair.
     """
 
     bucket: str
@@ -38,12 +38,12 @@ class StoredObject:
     stored_at: str = "1970-01-01T00:00:00.000Z"
     generation: int = 0
     lane: str = LIVE
-    mends: bool = False
+    is_repair: bool = False
 
 
-def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
-    """Write one record of an S3 event; its key is quoted as S3 quotes it."""
-    described = _described(
+def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """Make one record of an S3 event; S3 quotes the key."""
+    fields = _known_fields(
         key=quote_plus(item.key, safe="/"),
         size=item.size,
         eTag=item.etag,
@@ -67,24 +67,24 @@ def s3_record(item: StoredObject, event_name: str = "ObjectCreated:Put") -> dict
                 "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
                 "arn": f"arn:aws:s3:::{item.bucket}",
             },
-            "object": described,
+            "object": fields,
         },
     }
-    return record | _ours(item)
+    return record | _echodrop_field(item)
 
 
 def s3_event(
-    items: Iterable[StoredObject], event_name: str = "ObjectCreated:Put"
+    items: Iterable[NotifiedObject], event_name: str = "ObjectCreated:Put"
 ) -> dict[str, Any]:
-    """Write an S3 event of several objects."""
+    """Make an S3 event of several objects."""
     return {"Records": [s3_record(item, event_name) for item in items]}
 
 
 def eventbridge_event(
-    item: StoredObject, detail_type: str = "Object Created", reason: str = "PutObject"
+    item: NotifiedObject, detail_type: str = "Object Created", reason: str = "PutObject"
 ) -> dict[str, Any]:
-    """Write an EventBridge event; its key is as it is."""
-    described = _described(
+    """Make an EventBridge event; its key is not quoted."""
+    fields = _known_fields(
         **{"version-id": item.version_id},
         key=item.key,
         size=item.size,
@@ -103,18 +103,18 @@ def eventbridge_event(
         "detail": {
             "version": "0",
             "bucket": {"name": item.bucket},
-            "object": described,
+            "object": fields,
             "request-id": _request_id(item),
             "requester": ACCOUNT,
             "source-ip-address": "192.0.2.1",
             "reason": reason,
-            **_ours(item),
+            **_echodrop_field(item),
         },
     }
 
 
 def in_sns(body: str) -> dict[str, Any]:
-    """Write the notification that SNS makes of a message."""
+    """Wrap a message into a notification of SNS."""
     return {
         "Type": "Notification",
         "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, body)),
@@ -130,7 +130,7 @@ def in_sns(body: str) -> dict[str, Any]:
 
 
 def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
-    """Write the event with which Lambda takes messages from a queue; they are message-0, message-1 and so on."""
+    """Wrap messages into an event that Lambda receives from SQS, with ids message-0, message-1 and so on."""
     return {
         "Records": [
             {
@@ -154,16 +154,16 @@ def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
     }
 
 
-def _s3(item: StoredObject) -> str:
+def _s3(item: NotifiedObject) -> str:
     return json.dumps(s3_event([item]))
 
 
-def _eventbridge(item: StoredObject) -> str:
+def _eventbridge(item: NotifiedObject) -> str:
     return json.dumps(eventbridge_event(item))
 
 
-# The four envelopes, as the body of a message in a queue.
-ENVELOPES: Mapping[str, Callable[[StoredObject], str]] = {
+# The four envelopes, as message bodies.
+ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
     "s3": _s3,
     "eventbridge": _eventbridge,
     "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
@@ -172,9 +172,9 @@ ENVELOPES: Mapping[str, Callable[[StoredObject], str]] = {
 
 
 def notification_bodies(
-    items: Iterable[StoredObject], envelope: str = "eventbridge"
+    items: Iterable[NotifiedObject], envelope: str = "eventbridge"
 ) -> Iterable[str]:
-    """Write a message body for each object, one by one as they are listed.
+    """Yield a message body for each object.
 
     Raises:
         KeyError: no such envelope.
@@ -183,21 +183,21 @@ def notification_bodies(
     return (write(item) for item in items)
 
 
-def _described(**facts: str | int | None) -> dict[str, Any]:
+def _known_fields(**facts: str | int | None) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-def _ours(item: StoredObject) -> dict[str, Any]:
-    """Write what the trigger reads beside S3's own fields; nothing where it is as for an upload."""
-    marks = {"mends": True} if item.mends else {}
+def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
+    """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
+    marks = {"mends": True} if item.is_repair else {}
     if not item.generation and item.lane == LIVE and not marks:
         return {}
     return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}
 
 
-def _sequencer(item: StoredObject) -> str:
+def _sequencer(item: NotifiedObject) -> str:
     return "00" + hashlib.sha256(item.stored_at.encode()).hexdigest()[:14].upper()
 
 
-def _request_id(item: StoredObject) -> str:
+def _request_id(item: NotifiedObject) -> str:
     return hashlib.sha256(f"{item.key} {item.etag}".encode()).hexdigest()[:16].upper()

@@ -1,4 +1,4 @@
-"""Sends notifications through the trigger again: here, by its queue, or deployed."""
+"""Replays notifications: with the trigger in this process, through its queue, or deployed."""
 
 import base64
 import contextlib
@@ -22,10 +22,10 @@ LOCAL_SECONDS = 120
 
 
 class LocalHandler:
-    """The handler in this process, with the environment that it needs (see lambda_trigger.settings)."""
+    """Runs the trigger in this process; the environment has its settings (lambda_trigger.settings)."""
 
     def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Call the handler with the messages as one batch."""
+        """Call the trigger with the messages as one batch."""
         written = io.StringIO()
         with contextlib.redirect_stdout(written):
             handler(in_sqs([message.body for message in messages]), _LocalContext())
@@ -34,14 +34,14 @@ class LocalHandler:
 
 
 class FunctionTarget:
-    """The deployed function, called directly."""
+    """Calls the deployed function directly."""
 
     def __init__(self, functions: "LambdaClient", function_name: str) -> None:
         self._functions = functions
         self._function_name = function_name
 
     def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Call the function once a message: an answer carries only the last 4 KB of its log."""
+        """Call the function once for each message, because an answer contains only the last 4 KB of the log."""
         return [row for message in messages for row in self._send_one(message)]
 
     def _send_one(self, message: Message) -> list[ReplayRow]:
@@ -61,7 +61,7 @@ class FunctionTarget:
 
 
 def fixture_messages(paths: Iterable[Path], inbox_bucket: str = INBOX) -> Iterator[Message]:
-    """Read fixtures, or files that are a notification alone, as messages."""
+    """Read fixtures, or files that contain only a notification, as messages."""
     for path in paths:
         fixture = load_fixture(path, inbox_bucket)
         expected = tuple(f"{item.outcome}: {item.reason}" for item in fixture.expected)
@@ -69,7 +69,7 @@ def fixture_messages(paths: Iterable[Path], inbox_bucket: str = INBOX) -> Iterat
 
 
 def replay(messages: Iterable[Message], target: Target) -> Iterator[ReplayRow]:
-    """Send messages in batches, in order, and give each record's row as it is known."""
+    """Send messages in batches, in order, and yield the row of each record."""
     waiting = iter(messages)
     while batch := list(islice(waiting, BATCH)):
         yield from target.send(batch)
@@ -88,7 +88,7 @@ class _LocalContext:
 
 
 def _json_lines(text: str) -> Iterator[dict[str, Any]]:
-    # The log also holds Lambda's own START, END and REPORT lines, and may begin in the midst of one.
+    # The log also contains Lambda's START, END and REPORT lines, and may begin within a line.
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
             value = json.loads(line)
@@ -97,7 +97,7 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[ReplayRow]:
-    """Give each message its rows, by the message ids that in_sqs gave."""
+    """Match log lines to messages, by the message ids of `in_sqs`."""
     rows = []
     for index, message in enumerate(messages):
         own = [line for line in lines if line.get("message_id") == f"message-{index}"]

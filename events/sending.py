@@ -1,4 +1,4 @@
-"""Messages to send to the trigger, what became of each, and its queue to send them to."""
+"""Messages for the trigger, the targets that they are sent to, and their outcomes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ BATCH = 10
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message body to send. `source` names it for people: a fixture, a key, a message of a queue."""
+    """A message body to send. `source` is a label: the name of a fixture, a key, or a message id."""
 
     source: str
     body: str
@@ -21,11 +21,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRow:
-    """What became of one record: a line of the table that replay shows.
+    """The outcome of one record: a row of the table that replay prints.
 
-    `outcome` is Submitted, Waiting, Ignored, Rejected, or Retried (the record
-    failed and has to be sent again), or Sent where only the queue knows.
-    `expected` is the fixture's, as 'Outcome: reason', where there is one.
+    `outcome` is Submitted, Waiting, Ignored, Rejected, Retried (the record failed and
+    must be sent again), or Sent (it is in the queue). `expected` is the fixture's
+    expectation as 'Outcome: reason', or empty.
     """
 
     source: str
@@ -37,16 +37,16 @@ class ReplayRow:
     expected: str = ""
 
     @property
-    def came_as_expected(self) -> bool:
-        """Tell whether the outcome is the expected one; true where none was expected."""
+    def is_expected(self) -> bool:
+        """Whether the outcome is the expected one; true if nothing was expected."""
         return self.expected in {"", f"{self.outcome}: {self.reason}"}
 
 
 class Target(Protocol):
-    """Where messages go."""
+    """Accepts messages."""
 
     def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Send up to ten messages and say what became of them."""
+        """Send up to ten messages and return their outcomes."""
 
 
 class QueueTarget:
@@ -57,7 +57,7 @@ class QueueTarget:
         self._queue_url = queue_url
 
     def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
-        """Put the messages into the queue."""
+        """Send the messages to the queue."""
         answer = self._sqs.send_message_batch(
             QueueUrl=self._queue_url,
             Entries=[
@@ -78,14 +78,14 @@ class QueueTarget:
 
 
 def unknown_row(message: Message, number: int, outcome: str, reason: str, detail: str) -> ReplayRow:
-    """Give the row of a record whose key nobody told."""
+    """Make the row of a record whose key is unknown."""
     return ReplayRow(
         message.source, "", outcome, reason, detail, expected=expected_of(message, number)
     )
 
 
 def expected_of(message: Message, number: int) -> str:
-    """Give what a message's record of this number was to become, 'Outcome: reason'; '' for anything."""
+    """The expected outcome of a message's nth record as 'Outcome: reason'; '' if there is none."""
     if not message.expected:
         return ""
     return message.expected[number] if number < len(message.expected) else "nothing more"

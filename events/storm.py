@@ -5,46 +5,46 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Message bodies in the order to send them, and how many of them are no notification."""
+    """Message bodies in the order to send them, and how many of them are malformed."""
 
     bodies: tuple[str, ...]
     malformed: int
 
 
 def make_storm(
-    objects: Sequence[StoredObject],
+    objects: Sequence[NotifiedObject],
     *,
     seed: int,
     duplicates: float = 0.3,
     malformed: float = 0.05,
 ) -> Storm:
-    """Make a storm in which every object is told of at least once.
+    """Make a storm that has at least one notification of every object.
 
     Args:
-        objects: what to tell of.
+        objects: the objects to send notifications of.
         seed: the same seed gives the same storm.
-        duplicates: the share of all messages that tell again of an object, often in another envelope.
-        malformed: the share of all messages that are no notification.
+        duplicates: share of messages that repeat an object, often in another envelope.
+        malformed: share of messages that are not notifications.
     """
-    chance = random.Random(seed)  # noqa: S311 - a seeded storm, no secret
+    chance = random.Random(seed)  # noqa: S311 - a seeded storm, not a secret
     total = round(len(objects) / (1 - duplicates - malformed))
     broken = round(total * malformed)
     again = total - broken - len(objects)
-    told = [*objects, *chance.choices(objects, k=again)]
+    repeated = [*objects, *chance.choices(objects, k=again)]
     envelopes = sorted(ENVELOPES)
-    bodies = [ENVELOPES[chance.choice(envelopes)](item) for item in told]
+    bodies = [ENVELOPES[chance.choice(envelopes)](item) for item in repeated]
     bodies += [_broken(chance, bodies) for _ in range(broken)]
     chance.shuffle(bodies)
     return Storm(tuple(bodies), broken)
 
 
 def _broken(chance: random.Random, bodies: Sequence[str]) -> str:
-    """Make a body that is no notification, of what a message of SQS may hold."""
+    """Make a message body that is not a notification."""
     whole = chance.choice(bodies)
     return chance.choice(
         [

@@ -1,4 +1,4 @@
-"""Replaying notifications, as a person at a terminal sees it."""
+"""`echodrop replay` of notifications at a terminal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,17 +25,17 @@ def replay_at_terminal(
     inbox: str | None = None,
     dry_run: bool = False,
 ) -> int:
-    """Send fixtures through the trigger and print what became of each record.
+    """Send fixtures through the trigger and print the outcome of each record.
 
     Args:
-        fixtures: files of `events/fixtures`, or files that are a notification alone.
-        queue_url: of the trigger's queue; None for the function or this process.
-        function: the deployed function's name.
-        inbox: the bucket to put in place of the fixtures' own.
-        dry_run: only name what would be sent.
+        fixtures: files of `events/fixtures`, or files that contain only a notification.
+        queue_url: URL of the trigger's queue; None for the function or this process.
+        function: name of the deployed function.
+        inbox: bucket that replaces the bucket of the fixtures.
+        dry_run: only print what would be sent.
 
     Returns:
-        An exit code: 1 where a record has to be sent again, 2 where the settings are wrong.
+        An exit code: 1 if a record must be sent again, 2 if the settings are wrong.
     """
     err = Console(stderr=True)
     table = Table("source", "key", "outcome", "reason", "detail", box=None)
@@ -54,12 +54,12 @@ def replay_at_terminal(
         return 2
     Console().print(table)
     if again:
-        err.print(f"{again} records have to be sent again", style="red")
+        err.print(f"{again} records must be sent again", style="red")
     return 1 if again else 0
 
 
 def _target(queue_url: str | None, function: str | None) -> Target:
-    import boto3  # noqa: PLC0415 - half a second that the local handler does without
+    import boto3  # noqa: PLC0415 - takes half a second, and the local handler does not need it
 
     if queue_url:
         return QueueTarget(boto3.client("sqs"), queue_url)

@@ -1,1 +1,1 @@
-"""For whoever runs the system: what became of every upload, and what mends what went wrong."""
+"""The operator's commands: show the state of every upload, and retry what failed."""

@@ -1,6 +1,6 @@
-"""What an archive holds: a listing, an S3 inventory, or a list of keys; read as a stream, and from any place on.
+"""Reads the objects of an archive as a stream: from a listing, an S3 inventory or a list of keys.
 
-Formats: "Locating your inventory list" and "Amazon S3 Inventory lists" in the
+Reading can resume at any place. Formats: "Locating your inventory list" and "Amazon S3 Inventory lists" in the
 S3 user guide. Keys in an inventory's CSV are quoted as in a URL.
 """
 
@@ -28,12 +28,12 @@ _LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
 
 
 class ArchiveError(ValueError):
-    """What should name the archive's objects can't be read; says where."""
+    """The listing, inventory or list of keys can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveItem:
-    """One object; bytes and entity tag where they are told. `place` is where to go on behind it."""
+    """One object. `size` and `etag` are None if unknown; reading resumes after `place`."""
 
     bucket: str
     key: str
@@ -43,17 +43,17 @@ class ArchiveItem:
 
 
 class Archive(Protocol):
-    """Names objects, in an order that stays."""
+    """Lists objects, always in the same order."""
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
-        """Name the objects behind a place, `''` for all.
+        """List the objects after a place; `''` lists all.
 
         Raises:
             ArchiveError, OSError, ClientError: it can't be read.
         """
 
     def content(self) -> str:
-        """What a place holds in: another where it would be another's; `''` where a place says it all.
+        """Identify the content that places refer to; `''` if places stay valid when the content changes.
 
         Raises:
             OSError, ClientError: it can't be read.
@@ -70,26 +70,26 @@ class Listing:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """List page by page, in the order of the keys."""
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
         if after:
-            asked["StartAfter"] = after
-        for page in self.s3.get_paginator("list_objects_v2").paginate(**asked):
+            request["StartAfter"] = after
+        for page in self.s3.get_paginator("list_objects_v2").paginate(**request):
             for found in page.get("Contents", []):
                 key, etag = found["Key"], found["ETag"].strip('"')
                 yield ArchiveItem(self.bucket, key, key, found["Size"], etag)
 
     def content(self) -> str:
-        """Nothing: a key is a place in any listing."""
+        """Return `''`: a key is a valid place in any listing."""
         return ""
 
 
 @dataclass(frozen=True)
 class KeyList:
-    """A file of keys; a place is how many of its lines were read.
+    """A file of keys; a place is the number of lines that were read.
 
-    A text names a key or an `s3://` URI a line, as it is. A CSV has a first row
-    that names its columns (`key`; perhaps `bucket`, `size`, `etag`), or is of
-    an inventory: bucket and quoted key first.
+    A text file has one key or `s3://` URI on each line, unquoted. A CSV has a first row
+    that names its columns (`key`, and optionally `bucket`, `size`, `etag`), or is part of
+    an inventory, with the bucket and the quoted key first.
     """
 
     name: str
@@ -111,7 +111,7 @@ class KeyList:
                     yield _item(found, self.bucket, str(number))
 
     def content(self) -> str:
-        """SHA-256 of the file: a line's number is a place in this very list alone."""
+        """SHA-256 of the file: a line number is a place only in this list."""
         with closing(self.open_binary()) as stream:
             digest = hashlib.sha256()
             while chunk := stream.read(_CHUNK):
@@ -121,25 +121,27 @@ class KeyList:
 
 @dataclass(frozen=True)
 class InventoryReport:
-    """An S3 inventory by its manifest.json; a place is how many rows of its files were read."""
+    """An S3 inventory, given by its manifest.json; a place is the number of rows that were read."""
 
     s3: S3Client
     bucket: str
     key: str
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
-        """Read its files one after another; old versions and delete markers are left out."""
+        """Read its files one after another; skip old versions and delete markers."""
         where, body = f"s3://{self.bucket}/{self.key}", self._manifest()
         try:
-            told = json.loads(body)
-            files = [str(file["key"]) for file in told["files"]]
-            names = [name.strip().lower() for name in told["fileSchema"].split(",")]
-            form, source = told["fileFormat"], told["sourceBucket"]
-            holder = told["destinationBucket"].rpartition(":")[2]
+            manifest = json.loads(body)
+            files = [str(file["key"]) for file in manifest["files"]]
+            names = [name.strip().lower() for name in manifest["fileSchema"].split(",")]
+            form, source = manifest["fileFormat"], manifest["sourceBucket"]
+            holder = manifest["destinationBucket"].rpartition(":")[2]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArchiveError(f"{where}: no manifest of an S3 inventory: {error!r}") from error
+            raise ArchiveError(
+                f"{where}: not the manifest of an S3 inventory: {error!r}"
+            ) from error
         if form != "CSV":
-            raise ArchiveError(f"{where}: the inventory is {form}, only CSV is read")
+            raise ArchiveError(f"{where}: the inventory is {form}, only CSV is supported")
         columns = _Columns(names, quoted=True)
         number, start = 0, int(after or 0)
         for key in files:
@@ -151,7 +153,7 @@ class InventoryReport:
                         yield _item(found, source, str(number))
 
     def content(self) -> str:
-        """SHA-256 of the manifest, which has the sums of its files."""
+        """SHA-256 of the manifest, which contains the checksums of its files."""
         return hashlib.sha256(self._manifest()).hexdigest()
 
     def _manifest(self) -> bytes:
@@ -159,15 +161,15 @@ class InventoryReport:
 
 
 def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
-    """What a name names: `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, .gz of these).
+    """Open `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, or either as .gz).
 
     Args:
         named: an S3 URI or a local path.
         s3: its client.
-        inbox_bucket: of keys in a list that names no bucket.
+        inbox_bucket: bucket of keys in a list that names no bucket.
 
     Raises:
-        ArchiveError: it is none of these.
+        ArchiveError: the name is none of these.
     """
     if not named.startswith("s3://"):
         path = Path(named)
@@ -192,28 +194,28 @@ def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     return Listing(s3, bucket, key)
 
 
-# Bucket ('' where it is not told), key, bytes, entity tag.
+# Bucket ('' if not given), key, bytes, entity tag.
 _Fields = tuple[str, str, int | None, str | None]
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Reads rows by the names of their columns."""
+    """Reads rows by column name."""
 
     names: list[str]
     quoted: bool
 
     def __call__(self, row: list[str]) -> _Fields | None:
-        told = dict(zip(self.names, row, strict=False))
-        key = told.get("key", "")
-        if not key or told.get("islatest") == "false" or told.get("isdeletemarker") == "true":
+        columns = dict(zip(self.names, row, strict=False))
+        key = columns.get("key", "")
+        if not key or columns.get("islatest") == "false" or columns.get("isdeletemarker") == "true":
             return None
-        size = told.get("size", "")
+        size = columns.get("size", "")
         return (
-            told.get("bucket", ""),
+            columns.get("bucket", ""),
             unquote_plus(key) if self.quoted else key,
             int(size) if size.isdigit() else None,
-            told.get("etag", "").strip('"') or None,
+            columns.get("etag", "").strip('"') or None,
         )
 
 
@@ -247,7 +249,7 @@ def _text(name: str, stream: IO[bytes]) -> IO[str]:
 
 
 class _Raw(io.RawIOBase):
-    """What `TextIOWrapper` needs of a stream that only reads, as S3's body is."""
+    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
         self._stream = stream

@@ -1,4 +1,4 @@
-"""How much of a backfill may be on its way at a time, so that live uploads have the way to themselves."""
+"""Limits how many uploads of a backfill are in progress, so that live uploads do not wait behind it."""
 
 from __future__ import annotations
 
@@ -10,59 +10,61 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# Messages of a backfill stand before a live upload's in the one queue: no more than
-# the trigger takes within seconds.
+# Live uploads share the queue with a backfill and wait behind its messages: allow no more than
+# the trigger processes within seconds.
 MESSAGES = 10
 RUNS = 200
-_EVERY_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 
 
-class Lane(Protocol):
-    """What is asked of Prefect."""
+class RunCounter(Protocol):
+    """Counts runs in Prefect."""
 
-    def unended_in(self, work_queue: str) -> int:
-        """How many runs of a work queue have not ended."""
+    def unfinished_in(self, work_queue: str) -> int:
+        """Count the runs of a work queue that have not ended."""
 
 
-def room_in_lane(lane: Lane, work_queue: str, runs: int = RUNS) -> int:
-    """How many more runs a lane takes until so many are unended.
+def room_in_lane(lane: RunCounter, work_queue: str, runs: int = RUNS) -> int:
+    """Count how many more runs a lane takes before `runs` are unfinished.
 
     Raises:
-        PrefectUnavailableError: it can't be found out.
+        PrefectUnavailableError: Prefect does not answer.
     """
-    return max(0, runs - lane.unended_in(work_queue))
+    return max(0, runs - lane.unfinished_in(work_queue))
 
 
 @dataclass(frozen=True)
 class BackPressure:
-    """Bounds the trigger's queue and the lane's runs; what SQS tells of its depth may be a minute old.
+    """Limits the messages in the trigger's queue and the runs of the lane.
+
+    SQS reports its depth up to a minute late.
 
     Attributes:
-        messages: that may wait in the queue, whoever sent them.
-        runs: that may be unended, each waiting message counted as `together` of them; a
-            batch is one, whatever files it has.
+        messages: how many messages may wait in the queue, from any sender.
+        runs: how many runs may be unfinished. Each waiting message counts as `together` runs;
+            a batch counts as one, no matter how many files it has.
     """
 
     sqs: SQSClient
     queue_url: str
-    lane: Lane
+    lane: RunCounter
     work_queue: str
     messages: int = MESSAGES
     runs: int = RUNS
     together: int = 1
     sleep: Callable[[float], None] = time.sleep
 
-    def wait(self, told: Callable[[str], None] = lambda _why: None) -> None:
-        """Wait until another message may go; say what for.
+    def wait(self, report: Callable[[str], None] = lambda _why: None) -> None:
+        """Wait until another message may be sent; report the reason for waiting.
 
         Raises:
-            ClientError, PrefectUnavailableError: it can't be found out.
+            ClientError, PrefectUnavailableError: SQS or Prefect does not answer.
         """
-        while why := self._in_the_way():
-            told(why)
-            self.sleep(_EVERY_SECONDS)
+        while why := self._reason_to_wait():
+            report(why)
+            self.sleep(_POLL_SECONDS)
 
-    def _in_the_way(self) -> str:
+    def _reason_to_wait(self) -> str:
         answer = self.sqs.get_queue_attributes(
             QueueUrl=self.queue_url,
             AttributeNames=[
@@ -72,9 +74,9 @@ class BackPressure:
         )
         if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
             return f"{waiting} messages in the trigger's queue"
-        unended = self.lane.unended_in(self.work_queue)
-        if unended + waiting * self.together >= self.runs:
+        unfinished = self.lane.unfinished_in(self.work_queue)
+        if unfinished + waiting * self.together >= self.runs:
             return (
-                f"{unended} runs of the lane have not ended, {waiting} messages are to become some"
+                f"{unfinished} runs of the lane have not ended, {waiting} messages will start more"
             )
         return ""

@@ -1,8 +1,8 @@
-"""Tells the trigger of an archive's objects, in the backfill lane, at a pace, and from where it stopped.
+"""Sends the objects of an archive to the trigger, in the backfill lane, at a limited rate.
 
-Several objects go into a message, so that the trigger can have small files
-converted together. The checkpoint is written after each: a backfill that is
-killed sends one message twice at most, whose uploads have their runs by then.
+A message holds several objects, so that the trigger can convert small files
+together. The checkpoint is written after each message: a backfill that is
+killed sends at most one message twice, and its uploads already have their runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from events.notifications import StoredObject, s3_record
+from events.notifications import NotifiedObject, s3_record
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
 from lambda_trigger.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.rules_document import Rules
@@ -25,26 +25,26 @@ from operations.pacing import Pace
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# To a message. A Lambda is handed ten of them, and has a minute.
+# Uploads in a message. A Lambda receives ten messages, and has a minute for them.
 TOGETHER = 20
-# SQS takes 256 KiB a message where it is old-fashioned.
+# Older SQS queues accept 256 KiB a message.
 _BYTES_A_MESSAGE = 240_000
 
 
 @dataclass
 class Backfill:
-    """One archive on its way through the trigger's queue.
+    """Sends one archive through the trigger's queue.
 
     Attributes:
-        rules: of the inbox; what they leave out or refuse is counted and not sent.
-        archive: names the objects.
-        checkpoint: where to go on, and what was done before.
-        sqs: the queue's client.
-        pressure: what may be on its way at a time.
+        rules: rules of the inbox; uploads that they ignore or reject are counted, not sent.
+        archive: lists the objects.
+        checkpoint: where to resume, and what earlier calls sent.
+        sqs: client of the queue.
+        pressure: how many uploads may be in progress.
         pace: uploads a second.
-        limit: uploads of this call at most.
-        together: uploads to a message at most.
-        told: is told what is waited for.
+        limit: most uploads that this call sends.
+        together: most uploads in a message.
+        on_wait: called with the reason for each wait.
     """
 
     rules: Rules
@@ -55,14 +55,14 @@ class Backfill:
     pace: Pace = field(default_factory=lambda: Pace(None))
     limit: int | None = None
     together: int = TOGETHER
-    told: Callable[[str], None] = lambda _why: None
+    on_wait: Callable[[str], None] = lambda _why: None
 
     def run(self) -> Iterator[int]:
-        """Send message by message; give the number of uploads of each, once it is sent and noted.
+        """Send message after message; yield the number of uploads in each once the checkpoint is saved.
 
         Raises:
             ArchiveError, OSError, ClientError: the archive can't be read, or the queue refuses.
-            PrefectUnavailableError: nobody can tell how much is on its way.
+            PrefectUnavailableError: Prefect does not answer.
         """
         records: list[dict[str, Any]] = []
         size = sent = 0
@@ -87,7 +87,7 @@ class Backfill:
             yield self._send(records)
 
     def estimate(self) -> Estimate:
-        """Go over what is left, and send nothing."""
+        """Estimate the rest of the archive without sending it."""
         found = Estimate()
         for item in self.archive.items(self.checkpoint.place):
             if self.limit is not None and found.uploads == self.limit:
@@ -105,7 +105,7 @@ class Backfill:
             case Candidate():
                 noted.bytes += item.size or 0
             case SettingsXml():
-                # The trigger finds it beside its data.
+                # The trigger finds it beside its data file.
                 noted.left_out[Reason.SIDECAR_USED] += 1
             case Ignored(reason=reason):
                 noted.left_out[reason] += 1
@@ -114,7 +114,7 @@ class Backfill:
 
     def _send(self, records: list[dict[str, Any]]) -> int:
         if records:
-            self.pressure.wait(self.told)
+            self.pressure.wait(self.on_wait)
             self.pace.take(len(records))
             body = json.dumps({"Records": records})
             self.sqs.send_message(QueueUrl=self.pressure.queue_url, MessageBody=body)
@@ -125,4 +125,4 @@ class Backfill:
 
 
 def _record(item: ArchiveItem) -> dict[str, Any]:
-    return s3_record(StoredObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))
+    return s3_record(NotifiedObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))

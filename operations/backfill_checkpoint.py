@@ -1,4 +1,4 @@
-"""How far a backfill has come, in a file: a killed one goes on there."""
+"""The checkpoint file of a backfill, from which an interrupted backfill resumes."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ FOLDER = Path(".echodrop/backfill")
 
 
 class CheckpointError(ValueError):
-    """The file is of another backfill, or of none."""
+    """The file is not the checkpoint of this backfill."""
 
 
 @dataclass
 class Checkpoint:
-    """What was sent of an archive, and the `place` behind it.
+    """What a backfill has sent, and the `place` to resume at.
 
     Attributes:
         path: the file.
-        archive: as it was named.
-        queue_url: where it is sent.
-        content: see `archive_items`; of the archive that `place` is a place in.
-        place: see `archive_items`; '' at the beginning.
-        sent: uploads told of.
-        messages: that told of them.
-        bytes: theirs, as far as known.
-        left_out: uploads by the reason that the rules have to leave them out.
-        refused: uploads by the reason that the rules have to refuse them.
+        archive: the archive's name, as given.
+        queue_url: URL of the queue.
+        content: the content that `place` refers to, see `archive_items`.
+        place: where to resume, see `archive_items`; '' at the beginning.
+        sent: how many uploads were sent.
+        messages: how many messages they were sent in.
+        bytes: total size of the uploads, as far as it is known.
+        left_out: number of uploads that the rules ignore, by reason.
+        refused: number of uploads that the rules reject, by reason.
         ended: whether the archive's end was reached.
     """
 
@@ -48,19 +48,21 @@ class Checkpoint:
     ended: bool = False
 
     def save(self) -> None:
-        """Write the file, whole or not at all."""
-        told = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "path"}
+        """Write the file atomically."""
+        values = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name != "path"
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with beside.open("w") as file:
-            json.dump(told, file)
+            json.dump(values, file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.path)
 
 
 def default_place(archive: str, queue_url: str) -> Path:
-    """The file below `.echodrop/backfill` that archive and queue name."""
+    """The default file for an archive and a queue, below `.echodrop/backfill`."""
     named = hashlib.sha256(json.dumps([archive, queue_url]).encode()).hexdigest()[:16]
     return FOLDER / f"{named}.json"
 
@@ -68,34 +70,34 @@ def default_place(archive: str, queue_url: str) -> Path:
 def checkpoint_of(
     archive: str, queue_url: str, place: Path, *, content: str | None = ""
 ) -> Checkpoint:
-    """Read the checkpoint of a backfill; a new one where there is none.
+    """Read the checkpoint of a backfill, or make a new one if the file does not exist.
 
     Args:
-        archive: as it is named.
-        queue_url: where it is sent.
+        archive: the archive's name, as given.
+        queue_url: URL of the queue.
         place: the file.
-        content: what the archive holds now, see `archive_items`; None where that is all one.
+        content: the archive's content now, see `archive_items`; None skips the comparison.
 
     Raises:
-        CheckpointError: the file is of another backfill, the archive has changed
-            so that a place in it means nothing any more, or it can't be read.
-        OSError: likewise.
+        CheckpointError: the file is not a checkpoint, belongs to another backfill, or the
+            archive has changed since, so that its places are no longer valid.
+        OSError: the file can't be read.
     """
     new = Checkpoint(place, archive, queue_url, content or "")
     if not place.exists():
         return new
     try:
-        told: dict[str, Any] = json.loads(place.read_text())
+        values: dict[str, Any] = json.loads(place.read_text())
         for name in ("left_out", "refused"):
-            told[name] = Counter(told[name])
-        found = Checkpoint(place, **told)
+            values[name] = Counter(values[name])
+        found = Checkpoint(place, **values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{place} is no checkpoint of a backfill: {error!r}") from error
+        raise CheckpointError(f"{place} is not the checkpoint of a backfill: {error!r}") from error
     if (found.archive, found.queue_url) != (archive, queue_url):
         raise CheckpointError(f"{place} is the checkpoint of {found.archive} to {found.queue_url}")
     if content is not None and found.content != content:
         raise CheckpointError(
-            f"{archive} is another list than the one that {place} was written of: what is sent of it"
-            " is not known; --anew begins again, and doubles nothing"
+            f"{archive} has changed since {place} was written, so the checkpoint does not say"
+            " what was sent; --restart begins again, and converts nothing twice"
         )
     return found

@@ -1,4 +1,4 @@
-"""A backfill, as a person at a terminal sees it."""
+"""`echodrop backfill` at a terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from operations.archive_items import Listing, archive_at
 from operations.back_pressure import RUNS, BackPressure
 from operations.backfill import TOGETHER, Backfill
 from operations.backfill_checkpoint import Checkpoint, checkpoint_of, default_place
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.connections import connect
 from operations.estimates import length
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.report import json_line
 
-# Uploads a second: what one Prefect server takes beside the live ones.
+# Uploads a second that one Prefect server accepts in addition to the live ones.
 RATE = 5.0
 
 
@@ -31,7 +31,7 @@ def backfill_at_terminal(
     queue_url: str,
     rules: Path | None = None,
     checkpoint: Path | None = None,
-    anew: bool = False,
+    restart: bool = False,
     rate: float = RATE,
     outstanding: int = RUNS,
     together: int = TOGETHER,
@@ -39,37 +39,37 @@ def backfill_at_terminal(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Have an archive converted, in the backfill lane.
+    """Convert an archive in the backfill lane.
 
     Args:
         archive: `s3://bucket/prefix`, an inventory's manifest.json, or a list of keys.
-        queue_url: of the trigger's queue.
-        rules: the rules document; left out, the trigger's own.
-        checkpoint: its file; left out, one below `.echodrop/backfill`.
-        anew: begin at the archive's beginning.
+        queue_url: URL of the trigger's queue.
+        rules: the rules document; default: the trigger's.
+        checkpoint: the checkpoint's file; default: one below `.echodrop/backfill`.
+        restart: begin at the start of the archive.
         rate: uploads a second.
-        outstanding: runs of the lane that may be unended at a time.
-        together: uploads to a message.
-        limit: uploads of this call at most.
-        dry_run: go over what is left and only say what it would cost.
-        as_json: one line of JSON in place of the summary.
+        outstanding: how many runs of the lane may be unfinished.
+        together: uploads in a message.
+        limit: most uploads that this call sends.
+        dry_run: only estimate the cost of what is left.
+        as_json: print one line of JSON instead of the summary.
 
     Returns:
-        An exit code: 0 the archive's end was reached; 1 it was not, or the rules
-        refuse some of it; 2 something could not be read or asked; 130 interrupted.
+        An exit code: 0 the end of the archive was reached; 1 it was not, or the rules
+        reject some uploads; 2 something could not be read or did not answer; 130 interrupted.
     """
     began = time.monotonic()
     noted: Checkpoint | None = None
     try:
         connections = connect(rules)
-        in_force = connections.services.rules
-        found = archive_at(archive, connections.services.s3, in_force.inbox_bucket)
+        active_rules = connections.services.rules
+        found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
         if isinstance(found, Listing):
-            _check_bucket(found.bucket, in_force)
+            _check_bucket(found.bucket, active_rules)
         content = found.content()
         place = checkpoint or default_place(archive, queue_url)
-        noted = checkpoint_of(archive, queue_url, place, content=None if anew else content)
-        if anew:
+        noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
+        if restart:
             noted = Checkpoint(place, archive, queue_url, content)
         region = connections.services.s3.meta.region_name
         sqs = connections.session.client("sqs", region_name=region)
@@ -77,27 +77,29 @@ def backfill_at_terminal(
             *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
         )
         backfill = Backfill(
-            in_force, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
+            active_rules, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
         )
         if dry_run:
             estimate = backfill.estimate()
             line = estimate.told(rate, connections.runs.at_once_in(BACKFILL))
-            told = {"estimate": estimate.as_json(rate), **_counts(noted)}
-            _tell(told, line, noted, as_json=as_json)
+            values = {"estimate": estimate.as_json(rate), **_counts(noted)}
+            _print(values, line, noted, as_json=as_json)
             return 1 if noted.refused else 0
-        stopped = "its end, in an earlier call; --anew begins again" if noted.ended else ""
+        stopped = (
+            "the archive was sent by an earlier call; --restart begins again" if noted.ended else ""
+        )
         with progress_bar() as progress:
-            backfill.told = lambda why: progress(f"waiting: {why}", noted.sent, None)
+            backfill.on_wait = lambda why: progress(f"waiting: {why}", noted.sent, None)
             for _ in backfill.run():
                 progress("uploads", noted.sent, None)
     except KeyboardInterrupt:
         if noted:
-            _summary(noted, began, "interrupted; the next call goes on", as_json=as_json)
+            _summary(noted, began, "interrupted; the next call resumes", as_json=as_json)
         return INTERRUPTED
-    except (ValueError, *NOT_ASKED) as error:
-        return refused(error)
+    except (ValueError, *UNAVAILABLE) as error:
+        return print_error(error)
     if not noted.ended:
-        stopped = "the limit; the next call goes on"
+        stopped = "the limit was reached; the next call resumes"
     _summary(noted, began, stopped, as_json=as_json)
     return 0 if noted.ended and not noted.refused else 1
 
@@ -105,7 +107,7 @@ def backfill_at_terminal(
 def _check_bucket(bucket: str, rules: Rules) -> None:
     if bucket not in {rules.inbox_bucket, *rules.archive_buckets}:
         raise ValueError(
-            f"{bucket} is neither the inbox nor an archive: name it in archive_buckets of the rules"
+            f"{bucket} is neither the inbox nor an archive: add it to archive_buckets in the rules"
         )
 
 
@@ -126,14 +128,12 @@ def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) ->
         f"{noted.sent:,} uploads sent in {noted.messages:,} messages, {noted.bytes:,} bytes; "
         f"this call took {length(time.monotonic() - began)}"
     )
-    _tell(
-        _counts(noted), f"{line}; stopped by {stopped}" if stopped else line, noted, as_json=as_json
-    )
+    _print(_counts(noted), f"{line}; {stopped}" if stopped else line, noted, as_json=as_json)
 
 
-def _tell(told: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:
+def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:
     if as_json:
-        print(json_line(told))  # noqa: T201 - the command's result
+        print(json_line(values))  # noqa: T201 - the command's result
         return
     console = Console()
     console.print(line, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The files of a batch: each as the batch stands with it. docs/decisions/warm-lane.md says what a batch is."""
+"""The state of each file of a batch. docs/decisions/warm-lane.md explains batches."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from lambda_trigger.outcomes import LANES, LIVE
 from operations.classification import RunFacts
-from operations.prefect_api import PrefectApi
+from operations.prefect_api import RateLimitedPrefectApi
 
 BATCH = "convert-raw-sonar-batch"
-# Of a file's identity in the name of its task run (flows.batch_entries).
-_IDENTITY_SHOWN = 12
-# Asked for at once: a server on SQLite takes no more than a hundred in a function, and answers 500.
+# Digits of a file's identity in the name of its task run (flows.batch_entries).
+_IDENTITY_DIGITS = 12
+# Tags in a request: SQLite accepts at most a hundred arguments of a function, else the server answers 500.
 _TAGS = 100
 
 
-def in_batches(api: PrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
-    """The latest batch of each of these files, as it stands with the file.
+def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
+    """Find the latest batch of each of these files, as facts about the file.
 
     Raises:
-        PrefectUnavailableError: no answer.
+        PrefectUnavailableError: Prefect does not answer.
     """
     tags = [f"file:{identity}" for identity in identities]
     found = {
@@ -34,28 +34,28 @@ def in_batches(api: PrefectApi, identities: Collection[str]) -> dict[str, RunFac
     return {identity: found[identity] for identity in identities if identity in found}
 
 
-def files_of(api: PrefectApi, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
-    """A batch as it stands with each of its files, by the file's identity; empty where it has none.
+def files_of(api: RateLimitedPrefectApi, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
+    """Yield the identity and the facts of each file of a batch; the identity is empty if missing.
 
     Raises:
-        PrefectUnavailableError: no answer.
+        PrefectUnavailableError: Prefect does not answer.
     """
-    # A batch that ran again has later task runs of the same names.
+    # A batch that was retried has later task runs with the same names.
     ends = {task["name"].rpartition(" · ")[2]: task["state"] for task in api.task_runs(batch["id"])}
     for entry in entries_of(batch):
         identity = str(entry.get("identity") or "")
-        state = ends.get(identity[:_IDENTITY_SHOWN]) if identity else None
+        state = ends.get(identity[:_IDENTITY_DIGITS]) if identity else None
         yield identity, file_facts(batch, entry, state)
 
 
 def entries_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a batch was asked for of each of its files."""
+    """The parameters of each file of a batch."""
     entries = (batch.get("parameters") or {}).get("files") or ()
     return [each for each in entries if isinstance(each, dict)]
 
 
 def run_facts(run: dict[str, Any]) -> RunFacts:
-    """A flow run of the API as facts."""
+    """The facts of a flow run that the API returned."""
     state = run["state"]
     return RunFacts(
         id=run["id"],
@@ -69,7 +69,7 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
         work_pool=run.get("work_pool_name") or "",
         cluster=str((run.get("job_variables") or {}).get("cluster") or ""),
         lane=lane if (lane := run.get("work_queue_name")) in LANES else LIVE,
-        mends="mends" in (run.get("tags") or ()),
+        is_repair="mends" in (run.get("tags") or ()),
         version=run.get("deployment_version") or "",
         parameters=run.get("parameters") or {},
     )
@@ -78,10 +78,10 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
 def file_facts(
     batch: dict[str, Any], entry: dict[str, Any], state: dict[str, Any] | None
 ) -> RunFacts:
-    """A batch as it stands with one of its files; `state` is the file's task run's, if it has one.
+    """The facts of one file of a batch; `state` is the state of the file's task run, if it has one.
 
-    What has not ended there shares the batch's fate: a file is queued, running
-    or crashed with it. `entry` is what the batch was asked for of the file.
+    A file whose task run has not ended has the state of the batch. `entry` holds
+    the file's parameters.
     """
     facts = replace(
         run_facts(batch),

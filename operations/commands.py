@@ -1,4 +1,4 @@
-"""The commands of `operations`, with their options; each imports what it needs when it runs."""
+"""The operator's commands and their options; each imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start so.")]
-Rules = Annotated[
-    Path | None, typer.Option(help="The rules document; left out, the trigger's own.")
+Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start with this.")]
+Rules = Annotated[Path | None, typer.Option(help="The rules document (default: the trigger's).")]
+Shown = Annotated[
+    int, typer.Option("--list", help="How many uploads to list in each class.", min=1)
 ]
-Shown = Annotated[int, typer.Option("--list", help="How many of a class to list.", min=1)]
-Json = Annotated[bool, typer.Option("--json", help="For programs: a line of JSON each.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each result.")]
 Stack = Annotated[
     str | None,
     typer.Option(
-        help="Stack whose outputs name what is left out; else the environment, else echodrop."
+        help="Stack whose outputs supply settings that are not given (default: ECHODROP_STACK or echodrop)."
     ),
 ]
 Queue = Annotated[str | None, typer.Option(help="URL of the trigger's queue.")]
@@ -25,14 +25,14 @@ PrefectRate = Annotated[
     float | None,
     typer.Option(
         "--prefect-rate",
-        help="Requests a minute to Prefect's API at most; left out, 100 at Prefect Cloud and no"
-        " limit at a server of your own.",
+        help="Maximum requests a minute to Prefect's API (default: 100 at Prefect Cloud, no limit"
+        " at your own server).",
         min=1,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
-# `--help` should not wait for what a command needs.
+# `--help` should not wait for slow imports.
 # ruff: noqa: PLC0415
 
 
@@ -46,9 +46,9 @@ def status(
     shown: Shown = 10,
     as_json: Json = False,
 ) -> None:
-    """Say what became of the uploads of a window, and what runs, waits or has failed.
+    """Show the state of recent uploads, and which runs are unfinished or have failed.
 
-    Exit code 0: all is well; 1: something needs attention; 2: the system could not be asked.
+    Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
     from operations.terminal import status_at_terminal
 
@@ -63,31 +63,33 @@ def reconcile(
     prefix: Prefix = "",
     rules: Rules = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read every output whole and compare its checksum.")
+        bool, typer.Option("--verify", help="Read every output in full and compare its checksum.")
     ] = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Send what was lost again, retry what may pass.")
+        bool,
+        typer.Option("--fix", help="Send lost uploads again, and retry runs that may succeed."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --fix: only say what would be done.")
+        bool, typer.Option("--dry-run", help="With --fix: only print what would be done.")
     ] = False,
     queue: Queue = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
     grace: Annotated[
-        float, typer.Option(help="Minutes a new upload, or the task of a run, may take.", min=0)
+        float,
+        typer.Option(help="Minutes until a new upload must have a run, and a run its task.", min=0),
     ] = 15,
-    attempts: Annotated[int, typer.Option(help="How often one upload is tried.", min=0)] = 3,
-    rate: Annotated[float, typer.Option(help="Uploads a second to mend.", min=0.001)] = 5,
+    attempts: Annotated[int, typer.Option(help="How often an upload is attempted.", min=0)] = 3,
+    rate: Annotated[float, typer.Option(help="Uploads a second to fix.", min=0.001)] = 5,
     limit: Annotated[
-        int, typer.Option(help="Uploads to mend at most; the newest of each class.", min=0)
+        int, typer.Option(help="Maximum uploads to fix; the newest of each class.", min=0)
     ] = 500,
     shown: Shown = 10,
     as_json: Json = False,
 ) -> None:
-    """Compare inbox, outputs and flow runs: what was lost, torn or damaged, and what mends it.
+    """Compare inbox, outputs and flow runs; show what is lost, torn or damaged, and how to fix it.
 
-    Exit codes as for status.
+    The exit codes are those of status.
     """
     from operations.terminal import reconcile_at_terminal
 
@@ -116,50 +118,61 @@ def reconcile(
 def replay(
     what: Annotated[
         list[str] | None,
-        typer.Argument(help="Uploads, s3://bucket/key; or notifications, events/fixtures/*.json."),
+        typer.Argument(
+            help="Uploads (s3://bucket/key), or files of notifications (events/fixtures/*.json)."
+        ),
     ] = None,
     *,
     since: Annotated[
-        str | None, typer.Option(help="Runs that ended since: 24h, 2026-01-31, 2026-01-31T12:00.")
+        str | None,
+        typer.Option(help="Runs that ended after this: 24h, 2026-01-31, 2026-01-31T12:00."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Runs that ended until then.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Runs of uploads whose keys start so.")] = None,
+    until: Annotated[str | None, typer.Option(help="Runs that ended before this.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Runs of uploads whose keys start with this.")
+    ] = None,
     outcome: Annotated[
         list[str] | None,
-        typer.Option(help="Runs that ended so, such as BadFile; else all failed and crashed."),
+        typer.Option(
+            help="Runs that ended in this state, such as BadFile (default: all failed and crashed)."
+        ),
     ] = None,
-    version: Annotated[
-        str | None, typer.Option(help="Runs that were asked of this version of echodrop.")
-    ] = None,
+    version: Annotated[str | None, typer.Option(help="Runs of this version of echodrop.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Convert anew what was converted already.")
+        bool, typer.Option("--force", help="Convert uploads again that are already converted.")
     ] = False,
-    dlq: Annotated[bool, typer.Option("--dlq", help="The dead-letter queue's messages.")] = False,
+    dlq: Annotated[
+        bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
+    ] = False,
     dlq_url: Annotated[
-        str | None, typer.Option(help="URL of another dead-letter queue than the stack's.")
+        str | None, typer.Option(help="URL of the dead-letter queue (default: the stack's).")
     ] = None,
     quarantine: Annotated[
-        str | None, typer.Option(help="s3://bucket/prefix for dead letters that fail again.")
+        str | None, typer.Option(help="s3://bucket/prefix for dead letters that failed again.")
     ] = None,
     queue: Queue = None,
     function: Annotated[
         str | None, typer.Option(help="Name of the deployed function, for notifications.")
     ] = None,
     inbox: Annotated[
-        str | None, typer.Option(help="Bucket to put in place of the notifications' own.")
+        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
     ] = None,
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
-    rate: Annotated[float | None, typer.Option(help="So many a second.", min=0.001)] = None,
-    limit: Annotated[int | None, typer.Option(help="So many at most.", min=1)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Maximum uploads or messages a second.", min=0.001)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Maximum uploads or messages in total.", min=1)
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Send through the trigger again: an upload, failed or crashed runs, dead letters, notifications.
+    """Send uploads, failed or crashed runs, dead letters or notifications through the trigger again.
 
-    What is finished or under way is left, what failed is run again; stopped at any point, the next
-    call goes on. Exit code 0: all is sent or done; 1: not all; 2: the system could not be asked.
+    Finished and running uploads are skipped; failed ones are retried. After an interruption, the
+    next call resumes. Exit code 0: all is sent or done; 1: not all; 2: a service did not answer.
     """
     by_runs = any(chosen is not None for chosen in (since, until, prefix, outcome, version))
     letters = dlq or dlq_url is not None
@@ -170,11 +183,11 @@ def replay(
         )
     uris = [each for each in what or [] if each.startswith("s3://")]
     if uris and len(uris) != len(what or []):
-        raise typer.BadParameter("uploads and notifications are replayed by a call each")
+        raise typer.BadParameter("replay uploads and notifications in separate calls")
     if letters:
-        _refuse("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
+        _reject_options("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
     elif what and not uris:
-        _refuse(
+        _reject_options(
             "notifications",
             {
                 "--force": force,
@@ -256,31 +269,39 @@ def backfill(
     outstanding: Annotated[
         int,
         typer.Option(
-            help="Runs of the backfill lane that may be unended; a batch of files is one.", min=1
+            help="How many runs of the backfill lane may be unfinished; a batch counts as one.",
+            min=1,
         ),
     ] = 200,
     together: Annotated[
-        int, typer.Option(help="Uploads to a message, to be converted together.", min=1, max=100)
+        int,
+        typer.Option(help="Uploads in a message; they may be converted together.", min=1, max=100),
     ] = 20,
-    limit: Annotated[int | None, typer.Option(help="Uploads of this call at most.", min=1)] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Left out: below .echodrop/backfill, by archive and queue.")
+    limit: Annotated[
+        int | None, typer.Option(help="Maximum uploads that this call sends.", min=1)
     ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Begin at the beginning, whatever the checkpoint says.")
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="The checkpoint's file (default: below .echodrop/backfill, by archive and queue)."
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
+    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count what is left: bytes, seconds, dollars.")
+        bool, typer.Option("--dry-run", help="Only estimate what is left: bytes, seconds, dollars.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Have an archive converted, behind the live uploads; stopped at any point, the next call goes on.
+    """Convert an archive behind the live uploads; after an interruption, the next call resumes.
 
-    Exit code 0: all is sent; 1: not yet, or the rules refuse some; 2: something can't be read or asked.
+    Exit code 0: all is sent; 1: not all is sent, or the rules reject some; 2: a service did not answer.
     """
     from operations.backfill_terminal import backfill_at_terminal
 
@@ -297,7 +318,7 @@ def backfill(
             queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             rules=rules,
             checkpoint=checkpoint,
-            anew=anew,
+            restart=restart or anew,
             rate=rate,
             outstanding=outstanding,
             together=together,
@@ -308,24 +329,24 @@ def backfill(
     )
 
 
-def _refuse(what: str, given: dict[str, object]) -> None:
-    """Refuse options that would be ignored silently.
+def _reject_options(what: str, given: dict[str, object]) -> None:
+    """Reject options that would be ignored silently.
 
     Raises:
-        BadParameter: naming the first that is given.
+        BadParameter: such an option is given.
     """
     for option, value in given.items():
         if value:
-            raise typer.BadParameter(f"{option} is not for {what}")
+            raise typer.BadParameter(f"{option} does not apply to {what}")
 
 
 def _complete_environment(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
-    """Have the stack's outputs name what neither the command line nor the environment does.
+    """Take settings that neither the command line nor the environment gives from the stack's outputs.
 
-    The rate of requests goes the same way: who connects to Prefect reads the environment.
+    The request rate is passed on in the environment, too.
     """
+    from operations.command_errors import print_error
     from operations.prefect_api import RATE
-    from operations.refusals import refused
     from operations.stack_settings import SettingMissingError, complete_environment
 
     if prefect_rate is not None:
@@ -333,4 +354,4 @@ def _complete_environment(stack: str | None, prefect_rate: float | None, **neede
     try:
         complete_environment(needed, stack)
     except SettingMissingError as error:
-        raise typer.Exit(refused(error)) from error
+        raise typer.Exit(print_error(error)) from error

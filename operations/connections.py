@@ -1,4 +1,4 @@
-"""From the environment to the services: AWS as its SDKs find it, Prefect by its own variables."""
+"""Connects to AWS and Prefect, with the settings of the environment."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from flows.s3_client import s3_client
 from lambda_trigger.prefect_connection import authorization_of
 from lambda_trigger.rules_document import Rules, parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.foresight import Foresight, storage_of
-from operations.living_tasks import EcsTasks
+from operations.ecs_tasks import EcsTasks
 from operations.prefect_api import RATE, authorization
 from operations.prefect_runs import PrefectRuns
-from operations.services import Services
+from operations.services import OperationsServices
 from operations.stack_settings import SettingMissingError
+from operations.trigger_decision import TriggerDecisions, storage_of
 
 
 @dataclass(frozen=True)
 class Connections:
-    """What the commands work with."""
+    """The services that the commands use, and the AWS session."""
 
-    services: Services
+    services: OperationsServices
     runs: PrefectRuns
     session: boto3.Session
 
@@ -36,14 +36,14 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     """Connect to AWS and Prefect.
 
     Args:
-        rules: the rules document; left out, the SSM parameter that
+        rules: the rules document; default: the SSM parameter that
             ECHODROP_RULES_PARAMETER names.
-        environment: this process's where left out.
+        environment: default: that of this process.
 
     Raises:
-        SettingMissingError: naming what is not set.
-        RulesError: the rules document is wrong.
-        OSError, ClientError: it can't be read.
+        SettingMissingError: something is not set.
+        RulesError: the rules document is invalid.
+        OSError, ClientError: the rules document can't be read.
     """
     variables = os.environ if environment is None else environment
     session = boto3.Session()
@@ -62,8 +62,8 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
     region = region_of(session, variables)
     frozen = found.get_frozen_credentials()
-    foresight = Foresight(
-        rules_in_force(rules, variables),
+    decisions = TriggerDecisions(
+        load_rules(rules, variables),
         storage_of(
             Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
             region,
@@ -74,11 +74,11 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
     )
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
-    return Connections(Services(s3_client({}), foresight, runs, tasks), runs, session)
+    return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
 
 
-def rules_in_force(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
-    """The rules document at a path, or the trigger's own.
+def load_rules(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:
+    """Read the rules document at a path, or the trigger's.
 
     Raises:
         SettingMissingError, RulesError, OSError, ClientError: as `connect`.
@@ -102,19 +102,19 @@ def _parsed(text: str) -> Rules:
 
 
 def region_of(session: boto3.Session, variables: Mapping[str, str]) -> str:
-    """The region in force; what has none is in the one that S3's client falls back to."""
+    """The configured region; without one, the region that the S3 client falls back to."""
     return session.region_name or variables.get("AWS_REGION") or "us-east-1"
 
 
 def _prefect_rate(variables: Mapping[str, str]) -> float | None:
-    """Requests a minute to Prefect at most, where an operator says so."""
-    told = variables.get(RATE)
+    """The operator's limit for requests a minute to Prefect, if one is set."""
+    text = variables.get(RATE)
     try:
-        rate = float(told) if told else None
+        rate = float(text) if text else None
     except ValueError:
         rate = -1.0
     if rate is not None and not 0 <= rate < math.inf:
-        raise SettingMissingError(f"{RATE}={told} is not a number of requests a minute")
+        raise SettingMissingError(f"{RATE}={text} is not a number of requests a minute")
     return rate
 
 

@@ -1,4 +1,4 @@
-"""The dead-letter queue: its messages, held while they are worked on, then gone or given back."""
+"""The dead-letter queue: messages are hidden while in use, then deleted or released."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lambda_trigger.outcomes import Upload
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# How often a message was sent again: an attribute of it that SQS keeps when it moves it.
+# How often a message was sent again: an attribute that SQS keeps when it moves the message.
 REPLAYS = "echodrop-replays"
 
-# Long enough to send and delete a batch; what a killed command held comes back then.
+# Long enough to send and delete a batch; if the command is killed, its messages reappear after it.
 _HIDDEN_SECONDS = 120
 _POLL_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message of the dead-letter queue; `replays` is how often it was sent again before."""
+    """One message of the dead-letter queue; `replays` is how often it was already sent again."""
 
     id: str
     receipt: str
@@ -32,32 +32,32 @@ class DeadLetter:
     attributes: dict[str, str]
 
     @property
-    def tells_of(self) -> list[Upload]:
-        """The uploads it tells of."""
+    def notified_uploads(self) -> list[Upload]:
+        """The uploads that the message names."""
         return [notice for notice in read_body(self.body) if isinstance(notice, Upload)]
 
     @property
     def uploads(self) -> list[str]:
         """Their URIs."""
-        return [f"s3://{upload.bucket}/{upload.key}" for upload in self.tells_of]
+        return [f"s3://{upload.bucket}/{upload.key}" for upload in self.notified_uploads]
 
     @property
     def undelivered(self) -> str:
-        """Why EventBridge could not deliver it, where its dead-letter queue this is."""
+        """Why EventBridge could not deliver it; empty for messages that SQS moved."""
         parts = (self.attributes.get("ERROR_CODE"), self.attributes.get("ERROR_MESSAGE"))
         return " ".join(part for part in parts if part)
 
 
 @dataclass
 class DeadLetterQueue:
-    """The queue at `url`."""
+    """The dead-letter queue at `url`."""
 
     sqs: SQSClient
     url: str
     _held: dict[str, DeadLetter] = field(default_factory=dict, init=False)
 
-    def left(self) -> int:
-        """About how many messages the dead-letter queue holds, those in flight included."""
+    def count(self) -> int:
+        """The approximate number of messages in the queue, including those in flight."""
         answer = self.sqs.get_queue_attributes(
             QueueUrl=self.url,
             AttributeNames=[
@@ -68,7 +68,7 @@ class DeadLetterQueue:
         return sum(int(number) for number in answer["Attributes"].values())
 
     def received(self, limit: int | None = None) -> Iterator[list[DeadLetter]]:
-        """Take what there is, a request's worth at a time, so many at most; it is held from then on.
+        """Receive the messages, at most `limit`, one list for each request, and hide them in the queue.
 
         Raises:
             ClientError: the queue refuses.
@@ -91,7 +91,7 @@ class DeadLetterQueue:
             yield letters
 
     def delete(self, letters: list[DeadLetter]) -> None:
-        """Take messages out for good; one that the queue would not part with is still held."""
+        """Delete messages; one that SQS refuses to delete stays hidden."""
         if not letters:
             return
         answer = self.sqs.delete_message_batch(
@@ -106,8 +106,8 @@ class DeadLetterQueue:
             if index not in refused:
                 self._held.pop(letter.receipt, None)
 
-    def give_back(self) -> None:
-        """Show what is held and not done to the next call at once."""
+    def release(self) -> None:
+        """Make messages that were not deleted visible again at once."""
         receipts = list(self._held)
         for start in range(0, len(receipts), BATCH):
             self.sqs.change_message_visibility_batch(
@@ -120,7 +120,7 @@ class DeadLetterQueue:
         self._held.clear()
 
 
-def _letter(message: Any) -> DeadLetter:  # noqa: ANN401 - SQS's own dictionary
+def _letter(message: Any) -> DeadLetter:  # noqa: ANN401 - a message of SQS
     attributes = {
         name: str(value.get("StringValue", ""))
         for name, value in message.get("MessageAttributes", {}).items()

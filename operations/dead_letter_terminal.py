@@ -1,4 +1,4 @@
-"""Replaying dead letters, as a person at a terminal sees it."""
+"""`echodrop replay --dlq` at a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from flows.s3_client import s3_client
 from lambda_trigger.inbox_rules import models_by_extension
 from lambda_trigger.settings import read_settings
 from lambda_trigger.transport_errors import ConfigurationError
-from operations.connections import region_of, rules_in_force
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.connections import load_rules, region_of
 from operations.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay, Diagnose, Replayed
 from operations.estimates import Estimate
 from operations.poison import Quarantine
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.report import json_line
 
 QUARANTINE = "quarantine/dead-letters/"
@@ -42,34 +42,34 @@ def replay_dead_letters_at_terminal(
     replays: int = 1,
     as_json: bool = False,
 ) -> int:
-    """Send dead letters through the trigger's queue again; set aside those that failed again since.
+    """Send dead letters through the trigger's queue again; quarantine those that failed again.
 
     Args:
-        dlq_url: of the dead-letter queue.
-        queue_url: of the trigger's queue.
-        quarantine: `s3://bucket/prefix` for poison; left out,
-            `quarantine/dead-letters/` of the output bucket.
-        rules: the rules document, for that bucket's name; left out, the trigger's own.
-        dry_run: only say what would be done.
-        rate: messages a second at most.
-        limit: messages at most.
+        dlq_url: URL of the dead-letter queue.
+        queue_url: URL of the trigger's queue.
+        quarantine: `s3://bucket/prefix` for poison messages; default:
+            `quarantine/dead-letters/` in the output bucket.
+        rules: the rules document, which names that bucket; default: the trigger's.
+        dry_run: only print what would be done.
+        rate: maximum messages a second.
+        limit: maximum number of messages.
         replays: how often a message is sent again before it counts as poison.
-        as_json: a line of JSON for each message, and one with the counts.
+        as_json: print a line of JSON for each message, and one with the counts.
 
     Returns:
-        An exit code: 0 all was sent, or there was nothing; 1 some were set aside
-        or kept, or are still there; 2 AWS could not be asked; 130 interrupted,
-        and the next call goes on.
+        An exit code: 0 all messages were sent, or there were none; 1 some were set aside
+        or kept, or are still in the queue; 2 AWS did not answer; 130 interrupted, and the
+        next call resumes.
     """
     counts: Counter[str] = Counter()
     total_bytes = 0
-    told: list[Replayed] = []
+    listed: list[Replayed] = []
     estimate = Estimate()
     try:
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
         dead = DeadLetterQueue(sqs, dlq_url)
         if quarantine is None:
-            quarantine = f"s3://{rules_in_force(rules).output_bucket}/{QUARANTINE}"
+            quarantine = f"s3://{load_rules(rules).output_bucket}/{QUARANTINE}"
         replay = DeadLetterReplay(
             dead,
             sqs,
@@ -80,7 +80,7 @@ def replay_dead_letters_at_terminal(
             rate=rate,
             limit=limit,
         )
-        for each in _tracked(replay.preview() if dry_run else replay.run(), dead.left()):
+        for each in _tracked(replay.preview() if dry_run else replay.run(), dead.count()):
             counts[each.what] += 1
             total_bytes += len(each.letter.body.encode())
             if each.what in {"sent", "would send"}:
@@ -88,13 +88,13 @@ def replay_dead_letters_at_terminal(
             if as_json:
                 print(json_line(_as_json(each)))  # noqa: T201 - the command's result
             elif each.detail:
-                told.append(each)
-        left = dead.left()
+                listed.append(each)
+        left = dead.count()
     except KeyboardInterrupt:
-        _print(counts, told, "interrupted; nothing is lost, and the next call goes on")
+        _print(counts, listed, "interrupted; nothing is lost, and the next call resumes")
         return INTERRUPTED
-    except (*NOT_ASKED, ValueError) as error:
-        return refused(error)
+    except (*UNAVAILABLE, ValueError) as error:
+        return print_error(error)
     if as_json:
         summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
             "estimate": estimate.as_json(rate)
@@ -102,13 +102,13 @@ def replay_dead_letters_at_terminal(
         print(json_line(summary))  # noqa: T201 - the command's result
     else:
         queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
-        _print(counts, told, f"{queue}\n{estimate.told(rate if dry_run else None)}")
+        _print(counts, listed, f"{queue}\n{estimate.told(rate if dry_run else None)}")
     return 1 if left or counts["set aside"] or counts["kept"] else 0
 
 
 def _estimate(estimate: Estimate, letter: DeadLetter) -> None:
-    for upload in letter.tells_of:
-        # What no sonar writes becomes no run.
+    for upload in letter.notified_uploads:
+        # The trigger requests no run for other files.
         if models_by_extension(upload.key):
             estimate.add(upload.key, upload.size)
 
@@ -116,14 +116,14 @@ def _estimate(estimate: Estimate, letter: DeadLetter) -> None:
 def _quarantine(named: str) -> Quarantine:
     place = parse_location(named)
     if not isinstance(place, S3Location):
-        # TRY004: the value is at fault, a string like any other, not its type.
+        # TRY004: the value is wrong, not its type.
         raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004
     prefix = f"{place.key.rstrip('/')}/" if place.key else ""
     return Quarantine(s3_client({}), place.bucket, prefix)
 
 
 def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:
-    """The trigger in this process, where its settings are at hand."""
+    """The trigger in this process, if its settings are in the environment."""
     try:
         read_settings(variables)
     except ConfigurationError:
@@ -152,13 +152,13 @@ def _as_json(each: Replayed) -> dict[str, object]:
     }
 
 
-def _print(counts: Counter[str], told: list[Replayed], closing: str) -> None:
+def _print(counts: Counter[str], listed: list[Replayed], closing: str) -> None:
     console = Console()
     table = Table("message", "uploads", "what", "detail", box=None)
-    for each in told:
+    for each in listed:
         uploads = ", ".join(each.letter.uploads)
         table.add_row(each.letter.id, escape(uploads), each.what, escape(each.detail[:300]))
-    if told:
+    if listed:
         console.print(table)
     for what, count in counts.items():
         console.print(f"{what}: {count:,}", highlight=False)

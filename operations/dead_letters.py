@@ -1,11 +1,11 @@
-"""Sends dead letters through the trigger's queue again, and sets aside those that fail once more.
+"""Sends dead letters through the trigger's queue again, and quarantines those that fail again.
 
-A message that is sent again carries how often that was done, as an attribute
-that SQS keeps when it moves the message back. One that comes back is poison:
-it goes, with its reason, into a bucket. A message leaves the dead-letter queue
-only after it is in the queue, or in the bucket. Stopped at any point, the next
-call goes on: what was sent and not yet deleted is sent twice, which run
-identity makes harmless, and what is set aside twice is one object.
+An attribute of the message counts how often it was sent again; SQS keeps the
+attribute when it moves the message back. A message that comes back is a poison
+message: it goes into a bucket, with the reason. A message is deleted only after it
+is in the queue or in the bucket. After an interruption, the next call resumes: a
+message that was sent and not yet deleted is sent twice, which is harmless because
+its run has the same identity, and a message that is set aside twice is one object.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from operations.poison import Quarantine
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# SQS takes 256 KiB a request where it is old-fashioned, attributes included.
+# Older SQS queues accept 256 KiB a request, including attributes.
 _BYTES_A_REQUEST = 240_000
 
 What = Literal["sent", "set aside", "settled", "kept", "would send", "would set aside"]
@@ -30,14 +30,14 @@ What = Literal["sent", "set aside", "settled", "kept", "would send", "would set 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of one message. `detail` is where it was set aside, or why it was kept."""
+    """The result for one message. `detail` is where it was set aside, or why it was kept."""
 
     letter: DeadLetter
     what: What
     detail: str = ""
 
 
-# Calls the trigger with the messages, here, and tells what became of each record.
+# Calls the trigger in this process with the messages, and returns the outcome of each record.
 Diagnose = Callable[[Sequence[Message]], list[ReplayRow]]
 
 
@@ -47,13 +47,13 @@ class DeadLetterReplay:
 
     Attributes:
         dead: the dead-letter queue.
-        sqs: the client of the trigger's queue.
-        queue_url: of the trigger's queue.
-        quarantine: where poison goes.
-        diagnose: asks the trigger for the reason; None where its settings are not at hand.
+        sqs: client of the trigger's queue.
+        queue_url: URL of the trigger's queue.
+        quarantine: where poison messages go.
+        diagnose: finds the reason by calling the trigger; None if its settings are missing.
         replays: how often a message is sent again before it counts as poison.
-        rate: messages a second at most; None as fast as it goes.
-        limit: messages at most.
+        rate: maximum messages a second; None for no limit.
+        limit: maximum number of messages.
     """
 
     dead: DeadLetterQueue
@@ -67,10 +67,10 @@ class DeadLetterReplay:
     sleep: Callable[[float], None] = time.sleep
 
     def run(self) -> Iterator[Replayed]:
-        """Send or set aside every message there is, giving each as it is done.
+        """Send or set aside every message, and yield the result of each.
 
         Raises:
-            ClientError: a queue or the bucket refuses.
+            ClientError: SQS or S3 refuses.
         """
         try:
             for letters in self.dead.received(self.limit):
@@ -84,12 +84,12 @@ class DeadLetterReplay:
                     spent = time.monotonic() - began
                     self.sleep(max(0.0, len(letters) / self.rate - spent))
         finally:
-            self.dead.give_back()
+            self.dead.release()
 
     def preview(self) -> Iterator[Replayed]:
-        """Say of each message once what would be done; all stay where they are.
+        """Yield once for each message what would be done; the messages stay in the queue.
 
-        Over a queue that is longer than messages are held, the first come again: that ends it.
+        In a long queue the first messages become visible again before the end: that ends the preview.
         """
         seen: set[str] = set()
         try:
@@ -102,7 +102,7 @@ class DeadLetterReplay:
                     is_poison = letter.replays >= self.replays
                     yield Replayed(letter, "would set aside" if is_poison else "would send")
         finally:
-            self.dead.give_back()
+            self.dead.release()
 
     def _send(self, letters: list[DeadLetter]) -> Iterator[Replayed]:
         answer = self.sqs.send_message_batch(
@@ -134,7 +134,7 @@ class DeadLetterReplay:
             rows = self.diagnose([Message(letter.id, letter.body)])
             faults = [row for row in rows if row.outcome == "Retried"]
             if rows and not faults:
-                # What was in its way is gone by now: the trigger has just taken it.
+                # The fault is gone: the trigger has just accepted the message.
                 self.dead.delete([letter])
                 outcomes = ", ".join(f"{row.outcome}: {row.reason}" for row in rows)
                 return Replayed(letter, "settled", outcomes)
@@ -145,7 +145,7 @@ class DeadLetterReplay:
 
 
 def _lots(letters: list[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """Batches that one request to SQS may carry."""
+    """Split messages into batches that fit into one request to SQS."""
     lot: list[DeadLetter] = []
     size = 0
     for letter in letters:

@@ -1,4 +1,4 @@
-"""Lengths and points of time as people type them."""
+"""Parses durations and times that an operator types."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def duration(text: str) -> timedelta:
-    """`90m`, `24h`, `7d`.
+    """Parse a duration such as `90m`, `24h` or `7d`.
 
     Raises:
-        ValueError: it is nothing like that, or longer than a century.
+        ValueError: the text is not a duration, or it is longer than a century.
     """
     found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if not found:
-        raise ValueError(f"{text!r} is no length of time such as 90m, 24h or 7d")
+        raise ValueError(f"{text!r} is not a duration such as 90m, 24h or 7d")
     length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
     if length > timedelta(days=36525):
         raise ValueError(f"{text!r} is longer than a century")
@@ -24,10 +24,10 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """So long ago (`24h`), or a date or time of ISO 8601, in UTC where it names no zone.
+    """Parse a duration before now (`24h`), or an ISO 8601 date or time, in UTC unless it has a zone.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     try:
         return now - duration(text)
@@ -37,6 +37,6 @@ def moment(text: str, now: datetime) -> datetime:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(
-            f"{text!r} is no time such as 24h, 2026-01-31 or 2026-01-31T12:00"
+            f"{text!r} is not a time such as 24h, 2026-01-31 or 2026-01-31T12:00"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What an operator can be told of one upload, or of one output: the classes and their remedies."""
+"""The classes of uploads and outputs, with the remedy for each."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ class Kind(StrEnum):
     OUTPUT_WITHOUT_SOURCE = "output without source"
 
 
-# What these ask of an operator, and what --fix does about them where it can.
+# What an operator, or --fix, can do about these classes.
 REMEDIES: dict[Kind, str] = {
-    Kind.REJECTED: "mend name, size or declaration and upload again, or remove it",
+    Kind.REJECTED: "correct name, size or declaration and upload again, or remove it",
     Kind.OVERDUE: "upload what it waits for, or restore it from the archive tier",
-    Kind.LATE: "is the worker alive, and the work pool unpaused? Then it starts by itself",
-    Kind.STUCK: "--fix ends and retries one without a task; else see its log, and cancel it",
-    Kind.NEVER_NOTIFIED: "--fix notifies the trigger of it",
-    Kind.BACKLOG: "older than a day: --fix notifies of it in the backfill lane, by and by; or backfill",
-    Kind.QUARANTINED: "the file is at fault: upload a corrected copy under the same key",
-    Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may pass",
-    Kind.CRASHED: "--fix retries the run; exit code 137 again: give it a larger task",
-    Kind.TORN: "nothing of it can be opened; --fix has it published anew",
-    Kind.SUPERSEDED: "the output is of an older upload; --fix has the current one converted",
-    Kind.CONTESTED: "two uploads have one output: rename one and upload it again",
-    Kind.OUTPUT_MISSING: "--fix has it converted anew, as a new generation",
-    Kind.OUTPUT_DAMAGED: "--fix has it converted anew, as a new generation",
+    Kind.LATE: "check that the worker is running and the work pool is not paused; it then starts by itself",
+    Kind.STUCK: "--fix ends and retries a run without a task; otherwise see the log, and cancel the run",
+    Kind.NEVER_NOTIFIED: "--fix sends it to the trigger again",
+    Kind.BACKLOG: "older than a day: --fix sends it gradually in the backfill lane; or run backfill",
+    Kind.QUARANTINED: "the file is faulty: upload a corrected copy under the same key",
+    Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may succeed",
+    Kind.CRASHED: "--fix retries the run; if exit code 137 recurs, use a larger task",
+    Kind.TORN: "the output is incomplete and can't be opened; --fix publishes it again",
+    Kind.SUPERSEDED: "the output is from an older upload; --fix converts the current one",
+    Kind.CONTESTED: "two uploads have the same output: rename one and upload it again",
+    Kind.OUTPUT_MISSING: "--fix converts it again, as a new generation",
+    Kind.OUTPUT_DAMAGED: "--fix converts it again, as a new generation",
     Kind.OUTPUT_WITHOUT_SOURCE: "if the upload was removed on purpose, remove the output too",
 }
 NEEDS_ATTENTION = frozenset(REMEDIES)
@@ -64,19 +64,19 @@ NEEDS_ATTENTION = frozenset(REMEDIES)
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell the trigger of the upload; `generation` above 0 asks for a new run of a known identity.
+    """Notify the trigger of the upload; a `generation` above 0 requests a new run of a known identity.
 
-    `mends` asks for a run of its own, whoever would share one, and marks it as made to mend.
+    `is_repair` requests a run for this file alone, and tags it as a repair.
     """
 
     generation: int
-    mends: bool = False
+    is_repair: bool = False
     lane: str = LIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Have Prefect start a run once more, in the state in which it was seen."""
+    """Retry a run in Prefect, if it is still in the state in which it was seen."""
 
     run_id: str
     state_id: str
@@ -84,7 +84,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Have Prefect end a run whose task is gone, in the state in which it was seen; then `retry` it or not."""
+    """End a run whose task is gone, if it is still in the state in which it was seen; then `retry` it or not."""
 
     run_id: str
     state_id: str
@@ -93,7 +93,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One upload as the inbox lists it: `size` in bytes, entity tag without quotes."""
+    """One upload as listed in the inbox: `size` in bytes, entity tag without quotes."""
 
     bucket: str
     key: str
@@ -111,13 +111,13 @@ Action = Notify | Retry | End
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found of one upload (or of an output without one).
+class UploadFinding:
+    """The class of one upload, or of an output without an upload.
 
-    `uri` is the upload's, or the output's where there is no upload. `action` is
-    what --fix would do, None where it can do nothing. `latest` is the run of the
-    highest generation; `asks_otherwise` tells that the trigger would ask for a
-    run with other parameters by now.
+    `uri` is that of the upload, or of the output if there is no upload. `action` is
+    what --fix would do, None if it can do nothing. `latest` is the run of the highest
+    generation; `parameters_changed` is true if the trigger would now request other
+    parameters.
     """
 
     kind: Kind
@@ -128,20 +128,20 @@ class Finding:
     run_id: str = ""
     action: Action | None = None
     latest: RunFacts | None = None
-    asks_otherwise: bool = False
+    parameters_changed: bool = False
 
     @property
     def needs_attention(self) -> bool:
-        """Whether an operator, or --fix, has something to do."""
+        """Whether an operator, or --fix, should act."""
         return self.kind in NEEDS_ATTENTION
 
     @property
     def remedy(self) -> str:
-        """What to do about it; empty where there is nothing to be done."""
+        """What to do about it; empty if nothing is needed."""
         return REMEDIES.get(self.kind, "")
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """The finding as JSON values."""
         return {
             "class": self.kind.value,
             "uri": self.uri,
@@ -150,11 +150,11 @@ class Finding:
             "flow_run_id": self.run_id or None,
             "needs_attention": self.needs_attention,
             "remedy": self.remedy or None,
-            "fix": _told(self.action),
+            "fix": _described(self.action),
         }
 
 
-def _told(action: Action | None) -> str | None:
+def _described(action: Action | None) -> str | None:
     match action:
         case Notify(generation, lane=lane):
             return f"notify in lane {lane}, generation {generation}"

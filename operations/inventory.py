@@ -1,8 +1,9 @@
-"""Two listings joined: what lies in the inbox, and what lies at each output.
+"""Joins two listings: the uploads of the inbox, and the objects of each output.
 
-They can't be merged as they come: `a.raw` is listed before `a.raw2.raw`, but
-`a.zarr` after `a.raw2.zarr`, and rules map prefixes. So both go into a database
-on disk that SQLite removes with the connection; memory stays flat.
+The listings can't be merged while they are read: `a.raw` is listed before
+`a.raw2.raw`, but `a.zarr` after `a.raw2.zarr`, and rules map prefixes. So both go
+into a database on disk, which SQLite deletes when the connection closes. Memory
+use does not grow with the listings.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any, Literal, Self
 from lambda_trigger.aws_api import Listed
 from operations.findings import Source
 
-# Of a Zarr store; of a netCDF file; or what stands beside either. The inbox's
-# rules take no key below a `.zarr/`, so the first one is the store's root.
+# Objects of a Zarr store, and files beside an output. The inbox's rules accept no key
+# below a `.zarr/`, so the first one is the root of the store.
 _STORE = re.compile(r"(.*?\.zarr)/", re.DOTALL)
-_BESIDE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
+_SIDE_FILE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
 
 _LOADED_AT_ONCE = 1000
 
@@ -50,10 +51,10 @@ Part = Literal["object", "manifest", "claim", "failure"]
 
 
 def part_of_output(key: str) -> tuple[str, Part] | None:
-    """The output that a key of the output bucket belongs to, and what it is of it; None: of none."""
+    """The output that a key of the output bucket belongs to, and its part; None for other keys."""
     if found := _STORE.match(key):
         return found[1], "object"
-    if found := _BESIDE.fullmatch(key):
+    if found := _SIDE_FILE.fullmatch(key):
         beside: Any = found[2]
         return found[1], beside
     return (key, "object") if key.endswith(".nc") else None
@@ -61,9 +62,9 @@ def part_of_output(key: str) -> tuple[str, Part] | None:
 
 @dataclass(frozen=True, slots=True)
 class ListedOutput:
-    """What the listing tells of one output; `modified` is the newest part's, ISO 8601.
+    """One output in the listing; `modified` is the time of its newest part, ISO 8601.
 
-    `has_report` tells of a failure report beside it.
+    `has_report` is true if a failure report lies beside it.
     """
 
     output: str
@@ -75,10 +76,10 @@ class ListedOutput:
 
 
 class Inventory:
-    """Uploads that may become outputs, settings XMLs, and outputs. Closes with its `with` block."""
+    """Uploads, settings XMLs and outputs. Use it in a `with` block."""
 
     def __init__(self) -> None:
-        # An empty name is a database of one's own in a temporary file.
+        # An empty name makes a private database in a temporary file.
         self._database = sqlite3.connect("")
         self._database.executescript(_SCHEMA)
 
@@ -94,7 +95,7 @@ class Inventory:
         self._database.close()
 
     def add_sources(self, sources: Iterable[tuple[str, Source]]) -> None:
-        """Take in uploads, each with the key of its output; one that is there already stays."""
+        """Add uploads, each with the key of its output; uploads that exist already stay."""
         rows = (
             (output, item.bucket, item.key, item.size, item.etag, item.modified.isoformat())
             for output, item in sources
@@ -102,22 +103,22 @@ class Inventory:
         self._load("INSERT OR IGNORE INTO source VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def add_settings(self, xml: Source) -> None:
-        """Take in one settings XML."""
+        """Add a settings XML."""
         folder = xml.key[: xml.key.rfind("/") + 1]
         row = (folder, xml.key, xml.size, xml.etag, xml.modified.isoformat())
         self._database.execute("INSERT INTO settings VALUES (?, ?, ?, ?, ?)", row)
 
     def add_outputs(self, listing: Iterable[tuple[str, int, datetime | None]]) -> None:
-        """Take in a listing of the output bucket: key, bytes, when it was stored if that is told."""
+        """Add a listing of the output bucket: key, bytes, and time of storage if known."""
         self._load(_ADD, _summed(listing))
 
     def source_count(self) -> int:
-        """How many uploads there are."""
+        """The number of uploads."""
         count: int = self._database.execute("SELECT count(*) FROM source").fetchone()[0]
         return count
 
     def settings_in(self, folder: str) -> list[Listed]:
-        """The settings XMLs of one folder (`''`, or with its '/')."""
+        """The settings XMLs of a folder, which is `''` or ends in '/'."""
         found = self._database.execute(
             "SELECT key, size, etag, modified FROM settings WHERE folder = ? ORDER BY key",
             (folder,),
@@ -125,7 +126,7 @@ class Inventory:
         return [Listed(*row) for row in found]
 
     def sources(self) -> Iterator[tuple[Source, ListedOutput]]:
-        """Each upload in the order it was added, with what lies at its output."""
+        """Yield each upload with its output, in the order in which they were added."""
         with closing(self._database.cursor()) as cursor:
             cursor.execute(
                 "SELECT bucket, key, size, etag, source.modified, source.output,"
@@ -138,7 +139,7 @@ class Inventory:
                 yield source, _listed_output(output)
 
     def outputs_without_source(self) -> Iterator[ListedOutput]:
-        """Each output that no upload maps to, by key; uploads may be taken in meanwhile."""
+        """Yield each output that no upload maps to, by key; uploads may be added meanwhile."""
         last = ""
         while rows := self._database.execute(
             "SELECT output, objects, bytes, manifest, failure, modified FROM output"
@@ -157,7 +158,7 @@ class Inventory:
             self._database.commit()
 
 
-def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite's
+def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite
     output, objects, size, manifest, failure, modified = row
     return ListedOutput(output, objects, size, bool(manifest), bool(failure), modified)
 
@@ -165,7 +166,7 @@ def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite'
 def _summed(
     listing: Iterable[tuple[str, int, datetime | None]],
 ) -> Iterator[tuple[str, int, int, int, int, str]]:
-    """One row for each run of neighbours of one output: a store is hundreds of keys."""
+    """Sum neighbouring keys of one output into one row: a store has hundreds of keys."""
     parts = ((part_of_output(key), size, modified) for key, size, modified in listing)
     known = ((found, size, modified) for found, size, modified in parts if found)
     for output, of_output in groupby(known, key=lambda each: each[0][0]):

@@ -1,4 +1,4 @@
-"""What lies in the buckets: listings page by page, and single outputs as they are now."""
+"""Reads the buckets: listings page by page, and single outputs as they are now."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from flows.manifest import MANIFEST_SUFFIX
 from operations.findings import Source
 from operations.inventory import ListedOutput
 from operations.output_state import (
-    Held,
+    FailureFacts,
     ManifestFacts,
     ManifestUnreadableError,
     OutputFacts,
-    held_by,
+    failure_facts,
     manifest_facts,
 )
 
@@ -41,11 +41,11 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
 
 
 def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
-    """One object as it is now; None where it is gone."""
+    """One object as it is now; None if it is gone."""
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # A HEAD's answer has no body to name the error in.
+        # The answer to a HEAD request has no body, so it has no error code.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
             return None
         raise
@@ -53,10 +53,10 @@ def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
 
 
 def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
-    """What the manifest of an output says; None where there is none.
+    """Read the manifest of an output; None if there is none.
 
     Raises:
-        ManifestUnreadableError: there is one that says nothing.
+        ManifestUnreadableError: the manifest can't be read.
     """
     try:
         answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
@@ -67,31 +67,31 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
     return manifest_facts(answer["Body"].read())
 
 
-def read_report_of(s3: S3Client, bucket: str, output: str) -> Held | None:
-    """What the failure report beside an output says; None where there is none, or one that says nothing."""
+def read_report_of(s3: S3Client, bucket: str, output: str) -> FailureFacts | None:
+    """Read the failure report beside an output; None if there is none, or it can't be read."""
     try:
         answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
     except ClientError as error:
         if _is_gone(error):
             return None
         raise
-    return held_by(answer["Body"].read())
+    return failure_facts(answer["Body"].read())
 
 
 def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
-    """URI of the upload that an output's manifest names, or its failure report; empty where none does."""
+    """URI of the upload that an output's manifest or failure report names; empty if neither does."""
     if output.has_manifest:
         try:
             manifest = read_manifest_of(s3, bucket, output.output)
         except ManifestUnreadableError:
             return ""
         return manifest.source_uri if manifest else ""
-    held = read_report_of(s3, bucket, output.output) if output.has_report else None
-    return held.source_uri if held else ""
+    failure = read_report_of(s3, bucket, output.output) if output.has_report else None
+    return failure.source_uri if failure else ""
 
 
 def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
-    """What lies at one output at this moment."""
+    """One output as it is now."""
     try:
         manifest = read_manifest_of(s3, bucket, output)
     except ManifestUnreadableError as error:
@@ -101,7 +101,7 @@ def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
 
 
 def listed_now(s3: S3Client, bucket: str, output: str) -> ListedOutput:
-    """One output as a listing would tell of it at this moment, but for when it was stored."""
+    """One output as a listing would show it now, without the time of storage."""
     facts = output_now(s3, bucket, output)
     has_report = read_report_of(s3, bucket, output) is not None
     has_manifest = facts.manifest is not None or bool(facts.fault)
@@ -109,11 +109,11 @@ def listed_now(s3: S3Client, bucket: str, output: str) -> ListedOutput:
 
 
 def checksum_now(s3: S3Client, bucket: str, output: str) -> str | None:
-    """The checksum of what lies at an output, as its manifest states it; reads all of it.
+    """Compute the checksum of an output, as its manifest states it; this reads all of it.
 
-    None where a part is gone by the time it is read: a run may be at work on
-    it. Of a netCDF file the SHA-256; of a Zarr store that of the lines
-    `<hex sha256> <key>` and a line feed, sorted by key.
+    None if a part disappears meanwhile: a run may be replacing it. For a netCDF file it
+    is the SHA-256 of the file. For a Zarr store it is the SHA-256 of the lines
+    `<hex sha256> <key>`, each with a line feed, sorted by key.
     """
     try:
         if output.endswith(".nc"):
@@ -131,7 +131,7 @@ def _is_gone(error: ClientError) -> bool:
 
 def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
     whole = hashlib.sha256()
-    # S3 lists in the order of UTF-8's bytes, which is that of code points.
+    # S3 lists in the order of UTF-8 bytes, which is the order of code points.
     for part in _parts(s3, bucket, output):
         digest = _sha256(s3, bucket, part.key)
         whole.update(f"{digest} {part.key.removeprefix(f'{output}/')}\n".encode())

@@ -1,8 +1,8 @@
-"""The newest S3 inventory of the output bucket, where it has one: a look at everything need not list it then.
+"""Finds the newest S3 inventory of the output bucket, which replaces listing the bucket.
 
-S3 delivers it below `.echodrop/inventory/` of the output bucket itself, beside
-the reports, where the reconciliation may read. Source: "Locating your inventory
-list", S3 user guide.
+S3 delivers it below `.echodrop/inventory/` of the output bucket itself, beside the
+reports, where the reconciliation has access. Source: "Locating your inventory list",
+S3 user guide.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from operations.listings import listed
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# S3 makes one each day or each week; an older one is of an inventory that was switched off.
+# S3 makes one each day or each week; if the newest is older, the inventory was switched off.
 OLDEST = timedelta(days=8)
 
 log = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 def newest_inventory(
     s3: S3Client, bucket: str, prefix: str, now: datetime
 ) -> InventoryReport | None:
-    """The inventory to read in place of a listing of `bucket`; None where there is none of use.
+    """Find an inventory to read instead of listing `bucket`; None if there is no usable one.
 
     Args:
         s3: its client.
-        bucket: whose inventory it has to be, and where it lies.
-        prefix: below which S3 delivers it.
+        bucket: the bucket that it must list, and that it is stored in.
+        prefix: where S3 delivers it.
         now: with its time zone.
 
     Raises:
@@ -40,26 +40,28 @@ def newest_inventory(
     """
     manifests = [item for item in listed(s3, bucket, prefix) if item.key.endswith("/manifest.json")]
     for item in sorted(manifests, key=lambda each: each.modified, reverse=True):
-        if why := _unfit(s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now):
-            log.warning("inventory %s is not read, %s", item.uri, why)
+        if why := _why_unusable(
+            s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now
+        ):
+            log.warning("inventory %s is not used: %s", item.uri, why)
             continue
         return InventoryReport(s3, bucket, item.key)
     return None
 
 
-def _unfit(manifest: bytes, bucket: str, now: datetime) -> str:
-    """Why an inventory does not stand for a listing; empty where it does."""
+def _why_unusable(manifest: bytes, bucket: str, now: datetime) -> str:
+    """Why an inventory can't replace a listing; empty if it can."""
     try:
-        told = json.loads(manifest)
-        made = datetime.fromtimestamp(int(told["creationTimestamp"]) / 1000, UTC)
-        source, form = told["sourceBucket"], told["fileFormat"]
-        columns = {name.strip().lower() for name in told["fileSchema"].split(",")}
+        fields = json.loads(manifest)
+        made = datetime.fromtimestamp(int(fields["creationTimestamp"]) / 1000, UTC)
+        source, form = fields["sourceBucket"], fields["fileFormat"]
+        columns = {name.strip().lower() for name in fields["fileSchema"].split(",")}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        return f"it is no manifest of an S3 inventory: {error!r}"
+        return f"it is not the manifest of an S3 inventory: {error!r}"
     if source != bucket:
-        return f"it is of bucket {source}"
+        return f"it lists bucket {source}"
     if form != "CSV" or "size" not in columns:
-        return f"it has to be CSV with sizes, and is {form} of {', '.join(sorted(columns))}"
+        return f"it must be CSV with sizes, but is {form} of {', '.join(sorted(columns))}"
     if now - made > OLDEST:
         return f"it was made on {made:%Y-%m-%d}"
     return ""

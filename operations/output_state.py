@@ -1,4 +1,4 @@
-"""What lies at one output, judged against the upload that it should be made from. Pure."""
+"""Compares an output with the upload that it should be made from. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from operations.findings import Source
 
 
 class ManifestUnreadableError(ValueError):
-    """A manifest lacks what it has to say."""
+    """A manifest can't be read, or lacks a field."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestFacts:
-    """What a manifest vouches for; `settings` are the settings XMLs' entity tags by URI."""
+    """What a manifest states; `settings` holds the entity tags of the settings XMLs by URI."""
 
     source_uri: str
     source_etag: str | None
@@ -28,23 +28,22 @@ class ManifestFacts:
 
 
 def manifest_facts(body: bytes) -> ManifestFacts:
-    """Read of a manifest what reconciling needs.
+    """Read what reconciling needs from a manifest.
 
-    The schema is not checked: that takes milliseconds each, and there are as
-    many manifests as uploads.
+    The schema is not checked: this takes milliseconds, and each upload has a manifest.
 
     Raises:
-        ManifestUnreadableError: it is no JSON, of another version, or lacks a field.
+        ManifestUnreadableError: it is not JSON, has another version, or lacks a field.
     """
     try:
-        told = json.loads(body)
-        version, output = told["manifest_version"], told["output"]
+        fields = json.loads(body)
+        version, output = fields["manifest_version"], fields["output"]
         facts = ManifestFacts(
-            source_uri=str(told["source"]["uri"]),
-            source_etag=told["source"]["etag"],
+            source_uri=str(fields["source"]["uri"]),
+            source_etag=fields["source"]["etag"],
             settings={
                 str(sidecar["uri"]): sidecar["etag"]
-                for sidecar in told["sidecars"]
+                for sidecar in fields["sidecars"]
                 if sidecar["kind"] == "xml"
             },
             objects=int(output["objects"]),
@@ -54,31 +53,31 @@ def manifest_facts(body: bytes) -> ManifestFacts:
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestUnreadableError(f"{type(error).__name__}: {error}") from error
     if version != MANIFEST_VERSION:
-        raise ManifestUnreadableError(f"it is of version {version!r}")
+        raise ManifestUnreadableError(f"it has version {version!r}")
     return facts
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a failure report says: which upload, in which version, is in quarantine, and why."""
+class FailureFacts:
+    """A failure report: which upload, in which version, is in quarantine, and why."""
 
     source_uri: str
     source_etag: str | None
     outcome: str
     message: str
 
-    def holds(self, source: Source) -> bool:
-        """Whether it is this very upload that is held."""
+    def is_about(self, source: Source) -> bool:
+        """Whether the report is about this upload in this version."""
         return (self.source_uri, self.source_etag) == (source.uri, source.etag)
 
 
-def held_by(body: bytes) -> Held | None:
-    """Read of a failure report what reconciling needs; None where it says nothing."""
+def failure_facts(body: bytes) -> FailureFacts | None:
+    """Read what reconciling needs from a failure report; None if it can't be read."""
     try:
-        told = json.loads(body)
-        source = told["source"]
-        return Held(
-            str(source["uri"]), source.get("etag"), str(told["outcome"]), str(told["message"])
+        fields = json.loads(body)
+        source = fields["source"]
+        return FailureFacts(
+            str(source["uri"]), source.get("etag"), str(fields["outcome"]), str(fields["message"])
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -86,14 +85,13 @@ def held_by(body: bytes) -> Held | None:
 
 @dataclass(frozen=True, slots=True)
 class OutputFacts:
-    """What a listing and the manifest tell of an output.
+    """What the listing and the manifest say about an output.
 
     Attributes:
-        objects: how many objects it has beside manifest and claim; None where
-            nobody has counted.
-        bytes: theirs.
-        manifest: what the manifest says; None where there is none that can be read.
-        fault: why the manifest can't be read, or the checksum does not hold.
+        objects: how many objects it has, without manifest and claim; None if not counted.
+        bytes: their total size.
+        manifest: the manifest; None if it is missing or can't be read.
+        fault: why the manifest can't be read, or the checksum is wrong.
     """
 
     objects: int | None = 0
@@ -107,7 +105,7 @@ State = Literal["absent", "half", "current", "outdated", "contested", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """The verdict; `detail` says what is wrong."""
+    """The result of the comparison; `detail` says what is wrong."""
 
     state: State
     detail: str = ""
@@ -116,16 +114,16 @@ class OutputState:
 def judge_output(
     source: Source, output: OutputFacts, wanted_settings: Mapping[str, str] | None = None
 ) -> OutputState:
-    """Judge an output against its upload.
+    """Compare an output with its upload.
 
-    The entity tag tells one upload's content from another's; the same bytes
-    uploaded twice are one content, whatever their version ids.
+    The entity tag identifies the content of an upload; the same bytes uploaded twice
+    are the same content, even if their version ids differ.
 
     Args:
         source: the upload as it is now.
-        output: what lies there.
-        wanted_settings: entity tags by URI of the settings XML that the
-            trigger would convert it with; None where that is known to agree.
+        output: the output as it is now.
+        wanted_settings: entity tags, by URI, of the settings XML that the trigger would
+            use; None if they are known to match.
     """
     manifest = output.manifest
     if output.fault:
@@ -152,8 +150,8 @@ _ABSENT = OutputState("absent")
 
 
 def _stale(source: Source, manifest: ManifestFacts, wanted_settings: Mapping[str, str]) -> str:
-    """What the output was made from that is another by now; empty where nothing is."""
+    """Which sources of the output have changed since; empty if none has."""
     if manifest.source_etag != source.etag:
         return f"made from {manifest.source_etag}, now {source.etag}"
     changed = [uri for uri, etag in wanted_settings.items() if manifest.settings.get(uri) != etag]
-    return f"made without {', '.join(changed)} as it is now" if changed else ""
+    return f"made without the current {', '.join(changed)}" if changed else ""

@@ -1,4 +1,4 @@
-"""So many a second, and no more."""
+"""Limits the rate of a sender."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Pace:
-    """Holds a sender back to `rate` a second; None lets it run.
+    """Limits a sender to `rate` items a second; None sets no limit.
 
-    What was missed while the sender was busy elsewhere is not caught up with.
+    A sender that was slower than the rate does not catch up afterwards.
     """
 
     rate: float | None
@@ -20,7 +20,7 @@ class Pace:
     _next: float = field(default=0.0, init=False)
 
     def take(self, count: int = 1) -> None:
-        """Wait until `count` more may go."""
+        """Wait until `count` more items may be sent."""
         if not self.rate or not count:
             return
         now = self.clock()

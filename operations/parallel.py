@@ -1,4 +1,4 @@
-"""Many requests at a time over a stream that does not fit in memory."""
+"""Runs requests in parallel over a stream that does not fit in memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ THREADS = 32
 def in_parallel(
     call: Callable[[A], B], items: Iterable[A], *, threads: int = THREADS
 ) -> Iterator[B]:
-    """Give `call(item)` for each item, in order, holding no more than four a thread at once.
+    """Yield `call(item)` for each item, in order; at most four items a thread are held at once.
 
-    The first error is raised in its turn; what has not begun by then is dropped.
+    The first error is raised in its turn; calls that have not begun are cancelled.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="operations") as pool:
         waiting: deque[Future[B]] = deque()

@@ -1,4 +1,4 @@
-"""Where dead letters that failed once more are kept, for a person to look at."""
+"""Stores dead letters that failed again, for an operator to inspect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Quarantine:
-    """Where poison is kept: one object of JSON a message body, below a prefix of a bucket."""
+    """Stores poison messages: one JSON object for each message body, below a prefix of a bucket."""
 
     def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
         self._s3 = s3
@@ -22,14 +22,14 @@ class Quarantine:
         self._prefix = prefix
 
     def put(self, letter: DeadLetter, reason: str) -> str:
-        """Keep a message with its reason; give the object's URI.
+        """Store a message with the reason; return the URI of the object.
 
-        The object holds `reason`, `uploads`, `message_id` (by which the trigger's
-        log has its `Retried` lines), `replays`, `attributes`, `set_aside_at` and
-        the `body` as it was.
+        The object holds `reason`, `uploads`, `message_id` (which identifies the `Retried`
+        lines in the trigger's log), `replays`, `attributes`, `set_aside_at` and the
+        unchanged `body`.
         """
         key = f"{self._prefix}{hashlib.sha256(letter.body.encode()).hexdigest()[:32]}.json"
-        told = {
+        content = {
             "reason": reason,
             "uploads": letter.uploads,
             "message_id": letter.id,
@@ -38,6 +38,6 @@ class Quarantine:
             "set_aside_at": datetime.now(UTC).isoformat(),
             "body": letter.body,
         }
-        body = json.dumps(told, indent=1, ensure_ascii=False).encode()
+        body = json.dumps(content, indent=1, ensure_ascii=False).encode()
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
         return f"s3://{self._bucket}/{key}"

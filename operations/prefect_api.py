@@ -1,4 +1,4 @@
-"""Prefect's API, asked without the seconds that importing Prefect takes."""
+"""A client of Prefect's API that does not import Prefect, which takes seconds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 # The server's own limit on a page (PREFECT_SERVER_API_DEFAULT_LIMIT).
 PAGE = 200
-# Seconds that one request may wait for its turn and for 429 to end.
+# Seconds that a request may wait for the rate limit and for 429 to end.
 PATIENCE = 600.0
 _ATTEMPTS = 7
-# Of the 250 a minute that Prefect Cloud's smallest plan takes: worker, trigger and tasks need the rest.
+# Prefect Cloud's smallest plan allows 250 a minute; worker, trigger and tasks need the rest.
 CLOUD_REQUESTS_A_MINUTE = 100.0
-# An operator's own number for it.
+# The variable with an operator's own limit.
 RATE = "ECHODROP_PREFECT_RATE"
 
 
 class PrefectUnavailableError(Exception):
-    """Prefect's API did not answer as it should."""
+    """Prefect's API did not answer, or refused the request."""
 
 
 def authorization(api_key: str | None, auth_string: str | None) -> str | None:
@@ -32,21 +32,21 @@ def authorization(api_key: str | None, auth_string: str | None) -> str | None:
     return None
 
 
-def requests_a_minute(url: str, told: float | None = None) -> float | None:
-    """How many requests a minute to send at most; None for no limit.
+def requests_a_minute(url: str, configured: float | None = None) -> float | None:
+    """Maximum requests a minute; None for no limit.
 
     Args:
-        url: the API's.
-        told: as an operator wants it; 0 or None for what suits the kind of server.
+        url: URL of the API.
+        configured: the operator's limit; 0 or None selects the default for the server.
     """
     of_a_workspace = "/accounts/" in url and "/workspaces/" in url
-    return told or (CLOUD_REQUESTS_A_MINUTE if of_a_workspace else None)
+    return configured or (CLOUD_REQUESTS_A_MINUTE if of_a_workspace else None)
 
 
-class PrefectApi:
-    """Prefect's API at `url`, `per_minute` requests at most; what may pass is asked again.
+class RateLimitedPrefectApi:
+    """Prefect's API at `url`, with at most `per_minute` requests; transient errors are retried.
 
-    A 429 is waited for as long as it says, by all threads, ten minutes at most.
+    After a 429 all threads wait as long as it says, at most ten minutes.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class PrefectApi:
         )
 
     def runs(self, wanted: dict[str, Any], flow: str) -> Iterator[dict[str, Any]]:
-        """All runs of a flow (by name) that a filter lets through, the earliest expected first."""
+        """Yield all runs of a flow (by name) that match a filter, the earliest expected first."""
         yield from self._all(
             "/flow_runs/filter",
             {
@@ -68,7 +68,7 @@ class PrefectApi:
         )
 
     def task_runs(self, run_id: str) -> Iterator[dict[str, Any]]:
-        """All task runs of a flow run, the earliest expected first."""
+        """Yield all task runs of a flow run, the earliest expected first."""
         wanted = {"flow_runs": {"id": {"any_": [run_id]}}, "sort": "EXPECTED_START_TIME_ASC"}
         yield from self._all("/task_runs/filter", wanted)
 
@@ -81,7 +81,7 @@ class PrefectApi:
                 return
 
     def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
-        """Send one request; give the answer's JSON.
+        """Send one request; return the JSON of the answer.
 
         Raises:
             PrefectUnavailableError: no answer, or a refusal.

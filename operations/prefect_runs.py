@@ -1,4 +1,4 @@
-"""Flow runs, read and retried through Prefect's API."""
+"""Reads, retries and ends flow runs through Prefect's API."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from urllib.parse import quote
 from operations import run_states
 from operations.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.classification import RunFacts
-from operations.prefect_api import PAGE, PrefectApi
+from operations.prefect_api import PAGE, RateLimitedPrefectApi
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
-UNENDED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
-ENDED_BADLY = ("FAILED", "CRASHED")
+UNFINISHED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
+FAILED_OR_CRASHED = ("FAILED", "CRASHED")
 
 
-class FlowRuns(Protocol):
-    """What is asked of Prefect."""
+class ConversionRuns(Protocol):
+    """What the commands need from Prefect."""
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
-        """The runs of these identities, as far as there are any."""
+        """The runs of these identities, by identity."""
 
     def in_states(
         self,
@@ -33,42 +33,42 @@ class FlowRuns(Protocol):
         *,
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
-        """All runs in these types of state, of these names; only those that ended between two times."""
+        """Yield all runs in these state types, with these state names, that ended between two times."""
 
     def with_tasks(self) -> Iterator[RunFacts]:
-        """All runs that wait for the end of a task: each once, whatever files it has."""
+        """Yield each run that waits for the end of a task, once."""
 
     def retries(self, run_id: str) -> int:
-        """How often a run was started once more."""
+        """How often a run was retried."""
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
-        """Start a run once more, no oftener than that; what came of it, in words."""
+        """Retry a run, unless it was retried `at_most` times; return the result in words."""
 
     def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
-        """End a run whose task is gone, then start it once more, no oftener than that; what came of it, in words."""
+        """End a run whose task is gone, then retry it as `retry` does; return the result in words."""
 
 
 class PrefectRuns:
-    """The conversions that Prefect has; `per_minute` requests at most, see `requests_a_minute`."""
+    """The conversions in Prefect; at most `per_minute` requests, see `requests_a_minute`."""
 
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
     ) -> None:
-        self._api = PrefectApi(url, authorization, per_minute=per_minute)
+        self._api = RateLimitedPrefectApi(url, authorization, per_minute=per_minute)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
-        """The runs of these idempotency keys, by key: one's own, else the batch that has it.
+        """The runs of these idempotency keys, by key: the file's own run, else its batch.
 
         Raises:
-            PrefectUnavailableError: no answer.
+            PrefectUnavailableError: Prefect does not answer.
         """
         found: dict[str, RunFacts] = {}
         wanted = list(identities)
         for start in range(0, len(wanted), PAGE):
-            asked = wanted[start : start + PAGE]
-            for run in self._api.runs({"idempotency_key": {"any_": asked}}, FLOW):
+            page = wanted[start : start + PAGE]
+            for run in self._api.runs({"idempotency_key": {"any_": page}}, FLOW):
                 found[run["idempotency_key"]] = run_facts(run)
-            found |= in_batches(self._api, [each for each in asked if each not in found])
+            found |= in_batches(self._api, [each for each in page if each not in found])
         return found
 
     def in_states(
@@ -79,19 +79,19 @@ class PrefectRuns:
         *,
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
-        """All conversions in these types of state, the earliest expected first: runs of one file, then batches.
+        """Yield all conversions in these state types, earliest expected first: runs of one file, then batches.
 
-        A batch is one for each of its files, as it stands with the file; its
-        own state is of these types too, and it is the batch that ended at such a time.
+        A batch yields facts for each of its files. The state types apply to the batch and
+        to the file, the times to the batch.
 
         Args:
-            states: RUNNING, FAILED and so on; none for any.
+            states: types such as RUNNING or FAILED; empty for any.
             since: only runs that ended at this time or after.
             until: only runs that ended at this time or before.
-            names: only states of these names, such as BadFile.
+            names: only states with these names, such as BadFile.
 
         Raises:
-            PrefectUnavailableError: no answer.
+            PrefectUnavailableError: Prefect does not answer.
         """
         state = {"type": list(states), "name": list(names)}
         wanted: dict[str, Any] = {
@@ -101,7 +101,7 @@ class PrefectRuns:
         if since or until:
             wanted["end_time"] = {side: at.isoformat() for side, at in ended.items() if at}
         yield from (run_facts(run) for run in self._api.runs(wanted, FLOW) if run.get("state"))
-        # By name a file's end is another than its batch's.
+        # The state name of a file differs from that of its batch.
         wanted["state"] = {what: of for what, of in wanted["state"].items() if what != "name"}
         for run in self._api.runs(wanted, BATCH):
             for _, facts in files_of(self._api, run) if run.get("state") else ():
@@ -111,12 +111,12 @@ class PrefectRuns:
                     yield facts
 
     def with_tasks(self) -> Iterator[RunFacts]:
-        """All runs that wait for the end of a task: each once, whatever files it has and how they ended.
+        """Yield each run that waits for the end of a task, once.
 
-        A batch is named by its first file.
+        A batch has the name of its first file.
 
         Raises:
-            PrefectUnavailableError: no answer.
+            PrefectUnavailableError: Prefect does not answer.
         """
         wanted = {"state": {"type": {"any_": list(WITH_TASKS)}}}
         for run in self._api.runs(wanted, FLOW):
@@ -125,11 +125,11 @@ class PrefectRuns:
             first = next(iter(entries_of(run)), {})
             yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
 
-    def unended_in(self, work_queue: str) -> int:
-        """How many runs of a work queue wait for a task, or have one.
+    def unfinished_in(self, work_queue: str) -> int:
+        """Count the runs of a work queue that wait for a task, or have one.
 
         Raises:
-            PrefectUnavailableError: no answer.
+            PrefectUnavailableError: Prefect does not answer.
         """
         wanted = {
             "work_queue_name": {"any_": [work_queue]},
@@ -139,10 +139,10 @@ class PrefectRuns:
         return count
 
     def at_once_in(self, work_queue: str) -> int | None:
-        """How many runs of a work queue are started at a time; None where that is not limited.
+        """The concurrency limit of a work queue; None for no limit.
 
         Raises:
-            PrefectUnavailableError: no answer.
+            PrefectUnavailableError: Prefect does not answer.
         """
         wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
         queues = self._api.ask("POST", "/work_queues/filter", wanted)
@@ -150,11 +150,11 @@ class PrefectRuns:
         return None if not limits or None in limits else sum(limits)
 
     def retries(self, run_id: str) -> int:
-        """How often a run was started once more; see `run_states.retries`."""
+        """How often a run was retried; see `run_states.retries`."""
         return run_states.retries(self._api, run_id)
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
-        """Start a run once more; see `run_states.retry`."""
+        """Retry a run; see `run_states.retry`."""
         return run_states.retry(self._api, run_id, state_id, at_most=at_most)
 
     def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
@@ -162,14 +162,14 @@ class PrefectRuns:
         return run_states.end(self._api, run_id, state_id, why, retry_at_most=retry_at_most)
 
     def cluster_of(self, work_pool: str) -> str | None:
-        """The ECS cluster that a work pool's runs go to; None where the pool is not of ECS.
+        """The ECS cluster of a work pool; None if it is not an ECS pool.
 
         Raises:
-            PrefectUnavailableError: no answer, or no such pool.
+            PrefectUnavailableError: Prefect does not answer, or there is no such pool.
         """
         pool = self._api.ask("GET", f"/work_pools/{quote(work_pool, safe='')}", None)
         if pool.get("type") != "ecs":
             return None
         variables = pool["base_job_template"].get("variables", {}).get("properties", {})
-        # The cluster that ECS takes where none is named.
+        # ECS uses this cluster if none is named.
         return variables.get("cluster", {}).get("default") or "default"

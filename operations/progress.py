@@ -1,4 +1,4 @@
-"""How far a long look or a long sending is, for whoever watches."""
+"""A progress bar for long commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar on stderr; nothing where that is no terminal."""
+    """Show a progress bar on stderr, if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(
@@ -23,7 +23,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     ) as progress:
         task = progress.add_task("", total=None)
 
-        def told(what: str, done: int, total: int | None) -> None:
+        def update(what: str, done: int, total: int | None) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        yield told
+        yield update

@@ -1,4 +1,4 @@
-"""What a scheduled reconciliation leaves behind: its report, its figures, its table, and the name that it ends with."""
+"""The results of a scheduled reconciliation: its report, metrics, table and final state."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from flows.locations import S3Location, parse_location
-from operations.findings import REMEDIES, Finding, Kind
-from operations.report import Tally, json_line
+from operations.findings import REMEDIES, Kind, UploadFinding
+from operations.report import FindingTally, json_line
 from operations.stack_settings import SettingMissingError
 
 if TYPE_CHECKING:
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, MetricDatumTypeDef
     from mypy_boto3_s3 import S3Client
 
-# An S3 URI, ending in '/': where reports go.
+# The variable with the S3 URI for reports, ending in '/'.
 REPORTS = "ECHODROP_REPORTS"
 NAMESPACE = "echodrop"
 SERVICE = "reconcile"
-# Which should have come to an end by now, or be on their way, and are not.
+# Uploads of these classes should have an outcome by now, or a healthy run.
 WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
 
 @dataclass(frozen=True)
-class Place:
+class ReportLocation:
     """Where reports go."""
 
     bucket: str
     prefix: str
 
 
-def place_of(named: str | None) -> Place:
-    """The place that an S3 URI names.
+def place_of(named: str | None) -> ReportLocation:
+    """Parse the S3 URI for reports.
 
     Raises:
-        SettingMissingError: it names none.
+        SettingMissingError: it is missing, or not an S3 URI.
     """
     place = parse_location(named) if named else None
     if not isinstance(place, S3Location):
         raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
-    return Place(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
+    return ReportLocation(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
 
 
 @dataclass(frozen=True)
 class Report:
-    """Lines of JSON in a file of their own until all is looked at."""
+    """Lines of JSON in a temporary file, until all is checked."""
 
     file: IO[bytes]
 
@@ -55,23 +55,27 @@ class Report:
         """Add a line."""
         self.file.write(json_line(values).encode() + b"\n")
 
-    def noted(self, findings: Iterator[Finding], tally: Tally) -> Iterator[Finding]:
-        """Pass findings on, counted, and written down where they are worth a line."""
+    def record(
+        self, findings: Iterator[UploadFinding], tally: FindingTally
+    ) -> Iterator[UploadFinding]:
+        """Count findings, write a line for each that is not done or ignored, and pass them on."""
         for found in findings:
             tally.add(found)
             if found.kind not in tally.quiet:
                 self.write(found.as_json())
             yield found
 
-    def keep(self, s3: S3Client, place: Place, began: datetime, told: dict[str, object]) -> str:
-        """Keep it with the summary as its last line; give its URI.
+    def keep(
+        self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]
+    ) -> str:
+        """Store the report in S3, with the summary as its last line; return its URI.
 
         Raises:
-            ClientError: the bucket refuses.
+            ClientError: S3 refuses.
         """
         key = f"{place.prefix}{began:%Y/%m/%d/%H%M%S}.jsonl"
         uri = f"s3://{place.bucket}/{key}"
-        self.write(told | {"report": uri})
+        self.write(summary | {"report": uri})
         self.file.seek(0)
         s3.put_object(
             Bucket=place.bucket, Key=key, Body=self.file, ContentType="application/x-ndjson"
@@ -79,19 +83,19 @@ class Report:
         return uri
 
 
-def left(tally: Tally) -> dict[str, int]:
-    """What needs attention, mended just now or not, by class."""
+def attention_counts(tally: FindingTally) -> dict[str, int]:
+    """Counts of the classes that need attention, fixed just now or not."""
     return {
         kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
     }
 
 
 def figures(
-    stack: str, tally: Tally, seconds: float, whole_age: timedelta | None = timedelta()
+    stack: str, tally: FindingTally, seconds: float, whole_age: timedelta | None = timedelta()
 ) -> list[MetricDatumTypeDef]:
-    """Figures of a stack for CloudWatch's `PutMetricData`, in `NAMESPACE`.
+    """Metrics of a stack for CloudWatch's `PutMetricData`, in `NAMESPACE`.
 
-    `whole_age` is how long ago the last look at everything began; None where it is not told.
+    `whole_age` is how long ago the last check of everything began; None leaves it out.
     """
     owner: tuple[DimensionTypeDef, ...] = (
         {"Name": "stack", "Value": stack},
@@ -99,7 +103,7 @@ def figures(
     )
     named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
-        "NeedAttention": (sum(left(tally).values()), "Count"),
+        "NeedAttention": (sum(attention_counts(tally).values()), "Count"),
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
         "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
         "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
@@ -114,8 +118,8 @@ def figures(
     ]
 
 
-def rows(tally: Tally) -> list[dict[str, str]]:
-    """A table for people: each class with its count, its oldest and its remedy."""
+def rows(tally: FindingTally) -> list[dict[str, str]]:
+    """A table for the UI: each class with its count, its oldest uploads and its remedy."""
     return [
         {
             "class": kind.value,
@@ -128,13 +132,13 @@ def rows(tally: Tally) -> list[dict[str, str]]:
     ]
 
 
-def verdict(tally: Tally, report: str) -> tuple[str, str]:
-    """Name of the state that the run ends in, and its message."""
-    remains = left(tally)
+def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
+    """Name and message of the state that the run ends in."""
+    remaining = attention_counts(tally)
     total = sum(tally.counts.values())
-    message = f"{total:,} looked at, {tally.done:,} mended; report {report}"
-    if not remains:
+    message = f"{total:,} checked, {tally.done:,} fixed; report {report}"
+    if not remaining:
         return "Completed", message
-    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remains.items())
-    # All that needs attention was just sent again, or retried.
-    return "Mended" if tally.done == sum(remains.values()) else "NeedsAttention", message
+    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remaining.items())
+    # Mended: everything that needed attention was just sent again or retried.
+    return "Mended" if tally.done == sum(remaining.values()) else "NeedsAttention", message

@@ -1,9 +1,9 @@
-"""Which uploads are sent again, and in which way. The decision is pure.
+"""Decides which uploads are replayed, and how. The decision is pure.
 
-Under the same identity wherever that can help: a finished upload is left, one
-under way too, and a run that failed is started once more. What the trigger
-would ask differently by now (rules or declaration were mended since) can't be
-had from the old run, whose parameters stay: that is a new generation.
+The identity stays the same where possible: finished and unfinished uploads are
+skipped, and a failed run is retried. If the trigger would now request other
+parameters, because rules or declaration were corrected, a retry does not help, since a
+run keeps its parameters. The upload then gets a new generation.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lambda_trigger.rules_document import Rules
-from operations.classification import RunFacts, again
-from operations.findings import Action, End, Finding, Kind, Notify
-from operations.prefect_runs import ENDED_BADLY, FlowRuns
+from operations.classification import RunFacts, retry_action
+from operations.findings import Action, End, Kind, Notify, UploadFinding
+from operations.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.scope import Scope
 
-_UNDER_WAY = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
-# The trigger would make no run of these, whatever is sent.
-_NOT_TAKEN = frozenset({Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED})
+_IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
+# The trigger requests no run for these.
+_NOT_CONVERTED = frozenset(
+    {Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED}
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class RunChoice:
     """Runs that ended between two times.
 
     Attributes:
-        outcomes: names of states, such as BadFile; none for all that failed or crashed.
-        version: of the deployment that the run was asked of.
+        outcomes: names of states, such as BadFile; empty for all that failed or crashed.
+        version: version of the run's deployment.
     """
 
     since: datetime | None = None
@@ -37,13 +39,13 @@ class RunChoice:
     outcomes: tuple[str, ...] = ()
     version: str = ""
 
-    def uploads(self, runs: FlowRuns, rules: Rules) -> list[str]:
-        """URIs of the uploads, of inbox and archives, that the chosen runs were of, each once.
+    def uploads(self, runs: ConversionRuns, rules: Rules) -> list[str]:
+        """URIs of the uploads of the chosen runs, each once, from inbox and archives.
 
-        All are asked for before the first is sent: a run that is retried leaves
-        the pages that are still to come.
+        All pages are read before the first upload is sent, because a retried run
+        disappears from the later pages.
         """
-        states = () if self.outcomes else ENDED_BADLY
+        states = () if self.outcomes else FAILED_OR_CRASHED
         scope = Scope(self.prefix)
         found = runs.in_states(states, self.since, self.until, names=self.outcomes)
         return list(
@@ -55,54 +57,56 @@ class RunChoice:
         )
 
     def is_outdated_by(self, latest: RunFacts) -> bool:
-        """Whether the upload was run again since a run of it was chosen, by an earlier call for one.
+        """Whether the upload was run again since the chosen run, for example by an earlier call.
 
-        A file of a batch ends before its batch does, so that `since` says nothing of it.
+        `since` is not compared, because a file of a batch ends before its batch.
         """
         ended_so = (
             latest.state_name in self.outcomes
             if self.outcomes
-            else latest.state_type in ENDED_BADLY
+            else latest.state_type in FAILED_OR_CRASHED
         )
         in_time = self.until is None or latest.since <= self.until
         return not (ended_so and in_time and self.version in {"", latest.version})
 
 
 @dataclass(frozen=True, slots=True)
-class ToReplay:
-    """What is to be done about one upload; `why` where nothing is."""
+class ReplayDecision:
+    """What to do about one upload, or `why` nothing is done."""
 
     action: Action | None
     why: str = ""
     settled: bool = False
 
 
-def decide_replay(found: Finding, *, force: bool, choice: RunChoice | None = None) -> ToReplay:
-    """Say how an upload is brought to its output again.
+def decide_replay(
+    found: UploadFinding, *, force: bool, choice: RunChoice | None = None
+) -> ReplayDecision:
+    """Decide how to replay an upload.
 
     Args:
-        found: what is known of it.
-        force: convert it anew though it was converted.
-        choice: that its run was chosen by, where it was not named.
+        found: the finding for the upload.
+        force: convert it even if it is converted already.
+        choice: how its run was chosen, if the upload was not named.
     """
     run = found.latest
-    if found.source is None or found.kind in _NOT_TAKEN:
-        return ToReplay(None, f"{found.kind}: {found.detail}")
-    if why := _under_way(found):
-        # A run that waits for a task that is gone is ended first.
+    if found.source is None or found.kind in _NOT_CONVERTED:
+        return ReplayDecision(None, f"{found.kind}: {found.detail}")
+    if why := _in_progress(found):
+        # A run whose task is gone is ended first.
         end = found.action if isinstance(found.action, End) else None
-        return ToReplay(end, why, settled=True)
+        return ReplayDecision(end, why, settled=True)
     if why := _settled(found, choice, force=force):
-        return ToReplay(None, why, settled=True)
+        return ReplayDecision(None, why, settled=True)
     if run is None:
-        return ToReplay(Notify(0))
-    if force or run.state_type not in ENDED_BADLY or found.asks_otherwise:
-        return ToReplay(Notify(run.generation + 1, lane=run.lane))
-    return ToReplay(again(run))
+        return ReplayDecision(Notify(0))
+    if force or run.state_type not in FAILED_OR_CRASHED or found.parameters_changed:
+        return ReplayDecision(Notify(run.generation + 1, lane=run.lane))
+    return ReplayDecision(retry_action(run))
 
 
-def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
-    """Why nothing is left to be done; empty where something is."""
+def _settled(found: UploadFinding, choice: RunChoice | None, *, force: bool) -> str:
+    """Why nothing needs to be done; empty if something does."""
     if found.kind is Kind.DONE and not force:
         return "done"
     if choice and found.latest and choice.is_outdated_by(found.latest):
@@ -110,12 +114,12 @@ def _settled(found: Finding, choice: RunChoice | None, *, force: bool) -> str:
     return ""
 
 
-def _under_way(found: Finding) -> str:
-    """Why the upload's run has to be left to its task; empty where it has not."""
-    if found.kind in _UNDER_WAY:
+def _in_progress(found: UploadFinding) -> str:
+    """Why the upload's run is left to its task; empty if it is not."""
+    if found.kind in _IN_PROGRESS:
         return f"{found.kind}: {found.detail}"
     run = found.latest
     if run is not None and run.has_task and not run.in_batch:
-        # It has ended, its task is about to: started again now, it would have two.
-        return f"its task is still there, though {found.detail}"
+        # The run has ended and its task is stopping: a retry now would start a second task.
+        return f"its task still exists, though {found.detail}"
     return ""

@@ -1,4 +1,4 @@
-"""Replaying uploads, as a person at a terminal sees it."""
+"""`echodrop replay` of uploads at a terminal."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from rich.markup import escape
 from rich.table import Table
 
 from events.sending import QueueTarget
-from operations.classification import Limits
-from operations.closer_look import CloserLook
+from operations.classification import ClassificationLimits
+from operations.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.connections import Connections, connect
 from operations.durations import moment
 from operations.estimates import Estimate
-from operations.findings import Finding
-from operations.mending import Mended, Mender
+from operations.findings import UploadFinding
+from operations.fixing import Fixer, FixResult
 from operations.pacing import Pace
 from operations.progress import progress_bar
-from operations.refusals import INTERRUPTED, NOT_ASKED, refused
 from operations.replay_choice import RunChoice, decide_replay
 from operations.report import json_line
+from operations.upload_inspection import UploadInspector
 
-# A person asks: how often a run was started bounds nothing.
+# An operator requested it, so the number of earlier starts is no limit.
 _ATTEMPTS = 10_000
 
 
 @dataclass
-class _Told:
-    """What was done, what was left, and what stands in the way of the rest."""
+class _ReplayReport:
+    """What was done, what was skipped, and what failed."""
 
     as_json: bool
     shown: int
     estimate: Estimate
     counts: Counter[str] = field(default_factory=Counter)
     rows: list[tuple[str, str]] = field(default_factory=list)
-    troubles: int = 0
+    failures: int = 0
 
-    def add(self, uri: str, what: str, detail: str = "", *, trouble: bool = False) -> None:
+    def add(self, uri: str, what: str, detail: str = "", *, failed: bool = False) -> None:
         self.counts[what] += 1
-        self.troubles += trouble
+        self.failures += failed
         if self.as_json:
             line = {"uri": uri, "what": what, "detail": detail}
             print(json_line(line))  # noqa: T201 - the command's result
@@ -83,32 +83,32 @@ def replay_uploads_at_terminal(
     shown: int = 20,
     as_json: bool = False,
 ) -> int:
-    """Bring uploads to their outputs again: those named, or those whose runs ended so.
+    """Replay uploads: those named, or those whose runs match.
 
-    Stopped at any point, the next call goes on: what is under way by then is left.
+    After an interruption, the next call resumes: it skips uploads that are in progress.
 
     Args:
-        uris: `s3://bucket/key` each; none for a choice by runs.
-        since: runs that ended since: `24h`, or a time of ISO 8601.
-        until: and until then.
-        prefix: of the inbox's keys.
-        outcomes: names of the runs' states; none for all that failed or crashed.
-        version: of echodrop that the runs were asked of.
-        force: convert anew what was converted, as a new generation.
-        queue_url: of the trigger's queue.
-        rules: the rules document; left out, the trigger's own.
-        dry_run: only say what would be done, and what it would cost.
-        rate: uploads a second at most.
-        limit: uploads at most.
+        uris: `s3://bucket/key` each; empty to choose by runs.
+        since: runs that ended after this: `24h`, or an ISO 8601 time.
+        until: runs that ended before this.
+        prefix: runs of uploads whose keys start with this.
+        outcomes: names of the runs' states; empty for all that failed or crashed.
+        version: runs of this version of echodrop.
+        force: convert uploads again that are converted already, as a new generation.
+        queue_url: URL of the trigger's queue.
+        rules: the rules document; default: the trigger's.
+        dry_run: only print what would be done, and what it would cost.
+        rate: maximum uploads a second.
+        limit: maximum number of uploads.
         shown: how many uploads to list.
-        as_json: a line of JSON for each upload, and one with the counts.
+        as_json: print a line of JSON for each upload, and one with the counts.
 
     Returns:
-        An exit code: 0 all is sent, done or under way; 1 something can't be
-        brought further so; 2 the system could not be asked; 130 interrupted.
+        An exit code: 0 all uploads are sent, done or in progress; 1 some can't be replayed;
+        2 a service did not answer; 130 interrupted.
     """
     now = datetime.now(UTC)
-    told: _Told | None = None
+    report: _ReplayReport | None = None
     try:
         choice = RunChoice(
             moment(since, now) if since else None,
@@ -118,21 +118,21 @@ def replay_uploads_at_terminal(
             version,
         )
         if force and not uris and not until:
-            # What this call converts anew would be chosen by the next one like the rest.
+            # The next call would choose the uploads that this one converts, too.
             Console(stderr=True).print(
-                f"stopped, it goes on with --until {now.isoformat()} added",
+                f"to resume after an interruption, add --until {now.isoformat()}",
                 highlight=False,
                 soft_wrap=True,
             )
         connections = connect(rules)
-        told = _Told(as_json, shown, Estimate())
+        report = _ReplayReport(as_json, shown, Estimate())
         named = list(uris)
         by_runs = None if named else choice
         if by_runs:
             named = by_runs.uploads(connections.runs, connections.services.rules)
-        for mended in _replayed(
+        for result in _replayed(
             named,
-            told,
+            report,
             connections,
             now,
             queue_url,
@@ -142,20 +142,20 @@ def replay_uploads_at_terminal(
             rate=rate,
             limit=limit,
         ):
-            told.add(mended.finding.uri, mended.what, trouble=not (mended.done or dry_run))
+            report.add(result.finding.uri, result.what, failed=not (result.done or dry_run))
     except KeyboardInterrupt:
-        if told:
-            told.end(rate, "interrupted; the next call goes on")
+        if report:
+            report.end(rate, "interrupted; the next call resumes")
         return INTERRUPTED
-    except (ValueError, *NOT_ASKED) as error:
-        return refused(error)
-    told.end(rate)
-    return 1 if told.troubles else 0
+    except (ValueError, *UNAVAILABLE) as error:
+        return print_error(error)
+    report.end(rate)
+    return 1 if report.failures else 0
 
 
 def _replayed(
     uris: list[str],
-    told: _Told,
+    report: _ReplayReport,
     connections: Connections,
     now: datetime,
     queue_url: str,
@@ -165,28 +165,28 @@ def _replayed(
     dry_run: bool,
     rate: float | None,
     limit: int | None,
-) -> Iterator[Mended]:
-    look = CloserLook(connections.services, Limits(attempts=_ATTEMPTS), now)
+) -> Iterator[FixResult]:
+    look = UploadInspector(connections.services, ClassificationLimits(attempts=_ATTEMPTS), now)
     region = connections.services.s3.meta.region_name
     queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url)
     pace = Pace(None if dry_run else rate)
 
-    def decided() -> Iterator[Finding]:
+    def decided() -> Iterator[UploadFinding]:
         with progress_bar() as progress:
             for number, found in enumerate(look.at_uris(uris), start=1):
                 progress("uploads", number, len(uris))
                 wanted = decide_replay(found, force=force, choice=choice)
                 if wanted.action is None:
-                    told.add(found.uri, wanted.why, trouble=not wanted.settled)
+                    report.add(found.uri, wanted.why, failed=not wanted.settled)
                     continue
                 yield replace(found, action=wanted.action)
 
-    def paced() -> Iterator[Finding]:
+    def paced() -> Iterator[UploadFinding]:
         for found in islice(decided(), limit):
             pace.take()
             if found.source is not None:
-                told.estimate.add(found.source.key, found.source.size)
+                report.estimate.add(found.source.key, found.source.size)
             yield found
 
-    # A person asks, so that a run is started again however often it was.
-    yield from Mender(queue, connections.runs, None, dry_run=dry_run).mend(paced())
+    # No limit of attempts: an operator requested the replay.
+    yield from Fixer(queue, connections.runs, None, dry_run=dry_run).fix(paced())

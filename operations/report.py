@@ -1,4 +1,4 @@
-"""Findings as a person, or a program, reads them."""
+"""Prints findings, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from operations.findings import NEEDS_ATTENTION, REMEDIES, Finding, Kind
-from operations.mending import Mended
+from operations.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
+from operations.fixing import FixResult
 
 _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """How long ago, in the largest unit that fits: `3 d`, `5 h`, `20 min`."""
+    """Format an age in the largest unit that fits: `3 d`, `5 h`, `20 min`."""
     if since is None:
         return ""
     minutes = max(0, int((now - since).total_seconds() // 60))
@@ -28,28 +28,28 @@ def age(since: datetime | None, now: datetime) -> str:
 
 
 def json_line(values: object) -> str:
-    """One line of JSON."""
+    """Format values as one line of JSON."""
     return json.dumps(values, ensure_ascii=False)
 
 
 @dataclass
-class Tally:
-    """Counts of every class, and the oldest few of each that is worth a line.
+class FindingTally:
+    """Counts of every class, and the oldest uploads of each.
 
     Attributes:
-        shown: how many of a class are listed.
-        quiet: classes that are counted and not listed.
-        done: how many --fix brought on their way.
+        shown: how many uploads of a class are listed.
+        quiet: classes that are counted but not listed.
+        done: how many fixes succeeded.
     """
 
     shown: int = 10
     quiet: frozenset[Kind] = frozenset({Kind.DONE, Kind.IGNORED})
     counts: Counter[Kind] = field(default_factory=Counter)
-    mended: Counter[str] = field(default_factory=Counter)
+    fixes: Counter[str] = field(default_factory=Counter)
     done: int = 0
-    _listed: dict[Kind, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
         if finding.kind in self.quiet:
@@ -59,27 +59,27 @@ class Tally:
         if len(kept) > 10 * self.shown:
             self._cut(finding.kind)
 
-    def add_mended(self, mended: Mended) -> None:
+    def add_result(self, result: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""
-        self.mended[mended.what.partition(":")[0]] += 1
-        self.done += mended.done
+        self.fixes[result.what.partition(":")[0]] += 1
+        self.done += result.done
 
     @property
     def needs_attention(self) -> bool:
-        """Whether anything does."""
+        """Whether any finding needs attention."""
         return any(count and kind in NEEDS_ATTENTION for kind, count in self.counts.items())
 
-    def oldest(self, kind: Kind) -> list[Finding]:
+    def oldest(self, kind: Kind) -> list[UploadFinding]:
         """The oldest of a class, at most `shown` of them."""
         self._cut(kind)
         return self._listed[kind]
 
     def summary(self) -> dict[str, object]:
-        """JSON values: the counts by class, and by what --fix did."""
+        """The counts by class and by fix, as JSON values."""
         return {
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,
-            "fixed": dict(self.mended),
+            "fixed": dict(self.fixes),
         }
 
     def print(self, console: Console, now: datetime) -> None:
@@ -107,7 +107,7 @@ class Tally:
         if listed.row_count:
             console.print()
             console.print(listed)
-        for what, count in self.mended.items():
+        for what, count in self.fixes.items():
             console.print(f"{escape(what)}: {count:,}", highlight=False)
 
     def _cut(self, kind: Kind) -> None:

@@ -1,49 +1,51 @@
-"""What is changed of a run: started once more, or ended. Only in the state in which it was seen."""
+"""Retries and ends runs, if they are still in the state in which they were seen."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from operations.prefect_api import PrefectApi
+from operations.prefect_api import RateLimitedPrefectApi
 
 _RETRIED = "AwaitingRetry"
 
 
-def retries(api: PrefectApi, run_id: str) -> int:
-    """How often a run was started once more, by its history: a task that never came is no start of it.
+def retries(api: RateLimitedPrefectApi, run_id: str) -> int:
+    """How often a run was retried, by its history. Its run count does not include tasks that never started.
 
     Raises:
-        PrefectUnavailableError: no answer.
+        PrefectUnavailableError: Prefect does not answer.
     """
     states = api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
     return sum(state["name"] == _RETRIED for state in states)
 
 
-def retry(api: PrefectApi, run_id: str, state_id: str, *, at_most: int | None) -> str:
-    """Start a run once more, as Retry in the UI does; what came of it, in words.
+def retry(api: RateLimitedPrefectApi, run_id: str, state_id: str, *, at_most: int | None) -> str:
+    """Retry a run, as Retry in the UI does; return the result in words.
 
-    `at_most` None bounds nothing: a person asks.
+    If `at_most` is None, the number of retries is not limited.
 
     Raises:
-        PrefectUnavailableError: no answer.
+        PrefectUnavailableError: Prefect does not answer.
     """
-    if moved := _moved(_state(api, run_id), state_id):
+    if moved := _why_state_changed(_state(api, run_id), state_id):
         return moved
     retried = retries(api, run_id)
     if at_most is not None and retried >= at_most:
-        return f"left alone: it was retried {retried} times"
+        return f"left alone: it was already retried {retried} times"
     answer = _set_state(api, run_id, {"type": "SCHEDULED", "name": _RETRIED})
     return _refusal(answer) or "retried"
 
 
-def end(api: PrefectApi, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
-    """End a run whose task is gone as crashed, or cancelled where it was to be; then start it once more.
+def end(
+    api: RateLimitedPrefectApi, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+) -> str:
+    """End a run whose task is gone, as crashed or, if it was being cancelled, as cancelled; then retry it.
 
     Raises:
-        PrefectUnavailableError: no answer.
+        PrefectUnavailableError: Prefect does not answer.
     """
     state = _state(api, run_id)
-    if moved := _moved(state, state_id):
+    if moved := _why_state_changed(state, state_id):
         return moved
     kind = "CANCELLED" if state.get("type") == "CANCELLING" else "CRASHED"
     answer = _set_state(api, run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
@@ -54,16 +56,16 @@ def end(api: PrefectApi, run_id: str, state_id: str, why: str, *, retry_at_most:
     return f"ended, {retry(api, run_id, answer['state']['id'], at_most=retry_at_most)}"
 
 
-def _state(api: PrefectApi, run_id: str) -> dict[str, Any]:
+def _state(api: RateLimitedPrefectApi, run_id: str) -> dict[str, Any]:
     return api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
 
 
-def _moved(state: dict[str, Any], state_id: str) -> str:
-    """That the run has gone on since it was seen, in words; empty where it has not."""
-    return "" if state.get("id") == state_id else f"left alone: it is {state.get('name')} by now"
+def _why_state_changed(state: dict[str, Any], state_id: str) -> str:
+    """Why the run is left alone, if its state has changed since it was seen; else empty."""
+    return "" if state.get("id") == state_id else f"left alone: it is now {state.get('name')}"
 
 
-def _set_state(api: PrefectApi, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
+def _set_state(api: RateLimitedPrefectApi, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
     wanted = {"state": state, "force": False}
     answer: dict[str, Any] = api.ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
     return answer

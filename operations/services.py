@@ -1,4 +1,4 @@
-"""What the commands ask: S3, the trigger's decision, Prefect, and ECS."""
+"""The services that the commands use: S3, the trigger's decision, Prefect and ECS."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambda_trigger.rules_document import Rules
-from operations.foresight import Foresight
-from operations.living_tasks import Tasks
-from operations.prefect_runs import FlowRuns
+from operations.ecs_tasks import Tasks
+from operations.prefect_runs import ConversionRuns
+from operations.trigger_decision import TriggerDecisions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
-class Services:
-    """S3, what the trigger would decide, Prefect's runs, and their tasks."""
+class OperationsServices:
+    """S3, the trigger's decision, the runs in Prefect, and their tasks."""
 
     s3: S3Client
-    foresight: Foresight
-    runs: FlowRuns
+    decisions: TriggerDecisions
+    runs: ConversionRuns
     tasks: Tasks
 
     @property
     def rules(self) -> Rules:
         """The rules of the inbox."""
-        return self.foresight.rules
+        return self.decisions.rules

@@ -1,12 +1,11 @@
-"""Which uploads were found done, kept from one look to the next, so that they cost no request again.
+"""Keeps the uploads that were found done, so that the next run sends no requests about them.
 
-One object beside the reports: a line of JSON, then sixteen bytes for each upload.
-They are a hash of all that the finding came from, so that an upload that is
-replaced, a settings XML that changes and a rule that maps it elsewhere are
-looked at again. No time is compared: S3 dates an object that came in parts by
-the first of them, which may be a week before there was anything to list.
-What a run does to its output afterwards is looked at because of that run; what
-else happens to it is for the looks at everything to find.
+They are in one object beside the reports: a line of JSON, then sixteen bytes for each
+upload. The bytes are a hash of everything that the finding depends on, so an upload is
+checked again if it is replaced, its settings XML changes, or a rule maps it elsewhere.
+Times are not compared: S3 dates a multipart upload by its start, which may be a week
+before the object can be listed. If a run changes an output later, the upload is checked
+because of that run; other changes are found when everything is checked.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from operations.findings import Source
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from operations.reconcile_report import Place
+    from operations.reconcile_report import ReportLocation
 
 VERSION = 1
 NAME = "settled"
 MARK_BYTES = 16
 _LOADED_AT_ONCE = 10_000
-# The last one: it was removed.
+# The last code: the object was removed.
 _WRITTEN_MEANWHILE = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 
 
 class SettledUnreadableError(ValueError):
-    """What was kept cannot be read; the look is at everything then, and keeps it anew."""
+    """The stored marks can't be read; everything is then checked and stored again."""
 
     def __init__(self, uri: str, why: str) -> None:
         super().__init__(f"{uri}: {why}")
@@ -47,75 +46,75 @@ class SettledUnreadableError(ValueError):
 
 
 def mark_of(source: Source, output: str, *settings: str) -> bytes:
-    """A hash of an upload, of its output's key and of the settings that it was converted with."""
-    told = json.dumps([source.bucket, source.key, source.etag, source.size, output, *settings])
-    return hashlib.blake2b(told.encode(), digest_size=MARK_BYTES).digest()
+    """Hash an upload, the key of its output, and the settings that it was converted with."""
+    fields = json.dumps([source.bucket, source.key, source.etag, source.size, output, *settings])
+    return hashlib.blake2b(fields.encode(), digest_size=MARK_BYTES).digest()
 
 
 @dataclass
 class Settled:
-    """The marks of one look: those that it began with, and those that it keeps.
+    """The marks of one run: those that it loaded, and those that it keeps.
 
     Attributes:
-        whole_began: when the last look at everything began.
-        looks_at_all: whether this look is one: no mark is known to it.
-        began_with: how many marks there were.
-        version: the entity tag of the object that they come from.
-        kept_by: when the look began that kept them.
+        whole_began: when the last check of everything began.
+        checks_everything: whether this run checks everything; it then loads no marks.
+        began_with: how many marks were loaded.
+        version: the entity tag of the object that they were loaded from.
+        kept_by: when the run that stored them began.
     """
 
     whole_began: datetime
-    looks_at_all: bool = True
+    checks_everything: bool = True
     began_with: int = 0
     version: str = ""
     kept_by: datetime | None = None
     _new: int = field(default=0, init=False)
-    # An empty name is a database of one's own in a temporary file.
+    # An empty name makes a private database in a temporary file.
     _database: sqlite3.Connection = field(default_factory=lambda: sqlite3.connect(""), init=False)
 
     def __post_init__(self) -> None:
-        # Marks come in no order: without room for a million of them each asks the disk.
+        # Marks are not sorted: without a cache for a million of them, each one needs a disk access.
         self._database.execute("PRAGMA cache_size = -65536")
         self._database.execute("CREATE TABLE mark (mark BLOB PRIMARY KEY, kept INT) WITHOUT ROWID")
 
     def close(self) -> None:
-        """Give the room on the disk back."""
+        """Delete the temporary database."""
         self._database.close()
 
     def knows(self, mark: bytes) -> bool:
-        """Whether this was found done before; then it is kept."""
+        """Whether this mark was found done before; if so, it is kept."""
         changed = self._database.execute("UPDATE mark SET kept = 1 WHERE mark = ?", (mark,))
         return changed.rowcount == 1
 
     def keep(self, mark: bytes) -> None:
-        """Keep what this look found done."""
+        """Keep the mark of an upload that this run found done."""
         added = self._database.execute("INSERT OR IGNORE INTO mark VALUES (?, 1)", (mark,))
         self._new += added.rowcount == 1
 
     def add_known(self, body: IO[bytes]) -> None:
-        """Take in what an earlier look kept.
+        """Load the marks that an earlier run stored.
 
         Raises:
-            ValueError: it ends amid a mark.
+            ValueError: the last mark is cut.
         """
         while chunk := body.read(MARK_BYTES * _LOADED_AT_ONCE):
             if len(chunk) % MARK_BYTES:
-                raise ValueError("it ends amid a mark")
+                raise ValueError("the last mark is cut")
             rows = ((chunk[at : at + MARK_BYTES],) for at in range(0, len(chunk), MARK_BYTES))
             self._database.executemany("INSERT INTO mark VALUES (?, 0)", rows)
             self.began_with += len(chunk) // MARK_BYTES
 
-    def save(self, s3: S3Client, place: Place, began: datetime) -> bool:
-        """Write what is kept by the look that began then, where that is another than before; whether it was written.
+    def save(self, s3: S3Client, place: ReportLocation, began: datetime) -> bool:
+        """Store the marks that this run keeps, if they changed; return whether they were stored.
 
-        Where another look has written meanwhile, its marks stay: this look's would bring
-        back what that one found damaged. What is missing then is looked at once more.
+        If another run has stored its marks meanwhile, those stay: the marks of this run could
+        include an upload that the other one found damaged. Missing uploads are checked again.
 
         Raises:
-            ClientError: the bucket refuses.
+            ClientError: S3 refuses.
         """
         (kept,) = self._database.execute("SELECT count(*) FROM mark WHERE kept = 1").fetchone()
-        if not self.looks_at_all and not self._new and kept == self.began_with:
+        if not self.checks_everything and not self._new and kept == self.began_with:
             return False
         with tempfile.TemporaryFile() as file:
             head = {
@@ -128,7 +127,7 @@ class Settled:
             file.writelines(self._kept())
             file.seek(0)
             key = place.prefix + NAME
-            if self.looks_at_all:
+            if self.checks_everything:
                 s3.put_object(Bucket=place.bucket, Key=key, Body=file)
                 return True
             try:
@@ -145,12 +144,12 @@ class Settled:
                 yield mark
 
 
-def load_settled(s3: S3Client, place: Place) -> Settled | None:
-    """What the last look kept; None where there was none.
+def load_settled(s3: S3Client, place: ReportLocation) -> Settled | None:
+    """Load the marks that the last run stored; None if there are none.
 
     Raises:
-        SettledUnreadableError: it is of another version, or cut.
-        ClientError: the bucket refuses.
+        SettledUnreadableError: they have another version, or are cut.
+        ClientError: S3 refuses.
     """
     key = place.prefix + NAME
     try:
@@ -166,17 +165,17 @@ def load_settled(s3: S3Client, place: Place) -> Settled | None:
         try:
             return _read(file, answer["ETag"])
         except (ValueError, KeyError, TypeError, sqlite3.IntegrityError) as error:
-            told = f"{type(error).__name__}: {error}"
-            raise SettledUnreadableError(f"s3://{place.bucket}/{key}", told) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise SettledUnreadableError(f"s3://{place.bucket}/{key}", reason) from error
 
 
 def _read(file: IO[bytes], version: str) -> Settled:
     head = json.loads(file.readline())
     if head["version"] != VERSION:
-        raise ValueError(f"it is of version {head['version']!r}")
+        raise ValueError(f"it has version {head['version']!r}")
     whole_began, began = (datetime.fromisoformat(head[each]) for each in ("whole_began", "began"))
-    found = Settled(whole_began, looks_at_all=False, version=version, kept_by=began)
+    found = Settled(whole_began, checks_everything=False, version=version, kept_by=began)
     found.add_known(file)
     if found.began_with != head["count"]:
-        raise ValueError(f"{found.began_with} marks in place of {head['count']}")
+        raise ValueError(f"{found.began_with} marks instead of {head['count']}")
     return found

@@ -1,6 +1,6 @@
-"""From a deployed stack to the variables that the commands read, so that an operator types little.
+"""Sets the variables that the commands read from the outputs of a deployed stack.
 
-A variable that is set wins, unless the stack is named; then the stack does.
+A variable that is already set takes precedence, unless the stack is named explicitly.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ PREFECT = "PREFECT_API_URL"
 STACK = "ECHODROP_STACK"
 DEFAULT_STACK = "echodrop"
 
-# By variable, the stack's output that holds its value.
+# The stack output with the value of each variable.
 _OUTPUTS = {
     PREFECT: "PrefectUrl",
     RULES: "RulesParameter",
     QUEUE: "UploadQueueUrl",
     DEAD_LETTERS: "DeadLettersUrl",
 }
-_SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - a variable's name
-# Prefect's credential as an operator has it; then theirs is used, not the system's.
+_SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - the name of a variable
+# If an operator has a credential for Prefect, it is used instead of the system's.
 _OWN_CREDENTIALS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", _SECRET)
 
 
 class SettingMissingError(Exception):
-    """Something that the command needs is named nowhere."""
+    """A setting that the command needs is missing."""
 
 
 def settings_of_stack(outputs: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a stack's outputs give a value to."""
+    """The variables and values that a stack's outputs supply."""
     found = {name: outputs[key] for name, key in _OUTPUTS.items() if outputs.get(key)}
     if secret := outputs.get("PrefectSecretName"):
         found[_SECRET] = secret
@@ -47,20 +47,20 @@ def complete_environment(
     stack: str | None = None,
     environment: MutableMapping[str, str] | None = None,
 ) -> None:
-    """Set the variables that a command needs and that are not set, from the stack's outputs.
+    """Set the missing variables that a command needs, from the stack's outputs.
 
-    The stack is asked only where something is missing, or it is named.
+    The stack is read only if something is missing, or the stack is named.
 
     Args:
-        needed: by variable, what was given on the command line in its place.
-        stack: its name; left out, ECHODROP_STACK's or `echodrop`.
-        environment: this process's where left out.
+        needed: for each variable, the value from the command line that replaces it.
+        stack: name of the stack; default: ECHODROP_STACK or `echodrop`.
+        environment: default: that of this process.
 
     Raises:
-        SettingMissingError: naming what is set nowhere, and why the stack does not tell.
+        SettingMissingError: a setting is missing, and the stack does not supply it.
     """
     variables = os.environ if environment is None else environment
-    # The trigger's code needs it wherever it runs.
+    # The trigger's code needs this variable in any process.
     name = variables[STACK] = stack or variables.get(STACK) or DEFAULT_STACK
     missing = [name for name, given in needed.items() if not given and not variables.get(name)]
     if not missing and stack is None:
@@ -69,14 +69,16 @@ def complete_environment(
         found = settings_of_stack(_outputs(name, variables))
     except (BotoCoreError, ClientError) as error:
         what = f"not set: {', '.join(missing)}; and " if missing else ""
-        raise SettingMissingError(f"{what}stack {name} can't be asked: {error}") from error
+        raise SettingMissingError(f"{what}stack {name} can't be read: {error}") from error
     if any(variables.get(own) for own in _OWN_CREDENTIALS):
         found.pop(_SECRET, None)
     for variable, text in found.items():
         if stack is not None or not variables.get(variable):
             variables[variable] = text
     if missing := [each for each in missing if not variables.get(each)]:
-        raise SettingMissingError(f"not set: {', '.join(missing)}; stack {name} does not tell it")
+        raise SettingMissingError(
+            f"not set: {', '.join(missing)}; stack {name} has no output for it"
+        )
 
 
 def _outputs(stack: str, variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,9 +1,8 @@
-"""What became of the uploads of a window of time, and what is at work, waits or has failed besides.
+"""Shows the state of recent uploads, and of older ones that have unfinished or failed runs.
 
-The classes are reconciling's, over the uploads stored since. Prefect is asked
-for runs whose uploads are older, or lie in an archive: those that have not
-ended and those that ended for the file's own fault, whenever that was, and
-those that ended badly in the window.
+Uploads stored within the window get the same classes as in a reconciliation. Older
+uploads, and those of an archive, are included if Prefect has an unfinished run of them,
+a run that ended with a fault of the file, or one that failed or crashed in the window.
 """
 
 from __future__ import annotations
@@ -14,55 +13,55 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from flows.failure_report import FILE_FAULTS
-from operations.classification import RunFacts, under_way
-from operations.findings import Finding
-from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.classification import RunFacts, unfinished_finding
+from operations.findings import UploadFinding
+from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.reconciliation import Reconciliation
 
 
 @dataclass(frozen=True)
 class Status:
-    """A look at the uploads of the last `window`."""
+    """The status of the uploads of the last `window`."""
 
     reconciliation: Reconciliation
     window: timedelta = timedelta(hours=24)
 
-    def findings(self) -> Iterator[Finding]:
-        """Give one finding for each upload of the window, then for each older one that has a run to tell of.
+    def findings(self) -> Iterator[UploadFinding]:
+        """Yield a finding for each upload of the window, then for each older one with such a run.
 
         Raises:
             ClientError, TransportError, PrefectUnavailableError: as `Reconciliation.findings`.
         """
         whole = self.reconciliation
         since = whole.now - self.window
-        told, runs_told = set[str](), set[str]()
+        seen, runs_seen = set[str](), set[str]()
         for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
-            told.add(finding.uri)
-            runs_told.add(finding.run_id)
+            seen.add(finding.uri)
+            runs_seen.add(finding.run_id)
             yield finding
-        older = list(self._older(told, UNENDED))
+        older = list(self._older(seen, UNFINISHED))
         tasks = whole.services.tasks.of(older)
         for run in older:
             facts = replace(run, has_task=tasks.get(run.id))
-            runs_told.add(run.id)
-            yield under_way(run.raw_file, facts, whole.limits, whole.now)
-        # That a run has failed says little: a later generation may have done it since.
+            runs_seen.add(run.id)
+            yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
+        # A failed run is not enough: a later generation may have converted the upload since.
         failed = chain(
-            self._older(told, ENDED_BADLY, since),
-            self._older(told, ENDED_BADLY, names=sorted(FILE_FAULTS)),
+            self._older(seen, FAILED_OR_CRASHED, since),
+            self._older(seen, FAILED_OR_CRASHED, names=sorted(FILE_FAULTS)),
         )
-        yield from whole.closer_look.at_uris(run.raw_file for run in failed)
-        yield from whole.dead_runs(runs_told)
+        yield from whole.inspector.at_uris(run.raw_file for run in failed)
+        yield from whole.dead_runs(runs_seen)
 
     def _older(
         self,
-        told: set[str],
+        seen: set[str],
         states: Sequence[str],
         since: datetime | None = None,
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
         whole = self.reconciliation
         for run in whole.services.runs.in_states(states, since, names=names):
-            if whole.scope.takes(whole.services.rules, run.raw_file) and run.raw_file not in told:
-                told.add(run.raw_file)
+            if whole.scope.takes(whole.services.rules, run.raw_file) and run.raw_file not in seen:
+                seen.add(run.raw_file)
                 yield run

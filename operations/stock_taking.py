@@ -1,4 +1,4 @@
-"""Fills the inventory: what lies in the inbox, at the outputs, and of the archives what matters."""
+"""Fills the inventory with the inbox, the outputs, and the relevant uploads of archives."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from itertools import islice
 from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.outcomes import Ignored, Reason
 from operations.archive_items import InventoryReport
-from operations.classification import turned_away
-from operations.closer_look import CloserLook
-from operations.findings import Finding, Source
-from operations.foresight import output_prefixes
+from operations.classification import not_converted
+from operations.findings import Source, UploadFinding
 from operations.inventory import Inventory
 from operations.listings import listed, source_named
 from operations.parallel import in_parallel
-from operations.prefect_runs import ENDED_BADLY, UNENDED
+from operations.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
+from operations.trigger_decision import output_prefixes
+from operations.upload_inspection import UploadInspector
 
-# Uploads taken into the inventory at once.
+# Uploads added to the inventory at once.
 LOT = 1000
 
-# Told what is being done, how much of it is done, and how much there is (None: not known).
+# Called with the current activity, how much of it is done, and the total (None: unknown).
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
 class StockTaking:
-    """Takes stock of what is in scope; `closer_look` finds single uploads."""
+    """Lists everything in scope; `inspector` looks up single uploads."""
 
-    services: Services
+    services: OperationsServices
     scope: Scope
-    closer_look: CloserLook
+    inspector: UploadInspector
     progress: Progress
 
-    def of_inbox(self, inventory: Inventory) -> Iterator[Finding]:
-        """Fill in the uploads; those that the rules turn away are found already.
+    def of_inbox(self, inventory: Inventory) -> Iterator[UploadFinding]:
+        """Add the uploads; yield a finding for those that the rules ignore or reject.
 
         Raises:
             ClientError: S3 refuses.
@@ -59,13 +59,13 @@ class StockTaking:
                     inventory.add_sources(lot)
                     lot.clear()
             elif isinstance(verdict, SettingsXml):
-                yield turned_away(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
+                yield not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
             else:
-                yield turned_away(source, verdict)
+                yield not_converted(source, verdict)
         inventory.add_sources(lot)
 
     def of_outputs(self, inventory: Inventory, report: InventoryReport | None = None) -> None:
-        """Fill in what lies where the outputs of all keys in scope do, listed or as an S3 inventory has it.
+        """Add the outputs of all keys in scope, from a listing or from an S3 inventory.
 
         Raises:
             ClientError: S3 refuses; ArchiveError: the inventory can't be read.
@@ -82,18 +82,18 @@ class StockTaking:
                 for item in listed(self.services.s3, self.services.rules.output_bucket, prefix):
                     yield item.key, item.size, item.modified
 
-        def told() -> Iterator[tuple[str, int, datetime | None]]:
+        def reported() -> Iterator[tuple[str, int, datetime | None]]:
             for number, part in enumerate(parts(), start=1):
                 self.progress("listing outputs", number, None)
                 yield part
 
-        inventory.add_outputs(told())
+        inventory.add_outputs(reported())
 
     def of_archives(self, inventory: Inventory) -> None:
-        """Fill in the archives' uploads that have a run to tell of, or whose output or failure report names them.
+        """Add archive uploads that have an unfinished or failed run, an output or a failure report.
 
         Raises:
-            ClientError: S3 refuses; PrefectUnavailableError: no answer.
+            ClientError: S3 refuses; PrefectUnavailableError: Prefect does not answer.
         """
         archives = tuple(f"s3://{bucket}/" for bucket in self.services.rules.archive_buckets)
         if not archives:
@@ -103,16 +103,16 @@ class StockTaking:
             for each in self._named(inventory)
             if each.startswith(archives) and self.scope.takes(self.services.rules, each)
         )
-        taken = in_parallel(self.closer_look.upload_now, wanted)
-        found = ((each[1], each[0]) for each in taken if not isinstance(each, Finding))
+        taken = in_parallel(self.inspector.upload_now, wanted)
+        found = ((each[1], each[0]) for each in taken if not isinstance(each, UploadFinding))
         number = 0
         while lot := list(islice(found, LOT)):
             number += len(lot)
-            self.progress("looking at archives", number, None)
+            self.progress("checking archives", number, None)
             inventory.add_sources(lot)
 
     def _named(self, inventory: Inventory) -> Iterator[str]:
-        for run in self.services.runs.in_states((*UNENDED, *ENDED_BADLY)):
+        for run in self.services.runs.in_states((*UNFINISHED, *FAILED_OR_CRASHED)):
             yield run.raw_file
         s3, bucket = self.services.s3, self.services.rules.output_bucket
         yield from in_parallel(

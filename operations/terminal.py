@@ -1,4 +1,4 @@
-"""The operator's commands, as a person at a terminal sees them."""
+"""`echodrop reconcile` and `echodrop status` at a terminal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from events.sending import QueueTarget
-from operations.classification import ATTEMPTS, GRACE_MINUTES, Limits
+from operations.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
+from operations.command_errors import UNAVAILABLE, print_error
 from operations.connections import connect
 from operations.durations import duration
-from operations.findings import Finding, Kind
-from operations.mending import MENDED_AT_MOST, RATE, Mender
-from operations.mending_order import mend_in_order
+from operations.findings import Kind, UploadFinding
+from operations.fix_order import fix_in_order
+from operations.fixing import FIX_LIMIT, RATE, Fixer
 from operations.pacing import Pace
 from operations.progress import progress_bar
 from operations.reconciliation import Reconciliation
-from operations.refusals import NOT_ASKED, refused
-from operations.report import Tally, json_line
+from operations.report import FindingTally, json_line
 from operations.scope import Scope
 from operations.stack_settings import SettingMissingError
 from operations.status import Status
@@ -37,39 +37,39 @@ def reconcile_at_terminal(
     grace_minutes: float = GRACE_MINUTES,
     attempts: int = ATTEMPTS,
     rate: float | None = RATE,
-    limit: int = MENDED_AT_MOST,
+    limit: int = FIX_LIMIT,
     shown: int = 10,
     as_json: bool = False,
 ) -> int:
     """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
 
     Args:
-        prefix: only uploads whose keys start so.
-        rules: the rules document; left out, the trigger's own.
-        verify: read every output whole and compare its checksum.
-        fix: notify the trigger of what is lost, retry what may pass.
-        dry_run: with `fix`, only say what would be done.
-        queue_url: of the trigger's queue; `fix` needs it.
-        grace_minutes: how young an upload without a run may be, and not count as lost;
-            and how long a run may be without a task, and not count as dead.
-        attempts: starts of a run, and new generations of an upload, before `fix` leaves it alone.
-        rate: how many uploads a second to mend at most.
-        limit: how many uploads to mend at most, see `mending_order`.
-        shown: how many of a class to list.
-        as_json: a line of JSON for each finding that is not done or ignored,
-            one for each that was mended, and one with the summary.
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        verify: read every output in full and compare its checksum.
+        fix: send lost uploads again, and retry runs that may succeed.
+        dry_run: with `fix`, only print what would be done.
+        queue_url: URL of the trigger's queue; `fix` needs it.
+        grace_minutes: an upload without a run counts as lost after this time, and a run
+            without a task as dead.
+        attempts: starts of a run, and new generations of an upload, before `fix` gives up.
+        rate: maximum uploads a second to fix.
+        limit: maximum uploads to fix, see `fix_order`.
+        shown: how many uploads of a class to list.
+        as_json: print a line of JSON for each finding that is not done or ignored,
+            for each fix, and for the summary.
 
     Returns:
-        An exit code: 0 all is well, 1 something needs attention (mended just
-        now or not), 2 the system could not be asked.
+        An exit code: 0 nothing needs attention, 1 something does (fixed just now or
+        not), 2 a service did not answer.
     """
     if fix and not queue_url and not dry_run:
-        return refused(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
-    tally = Tally(shown)
+        return print_error(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
+    tally = FindingTally(shown)
     try:
         connections = connect(rules)
         hours = connections.services.rules.waiting_limit_hours
-        limits = Limits(
+        limits = ClassificationLimits(
             arriving=timedelta(minutes=grace_minutes),
             taskless=timedelta(minutes=grace_minutes),
             waiting=timedelta(hours=hours),
@@ -82,20 +82,20 @@ def reconcile_at_terminal(
             findings = _counted(reconciliation.findings(), tally, as_json=as_json)
             region = connections.services.s3.meta.region_name
             sqs = connections.session.client("sqs", region_name=region)
-            mender = Mender(
+            fixer = Fixer(
                 *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            mending = mend_in_order(findings, mender, connections.runs)
-            for number, mended in enumerate(mending, start=1):
-                progress("mending", number, None)
-                tally.add_mended(mended)
+            results = fix_in_order(findings, fixer, connections.runs)
+            for number, result in enumerate(results, start=1):
+                progress("fixing", number, None)
+                tally.add_result(result)
                 if as_json:
-                    _write({"uri": mended.finding.uri, "fix": mended.what})
-    except NOT_ASKED as error:
-        return refused(error)
-    return _told(tally, reconciliation, as_json=as_json)
+                    _write({"uri": result.finding.uri, "fix": result.what})
+    except UNAVAILABLE as error:
+        return print_error(error)
+    return _print_summary(tally, reconciliation, as_json=as_json)
 
 
 def status_at_terminal(
@@ -106,25 +106,27 @@ def status_at_terminal(
     shown: int = 10,
     as_json: bool = False,
 ) -> int:
-    """Print what became of the uploads of a window, and what runs, waits or has failed besides.
+    """Print the state of recent uploads, and of older ones that have unfinished or failed runs.
 
     Args:
         since: how far back: `90m`, `24h`, `7d`.
-        prefix: only uploads whose keys start so.
-        rules: the rules document; left out, the trigger's own.
-        shown: how many of a class to list, the oldest first.
-        as_json: a line of JSON for each finding that is not done or ignored,
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        shown: how many uploads of a class to list, the oldest first.
+        as_json: print a line of JSON for each finding that is not done or ignored,
             and one with the counts.
 
     Returns:
-        An exit code: 0 all is well, 1 something needs attention, 2 the system
-        could not be asked.
+        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
+        answer.
     """
-    tally = Tally(shown)
+    tally = FindingTally(shown)
     try:
         window = duration(since)
         connections = connect(rules)
-        limits = Limits(waiting=timedelta(hours=connections.services.rules.waiting_limit_hours))
+        limits = ClassificationLimits(
+            waiting=timedelta(hours=connections.services.rules.waiting_limit_hours)
+        )
         with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix), limits, progress=progress
@@ -132,12 +134,12 @@ def status_at_terminal(
             status = Status(reconciliation, window)
             for _ in _counted(status.findings(), tally, as_json=as_json):
                 pass
-    except (ValueError, *NOT_ASKED) as error:
-        return refused(error)
-    return _told(tally, reconciliation, as_json=as_json)
+    except (ValueError, *UNAVAILABLE) as error:
+        return print_error(error)
+    return _print_summary(tally, reconciliation, as_json=as_json)
 
 
-def _told(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int:
+def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         _write(tally.summary())
     else:
@@ -145,7 +147,9 @@ def _told(tally: Tally, reconciliation: Reconciliation, *, as_json: bool) -> int
     return 1 if tally.needs_attention else 0
 
 
-def _counted(findings: Iterator[Finding], tally: Tally, *, as_json: bool) -> Iterator[Finding]:
+def _counted(
+    findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool
+) -> Iterator[UploadFinding]:
     for finding in findings:
         tally.add(finding)
         if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:

@@ -1,5 +1,5 @@
-"""A release into an AWS account: images, stack, registration; and taking all of it away again.
+"""Releases into an AWS account: images, stack and registration; and removes all of it.
 
-A plan is a list of steps, made without I/O from what was found out before. A dry run prints it; a run
+A plan is a list of steps, made without I/O from facts collected before. A dry run prints it; a run
 carries out the same list.
 """

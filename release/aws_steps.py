@@ -1,4 +1,4 @@
-"""The steps of a removal on AWS's side. Each is quiet about what is gone already."""
+"""The AWS steps of a removal. Each succeeds if its resource is already gone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from release.steps import Running, StepFailedError
+from release.steps import StepContext, StepFailedError
 
 _LOOK_SECONDS = 10.0
-_TELL_SECONDS = 60.0
+_REPORT_SECONDS = 60.0
 NO_BUCKET = {"NoSuchBucket", "404"}
 
 
 @dataclass(frozen=True)
 class AwaitTasks:
-    """Wait until no task of the families is left on the cluster."""
+    """Wait until the cluster has no task of the families."""
 
     cluster: str
     families: Sequence[str]
@@ -26,20 +26,20 @@ class AwaitTasks:
 
     @property
     def title(self) -> str:
-        """What it does."""
-        return f"wait until nothing converts, {self.minutes:g} minutes at most"
+        """What the step does."""
+        return f"wait until no conversion runs, {self.minutes:g} minutes at most"
 
     def shown(self) -> list[str]:
-        """Return how to look."""
+        """Return the commands that list the tasks."""
         return [
             f"aws ecs list-tasks --cluster {self.cluster} --family {each}" for each in self.families
         ]
 
-    def run(self, running: Running) -> None:
-        """Look every ten seconds, say every minute what is left."""
-        ecs = running.client("ecs")
+    def run(self, context: StepContext) -> None:
+        """Look every ten seconds; report every minute how many tasks are left."""
+        ecs = context.client("ecs")
         ends = time.monotonic() + 60 * self.minutes
-        says = time.monotonic()
+        next_report = time.monotonic()
         while tasks := self._tasks(ecs):
             now = time.monotonic()
             if now >= ends:
@@ -47,14 +47,16 @@ class AwaitTasks:
                     f"aws ecs stop-task --cluster {self.cluster} --task {task.rpartition('/')[2]}"
                     for task in tasks[:3]
                 )
-                remedy = f"give the command again later (--wait is in minutes), or end them: {stop}"
+                remedy = (
+                    f"repeat the command later (--wait is in minutes), or stop the tasks: {stop}"
+                )
                 raise StepFailedError(self.title, f"{len(tasks)} tasks still run", remedy)
-            if now >= says:
-                running.say(f"      {len(tasks)} tasks still run")
-                says += _TELL_SECONDS
+            if now >= next_report:
+                context.say(f"      {len(tasks)} tasks still run")
+                next_report += _REPORT_SECONDS
             time.sleep(min(_LOOK_SECONDS, max(0.0, ends - now)))
 
-    def _tasks(self, ecs: Any) -> list[str]:  # noqa: ANN401 - boto3's client
+    def _tasks(self, ecs: Any) -> list[str]:  # noqa: ANN401 - a boto3 client
         pages = ecs.get_paginator("list_tasks")
         try:
             return [
@@ -79,27 +81,27 @@ class DeleteStack:
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"delete the stack {self.stack}, which takes some minutes"
 
     def shown(self) -> list[str]:
-        """Return CloudFormation's commands."""
+        """Return the commands of CloudFormation."""
         return [
             f"aws cloudformation delete-stack --stack-name {self.stack}",
             f"aws cloudformation wait stack-delete-complete --stack-name {self.stack}",
         ]
 
-    def run(self, running: Running) -> None:
-        """Delete it; what CloudFormation could not delete is named."""
-        cloudformation = running.client("cloudformation")
+    def run(self, context: StepContext) -> None:
+        """Delete it; the error names what CloudFormation could not delete."""
+        cloudformation = context.client("cloudformation")
         try:
             found = cloudformation.describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      it is gone already")
+            context.say("      it is already gone")
             return
-        # By its id it can still be asked for once it is gone.
+        # A deleted stack can still be read by its id.
         identity = found[0]["StackId"]
         try:
             cloudformation.delete_stack(StackName=identity)
@@ -109,11 +111,11 @@ class DeleteStack:
             raise StepFailedError(
                 self.title,
                 "; ".join(_undeletable(cloudformation, identity)) or str(error),
-                "take the cause away, then give the command again",
+                "remove the cause, then repeat the command",
             ) from error
 
 
-def _undeletable(cloudformation: Any, identity: str) -> Iterator[str]:  # noqa: ANN401 - boto3's client
+def _undeletable(cloudformation: Any, identity: str) -> Iterator[str]:  # noqa: ANN401 - a boto3 client
     try:
         events = cloudformation.describe_stack_events(StackName=identity)["StackEvents"]
     except ClientError:
@@ -125,25 +127,25 @@ def _undeletable(cloudformation: Any, identity: str) -> Iterator[str]:  # noqa: 
 
 @dataclass(frozen=True)
 class DeleteObjects:
-    """Delete every version of every object below a prefix, and what was uploaded in part."""
+    """Delete every version of every object below a prefix, and incomplete uploads."""
 
     bucket: str
     prefix: str
 
     @property
     def title(self) -> str:
-        """What it does."""
-        return f"delete all that s3://{self.bucket}/{self.prefix} holds, every version"
+        """What the step does."""
+        return f"delete everything in s3://{self.bucket}/{self.prefix}, every version"
 
     def shown(self) -> list[str]:
-        """Return how to look at it."""
+        """Return the command that lists the objects."""
         return [f"aws s3api list-object-versions --bucket {self.bucket} --prefix '{self.prefix}'"]
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete a thousand at a time."""
-        s3 = running.client("s3")
+        s3 = context.client("s3")
         deleted = 0
-        said = time.monotonic()
+        last_report = time.monotonic()
         try:
             pages = s3.get_paginator("list_object_versions")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
@@ -158,9 +160,9 @@ class DeleteObjects:
                     first = f"{refused[0]['Key']}: {refused[0].get('Message', refused[0]['Code'])}"
                     raise StepFailedError(self.title, f"{len(refused)} refused, {first}")
                 deleted += len(objects)
-                if time.monotonic() - said >= _LOOK_SECONDS:
-                    running.say(f"      {deleted:,} deleted so far")
-                    said = time.monotonic()
+                if time.monotonic() - last_report >= _LOOK_SECONDS:
+                    context.say(f"      {deleted:,} deleted so far")
+                    last_report = time.monotonic()
             for page in s3.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self.prefix
             ):
@@ -170,10 +172,10 @@ class DeleteObjects:
                     )
         except ClientError as error:
             if error.response["Error"]["Code"] in NO_BUCKET:
-                running.say("      the bucket is gone already")
+                context.say("      the bucket is already gone")
                 return
             raise StepFailedError(self.title, str(error)) from error
-        running.say(f"      {deleted:,} deleted")
+        context.say(f"      {deleted:,} deleted")
 
 
 @dataclass(frozen=True)
@@ -184,18 +186,18 @@ class DeleteBucket:
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"delete the bucket {self.bucket}"
 
     def shown(self) -> list[str]:
-        """Return AWS's command."""
+        """Return the command of AWS."""
         return [f"aws s3api delete-bucket --bucket {self.bucket}"]
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete it."""
         try:
-            running.client("s3").delete_bucket(Bucket=self.bucket)
+            context.client("s3").delete_bucket(Bucket=self.bucket)
         except ClientError as error:
             if error.response["Error"]["Code"] not in NO_BUCKET:
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      it is gone already")
+            context.say("      it is already gone")

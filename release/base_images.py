@@ -1,8 +1,8 @@
-"""Whether all that a Dockerfile builds on is named by its digest, and the digests written into it.
+"""Checks that a Dockerfile names all images by digest, and writes the digests into it.
 
     python -m release.base_images    # needs docker; part of `make lock`
 
-A tag is whatever its owner last pushed; a digest is one image for ever.
+The image of a tag can change; the image of a digest can't.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 def foreign_images(dockerfile: str) -> list[str]:
-    """Return every image that a build takes from elsewhere, its arguments filled in."""
+    """Return every external image of a build, with build arguments filled in."""
     defaults = dict(_ARGUMENT.findall(dockerfile))
     stages: set[str] = set()
     found: list[str] = []
@@ -40,12 +40,12 @@ def foreign_images(dockerfile: str) -> list[str]:
 
 
 def unpinned(dockerfile: str) -> list[str]:
-    """Return the images that a tag alone names."""
+    """Return the images that are named by a tag alone."""
     return [image for image in foreign_images(dockerfile) if not _PINNED.search(image)]
 
 
 def pinned(dockerfile: str, digest_of: Callable[[str], str]) -> str:
-    """Return the Dockerfile with each image's digest of today behind its tag."""
+    """Return the Dockerfile with the current digest after each tag."""
     for image in foreign_images(dockerfile):
         tag = image.partition("@")[0]
         dockerfile = dockerfile.replace(image, f"{tag}@{digest_of(tag)}")
@@ -53,7 +53,7 @@ def pinned(dockerfile: str, digest_of: Callable[[str], str]) -> str:
 
 
 def registry_digest(tag: str) -> str:
-    """Ask the registry for the digest of a tag: of its index, which all processors share.
+    """Ask the registry for the digest of a tag's index, which covers all architectures.
 
     Raises:
         CalledProcessError: docker or the registry refused.
@@ -64,9 +64,9 @@ def registry_digest(tag: str) -> str:
 
 
 def main(path: Path = ROOT / DOCKERFILE) -> int:
-    """Write today's digests; 1 where docker is missing or refuses."""
+    """Write the current digests; return 1 if docker is missing or fails."""
     if shutil.which("docker") is None:
-        sys.stderr.write(f"{path.name}: base images stay as they are, docker is missing\n")
+        sys.stderr.write(f"{path.name}: base images are unchanged, because docker is missing\n")
         return 1
     try:
         path.write_text(pinned(path.read_text("utf-8"), registry_digest), "utf-8")

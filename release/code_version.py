@@ -1,6 +1,6 @@
-"""Which version of the code an image holds: the package's version, and what the image is made of.
+"""The version of the code in an image: the package's version, and a digest of the image's files.
 
-A commit that changes no file of the image leaves the version as it is, so nothing is built again.
+A commit that changes no file of the image keeps the version, so nothing is built again.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """`version` is part of the images' tags; `revision` is git's commit, for people, or empty."""
+    """`version` is part of the images' tags; `revision` is the git commit, or empty."""
 
     version: str
     revision: str
 
 
 def code_version(root: Path = ROOT) -> CodeVersion | None:
-    """Return the version of a checkout; None where its files are not there, as in an installed wheel."""
+    """Return the version of a checkout; None without its files, as in an installed wheel."""
     if not (root / DOCKERFILE).is_file():
         return None
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
@@ -39,7 +39,7 @@ def code_version(root: Path = ROOT) -> CodeVersion | None:
 
 
 def image_files(root: Path = ROOT) -> Iterator[Path]:
-    """Yield every file that an image is made of: the Dockerfile, and what docker is sent with it."""
+    """Yield every file that an image is made of: the Dockerfile and its build context."""
     yield root / DOCKERFILE
     for line in (root / ".dockerignore").read_text("utf-8").splitlines():
         if not line.startswith("!"):

@@ -1,4 +1,4 @@
-"""The commands of a release, with their options; each imports what it needs when it runs."""
+"""The commands of a release and their options; each imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-p", help="NAME=VALUE of the stack; docs/deploy.md lists them."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print each step, and do none.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the steps.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
-# `--help` should not wait for what a command needs.
+# `--help` should not wait for slow imports.
 # ruff: noqa: PLC0415
 
 
 def images(
     *, stack: Stack = "echodrop", parameter: Parameters = None, dry_run: DryRun = False
 ) -> None:
-    """Build both images, push them, and keep their digests in .echodrop/images.json.
+    """Build both images, push them, and store their digests in .echodrop/images.json.
 
-    An image of this very code that is in the repository already is not built again. Exit code 0: both
-    are there; 1: a step failed; 2: something is missing, nothing was done.
+    An image of this code that is already in the repository is not built again. Exit code 0: both
+    exist; 1: a step failed; 2: something is missing, and nothing was done.
     """
     from release.terminal import release_at_terminal
 
@@ -41,9 +41,9 @@ def release(
     yes: Yes = False,
     check: Annotated[bool, typer.Option(help="Run checks/run first.")] = True,
 ) -> None:
-    """Release this code: check, images, stack, registration with Prefect, check of the whole.
+    """Release this code: check it, build images, deploy the stack, register with Prefect, and verify.
 
-    A parameter that is not given stays as the stack has it. Exit codes as for images.
+    A parameter that is not given keeps the stack's value. The exit codes are those of images.
     """
     from release.terminal import release_at_terminal
 
@@ -59,20 +59,20 @@ def undeploy(
     stack: Stack = "echodrop",
     delete_data: Annotated[
         list[str] | None,
-        typer.Option(help="A bucket that the stack made, to be deleted with all it holds."),
+        typer.Option(help="A bucket of the stack to delete with its content."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(help="Minutes that conversions under way may take to end.", min=0)
+        float, typer.Option(help="Minutes to wait for running conversions.", min=0)
     ] = 60,
     prefect: Annotated[
-        bool, typer.Option(help="Whether pool, deployments and automations go, too.")
+        bool, typer.Option(help="Also delete pool, deployments and automations in Prefect.")
     ] = True,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Take a stack away, but for its data: Prefect's side, stack, images, sam's files, secret, key.
+    """Remove a stack except its data: Prefect's objects, stack, images, sam's files, secret, key.
 
-    Can be repeated until all is gone. Exit code 0: all is gone; 1: a step failed; 2: there is no stack.
+    It can be repeated until all is gone. Exit code 0: all is gone; 1: a step failed; 2: there is no stack.
     """
     from release.terminal import undeploy_at_terminal
 

@@ -1,4 +1,4 @@
-"""What is there before a release: the account, the stack, its images, and this machine's tools."""
+"""Collects the facts for a release: the account, the stack, its images, and this machine's tools."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from flows.stack_images import TARGETS, image_tag
 from release.base_images import unpinned
 from release.code_version import DOCKERFILE, CodeVersion
 from release.images import PLATFORMS, repository_stack
-from release.steps import Running
+from release.steps import StepContext
 
 _NO_REPOSITORY = "RepositoryNotFoundException"
 _NO_IMAGE = "ImageNotFoundException"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a stack is: an account in a region; the suffix is of the region's host names."""
+class StackPlace:
+    """The account and region of a stack, and the suffix of the region's host names."""
 
     account: str = "ACCOUNT"
     region: str = "REGION"
@@ -31,24 +31,24 @@ class Place:
 
     @property
     def registry(self) -> str:
-        """The host of the account's image registry."""
+        """Host name of the account's image registry."""
         return f"{self.account}.dkr.ecr.{self.region}.{self.suffix}"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What AWS has of a stack; the defaults are those of an account that has nothing.
+class StackFacts:
+    """What AWS knows about a stack; the defaults describe an empty account.
 
     Attributes:
-        place: where.
-        parameters: of the stack, none where there is no stack.
-        status: of the stack, empty where there is none.
+        place: account and region.
+        parameters: parameters of the stack, empty if there is no stack.
+        status: status of the stack, empty if there is no stack.
         repository_is_made: whether a release made the image repository.
         pushed: digests of this version's images, by target.
-        repository_exists: whether there is a repository, whoever made it.
+        repository_exists: whether there is a repository, from a release or not.
     """
 
-    place: Place = Place()
+    place: StackPlace = StackPlace()
     parameters: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
     repository_is_made: bool = False
@@ -56,30 +56,30 @@ class Found:
     pushed: Mapping[str, str] = field(default_factory=dict)
 
 
-def place_of(session: boto3.Session) -> Place:
-    """Ask AWS whose credentials these are.
+def place_of(session: boto3.Session) -> StackPlace:
+    """Find out the account and the region of the credentials.
 
     Raises:
-        BotoCoreError, ClientError: there are none, they are refused, or no region is set.
+        BotoCoreError, ClientError: credentials are missing or refused, or no region is set.
     """
-    # A client of a service with regions: it names the setting that is missing.
+    # The client of a regional service raises an error that names a missing setting.
     region = session.client("ecr").meta.region_name
     account = session.client("sts").get_caller_identity()["Account"]
     resolver = get_session().get_component("endpoint_resolver")
     partition = session.get_partition_for_region(region)
-    return Place(account, region, resolver.get_partition_dns_suffix(partition))
+    return StackPlace(account, region, resolver.get_partition_dns_suffix(partition))
 
 
-def stack_of(cloudformation: Any, name: str) -> Mapping[str, Any] | None:  # noqa: ANN401 - boto3's client
-    """Return a stack as CloudFormation describes it, None where it is not there.
+def stack_of(cloudformation: Any, name: str) -> Mapping[str, Any] | None:  # noqa: ANN401 - a boto3 client
+    """Return a stack as CloudFormation describes it, None if it does not exist.
 
     Raises:
-        ClientError: CloudFormation may not be asked.
+        ClientError: CloudFormation refuses.
     """
     try:
         (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
-        # CloudFormation has no code of its own for a stack that is not there.
+        # CloudFormation has no special error code for a missing stack.
         if error.response["Error"]["Code"] == "ValidationError":
             return None
         raise
@@ -87,15 +87,15 @@ def stack_of(cloudformation: Any, name: str) -> Mapping[str, Any] | None:  # noq
 
 
 def pushed_images(
-    ecr: Any,  # noqa: ANN401 - boto3's client
+    ecr: Any,  # noqa: ANN401 - a boto3 client
     repository: str,
     code: CodeVersion,
     architecture: str,
 ) -> tuple[bool, dict[str, str]]:
-    """Return whether the repository is there, and this version's digests in it, by target.
+    """Return whether the repository exists, and the digests of this version in it, by target.
 
     Raises:
-        ClientError: ECR may not be asked.
+        ClientError: ECR refuses.
     """
     digests = {}
     for target in TARGETS:
@@ -112,47 +112,47 @@ def pushed_images(
     return True, digests
 
 
-def repository_is_made(cloudformation: Any, stack: str) -> bool:  # noqa: ANN401 - boto3's client
+def repository_is_made(cloudformation: Any, stack: str) -> bool:  # noqa: ANN401 - a boto3 client
     """Whether a release made this stack's repository.
 
     Raises:
-        ClientError: CloudFormation may not be asked.
+        ClientError: CloudFormation refuses.
     """
     return stack_of(cloudformation, repository_stack(stack)) is not None
 
 
-def missing_for_build(running: Running, architecture: str) -> list[str]:
-    """Say what this machine lacks to build the images, each with what to do."""
+def missing_for_build(context: StepContext, architecture: str) -> list[str]:
+    """List what this machine lacks to build the images, with the remedies."""
     problems = [
-        f"{DOCKERFILE} takes {image} by its tag, which may be another image tomorrow:"
+        f"{DOCKERFILE} names {image} by its tag, whose image may change:"
         " `.venv/bin/python -m release.base_images` writes its digest"
-        for image in unpinned((running.folder / DOCKERFILE).read_text("utf-8"))
+        for image in unpinned((context.folder / DOCKERFILE).read_text("utf-8"))
     ]
-    if _said(running, "docker", "version", "--format", "{{.Server.Version}}") is None:
+    if _output_of(context, "docker", "version", "--format", "{{.Server.Version}}") is None:
         problems.append(
-            "docker has no engine here: install it or start it, or run `make images` on a machine that"
+            "docker has no engine here: install or start it, or run `make images` on a machine that"
             " has one; `make deploy` then finds the images in the repository"
         )
         return problems
-    builder = _said(running, "docker", "buildx", "inspect", "--bootstrap")
+    builder = _output_of(context, "docker", "buildx", "inspect", "--bootstrap")
     platform = PLATFORMS[architecture]
     if builder is None:
         problems.append("docker has no buildx: install docker-buildx-plugin")
     elif platform not in builder:
         problems.append(
-            f"this docker builds nothing for {platform}: `docker run --privileged --rm"
+            f"this docker can't build for {platform}: `docker run --privileged --rm"
             f" tonistiigi/binfmt --install all`, or deploy with another CpuArchitecture"
         )
     return problems
 
 
-def _said(running: Running, *words: str) -> str | None:
-    """What a program prints, None where it is not there or fails."""
+def _output_of(context: StepContext, *words: str) -> str | None:
+    """The output of a program, None if it is missing or fails."""
     try:
         done = subprocess.run(
             list(words),
-            env=dict(running.environment),
-            cwd=running.folder,
+            env=dict(context.environment),
+            cwd=context.folder,
             capture_output=True,
             text=True,
             check=True,

@@ -1,4 +1,4 @@
-"""Build both images, push them into the stack's repository, and keep their digests."""
+"""Builds both images, pushes them into the stack's repository, and stores their digests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from flows.stack_images import TARGETS, image_tag
 from release.code_version import CodeVersion
-from release.steps import Program, Running, Step, StepFailedError, run_program
+from release.steps import Program, Step, StepContext, StepFailedError, run_program
 
 PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 FOLDER = Path(".echodrop")
@@ -21,22 +21,22 @@ REPOSITORY_TEMPLATE = "repository.yaml"
 
 
 def repository_stack(stack: str) -> str:
-    """Return the name of the small stack that holds a stack's image repository."""
+    """Return the name of the stack that contains the image repository."""
     return f"{stack}-images"
 
 
 @dataclass(frozen=True)
 class ImageWork:
-    """What is known before images are built.
+    """What is known before the images are built.
 
     Attributes:
-        stack: the stack that they are for.
-        registry: its host.
-        repository: its name in the registry.
-        ours: whether the repository is the release's to make and keep as it should be.
-        code: the version that they hold.
-        architecture: of the stack's tasks, `ARM64` or `X86_64`.
-        pushed: digests of those that are in the repository already, by target.
+        stack: the stack that the images are for.
+        registry: host name of the registry.
+        repository: name of the repository in the registry.
+        ours: whether the release makes and updates the repository.
+        code: the version of the code.
+        architecture: architecture of the tasks, `ARM64` or `X86_64`.
+        pushed: digests of images that are already in the repository, by target.
     """
 
     stack: str
@@ -53,17 +53,17 @@ class ImageWork:
 
     @property
     def missing(self) -> list[str]:
-        """The targets that have to be built."""
+        """The targets that must be built."""
         return [target for target in TARGETS if target not in self.pushed]
 
 
 def images_plan(work: ImageWork) -> list[Step]:
-    """Return the steps from the code to two digests; none builds what is in the repository already."""
+    """Return the steps that lead to two digests; images in the repository are not built again."""
     steps: list[Step] = []
     if work.ours:
         steps.append(
             Program(
-                "make the image repository, or bring it to its template",
+                "create or update the image repository",
                 (
                     *("sam", "deploy", "--template-file", REPOSITORY_TEMPLATE),
                     *("--stack-name", repository_stack(work.stack)),
@@ -86,19 +86,19 @@ class RegistryLogin:
     title: str = "log docker in to the registry"
 
     def shown(self) -> list[str]:
-        """Return the login by AWS's own command line."""
+        """Return the login as a command line."""
         login = f"docker login --username AWS --password-stdin {self.registry}"
         return [f"aws ecr get-login-password | {login}"]
 
-    def run(self, running: Running) -> None:
-        """Ask ECR for a password and hand it to docker, on no command line."""
+    def run(self, context: StepContext) -> None:
+        """Get a password from ECR and pass it to docker on stdin."""
         try:
-            (data,) = running.client("ecr").get_authorization_token()["authorizationData"]
+            (data,) = context.client("ecr").get_authorization_token()["authorizationData"]
         except ClientError as error:
             raise StepFailedError(self.title, str(error)) from error
         user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
         words = ("docker", "login", "--username", user, "--password-stdin", self.registry)
-        run_program(self.title, words, running, typed=password)
+        run_program(self.title, words, context, typed=password)
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ class BuildImage:
 
     @property
     def title(self) -> str:
-        """Which image, for which processor."""
-        return f"build and push the {self.target}'s image for {PLATFORMS[self.work.architecture]}"
+        """Which image is built, for which platform."""
+        return f"build and push the {self.target} image for {PLATFORMS[self.work.architecture]}"
 
     @property
     def metadata(self) -> Path:
-        """Where buildx writes what it pushed."""
+        """The file in which buildx writes the digest."""
         return FOLDER / f"image-{self.target}.json"
 
     def _program(self) -> Program:
@@ -123,7 +123,7 @@ class BuildImage:
         words = [
             *("docker", "buildx", "build", "--target", self.target),
             *("--platform", PLATFORMS[work.architecture]),
-            # Without an attestation beside it the image is one manifest, which ECR scans on push.
+            # Without attestations the image is a single manifest, which ECR scans on push.
             *("--provenance=false", "--sbom=false", "--push"),
             *("--label", f"org.opencontainers.image.version={work.code.version}"),
         ]
@@ -134,48 +134,48 @@ class BuildImage:
         return Program(self.title, tuple(words))
 
     def shown(self) -> list[str]:
-        """Return buildx's command line."""
+        """Return the command line of buildx."""
         return self._program().shown()
 
-    def run(self, running: Running) -> None:
-        """Build, push, and read the digest that the registry answered."""
-        written = running.folder / self.metadata
+    def run(self, context: StepContext) -> None:
+        """Build and push the image, and read its digest."""
+        written = context.folder / self.metadata
         written.parent.mkdir(parents=True, exist_ok=True)
         written.unlink(missing_ok=True)
-        self._program().run(running)
+        self._program().run(context)
         try:
             digest = json.loads(written.read_text("utf-8"))["containerimage.digest"]
         except (OSError, ValueError, KeyError) as error:
             raise StepFailedError(self.title, f"buildx wrote no digest to {written}") from error
-        running.results[f"{self.target}_digest"] = digest
-        running.say(f"      {digest}")
+        context.results[f"{self.target}_digest"] = digest
+        context.say(f"      {digest}")
 
 
 @dataclass(frozen=True)
 class KeepDigests:
-    """Write down which digests are this version's."""
+    """Store the digests of this version."""
 
     work: ImageWork
-    title: str = f"keep the digests in {RECORD}"
+    title: str = f"store the digests in {RECORD}"
 
     def shown(self) -> list[str]:
-        """Return a line for each image that need not be built."""
+        """Return a line for each image that is not built."""
         return [
             f"{self.work.tag(target)} is in the repository: {digest}"
             for target, digest in self.work.pushed.items()
         ]
 
-    def run(self, running: Running) -> None:
-        """Write the record; the digests are results from here on."""
+    def run(self, context: StepContext) -> None:
+        """Write the record, and add the digests to the results."""
         for target, digest in self.work.pushed.items():
-            running.results[f"{target}_digest"] = digest
+            context.results[f"{target}_digest"] = digest
         record = {
             "version": self.work.code.version,
             "revision": self.work.code.revision,
             "repository": f"{self.work.registry}/{self.work.repository}",
             "architecture": self.work.architecture,
-            **{target: running.results[f"{target}_digest"] for target in TARGETS},
+            **{target: context.results[f"{target}_digest"] for target in TARGETS},
         }
-        path = running.folder / RECORD
+        path = context.folder / RECORD
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")

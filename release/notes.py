@@ -1,4 +1,4 @@
-"""What is written down of a removal that is under way."""
+"""The note file of a removal that has begun."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from release.steps import Running
+from release.steps import StepContext
 
 
-class Written(Protocol):
-    """Something that can be written down."""
+class Writable(Protocol):
+    """An object that can be written into a file."""
 
     def write(self, path: Path) -> None:
         """Write it into a file."""
 
 
 @dataclass(frozen=True)
-class KeepNote:
-    """Write down what there is, for a second try once the stack is gone."""
+class WriteNote:
+    """Store the facts about the stack, for a retry after the stack is gone."""
 
-    deployed: Written
+    deployed: Writable
     path: Path
 
     @property
     def title(self) -> str:
-        """What it does."""
-        return f"write down in {self.path} what there is, for a second try"
+        """What the step does."""
+        return f"store the facts about the stack in {self.path}, for a retry"
 
     def shown(self) -> list[str]:
-        """Return nothing: nobody types it."""
+        """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Write it."""
-        self.deployed.write(running.folder / self.path)
+        self.deployed.write(context.folder / self.path)
 
 
 @dataclass(frozen=True)
-class ForgetNote:
+class DeleteNote:
     """Delete the note: nothing is left to do."""
 
     path: Path
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"delete {self.path}"
 
     def shown(self) -> list[str]:
-        """Return nothing: nobody types it."""
+        """Return nothing: there is no command for it."""
         return []
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete it."""
-        (running.folder / self.path).unlink(missing_ok=True)
+        (context.folder / self.path).unlink(missing_ok=True)

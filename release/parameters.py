@@ -1,4 +1,4 @@
-"""The stack's parameters: given now, kept by sam, or as the stack has them."""
+"""The parameters of the stack: from the command line, from sam's file, or from the stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it ships no type information
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it has no type information
     yaml_parse,
 )
 
@@ -25,7 +25,7 @@ def given_parameters(words: Sequence[str]) -> dict[str, str]:
     """Return NAME=VALUE words as a mapping.
 
     Raises:
-        TemplateError: a word is not NAME=VALUE, or names a digest, which the images decide.
+        TemplateError: a word is not NAME=VALUE, or names a digest.
     """
     given: dict[str, str] = {}
     for word in words:
@@ -33,35 +33,38 @@ def given_parameters(words: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise TemplateError(word, "is not NAME=VALUE")
         if name in DIGESTS:
-            raise TemplateError(name, "is the image's that this command builds or finds")
+            raise TemplateError(
+                name,
+                "can't be given: it is the digest of the image that this command builds or finds",
+            )
         given[name] = value
     return given
 
 
 def kept_parameters(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
-    """Return the answers that `sam deploy --guided` kept, without the digests.
+    """Return the answers that `sam deploy --guided` stored, without the digests.
 
     Raises:
         TemplateError: they are not NAME=VALUE.
     """
     config = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
     kept = config.get("default", {}).get("deploy", {}).get("parameters", {})
-    told = kept.get("parameter_overrides", [])
-    words = shlex.split(told) if isinstance(told, str) else told
+    overrides = kept.get("parameter_overrides", [])
+    words = shlex.split(overrides) if isinstance(overrides, str) else overrides
     return given_parameters([word for word in words if word.partition("=")[0] not in DIGESTS])
 
 
 def template() -> dict[str, Any]:
-    """Return the stack's template."""
+    """Return the template of the stack."""
     parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text("utf-8"))
     return parsed
 
 
 def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
-    """Say what the template has against these parameters, before anything is built.
+    """List the violations of the template's rules by these parameters, before anything is built.
 
     Args:
-        values: without the digests.
+        values: the parameters without the digests.
         stack: the stack's name, which is part of its buckets' names.
     """
     source = template()
@@ -81,7 +84,7 @@ def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
 
 
 def merged(stack: Mapping[str, str], *given: Mapping[str, str]) -> dict[str, str]:
-    """Return the values in force: later ones win; of the stack's own, those that still exist."""
+    """Merge values: later ones override; values of the stack whose parameter is gone are dropped."""
     declared = template()["Parameters"]
     known = {name: value for name, value in stack.items() if name in declared}
     values = {name: value for each in (known, *given) for name, value in each.items()}

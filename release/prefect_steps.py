@@ -1,4 +1,4 @@
-"""The steps of a removal on Prefect's side. Each is quiet about what is gone already."""
+"""The Prefect steps of a removal. Each succeeds if its object is already gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.registered_automations import our_automations
-from release.steps import Running, StepFailedError
+from release.steps import StepContext, StepFailedError
 
 _PAGE = 200
 
@@ -28,67 +28,67 @@ def _prefect(url: str, title: str) -> Iterator[SyncPrefectClient]:
             raise StepFailedError(
                 title,
                 f"{url}: {error}",
-                "prefect cloud login, or --no-prefect where Prefect is gone itself",
+                "prefect cloud login, or --no-prefect if Prefect itself is gone",
             ) from error
 
 
 @dataclass(frozen=True)
 class PausePool:
-    """Let no run start any more."""
+    """Pause the work pool."""
 
     url: str
     pool: str
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"pause work pool {self.pool}, so that no conversion starts"
 
     def shown(self) -> list[str]:
-        """Return Prefect's command."""
+        """Return the command of Prefect."""
         return [f"prefect work-pool pause {self.pool}"]
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Pause it."""
         with _prefect(self.url, self.title) as client:
             try:
                 client.update_work_pool(self.pool, WorkPoolUpdate(is_paused=True))
             except ObjectNotFound:
-                running.say("      it is gone already")
+                context.say("      it is already gone")
 
 
 @dataclass(frozen=True)
-class ForgetPrefect:
-    """Delete our automations, the pool's deployments and the pool; runs and their logs stay."""
+class DeletePrefectObjects:
+    """Delete echodrop's automations, the pool's deployments, and the pool; runs and their logs stay."""
 
     url: str
     pool: str
 
     @property
     def title(self) -> str:
-        """What it does."""
+        """What the step does."""
         return f"delete the automations, the deployments of work pool {self.pool}, and the pool"
 
     def shown(self) -> list[str]:
-        """Return Prefect's commands."""
+        """Return the commands of Prefect."""
         return [
-            "prefect automation delete NAME    # each of echodrop's",
-            f"prefect deployment delete NAME    # each of work pool {self.pool}",
+            "prefect automation delete NAME    # each one of echodrop",
+            f"prefect deployment delete NAME    # each one of work pool {self.pool}",
             f"prefect work-pool delete {self.pool}",
         ]
 
-    def run(self, running: Running) -> None:
+    def run(self, context: StepContext) -> None:
         """Delete them."""
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool]))
         with _prefect(self.url, self.title) as client:
             for name, automation in our_automations(client).items():
                 client.delete_automation(automation.id)
-                running.say(f"      automation {name} deleted")
+                context.say(f"      automation {name} deleted")
             while found := client.read_deployments(work_pool_filter=named, limit=_PAGE):
                 for deployment in found:
                     client.delete_deployment(deployment.id)
-                    running.say(f"      deployment {deployment.name} deleted")
+                    context.say(f"      deployment {deployment.name} deleted")
             try:
                 client.delete_work_pool(self.pool)
             except ObjectNotFound:
-                running.say("      the pool is gone already")
+                context.say("      the pool is already gone")

@@ -1,4 +1,4 @@
-"""From the code at hand to a stack that runs it, registered and checked."""
+"""The plan of a release: deploys a stack that runs this code, registers and verifies it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from release.images import ImageWork, images_plan
 from release.parameters import DIGESTS
 from release.steps import AwsCall, Program, Step
 
-# IAM's answer where the role is there.
+# IAM's error code if the role exists.
 _ROLE_IS_THERE = frozenset({"InvalidInput"})
 
 
 def quoted(name: str, value: str) -> str:
-    """Return a parameter as sam takes it: without quotes it takes no empty value and no blank."""
+    """Quote a parameter for sam, which otherwise rejects empty values and blanks."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'{name}="{escaped}"'
 
@@ -24,9 +24,9 @@ def deploy_plan(
     """Return the steps of a release.
 
     Args:
-        work: the images'.
-        parameters: to be said to CloudFormation; what is left out stays as the stack has it.
-        ask: whether sam shows the changes and asks before it makes them.
+        work: what is known about the images.
+        parameters: parameters for CloudFormation; the others keep the stack's values.
+        ask: whether sam shows the changes and asks for confirmation.
         check: whether to run the project's checks first.
     """
     stack = work.stack
@@ -42,7 +42,7 @@ def deploy_plan(
     return [
         *steps,
         AwsCall(
-            "make the role that ECS acts by, which an account that never used ECS lacks",
+            "create the service-linked role of ECS, which a new account lacks",
             "iam",
             "create_service_linked_role",
             {"AWSServiceName": "ecs.amazonaws.com"},
@@ -50,7 +50,7 @@ def deploy_plan(
         ),
         Program("build the two functions", ("sam", "build")),
         Program(
-            f"make or change the stack {stack}",
+            f"create or update the stack {stack}",
             (
                 *("sam", "deploy", "--stack-name", stack, "--s3-prefix", stack),
                 "--confirm-changeset" if ask else "--no-confirm-changeset",
@@ -61,12 +61,12 @@ def deploy_plan(
             ),
             remedy=(
                 "CloudFormation's events above name the resource. A first deployment that failed is"
-                f" ROLLBACK_COMPLETE: aws cloudformation delete-stack --stack-name {stack}, then again"
+                f" ROLLBACK_COMPLETE: aws cloudformation delete-stack --stack-name {stack}, then retry"
             ),
         ),
         Program(
-            "register with Prefect, and check",
+            "register with Prefect, and verify",
             ("echodrop", "deploy", "--stack", stack),
-            remedy="each line MISSING has what to do below it; then give this command again",
+            remedy="each MISSING line has a remedy below it; then repeat this command",
         ),
     ]

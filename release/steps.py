@@ -1,4 +1,4 @@
-"""A step of a plan: what it is for, what a person would type for it, and doing it."""
+"""The steps of a plan: each has a title, the equivalent commands, and a way to run it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RESULT = re.compile(r"\{(\w+)\}")
 
 
 class StepFailedError(Exception):
-    """A step did not succeed: which, why, and what to do before the command is given again."""
+    """A step failed; `remedy` says what to do before the command is repeated."""
 
     def __init__(self, title: str, reason: str, remedy: str = "") -> None:
         super().__init__(f"{title}: {reason}")
@@ -31,22 +31,22 @@ class StepFailedError(Exception):
 
 
 def tools_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the project's own `sam` and `echodrop` before any other."""
+    """Return the environment with the project's own `sam` and `echodrop` first in PATH."""
     own = [ROOT / ".venv" / "tools" / "bin", Path(sys.executable).parent]
     path = os.pathsep.join([*map(str, own), environment.get("PATH", os.defpath)])
     return {**environment, "PATH": path}
 
 
 @dataclass
-class Running:
+class StepContext:
     """What the steps of one run share.
 
     Attributes:
-        client: returns a boto3 client of the service named.
-        say: takes each line for people.
-        environment: of the programs that are run.
-        results: what a step found out for those after it, by name.
-        folder: where programs run, and what they write is kept.
+        client: returns the boto3 client of a service.
+        say: prints a line.
+        environment: environment of the programs.
+        results: results of earlier steps for later ones, by name.
+        folder: the folder in which programs run and files are written.
     """
 
     client: Callable[[str], Any]
@@ -57,46 +57,46 @@ class Running:
 
 
 class Step(Protocol):
-    """One thing to do; a dry run prints `title` and `shown` and does nothing."""
+    """One step of a plan; a dry run only prints `title` and `shown`."""
 
     @property
     def title(self) -> str:
-        """What it does, as a person would say it."""
+        """What the step does."""
 
     def shown(self) -> Sequence[str]:
-        """Return what a person would type for it."""
+        """Return the equivalent commands."""
 
-    def run(self, running: Running) -> None:
-        """Do it.
+    def run(self, context: StepContext) -> None:
+        """Carry out the step.
 
         Raises:
-            StepFailedError: it did not succeed.
+            StepFailedError: the step failed.
         """
 
 
 @dataclass(frozen=True)
 class Program:
-    """Run a program. `{name}` in a word stands for a result of a step before it."""
+    """Run a program. `{name}` in a word is replaced with the result of an earlier step."""
 
     title: str
     words: tuple[str, ...]
     remedy: str = ""
 
     def shown(self) -> list[str]:
-        """Return the command line, results that are not known yet by their names."""
+        """Return the command line, with names in place of results that are not known yet."""
         words = [_RESULT.sub(lambda name: f"<{name[1]}>", word) for word in self.words]
         return [shlex.join(words)]
 
-    def run(self, running: Running) -> None:
-        """Run it; what it prints goes to the terminal."""
-        words = [_RESULT.sub(lambda name: running.results[name[1]], word) for word in self.words]
-        run_program(self.title, words, running, remedy=self.remedy)
+    def run(self, context: StepContext) -> None:
+        """Run it; its output goes to the terminal."""
+        words = [_RESULT.sub(lambda name: context.results[name[1]], word) for word in self.words]
+        run_program(self.title, words, context, remedy=self.remedy)
 
 
 def run_program(
     title: str,
     words: Sequence[str],
-    running: Running,
+    context: StepContext,
     *,
     typed: str | None = None,
     remedy: str = "",
@@ -104,13 +104,13 @@ def run_program(
     """Run a program in the run's folder.
 
     Raises:
-        StepFailedError: it is not there, or ended with another code than 0.
+        StepFailedError: the program is missing, or its exit code is not 0.
     """
     try:
         done = subprocess.run(
             list(words),
-            cwd=running.folder,
-            env=dict(running.environment),
+            cwd=context.folder,
+            env=dict(context.environment),
             input=typed,
             text=True,
             check=False,
@@ -118,12 +118,12 @@ def run_program(
     except OSError as error:
         raise StepFailedError(title, str(error), remedy) from error
     if done.returncode:
-        raise StepFailedError(title, f"{words[0]} ended with {done.returncode}", remedy)
+        raise StepFailedError(title, f"{words[0]} ended with exit code {done.returncode}", remedy)
 
 
 @dataclass(frozen=True)
 class AwsCall:
-    """One call of AWS's API; an error code in `done_already` says that nothing is left to do."""
+    """A call of AWS's API; an error code in `done_already` means that nothing is left to do."""
 
     title: str
     service: str
@@ -132,29 +132,29 @@ class AwsCall:
     done_already: frozenset[str] = frozenset()
 
     def shown(self) -> list[str]:
-        """Return the call as AWS's own command line takes it."""
+        """Return the call as a command line."""
         words = ["aws", self.service, self.operation.replace("_", "-")]
         return [shlex.join([*words, "--cli-input-json", json.dumps(dict(self.arguments))])]
 
-    def run(self, running: Running) -> None:
-        """Call it."""
+    def run(self, context: StepContext) -> None:
+        """Make the call."""
         try:
-            getattr(running.client(self.service), self.operation)(**self.arguments)
+            getattr(context.client(self.service), self.operation)(**self.arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] not in self.done_already:
                 raise StepFailedError(self.title, str(error)) from error
-            running.say("      it is so already")
+            context.say("      already done")
 
 
-def carry_out(steps: Sequence[Step], running: Running, *, dry_run: bool) -> None:
-    """Print each step, and do it unless this is a dry run.
+def carry_out(steps: Sequence[Step], context: StepContext, *, dry_run: bool) -> None:
+    """Print each step, and carry it out unless this is a dry run.
 
     Raises:
-        StepFailedError: of the step that failed; none after it was begun.
+        StepFailedError: a step failed; the steps after it were not begun.
     """
     for number, step in enumerate(steps, 1):
-        running.say(f"[{number}/{len(steps)}] {step.title}")
+        context.say(f"[{number}/{len(steps)}] {step.title}")
         for line in step.shown():
-            running.say(f"      {line}")
+            context.say(f"      {line}")
         if not dry_run:
-            step.run(running)
+            step.run(context)

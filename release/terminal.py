@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release.code_version import code_version
 from release.facts import (
-    Found,
+    StackFacts,
     missing_for_build,
     place_of,
     pushed_images,
@@ -22,47 +22,47 @@ from release.facts import (
 from release.images import ImageWork, images_plan
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
 from release.release import deploy_plan
-from release.steps import Running, Step, StepFailedError, carry_out
-from release.undeploy import BucketNotOursError, read_deployed, undeploy_plan, what_stays
+from release.steps import Step, StepContext, StepFailedError, carry_out
+from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
 from sandbox.stack_parameters import TemplateError
 
-DONE, FAILED, UNASKABLE = 0, 1, 2
-# Buckets have the stack's name in theirs.
+DONE, FAILED, NOT_READY = 0, 1, 2
+# The stack's name is part of the names of its buckets.
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
-def running_at_terminal() -> Running:
-    """Return what steps need, with this machine's credentials."""
+def terminal_context() -> StepContext:
+    """Return what the steps share, with this machine's credentials."""
     session = boto3.Session()
-    return Running(
-        session.client,  # type: ignore[arg-type]  # the stubs want a literal
+    return StepContext(
+        session.client,  # type: ignore[arg-type]  # the stubs require a literal
         say,
     )
 
 
 def say(line: str) -> None:
-    """Print a line at once: a program that is run prints between them."""
+    """Print a line and flush it, because programs print in between."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def complain(line: str) -> None:
-    """Print a line where problems belong."""
+    """Print a line on stderr."""
     sys.stderr.write(line + "\n")
 
 
-def find(session: boto3.Session, stack: str) -> Found:
-    """Ask AWS what there is of a stack, but for its images.
+def find(session: boto3.Session, stack: str) -> StackFacts:
+    """Read from AWS what exists of a stack, except its images.
 
     Raises:
-        BotoCoreError, ClientError: AWS may not be asked.
+        BotoCoreError, ClientError: AWS refuses or does not answer.
     """
     cloudformation = session.client("cloudformation")
     found = stack_of(cloudformation, stack)
     parameters = {
         each["ParameterKey"]: each["ParameterValue"] for each in (found or {}).get("Parameters", [])
     }
-    return Found(
+    return StackFacts(
         place=place_of(session),
         parameters=parameters,
         status=(found or {}).get("StackStatus", ""),
@@ -78,51 +78,51 @@ def release_at_terminal(
     images_alone: bool,
     ask: bool = True,
     check: bool = True,
-    running: Running | None = None,
+    context: StepContext | None = None,
     session: boto3.Session | None = None,
 ) -> int:
-    """Build and push the images and, unless they are all that is wanted, release the stack.
+    """Build and push the images and, unless `images_alone`, release the stack.
 
     Args:
-        stack: its name.
+        stack: name of the stack.
         words: parameters, NAME=VALUE each.
-        dry_run: print each step and do none.
+        dry_run: only print the steps.
         images_alone: stop after the images.
-        ask: whether sam asks before it changes the stack.
+        ask: whether sam asks for confirmation before it changes the stack.
         check: whether the project's checks run first.
-        running: what steps need; this machine's where left out.
-        session: of AWS; this machine's where left out.
+        context: what the steps share; default: that of this machine.
+        session: the AWS session; default: that of this machine.
 
     Returns:
-        0 when all is done; 1 when a step failed; 2 when something is missing before the first.
+        0 if all is done; 1 if a step failed; 2 if something is missing, and nothing was done.
     """
-    running = running or running_at_terminal()
+    context = context or terminal_context()
     code = code_version()
     if code is None:
-        complain("a release is made from a checkout: the Dockerfile is not there")
-        return UNASKABLE
+        complain("a release needs a checkout, but the Dockerfile is missing")
+        return NOT_READY
     try:
-        asked = {**kept_parameters(), **given_parameters(words)}
+        requested = {**kept_parameters(), **given_parameters(words)}
         found, problems = _found(session or boto3.Session(), stack, dry_run=dry_run)
-        values = merged(found.parameters, asked)
+        values = merged(found.parameters, requested)
         architecture = values.get("CpuArchitecture", "ARM64")
         repository = values.get("ImageRepository", stack)
         if found.place.account.isdigit():
-            there, pushed = pushed_images(running.client("ecr"), repository, code, architecture)
+            there, pushed = pushed_images(context.client("ecr"), repository, code, architecture)
             found = replace(found, repository_exists=there, pushed=pushed)
     except (BotoCoreError, ClientError, TemplateError) as error:
         complain(f"stack {stack}: {error}")
-        return UNASKABLE
+        return NOT_READY
     if not STACK_NAME.fullmatch(stack):
         problems.append(
-            f"{stack}: buckets have its name, so lower case, digits and hyphens, 40 at most"
+            f"{stack}: the name is part of bucket names: use lower case, digits and hyphens, 40 at most"
         )
     if not images_alone:
         problems += problems_of(values, stack)
     if found.status == "ROLLBACK_COMPLETE" and not images_alone:
         problems.append(
-            f"the first deployment of {stack} failed and CloudFormation keeps its shell:"
-            f" `aws cloudformation delete-stack --stack-name {stack}`, then again"
+            f"the first deployment of {stack} failed and must be deleted:"
+            f" `aws cloudformation delete-stack --stack-name {stack}`, then retry"
         )
     work = ImageWork(
         stack=stack,
@@ -134,43 +134,47 @@ def release_at_terminal(
         pushed=found.pushed,
     )
     if work.missing:
-        problems += missing_for_build(running, architecture)
+        problems += missing_for_build(context, architecture)
     if found.repository_exists and not found.repository_is_made:
-        say(f"image repository {repository} was made by somebody else and stays as it is")
+        say(f"image repository {repository} was not made by a release and stays unchanged")
     say(f"code {code.version}, commit {code.revision or 'unknown'}")
-    steps = images_plan(work) if images_alone else deploy_plan(work, asked, ask=ask, check=check)
-    return _carry_out(steps, running, problems, dry_run=dry_run)
+    steps = (
+        images_plan(work) if images_alone else deploy_plan(work, requested, ask=ask, check=check)
+    )
+    return _carry_out(steps, context, problems, dry_run=dry_run)
 
 
-def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[Found, list[str]]:
-    """What AWS has; a dry run goes on without AWS, as if the account had nothing."""
+def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[StackFacts, list[str]]:
+    """What AWS knows about the stack; without AWS a dry run assumes an empty account."""
     try:
         return find(session, stack), []
     except (BotoCoreError, ClientError) as error:
         if not dry_run:
             raise
-        return Found(), [f"AWS cannot be asked, so this is the plan of an empty account: {error}"]
+        return StackFacts(), [
+            f"AWS does not answer, so this is the plan for an empty account: {error}"
+        ]
 
 
 def _carry_out(
-    steps: Sequence[Step], running: Running, problems: Sequence[str], *, dry_run: bool
+    steps: Sequence[Step], context: StepContext, problems: Sequence[str], *, dry_run: bool
 ) -> int:
     for problem in problems:
         complain(f"MISSING  {problem}")
     if problems and not dry_run:
         complain("nothing was done")
-        return UNASKABLE
+        return NOT_READY
     try:
-        carry_out(steps, running, dry_run=dry_run)
+        carry_out(steps, context, dry_run=dry_run)
     except StepFailedError as error:
         complain(f"FAILED   {error}")
         if error.remedy:
             complain(f"         {error.remedy}")
-        complain("         what is done already is not done again by the same command")
+        complain("         the same command does not repeat steps that are already done")
         return FAILED
     if dry_run:
-        say("a dry run: nothing was done")
-    return UNASKABLE if problems else DONE
+        say("dry run: nothing was done")
+    return NOT_READY if problems else DONE
 
 
 def undeploy_at_terminal(
@@ -182,49 +186,49 @@ def undeploy_at_terminal(
     dry_run: bool,
     confirmed: bool,
     ask: Callable[[str], str] = input,
-    running: Running | None = None,
+    context: StepContext | None = None,
 ) -> int:
-    """Take a stack away.
+    """Remove a stack.
 
     Args:
-        stack: its name.
-        delete_data: buckets of the stack to delete with all they hold.
-        wait_minutes: how long conversions under way may take to end.
-        prefect: whether Prefect's side goes, too.
-        dry_run: print each step and do none.
-        confirmed: do not ask for the stack's name.
-        ask: reads a line from the person.
-        running: what steps need; this machine's where left out.
+        stack: name of the stack.
+        delete_data: buckets of the stack to delete with their content.
+        wait_minutes: minutes to wait for running conversions.
+        prefect: whether to delete the objects in Prefect, too.
+        dry_run: only print the steps.
+        confirmed: do not ask for the name of the stack.
+        ask: reads a line from the terminal.
+        context: what the steps share; default: that of this machine.
 
     Returns:
-        0 when all is gone; 1 when a step failed or the person did not want it; 2 when AWS cannot be
-        asked or there is no such stack.
+        0 if all is gone; 1 if a step failed or the removal was not confirmed; 2 if AWS does not
+        answer or there is no such stack.
     """
-    running = running or running_at_terminal()
+    context = context or terminal_context()
     try:
-        deployed = read_deployed(running.client, stack, running.folder)
+        deployed = read_deployed(context.client, stack, context.folder)
         if deployed is None:
-            complain(f"there is no stack {stack}, and no removal of it was begun here")
-            return UNASKABLE
+            complain(f"there is no stack {stack}, and no unfinished removal of it")
+            return NOT_READY
         steps = undeploy_plan(
             deployed, delete_data=delete_data, wait_minutes=wait_minutes, prefect=prefect
         )
     except (BotoCoreError, ClientError, BucketNotOursError) as error:
         complain(f"stack {stack}: {error}")
-        return UNASKABLE
-    for line in what_stays(deployed, delete_data, prefect=prefect):
+        return NOT_READY
+    for line in describe_retained(deployed, delete_data, prefect=prefect):
         say(line)
     if not dry_run and not confirmed and not _wanted(stack, delete_data, ask):
         complain("nothing was done")
         return FAILED
-    return _carry_out(steps, running, [], dry_run=dry_run)
+    return _carry_out(steps, context, [], dry_run=dry_run)
 
 
 def _wanted(stack: str, delete_data: Sequence[str], ask: Callable[[str], str]) -> bool:
     data = f", with all data in {', '.join(delete_data)}" if delete_data else ""
     try:
-        answer = ask(f"Take the stack {stack} away{data}? Type its name: ")
+        answer = ask(f"Remove the stack {stack}{data}? Type its name: ")
     except EOFError:
-        complain("nobody is there to confirm: --yes does without")
+        complain("there is no terminal for the confirmation: use --yes")
         return False
     return answer.strip() == stack

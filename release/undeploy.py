@@ -1,4 +1,4 @@
-"""Take a stack away again: all that a release made, and of data nothing that was not named."""
+"""The plan of a removal: everything that a release made, and only the data that is named."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import Any, Self
 from release.aws_steps import AwaitTasks, DeleteBucket, DeleteObjects, DeleteStack
 from release.facts import repository_is_made, stack_of
 from release.images import FOLDER, repository_stack
-from release.notes import ForgetNote, KeepNote
-from release.prefect_steps import ForgetPrefect, PausePool
+from release.notes import DeleteNote, WriteNote
+from release.prefect_steps import DeletePrefectObjects, PausePool
 from release.steps import AwsCall, Step
 
 _GONE = frozenset({"ResourceNotFoundException", "NotFoundException", "KMSInvalidStateException"})
-# What outlives the stack (DeletionPolicy), and what becomes of it here.
+# Resources that the stack retains (DeletionPolicy) and the removal handles.
 SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a type's name
 KEY = "AWS::KMS::Key"
 BUCKET = "AWS::S3::Bucket"
 RETAINED = (SECRET, KEY, BUCKET)
 KEY_WAITS_DAYS = 30
-# sam's own stack, which holds the bucket of `resolve_s3`.
+# sam's own stack, which contains the bucket of `resolve_s3`.
 SAM_STACK = "aws-sam-cli-managed-default"
 
 
 class BucketNotOursError(Exception):
-    """A bucket was named to be deleted that the stack did not make."""
+    """A bucket to delete was not made by the stack."""
 
     def __init__(self, bucket: str, ours: Sequence[str]) -> None:
         made = ", ".join(ours) or "none"
-        super().__init__(f"{bucket} is no bucket that this stack made ({made}): it is left alone")
+        super().__init__(f"{bucket} is not a bucket of this stack ({made}): it is not deleted")
         self.bucket = bucket
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What there is of a stack.
+    """What exists of a stack.
 
-    It is kept in a file from the first step on: once the stack is gone, nothing else knows the rest.
+    The first step stores it in a file, because it can't be found out after the stack is gone.
 
     Attributes:
-        stack: its name.
-        outputs: its outputs by name.
-        retained: physical ids of what outlives it, by CloudFormation's type.
+        stack: name of the stack.
+        outputs: outputs of the stack by name.
+        retained: physical ids of resources that the stack retains, by CloudFormation type.
         repository_is_made: whether a release made the image repository.
-        sam_bucket: where sam keeps templates and code; empty where there is none.
+        sam_bucket: bucket in which sam stores templates and code; empty if there is none.
     """
 
     stack: str
@@ -57,37 +57,37 @@ class Deployed:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises:
-            OSError, ValueError, TypeError: it is not there, or of another version.
+            OSError, ValueError, TypeError: the file is missing, or has another version.
         """
         return cls(**json.loads(path.read_text("utf-8")))
 
     def write(self, path: Path) -> None:
-        """Write it down."""
+        """Write it into a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
 
 def note_of(stack: str) -> Path:
-    """Return where a stack's removal is written down, below the run's folder."""
+    """Return the note file of a stack's removal, relative to the run's folder."""
     return FOLDER / f"undeploy-{stack}.json"
 
 
 def undeploy_plan(
     deployed: Deployed, *, delete_data: Sequence[str], wait_minutes: float, prefect: bool
 ) -> list[Step]:
-    """Return the steps that take a stack away; each finds out what is gone already, so all can be repeated.
+    """Return the steps that remove a stack; each can be repeated.
 
     Args:
-        deployed: what there is.
-        delete_data: buckets of the stack to be deleted with all they hold, by name.
-        wait_minutes: how long conversions under way may take to end.
-        prefect: whether to ask Prefect; without, its side stays as it is.
+        deployed: what exists of the stack.
+        delete_data: names of buckets of the stack to delete with their content.
+        wait_minutes: minutes to wait for running conversions.
+        prefect: whether to delete the objects in Prefect, too.
 
     Raises:
-        BucketNotOursError: a bucket was named that the stack did not make.
+        BucketNotOursError: a bucket was not made by the stack.
     """
     buckets = deployed.retained.get(BUCKET, ())
     for bucket in delete_data:
@@ -98,15 +98,15 @@ def undeploy_plan(
     url, pool = outputs["PrefectUrl"], outputs["WorkPoolName"]
     family = outputs["TaskFamily"]
     families = (family, f"{family.removesuffix('-convert')}-operations")
-    steps: list[Step] = [KeepNote(deployed, note)]
+    steps: list[Step] = [WriteNote(deployed, note)]
     if prefect:
         steps.append(PausePool(url, pool))
-    # A cluster with tasks in it cannot be deleted.
+    # A cluster with tasks can't be deleted.
     steps.append(AwaitTasks(outputs["ClusterName"], families, wait_minutes))
     steps.append(DeleteStack(stack))
     if prefect:
-        # After the stack: nothing is left that would call their absence a fault.
-        steps.append(ForgetPrefect(url, pool))
+        # After the stack, because its alarms would report them as missing.
+        steps.append(DeletePrefectObjects(url, pool))
     if deployed.sam_bucket:
         steps.append(DeleteObjects(deployed.sam_bucket, f"{stack}/"))
     if deployed.repository_is_made:
@@ -115,33 +115,35 @@ def undeploy_plan(
     steps += [_delete_key(key) for key in deployed.retained.get(KEY, ())]
     for bucket in delete_data:
         steps += [DeleteObjects(bucket, ""), DeleteBucket(bucket)]
-    return [*steps, ForgetNote(note)]
+    return [*steps, DeleteNote(note)]
 
 
-def what_stays(deployed: Deployed, delete_data: Sequence[str], *, prefect: bool) -> list[str]:
-    """Say what is left, and why."""
+def describe_retained(
+    deployed: Deployed, delete_data: Sequence[str], *, prefect: bool
+) -> list[str]:
+    """List what remains, with the reasons."""
     lines = [
-        f"bucket {bucket} stays with all it holds (--delete-data {bucket} deletes it)"
+        f"bucket {bucket} stays with its content (--delete-data {bucket} deletes it)"
         for bucket in deployed.retained.get(BUCKET, ())
         if bucket not in delete_data
     ]
     if not deployed.repository_is_made:
         repository = deployed.outputs["TaskImage"].partition("@")[0]
         lines.append(
-            f"image repository {repository} stays, no release made it: "
+            f"image repository {repository} stays, because no release made it: "
             f"aws ecr delete-repository --force --repository-name {repository}"
         )
     if not prefect:
         lines.append(f"Prefect's work pool {deployed.outputs['WorkPoolName']} and deployments stay")
     lines.append(
-        "uploads that arrive from now on are not converted; `echodrop reconcile --fix` of a"
+        "uploads that arrive from now on are not converted; `echodrop reconcile --fix` with a"
     )
     lines.append("later stack on the same inbox finds them")
     return lines
 
 
 def _delete_secret(secret: str) -> AwsCall:
-    # The credential can be made again in Prefect; a secret that waits keeps its name from the next stack.
+    # The credential can be made again in Prefect; a secret that waits for deletion blocks its name.
     return AwsCall(
         f"delete the secret {secret}",
         "secretsmanager",
@@ -153,7 +155,7 @@ def _delete_secret(secret: str) -> AwsCall:
 
 def _delete_key(key: str) -> AwsCall:
     return AwsCall(
-        f"have the key {key} deleted in {KEY_WAITS_DAYS} days, until then it can be taken back",
+        f"schedule the key {key} for deletion in {KEY_WAITS_DAYS} days; until then it can be restored",
         "kms",
         "schedule_key_deletion",
         {"KeyId": key, "PendingWindowInDays": KEY_WAITS_DAYS},
@@ -161,11 +163,11 @@ def _delete_key(key: str) -> AwsCall:
     )
 
 
-def read_deployed(client: Any, stack: str, folder: Path) -> Deployed | None:  # noqa: ANN401 - boto3's clients
-    """Return what there is of a stack, from AWS or, where the stack is gone, from the note; else None.
+def read_deployed(client: Any, stack: str, folder: Path) -> Deployed | None:  # noqa: ANN401 - boto3 clients
+    """Return what exists of a stack, from AWS or, if the stack is gone, from the note; else None.
 
     Raises:
-        ClientError: CloudFormation may not be asked.
+        ClientError: CloudFormation refuses.
     """
     cloudformation = client("cloudformation")
     found = stack_of(cloudformation, stack)

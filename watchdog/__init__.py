@@ -1,1 +1,1 @@
-"""The Lambda that looks at the whole every few minutes: what failed, what is stuck, who is silent."""
+"""The watchdog Lambda, which checks every few minutes for failures, stuck runs and silent workers."""

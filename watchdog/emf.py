@@ -1,8 +1,7 @@
-"""Metrics as a line of the log, which CloudWatch takes them out of.
+"""Writes metrics as a log line, from which CloudWatch extracts them.
 
-Source: "Specification: Embedded metric format", CloudWatch user guide. Written
-here and not by powertools: one line of one shape needs no package, and so the
-function's zip holds nothing but its own modules.
+Source: "Specification: Embedded metric format", CloudWatch user guide. This module
+replaces powertools, so that the function's zip contains only its own modules.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 NAMESPACE = "echodrop"
 SERVICE = "watchdog"
 
-# What is told, with its unit. What could not be learnt in a look is left out of it.
+# The metrics and their units. A check leaves out metrics whose value is unknown.
 UNITS: Mapping[str, str] = {
     "PrefectReachable": "Count",
     "FailedRuns": "Count",
@@ -37,20 +36,20 @@ UNITS: Mapping[str, str] = {
 def emf_line(
     stack: str, metrics: Mapping[str, float], facts: Mapping[str, object], now_ms: int
 ) -> str:
-    """Return one line of JSON with these metrics, and facts beside them for who reads the log.
+    """Return one line of JSON with metrics, and with facts that explain them in the log.
 
     Args:
-        stack: whose metrics they are; two stacks of one account share the namespace.
-        metrics: by name, as in `UNITS`.
+        stack: the stack that the metrics belong to; all stacks of an account share the namespace.
+        metrics: values by name, as in `UNITS`.
         facts: other fields of the line.
         now_ms: milliseconds since the epoch.
 
     Raises:
-        KeyError: a metric that has no unit here.
+        KeyError: a metric is not in `UNITS`.
     """
     owner = {"stack": stack, "service": SERVICE}
     if not metrics:
-        # CloudWatch takes no line that says it has metrics and has none.
+        # CloudWatch rejects a line that declares metrics and has none.
         return json.dumps({**owner, **facts})
     directive = {
         "Namespace": NAMESPACE,

@@ -1,8 +1,8 @@
-"""The Lambda's handler: one look at queues, Prefect, incidents, inbox and brake; a line of metrics for each.
+"""The Lambda's handler: checks queues, Prefect, incidents, inbox and brake, and writes metrics for each.
 
-None of the five keeps another from being looked at. What can't be learnt has no
-metric, and the alarms take that for the fault it is; what failed is raised once
-all else is written.
+A failure in one part does not stop the others. A metric whose value is unknown is
+missing, and the alarms treat that as a fault. Errors are raised after all metrics are
+written.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from watchdog.cost_brake import Spend
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
-from watchdog.pool_brake import NoteStore, WorkPool, brake, look_at, spend_of_month
+from watchdog.pool_brake import NoteStore, WorkPool, brake, observe, spend_of_month
 from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
-from watchdog.prefect_look import NOT_THE_SYSTEMS, PrefectLook, authorization_of
+from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook, authorization_of
 from watchdog.quiet_inbox import quiet_prefixes
-from watchdog.settings import Settings, read_settings
+from watchdog.settings import WatchdogSettings, read_settings
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
-# SNS takes 100 characters of ASCII in a subject.
+# SNS allows 100 ASCII characters in a subject.
 _SUBJECT_LENGTH = 99
 _QUEUE_COUNTS = (
     "ApproximateNumberOfMessages",
@@ -44,8 +44,8 @@ _QUEUE_COUNTS = (
 
 
 @dataclass(frozen=True)
-class Services:
-    """What is asked."""
+class WatchdogClients:
+    """The AWS clients that the watchdog uses."""
 
     s3: S3Client
     sqs: SQSClient
@@ -55,8 +55,8 @@ class Services:
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What a part of a look came to: metrics (`emf.UNITS`), facts that explain them, what went wrong."""
+class PartResult:
+    """The result of one part: metrics (`emf.UNITS`), facts that explain them, and errors."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -64,18 +64,18 @@ class Learnt:
 
 
 def handler(event: object, context: object) -> dict[str, float]:
-    """Look once; answer with the metrics, for who calls it by hand.
+    """Run all checks; return the metrics, for calls by hand.
 
     Raises:
-        SettingsError: the environment lacks something.
-        ExceptionGroup: what could not be looked at or told; the rest was.
+        SettingsError: a setting is missing or invalid.
+        ExceptionGroup: some checks or messages failed; the others succeeded.
     """
     del event, context
-    # One that hangs must leave the others their time.
+    # A service that hangs must leave time for the others.
     config = Config(
         connect_timeout=3, read_timeout=7, retries={"mode": "standard", "total_max_attempts": 2}
     )
-    services = Services(
+    services = WatchdogClients(
         boto3.client("s3", config=config),
         boto3.client("sqs", config=config),
         boto3.client("sns", config=config),
@@ -86,35 +86,37 @@ def handler(event: object, context: object) -> dict[str, float]:
     metrics: dict[str, float] = {}
     faults: list[Exception] = []
     settings = read_settings(os.environ)
-    for learnt in look(settings, services, now):
-        facts = {**learnt.facts, **_told_faults(learnt.faults)}
+    for result in look(settings, services, now):
+        facts = {**result.facts, **_fault_facts(result.faults)}
         now_ms = int(now.timestamp() * 1000)
-        sys.stdout.write(emf_line(settings.stack, learnt.metrics, facts, now_ms) + "\n")
+        sys.stdout.write(emf_line(settings.stack, result.metrics, facts, now_ms) + "\n")
         sys.stdout.flush()
-        metrics |= learnt.metrics
-        faults += learnt.faults
+        metrics |= result.metrics
+        faults += result.faults
     if faults:
-        raise ExceptionGroup("not all could be looked at, or told", faults)
+        raise ExceptionGroup("some checks or messages failed", faults)
     return metrics
 
 
-def look(settings: Settings, services: Services, now: datetime) -> Iterator[Learnt]:
-    """Learn and tell what there is, part by part."""
+def look(
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
+) -> Iterator[PartResult]:
+    """Run the checks one after another and yield their results."""
     for part in (_queues, _prefect, _incidents, _quiet, _brake):
         try:
             yield part(settings, services, now)
-        # BLE001: whatever is wrong with one part, the others are looked at; it is raised after them.
+        # BLE001: an error in one part must not stop the others; it is raised after them.
         except Exception as error:  # noqa: BLE001
-            yield Learnt(faults=[error])
+            yield PartResult(faults=[error])
 
 
-def _queues(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _queues(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     del now
-    return Learnt({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
+    return PartResult({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
 
 
-def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
-    asked = PrefectLook(
+def _prefect(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
+    check = PrefectLook(
         settings.prefect_api_url,
         _authorization(settings, services),
         settings.work_pool,
@@ -122,43 +124,43 @@ def _prefect(settings: Settings, services: Services, now: datetime) -> Learnt:
         timedelta(seconds=settings.look_back_seconds),
     )
     try:
-        return Learnt({"PrefectReachable": 1, **asked.metrics()})
+        return PartResult({"PrefectReachable": 1, **check.metrics()})
     except PrefectUnreachableError as error:
-        return Learnt({"PrefectReachable": 0}, {"prefect": str(error)})
+        return PartResult({"PrefectReachable": 0}, {"prefect": str(error)})
 
 
-def _authorization(settings: Settings, services: Services) -> str | None:
+def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str | None:
     if not settings.prefect_secret_arn:
         return None
     secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
     return authorization_of(secret["SecretString"])
 
 
-def _incidents(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
     incidents = store.incidents()
-    told = 0
+    reported = 0
     faults: list[Exception] = []
     for incident in incidents:
         try:
-            told += _settle(incident, store, settings, services.sns, now)
+            reported += _settle(incident, store, settings, services.sns, now)
         except (ClientError, BotoCoreError) as error:
             faults.append(error)
     still_open = sum(not incident.is_over(now) for incident in incidents)
-    return Learnt({"IncidentsOpen": still_open, "IncidentsTold": told}, faults=faults)
+    return PartResult({"IncidentsOpen": still_open, "IncidentsTold": reported}, faults=faults)
 
 
-def _quiet(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _quiet(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     if not settings.quiet_hours:
-        return Learnt()
+        return PartResult()
     quiet = quiet_prefixes(services.s3, settings.inbox_bucket, settings.quiet_hours, now)
-    return Learnt({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
+    return PartResult({"QuietPrefixes": len(quiet)}, {"quiet": quiet})
 
 
-def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
+def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     limits = settings.brake
     if not limits.any_is_set:
-        return Learnt({"BrakePulled": 0})
+        return PartResult({"BrakePulled": 0})
     spend: Spend | None = None
     faults: list[Exception] = []
     if limits.budget_percent is not None and settings.budget_arn:
@@ -169,9 +171,9 @@ def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
     api = PrefectHttp(settings.prefect_api_url, _authorization(settings, services), timeout=5)
     pool = WorkPool(api, settings.work_pool)
     try:
-        seen = look_at(pool, limits, now, spend)
+        seen = observe(pool, limits, now, spend)
     except PrefectUnreachableError as error:
-        return Learnt(facts={"brake": str(error)}, faults=faults)
+        return PartResult(facts={"brake": str(error)}, faults=faults)
 
     def publish(subject: str, text: str) -> None:
         services.sns.publish(TopicArn=settings.alert_topic, Subject=subject, Message=text)
@@ -180,12 +182,12 @@ def _brake(settings: Settings, services: Services, now: datetime) -> Learnt:
     is_pulled = brake(pool, notes, limits, seen, publish)
     runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
     facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}
-    return Learnt({"BrakePulled": int(is_pulled), **runs}, facts, faults)
+    return PartResult({"BrakePulled": int(is_pulled), **runs}, facts, faults)
 
 
-def _told_faults(faults: Sequence[Exception]) -> dict[str, object]:
-    told = [f"{type(fault).__name__}: {fault}" for fault in faults]
-    return {"faults": told} if told else {}
+def _fault_facts(faults: Sequence[Exception]) -> dict[str, object]:
+    texts = [f"{type(fault).__name__}: {fault}" for fault in faults]
+    return {"faults": texts} if texts else {}
 
 
 def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
@@ -200,27 +202,27 @@ def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
 def _settle(
     incident: Incident,
     store: IncidentStore,
-    settings: Settings,
+    settings: WatchdogSettings,
     sns: SNSClient,
     now: datetime,
 ) -> bool:
-    """Tell what is due of an incident, and note or remove it; whether there was anything to tell."""
+    """Publish an update of an incident if one is due, then mark or remove it; return whether it was due."""
     update = store.update(incident, now)
     if update is not None:
-        is_notice = update["outcome"] in NOT_THE_SYSTEMS
+        is_notice = update["outcome"] in FILE_OUTCOMES
         sns.publish(
             TopicArn=settings.notice_topic if is_notice else settings.alert_topic,
             Subject=subject(update),
             Message=json.dumps(update, indent=1, ensure_ascii=False),
         )
-    store.settle(incident, now, told=update is not None)
+    store.settle(incident, now, reported=update is not None)
     return update is not None
 
 
 def subject(update: Mapping[str, Any]) -> str:
-    """What stands in a mail's subject; printable ASCII, 99 characters."""
+    """The subject of a mail: at most 99 printable ASCII characters."""
     where = f" ({update['cruise']})" if update["cruise"] else ""
     count = update["count"]
     files = "1 file" if count == 1 else f"{count} files"
-    told = f"{update['outcome']}: {files}{where}, {update['state']}"
-    return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]
+    text = f"{update['outcome']}: {files}{where}, {update['state']}"
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]

@@ -1,10 +1,9 @@
-"""Counts incidents that tasks have noted, tells how far they grew, and clears them away.
+"""Counts the incidents that tasks have recorded, reports their growth, and deletes them.
 
-What lies there is described in `flows/incidents.py`: of each incident the alert
-of its first file as `incident.json`, and that of each file that followed. The
-task of the first one tells people at once and marks it as told; this tells of
-one without the mark, once more when others have joined it, and a last time when
-it is over.
+`flows/incidents.py` describes the objects: each incident has the alert of its first
+file as `incident.json`, and the alert of each later file. The task of the first file
+reports the incident at once and marks it as reported. The watchdog reports an incident
+without the mark, reports again when more files have failed, and once more at its end.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
-HEAD, TOLD = "incident.json", "told.json"
-# As of tasks: what fails later is another incident.
+HEAD, REPORTED = "incident.json", "told.json"
+# The same window as in tasks: a later failure starts another incident.
 WINDOW = timedelta(hours=1)
-# A task that tries for three times to tell has given up by then.
-TELLING = timedelta(seconds=45)
+# A task makes three attempts to report an incident; it has given up by then.
+REPORT_GRACE = timedelta(seconds=45)
 FILES_NAMED = 10
 
 _DELETES_A_REQUEST = 1000
@@ -34,8 +33,8 @@ State = Literal["open", "growing", "closed"]
 
 
 @dataclass(frozen=True)
-class Note:
-    """One object of an incident; `etag` is its entity tag without quotes."""
+class IncidentNote:
+    """One object of an incident; its `etag` is without quotes."""
 
     key: str
     modified: datetime
@@ -44,20 +43,20 @@ class Note:
 
 @dataclass(frozen=True)
 class Incident:
-    """One opening of an incident: the first file's note, those of the files that followed, the mark.
+    """One incident: the note of its first file, the notes of later files, and the mark.
 
-    Without a head it was cleared away or taken over while a task noted a file
-    in it, and is over.
+    If the head is missing, the incident was deleted or replaced while a task added a
+    file to it, and is over.
     """
 
     id: str
-    head: Note | None
-    followers: Sequence[Note]
-    told: Note | None
+    head: IncidentNote | None
+    followers: Sequence[IncidentNote]
+    reported: IncidentNote | None
 
     @property
-    def notes(self) -> Sequence[Note]:
-        """Of all its files, the first one first."""
+    def notes(self) -> Sequence[IncidentNote]:
+        """The notes of all its files, the first one first."""
         return [*([self.head] if self.head else []), *self.followers]
 
     @property
@@ -65,18 +64,22 @@ class Incident:
         """How many files failed."""
         return len(self.notes)
 
-    def state(self, now: datetime, told_count: int) -> State | None:
-        """What there is to say of it; None: nothing new.
+    def state(self, now: datetime, reported_count: int) -> State | None:
+        """The state to report; None if there is nothing new.
 
         Args:
             now: the time of the look.
-            told_count: how many files people know of.
+            reported_count: how many files were already reported.
         """
         if self.is_over(now):
-            return "closed" if self.count and (self.count > told_count or told_count > 1) else None
-        if told_count:
-            return "growing" if told_count == 1 < self.count else None
-        if self.head is None or now - self.head.modified <= TELLING:
+            return (
+                "closed"
+                if self.count and (self.count > reported_count or reported_count > 1)
+                else None
+            )
+        if reported_count:
+            return "growing" if reported_count == 1 < self.count else None
+        if self.head is None or now - self.head.modified <= REPORT_GRACE:
             return None
         return "growing" if self.count > 1 else "open"
 
@@ -85,17 +88,17 @@ class Incident:
         return self.head is None or now - self.head.modified > WINDOW
 
 
-def read_incidents(notes: Sequence[Note], prefix: str) -> list[Incident]:
-    """The incidents of a listing."""
-    heads: dict[tuple[str, str], Note] = {}
-    told: dict[tuple[str, str], Note] = {}
-    followers: dict[tuple[str, str], list[Note]] = defaultdict(list)
+def read_incidents(notes: Sequence[IncidentNote], prefix: str) -> list[Incident]:
+    """Group the notes of a listing into incidents."""
+    heads: dict[tuple[str, str], IncidentNote] = {}
+    marks: dict[tuple[str, str], IncidentNote] = {}
+    followers: dict[tuple[str, str], list[IncidentNote]] = defaultdict(list)
     for note in notes:
         match note.key.removeprefix(prefix).split("/"):
             case [identity, name] if name == HEAD:
                 heads[identity, note.etag] = note
-            case [identity, opening, name] if name == TOLD:
-                told[identity, opening] = note
+            case [identity, opening, name] if name == REPORTED:
+                marks[identity, opening] = note
             case [identity, opening, _]:
                 followers[identity, opening].append(note)
     return [
@@ -103,16 +106,16 @@ def read_incidents(notes: Sequence[Note], prefix: str) -> list[Incident]:
             opening[0],
             heads.get(opening),
             sorted(followers[opening], key=lambda note: (note.modified, note.key)),
-            told.get(opening),
+            marks.get(opening),
         )
-        for opening in sorted(heads.keys() | told.keys() | followers.keys())
+        for opening in sorted(heads.keys() | marks.keys() | followers.keys())
     ]
 
 
 def update_of(
     incident: Incident, state: State, first_files: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The message that tells how far an incident grew, JSON values."""
+    """The message that reports the size of an incident, as JSON values."""
     first = first_files[0]
     return {
         "event": "incident",
@@ -133,77 +136,77 @@ def update_of(
 
 @dataclass(frozen=True)
 class IncidentStore:
-    """The place where tasks note incidents."""
+    """The objects in which tasks record incidents."""
 
     s3: S3Client
     bucket: str
     prefix: str
 
     def incidents(self) -> list[Incident]:
-        """All that are there."""
+        """All incidents."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self.prefix
         )
         notes = [
-            Note(item["Key"], item["LastModified"], item["ETag"].strip('"'))
+            IncidentNote(item["Key"], item["LastModified"], item["ETag"].strip('"'))
             for page in pages
             for item in page.get("Contents", [])
         ]
         return read_incidents(notes, self.prefix)
 
     def update(self, incident: Incident, now: datetime) -> dict[str, Any] | None:
-        """The message that is due of an incident; None: nothing new.
+        """The message that is due for an incident; None if there is nothing new.
 
         Raises:
             ClientError, BotoCoreError: S3 refuses or does not answer.
         """
-        state = incident.state(now, self._told_count(incident))
+        state = incident.state(now, self._reported_count(incident))
         if state is None:
             return None
         first = [self._read(note) for note in incident.notes[:FILES_NAMED]]
         return update_of(incident, state, first)
 
-    def settle(self, incident: Incident, now: datetime, *, told: bool) -> None:
-        """Note what was told of an incident, and remove one that is over.
+    def settle(self, incident: Incident, now: datetime, *, reported: bool) -> None:
+        """Mark an incident as reported, or remove it if it is over.
 
         Raises:
             ClientError, BotoCoreError: S3 refuses or does not answer.
         """
         if incident.is_over(now):
             self._remove(incident)
-        elif told and incident.head:
+        elif reported and incident.head:
             self.s3.put_object(
                 Bucket=self.bucket,
-                Key=f"{self.prefix}{incident.id}/{incident.head.etag}/{TOLD}",
+                Key=f"{self.prefix}{incident.id}/{incident.head.etag}/{REPORTED}",
                 Body=json.dumps({"count": incident.count}).encode(),
             )
 
-    def _told_count(self, incident: Incident) -> int:
-        if incident.told is None:
+    def _reported_count(self, incident: Incident) -> int:
+        if incident.reported is None:
             return 0
         try:
-            return int(json.loads(self._body(incident.told))["count"])
+            return int(json.loads(self._body(incident.reported))["count"])
         except (ValueError, KeyError, TypeError):
-            # One that can't be read says nothing: better told twice.
+            # If the mark can't be read, the incident is reported twice.
             return 0
 
-    def _read(self, note: Note) -> dict[str, Any]:
-        """The alert of a file; one that can't be read is told of by where it lies."""
+    def _read(self, note: IncidentNote) -> dict[str, Any]:
+        """The alert of a file; if it can't be read, the alert names the object instead."""
         try:
-            told = json.loads(self._body(note))
+            alert = json.loads(self._body(note))
         except ValueError:
-            told = None
-        if isinstance(told, dict):
-            return told
+            alert = None
+        if isinstance(alert, dict):
+            return alert
         return {"file": f"s3://{self.bucket}/{note.key} (unreadable)"}
 
-    def _body(self, note: Note) -> bytes:
+    def _body(self, note: IncidentNote) -> bytes:
         return self.s3.get_object(Bucket=self.bucket, Key=note.key)["Body"].read()
 
     def _remove(self, incident: Incident) -> None:
-        # The head last: without it the followers would be told of as another incident.
+        # The head is last: without it the others would be reported as another incident.
         keys = [note.key for note in incident.followers]
-        keys += [incident.told.key] if incident.told else []
+        keys += [incident.reported.key] if incident.reported else []
         for start in range(0, len(keys), _DELETES_A_REQUEST):
             batch = keys[start : start + _DELETES_A_REQUEST]
             answer = self.s3.delete_objects(
@@ -211,8 +214,8 @@ class IncidentStore:
                 Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
             )
             if kept := answer.get("Errors"):
-                told = f"{len(kept)} not deleted, first {kept[0].get('Key')}"
+                text = f"{len(kept)} not deleted, first {kept[0].get('Key')}"
                 code = kept[0].get("Code", "")
-                raise ClientError({"Error": {"Code": code, "Message": told}}, "DeleteObjects")
+                raise ClientError({"Error": {"Code": code, "Message": text}}, "DeleteObjects")
         if incident.head:
             self.s3.delete_object(Bucket=self.bucket, Key=incident.head.key)

@@ -1,4 +1,4 @@
-"""Looks how much is converted and spent, and pauses Prefect's work pool where `cost_brake` says so."""
+"""Checks how much is converted and spent, and pauses Prefect's work pool if `cost_brake` decides so."""
 
 from __future__ import annotations
 
@@ -8,47 +8,56 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from watchdog.cost_brake import HOUR, Limits, Note, Pull, Seen, Spend, pull_due, quiet_until
+from watchdog.cost_brake import (
+    HOUR,
+    BrakeLimits,
+    BrakeNote,
+    Observation,
+    Pull,
+    Spend,
+    pull_due,
+    quiet_until,
+)
 from watchdog.prefect_http import PrefectHttp
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
 NOTE = "state.json"
-# SNS takes 100 characters of ASCII in a subject.
+# SNS allows 100 ASCII characters in a subject.
 _SUBJECT_LENGTH = 99
-# Seconds for one question, a short 429 included: those of the other parts come before.
+# Seconds for one request, including a short 429; the other parts also need time.
 _PATIENCE = 15.0
 _PARAMETERS = {"runs": "BrakeRunsAnHour", "spend": "BrakeBudgetPercent"}
 
 
 @dataclass(frozen=True)
 class NoteStore:
-    """Where the brake's note lies: an object below `prefix`, which ends in a slash."""
+    """Stores the brake's note: an object below `prefix`, which ends in a slash."""
 
     s3: S3Client
     bucket: str
     prefix: str
 
-    def read(self) -> Note:
-        """The note; an empty one where there is none, or none that can be read.
+    def read(self) -> BrakeNote:
+        """Read the note; it is empty if it is missing or can't be read.
 
         Raises:
             ClientError, BotoCoreError: S3 refuses or does not answer.
         """
         key = self.prefix + NOTE
-        # Listed first: who may not list a whole bucket is refused what is not there.
+        # Listed first: without the right to list the whole bucket, reading a missing object is denied.
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key)
         if not any(item["Key"] == key for item in listed.get("Contents", [])):
-            return Note()
+            return BrakeNote()
         body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         try:
-            return Note.of(body.decode())
+            return BrakeNote.of(body.decode())
         except (ValueError, KeyError, TypeError):
-            return Note()
+            return BrakeNote()
 
-    def write(self, note: Note) -> None:
-        """Keep a note.
+    def write(self, note: BrakeNote) -> None:
+        """Store the note.
 
         Raises:
             ClientError, BotoCoreError: S3 refuses or does not answer.
@@ -58,51 +67,52 @@ class NoteStore:
 
 @dataclass(frozen=True)
 class WorkPool:
-    """A work pool of Prefect's."""
+    """A work pool in Prefect."""
 
     api: PrefectHttp
     name: str
 
     def is_paused(self) -> bool:
-        """Whether no run of it starts.
+        """Whether the pool is paused.
 
         Raises:
-            PrefectUnreachableError: it is not registered, no answer, or none that says it.
+            PrefectUnreachableError: the pool is not registered, or Prefect does not answer as expected.
         """
         return bool(
             self.api.ask("GET", f"/work_pools/{self.name}", None, patience=_PATIENCE)["is_paused"]
         )
 
     def pause(self) -> None:
-        """Have no further run start; those that run go on.
+        """Pause the pool: no further run starts, and started runs continue.
 
         Raises:
-            PrefectUnreachableError: no answer, or a refusal.
+            PrefectUnreachableError: Prefect does not answer, or refuses.
         """
         self.api.ask("PATCH", f"/work_pools/{self.name}", {"is_paused": True}, patience=_PATIENCE)
 
     def runs_since(self, since: datetime) -> int:
-        """How many of its runs started for the first time since then.
+        """Count the runs that started for the first time since then.
 
-        Prefect takes a run that waits by when it was to start, unless told to leave out
-        what never started; and one that is cancelled before it started has the time of
-        that. So what is cancelled is left out, although some of it had begun.
+        Prefect filters a waiting run by its expected start time, unless the filter excludes
+        runs that never started. A run that was cancelled before it started has the time of
+        the cancellation as its start time. So cancelled runs are left out, even if some
+        had started.
 
         Raises:
-            PrefectUnreachableError: no answer, or none that says it.
+            PrefectUnreachableError: Prefect does not answer as expected.
         """
-        asked = {
+        query = {
             "flow_runs": {
                 "start_time": {"after_": since.isoformat(), "is_null_": False},
                 "state": {"type": {"not_any_": ["CANCELLED"]}},
             },
             "work_pools": {"name": {"any_": [self.name]}},
         }
-        return int(self.api.ask("POST", "/flow_runs/count", asked, patience=_PATIENCE))
+        return int(self.api.ask("POST", "/flow_runs/count", query, patience=_PATIENCE))
 
 
-def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - boto3's client
-    """What AWS has billed this month of what the budget counts.
+def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - a boto3 client
+    """Read the budget, and how much of it AWS has billed this month.
 
     Raises:
         ClientError, BotoCoreError: AWS refuses or does not answer.
@@ -113,38 +123,38 @@ def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - boto3's c
     return Spend(float(actual), float(budget["BudgetLimit"]["Amount"]))
 
 
-def look_at(pool: WorkPool, limits: Limits, now: datetime, spend: Spend | None) -> Seen:
-    """What there is to decide by.
+def observe(pool: WorkPool, limits: BrakeLimits, now: datetime, spend: Spend | None) -> Observation:
+    """Collect the facts for the decision.
 
     Raises:
-        PrefectUnreachableError: the pool is not registered, no answer, or none that says it.
+        PrefectUnreachableError: the pool is not registered, or Prefect does not answer as expected.
     """
     runs = None if limits.runs_an_hour is None else pool.runs_since(now - HOUR)
-    return Seen(now, pool.is_paused(), runs, spend)
+    return Observation(now, pool.is_paused(), runs, spend)
 
 
 def brake(
     pool: WorkPool,
     notes: NoteStore,
-    limits: Limits,
-    seen: Seen,
+    limits: BrakeLimits,
+    seen: Observation,
     publish: Callable[[str, str], object],
 ) -> bool:
-    """Pause the pool where that is due, and say so; return whether it is paused by the brake.
+    """Pause the pool if that is due, and report it; return whether the brake has paused it.
 
-    It is noted before it is done, and once more when people know: a look that breaks
-    off in between is finished by the next one.
+    The note is written before the pause, and again after the message is sent. If a check
+    stops in between, the next one completes the pull.
 
     Args:
-        pool: to be paused.
-        notes: where it is noted.
-        limits: as they are set.
-        seen: by this look.
-        publish: takes subject and text of a message for people.
+        pool: the pool to pause.
+        notes: stores the brake's note.
+        limits: the configured limits.
+        seen: the facts of this check.
+        publish: sends a message, given its subject and text.
 
     Raises:
-        PrefectUnreachableError: Prefect does not pause it.
-        ClientError, BotoCoreError: it could not be noted or said.
+        PrefectUnreachableError: Prefect does not pause the pool.
+        ClientError, BotoCoreError: the note could not be stored, or the message not sent.
     """
     note = notes.read()
     if note.state == "pulled" and not seen.is_paused:
@@ -162,22 +172,22 @@ def brake(
     return True
 
 
-def message(pull: Pull, pool: WorkPool, note: Note) -> str:
-    """What people are sent, JSON: why, what it means, how to go on."""
+def message(pull: Pull, pool: WorkPool, note: BrakeNote) -> str:
+    """The message about a pull, as JSON: the reason, the effect, and what to do."""
     until = {
         cause: quiet_until(cause, note.pulled_at[cause]).isoformat(timespec="minutes")
         for cause in pull.causes
     }
-    told = {
+    fields = {
         "event": "brake",
         "work_pool": pool.name,
         "why": pull.why,
-        "meaning": "no further conversion starts; what runs goes on; uploads wait, none is lost",
+        "meaning": "no further conversion starts; started ones continue; uploads wait, none is lost",
         "look": "echodrop status --since 1h",
         "resume": f"prefect work-pool resume {pool.name}",
         "not_pulled_again_before": until,
-        "remedy": "is this load wanted? Deploy with a larger "
+        "remedy": "if this load is intended, deploy with a larger "
         + " and ".join(_PARAMETERS[cause] for cause in pull.causes)
-        + ", or 0 for none",
+        + ", or with 0 for no limit",
     }
-    return json.dumps(told, indent=1)
+    return json.dumps(fields, indent=1)

@@ -1,8 +1,8 @@
-"""Prefect's API over HTTP, as patient as it asks for: the watchdog's and the operator's commands' way to it.
+"""An HTTP client for Prefect's API that retries; the watchdog and the operator's commands use it.
 
-Prefect Cloud answers 429 to what goes beyond a plan's requests a minute, with the
-seconds to wait in Retry-After. Those are waited, by all threads, and no request goes
-out meanwhile: it would be one more of those that are too many.
+Prefect Cloud answers 429 to requests above the plan's limit a minute, with the seconds
+to wait in Retry-After. All threads wait that long and send no request meanwhile,
+because it would also count.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
-# What may pass; of 5xx, 501 does not.
-_PASSES = frozenset({408, 429, 500, 502, 503, 504})
+# Statuses that are retried.
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 30.0
 
 
 class PrefectUnreachableError(Exception):
-    """Prefect's API did not answer as it should; `status` is its HTTP status, None without an answer."""
+    """Prefect's API did not answer as expected; `status` is the HTTP status, None without an answer."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -35,13 +35,13 @@ class PrefectHttp:
     """Requests to Prefect's API at `url`, from any thread.
 
     Args:
-        url: ends in `/api`, or a workspace of Prefect Cloud.
-        authorization: the Authorization header; None where none is asked for.
-        timeout: seconds for one answer.
-        attempts: of one request that fails otherwise than with 429.
-        per_minute: requests a minute at most; None for no limit.
-        sleep: waits so many seconds.
-        clock: seconds, of any beginning.
+        url: ends in `/api`, or names a workspace of Prefect Cloud.
+        authorization: the Authorization header; None sends none.
+        timeout: seconds to wait for an answer.
+        attempts: maximum attempts of a request that fails, not counting 429.
+        per_minute: maximum requests a minute; None for no limit.
+        sleep: waits for a number of seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -63,48 +63,48 @@ class PrefectHttp:
             maxsize=32, retries=False, timeout=urllib3.Timeout(timeout)
         )
         self._attempts = attempts
-        self._apart = 60.0 / per_minute if per_minute else 0.0
+        self._interval = 60.0 / per_minute if per_minute else 0.0
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
         self._next = 0.0
-        self._held = 0.0
+        self._paused_until = 0.0
 
     def ask(self, method: str, path: str, body: object, *, patience: float) -> Any:  # noqa: ANN401 - any JSON
-        """Send one request that is safe to send twice; give the answer's JSON, None of an empty one.
+        """Send a request that is safe to repeat; return the JSON of the answer, None if it is empty.
 
         Args:
-            method: such as POST.
-            path: below the API's URL, with a slash in front.
-            body: what to send as JSON; None for nothing.
-            patience: seconds within which the last attempt begins.
+            method: HTTP method, such as POST.
+            path: path below the API's URL, starting with a slash.
+            body: what to send as JSON; None sends no body.
+            patience: seconds after which no further attempt begins.
 
         Raises:
-            PrefectUnreachableError: a refusal, or no success within attempts and patience.
+            PrefectUnreachableError: the request was refused, or did not succeed in time.
         """
-        over = self._clock() + patience
+        deadline = self._clock() + patience
         failures = throttled = 0
         while True:
-            self._take_turn(over, path)
-            status, data, asked_wait = self._attempt(method, path, body)
+            self._take_turn(deadline, path)
+            status, data, retry_after = self._attempt(method, path, body)
             if status is not None and status < 400:
                 return _json(data, path, status)
             throttled += status == 429
             failures += status != 429
-            wait = _wait(asked_wait, failures + throttled)
-            passes = (status is None or status in _PASSES) and failures < self._attempts
-            if not passes or self._clock() + wait >= over:
-                answer = f"HTTP {status}" if status is not None else f"no answer of {self.url}"
+            wait = _wait(retry_after, failures + throttled)
+            may_retry = (status is None or status in _TRANSIENT) and failures < self._attempts
+            if not may_retry or self._clock() + wait >= deadline:
+                answer = f"HTTP {status}" if status is not None else f"no answer from {self.url}"
                 raise PrefectUnreachableError(
                     f"prefect {method} {path}: {answer}: {_line(data)}", status
                 )
             if status == 429:
-                self._hold(wait)
+                self._pause(wait)
             else:
                 self._sleep(wait)
 
     def _attempt(self, method: str, path: str, body: object) -> tuple[int | None, bytes, float]:
-        """One answer: its status, None where there is none; its body; and the seconds that it asks to wait."""
+        """Send once; return status (None without an answer), body, and the seconds of Retry-After."""
         sent = None if body is None else json.dumps(body).encode()
         try:
             answer = self._http.request(method, self.url + path, body=sent, headers=self._headers)
@@ -112,39 +112,40 @@ class PrefectHttp:
             return None, f"{type(error).__name__}: {error}".encode(), 0.0
         return answer.status, answer.data, _seconds(answer.headers.get("Retry-After"))
 
-    def _take_turn(self, over: float, path: str) -> None:
-        """Wait until the pace, and a 429 that any request got, let this one go."""
+    def _take_turn(self, deadline: float, path: str) -> None:
+        """Wait for the rate limit, and for the end of a 429 that any request received."""
         with self._lock:
             turn = max(self._clock(), self._next)
-            self._next = turn + self._apart
-        while (wait := max(turn, self._held) - self._clock()) > 0:
-            if self._clock() + wait >= over:
+            self._next = turn + self._interval
+        while (wait := max(turn, self._paused_until) - self._clock()) > 0:
+            if self._clock() + wait >= deadline:
                 raise PrefectUnreachableError(
-                    f"prefect {self.url}{path}: too many requests a minute, no turn in time", 429
+                    f"prefect {self.url}{path}: rate limit: the request could not be sent in time",
+                    429,
                 )
             self._sleep(wait)
 
-    def _hold(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         with self._lock:
-            self._held = max(self._held, self._clock() + seconds)
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
 
 
-def _wait(asked: float, attempt: int) -> float:
-    """Seconds to wait: what was asked for, else longer with each attempt (from 1).
+def _wait(retry_after: float, attempt: int) -> float:
+    """Seconds to wait: those of Retry-After, else exponential backoff (attempts count from 1).
 
-    With jitter, so that those who failed together do not come again together.
+    Jitter spreads the retries of requests that failed together.
     """
-    if asked:
-        return asked + random.uniform(0.02, 0.2)  # noqa: S311 - jitter is no secret
+    if retry_after:
+        return retry_after + random.uniform(0.02, 0.2)  # noqa: S311 - jitter is not a secret
     longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is not a secret
 
 
 def _json(data: bytes, path: str, status: int) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(data) if data else None
     except ValueError:
-        raise PrefectUnreachableError(f"prefect {path}: no JSON: {_line(data)}", status) from None
+        raise PrefectUnreachableError(f"prefect {path}: not JSON: {_line(data)}", status) from None
 
 
 def _line(data: bytes) -> str:
@@ -152,7 +153,7 @@ def _line(data: bytes) -> str:
 
 
 def _seconds(retry_after: str | None) -> float:
-    # The other form, a date, is not Prefect's.
+    # Prefect does not send the other form, a date.
     try:
         seconds = float(retry_after or 0)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What Prefect's API tells of runs and workers, without Prefect."""
+"""Reads metrics of runs and workers from Prefect's API, without importing Prefect."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 CONVERSIONS = ("convert-raw-sonar", "convert-raw-sonar-batch")
 FLOWS = (*CONVERSIONS, "reconcile-inbox")
-# Names of Failed states that are no fault of the system but a file's own.
-NOT_THE_SYSTEMS = (
+# Names of Failed states whose cause is the file, not the system.
+FILE_OUTCOMES = (
     "BadFile",
     "WrongModel",
     "MissingSidecar",
@@ -28,40 +28,40 @@ NOT_THE_SYSTEMS = (
     "SourceChanged",
     "Archived",
 )
-# A batch of which files failed; whose fault each was, its state's message counts at the end.
-OF_A_BATCH = ("PartlyFailed", "AllFailed")
+# A batch with failed files; the end of its state message counts them by outcome.
+BATCH_OUTCOMES = ("PartlyFailed", "AllFailed")
 _COUNTED = re.compile(r"(\d+) ([^,]+)")
-_GOOD_ENDS = ("Completed", "Skipped")
-# Lanes in which nothing waits by intent.
+_SUCCESS_STATES = ("Completed", "Skipped")
+# Lanes in which runs should not wait.
 LIVE_QUEUES = ("live", "default")
 
 PENDING_LIMIT = timedelta(minutes=15)
 RUNNING_LIMIT = timedelta(hours=6)
-# A pool that no worker has ever reported to.
-NEVER_SECONDS = 86400.0
+# The heartbeat age of a pool that never had a worker.
+NO_WORKER_SECONDS = 86400.0
 
 # The server's own limit on a page.
 _PAGE = 200
-_UNENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
-# Seconds for all questions of a look, a plan's minute of 429 included: the function's timeout
-# in template.yaml is longer, so that the rest is looked at and told all the same.
+_UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
+# Seconds for all requests of a check, including a minute of 429. The function's timeout in
+# template.yaml is longer, so that the other checks still run.
 PATIENCE = 75.0
-_NOT_THERE = 404
+_NOT_FOUND = 404
 
 
 def authorization_of(secret: str) -> str | None:
-    """The Authorization header of a secret's JSON: `api_key`, or `auth_string` as user:password."""
-    told = json.loads(secret)
-    if key := told.get("api_key"):
+    """The Authorization header for a secret's JSON: `api_key`, or `auth_string` as user:password."""
+    fields = json.loads(secret)
+    if key := fields.get("api_key"):
         return f"Bearer {key}"
-    if text := told.get("auth_string"):
+    if text := fields.get("auth_string"):
         return "Basic " + base64.b64encode(text.encode()).decode()
     return None
 
 
 @dataclass(frozen=True)
 class PrefectLook:
-    """One look at Prefect's API at `url`; `now` is when it is taken."""
+    """One check of Prefect's API at `url`, at the time `now`."""
 
     url: str
     authorization: str | None
@@ -70,18 +70,18 @@ class PrefectLook:
     look_back: timedelta
 
     def metrics(self) -> dict[str, float]:
-        """All that Prefect can tell.
+        """Read all metrics that Prefect supplies.
 
         Raises:
-            PrefectUnreachableError: no answer, or none that says it.
+            PrefectUnreachableError: Prefect does not answer as expected.
         """
         just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
         failed = {**just_ended, "state": {"type": {"any_": ["FAILED"]}}}
         in_batches = self._failed_files(failed)
-        # By one question: a bad file's run that ends between two would look like a failure.
-        others = self._count(_named(failed, (*NOT_THE_SYSTEMS, *OF_A_BATCH), but=True))
-        bad_files = self._count(_named(failed, NOT_THE_SYSTEMS))
-        bad_in_batches = sum(in_batches[name] for name in NOT_THE_SYSTEMS)
+        # In one request: a bad file's run that ends between two requests would look like a failure.
+        others = self._count(_named(failed, (*FILE_OUTCOMES, *BATCH_OUTCOMES), exclude=True))
+        bad_files = self._count(_named(failed, FILE_OUTCOMES))
+        bad_in_batches = sum(in_batches[name] for name in FILE_OUTCOMES)
         live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
         due = {"expected_start_time": {"before_": self.now.isoformat()}}
         waiting = self._page(
@@ -97,13 +97,15 @@ class PrefectLook:
             "OldestWaitingSeconds": max(
                 (self._age(run["expected_start_time"]) for run in waiting), default=0.0
             ),
-            "UnendedRuns": self._count({"state": {"type": {"any_": list(_UNENDED)}}}, CONVERSIONS),
+            "UnendedRuns": self._count(
+                {"state": {"type": {"any_": list(_UNFINISHED)}}}, CONVERSIONS
+            ),
             "WorkerHeartbeatAgeSeconds": self._heartbeat_age(),
         }
 
     def _failed_files(self, failed: Mapping[str, Any]) -> Counter[str]:
-        """How many files of the latest batches, a page of them, failed with which outcome."""
-        batches = self._page(_named(failed, OF_A_BATCH), _PAGE)
+        """Count the failed files of the latest batches, one page of them, by outcome."""
+        batches = self._page(_named(failed, BATCH_OUTCOMES), _PAGE)
         return sum((failed_files(run["state"]["message"] or "") for run in batches), Counter())
 
     def _longer_than(self, limit: timedelta, state: str) -> int:
@@ -114,16 +116,16 @@ class PrefectLook:
         try:
             workers = self._ask(f"/work_pools/{self.work_pool}/workers/filter", {})
         except PrefectUnreachableError as error:
-            if error.status != _NOT_THERE:
+            if error.status != _NOT_FOUND:
                 raise
-            return NEVER_SECONDS  # the stack is not registered yet
+            return NO_WORKER_SECONDS  # the stack is not registered yet
         ages = [self._age(worker["last_heartbeat_time"]) for worker in workers]
-        return min(ages, default=NEVER_SECONDS)
+        return min(ages, default=NO_WORKER_SECONDS)
 
     def _age(self, time: str) -> float:
-        told = datetime.fromisoformat(time)
-        told = told if told.tzinfo else told.replace(tzinfo=UTC)
-        return max(0.0, (self.now - told).total_seconds())
+        moment = datetime.fromisoformat(time)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (self.now - moment).total_seconds())
 
     def _count(self, runs: Mapping[str, Any], flows: Sequence[str] = FLOWS) -> int:
         return int(self._ask("/flow_runs/count", _of_flows(flows, runs)))
@@ -138,29 +140,31 @@ class PrefectLook:
         return PrefectHttp(self.url, self.authorization, timeout=5)
 
     @cached_property
-    def _over(self) -> float:
+    def _deadline(self) -> float:
         return time.monotonic() + PATIENCE
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        return self._http.ask("POST", path, body, patience=self._over - time.monotonic())
+        return self._http.ask("POST", path, body, patience=self._deadline - time.monotonic())
 
 
 def failed_files(message: str) -> Counter[str]:
-    """How many files of a batch failed with which outcome, by the message of its Failed state.
+    """Count the failed files of a batch by outcome, from the message of its Failed state.
 
-    One that says nothing of its files counts as a failure without a name.
+    A message without counts is one failure without a name.
     """
     _, _, counted = message.rpartition("In all: ")
     of_outcome: Counter[str] = Counter()
     for number, outcome in _COUNTED.findall(counted):
         of_outcome[outcome] += int(number)
-    for name in _GOOD_ENDS:
+    for name in _SUCCESS_STATES:
         del of_outcome[name]
     return of_outcome or Counter([""])
 
 
-def _named(runs: Mapping[str, Any], names: Sequence[str], *, but: bool = False) -> dict[str, Any]:
-    these = "not_any_" if but else "any_"
+def _named(
+    runs: Mapping[str, Any], names: Sequence[str], *, exclude: bool = False
+) -> dict[str, Any]:
+    these = "not_any_" if exclude else "any_"
     return {**runs, "state": {**runs["state"], "name": {these: list(names)}}}
 
 

@@ -1,4 +1,4 @@
-"""Which prefixes of the inbox have had no upload for too long."""
+"""Finds prefixes of the inbox that have had no upload for too long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 def quiet_prefixes(
     s3: S3Client, bucket: str, quiet_hours: Mapping[str, float], now: datetime
 ) -> list[str]:
-    """The prefixes whose newest object is older than their hours, or that have none.
+    """List the prefixes whose newest object is older than their limit, or that have no object.
 
-    A thousand objects are one request, and the first one that is young enough ends
-    the search: watch the prefix of a running cruise, not that of an archive.
+    A request lists a thousand objects, and the search ends at the first recent one. So
+    configure the prefix of a running cruise, not that of an archive.
     """
     return [
         prefix

@@ -1,39 +1,39 @@
-"""What the environment says, checked once."""
+"""The watchdog's settings, from the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from watchdog.cost_brake import Limits
+from watchdog.cost_brake import BrakeLimits
 
 
 class SettingsError(Exception):
-    """A setting is missing or unusable; named."""
+    """A setting is missing or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Where to look, and whom to tell.
+class WatchdogSettings:
+    """What to check, and where to send messages.
 
     Attributes:
-        prefect_api_url: ends in `/api`, or a workspace of Prefect Cloud.
-        prefect_secret_arn: of the secret that holds the credential; None: no credential.
-        stack: whose metrics are written.
-        work_pool: of the conversions.
-        dead_letter_urls: of all dead-letter queues.
-        incidents_bucket: where tasks note incidents.
-        incidents_prefix: likewise, ending in a slash.
-        alert_topic: ARN of the topic for the system's faults.
-        notice_topic: ARN of the topic for the files' own.
-        inbox_bucket: of the uploads.
-        quiet_hours: by prefix of the inbox: after how many hours without an upload it is too quiet.
-        look_back_seconds: runs that ended within them are counted as just ended; several
-            times the time between two looks, so that one that failed hides none.
-        brake: beyond which the work pool is paused.
-        brake_bucket: where the brake keeps its note.
-        brake_prefix: likewise, ending in a slash.
-        budget_arn: of the month's budget; None: there is none.
+        prefect_api_url: ends in `/api`, or names a workspace of Prefect Cloud.
+        prefect_secret_arn: ARN of the secret with the credential; None for no credential.
+        stack: the stack that the metrics belong to.
+        work_pool: work pool of the conversions.
+        dead_letter_urls: URLs of all dead-letter queues.
+        incidents_bucket: bucket in which tasks record incidents.
+        incidents_prefix: prefix of the incidents, ending in a slash.
+        alert_topic: ARN of the topic for faults of the system.
+        notice_topic: ARN of the topic for faulty files.
+        inbox_bucket: bucket of the uploads.
+        quiet_hours: for each prefix of the inbox, the maximum hours without an upload.
+        look_back_seconds: runs that ended within this time count as just ended. It is several
+            times the interval of the checks, so that a failed check hides no run.
+        brake: limits above which the work pool is paused.
+        brake_bucket: bucket of the brake's note.
+        brake_prefix: prefix of the brake's note, ending in a slash.
+        budget_arn: ARN of the month's budget; None if there is none.
     """
 
     prefect_api_url: str
@@ -48,17 +48,17 @@ class Settings:
     inbox_bucket: str
     quiet_hours: Mapping[str, float]
     look_back_seconds: float
-    brake: Limits
+    brake: BrakeLimits
     brake_bucket: str
     brake_prefix: str
     budget_arn: str | None
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> WatchdogSettings:
     """Read the settings.
 
     Raises:
-        SettingsError: one is missing or can't be used.
+        SettingsError: a setting is missing or invalid.
     """
 
     def needed(name: str) -> str:
@@ -80,7 +80,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     bucket, prefix = place("ECHODROP_INCIDENTS")
     brake_bucket, brake_prefix = place("ECHODROP_BRAKE_NOTE")
-    return Settings(
+    return WatchdogSettings(
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
         stack=needed("ECHODROP_STACK"),
@@ -93,7 +93,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
         quiet_hours=_quiet_hours(environment.get("ECHODROP_QUIET_INBOX", "")),
         look_back_seconds=float(environment.get("ECHODROP_LOOK_BACK_SECONDS", "900")),
-        brake=Limits(limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")),
+        brake=BrakeLimits(
+            limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")
+        ),
         brake_bucket=brake_bucket,
         brake_prefix=brake_prefix,
         budget_arn=environment.get("ECHODROP_BUDGET_ARN"),
@@ -101,7 +103,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _quiet_hours(text: str) -> dict[str, float]:
-    """`HB0710/=6,gliders/=48` as hours by prefix."""
+    """Parse `HB0710/=6,gliders/=48` into hours by prefix."""
     hours = {}
     for part in filter(None, text.split(",")):
         prefix, mark, limit = part.rpartition("=")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from flows.publication import CLAIM_SUFFIX
 from sandbox import ecs_worker, postgresql, prefect_server
 from sandbox.chaos.files import ChaosFiles, FileUpload
@@ -92,7 +92,7 @@ class PlanExecution:
             return
         if upload.key in self.files.notified_again:
             etag = stored["ETag"].strip('"')
-            item = StoredObject(bucket, upload.key, len(upload.content), etag)
+            item = NotifiedObject(bucket, upload.key, len(upload.content), etag)
             queue = self._sqs.get_queue_url(QueueName=self.sandbox.names.notifications_queue)
             for envelope in ("eventbridge", "sns-s3"):
                 self._sqs.send_message(

@@ -16,9 +16,9 @@ from moto import mock_aws
 
 from tests.unit.watchdog.test_watchdog import environment
 from watchdog import handler
-from watchdog.cost_brake import Limits, Note, Spend
-from watchdog.handler import Services
-from watchdog.pool_brake import NoteStore, WorkPool, brake, look_at
+from watchdog.cost_brake import BrakeLimits, BrakeNote, Spend
+from watchdog.handler import WatchdogClients
+from watchdog.pool_brake import NoteStore, WorkPool, brake, observe
 from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 from watchdog.settings import read_settings
 
@@ -26,7 +26,7 @@ from watchdog.settings import read_settings
 pytestmark = pytest.mark.xdist_group("prefect-server")
 
 ApiCall = Callable[..., Any]
-LIMITS = Limits(3, 200)
+LIMITS = BrakeLimits(3, 200)
 SNS_IS_DOWN = ClientError({"Error": {"Code": "InternalError"}}, "Publish")
 
 
@@ -37,7 +37,7 @@ class Braked:
     api: ApiCall
     pool: WorkPool
     notes: NoteStore
-    limits: Limits
+    limits: BrakeLimits
     told: list[dict[str, Any]] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     sns_is_down: bool = False
@@ -54,7 +54,7 @@ class Braked:
                 self.api("POST", f"/flow_runs/{run}/set_state", state)
 
     def look(self, after: timedelta = timedelta(), spend: Spend | None = None) -> bool:
-        seen = look_at(self.pool, self.limits, datetime.now(UTC) + after, spend)
+        seen = observe(self.pool, self.limits, datetime.now(UTC) + after, spend)
         return brake(self.pool, self.notes, self.limits, seen, self.publish)
 
     def publish(self, subject: str, text: str) -> None:
@@ -122,7 +122,7 @@ def test_who_resumes_it_is_left_alone_for_the_hour_and_told_again_after_it(brake
     # Had it been pulled an hour ago, what has started since would count.
     note = braked.notes.read()
     an_hour_ago = {cause: at - timedelta(hours=1) for cause, at in note.pulled_at.items()}
-    braked.notes.write(Note(note.state, note.latest, an_hour_ago))
+    braked.notes.write(BrakeNote(note.state, note.latest, an_hour_ago))
     assert braked.look()
     assert len(braked.told) == 2
 
@@ -210,7 +210,7 @@ def test_a_pool_that_prefect_does_not_pause_is_paused_by_the_next_look(
 def test_a_pool_that_is_not_registered_has_nothing_to_pause(prefect_api_url: str) -> None:
     pool = WorkPool(PrefectHttp(prefect_api_url), f"absent-{uuid.uuid4().hex[:8]}")
     with pytest.raises(PrefectUnreachableError, match="HTTP 404"):
-        look_at(pool, Limits(None, 200), datetime.now(UTC), None)
+        observe(pool, BrakeLimits(None, 200), datetime.now(UTC), None)
 
 
 def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
@@ -222,7 +222,7 @@ def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
 
     names = ("s3", "sqs", "sns", "secretsmanager", "budgets")
-    services = Services(*(client(name) for name in names))
+    services = WatchdogClients(*(client(name) for name in names))
     heard, topic = (
         services.sqs.create_queue(QueueName="heard")["QueueUrl"],
         services.sns.create_topic(Name="alerts")["TopicArn"],
@@ -258,7 +258,7 @@ def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
     (message,) = services.sqs.receive_message(QueueUrl=heard)["Messages"]
     told = json.loads(json.loads(message["Body"])["Message"])
     assert told["event"] == "brake"
-    assert "$250.50 were spent" in told["why"]
+    assert "$250.50 was spent" in told["why"]
     # A budget that cannot be read is a fault, and no reason to pause.
     braked.resume()
     services.s3.delete_object(Bucket="output", Key=".echodrop/brake/state.json")

@@ -12,7 +12,7 @@ import pytest
 from tests.template_alarms import state_by_lines
 from watchdog.emf import emf_line
 from watchdog.prefect_http import PrefectUnreachableError
-from watchdog.prefect_look import FLOWS, NEVER_SECONDS, PrefectLook
+from watchdog.prefect_look import FLOWS, NO_WORKER_SECONDS, PrefectLook
 
 ApiCall = Callable[..., Any]
 BATCH = "convert-raw-sonar-batch"
@@ -37,7 +37,7 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     pool = f"watched-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
     before = look(prefect_api_url, pool)
-    assert before["WorkerHeartbeatAgeSeconds"] == NEVER_SECONDS
+    assert before["WorkerHeartbeatAgeSeconds"] == NO_WORKER_SECONDS
     run_in(prefect_api, {"type": "FAILED", "name": "AccessDenied"})
     run_in(prefect_api, {"type": "FAILED", "name": "BadFile"})
     run_in(prefect_api, {"type": "CRASHED"})
@@ -157,7 +157,7 @@ def test_a_pool_that_is_not_registered_yet_has_no_worker_and_prefect_is_there_al
     prefect_api_url: str,
 ) -> None:
     never = look(prefect_api_url, f"watched-{uuid.uuid4().hex[:8]}")
-    assert never["WorkerHeartbeatAgeSeconds"] == NEVER_SECONDS
+    assert never["WorkerHeartbeatAgeSeconds"] == NO_WORKER_SECONDS
 
 
 def test_who_does_not_answer_is_unreachable() -> None:

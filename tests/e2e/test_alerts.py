@@ -23,7 +23,7 @@ from sandbox.programs import SCHEDULER
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
-from watchdog.handler import Services, look
+from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 
 pytestmark = pytest.mark.xdist_group("alerts")
@@ -177,7 +177,7 @@ def replay(sandbox: Sandbox, *arguments: str) -> None:
 def look_in(sandbox: Sandbox, **passed: float) -> None:
     """Run the watchdog's check of incidents at a later time."""
     variables = sandbox.stack.properties("Watchdog")["Environment"]["Variables"]
-    services = Services(
+    services = WatchdogClients(
         *(sandbox.client(each) for each in ("s3", "sqs", "sns", "secretsmanager", "budgets"))
     )
     for learnt in look(read_settings(variables), services, datetime.now(UTC) + timedelta(**passed)):

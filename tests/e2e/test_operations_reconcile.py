@@ -1,4 +1,4 @@
-"""What went wrong while nobody looked is found, and --fix and time alone bring it to its end."""
+"""Reconcile finds lost, damaged and crashed uploads, and --fix completes them."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from operations.prefect_runs import PrefectRuns
-from sandbox.inbox import SandboxInbox as Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
@@ -34,7 +34,7 @@ def key(name: str) -> str:
 
 
 def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run the command as an operator would; give its exit code and its lines."""
+    """Run the command as an operator would; return its exit code and its lines."""
     done = subprocess.run(
         [sys.executable, "-c", RECONCILE, *queue],
         env={
@@ -51,7 +51,7 @@ def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]
 
 
 def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]]:
-    """Run the command as an operator would; give its lines."""
+    """Run the command as an operator would; return its lines."""
     done = subprocess.run(
         [sys.executable, "-m", "echodrop", "replay", *arguments, "--queue", queue, "--json"],
         env={
@@ -75,8 +75,8 @@ def classes(lines: list[dict[str, Any]]) -> dict[str, str]:
     return {line["uri"].partition(PREFIX)[2]: line["class"] for line in lines if "class" in line}
 
 
-def test_lost_damaged_and_crashed_are_found_and_mended(
-    sandbox: Sandbox, inbox: Inbox, tmp_path: Path
+def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
+    sandbox: Sandbox, inbox: SandboxInbox, tmp_path: Path
 ) -> None:
     s3, output = sandbox.client("s3"), sandbox.names.output_bucket
     queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
@@ -91,7 +91,7 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     inbox.drop(tmp_path / "bad.raw", key("bad"))
     runs = inbox.wait_for_ends([key(name) for name in (*dropped, "bad")], 240)
     assert runs[key("bad")].state_name == "BadFile"
-    # What is called crashed below has no task, as that of a killed one.
+    # The crashed runs below have no task, like those of killed tasks.
     ecs = sandbox.client("ecs")
     wait_until(
         lambda: (
@@ -106,7 +106,7 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     tell_of_uploads(s3, sandbox.names.inbox_bucket, to={"EventBridgeConfiguration": {}})
     chunk = next(each for each in inbox.outputs(f"{PREFIX}damaged.zarr/") if "/c/" in each)
     s3.put_object(Bucket=output, Key=chunk, Body=b"spoilt")
-    # A task that was killed while it published: Prefect was told of the one, of the other never.
+    # A task that was killed while it published: Prefect knows of one end, and not of the other.
     for name, state in (("crashed", "CRASHED"), ("dead", "RUNNING")):
         for half in (f"{name}.zarr.manifest.json", f"{name}.zarr/zarr.json"):
             s3.delete_object(Bucket=output, Key=PREFIX + half)
@@ -136,11 +136,11 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
         "lost.raw": "notified",
     }
 
-    def mended() -> list[dict[str, Any]] | None:
+    def all_done() -> list[dict[str, Any]] | None:
         _, lines = reconcile(sandbox)
         return lines if lines[-1]["counts"] == {"done": 5, "quarantined": 1} else None
 
-    lines = wait_until(mended, 240, "reconcile to find all done", every=3)
+    lines = wait_until(all_done, 240, "reconcile to find all done", every=3)
     assert classes(lines) == {"bad.raw": "quarantined"}
     api = PrefectRuns(sandbox.prefect_api_url)
     failed = {run.raw_file: run.state_name for run in api.in_states(("FAILED",))}
@@ -149,7 +149,7 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     counts = {name: len(runs) for name, runs in inbox.runs([key(name) for name in samples]).items()}
     assert counts == {key(name): 2 if name == "damaged" else 1 for name in samples}
 
-    # What failed for its own fault is left by --fix, and run again where a person asks.
+    # --fix skips a faulty file; an operator can replay it.
     chosen = ("--prefix", PREFIX, "--outcome", "BadFile", "--version")
     assert replay(sandbox, queue["QueueUrl"], *chosen, "0.0.0")[:-1] == []
     (line, _) = replay(sandbox, queue["QueueUrl"], *chosen, metadata.version("echodrop"))
@@ -160,8 +160,8 @@ def test_lost_damaged_and_crashed_are_found_and_mended(
     (line, _) = replay(sandbox, queue["QueueUrl"], inbox.uri(key("whole")), "--force")
     assert line["what"] == "notified"
 
-    def converted_anew() -> bool:
+    def converted_again() -> bool:
         ends = [run.state_name for run in inbox.runs([key("whole")])[key("whole")]]
         return ends == ["Completed"] * 2
 
-    wait_until(converted_anew, 120, "the new generation to be done")
+    wait_until(converted_again, 120, "the new generation to be done")

@@ -1,4 +1,4 @@
-"""The scheduled reconciliation, as a deployment on the pool with a task definition and a report of its own."""
+"""The scheduled reconciliation, as a deployment with its own task definition and report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from flows.stack_deployment import register_stack, stack_outputs
 from operations.reconcile_flow import reconcile_specs
-from sandbox.inbox import SandboxInbox as Inbox
+from sandbox.inbox import SandboxInbox
 from sandbox.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
@@ -22,7 +22,7 @@ PREFIX = "scheduled/"
 
 @pytest.fixture(scope="module")
 def deployment(sandbox: Sandbox) -> Iterator[str]:
-    """The deployment's id, registered as `echodrop deploy` does."""
+    """Register the deployment as `echodrop deploy` does; return its id."""
     stack = sandbox.names.cluster
     outputs = stack_outputs(sandbox.client("cloudformation"), stack)
     hourly, _ = reconcile_specs(stack)
@@ -35,12 +35,12 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
     found = sandbox.api.request("GET", "/deployments/name/reconcile-inbox/ecs")
     assert [each["schedule"]["cron"] for each in found["schedules"]] == ["7 * * * *"]
     yield found["id"]
-    # Its schedule would mend what other tests plant.
+    # Its schedule would fix the faults that other tests create.
     sandbox.api.request("DELETE", f"/deployments/{found['id']}")
 
 
 def run(sandbox: Sandbox, deployment: str) -> tuple[str, str, list[dict[str, Any]]]:
-    """Run it now; its run's id, its state's name, and its report's lines."""
+    """Run it now; return the id of the run, the name of its state, and the lines of its report."""
     asked = {"parameters": {"prefix": PREFIX, "grace_minutes": 0}}
     made = sandbox.api.request("POST", f"/deployments/{deployment}/create_flow_run", asked)
     end = wait_until(
@@ -58,8 +58,8 @@ def run(sandbox: Sandbox, deployment: str) -> tuple[str, str, list[dict[str, Any
     return made["id"], end.state_name, [json.loads(line) for line in body.splitlines()]
 
 
-def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signalled(
-    sandbox: Sandbox, inbox: Inbox, deployment: str, tmp_path: Path
+def test_the_schedule_fixes_lost_uploads_and_signals_the_others(
+    sandbox: Sandbox, inbox: SandboxInbox, deployment: str, tmp_path: Path
 ) -> None:
     key = f"{PREFIX}lost.raw"
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
@@ -84,12 +84,12 @@ def test_what_was_lost_is_mended_though_nobody_looks_and_what_is_left_is_signall
     assert "never notified" in table["data"]
     found = sandbox.client("cloudwatch").list_metrics(Namespace="echodrop")["Metrics"]
     owner = {("stack", sandbox.names.cluster), ("service", "reconcile")}
-    told = {
+    metrics = {
         each["MetricName"]
         for each in found
         if {(dimension["Name"], dimension["Value"]) for dimension in each["Dimensions"]} == owner
     }
-    assert told == {
+    assert metrics == {
         *("Reconciled", "NeedAttention", "NeverNotified", "UploadsWithoutOutcome"),
         *("WaitingTooLong", "Mended", "Seconds"),
     }

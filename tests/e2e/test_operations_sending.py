@@ -1,4 +1,4 @@
-"""Dead letters and an archive sent through the real trigger to a real Prefect, by commands that are killed on the way.
+"""Dead letters and an archive are sent through the trigger to Prefect, by commands that are killed.
 
 The flow runs are not executed.
 """
@@ -20,16 +20,16 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from lambda_trigger.outcomes import BACKFILL
-from sandbox.aws_resources import DeliveryOptions as Delivery
+from sandbox.aws_resources import DeliveryOptions
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
-# What a killed command holds of a dead-letter queue comes back after two minutes: too long for a test.
-# A process that was started in the background inherits that SIGINT is ignored: an operator's is not.
+# Messages of a killed command reappear after two minutes, which is too long for a test.
+# A process started in the background ignores SIGINT, unlike one at an operator's terminal.
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,9 +43,9 @@ QUEUE_COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVi
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox whose rules name a deployment that is not there."""
+    """A sandbox whose rules name a missing deployment."""
     options = SandboxOptions(
-        runs_tasks=False, function_timeout=8, delivery=Delivery(visibility_timeout=8)
+        runs_tasks=False, function_timeout=8, delivery=DeliveryOptions(visibility_timeout=8)
     )
     with Sandbox(tmp_path_factory.mktemp("sending"), options) as running:
         running.client("s3").put_bucket_notification_configuration(
@@ -53,7 +53,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         )
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        # Here each upload is followed by the run of its own; test_batch_lane.py has them share.
+        # Here each upload has its own run; test_batch_lane.py tests batches.
         rules = rules.partition("[batch]")[0]
         poisoned = '[[prefix]]\nprefix = "poison/"\ndeployment = "convert-raw-sonar/no-such"\n'
         ssm.put_parameter(Name=name, Value=f"{rules}\n{poisoned}", Type="String", Overwrite=True)
@@ -62,7 +62,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def dead_at_once(system: Sandbox) -> Iterator[None]:
-    """A notification that fails once is a dead letter."""
+    """A queue that moves a notification to the dead letters after one failure."""
     sqs, queue = system.client("sqs"), url_of(system, system.names.notifications_queue)
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
     before = found["Attributes"]["RedrivePolicy"]
@@ -84,14 +84,14 @@ def messages(system: Sandbox, queue: str) -> int:
     return sum(map(int, found["Attributes"].values()))
 
 
-def upload(system: Sandbox, key: str) -> StoredObject:
+def upload(system: Sandbox, key: str) -> NotifiedObject:
     bucket, body = system.names.inbox_bucket, file_head("EK60")
     stored = system.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
-    return StoredObject(bucket, key, len(body), stored["ETag"].strip('"'))
+    return NotifiedObject(bucket, key, len(body), stored["ETag"].strip('"'))
 
 
 def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command as an operator would, without a stack to ask."""
+    """Start the command as an operator would, without a stack."""
     environment = {
         **system.environment(),
         "ECHODROP_RULES_PARAMETER": system.names.rules_parameter,
@@ -109,7 +109,7 @@ def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def told(system: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+def output_of(system: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     process = start(system, *arguments, "--json")
     out, error = process.communicate(timeout=240)
     assert process.returncode in {0, 1}, error
@@ -132,11 +132,11 @@ def wait_until_settled(system: Sandbox) -> None:
 
 
 def replay_until_no_letter_is_left(system: Sandbox) -> Counter[str]:
-    """Replay dead letters as an operator does; what became of them."""
+    """Replay dead letters as an operator does; return the results."""
     what: Counter[str] = Counter()
 
     def emptied() -> bool:
-        _, lines = told(system, "replay", "--dlq")
+        _, lines = output_of(system, "replay", "--dlq")
         what.update(lines[-1]["counts"])
         wait_until_settled(system)
         return not messages(system, system.names.dead_letter_queue)
@@ -145,7 +145,7 @@ def replay_until_no_letter_is_left(system: Sandbox) -> Counter[str]:
     return what
 
 
-def test_of_200_dead_letters_190_are_done_and_10_set_aside_though_killed_and_interrupted(
+def test_of_200_dead_letters_190_are_done_and_10_set_aside_despite_interruptions(
     system: Sandbox, dead_at_once: None
 ) -> None:
     del dead_at_once
@@ -180,19 +180,19 @@ def test_of_200_dead_letters_190_are_done_and_10_set_aside_though_killed_and_int
     assert runs_by_key(system, "poison/") == {}
     s3, output = system.client("s3"), system.names.output_bucket
     kept = s3.list_objects_v2(Bucket=output, Prefix="quarantine/dead-letters/")["Contents"]
-    told_of = [
+    set_aside = [
         json.loads(s3.get_object(Bucket=output, Key=item["Key"])["Body"].read()) for item in kept
     ]
     bucket = system.names.inbox_bucket
-    assert sorted(item["uploads"][0] for item in told_of) == sorted(
+    assert sorted(item["uploads"][0] for item in set_aside) == sorted(
         f"s3://{bucket}/{key}" for key in poison
     )
-    assert all("missing" in item["reason"] for item in told_of), told_of[0]["reason"]
-    # What a killed command had sent and not yet deleted is there twice, and set aside twice.
+    assert all("missing" in item["reason"] for item in set_aside), set_aside[0]["reason"]
+    # A message that a killed command sent and did not delete is set aside twice.
     assert what["set aside"] >= 10
 
 
-def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_does_not(
+def test_a_killed_backfill_resumes_and_waits_for_its_lane_while_a_live_upload_does_not(
     system: Sandbox, tmp_path: Path
 ) -> None:
     keys = [f"archive/{number:03}.raw" for number in range(60)]
@@ -200,7 +200,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
         upload(system, key)
     asked = ["backfill", f"s3://{system.names.inbox_bucket}/archive/", "--together", "4"]
     asked += ["--checkpoint", str(tmp_path / "checkpoint"), "--rate", "10"]
-    _, (estimate,) = told(system, *asked, "--dry-run")
+    _, (estimate,) = output_of(system, *asked, "--dry-run")
     assert estimate["estimate"]["uploads"] == 60
 
     process = start(system, *asked, "--outstanding", "30")
@@ -213,7 +213,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
     process.communicate()
     assert json.loads((tmp_path / "checkpoint").read_text())["sent"] < 60
 
-    # Nothing executes runs here, so that the lane stays full once it is.
+    # Nothing executes runs here, so a full lane stays full.
     process = start(system, *asked, "--outstanding", "30")
     wait_until(
         lambda: sum(runs_by_key(system, "archive/").values()) >= 30, 120, "a full lane", every=0.2
@@ -225,19 +225,19 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
     system.client("sqs").send_message(QueueUrl=queue, MessageBody=ENVELOPES["eventbridge"](live))
     wait_until(lambda: runs_by_key(system, "live/"), 60, "the live upload's run", every=0.1)
     assert process.poll() is None, process.communicate()
-    # What is on its way as the lane fills up counts, but for a message that is being taken.
+    # Messages in the queue count, except one that the trigger is processing.
     assert held == runs_by_key(system, "archive/")
     assert 30 <= len(held) <= 30 + 2 * 4
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
 
-    code, (end,) = told(system, *asked)
+    code, (end,) = output_of(system, *asked)
     assert (code, end["ended"]) == (0, True)
-    # The message that was under way at the kill may be counted once only, and is sent twice.
+    # The message that was in progress at the kill may be sent twice and counted once.
     assert 60 <= end["sent"] <= 64
     wait_until_settled(system)
-    # One delivery is all that a message has here: a 503 of Prefect's makes it a dead letter.
+    # A message has only one delivery here: a 503 of Prefect makes it a dead letter.
     assert not replay_until_no_letter_is_left(system)["set aside"]
     assert runs_by_key(system, "archive/") == dict.fromkeys(keys, 1)
     lanes = Counter(
@@ -250,7 +250,7 @@ def test_a_killed_backfill_goes_on_and_waits_for_its_lane_while_a_live_upload_do
     assert lanes == {BACKFILL: 60}
 
 
-def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system: Sandbox) -> None:
+def test_a_killed_replay_resumes_with_the_uploads_that_are_left(system: Sandbox) -> None:
     keys = [f"again/{number:02}.raw" for number in range(25)]
     queue = url_of(system, system.names.notifications_queue)
     for key in keys:
@@ -258,7 +258,7 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
         system.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
 
     def settle() -> None:
-        """Have all that was sent taken; one delivery is all that a message has here."""
+        """Wait until all messages are processed; a message has only one delivery here."""
         wait_until_settled(system)
         assert not replay_until_no_letter_is_left(system)["set aside"]
 
@@ -266,7 +266,7 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
     assert runs_by_key(system, "again/") == dict.fromkeys(keys, 1)
 
     def end_all_runs() -> None:
-        """Nothing executes runs here: have each end as by its task."""
+        """End each run as its task would, because nothing executes runs here."""
         for run in system.api.flow_runs():
             if "again/" in str(run.parameters.get("raw_file")) and run.state_type != "COMPLETED":
                 state = {"type": "COMPLETED", "name": "Completed"}
@@ -275,7 +275,7 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
 
     end_all_runs()
     asked = ["replay", "--prefix", "again/", "--outcome", "Completed", "--force"]
-    # Ten messages go at a time: the first after ten seconds, the last after 25.
+    # Ten messages are sent at a time: the first after ten seconds, the last after 25.
     process = start(system, *asked, "--rate", "1")
     wait_until(
         lambda: (
@@ -291,11 +291,11 @@ def test_a_killed_replay_goes_on_with_what_it_had_not_yet_converted_anew(system:
     settle()
     done = sum(runs_by_key(system, "again/").values()) - 25
     assert 0 < done < 25, "it came too late"
-    # Those ended just as those that are still to come had.
+    # The next call would choose these runs like those that are still to come.
     end_all_runs()
 
     until = said.partition("--until ")[2].split()[0]
-    code, lines = told(system, *asked, "--until", until)
+    code, lines = output_of(system, *asked, "--until", until)
     assert code == 0
     assert lines[-1]["counts"] == {"run again since": done, "notified": 25 - done}
     settle()

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from sandbox.grow import grow
-from sandbox.inbox import SandboxInbox as Inbox
-from sandbox.prefect_api import FlowRunInfo as FlowRun
+from sandbox.inbox import SandboxInbox
+from sandbox.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
 from sandbox.waiting import wait_until
 
@@ -27,7 +27,7 @@ SLICE_SECONDS = 0.02
 
 
 def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_completes(
-    sandbox: Sandbox, inbox: Inbox, real_data: Path, tmp_path: Path
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     import echopype  # noqa: PLC0415 - takes seconds, and only some tests need it
 
@@ -73,7 +73,7 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_c
 
 
 def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
-    sandbox: Sandbox, inbox: Inbox, real_data: Path
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path
 ) -> None:
     key = "crash/twice.raw"
     inbox.drop(real_data / "ek60/D20070724-T042400.raw", key)
@@ -103,17 +103,17 @@ def halt_once(task: list[psutil.Process], has_begun: Callable[[], bool]) -> None
     pytest.fail("the task never began to publish")
 
 
-def running(inbox: Inbox, key: str = KEY) -> FlowRun | None:
+def running(inbox: SandboxInbox, key: str = KEY) -> FlowRunInfo | None:
     return next((run for run in inbox.runs([key])[key] if run.state_type == "RUNNING"), None)
 
 
-def history(sandbox: Sandbox, run: FlowRun) -> list[tuple[str, str]]:
+def history(sandbox: Sandbox, run: FlowRunInfo) -> list[tuple[str, str]]:
     """Name and message of each state that a run has been in."""
     states = sandbox.api.request("GET", f"/flow_run_states/?flow_run_id={run.id}")
     return [(state["name"], state["message"] or "") for state in states]
 
 
-def sizes_asked_for(sandbox: Sandbox, run: FlowRun) -> list[tuple[str, str]]:
+def sizes_asked_for(sandbox: Sandbox, run: FlowRunInfo) -> list[tuple[str, str]]:
     """CPU and memory of each task that the worker asked ECS for, in their order."""
     ecs, cluster = sandbox.client("ecs"), sandbox.names.cluster
     arns = [
@@ -129,12 +129,12 @@ def sizes_asked_for(sandbox: Sandbox, run: FlowRun) -> list[tuple[str, str]]:
     return sorted(sizes)
 
 
-def end_after(sandbox: Sandbox, run: FlowRun) -> FlowRun | None:
+def end_after(sandbox: Sandbox, run: FlowRunInfo) -> FlowRunInfo | None:
     now = sandbox.api.flow_run(run.id)
     return now if now.is_final and now.run_count > run.run_count else None
 
 
-def given_up(sandbox: Sandbox, run: FlowRun) -> FlowRun | None:
+def given_up(sandbox: Sandbox, run: FlowRunInfo) -> FlowRunInfo | None:
     now = sandbox.api.flow_run(run.id)
     return now if now.state_type == "CRASHED" and now.message.startswith("exit code") else None
 
@@ -146,5 +146,5 @@ def is_zombie(process: psutil.Process) -> bool:
         return True
 
 
-def open_store(echopype: Any, inbox: Inbox) -> Any:
+def open_store(echopype: Any, inbox: SandboxInbox) -> Any:
     return echopype.open_converted(inbox.output_uri(STORE), storage_options=inbox.storage_options())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from sandbox.inbox import SandboxInbox
 from sandbox.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
@@ -19,7 +19,7 @@ def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:
     """Send the same notification five times, and one in each envelope."""
     s3, sqs = sandbox.client("s3"), sandbox.client("sqs")
     head = s3.head_object(Bucket=sandbox.names.inbox_bucket, Key=key)
-    stored = StoredObject(
+    stored = NotifiedObject(
         sandbox.names.inbox_bucket, key, head["ContentLength"], head["ETag"].strip('"')
     )
     bodies = [ENVELOPES["eventbridge"](stored)] * 5 + [make(stored) for make in ENVELOPES.values()]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import StoredObject
+from events.notifications import NotifiedObject
 from events.storm import Storm, make_storm
 from sandbox import prefect_server
 from sandbox.aws_resources import DeliveryOptions
@@ -68,13 +68,13 @@ class Watch:
         return Counter(f"{told.outcome}: {told.reason}" for told in self._settled.values())
 
 
-def upload(sandbox: Sandbox, cruise: str) -> list[StoredObject]:
+def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     objects = []
     for number in range(UPLOADS):
         key, body = f"{cruise}/leg {number % 7}/é {number}.raw", file_head("EK60")
         stored = s3.put_object(Bucket=bucket, Key=key, Body=body)
-        objects.append(StoredObject(bucket, key, len(body), stored["ETag"].strip('"')))
+        objects.append(NotifiedObject(bucket, key, len(body), stored["ETag"].strip('"')))
     return objects
 
 
@@ -113,7 +113,7 @@ def runs_by_file(sandbox: Sandbox, cruise: str) -> Counter[str]:
     return Counter(file for file in files if f"/{cruise}/" in file)
 
 
-def once_each(objects: list[StoredObject]) -> dict[str, int]:
+def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
     return {f"s3://{item.bucket}/{item.key}": 1 for item in objects}
 
 

@@ -93,7 +93,7 @@ def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated])
 # What the scheduled reconciliation runs of `operations` and `events`, by the role's action.
 OPERATIONS = {
     "operations/listings.py": {"list_objects_v2", "head_object", "get_object"},
-    "operations/living_tasks.py": {"list_tasks", "describe_tasks"},
+    "operations/ecs_tasks.py": {"list_tasks", "describe_tasks"},
     "operations/connections.py": {"get_parameter"},
     "operations/reconcile_flow.py": {"put_metric_data"},
     "operations/reconcile_report.py": {"put_object"},

@@ -12,7 +12,7 @@ from typing import Any
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
 from lambda_trigger.telemetry import Telemetry
 from operations.reconcile_report import NAMESPACE, figures
-from operations.report import Tally
+from operations.report import FindingTally
 from watchdog.emf import UNITS, emf_line
 
 # Namespace, metric, dimensions.
@@ -43,7 +43,7 @@ def _lines(stack: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_the_reconciliation(stack: str) -> Iterator[Metric]:
-    for told in figures(stack, Tally(), 1.0):
+    for told in figures(stack, FindingTally(), 1.0):
         dimensions = frozenset((each["Name"], each["Value"]) for each in told["Dimensions"])
         yield NAMESPACE, told["MetricName"], dimensions
 

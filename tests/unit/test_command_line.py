@@ -104,11 +104,11 @@ def test_replay_without_settings_says_which_are_missing(monkeypatch: pytest.Monk
 def test_replay_takes_one_choice_at_a_time(arguments: list[str]) -> None:
     done = runner.invoke(app, ["replay", *arguments])
     assert done.exit_code == 2
-    assert "give one of" in done.output or "a call each" in done.output
+    assert "give one of" in done.output or "in separate calls" in done.output
 
 
 @pytest.mark.parametrize("option", ["--rate=1", "--limit=1", "--json", "--force"])
 def test_replay_says_which_option_is_not_for_what_it_was_given(option: str) -> None:
     done = runner.invoke(app, ["replay", "a.json", option])
     assert done.exit_code == 2
-    assert f"{option.partition('=')[0]} is not for notifications" in done.output
+    assert f"{option.partition('=')[0]} does not apply to notifications" in done.output

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from release.prefect_steps import ForgetPrefect, PausePool
-from release.steps import Running, StepFailedError
+from release.prefect_steps import DeletePrefectObjects, PausePool
+from release.steps import StepContext, StepFailedError
 from sandbox.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, Account
 from tests.contract.deployment.blocks import make_webhook_block
@@ -25,9 +25,9 @@ def block(prefect_api: Callable[..., Any]) -> Iterator[str]:
 
 
 @pytest.fixture
-def running() -> Running:
+def running() -> StepContext:
     client: Any = boto3.client
-    return Running(client, lambda _: None)
+    return StepContext(client, lambda _: None)
 
 
 def names(prefect_api: Callable[..., Any], kind: str) -> set[str]:
@@ -39,7 +39,7 @@ def test_pool_deployments_and_automations_go_and_others_stay(
     prefect_api: Callable[..., Any],
     prefect_api_url: str,
     block: str,
-    running: Running,
+    running: StepContext,
 ) -> None:
     account.update(NotifyBlock=block)
     account.deploy()
@@ -49,7 +49,7 @@ def test_pool_deployments_and_automations_go_and_others_stay(
         PausePool(prefect_api_url, POOL).run(running)
         assert prefect_api("GET", f"/work_pools/{POOL}")["is_paused"]
         for _ in ("once", "again, quietly"):
-            ForgetPrefect(prefect_api_url, POOL).run(running)
+            DeletePrefectObjects(prefect_api_url, POOL).run(running)
             PausePool(prefect_api_url, POOL).run(running)
             assert POOL not in names(prefect_api, "work_pools")
         assert "somebody-else" in names(prefect_api, "work_pools")
@@ -60,7 +60,7 @@ def test_pool_deployments_and_automations_go_and_others_stay(
         prefect_api("DELETE", "/work_pools/somebody-else")
 
 
-def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(running: Running) -> None:
+def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(running: StepContext) -> None:
     url = f"http://{HOST}:{free_port()}/api"
     with pytest.raises(StepFailedError) as failed:
         PausePool(url, POOL).run(running)

@@ -9,7 +9,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from events.file_heads import file_head
-from events.notifications import StoredObject, s3_event
+from events.notifications import NotifiedObject, s3_event
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from lambda_trigger.outcomes import BACKFILL
 from operations.prefect_runs import PrefectRuns
@@ -58,7 +58,7 @@ def message(function: Function, keys: list[str], lane: str) -> str:
         body = file_head("EK60") + key.encode()
         stored = function.s3.put_object(Bucket=function.inbox, Key=key, Body=body)
         etag = stored["ETag"].strip('"')
-        items.append(StoredObject(function.inbox, key, len(body), etag, lane=lane))
+        items.append(NotifiedObject(function.inbox, key, len(body), etag, lane=lane))
     return json.dumps(s3_event(items))
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     # Its task was killed: the batch is ended, by whichever file it is found.
     assert runs.end(run_id, running.state_id, "no task", retry_at_most=0) == "ended"
     found_again = runs.end(run_id, running.state_id, "no task", retry_at_most=0)
-    assert found_again == "left alone: it is Crashed by now"
+    assert found_again == "left alone: it is now Crashed"
     ended = {
         run.raw_file.rpartition("/")[2]: run.state_name
         for run in runs.in_states(("FAILED", "CRASHED"))
@@ -175,7 +175,7 @@ def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
     assert not [run for run in runs.in_states(("RUNNING",)) if run.id == run_id]
     (found,) = [run for run in runs.with_tasks() if run.id == run_id]
     assert (found.raw_file, found.in_batch) == (f"s3://{batching.inbox}/z/1.raw", True)
-    assert (found.lane, found.mends) == (BACKFILL, False)
+    assert (found.lane, found.is_repair) == (BACKFILL, False)
     assert runs.retries(run_id) == 0
     assert runs.end(run_id, found.state_id, "no task", retry_at_most=0) == "ended"
     assert run_id not in {run.id for run in runs.with_tasks()}
@@ -196,7 +196,9 @@ def test_what_mends_has_a_run_of_its_own_that_says_so(
     own = {line["flow_run_id"] for line in again}
     assert len(own) == 2
     found = [run for run in PrefectRuns(prefect_api_url).in_states(()) if run.id in own]
-    assert [(run.mends, run.lane, run.in_batch) for run in found] == [(True, BACKFILL, False)] * 2
+    assert [(run.is_repair, run.lane, run.in_batch) for run in found] == [
+        (True, BACKFILL, False)
+    ] * 2
 
 
 def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from events.file_heads import file_head
 from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
-from events.notifications import StoredObject, notification_bodies
+from events.notifications import NotifiedObject, notification_bodies
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
 
@@ -25,7 +25,7 @@ def body_of(
     stored = {"bucket": function.inbox} | facts
     function.s3.put_object(Bucket=stored["bucket"], Key=key, Body=content)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    item = StoredObject(key=key, size=len(content), etag=etag, **stored)
+    item = NotifiedObject(key=key, size=len(content), etag=etag, **stored)
     (body,) = notification_bodies([item], envelope)
     return body
 
@@ -141,9 +141,9 @@ def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Func
     content = file_head("EK60")
     stored = trigger.s3.put_object(Bucket=trigger.inbox, Key="a.raw", Body=content)
     etag = stored["ETag"].strip('"')
-    full = StoredObject(trigger.inbox, "a.raw", len(content), etag, stored["VersionId"])
-    listed = StoredObject(trigger.inbox, "a.raw", len(content), etag)
-    older = StoredObject(trigger.inbox, "a.raw", len(content), etag, "older")
+    full = NotifiedObject(trigger.inbox, "a.raw", len(content), etag, stored["VersionId"])
+    listed = NotifiedObject(trigger.inbox, "a.raw", len(content), etag)
+    older = NotifiedObject(trigger.inbox, "a.raw", len(content), etag, "older")
     trigger.send(*notification_bodies([full, listed, older]))
     assert [line["reason"] for line in trigger.lines()] == ["new", "existing", "superseded"]
     assert trigger.lines()[0]["version_id"] == stored["VersionId"]

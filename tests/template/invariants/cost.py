@@ -8,7 +8,7 @@ from flows.cost_tag import TAG
 from flows.fargate_quota import Lanes
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
-from watchdog.settings import Settings, SettingsError, read_settings
+from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 
 @invariant
@@ -83,7 +83,7 @@ def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
         yield "the watchdog may not list its note, and is refused what is not there"
 
 
-def _settings(stack: Translated) -> Settings:
+def _settings(stack: Translated) -> WatchdogSettings:
     """The watchdog's.
 
     Raises:

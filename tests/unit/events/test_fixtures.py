@@ -47,7 +47,7 @@ def test_there_are_fixtures_of_every_outcome_and_envelope() -> None:
     assert OUTPUT in RULES
 
 
-def test_what_the_stack_lets_in_and_the_trigger_takes_is_one_list() -> None:
+def test_the_stack_and_the_trigger_accept_the_same_extensions() -> None:
     taken: dict[str, set[bool]] = {}
     for fixture in FIXTURES:
         try:
@@ -57,7 +57,7 @@ def test_what_the_stack_lets_in_and_the_trigger_takes_is_one_list() -> None:
         if isinstance(event, dict) and event.get("source") == "aws.s3":
             no_upload = {"not-an-upload", "deleted"} & {item.reason for item in fixture.expected}
             taken.setdefault(event["detail-type"], set()).add(not no_upload)
-    # The stack's rule and its archive of events are held to the same list by tests/template.
+    # tests/template compares the stack's rule and its archive of events with the same list.
     assert {name for name, each in taken.items() if each == {True}} == set(EVENTBRIDGE_UPLOADS)
     assert {name for name, each in taken.items() if each == {False}} >= {
         "Object ACL Updated",
@@ -69,7 +69,7 @@ def test_what_the_stack_lets_in_and_the_trigger_takes_is_one_list() -> None:
     assert all(len(each) == 1 for each in taken.values())
 
 
-def test_a_notification_alone_is_a_fixture_without_expectations(tmp_path: Path) -> None:
+def test_a_plain_notification_is_a_fixture_without_expectations(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"Records": []}')
     assert load_fixture(path) == Fixture("mine", "", '{"Records": []}')
@@ -77,7 +77,7 @@ def test_a_notification_alone_is_a_fixture_without_expectations(tmp_path: Path) 
     assert load_fixture(path).body == "no JSON"
 
 
-def test_a_fixture_can_be_turned_to_another_bucket(tmp_path: Path) -> None:
+def test_a_fixture_can_use_another_bucket(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"bucket": "echodrop-inbox"}')
     assert json.loads(load_fixture(path, "my-inbox").body) == {"bucket": "my-inbox"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.notifications import (
     ENVELOPES,
-    StoredObject,
+    NotifiedObject,
     in_sns,
     in_sqs,
     notification_bodies,
@@ -18,7 +18,7 @@ from events.storm import make_storm
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import LANES, Upload
 
-# S3 takes any UTF-8 of 1 to 1,024 bytes.
+# S3 accepts any UTF-8 of 1 to 1,024 bytes.
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)
 
 
@@ -32,7 +32,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=25
     times_in_sqs=st.integers(0, 2),
     times_in_sns=st.integers(0, 2),
 )
-def test_every_legal_key_comes_back_out_of_every_envelope(
+def test_every_legal_key_is_read_from_every_envelope(
     *,
     key: str,
     size: int,
@@ -43,7 +43,7 @@ def test_every_legal_key_comes_back_out_of_every_envelope(
     times_in_sqs: int,
     times_in_sns: int,
 ) -> None:
-    item = StoredObject("inbox", key, size, "abc", version_id, generation=generation, lane=lane)
+    item = NotifiedObject("inbox", key, size, "abc", version_id, generation=generation, lane=lane)
     (body,) = notification_bodies([item], envelope)
     for _ in range(times_in_sns):
         body = json.dumps(in_sns(body))
@@ -58,7 +58,7 @@ def test_every_legal_key_comes_back_out_of_every_envelope(
 
 @given(st.lists(KEYS, min_size=1, max_size=5))
 def test_several_objects_in_one_event_keep_their_order(keys: list[str]) -> None:
-    event = s3_event(StoredObject("inbox", key, 1, "abc") for key in keys)
+    event = s3_event(NotifiedObject("inbox", key, 1, "abc") for key in keys)
     uploads = read_body(json.dumps(event))
     assert [upload.key for upload in uploads if isinstance(upload, Upload)] == keys
 
@@ -68,20 +68,20 @@ def test_an_unknown_envelope_is_an_error() -> None:
         notification_bodies([], "carrier pigeon")
 
 
-def test_a_storm_tells_of_every_object_and_of_nothing_else() -> None:
-    objects = [StoredObject("inbox", f"{number}.raw", 1, "abc") for number in range(650)]
+def test_a_storm_notifies_of_every_object_and_no_other() -> None:
+    objects = [NotifiedObject("inbox", f"{number}.raw", 1, "abc") for number in range(650)]
     storm = make_storm(objects, seed=7)
     assert len(storm.bodies) == 1000
     assert storm.malformed == 50
     notices = [notice for body in storm.bodies for notice in read_body(body)]
-    told = [notice.key for notice in notices if isinstance(notice, Upload)]
-    assert len(told) == 950
-    assert set(told) == {item.key for item in objects}
+    notified = [notice.key for notice in notices if isinstance(notice, Upload)]
+    assert len(notified) == 950
+    assert set(notified) == {item.key for item in objects}
     envelopes = {notice.envelope for notice in notices if isinstance(notice, Upload)}
     assert envelopes == {"s3", "eventbridge", "sns>s3", "sns>eventbridge"}
 
 
 def test_the_same_seed_gives_the_same_storm() -> None:
-    objects = [StoredObject("inbox", f"{number}.raw", 1, "abc") for number in range(20)]
+    objects = [NotifiedObject("inbox", f"{number}.raw", 1, "abc") for number in range(20)]
     assert make_storm(objects, seed=1) == make_storm(objects, seed=1)
     assert make_storm(objects, seed=1) != make_storm(objects, seed=2)

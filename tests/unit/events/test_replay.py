@@ -38,12 +38,10 @@ def test_each_record_gets_its_row_from_the_local_handler(monkeypatch: pytest.Mon
     ]
 
 
-def test_rows_say_whether_they_came_as_expected() -> None:
-    assert ReplayRow("a", "", "Ignored", "folder", "").came_as_expected
-    assert ReplayRow("a", "", "Ignored", "folder", "", expected="Ignored: folder").came_as_expected
-    assert not ReplayRow(
-        "a", "", "Ignored", "hidden", "", expected="Ignored: folder"
-    ).came_as_expected
+def test_rows_know_whether_they_are_expected() -> None:
+    assert ReplayRow("a", "", "Ignored", "folder", "").is_expected
+    assert ReplayRow("a", "", "Ignored", "folder", "", expected="Ignored: folder").is_expected
+    assert not ReplayRow("a", "", "Ignored", "hidden", "", expected="Ignored: folder").is_expected
 
 
 class Sqs:
@@ -56,7 +54,7 @@ class Sqs:
         return {"Failed": [{"Id": "1", "Message": "too long"}]}
 
 
-def test_a_queue_that_takes_only_some_messages_is_told_apart() -> None:
+def test_messages_that_the_queue_refuses_are_reported() -> None:
     sqs: Any = Sqs()
     rows = QueueTarget(sqs, "https://queue").send([Message("one", "a"), Message("two", "b")])
     assert sqs.sent == ["a", "b"]
@@ -75,7 +73,7 @@ class Functions:
         return self.answers.pop(0)
 
 
-def test_a_deployed_functions_log_tells_the_outcome() -> None:
+def test_the_outcome_is_read_from_a_deployed_functions_log() -> None:
     log = "RPORT of the one before\nSTART\n" + line(0, "Submitted", "new", key="k") + "\nEND\n"
     functions: Any = Functions(
         [
@@ -94,20 +92,20 @@ def test_a_deployed_functions_log_tells_the_outcome() -> None:
 
 
 def test_messages_go_in_tens_and_in_order() -> None:
-    class Target:
+    class RecordingTarget:
         sizes: list[int] = []  # noqa: RUF012 - one instance
 
         def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
             self.sizes.append(len(messages))
             return [ReplayRow(message.source, "", "Sent", "queue", "") for message in messages]
 
-    target = Target()
+    target = RecordingTarget()
     rows = list(replay((Message(str(number), "") for number in range(23)), target))
     assert target.sizes == [10, 10, 3]
     assert [row.source for row in rows] == [str(number) for number in range(23)]
 
 
-def test_fixtures_become_messages_with_what_is_expected(tmp_path: Path) -> None:
+def test_fixtures_become_messages_with_expectations(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     expected = [{"key": None, "outcome": "Rejected", "reason": "malformed"}]
     path.write_text(

@@ -1,4 +1,4 @@
-"""Inbox and outputs in a moto of their own, Prefect in memory."""
+"""Fixtures: inbox and outputs in moto, Prefect in memory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from flows import s3_client
 from flows.written_store import store_checksum
 from lambda_trigger.rules_document import parse_rules
 from lambda_trigger.sigv4 import Credentials
-from operations.classification import Limits, RunFacts
-from operations.findings import Finding, Source
-from operations.foresight import Foresight, identity, storage_of
+from operations.classification import ClassificationLimits, RunFacts
+from operations.findings import Source, UploadFinding
 from operations.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
-from operations.services import Services
+from operations.services import OperationsServices
+from operations.trigger_decision import TriggerDecisions, identity, storage_of
 from sandbox.environments import aws_environment
 from sandbox.ports import HOST, free_port
 from sandbox.prefect_server import answers
@@ -40,7 +40,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest tells every conftest of all items.
+    # pytest passes all items to every conftest.
     ours = (item for item in items if Path(__file__).parent in item.path.parents)
     for item in ours:
         if "aws_url" in getattr(item, "fixturenames", ()):
@@ -68,7 +68,7 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def aws(aws_url: str) -> Callable[[str], Any]:
-    """Give a boto3 client of a service."""
+    """Return a boto3 client of a service."""
     keys = aws_environment(aws_url)
 
     @functools.cache
@@ -87,12 +87,12 @@ def aws(aws_url: str) -> Callable[[str], Any]:
 
 @dataclass
 class MemoryRuns:
-    """Prefect's runs by identity."""
+    """The runs of Prefect, in memory, by identity."""
 
     runs: dict[str, RunFacts] = field(default_factory=dict)
     others: list[RunFacts] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
-    asked_for_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
+    requested_states: list[tuple[tuple[str, ...], datetime | None]] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     ended: list[tuple[str, int | None]] = field(default_factory=list)
 
@@ -109,7 +109,7 @@ class MemoryRuns:
         names: Sequence[str] = (),
     ) -> Iterator[RunFacts]:
         del until
-        self.asked_for_states.append((tuple(states), since))
+        self.requested_states.append((tuple(states), since))
         for run in self.runs.values():
             fits = not names or run.state_name in names, not states or run.state_type in states
             if all(fits) and (since is None or run.since >= since):
@@ -137,7 +137,7 @@ class MemoryRuns:
 
 @dataclass
 class MemoryTasks:
-    """Which runs have a task, by run id; nobody knows of others."""
+    """Whether runs have a task, by run id; the others are unknown."""
 
     there: dict[str, bool] = field(default_factory=dict)
 
@@ -146,13 +146,13 @@ class MemoryTasks:
 
 
 @dataclass
-class World:
-    """One inbox with its outputs and runs, and what is found of them."""
+class FakeInbox:
+    """An inbox with its outputs and runs."""
 
     s3: Any
     inbox: str
     output: str
-    services: Services
+    services: OperationsServices
     runs: MemoryRuns
     tasks: MemoryTasks
     archive: str = ""
@@ -186,7 +186,7 @@ class World:
         *,
         sidecars: Mapping[str, str] | None = None,
     ) -> None:
-        """Put a Zarr store and its manifest where a run would."""
+        """Store a Zarr store and its manifest as a run would."""
         for key, body in objects.items():
             self.s3.put_object(Bucket=self.output, Key=f"{output}/{key}", Body=body)
         self.put_manifest(
@@ -234,17 +234,17 @@ class World:
         ago: timedelta = timedelta(minutes=1),
         has_task: bool | None = None,
         version: str = "",
-        mends: bool = False,
+        is_repair: bool = False,
     ) -> RunFacts:
-        """Give the upload's identity a run in this state."""
-        request = self.services.foresight.of(source).request
+        """Add a run of the upload's identity in this state."""
+        request = self.services.decisions.of(source).request
         assert request is not None
         since = datetime.now(UTC) - ago
         ident = str(uuid.uuid4())
         run = RunFacts(
             *(ident, "state", state, name, message, starts, since, source.uri),
             version=version,
-            mends=mends,
+            is_repair=is_repair,
             parameters=request.parameters | {"verify": "sampled"},
         )
         self.runs.runs[identity(request, source, generation)] = run
@@ -253,13 +253,17 @@ class World:
         return run
 
     def reconcile(
-        self, scope: Scope | None = None, limits: Limits | None = None, *, later: float = 1
-    ) -> dict[str, Finding]:
-        """Look `later` hours from now; findings by the key of what they are about."""
+        self,
+        scope: Scope | None = None,
+        limits: ClassificationLimits | None = None,
+        *,
+        later: float = 1,
+    ) -> dict[str, UploadFinding]:
+        """Reconcile `later` hours from now; return the findings by key."""
         reconciliation = Reconciliation(
             self.services,
             scope or Scope(),
-            limits or Limits(),
+            limits or ClassificationLimits(),
             now=datetime.now(UTC) + timedelta(hours=later),
         )
         found = list(reconciliation.findings())
@@ -269,7 +273,7 @@ class World:
 
 
 @pytest.fixture
-def world(aws: Callable[[str], Any], aws_url: str) -> World:
+def world(aws: Callable[[str], Any], aws_url: str) -> FakeInbox:
     mark = hashlib.sha256(os.urandom(8)).hexdigest()[:12]
     inbox, output = f"inbox-{mark}", f"output-{mark}"
     s3 = aws("s3")
@@ -296,24 +300,24 @@ def world(aws: Callable[[str], Any], aws_url: str) -> World:
     credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
     runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
-    services = Services(s3, Foresight(rules, storage), runs, tasks)
-    return World(s3, inbox, output, services, runs, tasks)
+    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, tasks)
+    return FakeInbox(s3, inbox, output, services, runs, tasks)
 
 
 @pytest.fixture
-def archive(world: World) -> World:
-    """The world with an archive beside its inbox."""
+def archive(world: FakeInbox) -> FakeInbox:
+    """The inbox with an archive beside it."""
     name = world.inbox.replace("inbox", "archive")
     world.s3.create_bucket(Bucket=name)
-    foresight = world.services.foresight
-    foresight.rules = replace(foresight.rules, archive_buckets=(name,))
+    decisions = world.services.decisions
+    decisions.rules = replace(decisions.rules, archive_buckets=(name,))
     world.archive = name
     return world
 
 
 @pytest.fixture
-def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A rules document of the world, with its services in the environment."""
+def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A rules document of the inbox, with its services in the environment."""
     for name, text in aws_environment(aws_url).items():
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
@@ -325,7 +329,7 @@ def rules(world: World, aws_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
-    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: 0)
+    monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     s3_client._client.cache_clear()

@@ -1,4 +1,4 @@
-"""Objects named by a listing, an inventory or a list; read from any place on."""
+"""Archives are read from a listing, an inventory or a list, starting at any place."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from operations.archive_items import Archive, ArchiveError, ArchiveItem, archive_at
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 KEYS = ["a/1.raw", "a/ä b+%.raw", "b/2.raw", "b/z.raw"]
 
 
-def at(world: World, named: str) -> Archive:
+def at(world: FakeInbox, named: str) -> Archive:
     return archive_at(named, world.s3, world.inbox)
 
 
@@ -24,8 +24,8 @@ def keys(items: list[ArchiveItem]) -> list[tuple[str, str]]:
     return [(item.bucket, item.key) for item in items]
 
 
-def inventory(world: World, rows: list[str], **told: Any) -> str:
-    """Put an S3 inventory of two files; give its manifest's URI."""
+def inventory(world: FakeInbox, rows: list[str], **fields: Any) -> str:
+    """Store an S3 inventory of two files; return the URI of its manifest."""
     schema = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, ETag"
     half = len(rows) // 2
     files = []
@@ -40,7 +40,7 @@ def inventory(world: World, rows: list[str], **told: Any) -> str:
         "fileFormat": "CSV",
         "fileSchema": schema,
         "files": files,
-        **told,
+        **fields,
     }
     key = "inventory/2026-01-01T00-00Z/manifest.json"
     world.s3.put_object(Bucket=world.output, Key=key, Body=json.dumps(manifest))
@@ -58,8 +58,8 @@ ROWS = [
 
 
 @pytest.fixture
-def archives(world: World, tmp_path: Path) -> dict[str, tuple[Archive, str]]:
-    """Each way to name the same four objects, and their bucket."""
+def archives(world: FakeInbox, tmp_path: Path) -> dict[str, tuple[Archive, str]]:
+    """Each format with the same four objects, and their bucket."""
     for key in KEYS:
         world.drop(key, key.encode())
     text = "\n".join(["a/1.raw", f"s3://{world.inbox}/a/ä b+%.raw", "", "b/2.raw", "b/z.raw\r"])
@@ -85,7 +85,7 @@ def archives(world: World, tmp_path: Path) -> dict[str, tuple[Archive, str]]:
     }
 
 
-def test_each_way_names_the_same_objects_and_goes_on_behind_any_of_them(
+def test_each_format_lists_the_same_objects_and_resumes_after_any_of_them(
     archives: dict[str, tuple[Archive, str]],
 ) -> None:
     for name, (archive, bucket) in archives.items():
@@ -95,38 +95,38 @@ def test_each_way_names_the_same_objects_and_goes_on_behind_any_of_them(
             assert list(archive.items(item.place)) == found[number:], name
 
 
-def test_bytes_and_entity_tag_are_kept_where_they_are_told(
+def test_known_sizes_and_entity_tags_are_kept(
     archives: dict[str, tuple[Archive, str]],
 ) -> None:
-    told = {name: next(archive.items()) for name, (archive, _) in archives.items()}
-    assert (told["inventory"].size, told["inventory"].etag) == (7, "e1")
-    assert (told["named.csv"].size, told["named.csv"].etag) == (5, "tag")
-    assert (told["keys.txt"].size, told["keys.txt"].etag) == (None, None)
-    assert told["listing"].size == len(KEYS[0])
+    fields = {name: next(archive.items()) for name, (archive, _) in archives.items()}
+    assert (fields["inventory"].size, fields["inventory"].etag) == (7, "e1")
+    assert (fields["named.csv"].size, fields["named.csv"].etag) == (5, "tag")
+    assert (fields["keys.txt"].size, fields["keys.txt"].etag) == (None, None)
+    assert fields["listing"].size == len(KEYS[0])
 
 
-def test_a_prefix_is_listed_alone(world: World) -> None:
+def test_a_prefix_is_listed_alone(world: FakeInbox) -> None:
     for key in KEYS:
         world.drop(key)
     found = list(at(world, f"s3://{world.inbox}/b/").items())
     assert [item.key for item in found] == ["b/2.raw", "b/z.raw"]
 
 
-def test_what_is_no_archive_is_named(world: World, tmp_path: Path) -> None:
+def test_an_invalid_archive_is_named(world: FakeInbox, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"keys\.parquet: a list of keys ends in \.txt"):
         at(world, "keys.parquet")
     with pytest.raises(ArchiveError, match="s3:"):
         at(world, "s3://")
     orc = at(world, inventory(world, ROWS, fileFormat="ORC"))
-    with pytest.raises(ArchiveError, match="the inventory is ORC, only CSV is read"):
+    with pytest.raises(ArchiveError, match="the inventory is ORC, only CSV is supported"):
         list(orc.items())
     world.s3.put_object(Bucket=world.output, Key="x/manifest.json", Body=b"[]")
-    with pytest.raises(ArchiveError, match="no manifest of an S3 inventory"):
+    with pytest.raises(ArchiveError, match="not the manifest of an S3 inventory"):
         list(at(world, f"s3://{world.output}/x/manifest.json").items())
 
 
 @pytest.mark.parametrize("name", ["cut.csv.gz", "noise.txt.gz", "noise.txt"])
-def test_a_damaged_list_is_refused_by_its_name(world: World, tmp_path: Path, name: str) -> None:
+def test_a_damaged_list_is_refused(world: FakeInbox, tmp_path: Path, name: str) -> None:
     whole = gzip.compress("\n".join(f"archive,{number}.raw" for number in range(5000)).encode())
     noise = random.Random(1).randbytes(1000)
     (tmp_path / name).write_bytes(whole[: len(whole) // 2] if "cut" in name else noise)
@@ -134,9 +134,7 @@ def test_a_damaged_list_is_refused_by_its_name(world: World, tmp_path: Path, nam
         list(at(world, str(tmp_path / name)).items())
 
 
-def test_the_content_is_another_where_a_place_would_be_anothers(
-    world: World, tmp_path: Path
-) -> None:
+def test_the_content_differs_if_places_would_differ(world: FakeInbox, tmp_path: Path) -> None:
     def of(named: str) -> str:
         return at(world, named).content()
 
@@ -149,5 +147,5 @@ def test_the_content_is_another_where_a_place_would_be_anothers(
         contents.append(of(there))
     contents += [of(inventory(world, ROWS)), of(inventory(world, ROWS[:4]))]
     assert len(set(contents)) == 4
-    # A key is a place in any listing.
+    # A key is a valid place in any listing.
     assert of(f"s3://{world.inbox}/") == ""

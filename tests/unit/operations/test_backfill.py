@@ -1,4 +1,4 @@
-"""An archive told of once each, in few messages, at a pace, and from where it stopped."""
+"""A backfill sends each object once, several to a message, at a limited rate, and resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from operations.backfill import Backfill
 from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
 from operations.backfill_terminal import backfill_at_terminal
 from operations.pacing import Pace
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(
     """
@@ -37,13 +37,13 @@ RULES = parse_rules(
 )
 
 
-class Killed(BaseException):
-    """A kill at this point."""
+class BackfillKilled(BaseException):
+    """The process is killed at this point."""
 
 
 @dataclass
-class Queue:
-    """SQS that counts what is sent, and dies when it has taken `kill_after` messages."""
+class FakeQueue:
+    """A queue that records messages, and kills the sender after `kill_after` of them."""
 
     bodies: list[str] = field(default_factory=list)
     kill_after: int | None = None
@@ -53,7 +53,7 @@ class Queue:
         assert message["QueueUrl"] == "queue"
         self.bodies.append(message["MessageBody"])
         if len(self.bodies) == self.kill_after:
-            raise Killed
+            raise BackfillKilled
 
     def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
         return {"Attributes": {"ApproximateNumberOfMessages": str(next(self.depths, 0))}}
@@ -78,19 +78,21 @@ class Names:
 
 
 @dataclass
-class Lane:
+class FakeLane:
     unended: Iterator[int] = field(default_factory=lambda: iter(()))
 
-    def unended_in(self, work_queue: str) -> int:
+    def unfinished_in(self, work_queue: str) -> int:
         assert work_queue == BACKFILL
         return next(self.unended, 0)
 
 
 def backfill(
-    keys: list[str], queue: Any, path: Path, lane: Lane | None = None, **wishes: Any
+    keys: list[str], queue: Any, path: Path, lane: FakeLane | None = None, **wishes: Any
 ) -> Backfill:
     waited: list[float] = wishes.pop("waited", [])
-    pressure = BackPressure(queue, "queue", lane or Lane(), BACKFILL, runs=5, sleep=waited.append)
+    pressure = BackPressure(
+        queue, "queue", lane or FakeLane(), BACKFILL, runs=5, sleep=waited.append
+    )
     noted = checkpoint_of("archive", "queue", path)
     return Backfill(RULES, Names(keys), noted, queue, pressure, **wishes)
 
@@ -98,8 +100,8 @@ def backfill(
 NUMBERED = [f"cruise/{number:05}.raw" for number in range(250)]
 
 
-def test_every_upload_is_told_of_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
-    queue = Queue()
+def test_every_upload_is_sent_in_the_backfill_lane_several_to_a_message(tmp_path: Path) -> None:
+    queue = FakeQueue()
     sent = list(backfill(NUMBERED, queue, tmp_path / "c").run())
     assert sent == [20] * 12 + [10]
     uploads = queue.uploads()
@@ -111,9 +113,9 @@ def test_every_upload_is_told_of_in_the_backfill_lane_several_to_a_message(tmp_p
     assert list(backfill(NUMBERED, queue, tmp_path / "c").run()) == []
 
 
-def test_what_the_rules_leave_out_or_refuse_is_counted_and_not_sent(tmp_path: Path) -> None:
+def test_uploads_that_the_rules_ignore_or_reject_are_counted_and_not_sent(tmp_path: Path) -> None:
     keys = ["a.bot", "a.raw", "b.mp3", "settings.xml", "z/"]
-    queue = Queue()
+    queue = FakeQueue()
     assert list(backfill(keys, queue, tmp_path / "c").run()) == [1]
     noted = checkpoint_of("archive", "queue", tmp_path / "c")
     assert noted.left_out == {"companion": 1, "sidecar-used": 1, "folder": 1}
@@ -121,27 +123,27 @@ def test_what_the_rules_leave_out_or_refuse_is_counted_and_not_sent(tmp_path: Pa
     assert noted.ended
 
 
-# Each example writes a checkpoint a message.
+# Each example writes a checkpoint for every message.
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 13), max_size=4), st.integers(5, 30))
-def test_killed_anywhere_it_goes_on_and_repeats_one_message_at_most(
+def test_a_backfill_killed_anywhere_resumes_and_repeats_one_message_at_most(
     tmp_path_factory: pytest.TempPathFactory, kills: list[int], together: int
 ) -> None:
     path = tmp_path_factory.mktemp("killed") / "c"
-    told: Counter[str] = Counter()
+    sent: Counter[str] = Counter()
     for kill_after in [*kills, None]:
-        queue = Queue(kill_after=kill_after)
+        queue = FakeQueue(kill_after=kill_after)
         try:
             list(backfill(NUMBERED, queue, path, together=together).run())
-        except Killed:
+        except BackfillKilled:
             assert kill_after
-        told.update(each.key for each in queue.uploads())
-    assert set(told) == set(NUMBERED)
-    assert sum(told.values()) - len(told) <= together * len(kills)
+        sent.update(each.key for each in queue.uploads())
+    assert set(sent) == set(NUMBERED)
+    assert sum(sent.values()) - len(sent) <= together * len(kills)
 
 
-def test_a_limit_ends_a_call_and_the_next_goes_on(tmp_path: Path) -> None:
-    queue = Queue()
+def test_a_limit_ends_a_call_and_the_next_resumes(tmp_path: Path) -> None:
+    queue = FakeQueue()
     for limit in (30, 30):
         list(backfill(NUMBERED, queue, tmp_path / "c", limit=limit).run())
     assert [each.key for each in queue.uploads()] == NUMBERED[:60]
@@ -150,23 +152,23 @@ def test_a_limit_ends_a_call_and_the_next_goes_on(tmp_path: Path) -> None:
 
 def test_no_message_is_larger_than_sqs_takes(tmp_path: Path) -> None:
     keys = [f"{'ö' * 400}/{number:03}.raw" for number in range(300)]
-    queue = Queue()
+    queue = FakeQueue()
     list(backfill(keys, queue, tmp_path / "c", together=100).run())
     assert [each.key for each in queue.uploads()] == keys
     assert max(map(len, queue.bodies)) <= 240_000
 
 
 def test_it_waits_while_the_queue_or_the_lane_is_full(tmp_path: Path) -> None:
-    queue, waited, told = Queue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
-    lane = Lane(iter([5, 2, 4]))
+    queue, waited, reasons = FakeQueue(depths=iter([10, 12, 0, 3, 0])), list[float](), list[str]()
+    lane = FakeLane(iter([5, 2, 4]))
     run = backfill(NUMBERED[:5], queue, tmp_path / "c", lane, waited=waited)
-    run.told = told.append
+    run.on_wait = reasons.append
     list(run.run())
-    assert told == [
+    assert reasons == [
         "10 messages in the trigger's queue",
         "12 messages in the trigger's queue",
-        "5 runs of the lane have not ended, 0 messages are to become some",
-        "2 runs of the lane have not ended, 3 messages are to become some",
+        "5 runs of the lane have not ended, 0 messages will start more",
+        "2 runs of the lane have not ended, 3 messages will start more",
     ]
     assert len(waited) == 4
 
@@ -178,13 +180,13 @@ def test_a_rate_is_kept_in_uploads(tmp_path: Path) -> None:
         now[0] += seconds
 
     pace = Pace(4.0, sleep, lambda: now[0])
-    list(backfill(NUMBERED[:100], Queue(), tmp_path / "c", pace=pace).run())
+    list(backfill(NUMBERED[:100], FakeQueue(), tmp_path / "c", pace=pace).run())
     # The last message of 20 waits for the four before it.
     assert now[0] == 80 / 4
 
 
 def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> None:
-    queue = Queue()
+    queue = FakeQueue()
     list(backfill(NUMBERED, queue, tmp_path / "c", limit=50).run())
     before = (tmp_path / "c").read_text()
     estimate = backfill(NUMBERED, queue, tmp_path / "c").estimate()
@@ -194,7 +196,7 @@ def test_a_dry_run_counts_what_is_left_and_writes_nothing(tmp_path: Path) -> Non
     assert len(queue.uploads()) == 50
 
 
-def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
+def test_a_checkpoint_belongs_to_one_backfill(tmp_path: Path) -> None:
     path = tmp_path / "below" / "c"
     noted = Checkpoint(path, "archive", "queue", place="place", left_out=Counter({"folder": 3}))
     noted.save()
@@ -203,40 +205,40 @@ def test_a_checkpoint_is_of_one_backfill(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is the checkpoint of archive to queue"):
         checkpoint_of("another", "queue", path)
     path.write_text("{}")
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not the checkpoint"):
         checkpoint_of("archive", "queue", path)
     assert default_place("archive", "queue") != default_place("other", "queue")
 
 
-def test_a_list_that_was_rewritten_is_not_gone_on_with(
+def test_a_backfill_does_not_resume_in_a_changed_list(
     rules: Path, queue: str, aws: Any, tmp_path: Path, capsys: Any
 ) -> None:
     keys, place = tmp_path / "keys.txt", tmp_path / "c"
     keys.write_text("".join(f"old/{number}.raw\n" for number in range(9)))
     asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "checkpoint": place, "rate": 1e6}
     assert backfill_at_terminal(str(keys), **asked, limit=5) == 1
-    # Another list of the same name: its first lines were never sent.
+    # The list has changed: its first lines were never sent.
     keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
     assert backfill_at_terminal(str(keys), **asked) == 2
-    assert "is another list than the one" in capsys.readouterr().err.replace("\n", " ")
-    assert backfill_at_terminal(str(keys), **asked, anew=True) == 0
-    told = [
+    assert "has changed since" in capsys.readouterr().err.replace("\n", " ")
+    assert backfill_at_terminal(str(keys), **asked, restart=True) == 0
+    sent = [
         upload.key
         for body in received(aws("sqs"), queue)
         for upload in read_body(body)
         if isinstance(upload, Upload)
     ]
-    assert sorted(told) == [f"new/{number}.raw" for number in range(9)] + [
+    assert sorted(sent) == [f"new/{number}.raw" for number in range(9)] + [
         f"old/{number}.raw" for number in range(5)
     ]
     another = tmp_path / "other.txt"
     another.write_text("a.raw\n")
-    assert backfill_at_terminal(str(another), **asked, anew=True) == 2
+    assert backfill_at_terminal(str(another), **asked, restart=True) == 2
     assert "is the checkpoint of" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
-    world: World, rules: Path, queue: str, aws: Any, capsys: Any
+    world: FakeInbox, rules: Path, queue: str, aws: Any, capsys: Any
 ) -> None:
     for number in range(5):
         world.drop(f"old/{number}.raw")
@@ -249,17 +251,17 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
         "together": 2,
     }
     assert backfill_at_terminal(archive, **asked, dry_run=True, as_json=True) == 0
-    (told,) = lines(capsys)
-    assert told["estimate"]["uploads"] == 5
+    (sent,) = lines(capsys)
+    assert sent["estimate"]["uploads"] == 5
     assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
     assert "with 4 at a time" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, limit=3) == 1
-    assert "stopped by the limit" in capsys.readouterr().out.replace("\n", " ")
+    assert "the limit was reached" in capsys.readouterr().out.replace("\n", " ")
     assert backfill_at_terminal(archive, **asked, as_json=True) == 0
-    (told,) = lines(capsys)
-    assert (told["sent"], told["messages"], told["ended"]) == (5, 3, True)
+    (sent,) = lines(capsys)
+    assert (sent["sent"], sent["messages"], sent["ended"]) == (5, 3, True)
     assert backfill_at_terminal(archive, **asked) == 0
-    assert "--anew begins again" in capsys.readouterr().out.replace("\n", " ")
+    assert "--restart begins again" in capsys.readouterr().out.replace("\n", " ")
     bodies = [
         message["Body"]
         for _ in range(2)
@@ -270,16 +272,16 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
     assert sorted(len(json.loads(body)["Records"]) for body in bodies) == [1, 2, 2]
 
 
-def test_the_command_refuses_a_bucket_that_the_trigger_would(
-    world: World, rules: Path, capsys: Any
+def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
+    world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
     asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
     assert backfill_at_terminal(f"s3://{world.output}/x", **asked) == 2
-    assert "name it in archive_buckets" in capsys.readouterr().err.replace("\n", " ")
+    assert "add it to archive_buckets" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_an_interruption_tells_that_the_next_call_goes_on(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+def test_an_interruption_says_that_the_next_call_resumes(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
 ) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -288,4 +290,4 @@ def test_an_interruption_tells_that_the_next_call_goes_on(
     archive = f"s3://{world.inbox}/"
     place = tmp_path / "c"
     assert backfill_at_terminal(archive, queue_url="q", rules=rules, checkpoint=place) == 130
-    assert "the next call goes on" in capsys.readouterr().out.replace("\n", " ")
+    assert "the next call resumes" in capsys.readouterr().out.replace("\n", " ")

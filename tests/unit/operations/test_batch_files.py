@@ -1,4 +1,4 @@
-"""What is made of a file whose run is a batch's."""
+"""The class of a file whose run is a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operations.classification import Limits, RunFacts, classify
+from operations.classification import ClassificationLimits, RunFacts, classify
 from operations.findings import Kind, Notify, Source
 from operations.output_state import OutputState
 
@@ -25,13 +25,15 @@ def batch(state_type: str, state_name: str) -> RunFacts:
         ("RUNNING", "Running", Kind.RUNNING, None),
         # The same bytes would fail again.
         ("FAILED", "BadFile", Kind.QUARANTINED, None),
-        # What may pass is tried again alone: the others of the batch are done.
-        ("FAILED", "TransientFault", Kind.FAILED, Notify(0, mends=True)),
-        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, mends=True)),
+        # A transient failure is retried alone: the other files of the batch are done.
+        ("FAILED", "TransientFault", Kind.FAILED, Notify(0, is_repair=True)),
+        ("CRASHED", "Crashed", Kind.CRASHED, Notify(0, is_repair=True)),
     ],
 )
-def test_a_file_of_a_batch_is_classed_by_itself_and_mended_by_a_run_of_its_own(
+def test_a_file_of_a_batch_has_its_own_class_and_is_fixed_by_its_own_run(
     state_type: str, state_name: str, kind: Kind, action: Notify | None
 ) -> None:
-    found = classify(SOURCE, [batch(state_type, state_name)], OutputState("absent"), Limits(), NOW)
+    found = classify(
+        SOURCE, [batch(state_type, state_name)], OutputState("absent"), ClassificationLimits(), NOW
+    )
     assert (found.kind, found.action) == (kind, action)

@@ -1,4 +1,4 @@
-"""A dead-letter queue emptied through the trigger's queue: none lost, none looped."""
+"""Dead letters are replayed through the trigger's queue: none is lost, and none loops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import Message, ReplayRow
 from operations.dead_letter_queue import DeadLetterQueue
 from operations.dead_letters import DeadLetterReplay
@@ -22,7 +22,7 @@ BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
 
 @dataclass
 class Queues:
-    """A queue with its dead-letter queue, and a trigger that fails on poison."""
+    """A queue with its dead-letter queue, and a trigger that fails on poison messages."""
 
     sqs: Any
     s3: Any
@@ -33,19 +33,19 @@ class Queues:
     delivered: list[str] = field(default_factory=list)
 
     def bury(self, bodies: Sequence[str], **attributes: str) -> None:
-        """Put messages into the dead-letter queue."""
-        told = {
+        """Send messages to the dead-letter queue."""
+        stored = {
             name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
         }
         for start in range(0, len(bodies), 10):
             entries = [
-                {"Id": str(index), "MessageBody": body, "MessageAttributes": told}
+                {"Id": str(index), "MessageBody": body, "MessageAttributes": stored}
                 for index, body in enumerate(bodies[start : start + 10])
             ]
             self.sqs.send_message_batch(QueueUrl=self.dlq, Entries=entries)
 
     def trigger(self) -> None:
-        """Deliver all that the queue holds; what fails, SQS moves to the dead-letter queue."""
+        """Deliver all messages of the queue; SQS moves failed ones to the dead-letter queue."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.queue, MaxNumberOfMessages=10, VisibilityTimeout=0
         ).get("Messages"):
@@ -67,8 +67,8 @@ class Queues:
         dead = DeadLetterQueue(used, self.dlq)
         return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)
 
-    def left(self) -> int:
-        return DeadLetterQueue(self.sqs, self.dlq).left()
+    def count(self) -> int:
+        return DeadLetterQueue(self.sqs, self.dlq).count()
 
     def set_aside(self) -> list[dict[str, Any]]:
         listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
@@ -80,7 +80,7 @@ class Queues:
 
 @pytest.fixture
 def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
-    # moto waits a poll out where a queue is empty.
+    # moto waits for the whole poll if a queue is empty.
     monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
     sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
     dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
@@ -94,10 +94,10 @@ def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues
 
 
 def body_of(name: str) -> str:
-    return ENVELOPES["eventbridge"](StoredObject("inbox", f"{name}.raw", 1, "tag"))
+    return ENVELOPES["eventbridge"](NotifiedObject("inbox", f"{name}.raw", 1, "tag"))
 
 
-class Interrupted:
+class ReplayInterrupted:
     """SQS whose operator presses Ctrl-C right after, or before, the n-th call of a method."""
 
     def __init__(self, sqs: Any, method: str, calls: int, *, after: bool) -> None:
@@ -120,63 +120,63 @@ class Interrupted:
         return call
 
 
-def test_of_200_messages_190_are_done_and_10_set_aside_though_interrupted_twice(
+def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions(
     queues: Queues,
 ) -> None:
     good = [body_of(f"good-{number}") for number in range(190)]
     bad = [body_of(f"poison-{number}") for number in range(10)]
     queues.bury([*good[:95], *bad, *good[95:]])
 
-    between = Interrupted(queues.sqs, "send_message_batch", 7, after=True)
+    between = ReplayInterrupted(queues.sqs, "send_message_batch", 7, after=True)
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(between).run())
     queues.trigger()
-    before = Interrupted(queues.sqs, "delete_message_batch", 6, after=False)
+    before = ReplayInterrupted(queues.sqs, "delete_message_batch", 6, after=False)
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(before).run())
     for _ in range(3):
         queues.trigger()
         list(queues.replay().run())
 
-    assert queues.left() == 0
+    assert queues.count() == 0
     assert sorted(set(queues.done)) == sorted(good)
     assert sorted(item["body"] for item in queues.set_aside()) == sorted(bad)
-    # At most one batch was under way at each interruption.
+    # At most one batch was in progress at each interruption.
     assert len(queues.delivered) <= 200 + 2 * 10
 
 
-def test_what_a_killed_command_held_comes_back(
+def test_messages_of_a_killed_command_reappear(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 1)
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
-        list(queues.replay(Interrupted(queues.sqs, "receive_message", 1, after=True)).run())
-    assert queues.left() == 1
+        list(queues.replay(ReplayInterrupted(queues.sqs, "receive_message", 1, after=True)).run())
+    assert queues.count() == 1
     wait_until(lambda: list(queues.replay().run()), 30, "the message to come back")
     queues.trigger()
     assert queues.done == [body_of("a")]
 
 
-def test_poison_is_set_aside_with_its_reason_and_its_uploads(queues: Queues) -> None:
+def test_a_poison_message_is_set_aside_with_its_reason_and_uploads(queues: Queues) -> None:
     queues.bury([body_of("poison ä")])
     list(queues.replay().run())
     queues.trigger()
     (replayed,) = queues.replay(diagnose=lambda messages: [retried(messages[0])]).run()
     assert replayed.what == "set aside"
-    (told,) = queues.set_aside()
-    assert told["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
-    assert told["uploads"] == ["s3://inbox/poison ä.raw"]
-    assert told["message_id"] == replayed.letter.id
-    assert told["body"] == body_of("poison ä")
-    assert queues.left() == 0
+    (stored,) = queues.set_aside()
+    assert stored["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
+    assert stored["uploads"] == ["s3://inbox/poison ä.raw"]
+    assert stored["message_id"] == replayed.letter.id
+    assert stored["body"] == body_of("poison ä")
+    assert queues.count() == 0
 
 
 def retried(message: Message) -> ReplayRow:
     return ReplayRow(message.source, "", "Retried", "refused", "HTTP 409")
 
 
-def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Queues) -> None:
+def test_a_message_that_the_trigger_accepts_during_diagnosis_is_settled(queues: Queues) -> None:
     queues.bury([body_of("poison")])
     list(queues.replay().run())
     queues.trigger()
@@ -184,16 +184,16 @@ def test_what_the_trigger_takes_when_asked_for_the_reason_is_settled(queues: Que
     (replayed,) = queues.replay(diagnose=lambda _: [submitted]).run()
     assert (replayed.what, replayed.detail) == ("settled", "Submitted: new")
     assert queues.set_aside() == []
-    assert queues.left() == 0
+    assert queues.count() == 0
 
 
-def test_the_reason_that_eventbridge_gives_is_kept(queues: Queues) -> None:
+def test_the_reason_of_eventbridge_is_kept(queues: Queues) -> None:
     queues.bury([body_of("a")], ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="not allowed")
     (replayed,) = queues.replay(replays=0).run()
     assert replayed.detail.endswith("sent 0 times: NO_PERMISSIONS not allowed")
 
 
-def test_a_poison_may_be_sent_more_often_before_it_counts_as_such(queues: Queues) -> None:
+def test_the_number_of_replays_before_quarantine_can_be_set(queues: Queues) -> None:
     queues.bury([body_of("poison")])
     seen = []
     for _ in range(3):
@@ -205,7 +205,7 @@ def test_a_poison_may_be_sent_more_often_before_it_counts_as_such(queues: Queues
 def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
     queues.bury([body_of("a"), body_of("b")])
 
-    class Refusing:
+    class RefusingQueue:
         def __getattr__(self, name: str) -> Any:
             return getattr(queues.sqs, name)
 
@@ -215,9 +215,9 @@ def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
             )
             return {"Failed": [{"Id": index, "Message": "too long"}]}
 
-    told = {each.letter.body: each for each in queues.replay(Refusing(), limit=2).run()}
-    assert told[body_of("a")].what == "sent"
-    assert (told[body_of("b")].what, told[body_of("b")].detail) == ("kept", "too long")
+    stored = {each.letter.body: each for each in queues.replay(RefusingQueue(), limit=2).run()}
+    assert stored[body_of("a")].what == "sent"
+    assert (stored[body_of("b")].what, stored[body_of("b")].detail) == ("kept", "too long")
     assert [each.letter.body for each in queues.replay().preview()] == [body_of("b")]
 
 
@@ -229,7 +229,7 @@ def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None
     assert len(list(queues.replay().run())) == 12
 
 
-def test_a_preview_of_more_than_is_held_at_a_time_tells_of_each_once(
+def test_a_preview_of_a_long_queue_lists_each_message_once(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 0)
@@ -244,7 +244,7 @@ def test_limit_and_rate_are_kept(queues: Queues) -> None:
     replay = queues.replay(limit=12, rate=0.5, sleep=slept.append)
     assert len(list(replay.run())) == 12
     assert 24 - 5 < sum(slept) <= 24
-    assert replay.dead.left() == 13
+    assert replay.dead.count() == 13
 
 
 def test_large_messages_go_in_requests_that_sqs_takes(queues: Queues) -> None:

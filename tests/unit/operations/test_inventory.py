@@ -1,4 +1,4 @@
-"""The join of two listings, held to what dictionaries of all of it would say."""
+"""The join of two listings has the same result as with dictionaries."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ PARTS = st.sampled_from(
     uploads=st.lists(st.tuples(STEMS, st.sampled_from([".zarr", ".nc"])), unique=True),
     stored=st.dictionaries(st.tuples(STEMS, PARTS).map("".join), st.integers(0, 9)),
 )
-def test_uploads_and_outputs_meet_whatever_their_order(
+def test_uploads_and_outputs_are_joined_in_any_order(
     uploads: list[tuple[str, str]], stored: dict[str, int]
 ) -> None:
     counted: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for key, size in stored.items():
         part = part_of_output(key)
         assert part is not None
-        told = counted[part[0]]
+        row = counted[part[0]]
         if part[1] == "manifest":
-            told[2] = 1
+            row[2] = 1
         else:
-            told[0] += 1
-            told[1] += size
+            row[0] += 1
+            row[1] += size
     wanted = {stem + suffix: f"{stem}{suffix}.raw" for stem, suffix in uploads}
     with Inventory() as inventory:
         inventory.add_sources(
             (output, Source("inbox", key, 1, "e", WHEN)) for output, key in wanted.items()
         )
-        # S3 lists in the order of UTF-8.
+        # S3 lists in the order of UTF-8 bytes.
         inventory.add_outputs(
             (key, stored[key], WHEN) for key in sorted(stored, key=lambda key: key.encode())
         )
@@ -59,7 +59,7 @@ def test_uploads_and_outputs_meet_whatever_their_order(
         }
     nothing = [0, 0, 0]
     assert joined == [(key, output, counted.get(output, nothing)) for output, key in wanted.items()]
-    assert alone == {output: told for output, told in counted.items() if output not in wanted}
+    assert alone == {output: row for output, row in counted.items() if output not in wanted}
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_key_names_its_output(key: str, output: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["notes.txt", "cruise.nc/readme", "a.manifest.json", "zarr"])
-def test_what_is_no_part_of_an_output_is_left_alone(key: str) -> None:
+def test_a_key_that_is_not_part_of_an_output_is_ignored(key: str) -> None:
     assert part_of_output(key) is None

@@ -1,4 +1,4 @@
-"""So many a second, and what it is about to cost."""
+"""The rate limit, and the estimate of the cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operations.estimates import Estimate, length
 from operations.pacing import Pace
 
 
-def test_a_pace_is_kept_and_not_caught_up_with() -> None:
+def test_the_rate_is_kept_and_a_slow_sender_does_not_catch_up() -> None:
     now, slept = 100.0, []
 
     def sleep(seconds: float) -> None:
@@ -28,7 +28,7 @@ def test_a_pace_is_kept_and_not_caught_up_with() -> None:
     assert len(slept) == 3
 
 
-def test_uploads_cost_by_the_dearest_size_that_their_name_allows() -> None:
+def test_the_estimate_uses_the_most_expensive_size_that_the_name_allows() -> None:
     few, many, one = (Estimate() for _ in range(3))
     few.add("a.raw", 2_200_000_000)
     many.add("a.raw", 2_210_000_000)
@@ -38,14 +38,14 @@ def test_uploads_cost_by_the_dearest_size_that_their_name_allows() -> None:
     assert "1 of unknown size" in one.told(None)
     for _ in range(999):
         one.add("b.raw", None)
-    told = one.told(10, at_once=4)
-    assert "1,000 uploads" in told
-    assert "sent within 100 s" in told
-    assert "4 h with 4 at a time" in told
+    shown = one.told(10, at_once=4)
+    assert "1,000 uploads" in shown
+    assert "sent within 100 s" in shown
+    assert "4 h with 4 at a time" in shown
 
 
-def test_an_estimate_is_not_below_what_was_measured() -> None:
-    # docs/sizes-and-costs.md: dollars of one file in a task of its own.
+def test_an_estimate_is_not_below_the_measured_cost() -> None:
+    # docs/sizes-and-costs.md: dollars for one file in its own task.
     for megabytes, measured in ((3, 0.00173), (26, 0.00178), (25, 0.00225)):
         found = Estimate()
         found.add("a.raw", megabytes * 10**6)
@@ -53,8 +53,8 @@ def test_an_estimate_is_not_below_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "shown"),
     [(0.4, "0 s"), (90, "90 s"), (3600, "60 min"), (1e5, "28 h"), (1e6, "12 d")],
 )
-def test_a_length_of_time_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
-    assert length(seconds) == told
+def test_a_duration_is_shown_in_its_largest_unit(seconds: float, shown: str) -> None:
+    assert length(seconds) == shown

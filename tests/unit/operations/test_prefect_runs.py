@@ -1,4 +1,4 @@
-"""What is asked of Prefect's API, and what its answers are taken for."""
+"""Requests to Prefect's API, and the facts made from its answers."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ class Api:
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    told = Api()
+    stub = Api()
 
-    class Handler(BaseHTTPRequestHandler):
+    class PrefectStubHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
@@ -99,8 +99,8 @@ def api() -> Iterator[Api]:
         def take(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
-            told.authorizations.add(self.headers.get("Authorization"))
-            status, answer = told.answer(self.command, self.path, body)
+            stub.authorizations.add(self.headers.get("Authorization"))
+            status, answer = stub.answer(self.command, self.path, body)
             written = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(written)))
@@ -109,11 +109,11 @@ def api() -> Iterator[Api]:
 
         do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PrefectStubHandler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    yield told
+    stub.url = f"http://127.0.0.1:{server.server_port}"
+    yield stub
     server.shutdown()
     server.server_close()
     thread.join()
@@ -125,7 +125,7 @@ def test_runs_are_found_by_identity_in_pages_of_200(api: Api) -> None:
     assert set(found) == {f"key-{number}" for number in range(0, 450, 2)}
     by_key = [body["flow_runs"].get("idempotency_key") for _, _, body in api.asked]
     assert [len(keys["any_"]) for keys in by_key if keys] == [200, 200, 200, 50]
-    # What has no run of its own is asked for among the batches, by no more than SQLite takes.
+    # What has no run of its own is looked up among the batches, in requests that SQLite accepts.
     by_tag = [body["flow_runs"]["tags"] for _, _, body in api.asked if "tags" in body["flow_runs"]]
     assert [len(tags["any_"]) for tags in by_tag] == [100, 75, 50]
     assert by_key.count(None) == 3
@@ -160,10 +160,10 @@ def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: A
     }
 
 
-def test_a_lane_is_counted_and_its_limit_told(api: Api) -> None:
+def test_the_runs_and_the_limit_of_a_lane_are_read(api: Api) -> None:
     api.answers = {"/flow_runs/count": 7, "/work_queues/filter": [{"concurrency_limit": 4}]}
     runs = PrefectRuns(api.url)
-    assert (runs.unended_in("backfill"), runs.at_once_in("backfill")) == (7, 4)
+    assert (runs.unfinished_in("backfill"), runs.at_once_in("backfill")) == (7, 4)
     assert api.asked[0][2]["flow_runs"] == {
         "work_queue_name": {"any_": ["backfill"]},
         "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
@@ -183,15 +183,15 @@ def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
 
 def test_a_run_that_has_moved_on_is_left_alone(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
-    told = PrefectRuns(api.url).retry("run-1", "an earlier state", at_most=3)
-    assert told == "left alone: it is Running by now"
+    result = PrefectRuns(api.url).retry("run-1", "an earlier state", at_most=3)
+    assert result == "left alone: it is now Running"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
-def test_a_run_that_no_retry_starts_is_retried_no_oftener_than_said(api: Api) -> None:
+def test_a_run_that_retries_do_not_start_is_retried_up_to_the_limit(api: Api) -> None:
     api.runs, api.states = [run(1, "CRASHED", "Crashed")], ["AwaitingRetry", "Crashed"] * 3
-    told = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
-    assert told == "left alone: it was retried 3 times"
+    result = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
+    assert result == "left alone: it was already retried 3 times"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
@@ -202,26 +202,26 @@ def set_states(api: Api) -> list[Any]:
 def test_a_run_whose_task_is_gone_is_ended_and_then_retried(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
     api.verdict = {"status": "ACCEPT", "state": {"id": "state-1"}}
-    told = PrefectRuns(api.url).end("run-1", "state-1", "no task of it", retry_at_most=3)
-    assert told == "ended, retried"
+    result = PrefectRuns(api.url).end("run-1", "state-1", "no task", retry_at_most=3)
+    assert result == "ended, retried"
     crashed, retried = set_states(api)
-    assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task of it"}
+    assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task"}
     assert retried["name"] == "AwaitingRetry"
 
 
-def test_it_is_only_ended_where_nobody_needs_it(api: Api) -> None:
+def test_a_dead_run_that_nobody_needs_is_only_ended(api: Api) -> None:
     api.runs = [run(1, "PENDING", "Pending"), run(2, "CANCELLING", "Cancelling")]
     runs = PrefectRuns(api.url)
     assert runs.end("run-1", "state-1", "why", retry_at_most=0) == "ended"
-    # What somebody cancelled stays cancelled.
+    # A cancelled run stays cancelled.
     assert runs.end("run-2", "state-2", "why", retry_at_most=3) == "ended"
     assert [state["type"] for state in set_states(api)] == ["CRASHED", "CANCELLED"]
 
 
-def test_a_run_that_came_to_its_end_meanwhile_is_not_ended(api: Api) -> None:
+def test_a_run_that_has_ended_meanwhile_is_not_ended_again(api: Api) -> None:
     api.runs = [run(1, "COMPLETED", "Completed")]
-    told = PrefectRuns(api.url).end("run-1", "running", "why", retry_at_most=3)
-    assert told == "left alone: it is Completed by now"
+    result = PrefectRuns(api.url).end("run-1", "running", "why", retry_at_most=3)
+    assert result == "left alone: it is now Completed"
     assert set_states(api) == []
 
 
@@ -239,23 +239,23 @@ def test_the_cluster_is_the_work_pools(
     assert PrefectRuns(api.url).cluster_of("a pool") == cluster
 
 
-def test_a_refusal_of_prefects_is_told(api: Api) -> None:
+def test_a_refusal_by_prefect_is_reported(api: Api) -> None:
     api.runs, api.verdict = [run(1)], {"status": "ABORT", "details": {"reason": "no deployment"}}
-    told = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
-    assert told == "Prefect refused: no deployment"
+    result = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
+    assert result == "Prefect refused: no deployment"
 
 
-def test_a_busy_server_is_asked_again(api: Api) -> None:
+def test_a_request_to_a_busy_server_is_retried(api: Api) -> None:
     api.runs, api.busy = [run(1)], 2
     assert set(PrefectRuns(api.url).by_identity(["key-1"])) == {"key-1"}
 
 
-def test_an_answer_that_is_none_names_what_was_asked(api: Api) -> None:
+def test_an_error_names_the_request(api: Api) -> None:
     with pytest.raises(PrefectUnavailableError, match=r"GET /flow_runs/gone: HTTP 404"):
         PrefectRuns(api.url).retry("gone", "state", at_most=3)
 
 
-def test_the_caller_is_known_to_cloud_and_to_a_server_of_ones_own(api: Api) -> None:
+def test_requests_are_authorized_at_cloud_and_at_an_own_server(api: Api) -> None:
     for header in (authorization("key", "user:word"), authorization(None, "user:word")):
         PrefectRuns(api.url, header).by_identity(["key"])
     PrefectRuns(api.url, authorization(None, None)).by_identity(["key"])
@@ -263,10 +263,10 @@ def test_the_caller_is_known_to_cloud_and_to_a_server_of_ones_own(api: Api) -> N
 
 
 def task(identity: str, state: str, name: str) -> dict[str, Any]:
-    told = {"id": f"state of {name}", "type": state, "name": name, "message": "a.raw: cut"}
+    state_of_file = {"id": f"state of {name}", "type": state, "name": name, "message": "a.raw: cut"}
     return {
         "name": f"a.raw · {identity[:12]}",
-        "state": told | {"timestamp": "2026-01-02T00:00:00Z"},
+        "state": state_of_file | {"timestamp": "2026-01-02T00:00:00Z"},
     }
 
 
@@ -292,7 +292,7 @@ def test_a_file_of_a_batch_has_its_own_end_and_until_then_the_batchs(api: Api) -
         "d": "Running",
     }
     assert (found[bad].id, found[bad].message, found[bad].in_batch) == ("run-9", "a.raw: cut", True)
-    # What the trigger would ask for anew is compared with these.
+    # These are compared with the parameters that the trigger would request now.
     assert found[bad].parameters == {"raw_file": "s3://inbox/a.raw"}
 
 
@@ -305,7 +305,7 @@ def test_a_file_of_a_batch_has_its_own_end_and_until_then_the_batchs(api: Api) -
         ((), ("Completed",), ["b"]),
     ],
 )
-def test_a_batch_in_a_state_is_told_file_by_file(
+def test_a_batch_is_reported_file_by_file(
     api: Api, states: tuple[str, ...], names: tuple[str, ...], files: list[str]
 ) -> None:
     bad, fine, begun, waiting = (letter * 64 for letter in "abcd")
@@ -326,7 +326,7 @@ def test_a_batch_in_a_state_is_told_file_by_file(
     assert "name" not in asked["flow_runs"]["state"]
 
 
-def test_a_run_of_its_own_tells_more_than_a_batch(api: Api) -> None:
+def test_a_files_own_run_takes_precedence_over_a_batch(api: Api) -> None:
     api.runs = [run(1)]
     api.batches = [batch_of("key-1") | {"tags": ["file:key-1"]}]
     found = PrefectRuns(api.url).by_identity(["key-1"])
@@ -337,10 +337,10 @@ WORKSPACE = "https://api.prefect.cloud/api/accounts/9a67b081/workspaces/b3a7f1c2
 
 
 @pytest.mark.parametrize(
-    ("url", "told", "rate"),
+    ("url", "configured", "rate"),
     [
         (WORKSPACE, None, CLOUD_REQUESTS_A_MINUTE),
-        # The template's 0: what suits the kind of server.
+        # The template's 0 selects the default for the server.
         (WORKSPACE, 0.0, CLOUD_REQUESTS_A_MINUTE),
         (WORKSPACE, 2000.0, 2000.0),
         ("https://prefect.example.org/api", None, None),
@@ -348,15 +348,15 @@ WORKSPACE = "https://api.prefect.cloud/api/accounts/9a67b081/workspaces/b3a7f1c2
         ("https://prefect.example.org/api", 60.0, 60.0),
     ],
 )
-def test_cloud_s_smallest_plan_is_shared_unless_told_otherwise(
-    url: str, told: float | None, rate: float | None
+def test_the_default_rate_leaves_room_in_clouds_smallest_plan(
+    url: str, configured: float | None, rate: float | None
 ) -> None:
-    assert requests_a_minute(url, told) == rate
+    assert requests_a_minute(url, configured) == rate
 
 
-@pytest.mark.parametrize("told", ["many", "-1", "inf", "nan"])
-def test_a_rate_that_is_no_number_is_refused_before_anything_is_asked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str
+@pytest.mark.parametrize("configured", ["many", "-1", "inf", "nan"])
+def test_an_invalid_rate_is_refused_before_any_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: str
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -365,6 +365,6 @@ def test_a_rate_that_is_no_number_is_refused_before_anything_is_asked(
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "convert-raw-sonar/ecs"\n'
     )
-    environment = {"PREFECT_API_URL": WORKSPACE, RATE: told}
-    with pytest.raises(SettingMissingError, match=f"{RATE}={told}"):
+    environment = {"PREFECT_API_URL": WORKSPACE, RATE: configured}
+    with pytest.raises(SettingMissingError, match=f"{RATE}={configured}"):
         connect(rules, environment)

@@ -1,4 +1,4 @@
-"""What the scheduled reconciliation mends, within which bounds, and what it says of itself."""
+"""The scheduled reconciliation: what it fixes, its limits, and its report."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
 from operations import reconcile_flow
 from operations.connections import connect
-from operations.findings import Finding, Kind, Notify, Retry, Source
-from operations.mending import Mended
+from operations.findings import Kind, Notify, Retry, Source, UploadFinding
+from operations.fixing import FixResult
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile_report import figures, verdict
-from operations.report import Tally
+from operations.report import FindingTally
 from operations.scope import Scope
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch) -> Reconcile:
-    """Run the flow's own code in the world; name of its end, and its report."""
+def reconcile(
+    world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> Reconcile:
+    """Run the flow's code on the inbox; return the name of its state, and its report."""
     monkeypatch.setenv("ECHODROP_REPORTS", f"s3://{world.output}/.echodrop/reconcile/")
     monkeypatch.setenv("ECHODROP_QUEUE_URL", queue)
     monkeypatch.setenv("ECHODROP_STACK", "echodrop")
@@ -49,7 +51,7 @@ def reconcile(world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyP
     return call
 
 
-def told(sqs: Any, queue: str) -> list[Upload]:
+def notified(sqs: Any, queue: str) -> list[Upload]:
     found: list[Upload] = []
     while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
@@ -60,13 +62,13 @@ def told(sqs: Any, queue: str) -> list[Upload]:
 
 
 def archived(source: Source, *_: object) -> str:
-    """The lane by the upload's age, where an archive lies below one prefix."""
+    """Choose the lane by age, with an archive below one prefix."""
     return BACKFILL if source.key.startswith("a/") else LIVE
 
 
 @pytest.mark.parametrize(("unended", "room"), [(200, 0), (193, 7)])
 def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_its_lanes_room(
-    world: World,
+    world: FakeInbox,
     reconcile: Reconcile,
     queue: str,
     aws: Any,
@@ -76,12 +78,12 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     room: int,
 ) -> None:
     monkeypatch.setattr("operations.classification._lane", archived)
-    monkeypatch.setattr(PrefectRuns, "unended_in", lambda *_: unended)
+    monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: unended)
     for number in range(20):
         world.drop(f"a/{number:02}.raw", file_head("EK60"))
     world.drop("z/new.raw")
     name, lines = reconcile(limit=10)
-    uploads = told(aws("sqs"), queue)
+    uploads = notified(aws("sqs"), queue)
     assert Counter(each.lane for each in uploads) == Counter({LIVE: 1, BACKFILL: room})
     assert [each.key for each in uploads if each.lane == LIVE] == ["z/new.raw"]
     assert name == "NeedsAttention"
@@ -89,67 +91,67 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     assert lines[-1]["fixed"] == {"notified": 1 + room}
 
 
-def test_a_limit_is_of_what_is_mended_and_a_refused_retry_is_none(
-    world: World, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_limit_counts_fixes_and_not_refused_retries(
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
         world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
     world.drop("lost.raw")
-    refused = "left alone: it is Running by now"
+    refused = "left alone: it is now Running"
     monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
     name, lines = reconcile(limit=1)
-    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
+    assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
     assert name == "NeedsAttention"
     assert lines[-1]["fixed"]["notified"] == 1
     assert lines[-1]["fixed"].get("left alone", 0) >= 1
-    # All are tried where nothing came of any.
+    # All are tried if all fixes fail.
     _, lines = reconcile(limit=500)
     assert lines[-1]["fixed"] == {"left alone": 6, "notified": 1}
 
 
-def test_what_is_only_looked_at_is_left(
-    world: World, reconcile: Reconcile, queue: str, aws: Any
+def test_without_fix_nothing_is_changed(
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     world.drop("lost.raw")
     assert reconcile(fix=False)[0] == "NeedsAttention"
-    assert told(aws("sqs"), queue) == []
+    assert notified(aws("sqs"), queue) == []
     assert reconcile()[0] == "Mended"
-    assert len(told(aws("sqs"), queue)) == 1
+    assert len(notified(aws("sqs"), queue)) == 1
 
 
 STORE = {"zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
 
 
-def done(world: World, key: str) -> None:
+def done(world: FakeInbox, key: str) -> None:
     world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
 
 
-def test_an_hour_looks_at_what_is_not_settled_and_finds_what_was_lost_meanwhile(
-    world: World, reconcile: Reconcile, queue: str, aws: Any
+def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
+    world: FakeInbox, reconcile: Reconcile, queue: str, aws: Any
 ) -> None:
     for number in range(5):
         done(world, f"old/{number}.raw")
-    # Nobody has looked yet: the first look is at everything, and keeps what it finds done.
+    # The first run checks everything, and keeps what it finds done.
     assert reconcile()[0] == "Completed"
     world.s3.delete_object(Bucket=world.output, Key="old/3.zarr/Sonar/c/0")
     world.run(world.source("old/3.raw"), "COMPLETED", "Completed")
     world.drop("lost.raw")
     name, lines = reconcile()
     assert (name, lines[-1]["counts"]) == ("Mended", {"done": 5, "never notified": 1})
-    assert [each.key for each in told(aws("sqs"), queue)] == ["lost.raw"]
-    # What befell a settled output since is found by the look at everything, and mended.
+    assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
+    # The check of everything finds and fixes a settled output that was damaged since.
     name, lines = reconcile(whole=True, verify_days=0)
     assert lines[-1]["counts"] == {"done": 4, "never notified": 1, "output damaged": 1}
-    assert {each.key for each in told(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
-    # From then on each hour looks at it, until it is done.
+    assert {each.key for each in notified(aws("sqs"), queue)} == {"lost.raw", "old/3.raw"}
+    # Then each hourly run checks it, until it is done.
     assert reconcile()[1][-1]["counts"]["output damaged"] == 1
     for key in ("old/3.raw", "lost.raw"):
         done(world, key)
     assert reconcile()[1][-1]["counts"] == {"done": 6}
 
 
-def test_a_look_that_was_broken_off_settles_nothing(
-    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_settles_nothing(
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(world, "a.raw")
     reconcile()
@@ -165,8 +167,8 @@ def test_a_look_that_was_broken_off_settles_nothing(
     assert reconcile()[1][-1]["counts"] == {"done": 1, "never notified": 1}
 
 
-def test_notes_that_cannot_be_read_are_made_anew_by_a_look_at_everything(
-    world: World, reconcile: Reconcile
+def test_unreadable_marks_are_replaced_by_a_check_of_everything(
+    world: FakeInbox, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
     reconcile()
@@ -177,8 +179,8 @@ def test_notes_that_cannot_be_read_are_made_anew_by_a_look_at_everything(
     assert reconcile()[1][-1]["counts"] == {"output damaged": 1}
 
 
-def test_a_look_below_a_prefix_is_at_all_of_it_and_settles_nothing_for_the_others(
-    world: World, reconcile: Reconcile
+def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(
+    world: FakeInbox, reconcile: Reconcile
 ) -> None:
     done(world, "a.raw")
     done(world, "b/1.raw")
@@ -188,16 +190,16 @@ def test_a_look_below_a_prefix_is_at_all_of_it_and_settles_nothing_for_the_other
     assert reconcile()[1][-1]["counts"] == {"done": 2}
 
 
-def test_the_age_of_the_look_at_everything_is_told_each_hour(
-    world: World, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+def test_the_age_of_the_last_full_check_is_a_metric_each_hour(
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages: list[timedelta | None] = []
 
-    def noted(stack: str, tally: Tally, seconds: float, age: timedelta | None) -> Any:
+    def record(stack: str, tally: FindingTally, seconds: float, age: timedelta | None) -> Any:
         ages.append(age)
         return figures(stack, tally, seconds, age)
 
-    monkeypatch.setattr(reconcile_flow, "figures", noted)
+    monkeypatch.setattr(reconcile_flow, "figures", record)
     world.drop("a.raw")
     reconcile()
     reconcile()
@@ -209,12 +211,12 @@ def test_the_age_of_the_look_at_everything_is_told_each_hour(
     assert timedelta() < hourly < timedelta(minutes=10)
 
 
-def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:
-    return Finding(kind, "s3://inbox/a.raw", action=action)
+def found(kind: Kind, action: Notify | Retry | None = None) -> UploadFinding:
+    return UploadFinding(kind, "s3://inbox/a.raw", action=action)
 
 
 @pytest.mark.parametrize(
-    ("findings", "mended", "name"),
+    ("findings", "fixed", "name"),
     [
         ([found(Kind.DONE), found(Kind.RUNNING)], [], "Completed"),
         ([found(Kind.CRASHED, Retry("run", "state"))], [True], "Mended"),
@@ -223,18 +225,20 @@ def found(kind: Kind, action: Notify | Retry | None = None) -> Finding:
         ([found(Kind.QUARANTINED)], [], "NeedsAttention"),
     ],
 )
-def test_the_end_is_named_by_what_is_left(
-    findings: list[Finding], mended: list[bool], name: str
+def test_the_final_state_depends_on_what_is_left(
+    findings: list[UploadFinding], fixed: list[bool], name: str
 ) -> None:
-    tally = Tally()
+    tally = FindingTally()
     for each in findings:
         tally.add(each)
-    for finding, done in zip(findings, mended, strict=False):
-        tally.add_mended(Mended(finding, "retried" if done else "left alone: it runs", done=done))
+    for finding, done in zip(findings, fixed, strict=False):
+        tally.add_result(
+            FixResult(finding, "retried" if done else "left alone: it runs", done=done)
+        )
     assert verdict(tally, "s3://output/report")[0] == name
 
 
-def test_each_output_is_read_whole_in_one_hour_of_its_days() -> None:
+def test_each_output_is_read_in_full_in_one_hour_of_its_period() -> None:
     scope, began = Scope(verify_days=VERIFY_DAYS), datetime(2026, 1, 1, tzinfo=UTC)
     outputs = [f"cruise/{number}.zarr" for number in range(2000)]
     hours = [began + timedelta(hours=hour) for hour in range(24 * VERIFY_DAYS)]

@@ -1,4 +1,4 @@
-"""Each class of trouble, planted in buckets and found with its remedy."""
+"""Each faulty class is created in the buckets and found with its remedy."""
 
 from __future__ import annotations
 
@@ -16,67 +16,67 @@ from lambda_trigger.outcomes import BACKFILL, LIVE
 from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
 KEY, OUTPUT = "cruise 1/D2007-å+.raw", "cruise 1/D2007-å+.zarr"
 
-Plant = Callable[[World], object]
+Plant = Callable[[FakeInbox], object]
 
 
-def whole(world: World) -> None:
+def whole(world: FakeInbox) -> None:
     world.publish(world.drop(KEY), OUTPUT, STORE)
 
 
-def removed_object(world: World) -> None:
+def removed_object(world: FakeInbox) -> None:
     whole(world)
     world.run(world.source(KEY), "COMPLETED", "Completed")
     world.s3.delete_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0")
 
 
-def unreadable_manifest(world: World) -> None:
+def unreadable_manifest(world: FakeInbox) -> None:
     removed_object(world)
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}.manifest.json", Body=b"{}")
 
 
-def completed_without_output(world: World) -> None:
+def completed_without_output(world: FakeInbox) -> None:
     world.run(world.drop(KEY), "COMPLETED", "Completed")
 
 
-def torn(world: World) -> None:
+def torn(world: FakeInbox) -> None:
     world.run(world.drop(KEY), "CRASHED", "Crashed", message="exit code 137")
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1")
 
 
-def torn_without_a_run(world: World) -> None:
+def torn_without_a_run(world: FakeInbox) -> None:
     world.drop(KEY)
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1")
 
 
-def replaced_upload(world: World) -> None:
+def replaced_upload(world: FakeInbox) -> None:
     whole(world)
     world.drop(KEY, file_head("EK60") + b"newer")
 
 
-def two_uploads_of_one_output(world: World) -> None:
+def two_uploads_of_one_output(world: FakeInbox) -> None:
     world.publish(world.drop(KEY.replace(".raw", ".RAW")), OUTPUT, STORE)
     world.drop(KEY)
 
 
 def run(state: str, name: str, **facts: object) -> Plant:
-    def plant(world: World) -> None:
+    def plant(world: FakeInbox) -> None:
         world.run(world.drop(KEY), state, name, **facts)  # type: ignore[arg-type]  # a table's facts
 
     return plant
 
 
 LONG = timedelta(hours=7)
-# What is older than a day is told of in the backfill lane.
+# Uploads older than a day are sent in the backfill lane.
 OLD = Notify(0, lane=BACKFILL)
-ANEW = Notify(1, mends=True, lane=BACKFILL)
+NEW_GENERATION = Notify(1, is_repair=True, lane=BACKFILL)
 PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "whole": (whole, Kind.DONE, None),
-    "never told of": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
+    "never notified": (lambda world: world.drop(KEY), Kind.BACKLOG, OLD),
     "companion": (lambda world: world.drop(KEY + ".bot"), Kind.IGNORED, None),
     "unknown extension": (lambda world: world.drop(KEY + ".mp3"), Kind.REJECTED, None),
     "other bytes": (lambda world: world.drop(KEY, b"a text"), Kind.REJECTED, None),
@@ -125,15 +125,15 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "torn without a run": (torn_without_a_run, Kind.TORN, OLD),
     "replaced upload": (replaced_upload, Kind.SUPERSEDED, OLD),
     "one output for two": (two_uploads_of_one_output, Kind.CONTESTED, None),
-    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, ANEW),
-    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, ANEW),
-    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, ANEW),
+    "output gone": (completed_without_output, Kind.OUTPUT_MISSING, NEW_GENERATION),
+    "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
+    "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
 }
 
 
 @pytest.mark.parametrize(("plant", "kind", "action"), PLANTED.values(), ids=list(PLANTED))
-def test_each_class_of_trouble_is_found_with_its_remedy(
-    world: World, plant: Plant, kind: Kind, action: Notify | type[Retry | End] | None
+def test_each_faulty_class_is_found_with_its_remedy(
+    world: FakeInbox, plant: Plant, kind: Kind, action: Notify | type[Retry | End] | None
 ) -> None:
     plant(world)
     found = world.reconcile(later=30)
@@ -147,14 +147,14 @@ def test_each_class_of_trouble_is_found_with_its_remedy(
     assert finding.needs_attention == (kind in NEEDS_ATTENTION) == bool(finding.remedy)
 
 
-def test_a_lost_notification_is_told_from_what_was_there_before(world: World) -> None:
+def test_a_lost_notification_differs_from_an_older_upload(world: FakeInbox) -> None:
     world.drop(KEY)
     for hours, kind, lane in ((1, Kind.NEVER_NOTIFIED, LIVE), (25, Kind.BACKLOG, BACKFILL)):
         found = world.reconcile(later=hours)[KEY]
         assert (found.kind, found.action) == (kind, Notify(0, lane=lane))
 
 
-def test_what_is_young_is_given_time(world: World) -> None:
+def test_a_new_upload_is_given_time(world: FakeInbox) -> None:
     world.drop(KEY)
     world.drop("a/15.01A", file_head("AZFP"))
     world.run(world.drop("b.raw"), "SCHEDULED", "Scheduled")
@@ -170,7 +170,7 @@ def test_what_is_young_is_given_time(world: World) -> None:
     }
 
 
-def test_a_run_of_a_backfill_is_not_late_while_it_waits_for_its_lane(world: World) -> None:
+def test_a_run_of_a_backfill_is_not_late_while_it_waits_for_its_lane(world: FakeInbox) -> None:
     for state, kind in (("SCHEDULED", Kind.QUEUED), ("PENDING", Kind.LATE)):
         run = world.run(world.drop(KEY), state, "Late", ago=LONG)
         assert world.reconcile()[KEY].kind is Kind.LATE
@@ -179,14 +179,14 @@ def test_a_run_of_a_backfill_is_not_late_while_it_waits_for_its_lane(world: Worl
         assert world.reconcile()[KEY].kind is kind
 
 
-def test_a_dead_run_is_retried_as_often_as_any_other(world: World) -> None:
+def test_a_dead_run_is_retried_as_often_as_any_other(world: FakeInbox) -> None:
     source = world.drop(KEY)
     for starts, retry in ((2, True), (3, False)):
         dead = world.run(source, "RUNNING", "Running", starts=starts, has_task=False)
         assert world.reconcile()[KEY].action == End(dead.id, "state", retry)
 
 
-def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> None:
+def test_a_dead_run_that_no_upload_needs_is_only_ended(world: FakeInbox) -> None:
     old = world.run(world.drop(KEY), "RUNNING", "Running", has_task=False)
     whole(world)
     assert world.source(KEY).etag
@@ -205,7 +205,7 @@ def test_a_dead_run_that_no_upload_needs_is_ended_and_no_more(world: World) -> N
 
 
 @pytest.mark.parametrize("name", sorted(FINAL_FAILURES))
-def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str) -> None:
+def test_a_permanent_failure_is_not_retried(world: FakeInbox, name: str) -> None:
     run("FAILED", name, message="why")(world)
     finding = world.reconcile()[KEY]
     kind = Kind.QUARANTINED if name in FILE_FAULTS else Kind.FAILED
@@ -213,34 +213,34 @@ def test_what_would_fail_the_same_way_is_left_to_people(world: World, name: str)
     assert finding.detail == f"{name}: why"
 
 
-def test_generations_that_mend_are_counted_up_and_end(world: World) -> None:
+def test_repair_generations_are_counted_and_limited(world: FakeInbox) -> None:
     source = world.drop(KEY)
     world.run(source, "COMPLETED", "Completed")
     for generation in range(1, 4):
-        assert world.reconcile()[KEY].action == Notify(generation, mends=True)
-        world.run(source, "COMPLETED", "Completed", generation=generation, mends=True)
+        assert world.reconcile()[KEY].action == Notify(generation, is_repair=True)
+        world.run(source, "COMPLETED", "Completed", generation=generation, is_repair=True)
     finding = world.reconcile()[KEY]
     assert (finding.kind, finding.action) == (Kind.OUTPUT_MISSING, None)
-    assert "not enough" in finding.detail
+    assert "as many new generations as it may" in finding.detail
 
 
-def test_what_people_forced_is_no_attempt_of_fix(world: World) -> None:
+def test_forced_generations_do_not_count_as_attempts_of_fix(world: FakeInbox) -> None:
     source = world.drop(KEY)
     for generation in range(9):
         world.run(source, "COMPLETED", "Completed", generation=generation)
-    assert world.reconcile()[KEY].action == Notify(9, mends=True)
+    assert world.reconcile()[KEY].action == Notify(9, is_repair=True)
     world.run(source, "RUNNING", "Running", generation=9)
     assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
 
 
-def test_the_latest_generation_decides(world: World) -> None:
+def test_the_latest_generation_decides(world: FakeInbox) -> None:
     source = world.drop(KEY)
     world.run(source, "COMPLETED", "Completed")
     world.run(source, "RUNNING", "Running", generation=1)
     assert world.reconcile(later=0)[KEY].kind is Kind.RUNNING
 
 
-def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> None:
+def test_damage_that_a_listing_does_not_show_is_found_by_checksum(world: FakeInbox) -> None:
     whole(world)
     world.run(world.source(KEY), "COMPLETED", "Completed")
     verifying = Scope(verify=True)
@@ -248,11 +248,11 @@ def test_damage_that_no_listing_shows_is_found_by_its_checksum(world: World) -> 
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0", Body=b"\1\2\4")
     assert world.reconcile()[KEY].kind is Kind.DONE
     finding = world.reconcile(verifying)[KEY]
-    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1, mends=True))
+    assert (finding.kind, finding.action) == (Kind.OUTPUT_DAMAGED, Notify(1, is_repair=True))
     assert "checksum" in finding.detail
 
 
-def test_a_netcdf_file_is_one_object_with_its_own_sum(world: World) -> None:
+def test_a_netcdf_file_is_one_object_with_its_own_sum(world: FakeInbox) -> None:
     source, body = world.drop("netcdf/a.raw"), b"CDF"
     world.s3.put_object(Bucket=world.output, Key="nc/a.nc", Body=body)
     digest = hashlib.sha256(body).hexdigest()
@@ -264,7 +264,7 @@ def test_a_netcdf_file_is_one_object_with_its_own_sum(world: World) -> None:
         assert world.reconcile(scope)["netcdf/a.raw"].kind is Kind.OUTPUT_DAMAGED
 
 
-def test_an_output_whose_upload_is_gone_is_told(world: World) -> None:
+def test_an_output_whose_upload_is_gone_is_reported(world: FakeInbox) -> None:
     whole(world)
     world.s3.delete_object(Bucket=world.inbox, Key=KEY)
     finding = world.reconcile()[OUTPUT]
@@ -272,14 +272,14 @@ def test_an_output_whose_upload_is_gone_is_told(world: World) -> None:
     assert KEY in finding.detail
 
 
-def test_an_output_converted_from_elsewhere_is_none_of_the_inboxs(world: World) -> None:
+def test_an_output_converted_from_elsewhere_is_ignored(world: FakeInbox) -> None:
     source = world.drop(KEY)
     world.publish(replace(source, bucket="archive"), "other.zarr", STORE)
     assert "other.zarr" not in world.reconcile()
 
 
-def test_an_output_that_was_published_while_the_inbox_was_listed_is_no_trouble(
-    world: World,
+def test_an_output_published_while_the_inbox_is_listed_is_not_a_fault(
+    world: FakeInbox,
 ) -> None:
     whole(world)
     world.s3.delete_object(Bucket=world.inbox, Key=KEY)
@@ -287,7 +287,7 @@ def test_an_output_that_was_published_while_the_inbox_was_listed_is_no_trouble(
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["nearest", "named"])
-def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, named: bool) -> None:
+def test_azfp_data_are_done_with_their_own_settings(world: FakeInbox, *, named: bool) -> None:
     world.drop("a/one.XML", b"<one/>")
     metadata = {"sidecar": "two.xml"} if named else {}
     data = world.drop("a/15.01A", file_head("AZFP"), Metadata=metadata)
@@ -302,7 +302,7 @@ def test_azfp_data_are_done_with_the_settings_that_are_theirs(world: World, *, n
     assert (finding.kind, finding.action) == (Kind.SUPERSEDED, Notify(0))
 
 
-def test_a_task_that_never_came_counts_as_a_start(world: World) -> None:
+def test_a_task_that_never_started_counts_as_a_start(world: FakeInbox) -> None:
     crashed = world.run(world.drop(KEY), "CRASHED", "Crashed", message="no such image", starts=0)
     for _ in range(2):
         assert world.reconcile()[KEY].action == Retry(crashed.id, "state")
@@ -312,10 +312,10 @@ def test_a_task_that_never_came_counts_as_a_start(world: World) -> None:
     assert finding.detail == "Crashed: no such image (started 3 times)"
 
 
-def test_a_batch_that_died_behind_its_last_file_is_ended(world: World) -> None:
+def test_a_batch_that_died_after_its_last_file_is_ended(world: FakeInbox) -> None:
     whole(world)
     run = world.run(world.source(KEY), "COMPLETED", "Completed")
-    # All its files are done, and nobody told Prefect that it is.
+    # All its files are done, but Prefect does not know that the batch is.
     dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")
     world.runs.others, world.tasks.there["batch"] = [dead], False
     now = datetime.now(UTC) + timedelta(hours=1)
@@ -324,8 +324,8 @@ def test_a_batch_that_died_behind_its_last_file_is_ended(world: World) -> None:
     assert stuck.action == End("batch", "state", retry=False)
 
 
-def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) -> None:
-    """Of an archive, what nobody asked for is left; the rest is classed as an upload is."""
+def test_archive_uploads_with_a_run_or_an_output_are_checked(archive: FakeInbox) -> None:
+    """Other objects of an archive are ignored; the rest is classed like an upload."""
     for name in ("never asked", "done", "crashed", "bad", "dead", "torn", "lost object", "gone"):
         archive.put_into_archive(f"{name}.raw")
     folder = archive.archive
@@ -335,7 +335,7 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
         archive.run(source, "COMPLETED", "Completed")
     archive.s3.delete_object(Bucket=archive.output, Key=f"{folder}/lost object.zarr/Sonar/c/0")
     archive.s3.delete_object(Bucket=folder, Key="gone.raw")
-    # Prefect has forgotten its run.
+    # Prefect has deleted its run.
     archive.put_into_archive("forgotten.raw")
     forgotten = archive.source("forgotten.raw", folder)
     report_of(archive, forgotten.uri, f"{folder}/forgotten.zarr", forgotten.etag)
@@ -361,31 +361,31 @@ def test_of_an_archive_is_looked_at_what_has_a_run_or_an_output(archive: World) 
     assert set(archive.reconcile(Scope(prefix="do"))) == {"done.raw"}
 
 
-def report_of(world: World, upload: str, output: str, etag: str = "") -> None:
-    told = {
+def report_of(world: FakeInbox, upload: str, output: str, etag: str = "") -> None:
+    report = {
         "source": {"uri": upload, "etag": etag, "version_id": None},
         "outcome": "BadFile",
         "message": "cut off",
     }
-    body = json.dumps(told).encode()
+    body = json.dumps(report).encode()
     world.s3.put_object(Bucket=world.output, Key=f"{output}.failure.json", Body=body)
 
 
-def test_what_is_in_quarantine_stays_there_though_prefect_has_forgotten_its_run(
-    world: World,
+def test_an_upload_stays_quarantined_after_prefect_deletes_its_run(
+    world: FakeInbox,
 ) -> None:
     bad = world.drop(KEY)
     report_of(world, bad.uri, OUTPUT, bad.etag)
     finding = world.reconcile()[KEY]
     assert (finding.kind, finding.action) == (Kind.QUARANTINED, None)
     assert finding.detail == "BadFile: cut off"
-    # A corrected upload is another version, and free.
+    # A corrected upload is another version, and not quarantined.
     world.drop(KEY, file_head("EK60") + b"whole")
     assert world.reconcile()[KEY].kind is Kind.NEVER_NOTIFIED
 
 
-def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
-    # Corrected under another key: nothing takes it away.
+def test_a_failure_report_whose_upload_is_gone_is_reported(world: FakeInbox) -> None:
+    # The file was corrected under another key, so nothing deletes the report.
     report_of(world, f"s3://{world.inbox}/{KEY}", OUTPUT)
     report_of(world, "s3://elsewhere/by hand.raw", "by hand.zarr")
     world.run(world.drop("bad.raw"), "FAILED", "BadFile")
@@ -398,7 +398,7 @@ def test_a_failure_report_whose_upload_is_gone_is_told(world: World) -> None:
     assert found[OUTPUT].detail == f"the failure report of s3://{world.inbox}/{KEY}, which is gone"
 
 
-def test_a_prefix_looks_at_nothing_else(world: World) -> None:
+def test_a_prefix_limits_the_check(world: FakeInbox) -> None:
     for key in ("a/1.raw", "b/2.raw"):
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
     world.publish(world.drop("b/3.raw"), "b/3.zarr", STORE)
@@ -407,7 +407,7 @@ def test_a_prefix_looks_at_nothing_else(world: World) -> None:
     assert set(world.reconcile(Scope(prefix="b/"))) == {"b/2.raw", "b/3.zarr"}
 
 
-def test_uploads_since_are_judged_without_listing_all_outputs(world: World) -> None:
+def test_recent_uploads_are_checked_without_listing_all_outputs(world: FakeInbox) -> None:
     whole(world)
     world.drop("lost.raw")
     modified = world.source(KEY).modified
@@ -419,7 +419,7 @@ def test_uploads_since_are_judged_without_listing_all_outputs(world: World) -> N
     assert world.reconcile(Scope(since=modified + timedelta(minutes=1))) == {}
 
 
-def test_runs_are_asked_for_in_pages_that_prefect_takes(world: World) -> None:
+def test_runs_are_requested_in_pages_that_prefect_accepts(world: FakeInbox) -> None:
     for number in range(120):
         world.drop(f"{number}.raw", file_head("EK60"))
     found = world.reconcile()

@@ -1,4 +1,4 @@
-"""What is sent again, in which way, and what is left."""
+"""Which uploads are replayed, and how."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from events.file_heads import file_head
 from lambda_trigger.rules_document import parse_rules
-from operations.classification import Limits, RunFacts
-from operations.closer_look import CloserLook
+from operations.classification import ClassificationLimits, RunFacts
 from operations.durations import moment
-from operations.findings import End, Finding, Kind, Notify, Retry, Source
-from operations.replay_choice import RunChoice, ToReplay, decide_replay
-from tests.unit.operations.conftest import MemoryRuns, World
+from operations.findings import End, Kind, Notify, Retry, Source, UploadFinding
+from operations.replay_choice import ReplayDecision, RunChoice, decide_replay
+from operations.upload_inspection import UploadInspector
+from tests.unit.operations.conftest import FakeInbox, MemoryRuns
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}
-Plant = Callable[[World], object]
+Plant = Callable[[FakeInbox], object]
 RULES = parse_rules(
     """
     version = 1
@@ -32,29 +32,29 @@ RULES = parse_rules(
 )
 
 
-def decided(world: World, *, force: bool = False, key: str = KEY) -> ToReplay:
-    look = CloserLook(world.services, Limits(attempts=19), datetime.now(UTC))
+def decided(world: FakeInbox, *, force: bool = False, key: str = KEY) -> ReplayDecision:
+    look = UploadInspector(world.services, ClassificationLimits(attempts=19), datetime.now(UTC))
     (found,) = look.at_uris([f"s3://{world.inbox}/{key}"])
     return decide_replay(found, force=force)
 
 
 def ran(state: str, name: str, generation: int = 0) -> Plant:
-    def plant(world: World) -> None:
+    def plant(world: FakeInbox) -> None:
         world.run(world.drop(KEY), state, name, generation=generation)
 
     return plant
 
 
-def published(world: World) -> None:
+def published(world: FakeInbox) -> None:
     world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
     world.run(world.source(KEY), "COMPLETED", "Completed")
 
 
-def published_and_forgotten(world: World) -> None:
+def published_and_forgotten(world: FakeInbox) -> None:
     world.publish(world.drop(KEY), "cruise/a.zarr", STORE)
 
 
-def failed_again_after_it_was_forced(world: World) -> None:
+def failed_again_after_it_was_forced(world: FakeInbox) -> None:
     published(world)
     for generation in range(1, 5):
         world.run(world.source(KEY), "COMPLETED", "Completed", generation=generation)
@@ -74,14 +74,14 @@ def failed_again_after_it_was_forced(world: World) -> None:
         (ran("FAILED", "BadFile"), Retry, Notify(1)),
         (ran("CRASHED", "Crashed"), Retry, Notify(1)),
         (ran("CANCELLED", "Cancelled"), Notify(1), Notify(1)),
-        # Completed, and nothing is there.
+        # Completed, but without an output.
         (ran("COMPLETED", "Completed"), Notify(1), Notify(1)),
         (failed_again_after_it_was_forced, Retry, Notify(6)),
         (lambda world: world.drop(KEY, b"a text"), None, None),
     ],
 )
-def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
-    world: World, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
+def test_a_failed_upload_is_retried_and_a_finished_one_only_if_forced(
+    world: FakeInbox, plant: Plant, action: Notify | type[Retry] | None, forced: Notify | None
 ) -> None:
     plant(world)
     wanted = decided(world)
@@ -92,30 +92,32 @@ def test_a_failed_upload_is_run_again_a_finished_one_left_unless_forced(
     assert decided(world, force=True).action == forced
 
 
-def test_what_stands_in_the_way_is_told_and_what_is_settled_is_no_trouble(world: World) -> None:
-    assert decided(world, key="gone.raw") == ToReplay(
+def test_obstacles_are_reported_and_a_settled_upload_is_not_a_failure(world: FakeInbox) -> None:
+    assert decided(world, key="gone.raw") == ReplayDecision(
         None, "ignored: superseded: the object is gone"
     )
     world.drop("notes.mp3")
     assert "unknown-extension" in decided(world, key="notes.mp3").why
     published(world)
-    assert decided(world) == ToReplay(None, "done", settled=True)
+    assert decided(world) == ReplayDecision(None, "done", settled=True)
 
 
 def test_a_run_whose_task_is_gone_is_ended_and_retried_and_one_with_a_task_is_left(
-    world: World,
+    world: FakeInbox,
 ) -> None:
     long_ago = timedelta(hours=1)
     dead = world.run(world.drop(KEY), "RUNNING", "Running", ago=long_ago, has_task=False)
     assert decided(world).action == End(dead.id, "state", retry=True)
     world.run(world.drop(KEY), "FAILED", "BadFile", ago=long_ago, has_task=True)
-    assert decided(world) == ToReplay(None, "its task is still there, though BadFile", settled=True)
+    assert decided(world) == ReplayDecision(
+        None, "its task still exists, though BadFile", settled=True
+    )
     assert decided(world, force=True).action is None
     world.run(world.drop(KEY), "CRASHED", "Crashed", ago=long_ago, has_task=True)
-    assert decided(world).why == "running: its task is still there, though Crashed"
+    assert decided(world).why == "running: its task still exists, though Crashed"
 
 
-def test_a_run_with_parameters_that_were_mended_since_is_not_started_again(world: World) -> None:
+def test_a_run_with_outdated_parameters_is_not_retried(world: FakeInbox) -> None:
     run = world.run(world.drop(KEY), "FAILED", "WrongModel")
     ident = next(iter(world.runs.runs))
     world.runs.runs[ident] = replace(run, parameters={**run.parameters, "sonar_model": "ES70"})
@@ -144,37 +146,37 @@ def test_runs_are_chosen_by_state_time_prefix_outcome_and_version() -> None:
     assert of_version == ["s3://inbox/a/1.raw", "s3://inbox/b/2.raw"]
     since = datetime(2026, 1, 1, tzinfo=UTC)
     assert RunChoice(since, outcomes=("Completed",)).uploads(runs, RULES) == []
-    assert runs.asked_for_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
+    assert runs.requested_states[1:] == [(("FAILED", "CRASHED"), None), ((), since)]
 
 
-def test_a_time_is_so_long_ago_or_a_date() -> None:
+def test_a_time_is_a_duration_or_a_date() -> None:
     now = datetime(2026, 2, 1, tzinfo=UTC)
     assert moment("24h", now) == now - timedelta(days=1)
     assert moment("2026-01-31", now) == datetime(2026, 1, 31, tzinfo=UTC)
     assert moment("2026-01-31T12:00+02:00", now) == datetime(2026, 1, 31, 10, tzinfo=UTC)
-    with pytest.raises(ValueError, match="'yesterday' is no time"):
+    with pytest.raises(ValueError, match="'yesterday' is not a time"):
         moment("yesterday", now)
 
 
-def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: World) -> None:
+def test_an_upload_of_another_sonar_is_decided_as_the_trigger_would(world: FakeInbox) -> None:
     world.drop("a/15.01A", file_head("AZFP"))
     assert decided(world, key="a/15.01A").why.startswith("waiting: sidecar")
 
 
 def test_a_file_that_failed_in_a_batch_is_sent_again_for_a_run_of_its_own() -> None:
     source = Source("inbox", KEY, 1, "tag", datetime.now(UTC))
-    # The state is that of the file's task run: Prefect would not start the batch in it.
+    # The state belongs to the file's task run, so Prefect can't retry the batch from it.
     run = RunFacts("run", "of the file", "FAILED", "BadFile", "", 1, source.modified, in_batch=True)
-    found = Finding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
-    assert decide_replay(found, force=False) == ToReplay(Notify(0, mends=True))
+    found = UploadFinding(Kind.QUARANTINED, source.uri, source=source, run_id=run.id, latest=run)
+    assert decide_replay(found, force=False) == ReplayDecision(Notify(0, is_repair=True))
 
 
-def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) -> None:
-    """A forced replay that was killed goes on where it was: what it did has another latest run."""
+def test_an_upload_that_an_earlier_call_retried_is_not_chosen_again(world: FakeInbox) -> None:
+    """A killed forced replay resumes: uploads that it replayed have another latest run."""
     began = datetime.now(UTC)
-    look = CloserLook(world.services, Limits(), began)
+    look = UploadInspector(world.services, ClassificationLimits(), began)
 
-    def again(choice: RunChoice) -> ToReplay:
+    def again(choice: RunChoice) -> ReplayDecision:
         (found,) = look.at_uris([f"s3://{world.inbox}/{KEY}"])
         return decide_replay(found, force=True, choice=choice)
 
@@ -186,6 +188,6 @@ def test_what_an_earlier_call_has_run_again_is_not_chosen_twice(world: World) ->
     assert again(by_version).action == again(by_time).action == Notify(1)
     later = -timedelta(minutes=1)
     world.run(world.source(KEY), "COMPLETED", "Completed", generation=1, version="0.2", ago=later)
-    settled = ToReplay(None, "run again since", settled=True)
+    settled = ReplayDecision(None, "run again since", settled=True)
     assert again(by_version) == again(by_time) == settled
     assert again(RunChoice(outcomes=("Completed",))).action == Notify(2)

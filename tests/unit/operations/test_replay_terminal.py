@@ -1,4 +1,4 @@
-"""Replaying uploads as scripts see it: exit codes, lines of JSON, and what lies in the queue."""
+"""Replaying uploads: exit codes, lines of JSON, and messages in the queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import Upload
 from operations.replay_terminal import replay_uploads_at_terminal
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
 @pytest.fixture
@@ -22,19 +22,19 @@ def replay(rules: Path, queue: str) -> Callable[..., int]:
     return call
 
 
-def told(capsys: Any) -> dict[str, str]:
+def printed(capsys: Any) -> dict[str, str]:
     return {line["uri"].split("/", 3)[3]: line["what"] for line in lines(capsys) if "uri" in line}
 
 
-def test_failed_runs_are_started_again_and_the_trigger_told_of_what_was_lost(
-    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+def test_failed_runs_are_retried_and_the_trigger_is_notified_of_lost_uploads(
+    world: FakeInbox, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
 ) -> None:
     failed = world.run(world.drop("failed.raw"), "FAILED", "BadFile")
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     world.drop("lost.raw")
     uris = [f"s3://{world.inbox}/{name}.raw" for name in ("failed", "running", "lost", "gone")]
     assert replay(uris=uris[:3], dry_run=True, as_json=True) == 0
-    assert told(capsys) == {
+    assert printed(capsys) == {
         "failed.raw": "would retry",
         "running.raw": "running: Running",
         "lost.raw": "would notify",
@@ -42,7 +42,7 @@ def test_failed_runs_are_started_again_and_the_trigger_told_of_what_was_lost(
     assert (world.runs.retried, received(aws("sqs"), queue)) == ([], [])
 
     assert replay(uris=uris, as_json=True) == 1
-    assert told(capsys) == {
+    assert printed(capsys) == {
         "failed.raw": "retried",
         "running.raw": "running: Running",
         "lost.raw": "notified",
@@ -56,7 +56,7 @@ def test_failed_runs_are_started_again_and_the_trigger_told_of_what_was_lost(
 
 
 def test_runs_are_chosen_and_forced_to_a_new_generation(
-    world: World, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
+    world: FakeInbox, replay: Callable[..., int], queue: str, aws: Any, capsys: Any
 ) -> None:
     for key in ("a/1.raw", "a/2.raw", "b/3.raw"):
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), {"zarr.json": b"{}"})
@@ -64,7 +64,7 @@ def test_runs_are_chosen_and_forced_to_a_new_generation(
     world.run(world.drop("a/4.raw"), "FAILED", "BadFile", version="0.1.0")
     chosen: dict[str, Any] = {"prefix": "a/", "since": "1h", "outcomes": ("Completed",)}
     assert replay(**chosen, as_json=True) == 0
-    assert told(capsys) == {"a/1.raw": "done", "a/2.raw": "done"}
+    assert printed(capsys) == {"a/1.raw": "done", "a/2.raw": "done"}
     assert replay(**chosen, version="0.2.0") == 0
     assert replay(**chosen, version="0.1.0", force=True, limit=1, rate=100.0) == 0
     assert "1 uploads" in capsys.readouterr().out
@@ -74,16 +74,16 @@ def test_runs_are_chosen_and_forced_to_a_new_generation(
     assert world.runs.retried == []
 
 
-def test_what_is_no_time_is_refused_and_an_interruption_says_that_all_is_well(
-    world: World, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
+    world: FakeInbox, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert replay(since="yesterday") == 2
-    assert "'yesterday' is no time" in capsys.readouterr().err
+    assert "'yesterday' is not a time" in capsys.readouterr().err
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     world.drop("a.raw")
-    monkeypatch.setattr("operations.replay_terminal.Mender.mend", stop)
+    monkeypatch.setattr("operations.replay_terminal.Fixer.fix", stop)
     assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 130
-    assert "the next call goes on" in capsys.readouterr().out
+    assert "the next call resumes" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What a person and a program get to read."""
+"""The printed report and its JSON."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from operations.findings import NEEDS_ATTENTION, REMEDIES, Finding, Kind
-from operations.report import Tally, age
+from operations.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
+from operations.report import FindingTally, age
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
 
-def failed(number: int) -> Finding:
+def failed(number: int) -> UploadFinding:
     since = NOW - timedelta(hours=number)
-    return Finding(Kind.FAILED, f"s3://inbox/{number}[1].raw", "BadFile: [cut]", since)
+    return UploadFinding(Kind.FAILED, f"s3://inbox/{number}[1].raw", "BadFile: [cut]", since)
 
 
-def test_counts_are_whole_and_the_oldest_are_listed() -> None:
-    tally = Tally(shown=2)
+def test_counts_are_complete_and_the_oldest_are_listed() -> None:
+    tally = FindingTally(shown=2)
     for number in [*range(3, 60), 0, 1, 2]:
         tally.add(failed(number))
-    tally.add(Finding(Kind.DONE, "s3://inbox/good.raw"))
+    tally.add(UploadFinding(Kind.DONE, "s3://inbox/good.raw"))
     console = Console(record=True, width=200, file=open_nowhere())
     tally.print(console, NOW)
     text = console.export_text()
@@ -49,15 +49,15 @@ def open_nowhere() -> io.StringIO:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_only_what_has_a_remedy_asks_for_attention(kind: Kind) -> None:
-    tally = Tally()
-    tally.add(Finding(kind, "s3://inbox/a.raw"))
+def test_only_classes_with_a_remedy_need_attention(kind: Kind) -> None:
+    tally = FindingTally()
+    tally.add(UploadFinding(kind, "s3://inbox/a.raw"))
     assert tally.needs_attention == (kind in NEEDS_ATTENTION) == (kind in REMEDIES)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "told"),
+    ("minutes", "shown"),
     [(0, "0 min"), (119, "119 min"), (120, "2 h"), (2879, "47 h"), (2880, "2 d")],
 )
-def test_ages_are_in_the_largest_unit_that_fits(minutes: int, told: str) -> None:
-    assert age(NOW - timedelta(minutes=minutes), NOW) == told
+def test_ages_are_in_the_largest_unit_that_fits(minutes: int, shown: str) -> None:
+    assert age(NOW - timedelta(minutes=minutes), NOW) == shown

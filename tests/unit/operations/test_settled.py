@@ -1,4 +1,4 @@
-"""What one look found done costs the next one nothing, and hides nothing that can go wrong with it."""
+"""Settled uploads cost the next run no request, and their later faults are still found."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from operations.classification import Limits
-from operations.findings import Finding, Kind
+from operations.classification import ClassificationLimits
+from operations.findings import Kind, UploadFinding
 from operations.output_listing import newest_inventory
-from operations.reconcile_report import Place
+from operations.reconcile_report import ReportLocation
 from operations.reconciliation import Reconciliation
 from operations.scope import READ_AN_HOUR, Scope
 from operations.settled import Settled, SettledUnreadableError, load_settled, mark_of
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}
 INVENTORY = ".echodrop/inventory/"
@@ -42,18 +42,18 @@ class Counting:
         return self.asked
 
 
-def place(world: World) -> Place:
-    return Place(world.output, ".echodrop/reconcile/")
+def place(world: FakeInbox) -> ReportLocation:
+    return ReportLocation(world.output, ".echodrop/reconcile/")
 
 
-def look(world: World, *, whole: bool = False, scope: Scope | None = None, later: float = 1, inventory: bool = False) -> dict[str, Finding]:  # fmt: skip
-    """Look as the flow does, with what the look before kept; findings by key."""
+def look(world: FakeInbox, *, whole: bool = False, scope: Scope | None = None, later: float = 1, inventory: bool = False) -> dict[str, UploadFinding]:  # fmt: skip
+    """Reconcile as the flow does, with the marks of the run before; return findings by key."""
     settled = None if whole else load_settled(world.s3, place(world))
     settled = settled or Settled(datetime.now(UTC))
     now = datetime.now(UTC) + timedelta(hours=later)
     report = newest_inventory(world.s3, world.output, INVENTORY, now) if inventory else None
     reconciliation = Reconciliation(
-        *(world.services, scope or Scope(), Limits(), now),
+        *(world.services, scope or Scope(), ClassificationLimits(), now),
         settled=settled,
         inventory_of_outputs=report,
     )
@@ -63,17 +63,17 @@ def look(world: World, *, whole: bool = False, scope: Scope | None = None, later
     return found
 
 
-def kinds(found: dict[str, Finding]) -> dict[str, str]:
+def kinds(found: dict[str, UploadFinding]) -> dict[str, str]:
     return {key: finding.kind.value for key, finding in found.items()}
 
 
-def published(world: World, *keys: str) -> None:
+def published(world: FakeInbox, *keys: str) -> None:
     for key in keys:
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), STORE)
 
 
-def test_the_hourly_look_asks_nothing_about_what_is_settled_and_finds_what_is_new(
-    world: World,
+def test_the_hourly_run_skips_settled_uploads_and_finds_new_ones(
+    world: FakeInbox,
 ) -> None:
     published(world, *(f"old/{number}.raw" for number in range(20)))
     assert set(kinds(look(world, whole=True)).values()) == {"done"}
@@ -88,16 +88,16 @@ def test_the_hourly_look_asks_nothing_about_what_is_settled_and_finds_what_is_ne
         "new.raw": "done",
     }
     assert not [each for each in asked if "old" in each]
-    # The kept marks, the inbox, of either new one manifest and objects (of the lost one twice:
-    # the closer look asks again), its report, and the marks written.
+    # Loaded marks, the inbox, manifest and objects of both new ones (twice for the lost one:
+    # the inspection reads them again), its report, and the stored marks.
     assert len(asked) <= 12
-    # By now the new one is settled too, and nothing has changed.
+    # Now the new one is settled, too, and nothing has changed.
     counted = Counting(world.s3)
     look(world)
     assert not [each for each in counted.stop() if each.startswith("PUT") or "new" in each]
 
 
-LATER: dict[str, tuple[Callable[[World], object], str]] = {
+LATER: dict[str, tuple[Callable[[FakeInbox], object], str]] = {
     "the upload replaced": (
         lambda world: world.drop("a.raw", file_head("EK60") + b"newer"),
         "superseded",
@@ -105,7 +105,7 @@ LATER: dict[str, tuple[Callable[[World], object], str]] = {
     "another upload of its output": (lambda world: world.drop("a.RAW"), "contested"),
     "its output mapped elsewhere": (
         lambda world: setattr(
-            world.services.foresight,
+            world.services.decisions,
             "rules",
             replace(
                 world.services.rules,
@@ -120,8 +120,8 @@ LATER: dict[str, tuple[Callable[[World], object], str]] = {
 
 
 @pytest.mark.parametrize(("change", "kind"), LATER.values(), ids=list(LATER))
-def test_what_makes_a_settled_upload_another_is_found_by_the_hourly_look(
-    world: World, change: Callable[[World], object], kind: str
+def test_the_hourly_run_finds_changes_of_a_settled_upload(
+    world: FakeInbox, change: Callable[[FakeInbox], object], kind: str
 ) -> None:
     published(world, "a.raw")
     look(world, whole=True)
@@ -129,7 +129,7 @@ def test_what_makes_a_settled_upload_another_is_found_by_the_hourly_look(
     assert kind in kinds(look(world)).values()
 
 
-def test_settings_that_change_are_found_by_the_hourly_look(world: World) -> None:
+def test_the_hourly_run_finds_changed_settings(world: FakeInbox) -> None:
     xml = world.drop("a/settings.XML", b"<AZFP_Profile/>")
     source = world.drop("a/15.01A", file_head("AZFP"))
     world.publish(source, "a/15.01A.zarr", STORE, sidecars={xml.uri: xml.etag})
@@ -139,7 +139,7 @@ def test_settings_that_change_are_found_by_the_hourly_look(world: World) -> None
     assert look(world)["a/15.01A"].kind is Kind.SUPERSEDED
 
 
-DAMAGE: dict[str, tuple[Callable[[World], object], str]] = {
+DAMAGE: dict[str, tuple[Callable[[FakeInbox], object], str]] = {
     "an object gone": (
         lambda world: world.s3.delete_object(Bucket=world.output, Key="a.zarr/Sonar/c/0"),
         "output damaged",
@@ -160,8 +160,8 @@ DAMAGE: dict[str, tuple[Callable[[World], object], str]] = {
 
 @pytest.mark.parametrize("inventory", [False, True])
 @pytest.mark.parametrize(("damage", "kind"), DAMAGE.values(), ids=list(DAMAGE))
-def test_what_befalls_a_settled_output_is_found_by_the_look_at_everything_and_from_then_on(
-    world: World, damage: Callable[[World], object], kind: str, *, inventory: bool
+def test_changes_of_a_settled_output_are_found_by_the_check_of_everything_and_afterwards(
+    world: FakeInbox, damage: Callable[[FakeInbox], object], kind: str, *, inventory: bool
 ) -> None:
     published(world, "a.raw", "b.raw")
     world.run(world.source("a.raw"), "COMPLETED", "Completed")
@@ -172,16 +172,16 @@ def test_what_befalls_a_settled_output_is_found_by_the_look_at_everything_and_fr
         deliver_inventory(world)
     wanted = {"a.raw": kind, "b.raw": "done"}
     assert kinds(look(world, whole=True, inventory=inventory)) == wanted
-    # What is wrong is no longer settled: each hour looks at it until it is well again.
+    # A faulty output is no longer settled: each hourly run checks it until it is fixed.
     assert kinds(look(world)) == wanted
     published(world, "a.raw")
     assert set(kinds(look(world)).values()) == {"done"}
 
 
-def test_what_a_later_run_left_half_done_is_found_by_the_hourly_look(world: World) -> None:
+def test_the_hourly_run_finds_an_output_that_a_later_run_left_incomplete(world: FakeInbox) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
-    # Asked for by force: it took the manifest away first, and died.
+    # A forced run: it deleted the manifest first, and died.
     world.run(world.source("a.raw"), "RUNNING", "Running", generation=1, has_task=True)
     assert set(kinds(look(world)).values()) == {"done"}
     world.s3.delete_object(Bucket=world.output, Key="a.zarr.manifest.json")
@@ -190,7 +190,7 @@ def test_what_a_later_run_left_half_done_is_found_by_the_hourly_look(world: Worl
         assert kinds(look(world)) == {"a.raw": "torn", "b.raw": "done"}
 
 
-def test_an_output_without_its_upload_is_found_by_the_look_at_everything(world: World) -> None:
+def test_the_check_of_everything_finds_an_output_without_an_upload(world: FakeInbox) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
     world.s3.delete_object(Bucket=world.inbox, Key="a.raw")
@@ -198,7 +198,7 @@ def test_an_output_without_its_upload_is_found_by_the_look_at_everything(world: 
     assert kinds(look(world, whole=True)) == {"b.raw": "done", "a.zarr": "output without source"}
 
 
-def test_a_settled_output_is_read_whole_in_its_hour(world: World) -> None:
+def test_a_settled_output_is_read_in_full_in_its_hour(world: FakeInbox) -> None:
     published(world, "a.raw")
     world.run(world.source("a.raw"), "COMPLETED", "Completed")
     look(world, whole=True)
@@ -208,7 +208,7 @@ def test_a_settled_output_is_read_whole_in_its_hour(world: World) -> None:
     assert Kind.OUTPUT_DAMAGED in found
 
 
-def test_what_reading_costs_an_hour_does_not_grow_with_the_outputs() -> None:
+def test_the_cost_of_reading_does_not_grow_with_the_outputs() -> None:
     for number in (1_000, 100_000, 1_000_000):
         scope = Scope(verify_days=28, outputs=number)
         read = sum(scope.reads(f"cruise/{each}.zarr", NOW) for each in range(number))
@@ -228,7 +228,7 @@ def test_what_reading_costs_an_hour_does_not_grow_with_the_outputs() -> None:
     ],
 )
 def test_marks_that_are_cut_or_of_another_version_are_refused(
-    world: World, spoil: Callable[[bytes], bytes]
+    world: FakeInbox, spoil: Callable[[bytes], bytes]
 ) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
@@ -239,8 +239,8 @@ def test_marks_that_are_cut_or_of_another_version_are_refused(
         load_settled(world.s3, place(world))
 
 
-def test_an_hourly_look_does_not_bring_back_what_a_look_at_everything_found_damaged(
-    world: World,
+def test_an_hourly_run_does_not_restore_marks_of_damaged_outputs(
+    world: FakeInbox,
 ) -> None:
     published(world, "a.raw")
     look(world, whole=True)
@@ -256,8 +256,8 @@ def test_an_hourly_look_does_not_bring_back_what_a_look_at_everything_found_dama
     assert kept.began_with == 0
 
 
-def deliver_inventory(world: World, **told: Any) -> None:
-    """Have S3 deliver an inventory of the output bucket, as it lists it."""
+def deliver_inventory(world: FakeInbox, **fields: Any) -> None:
+    """Store an inventory of the output bucket, as S3 would."""
     rows = []
     for page in world.s3.get_paginator("list_objects_v2").paginate(Bucket=world.output):
         rows += [f'"{world.output}","{item["Key"]}","{item["Size"]}"' for item in page["Contents"]]
@@ -271,7 +271,7 @@ def deliver_inventory(world: World, **told: Any) -> None:
         "fileFormat": "CSV",
         "fileSchema": "Bucket, Key, Size",
         "files": [{"key": data, "size": len(body), "MD5checksum": ""}],
-        **told,
+        **fields,
     }
     world.s3.put_object(
         Bucket=world.output,
@@ -280,12 +280,12 @@ def deliver_inventory(world: World, **told: Any) -> None:
     )
 
 
-def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_trouble(
-    world: World,
+def test_a_run_with_an_inventory_lists_no_outputs_and_ignores_its_outdated_rows(
+    world: FakeInbox,
 ) -> None:
     published(world, "a.raw", "b.raw")
     deliver_inventory(world)
-    # Since then: one is new, and one went with its output.
+    # Since then one upload was added, and one was deleted with its output.
     published(world, "c.raw")
     for key in ("b.zarr.manifest.json", *(f"b.zarr/{each}" for each in STORE)):
         world.s3.delete_object(Bucket=world.output, Key=key)
@@ -294,7 +294,7 @@ def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_troub
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"sourceBucket": "another"},
         {"fileFormat": "Parquet"},
@@ -303,12 +303,12 @@ def test_a_look_by_an_inventory_lists_no_outputs_and_takes_no_old_news_for_troub
         {"creationTimestamp": "yesterday"},
     ],
 )
-def test_an_inventory_that_does_not_stand_for_a_listing_is_not_read(
-    world: World, told: dict[str, str]
+def test_an_inventory_that_can_not_replace_a_listing_is_not_used(
+    world: FakeInbox, fields: dict[str, str]
 ) -> None:
     published(world, "a.raw")
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is None
-    deliver_inventory(world, **told)
+    deliver_inventory(world, **fields)
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is None
     deliver_inventory(world)
     assert newest_inventory(world.s3, world.output, INVENTORY, NOW) is not None

@@ -1,4 +1,4 @@
-"""What is set nowhere else, the deployed stack names."""
+"""The deployed stack supplies settings that are missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stack(aws: Callable[[str], Any], aws_url: str, monkeypatch: pytest.MonkeyPat
     return name
 
 
-def test_what_is_missing_is_taken_from_the_stack_and_what_is_set_stays(stack: str) -> None:
+def test_missing_settings_come_from_the_stack_and_others_stay(stack: str) -> None:
     variables = {"ECHODROP_STACK": stack, "ECHODROP_QUEUE_URL": "mine", "PREFECT_API_KEY": "own"}
     complete_environment({"PREFECT_API_URL": None, "ECHODROP_QUEUE_URL": None}, None, variables)
     assert variables["PREFECT_API_URL"] == "http://prefect/api"
@@ -45,7 +45,7 @@ def test_what_is_missing_is_taken_from_the_stack_and_what_is_set_stays(stack: st
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_the_trigger_s_code_finds_what_it_needs_in_them(
+def test_the_settings_are_sufficient_for_the_triggers_code(
     stack: str, monkeypatch: pytest.MonkeyPatch, *, named: bool
 ) -> None:
     monkeypatch.setattr("operations.stack_settings.DEFAULT_STACK", stack)
@@ -58,21 +58,23 @@ def test_the_trigger_s_code_finds_what_it_needs_in_them(
     assert read_settings(variables).stack == stack
 
 
-def test_a_stack_that_is_named_wins_over_the_environment(stack: str) -> None:
+def test_a_named_stack_takes_precedence_over_the_environment(stack: str) -> None:
     variables = {"ECHODROP_QUEUE_URL": "another stack's"}
     complete_environment({"ECHODROP_QUEUE_URL": None}, stack, variables)
     assert variables["ECHODROP_QUEUE_URL"] == "http://queue"
     assert variables["PREFECT_AUTH_SECRET_ARN"] == "arn:secret"
 
 
-def test_no_stack_is_asked_where_nothing_is_missing() -> None:
+def test_no_stack_is_read_if_nothing_is_missing() -> None:
     variables = {"PREFECT_API_URL": "http://here/api", "ECHODROP_STACK": "no such"}
     complete_environment({"PREFECT_API_URL": None, "ECHODROP_QUEUE_URL": "given"}, None, variables)
     assert variables == {"PREFECT_API_URL": "http://here/api", "ECHODROP_STACK": "no such"}
 
 
-def test_what_is_named_nowhere_is_named(stack: str) -> None:
+def test_a_setting_that_is_missing_everywhere_is_named(stack: str) -> None:
     with pytest.raises(SettingMissingError, match=r"PREFECT_API_URL; and stack no-such can't"):
         complete_environment({"PREFECT_API_URL": None}, None, {"ECHODROP_STACK": "no-such"})
-    with pytest.raises(SettingMissingError, match=rf"not set: OTHER; stack {stack} does not"):
+    with pytest.raises(
+        SettingMissingError, match=rf"not set: OTHER; stack {stack} has no output for it"
+    ):
         complete_environment({"OTHER": None}, stack, {})

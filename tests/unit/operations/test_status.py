@@ -1,4 +1,4 @@
-"""A window's uploads by outcome, and what older ones still have to tell."""
+"""The status of the uploads of a window, and of older ones."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from operations.findings import Kind
 from operations.reconciliation import Reconciliation
 from operations.scope import Scope
 from operations.status import Status
-from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}"}
 
 
 def status_of(
-    world: World, window: timedelta, *, later: timedelta, prefix: str = ""
+    world: FakeInbox, window: timedelta, *, later: timedelta, prefix: str = ""
 ) -> dict[str, Kind]:
     reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
     found = list(Status(reconciliation, window).findings())
     by_key = {each.uri.split("/", 3)[3]: each.kind for each in found}
-    assert len(by_key) == len(found), "something is told twice"
+    assert len(by_key) == len(found), "something is listed twice"
     return by_key
 
 
-def test_uploads_of_the_window_are_told_by_their_class(world: World) -> None:
+def test_uploads_of_the_window_are_listed_by_class(world: FakeInbox) -> None:
     world.publish(world.drop("done.raw"), "done.zarr", STORE)
     world.run(world.drop("failed.raw"), "FAILED", "BadFile")
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     world.drop("lost.raw")
     world.drop("notes.txt")
-    # Refused for its bytes: no run, no report, so that this is where it is told of.
+    # Refused for its bytes: no run, no report, so only the status shows it.
     world.drop("text.raw", b"a text")
     assert status_of(world, timedelta(hours=24), later=timedelta(hours=1)) == {
         "done.raw": Kind.DONE,
@@ -47,26 +47,26 @@ def test_uploads_of_the_window_are_told_by_their_class(world: World) -> None:
     }
 
 
-def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_lately(
-    world: World,
+def test_older_uploads_are_listed_if_a_run_is_unfinished_or_failed_recently(
+    world: FakeInbox,
 ) -> None:
     later = timedelta(hours=5)
     world.drop("lost.raw")
     world.run(world.drop("queued.raw"), "SCHEDULED", "Late")
     world.run(world.drop("failed.raw"), "FAILED", "BadFile", ago=-timedelta(hours=4))
     world.run(world.drop("long ago.raw"), "FAILED", "BadFile")
-    mended = world.drop("mended.raw")
-    world.run(mended, "FAILED", "TransientFault", ago=-timedelta(hours=4))
-    world.publish(mended, "mended.zarr", STORE)
+    converted_since = world.drop("converted-since.raw")
+    world.run(converted_since, "FAILED", "TransientFault", ago=-timedelta(hours=4))
+    world.publish(converted_since, "converted-since.zarr", STORE)
     gone = world.drop("gone.raw")
     world.run(gone, "CRASHED", "Crashed", ago=-timedelta(hours=4))
     world.s3.delete_object(Bucket=world.inbox, Key="gone.raw")
     assert status_of(world, timedelta(hours=2), later=later) == {
         "queued.raw": Kind.LATE,
         "failed.raw": Kind.QUARANTINED,
-        # In quarantine until it is corrected, however long ago.
+        # Quarantined until it is corrected, even if it failed long ago.
         "long ago.raw": Kind.QUARANTINED,
-        "mended.raw": Kind.DONE,
+        "converted-since.raw": Kind.DONE,
         "gone.raw": Kind.IGNORED,
     }
     assert status_of(world, timedelta(hours=2), later=later, prefix="f") == {
@@ -74,7 +74,7 @@ def test_older_uploads_are_told_where_a_run_of_theirs_is_unended_or_failed_latel
     }
 
 
-def test_of_an_archive_is_told_what_runs_or_failed(archive: World) -> None:
+def test_archive_uploads_are_listed_if_they_run_or_failed(archive: FakeInbox) -> None:
     for name in ("running", "bad", "never asked"):
         archive.put_into_archive(f"{name}.raw")
     archive.run(archive.source("running.raw", archive.archive), "RUNNING", "Running")
@@ -85,7 +85,7 @@ def test_of_an_archive_is_told_what_runs_or_failed(archive: World) -> None:
     }
 
 
-def test_a_batch_that_died_behind_its_last_file_is_told(world: World) -> None:
+def test_a_batch_that_died_after_its_last_file_is_listed(world: FakeInbox) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", STORE)
     run = world.run(world.source("a.raw"), "COMPLETED", "Completed")
     dead = replace(run, id="batch", in_batch=True, state_type="RUNNING", state_name="Running")
@@ -95,12 +95,12 @@ def test_a_batch_that_died_behind_its_last_file_is_told(world: World) -> None:
 
 
 @given(st.integers(0, 36525), st.sampled_from("smhd"))
-def test_a_length_of_time_is_read_as_it_is_meant(number: int, unit: str) -> None:
+def test_a_duration_is_parsed(number: int, unit: str) -> None:
     word = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[unit]
     assert duration(f" {number}{unit}") == timedelta(**{word: number})
 
 
 @pytest.mark.parametrize("text", ["", "24", "h", "1.5h", "-1h", "1w", "99999999d", "1h30m"])
-def test_what_is_no_length_of_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"length of time|longer than a century"):
+def test_an_invalid_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a duration|longer than a century"):
         duration(text)

@@ -1,4 +1,4 @@
-"""The commands as scripts see them: exit codes and lines of JSON."""
+"""The commands: exit codes and lines of JSON."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import ENVELOPES, StoredObject
+from events.notifications import ENVELOPES, NotifiedObject
 from operations.dead_letter_terminal import replay_dead_letters_at_terminal
 from operations.prefect_api import PrefectUnavailableError
 from operations.prefect_runs import PrefectRuns
 from operations.terminal import reconcile_at_terminal, status_at_terminal
-from tests.unit.operations.conftest import World, lines, received
+from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
-def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
-    world: World, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
+def test_reconcile_exits_with_1_if_something_needs_attention(
+    world: FakeInbox, rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
     world.drop("notes.txt")
@@ -43,8 +43,8 @@ def test_reconcile_ends_0_where_all_is_well_and_1_where_not(
     assert len(received(aws("sqs"), queue)) == 2
 
 
-def test_status_tells_a_window_and_refuses_what_is_none(
-    world: World, rules: Path, capsys: Any
+def test_status_shows_a_window_and_refuses_an_invalid_one(
+    world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
     assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
@@ -54,23 +54,23 @@ def test_status_tells_a_window_and_refuses_what_is_none(
     assert rejected["class"] == "rejected"
     assert summary["counts"] == {"done": 1, "rejected": 1}
     assert status_at_terminal(rules=rules, since="yesterday") == 2
-    assert "'yesterday' is no length of time" in capsys.readouterr().err
+    assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
-def test_what_is_not_set_is_named(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_a_missing_setting_is_named_on_stderr(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     assert reconcile_at_terminal(rules=rules, fix=True) == 2
     assert "--queue" in capsys.readouterr().err
     monkeypatch.delenv("PREFECT_API_URL")
     assert reconcile_at_terminal() == 2
-    told = capsys.readouterr().err
-    assert "PREFECT_API_URL" in told
-    assert "ECHODROP_RULES_PARAMETER" in told
+    printed = capsys.readouterr().err
+    assert "PREFECT_API_URL" in printed
+    assert "ECHODROP_RULES_PARAMETER" in printed
 
 
-def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
-    world: World, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
         raise PrefectUnavailableError("prefect is away")
@@ -81,11 +81,11 @@ def test_a_prefect_that_does_not_answer_is_no_trouble_of_an_upload(
     assert "prefect is away" in capsys.readouterr().err
 
 
-def test_a_dry_run_over_dead_letters_tells_what_they_would_cost(
+def test_a_dry_run_over_dead_letters_shows_the_cost(
     rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
 ) -> None:
     for key in ("a.raw", "settings.xml"):
-        body = ENVELOPES["eventbridge"](StoredObject("inbox", key, 50_000_000, "tag"))
+        body = ENVELOPES["eventbridge"](NotifiedObject("inbox", key, 50_000_000, "tag"))
         aws("sqs").send_message(QueueUrl=queue, MessageBody=body)
     asked: dict[str, Any] = {"dlq_url": queue, "queue_url": "none", "rules": rules}
     assert replay_dead_letters_at_terminal(**asked, dry_run=True, as_json=True) == 1
@@ -97,7 +97,7 @@ def test_a_dry_run_over_dead_letters_tells_what_they_would_cost(
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
-    world: World,
+    world: FakeInbox,
     rules: Path,
     queue: str,
     aws: Callable[[str], Any],
@@ -110,26 +110,26 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
     sqs.send_message(QueueUrl=dlq, MessageBody="poison")
     assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked, dry_run=True) == 1
     assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
-    # As if it had failed: the queue's own attributes travel with it.
+    # As if it had failed: SQS keeps the attributes of a message.
     assert replay_dead_letters_at_terminal(dlq_url=queue, **asked | {"queue_url": dlq}) == 1
-    told = lines(capsys)
-    assert [line.get("what") for line in told] == [
+    printed = lines(capsys)
+    assert [line.get("what") for line in printed] == [
         *(None, "would send", None, "sent", None),
         *("set aside", None),
     ]
     listing = world.s3.list_objects_v2(Bucket=world.output)["Contents"]
     (kept,) = [item["Key"] for item in listing]
     assert kept.startswith("quarantine/dead-letters/")
-    assert kept in told[-2]["detail"]
+    assert kept in printed[-2]["detail"]
     assert reconcile_at_terminal(rules=rules, as_json=True) == 0
 
 
 def test_an_interrupted_replay_says_that_nothing_is_lost(
-    world: World, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("operations.dead_letters.DeadLetterReplay.run", stop)
     assert replay_dead_letters_at_terminal(dlq_url=queue, queue_url=queue, rules=rules) == 130
-    assert "the next call goes on" in capsys.readouterr().out
+    assert "the next call resumes" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A checkout, an account in moto, and docker and sam that write down what they are asked."""
+"""Fixtures: a checkout, an account in moto, and fake docker and sam that record their arguments."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from moto import mock_aws
 
 from release.code_version import ROOT
-from release.steps import Running
+from release.steps import StepContext
 
-# Each answers as the real one does and writes its words down; docker has an engine for arm64.
+# Each answers like the real program and records its arguments; docker has an engine for arm64.
 PEER = """#!{python}
 import json, sys
 words = sys.argv[1:]
@@ -34,7 +34,7 @@ if {name!r} == "docker":
 
 
 class Peers:
-    """Programs on PATH that record what they are asked."""
+    """Programs on PATH that record their arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "bin"
@@ -74,10 +74,10 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def running(tmp_path: Path, session: boto3.Session, peers: Peers, lines: list[str]) -> Running:
+def running(tmp_path: Path, session: boto3.Session, peers: Peers, lines: list[str]) -> StepContext:
     folder = tmp_path / "checkout"
     folder.mkdir()
     shutil.copy(ROOT / "Dockerfile", folder / "Dockerfile")
     client: Any = session.client
     environment = {"PATH": str(peers.folder)}
-    return Running(client, lines.append, environment=environment, folder=folder)
+    return StepContext(client, lines.append, environment=environment, folder=folder)

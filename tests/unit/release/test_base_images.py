@@ -1,4 +1,4 @@
-"""All that the images are built on is named by its digest."""
+"""All base images are named by digest."""
 
 import pytest
 
@@ -27,17 +27,17 @@ def test_the_dockerfile_is_pinned() -> None:
         "FROM python:3.13@sha256:12",
     ],
 )
-def test_an_image_by_its_tag_is_seen(line: str) -> None:
+def test_an_image_with_only_a_tag_is_found(line: str) -> None:
     (image,) = unpinned(line + "\n")
     assert image.startswith("python:3.13")
 
 
-def test_stages_and_scratch_are_no_images_of_others() -> None:
+def test_stages_and_scratch_are_not_external_images() -> None:
     text = f"FROM a@{DIGEST} AS made\nFROM scratch\nCOPY --from=made /a /b\nFROM made\n"
     assert unpinned(text) == []
 
 
-def test_todays_digests_are_written_behind_the_tags() -> None:
+def test_current_digests_are_written_after_the_tags() -> None:
     text = f"ARG BASE=python:3.13@{DIGEST}\nFROM ${{BASE}} AS one\nFROM debian:12\n"
     written = pinned(text, lambda tag: {"python:3.13": OTHER, "debian:12": DIGEST}[tag])
     assert (

@@ -1,4 +1,4 @@
-"""A version of the code is what its images are made of, and nothing else."""
+"""The version of the code depends only on the files of its images."""
 
 import shutil
 from pathlib import Path
@@ -23,19 +23,19 @@ def version(root: Path) -> str:
     return found.version
 
 
-def test_it_is_the_same_wherever_the_same_files_are(checkout: Path) -> None:
+def test_the_version_depends_only_on_the_files(checkout: Path) -> None:
     assert version(checkout) == version(ROOT)
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "flows/outcomes.py", "image/worker.txt"])
-def test_a_changed_file_of_an_image_is_another_version(checkout: Path, name: str) -> None:
+def test_a_changed_file_of_an_image_changes_the_version(checkout: Path, name: str) -> None:
     before = version(checkout)
     with (checkout / name).open("a") as file:
         file.write("\n# changed\n")
     assert version(checkout) != before
 
 
-def test_a_file_that_is_renamed_or_gone_is_another_version(checkout: Path) -> None:
+def test_a_renamed_or_deleted_file_changes_the_version(checkout: Path) -> None:
     before = version(checkout)
     (checkout / "flows/outcomes.py").rename(checkout / "flows/renamed.py")
     renamed = version(checkout)
@@ -43,7 +43,7 @@ def test_a_file_that_is_renamed_or_gone_is_another_version(checkout: Path) -> No
     assert len({before, renamed, version(checkout)}) == 3
 
 
-def test_what_no_image_holds_changes_nothing(checkout: Path) -> None:
+def test_files_outside_the_image_do_not_change_the_version(checkout: Path) -> None:
     before = version(checkout)
     (checkout / "docs.md").write_text("words")
     (checkout / "flows/__pycache__").mkdir(exist_ok=True)
@@ -51,5 +51,5 @@ def test_what_no_image_holds_changes_nothing(checkout: Path) -> None:
     assert version(checkout) == before
 
 
-def test_where_there_is_no_checkout_there_is_no_version(tmp_path: Path) -> None:
+def test_without_a_checkout_there_is_no_version(tmp_path: Path) -> None:
     assert code_version(tmp_path) is None

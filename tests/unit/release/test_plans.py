@@ -1,4 +1,4 @@
-"""What a release and a removal would do, as lists of steps."""
+"""The plans of a release and of a removal, as lists of steps."""
 
 import shlex
 
@@ -15,8 +15,8 @@ from release.undeploy import (
     SECRET,
     BucketNotOursError,
     Deployed,
+    describe_retained,
     undeploy_plan,
-    what_stays,
 )
 from tests.template.stacks import source_template
 
@@ -74,7 +74,7 @@ def test_a_release_goes_from_checks_to_the_check_of_the_whole() -> None:
     assert len(set(places)) == len(places)
 
 
-def test_the_digests_that_were_pushed_are_what_is_deployed() -> None:
+def test_the_pushed_digests_are_deployed() -> None:
     deploying = shown(deploy_plan(WORK, {}, ask=False, check=False))
     assert 'TaskImageDigest="<task_digest>"' in deploying
     assert 'WorkerImageDigest="<worker_digest>"' in deploying
@@ -90,7 +90,7 @@ def test_an_image_of_this_code_is_not_built_again() -> None:
     assert "task-0.1.0-abc-arm64 is in the repository: sha256:1" in plan
 
 
-def test_nobody_else_s_repository_is_changed() -> None:
+def test_a_foreign_repository_is_not_changed() -> None:
     work = ImageWork(**{**WORK.__dict__, "ours": False})
     assert "repository.yaml" not in shown(deploy_plan(work, {}, ask=True, check=True))
 
@@ -103,8 +103,8 @@ def test_a_tag_says_code_and_processor_and_the_labels_say_the_commit() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "HB 0710/=6,gliders/=48", 'a"b', "back\\slash"])
-def test_sam_is_given_every_value_in_quotes(value: str) -> None:
-    # sam reads it as a shell does; without quotes it refuses an empty value.
+def test_every_value_is_quoted_for_sam(value: str) -> None:
+    # sam parses it like a shell; without quotes it rejects an empty value.
     (word,) = shlex.split(quoted("Name", value))
     assert word == f"Name={value}"
     assert quoted("Name", "") == 'Name=""'
@@ -126,28 +126,28 @@ def test_a_removal_drains_before_it_deletes_and_asks_prefect_last() -> None:
     assert places == sorted(places)
 
 
-def test_no_data_are_deleted_that_were_not_named() -> None:
+def test_only_named_data_are_deleted() -> None:
     for bucket in ("inbox", "output"):
         assert f"--bucket {bucket}" not in shown(undeploy())
     plan = shown(undeploy(delete_data=("output",)))
     assert "delete-bucket --bucket output" in plan
     assert "--bucket inbox" not in plan
-    kept = what_stays(DEPLOYED, ("output",), prefect=True)
+    kept = describe_retained(DEPLOYED, ("output",), prefect=True)
     assert any(line.startswith("bucket inbox stays") for line in kept)
     assert not any("bucket output" in line for line in kept)
 
 
 def test_a_bucket_that_the_stack_did_not_make_is_never_deleted() -> None:
-    with pytest.raises(BucketNotOursError, match="survey-raw is no bucket that this stack made"):
+    with pytest.raises(BucketNotOursError, match="survey-raw is not a bucket of this stack"):
         undeploy(delete_data=("survey-raw",))
 
 
 def test_prefect_can_be_left_out_and_is_then_named() -> None:
     assert "prefect" not in shown(undeploy(prefect=False))
-    assert any("work pool pool" in line for line in what_stays(DEPLOYED, (), prefect=False))
+    assert any("work pool pool" in line for line in describe_retained(DEPLOYED, (), prefect=False))
 
 
-def test_everything_that_outlives_the_stack_has_a_step_or_is_data() -> None:
+def test_everything_that_the_stack_retains_has_a_step_or_is_data() -> None:
     kept = {
         resource["Type"]
         for resource in source_template()["Resources"].values()
@@ -160,6 +160,6 @@ def test_everything_that_outlives_the_stack_has_a_step_or_is_data() -> None:
             assert each in plan
 
 
-def test_what_a_dry_run_shows_is_what_is_run() -> None:
+def test_a_dry_run_shows_the_commands_that_a_run_executes() -> None:
     program = Program("say", ("echo", "{task_digest}", "a b"))
     assert program.shown() == ["echo '<task_digest>' 'a b'"]

@@ -1,4 +1,4 @@
-"""A release from the command to the programs it runs; AWS is moto, docker and sam write down what they hear."""
+"""A release, from the command to its programs; AWS is moto, docker and sam are fakes."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 
 from release import terminal
 from release.code_version import CodeVersion
-from release.steps import Running
+from release.steps import StepContext
 from release.terminal import release_at_terminal
 from tests.unit.release.conftest import Peers
 
@@ -23,7 +23,7 @@ Release = Callable[..., int]
 
 @pytest.fixture
 def release(
-    running: Running, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    running: StepContext, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> Release:
     code = CodeVersion("0.1.0-abc", "c0ffee")
     monkeypatch.setattr(terminal, "code_version", lambda: code)
@@ -33,7 +33,7 @@ def release(
 
     def call(*words: str, **options: Any) -> int:
         given = {"dry_run": False, "images_alone": False, "check": False, "ask": False, **options}
-        return release_at_terminal("survey", words, running=running, session=session, **given)
+        return release_at_terminal("survey", words, context=running, session=session, **given)
 
     return call
 
@@ -58,7 +58,7 @@ def push(session: boto3.Session, *tags: str, repository: str = "survey") -> dict
 
 
 def test_images_are_built_pushed_and_deployed_by_their_digests(
-    release: Release, peers: Peers, running: Running
+    release: Release, peers: Peers, running: StepContext
 ) -> None:
     assert release(*GIVEN) == 0
     builds = peers.asked("docker", "buildx", "build")
@@ -83,14 +83,14 @@ def test_a_dry_run_runs_nothing_and_shows_every_command(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     assert release(*GIVEN, dry_run=True, check=True) == 0
-    # Looking whether docker can build is all it does.
+    # It only checks whether docker can build.
     assert not peers.asked("docker", "buildx", "build")
     assert not peers.asked("docker", "login")
     assert not peers.asked("sam")
     said = "\n".join(lines)
     for command in ("checks/run", "docker login", "sam build", "<task_digest>", "echodrop deploy"):
         assert command in said
-    assert said.endswith("a dry run: nothing was done")
+    assert said.endswith("dry run: nothing was done")
 
 
 def test_images_of_this_code_that_are_there_are_not_built_and_need_no_docker(
@@ -104,16 +104,16 @@ def test_images_of_this_code_that_are_there_are_not_built_and_need_no_docker(
     assert f'WorkerImageDigest="{digests["worker-0.1.0-abc-arm64"]}"' in stack
 
 
-def test_images_for_another_processor_do_not_do(
+def test_images_for_another_architecture_are_not_used(
     release: Release, peers: Peers, session: boto3.Session, lines: list[str]
 ) -> None:
     push(session, "task-0.1.0-abc-arm64", "worker-0.1.0-abc-arm64")
     assert release(*GIVEN, "CpuArchitecture=X86_64") == 2
-    assert any("builds nothing for linux/amd64" in line for line in lines)
+    assert any("can't build for linux/amd64" in line for line in lines)
     assert not peers.asked("sam")
 
 
-def test_without_an_engine_it_is_said_before_anything_is_done(
+def test_a_missing_docker_engine_is_reported_before_the_first_step(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     peers.put("docker", "#!/bin/sh\nexit 1\n")
@@ -123,8 +123,8 @@ def test_without_an_engine_it_is_said_before_anything_is_done(
     assert not peers.asked("sam")
 
 
-def test_no_image_is_built_on_a_tag(
-    release: Release, peers: Peers, running: Running, lines: list[str]
+def test_no_image_is_built_from_a_tag(
+    release: Release, peers: Peers, running: StepContext, lines: list[str]
 ) -> None:
     dockerfile = running.folder / "Dockerfile"
     dockerfile.write_text(
@@ -135,7 +135,7 @@ def test_no_image_is_built_on_a_tag(
     assert not peers.asked("docker", "buildx", "build")
 
 
-def test_what_only_a_person_knows_is_asked_for_before_anything_is_done(
+def test_required_parameters_are_requested_before_the_first_step(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     assert release() == 2
@@ -155,7 +155,7 @@ def test_what_only_a_person_knows_is_asked_for_before_anything_is_done(
         ("AlertEmail", "NAME=VALUE"),
     ],
 )
-def test_what_cloudformation_would_refuse_is_refused_before_anything_is_done(
+def test_parameters_that_cloudformation_would_refuse_are_refused_before_the_first_step(
     release: Release, peers: Peers, lines: list[str], word: str, said: str
 ) -> None:
     assert release(*GIVEN, word) == 2
@@ -179,17 +179,17 @@ def test_a_stack_keeps_its_parameters(
     )
     assert release() == 0
     stack = peers.asked("sam", "deploy")[-1]
-    # sam leaves what it is not given as the stack has it.
+    # sam keeps the stack's value of a parameter that is not given.
     assert not any(word.startswith("AlertEmail") for word in stack)
 
 
-def test_a_repository_that_was_there_before_stays_as_it_is(
+def test_an_existing_repository_is_not_changed(
     release: Release, peers: Peers, session: boto3.Session, lines: list[str]
 ) -> None:
     push(session, "something", repository="shared/images")
     assert release(*GIVEN, "ImageRepository=shared/images") == 0
     assert len(peers.asked("sam", "deploy")) == 1
-    assert any("made by somebody else" in line for line in lines)
+    assert any("was not made by a release" in line for line in lines)
 
 
 def test_a_step_that_fails_ends_the_release(
@@ -197,11 +197,11 @@ def test_a_step_that_fails_ends_the_release(
 ) -> None:
     peers.put("sam", '#!/bin/sh\n[ "$1" = build ] && exit 3\nexit 0\n')
     assert release(*GIVEN) == 1
-    assert any("FAILED" in line and "sam ended with 3" in line for line in lines)
+    assert any("FAILED" in line and "sam ended with exit code 3" in line for line in lines)
     assert not peers.asked("echodrop")
 
 
-def test_buildx_that_says_no_digest_ends_the_release(
+def test_a_missing_digest_ends_the_release(
     release: Release, peers: Peers, lines: list[str]
 ) -> None:
     peers.put("docker", '#!/bin/sh\n[ "$2" = inspect ] && echo linux/arm64\nexit 0\n')
@@ -220,12 +220,12 @@ def test_a_dry_run_needs_no_account(
 
     monkeypatch.setattr(terminal, "find", refuse)
     assert release(*GIVEN, dry_run=True) == 2
-    assert any("AWS cannot be asked" in line for line in lines)
+    assert any("AWS does not answer" in line for line in lines)
     assert any("ACCOUNT.dkr.ecr.REGION.amazonaws.com/survey:task-" in line for line in lines)
     assert release(*GIVEN) == 2
 
 
-def test_answers_that_sam_kept_are_read(tmp_path: Path) -> None:
+def test_stored_answers_of_sam_are_read(tmp_path: Path) -> None:
     from release.parameters import kept_parameters  # noqa: PLC0415 - patched above
 
     config = tmp_path / "samconfig.toml"

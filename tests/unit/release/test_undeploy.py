@@ -1,4 +1,4 @@
-"""A removal against moto: what goes, what stays, and a second try."""
+"""A removal against moto: what is deleted, what stays, and a retry."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from release import terminal
-from release.steps import Running
+from release.steps import StepContext
 from release.terminal import undeploy_at_terminal
 from release.undeploy import KEY, SAM_STACK, SECRET, Deployed, note_of, read_deployed
 
@@ -86,7 +86,7 @@ def deployed(session: boto3.Session) -> dict[str, str]:
 
 
 @pytest.fixture
-def undeploy(running: Running, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Undeploy:
+def undeploy(running: StepContext, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Undeploy:
     monkeypatch.setattr(terminal, "say", lines.append)
     monkeypatch.setattr(terminal, "complain", lines.append)
 
@@ -99,7 +99,7 @@ def undeploy(running: Running, monkeypatch: pytest.MonkeyPatch, lines: list[str]
             "confirmed": True,
             **options,
         }
-        return undeploy_at_terminal("survey", running=running, **given)
+        return undeploy_at_terminal("survey", context=running, **given)
 
     return call
 
@@ -109,7 +109,7 @@ def stacks(session: boto3.Session) -> set[str]:
     return {each["StackName"] for each in found}
 
 
-def test_all_goes_but_the_data(
+def test_everything_but_the_data_is_deleted(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     assert undeploy() == 0, lines
@@ -118,21 +118,21 @@ def test_all_goes_but_the_data(
     assert state == "PendingDeletion"
     s3 = session.client("s3")
     left = s3.list_object_versions(Bucket="sam-files")["Versions"]
-    # Another stack's name may begin alike.
+    # The name of another stack may begin with this name.
     assert {each["Key"] for each in left} == {"surveyor/code"}
     assert len(s3.list_object_versions(Bucket="survey-inbox")["Versions"]) == 3
     assert any(line.startswith("bucket survey-inbox stays") for line in lines)
 
 
 def test_a_dry_run_deletes_nothing(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: Running
+    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
     assert undeploy(dry_run=True, confirmed=False) == 0
     assert stacks(session) == {"survey", "survey-images", SAM_STACK}
     assert not (running.folder / note_of("survey")).exists()
 
 
-def test_a_bucket_that_is_named_goes_with_every_version(
+def test_a_named_bucket_is_deleted_with_every_version(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session
 ) -> None:
     assert undeploy(delete_data=("survey-inbox",)) == 0
@@ -140,11 +140,11 @@ def test_a_bucket_that_is_named_goes_with_every_version(
     assert names == {"sam-files"}
 
 
-def test_a_bucket_of_somebody_else_stops_it_before_anything_is_done(
+def test_a_foreign_bucket_stops_the_removal_before_the_first_step(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     assert undeploy(delete_data=("sam-files",)) == 2
-    assert any("sam-files is no bucket that this stack made" in line for line in lines)
+    assert any("sam-files is not a bucket of this stack" in line for line in lines)
     assert "survey" in stacks(session)
 
 
@@ -158,7 +158,7 @@ def test_only_the_stack_s_name_confirms(
     assert "survey" not in stacks(session)
 
 
-def test_nobody_at_the_terminal_confirms_nothing(
+def test_without_a_terminal_nothing_is_confirmed(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     def nobody(_: str) -> str:
@@ -169,7 +169,7 @@ def test_nobody_at_the_terminal_confirms_nothing(
     assert "survey" in stacks(session)
 
 
-def test_conversions_under_way_are_waited_for_and_named(
+def test_running_conversions_are_awaited_and_named(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
 ) -> None:
     ecs = session.client("ecs")
@@ -195,13 +195,13 @@ def test_conversions_under_way_are_waited_for_and_named(
     assert undeploy() == 0
 
 
-def test_a_second_try_goes_on_where_the_first_ended(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: Running
+def test_a_retry_resumes_where_the_first_attempt_ended(
+    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
     found = read_deployed(running.client, "survey", running.folder)
     assert found is not None
     assert found.retained[KEY] == [deployed["Key"]]
-    # The first went as far as the stack.
+    # The first attempt deleted the stack.
     rest = Deployed(
         found.stack,
         found.outputs,
@@ -214,10 +214,10 @@ def test_a_second_try_goes_on_where_the_first_ended(
     assert undeploy() == 0
     assert stacks(session) == {SAM_STACK}
     assert session.client("secretsmanager").list_secrets()["SecretList"] == []
-    # Nothing is left, and that is said.
+    # Nothing is left, and the command reports that.
     assert undeploy() == 2
 
 
-def test_a_stack_that_never_was_is_said(undeploy: Undeploy, lines: list[str]) -> None:
+def test_a_stack_that_never_existed_is_reported(undeploy: Undeploy, lines: list[str]) -> None:
     assert undeploy() == 2
     assert any("there is no stack survey" in line for line in lines)

@@ -8,7 +8,7 @@ import pytest
 
 from operations.findings import Kind
 from operations.reconcile_report import NAMESPACE, figures
-from operations.report import Tally
+from operations.report import FindingTally
 from sandbox.alarm_states import Alarm, Sample, alarm_notification, samples_of
 from sandbox.scheduler import seconds_of
 from tests.template_alarms import STACK, alarm
@@ -106,7 +106,7 @@ def test_a_rate_is_converted_to_seconds() -> None:
         seconds_of("cron(0 * * * ? *)")
 
 
-def figure(tally: Tally, name: str) -> float:
+def figure(tally: FindingTally, name: str) -> float:
     (value,) = (
         each["Value"] for each in figures("echodrop", tally, 1.0) if each["MetricName"] == name
     )
@@ -125,7 +125,7 @@ def figure(tally: Tally, name: str) -> float:
 def test_what_the_reconciliation_finds_raises_its_alarm(
     name: str, kind: Kind, periods_silent: int
 ) -> None:
-    found = {"ALARM": Tally(counts=Counter({kind: 1, Kind.DONE: 9})), "OK": Tally()}
+    found = {"ALARM": FindingTally(counts=Counter({kind: 1, Kind.DONE: 9})), "OK": FindingTally()}
     for expected, tally in found.items():
         definition = alarm(name)
         measured = figure(tally, definition.metric[1])
@@ -135,4 +135,6 @@ def test_what_the_reconciliation_finds_raises_its_alarm(
         # Another alarm reports a reconciliation that does not run.
         values[:periods_silent] = [None] * periods_silent
         assert state(definition, values, expected) == expected
-    assert state(alarm("ReconcileSilentAlarm"), [figure(Tally(), "Reconciled"), 0, 0]) == "OK"
+    assert (
+        state(alarm("ReconcileSilentAlarm"), [figure(FindingTally(), "Reconciled"), 0, 0]) == "OK"
+    )

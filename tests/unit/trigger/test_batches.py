@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.notifications import StoredObject, s3_event
+from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.batch_entries import batch_files
 from flows.request import ConversionRequest
@@ -17,8 +17,8 @@ from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.rules_document import BatchRule, parse_rules
 from lambda_trigger.rules_table import RulesError
 from lambda_trigger.transport_errors import TransportError
-from operations.findings import Finding, Kind, Notify, Source
-from operations.mending import Mender
+from operations.findings import Kind, Notify, Source, UploadFinding
+from operations.fixing import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 
@@ -37,7 +37,7 @@ def trigger() -> Trigger:
 def told(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
     """One message that tells of several files."""
     items = [
-        StoredObject("inbox", key, stored.size, stored.etag, lane=lane)
+        NotifiedObject("inbox", key, stored.size, stored.etag, lane=lane)
         for key in keys
         for stored in [trigger.storage.objects[key]]
     ]
@@ -62,8 +62,10 @@ def mend(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
     sources = {
         key: Source("inbox", key, item.size, item.etag, when) for key, item in stored.items()
     }
-    found = [Finding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings]
-    list(Mender(Handed(), MemoryRuns()).mend(found))
+    found = [
+        UploadFinding(Kind.CRASHED, key, source=sources[key], action=how) for key, how in findings
+    ]
+    list(Fixer(Handed(), MemoryRuns()).fix(found))
 
 
 def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:
@@ -142,7 +144,7 @@ def test_what_mends_a_crashed_batch_gets_a_run_of_its_own_and_only_one(
     trigger.receive(told(trigger, "a.raw", "b.raw", "c.raw"))
     (batch,) = trigger.flow_runs.runs
     for _hour in range(2):
-        mend(trigger, *((key, Notify(0, mends=True)) for key in keys))
+        mend(trigger, *((key, Notify(0, is_repair=True)) for key in keys))
     own = [run for identity, run in trigger.flow_runs.runs.items() if identity != batch]
     assert sorted(run.parameters["raw_file"] for run in own) == [f"s3://inbox/{k}" for k in keys]
     assert all("mends" in run.tags for run in own)

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from events.file_heads import file_head
-from events.notifications import StoredObject
+from events.notifications import NotifiedObject
 from events.storm import make_storm
 from tests.unit.trigger.conftest import Trigger
 
@@ -16,7 +16,7 @@ def test_a_storm_through_outages_gives_each_upload_its_one_run(trigger: Trigger)
             f"HB{number % 7}/é {number}.raw", file_head("EK60") + bytes([number % 256])
         )
         key = f"HB{number % 7}/é {number}.raw"
-        objects.append(StoredObject("inbox", key, stored.size, stored.etag))
+        objects.append(NotifiedObject("inbox", key, stored.size, stored.etag))
     storm = make_storm(objects, seed=20260601)
     chance = random.Random(1)
     waiting = list(storm.bodies)

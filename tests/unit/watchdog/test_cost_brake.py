@@ -1,4 +1,4 @@
-"""When the brake is due, when it leaves a pool alone, and what it makes of what it cannot learn."""
+"""When the brake pauses a pool, when it leaves a pool alone, and how it treats unknown values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from watchdog.cost_brake import HOUR, Limits, Note, Pull, Seen, Spend, pull_due, quiet_until
+from watchdog.cost_brake import (
+    HOUR,
+    BrakeLimits,
+    BrakeNote,
+    Observation,
+    Pull,
+    Spend,
+    pull_due,
+    quiet_until,
+)
 
 NOW = datetime(2026, 7, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-LIMITS = Limits(runs_an_hour=1000, budget_percent=200)
+LIMITS = BrakeLimits(runs_an_hour=1000, budget_percent=200)
 PULL = Pull(("runs",), "too many")
 
 
@@ -20,12 +29,12 @@ def seen(
     *,
     after: timedelta = timedelta(),
     is_paused: bool = False,
-) -> Seen:
-    return Seen(NOW + after, is_paused, runs, None if spend is None else Spend(spend, 100))
+) -> Observation:
+    return Observation(NOW + after, is_paused, runs, None if spend is None else Spend(spend, 100))
 
 
-def pulled(pull: Pull = PULL) -> Note:
-    return Note().pulling(pull, NOW).with_state("released")
+def pulled(pull: Pull = PULL) -> BrakeNote:
+    return BrakeNote().pulling(pull, NOW).with_state("released")
 
 
 @pytest.mark.parametrize(
@@ -35,38 +44,38 @@ def pulled(pull: Pull = PULL) -> Note:
         (seen(1001, 200), ("runs",)),
         (seen(1000, 200.01), ("spend",)),
         (seen(5000, 300), ("runs", "spend")),
-        # What could not be learnt pulls nothing.
+        # An unknown value causes no pull.
         (seen(None, None), ()),
         (seen(None, 300), ("spend",)),
         (seen(1001, None), ("runs",)),
     ],
 )
-def test_it_is_due_beyond_a_limit_and_for_what_was_learnt(
-    look: Seen, causes: tuple[str, ...]
+def test_a_pull_is_due_above_a_limit_that_is_known(
+    look: Observation, causes: tuple[str, ...]
 ) -> None:
-    due = pull_due(LIMITS, look, Note())
+    due = pull_due(LIMITS, look, BrakeNote())
     assert (due.causes if due else ()) == causes
 
 
-def test_why_has_the_numbers_and_the_parameter() -> None:
-    due = pull_due(LIMITS, seen(1204, 250.5), Note())
+def test_the_reason_has_the_numbers_and_the_parameter() -> None:
+    due = pull_due(LIMITS, seen(1204, 250.5), BrakeNote())
     assert due is not None
     assert due.why == (
         "1204 runs started within an hour, BrakeRunsAnHour is 1000; "
-        "$250.50 were spent this month, BrakeBudgetPercent allows 200 % of $100.00"
+        "$250.50 was spent this month, BrakeBudgetPercent allows 200 % of $100.00"
     )
 
 
-def test_a_limit_that_is_switched_off_pulls_nothing() -> None:
-    assert pull_due(Limits(None, None), seen(10**6, 10**6), Note()) is None
-    assert pull_due(Limits(0, None), seen(1, 10**6), Note()) is not None
+def test_a_disabled_limit_causes_no_pull() -> None:
+    assert pull_due(BrakeLimits(None, None), seen(10**6, 10**6), BrakeNote()) is None
+    assert pull_due(BrakeLimits(0, None), seen(1, 10**6), BrakeNote()) is not None
 
 
 def test_a_pool_that_is_paused_is_not_paused_again() -> None:
-    assert pull_due(LIMITS, seen(5000, 300, is_paused=True), Note()) is None
+    assert pull_due(LIMITS, seen(5000, 300, is_paused=True), BrakeNote()) is None
 
 
-def test_a_pool_that_somebody_resumed_stays_open_for_the_rest_of_the_hour() -> None:
+def test_a_resumed_pool_is_left_alone_for_the_rest_of_the_hour() -> None:
     note = pulled()
     for minutes in (5, 30, 59):
         assert pull_due(LIMITS, seen(5000, after=minutes * MINUTE), note) is None
@@ -74,31 +83,31 @@ def test_a_pool_that_somebody_resumed_stays_open_for_the_rest_of_the_hour() -> N
     assert due is not None
 
 
-def test_after_the_spend_it_stays_open_for_the_rest_of_the_month() -> None:
+def test_after_a_pull_for_the_spend_it_is_left_alone_for_the_rest_of_the_month() -> None:
     note = pulled(Pull(("spend",), "too much"))
     last = datetime(2026, 7, 31, 23, 59, tzinfo=UTC) - NOW
     assert pull_due(LIMITS, seen(0, 300, after=last), note) is None
     assert pull_due(LIMITS, seen(0, 300, after=last + MINUTE), note) is not None
-    # The other cause is another matter.
+    # The other cause still applies.
     assert pull_due(LIMITS, seen(5000, 300, after=5 * MINUTE), note) is not None
 
 
-def test_who_resumes_after_both_causes_is_left_alone_by_both() -> None:
+def test_a_pool_resumed_after_both_causes_is_left_alone_by_both() -> None:
     note = pulled(Pull(("runs", "spend"), "both"))
     assert pull_due(LIMITS, seen(5000, 300, after=5 * MINUTE), note) is None
 
 
-def test_one_cause_does_not_forget_the_other() -> None:
+def test_a_pull_for_one_cause_keeps_the_time_of_the_other() -> None:
     note = pulled(Pull(("spend",), "too much"))
     note = note.pulling(PULL, NOW + HOUR).with_state("released")
     assert pull_due(LIMITS, seen(5000, 300, after=HOUR + 5 * MINUTE), note) is None
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_what_a_look_did_not_finish_is_finished_by_the_next_one(*, is_paused: bool) -> None:
-    note = Note().pulling(PULL, NOW)
+def test_an_unfinished_pull_is_completed_by_the_next_check(*, is_paused: bool) -> None:
+    note = BrakeNote().pulling(PULL, NOW)
     assert pull_due(LIMITS, seen(0, after=5 * MINUTE, is_paused=is_paused), note) == PULL
-    # What is older than an hour is no reason any more.
+    # A decision older than an hour no longer counts.
     assert pull_due(LIMITS, seen(0, after=HOUR, is_paused=is_paused), note) is None
 
 
@@ -109,12 +118,12 @@ def test_what_a_look_did_not_finish_is_finished_by_the_next_one(*, is_paused: bo
         (datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)),
     ],
 )
-def test_a_month_ends_with_it(pulled_at: datetime, until: datetime) -> None:
+def test_the_rest_of_the_month_ends_at_its_end(pulled_at: datetime, until: datetime) -> None:
     assert quiet_until("spend", pulled_at) == until
 
 
 def test_a_note_is_read_as_it_was_written() -> None:
-    for note in (Note(), Note().pulling(Pull(("runs", "spend"), "both"), NOW), pulled()):
-        assert Note.of(note.text()) == note
+    for note in (BrakeNote(), BrakeNote().pulling(Pull(("runs", "spend"), "both"), NOW), pulled()):
+        assert BrakeNote.of(note.text()) == note
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Note.of("[]")
+        BrakeNote.of("[]")

@@ -1,4 +1,4 @@
-"""The way to Prefect's API waits when it is told to, for all threads, and for no longer than it may."""
+"""The client of Prefect's API waits as requested, for all threads, up to a deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 @dataclass
 class Server:
-    """Answers one after another: status and Retry-After; then 200 for ever."""
+    """A server with scripted answers (status and Retry-After), and 200 afterwards."""
 
     url: str = ""
     answers: list[tuple[int, str | None]] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Server:
 
 @dataclass
 class Clock:
-    """Time that passes by sleeping alone."""
+    """A clock that only advances by sleeping."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -48,9 +48,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def server(clock: Clock) -> Iterator[Server]:
-    told = Server()
+    stub = Server()
 
-    class Handler(BaseHTTPRequestHandler):
+    class ScriptedAnswers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
@@ -58,8 +58,8 @@ def server(clock: Clock) -> Iterator[Server]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            told.asked.append(clock.now)
-            status, retry_after = told.answers.pop(0) if told.answers else (200, None)
+            stub.asked.append(clock.now)
+            status, retry_after = stub.answers.pop(0) if stub.answers else (200, None)
             data = json.dumps({"status": status}).encode()
             self.send_response(status)
             if retry_after is not None:
@@ -68,11 +68,11 @@ def server(clock: Clock) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(data)
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedAnswers)
     thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    told.url = f"http://127.0.0.1:{listening.server_port}/api"
-    yield told
+    stub.url = f"http://127.0.0.1:{listening.server_port}/api"
+    yield stub
     listening.shutdown()
     listening.server_close()
     thread.join()
@@ -86,16 +86,16 @@ def ask(asked: PrefectHttp, patience: float = 600) -> Any:
     return asked.ask("POST", "/flow_runs/count", {}, patience=patience)
 
 
-def test_a_429_is_waited_for_as_long_as_it_says_however_often(server: Server, clock: Clock) -> None:
+def test_the_wait_after_429_is_as_long_as_requested_every_time(
+    server: Server, clock: Clock
+) -> None:
     server.answers = [(429, "20")] * 12
     assert ask(http(server, clock)) == {"status": 200}
     assert len(server.asked) == 13
     assert 12 * 20 <= clock.now - 1000 <= 12 * 20.2
 
 
-def test_a_429_that_says_no_time_is_waited_for_longer_each_time(
-    server: Server, clock: Clock
-) -> None:
+def test_the_wait_after_429_without_a_time_increases(server: Server, clock: Clock) -> None:
     server.answers = [(429, None)] * 10
     ask(http(server, clock))
     assert clock.now - 1000 > 60
@@ -103,24 +103,22 @@ def test_a_429_that_says_no_time_is_waited_for_longer_each_time(
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "-1", "1e9", "0", "Wed, 21 Oct 2026 07:28:00 GMT"])
-def test_a_retry_after_that_is_no_time_is_as_good_as_none(
-    server: Server, clock: Clock, retry_after: str
-) -> None:
+def test_an_invalid_retry_after_is_ignored(server: Server, clock: Clock, retry_after: str) -> None:
     server.answers = [(429, retry_after)]
     ask(http(server, clock))
     assert 0 < clock.now - 1000 < 1
 
 
-def test_patience_ends_before_a_wait_that_goes_beyond_it(server: Server, clock: Clock) -> None:
+def test_a_wait_beyond_the_deadline_is_an_error(server: Server, clock: Clock) -> None:
     server.answers = [(429, "50"), (429, "50")]
     with pytest.raises(PrefectUnreachableError, match="HTTP 429") as refused:
         ask(http(server, clock), patience=75)
     assert refused.value.status == 429
-    # It waited once, and not for what could not come in time.
+    # It waited once, and not beyond the deadline.
     assert 50 <= clock.now - 1000 < 75
 
 
-def test_other_failures_are_tried_a_few_times(server: Server, clock: Clock) -> None:
+def test_other_failures_are_retried_a_few_times(server: Server, clock: Clock) -> None:
     server.answers = [(503, None)] * 4
     with pytest.raises(PrefectUnreachableError, match="HTTP 503"):
         ask(http(server, clock))
@@ -131,17 +129,17 @@ def test_other_failures_are_tried_a_few_times(server: Server, clock: Clock) -> N
 
 
 @pytest.mark.parametrize("status", [401, 404, 409, 422])
-def test_a_refusal_is_told_at_once(server: Server, clock: Clock, status: int) -> None:
+def test_a_refusal_is_not_retried(server: Server, clock: Clock, status: int) -> None:
     server.answers = [(status, "1")]
     with pytest.raises(PrefectUnreachableError, match=f"HTTP {status}") as refused:
         ask(http(server, clock))
     assert (refused.value.status, clock.slept) == (status, [])
 
 
-def test_who_does_not_answer_has_no_status(clock: Clock) -> None:
+def test_without_an_answer_there_is_no_status(clock: Clock) -> None:
     nobody = PrefectHttp("http://127.0.0.1:9/api", sleep=clock.sleep, clock=clock.read)
     with pytest.raises(
-        PrefectUnreachableError, match=r"no answer of http://127\.0\.0\.1:9/api"
+        PrefectUnreachableError, match=r"no answer from http://127\.0\.0\.1:9/api"
     ) as refused:
         ask(nobody)
     assert refused.value.status is None
@@ -150,7 +148,7 @@ def test_who_does_not_answer_has_no_status(clock: Clock) -> None:
 def test_no_other_request_goes_out_while_one_waits(server: Server, clock: Clock) -> None:
     server.answers = [(429, "30")]
     shared = http(server, clock)
-    shared._hold(30)  # as another thread's 429 does
+    shared._pause(30)  # as another thread's 429 does
     ask(shared)
     assert server.asked[0] >= 1030
 
@@ -166,13 +164,13 @@ def test_turns_are_given_one_after_another(server: Server, clock: Clock) -> None
     shared = http(server, clock, per_minute=60)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: ask(shared), range(24)))
-    # Whichever thread slept: none had a turn of another. The clock adds up what threads slept at once.
+    # No two threads had the same turn. The clock adds up what threads sleep in parallel.
     assert shared._next >= 1000 + 24
 
 
-def test_a_turn_beyond_the_patience_is_refused(server: Server, clock: Clock) -> None:
+def test_a_turn_beyond_the_deadline_is_an_error(server: Server, clock: Clock) -> None:
     shared = http(server, clock, per_minute=1)
     ask(shared)
-    with pytest.raises(PrefectUnreachableError, match="too many requests a minute"):
+    with pytest.raises(PrefectUnreachableError, match="the request could not be sent in time"):
         ask(shared, patience=30)
     assert len(server.asked) == 1

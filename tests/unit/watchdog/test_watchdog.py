@@ -1,4 +1,4 @@
-"""The watchdog's look: what it counts, what it tells, and what it does where somebody is silent."""
+"""The watchdog: its metrics, its messages, and its behaviour when a service does not answer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler
 from watchdog import incidents as watched
-from watchdog.cost_brake import Limits
+from watchdog.cost_brake import BrakeLimits
 from watchdog.emf import UNITS, emf_line
-from watchdog.handler import Services, subject
-from watchdog.incidents import Incident, Note
-from watchdog.prefect_look import FLOWS, NOT_THE_SYSTEMS, OF_A_BATCH, failed_files
-from watchdog.settings import Settings, SettingsError, read_settings
+from watchdog.handler import WatchdogClients, subject
+from watchdog.incidents import Incident, IncidentNote
+from watchdog.prefect_look import BATCH_OUTCOMES, FILE_OUTCOMES, FLOWS, failed_files
+from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 7, 24, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ PREFIX = ".echodrop/incidents/"
 
 def environment(**changes: str) -> dict[str, str]:
     return {
-        # A port where nobody listens.
+        # An unused port.
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
         "ECHODROP_STACK": "echodrop",
         "ECHODROP_WORK_POOL": "echodrop",
@@ -59,12 +59,12 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchdogClients]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        made = Services(
+        made = WatchdogClients(
             boto3.client("s3"),
             boto3.client("sqs"),
             boto3.client("sns"),
@@ -77,7 +77,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
 
 
 @pytest.fixture
-def settings(services: Services) -> Settings:
+def settings(services: WatchdogClients) -> WatchdogSettings:
     urls = [
         services.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "other", "heard")
     ]
@@ -90,16 +90,16 @@ def settings(services: Services) -> Settings:
 
 
 def look(
-    settings: Settings, services: Services, now: datetime
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
 ) -> tuple[dict[str, float], dict[str, object]]:
-    """A look in which nothing went wrong: all metrics, all facts."""
+    """Run a check without errors; return all metrics and facts."""
     metrics, facts, faults = looked(settings, services, now)
     assert faults == []
     return metrics, facts
 
 
 def looked(
-    settings: Settings, services: Services, now: datetime
+    settings: WatchdogSettings, services: WatchdogClients, now: datetime
 ) -> tuple[dict[str, float], dict[str, object], list[Exception]]:
     metrics: dict[str, float] = {}
     facts: dict[str, object] = {}
@@ -123,7 +123,7 @@ def without(client: Any, *operations: str) -> Any:
     return broken
 
 
-def heard(services: Services) -> list[dict[str, Any]]:
+def heard(services: WatchdogClients) -> list[dict[str, Any]]:
     url = services.sqs.get_queue_url(QueueName="heard")["QueueUrl"]
     found = []
     while messages := services.sqs.receive_message(QueueUrl=url).get("Messages"):
@@ -139,12 +139,12 @@ def test_a_missing_setting_is_named() -> None:
             read_settings(environment(**{name: ""}))
     with pytest.raises(SettingsError, match="HB0710"):
         read_settings(environment(ECHODROP_QUIET_INBOX="HB0710/"))
-    told = read_settings(environment(ECHODROP_QUIET_INBOX="HB0710/=6,=48"))
-    assert told.quiet_hours == {"HB0710/": 6.0, "": 48.0}
+    settings = read_settings(environment(ECHODROP_QUIET_INBOX="HB0710/=6,=48"))
+    assert settings.quiet_hours == {"HB0710/": 6.0, "": 48.0}
 
 
-def test_a_dead_prefect_is_told_and_the_rest_is_looked_at(
-    services: Services, settings: Settings
+def test_an_unreachable_prefect_is_reported_and_the_rest_is_checked(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     services.sqs.send_message(QueueUrl=settings.dead_letter_urls[1], MessageBody="lost")
     metrics, facts = look(settings, services, NOW)
@@ -158,16 +158,16 @@ def test_a_dead_prefect_is_told_and_the_rest_is_looked_at(
     assert "127.0.0.1" in str(facts["prefect"])
 
 
-def test_where_prefect_is_dead_the_brake_says_nothing_and_does_nothing(
-    services: Services, settings: Settings
+def test_without_prefect_the_brake_does_nothing(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    metrics, facts = look(replace(settings, brake=Limits(1, 100)), services, NOW)
+    metrics, facts = look(replace(settings, brake=BrakeLimits(1, 100)), services, NOW)
     assert "BrakePulled" not in metrics
     assert "127.0.0.1" in str(facts["brake"])
     assert "Contents" not in services.s3.list_objects_v2(Bucket="output")
 
 
-def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None:
+def test_a_quiet_prefix_is_named(services: WatchdogClients, settings: WatchdogSettings) -> None:
     services.s3.put_object(Bucket="inbox", Key="busy/a.raw", Body=b"")
     watched_prefixes = read_settings(
         environment(ECHODROP_QUIET_INBOX="busy/=6,gone/=6")
@@ -184,15 +184,15 @@ def test_a_quiet_prefix_is_named(services: Services, settings: Settings) -> None
     )
 
 
-def opened(services: Services, report: FailureReport = REPORT) -> str:
-    """Open an incident as a task does; the folder of what follows it."""
+def opened(services: WatchdogClients, report: FailureReport = REPORT) -> str:
+    """Open an incident as a task does; return the folder of its later files."""
     mark = opens_incident(ObjectStore(services.s3, "output"), PREFIX, report)
     assert mark
     return mark.removesuffix(incidents.TOLD)
 
 
-def follow(services: Services, folder: str, count: int) -> None:
-    """As tasks note what follows; moto without a server sends no date to tell an incident's age by."""
+def follow(services: WatchdogClients, folder: str, count: int) -> None:
+    """Add a file as tasks do; moto without a server sends no date for the age of an incident."""
     for number in range(count):
         alert = replace(REPORT, source=f"s3://inbox/{number}.raw").as_alert()
         services.s3.put_object(
@@ -200,7 +200,7 @@ def follow(services: Services, folder: str, count: int) -> None:
         )
 
 
-def told(services: Services, folder: str) -> None:
+def mark_reported(services: WatchdogClients, folder: str) -> None:
     mark_told(ObjectStore(services.s3, "output"), folder + incidents.TOLD)
 
 
@@ -208,11 +208,11 @@ def later(**passed: float) -> datetime:
     return datetime.now(UTC) + timedelta(**passed)
 
 
-def test_what_tasks_note_is_counted_told_once_and_cleared_away(
-    services: Services, settings: Settings
+def test_incidents_of_tasks_are_counted_reported_once_and_deleted(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     folder = opened(services)
-    told(services, folder)
+    mark_reported(services, folder)
     follow(services, folder, 49)
     now = datetime.now(UTC)
     assert look(settings, services, now)[0]["IncidentsTold"] == 1
@@ -223,7 +223,7 @@ def test_what_tasks_note_is_counted_told_once_and_cleared_away(
     assert (update["count"], update["state"], update["outcome"]) == (50, "growing", "BadFile")
     assert len(update["first_files"]) == 10
     assert update["first_files"][0] == REPORT.source
-    # Nothing new, nothing told.
+    # Without news there is no message.
     metrics, _ = look(settings, services, now)
     assert (metrics["IncidentsTold"], metrics["IncidentsOpen"]) == (0, 1)
     assert look(settings, services, later(minutes=61))[0]["IncidentsTold"] == 1
@@ -232,10 +232,10 @@ def test_what_tasks_note_is_counted_told_once_and_cleared_away(
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
-def test_what_cannot_be_cleared_away_stays_one_incident(
-    services: Services, settings: Settings
+def test_an_incident_that_can_not_be_deleted_stays_one_incident(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    """S3 answers 200 to a request for many, and says inside which of them it kept."""
+    """S3 answers 200 to a batch delete, and lists the objects that it did not delete."""
     folder = opened(services)
     follow(services, folder, 3)
     kept = {"Errors": [{"Key": f"{folder}0.json", "Code": "AccessDenied"}]}
@@ -248,19 +248,21 @@ def test_what_cannot_be_cleared_away_stays_one_incident(
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
-def test_one_file_alone_is_told_once_in_all(services: Services, settings: Settings) -> None:
-    told(services, opened(services))
+def test_a_single_file_is_reported_once(
+    services: WatchdogClients, settings: WatchdogSettings
+) -> None:
+    mark_reported(services, opened(services))
     for passed in (0, 2):
         assert look(settings, services, later(hours=passed))[0]["IncidentsTold"] == 0
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
 @pytest.mark.parametrize("minutes", [1, 61], ids=["looked at", "looked at too late"])
-def test_what_its_task_could_not_tell_is_told(
-    services: Services, settings: Settings, minutes: float
+def test_an_incident_that_its_task_could_not_report_is_reported(
+    services: WatchdogClients, settings: WatchdogSettings, minutes: float
 ) -> None:
     opened(services, replace(REPORT, outcome="AccessDenied"))
-    # Its task may still be about to.
+    # Its task may still report it.
     assert look(settings, services, later())[0]["IncidentsTold"] == 0
     assert look(settings, services, later(minutes=minutes))[0]["IncidentsTold"] == 1
     (envelope,) = heard(services)
@@ -274,14 +276,14 @@ def test_what_its_task_could_not_tell_is_told(
     assert heard(services) == []
 
 
-def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one(
-    services: Services, settings: Settings
+def test_a_replaced_incident_has_the_age_and_the_files_of_the_new_one(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    """The old one's notes are told of with its end, and do not end the new one."""
+    """The notes of the old incident are reported at its end, and do not end the new one."""
     stale = opened(services)
-    told(services, stale)
+    mark_reported(services, stale)
     follow(services, stale, 2)
-    # As a task that fails an hour later, before anybody has looked.
+    # As if a task failed an hour later, before the next check.
     head = f"{PREFIX}{incidents.incident_id(REPORT)}/{incidents.HEAD}"
     services.s3.copy_object(
         Bucket="output", CopySource=f"output/{head}", Key=stale + incidents.HEAD
@@ -289,7 +291,7 @@ def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one
     services.s3.delete_object(Bucket="output", Key=head)
     fresh = opened(services, replace(REPORT, source="s3://inbox/HB0710/leg1/new.raw"))
     assert fresh != stale
-    told(services, fresh)
+    mark_reported(services, fresh)
     metrics, _ = look(settings, services, later())
     (envelope,) = heard(services)
     update = json.loads(envelope["Message"])
@@ -302,7 +304,7 @@ def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one
 
 
 @pytest.mark.parametrize(
-    ("count", "hours", "told_count", "state"),
+    ("count", "hours", "reported_count", "state"),
     [
         (1, 0, 0, None),
         (1, 0.5, 0, "open"),
@@ -317,15 +319,17 @@ def test_an_incident_that_is_taken_over_has_the_age_and_the_files_of_the_new_one
         (2, 2, 2, "closed"),
     ],
 )
-def test_when_an_incident_is_told_of(
-    count: int, hours: float, told_count: int, state: str | None
+def test_when_an_incident_is_reported(
+    count: int, hours: float, reported_count: int, state: str | None
 ) -> None:
-    head, *followers = (Note(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count))
-    assert Incident("x", head, followers, None).state(NOW, told_count) == state
+    head, *followers = (
+        IncidentNote(f"x/{n}", NOW - timedelta(hours=hours), "") for n in range(count)
+    )
+    assert Incident("x", head, followers, None).state(NOW, reported_count) == state
 
 
-def test_one_part_that_fails_keeps_no_other_from_its_metrics(
-    services: Services, settings: Settings
+def test_a_failing_part_does_not_stop_the_metrics_of_the_others(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     settings = replace(settings, quiet_hours={"": 6.0})
     whole, _ = look(settings, services, NOW)
@@ -340,10 +344,10 @@ def test_one_part_that_fails_keeps_no_other_from_its_metrics(
         assert faults
 
 
-def test_one_incident_that_cannot_be_told_keeps_no_other_untold(
-    services: Services, settings: Settings
+def test_an_incident_that_can_not_be_reported_does_not_stop_the_others(
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
-    """A note that is no JSON is told of by its place; a topic that is down, at the next look."""
+    """A note that is not JSON is reported by its key; if a topic is down, the next check reports."""
     opened(services)
     broken = opened(services, replace(REPORT, cruise="HB0711")).rsplit("/", 2)[0]
     services.s3.put_object(Bucket="output", Key=f"{broken}/{incidents.HEAD}", Body=b"{cut")
@@ -354,13 +358,13 @@ def test_one_incident_that_cannot_be_told_keeps_no_other_untold(
     assert any(broken in envelope["Message"] for envelope in heard(services))
 
 
-def test_what_failed_in_a_look_is_raised_when_all_else_is_written(
-    services: Services,
-    settings: Settings,
+def test_errors_are_raised_after_all_metrics_are_written(
+    services: WatchdogClients,
+    settings: WatchdogSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """So that Lambda counts an error, which is an alarm of AWS's own."""
+    """Lambda then counts an error, which has its own alarm."""
     del services
     monkeypatch.setattr(
         handler, "read_settings", lambda _: replace(settings, dead_letter_urls=("",))
@@ -381,10 +385,10 @@ def test_what_failed_in_a_look_is_raised_when_all_else_is_written(
         (["SourceChanged", "BadFile"], 2, 0),
     ],
 )
-def test_a_batch_says_whose_fault_its_files_failures_are(
+def test_the_message_of_a_batch_counts_its_failures_by_outcome(
     outcomes: list[str], of_the_files: int, of_the_system: int
 ) -> None:
-    """By the message that flows give it, which is all that a list of runs has of it."""
+    """The counts come from the state message, because a list of runs has nothing else."""
     files = [
         {
             "name": f"{number}.raw",
@@ -394,26 +398,26 @@ def test_a_batch_says_whose_fault_its_files_failures_are(
         for number, outcome in enumerate(outcomes)
     ]
     state = batch_state(files)
-    assert state.name in OF_A_BATCH
+    assert state.name in BATCH_OUTCOMES
     counted = failed_files(str(state.message))
-    assert sum(counted[name] for name in NOT_THE_SYSTEMS) == of_the_files
+    assert sum(counted[name] for name in FILE_OUTCOMES) == of_the_files
     assert counted.total() == of_the_files + of_the_system
 
 
-def test_a_batch_that_says_nothing_of_its_files_is_a_failure() -> None:
+def test_a_batch_without_counts_is_a_failure() -> None:
     assert failed_files("somebody set it by hand").total() == 1
 
 
 def test_both_sides_of_the_contract_agree() -> None:
-    assert (incidents.HEAD, incidents.TOLD) == (watched.HEAD, watched.TOLD)
+    assert (incidents.HEAD, incidents.TOLD) == (watched.HEAD, watched.REPORTED)
     assert incidents.WINDOW == watched.WINDOW
-    assert set(NOT_THE_SYSTEMS) == failure_report.NOTICES
-    assert set(OF_A_BATCH) == {PartlyFailed.outcome, AllFailed.outcome}
+    assert set(FILE_OUTCOMES) == failure_report.NOTICES
+    assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
     named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
     assert set(FLOWS) == named
 
 
-def test_a_line_is_what_cloudwatch_reads() -> None:
+def test_a_line_has_the_format_of_cloudwatch() -> None:
     line = json.loads(emf_line("survey", {"FailedRuns": 2}, {"prefect": "down"}, 1_785_000_000_000))
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Metrics"] == [{"Name": "FailedRuns", "Unit": "Count"}]
@@ -423,13 +427,13 @@ def test_a_line_is_what_cloudwatch_reads() -> None:
     assert set(UNITS.values()) <= {"Count", "Seconds"}
 
 
-def test_the_zip_holds_all_that_the_handler_needs_beside_the_runtimes_own(tmp_path: Path) -> None:
+def test_the_zip_contains_all_modules_that_the_runtime_lacks(tmp_path: Path) -> None:
     subprocess.run(
         ["make", "--quiet", "-C", ROOT / "watchdog", "build-Watchdog", f"ARTIFACTS_DIR={tmp_path}"],
         check=True,
     )
     script = "import sys, watchdog.handler; print('\\n'.join(sys.modules))"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-P", "-c", script],
         env={"PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
@@ -437,6 +441,6 @@ def test_the_zip_holds_all_that_the_handler_needs_beside_the_runtimes_own(tmp_pa
         text=True,
         check=True,
     )
-    used = {name.partition(".")[0] for name in told.stdout.split()}
+    used = {name.partition(".")[0] for name in done.stdout.split()}
     assert used.isdisjoint({"prefect", "echopype", "numpy", "flows", "lambda_trigger"})
-    assert handler.__name__ in told.stdout.split()
+    assert handler.__name__ in done.stdout.split()

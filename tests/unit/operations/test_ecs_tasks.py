@@ -1,4 +1,4 @@
-"""Which runs have a task: asked of ECS, which marks each with its run's id."""
+"""ECS says which runs have a task, by the tags of the tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from operations.classification import RunFacts
-from operations.living_tasks import EcsTasks
+from operations.ecs_tasks import EcsTasks
 from sandbox.aws_resources import keep_tasks_running
 
 
@@ -64,9 +64,9 @@ def test_a_run_that_names_a_cluster_of_its_own_is_looked_for_there(
     assert found == {"elsewhere": True, "here": False}
 
 
-def test_of_a_cluster_that_may_not_be_asked_nothing_is_known() -> None:
-    class Refusing:
-        def get_paginator(self, _: str) -> Refusing:
+def test_without_access_to_a_cluster_its_tasks_are_unknown() -> None:
+    class RefusingEcs:
+        def get_paginator(self, _: str) -> RefusingEcs:
             return self
 
         def paginate(self, cluster: str, **_: str) -> list[dict[str, list[str]]]:
@@ -74,7 +74,7 @@ def test_of_a_cluster_that_may_not_be_asked_nothing_is_known() -> None:
                 raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListTasks")
             return []
 
-    ecs: Any = Refusing()
+    ecs: Any = RefusingEcs()
     theirs = replace(run("theirs"), cluster="theirs")
     assert EcsTasks(ecs, {"pool": "ours"}.get).of([theirs, run("ours")]) == {"ours": False}
     with pytest.raises(ClientError):
@@ -89,7 +89,7 @@ def test_all_tasks_of_a_large_cluster_are_seen(aws: Callable[[str], Any], cluste
     assert found == dict.fromkeys(names, True)
 
 
-def test_ecs_is_not_asked_of_what_needs_no_task_or_is_not_its_own() -> None:
+def test_ecs_is_not_asked_about_runs_that_need_no_task_or_use_another_pool() -> None:
     tasks = EcsTasks(None, {"pool": None}.get)  # type: ignore[arg-type]  # it must not be asked
     assert tasks.of([run("here", pool="pool"), run("by hand", pool="")]) == {}
     assert tasks.of([run("done", "COMPLETED"), run("waits", "SCHEDULED")]) == {}

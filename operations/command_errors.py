@@ -1,4 +1,4 @@
-"""When the system could not be asked: nothing is known then, good or bad."""
+"""Errors that prevent a command from finding anything out, and their exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from operations.stack_settings import SettingMissingError
 
 EXIT_CODE = 2
 INTERRUPTED = 130
-NOT_ASKED = (
+UNAVAILABLE = (
     SettingMissingError,
     RulesError,
     TransportError,
@@ -23,8 +23,8 @@ NOT_ASKED = (
 )
 
 
-def refused(error: Exception) -> int:
-    """Say it on stderr; give the exit code."""
+def print_error(error: Exception) -> int:
+    """Print the error on stderr; return the exit code."""
     Console(stderr=True).print(
         str(error), style="red", markup=False, highlight=False, soft_wrap=True
     )

@@ -1,9 +1,9 @@
-"""Which flow runs have a task in ECS, whatever Prefect was told of them.
+"""Finds out from ECS which flow runs have a task.
 
-A task that is killed says nothing, and what tells of its end can be lost: the
-observer's queue is read by the worker, which may be down, and reads the task's
-tags from ECS, which forgets a stopped task within the hour. ECS itself knows
-which tasks there are, and the worker marks each with its run's id.
+Prefect's state may be wrong: a killed task reports nothing, and the event of its
+end can be lost. The worker reads these events from a queue, and may be down; it also
+reads the task's tags from ECS, which forgets a stopped task within the hour. ECS
+itself lists all tasks, and the worker tags each with the id of its run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import TaskTypeDef
 
-# DescribeTasks takes no more.
+# The limit of DescribeTasks.
 _DESCRIBED_AT_ONCE = 100
 _RUN_TAG = "prefect.io/flow-run-id"
 # A run in any other state has no task, or need not have one.
@@ -28,15 +28,15 @@ _STATES_WITH_TASKS = frozenset({"PENDING", "RUNNING", "CANCELLING", "FAILED", "C
 
 
 class Tasks(Protocol):
-    """What is asked of whoever runs the tasks."""
+    """Looks up the tasks of runs."""
 
     def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
-        """Whether these runs have a task now, by run id; one that is not known of is left out."""
+        """Whether these runs have a task now, by run id; unknown ones are left out."""
 
 
 @dataclass(frozen=True)
 class EcsTasks:
-    """The tasks of ECS; `cluster_of` gives the cluster of a work pool, None where it is not ECS's."""
+    """The tasks of ECS; `cluster_of` returns the cluster of a work pool, None if it is not an ECS pool."""
 
     ecs: ECSClient
     cluster_of: Callable[[str], str | None]
@@ -44,29 +44,31 @@ class EcsTasks:
     def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
         """Whether these runs have a task now, by run id.
 
-        A task that is stopping counts. Runs whose state needs no task, and those
-        of other pools than ECS's, are left out.
+        A task that is stopping counts. Runs whose state needs no task, and runs of
+        other pools than ECS pools, are left out.
 
         Raises:
-            ClientError: ECS refuses; PrefectUnavailableError: the pool is not known.
+            ClientError: ECS refuses; PrefectUnavailableError: Prefect does not return the pool.
         """
-        asked = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
-        of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in asked}}
-        # A rule's job variables may send its runs elsewhere than the pool does.
+        candidates = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
+        of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in candidates}}
+        # A rule's job variables may name another cluster than the pool's.
         clusters = [
-            of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool]) for run in asked
+            of_pools[run.work_pool] and (run.cluster or of_pools[run.work_pool])
+            for run in candidates
         ]
-        living = {
+        with_tasks = {
             cluster: self._runs_in(cluster, needed=cluster in of_pools.values())
             for cluster in {*clusters} - {None}
         }
         found = [
-            (run.id, living.get(cluster)) for run, cluster in zip(asked, clusters, strict=True)
+            (run.id, with_tasks.get(cluster))
+            for run, cluster in zip(candidates, clusters, strict=True)
         ]
         return {run_id: run_id in there for run_id, there in found if there is not None}
 
     def _runs_in(self, cluster: str | None, *, needed: bool) -> set[str] | None:
-        """The runs that have a task in a cluster; None where that is not `needed` and may not be asked."""
+        """The runs that have a task in a cluster; None if it is not `needed` and access is denied."""
         try:
             return self._runs_of_tasks(cluster)
         except ClientError as error:
@@ -90,11 +92,11 @@ class EcsTasks:
                 tasks=arns[start : start + _DESCRIBED_AT_ONCE],
                 include=["TAGS"],
             )
-            found.update(_run_of(task) for task in answer["tasks"] if _lives(task))
+            found.update(_run_of(task) for task in answer["tasks"] if _is_running(task))
         return found
 
 
-def _lives(task: TaskTypeDef) -> bool:
+def _is_running(task: TaskTypeDef) -> bool:
     return task.get("lastStatus") != "STOPPED"
 
 

@@ -1,4 +1,4 @@
-"""What the trigger would make of an upload now: the trigger's own decision, asked without asking Prefect."""
+"""What the trigger would decide about an upload now, by the trigger's own code, without Prefect."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lambda_trigger.sigv4 import Credentials
 from lambda_trigger.submission import Submission
 from operations.findings import Source
 
-# For all questions about one upload, the waits between attempts included.
+# For all requests about one upload, including the waits between attempts.
 _PATIENCE = timedelta(minutes=2)
 
 
 class _HttpClientPerThread(HttpClient):
-    """The trigger sends one request at a time; here each thread does."""
+    """Gives each thread its own client: the trigger's client sends one request at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,13 +47,13 @@ class _HttpClientPerThread(HttpClient):
 
 
 def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) -> AwsApi:
-    """S3 as the trigger asks it, for any number of threads."""
+    """The trigger's S3 client, for any number of threads."""
     return AwsApi(_HttpClientPerThread(), credentials, region, endpoint_url)
 
 
 @dataclass
-class _Asked:
-    """Prefect's place in a decision: notes what would be asked of it, and makes nothing."""
+class _RecordingPrefect:
+    """Replaces Prefect in a decision: records the requested run and creates nothing."""
 
     request: RunRequest | None = None
 
@@ -66,48 +66,48 @@ class _Asked:
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
     ) -> bool:
         del run_id, state, deadline, force
-        raise AssertionError("unreachable: no run is said to have ended")
+        raise AssertionError("unreachable: no run is reported as ended")
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """The run that the trigger would ask for, or why it would ask for none."""
+class TriggerDecision:
+    """The run that the trigger would request, or the reason why it would request none."""
 
     request: RunRequest | None
     verdict: Waiting | Ignored | Rejected | None
 
     @property
     def settings(self) -> dict[str, str]:
-        """Entity tags by URI of the settings XML that the run would convert with."""
+        """Entity tags, by URI, of the settings XML that the run would use."""
         return dict(self.request.parameters["sidecar_etags"]) if self.request else {}
 
 
 @dataclass
-class Foresight:
-    """Decides as the trigger does, in the trigger's own code; reads S3 and changes nothing."""
+class TriggerDecisions:
+    """Runs the trigger's own decision; it reads S3 and changes nothing."""
 
     rules: Rules
     storage: Storage
     patience: timedelta = field(default=_PATIENCE)
 
-    def of(self, source: Source) -> Foreseen:
-        """What the trigger would make of this upload.
+    def of(self, source: Source) -> TriggerDecision:
+        """Decide about this upload.
 
         Raises:
-            TransportError: S3 did not answer.
+            TransportError: S3 does not answer.
         """
-        asked = _Asked()
+        recorder = _RecordingPrefect()
         deadline = Deadline(self.patience.total_seconds())
-        submission = Submission(self.rules, self.storage, asked, deadline)
+        submission = Submission(self.rules, self.storage, recorder, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)
         if isinstance(outcome, Waiting | Ignored | Rejected):
-            return Foreseen(None, outcome)
-        return Foreseen(asked.request, None)
+            return TriggerDecision(None, outcome)
+        return TriggerDecision(recorder.request, None)
 
 
 def identity(request: RunRequest, source: Source, generation: int) -> str:
-    """The identity that this upload's run of a generation has; see `run_identity.idempotency_key`."""
+    """The identity of this upload's run in a generation; see `run_identity.idempotency_key`."""
     parameters = request.parameters
     return idempotency_key(
         request.deployment,
@@ -120,12 +120,12 @@ def identity(request: RunRequest, source: Source, generation: int) -> str:
 
 
 def output_prefixes(rules: Rules, prefix: str) -> list[str]:
-    """Where the outputs of all keys that start with a prefix lie: no one below another."""
+    """The prefixes of the outputs of all keys that start with a prefix; they do not overlap."""
     own = rules.rule_for(prefix)
     below = [rule for rule in rules.prefixes if rule.prefix.startswith(prefix) and not rule.ignore]
     found = {rule.output_prefix for rule in below}
     if own is not None and not own.ignore:
-        # An archive's outputs have a folder of their own behind the mapped prefix.
+        # The outputs of an archive are in a folder of their own below the mapped prefix.
         for folder in ("", *(f"{bucket}/" for bucket in rules.archive_buckets)):
             found.add(own.output_prefix + folder + prefix[len(own.prefix) :])
     return sorted(
@@ -134,5 +134,5 @@ def output_prefixes(rules: Rules, prefix: str) -> list[str]:
 
 
 def is_of_azfp(candidate: Candidate) -> bool:
-    """Whether the upload's identity has a settings XML in it."""
+    """Whether a settings XML is part of the upload's identity."""
     return "AZFP" in candidate.models

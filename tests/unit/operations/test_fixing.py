@@ -1,4 +1,4 @@
-"""What --fix sends and retries, and what it leaves."""
+"""What --fix sends, retries and skips."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 from events.sending import Message, ReplayRow
 from lambda_trigger.notifications import read_body
 from lambda_trigger.outcomes import BACKFILL, Upload
-from operations.findings import Action, End, Finding, Kind, Notify, Retry, Source
-from operations.mending import Mender
-from operations.mending_order import ToMend
+from operations.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
+from operations.fix_order import FixQueue
+from operations.fixing import Fixer
 from operations.pacing import Pace
-from operations.report import Tally
+from operations.report import FindingTally
 from tests.unit.operations.conftest import MemoryRuns
 
 
 @dataclass
-class Queue:
+class RecordingQueue:
     """A queue that refuses messages that name `refused`."""
 
     refused: str = "no such"
@@ -38,14 +38,14 @@ class Queue:
         return rows
 
 
-def finding(key: str, action: Action | None) -> Finding:
+def finding(key: str, action: Action | None) -> UploadFinding:
     source = Source("inbox", key, 5, "tag", datetime(2026, 1, 1, tzinfo=UTC))
-    return Finding(Kind.TORN, source.uri, "why", source=source, action=action)
+    return UploadFinding(Kind.TORN, source.uri, "why", source=source, action=action)
 
 
-def test_a_notification_names_the_upload_as_its_own_did() -> None:
-    queue = Queue()
-    list(Mender(queue, MemoryRuns()).mend([finding("a/ä +%.raw", Notify(2))]))
+def test_a_notification_names_the_upload_as_the_original_did() -> None:
+    queue = RecordingQueue()
+    list(Fixer(queue, MemoryRuns()).fix([finding("a/ä +%.raw", Notify(2))]))
     (upload,) = read_body(queue.sent[0].body)
     assert isinstance(upload, Upload)
     assert (upload.bucket, upload.key, upload.etag) == ("inbox", "a/ä +%.raw", "tag")
@@ -54,13 +54,13 @@ def test_a_notification_names_the_upload_as_its_own_did() -> None:
 
 
 def _body(action: Notify) -> str:
-    queue = Queue()
-    list(Mender(queue, MemoryRuns()).mend([finding("k.raw", action)]))
+    queue = RecordingQueue()
+    list(Fixer(queue, MemoryRuns()).fix([finding("k.raw", action)]))
     return queue.sent[0].body
 
 
-def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
-    queue, runs = Queue(), MemoryRuns()
+def test_each_finding_with_an_action_is_fixed_once() -> None:
+    queue, runs = RecordingQueue(), MemoryRuns()
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(23)]
     findings += [
         finding("r.raw", Retry("run", "state")),
@@ -68,7 +68,7 @@ def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
         finding("f.raw", End("old", "state", retry=False)),
         finding("x.raw", None),
     ]
-    done = list(Mender(queue, runs).mend(iter(findings)))
+    done = list(Fixer(queue, runs).fix(iter(findings)))
     assert [message.source for message in queue.sent] == [each.uri for each in findings[:23]]
     assert max(queue.batches) <= 10
     assert runs.retried == ["run"]
@@ -77,57 +77,57 @@ def test_each_finding_is_acted_on_once_and_what_has_no_action_is_left() -> None:
     assert all(each.done for each in done)
 
 
-def test_what_the_queue_does_not_take_is_told() -> None:
-    queue = Queue(refused="bad.raw")
-    good, bad = Mender(queue, MemoryRuns()).mend(
+def test_messages_that_the_queue_refuses_are_reported() -> None:
+    queue = RecordingQueue(refused="bad.raw")
+    good, bad = Fixer(queue, MemoryRuns()).fix(
         [finding("good.raw", Notify(0)), finding("bad.raw", Notify(0))]
     )
     assert (good.what, good.done) == ("notified", True)
     assert (bad.what, bad.done) == ("not sent: too long", False)
 
 
-def test_a_dry_run_only_says_it() -> None:
-    queue, runs = Queue(), MemoryRuns()
+def test_a_dry_run_only_reports() -> None:
+    queue, runs = RecordingQueue(), MemoryRuns()
     findings = [
         finding("a.raw", Notify(0)),
         finding("b.raw", Retry("run", "state")),
         finding("c.raw", End("dead", "state", retry=True)),
         finding("d.raw", End("old", "state", retry=False)),
     ]
-    said = [each.what for each in Mender(queue, runs, dry_run=True).mend(findings)]
+    said = [each.what for each in Fixer(queue, runs, dry_run=True).fix(findings)]
     assert said == ["would notify", "would retry", "would end and retry", "would end"]
     assert (queue.sent, runs.retried, runs.ended) == ([], [], [])
 
 
-def test_a_run_that_several_files_ask_for_is_ended_once_and_all_of_them_are_mended() -> None:
+def test_a_run_of_several_files_is_ended_once_and_all_of_them_are_fixed() -> None:
     runs = MemoryRuns()
     findings = [finding(f"{number}.raw", End("batch", "state", retry=True)) for number in range(12)]
-    done = list(Mender(Queue(), runs).mend(findings))
+    done = list(Fixer(RecordingQueue(), runs).fix(findings))
     assert runs.ended == [("batch", 3)]
     assert [(each.finding, each.done) for each in done] == [(each, True) for each in findings]
 
 
-def test_what_nothing_came_of_is_not_counted_against_the_limit() -> None:
-    queue = Queue(refused="no way")
+def test_failed_fixes_do_not_count_against_the_limit() -> None:
+    queue = RecordingQueue(refused="no way")
     findings = [finding(f"no way {number}.raw", Notify(0)) for number in range(25)]
     findings += [finding(f"{number}.raw", Notify(0)) for number in range(20)]
-    done = list(Mender(queue, MemoryRuns(), limit=12).mend(findings))
+    done = list(Fixer(queue, MemoryRuns(), limit=12).fix(findings))
     assert sum(each.done for each in done) == len(queue.sent) == 12
-    tally = Tally()
+    tally = FindingTally()
     for each in done:
-        tally.add_mended(each)
-    assert (tally.done, tally.mended) == (12, {"notified": 12, "not sent": 25})
+        tally.add_result(each)
+    assert (tally.done, tally.fixes) == (12, {"notified": 12, "not sent": 25})
 
 
-def test_mending_is_held_to_its_pace() -> None:
+def test_fixes_keep_to_the_rate() -> None:
     paced: list[float] = []
     pace = Pace(2, sleep=paced.append, clock=lambda: 0.0)
     findings = [finding(f"{number}.raw", Notify(0)) for number in range(30)]
-    list(Mender(Queue(), MemoryRuns(), pace=pace).mend(findings))
+    list(Fixer(RecordingQueue(), MemoryRuns(), pace=pace).fix(findings))
     assert paced == [5, 10]
 
 
-def aged(kind: Kind, key: str, days: float, action: Action | None) -> Finding:
+def aged(kind: Kind, key: str, days: float, action: Action | None) -> UploadFinding:
     found = finding(key, action)
     since = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(days=days)
     return replace(found, kind=kind, since=since)
@@ -136,15 +136,15 @@ def aged(kind: Kind, key: str, days: float, action: Action | None) -> Finding:
 def test_live_uploads_come_first_the_newest_of_each_class_in_turn_and_the_lane_bounds_the_rest() -> (
     None
 ):
-    old, to_mend = Notify(0, lane=BACKFILL), ToMend(kept=300)
+    old, fix_queue = Notify(0, lane=BACKFILL), FixQueue(kept=300)
     for number in range(1000):
-        to_mend.add(aged(Kind.NEVER_NOTIFIED, f"archive/{number}.raw", 100 + number, old))
+        fix_queue.add(aged(Kind.NEVER_NOTIFIED, f"archive/{number}.raw", 100 + number, old))
     for number in range(3):
-        to_mend.add(aged(Kind.CRASHED, f"crashed {number}", number, Retry(f"{number}", "state")))
-    to_mend.add(aged(Kind.NEVER_NOTIFIED, "z/new.raw", 0.5, Notify(0)))
-    to_mend.add(aged(Kind.QUARANTINED, "bad.raw", 0, None))
+        fix_queue.add(aged(Kind.CRASHED, f"crashed {number}", number, Retry(f"{number}", "state")))
+    fix_queue.add(aged(Kind.NEVER_NOTIFIED, "z/new.raw", 0.5, Notify(0)))
+    fix_queue.add(aged(Kind.QUARANTINED, "bad.raw", 0, None))
     live = ["crashed 0", "z/new.raw", "crashed 1", "crashed 2"]
     for room in (0, 7):
-        found = [each.uri.removeprefix("s3://inbox/") for each in to_mend.in_turn(room)]
+        found = [each.uri.removeprefix("s3://inbox/") for each in fix_queue.in_turn(room)]
         assert found == [*live, *(f"archive/{number}.raw" for number in range(room))]
-    assert len(list(to_mend.in_turn(10_000))) == 304
+    assert len(list(fix_queue.in_turn(10_000))) == 304
