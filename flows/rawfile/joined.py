@@ -7,6 +7,7 @@ that it is not compared with what it was written from.
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -129,6 +130,8 @@ class JoinedFile:
         self.segments.write(self.path, segment)
         echodata, warnings = self.parse(self.path)
         self.path.unlink()
+        # Its packets and its parser refer to each other: else some segments' are in memory.
+        gc.collect()
         self.warnings += [warning for warning in warnings if warning not in self.warnings]
         kept: dict[str, dict[str, NDArray[Any]]] = {}
         for path, group in _groups(echodata).items():
