@@ -39,7 +39,7 @@ class RecordIndex:
     @property
     def is_dated(self) -> NDArray[np.bool_]:
         """Which records echopype makes rows of: all but strings."""
-        return self.id != STRING
+        return np.not_equal(self.id, STRING)
 
 
 @dataclass

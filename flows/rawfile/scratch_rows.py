@@ -109,5 +109,5 @@ class JoinedRows(LazyArray):
                 continue
             values = self._scratch.get(block, self.dtype, self.shape[1:])
             inside = (numbers >= block.first) & (numbers < block.first + block.rows)
-            out[inside] = values[(numbers[inside] - block.first, *rest)]
+            out[inside] = values[(slice(None), *rest)][numbers[inside] - block.first]
         return out

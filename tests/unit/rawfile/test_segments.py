@@ -20,8 +20,8 @@ from flows.netcdf_encoding import write_netcdf
 from flows.outcomes import BadFile, OutputMismatch
 from flows.preflight.ad2cp import checksum
 from flows.raw_opening import open_raw_file
-from flows.rawfile import joined as joining
 from flows.rawfile.engine import OpenedFile, open_file
+from flows.rawfile.kept_rows import kept_rows
 from flows.rawfile.scratch_rows import JoinedRows
 from flows.verification import compare_tree
 from flows.zarr_encoding import encode_zarr
@@ -258,13 +258,12 @@ def test_rows_are_compared_with_those_of_a_second_parse(
         before = data[...]
         data.decode_again()
         assert np.array_equal(before, data[...], equal_nan=True)
-    kept_rows = joining.kept_rows
 
     def other_rows(*arguments: Any) -> Any:
         return {d: rows[::-1] for d, rows in kept_rows(*arguments).items()}
 
     with opened(path, 15_000) as ours:
-        monkeypatch.setattr(joining, "kept_rows", other_rows)
+        monkeypatch.setattr("flows.rawfile.joined.kept_rows", other_rows)
         data = ours.echodata["Sonar/Beam_group1"]["velocity"].variable.data
         with pytest.raises(OutputMismatch, match="another when it is parsed again"):
             data.decode_again()
