@@ -6,23 +6,31 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import xarray as xr
 
-from flows import preflight
+from flows import opened_raw, preflight
 from flows.chunking import chunk_regions
+from flows.conversion import convert
 from flows.identity import differences
+from flows.locations import OutputType
+from flows.manifest import manifest_schema
 from flows.netcdf_encoding import write_netcdf
 from flows.outcomes import BadFile, OutputMismatch
 from flows.preflight.ad2cp import checksum
+from flows.publication import Published
 from flows.raw_opening import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file
+from flows.rawfile.joined import JoinedFile
 from flows.rawfile.kept_rows import kept_rows
 from flows.rawfile.scratch_rows import JoinedRows
+from flows.request import ConversionRequest, VerifyMode
 from flows.verification import compare_tree
 from flows.zarr_encoding import encode_zarr
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING
@@ -245,6 +253,47 @@ def test_outputs_are_those_of_the_whole(
         write_netcdf(ours.echodata, tmp_path / "out.nc")
         with xr.open_datatree(tmp_path / "out.nc", engine="netcdf4", chunks=None) as tree:
             assert differences(ours.echodata, tree, string_widths=False) == []
+
+
+@pytest.mark.parametrize(("output_type", "verify"), [("zarr", "sampled"), ("netcdf", "full")])
+def test_a_conversion_in_segments_is_verified_and_named(
+    real_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output_type: OutputType,
+    verify: VerifyMode,
+) -> None:
+    path = tmp_path / "raw.ad2cp"
+    path.write_bytes(three_kinds_of_ping(beginning((real_data / AD2CP).read_bytes())))
+    theirs = by_echopype(path)
+    monkeypatch.setattr(opened_raw, "open_file", partial(open_file, segment_bytes=10_000))
+    again: list[int] = []
+    parsed = JoinedFile._parsed
+
+    def counted(joined: JoinedFile, number: int) -> Any:
+        again.append(number)
+        return parsed(joined, number)
+
+    monkeypatch.setattr(JoinedFile, "_parsed", counted)
+    done = convert(
+        ConversionRequest(
+            raw_file=str(path),
+            sonar_model="AD2CP",
+            output_path=str(tmp_path / "out"),
+            output_type=output_type,
+            verify=verify,
+        )
+    )
+    assert isinstance(done, Published)
+    assert again[:4] == [0, 1, 2, 3]
+    assert 2 <= len(again[4:]) <= 3
+    jsonschema.validate(done.manifest, manifest_schema())
+    assert done.manifest["engine"]["name"] == "segments"
+    assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
+    engine = "zarr" if output_type == "zarr" else "netcdf4"
+    with xr.open_datatree(done.output, engine=engine, chunks=None) as tree:
+        told = differences(theirs, tree, string_widths=output_type == "zarr")
+        assert {difference.group for difference in told} <= {"Provenance"}
 
 
 def test_rows_are_compared_with_those_of_a_second_parse(
