@@ -19,6 +19,7 @@ import numpy as np
 from flows.preflight.search import next_whole
 from flows.preflight.summary import FileSummary, Times
 from flows.preflight.tally import Tally, summarize
+from flows.rawfile.record_index import RecordIndexer
 
 SYNC = b"\xa5"
 # The sync byte and the two header sizes there are.
@@ -101,7 +102,7 @@ def _is_record(fd: int, size: int, position: int) -> bool:
 def _time(record: Record) -> np.datetime64:
     """The record's time as echopype makes it, NaT if it is no date."""
     at = 2 if record.id in RAW_ECHOSOUNDER else 8
-    if len(record.data) < at + 8:
+    if record.id == STRING or len(record.data) < at + 8:
         return np.datetime64("NaT", "ns")
     year, month, day, hour, minute, second, fraction = struct.unpack_from("<6BH", record.data, at)
     written = (
@@ -119,6 +120,7 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
     times: dict[str, list[np.datetime64]] = {}
     undated = 0
     last_good: np.datetime64 | None = None
+    records = RecordIndexer()
     position = 0
     total = 0
     while position < size:
@@ -139,8 +141,9 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
             else:
                 tally.configured = tally.configured or record.id == STRING
                 tally.keep(position, position + record.size)
+                time = _time(record)
+                records.add(position, position + record.size, record.id, time, record.data)
                 if record.id in BEAM_GROUPS:
-                    time = _time(record)
                     undated += bool(np.isnat(time))
                     times.setdefault(BEAM_GROUPS[record.id], []).append(time)
                     total += 1
@@ -167,4 +170,5 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
         total=total,
         ping_times=ping_times,
         last_good_ping=last_good,
+        records=records.index(),
     )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from flows.rawfile.record_index import RecordIndex
 from flows.rawfile.sample_index import SampleIndex
 
 Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_format"]
@@ -97,6 +98,7 @@ class FileSummary:
             number is recorded twice, byte for byte.
         samples: Where each ping's samples are in the file; None for formats without
             such an index.
+        records: Where each record of an AD2CP file is; None for the other formats.
     """
 
     file: str
@@ -123,6 +125,7 @@ class FileSummary:
     whole: tuple[Span, ...] = field(repr=False)
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
     samples: SampleIndex | None = field(default=None, repr=False, compare=False)
+    records: RecordIndex | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_whole(self) -> bool:

@@ -18,6 +18,7 @@ from flows.preflight.summary import (
     Times,
     Unsupported,
 )
+from flows.rawfile.record_index import RecordIndex
 from flows.rawfile.sample_index import SampleIndex
 
 
@@ -100,6 +101,7 @@ def summarize(
     ping_times: Mapping[str, Times],
     last_good_ping: np.datetime64 | None,
     samples: SampleIndex | None = None,
+    records: RecordIndex | None = None,
 ) -> FileSummary:
     """The summary of a finished walk.
 
@@ -113,6 +115,7 @@ def summarize(
         ping_times: By channel, the times that a parser must read.
         last_good_ping: Time of the last whole ping before the first damage.
         samples: Where the pings' samples are.
+        records: Where the records are.
     """
     tally.damages.sort(key=lambda damage: damage.start)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
@@ -145,6 +148,7 @@ def summarize(
         whole=tally.whole if tally.configured else (),
         ping_times=ping_times,
         samples=samples,
+        records=records,
     )
 
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from flows.outcomes import ConversionFailure, OutputMismatch
 from flows.preflight import write_whole_part
 from flows.preflight.summary import FileSummary
+from flows.rawfile.in_segments import SEGMENT_BYTES, cut
+from flows.rawfile.joined import JoinedFile
 from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
 from flows.rawfile.samples import PingSamples
+from flows.rawfile.scratch_rows import ScratchFile
 from flows.rawfile.skeleton import write_skeleton
 from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
 
@@ -35,13 +38,14 @@ class Engine:
     """How a file's samples came out of it, for the manifest.
 
     Attributes:
-        name: `streamed`, from the file by its index; `whole`, by echopype alone.
-        reason: why not streamed.
+        name: `streamed`, from the file by its index; `segments`, by echopype, one segment
+            after another; `whole`, by echopype, all at once.
+        reason: why whole.
         compared_pings: pings that also went through echopype and were the same.
         compared_samples: samples of these.
     """
 
-    name: Literal["streamed", "whole"]
+    name: Literal["streamed", "segments", "whole"]
     reason: str | None = None
     compared_pings: int = 0
     compared_samples: int = 0
@@ -71,7 +75,11 @@ class OpenedFile:
 
 
 def open_file(
-    path: Path, summary: FileSummary, parse: Parse, beside: Sequence[Path] = ()
+    path: Path,
+    summary: FileSummary,
+    parse: Parse,
+    beside: Sequence[Path] = (),
+    segment_bytes: int = SEGMENT_BYTES,
 ) -> OpenedFile:
     """Open a raw file that was walked.
 
@@ -80,12 +88,15 @@ def open_file(
         summary: of the walk.
         parse: opens a file by echopype.
         beside: sidecars that echopype looks for beside the raw file.
+        segment_bytes: of the segments of an AD2CP file.
 
     Raises:
         ConversionFailure: what `parse` raises of the file; OutputMismatch where samples
             are not what echopype makes of them.
         OSError: the file cannot be read, or the disk is full.
     """
+    if summary.records is not None:
+        return _open_segments(path, summary, parse, segment_bytes)
     if summary.samples is None:
         return _open_whole(path, summary, parse, "samples of this format are read by echopype")
     with ExitStack() as stack:
@@ -108,6 +119,32 @@ def open_file(
             raise OutputMismatch(summary.file, named)
         engine = Engine("streamed", None, compared.pings, compared.samples)
         return OpenedFile(echodata, warnings, engine, stack.pop_all())
+
+
+def _open_segments(
+    path: Path, summary: FileSummary, parse: Parse, segment_bytes: int
+) -> OpenedFile:
+    def parse_segment(segment: Path) -> tuple[EchoData, list[str]]:
+        return parse(segment, with_sidecars=True)
+
+    with ExitStack() as stack:
+        try:
+            segments = cut(path, summary, segment_bytes)
+            stack.callback(segments.close)
+            scratch = ScratchFile(path.parent)
+            stack.callback(scratch.close)
+            target = path.with_name(f"segment{path.suffix}")
+            joined = JoinedFile(summary.file, segments, parse_segment, scratch, target)
+            echodata = joined.open()
+        except UnknownLayoutError as unknown:
+            reason = unknown.reason
+        except ConversionFailure as failure:
+            # As with skeletons.
+            reason = f"a segment did not open: {failure}"
+        else:
+            engine = Engine("segments", None, *joined.counted_again())
+            return OpenedFile(echodata, joined.warnings, engine, stack.pop_all())
+    return _open_whole(path, summary, parse, reason)
 
 
 def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> OpenedFile:

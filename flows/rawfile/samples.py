@@ -8,22 +8,19 @@ athwartship before alongship; complex samples are float32 pairs, sector by secto
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from flows.encoding import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
+from flows.rawfile.lazy_array import LazyArray, Region
 from flows.rawfile.sample_index import ANGLE, POWER, SampleIndex
 from flows.rawfile.skeleton import read_exactly
 
 Part: TypeAlias = Literal["power", "athwartship", "alongship", "real", "imaginary"]
-Region: TypeAlias = tuple[slice, ...]
-# numpy's protocols hand on whatever they were called with.
-Anything: TypeAlias = Any
 
 _INT16_FILL, _INT32_FILL = -(2**15), -(2**31)
 _DTYPES = {
@@ -66,11 +63,10 @@ def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
     return Layout(start, count, 2, int(index.sectors[row]))
 
 
-class PingSamples(NDArrayOperatorsMixin):
+class PingSamples(LazyArray):
     """One variable of a Beam group, by channel, ping, sample and, if complex, beam.
 
-    A duck array: xarray indexes it as it does a numpy array, and only what is asked
-    for is read. Its values are, bit for bit, those that echopype makes of the file;
+    Its values are, bit for bit, those that echopype makes of the file;
     imaginary parts of exactly 0 are 0, where echopype makes NaN of them.
 
     Args:
@@ -91,22 +87,11 @@ class PingSamples(NDArrayOperatorsMixin):
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
     ) -> None:
-        self.shape = shape
-        self.dtype = dtype
+        super().__init__(shape, dtype)
         self._fd = fd
         self._index = index
         self._part = part
         self._cells = cells
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
 
     @functools.cached_property
     def _packing(self) -> Packing | None:
@@ -140,9 +125,8 @@ class PingSamples(NDArrayOperatorsMixin):
             stored[missing] = packing.fill
         return stored
 
-    def __getitem__(self, key: Anything) -> NDArray[Any]:
+    def read(self, region: Region) -> NDArray[Any]:
         """The values of one region, as echopype makes them."""
-        region, rest = _plain(key, self.shape)
         raw, missing = self._raw(region)
         if self._part == "power":
             values = raw.astype(np.float32) * np.float64(SIMRAD_POWER_STEP)
@@ -150,25 +134,7 @@ class PingSamples(NDArrayOperatorsMixin):
             values = raw.astype(self.dtype, copy=False)
         if missing is not None:
             values[missing] = np.nan
-        return values if rest is None else values[rest]
-
-    def __array__(self, dtype: Anything = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - numpy's protocol
-        """All values, in memory."""
-        if copy is False:
-            raise ValueError("the samples are in the file, so reading them makes a copy")
-        return np.asarray(self[...], dtype=dtype)
-
-    def __array_function__(
-        self, func: Callable[..., Any], _types: Anything, args: Anything, kwargs: Anything
-    ) -> Anything:
-        """Any other use of the array reads it."""
-        return func(*_as_numpy(args), **kwargs)
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Anything, **kwargs: Anything
-    ) -> Anything:
-        """Arithmetic reads it, too."""
-        return getattr(ufunc, method)(*_as_numpy(inputs), **kwargs)
+        return values
 
     def _raw(self, region: Region) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """One region as the file has it, and where it has nothing; None if nowhere.
@@ -218,36 +184,3 @@ class PingSamples(NDArrayOperatorsMixin):
             found = self._ping(row, whole)
             if found is not None:
                 yield found
-
-
-def _plain(key: Anything, shape: tuple[int, ...]) -> tuple[Region, tuple[Any, ...] | None]:
-    """A key as slices of step 1, and what is left to do with what they give."""
-    keys = key if isinstance(key, tuple) else (key,)
-    at = next((i for i, part in enumerate(keys) if part is Ellipsis), None)
-    if at is not None:
-        keys = keys[:at] + (slice(None),) * (len(shape) - len(keys) + 1) + keys[at + 1 :]
-    keys += (slice(None),) * (len(shape) - len(keys))
-    region: list[slice] = []
-    rest: list[Any] = []
-    for part, length in zip(keys, shape, strict=True):
-        if isinstance(part, slice) and part.step in {None, 1}:
-            start, stop, _ = part.indices(length)
-            region.append(slice(start, max(start, stop)))
-            rest.append(slice(None))
-        elif isinstance(part, int | np.integer):
-            at = int(part) % length
-            region.append(slice(at, at + 1))
-            rest.append(0)
-        else:
-            region.append(slice(0, length))
-            rest.append(part)
-    simple = all(isinstance(part, slice) and part == slice(None) for part in rest)
-    return tuple(region), None if simple else tuple(rest)
-
-
-def _as_numpy(arguments: Anything) -> Anything:
-    if isinstance(arguments, PingSamples):
-        return np.asarray(arguments)
-    if isinstance(arguments, list | tuple):
-        return type(arguments)(_as_numpy(argument) for argument in arguments)
-    return arguments
