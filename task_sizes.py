@@ -14,7 +14,7 @@ _MIB, _GIB = 2**20, 2**30
 _FIXED = 350_000_000
 # Bytes of memory for each byte of the raw file. Simrad files have 1.4: their metadata.
 _SIMRAD = 1.4
-_BYTES_PER_FILE_BYTE = {"AZFP": 5.0, "AZFP6": 5.0, "AD2CP": 8.0}
+_BYTES_PER_FILE_BYTE = {"AZFP": 5.0, "AZFP6": 14.0, "AD2CP": 3.0}
 # Of a task's memory: what the rule leaves out, and the container's own.
 _SPARE = 0.2
 

@@ -23,6 +23,11 @@ MEASURED = [
     ("AZFP", 1_013_040, 274),
     ("AZFP", 9_961_560, 313),
     ("AZFP", 49_976_640, 509),
+    ("AZFP6", 25_000_000, 503),
+    ("AD2CP", 3_000_000, 321),
+    ("AD2CP", 10_000_000, 367),
+    ("AD2CP", 20_000_000, 329),
+    ("AD2CP", 50_100_000, 388),
 ]
 
 
@@ -67,8 +72,8 @@ def test_a_file_is_large_exactly_where_standard_is_too_small(model: str, size: i
         ("EK60", 2_200, STANDARD),
         ("EK80", 2_210, LARGE),
         ("AZFP", 600, STANDARD),
-        ("AD2CP", 380, STANDARD),
-        ("AD2CP", 390, LARGE),
+        ("AD2CP", 1_020, STANDARD),
+        ("AD2CP", 1_040, LARGE),
     ],
 )
 def test_where_the_border_is(model: str, megabytes: int, wanted: TaskSize) -> None:
