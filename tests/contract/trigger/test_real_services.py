@@ -87,7 +87,12 @@ def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: 
     assert len({line["flow_run_id"] for line in lines}) == 1
     run = prefect_api("GET", f"/flow_runs/{lines[0]['flow_run_id']}")
     assert run["name"] == "ä b+c%2F?# · EK60 · HB0706"
-    assert set(run["tags"]) == {f"bucket:{trigger.inbox}", "model:EK60", "cruise:HB0706"}
+    assert set(run["tags"]) == {
+        f"bucket:{trigger.inbox}",
+        "model:EK60",
+        "tier:standard",
+        "cruise:HB0706",
+    }
     assert run["parameters"]["raw_file"] == f"s3://{trigger.inbox}/{key}"
     assert run["state"]["type"] == "SCHEDULED"
     assert run["work_pool_name"] == "echodrop"
