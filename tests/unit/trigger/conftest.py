@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.aws_api import ListedObject, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import FlowRun, RunRequest, RunState
-from lambda_trigger.handler import Deps, _handle
+from lambda_trigger.handler import Dependencies, _handle
 from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.telemetry import Telemetry
 from lambda_trigger.transport_errors import TransportError
@@ -110,11 +110,11 @@ class MemoryStorage:
 
     def list_objects(
         self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
-    ) -> Iterator[Listed]:
+    ) -> Iterator[ListedObject]:
         self.ask("ListObjectsV2", bucket, deadline)
         for key, item in sorted(self.objects.items()):
             if key > after and key.startswith(prefix) and (below or "/" not in key[len(prefix) :]):
-                yield Listed(key, item.size, item.etag, item.last_modified)
+                yield ListedObject(key, item.size, item.etag, item.last_modified)
 
     def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
         self.ask("SendMessageBatch", queue_arn, deadline)
@@ -180,7 +180,7 @@ class Trigger:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
-        deps = Deps("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
+        deps = Dependencies("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
         written = io.StringIO()
         try:
             with contextlib.redirect_stdout(written):

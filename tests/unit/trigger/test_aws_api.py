@@ -9,7 +9,7 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.aws_api import AwsApi, Listed, Unreadable
+from lambda_trigger.aws_api import AwsApi, ListedObject, Unreadable
 from lambda_trigger.aws_domains import dns_suffix
 from lambda_trigger.clock import Deadline
 from lambda_trigger.http_client import HttpClient, Reply, Request
@@ -137,7 +137,9 @@ def test_a_listing_is_read_page_by_page(http_stub: HttpStub) -> None:
     http_stub.answer(200, page("a", "b%2B+c", token="1/+="))
     http_stub.answer(200, page("%C3%A4"))
     listed = list(api(http_stub).list_objects("inbox", "m/", Deadline(5), below=False))
-    assert listed == [Listed(key, 3, "e", "2026-01-01T00:00:00.000Z") for key in ("a", "b+ c", "ä")]
+    assert listed == [
+        ListedObject(key, 3, "e", "2026-01-01T00:00:00.000Z") for key in ("a", "b+ c", "ä")
+    ]
     first, second = (asked[1] for asked in http_stub.asked)
     assert first == "/inbox/?delimiter=%2F&encoding-type=url&list-type=2&prefix=m%2F"
     assert "continuation-token=1%2F%2B%3D" in second

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_trigger.flow_runs import RunState
-from lambda_trigger.larger_task import PUT_OFF, TIME_TO_CHANGE, Killed, judge, read_event
+from lambda_trigger.larger_task import CHANGE_SECONDS, RESTART_DELAY, KilledTask, judge, read_event
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted
 from task_sizes import LARGE, STANDARD, TaskSize
 from tests.unit.trigger.conftest import Trigger
@@ -75,16 +75,16 @@ def enlarged(state_type: str = "CRASHED", state_name: str = "", **facts: Any) ->
 
 
 def outcome(of: RunState, task: str = TASK) -> Any:
-    return judge(Killed(task, RUN_ID), of)
+    return judge(KilledTask(task, RUN_ID), of)
 
 
 def test_an_event_names_its_run_and_task() -> None:
-    assert read_event(event()) == Killed(TASK, RUN_ID)
+    assert read_event(event()) == KilledTask(TASK, RUN_ID)
 
 
 def test_an_agent_beside_a_killed_conversion_changes_nothing() -> None:
     containers = [{"name": "agent", "exitCode": 0}, {"name": "prefect", "exitCode": 137}]
-    assert read_event(event(containers=containers)) == Killed(TASK, RUN_ID)
+    assert read_event(event(containers=containers)) == KilledTask(TASK, RUN_ID)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_killed_run_is_started_again_in_one_invocation(
     set_state = trigger.flow_runs.set_state
 
     def noted(run_id: str, state: Any, deadline: Any, *, force: bool = False) -> bool:
-        assert deadline.left() <= TIME_TO_CHANGE
+        assert deadline.left() <= CHANGE_SECONDS
         proposed.append(state)
         return set_state(run_id, state, deadline, force=force)
 
@@ -206,7 +206,7 @@ def test_a_killed_run_is_started_again_in_one_invocation(
     # A worker fetches what is to start within ten seconds: not before the size has changed.
     (when,) = (state["state_details"]["scheduled_time"] for state in proposed)
     soon = (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds()
-    assert TIME_TO_CHANGE + 10 < soon <= PUT_OFF
+    assert CHANGE_SECONDS + 10 < soon <= RESTART_DELAY
     now = trigger.flow_runs.states[RUN_ID]
     assert now.job_variables == LARGE.job_variables | {"launch_type": "FARGATE"}
     assert now.tags == ["bucket:inbox", "tier:large", "enlarged-from:standard"]

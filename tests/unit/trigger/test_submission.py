@@ -424,7 +424,7 @@ def test_more_data_than_an_invocation_can_queue_are_continued_in_the_next(
         trigger.storage.put(key, AZFP)
     trigger.storage.put("m/s.xml", XML)
     # No time beyond a batch of ten: every invocation hands the rest over.
-    monkeypatch.setattr("lambda_trigger.settings_arrival.TIME_TO_HAND_OVER", 1000)
+    monkeypatch.setattr("lambda_trigger.settings_arrival.HAND_OVER_SECONDS", 1000)
     trigger.notify("m/s.xml")
     told: list[str] = []
     while trigger.storage.queued:
