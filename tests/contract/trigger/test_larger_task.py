@@ -169,7 +169,7 @@ def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
         assert (line["outcome"], line["reason"]) == ("Rejected", "out-of-memory")
     now = run.now
     assert now["state"]["type"] == "CRASHED"
-    assert "on size large, and standard was too small before" in now["state"]["message"]
+    assert "on size large, after standard was too small" in now["state"]["message"]
     assert "tier:large" in now["tags"]
     assert [name for name, _ in run.history].count("AwaitingRetry") == 1
 

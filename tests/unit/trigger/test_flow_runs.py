@@ -152,7 +152,7 @@ def test_without_time_nothing_is_asked(prefect: HttpStub) -> None:
 def test_an_answer_that_is_none_of_prefects_is_refused(prefect: HttpStub, body: bytes) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201, body)
-    with pytest.raises(RefusedError, match="no answer of Prefect's"):
+    with pytest.raises(RefusedError, match="not an answer of Prefect"):
         client(prefect).create_run(WANTED, Deadline(5))
 
 

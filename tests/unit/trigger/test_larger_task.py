@@ -160,14 +160,14 @@ def test_a_second_kill_is_the_end_and_says_what_to_do() -> None:
     found = outcome(enlarged(task=f"{CLUSTER}::{LATER_TASK}"), LATER_TASK)
     assert isinstance(found, Rejected)
     assert found.reason == Reason.OUT_OF_MEMORY
-    assert "on size large, and standard was too small before" in found.detail
+    assert "on size large, after standard was too small" in found.detail
     assert "job_variables" in found.detail
 
 
 def test_there_is_nothing_behind_the_large_size() -> None:
     found = outcome(run(size=LARGE))
     assert isinstance(found, Rejected)
-    assert "on size large, and there is no larger one" in found.detail
+    assert "on size large, and there is no larger size" in found.detail
     assert isinstance(outcome(run("SCHEDULED", size=LARGE)), Ignored)
 
 

@@ -87,7 +87,7 @@ def test_archives_are_named_and_there_are_none_unless_named() -> None:
     ("written", "says"),
     [
         ('"old-files"', "must be a list"),
-        ("[3]", "3 is neither a bucket's name nor its ARN"),
+        ("[3]", "3 is neither a bucket name nor its ARN"),
         ('["Old Files"]', "'Old Files' is neither"),
         ('["arn:aws:s3:us-east-1:123456789012:accesspoint/old"]', "is neither"),
         ('["arn:aws:s3:::echodrop-inbox"]', "echodrop-inbox is the inbox"),

@@ -154,7 +154,7 @@ def test_a_restored_file_starts_its_run_again_where_that_found_it_archived(
         said.append(trigger.lines[-1]["message"])
     assert said == ["Submitted: restored", "Submitted: existing"]
     assert trigger.flow_runs.told == [
-        "AwaitingRetry: the file lay in an archive tier and can be read again"
+        "AwaitingRetry: the file was in an archive tier and can be read again"
     ]
     assert len(trigger.flow_runs.runs) == 1
 
