@@ -39,7 +39,7 @@ def is_small(upload: Upload, rule: PrefixRule, wanted: RunRequest, batch: BatchR
     return (
         (rule.batch or upload.lane in batch.lanes)
         # The same batch would have the identity of the run that failed.
-        and not upload.is_fix
+        and not upload.is_repair
         and (upload.size or 0) <= batch.up_to_bytes
         # A file that waits for an operator would delay the others.
         and wanted.paused is None

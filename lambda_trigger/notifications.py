@@ -248,7 +248,7 @@ def _echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
     return {
         "generation": generation,
         "lane": lane,
-        "is_fix": ours.get("mends") is True,
+        "is_repair": ours.get("mends") is True,
         "after": after if isinstance(after, str) else "",
     }
 

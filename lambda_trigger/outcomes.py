@@ -110,7 +110,7 @@ class Upload:
     `size` is in bytes. `version_id` is None if the bucket is not versioned or the
     notification does not give it. `generation` is 0 unless a replay forced a new
     conversion. `lane` names the work queue and is not part of the run's identity.
-    `is_fix` marks a notification that was sent again to fix a failure: the upload
+    `is_repair` marks a notification that was sent again to fix a failure: the upload
     gets a run of its own, and that run has the tag `mends`. `request_id` is the
     id of the S3 request that stored the object. `after` is set when one invocation
     could not queue all the data of a settings XML: the next one continues after
@@ -128,7 +128,7 @@ class Upload:
     envelope: str = ""
     generation: int = 0
     lane: str = LIVE
-    is_fix: bool = False
+    is_repair: bool = False
     after: str = ""
 
     @property

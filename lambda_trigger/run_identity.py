@@ -80,4 +80,4 @@ def run_tags(upload: Upload, model: str, rule: PrefixRule, size: str) -> list[st
     """
     cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
     tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": size}
-    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.is_fix
+    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.is_repair
