@@ -63,7 +63,7 @@ def put_unnoticed(sandbox: Sandbox, inbox: SandboxInbox, files: dict[str, Path])
     )
 
 
-def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
+def test_each_file_of_a_batch_whose_task_dies_gets_its_outcome(
     sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     prefix = "killed batch/"
@@ -76,7 +76,7 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         sandbox.check()
         return next(iter(batches_of(sandbox, inbox.uri(prefix))), None)
 
-    def given_up() -> dict[str, Any] | None:
+    def is_given_up() -> dict[str, Any] | None:
         """Kill each task of the batch, until nobody gives it another."""
         found = batch()
         if found is None:
@@ -87,16 +87,16 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         gone = state["type"] == "CRASHED" and (state["message"] or "").startswith("exit code")
         return found if gone else None
 
-    crashed = wait_until(given_up, 180, "the batch to be given up", every=0.5)
+    crashed = wait_until(is_given_up, 180, "the batch to be given up", every=0.5)
     assert len(crashed["parameters"]["files"]) == 3
     asked = ("reconcile", "--prefix", prefix, "--grace", "0", "--fix")
 
-    def mended() -> list[dict[str, Any]] | None:
+    def is_fixed() -> list[dict[str, Any]] | None:
         _, lines = command(sandbox, *asked)
         done = lines[-1]["counts"] == {"done": 3}
         return lines if done else None
 
-    wait_until(mended, 240, "every file to be done", every=5)
+    wait_until(is_fixed, 240, "every file to be done", every=5)
     assert [run["id"] for run in batches_of(sandbox, inbox.uri(prefix))] == [crashed["id"]]
     for key, runs in inbox.runs(files).items():
         (run,) = runs
@@ -106,7 +106,7 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         assert json.loads(body["Body"].read())["run"]["flow_run_id"] == run.id
 
 
-def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
+def test_small_files_of_a_backfill_share_a_task_and_a_bad_one_affects_no_other(
     sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
@@ -140,9 +140,11 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     manifests = sorted(key for key in outputs if key.endswith(".manifest.json"))
     assert manifests == [f"{PREFIX}{name}.zarr.manifest.json" for name in ("one", "three", "two")]
     for key in manifests:
-        told = json.loads(s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read())
-        assert told["source"]["bytes"] == whole.stat().st_size
-        assert told["run"]["flow_run_id"] == batch["id"]
+        manifest = json.loads(
+            s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read()
+        )
+        assert manifest["source"]["bytes"] == whole.stat().st_size
+        assert manifest["run"]["flow_run_id"] == batch["id"]
     assert not any(key.startswith(f"{PREFIX}damaged.zarr/") for key in outputs)
     report = s3.get_object(
         Bucket=sandbox.names.output_bucket, Key=f"{PREFIX}damaged.zarr.failure.json"
@@ -161,9 +163,9 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     code, lines = command(sandbox, "status", "--since", "1h", "--prefix", PREFIX)
     assert code == 1
     assert lines[-1]["counts"] == {"done": 3, "quarantined": 1}
-    told = {line["uri"]: line["detail"] for line in lines if "class" in line}
-    assert told.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
-    assert told[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
+    details = {line["uri"]: line["detail"] for line in lines if "class" in line}
+    assert details.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
+    assert details[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
 
     # Told of once more, as by a person who asks for it again: nothing is done twice.
     command(sandbox, *sent[:2], "--checkpoint", str(tmp_path / "another"))

@@ -104,8 +104,8 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         if len(waiting) > 1:
             met += 1
             assert any(begun(other) > begun(times) for other in waiting), "it began behind them all"
-        told = sandbox.api.request("GET", f"/flow_runs/{run.id}")
-        assert told["work_queue_name"] == LIVE
+        details = sandbox.api.request("GET", f"/flow_runs/{run.id}")
+        assert details["work_queue_name"] == LIVE
     assert met, "no live upload met a backfill that waits"
     for key in [*archive, *live]:
         manifest = f"{key.removesuffix('.raw')}.zarr.manifest.json"

@@ -59,13 +59,13 @@ class Watch:
         self._settled: dict[tuple[str, str], TriggerOutcome] = {}
         list(self._log.new_outcomes())
 
-    def told(self) -> Counter[str]:
-        for told in self._log.new_outcomes():
-            if told.outcome == "Retried":
+    def outcomes(self) -> Counter[str]:
+        for line in self._log.new_outcomes():
+            if line.outcome == "Retried":
                 continue
-            if (told.message, told.key) not in self._settled or told.reason == "new":
-                self._settled[told.message, told.key] = told
-        return Counter(f"{told.outcome}: {told.reason}" for told in self._settled.values())
+            if (line.message, line.key) not in self._settled or line.reason == "new":
+                self._settled[line.message, line.key] = line
+        return Counter(f"{line.outcome}: {line.reason}" for line in self._settled.values())
 
 
 def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
@@ -117,12 +117,12 @@ def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
     return {f"s3://{item.bucket}/{item.key}": 1 for item in objects}
 
 
-def all_are_told_of(told: Counter[str]) -> None:
-    assert told.pop("Rejected: malformed") == MALFORMED
-    # A create whose answer was lost, in a kill or by its time-out, is told of as existing.
-    assert told["Submitted: new"] <= UPLOADS
-    assert told["Submitted: new"] + told["Submitted: existing"] == UPLOADS + TOLD_AGAIN
-    assert set(told) == {"Submitted: new", "Submitted: existing"}
+def all_are_counted(outcomes: Counter[str]) -> None:
+    assert outcomes.pop("Rejected: malformed") == MALFORMED
+    # A create whose answer was lost, in a kill or by its time-out, is line of as existing.
+    assert outcomes["Submitted: new"] <= UPLOADS
+    assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + TOLD_AGAIN
+    assert set(outcomes) == {"Submitted: new", "Submitted: existing"}
 
 
 def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
@@ -130,22 +130,22 @@ def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
     send(system, make_storm(objects, seed=1))
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "calm") == once_each(objects)
-    all_are_told_of(watch.told())
+    all_are_counted(watch.outcomes())
 
 
-def test_the_same_though_prefect_is_killed_twice_on_the_way(system: Sandbox) -> None:
+def test_the_storm_has_the_same_result_if_prefect_is_killed_twice(system: Sandbox) -> None:
     objects, watch = upload(system, "killed"), Watch(system)
     send(system, make_storm(objects, seed=2))
     for share in (0.2, 0.5):
         wait_until(
-            lambda share=share: watch.told()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
+            lambda share=share: watch.outcomes()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
             90,
             f"{share:.0%} of the uploads to be submitted",
-            describe=lambda: str(watch.told()),
+            describe=lambda: str(watch.outcomes()),
         )
         system.parts[prefect_server.NAME].kill()
         assert messages(system, system.names.notifications_queue) > 0, "it came too late"
         system.start_part(prefect_server.NAME)
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "killed") == once_each(objects)
-    all_are_told_of(watch.told())
+    all_are_counted(watch.outcomes())

@@ -63,7 +63,7 @@ def granted(stack: Translated, role: str) -> set[str]:
     }
 
 
-def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_task_has_exactly_the_rights_that_the_flow_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "flows").rglob("*.py"))
     methods = set(re.findall(r"\.(\w+)\(\s*Bucket=", code))
     methods |= set(re.findall(r"get_paginator\(\s*\"(\w+)\"", code))
@@ -81,7 +81,7 @@ def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translate
     assert granted(stacks["all made"], "TaskRole") == asked
 
 
-def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_trigger_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "lambda_trigger").glob("*.py"))
     operations = set(re.findall(r"_s3\(\s*\"(\w+)\"", code))
     operations |= set(re.findall(r"\"((?:AmazonSSM|secretsmanager|AmazonSQS)\.\w+)\"", code))
@@ -112,7 +112,9 @@ CALL = re.compile(
 )
 
 
-def test_the_reconciliation_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_reconciliation_has_exactly_the_rights_that_it_needs(
+    stacks: dict[str, Translated],
+) -> None:
     asked = set()
     for name, methods in OPERATIONS.items():
         code = (ROOT / name).read_text()
@@ -136,7 +138,7 @@ def iam_action(service: str, method: str) -> str:
     return f"{service}:{client.meta.method_to_api_mapping[method]}"
 
 
-def test_the_worker_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_worker_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     package = Path(prefect_aws.__file__).parent
     asked = set(WITH_RUN_TASK)
     for name in ("workers/ecs_worker.py", "observers/ecs.py"):
@@ -147,7 +149,7 @@ def test_the_worker_may_what_it_does_and_no_more(stacks: dict[str, Translated]) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_ecs_may_what_starts_the_definitions_and_no_more(
+def test_ecs_has_exactly_the_rights_that_start_a_task(
     stacks: dict[str, Translated], variant: str
 ) -> None:
     stack = stacks[variant]
@@ -171,7 +173,7 @@ def test_ecs_may_what_starts_the_definitions_and_no_more(
     assert {role: granted(stack, role) for role in asked} == asked
 
 
-def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_watchdog_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "watchdog").glob("*.py"))
     by_argument = {"Bucket": "s3", "QueueUrl": "sqs", "SecretId": "secretsmanager"}
     calls = re.findall(r"\.(\w+)\(\s*(Bucket|QueueUrl|SecretId)=", code)

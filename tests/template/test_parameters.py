@@ -88,7 +88,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)
-def test_value_is_taken(name: str, value: str) -> None:
+def test_value_is_accepted(name: str, value: str) -> None:
     assert checked_parameters(source_template(), MADE | {name: value})[name] == value
 
 
@@ -99,7 +99,7 @@ def test_value_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_what_only_a_person_knows_has_no_default(name: str) -> None:
+def test_what_only_an_operator_knows_has_no_default(name: str) -> None:
     with pytest.raises(TemplateError, match=f"{name}: needs a value"):
         checked_parameters(source_template(), {key: MADE[key] for key in MADE if key != name})
 
@@ -112,7 +112,7 @@ def test_contradiction_is_refused(given: dict[str, str], said: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_whole_set_is_taken(variant: str) -> None:
+def test_a_complete_set_is_accepted(variant: str) -> None:
     template = source_template()
     assert not Resolver(template, checked_parameters(template, VARIANTS[variant])).broken_rules()
 

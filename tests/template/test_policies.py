@@ -65,7 +65,7 @@ def test_a_statement_applies(elements: dict[str, Any], *, expected: bool) -> Non
     assert lets_through([allow(**elements)], ASKED) is expected
 
 
-def test_a_deny_wins_and_nothing_said_is_no() -> None:
+def test_a_deny_wins_and_the_default_is_deny() -> None:
     deny = allow(Effect="Deny", Condition={"StringEquals": {"aws:SourceAccount": "1"}})
     other = allow(Effect="Deny", Condition={"StringEquals": {"aws:SourceAccount": "2"}})
     assert not lets_through([], ASKED)
@@ -77,6 +77,6 @@ def test_a_deny_wins_and_nothing_said_is_no() -> None:
     "elements",
     [{"NotAction": "sns:Subscribe"}, {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}],
 )
-def test_what_is_not_understood_is_not_passed_over(elements: dict[str, Any]) -> None:
+def test_an_unknown_element_raises(elements: dict[str, Any]) -> None:
     with pytest.raises(NotEvaluatedError):
         lets_through([allow(**elements)], ASKED)

@@ -63,7 +63,7 @@ def stack() -> Stack:
 @pytest.mark.parametrize(
     "logical_id", ["UploadQueue", "UploadDeadLetters", "TaskStateQueue", "TaskStateDeadLetters"]
 )
-def test_queue_is_made_as_the_sandbox_reads_it(
+def test_queue_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
     sqs, queue = session.client("sqs"), stack.queue(logical_id)
@@ -79,7 +79,7 @@ def test_queue_is_made_as_the_sandbox_reads_it(
 @pytest.mark.parametrize(
     "logical_id", ["UploadRule", "KilledTaskRule", "TaskStateRule", "FailedTaskRule"]
 )
-def test_rule_is_made_as_the_sandbox_reads_it(
+def test_rule_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
     events, rule = session.client("events"), stack.rule(logical_id)
@@ -98,7 +98,7 @@ def test_the_rules_document_is_where_the_trigger_looks(
     assert value == stack.properties("RulesDocument")["Value"]
 
 
-def test_the_conversion_s_task_is_made_as_the_sandbox_reads_it(
+def test_the_conversion_task_is_created_as_the_sandbox_reads_it(
     session: boto3.Session, stack: Stack
 ) -> None:
     wanted = stack.task_definition("ConversionTask")

@@ -82,7 +82,7 @@ def task(ecs: Any, cluster: str, arn: str) -> dict[str, Any]:
     return found
 
 
-def test_200_runs_of_all_sizes_make_no_revision(ecs: Any) -> None:
+def test_200_runs_of_all_sizes_create_no_revision(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     template = base_job_template(outputs)
@@ -124,7 +124,7 @@ def test_the_worker_keeps_its_credential(
     ]
 
 
-def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
+def test_without_the_secret_s_name_it_would_reveal_it(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack) | {"PrefectSecretKey": "none"}
     with temporary_settings({PREFECT_API_KEY: PLANTED}):
@@ -133,7 +133,7 @@ def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
     assert PLANTED in json.dumps(asked, default=str)
 
 
-def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
+def test_ecs_accepts_the_tags_of_a_task(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     rule = PrefixRule("", "convert-raw-sonar/ecs", "zarr", "")
@@ -154,7 +154,7 @@ def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
     assert len(tags) <= 50
 
 
-def test_a_run_without_a_size_takes_the_standard_one(ecs: Any) -> None:
+def test_a_run_without_a_size_gets_the_standard_one(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     with temporary_settings({PREFECT_API_KEY: PLANTED}):
@@ -163,7 +163,7 @@ def test_a_run_without_a_size_takes_the_standard_one(ecs: Any) -> None:
     assert (overrides["cpu"], overrides["memory"]) == ("1024", "4096")
 
 
-def test_a_stack_of_an_older_version_is_told() -> None:
+def test_a_stack_of_an_older_version_is_reported() -> None:
     outputs = Stack.read(MADE).outputs()
     del outputs["TaskFamily"]
     with pytest.raises(StackOutputsError, match="TaskFamily"):

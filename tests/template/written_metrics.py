@@ -43,9 +43,9 @@ def _lines(stack: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_the_reconciliation(stack: str) -> Iterator[Metric]:
-    for told in figures(stack, FindingTally(), 1.0):
-        dimensions = frozenset((each["Name"], each["Value"]) for each in told["Dimensions"])
-        yield NAMESPACE, told["MetricName"], dimensions
+    for datum in figures(stack, FindingTally(), 1.0):
+        dimensions = frozenset((each["Name"], each["Value"]) for each in datum["Dimensions"])
+        yield NAMESPACE, datum["MetricName"], dimensions
 
 
 def _metrics_of(line: dict[str, Any]) -> Iterator[Metric]:

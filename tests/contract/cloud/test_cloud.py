@@ -110,7 +110,7 @@ def worker(account: Account, cloud: PrefectCloud, folder: Path) -> Iterator[Call
             process.kill()
 
 
-def test_deploy_registers_with_cloud_and_finds_all_there(
+def test_deploy_registers_with_cloud_and_its_check_passes(
     account: Account, cloud: PrefectCloud
 ) -> None:
     account.told = {"EventBridgeConfiguration": {}}
@@ -124,7 +124,7 @@ def test_deploy_registers_with_cloud_and_finds_all_there(
     assert cloud.not_served() == []
 
 
-def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -> None:
+def test_an_address_that_is_not_an_api_is_reported(account: Account, cloud: PrefectCloud) -> None:
     # The address of Cloud's pages in place of its API's.
     account.update(PrefectUrl=cloud.url.replace("/api/", "/"))
     good, said = account.deploy(only_check=True)
@@ -134,7 +134,7 @@ def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -
     cloud.requests.clear()
 
 
-def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
+def test_trigger_worker_watchdog_and_commands_use_calls_that_cloud_serves(
     account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any], tmp_path: Path
 ) -> None:
     account.deploy()
@@ -162,7 +162,7 @@ def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
     assert cloud.not_served() == []
 
 
-def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
+def test_a_conversion_uses_calls_that_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
     cloud.requests.clear()
     raw, output = tmp_path / "a.raw", tmp_path / "a.zarr"
     write_sample(raw, pings=20)
@@ -187,16 +187,16 @@ def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path
     assert set(cloud.not_served()) <= PROBES
 
 
-def test_the_watchdog_waits_for_a_429_and_then_tells_all(cloud: PrefectCloud) -> None:
+def test_the_watchdog_waits_after_a_429_and_then_reports_everything(cloud: PrefectCloud) -> None:
     cloud.throttle = refusals = Refusals(1, 1.0)
     began = time.monotonic()
-    told = look(cloud, "no-such-pool")
-    assert told["FailedRuns"] >= 0
+    metrics = look(cloud, "no-such-pool")
+    assert metrics["FailedRuns"] >= 0
     assert set(refusals.refused.values()) == {1}
     assert time.monotonic() - began >= len(refusals.refused) * 1.0
 
 
-def test_the_commands_wait_for_429s_however_many(
+def test_the_commands_wait_after_any_number_of_429s(
     account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any]
 ) -> None:
     account.deploy()
@@ -210,7 +210,7 @@ def test_the_commands_wait_for_429s_however_many(
     assert set(refusals.refused.values()) == {9}
 
 
-def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
+def test_the_worker_survives_as_many_429s_as_the_template_allows(
     account: Account, cloud: PrefectCloud, tmp_path: Path
 ) -> None:
     account.deploy()
@@ -227,7 +227,7 @@ def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
         assert refusals.refused[POLL] == IN_A_ROW
 
 
-def test_deploy_waits_for_a_429(account: Account, cloud: PrefectCloud) -> None:
+def test_deploy_waits_after_a_429(account: Account, cloud: PrefectCloud) -> None:
     account.deploy()
     cloud.throttle = refusals = Refusals(2, SOON)
     _, said = account.deploy()

@@ -62,13 +62,13 @@ def message(function: Function, keys: list[str], lane: str) -> str:
     return json.dumps(s3_event(items))
 
 
-def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
+def test_small_files_of_a_backfill_share_a_run_and_are_found_by_it(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     keys = [f"cruise/{number}.raw" for number in range(4)]
-    told = message(batching, keys, BACKFILL)
+    body = message(batching, keys, BACKFILL)
 
-    assert batching.send(told).result == {"batchItemFailures": []}
+    assert batching.send(body).result == {"batchItemFailures": []}
     first = batching.lines()
     assert sorted(line["key"] for line in first) == keys
     assert {(line["outcome"], line["reason"]) for line in first} == {("Submitted", "new")}
@@ -88,7 +88,7 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
     assert alone["parameters"]["raw_file"] == f"s3://{batching.inbox}/{keys[3]}"
 
     # Delivered once more: the same runs, whatever of them has begun.
-    assert batching.send(told).result == {"batchItemFailures": []}
+    assert batching.send(body).result == {"batchItemFailures": []}
     again = batching.lines()[len(first) :]
     assert {line["reason"] for line in again} == {"existing"}
     assert {line["key"]: line["flow_run_id"] for line in again} == {
@@ -103,7 +103,7 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
     assert all(facts.in_batch and facts.state_type == "SCHEDULED" for facts in found.values())
 
 
-def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
+def test_a_finished_file_of_a_running_batch_has_its_own_state(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     batching.send(message(batching, ["a/bad.raw", "a/good.raw"], BACKFILL))
@@ -147,7 +147,7 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     assert ended == {"bad.raw": "BadFile", "good.raw": "Crashed"}
 
 
-def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
+def test_a_batch_with_all_files_finished_still_waits_for_its_task(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     batching.send(message(batching, ["z/1.raw", "z/2.raw"], BACKFILL))
@@ -181,12 +181,10 @@ def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
     assert run_id not in {run.id for run in runs.with_tasks()}
 
 
-def test_what_mends_has_a_run_of_its_own_that_says_so(
-    batching: Function, prefect_api_url: str
-) -> None:
-    told = message(batching, ["m/1.raw", "m/2.raw"], BACKFILL)
-    batching.send(told)
-    event = json.loads(told)
+def test_a_fix_has_its_own_tagged_run(batching: Function, prefect_api_url: str) -> None:
+    body = message(batching, ["m/1.raw", "m/2.raw"], BACKFILL)
+    batching.send(body)
+    event = json.loads(body)
     for record in event["Records"]:
         record["echodrop"]["mends"] = True
     before = batching.lines()
@@ -201,6 +199,6 @@ def test_what_mends_has_a_run_of_its_own_that_says_so(
     ] * 2
 
 
-def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:
+def test_small_live_files_have_a_run_each(batching: Function) -> None:
     batching.send(message(batching, ["b/1.raw", "b/2.raw"], "live"))
     assert len({line["flow_run_id"] for line in batching.lines()}) == 2

@@ -93,7 +93,7 @@ def run(trigger: Function, prefect_api: ApiCall, prefect_api_url: str) -> Run:
     return run
 
 
-def is_once_more_on_large(run: Run) -> None:
+def is_retried_on_large(run: Run) -> None:
     now = run.now
     assert now["state"]["type"] == "SCHEDULED"
     assert now["state"]["message"] == WHY
@@ -111,13 +111,13 @@ def test_the_observer_first(trigger: Function, run: Run) -> None:
     run.observe()
     assert run.now["state"]["type"] == "CRASHED"
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_large(run)
+    is_retried_on_large(run)
     line = trigger.lines()[-1]
     assert (line["outcome"], line["reason"], line["tier"]) == ("Submitted", "enlarged", "large")
     # The observer told once more finds a run that waits, and leaves it alone; so does the trigger.
     run.observe()
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_large(run)
+    is_retried_on_large(run)
     assert [name for name, _ in run.history[-2:]] == ["Crashed", "AwaitingRetry"]
 
 
@@ -127,7 +127,7 @@ def test_the_trigger_first(trigger: Function, run: Run) -> None:
     assert run.now["state"]["type"] == "RUNNING"
     run.observe()
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_large(run)
+    is_retried_on_large(run)
 
 
 def test_both_at_once(trigger: Function, run: Run) -> None:
@@ -140,19 +140,19 @@ def test_both_at_once(trigger: Function, run: Run) -> None:
         )
     finally:
         observer.join()
-    is_once_more_on_large(run)
+    is_retried_on_large(run)
 
 
-def test_an_interruption_while_the_run_is_put_off(trigger: Function, run: Run) -> None:
+def test_an_interruption_while_the_run_is_delayed(trigger: Function, run: Run) -> None:
     run.observe()
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 30))
     details = {"scheduled_time": soon}
     run.set_state("SCHEDULED", name="AwaitingRetry", message=WHY, state_details=details)
     assert trigger.send(json.dumps(run.event)).result == FOUND
-    is_once_more_on_large(run)
+    is_retried_on_large(run)
 
 
-def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
+def test_a_second_kill_is_final_and_the_first_event_changes_nothing(
     trigger: Function, run: Run
 ) -> None:
     first = run.event
@@ -174,7 +174,7 @@ def test_a_second_kill_is_for_good_and_the_first_ones_event_changes_nothing(
     assert [name for name, _ in run.history].count("AwaitingRetry") == 1
 
 
-def test_a_run_that_completed_all_the_same_is_left_alone(trigger: Function, run: Run) -> None:
+def test_a_run_that_completed_anyway_is_not_changed(trigger: Function, run: Run) -> None:
     run.set_state("COMPLETED")
     assert trigger.send(json.dumps(run.event)).result == FOUND
     assert trigger.lines()[-1]["reason"] == "task-settled"

@@ -74,7 +74,7 @@ def test_every_fixture_has_the_same_outcome_with_real_services(
                 assert run["name"] == line["flow_run_name"]
 
 
-def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: ApiCall) -> None:
+def test_one_upload_in_all_envelopes_has_one_run(trigger: Function, prefect_api: ApiCall) -> None:
     content = file_head("EK60")
     key = "HB0706/EK60/ä b+c%2F?#.raw"
     bodies = [
@@ -94,7 +94,7 @@ def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: 
 
 
 @pytest.mark.parametrize("first", ["live", "backfill"])
-def test_the_run_waits_in_its_lanes_work_queue_and_is_one_in_both(
+def test_the_run_waits_in_the_work_queue_of_its_lane_and_is_the_same_in_both(
     trigger: Function, prefect_api: ApiCall, first: str
 ) -> None:
     other = {"live": "backfill", "backfill": "live"}[first]
@@ -134,7 +134,7 @@ def test_an_archives_file_is_read_in_place(trigger: Function, prefect_api: ApiCa
     assert parameters["output_path"] == f"s3://{trigger.output}/{archive}/old/a.zarr"
 
 
-def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Function) -> None:
+def test_a_notification_from_a_listing_finds_the_run_of_the_version(trigger: Function) -> None:
     trigger.s3.put_bucket_versioning(
         Bucket=trigger.inbox, VersioningConfiguration={"Status": "Enabled"}
     )
@@ -149,7 +149,7 @@ def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Func
     assert trigger.lines()[0]["version_id"] == stored["VersionId"]
 
 
-def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
+def test_a_paused_run_is_scheduled_when_an_operator_resumes_it(
     trigger: Function, prefect_api: ApiCall
 ) -> None:
     body = body_of(trigger, "large.raw", file_head("EK60").ljust(150_000, b"\0"))
@@ -173,7 +173,7 @@ def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
     assert trigger.lines()[-1]["reason"] == "existing"
 
 
-def test_data_queued_for_their_settings_come_back_through_the_queue(trigger: Function) -> None:
+def test_data_that_a_settings_xml_queued_are_submitted(trigger: Function) -> None:
     queue_url = trigger.sqs.create_queue(QueueName=trigger.inbox)["QueueUrl"]
     arn = trigger.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
     for number in range(12):
@@ -195,7 +195,7 @@ def test_data_queued_for_their_settings_come_back_through_the_queue(trigger: Fun
     assert {line["key"] for line in submitted} == {f"m ä/{number:02}.01A" for number in range(12)}
 
 
-def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
+def test_an_upload_is_returned_until_its_deployment_exists(
     trigger: Function, prefect_api: ApiCall
 ) -> None:
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
@@ -213,7 +213,7 @@ def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
     assert trigger.send(body).result == {"batchItemFailures": []}
 
 
-def test_parameters_that_do_not_fit_lose_no_upload(trigger: Function, prefect_api: ApiCall) -> None:
+def test_wrong_parameters_lose_no_upload(trigger: Function, prefect_api: ApiCall) -> None:
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
     name = f"strict-{trigger.inbox}"
     schema = {"type": "object", "properties": {"overwrite": {"type": "string"}}}
@@ -247,7 +247,7 @@ def test_wrong_rules_fail_the_invocation_with_their_line(trigger: Function) -> N
     assert "line 6" in answer.error["errorMessage"]
 
 
-def test_a_bucket_that_is_not_there_is_no_superseded_upload(trigger: Function) -> None:
+def test_a_missing_bucket_is_not_a_superseded_upload(trigger: Function) -> None:
     body = body_of(trigger, "a.raw", file_head("EK60"))
     clear(trigger)
     trigger.s3.delete_bucket(Bucket=trigger.inbox)
@@ -255,7 +255,7 @@ def test_a_bucket_that_is_not_there_is_no_superseded_upload(trigger: Function) -
     assert trigger.lines()[-1]["reason"] == "missing"
 
 
-def test_a_prefect_that_is_away_brings_uploads_again_within_the_time(start_trigger: Any) -> None:
+def test_a_prefect_outage_returns_uploads_before_the_deadline(start_trigger: Any) -> None:
     function: Function = start_trigger("http://127.0.0.1:9/api", secret={"api_key": "x"})
     body = body_of(function, "a.raw", file_head("EK60"))
     started = time.monotonic()
@@ -275,7 +275,7 @@ def test_the_secret_comes_from_secrets_manager(
     assert all(text not in function.log.read_text() for text in secret.values())
 
 
-def test_the_log_carries_the_trace_and_the_cold_start(trigger: Function) -> None:
+def test_the_log_has_the_trace_and_the_cold_start(trigger: Function) -> None:
     trigger.send("not a notification")
     trigger.send("nor is this")
     first, second = trigger.lines()

@@ -23,7 +23,7 @@ def buckets_are_closed_to_the_public(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def an_overwritten_upload_can_be_had_back(stack: Translated) -> Iterator[str]:
+def an_overwritten_upload_can_be_restored(stack: Translated) -> Iterator[str]:
     inbox = stack.of_type("AWS::S3::Bucket").get("InboxBucket")
     if inbox and inbox.get("VersioningConfiguration", {}).get("Status") != "Enabled":
         yield "the inbox keeps no versions"
@@ -74,7 +74,7 @@ def data_and_keys_outlive_the_stack(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def output_never_is_input(stack: Translated) -> Iterator[str]:
+def output_is_never_input(stack: Translated) -> Iterator[str]:
     same = EXISTING | {"InboxBucketName": "survey", "OutputBucketName": "survey"}
     template = stack.template
     if not Resolver(template, checked_parameters(template, same)).broken_rules():
@@ -85,7 +85,7 @@ def output_never_is_input(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
+def every_upload_is_notified(stack: Translated) -> Iterator[str]:
     outputs = stack.template["Outputs"]
     inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
     wanted = {
@@ -97,26 +97,26 @@ def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
         if stack.resources[name]["Properties"]["EventPattern"] != wanted:
             yield f"{name} does not match every upload"
     bucket = stack.of_type("AWS::S3::Bucket").get("InboxBucket", {})
-    told = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
-    if bucket and told.get("EventBridgeEnabled") is not True:
-        yield "the inbox does not tell EventBridge"
+    eventbridge = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    if bucket and eventbridge.get("EventBridgeEnabled") is not True:
+        yield "the inbox does not notify EventBridge"
 
 
 @invariant
-def a_restored_object_of_an_archive_is_told_of(stack: Translated) -> Iterator[str]:
-    told = {
+def a_restored_object_of_an_archive_is_notified(stack: Translated) -> Iterator[str]:
+    notified = {
         bucket
         for rule in stack.of_type("AWS::Events::Rule").values()
         if rule.get("EventPattern", {}).get("detail-type") == [RESTORED]
         and [target["Arn"] for target in rule["Targets"]] == [stack.arn("UploadQueue")]
         for bucket in rule["EventPattern"]["resources"]
     }
-    if told != set(archives(stack)):
-        yield f"restores are told of {sorted(told)}, archives are {archives(stack)}"
+    if notified != set(archives(stack)):
+        yield f"restores are notified of {sorted(notified)}, archives are {archives(stack)}"
 
 
 @invariant
-def made_buckets_are_encrypted_with_the_key_that_is_given(stack: Translated) -> Iterator[str]:
+def created_buckets_are_encrypted_with_the_given_key(stack: Translated) -> Iterator[str]:
     for name, parameter in (("InboxBucket", "InboxKeyArn"), ("OutputBucket", "OutputKeyArn")):
         bucket, key = (
             stack.of_type("AWS::S3::Bucket").get(name),

@@ -12,7 +12,7 @@ from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 
 @invariant
-def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterator[str]:
+def cost_is_limited_by_default(stack: Translated) -> Iterator[str]:
     defaults = {name: each.get("Default") for name, each in stack.source["Parameters"].items()}
     for name in ("MonthlyBudgetUsd", "BrakeRunsAnHour", "BrakeBudgetPercent"):
         if not defaults[name]:
@@ -23,7 +23,7 @@ def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterato
 
 
 @invariant
-def the_budget_counts_what_the_stack_is_tagged_with(stack: Translated) -> Iterator[str]:
+def the_budget_counts_the_tag_of_the_stack(stack: Translated) -> Iterator[str]:
     sam = tomllib.loads((ROOT / "samconfig.toml").read_text())
     tag = sam["default"]["deploy"]["parameters"]["tags"]
     if not tag.startswith(f"{TAG}="):

@@ -45,7 +45,7 @@ CREDENTIALS = {
 
 
 @invariant
-def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
+def each_role_gets_only_its_own_credential(stack: Translated) -> Iterator[str]:
     auth = stack.resolver.resolve({"Ref": "PrefectAuth"})
     variable = {"api_key": "PREFECT_API_KEY", "auth_string": "PREFECT_API_AUTH_STRING"}.get(auth)
     common = (
@@ -84,7 +84,7 @@ def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def no_secret_is_made_that_nobody_reads(stack: Translated) -> Iterator[str]:
+def every_created_secret_is_read(stack: Translated) -> Iterator[str]:
     read = {
         secret
         for statement in stack.statements()

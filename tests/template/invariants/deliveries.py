@@ -30,14 +30,14 @@ def _refused(
 
 
 @invariant
-def every_alarm_watches_what_is_written(stack: Translated) -> Iterator[str]:
+def every_alarm_watches_a_written_metric(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         for watched in metrics_of(alarm):
             yield from (f"{name}: {fault}" for fault in faults(stack, watched))
 
 
 @invariant
-def every_alarm_reaches_whom_it_tells(stack: Translated) -> Iterator[str]:
+def every_alarm_reaches_its_targets(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_alarms)
 
 
@@ -61,17 +61,17 @@ def every_rule_reaches_its_targets(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_subscription_reaches_its_end(stack: Translated) -> Iterator[str]:
+def every_subscription_reaches_its_endpoint(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_subscriptions)
 
 
 @invariant
-def every_bucket_reaches_what_it_notifies(stack: Translated) -> Iterator[str]:
+def every_bucket_reaches_its_targets(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_buckets)
 
 
 @invariant
-def every_budget_reaches_whom_it_tells(stack: Translated) -> Iterator[str]:
+def every_budget_reaches_its_topics(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_budgets)
 
 
@@ -81,7 +81,7 @@ def logs_are_encrypted_with_a_key_that_logs_may_use(stack: Translated) -> Iterat
 
 
 @invariant
-def who_is_given_a_topic_may_publish_to_it(stack: Translated) -> Iterator[str]:
+def roles_with_a_topic_may_publish_to_it(stack: Translated) -> Iterator[str]:
     for name, role, environment in _environments(stack):
         for value in environment:
             if stack.type_of(value) == "AWS::SNS::Topic":

@@ -24,7 +24,7 @@ def everything_is_encrypted_at_rest(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def only_tls_is_answered(stack: Translated) -> Iterator[str]:
+def only_tls_is_accepted(stack: Translated) -> Iterator[str]:
     closed = {
         resource
         for statement in stack.statements()
@@ -42,7 +42,7 @@ def only_tls_is_answered(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def nothing_may_come_in(stack: Translated) -> Iterator[str]:
+def no_incoming_traffic_is_allowed(stack: Translated) -> Iterator[str]:
     for name, group in stack.of_type("AWS::EC2::SecurityGroup").items():
         if "SecurityGroupIngress" in group:
             yield f"{name} lets traffic in"

@@ -33,7 +33,7 @@ def logs_are_kept_for_a_time(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_alarm_says_when_it_is_over(stack: Translated) -> Iterator[str]:
+def every_alarm_reports_its_end(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         if alarm.get("OKActions") != alarm.get("AlarmActions"):
             yield f"{name}: who hears of it does not hear that it is over"
@@ -42,20 +42,20 @@ def every_alarm_says_when_it_is_over(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
+def a_bad_file_raises_no_alert_by_default(stack: Translated) -> Iterator[str]:
     topics = {kind: stack.resolver.resolve({"Ref": f"{kind}Topic"}) for kind in ("Alert", "Notice")}
     pages = stack.resolver.resolve({"Ref": "BadFilesPage"}) == "yes"
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: item["Value"] for item in container["Environment"]}
-    if told.get("ECHODROP_ALERT_TOPIC_ARN") != topics["Alert"]:
-        yield "tasks do not tell of the system's faults"
-    if told.get("ECHODROP_NOTICE_TOPIC_ARN") != topics["Alert" if pages else "Notice"]:
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if environment.get("ECHODROP_ALERT_TOPIC_ARN") != topics["Alert"]:
+        yield "tasks do not report the system's faults"
+    if environment.get("ECHODROP_NOTICE_TOPIC_ARN") != topics["Alert" if pages else "Notice"]:
         yield "a file's own fault goes to the wrong topic"
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
-    if told.get("ECHODROP_INCIDENTS") != f"s3://{output}/{prefix}.echodrop/incidents/":
+    if environment.get("ECHODROP_INCIDENTS") != f"s3://{output}/{prefix}.echodrop/incidents/":
         yield "incidents are kept where tasks may not write"
     heard = {item["TopicArn"] for item in stack.of_type("AWS::SNS::Subscription").values()}
     for kind, topic in topics.items():
@@ -69,14 +69,14 @@ def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def silence_is_a_fault_where_something_must_speak(stack: Translated) -> Iterator[str]:
+def missing_data_breach_where_data_must_exist(stack: Translated) -> Iterator[str]:
     for name in ("WorkerAlarm", "PrefectAlarm", "WatchdogSilentAlarm", "ReconcileSilentAlarm"):
         if stack.resources[name]["Properties"]["TreatMissingData"] != "breaching":
             yield f"{name} is silent when its subject is dead"
 
 
 @invariant
-def nobody_recovers_by_falling_silent(stack: Translated) -> Iterator[str]:
+def no_alarm_ends_by_missing_data(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         # These say how things are, at every look; the trigger's say what has happened.
         levels = {"Name": "service", "Value": "watchdog"}, {"Name": "service", "Value": "reconcile"}
@@ -100,7 +100,7 @@ def every_dead_letter_raises_an_alarm(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def no_alarm_leans_on_an_age_that_leaves_messages_out(stack: Translated) -> Iterator[str]:
+def no_alarm_uses_an_age_that_excludes_messages(stack: Translated) -> Iterator[str]:
     # SQS leaves a message out of its oldest one's age once it was received three times.
     received = {
         queue["QueueName"]: int(queue.get("RedrivePolicy", {}).get("maxReceiveCount", 1000))
@@ -117,9 +117,9 @@ def no_alarm_leans_on_an_age_that_leaves_messages_out(stack: Translated) -> Iter
 
 
 @invariant
-def a_queue_that_nobody_reads_is_told_of(stack: Translated) -> Iterator[str]:
+def an_unread_queue_raises_an_alarm(stack: Translated) -> Iterator[str]:
     # Whoever reads leaves it empty now and then; within a quarter of an hour it is told.
-    told = {
+    alarmed = {
         dimension["Value"]
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         if (alarm.get("MetricName"), alarm.get("Statistic"), float(alarm["Threshold"]))
@@ -128,12 +128,12 @@ def a_queue_that_nobody_reads_is_told_of(stack: Translated) -> Iterator[str]:
         for dimension in alarm["Dimensions"]
     }
     for name, queue in stack.of_type("AWS::SQS::Queue").items():
-        if "RedrivePolicy" in queue and queue["QueueName"] not in told:
+        if "RedrivePolicy" in queue and queue["QueueName"] not in alarmed:
             yield f"{name} fills unseen"
 
 
 @invariant
-def our_own_metrics_are_of_this_stack_alone(stack: Translated) -> Iterator[str]:
+def own_metrics_are_only_those_of_this_stack(stack: Translated) -> Iterator[str]:
     # Two stacks of one account write into one namespace: without it each masks the other's faults.
     owner = ("stack", stack.account.stack_name)
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
@@ -181,7 +181,7 @@ def _charted(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 @invariant
-def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
+def the_watchdog_runs_every_five_minutes(stack: Translated) -> Iterator[str]:
     rule = stack.resources["WatchRule"]["Properties"]
     function = stack.of_type("AWS::Lambda::Function")["Watchdog"]
     if rule["ScheduleExpression"] != "rate(5 minutes)":
@@ -204,9 +204,9 @@ def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: item["Value"] for item in container["Environment"]}
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
     noted = f"s3://{settings.incidents_bucket}/{settings.incidents_prefix}"
-    if told.get("ECHODROP_INCIDENTS") != noted:
+    if environment.get("ECHODROP_INCIDENTS") != noted:
         yield "tasks note incidents elsewhere"
 
 
@@ -234,7 +234,7 @@ def the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note(
 
 
 @invariant
-def every_parameter_is_described_and_bounded(stack: Translated) -> Iterator[str]:
+def every_parameter_is_described_and_limited(stack: Translated) -> Iterator[str]:
     for name, declaration in stack.source["Parameters"].items():
         if len(declaration.get("Description", "")) < 15:
             yield f"{name} is not described"

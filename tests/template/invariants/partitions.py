@@ -46,7 +46,7 @@ def every_arn_is_of_the_stack_s_partition(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_service_is_offered_where_the_stack_is(stack: Translated) -> Iterator[str]:
+def every_service_exists_in_the_partition(stack: Translated) -> Iterator[str]:
     for name, resource in stack.resources.items():
         service = resource["Type"].split("::")[1]
         api = APIS.get(service, service.lower())
@@ -55,7 +55,7 @@ def every_service_is_offered_where_the_stack_is(stack: Translated) -> Iterator[s
 
 
 @invariant
-def every_role_is_bounded_where_a_boundary_is_asked_for(stack: Translated) -> Iterator[str]:
+def every_role_has_the_given_boundary(stack: Translated) -> Iterator[str]:
     boundary = stack.resolver.resolve({"Ref": "PermissionsBoundary"}) or None
     for name, role in stack.of_type("AWS::IAM::Role").items():
         if role.get("PermissionsBoundary") != boundary:

@@ -18,12 +18,12 @@ MISSED_POLLS = 30
 
 
 @invariant
-def tasks_and_worker_outlast_a_429(stack: Translated) -> Iterator[str]:
+def tasks_and_worker_survive_a_429(stack: Translated) -> Iterator[str]:
     unhealthy_after = MISSED_POLLS * get_current_settings().worker.query_seconds
     for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
         for container in definition["ContainerDefinitions"]:
-            told = {item["Name"]: item["Value"] for item in container["Environment"]}
-            retries = int(told.get("PREFECT_CLIENT_MAX_RETRIES", "0"))
+            environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+            retries = int(environment.get("PREFECT_CLIENT_MAX_RETRIES", "0"))
             # Prefect's default is 5. Without Retry-After its client waits 2, 4, 8 ... seconds.
             if retries <= get_current_settings().client.max_retries:
                 yield f"{name} gives up after {retries} retries"
@@ -32,7 +32,7 @@ def tasks_and_worker_outlast_a_429(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_watchdog_outlasts_a_minute_of_429(stack: Translated) -> Iterator[str]:
+def the_watchdog_survives_a_minute_of_429(stack: Translated) -> Iterator[str]:
     timeout = int(stack.of_type("AWS::Lambda::Function")["Watchdog"]["Timeout"])
     if PATIENCE < MINUTE:
         yield f"the watchdog gives Prefect up after {PATIENCE} s"
@@ -47,6 +47,6 @@ def the_reconciliation_keeps_to_a_rate(stack: Translated) -> Iterator[str]:
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: str(item["Value"]) for item in container["Environment"]}
-    if told.get(RATE) != str(stack.resolver.resolve({"Ref": "PrefectRequestsPerMinute"})):
-        yield f"it sends {told.get(RATE)} requests a minute"
+    environment = {item["Name"]: str(item["Value"]) for item in container["Environment"]}
+    if environment.get(RATE) != str(stack.resolver.resolve({"Ref": "PrefectRequestsPerMinute"})):
+        yield f"it sends {environment.get(RATE)} requests a minute"

@@ -36,7 +36,7 @@ def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def nobody_unnamed_is_let_in(stack: Translated) -> Iterator[str]:
+def every_principal_is_named(stack: Translated) -> Iterator[str]:
     for statement in stack.statements():
         principal = statement.body.get("Principal", {})
         if statement.kind not in BOUNDS and statement.allows and "*" in json.dumps(principal):
@@ -44,7 +44,7 @@ def nobody_unnamed_is_let_in(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
+def services_act_only_for_this_account(stack: Translated) -> Iterator[str]:
     for statement in stack.statements():
         principal = statement.body.get("Principal", {})
         services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
@@ -62,7 +62,7 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator[str]:
+def only_functions_in_a_vpc_have_a_managed_policy(stack: Translated) -> Iterator[str]:
     # It grants network interfaces on "*", as they have no names before they exist.
     in_vpc = stack.resolver.resolve({"Ref": "TriggerInVpc"}) == "yes"
     interfaces = (
@@ -76,7 +76,7 @@ def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator
 
 
 @invariant
-def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
+def roles_are_passed_only_to_tasks(stack: Translated) -> Iterator[str]:
     passed = {stack.arn(role) for role in ("ExecutionRole", "TaskRole", "OperationsRole")}
     to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     passing = [item for item in stack.statements() if "iam:PassRole" in item.listed("Action")]
@@ -125,7 +125,7 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
 
 
 @invariant
-def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str]:
+def the_trigger_reads_only_inbox_and_archive(stack: Translated) -> Iterator[str]:
     inbox = stack.resolver.resolve(stack.template["Outputs"]["Inbox"]["Value"])
     may = {
         (action, resource)
@@ -149,7 +149,7 @@ def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str
 
 
 @invariant
-def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterator[str]:
+def bucket_keys_serve_the_roles_that_use_the_bucket(stack: Translated) -> Iterator[str]:
     """What a role may do with a bucket's objects it may do with the bucket's key, through S3 alone."""
     reads, writes = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
     by_bucket = {
@@ -186,7 +186,7 @@ def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterat
 
 
 @invariant
-def the_worker_runs_these_families_on_this_cluster_alone(stack: Translated) -> Iterator[str]:
+def the_worker_runs_only_these_families_on_this_cluster(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     families = {definitions[name]["Family"] for name in ("ConversionTask", "OperationsTask")}
     cluster = stack.arn("Cluster")

@@ -82,14 +82,14 @@ def one_bad_record_fails_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def concurrency_is_bounded(stack: Translated) -> Iterator[str]:
+def concurrency_is_limited(stack: Translated) -> Iterator[str]:
     for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
         if int(source.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
             yield f"{name} has no bound that Lambda takes"
 
 
 @invariant
-def the_trigger_runs_as_it_was_built(stack: Translated) -> Iterator[str]:
+def the_trigger_runs_as_built(stack: Translated) -> Iterator[str]:
     function = stack.of_type("AWS::Lambda::Function")["Trigger"]
     module = function["Handler"].rpartition(".")[0].replace(".", "/") + ".py"
     if not (ROOT / module).is_file():
@@ -108,7 +108,7 @@ def the_trigger_finds_its_settings(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> Iterator[str]:
+def the_trigger_is_notified_of_out_of_memory_kills(stack: Translated) -> Iterator[str]:
     definition = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
     rule = stack.of_type("AWS::Events::Rule")["KilledTaskRule"]
     wanted = {
@@ -125,7 +125,7 @@ def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> It
 
 
 @invariant
-def only_the_conversion_s_own_container_is_asked_how_it_ended(stack: Translated) -> Iterator[str]:
+def only_the_exit_code_of_the_conversion_container_counts(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     own = {
         container["Name"]

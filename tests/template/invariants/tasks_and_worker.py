@@ -50,7 +50,7 @@ def own_subnets_have_room_for_every_task(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
+def a_stopped_task_reschedules_its_run(stack: Translated) -> Iterator[str]:
     container = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]["ContainerDefinitions"][
         0
     ]
@@ -62,7 +62,7 @@ def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Iterator[str]:
+def the_worker_only_gets_the_ends_of_tasks(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     container = definitions["WorkerTask"]["ContainerDefinitions"][0]
     environment = {item["Name"]: item["Value"] for item in container["Environment"]}
@@ -81,15 +81,15 @@ def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Itera
     ]  # fmt: skip
     for event, wanted in events:
         if any(pattern_matches(pattern, event) for pattern in patterns) is not wanted:
-            told = event["detail"]
+            detail = event["detail"]
             yield (
-                f"{told['group']} in {told['clusterArn']}, {told['lastStatus']}: "
+                f"{detail['group']} in {detail['clusterArn']}, {detail['lastStatus']}: "
                 f"{'does not reach' if wanted else 'needlessly reaches'} the queue {watched}"
             )
 
 
 @invariant
-def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
+def the_worker_survives_a_bad_deployment(stack: Translated) -> Iterator[str]:
     for name, service in stack.of_type("AWS::ECS::Service").items():
         deployment = service.get("DeploymentConfiguration", {})
         if deployment.get("DeploymentCircuitBreaker") != {"Enable": True, "Rollback": True}:
@@ -104,7 +104,7 @@ def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> Iterator[str]:
+def the_worker_s_first_task_has_its_route_and_its_secret(stack: Translated) -> Iterator[str]:
     worker = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]
     execution = worker["ExecutionRoleArn"]
     # What conditions leave out is not there to wait for.
@@ -126,17 +126,17 @@ def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> I
 
 
 @invariant
-def the_worker_waits_while_there_is_no_room(stack: Translated) -> Iterator[str]:
+def the_worker_retries_while_the_quota_is_used_up(stack: Translated) -> Iterator[str]:
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"]
     given = {item["Name"]: item["Value"] for item in container["Environment"]}
     prefix = "PREFECT_INTEGRATIONS_AWS_ECS_WORKER_"
-    told = {
+    retries = {
         name.removeprefix(prefix).lower(): int(value)
         for name, value in given.items()
         if name.startswith(prefix)
     }
     # As prefect-aws reads them: what it does not know, or nobody says, is its default.
-    settings = EcsWorkerSettings(**told)
+    settings = EcsWorkerSettings(**retries)
     waits = (settings.create_task_run_max_attempts - 1) * settings.create_task_run_min_delay_seconds
     jitter = (
         settings.create_task_run_max_attempts - 1

@@ -8,7 +8,7 @@ from tests.template.stacks import Translated
 
 
 @invariant
-def names_and_descriptions_are_what_their_service_takes(stack: Translated) -> Iterator[str]:
+def names_and_descriptions_are_accepted_by_their_service(stack: Translated) -> Iterator[str]:
     for name, resource in stack.resources.items():
         accepted = ACCEPTED.get(resource["Type"], {})
         for path, text in texts_of(resource["Properties"]):
@@ -19,7 +19,7 @@ def names_and_descriptions_are_what_their_service_takes(stack: Translated) -> It
 
 
 @invariant
-def descriptions_of_the_template_are_what_cloudformation_takes(stack: Translated) -> Iterator[str]:
+def descriptions_of_the_template_are_accepted_by_cloudformation(stack: Translated) -> Iterator[str]:
     source = stack.source
     yield from OF_TEMPLATE.faults(source["Description"])
     for section, longest in (("Parameters", OF_PARAMETERS), ("Outputs", OF_TEMPLATE)):

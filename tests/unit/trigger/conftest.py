@@ -128,7 +128,7 @@ class MemoryFlowRuns:
 
     runs: dict[str, RunRequest] = field(default_factory=dict)
     states: dict[str, RunState] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    updates: list[str] = field(default_factory=list)
     broken: bool = False
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
@@ -158,7 +158,7 @@ class MemoryFlowRuns:
             state_name=state["name"],
             message=state["message"],
         )
-        self.told.append(f"{'force ' if force else ''}{state['name']}: {state['message']}")
+        self.updates.append(f"{'force ' if force else ''}{state['name']}: {state['message']}")
         return True
 
     def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
@@ -166,7 +166,7 @@ class MemoryFlowRuns:
         if self.states[run_id].state_type != "SCHEDULED":
             return False
         self.states[run_id] = replace(self.states[run_id], **changes)
-        self.told.append("changed")
+        self.updates.append("changed")
         return True
 
 
@@ -240,7 +240,7 @@ def trigger() -> Trigger:
 
 @dataclass
 class HttpStub:
-    """An HTTP server that answers as it is told: what to answer, one after another (the last for ever), and what was asked."""
+    """An HTTP server that answers as it is stub: what to answer, one after another (the last for ever), and what was asked."""
 
     origin: str = ""
     default: Any = None
@@ -254,14 +254,14 @@ class HttpStub:
 
 @pytest.fixture
 def http_stub() -> Iterator[HttpStub]:
-    told = HttpStub()
+    stub = HttpStub()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def setup(self) -> None:
-            told.connections += 1
+            stub.connections += 1
             super().setup()
 
         def log_message(self, *_: Any) -> None:
@@ -270,9 +270,9 @@ def http_stub() -> Iterator[HttpStub]:
         def take(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
-            told.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+            stub.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
             status, answer, headers = (
-                told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+                stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
             )
             if status == 0:
                 self.connection.close()
@@ -290,8 +290,8 @@ def http_stub() -> Iterator[HttpStub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    told.origin = f"http://127.0.0.1:{server.server_port}"
-    yield told
+    stub.origin = f"http://127.0.0.1:{server.server_port}"
+    yield stub
     server.shutdown()
     server.server_close()
     thread.join()

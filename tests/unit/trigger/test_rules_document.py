@@ -75,7 +75,7 @@ def test_limits_have_defaults() -> None:
     assert rules == Rules("echodrop-inbox", "echodrop-output", rules.prefixes)
 
 
-def test_archives_are_named_and_there_are_none_unless_named() -> None:
+def test_archives_are_optional_names_or_arns() -> None:
     named = GOOD.replace("[size_limits]", 'archive_buckets = ["old-files", "older"]\n[size_limits]')
     assert parse_rules(named).archive_buckets == ("old-files", "older")
     by_arn = named.replace('"older"', '"arn:aws:s3:::older"')
@@ -95,7 +95,7 @@ def test_archives_are_named_and_there_are_none_unless_named() -> None:
         ('["old", "echodrop-output"]', "echodrop-output is the output bucket"),
     ],
 )
-def test_archives_that_can_be_none_are_refused_with_their_line(written: str, says: str) -> None:
+def test_invalid_archives_are_refused_with_their_line(written: str, says: str) -> None:
     text = GOOD.replace("[size_limits]", f"archive_buckets = {written}\n[size_limits]")
     with pytest.raises(RulesError, match=says) as raised:
         parse_rules(text)
@@ -153,7 +153,7 @@ def test_a_document_without_prefixes_or_buckets_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("tiers", [TIERS, TIERS.replace("cpu = 4096", 'disk = "any"')])
-def test_tiers_of_before_do_nothing_and_the_warning_says_what_to_do(tiers: str) -> None:
+def test_old_tiers_have_no_effect_and_give_a_warning(tiers: str) -> None:
     rules = parse_rules(GOOD + tiers)
     assert replace(rules, warnings=()) == parse_rules(GOOD)
     (warning,) = rules.warnings
@@ -163,13 +163,13 @@ def test_tiers_of_before_do_nothing_and_the_warning_says_what_to_do(tiers: str) 
     assert parse_rules(GOOD).warnings == ()
 
 
-def test_sizes_that_are_no_tables_are_refused() -> None:
+def test_sizes_that_are_not_tables_are_refused() -> None:
     with pytest.raises(RulesError, match=r"line 1: .*\[\[tier\]\] tables"):
         parse_rules("tier = 3\n" + GOOD)
 
 
 @given(st.text())
-def test_any_text_is_a_document_or_refused_with_a_line(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_line(text: str) -> None:
     with pytest.raises(RulesError) as error:
         parse_rules(text)
     assert error.value.line >= 1

@@ -29,12 +29,12 @@ def tag(name: str) -> str:
         (f"{'a' * 90}/leg-2/{'x' * 200}-T042400.raw", None),
     ],
 )
-def test_what_it_is_called(key: str, name: str | None) -> None:
-    told = run_name(key, "EK60", RULE)
+def test_the_name_of_a_run(key: str, name: str | None) -> None:
+    actual = run_name(key, "EK60", RULE)
     if name:
-        assert told == name
+        assert actual == name
     else:
-        stem, model, cruise = told.split(" · ")
+        stem, model, cruise = actual.split(" · ")
         assert stem.startswith("…x")
         assert stem.endswith("x-T042400")
         assert (model, cruise[:2], cruise[-7:]) == ("EK60", "…a", "a/leg-2")
@@ -43,7 +43,7 @@ def test_what_it_is_called(key: str, name: str | None) -> None:
 @given(st.text(min_size=1, max_size=820), st.integers(1, 40))
 @example("/".join(["㎯" * 130, "㎯" * 130 + ".raw"]), 40)
 @example("a" * 400 + "/" + "b" * 400 + ".raw", 40)
-def test_no_name_is_longer_than_a_tag(key: str, count: int) -> None:
+def test_no_name_is_longer_than_an_ecs_tag(key: str, count: int) -> None:
     name = run_name(key, "AZFP6", RULE)
     assert len(tag(name)) <= 256
     wanted = [
