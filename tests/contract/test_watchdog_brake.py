@@ -1,4 +1,4 @@
-"""The brake against a real Prefect server: the pool is paused, people are told, and nothing flaps."""
+"""The brake against a real Prefect server: it pauses the pool, sends one alert, and is stable."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SNS_IS_DOWN = ClientError({"Error": {"Code": "InternalError"}}, "Publish")
 
 @dataclass
 class Braked:
-    """A work pool with a deployment, the brake on it, and what people were told."""
+    """A work pool with a deployment and the brake, and the alerts that were sent."""
 
     api: ApiCall
     pool: WorkPool
@@ -67,7 +67,7 @@ class Braked:
         self.api("PATCH", f"/work_pools/{self.pool.name}", {"is_paused": False})
 
     def handed_out(self) -> int:
-        """How many runs a worker would be given."""
+        """How many runs a worker would get."""
         path = f"/work_pools/{self.pool.name}/get_scheduled_flow_runs"
         return len(self.api("POST", path, {}))
 
@@ -93,7 +93,7 @@ def test_above_the_limit_the_pool_is_paused_once_with_one_alert(braked: Braked) 
     assert not braked.look()
     assert not braked.pool.is_paused()
     braked.start_runs(1)
-    # One that waits: a worker gets it now, and no more once the pool is paused.
+    # A waiting run: a worker gets it now, but not after the pool is paused.
     flow = braked.api("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     asked = {"name": "waits", "flow_id": flow, "work_pool_name": braked.pool.name}
     deployment = braked.api("POST", "/deployments/", asked)["id"]
@@ -117,9 +117,9 @@ def test_after_a_resume_the_brake_waits_an_hour_before_the_next_alert(braked: Br
     braked.start_runs(4)
     assert not braked.look(timedelta(minutes=30))
     assert not braked.pool.is_paused()
-    # An hour on, all of these runs started longer ago than that.
+    # An hour later all of these runs started more than an hour ago.
     assert not braked.look(timedelta(minutes=61))
-    # Had it been pulled an hour ago, what has started since would count.
+    # If the brake had paused an hour ago, runs that started since then would count.
     note = braked.notes.read()
     an_hour_ago = {cause: at - timedelta(hours=1) for cause, at in note.pulled_at.items()}
     braked.notes.write(BrakeNote(note.state, note.latest, an_hour_ago))
@@ -218,7 +218,7 @@ def test_an_unregistered_pool_is_not_paused(prefect_api_url: str) -> None:
 def test_the_watchdog_reads_the_budget_pauses_the_pool_and_sends_an_alert(
     braked: Braked, prefect_api_url: str
 ) -> None:
-    """The handler with its settings, AWS by moto, Prefect for real."""
+    """The handler with its settings, with moto for AWS and a real Prefect."""
 
     def client(service: str) -> Any:
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
@@ -261,7 +261,7 @@ def test_the_watchdog_reads_the_budget_pauses_the_pool_and_sends_an_alert(
     alert = json.loads(json.loads(message["Body"])["Message"])
     assert alert["event"] == "brake"
     assert "$250.50 was spent" in alert["why"]
-    # A budget that cannot be read is a fault, and no reason to pause.
+    # An unreadable budget is a fault, but not a reason to pause.
     braked.resume()
     services.s3.delete_object(Bucket="output", Key=".echodrop/brake/state.json")
     services.budgets.delete_budget(AccountId="123456789012", BudgetName="echodrop-us-east-1")

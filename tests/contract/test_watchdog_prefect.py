@@ -1,4 +1,4 @@
-"""What the watchdog asks of a real Prefect API, and what it makes of the answers."""
+"""The watchdog's requests to a real Prefect API, and its metrics from the answers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_each_kind_of_problem_has_its_own_count(prefect_api: ApiCall, prefect_ap
     )
     run_in(prefect_api, {"type": "FAILED", "name": "PartlyFailed", "message": text}, flow=BATCH)
     run_in(prefect_api, {"type": "FAILED", "name": "Failed"}, flow="reconcile-inbox")
-    # Of another flow: none of ours.
+    # A run of another flow is ignored.
     run_in(prefect_api, {"type": "FAILED"}, flow="somebody-elses")
     prefect_api("POST", f"/work_pools/{pool}/workers/heartbeat", {"name": "w"})
     now = look(prefect_api_url, pool)
@@ -55,7 +55,7 @@ def test_each_kind_of_problem_has_its_own_count(prefect_api: ApiCall, prefect_ap
     assert (grown["FailedRuns"], grown["BadFiles"], grown["CrashedRuns"]) == (5, 3, 1)
     assert grown["UnendedRuns"] == 2
     assert now["WorkerHeartbeatAgeSeconds"] < 60
-    # Seven hours on: what ended is no news, what runs is stuck.
+    # Seven hours later ended runs are old, and running ones are stuck.
     later = look(prefect_api_url, pool, datetime.now(UTC) + timedelta(hours=7))
     assert (later["FailedRuns"], later["BadFiles"], later["CrashedRuns"]) == (0, 0, 0)
     assert later["StuckPendingRuns"] - now["StuckPendingRuns"] >= 1
@@ -85,7 +85,7 @@ def test_a_bad_file_that_ends_during_the_check_is_not_a_system_failure(
 
 
 def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") -> str:
-    """The state of an alarm after looks that said what one will say in some minutes."""
+    """The state of an alarm after invocations with the metrics of one some minutes later."""
     metrics = look(url, pool, datetime.now(UTC) + timedelta(minutes=minutes))
     return state_by_lines(name, [emf_line("echodrop", metrics, {}, 0)], before)
 
@@ -108,11 +108,11 @@ def test_each_problem_raises_its_alarm_and_its_end_clears_it(
     minutes: float,
     trouble: dict[str, str],
 ) -> None:
-    """By the lines that the watchdog writes and the template's definitions."""
+    """Evaluate the watchdog's log lines by the template's definitions."""
     pool = f"watched-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
     everything = {"flows": {"name": {"any_": list(FLOWS)}}, "limit": 200}
-    # Other tests' runs are in no state to be told of.
+    # Runs of other tests must not count.
     for run in prefect_api("POST", "/flow_runs/filter", everything):
         prefect_api("DELETE", f"/flow_runs/{run['id']}")
     assert state(alarm, prefect_api_url, pool, minutes, "ALARM") == "OK"
@@ -125,7 +125,7 @@ def test_each_problem_raises_its_alarm_and_its_end_clears_it(
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": trouble, "force": True})
     assert state(alarm, prefect_api_url, pool, minutes) == "ALARM"
     if trouble["type"] in {"FAILED", "CRASHED"}:
-        # News of the last quarter of an hour.
+        # Ended within the last quarter of an hour.
         assert state(alarm, prefect_api_url, pool, 16, "ALARM") == "OK"
     done = {"state": {"type": "COMPLETED"}, "force": True}
     prefect_api("POST", f"/flow_runs/{run}/set_state", done)

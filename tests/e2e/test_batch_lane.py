@@ -1,4 +1,4 @@
-"""A backfill's small files share a task: each comes to its own end, and is found at it."""
+"""Small files of a backfill share a task, and each has its own outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 
 def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run a command as an operator would; give its exit code and its lines."""
+    """Run a command as an operator does; return its exit code and its lines."""
     queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
     done = subprocess.run(
         [sys.executable, "-m", "echodrop", *arguments, "--json"],
@@ -42,7 +42,7 @@ def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]
 
 
 def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
-    """The batches whose files' URIs begin so."""
+    """The batches whose file URIs start with this text."""
     body = {"flows": {"name": {"any_": ["convert-raw-sonar-batch"]}}}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
     return [
@@ -53,7 +53,7 @@ def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
 
 
 def put_unnoticed(sandbox: Sandbox, inbox: SandboxInbox, files: dict[str, Path]) -> None:
-    """An archive: what lies in the inbox and nobody was told of."""
+    """Create an archive: objects in the inbox without a notification."""
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
     for key, path in files.items():
@@ -77,7 +77,7 @@ def test_each_file_of_a_batch_whose_task_dies_gets_its_outcome(
         return next(iter(batches_of(sandbox, inbox.uri(prefix))), None)
 
     def is_given_up() -> dict[str, Any] | None:
-        """Kill each task of the batch, until nobody gives it another."""
+        """Kill each task of the batch until it gets no other."""
         found = batch()
         if found is None:
             return None
@@ -167,7 +167,7 @@ def test_small_files_of_a_backfill_share_a_task_and_a_bad_one_affects_no_other(
     assert details.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
     assert details[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
 
-    # Told of once more, as by a person who asks for it again: nothing is done twice.
+    # A second notification, as from an operator's second backfill, repeats nothing.
     command(sandbox, *sent[:2], "--checkpoint", str(tmp_path / "another"))
     wait_until(
         lambda: (

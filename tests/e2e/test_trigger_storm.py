@@ -1,7 +1,7 @@
 """A thousand notifications, from eight Lambda environments to a real Prefect on PostgreSQL.
 
-Of each storm 30 % tell of an upload again, 5 % are no notification, and all
-come shuffled and in every envelope. The flow runs are not executed.
+Of each storm 30 % notify of an upload again, 5 % are not notifications. All are
+shuffled and use every envelope. The flow runs are not executed.
 """
 
 from collections import Counter
@@ -35,12 +35,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         triggers=8,
         runs_tasks=False,
         # As deployed. A busy machine answers late, and an invocation that ends
-        # before its answers come would ask again for what is being made.
+        # before its answers arrive would request the same run again.
         function_timeout=60,
         delivery=DeliveryOptions(visibility_timeout=70),
     )
     with Sandbox(tmp_path_factory.mktemp("storm"), options) as running:
-        # The storms alone tell of the uploads.
+        # Only the storms notify of the uploads.
         running.client("s3").put_bucket_notification_configuration(
             Bucket=running.names.inbox_bucket, NotificationConfiguration={}
         )
@@ -48,10 +48,10 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 class Watch:
-    """Counts what becomes of the messages from now on, as 'Outcome: reason'.
+    """Counts the outcomes of the messages from now on, as 'Outcome: reason'.
 
-    A queue delivers at least once: a message that made the run in one of its
-    deliveries, and found it in another, made it.
+    A queue delivers at least once. A message that created the run in one of its
+    deliveries and found it in another counts as 'new'.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -91,7 +91,7 @@ def send(sandbox: Sandbox, storm: Storm) -> None:
 
 
 def messages(sandbox: Sandbox, queue: str) -> int:
-    """How many messages a queue holds, those in flight with them."""
+    """How many messages a queue has, including those in flight."""
     sqs = sandbox.client("sqs")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -119,7 +119,7 @@ def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
 
 def all_are_counted(outcomes: Counter[str]) -> None:
     assert outcomes.pop("Rejected: malformed") == MALFORMED
-    # A create whose answer was lost, in a kill or by its time-out, is line of as existing.
+    # If a create's answer was lost, by a kill or a time-out, its outcome is 'existing'.
     assert outcomes["Submitted: new"] <= UPLOADS
     assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + TOLD_AGAIN
     assert set(outcomes) == {"Submitted: new", "Submitted: existing"}

@@ -1,4 +1,4 @@
-"""What is made and what is taken as it is, by the parameters."""
+"""Which resources are created and which existing ones are used, by the parameters."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ READS_THE_SECRET = {
     "WorkerExecutionSecretPolicy",
 }
 WATCHES_FOR_QUIET = {"QuietInboxAlarm", "WatchdogInboxPolicy"}
-# By variant: the resources that stand under a condition and are there.
+# By variant: the conditional resources that exist.
 CONDITIONAL = {
     "all made": NETWORK
     | READS_THE_SECRET

@@ -1,4 +1,4 @@
-"""What docs/deploy.md says of the template is what the template says."""
+"""docs/deploy.md agrees with the template."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The stack keeps every promise, whatever is made and whatever exists before it."""
+"""The stack satisfies every invariant, with created and with existing resources."""
 
 import pytest
 

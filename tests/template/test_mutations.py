@@ -1,4 +1,4 @@
-"""Each invariant finds the fault that it is there for."""
+"""Each invariant detects its fault."""
 
 import copy
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ GONE = object()
 
 @dataclass(frozen=True)
 class Mutation:
-    """A value put at a path of the template (or taken away), and the invariant that must see it.
+    """A value set at a path of the template (or removed), and the invariant that must detect it.
 
     A path's parts are keys or indexes; it starts in a resource's properties
     unless its first part is a section of the template.
@@ -72,7 +72,7 @@ CONTAINER = "ConversionTask/ContainerDefinitions/0"
 OPERATIONS = "OperationsTask/ContainerDefinitions/0"
 WORKER = "WorkerTask/ContainerDefinitions/0"
 RULES = "RulesDocument/Value/Fn::Sub/0"
-# As charts were before a metric had its stack's name.
+# As charts were before metrics had the stack's name.
 SHARED_CHART = (
     '{"widgets": [{"properties": {"metrics": [["echodrop", "BadFiles", "service", "watchdog"]]}}]}'
 )
@@ -84,7 +84,7 @@ MUTATIONS = [
     Mutation("every_queue_has_dead_letters", "TaskStateQueue/RedrivePolicy"),
     Mutation("every_rule_target_has_dead_letters", "UploadRule/Targets/0/DeadLetterConfig"),
     Mutation("every_rule_target_has_dead_letters", "FailedTaskRule/Targets/0/DeadLetterConfig"),
-    # As each was when alerts were lost: the first, a condition for EventBridge on a topic; the
+    # Two earlier faults that lost alerts: the first, a condition for EventBridge on a topic; the
     # second, a policy that replaces the default and allows nobody.
     Mutation(
         "every_rule_reaches_its_targets",
@@ -144,7 +144,7 @@ MUTATIONS = [
         [{"SubscriptionType": "SNS", "Address": {"Ref": "AlertTopic"}}],
         EXISTING,
     ),
-    # As it was before; AWS publishes more.
+    # An earlier value; AWS publishes more.
     Mutation(
         "logs_are_encrypted_with_a_key_that_logs_may_use",
         "Key/KeyPolicy/Statement/1/Action",
@@ -215,10 +215,10 @@ MUTATIONS = [
     Mutation("notes_expire", "OutputBucket/LifecycleConfiguration/Rules/1/Prefix", ".echodrop/"),
     Mutation("every_upload_is_notified", "InboxBucket/NotificationConfiguration"),
     Mutation("every_upload_is_notified", "UploadRule/EventPattern/detail/object", {"key": [{"suffix": ".raw"}]}),
-    # A mark in the inbox must not bring the file in again.
+    # A tag in the inbox must not notify of the file again.
     Mutation("every_upload_is_notified", "UploadRule/EventPattern/detail-type/1", "Object Tags Added"),
     Mutation("every_upload_is_notified", "UploadArchive/EventPattern/detail-type", ["Object Deleted"]),
-    # What a restored object is told by.
+    # The event of a restored object.
     Mutation("every_upload_is_notified", "UploadRule/EventPattern/detail-type/1"),
     Mutation("every_upload_is_notified", "UploadArchive/EventPattern/detail-type/1"),
     Mutation("a_restored_object_of_an_archive_is_notified", "ArchiveRestoreRule/EventPattern/resources", ["arn:aws:s3:::survey-archive"], EXISTING),
@@ -440,14 +440,14 @@ MUTATIONS = [
     Mutation("outputs_are_listed_only_below_their_prefix", "TaskRole/Policies/1/PolicyDocument/Statement/1/Condition"),
     Mutation("outputs_are_listed_only_below_their_prefix", "OperationsRole/Policies/1/PolicyDocument/Statement/1/Condition", GONE, EXISTING),
     Mutation("outputs_are_listed_only_below_their_prefix", "WatchdogRole/Policies/0/PolicyDocument/Statement/2/Condition"),
-    # Prefect's own five retries, as it was.
+    # Prefect's own five retries, an earlier value.
     Mutation("tasks_and_worker_survive_a_429", f"{WORKER}/Environment/7"),
     Mutation("tasks_and_worker_survive_a_429", f"{CONTAINER}/Environment/5/Value", "5"),
     Mutation("tasks_and_worker_survive_a_429", f"{WORKER}/Environment/7/Value", "10"),
     Mutation("the_watchdog_survives_a_minute_of_429", "Watchdog/Timeout", 60),
     Mutation("the_watchdog_survives_a_minute_of_429", "Watchdog/Timeout", 300),
     Mutation("the_reconciliation_keeps_to_a_rate", f"{OPERATIONS}/Environment/6"),
-    # What came later is held to the same.
+    # Newer parts must satisfy the same.
     Mutation("every_rule_target_has_dead_letters", "KilledTaskRule/Targets/0/DeadLetterConfig"),
     Mutation("every_rule_target_has_dead_letters", "WatchRule/Targets/0/DeadLetterConfig"),
     Mutation("everything_is_encrypted_at_rest", "NoticeTopic/KmsMasterKeyId"),
@@ -459,7 +459,7 @@ MUTATIONS = [
     Mutation("containers_are_confined", f"{OPERATIONS}/ReadonlyRootFilesystem"),
     Mutation("each_role_gets_only_its_own_credential", f"{OPERATIONS}/Secrets"),
     Mutation("each_role_gets_only_its_own_credential", "WatchdogSecretPolicy/RoleName", {"Ref": "TaskRole"}),
-    # As it was: one role of ECS and one secret for tasks and worker alike.
+    # An earlier design: one ECS role and one secret for tasks and worker.
     Mutation("each_role_gets_only_its_own_credential", "WorkerTask/ExecutionRoleArn", {"Fn::GetAtt": ["ExecutionRole", "Arn"]}, OWN_CREDENTIALS),
     Mutation("each_role_gets_only_its_own_credential", "WorkerExecutionSecretPolicy/RoleName", {"Ref": "ExecutionRole"}),
     Mutation("each_role_gets_only_its_own_credential", "TriggerSecretPolicy/PolicyDocument/Statement/0/Resource", {"Ref": "TaskSecretArn"}, OWN_CREDENTIALS),
@@ -500,14 +500,14 @@ MUTATIONS = [
         "the_trigger_reads_only_inbox_and_archive",
         "TriggerArchivePolicy/PolicyDocument/Statement/0/Action/0", "s3:DeleteObject", EXISTING,
     ),
-    # The defaults of before.
+    # The earlier defaults.
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/LiveConcurrency/Default", 100),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/BackfillConcurrency/Default", 20),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/BackfillConcurrency/Default", 2),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "Parameters/WorkerCount/Default", 2),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "WorkerTask/Cpu", 1024),
     Mutation("the_defaults_fit_the_quota_of_a_new_account", "OperationsTask/Cpu", 2048),
-    # No budget unless asked for, as before.
+    # No budget by default, as before.
     Mutation("cost_is_limited_by_default", "Parameters/MonthlyBudgetUsd/Default", 0),
     Mutation("cost_is_limited_by_default", "Parameters/BrakeRunsAnHour/Default", 0),
     Mutation("cost_is_limited_by_default", "Parameters/BrakeRunsAnHour/Default", 100),
@@ -520,7 +520,7 @@ MUTATIONS = [
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/0"),
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/1/Condition", {"StringLike": {"s3:prefix": "incidents/*"}}),
     Mutation("the_watchdog_may_pull_the_brake", "WatchdogRole/Policies/1/PolicyDocument/Statement/2"),
-    # EC2 refused the apostrophe: no stack with another port than 443 could be made.
+    # EC2 refused the apostrophe: no stack with a port other than 443 could be created.
     Mutation(
         "names_and_descriptions_are_accepted_by_their_service",
         "OutboundOnly/SecurityGroupEgress/1/Fn::If/1/Description", "Prefect's API on its own port", EXISTING,
@@ -533,7 +533,7 @@ MUTATIONS = [
     Mutation("names_and_descriptions_are_accepted_by_their_service", "TaskStateQueue/QueueName", "task.states"),
     Mutation("names_and_descriptions_are_accepted_by_their_service", "AlertTopicPolicy/PolicyDocument/Statement/0/Sid", "of-this-account"),
     Mutation("names_and_descriptions_are_accepted_by_their_service", "PrefectSecret/Name", "prefect-secret"),
-    # Taken with a short name of the stack alone.
+    # Only accepted with a short stack name.
     Mutation(
         "names_and_descriptions_are_accepted_by_their_service",
         "UploadRule/Name", {"Fn::Sub": "${AWS::StackName}-uploads-to-the-inbox-bucket"}, MADE, AwsAccount(LONGEST_NAME),
@@ -542,7 +542,7 @@ MUTATIONS = [
         "names_and_descriptions_are_accepted_by_their_service",
         "OutputBucket/BucketName", {"Fn::Sub": "${AWS::StackName}-converted-files-${AWS::AccountId}"}, MADE, AwsAccount(LONGEST_NAME),
     ),
-    # A type whose texts nobody has read up.
+    # A type without rules for its texts.
     Mutation(
         "names_and_descriptions_are_accepted_by_their_service",
         "Resources/Schedule", {"Type": "AWS::Scheduler::Schedule", "Properties": {"Name": "watch"}},

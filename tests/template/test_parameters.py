@@ -1,4 +1,4 @@
-"""Parameters that cannot work are refused before anything is made."""
+"""Wrong parameters are refused before anything is created."""
 
 import pytest
 

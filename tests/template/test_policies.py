@@ -1,14 +1,14 @@
-"""Policies are evaluated as IAM does it."""
+"""Policies are evaluated as in IAM."""
 
 from typing import Any
 
 import pytest
 
-from tests.template.policies import NotEvaluatedError, Request, lets_through
+from tests.template.policies import AccessRequest, NotEvaluatedError, lets_through
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 RULE = "arn:aws:events:us-east-1:123456789012:rule/failed"
-ASKED = Request(
+ASKED = AccessRequest(
     "events.amazonaws.com", "sns:Publish", TOPIC, {"aws:SourceArn": RULE, "aws:SourceAccount": "1"}
 )
 
@@ -38,13 +38,13 @@ def allow(**elements: Any) -> dict[str, Any]:
         ({"Resource": "arn:aws:sns:*:123456789012:a?erts"}, True),
         ({"Condition": {"ArnEquals": {"AWS:SourceArn": [RULE + "2", RULE]}}}, True),
         ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:*:*:rule/*"}}}, True),
-        # A star stays within its part of an ARN, a string's does not.
+        # In an ARN a star matches within one part, in a string it matches anything.
         ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:*:rule/*"}}}, False),
         ({"Condition": {"StringLike": {"aws:SourceArn": "arn:aws:events:*:rule/*"}}}, True),
         ({"Condition": {"StringEquals": {"aws:SourceAccount": "2"}}}, False),
         ({"Condition": {"StringNotEquals": {"aws:SourceAccount": "2"}}}, True),
         ({"Condition": {"ArnNotLike": {"aws:SourceArn": RULE}}}, False),
-        # All tests have to hold.
+        # All conditions must hold.
         (
             {
                 "Condition": {
@@ -54,7 +54,7 @@ def allow(**elements: Any) -> dict[str, Any]:
             },
             False,
         ),
-        # A key that is not sent fails a test, unless it is negated or says IfExists.
+        # A missing key fails a condition, unless that is negated or has IfExists.
         ({"Condition": {"StringEquals": {"aws:SourceOrgID": "o"}}}, False),
         ({"Condition": {"StringNotEquals": {"aws:SourceOrgID": "o"}}}, True),
         ({"Condition": {"StringEqualsIfExists": {"aws:SourceOrgID": "o"}}}, True),

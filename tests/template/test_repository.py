@@ -1,4 +1,4 @@
-"""The image repository keeps its promises, and each check sees the fault that it is for."""
+"""The image repository satisfies its rules, and each check detects its fault."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def violations(properties: Properties) -> Iterator[str]:
         if not counted:
             yield f"{target}: images stay for ever"
         for each in counted:
-            # By age, the image in use would go while nobody releases.
+            # By age, the image in use would be deleted if there is no release for a while.
             if each["countType"] != "imageCountMoreThan" or each["countNumber"] < 10:
                 yield f"{target}: the image in use may expire"
 

@@ -1,4 +1,4 @@
-"""A stack made of the packaged template, for what the stand-in for AWS really makes."""
+"""A stack created in moto from the packaged template, for the resources that moto really creates."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from moto import mock_aws
 from sandbox.template import Stack
 from tests.template.stacks import MADE, source_template, translate
 
-# moto leaves the others out, makes them without most of their properties, or
-# stumbles over a function in them; the invariants look at those in the template.
+# moto skips the others, creates them without most of their properties, or
+# fails on a function in them; the invariants check those in the template.
 REALLY_MADE = {
     "AWS::ECS::Cluster",
     "AWS::ECS::TaskDefinition",
@@ -25,7 +25,7 @@ REALLY_MADE = {
     "AWS::SQS::Queue",
     "AWS::SSM::Parameter",
 }
-# It knows no secret either.
+# It has no secrets either.
 GIVEN = MADE | {"PrefectAuth": "none"}
 
 
@@ -40,7 +40,7 @@ def session() -> Iterator[boto3.Session]:
         parts["Resources"] = {
             name: resource
             for name, resource in packaged["Resources"].items()
-            # The watchdog's schedule starts a function, which is among what is left out.
+            # The watchdog's schedule starts a function, and functions are left out.
             if resource["Type"] in REALLY_MADE and name != "WatchRule"
         }
         session = boto3.Session()

@@ -1,4 +1,4 @@
-"""The worker, given the stack's pool template, asks ECS for each run as the run is large."""
+"""With the stack's pool template, the worker requests each run from ECS with the run's size."""
 
 import asyncio
 import json
@@ -43,18 +43,18 @@ def ecs() -> Iterator[Any]:
 
 
 def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
-    """Make what the stack would make, as far as the worker sees it; return its outputs."""
+    """Create what the stack creates, as far as the worker needs it; return its outputs."""
     ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
     outputs = stack.outputs()
     ecs.create_cluster(clusterName=outputs["ClusterName"])
-    # moto, unlike the stack, has a network already.
+    # Unlike the stack, moto already has a network.
     subnets = boto3.client("ec2").describe_subnets()["Subnets"]
     return outputs | {"Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2])}
 
 
 @cache
 def absent_server() -> PrefectClient:
-    """Return a client that nothing is asked of: the template refers to no block of the server."""
+    """Return an unused client: the template refers to no block of the server."""
     return PrefectClient("http://127.0.0.1:9/api")
 
 

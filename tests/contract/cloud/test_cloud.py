@@ -1,4 +1,4 @@
-"""All that asks Prefect asks Prefect Cloud what it serves, and waits when told to."""
+"""All clients of Prefect use calls that Prefect Cloud serves, and wait after a 429."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from watchdog.prefect_look import PrefectLook
 pytestmark = pytest.mark.xdist_group("prefect-server")
 BEARER = f"Bearer {KEY}"
 POLL = "POST /work_pools/{name}/get_scheduled_flow_runs"
-# Prefect's client asks a server where results are kept, and takes a 404 for nowhere else than here.
+# Prefect's client asks a server where results are stored, and uses its default after a 404.
 PROBES = {"GET /admin/storage"}
 # Retry-After of a 429 here, in seconds, and how often in a row one comes: more than Prefect's client
 # retries by default, as many as the template has it retry.
@@ -41,7 +41,7 @@ SOON, IN_A_ROW = 0.2, 7
 
 
 class Refusals:
-    """429 to the first so many requests of each call, then none; or of all calls together."""
+    """A 429 for the first requests of each call, or of all calls together; then none."""
 
     def __init__(self, number: int, retry_after: float) -> None:
         self.number = number
@@ -60,7 +60,7 @@ def look(cloud: PrefectCloud, pool: str = POOL) -> dict[str, float]:
 
 
 def new_run(cloud: PrefectCloud, deployment: str = "convert-raw-sonar/ecs") -> tuple[str, str]:
-    """The id and idempotency key of a run that the trigger asks for."""
+    """The id and idempotency key of a run that the trigger creates."""
     secret = f'{{"api_key": "{KEY}"}}'
     connection = PrefectConnection(HttpClient(), cloud.url, lambda _deadline: secret)
     key = uuid.uuid4().hex
@@ -125,7 +125,7 @@ def test_deploy_registers_with_cloud_and_its_check_passes(
 
 
 def test_an_address_that_is_not_an_api_is_reported(account: Account, cloud: PrefectCloud) -> None:
-    # The address of Cloud's pages in place of its API's.
+    # The address of Cloud's pages instead of its API.
     account.update(PrefectUrl=cloud.url.replace("/api/", "/"))
     good, said = account.deploy(only_check=True)
     assert not good
@@ -148,7 +148,7 @@ def test_trigger_worker_watchdog_and_commands_use_calls_that_cloud_serves(
     runs = PrefectRuns(cloud.url, BEARER)
     facts = runs.by_identity([key])[key]
     assert facts.state_type == "CRASHED"
-    # Of none of them has any server a run; SQLite has a limit of its own.
+    # No server has a run of them; SQLite has its own limit.
     assert runs.by_identity([uuid.uuid4().hex for _ in range(250)]) == {}
     assert [each.id for each in runs.in_states(("CRASHED",)) if each.id == run] == [run]
     assert runs.cluster_of(POOL) == account.outputs["ClusterName"]
@@ -202,7 +202,7 @@ def test_the_commands_wait_after_any_number_of_429s(
     account.deploy()
     run, key = new_run(cloud)
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CRASHED"}})
-    # More than any number of retries that there was.
+    # More than any earlier number of retries.
     cloud.throttle = refusals = Refusals(9, SOON)
     runs = PrefectRuns(cloud.url, BEARER, per_minute=6000)
     facts = runs.by_identity([key])[key]

@@ -20,7 +20,7 @@ def test_it_imports_only_its_own_packages_and_the_runtimes(artifact: Path, packa
     used = {name.partition(".")[0] for name in modules}
     assert used.isdisjoint(FORBIDDEN)
     beyond = used - sys.stdlib_module_names - {"__main__", "lambda_trigger", "task_sizes"}
-    # Powertools looks whether botocore is there, for sessions that the trigger never makes.
+    # Powertools checks for botocore, for sessions that the trigger never creates.
     beyond -= {"botocore"}
     assert not [name for name in modules if name.startswith("botocore.")]
     assert {name for name in beyond if not name.startswith("_")} == (
@@ -37,7 +37,7 @@ def test_only_logger_and_metrics_of_powertools_are_imported(artifact: Path, pack
 
 
 def imported(artifact: Path, packages: Path) -> list[str]:
-    """Import the handler as the runtime would; give every module that is loaded then."""
+    """Import the handler as the runtime does; return every module that is loaded then."""
     script = "import sys, lambda_trigger.handler; print('\\n'.join(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-S", "-c", script],

@@ -15,7 +15,7 @@ from events.notifications import NotifiedObject, notification_bodies
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
 
-# moto gives versions of its own naming.
+# moto names the versions itself.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}
 
 
@@ -51,7 +51,7 @@ def test_every_fixture_has_the_same_outcome_with_real_services(
         lines = trigger.lines()[seen:]
         seen += len(lines)
         found = [(line.get("key"), line["outcome"], line["reason"]) for line in lines]
-        # Several fixtures tell of one and the same upload, which has its run by then.
+        # Several fixtures are about the same upload, which has its run by then.
         wanted = [
             (
                 item.key,
@@ -109,7 +109,7 @@ def test_the_run_waits_in_the_work_queue_of_its_lane_and_is_the_same_in_both(
     assert len({line["flow_run_id"] for line in lines}) == 1
     run = prefect_api("GET", f"/flow_runs/{lines[0]['flow_run_id']}")
     assert (run["work_pool_name"], run["work_queue_name"]) == ("echodrop", first)
-    # As the worker asks: by queue, and the run is in its own alone.
+    # As the worker asks: by queue, and the run is only in its own.
     for lane, has_it in ((first, True), (other, False)):
         asked = {"work_queue_names": [lane], "scheduled_before": "2999-01-01T00:00:00Z"}
         waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", asked)
@@ -163,7 +163,7 @@ def test_a_paused_run_is_scheduled_when_an_operator_resumes_it(
     scheduled = {"worker_ids": [], "scheduled_before": "2999-01-01T00:00:00Z"}
     waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", scheduled)
     assert line["flow_run_id"] not in {item["flow_run"]["id"] for item in waiting}
-    # What the button in the UI sends.
+    # The request of the button in the UI.
     answer = prefect_api("POST", f"{path}/resume", {})
     assert answer["status"] == "ACCEPT"
     assert prefect_api("GET", path)["state"]["type"] == "SCHEDULED"
@@ -282,7 +282,7 @@ def test_the_log_has_the_trace_and_the_cold_start(trigger: Function) -> None:
     assert first["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
     assert (first["cold_start"], second["cold_start"]) == (True, False)
     assert first["function_request_id"] != second["function_request_id"]
-    # Each line once: the runtime client's own handler would write it again.
+    # Each line occurs once: the runtime client's own handler would write it again.
     lines = [json.loads(line) for line in trigger.log.read_text().splitlines() if line[:1] == "{"]
     assert [line.get("ColdStarts") for line in lines] == [[1], None, None]
     assert INBOX not in trigger.log.read_text()

@@ -1,4 +1,4 @@
-"""Data are closed to the public, kept, and told of."""
+"""Data are not public, are kept, and are notified."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from sandbox.stack_parameters import checked_parameters
 from tests.template.invariants.registry import archives, invariant
 from tests.template.stacks import EXISTING, Translated
 
-# What is written for people and for the system's own memory, and is no output.
+# Objects that are written for people or for the system itself, and are not outputs.
 NOTES = (".echodrop/incidents/", ".echodrop/reconcile/", ".echodrop/inventory/")
 
 
@@ -57,7 +57,7 @@ def notes_expire(stack: Translated) -> Iterator[str]:
         kept = {rule["Prefix"] for rule in rules if rule.get("ExpirationInDays")}
         for note in NOTES:
             if name == "OutputBucket" and prefix + note not in kept:
-                yield f"{name} keeps {prefix + note} for ever"
+                yield f"{name} keeps {prefix + note} forever"
 
 
 @invariant
@@ -65,10 +65,10 @@ def data_and_keys_outlive_the_stack(stack: Translated) -> Iterator[str]:
     types = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
     for name, resource in stack.resources.items():
         if resource["Type"] in types:
-            # A stack that fails while it is made holds no data yet, and what it left would
-            # bear the names that the next attempt needs.
+            # A stack that fails during creation has no data yet, and its remains would
+            # have the names that the next attempt needs.
             if resource.get("DeletionPolicy") != "RetainExceptOnCreate":
-                yield f"{name} is deleted with the stack, or outlives one that was never made"
+                yield f"{name} is deleted with the stack, or outlives a failed creation"
             if resource.get("UpdateReplacePolicy") != "Retain":
                 yield f"{name} is deleted when it is replaced"
 
@@ -78,7 +78,7 @@ def output_is_never_input(stack: Translated) -> Iterator[str]:
     same = EXISTING | {"InboxBucketName": "survey", "OutputBucketName": "survey"}
     template = stack.template
     if not Resolver(template, checked_parameters(template, same)).broken_rules():
-        yield "one bucket is taken for both"
+        yield "one bucket is accepted for both"
     names = [bucket["BucketName"] for bucket in stack.of_type("AWS::S3::Bucket").values()]
     if len(set(names)) != len(names):
         yield "both buckets have one name"
@@ -128,6 +128,6 @@ def created_buckets_are_encrypted_with_the_given_key(stack: Translated) -> Itera
         default = rule["ServerSideEncryptionByDefault"]
         if default.get("KMSMasterKeyID", "") != key:
             yield f"{name} is encrypted with {default}, the key given is {key or 'none'}"
-        # Without it each chunk of a store is a request to KMS.
+        # Without it each chunk of a store needs a request to KMS.
         if key and rule.get("BucketKeyEnabled") is not True:
-            yield f"{name} asks for its key at every object"
+            yield f"{name} uses its key for every object"

@@ -1,4 +1,4 @@
-"""Each role reads the one credential that is its own, and nothing but its secret holds it."""
+"""Each role reads only its own credential, and only its secret contains it."""
 
 import json
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def each_role_gets_only_its_own_credential(stack: Translated) -> Iterator[str]:
         for secret in statement.listed("Resource")
     }
     for role, secret in sorted(grants ^ (set(own.items()) if variable else set())):
-        yield f"{role} reads {secret}, against its own" if variable else f"{role} reads {secret}"
+        yield f"{role} reads {secret} besides its own" if variable else f"{role} reads {secret}"
     given: list[tuple[str, object, object]] = []
     for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
         secret = own.get(str(stack.named(definition["ExecutionRoleArn"])))
@@ -93,4 +93,4 @@ def every_created_secret_is_read(stack: Translated) -> Iterator[str]:
     }
     for name in stack.of_type("AWS::SecretsManager::Secret"):
         if stack.resolver.resolve({"Ref": name}) not in read:
-            yield f"nobody reads {name}"
+            yield f"{name} is never read"

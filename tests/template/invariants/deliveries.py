@@ -1,4 +1,4 @@
-"""What is handed over inside the stack arrives: every policy and key on the way is evaluated."""
+"""Deliveries inside the stack arrive: every policy and key on the way is evaluated."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.template.deliveries import (
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
-# What reaches a person, or leaves the stack for a program that they run.
+# Protocols that reach a person, or a program outside the stack.
 TO_PEOPLE = {"email", "email-json", "sms", "https"}
 
 
@@ -50,9 +50,9 @@ def every_alarm_reaches_a_person(stack: Translated) -> Iterator[str]:
     }
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         if not set(alarm.get("AlarmActions", [])) & heard:
-            yield f"{name} rings where nobody listens"
+            yield f"{name} notifies a topic without a subscriber"
         if alarm.get("ActionsEnabled") is False:
-            yield f"{name} tells nobody"
+            yield f"{name} notifies nothing"
 
 
 @invariant
@@ -104,7 +104,7 @@ def functions_may_read_the_queues_that_feed_them(stack: Translated) -> Iterator[
 
 
 def _environments(stack: Translated) -> Iterator[tuple[str, str, list[Any]]]:
-    """Name, role and the environment's values of every function and task."""
+    """Yield name, role and the environment's values of every function and task."""
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         variables = function.get("Environment", {}).get("Variables", {})
         yield name, function["Role"], list(variables.values())

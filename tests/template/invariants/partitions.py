@@ -1,4 +1,4 @@
-"""The stack can be made in every partition: China and GovCloud have ARNs, domains and services of their own."""
+"""The stack works in every partition: China and GovCloud have their own ARNs, domains and services."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from botocore.session import get_session
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
-# Principals that have one name in every partition; CloudWatch Logs has one for each region. Source:
+# Principals with the same name in every partition; CloudWatch Logs has one for each region. Source:
 # `Default.servicePrincipal` of aws-cdk-lib's region-info.
 UNIVERSAL = {
     f"{service}.amazonaws.com"
@@ -19,10 +19,10 @@ UNIVERSAL = {
         *("s3", "scheduler", "sns"),
     )
 }
-# The name of an endpoint's service says no domain, and S3's is alike in every partition ("Gateway
+# The name of an endpoint service has no domain, and S3's is the same in every partition ("Gateway
 # endpoints for Amazon S3", VPC user guide).
 S3_ENDPOINT = "com.amazonaws.${AWS::Region}.s3"
-# By the middle of a type, the service of its API where the two differ.
+# By the middle part of a type: the service of its API, if they differ.
 APIS = {"CloudWatch": "cloudwatch", "SecretsManager": "secretsmanager"}
 
 
@@ -64,7 +64,7 @@ def every_role_has_the_given_boundary(stack: Translated) -> Iterator[str]:
 
 @cache
 def _is_offered(api: str, partition: str) -> bool:
-    """Whether botocore knows an endpoint of the service in a partition."""
+    """Return whether botocore has an endpoint of the service in a partition."""
     regions = get_session().get_available_regions(api, partition, allow_non_regional=True)
     return bool(regions)
 

@@ -1,4 +1,4 @@
-"""Prefect's 429 is waited for by whatever asks it, and by nothing for too long."""
+"""Every client of Prefect waits after a 429, but not too long."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from watchdog.prefect_look import PATIENCE
 
 # Prefect Cloud counts requests by the minute.
 MINUTE = 60
-# Of the watchdog's timeout, for the queues, the incidents and the inbox.
+# The part of the watchdog's timeout for the queues, the incidents and the inbox.
 FOR_THE_REST = 60
-# Polls that a worker may miss until its health check fails (`is_worker_still_polling`).
+# Polls that a worker may miss before its health check fails (`is_worker_still_polling`).
 MISSED_POLLS = 30
 
 
@@ -35,11 +35,11 @@ def tasks_and_worker_survive_a_429(stack: Translated) -> Iterator[str]:
 def the_watchdog_survives_a_minute_of_429(stack: Translated) -> Iterator[str]:
     timeout = int(stack.of_type("AWS::Lambda::Function")["Watchdog"]["Timeout"])
     if PATIENCE < MINUTE:
-        yield f"the watchdog gives Prefect up after {PATIENCE} s"
+        yield f"the watchdog stops waiting for Prefect after {PATIENCE} s"
     if timeout < PATIENCE + FOR_THE_REST:
         yield f"Prefect's 429 may take all {timeout} s of the watchdog"
     if timeout >= 5 * MINUTE:
-        yield "two looks may overlap"
+        yield "two runs may overlap"
 
 
 @invariant

@@ -1,4 +1,4 @@
-"""Each role may what it needs, of what is its own."""
+"""Each role has only the rights that it needs."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
                 if not actions <= WITHOUT_RESOURCE and not is_bounded(statement.body):
                     yield f"{statement.owner}: {sorted(actions)} on everything"
             elif len(parts) < 6 or "*" in parts[2] or parts[5].startswith(("*", "/")):
-                yield f"{statement.owner}: {resource} names nothing"
+                yield f"{statement.owner}: {resource} names no resource"
 
 
 @invariant
@@ -40,7 +40,7 @@ def every_principal_is_named(stack: Translated) -> Iterator[str]:
     for statement in stack.statements():
         principal = statement.body.get("Principal", {})
         if statement.kind not in BOUNDS and statement.allows and "*" in json.dumps(principal):
-            yield f"{statement.owner} lets everybody in"
+            yield f"{statement.owner} allows everybody"
 
 
 @invariant
@@ -51,7 +51,7 @@ def services_act_only_for_this_account(stack: Translated) -> Iterator[str]:
         # Lambda assumes its roles itself and sends no source with it.
         if not statement.allows or not services or services == ["lambda.amazonaws.com"]:
             continue
-        # EventBridge names no source to a topic or its key, so that a condition would refuse it
+        # EventBridge sends no source to a topic or its key, so a condition would deny it
         # ("Troubleshooting Amazon EventBridge"; "Amazon SNS key management").
         without_source = {"AWS::KMS::Key", "AWS::SNS::TopicPolicy"}
         if statement.kind in without_source and services == ["events.amazonaws.com"]:
@@ -63,7 +63,7 @@ def services_act_only_for_this_account(stack: Translated) -> Iterator[str]:
 
 @invariant
 def only_functions_in_a_vpc_have_a_managed_policy(stack: Translated) -> Iterator[str]:
-    # It grants network interfaces on "*", as they have no names before they exist.
+    # It grants network interfaces on "*", because they have no names before they exist.
     in_vpc = stack.resolver.resolve({"Ref": "TriggerInVpc"}) == "yes"
     interfaces = (
         f"arn:{stack.account.partition}:iam::aws:policy/service-role/"
@@ -87,7 +87,7 @@ def roles_are_passed_only_to_tasks(stack: Translated) -> Iterator[str]:
         ):
             yield f"{statement.owner} may pass {statement.listed('Resource')}"
     if [statement.owner for statement in passing] != ["WorkerRole"]:
-        yield "not the worker alone passes roles"
+        yield "others than the worker pass roles"
 
 
 @invariant
@@ -111,7 +111,7 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     wanted |= {(action, stack.bucket_arn(f"{output}/{prefix}*")) for action in writes}
     wanted |= {("s3:ListBucket", stack.bucket_arn(bucket)) for bucket in (inbox, output)}
     wanted.add(("s3:ListBucketMultipartUploads", stack.bucket_arn(output)))
-    # A file at fault is marked, in the inbox alone, and people are told.
+    # A file with a fault gets tags, only in the inbox, and an alert is sent.
     marks = {f"s3:{verb}Object{kind}Tagging" for verb in ("Get", "Put") for kind in ("", "Version")}
     wanted |= {(action, stack.bucket_arn(f"{inbox}/*")) for action in marks}
     wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
@@ -150,7 +150,7 @@ def the_trigger_reads_only_inbox_and_archive(stack: Translated) -> Iterator[str]
 
 @invariant
 def bucket_keys_serve_the_roles_that_use_the_bucket(stack: Translated) -> Iterator[str]:
-    """What a role may do with a bucket's objects it may do with the bucket's key, through S3 alone."""
+    """A role has the same rights on a bucket's key as on its objects, only through S3."""
     reads, writes = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
     by_bucket = {
         stack.bucket_arn(stack.resolver.resolve(stack.template["Outputs"][name]["Value"])): keys
@@ -178,9 +178,9 @@ def bucket_keys_serve_the_roles_that_use_the_bucket(stack: Translated) -> Iterat
             through = condition.get("kms:ViaService", "")
             region = "*" if test == "StringLike" else stack.account.region
             if through != f"s3.{region}.{stack.account.url_suffix}":
-                yield f"{item.owner} may use {key} by other ways than S3"
+                yield f"{item.owner} may use {key} other than through S3"
             if region != key.split(":")[3] and region != "*":
-                yield f"{item.owner} may use {key} in another region alone"
+                yield f"{item.owner} may use {key} only in another region"
     for owner, action, key in sorted(may ^ wanted):
         yield f"{owner}: {action} on {key}"
 

@@ -50,7 +50,7 @@ def every_rule_target_has_dead_letters(stack: Translated) -> Iterator[str]:
     for name, rule in stack.of_type("AWS::Events::Rule").items():
         for target in rule["Targets"]:
             if target.get("DeadLetterConfig", {}).get("Arn") not in dead:
-                yield f"{name}: what {target['Id']} refuses is lost"
+                yield f"{name}: a refusal of {target['Id']} loses the event"
 
 
 @invariant
@@ -85,7 +85,7 @@ def one_bad_record_fails_alone(stack: Translated) -> Iterator[str]:
 def concurrency_is_limited(stack: Translated) -> Iterator[str]:
     for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
         if int(source.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
-            yield f"{name} has no bound that Lambda takes"
+            yield f"{name} has no limit that Lambda accepts"
 
 
 @invariant
@@ -119,9 +119,9 @@ def the_trigger_is_notified_of_out_of_memory_kills(stack: Translated) -> Iterato
         "containers": {"name": ["prefect"], "exitCode": [137]},
     }
     if rule["EventPattern"].get("detail") != wanted:
-        yield f"the rule takes {rule['EventPattern'].get('detail')}"
+        yield f"the rule matches {rule['EventPattern'].get('detail')}"
     if [target["Arn"] for target in rule["Targets"]] != [stack.arn("UploadQueue")]:
-        yield "the rule does not lead to the trigger's queue"
+        yield "the rule does not target the trigger's queue"
 
 
 @invariant
@@ -133,11 +133,11 @@ def only_the_exit_code_of_the_conversion_container_counts(stack: Translated) -> 
         for container in definitions[name]["ContainerDefinitions"]
     }
     if own != {CONTAINER}:
-        yield f"the containers are {sorted(own)}, {CONTAINER} is asked"
+        yield f"the containers are {sorted(own)}, {CONTAINER} is expected"
     for name, rule in stack.of_type("AWS::Events::Rule").items():
         for asked in _asked_of_containers(rule.get("EventPattern", {})):
             if "exitCode" in asked and asked.get("name") != [CONTAINER]:
-                yield f"{name} takes the exit code of any container"
+                yield f"{name} matches the exit code of any container"
 
 
 def _asked_of_containers(pattern: Any) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Names and descriptions hold only what their service takes in."""
+"""Names and descriptions contain only what their service accepts."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ def names_and_descriptions_are_accepted_by_their_service(stack: Translated) -> I
         accepted = ACCEPTED.get(resource["Type"], {})
         for path, text in texts_of(resource["Properties"]):
             if path not in accepted:
-                yield f"{name}: nobody has read up what {resource['Type']} takes as {path}"
+                yield f"{name}: no rule for {path} of {resource['Type']}"
                 continue
             yield from (f"{name}.{path}: {fault}" for fault in accepted[path].faults(text))
 

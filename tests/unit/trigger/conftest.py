@@ -1,4 +1,4 @@
-"""S3 and Prefect in memory: what the trigger's pure parts are tested against."""
+"""S3 and Prefect in memory, for tests of the trigger."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ignore = true
 
 @dataclass
 class Stored:
-    """One object in the inbox; `size` may be claimed without the bytes."""
+    """One object in the inbox; `size` may differ from the number of bytes."""
 
     body: bytes
     size: int
@@ -124,7 +124,7 @@ class MemoryStorage:
 
 @dataclass
 class MemoryFlowRuns:
-    """Prefect as the trigger sees it: one run an identity."""
+    """Prefect as the trigger sees it: one run for each identity."""
 
     runs: dict[str, RunRequest] = field(default_factory=dict)
     states: dict[str, RunState] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class MemoryFlowRuns:
 
 @dataclass
 class Trigger:
-    """The handler with everything around it in memory."""
+    """The handler with all its services in memory."""
 
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     flow_runs: MemoryFlowRuns = field(default_factory=MemoryFlowRuns)
@@ -194,7 +194,7 @@ class Trigger:
             self.lines += [json.loads(line) for line in written.getvalue().splitlines()]
 
     def receive(self, *bodies: Any) -> dict[str, Any]:
-        """Take bodies as one batch from a queue; those that are no text are written as JSON."""
+        """Handle bodies as one batch from a queue; a body that is not text is written as JSON."""
         records = [
             {
                 "messageId": f"message-{index}",
@@ -208,7 +208,7 @@ class Trigger:
         return self.handle({"Records": records})
 
     def notify(self, key: str, **facts: Any) -> str:
-        """Notify of an object as it lies there, and give the outcome as 'Outcome: reason'."""
+        """Notify of a stored object, and return the outcome as 'Outcome: reason'."""
         stored = self.storage.objects.get(key)
         item = {"key": key, "size": 1}
         if stored:
@@ -220,7 +220,7 @@ class Trigger:
 
 @cache
 def rules_of(text: str) -> RulesSource:
-    """Parse each document once, however many triggers a test makes."""
+    """Parse each document once, for all triggers of a test."""
     return RulesSource(lambda _: text)
 
 
@@ -240,7 +240,7 @@ def trigger() -> Trigger:
 
 @dataclass
 class HttpStub:
-    """An HTTP server that answers as it is stub: what to answer, one after another (the last for ever), and what was asked."""
+    """An HTTP server with prepared answers, one after another (the last repeats); it records its requests."""
 
     origin: str = ""
     default: Any = None

@@ -1,4 +1,4 @@
-"""What AWS answers and moto does not; the contract tests ask moto."""
+"""AWS answers that moto does not give; the contract tests use moto."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_other_answer_is_a_transport_error(
         read(http_stub)
 
 
-# S3 answers so where a bucket is in another region: by its address, or by the signature.
+# S3's answers if a bucket is in another region: for its address, or for the signature.
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [

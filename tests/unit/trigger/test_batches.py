@@ -35,7 +35,7 @@ def trigger() -> Trigger:
 
 
 def notification_of(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
-    """One message that tells of several files."""
+    """One message with several uploads."""
     items = [
         NotifiedObject("inbox", key, stored.size, stored.etag, lane=lane)
         for key in keys
@@ -50,7 +50,7 @@ def put(trigger: Trigger, *keys: str, **facts: Any) -> None:
 
 
 def fix(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
-    """Have the trigger handed, in one invocation, what --fix and replay send."""
+    """Give the trigger, in one invocation, the messages that --fix and replay send."""
 
     class Handed:
         def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
@@ -87,7 +87,7 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
         ("HB/a.raw", "Submitted: new", identity),
         ("HB/b.raw", "Submitted: new", identity),
     ]
-    # The flow takes them as they are.
+    # The flow accepts them unchanged.
     files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
     assert all(isinstance(file.asked, ConversionRequest) for file in files)
     tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
@@ -140,7 +140,7 @@ def test_a_single_file_has_its_own_run(trigger: Trigger) -> None:
 def test_a_fix_of_a_crashed_batch_creates_one_run_for_each_file(
     trigger: Trigger, keys: tuple[str, ...]
 ) -> None:
-    # The files of a crashed batch are sent again side by side: the same set as before, or another.
+    # The files of a crashed batch are sent again together: the same set as before, or another.
     trigger.rules = trigger.rules.replace('prefix = ""', 'prefix = ""\nbatch = true')
     put(trigger, "a.raw", "b.raw", "c.raw")
     trigger.receive(notification_of(trigger, "a.raw", "b.raw", "c.raw"))
@@ -177,7 +177,7 @@ def test_live_uploads_share_a_run_if_their_prefix_allows_it(trigger: Trigger) ->
 def test_a_batch_respects_the_limit_and_separates_sizes_and_deployments(
     trigger: Trigger,
 ) -> None:
-    # Files that the large size is for, small by this rule.
+    # Files that need the large size, but are small by this rule.
     limits = {"pause_above = 1000": "pause_above = 10_000_000_000", "= 2000": "= 10_000_000_000"}
     trigger.rules = RULES + BATCH.replace("900", "5_000_000_000")
     for before, now in limits.items():

@@ -1,4 +1,4 @@
-"""Against a small HTTP server that answers as it is told; the contract tests use the real Prefect."""
+"""The client against an HTTP server with prepared answers; the contract tests use the real Prefect."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_fault_that_a_retry_does_not_fix_raises_an_alarm(
     error: type[TransportError],
     state: str,
 ) -> None:
-    """Lambda counts no error of a record that is handed back."""
+    """Lambda counts no error for a record that is returned to the queue."""
     trigger.storage.put("a.raw", file_head("EK60"))
 
     def fail(*_: object, **__: object) -> None:
@@ -74,7 +74,7 @@ def test_a_fault_that_a_retry_does_not_fix_raises_an_alarm(
     (line,) = trigger.lines
     assert line["outcome"] == "Retried"
     assert state_by_lines("TriggerFaultsAlarm", [json.dumps(line)]) == state
-    # It is over when nothing more comes back.
+    # It ends when no record is returned any more.
     assert state_by_lines("TriggerFaultsAlarm", [], before=state) == "OK"
 
 
@@ -84,7 +84,7 @@ def test_a_fault_that_a_retry_does_not_fix_raises_an_alarm(
 def test_a_notification_that_fails_after_fifteen_minutes_raises_its_alarm(
     trigger: Trigger, minutes: int, receives: str, state: str
 ) -> None:
-    """SQS leaves what was received three times out of its own figure."""
+    """SQS excludes messages that were received three times from its own metric."""
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.flow_runs.broken = True
     sent = int((time.time() - 60 * minutes) * 1000)

@@ -23,7 +23,7 @@ WHY = "exit code 137 (out of memory) on size standard: once more on large"
 
 
 def event(task: str = TASK, **detail: Any) -> dict[str, Any]:
-    """An event of ECS's, as far as it is looked at; fields beside it as AWS sends them."""
+    """An ECS event with the fields that are read, and others as AWS sends them."""
     environment = [
         {"name": "PREFECT_API_URL", "value": "http://prefect/api"},
         {"name": "PREFECT__FLOW_RUN_ID", "value": RUN_ID},
@@ -97,7 +97,7 @@ def test_another_container_beside_a_killed_conversion_does_not_matter() -> None:
         {"containers": [{"name": "agent", "exitCode": 137}, {"name": "prefect", "exitCode": 1}]},
         {"containers": [{"name": "agent", "exitCode": 137}]},
         {"lastStatus": "RUNNING"},
-        # Told to stop, and killed because it took too long: its memory was not the reason.
+        # It was asked to stop, and killed because it took too long: memory was not the reason.
         {"stopCode": "UserInitiated"},
         {"stopCode": "SpotInterruption"},
     ],
@@ -130,7 +130,7 @@ def test_any_detail_gives_an_outcome(detail: Any) -> None:
 
 @pytest.mark.parametrize("state_type", ["CRASHED", "SCHEDULED"])
 def test_a_killed_run_gets_the_large_size(state_type: str) -> None:
-    # Scheduled without the mark: this stopped before it had changed the size.
+    # Scheduled without the tag: an invocation ended before it had changed the size.
     wanted = Submitted(Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", WHY, "large")
     assert outcome(run(state_type)) == wanted
 
@@ -150,7 +150,7 @@ def test_a_run_that_ended_otherwise_is_not_changed(state_type: str) -> None:
 def test_an_event_of_an_earlier_task_changes_nothing(trigger: Trigger, state_type: str) -> None:
     later = enlarged(state_type, task=f"{CLUSTER}::{LATER_TASK}")
     assert outcome(later) == Ignored(Reason.TASK_SETTLED, "the run has a later task")
-    # At once: no observer is waited for.
+    # At once: it does not wait for the observer.
     assert stopped(trigger, later) == {"batchItemFailures": []}
     assert trigger.lines[-1]["message"] == "Ignored: task-settled"
     assert trigger.flow_runs.updates == []
@@ -201,7 +201,7 @@ def test_a_killed_run_is_retried_in_one_invocation(
     monkeypatch.setattr(trigger.flow_runs, "set_state", noted)
     assert stopped(trigger, run()) == {"batchItemFailures": []}
     assert trigger.flow_runs.updates == [f"AwaitingRetry: {WHY}", "changed"]
-    # A worker fetches what is to start within ten seconds: not before the size has changed.
+    # A worker fetches runs that start within ten seconds: not before the size has changed.
     (when,) = (state["state_details"]["scheduled_time"] for state in proposed)
     soon = (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds()
     assert CHANGE_SECONDS + 10 < soon <= RESTART_DELAY
@@ -233,7 +233,7 @@ def test_a_run_that_was_changed_meanwhile_is_read_again(
 def test_after_an_interruption_the_next_delivery_continues(
     trigger: Trigger, done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(Exception):  # noqa: N818 - no error of ours
+    class Interrupted(Exception):  # noqa: N818 - not an error of echodrop
         pass
 
     class Stops(list[str]):
@@ -247,7 +247,7 @@ def test_after_an_interruption_the_next_delivery_continues(
     monkeypatch.setattr(trigger.flow_runs, "updates", copy.copy(list(trigger.flow_runs.updates)))
     assert stopped(trigger, trigger.flow_runs.states[RUN_ID]) == {"batchItemFailures": []}
     names = [update.split(":")[0] for update in trigger.flow_runs.updates]
-    # A run that was put off and not changed is put off again first: a worker may be about to fetch it.
+    # A run that was delayed and not changed is delayed again first: a worker may be about to fetch it.
     assert names == ["AwaitingRetry"] * (3 - done) + ["changed"]
     now = trigger.flow_runs.states[RUN_ID]
     assert (now.state_type, now.job_variables["memory"]) == ("SCHEDULED", LARGE.memory)
@@ -293,7 +293,7 @@ def test_a_second_kill_is_reported_once(trigger: Trigger) -> None:
         assert trigger.lines[-1]["message"] == "Rejected: out-of-memory"
         assert "s3://inbox/a.raw" in trigger.lines[-1]["detail"]
     (update,) = trigger.flow_runs.updates
-    # Prefect lets no run go from one end to another, but for who insists.
+    # Prefect rejects a change between two final states unless it is forced.
     assert update.startswith("force Crashed: exit code 137")
 
 

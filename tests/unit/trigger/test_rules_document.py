@@ -29,7 +29,7 @@ output_prefix = "done/"
 [prefix.parameters]
 compact = false
 """
-# Of documents of before.
+# Tables of older documents.
 TIERS = """\
 [[tier]]
 name = "small"

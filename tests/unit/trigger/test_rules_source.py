@@ -19,7 +19,7 @@ deployment = "f/d"
 
 
 class Store:
-    """The parameter store, and a clock to turn."""
+    """The parameter store, and a clock that the test sets."""
 
     def __init__(self) -> None:
         self.text: str | None = DOCUMENT

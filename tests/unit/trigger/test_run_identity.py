@@ -1,4 +1,4 @@
-"""A run's name tells people which file it is, and is no longer than a tag of ECS."""
+"""A run's name identifies its file and is not longer than an ECS tag."""
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +16,7 @@ BATCH = BatchRule()
 
 
 def tag(name: str) -> str:
-    """The name as the worker puts it into a tag of the task."""
+    """The name as the worker writes it into a tag of the task."""
     return str(slugify(name, regex_pattern=_TAG_REGEX, allow_unicode=True, lowercase=False))
 
 
@@ -25,7 +25,7 @@ def tag(name: str) -> str:
     [
         ("HB0706/EK60/D2007.raw", "D2007 · EK60 · HB0706"),
         ("D2007.raw", "D2007 · EK60"),
-        # The end tells most: the time of a file, the leg of a cruise.
+        # The end matters most: the time of a file, the leg of a cruise.
         (f"{'a' * 90}/leg-2/{'x' * 200}-T042400.raw", None),
     ],
 )

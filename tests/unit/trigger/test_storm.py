@@ -25,7 +25,7 @@ def test_a_storm_with_outages_creates_one_run_for_each_upload(trigger: Trigger) 
         trigger.flow_runs.broken = chance.random() < 0.3
         answer = trigger.receive(*batch)
         again = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        # What failed comes again later, as from a queue.
+        # Failed messages return later, as from a queue.
         waiting += [body for index, body in enumerate(batch) if f"message-{index}" in again]
     outcomes = Counter(
         line["message"].split(":")[0] + ": " + line["reason"] for line in trigger.lines

@@ -75,7 +75,7 @@ def test_model_and_bytes_choose_the_task_size_and_the_prefix_overrides_it(
     assert trigger.lines[-1]["tier"] == "large"
     standard, large = trigger.flow_runs.runs.values()
     assert standard.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 42}
-    # cpu as the prefix has it.
+    # cpu from the prefix.
     assert large.job_variables == {"cpu": 2048, "memory": 30720, "ephemeral_storage": 200}
     assert ("tier:standard" in standard.tags, "tier:large" in large.tags) == (True, True)
 
@@ -372,7 +372,7 @@ def test_data_and_xml_find_each_other_in_every_order() -> None:
 
 def test_data_and_xml_find_each_other_in_any_interleaving() -> None:
     # Uploads in one order, their notifications in another, some while later
-    # uploads are still to come: each notification is after its own upload.
+    # uploads still follow: each notification is after its own upload.
     for order in itertools.permutations(range(6), 6):
         trigger = Trigger()
         uploaded = 0
@@ -398,7 +398,7 @@ def test_one_batch_lists_each_folder_once(trigger: Trigger) -> None:
     ]
     assert trigger.receive(*bodies) == {"batchItemFailures": []}
     assert xmls_by_run(trigger) == EXPECTED
-    # Two folders looked into for their XML, and one listing below each of the two XMLs.
+    # Two folders are searched for their XML, and one listing is made below each of the two XMLs.
     assert trigger.storage.asked.count("ListObjectsV2 inbox") == 4
 
 
@@ -423,7 +423,7 @@ def test_the_next_invocation_queues_the_remaining_data(
     for key in keys:
         trigger.storage.put(key, AZFP)
     trigger.storage.put("m/s.xml", XML)
-    # No time beyond a batch of ten: every invocation hands the rest over.
+    # There is only time for ten messages, so every invocation passes the rest on.
     monkeypatch.setattr("lambda_trigger.settings_arrival.HAND_OVER_SECONDS", 1000)
     trigger.notify("m/s.xml")
     sent: list[str] = []
