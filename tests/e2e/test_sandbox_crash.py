@@ -58,7 +58,7 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_c
     ended = wait_until(lambda: end_after(sandbox, run), 240, "the second run to end", every=0.5)
     assert (ended.state_name, ended.run_count) == ("Completed", 2)
     why = "exit code 137 (out of memory)"
-    assert ("AwaitingRetry", f"{why} on size standard: once more on large") in history(sandbox, run)
+    assert ("AwaitingRetry", f"{why} on size standard: retried on large") in history(sandbox, run)
     assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]
     manifest = json.loads(
         sandbox.client("s3")

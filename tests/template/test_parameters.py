@@ -60,8 +60,8 @@ REFUSED = [
     ("NotifyBlock", "https://hooks.example.org/secret"),
 ]
 CONTRADICTIONS = [
-    ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),
-    ({"ArchiveKeyArns": EXISTING["ArchiveKeyArns"]}, "ArchiveBucketArns names none"),
+    ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "must not be the inbox"),
+    ({"ArchiveKeyArns": EXISTING["ArchiveKeyArns"]}, "ArchiveBucketArns is empty"),
     ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
     ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
     ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),
@@ -74,11 +74,11 @@ CONTRADICTIONS = [
     ),
     (
         {"PrefectAuth": "none", "PrefectSecretArn": EXISTING["PrefectSecretArn"]},
-        "no secret would ever be read",
+        "the secret would never be read",
     ),
     (
         {"PrefectAuth": "none", "WatchdogSecretArn": OWN_CREDENTIALS["WatchdogSecretArn"]},
-        "no secret would ever be read",
+        "the secret would never be read",
     ),
     (
         OWN_CREDENTIALS | {"PrefectSecretArn": EXISTING["PrefectSecretArn"]},

@@ -22,7 +22,7 @@ from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function
 from tests.contract.trigger.test_real_services import body_of
 
-WHY = "exit code 137 (out of memory) on size standard: once more on large"
+WHY = "exit code 137 (out of memory) on size standard: retried on large"
 FOUND: dict[str, Any] = {"batchItemFailures": []}
 AGAIN = {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 

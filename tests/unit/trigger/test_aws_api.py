@@ -147,7 +147,7 @@ def test_a_listing_is_read_page_by_page(http_stub: HttpStub) -> None:
 
 def test_a_listing_that_is_not_xml_is_refused(http_stub: HttpStub) -> None:
     http_stub.answer(200, b"<html>")
-    with pytest.raises(RefusedError, match="no XML"):
+    with pytest.raises(RefusedError, match="not XML"):
         list(api(http_stub).list_objects("inbox", "", Deadline(5), below=True))
 
 

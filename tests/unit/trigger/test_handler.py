@@ -194,7 +194,7 @@ def test_an_event_without_a_queue_is_handled_and_a_failure_raises(trigger: Trigg
     assert trigger.handle(eventbridge({"key": "a.raw"})) == {"batchItemFailures": []}
     assert trigger.lines[0]["message"] == "Submitted: new"
     trigger.flow_runs.broken = True
-    with pytest.raises(RuntimeError, match="without a queue"):
+    with pytest.raises(RuntimeError, match="without a message id"):
         trigger.handle(eventbridge({"key": "a.raw"}))
 
 

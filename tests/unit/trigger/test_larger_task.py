@@ -19,7 +19,7 @@ RUN_ID = "0d9ea5ac-8c7f-4f2a-a9a5-2f0d4d7b9b11"
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/echodrop"
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/echodrop/11111111111111111111111111111111"
 LATER_TASK = TASK.replace("1111111", "2222222")
-WHY = "exit code 137 (out of memory) on size standard: once more on large"
+WHY = "exit code 137 (out of memory) on size standard: retried on large"
 
 
 def event(task: str = TASK, **detail: Any) -> dict[str, Any]:

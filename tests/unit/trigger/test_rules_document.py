@@ -114,9 +114,9 @@ def test_a_prefix_without_mapping_keeps_its_keys() -> None:
         ("version = 1", "version = true", 1, "version must be 1"),
         ("version = 1\n", "", 1, "version"),
         ('"echodrop-inbox"', "echodrop-inbox", 2, "nvalid"),
-        ('"echodrop-inbox"', '"Not A Bucket"', 2, "no name of a bucket"),
+        ('"echodrop-inbox"', '"Not A Bucket"', 2, "not a bucket name"),
         ('"echodrop-inbox"', "7", 2, "text in quotes"),
-        ('"echodrop-output"', '"echodrop-inbox"', 3, "every output would come in again"),
+        ('"echodrop-output"', '"echodrop-inbox"', 3, "every output would be an upload again"),
         ("pause_above = 5_000_000_000", 'pause_above = "5 GB"', 5, "whole number"),
         ("pause_above = 5_000_000_000", "pause_above = 1.5", 5, "whole number"),
         ("pause_above = 5_000_000_000", "pause_above = -1", 5, "above 0"),
@@ -127,7 +127,7 @@ def test_a_prefix_without_mapping_keeps_its_keys() -> None:
         ("limit_hours = 24", "limit_hours = 24 hours", 8, "line 8"),
         ('prefix = ""', "prefix = 1", 10, "text in quotes"),
         ('deployment = "convert-raw-sonar/ecs"\n[[', "[[", 9, "deployment is missing"),
-        ('"survey/"', '"/survey/"', 13, "no '/' in front"),
+        ('"survey/"', '"/survey/"', 13, "no key starts with '/'"),
         ('"survey/"', '""', 13, "twice"),
         ('"netcdf"', '"csv"', 15, "zarr, netcdf"),
         ("output_prefix", "output_prefiks", 16, "'output_prefiks' is not known"),
@@ -157,7 +157,7 @@ def test_old_tiers_have_no_effect_and_give_a_warning(tiers: str) -> None:
     rules = parse_rules(GOOD + tiers)
     assert replace(rules, warnings=()) == parse_rules(GOOD)
     (warning,) = rules.warnings
-    assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] does nothing any more" in warning
+    assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] has no effect any more" in warning
     assert "Take the tables out" in warning
     assert "job_variables" in warning
     assert parse_rules(GOOD).warnings == ()

@@ -85,7 +85,7 @@ def test_old_rules_choose_no_size_and_warn_once(trigger: Trigger) -> None:
     for key in ("a.raw", "b.raw"):
         trigger.storage.put(key, file_head("EK60"))
         trigger.receive(eventbridge({"key": key}))
-    warnings = [line for line in trigger.lines if "[[tier]] does nothing" in line["message"]]
+    warnings = [line for line in trigger.lines if "[[tier]] has no effect" in line["message"]]
     assert [line["level"] for line in warnings] == ["WARNING"]
     assert "job_variables" in warnings[0]["message"]
     assert {run.job_variables["memory"] for run in trigger.flow_runs.runs.values()} == {4096}
