@@ -103,10 +103,10 @@ def decide_model(
     """Decide the model from declaration, extension and bytes; a contradiction names both."""
     in_bytes = model_in_bytes(head)
     if in_bytes is None:
-        claim = f"declared {declared.model} by {declared.source}, but " if declared else ""
+        start = f"declared {declared.model} by {declared.source}, but " if declared else ""
         return Rejected(
             Reason.UNKNOWN_CONTENT,
-            f"{claim}the file starts with {head[:8].hex(' ')}, which no known sonar writes",
+            f"{start}the file starts with {head[:8].hex(' ')}, which no known sonar writes",
         )
     family = FAMILIES[family_of(in_bytes)]
     if declared and declared.model not in family:
