@@ -158,7 +158,7 @@ def test_old_tiers_have_no_effect_and_give_a_warning(tiers: str) -> None:
     assert replace(rules, warnings=()) == parse_rules(GOOD)
     (warning,) = rules.warnings
     assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] has no effect any more" in warning
-    assert "Take the tables out" in warning
+    assert "Remove the tables" in warning
     assert "job_variables" in warning
     assert parse_rules(GOOD).warnings == ()
 
