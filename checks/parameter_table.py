@@ -26,7 +26,7 @@ def parameter_table(template: Mapping[str, Any]) -> str:
         KeyError: a parameter in a group is not declared or has no description.
     """
     declared = template["Parameters"]
-    lines = ["| parameter | left out | what it means |", "|---|---|---|"]
+    lines = ["| parameter | default | what it means |", "|---|---|---|"]
     shown: set[str] = set()
     for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
         lines.append(f"| **{group['Label']['default']}** | | |")
@@ -39,7 +39,7 @@ def parameter_table(template: Mapping[str, Any]) -> str:
 
 def _row(name: str, declaration: Mapping[str, Any]) -> str:
     default = declaration.get("Default")
-    without = "has to be given" if default is None else f"`{default}`" if default != "" else "empty"
+    without = "required" if default is None else f"`{default}`" if default != "" else "empty"
     words = [str(declaration["Description"]).rstrip(".") + "."]
     if choices := declaration.get("AllowedValues"):
         words.append(f"One of {', '.join(map(str, choices))}.")

@@ -1,4 +1,4 @@
-"""The few calls of S3, SSM, Secrets Manager and SQS that the trigger makes."""
+"""A client for the few calls to S3, SSM, Secrets Manager and SQS that the trigger makes."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -14,14 +14,14 @@ from lambda_trigger.http_client import MAX_BODY, HttpClient, Reply, Request, err
 from lambda_trigger.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
 from lambda_trigger.transport_errors import MissingError, RefusedError
 
-# What a service says, with a status that is not 429, when it asks for patience.
+# Error codes of throttled requests whose status is not 429.
 THROTTLING_CODES = (b"Throttling", b"SlowDown", b"TooManyRequests", b"RequestLimitExceeded")
 METADATA_PREFIX = "x-amz-meta-"
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """The first bytes of an object and what S3 says of it. `size` is in bytes."""
+    """The first bytes of an object and its S3 attributes. `size` is in bytes."""
 
     head: bytes
     size: int
@@ -33,13 +33,13 @@ class ObjectHead:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An object that is not there to be read: `why` is gone, replaced, empty or archived."""
+    """An object that cannot be read: `why` is gone, replaced, empty or archived."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """One object of a listing. `size` is in bytes."""
 
     key: str
@@ -49,7 +49,7 @@ class Listed:
 
 
 class AwsApi:
-    """Signed requests to AWS, or to what stands in for it at `endpoint_url`."""
+    """Sends signed requests to AWS, or to a stand-in at `endpoint_url`."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class AwsApi:
         self._http = http
         self._credentials = credentials
         self._region = region
-        # Of buckets in another region, as S3 says when it is asked at the wrong one.
+        # Regions of buckets outside the stack's region; S3 returns them on a request to the wrong one.
         self._regions_of_buckets: dict[str, str] = {}
         self._endpoint = endpoint_url.rstrip("/") if endpoint_url else None
 
     def read_head(
         self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
     ) -> ObjectHead | Unreadable:
-        """Read the first `count` bytes of an object, if it still is the one with this ETag.
+        """Read the first `count` bytes of an object if it still has this ETag.
 
         Raises:
-            TransportError: S3 did not answer the question.
+            TransportError: S3 did not answer, or its answer was unexpected.
         """
         headers = {"range": f"bytes=0-{count - 1}"}
         if etag:
@@ -82,7 +82,7 @@ class AwsApi:
         if reply.status in {200, 206}:
             return _object_head(reply)
         code = _error_code(reply)
-        # A broken replacement in flight (409) resolves into one of the others.
+        # 409 means that the object is being replaced; the retry gets one of the other answers.
         if reply.status == 404 and code in {"NoSuchKey", "NoSuchVersion"}:
             return Unreadable("gone")
         if reply.status == 412:
@@ -94,7 +94,7 @@ class AwsApi:
         raise error_of(request, reply)
 
     def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:
-        """Read an object's tags; none if it is gone."""
+        """Read an object's tags; empty if the object is gone."""
         request, reply = self._ask_s3(
             "GetObjectTagging", bucket, key, deadline, query={"tagging": ""}
         )
@@ -108,15 +108,15 @@ class AwsApi:
 
     def list_objects(
         self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
-    ) -> Iterator[Listed]:
+    ) -> Iterator[ListedObject]:
         """List the objects of a folder in the order of their keys, page by page.
 
         Args:
             bucket: the bucket.
-            prefix: the folder, with its '/' at the end; '' is the whole bucket.
-            deadline: no page is asked for beyond it.
-            below: the folders below it too.
-            after: only keys behind this one.
+            prefix: the folder, ending in '/'; '' is the whole bucket.
+            deadline: no page is requested after it.
+            below: whether to include the folders below it.
+            after: list only keys after this one.
 
         Raises:
             TransportError: S3 did not answer.
@@ -129,7 +129,7 @@ class AwsApi:
         while True:
             root = _xml(*self._ask_s3("ListObjectsV2", bucket, "", deadline, query=query))
             for item in root.iterfind("{*}Contents"):
-                yield Listed(
+                yield ListedObject(
                     key=unquote_plus(item.findtext("{*}Key", "")),
                     size=int(item.findtext("{*}Size", "0")),
                     etag=item.findtext("{*}ETag", "").strip('"'),
@@ -153,7 +153,7 @@ class AwsApi:
         return str(answer["SecretString"])
 
     def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
-        """Put up to ten messages into a queue, all or an error."""
+        """Send up to ten messages to a queue; raise if one of them failed."""
         _, _, _, region, account, name = queue_arn.split(":", 5)
         url = f"{self._origin('sqs', region)}/{account}/{name}"
         entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies)]
@@ -181,7 +181,7 @@ class AwsApi:
         headers: Mapping[str, str] = MappingProxyType({}),
         body_limit: int = MAX_BODY,
     ) -> tuple[Request, Reply]:
-        """Ask S3 in the region where the bucket is: the stack's, unless S3 has said another."""
+        """Send a request to the bucket's region: the stack's, unless S3 has named another."""
         region = self._regions_of_buckets.get(bucket, self._region)
         request = self._s3(operation, bucket, key, query, headers, region=region)
         reply = self._http.send(request, deadline, throttles=_throttles, body_limit=body_limit)
@@ -202,8 +202,8 @@ class AwsApi:
         *,
         region: str,
     ) -> Request:
-        # Buckets with dots don't fit the certificate's wildcard, stand-ins for
-        # S3 don't have names of their own for buckets: both take the path style.
+        # Path style is needed for buckets with dots, which the certificate's wildcard does not
+        # cover, and for stand-ins, which have no host name per bucket.
         by_path = self._endpoint is not None or "." in bucket
         origin = self._origin("s3", region)
         if not by_path:
@@ -271,7 +271,7 @@ def _object_head(reply: Reply) -> ObjectHead:
         head=reply.body,
         size=int(total) if total.isdigit() else int(reply.headers.get("Content-Length", "0")),
         etag=reply.headers.get("ETag", "").strip('"'),
-        # "null" is what S3 calls the version of an object older than the bucket's versioning.
+        # S3 returns "null" for an object that is older than the bucket's versioning.
         version_id=None if version in {None, "", "null"} else version,
         metadata=metadata,
         tag_count=int(reply.headers.get("x-amz-tagging-count", "0")),
@@ -279,7 +279,7 @@ def _object_head(reply: Reply) -> ObjectHead:
 
 
 def _region_elsewhere(reply: Reply) -> str:
-    """Return the region in which S3 says that the bucket is, where it was asked in another one; else ''."""
+    """Return the bucket's region if the request went to another one; otherwise ''."""
     if reply.status not in {301, 307, 400}:
         return ""
     try:
@@ -309,5 +309,5 @@ def _xml(request: Request, reply: Reply) -> ET.Element:
         return ET.fromstring(reply.body)  # noqa: S314 - an answer of S3's own
     except ET.ParseError as error:
         raise RefusedError(
-            request.service, request.operation, f"no XML: {excerpt(reply.body)}"
+            request.service, request.operation, f"not XML: {excerpt(reply.body)}"
         ) from error

@@ -1,7 +1,7 @@
-"""The domain of AWS's addresses, which each partition has of its own."""
+"""The DNS suffix of AWS endpoints in each partition."""
 
-# By the beginning of a region's name; all other regions are in a partition with AWS's main domain.
-# tests/unit/trigger/test_aws_api.py holds them to the partitions that botocore knows.
+# By the start of a region's name. All other regions use amazonaws.com.
+# tests/unit/trigger/test_aws_api.py compares them with botocore's partitions.
 _OTHERS = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -13,7 +13,7 @@ _OTHERS = {
 
 
 def dns_suffix(region: str) -> str:
-    """Return the domain in which a region's services have their addresses."""
+    """Return the DNS suffix of a region's endpoints."""
     for beginning, domain in _OTHERS.items():
         if region.startswith(beginning):
             return domain

@@ -1,6 +1,6 @@
-"""Small files in one run: which go together, and what to ask Prefect for. Pure.
+"""Batches: several small files in one flow run. Pure.
 
-docs/decisions/warm-lane.md says what it gains.
+docs/decisions/warm-lane.md gives the reasons and the figures.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ from lambda_trigger.flow_runs import RunRequest
 from lambda_trigger.outcomes import Upload
 from lambda_trigger.rules_document import BatchRule, PrefixRule
 
-# Prefect takes parameters of up to 512 KB.
+# Prefect accepts parameters of up to 512 KB.
 MAX_PARAMETERS = 400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Batchable:
-    """What an upload's own run would be; it may share one with others instead."""
+    """An upload that may share a run; `wanted` is the run it would have alone."""
 
     wanted: RunRequest
     sonar_model: str
@@ -27,7 +27,7 @@ class Batchable:
 
 @dataclass
 class Batch:
-    """Files for one run, each identity and each output once."""
+    """Files for one run. Each identity and each output occurs once."""
 
     files: dict[str, RunRequest] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
@@ -35,23 +35,23 @@ class Batch:
 
 
 def is_small(upload: Upload, rule: PrefixRule, wanted: RunRequest, batch: BatchRule) -> bool:
-    """Tell whether an upload may share a run."""
+    """Return whether an upload may share a run."""
     return (
         (rule.batch or upload.lane in batch.lanes)
-        # The same company would have the identity of the run that went wrong.
-        and not upload.mends
+        # The same batch would have the identity of the run that failed.
+        and not upload.is_repair
         and (upload.size or 0) <= batch.up_to_bytes
-        # A file that waits for its operator would hold the others up.
+        # A file that waits for an operator would delay the others.
         and wanted.paused is None
         and "pause_above_bytes" not in wanted.parameters
     )
 
 
 def batches(waiting: Sequence[Batchable], batch: BatchRule) -> Iterator[list[RunRequest]]:
-    """Group by what a run has one of: deployment, lane, size of task; in the order of arrival.
+    """Group uploads with the same deployment, lane and task size, in the order of arrival.
 
-    An identity is in one of them, however often it is there. Two files of one
-    output are never in the same, for the batch would refuse them both.
+    An identity that occurs more than once goes into one batch only. Two files with
+    the same output never share a batch, because the batch would refuse both.
     """
     open_ones: dict[str, list[Batch]] = {}
     for wanted in {each.wanted.idempotency_key: each.wanted for each in waiting}.values():
@@ -82,10 +82,11 @@ def batches(waiting: Sequence[Batchable], batch: BatchRule) -> Iterator[list[Run
 
 
 def run_of(files: Sequence[RunRequest], batch: BatchRule) -> RunRequest:
-    """Ask for one run of several files; a file alone has the run of its own.
+    """Describe one run of several files; a single file keeps its own run.
 
-    The run's identity is that of its files, in any order. Each file's own stands
-    in a tag, by which the run is found, and in its entry, which names its task run.
+    The batch's identity is a hash of its files' identities, in any order. Each
+    file's identity is also in a tag, which finds the run, and in the file's entry,
+    which names its task run.
     """
     first = files[0]
     if len(files) == 1:

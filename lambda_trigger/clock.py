@@ -1,4 +1,4 @@
-"""Time left: everything the trigger waits for ends before its invocation does."""
+"""Deadlines: every wait of the trigger ends before its invocation does."""
 
 import random
 import time
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from lambda_trigger.transport_errors import OutOfTimeError
 
-# What reporting the batch needs at the end of an invocation, seconds.
+# Seconds reserved for the answer at the end of an invocation.
 RESERVE = 0.5
 
 
 class Deadline:
-    """A moment that no wait goes beyond. Times are in seconds."""
+    """The time at which all waiting ends. Times are in seconds."""
 
     def __init__(
         self,
@@ -25,14 +25,14 @@ class Deadline:
         self._end = clock() + seconds
 
     def left(self) -> float:
-        """Give the seconds left; negative once it is over."""
+        """Return the seconds left; negative after the deadline."""
         return self._end - self._clock()
 
     def limit(self, seconds: float, service: str, operation: str) -> float:
-        """Cut a time-out to what is left.
+        """Reduce a time-out to the time left.
 
         Raises:
-            OutOfTimeError: when too little is left to begin anything.
+            OutOfTimeError: the time left is too short to start anything.
         """
         left = self.left()
         if left < 0.05:
@@ -40,7 +40,7 @@ class Deadline:
         return min(seconds, left)
 
     def pause(self, seconds: float) -> bool:
-        """Sleep, if that leaves time to do something after it; say whether it did."""
+        """Sleep if time is left afterwards; return whether it slept."""
         if seconds >= self.left() - 0.05:
             return False
         self._sleep(seconds)
@@ -48,5 +48,5 @@ class Deadline:
 
 
 def back_off(attempt: int) -> float:
-    """Give the seconds to wait after the attempt-th failure (from 1): full jitter up to 0.2 s, doubled each time."""
-    return random.uniform(0.02, 0.1 * 2**attempt)  # noqa: S311 - jitter is no secret
+    """Return the seconds to wait after a failed attempt (from 1): full jitter up to 0.2 s, doubled each time."""
+    return random.uniform(0.02, 0.1 * 2**attempt)  # noqa: S311 - jitter is not a secret

@@ -1,4 +1,4 @@
-"""The Prefect API: a flow run for an upload, made once however often it is asked for."""
+"""The Prefect API: it creates one flow run for an upload, even if it is requested again."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ from lambda_trigger.prefect_connection import PrefectConnection, json_of
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to ask Prefect for.
+    """The flow run to create.
 
-    `lane` is the work queue of the deployment's pool. `paused` says why the run
-    has to wait for an operator.
+    `lane` is a work queue of the deployment's pool. `paused` is the reason why the
+    run waits for an operator.
     """
 
     deployment: str
@@ -29,7 +29,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class FlowRun:
-    """What Prefect answered. `created` is False where the identity had a run already."""
+    """Prefect's answer. `created` is False if the identity already had a run."""
 
     id: str
     name: str
@@ -39,9 +39,9 @@ class FlowRun:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A flow run as Prefect has it.
+    """A flow run as Prefect stores it.
 
-    `task` names its last task as `<cluster>::<task ARN>`, empty before the first.
+    `task` names its last task as `<cluster>::<task ARN>`; it is empty before the first.
     """
 
     name: str
@@ -55,24 +55,24 @@ class RunState:
 
 
 class PrefectApi:
-    """A client of the few calls that are needed."""
+    """A client for the few API calls that the trigger needs."""
 
     def __init__(self, connection: PrefectConnection) -> None:
         self._connection = connection
         self._deployment_ids: dict[str, str] = {}
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
-        """Ask for a flow run; the same identity gives the run that exists.
+        """Create a flow run; if its identity has one already, return that.
 
         Raises:
-            TransportError: Prefect did not give one; nothing about the upload is wrong.
+            TransportError: Prefect created no run. The upload is not the cause.
         """
         known = wanted.deployment in self._deployment_ids
-        reply, request = self._ask_for_run(wanted, deadline)
+        reply, request = self._post_run(wanted, deadline)
         if reply.status == 404 and known:
-            # The deployment was made anew under its name: look it up again.
+            # The deployment was recreated under the same name: look it up again.
             del self._deployment_ids[wanted.deployment]
-            reply, request = self._ask_for_run(wanted, deadline)
+            reply, request = self._post_run(wanted, deadline)
         if reply.status not in {200, 201}:
             raise error_of(request, reply)
         run = json_of(request, reply)
@@ -82,7 +82,7 @@ class PrefectApi:
         )
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
-        """Read a flow run; None where there is none of this id.
+        """Read a flow run; None if no run has this id.
 
         Raises:
             TransportError: Prefect did not answer.
@@ -110,7 +110,7 @@ class PrefectApi:
     def set_state(
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
     ) -> bool:
-        """Propose a state; say whether Prefect took it.
+        """Propose a state; return whether Prefect accepted it.
 
         Raises:
             TransportError: Prefect did not answer.
@@ -127,7 +127,9 @@ class PrefectApi:
         return bool(json_of(request, reply, "status")["status"] == "ACCEPT")
 
     def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
-        """Change tags and job variables, both or none; say whether the run still waits, which they need.
+        """Change tags and job variables; return False if the run is no longer scheduled.
+
+        Prefect changes both or neither.
 
         Raises:
             TransportError: Prefect did not answer.
@@ -135,14 +137,14 @@ class PrefectApi:
         reply, request = self._connection.send(
             "change flow run", "PATCH", f"/flow_runs/{quote(run_id)}", deadline, changes
         )
-        # Job variables are those of the next task: Prefect takes them of a scheduled run alone.
+        # Job variables apply to the next task, so Prefect accepts them only for a scheduled run.
         if reply.status == 400:
             return False
         if reply.status != 204:
             raise error_of(request, reply)
         return True
 
-    def _ask_for_run(self, wanted: RunRequest, deadline: Deadline) -> tuple[Reply, Request]:
+    def _post_run(self, wanted: RunRequest, deadline: Deadline) -> tuple[Reply, Request]:
         body: dict[str, Any] = {
             "name": wanted.name,
             "tags": wanted.tags,
@@ -152,8 +154,8 @@ class PrefectApi:
             "work_queue_name": wanted.lane,
         }
         if wanted.paused:
-            # pause_reschedule: on resume the run is scheduled for a worker to
-            # fetch; without it Prefect would call it running, where nothing runs.
+            # pause_reschedule: on resume the run is scheduled, so a worker fetches it.
+            # Without it Prefect sets the run to Running although no task exists.
             body["state"] = {
                 "type": "PAUSED",
                 "name": "Paused",

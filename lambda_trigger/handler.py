@@ -1,4 +1,4 @@
-"""The Lambda's handler: a batch of SQS messages in, the ones to bring again out."""
+"""The Lambda handler: it takes a batch of SQS messages and returns those that failed."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from lambda_trigger.settings import read_settings
 from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry, line_logger
 
-# Kept of an invocation's time for asking for its batches: seconds, and never more than this share,
-# so that a short time-out leaves enough to settle the records in.
-TIME_TO_ASK = 8.0
-SHARE_TO_ASK = 0.25
+# Time reserved for creating the batch runs, in seconds. It is at most this share of the invocation,
+# so that a short time-out leaves enough time for the records.
+BATCH_SECONDS = 8.0
+BATCH_SHARE = 0.25
 
 
 class LambdaContext(Protocol):
-    """What is used of Lambda's context object."""
+    """The part of Lambda's context object that the handler uses."""
 
     aws_request_id: str
     function_name: str
@@ -38,12 +38,12 @@ class LambdaContext(Protocol):
     memory_limit_in_mb: int
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds left to the invocation."""
+        """Return the milliseconds left for the invocation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deps:
-    """What the handler works with; `stack` is whose metrics it writes."""
+class Dependencies:
+    """The services that the handler uses; `stack` is a dimension of its metrics."""
 
     stack: str
     rules: RulesSource
@@ -52,12 +52,12 @@ class Deps:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take an event of Lambda's.
+    """Handle one Lambda event.
 
-    Settings are read at the first event. Where they are wrong this raises, so
-    that Lambda counts an error and SQS keeps every message.
+    The first event reads the settings. If they are wrong, this raises: Lambda
+    counts an error and SQS keeps every message.
     """
-    # Decorated here and not above: a logger reads the environment as it is made.
+    # Decorated here because the logger reads the environment when it is created.
     invoke = line_logger().inject_lambda_context(_invoke)
     answer: dict[str, Any] = invoke(event, context)
     return answer
@@ -76,32 +76,32 @@ def _invoke(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _handle(
-    event: dict[str, Any], *, deps: Deps, deadline: Deadline, telemetry: Telemetry
+    event: dict[str, Any], *, deps: Dependencies, deadline: Deadline, telemetry: Telemetry
 ) -> dict[str, Any]:
-    """Settle every record; name those that have to come again.
+    """Settle every record and return those that failed.
 
     Raises:
-        TransportError: the rules can't be had, so no record can be judged.
-        RuntimeError: a record failed that can't be named to SQS.
+        TransportError: the rules cannot be read, so no record can be settled.
+        RuntimeError: a failed record has no message id.
     """
     rules = deps.rules.current(deadline)
-    # What is grouped is asked for after all else, and that must have its time.
+    # Batch runs are created last, so some time is reserved for them.
     left = deadline.left()
-    to_ask = min(TIME_TO_ASK, left * SHARE_TO_ASK)
-    settling = Deadline(left - to_ask) if rules.batch else deadline
+    batch_seconds = min(BATCH_SECONDS, left * BATCH_SHARE)
+    settling = Deadline(left - batch_seconds) if rules.batch else deadline
     submission = Submission(rules, deps.storage, deps.prefect, settling, rules.batch)
     invocation = _Invocation(rules, deps, submission, deadline, telemetry)
     records = _records(event)
     failed = [record for record in records if not invocation.settle_record(record)]
-    failed += [record for record in invocation.ask_for_batches() if record not in failed]
+    failed += [record for record in invocation.submit_batches() if record not in failed]
     failures = [str(record["messageId"]) for record in failed if record.get("messageId")]
     if unnamed := len(failed) - len(failures):
-        raise RuntimeError(f"{unnamed} notifications failed that came without a queue")
+        raise RuntimeError(f"{unnamed} notifications without a message id failed")
     return {"batchItemFailures": [{"itemIdentifier": name} for name in failures]}
 
 
 def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the SQS records; an event that came without a queue is taken as one."""
+    """List the SQS records; an event that did not come from SQS counts as one record."""
     records = event.get("Records") if isinstance(event, dict) else None
     if (
         isinstance(records, list)
@@ -115,14 +115,14 @@ def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
 @dataclass(frozen=True, slots=True)
 class _Invocation:
     rules: Rules
-    deps: Deps
+    deps: Dependencies
     submission: Submission
     deadline: Deadline
     telemetry: Telemetry
     waiting: list[tuple[dict[str, Any], Upload, Batchable]] = field(default_factory=list)
 
     def settle_record(self, record: dict[str, Any]) -> bool:
-        """Bring everything a record tells of to its outcome; say whether that worked."""
+        """Settle every notice in a record; return False if one failed."""
         message_id = str(record.get("messageId", ""))
         queue_arn = record.get("eventSourceARN")
         settled = True
@@ -137,13 +137,13 @@ class _Invocation:
                     milliseconds = (time.perf_counter() - started) * 1000
                     self.telemetry.outcome(upload, outcome, milliseconds, message_id)
                     started = time.perf_counter()
-            except Exception as error:  # noqa: BLE001 - no record may stop its neighbours or be lost: it comes again
+            except Exception as error:  # noqa: BLE001 - one record must not stop the others: SQS delivers it again
                 self._failed(record, notice if isinstance(notice, Upload) else None, error)
                 settled = False
         return settled
 
-    def ask_for_batches(self) -> list[dict[str, Any]]:
-        """Ask for the runs of what waits for its batch; list the records whose upload got none."""
+    def submit_batches(self) -> list[dict[str, Any]]:
+        """Create the runs of the waiting uploads; return the records that failed."""
         if not self.waiting or self.rules.batch is None:
             return []
         failed = []
@@ -158,7 +158,7 @@ class _Invocation:
             try:
                 wanted = run_of(files, self.rules.batch)
                 run = self.deps.prefect.create_run(wanted, self.deadline)
-            except Exception as error:  # noqa: BLE001 - as for a record: all of them come again
+            except Exception as error:  # noqa: BLE001 - SQS delivers all of these records again
                 for record, upload, _ in members:
                     self._failed(record, upload, error)
                     failed.append(record)
@@ -190,7 +190,7 @@ class _Invocation:
         return self.submission.settle(notice, queue_arn)
 
     def _settle_stopped(self, notice: TaskStopped) -> Outcome:
-        # Rare, and no start should wait for it.
+        # Imported here because it is rarely needed and would slow every cold start.
         from lambda_trigger.larger_task import LargerTask  # noqa: PLC0415
 
         larger = LargerTask(self.deps.prefect, self.deadline)
@@ -198,23 +198,23 @@ class _Invocation:
 
 
 def _age(sent: object) -> float | None:
-    """Seconds since SQS got a message, by its attribute in milliseconds; None where nobody says it.
+    """Return the seconds since SQS received a message; None if its time is unknown.
 
-    A replay that calls the function itself sends 0.
+    `sent` is in milliseconds. A replay that calls the function directly sends 0.
     """
     milliseconds = int(sent) if isinstance(sent, str) and sent.isdecimal() else 0
     return max(0.0, time.time() - milliseconds / 1000) if milliseconds else None
 
 
 @cache
-def _deps() -> Deps:
-    """Read the environment, once; an error is not kept, so the next event tries again."""
+def _deps() -> Dependencies:
+    """Read the environment once; after an error the next event tries again."""
     settings = read_settings(os.environ)
     http = HttpClient()
     aws = AwsApi(http, settings.credentials, settings.region, settings.aws_endpoint_url)
     arn = settings.prefect_auth_secret_arn
     read_secret = (lambda deadline: aws.secret(arn, deadline)) if arn else None
-    return Deps(
+    return Dependencies(
         stack=settings.stack,
         rules=RulesSource(lambda deadline: aws.parameter(settings.rules_parameter, deadline)),
         storage=aws,

@@ -23,13 +23,13 @@ from lambda_trigger.transport_errors import (
 CONNECT_TIMEOUT = 3.0
 READ_TIMEOUT = 10.0
 ATTEMPTS = 4
-# An answer longer than this is not one of those asked for here.
+# No answer that the trigger needs is longer than this, in bytes.
 MAX_BODY = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer; header names are compared in any case."""
+    """An HTTP response; header names are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,7 +38,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request. `target` is path and query, quoted already; `operation` names it in errors."""
+    """An HTTP request. `target` is the quoted path and query; errors name the `operation`."""
 
     service: str
     operation: str
@@ -50,7 +50,7 @@ class Request:
 
 
 class HttpClient:
-    """Sends requests; comes again for what may pass (5xx, 429, time-outs, broken connections)."""
+    """Sends requests and retries transient faults (5xx, 429, time-outs, broken connections)."""
 
     def __init__(self) -> None:
         self._pools = urllib3.PoolManager(num_pools=16, maxsize=1, retries=False)
@@ -63,18 +63,18 @@ class HttpClient:
         throttles: Callable[[Reply], bool] = lambda reply: reply.status == 429,
         body_limit: int = MAX_BODY,
     ) -> Reply:
-        """Send a request and give its answer, whatever its status, 429 and 5xx excepted.
+        """Send a request and return its response; 429 and 5xx raise.
 
         Args:
-            request: what to send; it must be safe to send twice.
+            request: the request; it must be safe to send twice.
             deadline: no wait goes beyond it.
-            throttles: tells an answer that asks for patience.
-            body_limit: bytes to read at most of the body of an answer with a success.
+            throttles: returns whether a response asks to slow down.
+            body_limit: the most bytes to read of a successful response's body.
 
         Raises:
-            UnavailableError: no answer, or a 5xx, after all attempts.
-            ThrottledError: still asked for patience after all attempts.
-            OutOfTimeError: the deadline came before the first attempt.
+            UnavailableError: no response, or a 5xx, after all attempts.
+            ThrottledError: throttled after all attempts.
+            OutOfTimeError: the deadline passed before the first attempt.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -82,7 +82,7 @@ class HttpClient:
             except (UnavailableError, ThrottledError) as error:
                 wait = back_off(attempt)
                 if error.retry_after is not None:
-                    # Jitter on top, so that all who were told the same don't come as one.
+                    # Jitter is added, so that clients with the same Retry-After do not retry at once.
                     wait += error.retry_after
                 if attempt == ATTEMPTS or not deadline.pause(wait):
                     raise
@@ -111,7 +111,7 @@ class HttpClient:
                 retries=False,
                 preload_content=False,
             )
-            # An error's body is read whole: it is small, and its code stands in it.
+            # An error's body is read whole: it is small and holds the error code.
             body = response.read(body_limit if response.status < 300 else MAX_BODY)
             if response.length_remaining in {0, None}:
                 response.release_conn()
@@ -142,19 +142,19 @@ class HttpClient:
 
 
 def error_of(request: Request, reply: Reply) -> TransportError:
-    """Make the error of an answer that is not the one wanted."""
+    """Return the error for an unexpected response."""
     kinds: dict[int, type[TransportError]] = {401: DeniedError, 403: DeniedError, 404: MissingError}
     kind = kinds.get(reply.status, RefusedError)
     return kind(request.service, request.operation, excerpt(reply.body), status=reply.status)
 
 
 def excerpt(body: bytes) -> str:
-    """Give the beginning of an answer as one line of text."""
+    """Return the start of a response body as one line of text."""
     return " ".join(body[:400].decode("utf-8", errors="replace").split())
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    # The other form, a date, is used by none of the services asked here.
+    # None of these services uses the other form, a date.
     try:
         seconds = float(retry_after) if retry_after else None
     except ValueError:

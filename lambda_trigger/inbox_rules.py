@@ -1,7 +1,7 @@
-"""Which keys are echosounder files: the rules of the inbox as one table.
+"""Which keys are echosounder files: the key rules of the inbox as one table.
 
-Pure: a bucket, a key and the rules document in; a candidate or a verdict out.
-Nothing here looks into the object.
+Pure: the input is a bucket, a key and the rules document; the result is a
+candidate or an outcome. The object itself is not read.
 """
 
 import re
@@ -13,11 +13,11 @@ from lambda_trigger.outcomes import Ignored, Reason, Rejected
 from lambda_trigger.rules_document import PrefixRule, Rules
 
 # S3 allows keys of 1,024 bytes of UTF-8. A Zarr store adds the paths of its
-# arrays and chunks to the output's key; the longest of echopype's take 190.
+# arrays and chunks to the output's key; echopype's longest path takes 190 bytes.
 MAX_KEY_BYTES = 1024
-ROOM_IN_STORE = 200
+STORE_PATH_BYTES = 200
 
-# Which sonar models write which extension: those that echopype 0.11 opens.
+# The sonar models that write each extension and that echopype 0.11 opens.
 DATA_EXTENSIONS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"\.raw$", re.IGNORECASE), frozenset({"EK60", "ES70", "EK80", "ES80", "EA640"})),
     (re.compile(r"\.ad2cp$", re.IGNORECASE), frozenset({"AD2CP"})),
@@ -40,7 +40,7 @@ SYSTEM_FILES = re.compile(r"(^|/)(thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A key that is an echosounder file by its name. `models` are those that write its extension."""
+    """A key with the name of an echosounder file. `models` are those that write its extension."""
 
     rule: PrefixRule
     models: frozenset[str]
@@ -58,7 +58,7 @@ Verdict = Ignored | Rejected
 
 
 def _unsafe(key: str) -> str | None:
-    """Name what makes a key unfit for paths, logs and terminals."""
+    """Return what makes a key unsafe for paths, logs and terminals."""
     for character in key:
         # Cc control, Cf format (direction overrides), Cs lone surrogate, Zl/Zp separators.
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
@@ -69,51 +69,51 @@ def _unsafe(key: str) -> str | None:
     return None
 
 
-# The rules that turn a key away, in order: the first that fits decides.
-TURNED_AWAY: tuple[
+# The rules that ignore or reject a key, in order: the first match decides.
+KEY_RULES: tuple[
     tuple[Callable[[str], object], type[Ignored] | type[Rejected], Reason, str], ...
 ] = (
-    (_unsafe, Rejected, Reason.UNSAFE_NAME, "the key holds {found}"),
+    (_unsafe, Rejected, Reason.UNSAFE_NAME, "the key contains {found}"),
     (
         lambda key: len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES,
         Rejected,
         Reason.KEY_TOO_LONG,
-        f"a key of S3 has at most {MAX_KEY_BYTES} bytes",
+        f"an S3 key has at most {MAX_KEY_BYTES} bytes",
     ),
-    (lambda key: key.endswith("/"), Ignored, Reason.FOLDER, "a folder's marker"),
+    (lambda key: key.endswith("/"), Ignored, Reason.FOLDER, "a folder marker"),
     (HIDDEN.search, Ignored, Reason.HIDDEN, "hidden name"),
     (SYSTEM_FILES.search, Ignored, Reason.HIDDEN, "a file of the operating system"),
-    (TEMPORARY.search, Ignored, Reason.TEMPORARY, "a transfer's temporary name"),
-    (OWN_OUTPUT.search, Ignored, Reason.OWN_OUTPUT, "looks like an output of ours"),
+    (TEMPORARY.search, Ignored, Reason.TEMPORARY, "the temporary name of a transfer"),
+    (OWN_OUTPUT.search, Ignored, Reason.OWN_OUTPUT, "looks like an output of echodrop"),
     (
         COMPANIONS.search,
         Ignored,
         Reason.COMPANION,
-        "a companion; its data file is what is converted",
+        "a companion file; only its data file is converted",
     ),
 )
 
 
 def judge_key(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
-    """Say what a key of a bucket is, by name alone."""
-    return _turn_away(bucket, key, rules) or _take_in(bucket, key, rules)
+    """Classify a key by its bucket and name."""
+    return _refusal(bucket, key, rules) or _accepted(bucket, key, rules)
 
 
-def _turn_away(bucket: str, key: str, rules: Rules) -> Verdict | None:
+def _refusal(bucket: str, key: str, rules: Rules) -> Verdict | None:
     if bucket == rules.output_bucket:
         return Ignored(Reason.OWN_OUTPUT, "in the output bucket")
     if bucket != rules.inbox_bucket and bucket not in rules.archive_buckets:
         return Rejected(Reason.FOREIGN_BUCKET, f"the inbox is {rules.inbox_bucket}, not {bucket}")
-    for test, verdict, reason, detail in TURNED_AWAY:
+    for test, verdict, reason, detail in KEY_RULES:
         if found := test(key):
             return verdict(reason, detail.format(found=found))
     return None
 
 
-def _take_in(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
+def _accepted(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
     rule = rules.rule_for(key)
     if rule is None or rule.ignore:
-        return Ignored(Reason.OUTSIDE_PREFIXES, "no prefix of the rules takes it in")
+        return Ignored(Reason.OUTSIDE_PREFIXES, "no prefix of the rules includes it")
     if SIDECAR.search(key):
         return SettingsXml(rule)
     models = models_by_extension(key)
@@ -121,11 +121,11 @@ def _take_in(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | V
         return Rejected(
             Reason.UNKNOWN_EXTENSION, f"no sonar model writes {_extension(key)!r} files"
         )
-    # An archive may hold the inbox's very keys, so its outputs have a folder of its own.
+    # An archive may have the same keys as the inbox, so its outputs go into their own folder.
     folder = "" if bucket == rules.inbox_bucket else f"{bucket}/"
     output_key = output_key_of(key, rule, folder)
-    if len(output_key.encode()) > MAX_KEY_BYTES - ROOM_IN_STORE:
-        limit = MAX_KEY_BYTES - ROOM_IN_STORE
+    if len(output_key.encode()) > MAX_KEY_BYTES - STORE_PATH_BYTES:
+        limit = MAX_KEY_BYTES - STORE_PATH_BYTES
         return Rejected(
             Reason.KEY_TOO_LONG, f"the output's key would be over {limit} bytes: {output_key[:80]}…"
         )
@@ -133,7 +133,7 @@ def _take_in(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | V
 
 
 def models_by_extension(key: str) -> frozenset[str]:
-    """Give the sonar models that write files of this name's extension."""
+    """Return the sonar models that write files with this extension."""
     for pattern, models in DATA_EXTENSIONS:
         if pattern.search(key):
             return models
@@ -141,10 +141,10 @@ def models_by_extension(key: str) -> frozenset[str]:
 
 
 def output_key_of(key: str, rule: PrefixRule, folder: str = "") -> str:
-    """Name the output: same key, other extension, the prefix mapped, `folder` behind the mapped prefix.
+    """Return the output's key: the prefix is mapped, the extension replaced.
 
-    AZFP's numbered extensions are kept, because 15100520.01A and 15100520.01B
-    are two files of one stem.
+    `folder` goes after the mapped prefix. AZFP's numbered extensions are kept,
+    because 15100520.01A and 15100520.01B are two files with one stem.
     """
     suffix = ".zarr" if rule.output_type == "zarr" else ".nc"
     mapped = rule.output_prefix + folder + key[len(rule.prefix) :]

@@ -1,13 +1,14 @@
-"""A task killed for its memory: the same run once more, on the large size of task.
+"""A task ran out of memory: its run is retried on the large task size.
 
-The worker's observer learns of the same event and calls the run crashed. It
-does so to any run that is not waiting, a later task's too, and must therefore
-be first: until it has been, nothing is done here.
+The worker's observer gets the same event and sets the run to Crashed. It does so
+to every run that is not scheduled, even if a later task has started it. So the
+observer must act first, and this module waits for it.
 
-The run is put off for some seconds, because Prefect changes the size of a run that
-waits and of no other, and no worker may have fetched it by then. If this stops
-in between, the event's next delivery changes a run that still waits; one that began
-as it was is killed again, and its own event finds it without the tag that marks it.
+The retry is scheduled some seconds ahead. Prefect changes the size only of a
+scheduled run, and no worker must have fetched it by then. If the invocation ends
+between the two requests, the event's next delivery changes the run if it is still
+scheduled. If it started with its old size, it is killed again, and the new event
+finds no `enlarged-from` tag on it.
 """
 
 from collections.abc import Mapping
@@ -19,36 +20,35 @@ from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import RunState
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted
 from lambda_trigger.run_identity import tag_of
-from lambda_trigger.services import KnownRuns
+from lambda_trigger.services import RunUpdates
 from lambda_trigger.transport_errors import UnavailableError
 from task_sizes import LARGE
 
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
-# The container of the conversion, as the task definition has it and Prefect's worker asks for it.
-# What else runs in a task (an agent that the account injects) says nothing of the file.
+# The conversion's container, as the task definition and Prefect's worker name it. Other containers
+# of a task (an agent that the account injects) say nothing about the file.
 CONTAINER = "prefect"
-# Seconds until the run may start again, and how many of them the change of its size may take: a
-# worker fetches what is to start within ten seconds.
-PUT_OFF, TIME_TO_CHANGE = 30, 15
-# How long to wait here for the observer, seconds; after that the queue does. Ten
-# events of one invocation may all have to.
-PATIENCE = 4
+# Seconds until the run may start again, and seconds within which its size must be changed: a
+# worker fetches the runs that start within ten seconds.
+RESTART_DELAY, CHANGE_SECONDS = 30, 15
+# Seconds to wait for the observer here; after that the message returns to the queue. Up to ten
+# events of one invocation may have to wait.
+OBSERVER_WAIT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Killed:
-    """A task of ours that was killed, most likely for its memory."""
+class KilledTask:
+    """A conversion task that was killed, most likely because it ran out of memory."""
 
     task_arn: str
     flow_run_id: str
 
 
-def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
+def read_event(event: Mapping[str, Any]) -> KilledTask | Ignored | Rejected:
     """Read an `ECS Task State Change` event of EventBridge.
 
-    Only the conversion's own container is asked, and only one that ended by itself:
-    a task that was told to stop, by an operator or for its Spot capacity, may end
-    with 137 too.
+    Only the conversion's own container counts, and only if it ended by itself:
+    a task that an operator or a Spot interruption stopped may exit with 137 too.
     """
     detail = event.get("detail")
     detail = detail if isinstance(detail, dict) else {}
@@ -62,8 +62,8 @@ def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
         or detail.get("stopCode") != "EssentialContainerExited"
         or 137 not in codes
     ):
-        told = f"{detail.get('lastStatus')}, {detail.get('stopCode')}, exit codes {codes}"
-        return Ignored(Reason.TASK_SETTLED, f"no task killed for its memory: {told}")
+        end = f"{detail.get('lastStatus')}, {detail.get('stopCode')}, exit codes {codes}"
+        return Ignored(Reason.TASK_SETTLED, f"the task did not run out of memory: {end}")
     arn = str(detail.get("taskArn", ""))
     overrides = detail.get("overrides")
     for container in _dicts(
@@ -71,50 +71,50 @@ def read_event(event: Mapping[str, Any]) -> Killed | Ignored | Rejected:
     ):
         for variable in _dicts(container.get("environment")):
             if variable.get("name") == "PREFECT__FLOW_RUN_ID" and arn:
-                return Killed(arn, str(variable.get("value")))
-    return Rejected(Reason.MALFORMED, f"a killed task that names no flow run: {arn!r}")
+                return KilledTask(arn, str(variable.get("value")))
+    return Rejected(Reason.MALFORMED, f"a killed task without a flow run: {arn!r}")
 
 
-def judge(killed: Killed, run: RunState) -> Outcome:
-    """Say what a killed task's run comes to, given what Prefect says of it once the observer has been."""
+def judge(killed: KilledTask, run: RunState) -> Outcome:
+    """Decide the outcome of a killed task from its run, after the observer has acted."""
     if _has_later_task(run, killed):
         return Ignored(Reason.TASK_SETTLED, "the run has a later task")
     if run.state_type not in {"SCHEDULED", "CRASHED"}:
         return Ignored(Reason.TASK_SETTLED, f"the run is {run.state_name}")
-    waits = run.state_type == "SCHEDULED"
+    scheduled = run.state_type == "SCHEDULED"
     memory, size, before = run.job_variables.get("memory"), _size_of(run), _smaller_size_of(run)
     model = str(run.parameters.get("sonar_model", ""))
-    if before and waits:
+    if before and scheduled:
         return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, run.message, size)
     if not before and memory is not None and memory < LARGE.memory:
-        why = f"{OUT_OF_MEMORY} on size {size}: once more on {LARGE.name}"
+        why = f"{OUT_OF_MEMORY} on size {size}: retried on {LARGE.name}"
         return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, why, LARGE.name)
-    if waits:
+    if scheduled:
         return Ignored(Reason.TASK_SETTLED, f"the run is {run.state_name}")
-    why = f"and {before} was too small before" if before else "and there is no larger one"
+    why = f"after {before} was too small" if before else "and there is no larger size"
     return Rejected(
         Reason.OUT_OF_MEMORY,
-        f"{OUT_OF_MEMORY} on size {size}, {why}: give its prefix a larger task by job_variables "
-        "in the rules document, then have it converted anew (docs/runbook.md, Crashed)",
+        f"{OUT_OF_MEMORY} on size {size}, {why}: set larger job_variables for its prefix "
+        "in the rules document, then convert it again (docs/runbook.md, Crashed)",
     )
 
 
 @dataclass
 class LargerTask:
-    """Settles a task that was killed."""
+    """Settles a killed task."""
 
-    runs: KnownRuns
+    runs: RunUpdates
     deadline: Deadline
-    patience: int = PATIENCE
+    attempts: int = OBSERVER_WAIT
 
     def settle(self, event: Mapping[str, Any]) -> Outcome:
-        """Give the run of a killed task the large size, once; else say why it gets none.
+        """Retry the run of a killed task on the large size, once; otherwise return the reason.
 
         Raises:
-            TransportError: Prefect did not answer, or the observer has not been.
+            TransportError: Prefect did not answer, or the observer has not acted yet.
         """
         killed = read_event(event)
-        if not isinstance(killed, Killed):
+        if not isinstance(killed, KilledTask):
             return killed
         run = self._run_observed(killed)
         if run is None:
@@ -124,26 +124,28 @@ class LargerTask:
             self._enlarge(outcome, run)
         elif isinstance(outcome, Rejected) and outcome.detail != run.message:
             state = {"type": "CRASHED", "name": "Crashed", "message": outcome.detail}
-            # Prefect lets no run go from one end to another, but for who insists.
+            # Prefect rejects a change between two final states unless it is forced.
             self.runs.set_state(killed.flow_run_id, state, self.deadline, force=True)
-        # One file, or a batch's own name.
-        what = run.parameters.get("raw_file") or run.name
-        return replace(outcome, detail=f"{what}: {outcome.detail}")
+        # A batch has no raw_file.
+        name = run.parameters.get("raw_file") or run.name
+        return replace(outcome, detail=f"{name}: {outcome.detail}")
 
-    def _run_observed(self, killed: Killed) -> RunState | None:
-        """Read the run, and wait until the worker's observer has called it crashed; None where there is none."""
+    def _run_observed(self, killed: KilledTask) -> RunState | None:
+        """Read the run after the worker's observer has set it to Crashed; None if it is missing."""
         while run := self.runs.run_state(killed.flow_run_id, self.deadline):
-            begun = run.state_type in {"RUNNING", "PENDING", "CANCELLING"}
-            if not begun or _has_later_task(run, killed):
+            started = run.state_type in {"RUNNING", "PENDING", "CANCELLING"}
+            if not started or _has_later_task(run, killed):
                 return run
-            self.patience -= 1
-            if self.patience < 0 or not self.deadline.pause(1):
-                told = f"{run.state_name}: the worker has not told yet that its task was killed"
-                raise _again(f"{killed.flow_run_id} is {told}")
+            self.attempts -= 1
+            if self.attempts < 0 or not self.deadline.pause(1):
+                raise _retry_later(
+                    f"{killed.flow_run_id} is {run.state_name}: "
+                    "the worker has not reported yet that its task was killed"
+                )
         return None
 
     def _enlarge(self, outcome: Submitted, run: RunState) -> None:
-        when = datetime.now(UTC) + timedelta(seconds=PUT_OFF)
+        when = datetime.now(UTC) + timedelta(seconds=RESTART_DELAY)
         state = {
             "type": "SCHEDULED",
             "name": "AwaitingRetry",
@@ -155,15 +157,15 @@ class LargerTask:
             "job_variables": run.job_variables | LARGE.job_variables,
             "tags": [*tags, f"tier:{LARGE.name}", f"enlarged-from:{_size_of(run)}"],
         }
-        run_id, in_time = outcome.flow_run_id, Deadline(min(TIME_TO_CHANGE, self.deadline.left()))
+        run_id, in_time = outcome.flow_run_id, Deadline(min(CHANGE_SECONDS, self.deadline.left()))
         if not (
             self.runs.set_state(run_id, state, in_time)
             and self.runs.change_run(run_id, changes, in_time)
         ):
-            raise _again(f"{run_id} is changed by somebody else")
+            raise _retry_later(f"{run_id} was changed meanwhile")
 
 
-def _has_later_task(run: RunState, killed: Killed) -> bool:
+def _has_later_task(run: RunState, killed: KilledTask) -> bool:
     return bool(run.task) and not run.task.endswith(killed.task_arn)
 
 
@@ -172,11 +174,11 @@ def _size_of(run: RunState) -> str:
 
 
 def _smaller_size_of(run: RunState) -> str | None:
-    """The size on which it was killed before: the mark that it was enlarged."""
+    """Return the size on which the run was killed before; None if it was not enlarged."""
     return tag_of(run.tags, "enlarged-from")
 
 
-def _again(why: str) -> UnavailableError:
+def _retry_later(why: str) -> UnavailableError:
     return UnavailableError("prefect", "larger task", why)
 
 

@@ -1,10 +1,10 @@
-"""Notification bodies: from what SQS delivers to the uploads it tells of.
+"""Notification bodies: this module reads the uploads out of SQS messages.
 
-Four envelopes: an S3 event, an EventBridge event, either of them inside SQS,
-and either inside SNS inside SQS; nested to any sensible depth and several to a
-message. Formats: "Event message structure" and "EventBridge event message
-structure" in the S3 user guide; versions are compared by their major number
-and unknown fields are not looked at, as that guide asks of consumers.
+There are four envelopes: an S3 event, an EventBridge event, either inside SQS,
+and either inside SNS inside SQS. They may be nested, and one message may hold
+several. The formats are "Event message structure" and "EventBridge event
+message structure" in the S3 user guide. As that guide requires, only the major
+version is compared and unknown fields are ignored.
 """
 
 import json
@@ -29,49 +29,49 @@ S3_NOT_AN_UPLOAD = {
     "ObjectRemoved": Reason.DELETED,
     "LifecycleExpiration": Reason.DELETED,
 }
-# A completed restore makes an archived object readable, which is when a file
-# uploaded straight to an archive class can start at last; where it was converted
-# before, run identity finds that run. The stack's rule and archive of events match
-# these and no others: a copy and the end of a multipart upload are 'Object Created';
-# 'Object Storage Class Changed', 'Object Access Tier Changed', 'Object ACL Updated' and
-# tags change nothing of what an object holds, nor make it readable; 'Object Restore
-# Initiated' and 'Expired' say that it is not.
+# A completed restore makes an archived object readable, so a file that was uploaded
+# to an archive class can start then. If it was converted before, its identity finds
+# that run. The stack's rule and its event archive match only these two types. A copy
+# and a completed multipart upload are 'Object Created'. 'Object Storage Class Changed',
+# 'Object Access Tier Changed', 'Object ACL Updated' and tag events change neither the
+# content nor whether it can be read. After 'Object Restore Initiated' and 'Expired' it
+# cannot be read.
 EVENTBRIDGE_UPLOADS = ("Object Created", RESTORED)
 SNS_HANDSHAKES = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 
 
 class Judged(NamedTuple):
-    """What needs no further question; `upload` is None where the body names no object."""
+    """A notice whose outcome is already known; `upload` is None if the body names no object."""
 
     upload: Upload | None
     outcome: Ignored | Rejected
 
 
 class TaskStopped(NamedTuple):
-    """A conversion's task has ended; `event` is as EventBridge tells it."""
+    """A conversion task has ended; `event` is the EventBridge event."""
 
     event: dict[str, Any]
 
 
-# One thing that a body tells: an upload to judge, or a verdict, or a request.
+# One notice of a body: an upload, a known outcome, or a stopped task.
 Notice = Upload | Judged | TaskStopped
 
 
 class MalformedError(ValueError):
-    """The body is not a notification; the message says where it stops being one."""
+    """The body is not a notification; the message says what is wrong."""
 
 
 def read_body(body: object) -> list[Notice]:
     """Read one message body of any envelope.
 
-    Never raises for what is in the body: what can't be understood is Judged
-    Rejected, one for each part, so that no part stops another.
-    A readable body always gives at least one notice.
+    A malformed body does not raise: each malformed part becomes one Judged notice
+    with a Rejected outcome, and the other parts are still read. There is always at
+    least one notice.
     """
     if isinstance(body, bytes):
         body = body.decode("utf-8", errors="replace")
     if not isinstance(body, str):
-        return [_malformed(f"a body is text, this one is {_kind(body)}")]
+        return [_malformed(f"the body must be text, but it is {_kind(body)}")]
     return list(_from_json(body, "", 0))
 
 
@@ -79,7 +79,7 @@ def _from_json(text: str, envelope: str, depth: int) -> Iterator[Notice]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        # RecursionError: '[[[[…' nested deeper than the parser goes.
+        # RecursionError: '[[[[…' is nested deeper than the parser allows.
         start = text[:60].encode("unicode_escape").decode()
         yield _malformed(f"not JSON ({type(error).__name__}): {start!r}")
         return
@@ -126,7 +126,7 @@ def _from_object(value: dict[str, Any], envelope: str, depth: int) -> Iterator[N
         yield from _from_value(value["body"], envelope + "sqs>", depth + 1)
     else:
         names = ", ".join(sorted(map(repr, value))[:6]) or "nothing"
-        yield _malformed(f"a JSON object of no known envelope (it holds {names})")
+        yield _malformed(f"a JSON object of an unknown envelope (its fields: {names})")
 
 
 def _judged(
@@ -141,7 +141,7 @@ def _judged(
 def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     version = str(record.get("eventVersion", "2.0"))
     if version.split(".", maxsplit=1)[0] != "2":
-        raise MalformedError(f"an S3 event of version {version!r}, 2.x is understood")
+        raise MalformedError(f"an S3 event of version {version!r}; supported is 2.x")
     event_name = _text(record, "eventName").removeprefix("s3:")
     bucket = _text(_part(record["s3"], "bucket"), "name")
     item = _part(record["s3"], "object")
@@ -149,7 +149,7 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     try:
         key = unquote_plus(quoted_key, errors="strict")
     except UnicodeDecodeError as error:
-        raise MalformedError(f"a key that is no UTF-8: {quoted_key!r}") from error
+        raise MalformedError(f"the key is not UTF-8: {quoted_key!r}") from error
     response = record.get("responseElements")
     upload = Upload(
         bucket=bucket,
@@ -161,7 +161,7 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
         event_time=str(record.get("eventTime", "")),
         request_id=str(response.get("x-amz-request-id", "")) if isinstance(response, dict) else "",
         envelope=envelope + "s3",
-        **_ours(record),
+        **_echodrop_fields(record),
     )
     if event_name.startswith("ObjectCreated:") or event_name == S3_RESTORED:
         return upload
@@ -174,17 +174,15 @@ def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
     if detail_type == "ECS Task State Change":
         return TaskStopped(event)
     if source != "aws.s3":
-        raise MalformedError(f"an EventBridge event of {source!r}, not of aws.s3")
+        raise MalformedError(f"an EventBridge event from {source!r}, not from aws.s3")
     detail = _part(event, "detail")
     version = str(detail.get("version", "0"))
     if version.split(".", maxsplit=1)[0] != "0":
-        raise MalformedError(
-            f"an S3 detail of version {version!r} from EventBridge, 0 is understood"
-        )
+        raise MalformedError(f"an EventBridge detail of version {version!r}; supported is 0")
     item = _part(detail, "object")
     upload = Upload(
         bucket=_text(_part(detail, "bucket"), "name"),
-        # EventBridge carries keys as they are: '+' and '%' stand for themselves.
+        # EventBridge does not encode keys: '+' and '%' are literal.
         key=_text(item, "key"),
         size=_size(item),
         etag=_etag(item.get("etag")),
@@ -193,7 +191,7 @@ def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
         event_time=str(event.get("time", "")),
         request_id=str(detail.get("request-id", "")),
         envelope=envelope + "eventbridge",
-        **_ours(detail),
+        **_echodrop_fields(detail),
     )
     if detail_type in EVENTBRIDGE_UPLOADS:
         return upload
@@ -229,28 +227,28 @@ def _size(item: dict[str, Any]) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise MalformedError(f"a size that is no number of bytes: {size!r}")
+        raise MalformedError(f"the size is not a number of bytes: {size!r}")
     return size
 
 
-def _ours(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read what we put beside a notification's own fields: the generation, the lane, `mends`, `after`.
+def _echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
+    """Read the fields that echodrop adds to a notification: `generation`, `lane`, `mends`, `after`.
 
-    A lane of no known name is refused: taken as live it would put a whole
-    backfill in front of today's uploads.
+    An unknown lane is an error: treated as live, a whole backfill would run
+    before today's uploads.
     """
     ours = holder.get("echodrop")
     ours = ours if isinstance(ours, dict) else {}
     generation, after = ours.get("generation", 0), ours.get("after", "")
     lane = ours.get("lane", LIVE)
     if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
-        raise MalformedError(f"a generation that is no whole number: {generation!r}")
+        raise MalformedError(f"the generation is not a whole number: {generation!r}")
     if lane not in LANES:
-        raise MalformedError(f"a lane that is none of {', '.join(LANES)}: {lane!r}")
+        raise MalformedError(f"the lane is not one of {', '.join(LANES)}: {lane!r}")
     return {
         "generation": generation,
         "lane": lane,
-        "mends": ours.get("mends") is True,
+        "is_repair": ours.get("mends") is True,
         "after": after if isinstance(after, str) else "",
     }
 

@@ -1,23 +1,23 @@
-"""The one outcome each notified object ends in, and the closed set of reasons.
+"""The outcomes of notified objects and the fixed set of reasons.
 
-Reasons are dimensions of CloudWatch metrics and words in the operator's
-runbook, so there is a fixed set of them; what differs from object to object
-goes into the detail.
+Each object has exactly one outcome. A reason is a dimension of CloudWatch
+metrics and appears in the runbook, so the set is fixed. What differs between
+objects goes into the detail.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Work queues of the pool: what is uploaded goes first, a backfill takes what is left.
+# The work queues of the pool: uploads run first, a backfill uses what is left.
 LIVE, BACKFILL = "live", "backfill"
 LANES = (LIVE, BACKFILL)
-# What a completed restore is called, by EventBridge and by S3 itself.
+# The names of a completed restore in EventBridge and in S3 events.
 RESTORED, S3_RESTORED = "Object Restore Completed", "ObjectRestore:Completed"
 RESTORES = (RESTORED, S3_RESTORED)
 
 
 class Reason(StrEnum):
-    """Why an outcome is what it is."""
+    """The reason for an outcome."""
 
     # Submitted
     NEW = "new"
@@ -63,9 +63,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A flow run exists for the upload: made now, found by its identity, or to start once more.
+    """A flow run exists for the upload: it is new, it existed, or it starts again.
 
-    `size` names the task that it gets (task_sizes).
+    `size` names the size of its task (task_sizes).
     """
 
     reason: Reason
@@ -78,7 +78,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The upload can start once something else arrives; its arrival finds the upload."""
+    """The upload starts when a missing object arrives or a restore completes."""
 
     reason: Reason
     detail: str
@@ -86,7 +86,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Nothing is to be done, and nobody needs to be told."""
+    """The object needs no conversion and no alert."""
 
     reason: Reason
     detail: str = ""
@@ -94,7 +94,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Somebody meant this to be converted and it cannot be; an operator is told why."""
+    """The object should be converted but cannot be; the operator gets the reason."""
 
     reason: Reason
     detail: str
@@ -105,16 +105,16 @@ Outcome = Submitted | Waiting | Ignored | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object of S3, as far as its notification names it.
+    """One S3 object, as its notification describes it.
 
-    `size` is in bytes. `version_id` is None where the bucket is not versioned
-    or the notification does not say. `generation` is 0 but in a forced replay.
-    `lane` names the work queue; it is no part of the run's identity. `mends` is
-    set where it is told of again because something went wrong: it has a run of
-    its own then, whatever went wrong in company, and that run is tagged.
-    `request_id` is that of the S3 request which stored the object. `after` is
-    only set where a settings XML set so much data free that one invocation could
-    not queue them all: the next one goes on behind this key.
+    `size` is in bytes. `version_id` is None if the bucket is not versioned or the
+    notification does not give it. `generation` is 0 unless a replay forced a new
+    conversion. `lane` names the work queue and is not part of the run's identity.
+    `is_repair` marks a notification that was sent again to fix a failure: the upload
+    gets a run of its own, and that run has the tag `mends`. `request_id` is the
+    id of the S3 request that stored the object. `after` is set when one invocation
+    could not queue all the data of a settings XML: the next one continues after
+    this key.
     """
 
     bucket: str
@@ -128,10 +128,10 @@ class Upload:
     envelope: str = ""
     generation: int = 0
     lane: str = LIVE
-    mends: bool = False
+    is_repair: bool = False
     after: str = ""
 
     @property
     def is_restore(self) -> bool:
-        """Whether its notification says that it was brought back from an archive tier."""
+        """Whether the notification reports a completed restore from an archive tier."""
         return self.event_name in RESTORES

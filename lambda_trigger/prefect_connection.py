@@ -14,8 +14,8 @@ from lambda_trigger.transport_errors import ConfigurationError, RefusedError
 class PrefectConnection:
     """Sends requests to the API at `url`.
 
-    `read_secret` gives the text of the secret, or is None where the API takes
-    requests without authentication.
+    `read_secret` returns the secret's text; it is None if the API needs no
+    authentication.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class PrefectConnection:
         deadline: Deadline,
         body: Mapping[str, Any] | None = None,
     ) -> tuple[Reply, Request]:
-        """Send a request that is safe to send twice; give the answer, whatever its status.
+        """Send a request that is safe to send twice; return the response of any status.
 
         Raises:
-            TransportError: there was none, or no secret.
+            TransportError: no response, or the secret could not be read.
         """
         written = None if body is None else json.dumps(body).encode()
         cached = self._authorization is not None
@@ -56,7 +56,7 @@ class PrefectConnection:
             reply = self._http.send(request, deadline)
             if reply.status != 401 or not cached or self._read_secret is None:
                 return reply, request
-            # The secret may have been rotated since it was read: once more with the new one.
+            # The secret may have been rotated since it was read: retry with the new one.
             cached, self._authorization = False, None
 
     def _headers(self, deadline: Deadline) -> dict[str, str]:
@@ -69,10 +69,10 @@ class PrefectConnection:
 
 
 def authorization_of(secret: str) -> str:
-    """Make the Authorization header of a secret: an API key of Cloud, or a server's user:password.
+    """Return the Authorization header for a secret: Cloud's API key or a server's user:password.
 
     Raises:
-        ConfigurationError: the secret is neither; its text is not in the message.
+        ConfigurationError: the secret is neither. The message does not contain it.
     """
     try:
         fields = json.loads(secret)
@@ -91,10 +91,10 @@ def authorization_of(secret: str) -> str:
 
 
 def json_of(request: Request, reply: Reply, field: str = "id") -> dict[str, Any]:
-    """Read an answer of Prefect's, which has this field.
+    """Parse a response of Prefect that must have this field.
 
     Raises:
-        RefusedError: it is none.
+        RefusedError: it is not JSON, or the field is missing.
     """
     try:
         answer = json.loads(reply.body)
@@ -104,7 +104,7 @@ def json_of(request: Request, reply: Reply, field: str = "id") -> dict[str, Any]
         raise RefusedError(
             request.service,
             request.operation,
-            f"no answer of Prefect's: {excerpt(reply.body)}",
+            f"not an answer of Prefect: {excerpt(reply.body)}",
             status=reply.status,
         )
     return answer

@@ -1,8 +1,8 @@
-"""The rules document: which deployment, output and limits apply to which prefix.
+"""The rules document: the deployment, output and limits of each prefix.
 
-One small TOML document, kept in an SSM parameter. A document that is wrong
-anywhere is refused whole, with the line, so that a deployment stops before it
-and a running trigger never guesses.
+It is a small TOML document in an SSM parameter. Any error refuses the whole
+document and names the line, so a deployment stops before it and a running
+trigger never guesses.
 """
 
 import re
@@ -18,20 +18,20 @@ OUTPUT_TYPES = ("zarr", "netcdf")
 _ARN_OF_BUCKET = re.compile(r"^arn:aws[a-z-]*:s3:::")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SYNTAX_LINE = re.compile(r"\(at line (\d+)")
-_TIERS_ARE_OVER = (
-    "rules document, line {}: [[tier]] does nothing any more, for a task has one of two sizes "
-    "(docs/sizes-and-costs.md). Take the tables out; a prefix that needs another size has it in "
+_TIER_WARNING = (
+    "rules document, line {}: [[tier]] has no effect any more, because a task has one of two sizes "
+    "(docs/sizes-and-costs.md). Remove the tables; set another size for a prefix in "
     "its job_variables"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixRule:
-    """What applies to the keys below one prefix.
+    """The rule for the keys below one prefix.
 
-    `output_prefix` replaces `prefix` at the front of the key. `batch` lets small
-    uploads share a run in every lane, where there is a [batch]. `parameters` and
-    `job_variables` are handed to the flow run as they are.
+    `output_prefix` replaces `prefix` at the start of the key. `batch` lets small
+    uploads share a run in every lane, if the document has a [batch]. `parameters`
+    and `job_variables` are passed to the flow run unchanged.
     """
 
     prefix: str
@@ -46,7 +46,7 @@ class PrefixRule:
 
 @dataclass(frozen=True, slots=True)
 class BatchRule:
-    """Which small files share a run: of up to so many bytes, so many of them, in these lanes."""
+    """Which small files share a run: their largest size, their number and the lanes."""
 
     up_to_bytes: int = 20_000_000
     max_files: int = 40
@@ -58,9 +58,8 @@ class BatchRule:
 class Rules:
     """The whole document. Sizes are in bytes.
 
-    `archive_buckets` are read in place for who asks for their objects; of what
-    comes there by itself only restored objects are notified. `warnings` name what
-    the document has that does nothing any more, with its line.
+    `archive_buckets` are read in place by a backfill; they notify only of restored
+    objects. `warnings` name, with the line, what has no effect any more.
     """
 
     inbox_bucket: str
@@ -83,13 +82,13 @@ def parse_rules(text: str) -> Rules:
     """Parse and check a rules document.
 
     Raises:
-        RulesError: naming the first line that is wrong and what is wrong there.
+        RulesError: the document is wrong; it names the first wrong line and the problem.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = _SYNTAX_LINE.search(str(error))
-        # Without a position the parser means the document's end.
+        # An error without a position is at the end of the document.
         line = int(found[1]) if found else text.count("\n") + 1
         raise RulesError(line, str(error)) from error
     return _Document(text).rules(document)
@@ -100,7 +99,7 @@ def _is_deployment(name: str) -> bool:
 
 
 class _Document(RulesTable):
-    """Checks what the tables of a rules document mean."""
+    """Checks the tables of a rules document."""
 
     def rules(self, document: dict[str, Any]) -> Rules:
         self.only(
@@ -125,7 +124,7 @@ class _Document(RulesTable):
         )
         if inbox == output:
             self.wrong(
-                "output_bucket", "output_bucket is the inbox: every output would come in again"
+                "output_bucket", "output_bucket is the inbox: every output would be an upload again"
             )
         limits = self.table(document, "size_limits", ("pause_above", "reject_above"))
         pause = self.number(limits, "pause_above", Rules.pause_above, "size_limits", whole=True)
@@ -148,10 +147,10 @@ class _Document(RulesTable):
         )
 
     def warnings(self, document: dict[str, Any]) -> tuple[str, ...]:
-        # Documents of before have them, and are in force still.
+        # Older documents have these tables and are still in use.
         if not self.tables(document, "tier"):
             return ()
-        return (_TIERS_ARE_OVER.format(self.line_of("tier", "", 0)),)
+        return (_TIER_WARNING.format(self.line_of("tier", "", 0)),)
 
     def batch(self, document: dict[str, Any]) -> BatchRule | None:
         if "batch" not in document:
@@ -178,13 +177,13 @@ class _Document(RulesTable):
             )
         names = []
         for bucket in buckets:
-            # The stack writes ARNs, as its roles are granted them.
+            # The stack writes ARNs, because its roles need them.
             name = _ARN_OF_BUCKET.sub("", bucket) if isinstance(bucket, str) else ""
             if not _BUCKET.fullmatch(name):
-                self.wrong("archive_buckets", f"{bucket!r} is neither a bucket's name nor its ARN")
+                self.wrong("archive_buckets", f"{bucket!r} is neither a bucket name nor its ARN")
             if name in {inbox, output}:
                 whose = "the inbox" if name == inbox else "the output bucket"
-                self.wrong("archive_buckets", f"{name} is {whose}, no archive")
+                self.wrong("archive_buckets", f"{name} is {whose}, not an archive")
             names.append(name)
         return tuple(names)
 
@@ -196,7 +195,7 @@ class _Document(RulesTable):
         for index, table in enumerate(tables):
             rule = self.prefix(table, index)
             if any(rule.prefix == other.prefix for other in rules):
-                self.wrong("prefix", f"prefix {rule.prefix!r} is there twice", "prefix", index)
+                self.wrong("prefix", f"prefix {rule.prefix!r} occurs twice", "prefix", index)
             rules.append(rule)
         return tuple(rules)
 
@@ -209,7 +208,7 @@ class _Document(RulesTable):
         ignore = table.get("ignore", False)
         prefix = self.text(table, "prefix", None, *where)
         if prefix.startswith("/"):
-            self.wrong("prefix", "a key has no '/' in front, so this prefix fits none", *where)
+            self.wrong("prefix", "no key starts with '/', so this prefix matches none", *where)
         deployment = self.text(table, "deployment", "" if ignore else None, *where)
         if not ignore and not _is_deployment(deployment):
             self.wrong("deployment", "deployment must be 'flow name/deployment name'", *where)
@@ -235,5 +234,5 @@ class _Document(RulesTable):
     def bucket(self, document: dict[str, Any], name: str) -> str:
         bucket = self.text(document, name, None)
         if not _BUCKET.fullmatch(bucket):
-            self.wrong(name, f"{bucket!r} is no name of a bucket")
+            self.wrong(name, f"{bucket!r} is not a bucket name")
         return bucket

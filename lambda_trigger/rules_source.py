@@ -1,4 +1,4 @@
-"""The rules document in use: read at the first need and again every minute."""
+"""The rules in use: read when first needed and again every minute."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ KEPT_FOR = 60.0
 
 
 class RulesSource:
-    """Keeps the parsed rules for a minute, so that an operator's edit is in force soon."""
+    """Caches the parsed rules for a minute, so that an edit takes effect soon."""
 
     def __init__(
         self, read: Callable[[Deadline], str], *, clock: Callable[[], float] = time.monotonic
@@ -24,15 +24,14 @@ class RulesSource:
         self._read_at = 0.0
 
     def current(self, deadline: Deadline) -> Rules:
-        """Give the rules in force.
+        """Return the current rules.
 
-        While the parameter store can't be reached the rules read before stay in
-        force; a document that is wrong never gives way to an older one, for
-        an operator who edits it has to see it.
+        If SSM does not answer, the last rules stay in use. If the document is wrong,
+        they do not, because the operator who edited it has to see the error.
 
         Raises:
-            TransportError: there are no rules yet and they can't be read.
-            ConfigurationError: the document is wrong, with its line.
+            TransportError: the rules were never read and cannot be read now.
+            ConfigurationError: the document is wrong; the message names the line.
         """
         if self._rules is not None and self._clock() - self._read_at < KEPT_FOR:
             return self._rules

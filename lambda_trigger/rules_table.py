@@ -1,4 +1,4 @@
-"""Reading a TOML table whose every mistake is named with its line."""
+"""Reads TOML tables; every error names its line."""
 
 import re
 from typing import Any, NoReturn
@@ -16,20 +16,20 @@ class RulesError(ValueError):
 
 
 class RulesTable:
-    """Reads values out of parsed tables and finds the line of the one that is wrong."""
+    """Reads values from parsed tables and finds the line of a wrong one."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.splitlines()
 
     def tables(self, document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        """Read [[name]], none where it is left out. Raises RulesError."""
+        """Read [[name]]; empty if it is missing. Raises RulesError."""
         tables = document.get(name, [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             self.wrong(name, f"{name} must be written as [[{name}]] tables")
         return tables
 
     def table(self, document: dict[str, Any], name: str, known: tuple[str, ...]) -> dict[str, Any]:
-        """Read [name], empty where it is left out; it has no names but `known`. Raises RulesError."""
+        """Read [name]; empty if it is missing. Only `known` names are allowed. Raises RulesError."""
         table = document.get(name, {})
         if not isinstance(table, dict):
             self.wrong(name, f"{name} must be a table, [{name}]")
@@ -44,7 +44,7 @@ class RulesTable:
         section: str = "",
         index: int = 0,
     ) -> str:
-        """Read a text; None as its default says that it must be there. Raises RulesError."""
+        """Read a string; with the default None it is required. Raises RulesError."""
         value = table.get(name, default)
         if value is None:
             self.wrong(name, f"{name} is missing", section, index)
@@ -62,7 +62,7 @@ class RulesTable:
         *,
         whole: bool = False,
     ) -> float:
-        """Read a number above 0; None as its default says that it must be there. Raises RulesError."""
+        """Read a number above 0; with the default None it is required. Raises RulesError."""
         value = table.get(name, default)
         kinds = int if whole else (int, float)
         # not > 0 is also true of nan.
@@ -74,7 +74,7 @@ class RulesTable:
     def only(
         self, table: dict[str, Any], known: tuple[str, ...], section: str = "", index: int = 0
     ) -> None:
-        """Refuse names that are not known. Raises RulesError."""
+        """Refuse unknown names. Raises RulesError."""
         for name in table:
             if name not in known:
                 self.wrong(
@@ -85,11 +85,11 @@ class RulesTable:
                 )
 
     def wrong(self, name: str, problem: str, section: str = "", index: int = 0) -> NoReturn:
-        """Refuse the document for the value of a name in the index-th table called section."""
+        """Refuse the document for a name's value in the index-th table of this section."""
         raise RulesError(self.line_of(name, section, index), problem)
 
     def line_of(self, name: str, section: str, index: int) -> int:
-        """Find the line of a name in the index-th table called section; else the table's own line."""
+        """Find the line of a name in the index-th table of this section, or else the table's line."""
         within, seen, header_line = section == "", -1, 1
         named = re.compile(rf"\s*[\"']?{re.escape(name)}[\"']?\s*[.=]")
         table = re.compile(rf"\s*\[\[?\s*{re.escape(name)}\s*[\].]")

@@ -1,4 +1,4 @@
-"""Names of things: the run's identity, its name and tags for people, and S3 URIs."""
+"""The identity, name and tags of a flow run, and S3 URIs."""
 
 import hashlib
 import json
@@ -21,39 +21,40 @@ def idempotency_key(
 ) -> str:
     """Derive the identity of a run: 64 hex digits.
 
-    Two notifications of one upload give the same, whatever their envelope. The
-    deployment is in it because Prefect keeps the key unique to the flow, across
-    its deployments; sidecars are, because corrected settings are a new
+    All notifications of one upload give the same identity, in any envelope. It
+    includes the deployment, because Prefect keeps the key unique per flow across
+    its deployments. It includes the sidecars, because corrected settings need a new
     conversion.
 
     Args:
         deployment: full name, `flow/deployment`.
         bucket: the inbox.
         key: the object's key.
-        version: VersionId, or the ETag where the bucket is not versioned.
+        version: VersionId, or the ETag if the bucket is not versioned.
         sidecar_etags: ETags by URI.
-        generation: 0; a forced replay raises it.
+        generation: 0, or higher for a forced replay.
     """
     parts = [deployment, bucket, key, version, sorted(sidecar_etags.items()), generation]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def uri(bucket: str, key: str) -> str:
-    """Write an object's URI, the key as it is."""
+    """Return an object's URI; the key is not encoded."""
     return f"s3://{bucket}/{key}"
 
 
 def cruise_path(key: str, rule: PrefixRule) -> str:
-    """Name the cruise: the folders below the rule's prefix, without those that name a model."""
+    """Return the cruise: the folders below the rule's prefix without those that name a model."""
     folders = key[len(rule.prefix) :].strip("/").split("/")[:-1]
     return "/".join(folder for folder in folders if folder and folder.upper() not in MODELS)
 
 
 def run_name(key: str, model: str, rule: PrefixRule) -> str:
-    """Name the run for people: `<stem> · <model> · <cruise path>`, of long ones the end.
+    """Name the run: `<stem> · <model> · <cruise path>`. Long parts keep their end.
 
-    The worker makes a tag of the ECS task of it, which may have 256 characters:
-    a longer name would never start. A batch's name is a few longer than this.
+    The worker writes the name into a tag of the ECS task, and a tag may have 256
+    characters: a run with a longer name would never start. A batch's name adds a few
+    characters.
     """
     stem = key.rpartition("/")[2].rpartition(".")[0]
     cruise = cruise_path(key, rule) or rule.prefix.strip("/")
@@ -62,18 +63,21 @@ def run_name(key: str, model: str, rule: PrefixRule) -> str:
 
 
 def _end_of(text: str, limit: int) -> str:
-    # As Prefect counts it: one character may be spelt as several, as ½ is.
-    spelt = unicodedata.normalize("NFKC", text)
-    return text if len(spelt) <= limit else "…" + spelt[-limit:]
+    # Prefect normalizes the name first, and one character may become several, as ½ does.
+    normalized = unicodedata.normalize("NFKC", text)
+    return text if len(normalized) <= limit else "…" + normalized[-limit:]
 
 
 def tag_of(tags: Iterable[str], name: str) -> str | None:
-    """Find the text of the tag `name:text`."""
+    """Return the text of the tag `name:text`."""
     return next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
 
 
 def run_tags(upload: Upload, model: str, rule: PrefixRule, size: str) -> list[str]:
-    """Tag the run for filters in the UI, and what mends for who counts it; what is empty is left out."""
+    """Return the run's tags, which the UI can filter by; empty ones are left out.
+
+    The tag `mends` marks a fix, so that the reconciliation can count its attempts.
+    """
     cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
     tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": size}
-    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.mends
+    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.is_repair

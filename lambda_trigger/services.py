@@ -1,15 +1,15 @@
-"""What a submission asks of the services around it; tests answer in their place."""
+"""The interfaces of the services that the trigger calls. Tests replace them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.aws_api import ListedObject, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import FlowRun, RunRequest, RunState
 
 
 class Storage(Protocol):
-    """What is asked of S3 and SQS; aws_api.AwsApi does it."""
+    """The calls to S3 and SQS; aws_api.AwsApi implements them."""
 
     def read_head(
         self, bucket: str, key: str, *, etag: str | None, count: int, deadline: Deadline
@@ -21,18 +21,18 @@ class Storage(Protocol):
 
     def list_objects(
         self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
-    ) -> Iterator[Listed]:
+    ) -> Iterator[ListedObject]:
         """List a folder in the order of its keys."""
 
     def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
-        """Put messages into a queue."""
+        """Send messages to a queue."""
 
 
-class FlowRuns(Protocol):
-    """What is asked of Prefect for an upload; flow_runs.PrefectApi does it."""
+class RunCreation(Protocol):
+    """The calls to Prefect for an upload; flow_runs.PrefectApi implements them."""
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
-        """Give the one run of an identity."""
+        """Create or find the one run of an identity."""
 
     def set_state(
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
@@ -40,8 +40,8 @@ class FlowRuns(Protocol):
         """Propose a state for a run."""
 
 
-class KnownRuns(Protocol):
-    """What is asked of Prefect for a run that was killed; flow_runs.PrefectApi does it."""
+class RunUpdates(Protocol):
+    """The calls to Prefect for a killed run; flow_runs.PrefectApi implements them."""
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
         """Read a run."""
@@ -52,8 +52,8 @@ class KnownRuns(Protocol):
         """Propose a state for a run."""
 
     def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
-        """Change tags and job variables of a run that waits."""
+        """Change tags and job variables of a scheduled run."""
 
 
-class Prefect(FlowRuns, KnownRuns, Protocol):
-    """All that is asked of Prefect."""
+class Prefect(RunCreation, RunUpdates, Protocol):
+    """All calls to Prefect."""

@@ -1,4 +1,4 @@
-"""Settings from the environment, checked once at the cold start."""
+"""The trigger's settings from environment variables, checked once at the cold start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lambda_trigger.transport_errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says; credentials apart, nothing in here is secret."""
+    """The settings. Only the credentials are secret."""
 
     prefect_api_url: str
     prefect_auth_secret_arn: str | None
@@ -25,7 +25,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     Raises:
-        ConfigurationError: naming every variable that is missing or wrong.
+        ConfigurationError: variables are missing or wrong; it names every one.
     """
     needed = (
         "PREFECT_API_URL",
@@ -39,7 +39,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for name in ("PREFECT_API_URL", "AWS_ENDPOINT_URL"):
         url = environment.get(name)
         if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
-            wrong.append(f"{name} is no http(s) URL: {url!r}")
+            wrong.append(f"{name} is not an http(s) URL: {url!r}")
     if wrong:
         raise ConfigurationError("environment", "read", "; ".join(wrong))
     return Settings(

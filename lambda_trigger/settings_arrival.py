@@ -1,4 +1,4 @@
-"""A settings XML has arrived: the AZFP data that it sets free are asked for."""
+"""A settings XML has arrived: the AZFP data that waited for it are submitted."""
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -6,30 +6,30 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
-from lambda_trigger.aws_api import Listed
+from lambda_trigger.aws_api import ListedObject
 from lambda_trigger.batches import Batchable
 from lambda_trigger.clock import Deadline
 from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.outcomes import Ignored, Outcome, Reason, Upload
 from lambda_trigger.rules_document import Rules
 from lambda_trigger.services import Storage
-from lambda_trigger.sidecars import data_reached
+from lambda_trigger.sidecars import data_below
 from lambda_trigger.transport_errors import TransportError
 
-# Up to this number of data files are asked for in the XML's own invocation;
-# more go into the queue, one message each, so that no deployment is too large
-# for an invocation and each file has retries of its own.
-ASK_AT_ONCE = 10
-MESSAGES_A_BATCH = 10
-# Seconds left at which the rest is handed to the next invocation.
-TIME_TO_HAND_OVER = 8.0
+# Up to this number of data files are submitted in the XML's own invocation. More
+# are queued, one message each: then no deployment is too large for an invocation,
+# and each file has its own retries.
+SUBMIT_AT_ONCE = 10
+MESSAGES_PER_BATCH = 10
+# With fewer seconds left, the next invocation queues the rest.
+HAND_OVER_SECONDS = 8.0
 
 Settled = tuple[Upload, Outcome | Batchable]
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivedSettings:
-    """One settings XML and how to settle the data below its folder."""
+    """One settings XML; it settles the data below the XML's folder."""
 
     xml: Upload
     rules: Rules
@@ -38,28 +38,28 @@ class ArrivedSettings:
     settle_one: Callable[[Upload, Candidate], Settled]
 
     def settle_data(self, queue_arn: str | None) -> Iterator[Settled]:
-        """Ask for the data at once, or queue them; the XML's own outcome is the last to be given.
+        """Submit the data or queue them; the XML's own outcome is yielded last.
 
         Raises:
-            TransportError: some could not be asked for; all others were.
+            TransportError: some data files failed; all others were submitted.
         """
         xml = self.xml
         folder = xml.key[: xml.key.rfind("/") + 1]
         listing = self.storage.list_objects(
             xml.bucket, folder, self.deadline, below=True, after=xml.after
         )
-        reached = data_reached(xml.bucket, xml.key, listing, self.rules)
-        first = list(islice(reached, ASK_AT_ONCE + 1))
+        data = data_below(xml.bucket, xml.key, listing, self.rules)
+        first = list(islice(data, SUBMIT_AT_ONCE + 1))
         if not first and not xml.after:
             yield xml, Ignored(Reason.SIDECAR_ALONE, "no AZFP data below its folder yet")
-        elif len(first) > ASK_AT_ONCE and queue_arn:
-            yield xml, Ignored(Reason.SIDECAR_USED, self._queue(chain(first, reached), queue_arn))
+        elif len(first) > SUBMIT_AT_ONCE and queue_arn:
+            yield xml, Ignored(Reason.SIDECAR_USED, self._queue(chain(first, data), queue_arn))
         else:
-            asked_for = yield from self._ask(chain(first, reached))
-            yield xml, Ignored(Reason.SIDECAR_USED, f"{asked_for} data files asked for")
+            submitted = yield from self._submit(chain(first, data))
+            yield xml, Ignored(Reason.SIDECAR_USED, f"{submitted} data files submitted")
 
-    def _ask(self, data: Iterable[Listed]) -> Generator[Settled, None, int]:
-        asked_for = 0
+    def _submit(self, data: Iterable[ListedObject]) -> Generator[Settled, None, int]:
+        submitted = 0
         errors: list[TransportError] = []
         for item in data:
             upload = replace(
@@ -69,21 +69,21 @@ class ArrivedSettings:
             if isinstance(candidate, Candidate):
                 try:
                     yield self.settle_one(upload, candidate)
-                    asked_for += 1
+                    submitted += 1
                 except TransportError as error:
                     errors.append(error)
         if errors:
             raise errors[0]
-        return asked_for
+        return submitted
 
-    def _queue(self, data: Iterator[Listed], queue_arn: str) -> str:
-        """Queue a notification for each data file; what time does not allow, the next invocation does."""
+    def _queue(self, data: Iterator[ListedObject], queue_arn: str) -> str:
+        """Queue a notification for each data file; without time, the next invocation continues."""
         queued = 0
-        while batch := list(islice(data, MESSAGES_A_BATCH)):
+        while batch := list(islice(data, MESSAGES_PER_BATCH)):
             bodies = [json.dumps(_notification(self.xml, item.key, item)) for item in batch]
             self.storage.send_messages(queue_arn, bodies, self.deadline)
             queued += len(batch)
-            if self.deadline.left() < TIME_TO_HAND_OVER:
+            if self.deadline.left() < HAND_OVER_SECONDS:
                 rest = json.dumps(_notification(self.xml, self.xml.key, after=batch[-1].key))
                 self.storage.send_messages(queue_arn, [rest], self.deadline)
                 return f"{queued} data files queued, to be continued after {batch[-1].key}"
@@ -91,9 +91,9 @@ class ArrivedSettings:
 
 
 def _notification(
-    xml: Upload, key: str, item: Listed | None = None, after: str = ""
+    xml: Upload, key: str, item: ListedObject | None = None, after: str = ""
 ) -> dict[str, Any]:
-    """Write a notification as EventBridge would: of data that an XML sets free, or of the XML again."""
+    """Return an EventBridge notification of a data file (`item`), or of the XML again."""
     described = {"key": key} | ({"size": item.size, "etag": item.etag} if item else {})
     return {
         "version": "0",

@@ -1,39 +1,39 @@
-"""AZFP data and their settings XML: which belongs to which, whichever came first.
+"""AZFP data and their settings XML: which XML belongs to which data file. Pure.
 
-Pure. One XML serves a whole deployment folder, under a stem of its own: data
-take the XML of the nearest folder, going up from their own to the prefix of
-their rule. A `sidecar` in the data's metadata or tags names one by file name,
-key or URI where the nearest folder does not settle it.
+One XML serves a whole deployment folder, and its name differs from the data's
+names. A data file uses the XML of the nearest folder, from its own folder up to
+the prefix of its rule. If that is ambiguous, `sidecar` in the data file's metadata
+or tags names the XML by file name, key or URI.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from lambda_trigger.aws_api import Listed
+from lambda_trigger.aws_api import ListedObject
 from lambda_trigger.inbox_rules import SIDECAR, Candidate, judge_key
 from lambda_trigger.outcomes import Reason, Rejected, Waiting
 from lambda_trigger.rules_document import PrefixRule, Rules
 from lambda_trigger.run_identity import uri
 
-NAMING = "sidecar"
+SIDECAR_NAME = "sidecar"
 NEEDS_SIDECAR = "AZFP"
 
 
-def is_settings_xml(item: Listed) -> bool:
-    """Tell whether a listed object may be a settings XML."""
+def is_settings_xml(item: ListedObject) -> bool:
+    """Return whether a listed object may be a settings XML."""
     return bool(SIDECAR.search(item.key)) and item.size > 0
 
 
 def named_sidecar(*holders: Mapping[str, str]) -> str | None:
-    """Find the sidecar that metadata or tags name."""
+    """Return the sidecar that metadata or tags name."""
     for holder in holders:
         for name, text in holder.items():
-            if name.lower() == NAMING and text.strip():
+            if name.lower() == SIDECAR_NAME and text.strip():
                 return text.strip()
     return None
 
 
 def folders_upward(key: str, rule: PrefixRule) -> list[str]:
-    """List the folders from the file's own up to that of its rule's prefix, each with its '/'."""
+    """List the folders from the file's own up to its rule's prefix, each ending in '/'."""
     top = rule.prefix[: rule.prefix.rfind("/") + 1]
     folder = key[: key.rfind("/") + 1]
     folders = [folder]
@@ -47,17 +47,17 @@ def choose_sidecar(
     bucket: str,
     key: str,
     rule: PrefixRule,
-    xmls_in: Callable[[str], list[Listed]],
+    xmls_in: Callable[[str], list[ListedObject]],
     named: str | None,
-) -> Listed | Waiting | Rejected:
+) -> ListedObject | Waiting | Rejected:
     """Choose the settings XML of an AZFP data file.
 
     Args:
         bucket: the inbox.
         key: the data's key.
         rule: the data's rule.
-        xmls_in: gives the settings XMLs that lie in a folder.
-        named: the one that the data's metadata name, if they do.
+        xmls_in: returns the settings XMLs of a folder.
+        named: the XML that the data's metadata name, if any.
     """
     for folder in folders_upward(key, rule):
         found = xmls_in(folder)
@@ -74,7 +74,7 @@ def choose_sidecar(
             return Rejected(
                 Reason.AMBIGUOUS_SIDECAR,
                 f"{len(found)} settings XMLs in {folder or 'the top folder'}: {names}; "
-                f"name one in the file's metadata, x-amz-meta-{NAMING}",
+                f"name one in the file's metadata, x-amz-meta-{SIDECAR_NAME}",
             )
     wanted = named or "settings XML"
     return Waiting(
@@ -82,13 +82,13 @@ def choose_sidecar(
     )
 
 
-def data_reached(
-    bucket: str, xml_key: str, listing: Iterable[Listed], rules: Rules
-) -> Iterator[Listed]:
-    """Pick from a listing the AZFP data that look for their XML in this XML's folder.
+def data_below(
+    bucket: str, xml_key: str, listing: Iterable[ListedObject], rules: Rules
+) -> Iterator[ListedObject]:
+    """Yield the AZFP data of a listing that look for their XML in this XML's folder.
 
-    Data with a nearer XML are among them, since their metadata may name this
-    one; each decides for itself when it is asked for.
+    Data with a nearer XML are included, because their metadata may name this one.
+    choose_sidecar decides for each.
     """
     folder = xml_key[: xml_key.rfind("/") + 1]
     for item in listing:
@@ -97,7 +97,7 @@ def data_reached(
             yield item
 
 
-def _rule_of_waiting_data(bucket: str, item: Listed, rules: Rules) -> PrefixRule | None:
+def _rule_of_waiting_data(bucket: str, item: ListedObject, rules: Rules) -> PrefixRule | None:
     verdict = judge_key(bucket, item.key, rules)
     is_data = isinstance(verdict, Candidate) and NEEDS_SIDECAR in verdict.models and item.size > 0
     return verdict.rule if is_data and isinstance(verdict, Candidate) else None

@@ -1,7 +1,7 @@
 """AWS Signature Version 4 for the few requests the trigger makes.
 
-botocore's signer gives the same signatures (a test compares them) and costs
-31 ms of every cold start to import (docs/decisions/trigger-start-up.md).
+botocore's signer gives the same signatures (a test compares them), but its import
+takes 31 ms of every cold start (docs/decisions/trigger-start-up.md).
 Source: "Create a signed AWS API request", IAM user guide.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """AWS credentials, as the Lambda runtime puts them into the environment."""
+    """AWS credentials from the Lambda runtime's environment variables."""
 
     access_key: str
     secret_key: str
@@ -23,12 +23,12 @@ class Credentials:
 
 
 def quoted_path(path: str) -> str:
-    """Quote a path as S3 signs it: UTF-8, all but unreserved characters and '/'."""
+    """Quote a path as S3 signs it: UTF-8, everything but unreserved characters and '/'."""
     return quote(path, safe="/-_.~")
 
 
 def quoted_query(parameters: Mapping[str, str]) -> str:
-    """Write a query string as it is signed: sorted and quoted."""
+    """Return a query string as it is signed: sorted and quoted."""
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(text, safe="-_.~")) for name, text in parameters.items()
     )
@@ -48,19 +48,19 @@ def signed_headers(
     body: bytes = b"",
     now: datetime | None = None,
 ) -> dict[str, str]:
-    """Give a request's headers with its signature.
+    """Return a request's headers with its signature.
 
     Args:
-        credentials: whose request it is.
+        credentials: the caller's credentials.
         region: such as eu-west-1.
         service: such as s3.
         method: GET or POST.
-        host: the host, with the port where it is not the scheme's own.
-        path: quoted already, see quoted_path.
-        query: quoted already, see quoted_query.
-        headers: more headers, all of them signed.
+        host: the host, with its port unless it is the scheme's default.
+        path: the quoted path, see quoted_path.
+        query: the quoted query, see quoted_query.
+        headers: more headers; all of them are signed.
         body: the request's body.
-        now: the time of signing, by default the clock's.
+        now: the time of signing; by default the current time.
     """
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     payload = hashlib.sha256(body).hexdigest()

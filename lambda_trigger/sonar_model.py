@@ -1,6 +1,6 @@
-"""Which sonar wrote a file: by metadata or tag, else path, and always by its first bytes.
+"""Which sonar wrote a file: metadata, tag or path declare it, the first bytes must agree.
 
-Pure. The formats' beginnings:
+Pure. How each format starts:
 - Simrad (EK80 interface specification, ER60 reference manual): an int32 length, a
   datagram type of four letters, eight bytes of NT time, the body. CON0 opens
   with three texts of 128 bytes, survey, transect and sounder name; XML0 with
@@ -19,8 +19,8 @@ from lambda_trigger.outcomes import Reason, Rejected
 
 HEAD_BYTES = 1024
 
-# Models of one family share a format: their files can't be told apart for sure
-# by bytes, so a declaration may choose within a family but not across.
+# Models of one family share a format. The bytes cannot always distinguish them, so
+# a declaration may choose a model within the family but not another family.
 FAMILIES: dict[str, frozenset[str]] = {
     "EK60": frozenset({"EK60", "ES70"}),
     "EK80": frozenset({"EK80", "ES80", "EA640"}),
@@ -35,7 +35,7 @@ _APPLICATION = re.compile(rb'ApplicationName="(ES80|EA640|EK80)', re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A model that somebody named. `source` is one of metadata, tag, path."""
+    """A declared model. `source` is one of metadata, tag, path."""
 
     model: str
     source: str
@@ -52,7 +52,7 @@ class SonarModel:
 def declared_model(
     key: str, metadata: Mapping[str, str], tags: Mapping[str, str]
 ) -> Declaration | Rejected | None:
-    """Find what model the upload was declared to be: metadata, then tag, then path.
+    """Find the declared model: metadata come first, then tags, then the path.
 
     Args:
         key: the object's key; the folder nearest to the file wins.
@@ -66,7 +66,7 @@ def declared_model(
                 if model not in MODELS:
                     known = ", ".join(sorted(MODELS))
                     return Rejected(
-                        Reason.UNKNOWN_MODEL, f"{source} {name} says {value!r}; known are {known}"
+                        Reason.UNKNOWN_MODEL, f"{source} {name} is {value!r}; known are {known}"
                     )
                 return Declaration(model, source)
     for folder in reversed(key.split("/")[:-1]):
@@ -76,7 +76,7 @@ def declared_model(
 
 
 def model_in_bytes(head: bytes) -> str | None:
-    """Name the model that wrote these first bytes of a file, or None if no known one did."""
+    """Return the model that wrote a file with these first bytes; None if it is unknown."""
     if head[4:8] == b"CON0":
         sounder_name = head[272:400].split(b"\0")[0]
         return "ES70" if sounder_name.upper().startswith(b"ES70") else "EK60"
@@ -93,20 +93,20 @@ def model_in_bytes(head: bytes) -> str | None:
 
 
 def family_of(model: str) -> str:
-    """Name the format family of a model."""
+    """Return the format family of a model."""
     return next(family for family, models in FAMILIES.items() if model in models)
 
 
 def decide_model(
     declared: Declaration | None, by_extension: frozenset[str], head: bytes
 ) -> SonarModel | Rejected:
-    """Weigh declaration, extension and bytes; a contradiction is rejected with both sides named."""
+    """Decide the model from declaration, extension and bytes; a contradiction names both."""
     in_bytes = model_in_bytes(head)
     if in_bytes is None:
-        said = f"declared {declared.model} by {declared.source}, but " if declared else ""
+        start = f"declared {declared.model} by {declared.source}, but " if declared else ""
         return Rejected(
             Reason.UNKNOWN_CONTENT,
-            f"{said}the file starts with {head[:8].hex(' ')}, which no known sonar writes",
+            f"{start}the file starts with {head[:8].hex(' ')}, which no known sonar writes",
         )
     family = FAMILIES[family_of(in_bytes)]
     if declared and declared.model not in family:

@@ -1,10 +1,10 @@
-"""From one upload to its one outcome: the questions asked of S3 and Prefect, in their order."""
+"""Settling an upload: the requests to S3 and Prefect that lead to its outcome, in order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.aws_api import ListedObject, ObjectHead, Unreadable
 from lambda_trigger.batches import Batchable, is_small
 from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import FlowRun, RunRequest
@@ -21,20 +21,20 @@ from lambda_trigger.outcomes import (
 )
 from lambda_trigger.rules_document import BatchRule, Rules
 from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
-from lambda_trigger.services import FlowRuns, Storage
+from lambda_trigger.services import RunCreation, Storage
 from lambda_trigger.settings_arrival import ArrivedSettings
 from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_xml, named_sidecar
 from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
 from task_sizes import size_for
 
-# How a run ends that found its file, or a sidecar, in an archive tier (flows/outcomes.py, Archived).
-LAY_ARCHIVED = "Archived"
-CAN_BE_READ = "the file lay in an archive tier and can be read again"
+# The state of a run whose file or sidecar was in an archive tier (flows/outcomes.py, Archived).
+ARCHIVED = "Archived"
+RESTORED_MESSAGE = "the file was in an archive tier and can be read again"
 UNREADABLE: dict[str, Outcome] = {
     "gone": Ignored(Reason.SUPERSEDED, "the object is gone"),
-    "replaced": Ignored(Reason.SUPERSEDED, "the object was replaced; its own notification decides"),
-    "empty": Rejected(Reason.EMPTY, "the object has no bytes"),
-    "archived": Waiting(Reason.RESTORE, "archived; its restore's notification starts it"),
+    "replaced": Ignored(Reason.SUPERSEDED, "the object was replaced; the newer one is notified"),
+    "empty": Rejected(Reason.EMPTY, "the object is empty"),
+    "archived": Waiting(Reason.RESTORE, "archived; it starts when it is restored"),
 }
 
 
@@ -42,36 +42,36 @@ UNREADABLE: dict[str, Outcome] = {
 class Submission:
     """Settles the uploads of one invocation.
 
-    Listings are kept for the invocation, no longer: data and XML find each
-    other because whichever notification comes later lists after both are
-    there. A listing made in this invocation is later than every upload that
-    this invocation was told of, so that stays true.
+    Listings are cached for one invocation only. Data and their XML find each other
+    because the later of the two notifications lists the folder when both are there.
+    A listing of this invocation is newer than every upload that it was notified of,
+    so the cache is safe.
 
-    Where `batch` is given, a small upload's outcome is Batchable: who asked has
-    to ask for its run, with others.
+    If `batch` is given, a small upload gives Batchable instead of an outcome: the
+    caller then creates one run for several uploads.
     """
 
     rules: Rules
     storage: Storage
-    flow_runs: FlowRuns
+    flow_runs: RunCreation
     deadline: Deadline
     batch: BatchRule | None = None
-    xmls: dict[tuple[str, str], list[Listed]] = field(default_factory=dict)
+    xmls: dict[tuple[str, str], list[ListedObject]] = field(default_factory=dict)
 
     def settle(
         self, upload: Upload, queue_arn: str | None
     ) -> Iterator[tuple[Upload, Outcome | Batchable]]:
-        """Bring an upload, and for a settings XML the data it sets free, to their outcomes.
+        """Settle an upload; for a settings XML, settle the data that waited for it too.
 
-        Each is given as soon as it is known. `queue_arn` names the queue that the
-        notification came from, if any.
+        Each outcome is yielded as soon as it is known. `queue_arn` names the queue
+        of the notification, if there is one.
 
         Raises:
-            TransportError: a service did not answer; what was done already stays
-                done, and doing it again finds it.
+            TransportError: a service did not answer. Runs that exist already are
+                found again at the next attempt.
         """
         if upload.is_restore and upload.bucket in self.rules.archive_buckets:
-            # Of an archive as its backfill: a thousand restored files hold no upload of today up.
+            # In the backfill lane, a thousand restored files do not delay today's uploads.
             upload = replace(upload, lane=BACKFILL)
         verdict = judge_key(upload.bucket, upload.key, self.rules)
         if isinstance(verdict, SettingsXml):
@@ -95,10 +95,10 @@ class Submission:
         if upload.version_id not in {None, "null", found.version_id}:
             return upload, Ignored(
                 Reason.SUPERSEDED,
-                f"the object is version {found.version_id} by now, and that decides",
+                f"the object is now version {found.version_id}, which is notified on its own",
             )
-        # Not every notification names the version (a listing does not), the
-        # answer always does: all envelopes of an upload come to one identity.
+        # A notification may lack the version (one made from a listing does), but S3's answer
+        # always has it. So every envelope of an upload leads to the same identity.
         current = replace(upload, size=found.size, etag=found.etag, version_id=found.version_id)
         return current, self._decide(current, candidate, found)
 
@@ -120,7 +120,7 @@ class Submission:
         model = decide_model(declared, candidate.models, found.head)
         if isinstance(model, Rejected):
             return model
-        xml: Listed | None = None
+        xml: ListedObject | None = None
         if model.model == NEEDS_SIDECAR:
             choice = choose_sidecar(
                 upload.bucket,
@@ -129,18 +129,21 @@ class Submission:
                 lambda folder: self._xmls_in(upload.bucket, folder),
                 named_sidecar(found.metadata, tags),
             )
-            if not isinstance(choice, Listed):
+            if not isinstance(choice, ListedObject):
                 return choice
             xml = choice
         return self._submit(upload, candidate, model, xml)
 
     def _submit(
-        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
+        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: ListedObject | None
     ) -> Outcome | Batchable:
         rule, size = candidate.rule, upload.size or 0
         paused = None
         if size > self.rules.pause_above:
-            paused = f"{size} bytes is over the limit of {self.rules.pause_above}: resume it if it is meant"
+            paused = (
+                f"{size} bytes is over the limit of {self.rules.pause_above}: "
+                "resume the run if the file is intended"
+            )
         task = size_for(model.model, size)
         wanted = RunRequest(
             deployment=rule.deployment,
@@ -163,17 +166,17 @@ class Submission:
             return Batchable(wanted, model.model, task.name)
         run = self.flow_runs.create_run(wanted, self.deadline)
         outcome = submitted(run, wanted, model.model, task.name)
-        if not run.created and run.state == LAY_ARCHIVED and self._started_again(run):
-            return replace(outcome, reason=Reason.RESTORED, detail=CAN_BE_READ)
+        if not run.created and run.state == ARCHIVED and self._retry(run):
+            return replace(outcome, reason=Reason.RESTORED, detail=RESTORED_MESSAGE)
         return outcome
 
-    def _started_again(self, run: FlowRun) -> bool:
-        """Start a run once more that could not read its file, which was read just now."""
-        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": CAN_BE_READ}
+    def _retry(self, run: FlowRun) -> bool:
+        """Retry a run whose file was archived and can be read now."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": RESTORED_MESSAGE}
         return self.flow_runs.set_state(run.id, state, self.deadline)
 
     def _parameters(
-        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: Listed | None
+        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: ListedObject | None
     ) -> dict[str, Any]:
         return candidate.rule.parameters | {
             "raw_file": uri(upload.bucket, upload.key),
@@ -188,19 +191,19 @@ class Submission:
             "sidecar_etags": _sidecar_etags(upload, xml),
         }
 
-    def _xmls_in(self, bucket: str, folder: str) -> list[Listed]:
+    def _xmls_in(self, bucket: str, folder: str) -> list[ListedObject]:
         if (bucket, folder) not in self.xmls:
             listing = self.storage.list_objects(bucket, folder, self.deadline, below=False)
             self.xmls[bucket, folder] = [item for item in listing if is_settings_xml(item)]
         return self.xmls[bucket, folder]
 
 
-def _sidecar_etags(upload: Upload, xml: Listed | None) -> dict[str, str]:
+def _sidecar_etags(upload: Upload, xml: ListedObject | None) -> dict[str, str]:
     return {uri(upload.bucket, xml.key): xml.etag} if xml else {}
 
 
 def submitted(run: FlowRun, wanted: RunRequest, sonar_model: str, size: str) -> Submitted:
-    """Give the outcome of an upload that has this run."""
-    made = Reason.PAUSED if wanted.paused else Reason.NEW
-    reason = made if run.created else Reason.EXISTING
+    """Return the outcome of an upload with this run."""
+    created = Reason.PAUSED if wanted.paused else Reason.NEW
+    reason = created if run.created else Reason.EXISTING
     return Submitted(reason, run.id, run.name, sonar_model, f"state {run.state}", size)

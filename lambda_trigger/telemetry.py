@@ -1,9 +1,9 @@
-"""One line of JSON a record: log and metric at once.
+"""One JSON log line for each outcome, which also carries the metrics.
 
-CloudWatch takes metrics out of log lines in its embedded metric format (EMF),
-so the line that says what became of an upload also counts it. Powertools writes
-the line and makes and checks the metrics in it; its own way, a line for each,
-would part what happened from what was counted.
+CloudWatch extracts metrics from log lines in its embedded metric format (EMF), so
+the line with an upload's outcome also counts it. Powertools writes the line and
+validates the metrics. Its own Metrics class would write a second line, which could
+differ from the first.
 """
 
 import json
@@ -23,47 +23,47 @@ from lambda_trigger.transport_errors import TransportError
 
 NAMESPACE = "echodrop"
 SERVICE = "trigger"
-# The dimensions of every metric: whose it is.
-OWNER = ("stack", "service")
+# The dimensions of every metric.
+STACK_DIMENSIONS = ("stack", "service")
 
 
 class _StandardOutput(logging.Handler):
-    """Writes to what standard output is at that moment: a replay reads the lines from there."""
+    """Writes to the current sys.stdout: a replay redirects it and reads the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # In one piece, so that no other line gets into this one.
+        # One write call, so that lines do not mix.
         sys.stdout.write(self.format(record) + "\n")
         sys.stdout.flush()
 
 
 @cache
 def line_logger() -> Logger:
-    """Return the one logger of all lines: a second one of its name would have no formatter."""
+    """Return the one logger: a second one with the same name would have no formatter."""
     return Logger(
         service=SERVICE,
-        # Never less, whatever the environment says: these lines are the metrics too.
+        # Not taken from the environment: these lines carry the metrics.
         level="INFO",
         logger_handler=_StandardOutput(),
-        # ASCII only: a key may hold anything, also what a terminal would obey.
+        # ASCII only: a key may contain control characters for a terminal.
         json_serializer=partial(json.dumps, default=str),
         utc=True,
         use_rfc3339=True,
-        # Always in this module.
+        # Always this module, so it says nothing.
         location=None,
     )
 
 
 class Telemetry:
-    """Writes the lines. What the logger knows of the invocation is in every one."""
+    """Writes the log lines. Each also has the logger's fields of the invocation."""
 
     def __init__(self, stack: str) -> None:
-        """Count for a stack: two stacks of one account share the namespace."""
+        """Set the stack dimension: two stacks of one account share the namespace."""
         self._stack = stack
 
     def outcome(
         self, upload: Upload | None, outcome: Outcome, milliseconds: float, message_id: str
     ) -> None:
-        """Say what became of one upload, or of a body that names none."""
+        """Log and count the outcome of an upload, or of a body without one."""
         name = type(outcome).__name__
         facts: dict[str, object] = {"outcome": name, "reason": str(outcome.reason)}
         if isinstance(outcome, Submitted):
@@ -80,7 +80,7 @@ class Telemetry:
             f"{name}: {outcome.reason}",
             facts,
             {"Uploads": (1, "Count"), "Latency": (round(milliseconds, 3), "Milliseconds")},
-            ((*OWNER, "outcome"), (*OWNER, "outcome", "reason")),
+            ((*STACK_DIMENSIONS, "outcome"), (*STACK_DIMENSIONS, "outcome", "reason")),
         )
 
     def failed_attempt(
@@ -91,10 +91,10 @@ class Telemetry:
         receive_count: str,
         age: float | None = None,
     ) -> None:
-        """Say why a record goes back to the queue, and its `age` in seconds if SQS told it.
+        """Log and count a record that goes back to the queue; `age` is in seconds, if known.
 
-        `Faults` counts what time does not heal, and whose files wait until somebody
-        mends it: Lambda takes such an invocation for a good one.
+        `Faults` counts errors that a retry does not fix: the files wait until an
+        operator acts. Lambda counts such an invocation as a success.
         """
         known = isinstance(error, TransportError)
         facts: dict[str, object] = {
@@ -109,7 +109,7 @@ class Telemetry:
         facts |= _facts_of(upload) | {"message_id": message_id, "receive_count": receive_count}
         counted: dict[str, tuple[float, str]] = {
             "Retries": (1, "Count"),
-            "Faults": (int(not (isinstance(error, TransportError) and error.passes)), "Count"),
+            "Faults": (int(not (isinstance(error, TransportError) and error.transient)), "Count"),
         }
         if age is not None:
             counted["RetriedAgeSeconds"] = (round(age, 3), "Seconds")
@@ -118,11 +118,11 @@ class Telemetry:
             f"Retried: {error}",
             facts,
             counted,
-            (OWNER, (*OWNER, "reason")),
+            (STACK_DIMENSIONS, (*STACK_DIMENSIONS, "reason")),
         )
 
     def cold_start(self, milliseconds: float) -> None:
-        """Count a cold start and the time the environment took to read its settings."""
+        """Count a cold start and its set-up time."""
         self._line(
             logging.INFO,
             "cold start",
@@ -131,7 +131,7 @@ class Telemetry:
                 "ColdStarts": (1, "Count"),
                 "ColdStartSetUp": (round(milliseconds, 3), "Milliseconds"),
             },
-            (OWNER,),
+            (STACK_DIMENSIONS,),
         )
 
     def _line(
@@ -146,14 +146,14 @@ class Telemetry:
 
         Args:
             level: logging's.
-            message: for people.
+            message: the text of the line.
             facts: fields of the line.
             metrics: name to number and unit.
-            dimensions: sets of fields, by each of which the metrics are counted.
+            dimensions: sets of fields; each metric is counted by each set.
 
         Raises:
             SchemaValidationError, MetricUnitError, MetricValueError: CloudWatch
-                would not take the metrics.
+                would not accept the metrics.
         """
         counted = AmazonCloudWatchEMFProvider(namespace=NAMESPACE)
         for name, (number, unit) in metrics.items():

@@ -1,16 +1,16 @@
-"""Transport errors: the only ones that hand a record back to SQS.
+"""Transport errors: the expected errors that return a record to SQS.
 
-None of them says anything about the file. Each names the service, the
-operation and what came back; `reason` is its word in metrics and runbook.
+None of them is about the file. Each names the service, the operation and the
+answer; `reason` is its name in metrics and in the runbook.
 """
 
 
 class TransportError(Exception):
-    """A service did not do what was asked; the record comes again."""
+    """A request to a service failed; SQS delivers the record again."""
 
     reason = "transport"
-    # Whether time alone may heal it; what it does not heal is a fault of ours.
-    passes = False
+    # Whether a retry may succeed by itself; if not, an operator has to act.
+    transient = False
 
     def __init__(
         self,
@@ -34,51 +34,50 @@ class UnavailableError(TransportError):
     """No answer in time, a broken connection, or a 5xx."""
 
     reason = "unavailable"
-    passes = True
+    transient = True
 
 
 class ThrottledError(TransportError):
-    """429, or SlowDown and its kin."""
+    """429, SlowDown, or another throttling error."""
 
     reason = "throttled"
-    passes = True
+    transient = True
 
 
 class DeniedError(TransportError):
-    """401 or 403: our credentials or permissions are wrong."""
+    """401 or 403: the trigger's credentials or permissions are wrong."""
 
     reason = "denied"
 
 
 class MissingError(TransportError):
-    """404 of something that configuration names: bucket, deployment, parameter, secret."""
+    """404 for a bucket, deployment, parameter or secret that the configuration names."""
 
     reason = "missing"
 
 
 class RefusedError(TransportError):
-    """The request itself was refused (400, 409, 422, or an answer that is no answer).
+    """The service refused the request (400, 409, 422), or its answer cannot be used.
 
     Prefect answers 409 when the parameters do not fit the deployment's schema
-    and 422 when the job variables do not fit the work pool's. Neither is about
-    the file: trigger and deployment are of different releases, often only for
-    the minutes of a roll-out. A rejection would lose the upload for somebody
-    else's fault, so the record fails: SQS brings it again, the roll-out's end
-    heals it, and what never heals lands in the dead-letter queue, whose alarm
-    is the right one for a fault of configuration.
+    and 422 when the job variables do not fit the work pool's. Neither is the
+    file's fault: trigger and deployment are of different releases, often only
+    during a roll-out. A rejection would lose the upload, so the record fails and
+    SQS delivers it again. After the roll-out it succeeds. If not, it goes to the
+    dead-letter queue, whose alarm reports a configuration error.
     """
 
     reason = "refused"
 
 
 class OutOfTimeError(TransportError):
-    """The invocation's time ended before the record's turn or in the midst of it."""
+    """The invocation's time ended before the record was settled."""
 
     reason = "out-of-time"
-    passes = True
+    transient = True
 
 
 class ConfigurationError(TransportError):
-    """Settings, rules document or secret can't be used."""
+    """The settings, the rules document or the secret are wrong."""
 
     reason = "configuration"

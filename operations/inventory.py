@@ -19,7 +19,7 @@ from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from lambda_trigger.aws_api import Listed
+from lambda_trigger.aws_api import ListedObject
 from operations.findings import Source
 
 # Objects of a Zarr store, and files beside an output. The inbox's rules accept no key
@@ -117,13 +117,13 @@ class Inventory:
         count: int = self._database.execute("SELECT count(*) FROM source").fetchone()[0]
         return count
 
-    def settings_in(self, folder: str) -> list[Listed]:
+    def settings_in(self, folder: str) -> list[ListedObject]:
         """The settings XMLs of a folder, which is `''` or ends in '/'."""
         found = self._database.execute(
             "SELECT key, size, etag, modified FROM settings WHERE folder = ? ORDER BY key",
             (folder,),
         )
-        return [Listed(*row) for row in found]
+        return [ListedObject(*row) for row in found]
 
     def sources(self) -> Iterator[tuple[Source, ListedOutput]]:
         """Yield each upload with its output, in the order in which they were added."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flows.locations import S3Location
-from lambda_trigger.aws_api import Listed
+from lambda_trigger.aws_api import ListedObject
 from lambda_trigger.inbox_rules import Candidate, judge_key
 from lambda_trigger.run_identity import uri
 from lambda_trigger.sidecars import choose_sidecar
@@ -170,7 +170,9 @@ class Reconciliation:
             self.settled.keep(_mark(source, output, chosen))
         return True
 
-    def _chosen_settings(self, source: Source, inventory: Inventory) -> tuple[Listed, ...] | None:
+    def _chosen_settings(
+        self, source: Source, inventory: Inventory
+    ) -> tuple[ListedObject, ...] | None:
         """The settings XML of an upload, as listed; None if the listing does not show which it is."""
         candidate = judge_key(source.bucket, source.key, self.services.rules)
         if not isinstance(candidate, Candidate) or not is_of_azfp(candidate):
@@ -180,7 +182,7 @@ class Reconciliation:
             return None
         xml = choose_sidecar(source.bucket, source.key, candidate.rule, inventory.settings_in, None)
         # Which XML the upload's metadata names is found by the inspection.
-        return (xml,) if isinstance(xml, Listed) else None
+        return (xml,) if isinstance(xml, ListedObject) else None
 
     def dead_runs(self, seen: set[str]) -> Iterator[UploadFinding]:
         """Yield a finding for each run whose task is gone, except those (by id) already seen.
@@ -230,5 +232,5 @@ class Reconciliation:
         return UploadFinding(Kind.OUTPUT_WITHOUT_SOURCE, place, detail, since)
 
 
-def _mark(source: Source, output: str, settings: tuple[Listed, ...]) -> bytes:
+def _mark(source: Source, output: str, settings: tuple[ListedObject, ...]) -> bytes:
     return mark_of(source, output, *(part for xml in settings for part in (xml.key, xml.etag)))

@@ -1,7 +1,6 @@
-"""A real Prefect server for the tests that hold us to its API.
+"""A real Prefect server for the tests of the API calls.
 
-Tests that ask for it run in one xdist worker, so that a run of the tests starts
-one server.
+Tests that use it run in one xdist worker, so that a test run starts one server.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sandbox.orphans import MARK, start_watchdog
 from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
 
-# On SQLite the server says 503 whenever two want to write at once.
+# On SQLite the server answers 503 if two requests write at once.
 _PATIENT = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)
 
 
@@ -40,7 +39,7 @@ class ApiCall:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest tells every conftest of all items.
+    # pytest passes all items to every conftest.
     ours = (item for item in items if Path(__file__).parent in item.path.parents)
     for item in ours:
         if "prefect_api" in getattr(item, "fixturenames", ()):
@@ -51,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def prefect_server_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiCall]:
     """Call the API of a fresh server on SQLite: `api("POST", "/flows/", {...})`."""
     home = tmp_path_factory.mktemp("prefect")
-    # The server must not outlive a test run that is killed.
+    # The server must end with a killed test run.
     mark = uuid.uuid4().hex
     watchdog = start_watchdog(mark)
     port = free_port()
@@ -68,8 +67,8 @@ def prefect_server_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api
             time.sleep(0.1)
         yield ApiCall(f"http://127.0.0.1:{port}/api")
     finally:
-        # What flows of this process still have to tell is told while the server lives:
-        # at the process's end it would be tried for more than a minute.
+        # Flows of this process send their last events while the server still runs:
+        # at the end of the process they would retry for more than a minute.
         APILogWorker.drain_all(timeout=30)
         server.stop()
         assert watchdog.stdin is not None
@@ -79,7 +78,7 @@ def prefect_server_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api
 
 @pytest.fixture(scope="module")
 def prefect_api(prefect_server_api: ApiCall) -> Iterator[ApiCall]:
-    """The server for one module: what its tests registered goes with it, and what that scheduled."""
+    """The server for one module; what its tests registered and scheduled is removed afterwards."""
     yield prefect_server_api
     for kind in ("automations", "deployments"):
         for item in prefect_server_api("POST", f"/{kind}/filter", {}):
@@ -90,5 +89,5 @@ def prefect_api(prefect_server_api: ApiCall) -> Iterator[ApiCall]:
 
 @pytest.fixture(scope="module")
 def prefect_api_url(prefect_api: ApiCall) -> str:
-    """Where the server is, for what talks to it by itself."""
+    """The server's URL, for parts with their own client."""
     return prefect_api.url

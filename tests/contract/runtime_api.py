@@ -1,4 +1,4 @@
-"""Lambda's Runtime API, for one function's process: what the real runtime client asks.
+"""Lambda's Runtime API for the process of one function, as the real runtime client uses it.
 
 Source: "Using the Lambda runtime API for custom runtimes", Lambda developer guide.
 """
@@ -23,30 +23,30 @@ PATHS = "/2018-06-01/runtime/"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function made of an event: its result, or the error it ended with."""
+    """The function's result for an event, or its error."""
 
     result: Any
     error: dict[str, Any] | None
 
 
 class FunctionError(Exception):
-    """The function's process failed before it asked for an event."""
+    """The function's process failed before it requested an event."""
 
 
 class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about a function that was killed in the midst of a request."""
+        """Print nothing about a function that was killed during a request."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class RuntimeApi:
-    """Serves one function process its events and takes its answers.
+    """Serves events to one function process and receives its answers.
 
     Used as a context manager. `first_next_at` is the moment of time.monotonic()
-    at which the process asked for its first event.
+    at which the process requested its first event.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class RuntimeApi:
             disable_nagle_algorithm = True
 
             def log_message(self, *_: Any) -> None:
-                """Keep quiet: tests read the function's own output."""
+                """Print nothing: tests read the function's own output."""
 
             def do_GET(self) -> None:
                 api._note_next()
@@ -107,7 +107,7 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What AWS_LAMBDA_RUNTIME_API has to be."""
+        """The value of AWS_LAMBDA_RUNTIME_API."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -120,10 +120,10 @@ class RuntimeApi:
         self._server.server_close()
 
     def wait_for_first_next(self, seconds: float) -> None:
-        """Wait until the process asks for its first event.
+        """Wait until the process requests its first event.
 
         Raises:
-            FunctionError: it reported that it could not start, or nothing within the time.
+            FunctionError: it could not start, or did not request an event in time.
         """
         asked = self._asked.wait(seconds)
         if self._init_error is not None:
@@ -132,10 +132,10 @@ class RuntimeApi:
             raise FunctionError(f"no request for an event within {seconds} s")
 
     def invoke(self, event: Any, seconds: float = 30.0) -> Answer:
-        """Hand an event over and wait for what becomes of it.
+        """Pass an event to the function and wait for its answer.
 
         Raises:
-            queue.Empty: no answer within the time.
+            queue.Empty: no answer in time.
         """
         self._events.put((str(uuid.uuid4()), json.dumps(event).encode(), seconds))
         return self._answers.get(timeout=seconds + 5)
@@ -172,19 +172,19 @@ def start_function(
     packages: list[Path],
     output: Any = None,
 ) -> subprocess.Popen[bytes]:
-    """Start the runtime client on an artifact, in a Python that sees no other packages.
+    """Start the runtime client on an artifact, in a Python without other packages.
 
     Args:
-        artifact: the unpacked artifact, as it lies under /var/task.
+        artifact: the unpacked artifact, as under /var/task.
         handler: such as lambda_trigger.handler.handler.
-        api: what it talks to.
+        api: the server of its events.
         environment: the function's own variables.
-        packages: what the runtime brings: folders to import from.
-        output: where its output goes, as for subprocess.
+        packages: folders with the runtime's packages.
+        output: the target of its output, as for subprocess.
     """
     paths = [str(artifact), *map(str, packages)]
     return subprocess.Popen(
-        # -S leaves the environment's own packages out.
+        # -S excludes the environment's own packages.
         [sys.executable, "-S", "-m", "awslambdaric", handler],
         cwd=artifact,
         env={
@@ -205,7 +205,7 @@ def start_function(
 
 
 def runtime_packages(folder: Path) -> Path:
-    """Make a folder that holds, by links, what Lambda's Python runtime brings and the trigger may use."""
+    """Create a folder with links to the packages of Lambda's runtime that the trigger may use."""
     import awslambdaric  # noqa: PLC0415 - only where a function is started
 
     site_packages = Path(awslambdaric.__file__).parents[1]

@@ -1,4 +1,4 @@
-"""The brake against a real Prefect server: the pool is paused, people are told, and nothing flaps."""
+"""The brake against a real Prefect server: it pauses the pool, sends one alert, and is stable."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SNS_IS_DOWN = ClientError({"Error": {"Code": "InternalError"}}, "Publish")
 
 @dataclass
 class Braked:
-    """A work pool with a deployment, the brake on it, and what people were told."""
+    """A work pool with a deployment and the brake, and the alerts that were sent."""
 
     api: ApiCall
     pool: WorkPool
     notes: NoteStore
     limits: BrakeLimits
-    told: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     sns_is_down: bool = False
 
@@ -61,13 +61,13 @@ class Braked:
         if self.sns_is_down:
             raise SNS_IS_DOWN
         self.subjects.append(subject)
-        self.told.append(json.loads(text))
+        self.messages.append(json.loads(text))
 
     def resume(self) -> None:
         self.api("PATCH", f"/work_pools/{self.pool.name}", {"is_paused": False})
 
     def handed_out(self) -> int:
-        """How many runs a worker would be given."""
+        """How many runs a worker would get."""
         path = f"/work_pools/{self.pool.name}/get_scheduled_flow_runs"
         return len(self.api("POST", path, {}))
 
@@ -88,12 +88,12 @@ def braked(
     prefect_api("DELETE", f"/work_pools/{name}")
 
 
-def test_beyond_the_limit_the_pool_is_paused_once_and_people_are_told_once(braked: Braked) -> None:
+def test_above_the_limit_the_pool_is_paused_once_with_one_alert(braked: Braked) -> None:
     braked.start_runs(3)
     assert not braked.look()
     assert not braked.pool.is_paused()
     braked.start_runs(1)
-    # One that waits: a worker gets it now, and no more once the pool is paused.
+    # A waiting run: a worker gets it now, but not after the pool is paused.
     flow = braked.api("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     asked = {"name": "waits", "flow_id": flow, "work_pool_name": braked.pool.name}
     deployment = braked.api("POST", "/deployments/", asked)["id"]
@@ -103,13 +103,13 @@ def test_beyond_the_limit_the_pool_is_paused_once_and_people_are_told_once(brake
     assert braked.pool.is_paused()
     assert braked.handed_out() == 0
     assert [braked.look(), braked.look()] == [True, True]
-    (told,) = braked.told
-    assert told["why"] == "4 runs started within an hour, BrakeRunsAnHour is 3"
-    assert told["resume"] == f"prefect work-pool resume {braked.pool.name}"
+    (message,) = braked.messages
+    assert message["why"] == "4 runs started within an hour, BrakeRunsAnHour is 3"
+    assert message["resume"] == f"prefect work-pool resume {braked.pool.name}"
     assert braked.subjects == [f"Brake: work pool {braked.pool.name} is paused"]
 
 
-def test_who_resumes_it_is_left_alone_for_the_hour_and_told_again_after_it(braked: Braked) -> None:
+def test_after_a_resume_the_brake_waits_an_hour_before_the_next_alert(braked: Braked) -> None:
     braked.start_runs(4)
     assert braked.look()
     braked.resume()
@@ -117,17 +117,17 @@ def test_who_resumes_it_is_left_alone_for_the_hour_and_told_again_after_it(brake
     braked.start_runs(4)
     assert not braked.look(timedelta(minutes=30))
     assert not braked.pool.is_paused()
-    # An hour on, all of these runs started longer ago than that.
+    # An hour later all of these runs started more than an hour ago.
     assert not braked.look(timedelta(minutes=61))
-    # Had it been pulled an hour ago, what has started since would count.
+    # If the brake had paused an hour ago, runs that started since then would count.
     note = braked.notes.read()
     an_hour_ago = {cause: at - timedelta(hours=1) for cause, at in note.pulled_at.items()}
     braked.notes.write(BrakeNote(note.state, note.latest, an_hour_ago))
     assert braked.look()
-    assert len(braked.told) == 2
+    assert len(braked.messages) == 2
 
 
-def test_what_else_a_person_set_of_the_pool_stays(braked: Braked) -> None:
+def test_other_settings_of_the_pool_stay(braked: Braked) -> None:
     path = f"/work_pools/{braked.pool.name}"
     braked.api("PATCH", path, {"description": "ours", "concurrency_limit": 7})
     before = braked.api("GET", path)
@@ -139,7 +139,7 @@ def test_what_else_a_person_set_of_the_pool_stays(braked: Braked) -> None:
     assert after["is_paused"]
 
 
-def test_runs_that_wait_or_are_cancelled_before_they_start_do_not_count(braked: Braked) -> None:
+def test_waiting_runs_and_runs_cancelled_before_their_start_do_not_count(braked: Braked) -> None:
     flow = braked.api("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     asked = {"name": "waits", "flow_id": flow, "work_pool_name": braked.pool.name}
     deployment = braked.api("POST", "/deployments/", asked)["id"]
@@ -150,7 +150,7 @@ def test_runs_that_wait_or_are_cancelled_before_they_start_do_not_count(braked: 
         state = {"state": {"type": "CANCELLED"}, "force": True}
         braked.api("POST", f"/flow_runs/{run}/set_state", state)
     assert not braked.look()
-    assert braked.told == []
+    assert braked.messages == []
 
 
 def test_runs_of_another_pool_do_not_count(braked: Braked) -> None:
@@ -161,14 +161,16 @@ def test_runs_of_another_pool_do_not_count(braked: Braked) -> None:
     braked.api("DELETE", f"/work_pools/{other}")
 
 
-def test_a_pool_that_a_person_paused_is_theirs(braked: Braked) -> None:
+def test_a_pool_that_a_person_paused_is_not_changed(braked: Braked) -> None:
     braked.start_runs(4)
     braked.api("PATCH", f"/work_pools/{braked.pool.name}", {"is_paused": True})
     assert not braked.look()
-    assert braked.told == []
+    assert braked.messages == []
 
 
-def test_the_month_s_spend_pauses_it_too_and_no_spend_does_not(braked: Braked) -> None:
+def test_the_spend_of_the_month_pauses_the_pool_and_an_unknown_spend_does_not(
+    braked: Braked,
+) -> None:
     assert not braked.look(spend=None)
     assert not braked.look(spend=Spend(200, 100))
     assert braked.look(spend=Spend(200.5, 100))
@@ -177,7 +179,7 @@ def test_the_month_s_spend_pauses_it_too_and_no_spend_does_not(braked: Braked) -
     assert not braked.look(timedelta(minutes=5), Spend(250, 100))
 
 
-def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_look(braked: Braked) -> None:
+def test_the_next_invocation_sends_an_alert_that_failed(braked: Braked) -> None:
     braked.start_runs(4)
     braked.sns_is_down = True
     with pytest.raises(ClientError):
@@ -185,12 +187,12 @@ def test_an_alert_that_could_not_be_sent_is_sent_by_the_next_look(braked: Braked
     assert braked.pool.is_paused()
     braked.sns_is_down = False
     assert braked.look(timedelta(minutes=5))
-    assert len(braked.told) == 1
+    assert len(braked.messages) == 1
     assert braked.look(timedelta(minutes=10))
-    assert len(braked.told) == 1
+    assert len(braked.messages) == 1
 
 
-def test_a_pool_that_prefect_does_not_pause_is_paused_by_the_next_look(
+def test_the_next_invocation_pauses_a_pool_that_prefect_did_not_pause(
     braked: Braked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     braked.start_runs(4)
@@ -202,21 +204,21 @@ def test_a_pool_that_prefect_does_not_pause_is_paused_by_the_next_look(
         patch.setattr(WorkPool, "pause", refuse)
         with pytest.raises(PrefectUnreachableError):
             braked.look()
-    assert braked.told == []
+    assert braked.messages == []
     assert braked.look(timedelta(minutes=5))
     assert braked.pool.is_paused()
 
 
-def test_a_pool_that_is_not_registered_has_nothing_to_pause(prefect_api_url: str) -> None:
+def test_an_unregistered_pool_is_not_paused(prefect_api_url: str) -> None:
     pool = WorkPool(PrefectHttp(prefect_api_url), f"absent-{uuid.uuid4().hex[:8]}")
     with pytest.raises(PrefectUnreachableError, match="HTTP 404"):
         observe(pool, BrakeLimits(None, 200), datetime.now(UTC), None)
 
 
-def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
+def test_the_watchdog_reads_the_budget_pauses_the_pool_and_sends_an_alert(
     braked: Braked, prefect_api_url: str
 ) -> None:
-    """The handler with its settings, AWS by moto, Prefect for real."""
+    """The handler with its settings, with moto for AWS and a real Prefect."""
 
     def client(service: str) -> Any:
         return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
@@ -256,10 +258,10 @@ def test_a_look_of_the_watchdog_reads_the_budget_pauses_and_tells(
     assert (metrics["BrakePulled"], metrics["RunsStarted"]) == (1, 0)
     assert braked.pool.is_paused()
     (message,) = services.sqs.receive_message(QueueUrl=heard)["Messages"]
-    told = json.loads(json.loads(message["Body"])["Message"])
-    assert told["event"] == "brake"
-    assert "$250.50 was spent" in told["why"]
-    # A budget that cannot be read is a fault, and no reason to pause.
+    alert = json.loads(json.loads(message["Body"])["Message"])
+    assert alert["event"] == "brake"
+    assert "$250.50 was spent" in alert["why"]
+    # An unreadable budget is a fault, but not a reason to pause.
     braked.resume()
     services.s3.delete_object(Bucket="output", Key=".echodrop/brake/state.json")
     services.budgets.delete_budget(AccountId="123456789012", BudgetName="echodrop-us-east-1")

@@ -1,4 +1,4 @@
-"""What the watchdog asks of a real Prefect API, and what it makes of the answers."""
+"""The watchdog's requests to a real Prefect API, and its metrics from the answers."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def run_in(api: ApiCall, *states: dict[str, Any], flow: str = "convert-raw-sonar
     return str(run)
 
 
-def test_each_kind_of_trouble_is_counted_as_its_own(
-    prefect_api: ApiCall, prefect_api_url: str
-) -> None:
+def test_each_kind_of_problem_has_its_own_count(prefect_api: ApiCall, prefect_api_url: str) -> None:
     pool = f"watched-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
     before = look(prefect_api_url, pool)
@@ -44,12 +42,12 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     run_in(prefect_api, {"type": "PENDING"})
     run_in(prefect_api, {"type": "RUNNING"})
     # A batch is counted by its files.
-    told = (
+    text = (
         "5 of 6 files failed: a (AccessDenied), ... In all: 3 AccessDenied, 2 BadFile, 1 Completed"
     )
-    run_in(prefect_api, {"type": "FAILED", "name": "PartlyFailed", "message": told}, flow=BATCH)
+    run_in(prefect_api, {"type": "FAILED", "name": "PartlyFailed", "message": text}, flow=BATCH)
     run_in(prefect_api, {"type": "FAILED", "name": "Failed"}, flow="reconcile-inbox")
-    # Of another flow: none of ours.
+    # A run of another flow is ignored.
     run_in(prefect_api, {"type": "FAILED"}, flow="somebody-elses")
     prefect_api("POST", f"/work_pools/{pool}/workers/heartbeat", {"name": "w"})
     now = look(prefect_api_url, pool)
@@ -57,7 +55,7 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
     assert (grown["FailedRuns"], grown["BadFiles"], grown["CrashedRuns"]) == (5, 3, 1)
     assert grown["UnendedRuns"] == 2
     assert now["WorkerHeartbeatAgeSeconds"] < 60
-    # Seven hours on: what ended is no news, what runs is stuck.
+    # Seven hours later ended runs are old, and running ones are stuck.
     later = look(prefect_api_url, pool, datetime.now(UTC) + timedelta(hours=7))
     assert (later["FailedRuns"], later["BadFiles"], later["CrashedRuns"]) == (0, 0, 0)
     assert later["StuckPendingRuns"] - now["StuckPendingRuns"] >= 1
@@ -66,7 +64,7 @@ def test_each_kind_of_trouble_is_counted_as_its_own(
 
 
 @pytest.mark.parametrize("question", range(6))
-def test_a_bad_file_that_ends_while_the_watchdog_asks_is_no_failure_of_the_system(
+def test_a_bad_file_that_ends_during_the_check_is_not_a_system_failure(
     prefect_api: ApiCall, prefect_api_url: str, question: int
 ) -> None:
     asked = 0
@@ -87,9 +85,9 @@ def test_a_bad_file_that_ends_while_the_watchdog_asks_is_no_failure_of_the_syste
 
 
 def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") -> str:
-    """The state of an alarm after looks that said what one will say in some minutes."""
-    told = look(url, pool, datetime.now(UTC) + timedelta(minutes=minutes))
-    return state_by_lines(name, [emf_line("echodrop", told, {}, 0)], before)
+    """The state of an alarm after invocations with the metrics of one some minutes later."""
+    metrics = look(url, pool, datetime.now(UTC) + timedelta(minutes=minutes))
+    return state_by_lines(name, [emf_line("echodrop", metrics, {}, 0)], before)
 
 
 @pytest.mark.parametrize(
@@ -103,18 +101,18 @@ def state(name: str, url: str, pool: str, minutes: float, before: str = "OK") ->
         ("OldestUploadAlarm", 40, {"type": "SCHEDULED"}),
     ],
 )
-def test_each_trouble_raises_its_alarm_and_its_end_ends_it(
+def test_each_problem_raises_its_alarm_and_its_end_clears_it(
     prefect_api: ApiCall,
     prefect_api_url: str,
     alarm: str,
     minutes: float,
     trouble: dict[str, str],
 ) -> None:
-    """By the lines that the watchdog writes and the template's definitions."""
+    """Evaluate the watchdog's log lines by the template's definitions."""
     pool = f"watched-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": pool, "type": "process"})
     everything = {"flows": {"name": {"any_": list(FLOWS)}}, "limit": 200}
-    # Other tests' runs are in no state to be told of.
+    # Runs of other tests must not count.
     for run in prefect_api("POST", "/flow_runs/filter", everything):
         prefect_api("DELETE", f"/flow_runs/{run['id']}")
     assert state(alarm, prefect_api_url, pool, minutes, "ALARM") == "OK"
@@ -127,7 +125,7 @@ def test_each_trouble_raises_its_alarm_and_its_end_ends_it(
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": trouble, "force": True})
     assert state(alarm, prefect_api_url, pool, minutes) == "ALARM"
     if trouble["type"] in {"FAILED", "CRASHED"}:
-        # News of the last quarter of an hour.
+        # Ended within the last quarter of an hour.
         assert state(alarm, prefect_api_url, pool, 16, "ALARM") == "OK"
     done = {"state": {"type": "COMPLETED"}, "force": True}
     prefect_api("POST", f"/flow_runs/{run}/set_state", done)
@@ -153,13 +151,13 @@ def test_the_oldest_waiting_upload_is_one_of_the_live_lane(
     assert look(prefect_api_url, pool, later)["OldestWaitingSeconds"] > 7000
 
 
-def test_a_pool_that_is_not_registered_yet_has_no_worker_and_prefect_is_there_all_the_same(
+def test_without_a_registered_pool_there_is_no_worker_but_prefect_is_reachable(
     prefect_api_url: str,
 ) -> None:
     never = look(prefect_api_url, f"watched-{uuid.uuid4().hex[:8]}")
     assert never["WorkerHeartbeatAgeSeconds"] == NO_WORKER_SECONDS
 
 
-def test_who_does_not_answer_is_unreachable() -> None:
+def test_a_server_that_does_not_answer_is_unreachable() -> None:
     with pytest.raises(PrefectUnreachableError, match=r"127\.0\.0\.1"):
         look("http://127.0.0.1:9/api", "pool")

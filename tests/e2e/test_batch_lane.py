@@ -1,4 +1,4 @@
-"""A backfill's small files share a task: each comes to its own end, and is found at it."""
+"""Small files of a backfill share a task, and each has its own outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 
 def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run a command as an operator would; give its exit code and its lines."""
+    """Run a command as an operator does; return its exit code and its lines."""
     queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
     done = subprocess.run(
         [sys.executable, "-m", "echodrop", *arguments, "--json"],
@@ -42,7 +42,7 @@ def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]
 
 
 def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
-    """The batches whose files' URIs begin so."""
+    """The batches whose file URIs start with this text."""
     body = {"flows": {"name": {"any_": ["convert-raw-sonar-batch"]}}}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
     return [
@@ -53,7 +53,7 @@ def batches_of(sandbox: Sandbox, start: str) -> list[dict[str, Any]]:
 
 
 def put_unnoticed(sandbox: Sandbox, inbox: SandboxInbox, files: dict[str, Path]) -> None:
-    """An archive: what lies in the inbox and nobody was told of."""
+    """Create an archive: objects in the inbox without a notification."""
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
     for key, path in files.items():
@@ -63,7 +63,7 @@ def put_unnoticed(sandbox: Sandbox, inbox: SandboxInbox, files: dict[str, Path])
     )
 
 
-def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
+def test_each_file_of_a_batch_whose_task_dies_gets_its_outcome(
     sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     prefix = "killed batch/"
@@ -76,8 +76,8 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         sandbox.check()
         return next(iter(batches_of(sandbox, inbox.uri(prefix))), None)
 
-    def given_up() -> dict[str, Any] | None:
-        """Kill each task of the batch, until nobody gives it another."""
+    def is_given_up() -> dict[str, Any] | None:
+        """Kill each task of the batch until it gets no other."""
         found = batch()
         if found is None:
             return None
@@ -87,16 +87,16 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         gone = state["type"] == "CRASHED" and (state["message"] or "").startswith("exit code")
         return found if gone else None
 
-    crashed = wait_until(given_up, 180, "the batch to be given up", every=0.5)
+    crashed = wait_until(is_given_up, 180, "the batch to be given up", every=0.5)
     assert len(crashed["parameters"]["files"]) == 3
     asked = ("reconcile", "--prefix", prefix, "--grace", "0", "--fix")
 
-    def mended() -> list[dict[str, Any]] | None:
+    def is_fixed() -> list[dict[str, Any]] | None:
         _, lines = command(sandbox, *asked)
         done = lines[-1]["counts"] == {"done": 3}
         return lines if done else None
 
-    wait_until(mended, 240, "every file to be done", every=5)
+    wait_until(is_fixed, 240, "every file to be done", every=5)
     assert [run["id"] for run in batches_of(sandbox, inbox.uri(prefix))] == [crashed["id"]]
     for key, runs in inbox.runs(files).items():
         (run,) = runs
@@ -106,7 +106,7 @@ def test_the_files_of_a_batch_whose_task_dies_are_each_brought_to_their_end(
         assert json.loads(body["Body"].read())["run"]["flow_run_id"] == run.id
 
 
-def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
+def test_small_files_of_a_backfill_share_a_task_and_a_bad_one_affects_no_other(
     sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
@@ -140,9 +140,11 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     manifests = sorted(key for key in outputs if key.endswith(".manifest.json"))
     assert manifests == [f"{PREFIX}{name}.zarr.manifest.json" for name in ("one", "three", "two")]
     for key in manifests:
-        told = json.loads(s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read())
-        assert told["source"]["bytes"] == whole.stat().st_size
-        assert told["run"]["flow_run_id"] == batch["id"]
+        manifest = json.loads(
+            s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read()
+        )
+        assert manifest["source"]["bytes"] == whole.stat().st_size
+        assert manifest["run"]["flow_run_id"] == batch["id"]
     assert not any(key.startswith(f"{PREFIX}damaged.zarr/") for key in outputs)
     report = s3.get_object(
         Bucket=sandbox.names.output_bucket, Key=f"{PREFIX}damaged.zarr.failure.json"
@@ -161,11 +163,11 @@ def test_small_files_of_a_backfill_share_a_task_and_none_harms_another(
     code, lines = command(sandbox, "status", "--since", "1h", "--prefix", PREFIX)
     assert code == 1
     assert lines[-1]["counts"] == {"done": 3, "quarantined": 1}
-    told = {line["uri"]: line["detail"] for line in lines if "class" in line}
-    assert told.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
-    assert told[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
+    details = {line["uri"]: line["detail"] for line in lines if "class" in line}
+    assert details.keys() == {inbox.uri(f"{PREFIX}damaged.raw")}
+    assert details[inbox.uri(f"{PREFIX}damaged.raw")].startswith("BadFile: ")
 
-    # Told of once more, as by a person who asks for it again: nothing is done twice.
+    # A second notification, as from an operator's second backfill, repeats nothing.
     command(sandbox, *sent[:2], "--checkpoint", str(tmp_path / "another"))
     wait_until(
         lambda: (

@@ -1,4 +1,4 @@
-"""A live upload starts while an archive is being converted, ahead of what waits of it."""
+"""A live upload starts while an archive is being converted, before the archive's waiting runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 @pytest.fixture
 def narrow_lane(sandbox: Sandbox) -> Iterator[None]:
-    """One run of the backfill at a time, so that the sandbox's tasks have room as Fargate has."""
+    """Run one backfill run at a time, so that the sandbox's tasks have enough room, as on Fargate."""
     queue = f"/work_pools/{sandbox.names.work_pool}/queues/{BACKFILL}"
     before = sandbox.api.request("GET", queue)["concurrency_limit"]
     sandbox.api.request("PATCH", queue, {"concurrency_limit": 1})
@@ -36,7 +36,7 @@ def narrow_lane(sandbox: Sandbox) -> Iterator[None]:
 
 
 def of_archive(sandbox: Sandbox, inbox: SandboxInbox) -> list[dict[str, Any]]:
-    """The runs of the archive's files, of several together or of one."""
+    """The runs of the archive's files, with one file or several."""
     body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
     return [run for run in runs if inbox.uri(ARCHIVE) in json.dumps(run["parameters"])]
@@ -100,12 +100,12 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
             for other in lane
             if other.created < times.created and other.pending and other.pending > times.created
         ]
-        # One may take the place that becomes free at that moment.
+        # One run may take the place that becomes free at that moment.
         if len(waiting) > 1:
             met += 1
             assert any(begun(other) > begun(times) for other in waiting), "it began behind them all"
-        told = sandbox.api.request("GET", f"/flow_runs/{run.id}")
-        assert told["work_queue_name"] == LIVE
+        details = sandbox.api.request("GET", f"/flow_runs/{run.id}")
+        assert details["work_queue_name"] == LIVE
     assert met, "no live upload met a backfill that waits"
     for key in [*archive, *live]:
         manifest = f"{key.removesuffix('.raw')}.zarr.manifest.json"

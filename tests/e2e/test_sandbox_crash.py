@@ -58,7 +58,7 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_c
     ended = wait_until(lambda: end_after(sandbox, run), 240, "the second run to end", every=0.5)
     assert (ended.state_name, ended.run_count) == ("Completed", 2)
     why = "exit code 137 (out of memory)"
-    assert ("AwaitingRetry", f"{why} on size standard: once more on large") in history(sandbox, run)
+    assert ("AwaitingRetry", f"{why} on size standard: retried on large") in history(sandbox, run)
     assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]
     manifest = json.loads(
         sandbox.client("s3")
@@ -85,7 +85,7 @@ def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
             process.kill()
         wait_until(lambda: not running(inbox, key), 120, "the kill to be told", every=0.1)
     crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")
-    assert "on size large, and standard was too small before" in crashed.message
+    assert "on size large, after standard was too small" in crashed.message
     assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]
     assert not inbox.outputs("crash/twice.zarr.manifest.json")
 

@@ -1,7 +1,7 @@
 """A thousand notifications, from eight Lambda environments to a real Prefect on PostgreSQL.
 
-Of each storm 30 % tell of an upload again, 5 % are no notification, and all
-come shuffled and in every envelope. The flow runs are not executed.
+Of each storm 30 % notify of an upload again, 5 % are not notifications. All are
+shuffled and use every envelope. The flow runs are not executed.
 """
 
 from collections import Counter
@@ -35,12 +35,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         triggers=8,
         runs_tasks=False,
         # As deployed. A busy machine answers late, and an invocation that ends
-        # before its answers come would ask again for what is being made.
+        # before its answers arrive would request the same run again.
         function_timeout=60,
         delivery=DeliveryOptions(visibility_timeout=70),
     )
     with Sandbox(tmp_path_factory.mktemp("storm"), options) as running:
-        # The storms alone tell of the uploads.
+        # Only the storms notify of the uploads.
         running.client("s3").put_bucket_notification_configuration(
             Bucket=running.names.inbox_bucket, NotificationConfiguration={}
         )
@@ -48,10 +48,10 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 class Watch:
-    """Counts what becomes of the messages from now on, as 'Outcome: reason'.
+    """Counts the outcomes of the messages from now on, as 'Outcome: reason'.
 
-    A queue delivers at least once: a message that made the run in one of its
-    deliveries, and found it in another, made it.
+    A queue delivers at least once. A message that created the run in one of its
+    deliveries and found it in another counts as 'new'.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -59,13 +59,13 @@ class Watch:
         self._settled: dict[tuple[str, str], TriggerOutcome] = {}
         list(self._log.new_outcomes())
 
-    def told(self) -> Counter[str]:
-        for told in self._log.new_outcomes():
-            if told.outcome == "Retried":
+    def outcomes(self) -> Counter[str]:
+        for line in self._log.new_outcomes():
+            if line.outcome == "Retried":
                 continue
-            if (told.message, told.key) not in self._settled or told.reason == "new":
-                self._settled[told.message, told.key] = told
-        return Counter(f"{told.outcome}: {told.reason}" for told in self._settled.values())
+            if (line.message, line.key) not in self._settled or line.reason == "new":
+                self._settled[line.message, line.key] = line
+        return Counter(f"{line.outcome}: {line.reason}" for line in self._settled.values())
 
 
 def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
@@ -91,7 +91,7 @@ def send(sandbox: Sandbox, storm: Storm) -> None:
 
 
 def messages(sandbox: Sandbox, queue: str) -> int:
-    """How many messages a queue holds, those in flight with them."""
+    """How many messages a queue has, including those in flight."""
     sqs = sandbox.client("sqs")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -117,12 +117,12 @@ def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
     return {f"s3://{item.bucket}/{item.key}": 1 for item in objects}
 
 
-def all_are_told_of(told: Counter[str]) -> None:
-    assert told.pop("Rejected: malformed") == MALFORMED
-    # A create whose answer was lost, in a kill or by its time-out, is told of as existing.
-    assert told["Submitted: new"] <= UPLOADS
-    assert told["Submitted: new"] + told["Submitted: existing"] == UPLOADS + TOLD_AGAIN
-    assert set(told) == {"Submitted: new", "Submitted: existing"}
+def all_are_counted(outcomes: Counter[str]) -> None:
+    assert outcomes.pop("Rejected: malformed") == MALFORMED
+    # If a create's answer was lost, by a kill or a time-out, its outcome is 'existing'.
+    assert outcomes["Submitted: new"] <= UPLOADS
+    assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + TOLD_AGAIN
+    assert set(outcomes) == {"Submitted: new", "Submitted: existing"}
 
 
 def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
@@ -130,22 +130,22 @@ def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
     send(system, make_storm(objects, seed=1))
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "calm") == once_each(objects)
-    all_are_told_of(watch.told())
+    all_are_counted(watch.outcomes())
 
 
-def test_the_same_though_prefect_is_killed_twice_on_the_way(system: Sandbox) -> None:
+def test_the_storm_has_the_same_result_if_prefect_is_killed_twice(system: Sandbox) -> None:
     objects, watch = upload(system, "killed"), Watch(system)
     send(system, make_storm(objects, seed=2))
     for share in (0.2, 0.5):
         wait_until(
-            lambda share=share: watch.told()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
+            lambda share=share: watch.outcomes()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
             90,
             f"{share:.0%} of the uploads to be submitted",
-            describe=lambda: str(watch.told()),
+            describe=lambda: str(watch.outcomes()),
         )
         system.parts[prefect_server.NAME].kill()
         assert messages(system, system.names.notifications_queue) > 0, "it came too late"
         system.start_part(prefect_server.NAME)
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "killed") == once_each(objects)
-    all_are_told_of(watch.told())
+    all_are_counted(watch.outcomes())

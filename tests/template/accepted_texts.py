@@ -1,8 +1,8 @@
-"""What AWS takes in for the names and descriptions of resources.
+"""The texts that AWS accepts for names and descriptions of resources.
 
-Most is read from the services' own models, as botocore has them. What they leave
-out is written here with its source; a service refuses it all the same, and only
-once the stack is being made.
+Most rules come from the services' own models in botocore. The others are written
+here with their source: a service refuses such a text too, but only when the stack
+is created.
 """
 
 import re
@@ -16,13 +16,13 @@ from botocore.session import get_session
 
 @dataclass(frozen=True)
 class Text:
-    """What a text may be: a pattern of the whole, and its longest length in characters."""
+    """A rule for a text: a pattern for all of it, and its maximum length in characters."""
 
     pattern: str
     longest: int
 
     def faults(self, text: str) -> Iterator[str]:
-        """List why a text would be refused."""
+        """Yield the reasons why a text would be refused."""
         if not re.fullmatch(self.pattern, text, re.DOTALL):
             refused = sorted({each for each in text if not re.fullmatch(self.pattern, each)})
             yield f"{text!r} is refused, perhaps for {''.join(refused)!r}"
@@ -32,13 +32,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Shape:
-    """A text as the model of a service has it."""
+    """A text as the service's model defines it."""
 
     service: str
     name: str
 
     def faults(self, text: str) -> Iterator[str]:
-        """List why a text would be refused."""
+        """Yield the reasons why a text would be refused."""
         bounds = _bounds(self.service, self.name)
         yield from Text(bounds.get("pattern", ".*"), bounds["max"]).faults(text)
 
@@ -52,17 +52,17 @@ def _bounds(service: str, name: str) -> Mapping[str, Any]:
 
 # "AWS::EC2::SecurityGroup", CloudFormation template reference.
 _OF_GROUPS = Text(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]*", 255)
-# "IAM JSON policy elements: Sid", IAM user guide; no service takes less.
+# "IAM JSON policy elements: Sid", IAM user guide; no service accepts less.
 _SID = Text(r"[A-Za-z0-9]*", 128)
 # "ClusterName", "ServiceName", "Family" and "Name", CloudFormation template reference of ECS.
 _OF_ECS = Text(r"[A-Za-z0-9_-]+", 255)
 # `PutDashboard`, CloudWatch API reference.
 _DASHBOARD = Text(r"[A-Za-z0-9_-]+", 255)
 _VARIABLE = Text(r"[A-Za-z_][A-Za-z0-9_]*", 255)
-# By type: what each text may be, by its path in the properties.
+# By type: the rule for each text, by its path in the properties.
 ACCEPTED: Mapping[str, Mapping[str, Text | Shape]] = {
     "AWS::Budgets::Budget": {
-        # Without `:` and `\`, as the model has it in a pattern that Python does not read.
+        # Without `:` and `\`; the model's own pattern is not valid in Python.
         "Budget.BudgetName": Text(r"[^:\\]+", 100),
     },
     "AWS::CloudWatch::Alarm": {
@@ -126,7 +126,7 @@ ACCEPTED: Mapping[str, Mapping[str, Text | Shape]] = {
         "AssumeRolePolicyDocument.Statement[].Sid": _SID,
     },
     "AWS::IAM::RolePolicy": {
-        # The role's own name is CloudFormation's, made to fit.
+        # CloudFormation creates a valid name for the role.
         "RoleName": Text(r"[\w+=,.@-]+", 128),
         "PolicyName": Shape("iam", "policyNameType"),
         "PolicyDocument.Statement[].Sid": _SID,

@@ -1,4 +1,4 @@
-"""What alarms watch, and whether something in the stack writes it and may."""
+"""The metrics that alarms watch, and whether a part of the stack writes them and may do so."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ OF_SERVICES: dict[str, tuple[set[str], dict[str, str]]] = {
         {"ClusterName": "AWS::ECS::Cluster", "ServiceName": "AWS::ECS::Service"},
     ),
 }
-# By `service` of a metric of ours: the function whose log it stands in.
+# By `service` of an echodrop metric: the function whose log contains it.
 FUNCTIONS = {"trigger": "Trigger", "watchdog": "Watchdog"}
 
 
@@ -58,7 +58,7 @@ class Watched:
 
 
 def metrics_of(alarm: Mapping[str, Any]) -> Iterator[Watched]:
-    """List what an alarm watches: its one metric, or those that it calculates with."""
+    """Yield the metrics that an alarm watches: one, or those that it calculates with."""
     stats = [
         each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each
     ]
@@ -70,7 +70,7 @@ def metrics_of(alarm: Mapping[str, Any]) -> Iterator[Watched]:
 
 
 def faults(stack: Translated, watched: Watched) -> Iterator[str]:
-    """List why a metric would never have a value: nothing writes it, or who would may not."""
+    """Yield the reasons why a metric would never have a value: no writer, or no right to write it."""
     if watched.namespace in OF_SERVICES:
         yield from _faults_of_service(stack, watched)
     elif watched.identity not in written_metrics(stack.account.stack_name):

@@ -1,24 +1,24 @@
-"""Who hands what to whom in the stack, and whether the policies on the way let it pass.
+"""Deliveries between parts of the stack, and whether all policies allow them.
 
-Which condition keys a service sends is AWS's to say, and where it sends none a
-condition refuses it. Sources: "Using resource-based policies for Amazon
+AWS documents the condition keys that a service sends; if it sends none, a
+condition denies the request. Sources: "Using resource-based policies for Amazon
 EventBridge" and "Troubleshooting Amazon EventBridge" (no Condition in a topic's
-policy), "Amazon SNS key management" (what event sources ask of a topic's key; none
-of the source keys from EventBridge), "Encrypt log data in CloudWatch Logs".
+policy), "Amazon SNS key management" (the rights that event sources need on a topic's
+key; EventBridge sends none of the source keys), "Encrypt log data in CloudWatch Logs".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.template.policies import Body, NotEvaluatedError, Request, lets_through
+from tests.template.policies import AccessRequest, Body, NotEvaluatedError, lets_through
 from tests.template.stacks import Translated
 
 ALARMS, RULES, TOPICS, BUCKETS, BUDGETS = (
     f"{name}.amazonaws.com" for name in ("cloudwatch", "events", "sns", "s3", "budgets")
 )
 ALARMS_TO_FUNCTIONS = "lambda.alarms.cloudwatch.amazonaws.com"
-# By the kind of a target: what a service asks for to hand something over.
+# By the kind of a target: the action that a service needs for a delivery.
 HANDED_OVER_BY = {
     "AWS::SNS::Topic": "sns:Publish",
     "AWS::SQS::Queue": "sqs:SendMessage",
@@ -33,7 +33,7 @@ OF_LOGS = (
 
 @dataclass(frozen=True)
 class Delivery:
-    """One thing handed over: by a resource (its logical id), in whose name, to which ARN."""
+    """One delivery: the sending resource (its logical id), the principal, and the target's ARN."""
 
     source: str
     service: str
@@ -41,7 +41,7 @@ class Delivery:
 
 
 def of_alarms(stack: Translated) -> Iterator[Delivery]:
-    """List every action of every alarm."""
+    """Yield every action of every alarm."""
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         for state in ("AlarmActions", "OKActions", "InsufficientDataActions"):
             for target in alarm.get(state, []):
@@ -50,7 +50,7 @@ def of_alarms(stack: Translated) -> Iterator[Delivery]:
 
 
 def of_rules(stack: Translated) -> Iterator[Delivery]:
-    """List every target of every rule, and the dead letters of each."""
+    """Yield every target of every rule, and the dead-letter queue of each."""
     for name, rule in stack.of_type("AWS::Events::Rule").items():
         for target in rule["Targets"]:
             yield Delivery(name, RULES, target["Arn"])
@@ -59,7 +59,7 @@ def of_rules(stack: Translated) -> Iterator[Delivery]:
 
 
 def of_subscriptions(stack: Translated) -> Iterator[Delivery]:
-    """List the subscriptions of queues and functions; the others ask no resource of the stack."""
+    """Yield the subscriptions of queues and functions; the others need no resource of the stack."""
     for subscription in stack.of_type("AWS::SNS::Subscription").values():
         topic = stack.named(subscription["TopicArn"])
         if subscription["Protocol"] in {"sqs", "lambda"}:
@@ -69,7 +69,7 @@ def of_subscriptions(stack: Translated) -> Iterator[Delivery]:
 
 
 def of_buckets(stack: Translated) -> Iterator[Delivery]:
-    """List what buckets notify by themselves; EventBridge asks for no permission."""
+    """Yield the notifications of buckets; EventBridge needs no permission."""
     targets = {"Queue": "Queue", "Topic": "Topic", "Lambda": "Function"}
     for name, bucket in stack.of_type("AWS::S3::Bucket").items():
         for kind, key in targets.items():
@@ -80,7 +80,7 @@ def of_buckets(stack: Translated) -> Iterator[Delivery]:
 
 
 def of_budgets(stack: Translated) -> Iterator[Delivery]:
-    """List the topics that budgets tell."""
+    """Yield the topics that budgets notify."""
     for name, budget in stack.of_type("AWS::Budgets::Budget").items():
         for notification in budget.get("NotificationsWithSubscribers", []):
             for subscriber in notification["Subscribers"]:
@@ -89,14 +89,14 @@ def of_budgets(stack: Translated) -> Iterator[Delivery]:
 
 
 def refusals(stack: Translated, delivery: Delivery) -> Iterator[str]:
-    """List what stands in the way of a delivery: the target's policy, or that of its key."""
+    """Yield the refusals of a delivery: by the target's policy, or by that of its key."""
     kind = stack.type_of(delivery.target)
     way = f"{delivery.source} to {delivery.target}"
     if kind not in HANDED_OVER_BY:
         yield f"{way}: no such queue, topic or function in the stack"
         return
     try:
-        asked = Request(
+        asked = AccessRequest(
             delivery.service, HANDED_OVER_BY[kind], delivery.target, _sent(stack, delivery, kind)
         )
         if not lets_through(_taken(delivery, kind, _policy_on(stack, delivery.target)), asked):
@@ -111,7 +111,7 @@ def refusals(stack: Translated, delivery: Delivery) -> Iterator[str]:
 
 
 def refusals_of_logs(stack: Translated) -> Iterator[str]:
-    """List what CloudWatch Logs may not do with the key of a log group."""
+    """Yield what CloudWatch Logs may not do with the key of a log group."""
     service = f"logs.{stack.account.region}.{stack.account.url_suffix}"
     for name, group in stack.of_type("AWS::Logs::LogGroup").items():
         if "KmsKeyId" not in group:
@@ -119,26 +119,26 @@ def refusals_of_logs(stack: Translated) -> Iterator[str]:
         keys = {"kms:EncryptionContext:aws:logs:arn": log_group_arn(stack, group["LogGroupName"])}
         key = key_arn(stack, group["KmsKeyId"])
         for action in OF_LOGS:
-            if not lets_through(_policy_on(stack, key), Request(service, action, key, keys)):
+            if not lets_through(_policy_on(stack, key), AccessRequest(service, action, key, keys)):
                 yield f"{name}: {service} may not {action}"
 
 
 def refusals_of_role(
     stack: Translated, role_arn: str, action: str, resource: str, keys: Mapping[str, str]
 ) -> Iterator[str]:
-    """List what a role may not do that it is there for, by its own policies and those of its target.
+    """Yield what a role needs but may not do, by its own policies and those of its target.
 
-    A topic's key that lets the account decide leaves it to the role's policies.
+    If a topic's key leaves the decision to the account, the role's policies decide.
     """
     role = stack.named(role_arn)
     own = [
         item.body for item in stack.statements() if item.owner == role and "Resource" in item.body
     ]
     sent = {"aws:SecureTransport": "true", **keys}
-    asked = [Request(role_arn, action, resource, sent)]
+    asked = [AccessRequest(role_arn, action, resource, sent)]
     if encrypting := stack.properties_at(resource).get("KmsMasterKeyId"):
         key = key_arn(stack, encrypting)
-        asked += [Request(role_arn, each, key, sent) for each in TO_ENCRYPT]
+        asked += [AccessRequest(role_arn, each, key, sent) for each in TO_ENCRYPT]
     account = f"arn:{stack.account.partition}:iam::{stack.account.account}:root"
     for each in asked:
         if not lets_through(own, each):
@@ -146,7 +146,7 @@ def refusals_of_role(
         denied = [body for body in _policy_on(stack, each.resource) if body["Effect"] == "Deny"]
         if lets_through([*own, *denied], each) != lets_through(own, each):
             yield f"{each.resource} refuses {role}"
-        by_account = Request(account, each.action, each.resource)
+        by_account = AccessRequest(account, each.action, each.resource)
         if ":kms:" in each.resource and not lets_through(
             _policy_on(stack, each.resource), by_account
         ):
@@ -163,7 +163,7 @@ def key_arn(stack: Translated, given: str) -> str:
     """Return the ARN of a key of the stack, which is named by its id or its ARN.
 
     Raises:
-        NotEvaluatedError: the key is not the stack's, and nobody here knows its policy.
+        NotEvaluatedError: the key is not the stack's, so its policy is unknown.
     """
     for name in stack.of_type("AWS::KMS::Key"):
         if given in {stack.arn(name), stack.resolver.resolve({"Ref": name})}:
@@ -172,7 +172,7 @@ def key_arn(stack: Translated, given: str) -> str:
 
 
 def _sent(stack: Translated, delivery: Delivery, kind: str) -> dict[str, str]:
-    """Return the condition keys that come with a delivery."""
+    """Return the condition keys of a delivery."""
     if (delivery.service, kind) == (RULES, "AWS::SNS::Topic"):
         return {}
     return {"aws:SecureTransport": "true"} | _source(stack, delivery)
@@ -189,19 +189,19 @@ def _source(stack: Translated, delivery: Delivery) -> dict[str, str]:
 
 
 def _taken(delivery: Delivery, kind: str, bodies: Sequence[Body]) -> list[Body]:
-    """Leave out what a service does not take for a permission."""
+    """Leave out statements that a service does not accept as a permission."""
     if (delivery.service, kind) != (RULES, "AWS::SNS::Topic"):
         return list(bodies)
     return [each for each in bodies if each["Effect"] == "Deny" or "Condition" not in each]
 
 
-def _of_key(stack: Translated, delivery: Delivery, kind: str) -> Iterator[Request]:
+def _of_key(stack: Translated, delivery: Delivery, kind: str) -> Iterator[AccessRequest]:
     encrypting = stack.properties_at(delivery.target).get("KmsMasterKeyId")
     if kind == "AWS::Lambda::Function" or not encrypting:
         return
     keys = {} if delivery.service == RULES else _source(stack, delivery)
     for action in TO_ENCRYPT:
-        yield Request(delivery.service, action, key_arn(stack, encrypting), keys)
+        yield AccessRequest(delivery.service, action, key_arn(stack, encrypting), keys)
 
 
 def _policy_on(stack: Translated, arn: str) -> list[Body]:
@@ -227,7 +227,7 @@ def _statements(stack: Translated, name: str) -> list[Body]:
 
 
 def _as_statement(permission: Mapping[str, Any], arn: str) -> Body:
-    """Return the statement that Lambda makes of a permission."""
+    """Return the statement that Lambda creates from a permission."""
     tests: dict[str, Any] = {}
     if "SourceArn" in permission:
         tests["ArnLike"] = {"aws:SourceArn": permission["SourceArn"]}

@@ -1,6 +1,6 @@
-"""Decides whether policies let a request through, as IAM does, for the elements that the template uses.
+"""Decides whether policies allow a request, as IAM does, for the elements that the template uses.
 
-A deny that applies wins, else any allow that applies lets it through. Source:
+A matching deny wins; otherwise a matching allow allows it. Source:
 "Policy evaluation logic" and "IAM JSON policy elements", IAM user guide.
 """
 
@@ -13,7 +13,7 @@ Body = Mapping[str, Any]
 
 
 class NotEvaluatedError(Exception):
-    """An element of a policy that is not evaluated here: `element`."""
+    """The policy contains an element that is not evaluated here: `element`."""
 
     def __init__(self, element: str) -> None:
         super().__init__(f"{element} is not evaluated here")
@@ -21,14 +21,14 @@ class NotEvaluatedError(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a principal asks of a resource.
+class AccessRequest:
+    """A request of a principal to a resource.
 
     Attributes:
         principal: a service such as `events.amazonaws.com`, or the ARN of an account or a role.
         action: with its service, such as `sns:Publish`.
         resource: an ARN.
-        keys: the condition keys that come with the request; no other is there.
+        keys: all condition keys of the request.
     """
 
     principal: str
@@ -37,8 +37,8 @@ class Request:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-def lets_through(bodies: Iterable[Body], request: Request) -> bool:
-    """Return whether the statements of a policy let a request through.
+def lets_through(bodies: Iterable[Body], request: AccessRequest) -> bool:
+    """Return whether the statements of a policy allow a request.
 
     Raises:
         NotEvaluatedError: a statement has an element that is not evaluated here.
@@ -47,14 +47,14 @@ def lets_through(bodies: Iterable[Body], request: Request) -> bool:
     return effects == {"Allow"}
 
 
-def _applies(body: Body, request: Request) -> bool:
+def _applies(body: Body, request: AccessRequest) -> bool:
     for element in ("NotPrincipal", "NotAction", "NotResource"):
         if element in body:
             raise NotEvaluatedError(element)
     return (
         _names_principal(body, request.principal)
         and any(_like(action, request.action, re.IGNORECASE) for action in _listed(body["Action"]))
-        # The policy by which a role is assumed names no resource: it is the role's own.
+        # A role's trust policy names no resource: its resource is the role.
         and any(_like(each, request.resource) for each in _listed(body.get("Resource", "*")))
         and all(_holds(*test, request.keys) for test in _tests(body))
     )
@@ -62,7 +62,7 @@ def _applies(body: Body, request: Request) -> bool:
 
 def _names_principal(body: Body, principal: str) -> bool:
     named = body.get("Principal")
-    # A role's own policy has no principal: it is the role.
+    # A role's own policy names no principal: its principal is the role.
     if named is None or named == "*":
         return True
     return any(
@@ -84,7 +84,7 @@ def _holds(operator: str, key: str, values: list[str], keys: Mapping[str, str]) 
     compare = _COMPARE.get(negated or name)
     if compare is None:
         raise NotEvaluatedError(operator)
-    # Names of keys have no case.
+    # Names of condition keys are case-insensitive.
     sent = {each.lower(): value for each, value in keys.items()}.get(key.lower())
     if sent is None:
         return negated is not None or operator.endswith("IfExists")
@@ -98,7 +98,7 @@ def _like(pattern: str, text: str, flags: int = 0) -> bool:
 
 
 def _arn_like(pattern: str, text: str) -> bool:
-    """Part by part: a star does not reach over a colon, but in the last part."""
+    """Compare part by part: a star does not match a colon, except in the last part."""
     patterns, parts = pattern.split(":", 5), text.split(":", 5)
     return len(patterns) == len(parts) and all(map(_like, patterns, parts))
 

@@ -1,4 +1,4 @@
-"""The stack as CloudFormation would get it: translated from SAM, resolved for given parameters."""
+"""The stack as CloudFormation gets it: translated from SAM, resolved for given parameters."""
 
 import copy
 import os
@@ -80,12 +80,12 @@ VARIANTS = {
     "server without auth": OPEN_SERVER,
     "a credential each": OWN_CREDENTIALS,
 }
-# As long as docs/deploy.md lets a stack's name be: a bucket's name is made of it.
+# The longest stack name that docs/deploy.md allows: it is part of a bucket's name.
 LONGEST_NAME = "survey-of-the-west-" + "x" * 21
 
 
 def _in_partition(account: AwsAccount, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return parameters whose ARNs are of an account's partition and region."""
+    """Return the parameters with ARNs of an account's partition and region."""
     own = f"arn:{account.partition}:"
     return {
         name: value.replace("arn:aws:", own).replace("us-east-1", account.region)
@@ -93,7 +93,7 @@ def _in_partition(account: AwsAccount, parameters: Mapping[str, str]) -> dict[st
     }
 
 
-# Other places of the same stacks: partitions with ARNs and domains of their own, another name.
+# The same stacks in other partitions, with their own ARNs and domains, and with another name.
 ELSEWHERE: dict[str, tuple[dict[str, str], AwsAccount]] = {
     **{
         f"{name}, longest name": (given, AwsAccount(LONGEST_NAME))
@@ -117,7 +117,7 @@ class _NoManagedPolicies:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy: whose it is, and what it says, lists made of single values."""
+    """One policy statement with its owner; single values are made lists."""
 
     owner: str
     kind: str  # the type of the resource that carries the policy
@@ -151,7 +151,7 @@ class Translated:
 
     @property
     def account(self) -> AwsAccount:
-        """Where the stack would be."""
+        """The account and region of the stack."""
         return self.resolver.account
 
     def bucket_arn(self, bucket: str) -> str:
@@ -172,12 +172,12 @@ class Translated:
         return self.resources[name]["Type"] if name else None
 
     def properties_at(self, arn: str) -> Mapping[str, Any]:
-        """Return the properties of the resource that has this ARN; none if the stack has no such."""
+        """Return the properties of the resource with this ARN; empty if the stack has none."""
         name = self.named(arn)
         return self.resources[name]["Properties"] if name else {}
 
     def name_of(self, logical_id: str) -> str:
-        """Return what a resource is called in the account."""
+        """Return the name of a resource in the account."""
         return self.resolver.name(logical_id)
 
     def arn_of_queue(self, url: str) -> str:
@@ -208,7 +208,7 @@ class Translated:
                 properties.get("AssumeRolePolicyDocument"),
                 *(policy["PolicyDocument"] for policy in properties.get("Policies", [])),
             ]
-            # A policy of several roles is each one's.
+            # A policy of several roles belongs to each.
             prefix = f"{self.account.stack_name}-"
             owners = properties.get("Roles") or [properties.get("RoleName", name)]
             for owner in owners:
@@ -231,11 +231,11 @@ def source_template() -> Template:
 def translate(
     source: Template, parameters: Mapping[str, str], account: AwsAccount | None = None
 ) -> Translated:
-    """Translate and resolve for where the stack would be."""
+    """Translate and resolve the template for an account and region."""
     account = account or AwsAccount()
     given = copy.deepcopy(source)
     values = checked_parameters(given, parameters)
-    # What packaging does: the code lies in a bucket.
+    # As packaging does: the code is in a bucket.
     for function in ("Trigger", "Watchdog"):
         given["Resources"][function]["Properties"]["CodeUri"] = f"s3://packages/{function}.zip"
     rules = given.pop("Rules", {})

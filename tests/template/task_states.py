@@ -1,7 +1,7 @@
-"""What ECS tells EventBridge of a Fargate task, from its beginning to each of its ends.
+"""The events that ECS sends to EventBridge for a Fargate task, from its start to each kind of end.
 
 Source: "Amazon ECS task state change events" and "Amazon ECS task lifecycle",
-ECS developer guide; `group` is the family where RunTask names none (API reference).
+ECS developer guide; `group` is the family if RunTask sets none (API reference).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-# In the order in which a task has them.
+# In the order of a task's life.
 STATUSES = (
     *("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING"),
     *("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"),
@@ -17,7 +17,7 @@ STATUSES = (
 
 
 def state_change(cluster: str, family: str, status: str) -> dict[str, Any]:
-    """One change of state of a task that ends well."""
+    """One state change of a task that ends well."""
     region, account = "us-west-2", "111122223333"
     task = f"arn:aws:ecs:{region}:{account}:task/{cluster.rpartition('/')[2]}/c13b4cb40f1f4fe4a297"
     over = STATUSES.index(status) > STATUSES.index("RUNNING")
@@ -64,7 +64,7 @@ def state_change(cluster: str, family: str, status: str) -> dict[str, Any]:
 
 
 def ends(cluster: str, family: str) -> Iterator[dict[str, Any]]:
-    """The other ends of a task: killed for its memory, stopped by somebody, and never started."""
+    """The other ends of a task: out of memory, stopped, and never started."""
     for code, stop_code, reason in (
         (137, "EssentialContainerExited", "OutOfMemoryError: Container killed"),
         (143, "UserInitiated", "Task stopped by user"),

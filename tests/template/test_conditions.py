@@ -1,4 +1,4 @@
-"""What is made and what is taken as it is, by the parameters."""
+"""Which resources are created and which existing ones are used, by the parameters."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ READS_THE_SECRET = {
     "WorkerExecutionSecretPolicy",
 }
 WATCHES_FOR_QUIET = {"QuietInboxAlarm", "WatchdogInboxPolicy"}
-# By variant: the resources that stand under a condition and are there.
+# By variant: the conditional resources that exist.
 CONDITIONAL = {
     "all made": NETWORK
     | READS_THE_SECRET
@@ -53,7 +53,7 @@ CONDITIONAL = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_stands_under_a_condition(variant: str, stacks: dict[str, Translated]) -> None:
+def test_each_condition_controls_its_resources(variant: str, stacks: dict[str, Translated]) -> None:
     stack = stacks[variant]
     conditional = {
         name for name, item in stack.template["Resources"].items() if "Condition" in item
@@ -62,7 +62,9 @@ def test_what_stands_under_a_condition(variant: str, stacks: dict[str, Translate
 
 
 @pytest.mark.parametrize("condition", source_template()["Conditions"])
-def test_condition_is_seen_both_ways(condition: str, stacks: dict[str, Translated]) -> None:
+def test_each_condition_is_tested_true_and_false(
+    condition: str, stacks: dict[str, Translated]
+) -> None:
     assert {stack.resolver.condition(condition) for stack in stacks.values()} == {True, False}
 
 
@@ -77,7 +79,7 @@ def test_every_output_has_a_value(variant: str, stacks: dict[str, Translated]) -
         assert value or name in may_be_empty, name
 
 
-def test_the_secret_goes_by_its_name_for_either_kind_of_server(
+def test_the_secret_has_the_name_for_its_kind_of_server(
     stacks: dict[str, Translated],
 ) -> None:
     def container(variant: str) -> Any:
@@ -90,7 +92,7 @@ def test_the_secret_goes_by_its_name_for_either_kind_of_server(
     assert "Secrets" not in container("server without auth")
 
 
-def test_the_rules_name_the_archive_where_there_is_one(stacks: dict[str, Translated]) -> None:
+def test_the_rules_name_the_archive_if_there_is_one(stacks: dict[str, Translated]) -> None:
     def archives(variant: str) -> tuple[str, ...]:
         document = stacks[variant].resources["RulesDocument"]["Properties"]["Value"]
         return parse_rules(document).archive_buckets
@@ -108,18 +110,18 @@ def test_the_rules_name_each_of_several_archives(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["InboxKeyArn", "OutputKeyArn"])
-def test_a_made_bucket_lies_under_the_key_that_is_given(
+def test_a_created_bucket_is_encrypted_with_the_given_key(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     stack = translate(source_template(), MADE | {name: EXISTING[name]})
-    check = INVARIANTS["made_buckets_are_encrypted_with_the_key_that_is_given"]
+    check = INVARIANTS["created_buckets_are_encrypted_with_the_given_key"]
     assert list(check(stack)) == []
     bucket = stack.resources[name.replace("KeyArn", "Bucket")]["Properties"]
     assert EXISTING[name] in str(bucket["BucketEncryption"])
 
 
-def test_tasks_get_a_public_address_only_where_there_is_no_other_way_out(
+def test_tasks_have_a_public_address_only_without_another_way_out(
     stacks: dict[str, Translated],
 ) -> None:
     def address(stack: Translated) -> Any:
@@ -130,14 +132,14 @@ def test_tasks_get_a_public_address_only_where_there_is_no_other_way_out(
     assert address(stacks["all existing"]) == "DISABLED"
 
 
-def test_the_trigger_enters_the_network_only_when_told_to(stacks: dict[str, Translated]) -> None:
+def test_the_trigger_is_in_the_vpc_only_if_requested(stacks: dict[str, Translated]) -> None:
     assert "VpcConfig" not in stacks["all made"].resources["Trigger"]["Properties"]
     inside = stacks["all existing"].resources["Trigger"]["Properties"]["VpcConfig"]
     assert inside["SubnetIds"] == EXISTING["SubnetIds"].split(",")
     assert "ManagedPolicyArns" not in stacks["all made"].resources["TriggerRole"]["Properties"]
 
 
-def test_the_port_of_the_server_is_let_out(stacks: dict[str, Translated]) -> None:
+def test_the_port_of_the_server_is_allowed(stacks: dict[str, Translated]) -> None:
     def ports(variant: str) -> set[int]:
         group = stacks[variant].resources["OutboundOnly"]["Properties"]
         return {int(rule["ToPort"]) for rule in group["SecurityGroupEgress"]}
@@ -146,7 +148,7 @@ def test_the_port_of_the_server_is_let_out(stacks: dict[str, Translated]) -> Non
     assert ports("all existing") == {443, 4200}
 
 
-def test_nothing_refers_to_what_is_not_there() -> None:
+def test_nothing_refers_to_a_missing_resource() -> None:
     broken = source_template()
     del broken["Resources"]["InternetGatewayAttachment"]["Condition"]
     with pytest.raises(ValueError, match=re.compile("Vpc: .*no such resource")):
@@ -154,7 +156,7 @@ def test_nothing_refers_to_what_is_not_there() -> None:
     translate(broken, MADE)
 
 
-def test_a_role_that_sam_makes_is_bounded_too() -> None:
+def test_a_role_that_sam_creates_has_the_boundary_too() -> None:
     given = source_template()
     function = given["Resources"]["Watchdog"]["Properties"]
     extra = {name: function[name] for name in ("Handler", "Runtime")} | {"CodeUri": "s3://b/k.zip"}

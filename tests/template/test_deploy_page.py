@@ -1,4 +1,4 @@
-"""What docs/deploy.md says of the template is what the template says."""
+"""docs/deploy.md agrees with the template."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_the_page_has_every_parameter_as_the_template_has_it() -> None:
     assert page == written, "run .venv/bin/python -m checks.parameter_table"
 
 
-def test_a_parameter_that_no_group_has_is_in_the_table_too() -> None:
+def test_a_parameter_without_a_group_is_in_the_table_too() -> None:
     template = source_template()
     template["Parameters"]["NewOne"] = {
         "Type": "String",
@@ -22,13 +22,13 @@ def test_a_parameter_that_no_group_has_is_in_the_table_too() -> None:
     assert "| `NewOne` | `x` | What it does. |" in parameter_table(template)
 
 
-def test_every_parameter_stands_in_one_group() -> None:
+def test_every_parameter_is_in_one_group() -> None:
     template = source_template()
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(template["Parameters"])
 
 
-def test_a_page_without_the_marks_is_refused() -> None:
+def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks"):
         with_table("# A page\n", "")

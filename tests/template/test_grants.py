@@ -1,4 +1,4 @@
-"""What the code asks of AWS is granted, and what is granted is asked."""
+"""The rights in the template are exactly those that the code needs."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.template.stacks import VARIANTS, Translated
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# By boto3's method: the action that IAM asks for. Source: "Actions, resources, and condition keys
+# By boto3's method: the IAM action that it needs. Source: "Actions, resources, and condition keys
 # for Amazon S3", Service Authorization Reference.
 ACTIONS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
@@ -28,13 +28,13 @@ ACTIONS = {
     "put_object_tagging": "s3:PutObjectTagging",
     "upload_part": "s3:PutObject",
 }
-# Asked for by a parameter of a call, not by its name.
+# Needed because of a call's parameter, not its name.
 BY_PARAMETER = {
     "VersionId": "s3:GetObjectVersion",
     "get_object_tagging": "s3:GetObjectVersionTagging",
     "put_object_tagging": "s3:PutObjectVersionTagging",
 }
-# Of a topic that is encrypted with a key of ours. Source: "Key management", SNS developer guide.
+# For a topic that is encrypted with the stack's key. Source: "Key management", SNS developer guide.
 PUBLISHING = {"sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"}
 TRIGGER_ACTIONS = {
     "GetObject": "s3:GetObject",
@@ -44,7 +44,7 @@ TRIGGER_ACTIONS = {
     "secretsmanager.GetSecretValue": "secretsmanager:GetSecretValue",
     "AmazonSQS.SendMessageBatch": "sqs:SendMessage",
 }
-# What Lambda does in the trigger's name: it polls the queue and writes the log.
+# Lambda does this with the trigger's role: it polls the queue and writes the log.
 LAMBDA_S = {
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
@@ -63,13 +63,13 @@ def granted(stack: Translated, role: str) -> set[str]:
     }
 
 
-def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_task_has_exactly_the_rights_that_the_flow_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "flows").rglob("*.py"))
     methods = set(re.findall(r"\.(\w+)\(\s*Bucket=", code))
     methods |= set(re.findall(r"get_paginator\(\s*\"(\w+)\"", code))
     # Partial calls and keyword dictionaries do not show their bucket beside the name.
     methods |= {name for name in ACTIONS if re.search(rf"client\.{name}\b|\"{name}\"", code)}
-    # paginate is the paginator above; the operator reads and puts the notification with their own rights.
+    # paginate is the paginator above; operators read and put the notification with their own rights.
     methods -= {"paginate"} | {
         f"{verb}_bucket_notification_configuration" for verb in ("get", "put")
     }
@@ -81,7 +81,7 @@ def test_the_task_may_what_the_flow_does_and_no_more(stacks: dict[str, Translate
     assert granted(stacks["all made"], "TaskRole") == asked
 
 
-def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_trigger_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "lambda_trigger").glob("*.py"))
     operations = set(re.findall(r"_s3\(\s*\"(\w+)\"", code))
     operations |= set(re.findall(r"\"((?:AmazonSSM|secretsmanager|AmazonSQS)\.\w+)\"", code))
@@ -90,7 +90,7 @@ def test_the_trigger_may_what_it_does_and_no_more(stacks: dict[str, Translated])
     assert granted(stacks["all made"], "TriggerRole") == asked
 
 
-# What the scheduled reconciliation runs of `operations` and `events`, by the role's action.
+# The parts of `operations` and `events` that the scheduled reconciliation runs, by the role's action.
 OPERATIONS = {
     "operations/listings.py": {"list_objects_v2", "head_object", "get_object"},
     "operations/ecs_tasks.py": {"list_tasks", "describe_tasks"},
@@ -112,31 +112,33 @@ CALL = re.compile(
 )
 
 
-def test_the_reconciliation_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_reconciliation_has_exactly_the_rights_that_it_needs(
+    stacks: dict[str, Translated],
+) -> None:
     asked = set()
     for name, methods in OPERATIONS.items():
         code = (ROOT / name).read_text()
         found = {one or other for one, other in CALL.findall(code)} - {"paginate"}
         assert found == methods, name
         asked |= {OPERATIONS_ACTIONS[method] for method in methods}
-    # As the trigger decides of an upload: its first bytes, tags and settings.
+    # As the trigger reads an upload: its first bytes, tags and settings.
     asked |= {"s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket"}
     assert granted(stacks["all made"], "OperationsRole") == asked
 
 
-# Of prefect-aws: what the pool's template never has it do, as the stack makes the definitions.
+# Calls of prefect-aws that the pool's template never needs, because the stack creates the definitions.
 NEVER_DONE = {"ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition"}
-# A task is given its roles and its tags along with RunTask.
+# RunTask also passes the task's roles and sets its tags.
 WITH_RUN_TASK = {"iam:PassRole", "ecs:TagResource"}
 
 
 def iam_action(service: str, method: str) -> str:
-    """The action that IAM asks for at a client's method: both are named after the operation."""
+    """The IAM action of a client's method: both are named after the operation."""
     client = boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs want a literal
     return f"{service}:{client.meta.method_to_api_mapping[method]}"
 
 
-def test_the_worker_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_worker_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     package = Path(prefect_aws.__file__).parent
     asked = set(WITH_RUN_TASK)
     for name in ("workers/ecs_worker.py", "observers/ecs.py"):
@@ -147,7 +149,7 @@ def test_the_worker_may_what_it_does_and_no_more(stacks: dict[str, Translated]) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_ecs_may_what_starts_the_definitions_and_no_more(
+def test_ecs_has_exactly_the_rights_that_start_a_task(
     stacks: dict[str, Translated], variant: str
 ) -> None:
     stack = stacks[variant]
@@ -171,7 +173,7 @@ def test_ecs_may_what_starts_the_definitions_and_no_more(
     assert {role: granted(stack, role) for role in asked} == asked
 
 
-def test_the_watchdog_may_what_it_does_and_no_more(stacks: dict[str, Translated]) -> None:
+def test_the_watchdog_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "watchdog").glob("*.py"))
     by_argument = {"Bucket": "s3", "QueueUrl": "sqs", "SecretId": "secretsmanager"}
     calls = re.findall(r"\.(\w+)\(\s*(Bucket|QueueUrl|SecretId)=", code)

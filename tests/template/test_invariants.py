@@ -1,4 +1,4 @@
-"""The stack keeps every promise, whatever is made and whatever exists before it."""
+"""The stack satisfies every invariant, with created and with existing resources."""
 
 import pytest
 
@@ -13,6 +13,8 @@ def test_stack_keeps(name: str, variant: str, stacks: dict[str, Translated]) -> 
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
-def test_stack_keeps_all_elsewhere(place: str, stacks_elsewhere: dict[str, Translated]) -> None:
+def test_stack_keeps_all_invariants_in_other_partitions(
+    place: str, stacks_elsewhere: dict[str, Translated]
+) -> None:
     broken = {name: list(check(stacks_elsewhere[place])) for name, check in INVARIANTS.items()}
     assert {name: found for name, found in broken.items() if found} == {}

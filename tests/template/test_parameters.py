@@ -1,4 +1,4 @@
-"""Parameters that cannot work are refused before anything is made."""
+"""Wrong parameters are refused before anything is created."""
 
 import pytest
 
@@ -60,8 +60,8 @@ REFUSED = [
     ("NotifyBlock", "https://hooks.example.org/secret"),
 ]
 CONTRADICTIONS = [
-    ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "may not be the inbox"),
-    ({"ArchiveKeyArns": EXISTING["ArchiveKeyArns"]}, "ArchiveBucketArns names none"),
+    ({"InboxBucketName": "survey", "OutputBucketName": "survey"}, "must not be the inbox"),
+    ({"ArchiveKeyArns": EXISTING["ArchiveKeyArns"]}, "ArchiveBucketArns is empty"),
     ({"VpcId": "vpc-0123abcd"}, "needs SubnetIds"),
     ({"SubnetIds": "subnet-0123abcd"}, "need the VpcId"),
     ({"TriggerInVpc": "yes"}, "only run in an existing VPC"),
@@ -74,11 +74,11 @@ CONTRADICTIONS = [
     ),
     (
         {"PrefectAuth": "none", "PrefectSecretArn": EXISTING["PrefectSecretArn"]},
-        "no secret would ever be read",
+        "the secret would never be read",
     ),
     (
         {"PrefectAuth": "none", "WatchdogSecretArn": OWN_CREDENTIALS["WatchdogSecretArn"]},
-        "no secret would ever be read",
+        "the secret would never be read",
     ),
     (
         OWN_CREDENTIALS | {"PrefectSecretArn": EXISTING["PrefectSecretArn"]},
@@ -88,7 +88,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)
-def test_value_is_taken(name: str, value: str) -> None:
+def test_value_is_accepted(name: str, value: str) -> None:
     assert checked_parameters(source_template(), MADE | {name: value})[name] == value
 
 
@@ -99,7 +99,7 @@ def test_value_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_what_only_a_person_knows_has_no_default(name: str) -> None:
+def test_what_only_an_operator_knows_has_no_default(name: str) -> None:
     with pytest.raises(TemplateError, match=f"{name}: needs a value"):
         checked_parameters(source_template(), {key: MADE[key] for key in MADE if key != name})
 
@@ -112,7 +112,7 @@ def test_contradiction_is_refused(given: dict[str, str], said: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_whole_set_is_taken(variant: str) -> None:
+def test_a_complete_set_is_accepted(variant: str) -> None:
     template = source_template()
     assert not Resolver(template, checked_parameters(template, VARIANTS[variant])).broken_rules()
 

@@ -1,14 +1,14 @@
-"""Policies are evaluated as IAM does it."""
+"""Policies are evaluated as in IAM."""
 
 from typing import Any
 
 import pytest
 
-from tests.template.policies import NotEvaluatedError, Request, lets_through
+from tests.template.policies import AccessRequest, NotEvaluatedError, lets_through
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 RULE = "arn:aws:events:us-east-1:123456789012:rule/failed"
-ASKED = Request(
+ASKED = AccessRequest(
     "events.amazonaws.com", "sns:Publish", TOPIC, {"aws:SourceArn": RULE, "aws:SourceAccount": "1"}
 )
 
@@ -38,13 +38,13 @@ def allow(**elements: Any) -> dict[str, Any]:
         ({"Resource": "arn:aws:sns:*:123456789012:a?erts"}, True),
         ({"Condition": {"ArnEquals": {"AWS:SourceArn": [RULE + "2", RULE]}}}, True),
         ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:*:*:rule/*"}}}, True),
-        # A star stays within its part of an ARN, a string's does not.
+        # In an ARN a star matches within one part, in a string it matches anything.
         ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:*:rule/*"}}}, False),
         ({"Condition": {"StringLike": {"aws:SourceArn": "arn:aws:events:*:rule/*"}}}, True),
         ({"Condition": {"StringEquals": {"aws:SourceAccount": "2"}}}, False),
         ({"Condition": {"StringNotEquals": {"aws:SourceAccount": "2"}}}, True),
         ({"Condition": {"ArnNotLike": {"aws:SourceArn": RULE}}}, False),
-        # All tests have to hold.
+        # All conditions must hold.
         (
             {
                 "Condition": {
@@ -54,7 +54,7 @@ def allow(**elements: Any) -> dict[str, Any]:
             },
             False,
         ),
-        # A key that is not sent fails a test, unless it is negated or says IfExists.
+        # A missing key fails a condition, unless that is negated or has IfExists.
         ({"Condition": {"StringEquals": {"aws:SourceOrgID": "o"}}}, False),
         ({"Condition": {"StringNotEquals": {"aws:SourceOrgID": "o"}}}, True),
         ({"Condition": {"StringEqualsIfExists": {"aws:SourceOrgID": "o"}}}, True),
@@ -65,7 +65,7 @@ def test_a_statement_applies(elements: dict[str, Any], *, expected: bool) -> Non
     assert lets_through([allow(**elements)], ASKED) is expected
 
 
-def test_a_deny_wins_and_nothing_said_is_no() -> None:
+def test_a_deny_wins_and_the_default_is_deny() -> None:
     deny = allow(Effect="Deny", Condition={"StringEquals": {"aws:SourceAccount": "1"}})
     other = allow(Effect="Deny", Condition={"StringEquals": {"aws:SourceAccount": "2"}})
     assert not lets_through([], ASKED)
@@ -77,6 +77,6 @@ def test_a_deny_wins_and_nothing_said_is_no() -> None:
     "elements",
     [{"NotAction": "sns:Subscribe"}, {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}],
 )
-def test_what_is_not_understood_is_not_passed_over(elements: dict[str, Any]) -> None:
+def test_an_unknown_element_raises(elements: dict[str, Any]) -> None:
     with pytest.raises(NotEvaluatedError):
         lets_through([allow(**elements)], ASKED)

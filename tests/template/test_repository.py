@@ -1,4 +1,4 @@
-"""The image repository keeps its promises, and each check sees the fault that it is for."""
+"""The image repository satisfies its rules, and each check detects its fault."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def repository() -> Properties:
     return properties
 
 
-def broken_promises(properties: Properties) -> Iterator[str]:
+def violations(properties: Properties) -> Iterator[str]:
     if properties.get("ImageTagMutability") != "IMMUTABLE":
         yield "a tag can be moved to another image"
     if properties.get("ImageScanningConfiguration") != {"ScanOnPush": True}:
@@ -47,21 +47,21 @@ def broken_promises(properties: Properties) -> Iterator[str]:
         if not counted:
             yield f"{target}: images stay for ever"
         for each in counted:
-            # By age, the image in use would go while nobody releases.
+            # By age, the image in use would be deleted if there is no release for a while.
             if each["countType"] != "imageCountMoreThan" or each["countNumber"] < 10:
                 yield f"{target}: the image in use may expire"
 
 
-def test_it_keeps_its_promises() -> None:
-    assert list(broken_promises(repository())) == []
+def test_it_has_no_violations() -> None:
+    assert list(violations(repository())) == []
 
 
 def _rules(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Properties], None]:
     def apply(properties: Properties) -> None:
         policy = properties["LifecyclePolicy"]
-        told = json.loads(policy["LifecyclePolicyText"])
-        change(told["rules"])
-        policy["LifecyclePolicyText"] = json.dumps(told)
+        policy_document = json.loads(policy["LifecyclePolicyText"])
+        change(policy_document["rules"])
+        policy["LifecyclePolicyText"] = json.dumps(policy_document)
 
     return apply
 
@@ -84,4 +84,4 @@ def _rules(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Proper
 def test_each_fault_is_seen(break_it: Callable[[Properties], None]) -> None:
     properties = repository()
     break_it(properties)
-    assert list(broken_promises(properties))
+    assert list(violations(properties))

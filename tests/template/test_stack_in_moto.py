@@ -1,4 +1,4 @@
-"""A stack made of the packaged template, for what the stand-in for AWS really makes."""
+"""A stack created in moto from the packaged template, for the resources that moto really creates."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from moto import mock_aws
 from sandbox.template import Stack
 from tests.template.stacks import MADE, source_template, translate
 
-# moto leaves the others out, makes them without most of their properties, or
-# stumbles over a function in them; the invariants look at those in the template.
+# moto skips the others, creates them without most of their properties, or
+# fails on a function in them; the invariants check those in the template.
 REALLY_MADE = {
     "AWS::ECS::Cluster",
     "AWS::ECS::TaskDefinition",
@@ -25,7 +25,7 @@ REALLY_MADE = {
     "AWS::SQS::Queue",
     "AWS::SSM::Parameter",
 }
-# It knows no secret either.
+# It has no secrets either.
 GIVEN = MADE | {"PrefectAuth": "none"}
 
 
@@ -40,7 +40,7 @@ def session() -> Iterator[boto3.Session]:
         parts["Resources"] = {
             name: resource
             for name, resource in packaged["Resources"].items()
-            # The watchdog's schedule starts a function, which is among what is left out.
+            # The watchdog's schedule starts a function, and functions are left out.
             if resource["Type"] in REALLY_MADE and name != "WatchRule"
         }
         session = boto3.Session()
@@ -63,7 +63,7 @@ def stack() -> Stack:
 @pytest.mark.parametrize(
     "logical_id", ["UploadQueue", "UploadDeadLetters", "TaskStateQueue", "TaskStateDeadLetters"]
 )
-def test_queue_is_made_as_the_sandbox_reads_it(
+def test_queue_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
     sqs, queue = session.client("sqs"), stack.queue(logical_id)
@@ -79,7 +79,7 @@ def test_queue_is_made_as_the_sandbox_reads_it(
 @pytest.mark.parametrize(
     "logical_id", ["UploadRule", "KilledTaskRule", "TaskStateRule", "FailedTaskRule"]
 )
-def test_rule_is_made_as_the_sandbox_reads_it(
+def test_rule_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
     events, rule = session.client("events"), stack.rule(logical_id)
@@ -98,7 +98,7 @@ def test_the_rules_document_is_where_the_trigger_looks(
     assert value == stack.properties("RulesDocument")["Value"]
 
 
-def test_the_conversion_s_task_is_made_as_the_sandbox_reads_it(
+def test_the_conversion_task_is_created_as_the_sandbox_reads_it(
     session: boto3.Session, stack: Stack
 ) -> None:
     wanted = stack.task_definition("ConversionTask")

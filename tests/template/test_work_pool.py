@@ -1,4 +1,4 @@
-"""The worker, given the stack's pool template, asks ECS for each run as the run is large."""
+"""With the stack's pool template, the worker requests each run from ECS with the run's size."""
 
 import asyncio
 import json
@@ -43,18 +43,18 @@ def ecs() -> Iterator[Any]:
 
 
 def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
-    """Make what the stack would make, as far as the worker sees it; return its outputs."""
+    """Create what the stack creates, as far as the worker needs it; return its outputs."""
     ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
     outputs = stack.outputs()
     ecs.create_cluster(clusterName=outputs["ClusterName"])
-    # moto, unlike the stack, has a network already.
+    # Unlike the stack, moto already has a network.
     subnets = boto3.client("ec2").describe_subnets()["Subnets"]
     return outputs | {"Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2])}
 
 
 @cache
 def absent_server() -> PrefectClient:
-    """Return a client that nothing is asked of: the template refers to no block of the server."""
+    """Return an unused client: the template refers to no block of the server."""
     return PrefectClient("http://127.0.0.1:9/api")
 
 
@@ -82,7 +82,7 @@ def task(ecs: Any, cluster: str, arn: str) -> dict[str, Any]:
     return found
 
 
-def test_200_runs_of_all_sizes_make_no_revision(ecs: Any) -> None:
+def test_200_runs_of_all_sizes_create_no_revision(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     template = base_job_template(outputs)
@@ -124,7 +124,7 @@ def test_the_worker_keeps_its_credential(
     ]
 
 
-def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
+def test_without_the_secret_s_name_it_would_reveal_it(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack) | {"PrefectSecretKey": "none"}
     with temporary_settings({PREFECT_API_KEY: PLANTED}):
@@ -133,7 +133,7 @@ def test_without_the_secret_s_name_it_would_give_it_away(ecs: Any) -> None:
     assert PLANTED in json.dumps(asked, default=str)
 
 
-def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
+def test_ecs_accepts_the_tags_of_a_task(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     rule = PrefixRule("", "convert-raw-sonar/ecs", "zarr", "")
@@ -154,7 +154,7 @@ def test_a_task_s_tags_are_what_ecs_takes(ecs: Any) -> None:
     assert len(tags) <= 50
 
 
-def test_a_run_without_a_size_takes_the_standard_one(ecs: Any) -> None:
+def test_a_run_without_a_size_gets_the_standard_one(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)
     with temporary_settings({PREFECT_API_KEY: PLANTED}):
@@ -163,7 +163,7 @@ def test_a_run_without_a_size_takes_the_standard_one(ecs: Any) -> None:
     assert (overrides["cpu"], overrides["memory"]) == ("1024", "4096")
 
 
-def test_a_stack_of_an_older_version_is_told() -> None:
+def test_a_stack_of_an_older_version_is_reported() -> None:
     outputs = Stack.read(MADE).outputs()
     del outputs["TaskFamily"]
     with pytest.raises(StackOutputsError, match="TaskFamily"):

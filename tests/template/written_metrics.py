@@ -1,4 +1,4 @@
-"""Every metric that trigger, watchdog and reconciliation write, read from what they really write."""
+"""Every metric of trigger, watchdog and reconciliation, read from their real output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Metric = tuple[str, str, frozenset[tuple[str, str]]]
 
 @cache
 def written_metrics(stack: str) -> frozenset[Metric]:
-    """Return namespace, name and dimensions of each that a stack writes, as CloudWatch takes them out of a line."""
+    """Return namespace, name and dimensions of each metric of a stack, as CloudWatch extracts them."""
     of_lines = (metric for line in _lines(stack) for metric in _metrics_of(line))
     return frozenset((*of_lines, *_of_the_reconciliation(stack)))
 
@@ -43,9 +43,9 @@ def _lines(stack: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_the_reconciliation(stack: str) -> Iterator[Metric]:
-    for told in figures(stack, FindingTally(), 1.0):
-        dimensions = frozenset((each["Name"], each["Value"]) for each in told["Dimensions"])
-        yield NAMESPACE, told["MetricName"], dimensions
+    for datum in figures(stack, FindingTally(), 1.0):
+        dimensions = frozenset((each["Name"], each["Value"]) for each in datum["Dimensions"])
+        yield NAMESPACE, datum["MetricName"], dimensions
 
 
 def _metrics_of(line: dict[str, Any]) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""All that asks Prefect asks Prefect Cloud what it serves, and waits when told to."""
+"""All clients of Prefect use calls that Prefect Cloud serves, and wait after a 429."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from watchdog.prefect_look import PrefectLook
 pytestmark = pytest.mark.xdist_group("prefect-server")
 BEARER = f"Bearer {KEY}"
 POLL = "POST /work_pools/{name}/get_scheduled_flow_runs"
-# Prefect's client asks a server where results are kept, and takes a 404 for nowhere else than here.
+# Prefect's client asks a server where results are stored, and uses its default after a 404.
 PROBES = {"GET /admin/storage"}
 # Retry-After of a 429 here, in seconds, and how often in a row one comes: more than Prefect's client
 # retries by default, as many as the template has it retry.
@@ -41,7 +41,7 @@ SOON, IN_A_ROW = 0.2, 7
 
 
 class Refusals:
-    """429 to the first so many requests of each call, then none; or of all calls together."""
+    """A 429 for the first requests of each call, or of all calls together; then none."""
 
     def __init__(self, number: int, retry_after: float) -> None:
         self.number = number
@@ -60,7 +60,7 @@ def look(cloud: PrefectCloud, pool: str = POOL) -> dict[str, float]:
 
 
 def new_run(cloud: PrefectCloud, deployment: str = "convert-raw-sonar/ecs") -> tuple[str, str]:
-    """The id and idempotency key of a run that the trigger asks for."""
+    """The id and idempotency key of a run that the trigger creates."""
     secret = f'{{"api_key": "{KEY}"}}'
     connection = PrefectConnection(HttpClient(), cloud.url, lambda _deadline: secret)
     key = uuid.uuid4().hex
@@ -110,7 +110,7 @@ def worker(account: Account, cloud: PrefectCloud, folder: Path) -> Iterator[Call
             process.kill()
 
 
-def test_deploy_registers_with_cloud_and_finds_all_there(
+def test_deploy_registers_with_cloud_and_its_check_passes(
     account: Account, cloud: PrefectCloud
 ) -> None:
     account.told = {"EventBridgeConfiguration": {}}
@@ -124,8 +124,8 @@ def test_deploy_registers_with_cloud_and_finds_all_there(
     assert cloud.not_served() == []
 
 
-def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -> None:
-    # The address of Cloud's pages in place of its API's.
+def test_an_address_that_is_not_an_api_is_reported(account: Account, cloud: PrefectCloud) -> None:
+    # The address of Cloud's pages instead of its API.
     account.update(PrefectUrl=cloud.url.replace("/api/", "/"))
     good, said = account.deploy(only_check=True)
     assert not good
@@ -134,7 +134,7 @@ def test_what_is_no_api_is_told_as_such(account: Account, cloud: PrefectCloud) -
     cloud.requests.clear()
 
 
-def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
+def test_trigger_worker_watchdog_and_commands_use_calls_that_cloud_serves(
     account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any], tmp_path: Path
 ) -> None:
     account.deploy()
@@ -148,7 +148,7 @@ def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
     runs = PrefectRuns(cloud.url, BEARER)
     facts = runs.by_identity([key])[key]
     assert facts.state_type == "CRASHED"
-    # Of none of them has any server a run; SQLite has a limit of its own.
+    # No server has a run of them; SQLite has its own limit.
     assert runs.by_identity([uuid.uuid4().hex for _ in range(250)]) == {}
     assert [each.id for each in runs.in_states(("CRASHED",)) if each.id == run] == [run]
     assert runs.cluster_of(POOL) == account.outputs["ClusterName"]
@@ -162,7 +162,7 @@ def test_trigger_worker_watchdog_and_commands_ask_what_cloud_serves(
     assert cloud.not_served() == []
 
 
-def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
+def test_a_conversion_uses_calls_that_cloud_serves(cloud: PrefectCloud, tmp_path: Path) -> None:
     cloud.requests.clear()
     raw, output = tmp_path / "a.raw", tmp_path / "a.zarr"
     write_sample(raw, pings=20)
@@ -187,22 +187,22 @@ def test_a_conversion_asks_what_cloud_serves(cloud: PrefectCloud, tmp_path: Path
     assert set(cloud.not_served()) <= PROBES
 
 
-def test_the_watchdog_waits_for_a_429_and_then_tells_all(cloud: PrefectCloud) -> None:
+def test_the_watchdog_waits_after_a_429_and_then_reports_everything(cloud: PrefectCloud) -> None:
     cloud.throttle = refusals = Refusals(1, 1.0)
     began = time.monotonic()
-    told = look(cloud, "no-such-pool")
-    assert told["FailedRuns"] >= 0
+    metrics = look(cloud, "no-such-pool")
+    assert metrics["FailedRuns"] >= 0
     assert set(refusals.refused.values()) == {1}
     assert time.monotonic() - began >= len(refusals.refused) * 1.0
 
 
-def test_the_commands_wait_for_429s_however_many(
+def test_the_commands_wait_after_any_number_of_429s(
     account: Account, cloud: PrefectCloud, prefect_api: Callable[..., Any]
 ) -> None:
     account.deploy()
     run, key = new_run(cloud)
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CRASHED"}})
-    # More than any number of retries that there was.
+    # More than any earlier number of retries.
     cloud.throttle = refusals = Refusals(9, SOON)
     runs = PrefectRuns(cloud.url, BEARER, per_minute=6000)
     facts = runs.by_identity([key])[key]
@@ -210,7 +210,7 @@ def test_the_commands_wait_for_429s_however_many(
     assert set(refusals.refused.values()) == {9}
 
 
-def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
+def test_the_worker_survives_as_many_429s_as_the_template_allows(
     account: Account, cloud: PrefectCloud, tmp_path: Path
 ) -> None:
     account.deploy()
@@ -227,7 +227,7 @@ def test_the_worker_outlives_as_many_429s_as_the_template_has_it_retry(
         assert refusals.refused[POLL] == IN_A_ROW
 
 
-def test_deploy_waits_for_a_429(account: Account, cloud: PrefectCloud) -> None:
+def test_deploy_waits_after_a_429(account: Account, cloud: PrefectCloud) -> None:
     account.deploy()
     cloud.throttle = refusals = Refusals(2, SOON)
     _, said = account.deploy()

@@ -32,7 +32,7 @@ CREDENTIALS: dict[str, Any] = {
 
 
 def build_artifact(folder: Path, runtime_python: str) -> Path:
-    """Build the trigger into a folder, of the packages that are installed here: no download."""
+    """Build the trigger into a folder from the packages that are installed here, without a download."""
     build = ["make", "--silent", "-C", str(ROOT / "lambda_trigger"), "build-Trigger"]
     packages = Path(aws_lambda_powertools.__file__).parents[1]
     variables = [f"RUNTIME_PYTHON={runtime_python}", f"PACKAGES={packages}"]
@@ -42,7 +42,7 @@ def build_artifact(folder: Path, runtime_python: str) -> Path:
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` puts into the package: it runs this target."""
+    """The content of the package that `sam build` makes: it runs this target."""
     return build_artifact(tmp_path_factory.mktemp("artifact"), sys.executable)
 
 
@@ -82,7 +82,7 @@ def deployment(prefect_api: ApiCall) -> str:
 
 @dataclass
 class Function:
-    """A running trigger with buckets of its own."""
+    """A running trigger with its own buckets."""
 
     api: RuntimeApi
     log: Path

@@ -1,4 +1,4 @@
-"""Small files in one run: asked for by the built trigger, found again by a file's own identity."""
+"""Small files in one run: the built trigger creates it, and a file's own identity finds it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = '[batch]\nup_to_bytes = 50_000\nmax_files = 3\nlanes = ["backfill"]\n'
 
 @pytest.fixture(scope="module")
 def batch_deployment(prefect_api: ApiCall, deployment: str) -> str:
-    """The batch's deployment beside the other, with the parameter schema of the real flow."""
+    """The batch's deployment beside the other one, with the parameter schema of the real flow."""
     del deployment
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar-batch"})
     prefect_api(
@@ -52,7 +52,7 @@ def batching(start_trigger: Any, prefect_api_url: str, batch_deployment: str) ->
 
 
 def message(function: Function, keys: list[str], lane: str) -> str:
-    """One message that tells of several uploads, as a backfill sends it."""
+    """One message with several uploads, as a backfill sends it."""
     items = []
     for key in keys:
         body = file_head("EK60") + key.encode()
@@ -62,20 +62,20 @@ def message(function: Function, keys: list[str], lane: str) -> str:
     return json.dumps(s3_event(items))
 
 
-def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
+def test_small_files_of_a_backfill_share_a_run_and_are_found_by_it(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     keys = [f"cruise/{number}.raw" for number in range(4)]
-    told = message(batching, keys, BACKFILL)
+    body = message(batching, keys, BACKFILL)
 
-    assert batching.send(told).result == {"batchItemFailures": []}
+    assert batching.send(body).result == {"batchItemFailures": []}
     first = batching.lines()
     assert sorted(line["key"] for line in first) == keys
     assert {(line["outcome"], line["reason"]) for line in first} == {("Submitted", "new")}
     by_run: dict[str, list[str]] = {}
     for line in first:
         by_run.setdefault(line["flow_run_id"], []).append(line["key"])
-    # Three to a batch by the rules; the one that is left has a run of its own.
+    # The rules allow three files in a batch; the remaining one has its own run.
     assert sorted(map(len, by_run.values())) == [1, 3]
     together = next(run_id for run_id, its in by_run.items() if len(its) == 3)
     run = prefect_api("GET", f"/flow_runs/{together}")
@@ -87,8 +87,8 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
     alone = prefect_api("GET", f"/flow_runs/{next(each for each in by_run if each != together)}")
     assert alone["parameters"]["raw_file"] == f"s3://{batching.inbox}/{keys[3]}"
 
-    # Delivered once more: the same runs, whatever of them has begun.
-    assert batching.send(told).result == {"batchItemFailures": []}
+    # A second delivery finds the same runs, whether they have started or not.
+    assert batching.send(body).result == {"batchItemFailures": []}
     again = batching.lines()[len(first) :]
     assert {line["reason"] for line in again} == {"existing"}
     assert {line["key"]: line["flow_run_id"] for line in again} == {
@@ -103,7 +103,7 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_in_it(
     assert all(facts.in_batch and facts.state_type == "SCHEDULED" for facts in found.values())
 
 
-def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
+def test_a_finished_file_of_a_running_batch_has_its_own_state(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     batching.send(message(batching, ["a/bad.raw", "a/good.raw"], BACKFILL))
@@ -135,7 +135,7 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     runs = PrefectRuns(prefect_api_url)
     (running,) = (run for run in runs.in_states(("RUNNING",)) if run.id == run_id)
     assert running.raw_file == f"s3://{batching.inbox}/a/good.raw"
-    # Its task was killed: the batch is ended, by whichever file it is found.
+    # Its task was killed: the batch is ended, and each of its files finds it.
     assert runs.end(run_id, running.state_id, "no task", retry_at_most=0) == "ended"
     found_again = runs.end(run_id, running.state_id, "no task", retry_at_most=0)
     assert found_again == "left alone: it is now Crashed"
@@ -147,7 +147,7 @@ def test_a_file_that_ended_in_a_running_batch_has_an_end_of_its_own(
     assert ended == {"bad.raw": "BadFile", "good.raw": "Crashed"}
 
 
-def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
+def test_a_batch_with_all_files_finished_still_waits_for_its_task(
     batching: Function, prefect_api: ApiCall, prefect_api_url: str
 ) -> None:
     batching.send(message(batching, ["z/1.raw", "z/2.raw"], BACKFILL))
@@ -171,7 +171,7 @@ def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
             },
         )
     runs = PrefectRuns(prefect_api_url)
-    # No file of it is unended, so by its files nobody would find it.
+    # All its files have ended, so they would not lead to it.
     assert not [run for run in runs.in_states(("RUNNING",)) if run.id == run_id]
     (found,) = [run for run in runs.with_tasks() if run.id == run_id]
     assert (found.raw_file, found.in_batch) == (f"s3://{batching.inbox}/z/1.raw", True)
@@ -181,12 +181,10 @@ def test_a_batch_whose_files_have_all_ended_still_waits_for_its_task(
     assert run_id not in {run.id for run in runs.with_tasks()}
 
 
-def test_what_mends_has_a_run_of_its_own_that_says_so(
-    batching: Function, prefect_api_url: str
-) -> None:
-    told = message(batching, ["m/1.raw", "m/2.raw"], BACKFILL)
-    batching.send(told)
-    event = json.loads(told)
+def test_a_fix_has_its_own_tagged_run(batching: Function, prefect_api_url: str) -> None:
+    body = message(batching, ["m/1.raw", "m/2.raw"], BACKFILL)
+    batching.send(body)
+    event = json.loads(body)
     for record in event["Records"]:
         record["echodrop"]["mends"] = True
     before = batching.lines()
@@ -201,6 +199,6 @@ def test_what_mends_has_a_run_of_its_own_that_says_so(
     ] * 2
 
 
-def test_small_files_dropped_today_have_a_run_each(batching: Function) -> None:
+def test_small_live_files_have_a_run_each(batching: Function) -> None:
     batching.send(message(batching, ["b/1.raw", "b/2.raw"], "live"))
     assert len({line["flow_run_id"] for line in batching.lines()}) == 2

@@ -15,14 +15,12 @@ BROUGHT_BY_THE_RUNTIME = {"urllib3"}
 IN_THE_ARTIFACT = {"aws_lambda_powertools", "jmespath", "typing_extensions"}
 
 
-def test_it_imports_nothing_but_its_own_packages_and_what_the_runtime_brings(
-    artifact: Path, packages: Path
-) -> None:
+def test_it_imports_only_its_own_packages_and_the_runtimes(artifact: Path, packages: Path) -> None:
     modules = imported(artifact, packages)
     used = {name.partition(".")[0] for name in modules}
     assert used.isdisjoint(FORBIDDEN)
     beyond = used - sys.stdlib_module_names - {"__main__", "lambda_trigger", "task_sizes"}
-    # Powertools looks whether botocore is there, for sessions that the trigger never makes.
+    # Powertools checks for botocore, for sessions that the trigger never creates.
     beyond -= {"botocore"}
     assert not [name for name in modules if name.startswith("botocore.")]
     assert {name for name in beyond if not name.startswith("_")} == (
@@ -30,7 +28,7 @@ def test_it_imports_nothing_but_its_own_packages_and_what_the_runtime_brings(
     )
 
 
-def test_of_powertools_only_logger_and_metrics_are_imported(artifact: Path, packages: Path) -> None:
+def test_only_logger_and_metrics_of_powertools_are_imported(artifact: Path, packages: Path) -> None:
     heavy = ("event_handler", "utilities.data_classes", "utilities.batch", "utilities.parser")
     modules = imported(artifact, packages)
     names = {name.removeprefix("aws_lambda_powertools.") for name in modules}
@@ -39,7 +37,7 @@ def test_of_powertools_only_logger_and_metrics_are_imported(artifact: Path, pack
 
 
 def imported(artifact: Path, packages: Path) -> list[str]:
-    """Import the handler as the runtime would; give every module that is loaded then."""
+    """Import the handler as the runtime does; return every module that is loaded then."""
     script = "import sys, lambda_trigger.handler; print('\\n'.join(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-S", "-c", script],
@@ -60,7 +58,7 @@ def test_the_zip_has_at_most_1_5_mb(artifact: Path, tmp_path: Path) -> None:
     assert archive.stat().st_size <= 1_500_000
 
 
-def test_the_artifact_holds_the_trigger_and_its_packages_alone(artifact: Path) -> None:
+def test_the_artifact_contains_only_the_trigger_and_its_packages(artifact: Path) -> None:
     found = {path.name for path in artifact.iterdir()} - {"__pycache__"}
     assert found == {
         *("lambda_trigger", "task_sizes.py"),
@@ -70,14 +68,14 @@ def test_the_artifact_holds_the_trigger_and_its_packages_alone(artifact: Path) -
     assert suffixes == {".py", ".pyc", ".typed"}
 
 
-def test_the_artifacts_packages_are_of_the_versions_that_are_tested() -> None:
+def test_the_artifact_has_the_tested_package_versions() -> None:
     pin = re.compile(r"^([a-z-]+==[\w.]+)", re.MULTILINE)
     wanted = pin.findall((ROOT / "lambda_trigger/requirements.txt").read_text())
     assert {name.partition("==")[0].replace("-", "_") for name in wanted} == IN_THE_ARTIFACT
     assert set(wanted) <= set(pin.findall((ROOT / "constraints.txt").read_text()))
 
 
-def test_without_its_settings_every_invocation_fails_loudly(
+def test_without_settings_every_invocation_fails(
     artifact: Path, packages: Path, tmp_path: Path
 ) -> None:
     with RuntimeApi() as api, (tmp_path / "log").open("wb") as log:
@@ -101,7 +99,7 @@ def test_without_its_settings_every_invocation_fails_loudly(
     assert "ConfigurationError" in (tmp_path / "log").read_text()
 
 
-def test_it_is_built_whole_where_the_runtimes_python_is_not_at_hand(tmp_path: Path) -> None:
+def test_it_builds_without_the_runtimes_python(tmp_path: Path) -> None:
     built = build_artifact(tmp_path, "/no/such/python")
     assert {path.name for path in (built / "lambda_trigger").iterdir()} == {
         path.name for path in (ROOT / "lambda_trigger").glob("*.py")

@@ -15,7 +15,7 @@ from events.notifications import NotifiedObject, notification_bodies
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
 
-# moto gives versions of its own naming.
+# moto names the versions itself.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}
 
 
@@ -51,7 +51,7 @@ def test_every_fixture_has_the_same_outcome_with_real_services(
         lines = trigger.lines()[seen:]
         seen += len(lines)
         found = [(line.get("key"), line["outcome"], line["reason"]) for line in lines]
-        # Several fixtures tell of one and the same upload, which has its run by then.
+        # Several fixtures are about the same upload, which has its run by then.
         wanted = [
             (
                 item.key,
@@ -74,7 +74,7 @@ def test_every_fixture_has_the_same_outcome_with_real_services(
                 assert run["name"] == line["flow_run_name"]
 
 
-def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: ApiCall) -> None:
+def test_one_upload_in_all_envelopes_has_one_run(trigger: Function, prefect_api: ApiCall) -> None:
     content = file_head("EK60")
     key = "HB0706/EK60/ä b+c%2F?#.raw"
     bodies = [
@@ -99,7 +99,7 @@ def test_one_upload_in_all_envelopes_is_one_run(trigger: Function, prefect_api: 
 
 
 @pytest.mark.parametrize("first", ["live", "backfill"])
-def test_the_run_waits_in_its_lanes_work_queue_and_is_one_in_both(
+def test_the_run_waits_in_the_work_queue_of_its_lane_and_is_the_same_in_both(
     trigger: Function, prefect_api: ApiCall, first: str
 ) -> None:
     other = {"live": "backfill", "backfill": "live"}[first]
@@ -114,7 +114,7 @@ def test_the_run_waits_in_its_lanes_work_queue_and_is_one_in_both(
     assert len({line["flow_run_id"] for line in lines}) == 1
     run = prefect_api("GET", f"/flow_runs/{lines[0]['flow_run_id']}")
     assert (run["work_pool_name"], run["work_queue_name"]) == ("echodrop", first)
-    # As the worker asks: by queue, and the run is in its own alone.
+    # As the worker asks: by queue, and the run is only in its own.
     for lane, has_it in ((first, True), (other, False)):
         asked = {"work_queue_names": [lane], "scheduled_before": "2999-01-01T00:00:00Z"}
         waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", asked)
@@ -139,7 +139,7 @@ def test_an_archives_file_is_read_in_place(trigger: Function, prefect_api: ApiCa
     assert parameters["output_path"] == f"s3://{trigger.output}/{archive}/old/a.zarr"
 
 
-def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Function) -> None:
+def test_a_notification_from_a_listing_finds_the_run_of_the_version(trigger: Function) -> None:
     trigger.s3.put_bucket_versioning(
         Bucket=trigger.inbox, VersioningConfiguration={"Status": "Enabled"}
     )
@@ -154,7 +154,7 @@ def test_a_listing_of_a_versioned_bucket_finds_the_uploads_own_run(trigger: Func
     assert trigger.lines()[0]["version_id"] == stored["VersionId"]
 
 
-def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
+def test_a_paused_run_is_scheduled_when_an_operator_resumes_it(
     trigger: Function, prefect_api: ApiCall
 ) -> None:
     body = body_of(trigger, "large.raw", file_head("EK60").ljust(150_000, b"\0"))
@@ -168,7 +168,7 @@ def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
     scheduled = {"worker_ids": [], "scheduled_before": "2999-01-01T00:00:00Z"}
     waiting = prefect_api("POST", "/work_pools/echodrop/get_scheduled_flow_runs", scheduled)
     assert line["flow_run_id"] not in {item["flow_run"]["id"] for item in waiting}
-    # What the button in the UI sends.
+    # The request of the button in the UI.
     answer = prefect_api("POST", f"{path}/resume", {})
     assert answer["status"] == "ACCEPT"
     assert prefect_api("GET", path)["state"]["type"] == "SCHEDULED"
@@ -178,7 +178,7 @@ def test_a_paused_run_waits_for_the_operators_resume_and_is_scheduled_then(
     assert trigger.lines()[-1]["reason"] == "existing"
 
 
-def test_data_queued_for_their_settings_come_back_through_the_queue(trigger: Function) -> None:
+def test_data_that_a_settings_xml_queued_are_submitted(trigger: Function) -> None:
     queue_url = trigger.sqs.create_queue(QueueName=trigger.inbox)["QueueUrl"]
     arn = trigger.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
     for number in range(12):
@@ -200,7 +200,7 @@ def test_data_queued_for_their_settings_come_back_through_the_queue(trigger: Fun
     assert {line["key"] for line in submitted} == {f"m ä/{number:02}.01A" for number in range(12)}
 
 
-def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
+def test_an_upload_is_returned_until_its_deployment_exists(
     trigger: Function, prefect_api: ApiCall
 ) -> None:
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
@@ -218,7 +218,7 @@ def test_a_deployment_that_is_missing_brings_the_upload_again_until_it_is_there(
     assert trigger.send(body).result == {"batchItemFailures": []}
 
 
-def test_parameters_that_do_not_fit_lose_no_upload(trigger: Function, prefect_api: ApiCall) -> None:
+def test_wrong_parameters_lose_no_upload(trigger: Function, prefect_api: ApiCall) -> None:
     flow = prefect_api("POST", "/flows/", {"name": "convert-raw-sonar"})
     name = f"strict-{trigger.inbox}"
     schema = {"type": "object", "properties": {"overwrite": {"type": "string"}}}
@@ -252,7 +252,7 @@ def test_wrong_rules_fail_the_invocation_with_their_line(trigger: Function) -> N
     assert "line 6" in answer.error["errorMessage"]
 
 
-def test_a_bucket_that_is_not_there_is_no_superseded_upload(trigger: Function) -> None:
+def test_a_missing_bucket_is_not_a_superseded_upload(trigger: Function) -> None:
     body = body_of(trigger, "a.raw", file_head("EK60"))
     clear(trigger)
     trigger.s3.delete_bucket(Bucket=trigger.inbox)
@@ -260,7 +260,7 @@ def test_a_bucket_that_is_not_there_is_no_superseded_upload(trigger: Function) -
     assert trigger.lines()[-1]["reason"] == "missing"
 
 
-def test_a_prefect_that_is_away_brings_uploads_again_within_the_time(start_trigger: Any) -> None:
+def test_a_prefect_outage_returns_uploads_before_the_deadline(start_trigger: Any) -> None:
     function: Function = start_trigger("http://127.0.0.1:9/api", secret={"api_key": "x"})
     body = body_of(function, "a.raw", file_head("EK60"))
     started = time.monotonic()
@@ -280,14 +280,14 @@ def test_the_secret_comes_from_secrets_manager(
     assert all(text not in function.log.read_text() for text in secret.values())
 
 
-def test_the_log_carries_the_trace_and_the_cold_start(trigger: Function) -> None:
+def test_the_log_has_the_trace_and_the_cold_start(trigger: Function) -> None:
     trigger.send("not a notification")
     trigger.send("nor is this")
     first, second = trigger.lines()
     assert first["xray_trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
     assert (first["cold_start"], second["cold_start"]) == (True, False)
     assert first["function_request_id"] != second["function_request_id"]
-    # Each line once: the runtime client's own handler would write it again.
+    # Each line occurs once: the runtime client's own handler would write it again.
     lines = [json.loads(line) for line in trigger.log.read_text().splitlines() if line[:1] == "{"]
     assert [line.get("ColdStarts") for line in lines] == [[1], None, None]
     assert INBOX not in trigger.log.read_text()

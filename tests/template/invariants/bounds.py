@@ -1,4 +1,4 @@
-"""What bounds the stack's own rights from outside, and what others are given of it."""
+"""Limits on the stack's own rights from outside, and the rights of others in it."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def own_bucket(stack: Translated, use: str) -> str:
 
 
 def lets_through(statement: Statement, resource: str, action: str) -> bool:
-    """Whether an endpoint's statement lets a request with this account's credentials through."""
+    """Return whether an endpoint's statement allows a request with this account's credentials."""
     condition = statement.body.get("Condition", {})
     return (
         statement.allows
@@ -33,7 +33,7 @@ def tasks_reach_their_own_buckets_and_no_others(stack: Translated) -> Iterator[s
     statements = list(stack.statements())
     for name, endpoint in stack.of_type("AWS::EC2::VPCEndpoint").items():
         if "PolicyDocument" not in endpoint:
-            yield f"{name} lets every bucket of everybody be written"
+            yield f"{name} allows writing to any bucket"
         bounds = [each for each in statements if each.owner == name]
         for granted in (each for each in statements if each.owner.endswith(IN_TASKS)):
             wanted = [
@@ -47,7 +47,7 @@ def tasks_reach_their_own_buckets_and_no_others(stack: Translated) -> Iterator[s
                     yield f"{name} refuses {granted.owner} {action} on {resource}"
         layers = stack.bucket_arn(f"prod-{stack.account.region}-starport-layer-bucket")
         if not any(lets_through(each, f"{layers}/a", "s3:GetObject") for each in bounds):
-            yield f"{name} lets no image be pulled"
+            yield f"{name} allows no image pull"
         for bound in bounds:
             yield from _too_wide(stack, bound, layers)
 
@@ -59,15 +59,15 @@ def _too_wide(stack: Translated, bound: Statement, layers: str) -> Iterator[str]
     actions = set(bound.listed("Action"))
     if condition == {"StringEquals": {"aws:PrincipalType": "Anonymous"}}:
         if not actions <= READS:
-            yield f"{bound.owner} lets anybody's bucket be changed without credentials"
+            yield f"{bound.owner} allows changes of any bucket without credentials"
         return
     for resource in bound.listed("Resource"):
         bucket = resource.removesuffix("/*")
         reads = all(action.startswith(("s3:Get", "s3:List")) for action in actions)
         if bucket not in own and not (reads and bucket in {layers, *archives}):
-            yield f"{bound.owner} lets {sorted(actions)} on {resource} through"
+            yield f"{bound.owner} allows {sorted(actions)} on {resource}"
     if actions != {"s3:GetObject"} and "aws:PrincipalAccount" not in json.dumps(condition):
-        yield f"{bound.owner} takes credentials of other accounts"
+        yield f"{bound.owner} accepts credentials of other accounts"
 
 
 @invariant

@@ -1,4 +1,4 @@
-"""Data are closed to the public, kept, and told of."""
+"""Data are not public, are kept, and are notified."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from sandbox.stack_parameters import checked_parameters
 from tests.template.invariants.registry import archives, invariant
 from tests.template.stacks import EXISTING, Translated
 
-# What is written for people and for the system's own memory, and is no output.
+# Objects that are written for people or for the system itself, and are not outputs.
 NOTES = (".echodrop/incidents/", ".echodrop/reconcile/", ".echodrop/inventory/")
 
 
@@ -23,7 +23,7 @@ def buckets_are_closed_to_the_public(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def an_overwritten_upload_can_be_had_back(stack: Translated) -> Iterator[str]:
+def an_overwritten_upload_can_be_restored(stack: Translated) -> Iterator[str]:
     inbox = stack.of_type("AWS::S3::Bucket").get("InboxBucket")
     if inbox and inbox.get("VersioningConfiguration", {}).get("Status") != "Enabled":
         yield "the inbox keeps no versions"
@@ -57,7 +57,7 @@ def notes_expire(stack: Translated) -> Iterator[str]:
         kept = {rule["Prefix"] for rule in rules if rule.get("ExpirationInDays")}
         for note in NOTES:
             if name == "OutputBucket" and prefix + note not in kept:
-                yield f"{name} keeps {prefix + note} for ever"
+                yield f"{name} keeps {prefix + note} forever"
 
 
 @invariant
@@ -65,27 +65,27 @@ def data_and_keys_outlive_the_stack(stack: Translated) -> Iterator[str]:
     types = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
     for name, resource in stack.resources.items():
         if resource["Type"] in types:
-            # A stack that fails while it is made holds no data yet, and what it left would
-            # bear the names that the next attempt needs.
+            # A stack that fails during creation has no data yet, and its remains would
+            # have the names that the next attempt needs.
             if resource.get("DeletionPolicy") != "RetainExceptOnCreate":
-                yield f"{name} is deleted with the stack, or outlives one that was never made"
+                yield f"{name} is deleted with the stack, or outlives a failed creation"
             if resource.get("UpdateReplacePolicy") != "Retain":
                 yield f"{name} is deleted when it is replaced"
 
 
 @invariant
-def output_never_is_input(stack: Translated) -> Iterator[str]:
+def output_is_never_input(stack: Translated) -> Iterator[str]:
     same = EXISTING | {"InboxBucketName": "survey", "OutputBucketName": "survey"}
     template = stack.template
     if not Resolver(template, checked_parameters(template, same)).broken_rules():
-        yield "one bucket is taken for both"
+        yield "one bucket is accepted for both"
     names = [bucket["BucketName"] for bucket in stack.of_type("AWS::S3::Bucket").values()]
     if len(set(names)) != len(names):
         yield "both buckets have one name"
 
 
 @invariant
-def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
+def every_upload_is_notified(stack: Translated) -> Iterator[str]:
     outputs = stack.template["Outputs"]
     inbox = stack.resolver.resolve(outputs["Inbox"]["Value"])
     wanted = {
@@ -97,26 +97,26 @@ def every_upload_is_told_of(stack: Translated) -> Iterator[str]:
         if stack.resources[name]["Properties"]["EventPattern"] != wanted:
             yield f"{name} does not match every upload"
     bucket = stack.of_type("AWS::S3::Bucket").get("InboxBucket", {})
-    told = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
-    if bucket and told.get("EventBridgeEnabled") is not True:
-        yield "the inbox does not tell EventBridge"
+    eventbridge = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    if bucket and eventbridge.get("EventBridgeEnabled") is not True:
+        yield "the inbox does not notify EventBridge"
 
 
 @invariant
-def a_restored_object_of_an_archive_is_told_of(stack: Translated) -> Iterator[str]:
-    told = {
+def a_restored_object_of_an_archive_is_notified(stack: Translated) -> Iterator[str]:
+    notified = {
         bucket
         for rule in stack.of_type("AWS::Events::Rule").values()
         if rule.get("EventPattern", {}).get("detail-type") == [RESTORED]
         and [target["Arn"] for target in rule["Targets"]] == [stack.arn("UploadQueue")]
         for bucket in rule["EventPattern"]["resources"]
     }
-    if told != set(archives(stack)):
-        yield f"restores are told of {sorted(told)}, archives are {archives(stack)}"
+    if notified != set(archives(stack)):
+        yield f"restores are notified of {sorted(notified)}, archives are {archives(stack)}"
 
 
 @invariant
-def made_buckets_are_encrypted_with_the_key_that_is_given(stack: Translated) -> Iterator[str]:
+def created_buckets_are_encrypted_with_the_given_key(stack: Translated) -> Iterator[str]:
     for name, parameter in (("InboxBucket", "InboxKeyArn"), ("OutputBucket", "OutputKeyArn")):
         bucket, key = (
             stack.of_type("AWS::S3::Bucket").get(name),
@@ -128,6 +128,6 @@ def made_buckets_are_encrypted_with_the_key_that_is_given(stack: Translated) -> 
         default = rule["ServerSideEncryptionByDefault"]
         if default.get("KMSMasterKeyID", "") != key:
             yield f"{name} is encrypted with {default}, the key given is {key or 'none'}"
-        # Without it each chunk of a store is a request to KMS.
+        # Without it each chunk of a store needs a request to KMS.
         if key and rule.get("BucketKeyEnabled") is not True:
-            yield f"{name} asks for its key at every object"
+            yield f"{name} uses its key for every object"

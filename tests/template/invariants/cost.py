@@ -1,4 +1,4 @@
-"""Somebody hears of what is spent, and a load that nobody expects is stopped."""
+"""The spending is reported, and an unexpected load is stopped."""
 
 import tomllib
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 
 @invariant
-def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterator[str]:
+def cost_is_limited_by_default(stack: Translated) -> Iterator[str]:
     defaults = {name: each.get("Default") for name, each in stack.source["Parameters"].items()}
     for name in ("MonthlyBudgetUsd", "BrakeRunsAnHour", "BrakeBudgetPercent"):
         if not defaults[name]:
-            yield f"{name} is off unless somebody thinks of it"
+            yield f"{name} is off by default"
     lanes = Lanes(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
     if lanes.runs * RUNS_AN_HOUR_OF_A_PLACE > int(defaults["BrakeRunsAnHour"]):
-        yield "lanes that are full as they may be pull the brake"
+        yield "full lanes trigger the brake"
 
 
 @invariant
-def the_budget_counts_what_the_stack_is_tagged_with(stack: Translated) -> Iterator[str]:
+def the_budget_counts_the_tag_of_the_stack(stack: Translated) -> Iterator[str]:
     sam = tomllib.loads((ROOT / "samconfig.toml").read_text())
     tag = sam["default"]["deploy"]["parameters"]["tags"]
     if not tag.startswith(f"{TAG}="):
@@ -50,7 +50,7 @@ def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
     if (settings.brake_bucket, settings.brake_prefix) != (output, f"{prefix}.echodrop/brake/"):
-        yield f"it notes what it did in {settings.brake_bucket}/{settings.brake_prefix}"
+        yield f"it writes its record to {settings.brake_bucket}/{settings.brake_prefix}"
     budgets = stack.of_type("AWS::Budgets::Budget").values()
     owner = f"arn:{stack.account.partition}:budgets::{stack.account.account}"
     names = [budget["Budget"]["BudgetName"] for budget in budgets]
@@ -80,11 +80,11 @@ def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
         if "s3:ListBucket" in each.listed("Action")
     ]
     if f"{settings.brake_prefix}*" not in listed:
-        yield "the watchdog may not list its note, and is refused what is not there"
+        yield "the watchdog may not list its record, so a missing one looks forbidden"
 
 
 def _settings(stack: Translated) -> WatchdogSettings:
-    """The watchdog's.
+    """Return the watchdog's settings.
 
     Raises:
         SettingsError: one is missing or can't be used.

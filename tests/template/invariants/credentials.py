@@ -1,4 +1,4 @@
-"""Each role reads the one credential that is its own, and nothing but its secret holds it."""
+"""Each role reads only its own credential, and only its secret contains it."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ CREDENTIALS = {
 
 
 @invariant
-def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
+def each_role_gets_only_its_own_credential(stack: Translated) -> Iterator[str]:
     auth = stack.resolver.resolve({"Ref": "PrefectAuth"})
     variable = {"api_key": "PREFECT_API_KEY", "auth_string": "PREFECT_API_AUTH_STRING"}.get(auth)
     common = (
@@ -64,7 +64,7 @@ def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
         for secret in statement.listed("Resource")
     }
     for role, secret in sorted(grants ^ (set(own.items()) if variable else set())):
-        yield f"{role} reads {secret}, against its own" if variable else f"{role} reads {secret}"
+        yield f"{role} reads {secret} besides its own" if variable else f"{role} reads {secret}"
     given: list[tuple[str, object, object]] = []
     for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
         secret = own.get(str(stack.named(definition["ExecutionRoleArn"])))
@@ -84,7 +84,7 @@ def each_role_gets_its_own_credential_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def no_secret_is_made_that_nobody_reads(stack: Translated) -> Iterator[str]:
+def every_created_secret_is_read(stack: Translated) -> Iterator[str]:
     read = {
         secret
         for statement in stack.statements()
@@ -93,4 +93,4 @@ def no_secret_is_made_that_nobody_reads(stack: Translated) -> Iterator[str]:
     }
     for name in stack.of_type("AWS::SecretsManager::Secret"):
         if stack.resolver.resolve({"Ref": name}) not in read:
-            yield f"nobody reads {name}"
+            yield f"{name} is never read"

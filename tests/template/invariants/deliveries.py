@@ -1,4 +1,4 @@
-"""What is handed over inside the stack arrives: every policy and key on the way is evaluated."""
+"""Deliveries inside the stack arrive: every policy and key on the way is evaluated."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.template.deliveries import (
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
-# What reaches a person, or leaves the stack for a program that they run.
+# Protocols that reach a person, or a program outside the stack.
 TO_PEOPLE = {"email", "email-json", "sms", "https"}
 
 
@@ -30,14 +30,14 @@ def _refused(
 
 
 @invariant
-def every_alarm_watches_what_is_written(stack: Translated) -> Iterator[str]:
+def every_alarm_watches_a_written_metric(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         for watched in metrics_of(alarm):
             yield from (f"{name}: {fault}" for fault in faults(stack, watched))
 
 
 @invariant
-def every_alarm_reaches_whom_it_tells(stack: Translated) -> Iterator[str]:
+def every_alarm_reaches_its_targets(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_alarms)
 
 
@@ -50,9 +50,9 @@ def every_alarm_reaches_a_person(stack: Translated) -> Iterator[str]:
     }
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         if not set(alarm.get("AlarmActions", [])) & heard:
-            yield f"{name} rings where nobody listens"
+            yield f"{name} notifies a topic without a subscriber"
         if alarm.get("ActionsEnabled") is False:
-            yield f"{name} tells nobody"
+            yield f"{name} notifies nothing"
 
 
 @invariant
@@ -61,17 +61,17 @@ def every_rule_reaches_its_targets(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_subscription_reaches_its_end(stack: Translated) -> Iterator[str]:
+def every_subscription_reaches_its_endpoint(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_subscriptions)
 
 
 @invariant
-def every_bucket_reaches_what_it_notifies(stack: Translated) -> Iterator[str]:
+def every_bucket_reaches_its_targets(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_buckets)
 
 
 @invariant
-def every_budget_reaches_whom_it_tells(stack: Translated) -> Iterator[str]:
+def every_budget_reaches_its_topics(stack: Translated) -> Iterator[str]:
     yield from _refused(stack, of_budgets)
 
 
@@ -81,7 +81,7 @@ def logs_are_encrypted_with_a_key_that_logs_may_use(stack: Translated) -> Iterat
 
 
 @invariant
-def who_is_given_a_topic_may_publish_to_it(stack: Translated) -> Iterator[str]:
+def roles_with_a_topic_may_publish_to_it(stack: Translated) -> Iterator[str]:
     for name, role, environment in _environments(stack):
         for value in environment:
             if stack.type_of(value) == "AWS::SNS::Topic":
@@ -104,7 +104,7 @@ def functions_may_read_the_queues_that_feed_them(stack: Translated) -> Iterator[
 
 
 def _environments(stack: Translated) -> Iterator[tuple[str, str, list[Any]]]:
-    """Name, role and the environment's values of every function and task."""
+    """Yield name, role and the environment's values of every function and task."""
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         variables = function.get("Environment", {}).get("Variables", {})
         yield name, function["Role"], list(variables.values())

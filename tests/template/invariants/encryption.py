@@ -1,4 +1,4 @@
-"""Nothing lies or travels in the clear."""
+"""Nothing is stored or sent unencrypted."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def everything_is_encrypted_at_rest(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def only_tls_is_answered(stack: Translated) -> Iterator[str]:
+def only_tls_is_accepted(stack: Translated) -> Iterator[str]:
     closed = {
         resource
         for statement in stack.statements()
@@ -38,20 +38,21 @@ def only_tls_is_answered(stack: Translated) -> Iterator[str]:
             yield f"{name} answers without TLS"
     for name in stack.of_type("AWS::S3::Bucket"):
         if stack.arn(name) + "/*" not in closed:
-            yield f"{name}'s objects are given without TLS"
+            yield f"{name}'s objects are served without TLS"
 
 
 @invariant
-def nothing_may_come_in(stack: Translated) -> Iterator[str]:
+def no_incoming_traffic_is_allowed(stack: Translated) -> Iterator[str]:
     for name, group in stack.of_type("AWS::EC2::SecurityGroup").items():
         if "SecurityGroupIngress" in group:
-            yield f"{name} lets traffic in"
+            yield f"{name} allows incoming traffic"
         for rule in group.get("SecurityGroupEgress", [{"IpProtocol": "-1"}]):
             if rule["IpProtocol"] != "tcp" or rule["FromPort"] != rule["ToPort"]:
-                yield f"{name} lets more than one port out in a rule"
+                yield f"{name} allows more than one port out in a rule"
     yield from (
-        f"{name} lets traffic in" for name in stack.of_type("AWS::EC2::SecurityGroupIngress")
+        f"{name} allows incoming traffic"
+        for name in stack.of_type("AWS::EC2::SecurityGroupIngress")
     )
     for name, subnet in stack.of_type("AWS::EC2::Subnet").items():
         if subnet.get("MapPublicIpOnLaunch") is not False:
-            yield f"{name} gives public addresses unasked"
+            yield f"{name} gives public addresses by default"

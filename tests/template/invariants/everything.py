@@ -1,4 +1,4 @@
-"""All invariants, by name: importing a module of them registers them."""
+"""All invariants by name; importing their modules registers them."""
 
 from tests.template.invariants import (
     bounds,

@@ -1,4 +1,4 @@
-"""What happens is kept for a time, and what goes wrong is told."""
+"""Logs are kept for a time, and faults are reported."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ def logs_are_kept_for_a_time(stack: Translated) -> Iterator[str]:
     groups = stack.of_type("AWS::Logs::LogGroup")
     for name, group in groups.items():
         if not int(group.get("RetentionInDays", 0)):
-            yield f"{name} is kept for ever"
+            yield f"{name} is kept forever"
     names = {group["LogGroupName"] for group in groups.values()}
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         if function.get("LoggingConfig", {}).get("LogGroup") not in names:
@@ -33,34 +33,34 @@ def logs_are_kept_for_a_time(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_alarm_says_when_it_is_over(stack: Translated) -> Iterator[str]:
+def every_alarm_reports_its_end(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         if alarm.get("OKActions") != alarm.get("AlarmActions"):
-            yield f"{name}: who hears of it does not hear that it is over"
+            yield f"{name}: its targets do not learn that it is over"
         if alarm.get("TreatMissingData") not in {"breaching", "notBreaching", "ignore"}:
-            yield f"{name}: missing data mean nothing"
+            yield f"{name}: missing data have no meaning"
 
 
 @invariant
-def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
+def a_bad_file_raises_no_alert_by_default(stack: Translated) -> Iterator[str]:
     topics = {kind: stack.resolver.resolve({"Ref": f"{kind}Topic"}) for kind in ("Alert", "Notice")}
     pages = stack.resolver.resolve({"Ref": "BadFilesPage"}) == "yes"
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: item["Value"] for item in container["Environment"]}
-    if told.get("ECHODROP_ALERT_TOPIC_ARN") != topics["Alert"]:
-        yield "tasks do not tell of the system's faults"
-    if told.get("ECHODROP_NOTICE_TOPIC_ARN") != topics["Alert" if pages else "Notice"]:
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if environment.get("ECHODROP_ALERT_TOPIC_ARN") != topics["Alert"]:
+        yield "tasks do not report the system's faults"
+    if environment.get("ECHODROP_NOTICE_TOPIC_ARN") != topics["Alert" if pages else "Notice"]:
         yield "a file's own fault goes to the wrong topic"
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
-    if told.get("ECHODROP_INCIDENTS") != f"s3://{output}/{prefix}.echodrop/incidents/":
+    if environment.get("ECHODROP_INCIDENTS") != f"s3://{output}/{prefix}.echodrop/incidents/":
         yield "incidents are kept where tasks may not write"
     heard = {item["TopicArn"] for item in stack.of_type("AWS::SNS::Subscription").values()}
     for kind, topic in topics.items():
         if topic not in heard:
-            yield f"nobody hears of {kind}s"
+            yield f"{kind}s have no subscriber"
     of_the_files = {"UploadsRejectedAlarm", "UploadsLackSettingsAlarm"}
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         wanted = topics["Notice" if name in of_the_files and not pages else "Alert"]
@@ -69,20 +69,20 @@ def a_bad_file_wakes_nobody_unless_asked_to(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def silence_is_a_fault_where_something_must_speak(stack: Translated) -> Iterator[str]:
+def missing_data_breach_where_data_must_exist(stack: Translated) -> Iterator[str]:
     for name in ("WorkerAlarm", "PrefectAlarm", "WatchdogSilentAlarm", "ReconcileSilentAlarm"):
         if stack.resources[name]["Properties"]["TreatMissingData"] != "breaching":
-            yield f"{name} is silent when its subject is dead"
+            yield f"{name} does not alarm when its subject is dead"
 
 
 @invariant
-def nobody_recovers_by_falling_silent(stack: Translated) -> Iterator[str]:
+def no_alarm_ends_by_missing_data(stack: Translated) -> Iterator[str]:
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
-        # These say how things are, at every look; the trigger's say what has happened.
+        # These metrics report a state at every run; the trigger's report events.
         levels = {"Name": "service", "Value": "watchdog"}, {"Name": "service", "Value": "reconcile"}
         looked = any(each in alarm["Dimensions"] for each in levels)
         if looked and alarm["TreatMissingData"] == "notBreaching":
-            yield f"{name} is over when nobody can look"
+            yield f"{name} ends when there is no new data"
 
 
 @invariant
@@ -96,12 +96,12 @@ def every_dead_letter_raises_an_alarm(stack: Translated) -> Iterator[str]:
     for arn in sorted(dead_letters(stack)):
         name = arn.rpartition(":")[2]
         if ("QueueName", name, "ApproximateNumberOfMessagesVisible") not in watched:
-            yield f"{name} fills unseen"
+            yield f"{name} fills unnoticed"
 
 
 @invariant
-def no_alarm_leans_on_an_age_that_leaves_messages_out(stack: Translated) -> Iterator[str]:
-    # SQS leaves a message out of its oldest one's age once it was received three times.
+def no_alarm_uses_an_age_that_excludes_messages(stack: Translated) -> Iterator[str]:
+    # SQS excludes a message from the age of the oldest one after it was received three times.
     received = {
         queue["QueueName"]: int(queue.get("RedrivePolicy", {}).get("maxReceiveCount", 1000))
         for queue in stack.of_type("AWS::SQS::Queue").values()
@@ -113,13 +113,13 @@ def no_alarm_leans_on_an_age_that_leaves_messages_out(stack: Translated) -> Iter
                 continue
             for queue in (each["Value"] for each in metric["Dimensions"]):
                 if received.get(queue, 1000) > 3:
-                    yield f"{name}: {queue} has messages that are received oftener"
+                    yield f"{name}: {queue} has messages that are received more often"
 
 
 @invariant
-def a_queue_that_nobody_reads_is_told_of(stack: Translated) -> Iterator[str]:
-    # Whoever reads leaves it empty now and then; within a quarter of an hour it is told.
-    told = {
+def an_unread_queue_raises_an_alarm(stack: Translated) -> Iterator[str]:
+    # A reader empties it now and then; otherwise the alarm follows within a quarter of an hour.
+    alarmed = {
         dimension["Value"]
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         if (alarm.get("MetricName"), alarm.get("Statistic"), float(alarm["Threshold"]))
@@ -128,13 +128,13 @@ def a_queue_that_nobody_reads_is_told_of(stack: Translated) -> Iterator[str]:
         for dimension in alarm["Dimensions"]
     }
     for name, queue in stack.of_type("AWS::SQS::Queue").items():
-        if "RedrivePolicy" in queue and queue["QueueName"] not in told:
-            yield f"{name} fills unseen"
+        if "RedrivePolicy" in queue and queue["QueueName"] not in alarmed:
+            yield f"{name} fills unnoticed"
 
 
 @invariant
-def our_own_metrics_are_of_this_stack_alone(stack: Translated) -> Iterator[str]:
-    # Two stacks of one account write into one namespace: without it each masks the other's faults.
+def own_metrics_are_only_those_of_this_stack(stack: Translated) -> Iterator[str]:
+    # Two stacks of one account share a namespace: without it each hides the other's faults.
     owner = ("stack", stack.account.stack_name)
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         for watched in metrics_of(alarm):
@@ -174,18 +174,18 @@ def the_dashboard_shows_every_alarms_metric(stack: Translated) -> Iterator[str]:
 
 
 def _charted(dashboard: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Namespace, metric, then names and values of its dimensions, of each line on a chart."""
+    """Yield namespace, metric, then names and values of its dimensions, of each line on a chart."""
     for widget in json.loads(dashboard["DashboardBody"])["widgets"]:
         for metric in widget["properties"].get("metrics", []):
             yield tuple(part for part in metric if isinstance(part, str))
 
 
 @invariant
-def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
+def the_watchdog_runs_every_five_minutes(stack: Translated) -> Iterator[str]:
     rule = stack.resources["WatchRule"]["Properties"]
     function = stack.of_type("AWS::Lambda::Function")["Watchdog"]
     if rule["ScheduleExpression"] != "rate(5 minutes)":
-        yield "alarms count on a look every five minutes"
+        yield "alarms need a run every five minutes"
     if [target["Arn"] for target in rule["Targets"]] != [stack.arn("Watchdog")]:
         yield "the schedule starts something else"
     (permission,) = stack.of_type("AWS::Lambda::Permission").values()
@@ -200,14 +200,14 @@ def the_watchdog_looks_every_five_minutes(stack: Translated) -> Iterator[str]:
         yield str(error)
         return
     if settings.look_back_seconds < 3 * 300:
-        yield "one look that fails hides what ended before it"
+        yield "one failed run misses runs that ended before it"
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: item["Value"] for item in container["Environment"]}
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
     noted = f"s3://{settings.incidents_bucket}/{settings.incidents_prefix}"
-    if told.get("ECHODROP_INCIDENTS") != noted:
-        yield "tasks note incidents elsewhere"
+    if environment.get("ECHODROP_INCIDENTS") != noted:
+        yield "tasks write incidents elsewhere"
 
 
 @invariant
@@ -230,14 +230,14 @@ def the_watchdog_changes_nothing_but_incidents_and_the_brake_s_note(
                 if statement.listed("Resource") not in own:
                     yield f"{action} on {statement.listed('Resource')}"
             elif not action.startswith((*harmless, "kms:", "logs:")):
-                yield f"{action} is no look"
+                yield f"{action} is not a read"
 
 
 @invariant
-def every_parameter_is_described_and_bounded(stack: Translated) -> Iterator[str]:
+def every_parameter_is_described_and_limited(stack: Translated) -> Iterator[str]:
     for name, declaration in stack.source["Parameters"].items():
         if len(declaration.get("Description", "")) < 15:
             yield f"{name} is not described"
         bounds = {"AllowedPattern", "AllowedValues"} & set(declaration)
         if not bounds and not {"MinValue", "MaxValue"} <= set(declaration):
-            yield f"{name} takes anything"
+            yield f"{name} accepts anything"

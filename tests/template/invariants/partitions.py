@@ -1,4 +1,4 @@
-"""The stack can be made in every partition: China and GovCloud have ARNs, domains and services of their own."""
+"""The stack works in every partition: China and GovCloud have their own ARNs, domains and services."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from botocore.session import get_session
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 
-# Principals that have one name in every partition; CloudWatch Logs has one for each region. Source:
+# Principals with the same name in every partition; CloudWatch Logs has one for each region. Source:
 # `Default.servicePrincipal` of aws-cdk-lib's region-info.
 UNIVERSAL = {
     f"{service}.amazonaws.com"
@@ -19,10 +19,10 @@ UNIVERSAL = {
         *("s3", "scheduler", "sns"),
     )
 }
-# The name of an endpoint's service says no domain, and S3's is alike in every partition ("Gateway
+# The name of an endpoint service has no domain, and S3's is the same in every partition ("Gateway
 # endpoints for Amazon S3", VPC user guide).
 S3_ENDPOINT = "com.amazonaws.${AWS::Region}.s3"
-# By the middle of a type, the service of its API where the two differ.
+# By the middle part of a type: the service of its API, if they differ.
 APIS = {"CloudWatch": "cloudwatch", "SecretsManager": "secretsmanager"}
 
 
@@ -46,7 +46,7 @@ def every_arn_is_of_the_stack_s_partition(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def every_service_is_offered_where_the_stack_is(stack: Translated) -> Iterator[str]:
+def every_service_exists_in_the_partition(stack: Translated) -> Iterator[str]:
     for name, resource in stack.resources.items():
         service = resource["Type"].split("::")[1]
         api = APIS.get(service, service.lower())
@@ -55,7 +55,7 @@ def every_service_is_offered_where_the_stack_is(stack: Translated) -> Iterator[s
 
 
 @invariant
-def every_role_is_bounded_where_a_boundary_is_asked_for(stack: Translated) -> Iterator[str]:
+def every_role_has_the_given_boundary(stack: Translated) -> Iterator[str]:
     boundary = stack.resolver.resolve({"Ref": "PermissionsBoundary"}) or None
     for name, role in stack.of_type("AWS::IAM::Role").items():
         if role.get("PermissionsBoundary") != boundary:
@@ -64,7 +64,7 @@ def every_role_is_bounded_where_a_boundary_is_asked_for(stack: Translated) -> It
 
 @cache
 def _is_offered(api: str, partition: str) -> bool:
-    """Whether botocore knows an endpoint of the service in a partition."""
+    """Return whether botocore has an endpoint of the service in a partition."""
     regions = get_session().get_available_regions(api, partition, allow_non_regional=True)
     return bool(regions)
 

@@ -1,4 +1,4 @@
-"""Prefect's 429 is waited for by whatever asks it, and by nothing for too long."""
+"""Every client of Prefect waits after a 429, but not too long."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,19 @@ from watchdog.prefect_look import PATIENCE
 
 # Prefect Cloud counts requests by the minute.
 MINUTE = 60
-# Of the watchdog's timeout, for the queues, the incidents and the inbox.
+# The part of the watchdog's timeout for the queues, the incidents and the inbox.
 FOR_THE_REST = 60
-# Polls that a worker may miss until its health check fails (`is_worker_still_polling`).
+# Polls that a worker may miss before its health check fails (`is_worker_still_polling`).
 MISSED_POLLS = 30
 
 
 @invariant
-def tasks_and_worker_outlast_a_429(stack: Translated) -> Iterator[str]:
+def tasks_and_worker_survive_a_429(stack: Translated) -> Iterator[str]:
     unhealthy_after = MISSED_POLLS * get_current_settings().worker.query_seconds
     for name, definition in stack.of_type("AWS::ECS::TaskDefinition").items():
         for container in definition["ContainerDefinitions"]:
-            told = {item["Name"]: item["Value"] for item in container["Environment"]}
-            retries = int(told.get("PREFECT_CLIENT_MAX_RETRIES", "0"))
+            environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+            retries = int(environment.get("PREFECT_CLIENT_MAX_RETRIES", "0"))
             # Prefect's default is 5. Without Retry-After its client waits 2, 4, 8 ... seconds.
             if retries <= get_current_settings().client.max_retries:
                 yield f"{name} gives up after {retries} retries"
@@ -32,14 +32,14 @@ def tasks_and_worker_outlast_a_429(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_watchdog_outlasts_a_minute_of_429(stack: Translated) -> Iterator[str]:
+def the_watchdog_survives_a_minute_of_429(stack: Translated) -> Iterator[str]:
     timeout = int(stack.of_type("AWS::Lambda::Function")["Watchdog"]["Timeout"])
     if PATIENCE < MINUTE:
-        yield f"the watchdog gives Prefect up after {PATIENCE} s"
+        yield f"the watchdog stops waiting for Prefect after {PATIENCE} s"
     if timeout < PATIENCE + FOR_THE_REST:
         yield f"Prefect's 429 may take all {timeout} s of the watchdog"
     if timeout >= 5 * MINUTE:
-        yield "two looks may overlap"
+        yield "two runs may overlap"
 
 
 @invariant
@@ -47,6 +47,6 @@ def the_reconciliation_keeps_to_a_rate(stack: Translated) -> Iterator[str]:
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["OperationsTask"][
         "ContainerDefinitions"
     ]
-    told = {item["Name"]: str(item["Value"]) for item in container["Environment"]}
-    if told.get(RATE) != str(stack.resolver.resolve({"Ref": "PrefectRequestsPerMinute"})):
-        yield f"it sends {told.get(RATE)} requests a minute"
+    environment = {item["Name"]: str(item["Value"]) for item in container["Environment"]}
+    if environment.get(RATE) != str(stack.resolver.resolve({"Ref": "PrefectRequestsPerMinute"})):
+        yield f"it sends {environment.get(RATE)} requests a minute"

@@ -1,4 +1,4 @@
-"""Each role may what it needs, of what is its own."""
+"""Each role has only the rights that it needs."""
 
 import json
 from collections.abc import Iterator
@@ -32,26 +32,26 @@ def every_grant_names_its_resources(stack: Translated) -> Iterator[str]:
                 if not actions <= WITHOUT_RESOURCE and not is_bounded(statement.body):
                     yield f"{statement.owner}: {sorted(actions)} on everything"
             elif len(parts) < 6 or "*" in parts[2] or parts[5].startswith(("*", "/")):
-                yield f"{statement.owner}: {resource} names nothing"
+                yield f"{statement.owner}: {resource} names no resource"
 
 
 @invariant
-def nobody_unnamed_is_let_in(stack: Translated) -> Iterator[str]:
+def every_principal_is_named(stack: Translated) -> Iterator[str]:
     for statement in stack.statements():
         principal = statement.body.get("Principal", {})
         if statement.kind not in BOUNDS and statement.allows and "*" in json.dumps(principal):
-            yield f"{statement.owner} lets everybody in"
+            yield f"{statement.owner} allows everybody"
 
 
 @invariant
-def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
+def services_act_only_for_this_account(stack: Translated) -> Iterator[str]:
     for statement in stack.statements():
         principal = statement.body.get("Principal", {})
         services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
         # Lambda assumes its roles itself and sends no source with it.
         if not statement.allows or not services or services == ["lambda.amazonaws.com"]:
             continue
-        # EventBridge names no source to a topic or its key, so that a condition would refuse it
+        # EventBridge sends no source to a topic or its key, so a condition would deny it
         # ("Troubleshooting Amazon EventBridge"; "Amazon SNS key management").
         without_source = {"AWS::KMS::Key", "AWS::SNS::TopicPolicy"}
         if statement.kind in without_source and services == ["events.amazonaws.com"]:
@@ -62,8 +62,8 @@ def services_act_for_this_account_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator[str]:
-    # It grants network interfaces on "*", as they have no names before they exist.
+def only_functions_in_a_vpc_have_a_managed_policy(stack: Translated) -> Iterator[str]:
+    # It grants network interfaces on "*", because they have no names before they exist.
     in_vpc = stack.resolver.resolve({"Ref": "TriggerInVpc"}) == "yes"
     interfaces = (
         f"arn:{stack.account.partition}:iam::aws:policy/service-role/"
@@ -76,7 +76,7 @@ def no_managed_policy_but_for_a_function_in_a_vpc(stack: Translated) -> Iterator
 
 
 @invariant
-def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
+def roles_are_passed_only_to_tasks(stack: Translated) -> Iterator[str]:
     passed = {stack.arn(role) for role in ("ExecutionRole", "TaskRole", "OperationsRole")}
     to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     passing = [item for item in stack.statements() if "iam:PassRole" in item.listed("Action")]
@@ -87,7 +87,7 @@ def roles_are_passed_to_tasks_alone(stack: Translated) -> Iterator[str]:
         ):
             yield f"{statement.owner} may pass {statement.listed('Resource')}"
     if [statement.owner for statement in passing] != ["WorkerRole"]:
-        yield "not the worker alone passes roles"
+        yield "others than the worker pass roles"
 
 
 @invariant
@@ -111,7 +111,7 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     wanted |= {(action, stack.bucket_arn(f"{output}/{prefix}*")) for action in writes}
     wanted |= {("s3:ListBucket", stack.bucket_arn(bucket)) for bucket in (inbox, output)}
     wanted.add(("s3:ListBucketMultipartUploads", stack.bucket_arn(output)))
-    # A file at fault is marked, in the inbox alone, and people are told.
+    # A file with a fault gets tags, only in the inbox, and an alert is sent.
     marks = {f"s3:{verb}Object{kind}Tagging" for verb in ("Get", "Put") for kind in ("", "Version")}
     wanted |= {(action, stack.bucket_arn(f"{inbox}/*")) for action in marks}
     wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
@@ -125,7 +125,7 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
 
 
 @invariant
-def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str]:
+def the_trigger_reads_only_inbox_and_archive(stack: Translated) -> Iterator[str]:
     inbox = stack.resolver.resolve(stack.template["Outputs"]["Inbox"]["Value"])
     may = {
         (action, resource)
@@ -149,8 +149,8 @@ def the_trigger_reads_inbox_and_archive_alone(stack: Translated) -> Iterator[str
 
 
 @invariant
-def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterator[str]:
-    """What a role may do with a bucket's objects it may do with the bucket's key, through S3 alone."""
+def bucket_keys_serve_the_roles_that_use_the_bucket(stack: Translated) -> Iterator[str]:
+    """A role has the same rights on a bucket's key as on its objects, only through S3."""
     reads, writes = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
     by_bucket = {
         stack.bucket_arn(stack.resolver.resolve(stack.template["Outputs"][name]["Value"])): keys
@@ -178,15 +178,15 @@ def keys_of_buckets_serve_who_reads_or_writes_there(stack: Translated) -> Iterat
             through = condition.get("kms:ViaService", "")
             region = "*" if test == "StringLike" else stack.account.region
             if through != f"s3.{region}.{stack.account.url_suffix}":
-                yield f"{item.owner} may use {key} by other ways than S3"
+                yield f"{item.owner} may use {key} other than through S3"
             if region != key.split(":")[3] and region != "*":
-                yield f"{item.owner} may use {key} in another region alone"
+                yield f"{item.owner} may use {key} only in another region"
     for owner, action, key in sorted(may ^ wanted):
         yield f"{owner}: {action} on {key}"
 
 
 @invariant
-def the_worker_runs_these_families_on_this_cluster_alone(stack: Translated) -> Iterator[str]:
+def the_worker_runs_only_these_families_on_this_cluster(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     families = {definitions[name]["Family"] for name in ("ConversionTask", "OperationsTask")}
     cluster = stack.arn("Cluster")

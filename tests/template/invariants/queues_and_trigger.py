@@ -50,7 +50,7 @@ def every_rule_target_has_dead_letters(stack: Translated) -> Iterator[str]:
     for name, rule in stack.of_type("AWS::Events::Rule").items():
         for target in rule["Targets"]:
             if target.get("DeadLetterConfig", {}).get("Arn") not in dead:
-                yield f"{name}: what {target['Id']} refuses is lost"
+                yield f"{name}: a refusal of {target['Id']} loses the event"
 
 
 @invariant
@@ -82,14 +82,14 @@ def one_bad_record_fails_alone(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def concurrency_is_bounded(stack: Translated) -> Iterator[str]:
+def concurrency_is_limited(stack: Translated) -> Iterator[str]:
     for name, source in stack.of_type("AWS::Lambda::EventSourceMapping").items():
         if int(source.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
-            yield f"{name} has no bound that Lambda takes"
+            yield f"{name} has no limit that Lambda accepts"
 
 
 @invariant
-def the_trigger_runs_as_it_was_built(stack: Translated) -> Iterator[str]:
+def the_trigger_runs_as_built(stack: Translated) -> Iterator[str]:
     function = stack.of_type("AWS::Lambda::Function")["Trigger"]
     module = function["Handler"].rpartition(".")[0].replace(".", "/") + ".py"
     if not (ROOT / module).is_file():
@@ -108,7 +108,7 @@ def the_trigger_finds_its_settings(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> Iterator[str]:
+def the_trigger_is_notified_of_out_of_memory_kills(stack: Translated) -> Iterator[str]:
     definition = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
     rule = stack.of_type("AWS::Events::Rule")["KilledTaskRule"]
     wanted = {
@@ -119,13 +119,13 @@ def the_trigger_learns_of_tasks_killed_for_their_memory(stack: Translated) -> It
         "containers": {"name": ["prefect"], "exitCode": [137]},
     }
     if rule["EventPattern"].get("detail") != wanted:
-        yield f"the rule takes {rule['EventPattern'].get('detail')}"
+        yield f"the rule matches {rule['EventPattern'].get('detail')}"
     if [target["Arn"] for target in rule["Targets"]] != [stack.arn("UploadQueue")]:
-        yield "the rule does not lead to the trigger's queue"
+        yield "the rule does not target the trigger's queue"
 
 
 @invariant
-def only_the_conversion_s_own_container_is_asked_how_it_ended(stack: Translated) -> Iterator[str]:
+def only_the_exit_code_of_the_conversion_container_counts(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     own = {
         container["Name"]
@@ -133,11 +133,11 @@ def only_the_conversion_s_own_container_is_asked_how_it_ended(stack: Translated)
         for container in definitions[name]["ContainerDefinitions"]
     }
     if own != {CONTAINER}:
-        yield f"the containers are {sorted(own)}, {CONTAINER} is asked"
+        yield f"the containers are {sorted(own)}, {CONTAINER} is expected"
     for name, rule in stack.of_type("AWS::Events::Rule").items():
         for asked in _asked_of_containers(rule.get("EventPattern", {})):
             if "exitCode" in asked and asked.get("name") != [CONTAINER]:
-                yield f"{name} takes the exit code of any container"
+                yield f"{name} matches the exit code of any container"
 
 
 def _asked_of_containers(pattern: Any) -> Iterator[Mapping[str, Any]]:

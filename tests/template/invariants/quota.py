@@ -1,4 +1,4 @@
-"""What the stack runs fits the account that it is deployed to."""
+"""The stack's tasks fit the account's quota."""
 
 from collections.abc import Iterator
 
@@ -20,10 +20,10 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
         yield f"a worker takes {definitions['WorkerTask']['Cpu']} CPU units"
     deployment = stack.resources["WorkerService"]["Properties"]["DeploymentConfiguration"]
     if deployment["MaximumPercent"] != 100 * WORKERS_WHILE_REPLACED:
-        yield f"while it is replaced, {deployment['MaximumPercent']} % of the workers run"
+        yield f"during a replacement {deployment['MaximumPercent']} % of the workers run"
     task = definitions["ConversionTask"]
     if (int(task["Cpu"]), int(task["Memory"])) != (STANDARD.cpu, STANDARD.memory):
-        yield "a conversion without a size is no standard one"
+        yield "a conversion without a size is not a standard one"
     lanes = Lanes(
         int(defaults["LiveConcurrency"]),
         int(defaults["BackfillConcurrency"]),
@@ -37,4 +37,4 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
     elif reconciliation > STANDARD.cpu:
         yield "the reconciliation takes more than a conversion's place in its lane"
     if taken > SMALLEST_QUOTA:
-        yield f"all at once takes {taken:g} vCPU, a new account has {SMALLEST_QUOTA}"
+        yield f"everything at once needs {taken:g} vCPU, a new account has {SMALLEST_QUOTA}"

@@ -1,4 +1,4 @@
-"""The scheduled reconciliation finds what it needs, and writes nothing but its report."""
+"""The scheduled reconciliation finds what it needs, and writes only its report."""
 
 from collections.abc import Iterator
 
@@ -20,21 +20,21 @@ def the_reconciliation_finds_its_settings(stack: Translated) -> Iterator[str]:
         if definition["Family"] != wanted:
             yield f"its deployment runs {wanted}, the stack has {definition['Family']}"
     (container,) = definition["ContainerDefinitions"]
-    told = {item["Name"]: item["Value"] for item in container["Environment"]}
-    if told.get(REPORTS) != f"s3://{_reports(stack)}":
-        yield f"its reports go to {told.get(REPORTS)}"
-    if told.get(STACK) != stack.account.stack_name:
-        yield f"its figures are those of {told.get(STACK)}"
-    if told.get(QUEUE) != stack.resolver.resolve({"Ref": "UploadQueue"}):
-        yield f"it notifies {told.get(QUEUE)}"
+    environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+    if environment.get(REPORTS) != f"s3://{_reports(stack)}":
+        yield f"its reports go to {environment.get(REPORTS)}"
+    if environment.get(STACK) != stack.account.stack_name:
+        yield f"its metrics are those of {environment.get(STACK)}"
+    if environment.get(QUEUE) != stack.resolver.resolve({"Ref": "UploadQueue"}):
+        yield f"it notifies {environment.get(QUEUE)}"
     trigger = stack.of_type("AWS::Lambda::Function")["Trigger"]["Environment"]["Variables"]
     for name in ("ECHODROP_RULES_PARAMETER", "PREFECT_API_URL"):
-        if told.get(name) != trigger[name]:
+        if environment.get(name) != trigger[name]:
             yield f"{name} is not the trigger's"
 
 
 @invariant
-def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[str]:
+def the_reconciliation_writes_only_its_report(stack: Translated) -> Iterator[str]:
     may_write = {
         (action, resource)
         for statement in stack.statements()
@@ -42,7 +42,7 @@ def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[st
         for action in statement.listed("Action")
         if not action.partition(":")[2].startswith(("Get", "List", "Describe"))
         for resource in statement.listed("Resource")
-        # What it may do with the buckets' keys follows from what it may do with their objects.
+        # Its rights on the buckets' keys follow from its rights on their objects.
         if resource not in data_keys(stack)
     }
     wanted = {
@@ -55,31 +55,31 @@ def the_reconciliation_writes_its_report_alone(stack: Translated) -> Iterator[st
 
 
 @invariant
-def a_look_at_everything_that_is_overdue_is_told(stack: Translated) -> Iterator[str]:
+def an_overdue_full_reconciliation_raises_an_alarm(stack: Translated) -> Iterator[str]:
     days = 7
-    told = [
+    thresholds = [
         float(alarm["Threshold"])
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         if alarm.get("MetricName") == "WholeLookAgeSeconds"
-        # Who cannot look has not looked; ReconcileSilentAlarm tells of that.
+        # A reconciliation that does not run is reported by ReconcileSilentAlarm.
         and alarm["TreatMissingData"] == "ignore"
     ]
-    if not any(days * DAY < each <= (days + 2) * DAY for each in told):
-        yield f"nobody hears that the look of each {days} days is overdue: {told}"
+    if not any(days * DAY < each <= (days + 2) * DAY for each in thresholds):
+        yield f"no alarm reports an overdue {days}-day run: {thresholds}"
 
 
 @invariant
-def what_looks_remember_outlives_the_time_between_them(stack: Translated) -> Iterator[str]:
-    # Written anew by each look at everything, a week apart; without it the next hour looks at all.
+def the_record_of_finished_uploads_outlives_a_full_run(stack: Translated) -> Iterator[str]:
+    # Each weekly full run rewrites it; without it the next hourly run checks everything.
     for name, bucket in stack.of_type("AWS::S3::Bucket").items():
         for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", []):
             kept = int(rule.get("ExpirationInDays", 365))
             if _reports(stack).endswith(str(rule.get("Prefix", "none"))) and kept < 21:
-                yield f"{name}: rule {rule['Id']} forgets what is settled after {kept} days"
+                yield f"{name}: rule {rule['Id']} deletes the record of finished uploads after {kept} days"
 
 
 @invariant
-def outputs_are_listed_below_their_prefix_alone(stack: Translated) -> Iterator[str]:
+def outputs_are_listed_only_below_their_prefix(stack: Translated) -> Iterator[str]:
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
     for statement in stack.statements():

@@ -1,4 +1,4 @@
-"""The list that every invariant puts itself into, and what several of them ask."""
+"""The list in which every invariant is registered, and helpers for several of them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any
 from tests.template.stacks import Translated
 
 ROOT = Path(__file__).resolve().parents[3]
-# Policies that grant nothing and bound what others grant; invariants/bounds.py looks at them.
+# Policies that grant nothing and limit what others grant; invariants/bounds.py checks them.
 BOUNDS = {"AWS::EC2::VPCEndpoint"}
-# What IAM offers no resource for.
+# Actions for which IAM has no resource.
 WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition"}
-# Likewise, but a condition bounds it: action, test and key.
+# The same, but a condition limits them: action, operator and key.
 WITHOUT_RESOURCE_BUT_WITH_CONDITION = (
     ("ecs:ListTasks", "ArnEquals", "ecs:cluster"),
     ("cloudwatch:PutMetricData", "StringEquals", "cloudwatch:namespace"),
@@ -22,13 +22,13 @@ INVARIANTS: dict[str, Invariant] = {}
 
 
 def invariant(check: Invariant) -> Invariant:
-    """Register a check. It lists what breaks it; an empty list is good."""
+    """Register a check. It yields its violations; none means success."""
     INVARIANTS[check.__name__] = check
     return check
 
 
 def is_bounded(statement: Mapping[str, Any]) -> bool:
-    """Whether a condition bounds what IAM knows no resource for."""
+    """Return whether a condition limits an action for which IAM has no resource."""
     actions = set(listed(statement["Action"]))
     condition = statement.get("Condition", {})
     return any(
@@ -38,7 +38,7 @@ def is_bounded(statement: Mapping[str, Any]) -> bool:
 
 
 def dead_letters(stack: Translated) -> set[str]:
-    """Return the ARNs of the queues that are some queue's dead letters."""
+    """Return the ARNs of the dead-letter queues."""
     return {
         queue["RedrivePolicy"]["deadLetterTargetArn"]
         for queue in stack.of_type("AWS::SQS::Queue").values()
@@ -52,7 +52,7 @@ def archives(stack: Translated) -> list[str]:
 
 
 def data_keys(stack: Translated) -> set[str]:
-    """Return the ARNs of the keys under which the buckets lie."""
+    """Return the ARNs of the keys that encrypt the buckets."""
     given = (
         stack.resolver.resolve({"Ref": name})
         for name in ("InboxKeyArn", "OutputKeyArn", "ArchiveKeyArns")

@@ -1,4 +1,4 @@
-"""Tasks are confined, and the worker knows how they end."""
+"""Tasks are confined, and the worker learns how they end."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
@@ -26,10 +26,10 @@ def containers_are_confined(stack: Translated) -> Iterator[str]:
                 yield f"{name} may change its own image"
             capabilities = container.get("LinuxParameters", {}).get("Capabilities", {})
             if capabilities != {"Drop": ["ALL"]}:
-                yield f"{name} keeps capabilities of the kernel"
+                yield f"{name} keeps kernel capabilities"
             if "@sha256:" not in container["Image"]:
-                yield f"{name} takes whatever image bears a tag"
-            # A limit of its own would stay behind when a flow run asks for more memory.
+                yield f"{name} uses an image by its tag"
+            # The container's own limit would remain when a flow run requests more memory.
             if "Memory" in container or "Cpu" in container:
                 yield f"{name}: the container's limit would override the flow run's"
 
@@ -41,7 +41,7 @@ def own_subnets_have_room_for_every_task(stack: Translated) -> Iterator[str]:
     for name, subnet in stack.of_type("AWS::EC2::Subnet").items():
         block = IPv4Network(subnet["CidrBlock"])
         if block.prefixlen > 20:
-            yield f"{name} has {block.num_addresses - 5} addresses, a task takes one"
+            yield f"{name} has {block.num_addresses - 5} addresses, a task needs one"
         if not any(block.subnet_of(vpc) for vpc in vpcs):
             yield f"{name} is not in the VPC"
         if any(block.overlaps(other) for other in taken):
@@ -50,7 +50,7 @@ def own_subnets_have_room_for_every_task(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
+def a_stopped_task_reschedules_its_run(stack: Translated) -> Iterator[str]:
     container = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]["ContainerDefinitions"][
         0
     ]
@@ -62,7 +62,7 @@ def a_stopped_task_hands_its_run_back(stack: Translated) -> Iterator[str]:
 
 
 @invariant
-def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Iterator[str]:
+def the_worker_only_gets_the_ends_of_tasks(stack: Translated) -> Iterator[str]:
     definitions = stack.of_type("AWS::ECS::TaskDefinition")
     container = definitions["WorkerTask"]["ContainerDefinitions"][0]
     environment = {item["Name"]: item["Value"] for item in container["Environment"]}
@@ -81,33 +81,33 @@ def the_worker_learns_how_tasks_end_and_nothing_else(stack: Translated) -> Itera
     ]  # fmt: skip
     for event, wanted in events:
         if any(pattern_matches(pattern, event) for pattern in patterns) is not wanted:
-            told = event["detail"]
+            detail = event["detail"]
             yield (
-                f"{told['group']} in {told['clusterArn']}, {told['lastStatus']}: "
+                f"{detail['group']} in {detail['clusterArn']}, {detail['lastStatus']}: "
                 f"{'does not reach' if wanted else 'needlessly reaches'} the queue {watched}"
             )
 
 
 @invariant
-def the_worker_outlives_a_bad_deployment(stack: Translated) -> Iterator[str]:
+def the_worker_survives_a_bad_deployment(stack: Translated) -> Iterator[str]:
     for name, service in stack.of_type("AWS::ECS::Service").items():
         deployment = service.get("DeploymentConfiguration", {})
         if deployment.get("DeploymentCircuitBreaker") != {"Enable": True, "Rollback": True}:
-            yield f"{name} stays with a broken worker"
+            yield f"{name} keeps a broken worker"
         if deployment.get("MinimumHealthyPercent") != 100:
             yield f"{name} stops the old worker first"
         if int(service["DesiredCount"]) < 1:
             yield f"{name} has no worker"
     for definition in (stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"],):
         if "HealthCheck" not in definition["ContainerDefinitions"][0]:
-            yield "a worker that hangs is kept"
+            yield "a hanging worker is kept"
 
 
 @invariant
-def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> Iterator[str]:
+def the_worker_s_first_task_has_its_route_and_its_secret(stack: Translated) -> Iterator[str]:
     worker = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]
     execution = worker["ExecutionRoleArn"]
-    # What conditions leave out is not there to wait for.
+    # It cannot wait for resources that a condition leaves out.
     needed = {
         name
         for name, resource in stack.resources.items()
@@ -122,21 +122,21 @@ def the_worker_s_first_task_finds_its_way_and_its_secret(stack: Translated) -> I
         awaited = {reference for references in after for reference in references}
         for early in sorted(needed):
             if stack.resolver.resolve({"Ref": early}) not in awaited:
-                yield f"{name} may start before {early} is there"
+                yield f"{name} may start before {early} exists"
 
 
 @invariant
-def the_worker_waits_while_there_is_no_room(stack: Translated) -> Iterator[str]:
+def the_worker_retries_while_the_quota_is_used_up(stack: Translated) -> Iterator[str]:
     (container,) = stack.of_type("AWS::ECS::TaskDefinition")["WorkerTask"]["ContainerDefinitions"]
     given = {item["Name"]: item["Value"] for item in container["Environment"]}
     prefix = "PREFECT_INTEGRATIONS_AWS_ECS_WORKER_"
-    told = {
+    retries = {
         name.removeprefix(prefix).lower(): int(value)
         for name, value in given.items()
         if name.startswith(prefix)
     }
-    # As prefect-aws reads them: what it does not know, or nobody says, is its default.
-    settings = EcsWorkerSettings(**told)
+    # As prefect-aws reads them: an unknown or missing setting has its default.
+    settings = EcsWorkerSettings(**retries)
     waits = (settings.create_task_run_max_attempts - 1) * settings.create_task_run_min_delay_seconds
     jitter = (
         settings.create_task_run_max_attempts - 1
@@ -144,4 +144,4 @@ def the_worker_waits_while_there_is_no_room(stack: Translated) -> Iterator[str]:
     if waits < 240:
         yield f"a quota that is used up crashes a run after {waits} s"
     if waits + jitter > 840:
-        yield f"a run may have no task for {waits + jitter} s, RunsPendingAlarm rings after 900"
+        yield f"a run may have no task for {waits + jitter} s, RunsPendingAlarm is raised after 900"

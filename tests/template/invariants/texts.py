@@ -1,4 +1,4 @@
-"""Names and descriptions hold only what their service takes in."""
+"""Names and descriptions contain only what their service accepts."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,18 @@ from tests.template.stacks import Translated
 
 
 @invariant
-def names_and_descriptions_are_what_their_service_takes(stack: Translated) -> Iterator[str]:
+def names_and_descriptions_are_accepted_by_their_service(stack: Translated) -> Iterator[str]:
     for name, resource in stack.resources.items():
         accepted = ACCEPTED.get(resource["Type"], {})
         for path, text in texts_of(resource["Properties"]):
             if path not in accepted:
-                yield f"{name}: nobody has read up what {resource['Type']} takes as {path}"
+                yield f"{name}: no rule for {path} of {resource['Type']}"
                 continue
             yield from (f"{name}.{path}: {fault}" for fault in accepted[path].faults(text))
 
 
 @invariant
-def descriptions_of_the_template_are_what_cloudformation_takes(stack: Translated) -> Iterator[str]:
+def descriptions_of_the_template_are_accepted_by_cloudformation(stack: Translated) -> Iterator[str]:
     source = stack.source
     yield from OF_TEMPLATE.faults(source["Description"])
     for section, longest in (("Parameters", OF_PARAMETERS), ("Outputs", OF_TEMPLATE)):

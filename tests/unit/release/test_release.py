@@ -140,7 +140,7 @@ def test_required_parameters_are_requested_before_the_first_step(
 ) -> None:
     assert release() == 2
     said = "\n".join(lines)
-    assert "AlertEmail is not given: Who is told" in said
+    assert "AlertEmail is not given: E-mail address for alerts" in said
     assert "PrefectApiUrl is not given" in said
     assert not peers.asked("sam")
 

@@ -1,4 +1,4 @@
-"""S3 and Prefect in memory: what the trigger's pure parts are tested against."""
+"""S3 and Prefect in memory, for tests of the trigger."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.aws_api import Listed, ObjectHead, Unreadable
+from lambda_trigger.aws_api import ListedObject, ObjectHead, Unreadable
 from lambda_trigger.clock import Deadline
 from lambda_trigger.flow_runs import FlowRun, RunRequest, RunState
-from lambda_trigger.handler import Deps, _handle
+from lambda_trigger.handler import Dependencies, _handle
 from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.telemetry import Telemetry
 from lambda_trigger.transport_errors import TransportError
@@ -48,7 +48,7 @@ ignore = true
 
 @dataclass
 class Stored:
-    """One object in the inbox; `size` may be claimed without the bytes."""
+    """One object in the inbox; `size` may differ from the number of bytes."""
 
     body: bytes
     size: int
@@ -110,11 +110,11 @@ class MemoryStorage:
 
     def list_objects(
         self, bucket: str, prefix: str, deadline: Deadline, *, below: bool, after: str = ""
-    ) -> Iterator[Listed]:
+    ) -> Iterator[ListedObject]:
         self.ask("ListObjectsV2", bucket, deadline)
         for key, item in sorted(self.objects.items()):
             if key > after and key.startswith(prefix) and (below or "/" not in key[len(prefix) :]):
-                yield Listed(key, item.size, item.etag, item.last_modified)
+                yield ListedObject(key, item.size, item.etag, item.last_modified)
 
     def send_messages(self, queue_arn: str, bodies: Sequence[str], deadline: Deadline) -> None:
         self.ask("SendMessageBatch", queue_arn, deadline)
@@ -124,11 +124,11 @@ class MemoryStorage:
 
 @dataclass
 class MemoryFlowRuns:
-    """Prefect as the trigger sees it: one run an identity."""
+    """Prefect as the trigger sees it: one run for each identity."""
 
     runs: dict[str, RunRequest] = field(default_factory=dict)
     states: dict[str, RunState] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    updates: list[str] = field(default_factory=list)
     broken: bool = False
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
@@ -158,7 +158,7 @@ class MemoryFlowRuns:
             state_name=state["name"],
             message=state["message"],
         )
-        self.told.append(f"{'force ' if force else ''}{state['name']}: {state['message']}")
+        self.updates.append(f"{'force ' if force else ''}{state['name']}: {state['message']}")
         return True
 
     def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
@@ -166,13 +166,13 @@ class MemoryFlowRuns:
         if self.states[run_id].state_type != "SCHEDULED":
             return False
         self.states[run_id] = replace(self.states[run_id], **changes)
-        self.told.append("changed")
+        self.updates.append("changed")
         return True
 
 
 @dataclass
 class Trigger:
-    """The handler with everything around it in memory."""
+    """The handler with all its services in memory."""
 
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     flow_runs: MemoryFlowRuns = field(default_factory=MemoryFlowRuns)
@@ -180,7 +180,7 @@ class Trigger:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
-        deps = Deps("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
+        deps = Dependencies("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
         written = io.StringIO()
         try:
             with contextlib.redirect_stdout(written):
@@ -194,7 +194,7 @@ class Trigger:
             self.lines += [json.loads(line) for line in written.getvalue().splitlines()]
 
     def receive(self, *bodies: Any) -> dict[str, Any]:
-        """Take bodies as one batch from a queue; those that are no text are written as JSON."""
+        """Handle bodies as one batch from a queue; a body that is not text is written as JSON."""
         records = [
             {
                 "messageId": f"message-{index}",
@@ -208,7 +208,7 @@ class Trigger:
         return self.handle({"Records": records})
 
     def notify(self, key: str, **facts: Any) -> str:
-        """Notify of an object as it lies there, and give the outcome as 'Outcome: reason'."""
+        """Notify of a stored object, and return the outcome as 'Outcome: reason'."""
         stored = self.storage.objects.get(key)
         item = {"key": key, "size": 1}
         if stored:
@@ -220,7 +220,7 @@ class Trigger:
 
 @cache
 def rules_of(text: str) -> RulesSource:
-    """Parse each document once, however many triggers a test makes."""
+    """Parse each document once, for all triggers of a test."""
     return RulesSource(lambda _: text)
 
 
@@ -240,7 +240,7 @@ def trigger() -> Trigger:
 
 @dataclass
 class HttpStub:
-    """An HTTP server that answers as it is told: what to answer, one after another (the last for ever), and what was asked."""
+    """An HTTP server with prepared answers, one after another (the last repeats); it records its requests."""
 
     origin: str = ""
     default: Any = None
@@ -254,14 +254,14 @@ class HttpStub:
 
 @pytest.fixture
 def http_stub() -> Iterator[HttpStub]:
-    told = HttpStub()
+    stub = HttpStub()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def setup(self) -> None:
-            told.connections += 1
+            stub.connections += 1
             super().setup()
 
         def log_message(self, *_: Any) -> None:
@@ -270,9 +270,9 @@ def http_stub() -> Iterator[HttpStub]:
         def take(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
-            told.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+            stub.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
             status, answer, headers = (
-                told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+                stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
             )
             if status == 0:
                 self.connection.close()
@@ -290,8 +290,8 @@ def http_stub() -> Iterator[HttpStub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    told.origin = f"http://127.0.0.1:{server.server_port}"
-    yield told
+    stub.origin = f"http://127.0.0.1:{server.server_port}"
+    yield stub
     server.shutdown()
     server.server_close()
     thread.join()

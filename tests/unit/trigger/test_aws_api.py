@@ -1,4 +1,4 @@
-"""What AWS answers and moto does not; the contract tests ask moto."""
+"""AWS answers that moto does not give; the contract tests use moto."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.aws_api import AwsApi, Listed, Unreadable
+from lambda_trigger.aws_api import AwsApi, ListedObject, Unreadable
 from lambda_trigger.aws_domains import dns_suffix
 from lambda_trigger.clock import Deadline
 from lambda_trigger.http_client import HttpClient, Reply, Request
@@ -48,7 +48,7 @@ def read(stub: HttpStub) -> object:
         (403, "InvalidObjectState", "archived"),
     ],
 )
-def test_an_object_that_is_not_there_to_be_read(
+def test_an_object_that_cannot_be_read(
     http_stub: HttpStub, status: int, code: str, why: str
 ) -> None:
     http_stub.answer(status, error(code))
@@ -68,7 +68,7 @@ def test_an_object_that_is_not_there_to_be_read(
         (503, "ServiceUnavailable", UnavailableError),
     ],
 )
-def test_everything_else_is_a_transport_error(
+def test_every_other_answer_is_a_transport_error(
     http_stub: HttpStub, status: int, code: str, raised: type[TransportError]
 ) -> None:
     http_stub.answer(status, error(code))
@@ -76,7 +76,7 @@ def test_everything_else_is_a_transport_error(
         read(http_stub)
 
 
-# S3 answers so where a bucket is in another region: by its address, or by the signature.
+# S3's answers if a bucket is in another region: for its address, or for the signature.
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
@@ -91,7 +91,7 @@ def test_everything_else_is_a_transport_error(
     ],
     ids=str,
 )
-def test_a_bucket_of_another_region_is_asked_there_from_then_on(
+def test_a_bucket_in_another_region_is_read_there_from_then_on(
     http_stub: HttpStub, status: int, body: bytes, headers: dict[str, str]
 ) -> None:
     http_stub.answer(status, body, **headers)
@@ -104,14 +104,14 @@ def test_a_bucket_of_another_region_is_asked_there_from_then_on(
     assert signed == ["eu-west-1", "us-west-2", "us-west-2"]
 
 
-def test_a_region_that_does_not_help_is_an_error_after_one_more_try(http_stub: HttpStub) -> None:
+def test_a_wrong_region_is_an_error_after_one_retry(http_stub: HttpStub) -> None:
     http_stub.answer(301, error("PermanentRedirect"), **{"x-amz-bucket-region": "us-west-2"})
     with pytest.raises(RefusedError, match="PermanentRedirect"):
         read(http_stub)
     assert len(http_stub.asked) == 2
 
 
-def test_a_stand_in_that_knows_no_ranges_is_read_no_further_than_asked(http_stub: HttpStub) -> None:
+def test_without_range_support_only_the_requested_bytes_are_read(http_stub: HttpStub) -> None:
     http_stub.answer(200, b"x" * 5_000_000, ETag='"e"')
     found = read(http_stub)
     assert not isinstance(found, Unreadable)
@@ -137,15 +137,17 @@ def test_a_listing_is_read_page_by_page(http_stub: HttpStub) -> None:
     http_stub.answer(200, page("a", "b%2B+c", token="1/+="))
     http_stub.answer(200, page("%C3%A4"))
     listed = list(api(http_stub).list_objects("inbox", "m/", Deadline(5), below=False))
-    assert listed == [Listed(key, 3, "e", "2026-01-01T00:00:00.000Z") for key in ("a", "b+ c", "ä")]
+    assert listed == [
+        ListedObject(key, 3, "e", "2026-01-01T00:00:00.000Z") for key in ("a", "b+ c", "ä")
+    ]
     first, second = (asked[1] for asked in http_stub.asked)
     assert first == "/inbox/?delimiter=%2F&encoding-type=url&list-type=2&prefix=m%2F"
     assert "continuation-token=1%2F%2B%3D" in second
 
 
-def test_a_listing_that_is_no_xml_is_refused(http_stub: HttpStub) -> None:
+def test_a_listing_that_is_not_xml_is_refused(http_stub: HttpStub) -> None:
     http_stub.answer(200, b"<html>")
-    with pytest.raises(RefusedError, match="no XML"):
+    with pytest.raises(RefusedError, match="not XML"):
         list(api(http_stub).list_objects("inbox", "", Deadline(5), below=True))
 
 
@@ -196,7 +198,7 @@ def test_messages_that_the_queue_refuses_are_an_error(http_stub: HttpStub) -> No
         ),
     ],
 )
-def test_on_aws_buckets_have_hosts_of_their_own_unless_they_hold_dots(
+def test_on_aws_a_bucket_has_its_own_host_unless_its_name_has_dots(
     region: str, bucket: str, origin: str, target: str
 ) -> None:
     sent: list[Request] = []
@@ -221,6 +223,6 @@ def partitions() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("partition", partitions(), ids=lambda each: each["id"])
-def test_every_region_has_the_domain_of_its_partition(partition: dict[str, Any]) -> None:
+def test_every_region_has_the_dns_suffix_of_its_partition(partition: dict[str, Any]) -> None:
     regions = [name for name in partition["regions"] if not name.endswith("-global")]
     assert {dns_suffix(region) for region in regions} == {partition["outputs"]["dnsSuffix"]}

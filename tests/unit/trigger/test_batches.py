@@ -34,8 +34,8 @@ def trigger() -> Trigger:
     return Trigger(rules=RULES + BATCH)
 
 
-def told(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
-    """One message that tells of several files."""
+def notification_of(trigger: Trigger, *keys: str, lane: str = "backfill") -> str:
+    """One message with several uploads."""
     items = [
         NotifiedObject("inbox", key, stored.size, stored.etag, lane=lane)
         for key in keys
@@ -49,8 +49,8 @@ def put(trigger: Trigger, *keys: str, **facts: Any) -> None:
         trigger.storage.put(key, file_head("EK60") + key.encode(), **facts)
 
 
-def mend(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
-    """Have the trigger handed, in one invocation, what --fix and replay send."""
+def fix(trigger: Trigger, *findings: tuple[str, Notify]) -> None:
+    """Give the trigger, in one invocation, the messages that --fix and replay send."""
 
     class Handed:
         def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
@@ -74,7 +74,9 @@ def outcomes(trigger: Trigger) -> list[tuple[str, str, str]]:
 
 def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger: Trigger) -> None:
     put(trigger, "HB/a.raw", "HB/b.raw")
-    assert trigger.receive(told(trigger, "HB/a.raw", "HB/b.raw")) == {"batchItemFailures": []}
+    assert trigger.receive(notification_of(trigger, "HB/a.raw", "HB/b.raw")) == {
+        "batchItemFailures": []
+    }
     (run,) = trigger.flow_runs.runs.values()
     assert run.deployment == "convert-raw-sonar-batch/ecs"
     assert run.lane == "backfill"
@@ -85,30 +87,30 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
         ("HB/a.raw", "Submitted: new", identity),
         ("HB/b.raw", "Submitted: new", identity),
     ]
-    # The flow takes them as they are.
+    # The flow accepts them unchanged.
     files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
     assert all(isinstance(file.asked, ConversionRequest) for file in files)
-    told_by = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
-    assert sorted(file.name[-12:] for file in files) == told_by
+    tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
+    assert sorted(file.name[-12:] for file in files) == tagged
     assert [file.name[:-12] for file in files] == ["a.raw · ", "b.raw · "]
 
 
-def test_each_files_own_identity_is_a_tag(trigger: Trigger) -> None:
+def test_the_identity_of_each_file_is_a_tag(trigger: Trigger) -> None:
     put(trigger, "a.raw", "b.raw")
-    trigger.receive(told(trigger, "a.raw", "b.raw"))
+    trigger.receive(notification_of(trigger, "a.raw", "b.raw"))
     (batch,) = trigger.flow_runs.runs.values()
     alone = Trigger(storage=trigger.storage)
-    alone.receive(told(trigger, "a.raw", "b.raw"))
+    alone.receive(notification_of(trigger, "a.raw", "b.raw"))
     assert {f"file:{identity}" for identity in alone.flow_runs.runs} == {
         tag for tag in batch.tags if tag.startswith("file:")
     }
 
 
-def test_messages_of_one_invocation_go_together_and_the_same_again_is_the_same_run(
+def test_messages_of_one_invocation_share_a_run_and_a_repetition_finds_it(
     trigger: Trigger,
 ) -> None:
     put(trigger, "a.raw", "b.raw")
-    a, b = told(trigger, "a.raw"), told(trigger, "b.raw")
+    a, b = notification_of(trigger, "a.raw"), notification_of(trigger, "b.raw")
     trigger.receive(a, b)
     trigger.receive(b, a, a)
     assert len(trigger.flow_runs.runs) == 1
@@ -116,66 +118,66 @@ def test_messages_of_one_invocation_go_together_and_the_same_again_is_the_same_r
 
 
 @pytest.mark.parametrize("lane", ["live", "backfill"])
-def test_a_short_time_out_leaves_time_to_settle_though_batches_are_on(
+def test_a_short_time_out_leaves_time_to_settle_with_batches_enabled(
     trigger: Trigger, lane: str
 ) -> None:
     put(trigger, "HB/a.raw", "HB/b.raw")
-    body = told(trigger, "HB/a.raw", "HB/b.raw", lane=lane)
+    body = notification_of(trigger, "HB/a.raw", "HB/b.raw", lane=lane)
     record = {"messageId": "message-0", "body": body, "eventSourceARN": "arn:aws:sqs:x:1:uploads"}
     assert trigger.handle({"Records": [record]}, seconds=4.5) == {"batchItemFailures": []}
     assert {what for _, what, _ in outcomes(trigger)} == {"Submitted: new"}
 
 
-def test_a_file_alone_has_a_run_of_its_own(trigger: Trigger) -> None:
+def test_a_single_file_has_its_own_run(trigger: Trigger) -> None:
     put(trigger, "a.raw")
-    trigger.receive(told(trigger, "a.raw"))
+    trigger.receive(notification_of(trigger, "a.raw"))
     (run,) = trigger.flow_runs.runs.values()
     assert run.deployment == "convert-raw-sonar/ecs"
     assert run.parameters["raw_file"] == "s3://inbox/a.raw"
 
 
 @pytest.mark.parametrize("keys", [("a.raw", "b.raw", "c.raw"), ("b.raw", "c.raw")])
-def test_what_mends_a_crashed_batch_gets_a_run_of_its_own_and_only_one(
+def test_a_fix_of_a_crashed_batch_creates_one_run_for_each_file(
     trigger: Trigger, keys: tuple[str, ...]
 ) -> None:
-    # The files of a crashed batch are sent again side by side: the same set as before, or another.
+    # The files of a crashed batch are sent again together: the same set as before, or another.
     trigger.rules = trigger.rules.replace('prefix = ""', 'prefix = ""\nbatch = true')
     put(trigger, "a.raw", "b.raw", "c.raw")
-    trigger.receive(told(trigger, "a.raw", "b.raw", "c.raw"))
+    trigger.receive(notification_of(trigger, "a.raw", "b.raw", "c.raw"))
     (batch,) = trigger.flow_runs.runs
     for _hour in range(2):
-        mend(trigger, *((key, Notify(0, is_repair=True)) for key in keys))
+        fix(trigger, *((key, Notify(0, is_repair=True)) for key in keys))
     own = [run for identity, run in trigger.flow_runs.runs.items() if identity != batch]
     assert sorted(run.parameters["raw_file"] for run in own) == [f"s3://inbox/{k}" for k in keys]
     assert all("mends" in run.tags for run in own)
     assert "mends" not in trigger.flow_runs.runs[batch].tags
 
 
-def test_only_small_files_of_the_lane_share(trigger: Trigger) -> None:
+def test_only_small_files_of_the_lane_share_a_run(trigger: Trigger) -> None:
     put(trigger, "a.raw", "b.raw", "large.raw", "live.raw", "live2.raw")
     trigger.storage.objects["large.raw"].size = 901
     put(trigger, "paused.raw", size=1001)
     trigger.receive(
-        told(trigger, "a.raw", "large.raw", "b.raw", "paused.raw"),
-        told(trigger, "live.raw", "live2.raw", lane="live"),
+        notification_of(trigger, "a.raw", "large.raw", "b.raw", "paused.raw"),
+        notification_of(trigger, "live.raw", "live2.raw", lane="live"),
     )
     deployments = sorted(run.deployment for run in trigger.flow_runs.runs.values())
     assert deployments == ["convert-raw-sonar-batch/ecs"] + ["convert-raw-sonar/ecs"] * 4
     assert len(trigger.lines) == 6
 
 
-def test_live_uploads_share_where_their_prefix_says_so(trigger: Trigger) -> None:
+def test_live_uploads_share_a_run_if_their_prefix_allows_it(trigger: Trigger) -> None:
     trigger.rules = trigger.rules.replace('prefix = ""', 'prefix = ""\nbatch = true')
     put(trigger, "a.raw", "b.raw")
-    trigger.receive(told(trigger, "a.raw", "b.raw", lane="live"))
+    trigger.receive(notification_of(trigger, "a.raw", "b.raw", lane="live"))
     (run,) = trigger.flow_runs.runs.values()
     assert (run.deployment, run.lane) == ("convert-raw-sonar-batch/ecs", "live")
 
 
-def test_no_batch_is_larger_than_the_rule_and_sizes_and_deployments_are_apart(
+def test_a_batch_respects_the_limit_and_separates_sizes_and_deployments(
     trigger: Trigger,
 ) -> None:
-    # Files that the large size is for, small by this rule.
+    # Files that need the large size, but are small by this rule.
     limits = {"pause_above = 1000": "pause_above = 10_000_000_000", "= 2000": "= 10_000_000_000"}
     trigger.rules = RULES + BATCH.replace("900", "5_000_000_000")
     for before, now in limits.items():
@@ -185,7 +187,9 @@ def test_no_batch_is_larger_than_the_rule_and_sizes_and_deployments_are_apart(
     for key in ("x.raw", "y.raw"):
         trigger.storage.put(key, file_head("EK80") + key.encode(), size=3_000_000_000)
     put(trigger, "netcdf/1.raw", "netcdf/2.raw")
-    trigger.receive(told(trigger, *small, "x.raw", "netcdf/1.raw", "y.raw", "netcdf/2.raw"))
+    trigger.receive(
+        notification_of(trigger, *small, "x.raw", "netcdf/1.raw", "y.raw", "netcdf/2.raw")
+    )
     groups = [
         sorted(entry["raw_file"].rpartition("/")[2] for entry in run.parameters.get("files", []))
         for run in trigger.flow_runs.runs.values()
@@ -198,16 +202,16 @@ def test_no_batch_is_larger_than_the_rule_and_sizes_and_deployments_are_apart(
     ]
 
 
-def test_two_files_of_one_output_are_never_in_one_batch(trigger: Trigger) -> None:
+def test_two_files_with_one_output_are_never_in_one_batch(trigger: Trigger) -> None:
     put(trigger, "a.raw", "a.RAW", "b.raw")
-    trigger.receive(told(trigger, "a.raw", "a.RAW", "b.raw"))
+    trigger.receive(notification_of(trigger, "a.raw", "a.RAW", "b.raw"))
     for run in trigger.flow_runs.runs.values():
         entries = run.parameters.get("files", [run.parameters])
         assert len({entry["output_path"] for entry in entries}) == len(entries)
     assert len(trigger.flow_runs.runs) == 2
 
 
-def test_a_batch_stays_within_what_prefect_takes() -> None:
+def test_a_batch_stays_within_the_parameter_limit_of_prefect() -> None:
     waiting = []
     for number in range(5):
         parameters = {"output_path": f"{number}", "filler": "x" * (MAX_PARAMETERS * 3 // 8)}
@@ -216,7 +220,7 @@ def test_a_batch_stays_within_what_prefect_takes() -> None:
     assert [len(group) for group in batches(waiting, BatchRule(10**6, 100))] == [2, 2, 1]
 
 
-def test_a_transport_error_brings_every_record_of_the_group_again_and_no_other(
+def test_a_transport_error_returns_all_records_of_the_batch_and_no_other(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(trigger, "a.raw", "b.raw", "c.raw")
@@ -229,7 +233,9 @@ def test_a_transport_error_brings_every_record_of_the_group_again_and_no_other(
 
     monkeypatch.setattr(trigger.flow_runs, "create_run", fail)
     answer = trigger.receive(
-        told(trigger, "a.raw"), told(trigger, "c.raw", lane="live"), told(trigger, "b.raw", "a.raw")
+        notification_of(trigger, "a.raw"),
+        notification_of(trigger, "c.raw", lane="live"),
+        notification_of(trigger, "b.raw", "a.raw"),
     )
     assert answer == {
         "batchItemFailures": [{"itemIdentifier": "message-0"}, {"itemIdentifier": "message-2"}]
@@ -254,6 +260,6 @@ def test_a_wrong_batch_table_is_refused_with_its_line(written: str, says: str) -
     assert raised.value.line == text.count("\n")
 
 
-def test_there_are_no_batches_unless_the_rules_say_so() -> None:
+def test_without_a_batch_table_there_are_no_batches() -> None:
     assert parse_rules(RULES).batch is None
     assert parse_rules(RULES + "[batch]\n").batch == BatchRule()

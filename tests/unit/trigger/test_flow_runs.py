@@ -1,4 +1,4 @@
-"""Against a small HTTP server that answers as it is told; the contract tests use the real Prefect."""
+"""The client against an HTTP server with prepared answers; the contract tests use the real Prefect."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def client(prefect: HttpStub, **secret: Any) -> PrefectApi:
     return PrefectApi(PrefectConnection(HttpClient(), url, read_secret))
 
 
-def test_a_run_is_asked_for_by_the_deployments_id(prefect: HttpStub) -> None:
+def test_a_run_is_created_by_the_id_of_its_deployment(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     run = client(prefect).create_run(WANTED, Deadline(5))
@@ -57,13 +57,13 @@ def test_a_run_is_asked_for_by_the_deployments_id(prefect: HttpStub) -> None:
     }
 
 
-def test_200_is_the_run_that_exists(prefect: HttpStub) -> None:
+def test_200_means_an_existing_run(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(200)
     assert client(prefect).create_run(WANTED, Deadline(5)).created is False
 
 
-def test_the_deployments_id_and_the_connection_are_kept(prefect: HttpStub) -> None:
+def test_the_deployment_id_and_the_connection_are_reused(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     api = client(prefect)
@@ -73,7 +73,7 @@ def test_the_deployments_id_and_the_connection_are_kept(prefect: HttpStub) -> No
     assert prefect.connections == 1
 
 
-def test_a_deployment_made_anew_is_looked_up_again(prefect: HttpStub) -> None:
+def test_a_recreated_deployment_is_looked_up_again(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     prefect.answer(404)
@@ -101,7 +101,7 @@ def test_a_deployment_made_anew_is_looked_up_again(prefect: HttpStub) -> None:
         (0, UnavailableError, 4),
     ],
 )
-def test_each_refusal_is_a_transport_error_of_its_own(
+def test_each_error_status_has_its_own_transport_error(
     prefect: HttpStub, status: int, error: type[TransportError], requests: int
 ) -> None:
     prefect.answer(200, DEPLOYMENT)
@@ -116,7 +116,7 @@ def test_each_refusal_is_a_transport_error_of_its_own(
     assert len(prefect.asked) == 1 + requests
 
 
-def test_what_passes_is_overcome(prefect: HttpStub) -> None:
+def test_a_transient_fault_is_retried(prefect: HttpStub) -> None:
     prefect.answer(503)
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(0)
@@ -125,7 +125,7 @@ def test_what_passes_is_overcome(prefect: HttpStub) -> None:
     assert client(prefect).create_run(WANTED, Deadline(20)).created
 
 
-def test_retry_after_is_honoured_within_the_time(prefect: HttpStub) -> None:
+def test_retry_after_is_honoured_before_the_deadline(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(429, Retry_After="0.3")
     prefect.answer(201)
@@ -134,7 +134,7 @@ def test_retry_after_is_honoured_within_the_time(prefect: HttpStub) -> None:
     assert time.monotonic() - started >= 0.3
 
 
-def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: HttpStub) -> None:
+def test_a_retry_after_beyond_the_deadline_fails_at_once(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(429, Retry_After="60")
     with pytest.raises(ThrottledError):
@@ -142,21 +142,21 @@ def test_a_retry_after_beyond_the_time_gives_up_at_once(prefect: HttpStub) -> No
     assert len(prefect.asked) == 2
 
 
-def test_without_time_nothing_is_asked(prefect: HttpStub) -> None:
+def test_without_time_nothing_is_sent(prefect: HttpStub) -> None:
     with pytest.raises(OutOfTimeError):
         client(prefect).create_run(WANTED, Deadline(0))
     assert prefect.asked == []
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])
-def test_an_answer_that_is_none_of_prefects_is_refused(prefect: HttpStub, body: bytes) -> None:
+def test_an_answer_that_is_not_from_prefect_is_refused(prefect: HttpStub, body: bytes) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201, body)
-    with pytest.raises(RefusedError, match="no answer of Prefect's"):
+    with pytest.raises(RefusedError, match="not an answer of Prefect"):
         client(prefect).create_run(WANTED, Deadline(5))
 
 
-def test_the_secret_is_kept_and_read_once_more_on_401(prefect: HttpStub) -> None:
+def test_the_secret_is_cached_and_read_again_after_401(prefect: HttpStub) -> None:
     secrets = iter(['{"api_key": "old"}', '{"api_key": "new"}'])
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
@@ -168,7 +168,7 @@ def test_the_secret_is_kept_and_read_once_more_on_401(prefect: HttpStub) -> None
     assert [asked[2] for asked in prefect.asked] == ["Bearer old"] * 3 + ["Bearer new"]
 
 
-def test_a_secret_that_stays_wrong_is_denied(prefect: HttpStub) -> None:
+def test_a_wrong_secret_is_denied(prefect: HttpStub) -> None:
     prefect.answer(200, DEPLOYMENT)
     prefect.answer(201)
     prefect.answer(401)

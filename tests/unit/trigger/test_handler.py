@@ -26,7 +26,7 @@ from tests.template_alarms import state_by_lines
 from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
 
 
-def test_only_what_failed_comes_again(trigger: Trigger) -> None:
+def test_only_failed_records_are_returned(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.storage.put("b.raw", file_head("EK60"))
     trigger.storage.broken_keys.add("b.raw")
@@ -57,13 +57,13 @@ def test_only_what_failed_comes_again(trigger: Trigger) -> None:
         (OutOfTimeError, "OK"),
     ],
 )
-def test_what_time_does_not_heal_raises_an_alarm(
+def test_a_fault_that_a_retry_does_not_fix_raises_an_alarm(
     trigger: Trigger,
     monkeypatch: pytest.MonkeyPatch,
     error: type[TransportError],
     state: str,
 ) -> None:
-    """Lambda counts no error of a record that is handed back."""
+    """Lambda counts no error for a record that is returned to the queue."""
     trigger.storage.put("a.raw", file_head("EK60"))
 
     def fail(*_: object, **__: object) -> None:
@@ -74,17 +74,17 @@ def test_what_time_does_not_heal_raises_an_alarm(
     (line,) = trigger.lines
     assert line["outcome"] == "Retried"
     assert state_by_lines("TriggerFaultsAlarm", [json.dumps(line)]) == state
-    # It is over when nothing more comes back.
+    # It ends when no record is returned any more.
     assert state_by_lines("TriggerFaultsAlarm", [], before=state) == "OK"
 
 
 @pytest.mark.parametrize(
     ("minutes", "receives", "state"), [(16, "3", "ALARM"), (300, "50", "ALARM"), (6, "2", "OK")]
 )
-def test_a_notification_that_fails_again_after_a_quarter_of_an_hour_raises_its_alarm(
+def test_a_notification_that_fails_after_fifteen_minutes_raises_its_alarm(
     trigger: Trigger, minutes: int, receives: str, state: str
 ) -> None:
-    """SQS leaves what was received three times out of its own figure."""
+    """SQS excludes messages that were received three times from its own metric."""
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.flow_runs.broken = True
     sent = int((time.time() - 60 * minutes) * 1000)
@@ -101,7 +101,7 @@ def test_a_notification_that_fails_again_after_a_quarter_of_an_hour_raises_its_a
 
 
 @pytest.mark.parametrize("attributes", [{}, {"SentTimestamp": "0"}, {"SentTimestamp": "x"}, None])
-def test_a_record_without_its_time_of_sending_tells_no_age(
+def test_a_record_without_a_sent_timestamp_has_no_age(
     trigger: Trigger, attributes: dict[str, str] | None
 ) -> None:
     body = json.dumps(eventbridge({"key": "a.raw"}))
@@ -111,14 +111,14 @@ def test_a_record_without_its_time_of_sending_tells_no_age(
     assert "RetriedAgeSeconds" not in trigger.lines[0]
 
 
-def test_what_is_refused_raises_its_alarm(trigger: Trigger) -> None:
+def test_a_rejected_upload_raises_its_alarm(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", b"")
     trigger.receive(eventbridge({"key": "a.raw", "size": 0}))
     refused = [json.dumps(line) for line in trigger.lines]
     assert state_by_lines("UploadsRejectedAlarm", refused) == "ALARM"
     assert state_by_lines("OutOfMemoryAlarm", refused) == "OK"
-    given_up = json.loads(refused[0]) | {"reason": "out-of-memory"}
-    assert state_by_lines("OutOfMemoryAlarm", [json.dumps(given_up)]) == "ALARM"
+    is_given_up = json.loads(refused[0]) | {"reason": "out-of-memory"}
+    assert state_by_lines("OutOfMemoryAlarm", [json.dumps(is_given_up)]) == "ALARM"
 
 
 def test_a_message_with_one_failing_record_still_settles_the_others(trigger: Trigger) -> None:
@@ -133,14 +133,14 @@ def test_a_message_with_one_failing_record_still_settles_the_others(trigger: Tri
     assert [line["reason"] for line in trigger.lines] == ["new", "existing", "existing"]
 
 
-def test_prefect_away_brings_every_upload_again_and_nothing_else(trigger: Trigger) -> None:
+def test_a_prefect_outage_returns_all_uploads_and_nothing_else(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.flow_runs.broken = True
     answer = trigger.receive(eventbridge({"key": "a.raw"}), "malformed")
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
 
-def test_an_unexpected_error_is_told_with_its_traceback_and_comes_again(
+def test_an_unexpected_error_is_logged_with_its_traceback_and_returned(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
@@ -154,7 +154,7 @@ def test_an_unexpected_error_is_told_with_its_traceback_and_comes_again(
     assert "ZeroDivisionError: a bug" in trigger.lines[0]["traceback"]
 
 
-def test_when_time_is_over_the_rest_comes_again(trigger: Trigger) -> None:
+def test_after_the_deadline_the_remaining_records_are_returned(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     record = {"messageId": "1", "body": json.dumps(eventbridge({"key": "a.raw"}))}
     answer = trigger.handle({"Records": [record]}, seconds=0.0)
@@ -189,16 +189,16 @@ def test_wrong_settings_fail_the_invocation_and_name_every_variable(
         handler({"Records": []}, Context())
 
 
-def test_an_event_without_a_queue_is_taken_and_fails_loudly(trigger: Trigger) -> None:
+def test_an_event_without_a_queue_is_handled_and_a_failure_raises(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     assert trigger.handle(eventbridge({"key": "a.raw"})) == {"batchItemFailures": []}
     assert trigger.lines[0]["message"] == "Submitted: new"
     trigger.flow_runs.broken = True
-    with pytest.raises(RuntimeError, match="without a queue"):
+    with pytest.raises(RuntimeError, match="without a message id"):
         trigger.handle(eventbridge({"key": "a.raw"}))
 
 
-def test_the_line_of_an_upload_is_its_log_and_its_metric(trigger: Trigger) -> None:
+def test_one_line_is_the_log_and_the_metric_of_an_upload(trigger: Trigger) -> None:
     trigger.storage.put("ä/a.raw", file_head("EK60"), version_id="v1")
     body = eventbridge({"key": "ä/a.raw"})
     body["detail"]["request-id"] = "C3D13FE58DE4C810"
@@ -243,7 +243,7 @@ JSON_VALUES = st.recursive(
     ),
     prefect_is_away=st.booleans(),
 )
-def test_every_record_ends_in_an_outcome_or_comes_again(
+def test_every_record_has_an_outcome_or_is_returned(
     bodies: list[str],
     prefect_is_away: bool,  # noqa: FBT001 - hypothesis passes by name
 ) -> None:
@@ -255,7 +255,7 @@ def test_every_record_ends_in_an_outcome_or_comes_again(
     assert settled.isdisjoint(again) or prefect_is_away
 
 
-def test_nothing_heavy_is_imported() -> None:
+def test_no_heavy_package_is_imported() -> None:
     heavy = [
         "boto3",
         "botocore.session",

@@ -76,7 +76,7 @@ ignore = true
         ("raw", Rejected, Reason.UNKNOWN_EXTENSION),
     ],
 )
-def test_names_that_are_no_echosounder_files(
+def test_names_that_are_not_echosounder_files(
     key: str, outcome: type[Ignored | Rejected], reason: Reason
 ) -> None:
     verdict = judge_key("inbox", key, RULES)
@@ -112,7 +112,7 @@ def test_an_xml_may_be_settings_of_azfp(key: str) -> None:
     assert isinstance(judge_key("inbox", key, RULES), SettingsXml)
 
 
-def test_buckets_other_than_the_inbox() -> None:
+def test_other_buckets_are_rejected() -> None:
     assert judge_key("output", "a.raw", RULES) == Ignored(Reason.OWN_OUTPUT, "in the output bucket")
     foreign = judge_key("other", "a.raw", RULES)
     assert isinstance(foreign, Rejected)
@@ -121,7 +121,7 @@ def test_buckets_other_than_the_inbox() -> None:
     assert "other" in foreign.detail
 
 
-def test_an_archives_outputs_lie_below_its_name_behind_the_mapped_prefix() -> None:
+def test_an_archives_outputs_are_below_its_name_after_the_mapped_prefix() -> None:
     rules = replace(RULES, archive_buckets=("archive",))
     for key, output_key in (("x/a.raw", "archive/x/a.zarr"), ("survey/a.raw", "done/archive/a.nc")):
         verdict = judge_key("archive", key, rules)
@@ -131,7 +131,7 @@ def test_an_archives_outputs_lie_below_its_name_behind_the_mapped_prefix() -> No
 
 
 @given(st.text())
-def test_every_key_gets_a_verdict(key: str) -> None:
+def test_every_key_is_classified(key: str) -> None:
     judge_key("inbox", key, RULES)
 
 
@@ -149,5 +149,5 @@ def test_no_two_data_files_of_a_family_share_an_output(stem: str, extension: str
 
 
 @pytest.mark.parametrize("name", ["x.raw2", "x.1A", "x.001A", "xraw"])
-def test_near_misses_are_no_extensions(name: str) -> None:
+def test_similar_extensions_are_unknown(name: str) -> None:
     assert models_by_extension(name) == frozenset()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_trigger.flow_runs import RunState
-from lambda_trigger.larger_task import PUT_OFF, TIME_TO_CHANGE, Killed, judge, read_event
+from lambda_trigger.larger_task import CHANGE_SECONDS, RESTART_DELAY, KilledTask, judge, read_event
 from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted
 from task_sizes import LARGE, STANDARD, TaskSize
 from tests.unit.trigger.conftest import Trigger
@@ -19,11 +19,11 @@ RUN_ID = "0d9ea5ac-8c7f-4f2a-a9a5-2f0d4d7b9b11"
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/echodrop"
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/echodrop/11111111111111111111111111111111"
 LATER_TASK = TASK.replace("1111111", "2222222")
-WHY = "exit code 137 (out of memory) on size standard: once more on large"
+WHY = "exit code 137 (out of memory) on size standard: retried on large"
 
 
 def event(task: str = TASK, **detail: Any) -> dict[str, Any]:
-    """An event of ECS's, as far as it is looked at; fields beside it as AWS sends them."""
+    """An ECS event with the fields that are read, and others as AWS sends them."""
     environment = [
         {"name": "PREFECT_API_URL", "value": "http://prefect/api"},
         {"name": "PREFECT__FLOW_RUN_ID", "value": RUN_ID},
@@ -75,16 +75,16 @@ def enlarged(state_type: str = "CRASHED", state_name: str = "", **facts: Any) ->
 
 
 def outcome(of: RunState, task: str = TASK) -> Any:
-    return judge(Killed(task, RUN_ID), of)
+    return judge(KilledTask(task, RUN_ID), of)
 
 
 def test_an_event_names_its_run_and_task() -> None:
-    assert read_event(event()) == Killed(TASK, RUN_ID)
+    assert read_event(event()) == KilledTask(TASK, RUN_ID)
 
 
-def test_an_agent_beside_a_killed_conversion_changes_nothing() -> None:
+def test_another_container_beside_a_killed_conversion_does_not_matter() -> None:
     containers = [{"name": "agent", "exitCode": 0}, {"name": "prefect", "exitCode": 137}]
-    assert read_event(event(containers=containers)) == Killed(TASK, RUN_ID)
+    assert read_event(event(containers=containers)) == KilledTask(TASK, RUN_ID)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_an_agent_beside_a_killed_conversion_changes_nothing() -> None:
         {"containers": [{"name": "agent", "exitCode": 137}, {"name": "prefect", "exitCode": 1}]},
         {"containers": [{"name": "agent", "exitCode": 137}]},
         {"lastStatus": "RUNNING"},
-        # Told to stop, and killed because it took too long: its memory was not the reason.
+        # It was asked to stop, and killed because it took too long: memory was not the reason.
         {"stopCode": "UserInitiated"},
         {"stopCode": "SpotInterruption"},
     ],
 )
-def test_other_ends_of_tasks_are_none_of_ours(detail: dict[str, Any]) -> None:
+def test_other_task_ends_are_ignored(detail: dict[str, Any]) -> None:
     found = read_event(event(**detail))
     assert isinstance(found, Ignored)
     assert found.reason == Reason.TASK_SETTLED
 
 
 @pytest.mark.parametrize("overrides", [{}, {"containerOverrides": [{"name": "prefect"}]}, 3])
-def test_a_killed_task_without_a_run_is_told_to_an_operator(overrides: Any) -> None:
+def test_a_killed_task_without_a_run_is_rejected(overrides: Any) -> None:
     found = read_event(event(overrides=overrides))
     assert isinstance(found, Rejected)
     assert TASK in found.detail
@@ -124,25 +124,25 @@ def test_a_killed_task_without_a_run_is_told_to_an_operator(overrides: Any) -> N
         ),
     )
 )
-def test_any_detail_is_read(detail: Any) -> None:
+def test_any_detail_gives_an_outcome(detail: Any) -> None:
     read_event({"detail-type": "ECS Task State Change", "detail": detail})
 
 
 @pytest.mark.parametrize("state_type", ["CRASHED", "SCHEDULED"])
 def test_a_killed_run_gets_the_large_size(state_type: str) -> None:
-    # Scheduled without the mark: this stopped before it had changed the size.
+    # Scheduled without the tag: an invocation ended before it had changed the size.
     wanted = Submitted(Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", WHY, "large")
     assert outcome(run(state_type)) == wanted
 
 
-def test_a_run_that_waits_with_its_new_size_is_left_as_it_is() -> None:
+def test_a_scheduled_run_with_its_new_size_is_not_changed() -> None:
     assert outcome(enlarged("SCHEDULED", "AwaitingRetry", message="why")) == Submitted(
         Reason.ENLARGED, RUN_ID, "D2007 · EK60", "EK60", "why", "large"
     )
 
 
 @pytest.mark.parametrize("state_type", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED"])
-def test_a_run_that_ended_otherwise_is_left_alone(state_type: str) -> None:
+def test_a_run_that_ended_otherwise_is_not_changed(state_type: str) -> None:
     assert isinstance(outcome(run(state_type)), Ignored)
 
 
@@ -150,37 +150,35 @@ def test_a_run_that_ended_otherwise_is_left_alone(state_type: str) -> None:
 def test_an_event_of_an_earlier_task_changes_nothing(trigger: Trigger, state_type: str) -> None:
     later = enlarged(state_type, task=f"{CLUSTER}::{LATER_TASK}")
     assert outcome(later) == Ignored(Reason.TASK_SETTLED, "the run has a later task")
-    # At once: no observer is waited for.
+    # At once: it does not wait for the observer.
     assert stopped(trigger, later) == {"batchItemFailures": []}
     assert trigger.lines[-1]["message"] == "Ignored: task-settled"
-    assert trigger.flow_runs.told == []
+    assert trigger.flow_runs.updates == []
 
 
-def test_a_second_kill_is_the_end_and_says_what_to_do() -> None:
+def test_a_second_kill_is_rejected_with_a_remedy() -> None:
     found = outcome(enlarged(task=f"{CLUSTER}::{LATER_TASK}"), LATER_TASK)
     assert isinstance(found, Rejected)
     assert found.reason == Reason.OUT_OF_MEMORY
-    assert "on size large, and standard was too small before" in found.detail
+    assert "on size large, after standard was too small" in found.detail
     assert "job_variables" in found.detail
 
 
-def test_there_is_nothing_behind_the_large_size() -> None:
+def test_there_is_no_size_above_large() -> None:
     found = outcome(run(size=LARGE))
     assert isinstance(found, Rejected)
-    assert "on size large, and there is no larger one" in found.detail
+    assert "on size large, and there is no larger size" in found.detail
     assert isinstance(outcome(run("SCHEDULED", size=LARGE)), Ignored)
 
 
 @pytest.mark.parametrize(("memory", "larger"), [(20000, True), (30720, False), (61440, False)])
-def test_the_new_size_is_larger_than_the_one_that_the_prefix_asked_for(
-    memory: int, *, larger: bool
-) -> None:
+def test_the_new_size_is_larger_than_the_size_of_the_prefix(memory: int, *, larger: bool) -> None:
     chosen = run()
     chosen.job_variables["memory"] = memory
     assert isinstance(outcome(chosen), Submitted if larger else Rejected)
 
 
-def test_a_run_of_unknown_size_can_have_no_larger_one() -> None:
+def test_a_run_of_unknown_size_is_not_enlarged() -> None:
     assert isinstance(outcome(run(job_variables={}, tags=[])), Rejected)
 
 
@@ -189,24 +187,24 @@ def stopped(trigger: Trigger, of: RunState, **detail: Any) -> dict[str, Any]:
     return trigger.receive(event(**detail))
 
 
-def test_a_killed_run_is_started_again_in_one_invocation(
+def test_a_killed_run_is_retried_in_one_invocation(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proposed: list[Any] = []
     set_state = trigger.flow_runs.set_state
 
     def noted(run_id: str, state: Any, deadline: Any, *, force: bool = False) -> bool:
-        assert deadline.left() <= TIME_TO_CHANGE
+        assert deadline.left() <= CHANGE_SECONDS
         proposed.append(state)
         return set_state(run_id, state, deadline, force=force)
 
     monkeypatch.setattr(trigger.flow_runs, "set_state", noted)
     assert stopped(trigger, run()) == {"batchItemFailures": []}
-    assert trigger.flow_runs.told == [f"AwaitingRetry: {WHY}", "changed"]
-    # A worker fetches what is to start within ten seconds: not before the size has changed.
+    assert trigger.flow_runs.updates == [f"AwaitingRetry: {WHY}", "changed"]
+    # A worker fetches runs that start within ten seconds: not before the size has changed.
     (when,) = (state["state_details"]["scheduled_time"] for state in proposed)
     soon = (datetime.fromisoformat(when) - datetime.now(UTC)).total_seconds()
-    assert TIME_TO_CHANGE + 10 < soon <= PUT_OFF
+    assert CHANGE_SECONDS + 10 < soon <= RESTART_DELAY
     now = trigger.flow_runs.states[RUN_ID]
     assert now.job_variables == LARGE.job_variables | {"launch_type": "FARGATE"}
     assert now.tags == ["bucket:inbox", "tier:large", "enlarged-from:standard"]
@@ -216,41 +214,41 @@ def test_a_killed_run_is_started_again_in_one_invocation(
     assert line["detail"] == f"s3://inbox/a.raw: {WHY}"
 
 
-def test_an_event_told_again_changes_no_more(trigger: Trigger) -> None:
+def test_a_repeated_event_changes_nothing(trigger: Trigger) -> None:
     for _ in range(2):
         stopped(trigger, trigger.flow_runs.states.get(RUN_ID, run()))
         assert trigger.lines[-1]["message"] == "Submitted: enlarged"
-    assert len(trigger.flow_runs.told) == 2
+    assert len(trigger.flow_runs.updates) == 2
 
 
-def test_a_run_that_another_has_taken_meanwhile_is_looked_at_again(
+def test_a_run_that_was_changed_meanwhile_is_read_again(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trigger.flow_runs, "change_run", lambda *_: False)
     assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
-    assert "changed by somebody else" in trigger.lines[-1]["error"]
+    assert "was changed meanwhile" in trigger.lines[-1]["error"]
 
 
 @pytest.mark.parametrize("done", [1, 2])
-def test_wherever_it_was_interrupted_the_next_delivery_goes_on(
+def test_after_an_interruption_the_next_delivery_continues(
     trigger: Trigger, done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(Exception):  # noqa: N818 - no error of ours
+    class Interrupted(Exception):  # noqa: N818 - not an error of echodrop
         pass
 
     class Stops(list[str]):
-        def append(self, told: str) -> None:
-            super().append(told)
+        def append(self, update: str) -> None:
+            super().append(update)
             if len(self) == done:
                 raise Interrupted
 
-    monkeypatch.setattr(trigger.flow_runs, "told", Stops())
+    monkeypatch.setattr(trigger.flow_runs, "updates", Stops())
     assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
-    monkeypatch.setattr(trigger.flow_runs, "told", copy.copy(list(trigger.flow_runs.told)))
+    monkeypatch.setattr(trigger.flow_runs, "updates", copy.copy(list(trigger.flow_runs.updates)))
     assert stopped(trigger, trigger.flow_runs.states[RUN_ID]) == {"batchItemFailures": []}
-    told = [told.split(":")[0] for told in trigger.flow_runs.told]
-    # A run that was put off and not changed is put off again first: a worker may be about to fetch it.
-    assert told == ["AwaitingRetry"] * (3 - done) + ["changed"]
+    names = [update.split(":")[0] for update in trigger.flow_runs.updates]
+    # A run that was delayed and not changed is delayed again first: a worker may be about to fetch it.
+    assert names == ["AwaitingRetry"] * (3 - done) + ["changed"]
     now = trigger.flow_runs.states[RUN_ID]
     assert (now.state_type, now.job_variables["memory"]) == ("SCHEDULED", LARGE.memory)
     assert now.tags.count("enlarged-from:standard") == 1
@@ -258,18 +256,18 @@ def test_wherever_it_was_interrupted_the_next_delivery_goes_on(
 
 
 @pytest.mark.parametrize("state_type", ["RUNNING", "PENDING", "CANCELLING"])
-def test_until_the_worker_has_told_prefect_the_event_comes_again(
+def test_until_the_worker_has_reported_the_kill_the_event_is_returned(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch, state_type: str
 ) -> None:
     monkeypatch.setattr("lambda_trigger.clock.Deadline.pause", lambda *_: False)
     assert stopped(trigger, run(state_type)) == {
         "batchItemFailures": [{"itemIdentifier": "message-0"}]
     }
-    assert trigger.flow_runs.told == []
-    assert "the worker has not told" in trigger.lines[-1]["error"]
+    assert trigger.flow_runs.updates == []
+    assert "the worker has not reported" in trigger.lines[-1]["error"]
 
 
-def test_the_worker_may_be_a_moment_behind(
+def test_the_worker_may_report_a_moment_later(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash_meanwhile(*_: Any) -> bool:
@@ -281,12 +279,12 @@ def test_the_worker_may_be_a_moment_behind(
     assert trigger.lines[-1]["message"] == "Submitted: enlarged"
 
 
-def test_a_run_that_is_gone_is_none_to_start_again(trigger: Trigger) -> None:
+def test_a_deleted_run_is_not_retried(trigger: Trigger) -> None:
     assert trigger.receive(event()) == {"batchItemFailures": []}
     assert trigger.lines[-1]["message"] == "Ignored: task-settled"
 
 
-def test_a_second_kill_is_told_to_an_operator_once(trigger: Trigger) -> None:
+def test_a_second_kill_is_reported_once(trigger: Trigger) -> None:
     again = enlarged()
     for _ in range(2):
         assert stopped(trigger, trigger.flow_runs.states.get(RUN_ID, again)) == {
@@ -294,11 +292,11 @@ def test_a_second_kill_is_told_to_an_operator_once(trigger: Trigger) -> None:
         }
         assert trigger.lines[-1]["message"] == "Rejected: out-of-memory"
         assert "s3://inbox/a.raw" in trigger.lines[-1]["detail"]
-    (told,) = trigger.flow_runs.told
-    # Prefect lets no run go from one end to another, but for who insists.
-    assert told.startswith("force Crashed: exit code 137")
+    (update,) = trigger.flow_runs.updates
+    # Prefect rejects a change between two final states unless it is forced.
+    assert update.startswith("force Crashed: exit code 137")
 
 
-def test_a_prefect_that_is_away_brings_the_event_again(trigger: Trigger) -> None:
+def test_a_prefect_outage_returns_the_event(trigger: Trigger) -> None:
     trigger.flow_runs.broken = True
     assert stopped(trigger, run()) == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}

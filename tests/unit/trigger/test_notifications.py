@@ -48,7 +48,7 @@ def only(body: Any) -> Any:
     return notice
 
 
-def test_an_s3_event_tells_its_upload() -> None:
+def test_an_s3_event_gives_its_upload() -> None:
     assert only({"Records": [s3_record()]}) == Upload(
         bucket="inbox",
         key="a.raw",
@@ -62,7 +62,7 @@ def test_an_s3_event_tells_its_upload() -> None:
     )
 
 
-def test_an_eventbridge_event_tells_the_same_upload() -> None:
+def test_an_eventbridge_event_gives_the_same_upload() -> None:
     upload = only(eventbridge())
     assert (upload.bucket, upload.key, upload.size) == ("inbox", "a.raw", 3)
     assert (upload.etag, upload.version_id) == ("abc", "v1")
@@ -103,7 +103,7 @@ def test_all_envelopes_nest(inner: dict[str, Any], *, text: bool) -> None:
         assert keys(body) == ["a.raw"], body
 
 
-def test_several_records_in_a_message_are_all_told() -> None:
+def test_all_records_of_a_message_are_read() -> None:
     body = {"Records": [s3_record("a.raw"), {"body": "no"}, s3_record("b.raw"), s3_record("c.raw")]}
     assert keys(body) == ["a.raw", "b.raw", "c.raw"]
     assert len(read_body(json.dumps(body))) == 4
@@ -118,7 +118,7 @@ def test_later_minor_versions_are_read(version: str) -> None:
     "event_name",
     ["Put", "Post", "Copy", "CompleteMultipartUpload"],
 )
-def test_every_way_of_creating_is_an_upload(event_name: str) -> None:
+def test_every_created_event_is_an_upload(event_name: str) -> None:
     assert keys({"Records": [s3_record(eventName=f"ObjectCreated:{event_name}")]}) == ["a.raw"]
     assert keys({"Records": [s3_record(eventName=f"s3:ObjectCreated:{event_name}")]}) == ["a.raw"]
 
@@ -142,7 +142,7 @@ def test_every_way_of_creating_is_an_upload(event_name: str) -> None:
         ({"Type": "SubscriptionConfirmation", "Message": "x"}, Reason.SUBSCRIPTION_MESSAGE),
     ],
 )
-def test_what_is_no_upload_is_ignored(body: dict[str, Any], reason: Reason) -> None:
+def test_an_event_that_is_not_an_upload_is_ignored(body: dict[str, Any], reason: Reason) -> None:
     notice = only(body)
     assert isinstance(notice, Judged)
     assert isinstance(notice.outcome, Ignored)
@@ -188,7 +188,7 @@ def test_a_completed_restore_is_an_upload(body: dict[str, Any]) -> None:
         (json.dumps(eventbridge(detail={"version": "1"})), "version"),
     ],
 )
-def test_a_body_that_is_no_notification_is_rejected_with_the_place(body: Any, says: str) -> None:
+def test_a_malformed_body_is_rejected_with_the_problem(body: Any, says: str) -> None:
     notice = only(body)
     assert isinstance(notice, Judged)
     assert isinstance(notice.outcome, Rejected)
@@ -197,7 +197,7 @@ def test_a_body_that_is_no_notification_is_rejected_with_the_place(body: Any, sa
 
 
 @pytest.mark.parametrize("size", ["3", -1, 1.5, True])
-def test_a_size_that_is_no_number_of_bytes_is_rejected(size: object) -> None:
+def test_a_size_that_is_not_a_number_of_bytes_is_rejected(size: object) -> None:
     record = s3_record()
     record["s3"]["object"]["size"] = size
     assert isinstance(only({"Records": [record]}), Judged)
@@ -217,7 +217,7 @@ def test_unversioned_uploads_and_the_generation_of_a_forced_replay() -> None:
     assert (upload.version_id, upload.generation, upload.lane) == (None, 2, "live")
 
 
-def test_a_backfill_says_its_lane_and_what_says_none_is_live() -> None:
+def test_a_backfill_names_its_lane_and_the_default_is_live() -> None:
     assert only({"Records": [s3_record(echodrop={"lane": "backfill"})]}).lane == "backfill"
     assert only({"Records": [s3_record()]}).lane == "live"
 
@@ -241,14 +241,14 @@ NEARLY = st.recursive(
 
 
 @given(st.binary() | st.text() | NEARLY.map(json.dumps) | ANY_JSON.map(json.dumps))
-def test_any_body_gives_at_least_one_notice(body: str | bytes) -> None:
+def test_any_body_gives_a_notice(body: str | bytes) -> None:
     notices = read_body(body)
     assert notices
     assert all(isinstance(notice, Upload | Judged) for notice in notices)
 
 
 @given(st.lists(st.sampled_from(["sqs", "sns", "list", "text", "records"]), max_size=6), NEARLY)
-def test_no_record_is_lost_in_any_nesting_beside_anything(nesting: list[str], other: Any) -> None:
+def test_no_record_is_lost_in_any_nesting(nesting: list[str], other: Any) -> None:
     body: Any = {"Records": [other, s3_record("kept.raw"), other]}
     for envelope in nesting:
         if envelope == "sqs":

@@ -29,7 +29,7 @@ output_prefix = "done/"
 [prefix.parameters]
 compact = false
 """
-# Of documents of before.
+# Tables of older documents.
 TIERS = """\
 [[tier]]
 name = "small"
@@ -75,7 +75,7 @@ def test_limits_have_defaults() -> None:
     assert rules == Rules("echodrop-inbox", "echodrop-output", rules.prefixes)
 
 
-def test_archives_are_named_and_there_are_none_unless_named() -> None:
+def test_archives_are_optional_names_or_arns() -> None:
     named = GOOD.replace("[size_limits]", 'archive_buckets = ["old-files", "older"]\n[size_limits]')
     assert parse_rules(named).archive_buckets == ("old-files", "older")
     by_arn = named.replace('"older"', '"arn:aws:s3:::older"')
@@ -87,7 +87,7 @@ def test_archives_are_named_and_there_are_none_unless_named() -> None:
     ("written", "says"),
     [
         ('"old-files"', "must be a list"),
-        ("[3]", "3 is neither a bucket's name nor its ARN"),
+        ("[3]", "3 is neither a bucket name nor its ARN"),
         ('["Old Files"]', "'Old Files' is neither"),
         ('["arn:aws:s3:us-east-1:123456789012:accesspoint/old"]', "is neither"),
         ('["arn:aws:s3:::echodrop-inbox"]', "echodrop-inbox is the inbox"),
@@ -95,7 +95,7 @@ def test_archives_are_named_and_there_are_none_unless_named() -> None:
         ('["old", "echodrop-output"]', "echodrop-output is the output bucket"),
     ],
 )
-def test_archives_that_can_be_none_are_refused_with_their_line(written: str, says: str) -> None:
+def test_invalid_archives_are_refused_with_their_line(written: str, says: str) -> None:
     text = GOOD.replace("[size_limits]", f"archive_buckets = {written}\n[size_limits]")
     with pytest.raises(RulesError, match=says) as raised:
         parse_rules(text)
@@ -114,9 +114,9 @@ def test_a_prefix_without_mapping_keeps_its_keys() -> None:
         ("version = 1", "version = true", 1, "version must be 1"),
         ("version = 1\n", "", 1, "version"),
         ('"echodrop-inbox"', "echodrop-inbox", 2, "nvalid"),
-        ('"echodrop-inbox"', '"Not A Bucket"', 2, "no name of a bucket"),
+        ('"echodrop-inbox"', '"Not A Bucket"', 2, "not a bucket name"),
         ('"echodrop-inbox"', "7", 2, "text in quotes"),
-        ('"echodrop-output"', '"echodrop-inbox"', 3, "every output would come in again"),
+        ('"echodrop-output"', '"echodrop-inbox"', 3, "every output would be an upload again"),
         ("pause_above = 5_000_000_000", 'pause_above = "5 GB"', 5, "whole number"),
         ("pause_above = 5_000_000_000", "pause_above = 1.5", 5, "whole number"),
         ("pause_above = 5_000_000_000", "pause_above = -1", 5, "above 0"),
@@ -127,7 +127,7 @@ def test_a_prefix_without_mapping_keeps_its_keys() -> None:
         ("limit_hours = 24", "limit_hours = 24 hours", 8, "line 8"),
         ('prefix = ""', "prefix = 1", 10, "text in quotes"),
         ('deployment = "convert-raw-sonar/ecs"\n[[', "[[", 9, "deployment is missing"),
-        ('"survey/"', '"/survey/"', 13, "no '/' in front"),
+        ('"survey/"', '"/survey/"', 13, "no key starts with '/'"),
         ('"survey/"', '""', 13, "twice"),
         ('"netcdf"', '"csv"', 15, "zarr, netcdf"),
         ("output_prefix", "output_prefiks", 16, "'output_prefiks' is not known"),
@@ -153,23 +153,23 @@ def test_a_document_without_prefixes_or_buckets_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("tiers", [TIERS, TIERS.replace("cpu = 4096", 'disk = "any"')])
-def test_tiers_of_before_do_nothing_and_the_warning_says_what_to_do(tiers: str) -> None:
+def test_old_tiers_have_no_effect_and_give_a_warning(tiers: str) -> None:
     rules = parse_rules(GOOD + tiers)
     assert replace(rules, warnings=()) == parse_rules(GOOD)
     (warning,) = rules.warnings
-    assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] does nothing any more" in warning
-    assert "Take the tables out" in warning
+    assert f"line {GOOD.count(chr(10)) + 1}: [[tier]] has no effect any more" in warning
+    assert "Remove the tables" in warning
     assert "job_variables" in warning
     assert parse_rules(GOOD).warnings == ()
 
 
-def test_sizes_that_are_no_tables_are_refused() -> None:
+def test_sizes_that_are_not_tables_are_refused() -> None:
     with pytest.raises(RulesError, match=r"line 1: .*\[\[tier\]\] tables"):
         parse_rules("tier = 3\n" + GOOD)
 
 
 @given(st.text())
-def test_any_text_is_a_document_or_refused_with_a_line(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_line(text: str) -> None:
     with pytest.raises(RulesError) as error:
         parse_rules(text)
     assert error.value.line >= 1

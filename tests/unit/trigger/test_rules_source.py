@@ -19,7 +19,7 @@ deployment = "f/d"
 
 
 class Store:
-    """The parameter store, and a clock to turn."""
+    """The parameter store, and a clock that the test sets."""
 
     def __init__(self) -> None:
         self.text: str | None = DOCUMENT
@@ -37,7 +37,7 @@ class Store:
         return self.source.current(Deadline(5)).output_bucket
 
 
-def test_an_edit_is_in_force_after_a_minute_and_not_read_before() -> None:
+def test_an_edit_takes_effect_after_a_minute() -> None:
     store = Store()
     assert store.output_bucket() == "output"
     store.text = DOCUMENT.replace('"output"', '"another"')
@@ -48,7 +48,7 @@ def test_an_edit_is_in_force_after_a_minute_and_not_read_before() -> None:
     assert store.output_bucket() == "another"
 
 
-def test_while_the_store_is_away_the_rules_stay_and_it_is_not_pressed() -> None:
+def test_during_an_outage_the_rules_stay_and_ssm_is_not_overloaded() -> None:
     store = Store()
     store.output_bucket()
     store.text = None
@@ -61,7 +61,7 @@ def test_while_the_store_is_away_the_rules_stay_and_it_is_not_pressed() -> None:
     ("edit", "error"),
     [(lambda _: None, UnavailableError), (lambda text: text + "x", ConfigurationError)],
 )
-def test_without_any_rules_nothing_is_judged(
+def test_without_rules_no_record_is_settled(
     edit: Callable[[str], str | None], error: type[Exception]
 ) -> None:
     store = Store()
@@ -72,7 +72,7 @@ def test_without_any_rules_nothing_is_judged(
     assert store.output_bucket() == "output"
 
 
-def test_a_wrong_edit_stays_wrong_until_it_is_mended() -> None:
+def test_a_wrong_edit_fails_until_it_is_corrected() -> None:
     store = Store()
     store.output_bucket()
     store.text = DOCUMENT.replace("version = 1", "version = one")

@@ -1,4 +1,4 @@
-"""A run's name tells people which file it is, and is no longer than a tag of ECS."""
+"""A run's name identifies its file and is not longer than an ECS tag."""
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +16,7 @@ BATCH = BatchRule()
 
 
 def tag(name: str) -> str:
-    """The name as the worker puts it into a tag of the task."""
+    """The name as the worker writes it into a tag of the task."""
     return str(slugify(name, regex_pattern=_TAG_REGEX, allow_unicode=True, lowercase=False))
 
 
@@ -25,16 +25,16 @@ def tag(name: str) -> str:
     [
         ("HB0706/EK60/D2007.raw", "D2007 · EK60 · HB0706"),
         ("D2007.raw", "D2007 · EK60"),
-        # The end tells most: the time of a file, the leg of a cruise.
+        # The end matters most: the time of a file, the leg of a cruise.
         (f"{'a' * 90}/leg-2/{'x' * 200}-T042400.raw", None),
     ],
 )
-def test_what_it_is_called(key: str, name: str | None) -> None:
-    told = run_name(key, "EK60", RULE)
+def test_the_name_of_a_run(key: str, name: str | None) -> None:
+    actual = run_name(key, "EK60", RULE)
     if name:
-        assert told == name
+        assert actual == name
     else:
-        stem, model, cruise = told.split(" · ")
+        stem, model, cruise = actual.split(" · ")
         assert stem.startswith("…x")
         assert stem.endswith("x-T042400")
         assert (model, cruise[:2], cruise[-7:]) == ("EK60", "…a", "a/leg-2")
@@ -43,7 +43,7 @@ def test_what_it_is_called(key: str, name: str | None) -> None:
 @given(st.text(min_size=1, max_size=820), st.integers(1, 40))
 @example("/".join(["㎯" * 130, "㎯" * 130 + ".raw"]), 40)
 @example("a" * 400 + "/" + "b" * 400 + ".raw", 40)
-def test_no_name_is_longer_than_a_tag(key: str, count: int) -> None:
+def test_no_name_is_longer_than_an_ecs_tag(key: str, count: int) -> None:
     name = run_name(key, "AZFP6", RULE)
     assert len(tag(name)) <= 256
     wanted = [

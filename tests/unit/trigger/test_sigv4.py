@@ -71,7 +71,7 @@ def test_json_calls_are_signed_as_botocore_signs_them(
         body=body,
         now=now,
     )
-    # The header that we sign beyond what botocore adds by itself.
+    # The header that the trigger signs in addition to botocore's.
     headers = {"x-amz-target": "T.Get", "X-Amz-Content-SHA256": ours["x-amz-content-sha256"]}
     request = AWSRequest("POST", f"https://{host}/", headers=headers, data=body)
     theirs = authorization_by_botocore(request, service, None, monkeypatch, now)

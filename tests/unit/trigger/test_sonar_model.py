@@ -28,12 +28,12 @@ def by_extension(model: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-def test_every_model_is_known_by_its_bytes(model: str) -> None:
+def test_every_model_is_recognized_by_its_bytes(model: str) -> None:
     assert model_in_bytes(file_head(model)[:HEAD_BYTES]) == model
     assert decide_model(None, by_extension(model), file_head(model)) == SonarModel(model, "bytes")
 
 
-def test_real_files_are_known_by_their_bytes(
+def test_real_files_are_recognized_by_their_bytes(
     real_data: Path, expected: dict[str, dict[str, Any]]
 ) -> None:
     models = {
@@ -70,13 +70,13 @@ def test_real_files_are_known_by_their_bytes(
         ("EK80/a.raw", {"owner": "me"}, {"sonar-model": "ES70"}, Declaration("ES70", "tag")),
     ],
 )
-def test_metadata_goes_before_tag_before_path(
+def test_metadata_has_priority_over_tag_and_path(
     key: str, metadata: dict[str, str], tags: dict[str, str], declared: Declaration | None
 ) -> None:
     assert declared_model(key, metadata, tags) == declared
 
 
-def test_an_unknown_declared_model_is_rejected_with_what_is_known() -> None:
+def test_an_unknown_declared_model_is_rejected_with_the_known_ones() -> None:
     rejected = declared_model("a.raw", {"sonar-model": "EK500"}, {})
     assert isinstance(rejected, Rejected)
     assert rejected.reason == Reason.UNKNOWN_MODEL
@@ -121,7 +121,7 @@ def test_an_extension_that_the_model_never_writes_is_a_contradiction(
 
 
 @pytest.mark.parametrize("head", [b"", b"\0" * 512, b"PK\x03\x04", b"CON0", b"\xa5\x33"])
-def test_bytes_of_no_known_sonar_are_rejected(head: bytes) -> None:
+def test_bytes_of_an_unknown_sonar_are_rejected(head: bytes) -> None:
     rejected = decide_model(Declaration("EK60", "path"), by_extension("EK60"), head)
     assert isinstance(rejected, Rejected)
     assert rejected.reason == Reason.UNKNOWN_CONTENT

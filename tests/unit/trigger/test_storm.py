@@ -9,7 +9,7 @@ from events.storm import make_storm
 from tests.unit.trigger.conftest import Trigger
 
 
-def test_a_storm_through_outages_gives_each_upload_its_one_run(trigger: Trigger) -> None:
+def test_a_storm_with_outages_creates_one_run_for_each_upload(trigger: Trigger) -> None:
     objects = []
     for number in range(650):
         stored = trigger.storage.put(
@@ -25,13 +25,15 @@ def test_a_storm_through_outages_gives_each_upload_its_one_run(trigger: Trigger)
         trigger.flow_runs.broken = chance.random() < 0.3
         answer = trigger.receive(*batch)
         again = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        # What failed comes again later, as from a queue.
+        # Failed messages return later, as from a queue.
         waiting += [body for index, body in enumerate(batch) if f"message-{index}" in again]
-    told = Counter(line["message"].split(":")[0] + ": " + line["reason"] for line in trigger.lines)
-    assert told["Submitted: new"] == 650
-    assert told["Submitted: existing"] == 300
-    assert told["Rejected: malformed"] == 50
-    assert told["Retried: transport"] > 0
+    outcomes = Counter(
+        line["message"].split(":")[0] + ": " + line["reason"] for line in trigger.lines
+    )
+    assert outcomes["Submitted: new"] == 650
+    assert outcomes["Submitted: existing"] == 300
+    assert outcomes["Rejected: malformed"] == 50
+    assert outcomes["Retried: transport"] > 0
     assert {run.parameters["raw_file"] for run in trigger.flow_runs.runs.values()} == {
         f"s3://inbox/{item.key}" for item in objects
     }

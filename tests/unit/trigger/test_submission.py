@@ -26,7 +26,7 @@ def only_run(trigger: Trigger) -> Any:
     return run
 
 
-def test_an_upload_becomes_a_run_with_everything_that_the_flow_needs(trigger: Trigger) -> None:
+def test_an_upload_creates_a_run_with_all_parameters(trigger: Trigger) -> None:
     stored = trigger.storage.put("HB0706/EK60/D2007.raw", file_head("EK60"), version_id="v1")
     assert trigger.notify("HB0706/EK60/D2007.raw") == "Submitted: new"
     run = only_run(trigger)
@@ -50,7 +50,7 @@ def test_an_upload_becomes_a_run_with_everything_that_the_flow_needs(trigger: Tr
     }
 
 
-def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger: Trigger) -> None:
+def test_the_rule_of_the_prefix_sets_deployment_output_and_options(trigger: Trigger) -> None:
     trigger.storage.put("netcdf/a ?#.raw", file_head("EK80"))
     assert trigger.notify("netcdf/a ?#.raw") == "Submitted: new"
     run = only_run(trigger)
@@ -61,7 +61,7 @@ def test_the_rule_of_the_prefix_decides_on_deployment_output_and_options(trigger
     assert run.name == "a ?# · EK80 · netcdf"
 
 
-def test_the_size_of_the_task_comes_from_model_and_bytes_and_the_prefix_has_the_last_word(
+def test_model_and_bytes_choose_the_task_size_and_the_prefix_overrides_it(
     trigger: Trigger,
 ) -> None:
     trigger.rules = trigger.rules.replace("1000", "10_000_000_000").replace(
@@ -75,29 +75,29 @@ def test_the_size_of_the_task_comes_from_model_and_bytes_and_the_prefix_has_the_
     assert trigger.lines[-1]["tier"] == "large"
     standard, large = trigger.flow_runs.runs.values()
     assert standard.job_variables == {"cpu": 1024, "memory": 4096, "ephemeral_storage": 42}
-    # cpu as the prefix has it.
+    # cpu from the prefix.
     assert large.job_variables == {"cpu": 2048, "memory": 30720, "ephemeral_storage": 200}
     assert ("tier:standard" in standard.tags, "tier:large" in large.tags) == (True, True)
 
 
-def test_rules_of_before_decide_on_no_size_and_say_so_once(trigger: Trigger) -> None:
+def test_old_rules_choose_no_size_and_warn_once(trigger: Trigger) -> None:
     trigger.rules += OLD_TIERS
     for key in ("a.raw", "b.raw"):
         trigger.storage.put(key, file_head("EK60"))
         trigger.receive(eventbridge({"key": key}))
-    warnings = [line for line in trigger.lines if "[[tier]] does nothing" in line["message"]]
+    warnings = [line for line in trigger.lines if "[[tier]] has no effect" in line["message"]]
     assert [line["level"] for line in warnings] == ["WARNING"]
     assert "job_variables" in warnings[0]["message"]
     assert {run.job_variables["memory"] for run in trigger.flow_runs.runs.values()} == {4096}
 
 
-def test_five_notifications_of_one_upload_are_one_run(trigger: Trigger) -> None:
+def test_five_notifications_of_one_upload_create_one_run(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     outcomes = [trigger.notify("a.raw") for _ in range(5)]
     assert outcomes == ["Submitted: new"] + ["Submitted: existing"] * 4
 
 
-def test_an_upload_has_one_run_whatever_lane_it_is_told_of_in(trigger: Trigger) -> None:
+def test_an_upload_has_one_run_in_any_lane(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     body = eventbridge({"key": "a.raw"})
     body["detail"]["echodrop"] = {"lane": "backfill"}
@@ -108,7 +108,7 @@ def test_an_upload_has_one_run_whatever_lane_it_is_told_of_in(trigger: Trigger) 
     assert only_run(trigger).lane == "backfill"
 
 
-def test_data_that_a_backfilled_xml_sets_free_stay_in_its_lane(trigger: Trigger) -> None:
+def test_data_that_waited_for_a_backfilled_xml_stay_in_its_lane(trigger: Trigger) -> None:
     for number in range(11):
         trigger.storage.put(f"m/{number:02}.01A", file_head("AZFP"))
     trigger.storage.put("m/s.xml", XML)
@@ -120,7 +120,7 @@ def test_data_that_a_backfilled_xml_sets_free_stay_in_its_lane(trigger: Trigger)
     assert {run.lane for run in trigger.flow_runs.runs.values()} == {"backfill"}
 
 
-def test_an_object_of_an_archive_is_read_there_and_its_output_lies_below_its_name(
+def test_an_archive_object_is_read_in_place_and_its_output_is_below_the_bucket_name(
     trigger: Trigger,
 ) -> None:
     trigger.rules = 'archive_buckets = ["archive"]\n' + trigger.rules
@@ -140,7 +140,7 @@ def restored(key: str, bucket: str = "inbox") -> dict[str, Any]:
     return eventbridge({"key": key}, bucket) | {"detail-type": "Object Restore Completed"}
 
 
-def test_a_restored_file_starts_its_run_again_where_that_found_it_archived(
+def test_a_restored_file_retries_its_archived_run(
     trigger: Trigger,
 ) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
@@ -153,14 +153,14 @@ def test_a_restored_file_starts_its_run_again_where_that_found_it_archived(
         assert trigger.receive(restored("a.raw")) == {"batchItemFailures": []}
         said.append(trigger.lines[-1]["message"])
     assert said == ["Submitted: restored", "Submitted: existing"]
-    assert trigger.flow_runs.told == [
-        "AwaitingRetry: the file lay in an archive tier and can be read again"
+    assert trigger.flow_runs.updates == [
+        "AwaitingRetry: the file was in an archive tier and can be read again"
     ]
     assert len(trigger.flow_runs.runs) == 1
 
 
 @pytest.mark.parametrize("name", ["Completed", "Skipped", "BadFile", "AccessDenied"])
-def test_a_restored_file_whose_run_ended_otherwise_is_left_as_it_is(
+def test_a_restored_file_does_not_retry_a_run_that_ended_otherwise(
     trigger: Trigger, name: str
 ) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
@@ -169,10 +169,10 @@ def test_a_restored_file_whose_run_ended_otherwise_is_left_as_it_is(
     trigger.flow_runs.states[identity[:8]] = RunState("a", "", name, "", "", [], {}, {})
     trigger.receive(restored("a.raw"))
     assert trigger.lines[-1]["message"] == "Submitted: existing"
-    assert not trigger.flow_runs.told
+    assert not trigger.flow_runs.updates
 
 
-def test_what_is_restored_of_an_archive_goes_behind_the_uploads_of_today(trigger: Trigger) -> None:
+def test_a_restored_archive_object_runs_after_the_uploads_of_today(trigger: Trigger) -> None:
     trigger.rules = 'archive_buckets = ["archive"]\n' + trigger.rules
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.receive(restored("a.raw", "archive"), restored("a.raw"))
@@ -185,7 +185,7 @@ def test_a_notification_without_version_has_the_same_identity(trigger: Trigger) 
     assert trigger.notify("a.raw") == "Submitted: existing"
 
 
-def test_each_version_deployment_and_generation_is_a_run_of_its_own(trigger: Trigger) -> None:
+def test_each_version_deployment_and_generation_has_its_own_run(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"), version_id="v1")
     trigger.notify("a.raw")
     trigger.storage.put("a.raw", file_head("EK60"), version_id="v2")
@@ -232,7 +232,7 @@ def test_each_version_deployment_and_generation_is_a_run_of_its_own(trigger: Tri
         ),
     ],
 )
-def test_what_the_object_itself_says(
+def test_the_object_itself_decides(
     trigger: Trigger, stored: dict[str, Any] | None, notified: dict[str, Any], outcome: str
 ) -> None:
     if stored is not None:
@@ -240,20 +240,22 @@ def test_what_the_object_itself_says(
     assert trigger.notify("a.raw", **notified) == outcome
 
 
-def test_the_size_that_counts_is_the_objects_own(trigger: Trigger) -> None:
+def test_the_size_of_the_object_counts(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"), size=5000)
     assert trigger.notify("a.raw", size=1) == "Rejected: too-large"
     assert "5000 bytes" in trigger.lines[-1]["detail"]
 
 
-def test_over_the_soft_limit_a_repeated_notification_finds_the_paused_run(trigger: Trigger) -> None:
+def test_above_the_soft_limit_a_repeated_notification_finds_the_paused_run(
+    trigger: Trigger,
+) -> None:
     trigger.storage.put("a.raw", file_head("EK60"), size=1500)
     assert trigger.notify("a.raw") == "Submitted: paused"
     assert "1500 bytes" in str(only_run(trigger).paused)
     assert trigger.notify("a.raw") == "Submitted: existing"
 
 
-def test_tags_are_only_asked_for_where_there_are_some(trigger: Trigger) -> None:
+def test_tags_are_only_read_if_the_object_has_some(trigger: Trigger) -> None:
     trigger.storage.put("a.raw", file_head("EK60"))
     trigger.notify("a.raw")
     assert trigger.storage.asked == ["GetObject inbox"]
@@ -262,14 +264,14 @@ def test_tags_are_only_asked_for_where_there_are_some(trigger: Trigger) -> None:
 AZFP = file_head("AZFP")
 
 
-def test_azfp_data_wait_for_their_xml_and_say_where(trigger: Trigger) -> None:
+def test_azfp_data_wait_for_their_xml_and_name_the_folders(trigger: Trigger) -> None:
     trigger.storage.put("m/2015/a.01A", AZFP)
     assert trigger.notify("m/2015/a.01A") == "Waiting: sidecar"
     assert "'m/2015/' or 'm/' or ''" in trigger.lines[-1]["detail"]
 
 
 @pytest.mark.parametrize("xml", ["m/2015/s.XML", "m/s.xml", "s.xml"])
-def test_the_xml_of_the_nearest_folder_upward_is_taken(trigger: Trigger, xml: str) -> None:
+def test_the_xml_of_the_nearest_folder_upward_is_used(trigger: Trigger, xml: str) -> None:
     trigger.storage.put("m/2015/a.01A", AZFP)
     stored = trigger.storage.put(xml, XML)
     for farther in ("m/s.xml", "s.xml"):
@@ -301,9 +303,7 @@ def test_several_xmls_in_the_nearest_folder_are_rejected_with_the_list(trigger: 
 
 @pytest.mark.parametrize("named", ["two.xml", "m/two.xml", "s3://inbox/m/two.xml"])
 @pytest.mark.parametrize("where", ["metadata", "tags"])
-def test_the_xml_named_in_metadata_or_tags_settles_it(
-    trigger: Trigger, named: str, where: str
-) -> None:
+def test_metadata_or_tags_may_name_the_xml(trigger: Trigger, named: str, where: str) -> None:
     trigger.storage.put("m/a.01A", AZFP, **{where: {"sidecar": named}})
     trigger.storage.put("m/one.xml", XML)
     assert trigger.notify("m/a.01A") == "Waiting: sidecar"
@@ -313,7 +313,7 @@ def test_the_xml_named_in_metadata_or_tags_settles_it(
     assert only_run(trigger).parameters["xml_path"] == "s3://inbox/m/two.xml"
 
 
-def test_a_farther_xml_that_is_named_sets_its_data_free_too(trigger: Trigger) -> None:
+def test_a_named_xml_farther_up_starts_its_data_too(trigger: Trigger) -> None:
     trigger.storage.put("m/2015/a.01A", AZFP, metadata={"sidecar": "upper.xml"})
     trigger.storage.put("m/2015/near.xml", XML)
     assert trigger.notify("m/2015/a.01A") == "Waiting: sidecar"
@@ -322,7 +322,7 @@ def test_a_farther_xml_that_is_named_sets_its_data_free_too(trigger: Trigger) ->
     assert only_run(trigger).parameters["xml_path"] == "s3://inbox/m/upper.xml"
 
 
-def test_an_empty_xml_serves_nobody(trigger: Trigger) -> None:
+def test_an_empty_xml_is_ignored(trigger: Trigger) -> None:
     trigger.storage.put("m/a.01A", AZFP)
     trigger.storage.put("m/s.xml", b"")
     assert trigger.notify("m/a.01A") == "Waiting: sidecar"
@@ -370,9 +370,9 @@ def test_data_and_xml_find_each_other_in_every_order() -> None:
         assert xmls_by_run(trigger) == EXPECTED, order
 
 
-def test_data_and_xml_find_each_other_however_uploads_and_notifications_interleave() -> None:
+def test_data_and_xml_find_each_other_in_any_interleaving() -> None:
     # Uploads in one order, their notifications in another, some while later
-    # uploads are still to come: each notification is after its own upload.
+    # uploads still follow: each notification is after its own upload.
     for order in itertools.permutations(range(6), 6):
         trigger = Trigger()
         uploaded = 0
@@ -385,7 +385,7 @@ def test_data_and_xml_find_each_other_however_uploads_and_notifications_interlea
         assert xmls_by_run(trigger) == EXPECTED, order
 
 
-def test_a_batch_of_all_six_lists_each_folder_once(trigger: Trigger) -> None:
+def test_one_batch_lists_each_folder_once(trigger: Trigger) -> None:
     for key in SIX_FILES:
         trigger.storage.put(key, XML if key.endswith("xml") else AZFP)
     bodies = [
@@ -398,7 +398,7 @@ def test_a_batch_of_all_six_lists_each_folder_once(trigger: Trigger) -> None:
     ]
     assert trigger.receive(*bodies) == {"batchItemFailures": []}
     assert xmls_by_run(trigger) == EXPECTED
-    # Two folders looked into for their XML, and one listing below each of the two XMLs.
+    # Two folders are searched for their XML, and one listing is made below each of the two XMLs.
     assert trigger.storage.asked.count("ListObjectsV2 inbox") == 4
 
 
@@ -416,28 +416,28 @@ def test_an_xml_for_many_data_files_queues_them_one_message_each(trigger: Trigge
     assert sorted(xmls_by_run(trigger)) == [f"s3://inbox/{key}" for key in keys]
 
 
-def test_more_data_than_an_invocation_can_queue_are_continued_in_the_next(
+def test_the_next_invocation_queues_the_remaining_data(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"m/{number:03}.01A" for number in range(45)]
     for key in keys:
         trigger.storage.put(key, AZFP)
     trigger.storage.put("m/s.xml", XML)
-    # No time beyond a batch of ten: every invocation hands the rest over.
-    monkeypatch.setattr("lambda_trigger.settings_arrival.TIME_TO_HAND_OVER", 1000)
+    # There is only time for ten messages, so every invocation passes the rest on.
+    monkeypatch.setattr("lambda_trigger.settings_arrival.HAND_OVER_SECONDS", 1000)
     trigger.notify("m/s.xml")
-    told: list[str] = []
+    sent: list[str] = []
     while trigger.storage.queued:
         body = trigger.storage.queued.pop(0)
         key = json.loads(body)["detail"]["object"]["key"]
         assert trigger.receive(body) == {"batchItemFailures": []}
-        told.append(key)
-    assert told.count("m/s.xml") == 4
+        sent.append(key)
+    assert sent.count("m/s.xml") == 4
     assert sorted(xmls_by_run(trigger)) == [f"s3://inbox/{key}" for key in keys]
-    assert len(told) == len(set(told)) + 3, "a data file was queued twice"
+    assert len(sent) == len(set(sent)) + 3, "a data file was queued twice"
 
 
-def test_without_a_queue_an_xml_asks_for_all_data_at_once(trigger: Trigger) -> None:
+def test_without_a_queue_an_xml_submits_all_data_at_once(trigger: Trigger) -> None:
     for number in range(25):
         trigger.storage.put(f"m/{number:03}.01A", AZFP)
     trigger.storage.put("m/s.xml", XML)
@@ -450,7 +450,7 @@ def test_without_a_queue_an_xml_asks_for_all_data_at_once(trigger: Trigger) -> N
     assert len(trigger.flow_runs.runs) == 25
 
 
-def test_one_data_file_that_cannot_be_asked_for_stops_no_other(trigger: Trigger) -> None:
+def test_one_failed_data_file_does_not_stop_the_others(trigger: Trigger) -> None:
     for name in "abc":
         trigger.storage.put(f"m/{name}.01A", AZFP)
     trigger.storage.put("m/s.xml", XML)
