@@ -1,4 +1,4 @@
-"""Whether full lanes alone would pull the brake."""
+"""Checks whether full lanes would trigger the brake."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from flows.fargate_quota import Lanes
 from flows.stack_finding import Finding
 
-# A place in a lane starts no more than this: a task takes 45 s to its first line of Python and
-# Prefect 5 (docs/sizes-and-costs.md), a conversion some more.
+# Runs an hour of one slot of a lane, at most: a task needs 45 s to start Python and 5 s for Prefect
+# (docs/sizes-and-costs.md), and then the conversion takes time.
 RUNS_AN_HOUR_OF_A_PLACE = 3600 // 50
 
 
 def check_brake(outputs: Mapping[str, str]) -> Finding:
-    """A note where lanes that are full of small files start more runs than the brake lets pass."""
+    """A note if lanes full of small files start more runs than the brake allows."""
     lanes = Lanes(
         int(outputs["LiveConcurrency"]),
         int(outputs["BackfillConcurrency"]),
@@ -27,7 +27,7 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
     if most <= limit:
         return Finding(subject)
     note = (
-        f"full lanes start up to {most}, which pauses the pool. Where a backfill is wanted that "
+        f"full lanes start up to {most}, which pauses the pool. For a backfill that "
         "large, deploy with"
     )
     return Finding(subject, note=note, mend=f"BrakeRunsAnHour={most}")

@@ -1,7 +1,7 @@
-"""The whole trip of one file as plain Python: fetch, check, parse, encode, publish, verify.
+"""The conversion of one file in plain Python: fetch, check, parse, encode, publish, verify.
 
-The Prefect flow runs `open_raw` and `save` as its two tasks; the command line
-and everybody else call `convert`.
+The Prefect flow runs `open_raw` and `save` as its two tasks; the command line and other
+callers use `convert`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
     """Convert one raw file into a published, verified output.
 
     Raises:
-        ConversionFailure: one of its subclasses, with the facts.
-        TransientFault: the store or another run stood in the way for minutes.
+        ConversionFailure: one of its subclasses, with the facts of the failure.
+        TransientFault: the store did not answer, or another run held the output, for minutes.
     """
     tell = progress or (lambda _stage, _fraction: None)
     with (

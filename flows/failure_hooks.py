@@ -1,4 +1,4 @@
-"""The one hook of both flows: when a run has failed, or its process died, say so and hold the file."""
+"""The failure hook of both flows: it sends alerts and puts the file into quarantine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TRACEBACK_LENGTH = 4000
 
 @dataclass(frozen=True)
 class _Failed:
-    """One file that failed: the parameters it was to be converted with, and how it ended."""
+    """One failed file: the parameters of its conversion, and its outcome."""
 
     parameters: Mapping[str, Any]
     outcome: str
@@ -47,10 +47,10 @@ class _Failed:
 
 
 def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell of every file that failed in this run, then put those at fault into quarantine.
+    """Send alerts for every failed file of this run, then put the faulty files into quarantine.
 
-    A hook of Prefect's, for on_failure and on_crashed. A run that is killed
-    together with the process that watches it has none: EventBridge tells of it.
+    This is a Prefect hook for on_failure and on_crashed. If the process that runs the
+    hooks is killed too, EventBridge reports the run.
     """
     del flow
     failed = _failed_files(flow_run, state)
@@ -66,7 +66,7 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     reports = [
         _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
     ]
-    get_logger("flows.failure_hooks").info("telling of %s failures", len(reports))
+    get_logger("flows.failure_hooks").info("reporting %s failures", len(reports))
     alerts.tell(reports)
     for request, report in zip(requests, reports, strict=True):
         if request is not None:
@@ -91,7 +91,7 @@ def _failed_files(flow_run: FlowRun, state: State[Any]) -> list[_Failed]:
 
 
 def _error_of(state: State[Any]) -> BaseException | None:
-    """What ended the run; a state that came from the server, as of a process that died, has none."""
+    """The exception that ended the run; a state from the server, as after a crash, has none."""
     ended: object = state.data.result if isinstance(state.data, ResultRecord) else state.data
     return ended if isinstance(ended, BaseException) else None
 
@@ -146,7 +146,7 @@ def _report(
 
 
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
-    """What was asked for; None where that is what is wrong."""
+    """The requested conversion; None if the parameters are invalid."""
     try:
         return asked_conversion(parameters, {})
     except (InvalidParameters, TypeError, AttributeError):

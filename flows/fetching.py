@@ -1,4 +1,4 @@
-"""Bring a raw file and its sidecars to a local folder, side by side."""
+"""Downloads a raw file and its sidecars into one local folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flows.source import FetchedFile, fetch
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was fetched, and sentences on what could not be looked for and on what was left out."""
+    """The fetched files, with notes on sidecars that could not be looked for or were left out."""
 
     source: FetchedFile
     sidecars: Sequence[FetchedSidecar]
@@ -33,19 +33,19 @@ class Inputs:
 
 
 def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -> Inputs:
-    """The raw file and its sidecars; those beside it are looked for while the raw file comes.
+    """Fetch the raw file and its sidecars; sidecars next to it are looked for during the download.
 
     Raises:
         BadFile: there is no such file.
-        SourceChanged: it went away, or was replaced while it was read.
-        Superseded: file or sidecar is of another version than was notified.
-        BadSidecar: one is too large to be one, and may not be left out.
-        MissingSidecar: one that is needed, named or told to be included is not there.
-        AccessDenied, Archived, TransientFault, DiskFault: as they are named.
+        SourceChanged: it was removed or replaced during the download.
+        Superseded: file or sidecar has another version than in the notification.
+        BadSidecar: a sidecar is too large, and may not be left out.
+        MissingSidecar: a sidecar that is needed, named or required does not exist.
+        AccessDenied, Archived, TransientFault, DiskFault: see `flows.outcomes`.
     """
     raw, options = request.source, dict(request.input_storage_options)
-    # A name of our own: a key may be longer than a local name, and hold what
-    # echopype takes for a protocol (`::`). It goes by the suffix alone.
+    # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
+    # a protocol. echopype only uses the suffix.
     target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
     named = named_sidecars(
         raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
@@ -63,7 +63,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         coming += [pool.submit(bring, sidecar) for sidecar in there]
         for kind in sorted(request.called_for - known - {sidecar.kind for sidecar in there}):
             raise MissingSidecar(
-                raw.uri, f".{kind}", f"is not beside it ({'; '.join(looked.notes) or 'looked for'})"
+                raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
             )
         fetched, without = _all_or_without(coming, allow_partial=request.allow_partial)
         return Inputs(source, fetched, looked.notes, without)
@@ -77,7 +77,7 @@ def _all_or_without(
         try:
             fetched.append(sidecar.result())
         except BadSidecar as bad:
-            # A settings XML is never left out: nothing can be made without it.
+            # A settings XML is never left out, because the file cannot be converted without it.
             if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
                 raise
             without.append(left_out(bad.sidecar, bad.cause))

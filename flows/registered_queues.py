@@ -1,4 +1,4 @@
-"""Bring the pool's work queues on the server to what is wanted."""
+"""Registers the pool's work queues on the server."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from flows.registration import Registration
 def register_queues(
     client: SyncPrefectClient, done: Registration, queues: Sequence[QueueSpec]
 ) -> None:
-    """Write what differs, the highest priority first; whether one is paused stays as it is.
+    """Write the differences, the highest priority first; a paused queue stays paused.
 
-    The server shifts the priorities of the pool's other queues, its `default`
-    among them, behind one that is written.
+    When a queue is written, the server shifts the priorities of the pool's other
+    queues, including `default`.
     """
     for wanted in sorted(queues, key=lambda queue: queue.priority):
         told = f"priority {wanted.priority}"
