@@ -26,7 +26,7 @@ class DeploymentTakenError(Exception):
     def __init__(self, name: str, theirs: str, ours: str) -> None:
         super().__init__(
             f"deployment {name} belongs to work pool {theirs}, not {ours}: give each stack a Prefect "
-            f"workspace of its own, or, if {theirs} no longer exists, prefect deployment delete {name}"
+            f"workspace of its own, or if {theirs} is gone: prefect deployment delete {name}"
         )
 
 

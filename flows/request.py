@@ -97,7 +97,7 @@ class ConversionRequest:
         # Any case is accepted and normalized; only this method changes the frozen dataclass.
         object.__setattr__(self, "sonar_model", self.sonar_model.upper())
         if not self.source.name:
-            raise ValueError(f"raw_file {self.raw_file!r} names a folder or bucket, not a file")
+            raise ValueError(f"raw_file {self.raw_file!r} is a folder or bucket, not a file")
         sidecars = [self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags]
         inputs = [self.source, *(parse_location(uri) for uri in sidecars if uri is not None)]
         self._check_storage("input_storage_options", self.input_storage_options, inputs)
@@ -139,7 +139,7 @@ class ConversionRequest:
             # True is an int in Python.
             is_one = isinstance(value, _TYPES[METADATA[name]]) and not isinstance(value, bool)
             if not is_one:
-                raise ValueError(f"convert_params {name} is {value!r}, not of type {METADATA[name]}")
+                raise ValueError(f"convert_params {name} is {value!r}, not a {METADATA[name]}")
 
     def _check_chunks(self) -> None:
         if self.zarr_format != 3 and self.output_type != "zarr":

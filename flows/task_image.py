@@ -1,4 +1,4 @@
-"""Which container image this task runs, as ECS says it."""
+"""The container image of this task, from ECS metadata."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flows.ecs_metadata import ecs_metadata
 
 
 def task_image() -> str | None:
-    """`image@digest` of the container, None outside ECS or where ECS does not answer."""
+    """`image@digest` of the container, None outside ECS or if ECS does not answer."""
     told = ecs_metadata()
     if told is None:
         return None

@@ -112,7 +112,7 @@ def open_file(
             return _open_whole(path, summary, parse, unknown.reason)
         except ConversionFailure as failure:
             # echopype may be able to read the whole file; else its error is reported.
-            return _open_whole(path, summary, parse, f"echopype did not open its skeleton: {failure}")
+            return _open_whole(path, summary, parse, f"its skeleton failed to open: {failure}")
         if compared.differences:
             named = "; ".join(map(str, compared.differences[:_DIFFERENCES_NAMED]))
             raise OutputMismatch(summary.file, named)
@@ -139,7 +139,7 @@ def _open_segments(
             reason = unknown.reason
         except ConversionFailure as failure:
             # As with skeletons.
-            reason = f"echopype did not open a segment: {failure}"
+            reason = f"a segment failed to open: {failure}"
         else:
             engine = Engine("segments", None, *joined.counted_again())
             return OpenedFile(echodata, joined.warnings, engine, stack.pop_all())

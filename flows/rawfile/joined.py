@@ -149,7 +149,7 @@ class JoinedFile:
         form = group.isel({d: slice(0) for d in TIME_DIMENSIONS if d in group.dims})
         for name, variable in form.variables.items():
             if any(d in variable.dims[1:] for d in TIME_DIMENSIONS):
-                raise UnknownLayoutError(f"{name} of {path} does not have time as its first dimension")
+                raise UnknownLayoutError(f"{name} of {path} has another first dimension than time")
         before = self._forms.setdefault(path, form.copy(deep=True))
         if not (_signs(before) == _signs(form) and before.identical(form)):
             raise UnknownLayoutError(f"segments have different variables in {path}")
@@ -186,7 +186,7 @@ class JoinedFile:
 
 
 def _groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - echopype ships no types
-    """Group path -> dataset, without inherited variables, of all groups that depend on the segment."""
+    """Group path -> dataset without inherited variables, of groups that depend on the segment."""
     tree = echodata._tree  # noqa: SLF001 - echopype has no public API for all groups
     return {
         path: node.to_dataset(inherit=False)
