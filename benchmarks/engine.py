@@ -1,13 +1,14 @@
-"""Processor seconds and peak memory of whole local conversions, against echopype's own.
+"""Compares processor seconds and peak memory of local conversions with those of echopype.
 
     python -m benchmarks.engine DATA [--runs 3] [--megabytes 100] [--ragged RAGGED.raw]
 
-Baseline: `echopype.open_raw` and `to_zarr`, local disk to local disk. Ours: `convert` of the
-same file, walked, compared with echopype, verified and with its manifest. Both are whole
-processes, in turn; medians of each. "Imports aside" subtracts what a process takes that
-only imports the same packages. Files are grown from real ones: their configuration and
-filters stay once, their pings repeat with advancing times. AD2CP files have a fifth of the
-megabytes: echopype takes 80 bytes of memory for each, and 3 s for a megabyte. Targets:
+Baseline: `echopype.open_raw` and `to_zarr`, local disk to local disk. Ours: `convert`
+of the same file, with preflight, comparison with echopype, verification and manifest.
+Both run alternately, each in its own process; the results are medians. "Imports aside"
+subtracts the values of a process that only imports the same packages. Files are grown
+from real ones: their configuration and filters stay once, their pings repeat with
+advancing times. AD2CP files are a fifth as large, because echopype needs 80 bytes of
+memory per byte, and 3 s per megabyte. Targets:
 
     ratio of processor seconds       EK60   EK80 in turn   EK80 sectors   AD2CP
     imports aside                    0.35   0.15           0.3            1.4
@@ -15,7 +16,7 @@ megabytes: echopype takes 80 bytes of memory for each, and 3 s for a megabyte. T
     peak of ours                     0.35 GB + 1.4 bytes a byte of the file, AD2CP 8 bytes;
                                      0.5 GB for a ragged file
 
-Exits with 1 if one is missed.
+Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ FIXED_BYTES, RAGGED_BYTES = 350_000_000, 500_000_000
 
 @dataclass(frozen=True)
 class Subject:
-    """One kind of file, the ratios of processor seconds and the memory that are asked for."""
+    """One kind of file, with its targets for processor seconds and memory."""
 
     name: str
     model: str
@@ -81,7 +82,7 @@ def wall(peaks: Sequence[Peak]) -> float:
 def pairs(
     raw: Path, model: str, runs: int, *, baseline: bool = True
 ) -> tuple[list[Peak], list[Peak]]:
-    """Echopype's and our conversions of one file, in turn."""
+    """Convert one file alternately with echopype and with echodrop."""
     theirs, ours = [], []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
         for _ in range(runs):
@@ -99,7 +100,7 @@ def pairs(
 
 
 def compare(subject: Subject, raw: Path, runs: int, imports: tuple[float, ...]) -> bool:
-    """Print the ratios of one file; whether all targets are met.
+    """Print the ratios of one file; return whether all targets are met.
 
     `imports`: processor seconds, echopype's and ours, then bytes, echopype's and ours.
     """
@@ -123,7 +124,7 @@ def compare(subject: Subject, raw: Path, runs: int, imports: tuple[float, ...]) 
 
 
 def main() -> int:
-    """Measure what the options ask for; 0 if the targets are met."""
+    """Run the measurements; return 0 if the targets are met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--runs", type=int, default=3)

@@ -1,4 +1,4 @@
-"""Bytes of the output against echopype's own, and whether it decodes to the same bits.
+"""Compares the size of the output with echopype's, and checks that it decodes to the same bits.
 
     python benchmarks/output_size.py [--data FOLDER_OF_REAL_FILES]
 
@@ -33,7 +33,7 @@ REPEATS = 3
 
 
 def median_seconds(work: Callable[[], object]) -> float:
-    """Median of a few runs, after nothing: the first run counts too."""
+    """Median of a few runs without warm-up."""
     taken = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -43,7 +43,7 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of a store, or the one file."""
+    """The files of a store, or the single file."""
     return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
 
 
@@ -55,7 +55,7 @@ def lay_down(objects: dict[str, bytes], root: Path) -> None:
 
 
 def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], list[Path], str]:
-    """(echopype's files, ours, one line about times and identity)."""
+    """Return echopype's files, ours, and a line about times and identity."""
     own, ours = folder / f"own.{kind}", folder / f"ours.{kind}"
     encoded: dict[str, bytes] = {}
     if kind == "zarr":
@@ -75,7 +75,7 @@ def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], li
 
 
 def main() -> int:
-    """Print one line a file and format; 0 if all targets are met."""
+    """Print one line per file and format; return 0 if all targets are met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
     parser.add_argument("--data", type=Path, default=real.resolve())

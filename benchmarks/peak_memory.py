@@ -1,19 +1,19 @@
-"""Peak resident memory of a whole conversion against `open_raw` alone.
+"""Compares the peak memory of a whole conversion with that of `open_raw` alone.
 
     python -m benchmarks.peak_memory [--runs 3]    # 100 MB EK60 and EK80
 
-For each file in one run, medians of so many processes each:
+For each file, the medians of several processes of each kind:
 
-- `open_raw` alone, from the local disk, imports included: the baseline;
+- `open_raw` alone, from the local disk, with imports: the baseline;
 - the whole `convert`, S3 to S3, to Zarr and to netCDF, and to Zarr with `verify="full"`;
 - a flow run as a task runs it: `prefect flow-run execute` with a real server.
 
-S3 (moto) and the Prefect server are processes of their own and do not count.
-Each figure is the high-water mark of the largest process. Of a flow run that
-is its own process; the one that starts and watches it is stated apart, and so
-is what Prefect's imports add to a conversion's. Target: at most 1.15 of
-`open_raw`, the flow run's without Prefect's imports. Exits with 1 if it is
-missed. Files are grown from the real ones. Linux only: it reads /proc.
+S3 (moto) and the Prefect server are separate processes and do not count. Each value is
+the peak of the largest process. For a flow run, that is the flow's process; the process
+that starts and watches it is reported separately, and so is the memory of Prefect's
+imports. Target: at most 1.15 of `open_raw`, for the flow run without Prefect's imports.
+Exits with 1 if it is missed. Files are grown from the real ones. Linux only: it reads
+/proc.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MEGABYTES = 100
 
 @dataclass(frozen=True)
 class Subject:
-    """A grown file, on disk and in the inbox, and the S3 that it is in."""
+    """A grown file, on disk and in the inbox, with its S3 server."""
 
     model: str
     local: Path
@@ -66,7 +66,7 @@ class Subject:
 
 @contextlib.contextmanager
 def subjects(data: Path, models: Sequence[str]) -> Iterator[list[Subject]]:
-    """The files of these models, grown and uploaded, with S3 running."""
+    """The files of these models, grown and uploaded to a running S3 server."""
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-memory-") as folder,
         s3_server() as (port, client),
@@ -90,7 +90,7 @@ def median(peaks: Sequence[Peak]) -> Peak:
 
 
 def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> bool:
-    """Print a file's ratios; whether all are within the target."""
+    """Print a file's ratios; return whether all are within the target."""
     ways: dict[str, Any] = {
         "open_raw alone": lambda: measure("open", str(subject.local), subject.model),
         "convert, zarr": lambda: measure("convert", subject.parameters()),
@@ -99,7 +99,7 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
         "flow run, zarr": lambda: runs.measure(subject.parameters()),
     }
     peaks: dict[str, list[Peak]] = {name: [] for name in ways}
-    # In turn, so that what else the machine does falls on all of them.
+    # In turn, so that other load on the machine affects all of them.
     for _ in range(repeats):
         for name, way in ways.items():
             peaks[name].append(way())
@@ -114,8 +114,8 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
         if name.startswith("flow run"):
             counted = (peak.bytes - prefect) / alone
             more = (
-                f"; {counted:.3f} without Prefect's imports; beside it "
-                f"{peak.parent / 1e6:.0f} MB of the process that watches it"
+                f"; {counted:.3f} without Prefect's imports; and "
+                f"{peak.parent / 1e6:.0f} MB in the process that watches it"
             )
         met &= counted <= TARGET
         print(f"  {name:20} {peak.bytes / 1e6:6.0f} MB  {ratio:.3f} of open_raw{more}", flush=True)
@@ -123,7 +123,7 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
 
 
 def main() -> int:
-    """Measure what the options ask for; 0 if the target is met."""
+    """Run the measurements; return 0 if the target is met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
     parser.add_argument("--data", type=Path, default=real.resolve())

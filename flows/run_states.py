@@ -1,4 +1,4 @@
-"""Prefect states, retries and run facts of a conversion, for the flow of one file and for batches."""
+"""Prefect states, retries and run facts of a conversion, for both conversion flows."""
 
 from __future__ import annotations
 

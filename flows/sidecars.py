@@ -87,7 +87,7 @@ def named_sidecars(
 
 @dataclass(frozen=True)
 class Beside:
-    """The sidecars found next to a raw file, and sentences about places that could not be searched."""
+    """The sidecars found next to a raw file, and sentences about failed searches."""
 
     sidecars: list[Sidecar]
     notes: list[str]

@@ -215,7 +215,7 @@ def _link(
 
 
 def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
-    """The current state of a file, None if it does not exist. Sends one request, or two without HEAD.
+    """The current state of a file, None if it does not exist; one request, or two without HEAD.
 
     Raises:
         AccessDenied: access is denied.

@@ -44,7 +44,7 @@ class Wanted:
 
 
 def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
-    """Check the API, work pool, queues, deployments, automations and the worker's last heartbeat."""
+    """Check the API, work pool, queues, deployments, automations and the last heartbeat."""
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
@@ -80,7 +80,7 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
 def _pool(pool: WorkPool) -> Finding:
     subject = f"work pool {pool.name}"
     if pool.is_paused:
-        return Finding(subject, "is paused, so no run starts", f"prefect work-pool resume {pool.name}")
+        return Finding(subject, "is paused, no run starts", f"prefect work-pool resume {pool.name}")
     return Finding(subject)
 
 

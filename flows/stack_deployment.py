@@ -61,7 +61,7 @@ def deploy(
     patience: float = FIRST_SIGN_SECONDS,
     version: str | None = None,
 ) -> bool:
-    """Register pool, queues and deployments of a stack, then check; return whether nothing is missing.
+    """Register pool, queues and deployments of a stack, then check; return whether all is well.
 
     Args:
         client: returns a boto3 client of the service named.
@@ -180,7 +180,7 @@ def deploy_at_terminal(
     more: Sequence[DeploymentSpec] = (),
     version: str | None = None,
 ) -> int:
-    """Deploy and print; return 0 if nothing is missing, 1 otherwise, 2 if the stack cannot be read."""
+    """Deploy and print; return 0 if all is well, 1 otherwise, 2 if the stack cannot be read."""
     session = boto3.Session(region_name=region)
     try:
         good = deploy(

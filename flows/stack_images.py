@@ -76,7 +76,7 @@ def _image(
 
 
 def _parts(image: str) -> tuple[str, str]:
-    """Return repository and digest of `registry/repository@digest`; the digest is empty with a tag."""
+    """Return repository and digest of `registry/repository@digest`; with a tag no digest."""
     repository, _, digest = image.partition("/")[2].partition("@")
     return repository, digest
 

@@ -114,7 +114,7 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
 
 
 def check_at_terminal(file: Path, model: str | None) -> int:
-    """Walk over a file's datagrams and print a summary; return DONE if it is intact, else FAILED."""
+    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED."""
     err = Console(stderr=True, soft_wrap=True)
     try:
         # A file of unknown format is checked as the most common format, which reports the damage.

@@ -84,14 +84,14 @@ def ended_in_time(flow: Flow[..., Any], limit: timedelta) -> Iterator[None]:
 
 
 def _end(flow: Flow[..., Any], limit: timedelta) -> None:
-    """Set the state, send alerts, log all stacks and kill the process; return if the run has ended."""
+    """Set the state, send alerts, log all stacks, kill the process; return if the run has ended."""
     # The stacks of all threads go to the log, because the process cannot be inspected later.
     faulthandler.dump_traceback(sys.stderr, all_threads=True)
     code = 1
     try:
         state: State[Any] = Failed(
             name=TIMED_OUT,
-            message=f"ended after {limit}, the limit for its size; the task's log shows where it hung",
+            message=f"ended after {limit}, the limit for its size; the task's log shows where",
         )
         with get_client(sync_client=True) as client:
             run_id = flow_run.get_id()

@@ -64,7 +64,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def backoff_seconds(attempt: int, *, base: float, longest: float) -> float:
-    """Exponential wait after the `attempt`-th attempt (from 1): half of it is fixed, half is random."""
+    """Exponential wait after the `attempt`-th attempt (from 1), with half of it random."""
     whole = min(longest, base * 2**attempt)
     # S311: this spreads the retries of many tasks; it is not used for security.
     return random.uniform(whole / 2, whole)  # noqa: S311

@@ -239,7 +239,7 @@ def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
 def _chunks_to_decode(
     arrays: Iterable[_Array], *, all_of_them: bool
 ) -> dict[str, tuple[str, tuple[slice, ...]]]:
-    """Key -> array path and region: for each large array the first, the last and some others, or all."""
+    """Key -> array path and region: of each large array the first, last and some others, or all."""
     chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
     for array in filter(lambda array: array.is_large, arrays):
         chunks = array.chunk_keys()

@@ -134,7 +134,7 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
                 )
             elif len(record.data) % 2 and record.data[-1]:
                 # echopype adds an odd last byte twice, so only a 0 gives the right checksum.
-                cause = f"echopype's checksum of its {len(record.data)} bytes is wrong (byte {position})"
+                cause = f"echopype sums its {len(record.data)} bytes wrongly (byte {position})"
                 tally.refuse(kind, cause, removable=True)
             elif record.id != STRING and not tally.configured:
                 tally.pings_unusable += record.id in BEAM_GROUPS
