@@ -45,13 +45,13 @@ deployment = "convert-raw-sonar/ecs"
 
 
 @dataclass
-class FakedArchive:
+class FakeArchive:
     """A fake archive, whose listing is generated on request."""
 
     keys: int
     requests: Counter[str] = field(default_factory=Counter)
 
-    def get_paginator(self, operation: str) -> FakedArchive:
+    def get_paginator(self, operation: str) -> FakeArchive:
         """Return itself as the paginator of the listing."""
         del operation
         return self
@@ -147,7 +147,7 @@ def send(keys: int, folder: Path) -> dict[str, Any]:
     from operations.backfill_checkpoint import checkpoint_of  # noqa: PLC0415
 
     rules = parse_rules(RULES)
-    s3: Any = FakedArchive(keys)
+    s3: Any = FakeArchive(keys)
     noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")
     started = time.perf_counter()
     with (folder / "runs").open("a") as notes:
@@ -176,11 +176,11 @@ def measured(keys: int) -> dict[str, Any]:
     """Send a whole listing in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         out, _ = call(keys, Path(folder)).communicate()
-        told: dict[str, Any] = json.loads(out)
+        result: dict[str, Any] = json.loads(out)
         check(Path(folder) / "runs", keys, kills=0)
-    print(f"{keys:>9,} keys: {told['seconds']:.1f} s, peak {told['peak_mb']:.0f} MB")
-    print(f"          requests {told['requests']}")
-    return told
+    print(f"{keys:>9,} keys: {result['seconds']:.1f} s, peak {result['peak_mb']:.0f} MB")
+    print(f"          requests {result['requests']}")
+    return result
 
 
 def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
@@ -204,9 +204,7 @@ def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
         print(
             f"killed {kills} times (seed {seed}), at {at}; the last call ended at {json.loads(out)['sent']:,}"
         )
-        print(
-            f"every key is sent; {again} runs were requested again, each with the identity of the first"
-        )
+        print(f"every key is sent; {again} runs were requested again, each with its first identity")
 
 
 def size(path: Path) -> int:

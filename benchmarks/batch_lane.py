@@ -56,7 +56,7 @@ def small_files(real_data: Path, folder: Path) -> list[Small]:
     return [*(Small(real_data / name, "EK80") for name in SMALL_EK80), Small(sample, "EK60")]
 
 
-class Lanes:
+class LanePair:
     """Converts files in both ways in one running sandbox."""
 
     def __init__(self, sandbox: Sandbox, files: Sequence[Small]) -> None:
@@ -132,7 +132,7 @@ class Lanes:
 def lanes(files: Sequence[Small], count: int, single: int) -> float:
     """Run both ways, print their rates, and return the ratio."""
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder)) as sandbox:
-        both = Lanes(sandbox, files)
+        both = LanePair(sandbox, files)
         batch, each = both.entries("batch", count), both.entries("each", single)
         batch_seconds, runs = both.run("convert-raw-sonar-batch", [{"files": batch}])
         each_seconds, each_runs = both.run("convert-raw-sonar", each)
@@ -172,7 +172,7 @@ def _import(_number: int) -> None:
 
 
 def threads_and_processes(files: Sequence[Small], count: int, rounds: int = 3) -> None:
-    """Print the median seconds to convert `count` files to a local disk, with threads and processes."""
+    """Print the median seconds to convert `count` files to disk, with threads and processes."""
     workers = os.cpu_count() or 1
     import_echopype()
     seconds: dict[str, list[float]] = {}

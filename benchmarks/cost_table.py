@@ -1,4 +1,4 @@
-"""Computes the cost of a file and of a terabyte by task size, from measured seconds and list prices.
+"""Computes the cost of a file and of a terabyte by task size, from measured seconds and prices.
 
     python -m benchmarks.cost_table EK60_RAW EK80_RAW [--sizes-mb 2 25 100 250] [--cold-seconds 45]
 
@@ -64,7 +64,7 @@ convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, o
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredConversion:
     """One conversion: the raw file's bytes, seconds of a processor, objects written.
 
     `on_the_line`: it was not measured but extrapolated from the others.
@@ -82,7 +82,7 @@ class Measured:
         return size_for(self.model, self.bytes)
 
 
-def measure(raw: Path, model: str, folder: Path) -> Measured:
+def measure(raw: Path, model: str, folder: Path) -> MeasuredConversion:
     """Convert once in a separate process."""
     output = folder / f"{raw.stem}.zarr"
     command = [sys.executable, "-c", CHILD, str(raw), model, str(output)]
@@ -91,7 +91,7 @@ def measure(raw: Path, model: str, folder: Path) -> Measured:
     seconds = _processor_seconds() - before
     manifest = json.loads(Path(f"{output}.manifest.json").read_text())
     objects = int(manifest["output"]["objects"])
-    return Measured(model, raw.stat().st_size, seconds, objects)
+    return MeasuredConversion(model, raw.stat().st_size, seconds, objects)
 
 
 def _processor_seconds() -> float:
@@ -100,20 +100,24 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def dollars(prices: Fargate, size: TaskSize, measured: Measured, cold_seconds: float) -> float:
+def dollars(
+    prices: Fargate, size: TaskSize, measured: MeasuredConversion, cold_seconds: float
+) -> float:
     """Cost of one file in its own task, with its notification and requests."""
     seconds = cold_seconds + PREFECT_SECONDS + measured.seconds
     return dollars_of_task(prices, size, seconds, measured.objects)
 
 
-def extrapolated(measured: Sequence[Measured]) -> Measured:
+def extrapolated(measured: Sequence[MeasuredConversion]) -> MeasuredConversion:
     """A file of `LARGE_BYTES` on the line through one model's measured files."""
     sizes = [item.bytes for item in measured]
     seconds, objects = (
         float(np.polynomial.Polynomial.fit(sizes, values, 1)(LARGE_BYTES))
         for values in ([item.seconds for item in measured], [item.objects for item in measured])
     )
-    return Measured(measured[0].model, LARGE_BYTES, seconds, round(objects), on_the_line=True)
+    return MeasuredConversion(
+        measured[0].model, LARGE_BYTES, seconds, round(objects), on_the_line=True
+    )
 
 
 def standing_items() -> dict[str, float]:
@@ -152,14 +156,14 @@ def standing() -> float:
     return sum(standing_items().values())
 
 
-def row(item: Measured, cold_seconds: float) -> str:
-    """A row of the table; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
+def row(item: MeasuredConversion, cold_seconds: float) -> str:
+    """A row; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
     cost = dollars(ARM64, item.size, item, cold_seconds)
     other = dollars(X86_64, item.size, item, cold_seconds)
     files = TERABYTE / item.bytes
-    told = "line" if item.on_the_line else "measured"
+    origin = "line" if item.on_the_line else "measured"
     return (
-        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.size.name} | {item.seconds:.1f} s, {told} "
+        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.size.name} | {item.seconds:.1f} s, {origin} "
         f"| {item.objects:,} | ${cost:.5f} | ${cost * files:,.2f} | ${other * files:,.2f} |"
     )
 
@@ -175,10 +179,10 @@ def main() -> int:
     print(f"cold start {given.cold_seconds:.0f} s (input), prices a list (inputs)\n")
     print("| file | size | converted in | objects | ARM64 a file | a TB | X86_64 a TB |")
     print("|---|---|---|---|---|---|---|")
-    measurements: list[Measured] = []
+    measurements: list[MeasuredConversion] = []
     with tempfile.TemporaryDirectory() as folder:
         for model, source in (("EK60", given.ek60), ("EK80", given.ek80)):
-            ours: list[Measured] = []
+            ours: list[MeasuredConversion] = []
             for megabytes in given.sizes_mb:
                 raw = Path(folder) / f"{model}-{megabytes}.raw"
                 grow(source, raw, megabytes * 1_000_000)

@@ -28,7 +28,7 @@ PREFECTS = (sys.executable, "-m", "prefect", "flow-run", "execute")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """A completed run as in Prefect's API, and the start of its command (Unix time)."""
 
     run: dict[str, Any]
@@ -37,14 +37,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class FlowRuns:
+class FlowRunServer:
     """A running server with the deployment of the conversion."""
 
     api_url: str
     deployment: str
     home: Path
 
-    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> Measured:
+    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> MeasuredRun:
         """Execute one run with a command that reads it from the environment.
 
         Raises:
@@ -66,7 +66,7 @@ class FlowRuns:
         run = self._ask("GET", f"/flow_runs/{run['id']}")
         if run["state"]["name"] != "Completed":
             raise RuntimeError(f"{run['state']['name']}: {run['state']['message']}")
-        return Measured(run, begun, peak)
+        return MeasuredRun(run, begun, peak)
 
     def _ask(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         answer = urllib3.request(
@@ -82,7 +82,7 @@ class FlowRuns:
 
 
 @contextlib.contextmanager
-def flow_runs() -> Iterator[FlowRuns]:
+def flow_runs() -> Iterator[FlowRunServer]:
     """A new server on SQLite with the registered conversion."""
     with tempfile.TemporaryDirectory(prefix="echodrop-prefect-") as folder:
         home, port = Path(folder), free_port()
@@ -103,6 +103,6 @@ def flow_runs() -> Iterator[FlowRuns]:
                 registered = deployments.register(
                     work_pool=_NAME, work_pool_type="process", deployments=conversions(_NAME)
                 )
-            yield FlowRuns(api_url, registered.deployments[f"convert-raw-sonar/{_NAME}"], home)
+            yield FlowRunServer(api_url, registered.deployments[f"convert-raw-sonar/{_NAME}"], home)
         finally:
             server.stop()

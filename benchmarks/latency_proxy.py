@@ -94,14 +94,14 @@ async def _serve(upstream: int, round_trip: float) -> None:
             _forward(up_reader, writer, round_trip / 2, None),
         )
 
-    async def tell(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer_count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(str(counter.count).encode())
         counter.count = 0
         await writer.drain()
         writer.close()
 
     proxy = await asyncio.start_server(connect, _HOST, 0, backlog=512)
-    control = await asyncio.start_server(tell, _HOST, 0)
+    control = await asyncio.start_server(answer_count, _HOST, 0)
     ports = {
         "proxy": proxy.sockets[0].getsockname()[1],
         "control": control.sockets[0].getsockname()[1],
@@ -123,9 +123,9 @@ class LatencyProxy:
 
         async def ask() -> int:
             reader, writer = await asyncio.open_connection(_HOST, self.control_port)
-            told = await reader.read()
+            count = await reader.read()
             writer.close()
-            return int(told)
+            return int(count)
 
         return asyncio.run(ask())
 

@@ -158,13 +158,13 @@ def verified(sandbox: Sandbox, sources: Sequence[str], sha256: str) -> int:
     for key in inbox.outputs():
         if not key.endswith(MANIFEST_SUFFIX):
             continue
-        told = read_manifest(s3.get_object(Bucket=output, Key=key)["Body"].read(), key)
-        if told["source"]["sha256"] == sha256 and told["verification"]["objects_read"]:
-            found.add(told["source"]["uri"])
+        manifest = read_manifest(s3.get_object(Bucket=output, Key=key)["Body"].read(), key)
+        if manifest["source"]["sha256"] == sha256 and manifest["verification"]["objects_read"]:
+            found.add(manifest["source"]["uri"])
     return len(found & set(sources))
 
 
-def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
+def print_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
     """Print each stage's medians."""
     print(f"\n{'live uploads, median seconds':<36}{'idle':>8}{'backfill':>10}{'ratio':>8}")
     for stage in baseline[0].stages():
@@ -177,8 +177,8 @@ def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
     print(f"upload -> Running, each: {each} s")
 
 
-def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
-    """Print when each run began; return a problem for each live upload that was not ahead of the backfill."""
+def print_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
+    """Print when each run began; return the live uploads that were not ahead of the backfill."""
     began = min(times.created for times in lane)
     marks = [("backfill", times) for times in lane]
     marks += [(f"LIVE {number}", live.times) for number, live in enumerate(during, 1)]
@@ -251,10 +251,10 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
 
     runs = lane_runs(sandbox)
     lane = [run_times(sandbox.api, run["id"]) for run in runs]
-    told_of_stages(baseline, during)
+    print_stages(baseline, during)
     waits = [(times.pending - times.created).total_seconds() for times in lane if times.pending]
     print(f"requested -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
-    problems = told_of_order(during, lane)
+    problems = print_order(during, lane)
     sources = [f"s3://{ARCHIVE}/{key}" for key in archive]
     sources += [SandboxInbox(sandbox).uri(key) for key in drops.keys]
     good = verified(sandbox, sources, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -283,11 +283,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real_data", type=Path)
     parser.add_argument("--files", type=int, default=200, help="files in the archive")
-    parser.add_argument("--live", type=int, default=5, help="live uploads, each while idle and during the backfill")
+    parser.add_argument("--live", type=int, default=5, help="live uploads in each part")
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
     parser.add_argument("--lane", type=int, default=1, help="concurrent tasks of the backfill")
     parser.add_argument("--rate", type=float, default=20.0, help="uploads per second")
-    parser.add_argument("--outstanding", type=int, default=4, help="unfinished runs of the backfill")
+    parser.add_argument(
+        "--outstanding", type=int, default=4, help="unfinished runs of the backfill"
+    )
     options = parser.parse_args()
     set_up = SandboxOptions(
         database=options.database,

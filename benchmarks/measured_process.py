@@ -72,8 +72,8 @@ def waited_for(
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
-            told = said.read().decode(errors="replace")[-3000:]
-            raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{told}")
+            output = said.read().decode(errors="replace")[-3000:]
+            raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{output}")
     # Kilobytes on Linux.
     return Peak(
         usage.ru_maxrss * 1024,

@@ -93,7 +93,7 @@ def start_tasks(
     return described
 
 
-def told_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+def events_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return Fargate's events of a task that succeeds."""
     before = (change_detail(described, each) for each in (*STARTING_STATES, "RUNNING"))
     after = (change_detail(described, each) for each in STOPPING_STATES)
@@ -106,12 +106,12 @@ def feed(client: Any, stack: Stack, pattern: Pattern, tasks: list[dict[str, Any]
     events.put_rule(Name=rule.name, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=rule.name, Targets=list(rule.targets))
     # Tasks run in parallel: the first change of each, then the second of each.
-    told = [each for changes in zip(*map(told_of, tasks), strict=True) for each in changes]
-    for first in range(0, len(told), EVENTS_AT_ONCE):
+    events = [each for changes in zip(*map(events_of, tasks), strict=True) for each in changes]
+    for first in range(0, len(events), EVENTS_AT_ONCE):
         events.put_events(
             Entries=[
                 {"Source": "aws.ecs", "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
-                for detail in told[first : first + EVENTS_AT_ONCE]
+                for detail in events[first : first + EVENTS_AT_ONCE]
             ]
         )
     return unread(client, stack)
@@ -122,8 +122,8 @@ def unread(client: Any, stack: Stack) -> int:  # noqa: ANN401 - returns boto3's 
     sqs, counts = client("sqs"), ("", "NotVisible")
     url = sqs.get_queue_url(QueueName=stack.queue("TaskStateQueue").name)["QueueUrl"]
     names = [f"ApproximateNumberOfMessages{each}" for each in counts]
-    told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(told[name]) for name in names)
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(counts[name]) for name in names)
 
 
 async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - returns boto3's clients
@@ -177,7 +177,7 @@ def main() -> None:
     """Start moto and a Prefect server, and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=40)
-    parser.add_argument("--round-trip", type=float, default=0.08, help="round-trip time to Prefect in seconds")
+    parser.add_argument("--round-trip", type=float, default=0.08, help="seconds to Prefect")
     options = parser.parse_args()
     aws_port, prefect_port = free_port(), free_port()
     aws_url, inherited = f"http://{HOST}:{aws_port}", system_environment(os.environ)

@@ -47,7 +47,7 @@ def files_of(path: Path) -> list[Path]:
     return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
 
 
-def lay_down(objects: dict[str, bytes], root: Path) -> None:
+def write_store(objects: dict[str, bytes], root: Path) -> None:
     """Write the objects of a Zarr store into a new folder."""
     for key, body in objects.items():
         (root / key).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], li
     if kind == "zarr":
         own_time = median_seconds(lambda: echodata.to_zarr(str(own), overwrite=True))
         our_time = median_seconds(lambda: encoded.update(encode_zarr(echodata)))
-        lay_down(encoded, ours)
+        write_store(encoded, ours)
         opened = xr.open_datatree(ours, engine="zarr")
     else:
         own_time = median_seconds(lambda: echodata.to_netcdf(str(own), overwrite=True))
@@ -70,8 +70,8 @@ def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], li
     echodata.converted_raw_path = None
     found = differences(echodata, opened, string_widths=kind == "zarr")
     opened.close()
-    told = "identical" if not found else f"DIFFERS: {found[0]}"
-    return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {told}"
+    verdict = "identical" if not found else f"DIFFERS: {found[0]}"
+    return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {verdict}"
 
 
 def main() -> int:
@@ -95,16 +95,16 @@ def main() -> int:
         for kind, suffix in (("zarr", "zarr"), ("netcdf", "nc")):
             folder = Path(tempfile.mkdtemp())
             try:
-                own, ours, told = compare(echodata, suffix, folder)
+                own, ours, verdict = compare(echodata, suffix, folder)
                 own_bytes = sum(p.stat().st_size for p in own)
                 our_bytes = sum(p.stat().st_size for p in ours)
             finally:
                 shutil.rmtree(folder)
             ratio, target = our_bytes / own_bytes, TARGETS.get((model, kind))
-            missed |= "DIFFERS" in told or (target is not None and ratio > target)
+            missed |= "DIFFERS" in verdict or (target is not None and ratio > target)
             print(
                 f"{Path(name).name[:30]:30} {kind:7} {own_bytes:10} {our_bytes:10} {ratio:6.3f} "
-                f"{target or '':>6} {len(own):4}/{len(ours):4} {told}"
+                f"{target or '':>6} {len(own):4}/{len(ours):4} {verdict}"
             )
     return int(missed)
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow_run_process import FlowRuns, flow_runs
+from benchmarks.flow_run_process import FlowRunServer, flow_runs
 from benchmarks.measured_process import Peak, measure
 from benchmarks.s3_server import INBOX, OUTPUT, s3_server, storage_options
 from sandbox.grow import grow
@@ -42,7 +42,7 @@ MEGABYTES = 100
 
 
 @dataclass(frozen=True)
-class Subject:
+class UploadedFile:
     """A grown file, on disk and in the inbox, with its S3 server."""
 
     model: str
@@ -65,7 +65,7 @@ class Subject:
 
 
 @contextlib.contextmanager
-def subjects(data: Path, models: Sequence[str]) -> Iterator[list[Subject]]:
+def uploaded_files(data: Path, models: Sequence[str]) -> Iterator[list[UploadedFile]]:
     """The files of these models, grown and uploaded to a running S3 server."""
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-memory-") as folder,
@@ -76,7 +76,7 @@ def subjects(data: Path, models: Sequence[str]) -> Iterator[list[Subject]]:
             local = Path(folder) / f"{model}.raw"
             grow(data / FILES[model], local, MEGABYTES * 1_000_000)
             client.upload_file(str(local), INBOX, local.name)
-            made.append(Subject(model, local, port))
+            made.append(UploadedFile(model, local, port))
         yield made
 
 
@@ -89,14 +89,14 @@ def median(peaks: Sequence[Peak]) -> Peak:
     )
 
 
-def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> bool:
+def compare(file: UploadedFile, runs: FlowRunServer, prefect: int, repeats: int) -> bool:
     """Print a file's ratios; return whether all are within the target."""
     ways: dict[str, Any] = {
-        "open_raw alone": lambda: measure("open", str(subject.local), subject.model),
-        "convert, zarr": lambda: measure("convert", subject.parameters()),
-        "convert, zarr, full": lambda: measure("convert", subject.parameters(verify="full")),
-        "convert, netcdf": lambda: measure("convert", subject.parameters(output_type="netcdf")),
-        "flow run, zarr": lambda: runs.measure(subject.parameters()),
+        "open_raw alone": lambda: measure("open", str(file.local), file.model),
+        "convert, zarr": lambda: measure("convert", file.parameters()),
+        "convert, zarr, full": lambda: measure("convert", file.parameters(verify="full")),
+        "convert, netcdf": lambda: measure("convert", file.parameters(output_type="netcdf")),
+        "flow run, zarr": lambda: runs.measure(file.parameters()),
     }
     peaks: dict[str, list[Peak]] = {name: [] for name in ways}
     # In turn, so that other load on the machine affects all of them.
@@ -105,8 +105,8 @@ def compare(subject: Subject, runs: FlowRuns, prefect: int, repeats: int) -> boo
             peaks[name].append(way())
     found = {name: median(of_it) for name, of_it in peaks.items()}
     alone = found["open_raw alone"].bytes
-    size = subject.local.stat().st_size / 1e6
-    print(f"\n{subject.model} {size:.0f} MB, medians of {repeats}", flush=True)
+    size = file.local.stat().st_size / 1e6
+    print(f"\n{file.model} {size:.0f} MB, medians of {repeats}", flush=True)
     met = True
     for name, peak in found.items():
         ratio = peak.bytes / alone
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=list(FILES), default=list(FILES))
     parser.add_argument("--runs", type=int, default=3)
     options: Any = parser.parse_args()
-    with subjects(options.data, options.models) as files:
+    with uploaded_files(options.data, options.models) as files:
         bare = median([measure("imports") for _ in range(options.runs)]).bytes
         full = median([measure("imports with prefect") for _ in range(options.runs)]).bytes
         prefect = full - bare
@@ -139,7 +139,7 @@ def main() -> int:
             f"with Prefect's {full / 1e6:.0f} MB: Prefect's share {prefect / 1e6:.0f} MB"
         )
         with flow_runs() as runs:
-            within = [compare(subject, runs, prefect, options.runs) for subject in files]
+            within = [compare(file, runs, prefect, options.runs) for file in files]
         return int(not all(within))
 
 

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.flow_run_process import FlowRuns, flow_runs
+from benchmarks.flow_run_process import FlowRunServer, flow_runs
 from benchmarks.measured_process import ROOT
 from flows import deployments
 from flows.deployment_specs import lanes
@@ -106,7 +106,7 @@ def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
     ]
 
 
-def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
+def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
     """Run the stack's worker; keep only its requests from the first poll on."""
     stack = Stack.read(UNUSED_PARAMETERS | {"PrefectApiUrl": cloud.url, "PrefectAuth": "none"})
     with temporary_settings({PREFECT_API_URL: server.api_url}):
@@ -174,7 +174,7 @@ def _create(trigger: PrefectApi, key: str) -> None:
             return
 
 
-def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
+def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder, "a.raw")
         write_sample(raw, pings=200)
@@ -206,7 +206,7 @@ def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
         print(f"| one conversion, lines of log (a limit of their own) | {len(logs)} | |")
 
 
-def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
+def _commands(server: FlowRunServer, cloud: PrefectCloud, keys: list[str]) -> None:
     runs = PrefectRuns(cloud.url, _BEARER, per_minute=_NO_LIMIT)
     with _counted(cloud) as asked:
         found = _found(runs, keys)
@@ -227,7 +227,7 @@ def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
 
 
 def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
-    """The runs of files, requested as in `upload_inspection`: in lots, with several generations each."""
+    """The runs of files, requested in lots as in `upload_inspection`, with several generations."""
     found: dict[str, RunFacts] = {}
     for start in range(0, len(keys), LOT):
         lot = keys[start : start + LOT]
@@ -236,7 +236,7 @@ def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
     return found
 
 
-def _post(server: FlowRuns, path: str, body: object) -> dict[str, str]:
+def _post(server: FlowRunServer, path: str, body: object) -> dict[str, str]:
     answer = urllib3.request(
         "POST",
         server.api_url + path,

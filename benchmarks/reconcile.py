@@ -72,7 +72,7 @@ PLANTED: dict[str, tuple[str, timedelta, tuple[str, str, timedelta] | None, str]
 
 @dataclass(frozen=True)
 class World:
-    """The class of each upload: some have planted problems, two in each hundred have others, the rest is done."""
+    """The class of each upload: planted problems, two problems in each hundred, the rest done."""
 
     uploads: int
     objects: int
@@ -103,13 +103,13 @@ class World:
 
 
 @dataclass
-class FakedBuckets:
+class FakeBuckets:
     """A fake inbox and its outputs, whose content is generated on request."""
 
     world: World
     requests: Counter[str] = field(default_factory=Counter)
 
-    def get_paginator(self, operation: str) -> FakedBuckets:
+    def get_paginator(self, operation: str) -> FakeBuckets:
         """Return itself as the paginator of the listing."""
         del operation
         return self
@@ -168,8 +168,8 @@ class FakedBuckets:
 
 
 @dataclass
-class FakedTrigger:
-    """S3 for the trigger: every upload begins like a file of its extension's sonar, without settings XML."""
+class FakeTrigger:
+    """S3 for the trigger: uploads begin like files of their extension's sonar; no settings XML."""
 
     requests: Counter[str]
     heads: dict[str, bytes]
@@ -189,7 +189,7 @@ class FakedTrigger:
 
 
 @dataclass
-class FakedPrefect:
+class FakePrefect:
     """Prefect with the runs of the planted uploads."""
 
     world: World
@@ -203,9 +203,9 @@ class FakedPrefect:
 
         for number in range(self.world.uploads):
             kind = self.world.kind(number)
-            if kind not in PLANTED or (told := PLANTED[kind][2]) is None:
+            if kind not in PLANTED or (run := PLANTED[kind][2]) is None:
                 continue
-            key, (state, called, age) = self.world.key(number), told
+            key, (state, called, age) = self.world.key(number), run
             identity = idempotency_key(
                 *("convert-raw-sonar/ecs", "inbox", key, etag(number)),
                 sidecar_etags={},
@@ -242,7 +242,7 @@ class FakedPrefect:
         return 0
 
 
-class FakedTasks:
+class FakeTasks:
     """ECS, in which the task of the stuck run no longer exists."""
 
     def of(self, runs: Iterable[Any]) -> dict[str, bool]:
@@ -277,14 +277,14 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
 
     world = World(uploads, objects)
-    s3: Any = FakedBuckets(world)
+    s3: Any = FakeBuckets(world)
     heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
-    trigger: Any = FakedTrigger(s3.requests, heads)
-    prefect: Any = FakedPrefect(world, s3.requests)
+    trigger: Any = FakeTrigger(s3.requests, heads)
+    prefect: Any = FakePrefect(world, s3.requests)
     tally, planted, found = FindingTally(), world.planted(), {}
     started = time.perf_counter()
     services = OperationsServices(
-        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakeTasks()
     )
     for finding in Reconciliation(services, now=NOW).findings():
         tally.add(finding)
@@ -321,7 +321,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one, options.objects)))
         return
-    told = {}
+    results = {}
     for uploads in (options.uploads // 100, options.uploads):
         command = [
             sys.executable,
@@ -334,16 +334,18 @@ def main() -> None:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": str(PROJECT)}
         )
-        told[uploads] = json.loads(done.stdout)
-        found = told[uploads]
+        results[uploads] = json.loads(done.stdout)
+        found = results[uploads]
         print(f"{uploads:>9,} uploads: {found['seconds']:.1f} s, peak {found['peak_mb']:.0f} MB")
         print(f"          requests {found['requests']}")
         print(f"          found {found['counts']}")
-    small, large = told.values()
+    small, large = results.values()
     memory = large["peak_mb"] / small["peak_mb"]
     print(f"memory, 100 times the uploads: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the uploads: x{large['seconds'] / small['seconds']:.0f}")
-    wrong = [each for found in told.values() for each in found["not_found"] + found["miscounted"]]
+    wrong = [
+        each for found in results.values() for each in found["not_found"] + found["miscounted"]
+    ]
     if memory > MEMORY_AT_MOST:
         wrong.append("memory grows with the uploads")
     if wrong:

@@ -1,4 +1,4 @@
-"""Compares requests and dollars per month of the scheduled reconciliation with a full check every hour.
+"""Compares the scheduled reconciliation with a full check every hour: requests and dollars a month.
 
     python -m benchmarks.reconcile_month [--new-an-hour 10] [--objects 150]
 
@@ -36,10 +36,10 @@ from benchmarks.reconcile import (
     PLANTED,
     RULES,
     WHEN,
-    FakedBuckets,
-    FakedPrefect,
-    FakedTasks,
-    FakedTrigger,
+    FakeBuckets,
+    FakePrefect,
+    FakeTasks,
+    FakeTrigger,
     World,
     etag,
     name,
@@ -80,7 +80,7 @@ class Healthy(World):
 
 
 @dataclass
-class Buckets(FakedBuckets):
+class StatefulBuckets(FakeBuckets):
     """Fake buckets that also store the state of the checks."""
 
     kept: bytes = b""
@@ -131,15 +131,15 @@ def marks(world: World, kinds: set[str]) -> Iterator[bytes]:
             yield mark_of(source, f"{name(number)}.zarr")
 
 
-def look(buckets: Buckets, *, whole: bool, remembers: bool = True) -> Look:
+def look(buckets: StatefulBuckets, *, whole: bool, remembers: bool = True) -> Look:
     """Check once, like the scheduled flow; count the requests."""
     buckets.requests.clear()
     heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
-    trigger: Any = FakedTrigger(buckets.requests, heads)
-    prefect: Any = FakedPrefect(buckets.world, buckets.requests)
+    trigger: Any = FakeTrigger(buckets.requests, heads)
+    prefect: Any = FakePrefect(buckets.world, buckets.requests)
     s3: Any = buckets
     services = OperationsServices(
-        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakeTasks()
     )
     began = time.process_time()
     settled = (load_settled(s3, PLACE) if not whole else None) or Settled(NOW)
@@ -174,7 +174,7 @@ def reading(uploads: int, objects: int, at_most: float) -> float:
 def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> bool:
     """Print requests and dollars per month, before and now; return whether it is cheaper now."""
     world = Healthy(uploads + new, objects)
-    buckets = Buckets(world)
+    buckets = StatefulBuckets(world)
     earlier = Settled(NOW)
     earlier.add_known(io.BytesIO(b"".join(marks(Healthy(uploads, objects), {"done"}))))
     for mark in marks(Healthy(uploads, objects), {"done"}):
@@ -202,7 +202,7 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
 def found_within(uploads: int) -> list[str]:
     """Plant each class into a settled archive; print which check finds it, return the errors."""
     world = World(uploads, 12)
-    buckets, wrong = Buckets(world), []
+    buckets, wrong = StatefulBuckets(world), []
     earlier = Settled(NOW)
     earlier.add_known(io.BytesIO(b"".join(marks(world, SETTLED_ONCE))))
     for mark in marks(world, SETTLED_ONCE):
@@ -230,15 +230,15 @@ def main() -> None:
     options = parser.parse_args()
     wrong, seconds_an_upload = [], 0.0
     for uploads in COUNTED:
-        buckets = Buckets(Healthy(uploads, options.objects))
+        buckets = StatefulBuckets(Healthy(uploads, options.objects))
         counted = look(buckets, whole=True, remembers=False)
         seconds_an_upload = counted.processor_seconds / uploads
         if counted.requests != (reckoned := arithmetic(uploads, options.objects)):
             wrong.append(f"{uploads:,} uploads: {counted.requests}, calculated {reckoned}")
         print(f"full check, {uploads:,} uploads, counted: {dict(counted.requests)}")
         look(buckets, whole=True)
-        told = buckets.kept.partition(b"\n")[2]
-        if told != b"".join(sorted(marks(buckets.world, {"done"}))):
+        stored = buckets.kept.partition(b"\n")[2]
+        if stored != b"".join(sorted(marks(buckets.world, {"done"}))):
             wrong.append(f"{uploads:,} uploads: the stored marks differ from the expected ones")
     print(f"\n{options.new_an_hour} new uploads an hour, {options.objects} objects an output")
     print("| files | requests before | dollars | now | dollars | ratio | reading before | now |")

@@ -53,14 +53,14 @@ REQUESTS_BEYOND_OBJECTS = 30
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMethod:
     """Median seconds and requests of one way to convert."""
 
     seconds: float
     requests: int
 
 
-def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[str, Measured]:
+def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[str, MeasuredMethod]:
     """Run each way the given number of times, after one run that warms caches.
 
     They run in turn, so that other load on the machine affects all of them.
@@ -79,7 +79,9 @@ def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[s
                 seconds[name].append(time.perf_counter() - begun)
                 requests[name].append(proxy.requests())
     return {
-        name: Measured(statistics.median(seconds[name]), int(statistics.median(requests[name])))
+        name: MeasuredMethod(
+            statistics.median(seconds[name]), int(statistics.median(requests[name]))
+        )
         for name in ways
         if seconds[name]
     }
@@ -118,7 +120,7 @@ class Ways:
         )
 
     def datatree(self, run: int) -> None:
-        """`DataTree.to_zarr` directly to S3, because echopype's own method writes to a local folder."""
+        """`DataTree.to_zarr` directly to S3, which echopype's own method does not support."""
         tree = self._open()._tree  # noqa: SLF001 - echopype has no public API for it
         tree.to_zarr(
             f"s3://{OUTPUT}/datatree-{run}/{self.key}.zarr",
@@ -143,7 +145,7 @@ class Ways:
         shutil.rmtree(store)
 
 
-def report(name: str, found: Mapping[str, Measured]) -> bool:
+def report(name: str, found: Mapping[str, MeasuredMethod]) -> bool:
     """Print seconds, requests and ratios; return whether all targets are met."""
     ours = found[_OURS]
     print(f"\n{name}")
@@ -193,7 +195,9 @@ def main() -> int:
     parser.add_argument(
         "--slow-runs", type=int, default=3, help="runs of DataTree.to_zarr to S3; 0 for none"
     )
-    parser.add_argument("--large-mb", type=int, default=100, help="size of the large file; 0 for none")
+    parser.add_argument(
+        "--large-mb", type=int, default=100, help="size of the large file; 0 for none"
+    )
     arguments = parser.parse_args()
     raw: Path = arguments.raw
     # zarr and echopype raise warnings in every baseline run.

@@ -20,12 +20,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow_run_process import OURS, PREFECTS, FlowRuns, flow_runs
+from benchmarks.flow_run_process import OURS, PREFECTS, FlowRunServer, flow_runs
 
 WANTED = 0.5
 
 
-def timeline(runs: FlowRuns, raw: Path, model: str, command: Sequence[str]) -> dict[str, float]:
+def timeline(
+    runs: FlowRunServer, raw: Path, model: str, command: Sequence[str]
+) -> dict[str, float]:
     """Seconds of one task by stage, and its processor seconds."""
     with tempfile.TemporaryDirectory(prefix="echodrop-start-up-") as folder:
         output = Path(folder) / "out.zarr"

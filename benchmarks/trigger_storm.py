@@ -85,7 +85,7 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
 
     def all_made() -> bool:
         nonlocal made
-        made += sum(told.reason == "new" for told in log.new_outcomes())
+        made += sum(outcome.reason == "new" for outcome in log.new_outcomes())
         return made >= count
 
     started = time.perf_counter()

@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 
 from flows.failure_report import FailureReport
-from flows.incidents import incident_id, mark_told, opens_incident
+from flows.incidents import incident_id, mark_reported, opens_incident
 from flows.locations import S3Location, parse_location
 from flows.object_store import ObjectStore
 from flows.parallel_requests import in_parallel
@@ -63,29 +63,29 @@ class Channels:
         return self.notices if report.is_notice else self.alerts
 
 
-def tell(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
+def send_alerts(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
     """Send one message for each incident that these failures open; never raise."""
     try:
         ways = channels or Channels.of(os.environ)
-        told = [report for report in reports if ways.topic_of(report)]
-        in_parallel(lambda report: _tell(report, ways), told)
+        with_topic = [report for report in reports if ways.topic_of(report)]
+        in_parallel(lambda report: _send_alert(report, ways), with_topic)
     # BLE001: a fault of the channels must not change how the run ends.
     except Exception as error:  # noqa: BLE001
         _log.warning("alerts not sent: %s", error)
 
 
-def _tell(report: FailureReport, channels: Channels) -> None:
+def _send_alert(report: FailureReport, channels: Channels) -> None:
     topic = channels.topic_of(report)
     if topic is None:
         return
     try:
-        _tell_once(report, topic, channels.incidents)
+        _send_once(report, topic, channels.incidents)
     # BLE001: an alert that fails must not stop the others.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: alert not sent to %s: %s", report.source, topic, error)
 
 
-def _tell_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
+def _send_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
     if place is None:
         _publish(topic, report)
         return
@@ -99,7 +99,7 @@ def _tell_once(report: FailureReport, topic: str, place: S3Location | None) -> N
         return
     if mark:
         _publish(topic, report)
-        mark_told(store, mark)
+        mark_reported(store, mark)
 
 
 def _publish(topic: str, report: FailureReport) -> None:
@@ -127,8 +127,8 @@ def subject(report: FailureReport) -> str:
     """The subject of the mail: outcome, file and cruise, at most 99 printable ASCII characters."""
     name = report.source.rpartition("/")[2]
     more = f" and {report.files - 1} more" if report.files > 1 else ""
-    told = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
-    return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]
+    text = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]
 
 
 def _sns(topic: str) -> SNSClient:

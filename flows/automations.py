@@ -67,12 +67,12 @@ def read_automations(path: Path = AUTOMATIONS) -> tuple[Automation, ...]:
             has a trigger that Prefect would reject, or would report a busy run as dead.
     """
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise AutomationsError(path.name, f"is not TOML: {error}") from error
-    if told.keys() != {"automation"}:
+    if document.keys() != {"automation"}:
         raise AutomationsError(path.name, "may contain only [[automation]] tables")
-    read = tuple(_automation(entry) for entry in told["automation"])
+    read = tuple(_automation(entry) for entry in document["automation"])
     names = [automation.name for automation in read]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise AutomationsError(twice, "is defined twice")

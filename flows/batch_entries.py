@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.flow_parameters import asked_conversion, checked_parameters
+from flows.flow_parameters import checked_parameters, requested_conversion
 from flows.locations import parse_location
 from flows.outcomes import InvalidParameters
 from flows.request import ConversionRequest
@@ -33,7 +33,7 @@ class BatchFile:
 
     name: str
     entry: Mapping[str, Any]
-    asked: ConversionRequest | InvalidParameters
+    request: ConversionRequest | InvalidParameters
 
 
 def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
@@ -58,12 +58,12 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
             raise InvalidParameters(
                 f"{label} is {type(entry).__name__}, not an object with the parameters of one file"
             )
-        asked: ConversionRequest | InvalidParameters
+        request: ConversionRequest | InvalidParameters
         try:
-            asked = _request(label, entry, run)
+            request = _request(label, entry, run)
         except InvalidParameters as wrong:
-            asked = wrong
-        found.append(BatchFile(_name(entry, label), entry, asked))
+            request = wrong
+        found.append(BatchFile(_name(entry, label), entry, request))
     _check_outputs(found)
     return found
 
@@ -74,7 +74,7 @@ def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> Co
             raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
     try:
         given = checked_parameters(convert_raw_sonar.fn, entry, **{_IDENTITY: str})
-        return asked_conversion(given, run)
+        return requested_conversion(given, run)
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None
 
@@ -91,9 +91,9 @@ def _name(entry: Mapping[str, Any], label: str) -> str:
 def _check_outputs(files: Sequence[BatchFile]) -> None:
     first: dict[str, int] = {}
     for place, file in enumerate(files):
-        if isinstance(file.asked, InvalidParameters):
+        if isinstance(file.request, InvalidParameters):
             continue
-        output = file.asked.output.uri
+        output = file.request.output.uri
         if output in first:
             raise InvalidParameters(
                 f"files[{first[output]}] and files[{place}] have the same output: {output}"

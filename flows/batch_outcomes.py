@@ -14,7 +14,7 @@ from flows.batch_entries import BatchFile
 from flows.outcomes import AllFailed, InvalidParameters, Outcome, PartlyFailed
 
 # A state's message is shown in a list of runs, so it names a few; the table names all.
-_FAILURES_TOLD = 3
+_FAILURES_NAMED = 3
 
 
 def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:
         "name": file.name,
         "raw_file": file.entry.get("raw_file"),
         "sonar_model": file.entry.get("sonar_model"),
-        "output": None if isinstance(file.asked, InvalidParameters) else file.asked.output.uri,
+        "output": None if isinstance(file.request, InvalidParameters) else file.request.output.uri,
         "completed": state.is_completed(),
         "outcome": state.name,
         "message": state.message,
@@ -48,11 +48,11 @@ def _facts(state: State[Any]) -> dict[str, Any]:
 def batch_state(files: list[dict[str, Any]]) -> State[Any]:
     """Completed if every file is Completed or Skipped, else Failed with the outcomes."""
     counts = Counter(file["outcome"] for file in files)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     failures = [file for file in files if not file["completed"]]
     if not failures:
-        return Completed(message=f"{len(files)} files: {told}", data=files)
-    named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_TOLD]]
+        return Completed(message=f"{len(files)} files: {counted}", data=files)
+    named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_NAMED]]
     if len(failures) > len(named):
         named.append("...")
     message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. Total: {counted}"

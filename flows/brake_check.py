@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flows.fargate_quota import Lanes
+from flows.fargate_quota import LaneLimits
 from flows.stack_finding import Finding
 
 # Runs an hour of one slot of a lane, at most: a task needs 45 s to start Python and 5 s for Prefect
@@ -14,7 +14,7 @@ RUNS_AN_HOUR_OF_A_PLACE = 3600 // 50
 
 def check_brake(outputs: Mapping[str, str]) -> Finding:
     """A note if lanes full of small files start more runs than the brake allows."""
-    lanes = Lanes(
+    lanes = LaneLimits(
         int(outputs["LiveConcurrency"]),
         int(outputs["BackfillConcurrency"]),
         int(outputs["ConversionConcurrency"]),
@@ -30,4 +30,4 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
         f"full lanes start up to {most}, which pauses the pool. For a backfill that "
         "large, deploy with"
     )
-    return Finding(subject, note=note, mend=f"BrakeRunsAnHour={most}")
+    return Finding(subject, note=note, fix=f"BrakeRunsAnHour={most}")

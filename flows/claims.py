@@ -204,7 +204,7 @@ class S3Claim:
 def _parse(body: bytes) -> dict[str, Any]:
     """The content of a claim; empty if it is not one of ours."""
     try:
-        told = json.loads(body)
+        claim = json.loads(body)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return claim if isinstance(claim, dict) else {}

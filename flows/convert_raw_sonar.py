@@ -16,16 +16,16 @@ from prefect.runtime import deployment
 
 from flows.closing import closed
 from flows.failure_hooks import report_failure
-from flows.flow_parameters import asked_conversion, checked_parameters
-from flows.out_of_memory import ended_for_memory
+from flows.flow_parameters import checked_parameters, requested_conversion
+from flows.out_of_memory import end_out_of_memory
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.time_limit import ended_in_time, source_bytes, time_limit
-from flows.transient_faults import patiently
+from flows.time_limit import source_bytes, time_limit, time_limited
+from flows.transient_faults import retry_step
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
@@ -146,12 +146,12 @@ def convert_raw_sonar(
     given = dict(locals())
     try:
         checked = checked_parameters(convert_raw_sonar.fn, given)
-        request = asked_conversion(checked, this_run())
+        request = requested_conversion(checked, this_run())
         if checked["pause_above_bytes"] is not None:
             _wait_for_operator(request, checked["pause_above_bytes"])
         limit = time_limit([source_bytes(request)])
         with (
-            ended_in_time(convert_raw_sonar, limit),
+            time_limited(convert_raw_sonar, limit),
             closed(open_raw_file(request)) as opened,
         ):
             saved = save_converted_file(opened)
@@ -159,7 +159,7 @@ def convert_raw_sonar(
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     except MemoryError as error:
-        return ended_for_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
+        return end_out_of_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
@@ -168,15 +168,15 @@ def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> No
     from flows.source import current_source  # noqa: PLC0415 - see the module's docstring
 
     options = dict(request.input_storage_options)
-    now = patiently(lambda: current_source(request.source, options))
+    now = retry_step(lambda: current_source(request.source, options))
     # A missing file is reported by the fetch.
     if now is None or (now.size is not None and now.size <= pause_above_bytes):
         return
-    told = f"{now.size:,} bytes" if now.size is not None else "unknown size"
+    size = f"{now.size:,} bytes" if now.size is not None else "unknown size"
     get_run_logger().warning(
         "%s: %s, more than %s bytes: waiting for an operator to resume the run",
         request.raw_file,
-        told,
+        size,
         f"{pause_above_bytes:,}",
     )
     # The key lets a resumed run continue. A deployed run releases its machine while it waits.

@@ -32,7 +32,7 @@ from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.task_resources import task_resources
-from flows.time_limit import ended_in_time, source_bytes, time_limit
+from flows.time_limit import source_bytes, time_limit, time_limited
 from task_sizes import peak_bytes, usable_bytes
 
 # Parallel requests for the files' sizes.
@@ -46,16 +46,16 @@ _SIZES_AT_ONCE = 16
     cache_policy=NO_CACHE,
     **RETRYING,
 )
-def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> State[Any]:
+def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> State[Any]:
     """Convert one file of a batch; the state is the one that its own run would end in."""
     from flows.conversion import open_raw, save  # noqa: PLC0415 - the run itself does not need echopype
 
     try:
-        if isinstance(asked, InvalidParameters):
-            raise asked
+        if isinstance(request, InvalidParameters):
+            raise request
         with (
             ProgressArtifact(name) as progress,
-            closed(open_raw(asked, progress)) as opened,
+            closed(open_raw(request, progress)) as opened,
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
@@ -113,10 +113,10 @@ def convert_raw_sonar_batch(
         workers = _workers(sizes, checked["max_workers"], task_runner)
         logger.info("%s files with %s, %s in parallel", len(batch), task_runner, workers)
         limit = time_limit([size for _, size in sizes])
-        with ended_in_time(convert_raw_sonar_batch, limit):
+        with time_limited(convert_raw_sonar_batch, limit):
             states = run_isolated(
                 convert_file,
-                [{"name": file.name, "asked": file.asked} for file in batch],
+                [{"name": file.name, "request": file.request} for file in batch],
                 workers,
                 task_runner,
             )
@@ -130,9 +130,9 @@ def convert_raw_sonar_batch(
 
 
 def _sizes(batch: list[BatchFile]) -> list[tuple[ConversionRequest, int | None]]:
-    asked = [file.asked for file in batch if isinstance(file.asked, ConversionRequest)]
+    requests = [file.request for file in batch if isinstance(file.request, ConversionRequest)]
     with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
-        return list(zip(asked, pool.map(source_bytes, asked), strict=True))
+        return list(zip(requests, pool.map(source_bytes, requests), strict=True))
 
 
 def _workers(

@@ -38,7 +38,7 @@ def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
         found = client("ce").list_cost_allocation_tags(TagKeys=[TAG], Type="UserDefined")
     except (ClientError, BotoCoreError) as error:
         note = f"not checked ({error}). In an organization the management account must activate it:"
-        return Finding(subject, note=note, mend=_ACTIVATE)
+        return Finding(subject, note=note, fix=_ACTIVATE)
     tags = {tag["TagKey"]: tag["Status"] for tag in found["CostAllocationTags"]}
     if tags.get(TAG) == "Active":
         return Finding(subject)
@@ -46,4 +46,4 @@ def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
         problem = "is not active, so the budget and the brake count no cost"
         return Finding(subject, problem, _ACTIVATE)
     note = "Cost Explorer lists it a day after its first use. Then run:"
-    return Finding(subject, note=note, mend=_ACTIVATE)
+    return Finding(subject, note=note, fix=_ACTIVATE)

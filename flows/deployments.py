@@ -78,12 +78,12 @@ def _template(given: Mapping[str, Any] | Path | None) -> dict[str, Any] | None:
         return None
     source = str(given) if isinstance(given, Path) else "the base job template"
     try:
-        told = json.loads(given.read_text("utf-8")) if isinstance(given, Path) else dict(given)
+        template = json.loads(given.read_text("utf-8")) if isinstance(given, Path) else dict(given)
     except ValueError as error:
         raise ValueError(f"{source} is not JSON: {error}") from error
-    if not isinstance(told, dict) or not {"job_configuration", "variables"} <= told.keys():
+    if not isinstance(template, dict) or not {"job_configuration", "variables"} <= template.keys():
         raise ValueError(f"{source} is not an object with job_configuration and variables")
-    return told
+    return template
 
 
 def _register_pool(

@@ -20,7 +20,7 @@ def ecs_metadata(path: str = "") -> dict[str, Any] | None:
     if not endpoint:
         return None
     try:
-        told = urllib3.request("GET", endpoint + path, timeout=2.0, retries=1).json()
+        answer = urllib3.request("GET", endpoint + path, timeout=2.0, retries=1).json()
     except (urllib3.exceptions.HTTPError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return answer if isinstance(answer, dict) else None

@@ -37,7 +37,7 @@ from flows.engine_process import EngineProcess, fork_engine
 KILLED = 128 + signal.SIGKILL
 # Seconds in which the flow's process must acknowledge a stop before it is killed. ECS gives a task
 # thirty, Prefect gives the process one, and C code may block Python for longer.
-_HEARING = 10.0
+_ACKNOWLEDGE_SECONDS = 10.0
 # Seconds for Prefect to answer whether the end was requested.
 _PATIENCE = 10.0
 
@@ -73,11 +73,11 @@ class _Executor(FlowRunExecutor):
 
     async def _exit_code(self, ended: int) -> int:
         reported = self._get_attempt_conclusion(self._flow_run.id) is not None
-        if not ended or reported or await self._somebody_ended_it():
+        if not ended or reported or await self._end_was_requested():
             return 0
         return 128 - ended if ended < 0 else ended
 
-    async def _somebody_ended_it(self) -> bool:
+    async def _end_was_requested(self) -> bool:
         """Whether the run is no longer running: it was cancelled or rescheduled."""
         try:
             with anyio.fail_after(_PATIENCE):
@@ -129,7 +129,7 @@ def main() -> None:
     if engine is None:
         return
     # Prefect has no settings for these; its version is pinned, and tests/contract tests each.
-    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_HEARING)  # type: ignore[assignment, attr-defined]
+    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_ACKNOWLEDGE_SECONDS)  # type: ignore[assignment, attr-defined]
     _flow_run_executor.FlowRunExecutor = _Executor  # type: ignore[misc]
     flow_run.WorkspaceResolvingEngineCommandStarter = _Starter  # type: ignore[assignment, attr-defined]
     _starter_engine.run_process = partial(_run_forked, engine)  # type: ignore[assignment, attr-defined]

@@ -21,12 +21,12 @@ from flows.failure_report import (
     DEFECT,
     REMEDIES,
     TIMED_OUT,
+    FailedRun,
     FailureReport,
-    Run,
     cruise_of,
     kind_of,
 )
-from flows.flow_parameters import asked_conversion
+from flows.flow_parameters import requested_conversion
 from flows.outcomes import InvalidParameters, Outcome, PartlyFailed
 from flows.request import ConversionRequest
 from flows.task_image import task_image
@@ -55,7 +55,7 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     del flow
     failed = _failed_files(flow_run, state)
     requests = [_request(file.parameters) for file in failed]
-    run = Run(
+    run = FailedRun(
         id=str(flow_run.id),
         name=flow_run.name,
         url=url_for("flow-run", flow_run.id),
@@ -67,7 +67,7 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
         _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
     ]
     get_logger("flows.failure_hooks").info("reporting %s failures", len(reports))
-    alerts.tell(reports)
+    alerts.send_alerts(reports)
     for request, report in zip(requests, reports, strict=True):
         if request is not None:
             quarantine.hold(request, report)
@@ -116,17 +116,17 @@ def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[st
     facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
     if is_transient(error):
         return "TransientFault", facts
-    told = "".join(traceback.format_exception(error))
-    return DEFECT, facts | {"traceback": told[-_TRACEBACK_LENGTH:]}
+    text = "".join(traceback.format_exception(error))
+    return DEFECT, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
 
 
 def _report(
-    file: _Failed, request: ConversionRequest | None, run: Run, tags: frozenset[str]
+    file: _Failed, request: ConversionRequest | None, run: FailedRun, tags: frozenset[str]
 ) -> FailureReport:
     parameters = file.parameters
     source = str(parameters.get("raw_file") or "")
     preflight = file.facts.get("preflight")
-    told = {"outcome", "message", "preflight"}
+    own_fields = {"outcome", "message", "preflight"}
     return FailureReport(
         source=source,
         etag=request.wanted.etag if request and request.wanted else None,
@@ -137,7 +137,7 @@ def _report(
         outcome=file.outcome,
         message=file.message,
         kind=kind_of(file.outcome, file.facts, preflight),
-        facts={name: value for name, value in file.facts.items() if name not in told},
+        facts={name: value for name, value in file.facts.items() if name not in own_fields},
         preflight=preflight,
         run=run,
         failed_at=datetime.now(UTC),
@@ -148,6 +148,6 @@ def _report(
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
     """The requested conversion; None if the parameters are invalid."""
     try:
-        return asked_conversion(parameters, {})
+        return requested_conversion(parameters, {})
     except (InvalidParameters, TypeError, AttributeError):
         return None

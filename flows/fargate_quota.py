@@ -35,7 +35,7 @@ _ONE_VCPU = 1024
 
 
 @dataclass(frozen=True)
-class Lanes:
+class LaneLimits:
     """The number of tasks that a stack may run at a time.
 
     Attributes:
@@ -60,11 +60,11 @@ class Lanes:
 
     @property
     def worker_vcpu(self) -> float:
-        """vCPU of the workers during a deployment."""
+        """The vCPU of the workers during a deployment."""
         return self.workers * WORKERS_WHILE_REPLACED * WORKER_CPU / _ONE_VCPU
 
     def vcpu(self, size: TaskSize = STANDARD) -> float:
-        """vCPU of full lanes with tasks of one size, and of the workers."""
+        """The vCPU of full lanes with tasks of one size, and of the workers."""
         return self.worker_vcpu + self.runs * size.cpu / _ONE_VCPU
 
     def room(self, quota: float, size: TaskSize = STANDARD) -> int:
@@ -72,21 +72,21 @@ class Lanes:
         return max(0, int((quota - self.worker_vcpu) * _ONE_VCPU // size.cpu))
 
 
-def quota_finding(quota: float, lanes: Lanes) -> Finding:
+def quota_finding(quota: float, lanes: LaneLimits) -> Finding:
     """Compare a quota in vCPU with the lanes.
 
     It is a problem if not even tasks of the standard size fit, which most files need,
     and a note if not as many large tasks fit.
     """
-    told = f"{lanes.live} live and {lanes.backfill} backfill"
-    subject = f"Fargate quota of {quota:g} vCPU for {told} conversions"
+    counts = f"{lanes.live} live and {lanes.backfill} backfill"
+    subject = f"Fargate quota of {quota:g} vCPU for {counts} conversions"
     if lanes.vcpu() > quota:
         problem = (
             f"with the worker they need {lanes.vcpu():g}, at {STANDARD.cpu / _ONE_VCPU:g} each, and "
             f"{lanes.room(quota)} conversions fit; more runs crash. Lower LiveConcurrency "
             "and BackfillConcurrency to that sum, or increase the quota:"
         )
-        return Finding(subject, problem, raise_to(lanes.vcpu()))
+        return Finding(subject, problem, quota_increase(lanes.vcpu()))
     if lanes.vcpu(LARGE) <= quota:
         return Finding(subject)
     fit = min(lanes.room(quota, LARGE), lanes.runs)
@@ -94,7 +94,7 @@ def quota_finding(quota: float, lanes: Lanes) -> Finding:
     if not fit:
         note += "; a file that needs this size is not converted"
     one_large = lanes.vcpu() + (LARGE.cpu - STANDARD.cpu) / _ONE_VCPU
-    return Finding(subject, note=f"{note}. For one more:", mend=raise_to(one_large))
+    return Finding(subject, note=f"{note}. For one more:", fix=quota_increase(one_large))
 
 
 def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Finding:
@@ -104,7 +104,7 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
         client: returns a boto3 client of the service named.
         outputs: outputs of the stack.
     """
-    lanes = Lanes(
+    lanes = LaneLimits(
         int(outputs["LiveConcurrency"]),
         int(outputs["BackfillConcurrency"]),
         int(outputs["ConversionConcurrency"]),
@@ -116,7 +116,7 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
         return Finding(
             "Fargate quota",
             note=f"not read ({error}). It must be {lanes.vcpu():g} vCPU or more; read it with:",
-            mend=f"aws service-quotas get-service-quota {_QUOTA} --query Quota.Value",
+            fix=f"aws service-quotas get-service-quota {_QUOTA} --query Quota.Value",
         )
     return quota_finding(quota, lanes)
 
@@ -124,7 +124,7 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
 _QUOTA = f"--service-code {SERVICE_CODE} --quota-code {QUOTA_CODE}"
 
 
-def raise_to(vcpu: float) -> str:
+def quota_increase(vcpu: float) -> str:
     """The command that requests a higher quota from AWS."""
     return (
         f"aws service-quotas request-service-quota-increase {_QUOTA} --desired-value {ceil(vcpu)}"

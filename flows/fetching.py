@@ -61,7 +61,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         looked = beside.result()
         there = [sidecar for sidecar in looked.sidecars if sidecar.kind not in known]
         coming += [pool.submit(bring, sidecar) for sidecar in there]
-        for kind in sorted(request.called_for - known - {sidecar.kind for sidecar in there}):
+        for kind in sorted(request.required_sidecars - known - {sidecar.kind for sidecar in there}):
             raise MissingSidecar(
                 raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
             )
@@ -87,13 +87,13 @@ def _all_or_without(
 def _fetch_raw(
     request: ConversionRequest, raw: Location, target: Path, progress: Progress
 ) -> FetchedFile:
-    def tell(done: int, total: int | None) -> None:
+    def report_bytes(done: int, total: int | None) -> None:
         progress("fetch", done / total if total else 0.0)
 
     progress("fetch", 0.0)
     options = dict(request.input_storage_options)
     try:
-        return fetch(raw, target, options, wanted=request.wanted, on_bytes=tell)
+        return fetch(raw, target, options, wanted=request.wanted, on_bytes=report_bytes)
     except FileNotFoundError as error:
         if request.wanted is not None:
             raise SourceChanged(raw.uri, str(request.wanted), "nothing: it was removed") from error

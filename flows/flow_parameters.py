@@ -37,15 +37,17 @@ def checked_parameters(
     try:
         checked = _model(function, tuple(more.items()))(**given)
     except ValidationError as error:
-        told = "; ".join(
+        message = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         )
-        raise InvalidParameters(told) from None
+        raise InvalidParameters(message) from None
     return {name: getattr(checked, name) for name in checked.model_fields_set}
 
 
-def asked_conversion(parameters: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
+def requested_conversion(
+    parameters: Mapping[str, Any], run: Mapping[str, Any]
+) -> ConversionRequest:
     """The conversion that checked parameters of `convert_raw_sonar` request.
 
     Args:

@@ -61,12 +61,12 @@ def differences(
     are compared; of all others everything else is compared.
     """
     ours, theirs = _groups(expected), _groups(found)
-    told = list(_names("", None, "groups", set(ours), set(theirs)))
+    result = list(_names("", None, "groups", set(ours), set(theirs)))
     for path in sorted(ours.keys() & theirs.keys()):
-        told += _group_differences(
+        result += _group_differences(
             path, ours[path], theirs[path], string_widths, only.get(path, set()) if only else None
         )
-    return told
+    return result
 
 
 def _groups(tree: Comparable) -> dict[str, xr.Dataset]:

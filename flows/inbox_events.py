@@ -19,9 +19,9 @@ EVENTS = "EventBridgeConfiguration"
 _OTHERS = ("TopicConfigurations", "QueueConfigurations", "LambdaFunctionConfigurations")
 
 
-def with_events(told: Mapping[str, Any]) -> dict[str, Any]:
+def with_events(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration from S3 with EventBridge added, in the form that S3 accepts."""
-    return {name: told[name] for name in _OTHERS if told.get(name)} | {EVENTS: {}}
+    return {name: configuration[name] for name in _OTHERS if configuration.get(name)} | {EVENTS: {}}
 
 
 def connect_inbox(
@@ -45,11 +45,11 @@ def connect_inbox(
     Raises:
         ClientError: S3 refuses to read or write the configuration.
     """
-    told = s3.get_bucket_notification_configuration(Bucket=bucket)
-    if EVENTS in told:
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    if EVENTS in configuration:
         say(f"inbox {bucket} already sends events to EventBridge")
         return
-    wanted = with_events(told)
+    wanted = with_events(configuration)
     kept = sum(len(wanted.get(name, ())) for name in _OTHERS)
     change = f"send events of inbox {bucket} to EventBridge; its {kept} other notifications stay"
     if dry_run:
@@ -69,10 +69,10 @@ def check_inbox(s3: Any, bucket: str, stack: str) -> Finding:  # noqa: ANN401 - 
     """Check whether a bucket sends events to EventBridge."""
     subject = f"inbox {bucket}"
     try:
-        told = s3.get_bucket_notification_configuration(Bucket=bucket)
+        configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     except ClientError as error:
         return Finding(subject, str(error), None)
-    if EVENTS not in told:
+    if EVENTS not in configuration:
         problem = "does not send events to EventBridge"
         return Finding(subject, problem, f"echodrop deploy --stack {stack} --connect-inbox")
     return Finding(subject)

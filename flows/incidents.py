@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from flows.failure_report import FailureReport
 from flows.object_store import ObjectStore, error_code
 
-HEAD, TOLD = "incident.json", "told.json"
+HEAD, REPORTED = "incident.json", "told.json"
 # A failure later than this after the first opens a new incident.
 WINDOW = timedelta(hours=1)
 
@@ -54,26 +54,26 @@ def opens_incident(store: ObjectStore, root: str, report: FailureReport) -> str 
     opening = "unknown"
     for _ in range(_LOOKS):
         if opened := _put(store, folder + HEAD, body, IfNoneMatch="*"):
-            return f"{folder}{opened}/{TOLD}"
+            return f"{folder}{opened}/{REPORTED}"
         head = store.get(folder + HEAD)
         if head is None:
             continue
         opening = head.etag
         if head.body == body:
             # Our own put, which was retried because its response was lost.
-            return f"{folder}{opening}/{TOLD}"
+            return f"{folder}{opening}/{REPORTED}"
         if head.store_time - head.last_modified <= WINDOW:
             break
         # It is old and was not deleted. Its content moves to its later files, so that it is counted
         # there.
         store.put(f"{folder}{opening}/{HEAD}", head.body)
         if opened := _put(store, folder + HEAD, body, IfMatch=opening):
-            return f"{folder}{opened}/{TOLD}"
+            return f"{folder}{opened}/{REPORTED}"
     store.put(f"{folder}{opening}/{note}", body)
     return None
 
 
-def mark_told(store: ObjectStore, mark: str) -> None:
+def mark_reported(store: ObjectStore, mark: str) -> None:
     """Record that the first failure of an incident was reported.
 
     Raises:

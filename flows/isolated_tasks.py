@@ -80,11 +80,11 @@ def _run(
             continue
         future.wait()
         ended[place] = future.state
-    _tell_crashed(orphans)
+    _set_crashed(orphans)
     return bool(orphans)
 
 
-def _tell_crashed(task_runs: Sequence[UUID]) -> None:
+def _set_crashed(task_runs: Sequence[UUID]) -> None:
     """Set the task runs of dead processes to Crashed; they would stay Running for ever."""
     with get_client(sync_client=True) as client:
         for identity in task_runs:

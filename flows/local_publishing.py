@@ -17,11 +17,10 @@ from flows import manifest as manifests
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedObject
 from flows.locations import LocalLocation
-from flows.object_store import Listed
+from flows.object_store import ListedObject
 from flows.outcomes import OutputClaimed, OutputConflict
-from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
-from flows.publication import Published as PublishedOutput
-from flows.publish_decision import Published, decide
+from flows.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publish_decision import PublishedManifest, decide
 from flows.stopwatch import Stopwatch
 from flows.verification import verify_netcdf
 from flows.written_store import WrittenStore
@@ -34,10 +33,10 @@ class FolderReadBack:
 
     root: Path
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
-            path.relative_to(self.root).as_posix(): Listed(path.stat().st_size, "")
+            path.relative_to(self.root).as_posix(): ListedObject(path.stat().st_size, "")
             for path in self.root.rglob("*")
             if path.is_file()
         }
@@ -47,7 +46,7 @@ class FolderReadBack:
         return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
 
 
-def read_published(output: LocalLocation) -> Published | None:
+def read_published(output: LocalLocation) -> PublishedManifest | None:
     """The content of an output's manifest; None if it is not valid or the output does not exist."""
     place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
     try:
@@ -55,11 +54,11 @@ def read_published(output: LocalLocation) -> Published | None:
         manifest = manifests.read_manifest(body, place.uri)
     except (FileNotFoundError, manifests.ManifestInvalidError):
         return None
-    published = Published(manifest, hashlib.sha256(body).hexdigest())
+    published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
     return published if Path(f"{output.path}{published.opened_by}").is_file() else None
 
 
-def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOutput | Skipped:
+def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:
     """Publish an output, or skip it if it is already published.
 
     Raises:
@@ -111,9 +110,7 @@ def _lock(output: LocalLocation) -> Iterator[_Claim]:
         os.close(handle)
 
 
-def _publish(
-    output: LocalLocation, order: PublishOrder, claim: _Claim
-) -> PublishedOutput | Skipped:
+def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Published | Skipped:
     published = read_published(output)
     claim.torn = claim.torn and published is None and output.path.exists()
     order.check_current()
@@ -155,7 +152,7 @@ def _publish(
     finally:
         durable_files.remove(beside)
         durable_files.remove(manifest_beside)
-    return PublishedOutput(output.uri, manifest)
+    return Published(output.uri, manifest)
 
 
 def _build_zarr(

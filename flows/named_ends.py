@@ -59,18 +59,18 @@ def named_ends(what: str) -> Iterator[None]:
 
 
 def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
-    told = f"{type(error).__name__}: {error}"
+    cause = f"{type(error).__name__}: {error}"
     if is_transient(error):
-        return TransientFault(what, told)
+        return TransientFault(what, cause)
     if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":
-        return Archived(what, told)
+        return Archived(what, cause)
     if _refuses(error):
-        return AccessDenied(what, told)
+        return AccessDenied(what, cause)
     if isinstance(error, ParamValidationError | ProfileNotFound):
-        return InvalidParameters(f"{what}: {told}")
+        return InvalidParameters(f"{what}: {cause}")
     # An OSError without a number does not come from a disk.
     if isinstance(error, OSError) and error.errno is not None:
-        return MemoryError(told) if error.errno == errno.ENOMEM else DiskFault(what, told)
+        return MemoryError(cause) if error.errno == errno.ENOMEM else DiskFault(what, cause)
     return None
 
 

@@ -49,7 +49,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
-class ObjectHead:
+class StoredObjectHead:
     """Size in bytes, entity tag without quotes, and version of the current object."""
 
     size: int
@@ -58,7 +58,7 @@ class ObjectHead:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """An entry of a listing: size in bytes and entity tag without quotes."""
 
     size: int
@@ -187,7 +187,7 @@ class ObjectStore:
 
         return retrying(read, attempts=5)
 
-    def head(self, key: str) -> ObjectHead | None:
+    def head(self, key: str) -> StoredObjectHead | None:
         """Size, entity tag and version of the current object, or None if it does not exist."""
         try:
             answer = self.client.head_object(Bucket=self.bucket, Key=key)
@@ -195,7 +195,7 @@ class ObjectStore:
             if error_code(error)[0] == 404:
                 return None
             raise
-        return ObjectHead(
+        return StoredObjectHead(
             answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId")
         )
 
@@ -211,13 +211,13 @@ class ObjectStore:
             Bucket=self.bucket, Key=key, Tagging={"TagSet": tags}, **version
         )
 
-    def list(self, prefix: str) -> dict[str, Listed]:
+    def list(self, prefix: str) -> dict[str, ListedObject]:
         """All keys that begin with `prefix`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
         return {
-            entry["Key"]: Listed(entry["Size"], entry["ETag"].strip('"'))
+            entry["Key"]: ListedObject(entry["Size"], entry["ETag"].strip('"'))
             for page in pages
             for entry in page.get("Contents", [])
         }

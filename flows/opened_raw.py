@@ -18,7 +18,7 @@ from flows.object_store import ObjectStore
 from flows.outcomes import ConversionFailure, Superseded
 from flows.preflight.summary import FileSummary
 from flows.publication import Progress, Skipped
-from flows.publish_decision import Content, Published, decide
+from flows.publish_decision import Content, PublishedManifest, decide
 from flows.raw_opening import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.request import ConversionRequest
@@ -104,7 +104,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
         return Skipped(request.output.uri, str(superseded))
 
 
-def _published(request: ConversionRequest) -> Published | None:
+def _published(request: ConversionRequest) -> PublishedManifest | None:
     output = request.output
     with named_ends(output.uri):
         if isinstance(output, LocalLocation):
@@ -113,7 +113,7 @@ def _published(request: ConversionRequest) -> Published | None:
         return s3_publishing.read_published(store, output)
 
 
-def _is_wanted(request: ConversionRequest, published: Published) -> bool:
+def _is_wanted(request: ConversionRequest, published: PublishedManifest) -> bool:
     """Whether the current version of the source is already published; raises on a conflict."""
     now = current_source(request.source, dict(request.input_storage_options))
     if now is None:
@@ -139,7 +139,7 @@ def _parse(
     inputs: Inputs,
     resources: contextlib.ExitStack,
     *,
-    published: Published | None,
+    published: PublishedManifest | None,
     watch: Stopwatch,
     progress: Progress,
 ) -> OpenedRaw:
@@ -148,12 +148,12 @@ def _parse(
         progress("preflight", 0.0)
         # Messages use the file's URI, not its local copy.
         summary = replace(preflight.preflight(source.path, request.sonar_model), file=uri)
-        with _telling_of(summary):
+        with _with_preflight(summary):
             preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
             sidecars, without = checked_sidecars(
                 inputs.sidecars, summary, allow_partial=request.allow_partial
             )
-    with watch.stage("open"), _telling_of(summary):
+    with watch.stage("open"), _with_preflight(summary):
         progress("open", 0.0)
 
         def parse(path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
@@ -202,7 +202,7 @@ def _corrections(echodata: EchoData) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _telling_of(summary: FileSummary) -> Iterator[None]:
+def _with_preflight(summary: FileSummary) -> Iterator[None]:
     """Add the result of the walk to a failure, for its report."""
     try:
         yield

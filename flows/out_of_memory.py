@@ -16,7 +16,7 @@ from prefect.runtime import deployment
 from prefect.states import Crashed
 
 
-def ended_for_memory(error: MemoryError) -> State[Any]:
+def end_out_of_memory(error: MemoryError) -> State[Any]:
     """End this process as Linux would, if it belongs to the run alone; else return Crashed.
 
     `flows.execute_run` then exits with 137, and the trigger starts the run again on the

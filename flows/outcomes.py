@@ -30,12 +30,12 @@ class Outcome(Exception):  # noqa: N818 - outcomes have the names of flow run st
 
     def facts(self) -> dict[str, Any]:
         """The attributes as JSON values, with `outcome` and `message`."""
-        told = {
+        attributes = {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in vars(self).items()
             if not name.startswith("_")
         }
-        return {"outcome": self.outcome, "message": str(self), **told}
+        return {"outcome": self.outcome, "message": str(self), **attributes}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args`, which has the sentence and not the constructor's

@@ -23,7 +23,7 @@ CONNECTIONS = 64
 _given_up: ContextVar[threading.Event | None] = ContextVar("_given_up", default=None)
 
 
-class GivenUpError(Exception):
+class RequestsCancelledError(Exception):
     """A request was not sent or not retried, because the pool was cancelled."""
 
 
@@ -60,14 +60,14 @@ def in_parallel(
         return list(pool.map(call, waiting))
 
 
-def heed_giving_up(client: S3Client) -> None:
+def stop_when_cancelled(client: S3Client) -> None:
     """Make a client's requests stop when their pool is cancelled."""
     # Before each attempt, and before the wait for the next.
     for event in ("before-send.s3", "needs-retry.s3"):
-        client.meta.events.register_first(event, _unless_given_up)
+        client.meta.events.register_first(event, _raise_if_cancelled)
 
 
-def _unless_given_up(**_: Any) -> None:  # noqa: ANN401 - the SDK's description of the request
+def _raise_if_cancelled(**_: Any) -> None:  # noqa: ANN401 - the SDK's description of the request
     given_up = _given_up.get()
     if given_up is not None and given_up.is_set():
-        raise GivenUpError
+        raise RequestsCancelledError

@@ -55,7 +55,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedManifest:
     """The manifest at the output, and the entity tag that identifies this version of it."""
 
     manifest: Mapping[str, Any]
@@ -63,8 +63,7 @@ class Published:
 
     @property
     def opened_by(self) -> str:
-        """Suffix of the object that opens the output.
-        """
+        """Suffix of the object that opens the output; the manifest is valid only with it."""
         output = self.manifest["output"]
         return f"/{CONSOLIDATED_ROOT[output['zarr_format']]}" if output["type"] == "zarr" else ""
 
@@ -76,7 +75,7 @@ def decide(
     overwrite: bool,
     owner: str,
     at_start: str | None,
-    now: Published | None,
+    now: PublishedManifest | None,
 ) -> Decision:
     """Decide whether to publish or to keep the published output.
 

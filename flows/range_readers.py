@@ -155,12 +155,12 @@ class HttpReader:
             answer.close()
             answer = self._get({})
             self._refuse(answer)
-        if _size_told(answer) is None and not answer.headers.get("Transfer-Encoding"):
+        if _file_size(answer) is None and not answer.headers.get("Transfer-Encoding"):
             cause = "the server sends no length, so a truncated file would not be detected"
             raise AccessDenied(self._url, cause)
         modified = answer.headers.get("Last-Modified")
         return Beginning(
-            _size_told(answer),
+            _file_size(answer),
             self._version(answer),
             parsedate_to_datetime(modified) if modified else None,
             answer.stream(_BLOCK_BYTES),
@@ -187,7 +187,7 @@ class HttpReader:
             return CurrentSource(self._version(answer), 0)
         self._refuse(answer)
         is_page = "html" in answer.headers.get("Content-Type", "")
-        return CurrentSource(self._version(answer), _size_told(answer), is_page)
+        return CurrentSource(self._version(answer), _file_size(answer), is_page)
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
         """See `RangeReader`."""
@@ -223,9 +223,9 @@ class HttpReader:
         return SourceVersion(tag.strip('"') if tag else None)
 
 
-def _size_told(answer: urllib3.BaseHTTPResponse) -> int | None:
+def _file_size(answer: urllib3.BaseHTTPResponse) -> int | None:
     """The file's size, None if the response does not have it (chunked, or `bytes 0-9/*`)."""
-    told = answer.headers.get("Content-Length")
+    size = answer.headers.get("Content-Length")
     if answer.status == 206:
-        told = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(told) if told and told.isdigit() else None
+        size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(size) if size and size.isdigit() else None

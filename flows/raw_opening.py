@@ -83,7 +83,7 @@ def open_raw_file(
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
         _check_settings(xml, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with _PARSER, _parser_warnings() as told:
+    with _PARSER, _parser_warnings() as messages:
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -97,17 +97,17 @@ def open_raw_file(
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
-    _tell(echodata, metadata)
-    return echodata, told
+    _add_metadata(echodata, metadata)
+    return echodata, messages
 
 
-def _tell(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
+def _add_metadata(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
     """Store metadata where the convention requires it: `water_level` is a variable in metres."""
-    told = dict(metadata)
-    level, survey = told.pop("water_level", None), told.pop("survey_name", None)
+    attributes = dict(metadata)
+    level, survey = attributes.pop("water_level", None), attributes.pop("survey_name", None)
     if survey is not None:
         echodata["Top-level"] = echodata["Top-level"].assign_attrs(survey_name=survey)
-    platform = echodata["Platform"].assign_attrs(told)
+    platform = echodata["Platform"].assign_attrs(attributes)
     if level is not None:
         platform["water_level"] = platform["water_level"].copy(
             data=np.full(platform["water_level"].shape, float(level))
@@ -169,44 +169,44 @@ def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> No
 
 
 class _Collector(logging.Handler):
-    def __init__(self, told: list[str]) -> None:
+    def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self._told = told
+        self._messages = messages
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
         # Another thread may be encoding another file.
         if record.thread == self._thread:
-            _keep(self._told, record.getMessage())
+            _keep(self._messages, record.getMessage())
 
 
-def _keep(told: list[str], message: str) -> None:
-    if message not in told and len(told) < _WARNINGS_KEPT:
-        told.append(message)
+def _keep(messages: list[str], message: str) -> None:
+    if message not in messages and len(messages) < _WARNINGS_KEPT:
+        messages.append(message)
 
 
 @contextmanager
 def _parser_warnings() -> Iterator[list[str]]:
     """Collect echopype's log messages and warnings while this thread parses."""
-    told: list[str] = []
-    collector = _Collector(told)
+    messages: list[str] = []
+    collector = _Collector(messages)
     logger = logging.getLogger("echopype")
     logger.addHandler(collector)
     thread = threading.get_ident()
 
-    def hear(
+    def collect(
         message: Warning | str, category: type[Warning], *_where: object, **_more: object
     ) -> None:
         # Deprecations and unclosed handles concern echopype, not the file.
         if threading.get_ident() == thread and not issubclass(
             category, DeprecationWarning | FutureWarning | ResourceWarning
         ):
-            _keep(told, str(message))
+            _keep(messages, str(message))
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            warnings.showwarning = hear
-            yield told
+            warnings.showwarning = collect
+            yield messages
     finally:
         logger.removeHandler(collector)

@@ -128,6 +128,6 @@ def _found(found: DeploymentResponse) -> dict[str, Any]:
     }
 
 
-def _schema(told: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter schema without empty entries, which the server does not store."""
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in schema.items() if value}

@@ -132,9 +132,7 @@ class ConversionRequest:
     def _check_metadata(self) -> None:
         known = {**METADATA, **_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}
         if unknown := sorted(map(str, self.convert_params.keys() - known.keys())):
-            raise ValueError(
-                f"unknown convert_params {unknown}; known: {', '.join(sorted(known))}"
-            )
+            raise ValueError(f"unknown convert_params {unknown}; known: {', '.join(sorted(known))}")
         for name, value in self.metadata.items():
             # True is an int in Python.
             is_one = isinstance(value, _TYPES[METADATA[name]]) and not isinstance(value, bool)
@@ -183,7 +181,7 @@ class ConversionRequest:
         }
 
     @property
-    def called_for(self) -> set[Kind]:
+    def required_sidecars(self) -> set[Kind]:
         """Kinds of sidecars that `convert_params` requires."""
         return {
             kind

@@ -39,7 +39,9 @@ class ProgressArtifact:
     def __enter__(self) -> Self:
         # The artifact belongs to the task run, which other threads do not know.
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._tell,), daemon=True)
+        self._thread = threading.Thread(
+            target=context.run, args=(self._update_server,), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -60,21 +62,21 @@ class ProgressArtifact:
             self._logger.info("%s: %s", self._description, stage)
         self._percent = first + (last - first) * min(1.0, fraction)
 
-    def _tell(self) -> None:
+    def _update_server(self) -> None:
         artifact: UUID | None = None
-        told = -1.0
+        shown = -1.0
         while not self._over.wait(_INTERVAL_SECONDS):
-            if self._percent == told:
+            if self._percent == shown:
                 continue
-            told = self._percent
+            shown = self._percent
             try:
                 if artifact is None:
-                    created = create_progress_artifact(told, description=self._description)
+                    created = create_progress_artifact(shown, description=self._description)
                     # Prefect's annotation includes the coroutine for async callers.
                     assert isinstance(created, UUID)  # noqa: S101
                     artifact = created
                 else:
-                    update_progress_artifact(artifact, progress=told)
+                    update_progress_artifact(artifact, progress=shown)
             # BLE001: a failed update must not stop the conversion.
             except Exception as error:  # noqa: BLE001
                 self._logger.debug("progress not updated: %s", error)

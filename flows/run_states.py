@@ -20,7 +20,7 @@ from flows.transient_faults import is_transient
 RETRIES = 7
 
 
-def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def _is_transient_failure(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether to retry a failed task: only after transient faults."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_transient(error)
@@ -34,7 +34,7 @@ RETRYING: dict[str, Any] = {
     "retries": RETRIES,
     "retry_delay_seconds": exponential_backoff(2),
     "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _may_pass,
+    "retry_condition_fn": _is_transient_failure,
 }
 
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.handlers import add_expect_header
 
-from flows.parallel_requests import CONNECTIONS, heed_giving_up
+from flows.parallel_requests import CONNECTIONS, stop_when_cancelled
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
@@ -71,9 +71,7 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ValueError(f"storage option {name} is not a {_OPTION_TYPES[name].__name__}")
     settings = options.get("client_kwargs") or {}
     if unknown := sorted(set(settings) - _CLIENT_SETTINGS):
-        raise ValueError(
-            f"unknown client_kwargs {unknown}; known: {sorted(_CLIENT_SETTINGS)}"
-        )
+        raise ValueError(f"unknown client_kwargs {unknown}; known: {sorted(_CLIENT_SETTINGS)}")
     try:
         _client(json.dumps(dict(options), sort_keys=True))
     except (TypeError, ValueError, AttributeError, BotoCoreError) as error:
@@ -115,5 +113,5 @@ def _client(options_json: str) -> S3Client:
     # The SDK asks before each put whether it may send the body (100-continue). For small objects
     # this second round trip doubles the time.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    heed_giving_up(client)
+    stop_when_cancelled(client)
     return client

@@ -18,9 +18,8 @@ from flows.locations import S3Location
 from flows.object_store import ObjectStore, error_code
 from flows.outcomes import ClaimLost, OutputMismatch
 from flows.parallel_requests import request_pool
-from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
-from flows.publication import Published as PublishedOutput
-from flows.publish_decision import Published, decide
+from flows.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publish_decision import PublishedManifest, decide
 from flows.s3_attempt import S3Attempt
 from flows.s3_netcdf import put_netcdf
 from flows.s3_zarr import ZarrPut
@@ -28,14 +27,14 @@ from flows.s3_zarr import ZarrPut
 _log = logging.getLogger(__name__)
 
 
-def read_published(store: ObjectStore, output: S3Location) -> Published | None:
+def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest | None:
     """The content of an output's manifest; None if it is not valid or the output does not exist."""
     place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
     found = store.get(place.key)
     if found is None:
         return None
     try:
-        published = Published(manifests.read_manifest(found.body, place.uri), found.etag)
+        published = PublishedManifest(manifests.read_manifest(found.body, place.uri), found.etag)
     except manifests.ManifestInvalidError as error:
         _log.warning("treated as unpublished: %s", error)
         return None
@@ -51,7 +50,7 @@ def publish_to_s3(
     order: PublishOrder,
     *,
     lease_seconds: float = LEASE_SECONDS,
-) -> PublishedOutput | Skipped:
+) -> Published | Skipped:
     """Publish an output, or skip it if it is already published.
 
     Raises:
@@ -81,7 +80,7 @@ def publish_to_s3(
                 zarr.cancel()
 
 
-def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> PublishedOutput | Skipped:
+def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
     order, output = attempt.order, attempt.output
     with request_pool(3) as pool:
         # Without the slash, so that the manifest and a failure report are listed too.
@@ -127,7 +126,7 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> PublishedOutput | Skip
         raise
     # If this stops, the manifest may exist, so the output must stay.
     _commit(attempt, manifests.manifest_bytes(manifest))
-    return PublishedOutput(output.uri, manifest)
+    return Published(output.uri, manifest)
 
 
 def _put(

@@ -11,7 +11,7 @@ from typing import Any
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedChunks
 from flows.manifest import described_store
-from flows.object_store import Listed, ObjectStore
+from flows.object_store import ListedObject, ObjectStore
 from flows.parallel_requests import in_parallel, request_pool
 from flows.publication import EncodeZarr
 from flows.s3_attempt import S3Attempt
@@ -29,7 +29,7 @@ class S3ReadBack:
     store: ObjectStore
     root: str
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
             key.removeprefix(self.root): entry for key, entry in self.store.list(self.root).items()
@@ -98,7 +98,7 @@ class ZarrPut:
             # A few requests follow one after another, which leaves time to decode.
             check.decode_in(pool)
             with attempt.watch.stage("publish"):
-                etags |= self._let_open(layers_of(documents))
+                etags |= self._put_metadata(layers_of(documents))
             with attempt.watch.stage("verify"):
                 order.progress("verify", 0.0)
                 verification = check.read_back(
@@ -115,10 +115,10 @@ class ZarrPut:
     def _codec_family(self, old: set[str], *, published: bool) -> int:
         """The family that readers of the previous output cannot decode."""
         attempt = self._attempt
-        told = attempt.claim.codec_family
-        if told is not None and not published:
+        family = attempt.claim.codec_family
+        if family is not None and not published:
             # An earlier run has hidden the previous output, and has chosen the family.
-            return told
+            return family
 
         def read(name: str) -> bytes | None:
             key = attempt.root + name
@@ -147,7 +147,7 @@ class ZarrPut:
         attempt.store.delete([prefix + key for key in root])
         attempt.store.delete([prefix + key for key in others])
 
-    def _let_open(self, layers: Layers) -> dict[str, str]:
+    def _put_metadata(self, layers: Layers) -> dict[str, str]:
         """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
         attempt, prefix = self._attempt, self._attempt.root
         with request_pool(2) as pool:

@@ -182,11 +182,11 @@ def check_aws(
         yield check_cost_tag(client, budget)
 
 
-def _there(subject: str, look: Callable[[], object], mend: str) -> Finding:
+def _there(subject: str, look: Callable[[], object], fix: str) -> Finding:
     try:
         look()
     except ClientError as error:
-        return Finding(subject, str(error), mend)
+        return Finding(subject, str(error), fix)
     return Finding(subject)
 
 
@@ -203,13 +203,13 @@ def worker_is_wanted(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN
 def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client
     cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
     subject = f"worker service {name}"
-    mend = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
+    fix = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
     try:
         services = ecs.describe_services(cluster=cluster, services=[name])["services"]
     except ClientError as error:
-        return Finding(subject, str(error), mend)
+        return Finding(subject, str(error), fix)
     if not services or not services[0]["desiredCount"]:
-        return Finding(subject, "its desired count is 0", mend)
+        return Finding(subject, "its desired count is 0", fix)
     running, wanted = services[0]["runningCount"], services[0]["desiredCount"]
     if running < wanted:
         log = f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'"

@@ -111,14 +111,14 @@ def _await_worker(
 ) -> None:
     """Wait for the first heartbeat of a worker; the check reports whether there was one."""
     began = time.monotonic()
-    told = 0.0
+    reported = 0.0
     while not last_heartbeats(prefect, work_pool):
         waited = time.monotonic() - began
         if waited >= patience:
             return
-        if waited >= told:
+        if waited >= reported:
             say(f"waiting for a worker to find the new pool: {waited:.0f} s of {patience:.0f}")
-            told += 10
+            reported += 10
         time.sleep(1)
 
 

@@ -19,7 +19,7 @@ class Finding:
 
     subject: str
     problem: str | None = None
-    mend: str | None = None
+    fix: str | None = None
     note: str | None = None
 
 
@@ -35,6 +35,6 @@ def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
         else:
             say(f"ok       {finding.subject}")
             continue
-        if finding.mend:
-            say(f"         {finding.mend}")
+        if finding.fix:
+            say(f"         {finding.fix}")
     return good

@@ -126,8 +126,8 @@ def definitions_in_force(
     definitions = {}
     for subject, name in wanted.items():
         try:
-            told = ecs.describe_task_definition(taskDefinition=name)
+            answer = ecs.describe_task_definition(taskDefinition=name)
         except ClientError:
             continue
-        definitions[subject] = told["taskDefinition"]
+        definitions[subject] = answer["taskDefinition"]
     return definitions

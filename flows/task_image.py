@@ -7,8 +7,8 @@ from flows.ecs_metadata import ecs_metadata
 
 def task_image() -> str | None:
     """`image@digest` of the container, None outside ECS or if ECS does not answer."""
-    told = ecs_metadata()
-    if told is None:
+    metadata = ecs_metadata()
+    if metadata is None:
         return None
-    image, digest = told.get("Image"), told.get("ImageID")
+    image, digest = metadata.get("Image"), metadata.get("ImageID")
     return f"{image}@{digest}" if image and digest else image

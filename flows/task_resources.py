@@ -73,7 +73,7 @@ def cgroup_limits(root: Path, own: Path) -> list[int]:
 
 def _limit(file: Path) -> list[int]:
     try:
-        told = file.read_text().strip()
+        text = file.read_text().strip()
     except OSError:
         return []
-    return [int(told)] if told.isdigit() else []
+    return [int(text)] if text.isdigit() else []

@@ -95,8 +95,8 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
             err.print(f"Try again: {fault}", style="yellow", markup=False, highlight=False)
             return TRANSIENT
         except MemoryError as error:
-            told = f"Out of memory: {raw_file}: {error}: use a machine with more memory"
-            err.print(told, style="red", markup=False, highlight=False)
+            message = f"Out of memory: {raw_file}: {error}: use a machine with more memory"
+            err.print(message, style="red", markup=False, highlight=False)
             return FAILED
     if isinstance(result, Published):
         output, verified = result.manifest["output"], result.manifest["verification"]

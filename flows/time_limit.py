@@ -60,7 +60,7 @@ def source_bytes(request: ConversionRequest) -> int | None:
 
 
 @contextmanager
-def ended_in_time(flow: Flow[..., Any], limit: timedelta) -> Iterator[None]:
+def time_limited(flow: Flow[..., Any], limit: timedelta) -> Iterator[None]:
     """End this run and its process if the block takes longer than `limit`.
 
     This applies only to the run's own process. A person who calls the flow directly can

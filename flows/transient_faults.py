@@ -84,6 +84,6 @@ def retrying(call: Callable[[], T], *, attempts: int, base: float = 0.1, longest
     )(call)
 
 
-def patiently(step: Callable[[], T]) -> T:
+def retry_step(step: Callable[[], T]) -> T:
     """The result of a whole step, retried for two to four minutes; raises as `retrying` does."""
     return retrying(step, attempts=ATTEMPTS, base=FIRST_WAIT_SECONDS, longest=LONGEST_WAIT_SECONDS)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Number of elements from which only some chunks of a variable are compared.
 LARGE_ELEMENTS = 2**16
 
-_DIFFERENCES_TOLD = 5
+_DIFFERENCES_NAMED = 5
 
 
 def is_large(shape: Sequence[int]) -> bool:
@@ -69,6 +69,6 @@ def compare_tree(
         }
         for path, group in groups_of(echodata).items()
     }
-    told = differences(echodata, tree, only=compared, string_widths=string_widths)
-    if told:
-        raise OutputMismatch(output, "; ".join(map(str, told[:_DIFFERENCES_TOLD])))
+    found = differences(echodata, tree, only=compared, string_widths=string_widths)
+    if found:
+        raise OutputMismatch(output, "; ".join(map(str, found[:_DIFFERENCES_NAMED])))

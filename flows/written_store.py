@@ -43,7 +43,7 @@ class WrittenStore:
 
 
 def store_checksum(digests: Mapping[str, str]) -> str:
-    """One SHA-256 over a store: of the lines `<hex sha256> <key>` and a line feed, sorted by key."""
+    """One SHA-256 over a store: of the lines `<hex sha256> <key>` with line feeds, sorted by key."""
     whole = hashlib.sha256()
     for key in sorted(digests):
         whole.update(f"{digests[key]} {key}\n".encode())

@@ -143,7 +143,7 @@ def _compact_plans(group: StorableGroup, chunks: Mapping[str, int] | None) -> di
 def _own_plans(
     echodata: EchoData, path: str, chunks: Mapping[str, int] | None
 ) -> dict[str, ArrayPlan]:
-    """echopype's own encoding of one group, from its tables."""
+    """The encoding of echopype of one group, from its tables."""
     # echopype takes seconds to import, and the creator of an EchoData has imported it already.
     from echopype.utils.coding import (  # noqa: PLC0415
         COMPRESSION_SETTINGS,

@@ -26,7 +26,7 @@ from zarr.core.buffer.cpu import Buffer
 from flows.chunking import chunk_regions
 from flows.contents import groups_of
 from flows.identity import differences
-from flows.object_store import Listed
+from flows.object_store import ListedObject
 from flows.outcomes import OutputMismatch
 from flows.request import VerifyMode
 from flows.verification import compare_tree, is_large
@@ -45,7 +45,7 @@ _KEYS_AT_A_TIME = 32
 class ReadBack(Protocol):
     """A store as its readers see it; keys are relative to its root."""
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """Every object of the store."""
         ...
 
@@ -201,7 +201,7 @@ def compare_listing(
     output: str,
     written: Mapping[str, Digest],
     etags: Mapping[str, str],
-    listed: Mapping[str, Listed],
+    listed: Mapping[str, ListedObject],
     leftovers: set[str],
 ) -> None:
     """Compare a listing with the objects that were put, key by key.
@@ -226,13 +226,13 @@ def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
     for key, body in encoded.items():
         folder, _, name = key.rpartition("/")
         if name == ".zarray":
-            told = json.loads(body)
-            arrays.append(_Array(folder, tuple(told["shape"]), tuple(told["chunks"]), 2))
+            document = json.loads(body)
+            arrays.append(_Array(folder, tuple(document["shape"]), tuple(document["chunks"]), 2))
         elif name == "zarr.json" and folder:
-            told = json.loads(body)
-            if told["node_type"] == "array":
-                chunks = told["chunk_grid"]["configuration"]["chunk_shape"]
-                arrays.append(_Array(folder, tuple(told["shape"]), tuple(chunks), 3))
+            document = json.loads(body)
+            if document["node_type"] == "array":
+                chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
+                arrays.append(_Array(folder, tuple(document["shape"]), tuple(chunks), 3))
     return arrays
 
 

@@ -74,7 +74,7 @@ def _case(
     return register
 
 
-class Datagram(NamedTuple):
+class DatagramSpan(NamedTuple):
     """A datagram of a whole Simrad file: where it begins and ends, and its type."""
 
     start: int
@@ -82,13 +82,13 @@ class Datagram(NamedTuple):
     type: str
 
 
-def simrad_datagrams(content: bytes) -> list[Datagram]:
+def simrad_datagrams(content: bytes) -> list[DatagramSpan]:
     """The datagrams of a whole Simrad file."""
-    found: list[Datagram] = []
+    found: list[DatagramSpan] = []
     at = 0
     while at < len(content):
         length, type_ = struct.unpack_from("<i4s", content, at)
-        found.append(Datagram(at, at + length + 8, type_.decode()))
+        found.append(DatagramSpan(at, at + length + 8, type_.decode()))
         at += length + 8
     return found
 
@@ -100,7 +100,7 @@ def datagram_bytes(type_: bytes, body: bytes, ticks: int = 128297246406888251) -
     return size + inner + size
 
 
-def _nth(content: bytes, type_: str, number: int) -> Datagram:
+def _nth(content: bytes, type_: str, number: int) -> DatagramSpan:
     """The `number`-th datagram of a type, from 0; from the end if negative."""
     return [d for d in simrad_datagrams(content) if d.type == type_][number]
 

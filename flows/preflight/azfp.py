@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from flows.preflight.azfp_pings import Ping, Pings, channel_names, zeros_among_counts
+from flows.preflight.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
 from flows.preflight.summary import FileSummary
 from flows.preflight.tally import Tally, summarize
 
@@ -82,7 +82,7 @@ def read_header(header: bytes) -> Ping | str:
 def walk_azfp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AZFP data file open as `fd`."""
     tally = Tally(size)
-    pings = Pings()
+    pings = AzfpPings()
     pings.walk(fd, tally, 0, partial(_whole_ping, fd, size), _flag)
     # The configuration is not in this file but in the settings XML.
     tally.configured = pings.first is not None

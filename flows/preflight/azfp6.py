@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from flows.preflight.azfp_pings import Ping, Pings, channel_names, zeros_among_counts
+from flows.preflight.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
 from flows.preflight.search import next_whole
 from flows.preflight.summary import FileSummary
 from flows.preflight.tally import Tally, summarize
@@ -183,7 +183,7 @@ def _read_settings(fd: int, size: int) -> int | str:
 def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AZFP6 data file open as `fd`."""
     tally = Tally(size)
-    pings = Pings()
+    pings = AzfpPings()
     settings = _read_settings(fd, size)
     reader = partial(read_ping, fd, size)
     if isinstance(settings, int):

@@ -34,7 +34,7 @@ class Ping(NamedTuple):
 Reader = Callable[[int, Ping | None], Ping | str]
 
 
-class Pings:
+class AzfpPings:
     """The whole pings of an AZFP file, in file order."""
 
     def __init__(self) -> None:

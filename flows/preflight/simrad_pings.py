@@ -19,8 +19,8 @@ Int64s = npt.NDArray[np.int64]
 COLUMNS = 11
 
 
-class Pings:
-    """Pings in file order, as one array of machine integers: a large file has millions.
+class SimradPings:
+    """SimradPings in file order, as one array of machine integers: a large file has millions.
 
     Columns: channel number, time (NT ticks), offset and end of the datagram, offset and
         bytes of its power or complex samples, whether they are complex, offset and end
@@ -117,7 +117,7 @@ class Pings:
         return None if start < 0 else (start, self._rows[at + 8])
 
 
-def without_repeats(fd: int, pings: Pings, rows: Int64s, times: Times) -> Int64s:
+def without_repeats(fd: int, pings: SimradPings, rows: Int64s, times: Times) -> Int64s:
     """`rows` without the pings that repeat an earlier one of the same time byte for byte.
 
     echopype keeps one ping for each channel and time. That loses nothing if the pings

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 
 from flows.preflight.nt_time import EARLIEST_TICKS, LATEST_TICKS
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
-from flows.preflight.simrad_pings import Pings
+from flows.preflight.simrad_pings import SimradPings
 from flows.preflight.summary import Span
 from flows.preflight.tally import Tally
 
@@ -77,7 +77,7 @@ class SimradWalk(ABC):
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
         self.tally = Tally(size)
-        self.pings = Pings()
+        self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
         self.broken = False  # something was lost before the current datagram
         self._untimed = 0
@@ -160,9 +160,7 @@ class SimradWalk(ABC):
         # When echopype skips such a datagram, it takes the first four bytes of the body for a
         # length, and finds the next datagram only if they are < 16.
         if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
-            self.refuse(
-                item, f"its time is zero (byte {item.offset}): echopype cannot skip it"
-            )
+            self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
             return None
         self._untimed += 1
         self.keep(item)

@@ -135,20 +135,20 @@ class FileSummary:
     @property
     def missing(self) -> list[str]:
         """A sentence for each part of the file that is missing from its output."""
-        told = [
+        sentences = [
             f"bytes {damage.start} to {damage.end} are lost ({damage.cause}), "
             f"after {damage.pings_before} pings"
             for damage in self.damages
         ]
         if self.pings_unusable:
-            told.append(f"{self.pings_unusable} whole pings lost their parameters")
+            sentences.append(f"{self.pings_unusable} whole pings lost their parameters")
         if self.second_file is not None:
-            told.append(f"a second file, from byte {self.second_file} on")
-        told += [
+            sentences.append(f"a second file, from byte {self.second_file} on")
+        sentences += [
             f"{refused.count} {type_} left out ({refused.cause})"
             for type_, refused in self.refused.items()
         ]
-        return [*told, *self.unconverted]
+        return [*sentences, *self.unconverted]
 
     def as_json(self) -> dict[str, Any]:
         """The summary as JSON values (times in ISO 8601, UTC), without spans and ping times."""

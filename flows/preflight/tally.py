@@ -173,27 +173,27 @@ def _condition(tally: Tally, pings: int) -> Condition:
 def _sentence(tally: Tally, pings: int) -> str | None:
     if tally.size == 0:
         return "the file is empty (0 bytes)"
-    told: list[str] = []
+    sentences: list[str] = []
     for number, damage in enumerate(tally.damages):
         lost = damage.end - damage.start
         if tally.truncated and number == len(tally.damages) - 1:
-            told.append(
+            sentences.append(
                 f"truncated at byte {damage.start}: {damage.cause} "
                 f"({lost} bytes left over, {damage.pings_before} pings before)"
             )
         elif number < 3:
-            told.append(
+            sentences.append(
                 f"hole at byte {damage.start}: {damage.cause} ({lost} bytes lost, "
                 f"{damage.pings_before} pings before, {pings - damage.pings_before} after)"
             )
     if len(tally.damages) > 3:
-        told.append(f"{len(tally.damages)} damaged places in total")
+        sentences.append(f"{len(tally.damages)} damaged places in total")
     if tally.damages and tally.pings_unusable:
-        told.append(f"{tally.pings_unusable} whole pings after it lost their parameters")
+        sentences.append(f"{tally.pings_unusable} whole pings after it lost their parameters")
     if tally.second_file is not None:
-        told.append(f"a second file begins at byte {tally.second_file}")
+        sentences.append(f"a second file begins at byte {tally.second_file}")
     if not tally.configured:
-        told.append("the configuration at the beginning of the file is lost")
+        sentences.append("the configuration at the beginning of the file is lost")
     if pings == 0 and not tally.damages:
-        told.append("no pings: the file has only a header")
-    return "; ".join(told) or None
+        sentences.append("no pings: the file has only a header")
+    return "; ".join(sentences) or None

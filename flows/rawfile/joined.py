@@ -125,7 +125,7 @@ class JoinedFile:
         return pings, samples
 
     def _parsed(self, number: int) -> tuple[EchoData, dict[str, dict[str, NDArray[Any]]]]:
-        """echopype's result for a segment, and by group and variable the rows to keep."""
+        """The result of echopype for a segment, and by group and variable the rows to keep."""
         segment = self.segments.all[number]
         self.segments.write(self.path, segment)
         echodata, warnings = self.parse(self.path)

@@ -31,7 +31,7 @@ _int32 = struct.Struct("<i").unpack_from
 
 
 @dataclass(frozen=True)
-class Difference:
+class SampleDifference:
     """Samples of one ping that differ from echopype's."""
 
     group: str
@@ -54,7 +54,7 @@ class Compared:
 
     pings: int
     samples: int
-    differences: tuple[Difference, ...]
+    differences: tuple[SampleDifference, ...]
 
 
 def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
@@ -154,7 +154,7 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
             key = ("backscatter_i" in group, channel, time)
             places.setdefault(key, []).append((path, c, p))
     pings = samples = 0
-    differences: list[Difference] = []
+    differences: list[SampleDifference] = []
     for group in _beam_groups(theirs).values():
         for channel, time, c, p in _pings(group):
             found = places.get(("backscatter_i" in group, channel, time), [])
@@ -172,7 +172,7 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
                 wrong = _differing(mine, echopypes, zero_is_nan=str(name).endswith("_i"))
                 if wrong:
                     at = np.datetime64(time, "ns")
-                    differences.append(Difference(path, str(name), channel, at, wrong))
+                    differences.append(SampleDifference(path, str(name), channel, at, wrong))
     return Compared(pings, samples, tuple(differences))
 
 

@@ -196,7 +196,7 @@ class Trials:
             end = retrying(lambda: self._publish(order), attempts=60, base=0.1, longest=0.2)
         return type(end).__name__
 
-    def _published(self) -> publish_decision.Published | None:
+    def _published(self) -> publish_decision.PublishedManifest | None:
         if isinstance(self._output, LocalLocation):
             return local_publishing.read_published(self._output)
         return s3_publishing.read_published(self._store(), self._output)

@@ -25,8 +25,8 @@ import os, signal, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from prefect import flow
-from flows.out_of_memory import ended_for_memory
-from flows.time_limit import ended_in_time
+from flows.out_of_memory import end_out_of_memory
+from flows.time_limit import time_limited
 
 @flow
 def work(how: str) -> None:
@@ -40,13 +40,13 @@ def work(how: str) -> None:
         try:
             bytearray(2**62)
         except MemoryError as error:
-            return ended_for_memory(error)
+            return end_out_of_memory(error)
     if how == "hangs":
         # A thread that never ends keeps every exception from leaving the block.
-        with ended_in_time(work, timedelta(seconds=2)), ThreadPoolExecutor() as pool:
+        with time_limited(work, timedelta(seconds=2)), ThreadPoolExecutor() as pool:
             pool.submit(threading.Event().wait).result()
     if how == "ends in time":
-        with ended_in_time(work, timedelta(seconds=2)):
+        with time_limited(work, timedelta(seconds=2)):
             pass
         time.sleep(4)
 """

@@ -21,8 +21,8 @@ GOOD: dict[str, Any] = {
 
 def told(*files: object) -> str:
     (found,) = batch_files(files, RUN)
-    assert isinstance(found.asked, InvalidParameters)
-    return str(found.asked)
+    assert isinstance(found.request, InvalidParameters)
+    return str(found.request)
 
 
 def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
@@ -36,7 +36,7 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
     }
     (file,) = batch_files([given], RUN)
     assert file.name == "D2007 #1.raw"
-    assert file.asked == ConversionRequest(
+    assert file.request == ConversionRequest(
         **GOOD, overwrite=True, source_etag="abc", owner="flow run 7", run={"flow_run_id": "7"}
     )
 
@@ -70,7 +70,7 @@ def test_what_is_missing_is_named_and_credentials_are_not_told() -> None:
 def test_one_bad_entry_leaves_the_others() -> None:
     found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN)
     assert [file.name for file in found] == ["files[0]", "D2007 #1.raw", "files[2]"]
-    assert [isinstance(file.asked, ConversionRequest) for file in found] == [False, True, False]
+    assert [isinstance(file.request, ConversionRequest) for file in found] == [False, True, False]
 
 
 @pytest.mark.parametrize(

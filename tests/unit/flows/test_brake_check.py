@@ -27,7 +27,7 @@ def test_wider_lanes_are_told_which_limit_lets_them_pass() -> None:
     assert found.problem is None
     assert found.note is not None
     assert "up to 1440" in found.note
-    assert found.mend == "BrakeRunsAnHour=1440"
+    assert found.fix == "BrakeRunsAnHour=1440"
 
 
 def test_a_brake_that_is_off_is_said() -> None:

@@ -40,7 +40,7 @@ def test_a_tag_that_is_there(
     stubber.add_response("list_cost_allocation_tags", {"CostAllocationTags": [tag]}, ASKED)
     found = looked(client)
     assert (found.problem, found.note) == (problem, None)
-    assert bool(found.mend) == (problem is not None)
+    assert bool(found.fix) == (problem is not None)
 
 
 def test_a_tag_that_is_not_offered_yet_is_no_fault_of_the_stack(
@@ -61,7 +61,7 @@ def test_an_account_that_does_not_pay_is_told_who_does(explorer: tuple[Any, Stub
     assert found.problem is None
     assert found.note is not None
     assert "management account" in found.note
-    assert found.mend == (
+    assert found.fix == (
         "aws ce update-cost-allocation-tags-status "
         "--cost-allocation-tags-status TagKey=application,Status=Active"
     )

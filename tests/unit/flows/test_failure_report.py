@@ -22,8 +22,8 @@ from flows.failure_report import (
     NOTICES,
     REMEDIES,
     TIMED_OUT,
+    FailedRun,
     FailureReport,
-    Run,
     cruise_of,
     kind_of,
     report_bytes,
@@ -46,7 +46,7 @@ REPORT = FailureReport(
     outcome="BadFile",
     message="s3://inbox/HB0710/leg1/D2007.raw: cut off",
     kind="truncated",
-    run=Run(id="r-1", name="D2007", url="http://prefect/runs/flow-run/r-1"),
+    run=FailedRun(id="r-1", name="D2007", url="http://prefect/runs/flow-run/r-1"),
     failed_at=datetime(2026, 7, 24, 4, 24, tzinfo=UTC),
 )
 

@@ -12,7 +12,7 @@ from flows.fargate_quota import (
     QUOTA_CODE,
     SERVICE_CODE,
     SMALLEST_QUOTA,
-    Lanes,
+    LaneLimits,
     check_quota,
     quota_finding,
 )
@@ -30,43 +30,43 @@ ASKED = {"ServiceCode": SERVICE_CODE, "QuotaCode": QUOTA_CODE}
 @pytest.mark.parametrize(
     ("lanes", "vcpu"),
     [
-        (Lanes(4, 1), 6),
-        (Lanes(100, 20), 121),
-        (Lanes(4, 1, workers=2), 7),
+        (LaneLimits(4, 1), 6),
+        (LaneLimits(100, 20), 121),
+        (LaneLimits(4, 1, workers=2), 7),
         # The limit of each of two deployments, and one each of the two reconciliations.
-        (Lanes(100, 20, deployment_limit=2), 7),
-        (Lanes(1, 1, deployment_limit=50), 3),
+        (LaneLimits(100, 20, deployment_limit=2), 7),
+        (LaneLimits(1, 1, deployment_limit=50), 3),
     ],
 )
-def test_what_lanes_full_of_the_smallest_size_take(lanes: Lanes, vcpu: float) -> None:
+def test_what_lanes_full_of_the_smallest_size_take(lanes: LaneLimits, vcpu: float) -> None:
     assert lanes.vcpu() == vcpu
     assert lanes.room(vcpu) == lanes.runs
 
 
 def test_lanes_of_before_do_not_fit_a_new_account() -> None:
-    found = quota_finding(SMALLEST_QUOTA, Lanes(100, 20))
+    found = quota_finding(SMALLEST_QUOTA, LaneLimits(100, 20))
     assert found.problem is not None
     assert "need 121" in found.problem
     assert "5 conversions fit" in found.problem
-    assert found.mend == (
+    assert found.fix == (
         "aws service-quotas request-service-quota-increase --service-code fargate "
         "--quota-code L-3032A538 --desired-value 121"
     )
 
 
 def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> None:
-    found = quota_finding(SMALLEST_QUOTA, Lanes(4, 1))
+    found = quota_finding(SMALLEST_QUOTA, LaneLimits(4, 1))
     assert found.problem is None
     assert found.note is not None
     assert "1 of the large size (4 vCPU) fit at a time" in found.note
     assert "is not converted" not in found.note
     # Worker and replacement, four of the standard size, a large one.
-    assert found.mend is not None
-    assert found.mend.endswith("--desired-value 9")
+    assert found.fix is not None
+    assert found.fix.endswith("--desired-value 9")
 
 
 def test_a_quota_without_room_for_a_large_task_is_told() -> None:
-    found = quota_finding(4, Lanes(2, 1))
+    found = quota_finding(4, LaneLimits(2, 1))
     assert found.problem is None
     assert "0 of the large size (4 vCPU) fit at a time; a file that needs it is not converted" in (
         found.note or ""
@@ -74,13 +74,13 @@ def test_a_quota_without_room_for_a_large_task_is_told() -> None:
 
 
 def test_a_quota_for_all_sizes_needs_no_word() -> None:
-    found = quota_finding(21, Lanes(4, 1))
+    found = quota_finding(21, LaneLimits(4, 1))
     assert (found.problem, found.note) == (None, None)
-    assert quota_finding(20.5, Lanes(4, 1)).note is not None
+    assert quota_finding(20.5, LaneLimits(4, 1)).note is not None
 
 
 def test_no_quota_at_all_has_no_room() -> None:
-    assert Lanes(4, 1).room(0.5) == 0
+    assert LaneLimits(4, 1).room(0.5) == 0
 
 
 class Clients:
@@ -127,5 +127,5 @@ def test_an_operator_who_may_not_read_the_quota_is_told_what_it_must_be(clients:
     assert found.note is not None
     assert "AccessDenied" in found.note
     assert "has to be 6 vCPU or more" in found.note
-    assert found.mend is not None
-    assert found.mend.startswith("aws service-quotas get-service-quota --service-code fargate")
+    assert found.fix is not None
+    assert found.fix.startswith("aws service-quotas get-service-quota --service-code fargate")

@@ -78,8 +78,8 @@ def test_a_task_is_tried_again_for_what_passes_alone(
     state: Any = Failed(name=told, data=error)
     run: Any = None
     for task in (open_raw_file, save_converted_file, convert_file):
-        may_pass: Any = task.retry_condition_fn
-        assert may_pass(task, run, state) is again
+        is_transient_cause: Any = task.retry_condition_fn
+        assert is_transient_cause(task, run, state) is again
 
 
 def test_without_prefect_a_fault_is_waited_for_as_long() -> None:

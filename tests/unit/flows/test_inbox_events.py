@@ -135,4 +135,4 @@ def test_one_that_tells_already_is_left_alone() -> None:
 def test_the_check_names_the_step_that_keeps_the_others(inbox: Inbox) -> None:
     found = check_inbox(inbox.s3, "inbox", "survey")
     assert found.problem == "does not tell EventBridge of uploads"
-    assert found.mend == "echodrop deploy --stack survey --connect-inbox"
+    assert found.fix == "echodrop deploy --stack survey --connect-inbox"

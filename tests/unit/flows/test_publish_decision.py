@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flows.outcomes import OutputConflict
-from flows.publish_decision import Content, Decision, Published, decide
+from flows.publish_decision import Content, Decision, PublishedManifest, decide
 from flows.source_version import SourceVersion
 
 
@@ -13,8 +13,8 @@ def content(etag: str | None = "v1", uri: str = "s3://in/f.raw", **sidecars: str
     return Content(uri, SourceVersion(etag), sidecars)
 
 
-def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Published:
-    return Published(
+def published(of: Content, *, owner: str = "other", etag: str = "m1") -> PublishedManifest:
+    return PublishedManifest(
         {
             "source": {
                 "uri": of.source,
@@ -70,7 +70,7 @@ def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Publish
     ],
 )
 def test_what_is_there_decides(
-    now: Published | None, changes: dict[str, Any], expected: Decision
+    now: PublishedManifest | None, changes: dict[str, Any], expected: Decision
 ) -> None:
     facts: dict[str, Any] = {"wanted": content(), "overwrite": False, "at_start": "m1", **changes}
     assert decide("out", facts.pop("wanted"), owner="me", now=now, **facts) == expected
