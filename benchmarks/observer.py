@@ -106,12 +106,12 @@ def feed(client: Any, stack: Stack, pattern: Pattern, tasks: list[dict[str, Any]
     events.put_rule(Name=rule.name, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=rule.name, Targets=list(rule.targets))
     # Tasks run in parallel: the first change of each, then the second of each.
-    events = [each for changes in zip(*map(events_of, tasks), strict=True) for each in changes]
-    for first in range(0, len(events), EVENTS_AT_ONCE):
+    details = [each for changes in zip(*map(events_of, tasks), strict=True) for each in changes]
+    for first in range(0, len(details), EVENTS_AT_ONCE):
         events.put_events(
             Entries=[
                 {"Source": "aws.ecs", "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
-                for detail in events[first : first + EVENTS_AT_ONCE]
+                for detail in details[first : first + EVENTS_AT_ONCE]
             ]
         )
     return unread(client, stack)

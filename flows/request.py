@@ -29,14 +29,14 @@ from flows.source_version import SourceVersion
 VerifyMode = Literal["sampled", "full"]
 
 # Keys of `convert_params`: metadata for the output, and sidecars.
-METADATA: Mapping[str, Literal["text", "number"]] = {
-    "platform_name": "text",
-    "platform_type": "text",
-    "platform_code_ICES": "text",
-    "survey_name": "text",
+METADATA: Mapping[str, Literal["string", "number"]] = {
+    "platform_name": "string",
+    "platform_type": "string",
+    "platform_code_ICES": "string",
+    "survey_name": "string",
     "water_level": "number",
 }
-_TYPES: Mapping[str, Any] = {"text": str, "number": int | float}
+_TYPES: Mapping[str, Any] = {"string": str, "number": int | float}
 _SIDECAR_PARAMETERS: Mapping[str, Kind] = {"bot_path": "bot", "idx_path": "idx"}
 _INCLUDE_PARAMETERS: Mapping[str, Kind] = {"include_bot": "bot", "include_idx": "idx"}
 

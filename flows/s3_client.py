@@ -68,7 +68,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         )
     for name, value in options.items():
         if value is not None and not isinstance(value, _OPTION_TYPES[name]):
-            raise ValueError(f"storage option {name} is not a {_OPTION_TYPES[name].__name__}")
+            raise ValueError(f"storage option {name} is not of type {_OPTION_TYPES[name].__name__}")
     settings = options.get("client_kwargs") or {}
     if unknown := sorted(set(settings) - _CLIENT_SETTINGS):
         raise ValueError(f"unknown client_kwargs {unknown}; known: {sorted(_CLIENT_SETTINGS)}")

@@ -117,11 +117,11 @@ def _patched(content: bytes, at: int, patch: bytes) -> bytes:
 
 
 def _truncated(start: int, *more: str) -> tuple[str, ...]:
-    return (f"truncated at byte {start}", f"whole up to byte {start}", *more)
+    return (f"truncated at byte {start}", f"intact up to byte {start}", *more)
 
 
 def _hole(start: int, *more: str) -> tuple[str, ...]:
-    return (f"hole at byte {start}", f"whole up to byte {start}", *more)
+    return (f"hole at byte {start}", f"intact up to byte {start}", *more)
 
 
 # EK60: cuts.
@@ -386,27 +386,29 @@ def zero_length(content: bytes) -> Made:
 
 @_case("EK60", EK60)
 def text_named_raw(content: bytes) -> Made:
-    return b"cruise log, leg 2\n" * 500, ("no EK60 file",)
+    return b"cruise log, leg 2\n" * 500, ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def random_bytes_named_raw(content: bytes) -> Made:
-    return random.Random(4).randbytes(100_000), ("no EK60 file",)
+    return random.Random(4).randbytes(100_000), ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def zeros_named_raw(content: bytes) -> Made:
-    return bytes(100_000), ("no EK60 file",)
+    return bytes(100_000), ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def compressed_but_named_raw(content: bytes) -> Made:
-    return gzip.compress(content, compresslevel=1, mtime=0), ("no EK60 file",)
+    return gzip.compress(content, compresslevel=1, mtime=0), ("not an EK60 file",)
 
 
 @_case("EK80", EK80)
 def netcdf_named_raw(content: bytes) -> Made:
-    return b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000), ("no EK80 file",)
+    return b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000), (
+        "not an EK80 file",
+    )
 
 
 # Another model than declared.
@@ -652,19 +654,19 @@ def azfp_more_bins_than_bytes(content: bytes) -> Made:
 @_case("AZFP", AZFP)
 def azfp_one_bin_less_than_counts(content: bytes) -> Made:
     at = 3 * AZFP_PING
-    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag where")
+    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag at the end")
 
 
 @_case("AZFP", AZFP)
 def azfp_bytes_missing_in_the_middle(content: bytes) -> Made:
     at = 5 * AZFP_PING
-    return content[: at + 3000] + content[at + 3012 :], _hole(at, "bytes of it are missing")
+    return content[: at + 3000] + content[at + 3012 :], _hole(at, "some of its bytes are missing")
 
 
 @_case("AZFP", AZFP)
 def azfp_bytes_missing_before_the_last_ping(content: bytes) -> Made:
     at = 8 * AZFP_PING
-    return content[: at + 200] + content[at + 204 :], _hole(at, "bytes of it are missing")
+    return content[: at + 200] + content[at + 204 :], _hole(at, "some of its bytes are missing")
 
 
 @_case("AZFP", AZFP)
@@ -690,7 +692,7 @@ def azfp_bins_change_between_pings(content: bytes) -> Made:
 
 @_case("AZFP", AZFP)
 def azfp_text(content: bytes) -> Made:
-    return b"AZFP deployment notes\n" * 100, ("no AZFP file",)
+    return b"AZFP deployment notes\n" * 100, ("not an AZFP file",)
 
 
 # AZFP6: a made file, as no real one is at hand.
@@ -725,7 +727,7 @@ def azfp6_settings_broken(content: bytes) -> Made:
 
 @_case("AZFP6", AZFP_XML)
 def azfp6_text(content: bytes) -> Made:
-    return b"AZFP6 deployment notes\n" * 100, ("no AZFP6 file",)
+    return b"AZFP6 deployment notes\n" * 100, ("not an AZFP6 file",)
 
 
 # AD2CP.

@@ -47,7 +47,7 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
     if size == 0:
         return replace(summary, found=None)
     if found is None and not summary.datagrams and not _could_begin(path, size, declared):
-        cause = f"not a {declared} file: no whole datagram in its {size} bytes"
+        cause = f"not an {declared} file: no whole datagram in its {size} bytes"
         return replace(summary, condition="not_this_format", damage=cause, found=None)
     if walked != declared:
         return replace(summary, condition="not_this_format")

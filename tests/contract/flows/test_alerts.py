@@ -181,13 +181,13 @@ def test_a_file_replaced_meanwhile_is_not_marked_for_its_predecessor(
     del subscriber
     buckets.upload("a.raw", b"no echosounder wrote this")
     bad = parameters(buckets, "a.raw")
-    tell = alerts.tell
+    tell = alerts.send_alerts
 
     def replaced(reports: Any) -> None:
         tell(reports)
         buckets.upload("a.raw", SMALL)
 
-    monkeypatch.setattr(alerts, "tell", replaced)
+    monkeypatch.setattr(alerts, "send_alerts", replaced)
     assert run(**bad) == "BadFile"
     assert tags(buckets, "a.raw") == {}
 
@@ -255,7 +255,7 @@ def test_fifty_failures_of_one_cause_are_one_message(
     reports = [
         replace(REPORT, source=f"s3://inbox/HB0710/leg1/D{number}.raw") for number in range(50)
     ]
-    threads = [threading.Thread(target=alerts.tell, args=[[report]]) for report in reports]
+    threads = [threading.Thread(target=alerts.send_alerts, args=[[report]]) for report in reports]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -266,7 +266,7 @@ def test_fifty_failures_of_one_cause_are_one_message(
     kept = buckets.output.list(".echodrop/incidents/")
     assert len(kept) == 51
     assert sum(key.endswith("/told.json") for key in kept) == 1
-    alerts.tell([replace(REPORT, kind="hole")])
+    alerts.send_alerts([replace(REPORT, kind="hole")])
     assert len(subscriber.heard("notice")) == 1
 
 
@@ -278,7 +278,7 @@ def test_an_incident_that_could_not_be_told_is_not_marked_as_told(
         Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}),
         incidents=S3Location(buckets.output.bucket, ".echodrop/incidents/"),
     )
-    alerts.tell([REPORT], channels)
+    alerts.send_alerts([REPORT], channels)
     (head,) = buckets.output.list(".echodrop/incidents/")
     assert head.endswith("/incident.json")
     assert subscriber.heard("notice") == []
@@ -287,11 +287,11 @@ def test_an_incident_that_could_not_be_told_is_not_marked_as_told(
 def test_an_incident_ends_with_its_window(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alerts.tell([REPORT])
-    alerts.tell([replace(REPORT, source="s3://inbox/other.raw")])
+    alerts.send_alerts([REPORT])
+    alerts.send_alerts([replace(REPORT, source="s3://inbox/other.raw")])
     assert len(subscriber.heard("notice")) == 1
     monkeypatch.setattr(incidents, "WINDOW", timedelta(seconds=-1))
-    alerts.tell([replace(REPORT, source="s3://inbox/later.raw")])
+    alerts.send_alerts([replace(REPORT, source="s3://inbox/later.raw")])
     assert len(subscriber.heard("notice")) == 1
     # What was noted of the first one is apart from the new one, and none of it is gone.
     kept = buckets.output.list(".echodrop/incidents/")
@@ -304,7 +304,7 @@ def test_told_too_often_is_better_than_not_at_all(subscriber: Subscriber) -> Non
         Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": _topic(subscriber)}),
         incidents=S3Location("there-is-no-such-bucket", ""),
     )
-    alerts.tell([REPORT, REPORT], channels)
+    alerts.send_alerts([REPORT, REPORT], channels)
     assert len(subscriber.heard("notice")) == 2
 
 

@@ -194,7 +194,7 @@ def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
     assert "files[0]: sonar_model is 'EK90'" in told["message"]
     state = convert_raw_sonar_batch([good, good], return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "files[0] and files[1] would both write" in state.message
+    assert "files[0] and files[1] have the same output" in state.message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -138,7 +138,7 @@ def test_dask_that_is_not_installed_is_told_with_what_to_install(
     }
     state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "prefect_dask is not installed here: install echodrop with its extra, '.[dask]'" in (
+    assert "prefect_dask is not installed: install echodrop with the extra '.[dask]'" in (
         state.message
     )
     assert list(tmp_path.iterdir()) == []

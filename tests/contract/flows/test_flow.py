@@ -121,11 +121,11 @@ def test_a_bad_file_fails_by_name_and_is_not_tried_again(
 
 
 def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) -> None:
-    with pytest.raises(WrongModel, match="declared as EK60, but it is a file of EK80"):
+    with pytest.raises(WrongModel, match="declared as EK60, but the file is from EK80"):
         convert_raw_sonar(**{**parameters, "sonar_model": "EK60"})
     state: Any = convert_raw_sonar(**{**parameters, "sonar_model": "EK90"}, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "sonar_model is 'EK90'; known are EK60" in state.message
+    assert "sonar_model is 'EK90'; known values: EK60" in state.message
     state = convert_raw_sonar(**parameters, chunks={"nonsense": 3}, return_state=True)
     assert state.name == "InvalidParameters"
     assert "nonsense" in state.message

@@ -203,7 +203,7 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
             "output_path": str(tmp_path / "out.zarr"),
         }
         done = buckets.convert("ek60.raw", **asked)
-        with pytest.raises(MissingSidecar, match=r"\.bot is not beside it \(not looked for"):
+        with pytest.raises(MissingSidecar, match=r"\.bot is not next to it \(did not look for"):
             buckets.convert(
                 "ek60.raw", **asked, convert_params={"include_bot": True}, overwrite=True
             )
@@ -215,7 +215,7 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
     assert isinstance(done, Published)
     assert done.manifest["sidecars"] == []
     assert done.manifest["parser_warnings"][0].startswith(
-        "not looked for .bot and .idx beside the file: "
+        "did not look for .bot and .idx next to the file:  "
     )
     assert isinstance(named, Published)
     assert [sidecar["uri"] for sidecar in named.manifest["sidecars"]] == [uri]
@@ -224,9 +224,9 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"requester_pays": True}, "storage options ['requester_pays'] are not known for S3"),
-        ({"key": 7}, "storage option key is no str"),
-        ({"client_kwargs": {"region": "x"}}, "client_kwargs ['region'] are not known"),
+        ({"requester_pays": True}, "unknown storage options ['requester_pays'] for S3"),
+        ({"key": 7}, "storage option key is not of type str"),
+        ({"client_kwargs": {"region": "x"}}, "unknown client_kwargs ['region']"),
         ({"config_kwargs": {"retires": 3}}, "retires"),
         ({"config_kwargs": {"retries": {"mode": "sometimes"}}}, "sometimes"),
     ],

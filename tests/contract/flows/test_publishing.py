@@ -461,8 +461,8 @@ def test_the_listing_is_compared_key_by_key() -> None:
     compare_listing("out", {"a": one}, {"a": "tag"}, listed, set())
     for written, etags, words in (
         ({"a": one, "b": none}, {}, "1 objects are missing, the first b"),
-        ({}, {}, "too many"),
-        ({"a": two}, {}, "has 1 bytes, 2 were put"),
+        ({}, {}, "unexpected objects"),
+        ({"a": two}, {}, "has 1 bytes, but 2 were put"),
         ({"a": one}, {"a": "other"}, "entity tag"),
     ):
         with pytest.raises(OutputMismatch, match=words):

@@ -67,17 +67,21 @@ def test_a_webhook_is_sent_json_and_a_notification_words() -> None:
     ("old", "new", "problem"),
     [
         ("[[automation]]", "[[automation]", "is not TOML"),
-        ("[[automation]]", "extra = 1\n[[automation]]", "nothing else"),
-        ('says = "words"', "", "one: unknown or missing: says"),
-        ('says = "words"', 'says = "words"\nenabled = false', "one: unknown or missing: enabled"),
+        ("[[automation]]", "extra = 1\n[[automation]]", "only [[automation]] tables"),
+        ('says = "words"', "", "one: unknown or missing keys: says"),
+        (
+            'says = "words"',
+            'says = "words"\nenabled = false',
+            "one: unknown or missing keys: enabled",
+        ),
         (
             "within = 540",
             "within = 539",
-            "one: trigger: within 539 s a run that lives may be silent",
+            "one: trigger: a live run may send no heartbeat for 539 s",
         ),
-        ("within = 540", "withn = 540", "one: trigger: unknown: withn"),
+        ("within = 540", "withn = 540", "one: trigger: unknown keys: withn"),
         ("Proactive", "Sometimes", "one: trigger: posture: "),
-        ("within = 540", "within = 540\n" + ENTRY, "one: is there twice"),
+        ("within = 540", "within = 540\n" + ENTRY, "one: is defined twice"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, old: str, new: str, problem: str) -> None:

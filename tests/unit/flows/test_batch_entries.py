@@ -44,7 +44,7 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known are EK60"),
+        ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known values: EK60"),
         ({"output_path": "s3://output/a.nc"}, "files[0]: output_path s3://output/a.nc ends in .nc"),
         ({"raw_file": "s3://inbox/folder/"}, "files[0]: raw_file"),
         ({"overwrite": "perhaps"}, "files[0]: overwrite: Input should be a valid boolean"),
@@ -52,7 +52,7 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
         ({"chunks": {"ping_time": "many"}}, "files[0]: chunks.ping_time: Input should be a valid"),
         ({"raw_fil": "s3://inbox/b.raw"}, "files[0]: raw_fil: Extra inputs are not permitted"),
         ({"owner": "me"}, "files[0]: owner: Extra inputs are not permitted"),
-        ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not for a batch"),
+        ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not allowed in a batch"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_said_by_place_and_name(
@@ -80,11 +80,11 @@ def test_one_bad_entry_leaves_the_others() -> None:
         ([GOOD, "s3://inbox/a.raw"], "files[1] is str, not an object"),
         (
             [{}, GOOD, {**GOOD, "raw_file": "s3://inbox/other.raw"}],
-            "files[1] and files[2] would both write s3://output/cruise/D2007 #1.zarr",
+            "files[1] and files[2] have the same output: s3://output/cruise/D2007 #1.zarr",
         ),
         (
             [{**GOOD, "output_path": "s3://output/cruise"}, GOOD],
-            "files[0] and files[1] would both write",
+            "files[0] and files[1] have the same output",
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_no_file_left_is_said_and_many_failures_are_not_all_told() -> None:
 def test_the_table_begins_with_what_failed() -> None:
     rows = outcome_rows([GOOD, BAD, SKIPPED])
     assert [row["file"] for row in rows] == ["c.raw", "a.raw", "b.raw"]
-    assert rows[0]["message"] == "/in/c.raw: cut (whole up to byte 17)"
+    assert rows[0]["message"] == "/in/c.raw: cut (intact up to byte 17)"
     assert rows[1]["output"] == str(Path("/out/a.nc"))
 
 

@@ -30,7 +30,7 @@ def looked(client: Any) -> Finding:
 
 @pytest.mark.parametrize(
     ("status", "problem"),
-    [("Active", None), ("Inactive", "is not active, so the budget and the brake see no cost")],
+    [("Active", None), ("Inactive", "is not active, so the budget and the brake count no cost")],
 )
 def test_a_tag_that_is_there(
     explorer: tuple[Any, Stubber], status: str, problem: str | None

@@ -68,8 +68,9 @@ def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> No
 def test_a_quota_without_room_for_a_large_task_is_told() -> None:
     found = quota_finding(4, LaneLimits(2, 1))
     assert found.problem is None
-    assert "0 of the large size (4 vCPU) fit at a time; a file that needs it is not converted" in (
-        found.note or ""
+    assert (
+        "0 of the large size (4 vCPU) fit at a time; a file that needs this size is not converted"
+        in (found.note or "")
     )
 
 
@@ -126,6 +127,6 @@ def test_an_operator_who_may_not_read_the_quota_is_told_what_it_must_be(clients:
     assert found.problem is None
     assert found.note is not None
     assert "AccessDenied" in found.note
-    assert "has to be 6 vCPU or more" in found.note
+    assert "must be 6 vCPU or more" in found.note
     assert found.fix is not None
     assert found.fix.startswith("aws service-quotas get-service-quota --service-code fargate")

@@ -148,7 +148,7 @@ def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path
 
 def test_a_file_without_a_length_is_refused(site: Site, tmp_path: Path) -> None:
     site.sized = site.ranges = False
-    with pytest.raises(AccessDenied, match="tells no length"):
+    with pytest.raises(AccessDenied, match="sends no length"):
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
@@ -185,7 +185,7 @@ def test_sidecars_that_may_not_be_looked_for_are_noted(site: Site, status: int) 
     found = sidecars_beside(site.at("f.raw"), "EK60", {})
     assert found.sidecars == []
     (note,) = found.notes
-    assert note.startswith("not looked for .bot and .idx beside the file: ")
+    assert note.startswith("did not look for .bot and .idx next to the file: ")
     assert f"access denied: HTTP status {status}" in note
 
 

@@ -85,7 +85,7 @@ def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: 
     }
     said: list[str] = []
     connect_inbox(inbox.s3, "inbox", said.append)
-    assert said == ["have inbox inbox tell EventBridge of uploads; its 2 other notifications stay"]
+    assert said == ["send events of inbox inbox to EventBridge; its 2 other notifications stay"]
     assert inbox.others() == before
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
     assert len(inbox.heard(inbox.consumer)) == 1
@@ -104,7 +104,7 @@ def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> N
 def test_a_dry_run_changes_nothing(inbox: Inbox) -> None:
     said: list[str] = []
     connect_inbox(inbox.s3, "inbox", said.append, dry_run=True)
-    assert said[0].startswith("would have inbox inbox tell EventBridge")
+    assert said[0].startswith("would send events of inbox inbox to EventBridge")
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
     assert inbox.heard(inbox.ours) == []
 
@@ -128,11 +128,11 @@ def test_one_that_tells_already_is_left_alone() -> None:
 
     said: list[str] = []
     connect_inbox(Telling(), "inbox", said.append)
-    assert said == ["inbox inbox tells EventBridge already"]
+    assert said == ["inbox inbox already sends events to EventBridge"]
     assert check_inbox(Telling(), "inbox", "echodrop").problem is None
 
 
 def test_the_check_names_the_step_that_keeps_the_others(inbox: Inbox) -> None:
     found = check_inbox(inbox.s3, "inbox", "survey")
-    assert found.problem == "does not tell EventBridge of uploads"
+    assert found.problem == "does not send events to EventBridge"
     assert found.fix == "echodrop deploy --stack survey --connect-inbox"

@@ -63,7 +63,7 @@ def test_an_outcome_crosses_processes_and_becomes_json(outcome: Outcome) -> None
 
 def test_a_bad_file_says_how_far_it_is_whole() -> None:
     assert str(ALL[0]) == (
-        "f.raw: cut (whole up to byte 7, last whole ping 2007-07-24T00:00:00+00:00)"
+        "f.raw: cut (intact up to byte 7, last whole ping 2007-07-24T00:00:00+00:00)"
     )
 
 

@@ -84,9 +84,9 @@ DAMAGES: dict[Callable[[bytes], bytes], str] = {
     cut_inside_a_datagram: "it ends inside a datagram that begins at byte 3776",
     with_a_hole: "no whole datagram at bytes 2320 to 2432",
     without_its_configuration: "it begins with BOT0, not with a configuration",
-    with_more_channels_than_bytes: "the BOT0 at byte 1928 is shorter than what it holds",
-    with_a_ping_of_fewer_channels: "its BOT0 are of 1 channels and of 4",
-    a_raw_file: "it holds pings: RAW0 at byte 3832",
+    with_more_channels_than_bytes: "the BOT0 at byte 1928 is shorter than its content",
+    with_a_ping_of_fewer_channels: "its BOT0 have 1 to 4 channels",
+    a_raw_file: "it has pings: RAW0 at byte 3832",
 }
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
     assert not (raw.parent / "out.zarr").exists()
     done = convert(asked(raw, allow_partial=True))
     assert isinstance(done, Published)
-    missing = f"sidecar {beside} is left out: it is damaged: {DAMAGES[damage]}"
+    missing = f"sidecar {beside} is left out because it is damaged: {DAMAGES[damage]}"
     assert done.manifest["missing"] == missing
     assert done.manifest["sidecars"] == []
     with xr.open_datatree(done.output, engine="zarr") as tree:
@@ -119,13 +119,15 @@ def test_a_sidecar_too_large_to_be_one_is_named_with_the_limit_and_may_be_left_o
     beside = raw.with_suffix(".bot")
     beside.write_bytes(bot)
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot) - 1})
-    cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are taken"
+    cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are allowed"
     with pytest.raises(BadSidecar) as failure:
         convert(asked(raw))
     assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {cause}"
     done = convert(asked(raw, allow_partial=True))
     assert isinstance(done, Published)
-    assert done.manifest["missing"] == f"sidecar {beside} is left out: it is damaged: {cause}"
+    assert (
+        done.manifest["missing"] == f"sidecar {beside} is left out because it is damaged: {cause}"
+    )
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot)})
     whole = convert(asked(raw, overwrite=True))
     assert isinstance(whole, Published)
@@ -141,7 +143,7 @@ def test_a_settings_xml_too_large_to_be_one_is_never_left_out(
         "xml_path": str(real_data / "azfp/15100804.XML"),
         "output_path": str(tmp_path / "o.zarr"),
     }
-    with pytest.raises(BadSidecar, match="at most 10 are taken"):
+    with pytest.raises(BadSidecar, match="at most 10 are allowed"):
         convert(asked(real_data / "azfp/15100520-Test.01A", **wishes, allow_partial=True))
 
 
@@ -169,7 +171,7 @@ def test_what_a_shorter_sidecar_lacks_is_told(raw: Path, bot: bytes) -> None:
     beside.write_bytes(bot[: simrad_datagrams(bot)[31].start])
     done = convert(asked(raw))
     assert isinstance(done, Published)
-    assert done.manifest["missing"] == f"sidecar {beside} holds 30 BOT0 for 36 pings"
+    assert done.manifest["missing"] == f"sidecar {beside} has 30 BOT0 for 36 pings"
     with xr.open_datatree(done.output, engine="zarr") as tree:
         assert tree["Vendor_specific"].sizes["ping_time"] == 30
         assert tree["Sonar/Beam_group1"].sizes["ping_time"] == 36
@@ -190,9 +192,9 @@ def test_a_whole_sidecar_leaves_nothing_missing(raw: Path, bot: bytes) -> None:
     [
         (lambda _: b"", "no element found"),
         (lambda xml: xml[: len(xml) // 2], "ParseError"),
-        (lambda xml: xml.replace(b"<DS", b"<SD").replace(b"</DS", b"</SD"), "it lacks DS"),
+        (lambda xml: xml.replace(b"<DS", b"<SD").replace(b"</DS", b"</SD"), "it has no DS"),
         (lambda xml: xml.replace(b"<Minor>7", b"<Minor>seven"), "seven"),
-        (lambda _: b"<html><body>Not found</body></html>", "no settings of an AZFP"),
+        (lambda _: b"<html><body>Not found</body></html>", "cannot read AZFP settings"),
     ],
 )
 def test_a_broken_settings_xml_is_not_its_data_s_fault(
@@ -211,7 +213,7 @@ def test_a_broken_settings_xml_is_not_its_data_s_fault(
 
 def test_a_sidecar_that_is_asked_for_must_be_there(raw: Path, bot: bytes) -> None:
     wish = {"include_bot": True}
-    with pytest.raises(MissingSidecar, match=r"D\.raw: sidecar \.bot is not beside it"):
+    with pytest.raises(MissingSidecar, match=r"D\.raw: sidecar \.bot is not next to it"):
         convert(asked(raw, convert_params=wish))
     raw.with_suffix(".bot").write_bytes(bot)
     done = convert(asked(raw, convert_params=wish))

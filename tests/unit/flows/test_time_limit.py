@@ -45,7 +45,7 @@ def test_want_of_memory_has_the_remedy_of_exit_code_137() -> None:
     outcome, facts = _named(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
     assert outcome == CRASHED
     assert "Unable to allocate 9 TiB" in facts["cause"]
-    assert "137 is memory" in REMEDIES[outcome]
+    assert "137 means out of memory" in REMEDIES[outcome]
 
 
 def test_a_run_that_hung_is_told_of_by_name() -> None:

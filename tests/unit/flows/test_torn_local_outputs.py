@@ -161,6 +161,6 @@ def test_what_a_person_put_where_a_run_was_killed_is_theirs(save_to: Save, tmp_p
     with pytest.raises(SystemExit):
         save_to(output)
     output.write_text("mine")
-    with pytest.raises(OutputConflict, match="something without a manifest"):
+    with pytest.raises(OutputConflict, match="an output without a manifest"):
         save_to(output)
     assert output.read_text() == "mine"

@@ -90,7 +90,7 @@ def test_parameters_before_damage_are_not_those_of_a_ping_behind_it(tmp_path: Pa
         [configuration(), parameters(ONE, 1), raw3(ONE, 1), broken, raw3(ONE, 2), raw3(ONE, 3)],
     )
     assert (summary.pings, summary.pings_unusable) == ({ONE: 1}, 2)
-    with pytest.raises(BadFile, match="2 whole pings behind it lack what stood before them"):
+    with pytest.raises(BadFile, match="2 whole pings after it lost their parameters"):
         decide(summary, "EK80")
 
 
