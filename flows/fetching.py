@@ -36,7 +36,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
     """Fetch the raw file and its sidecars; sidecars next to it are looked for during the download.
 
     Raises:
-        BadFile: there is no such file.
+        BadFile: the file does not exist.
         SourceChanged: it was removed or replaced during the download.
         Superseded: file or sidecar has another version than in the notification.
         BadSidecar: a sidecar is too large, and may not be left out.
@@ -97,4 +97,4 @@ def _fetch_raw(
     except FileNotFoundError as error:
         if request.wanted is not None:
             raise SourceChanged(raw.uri, str(request.wanted), "nothing: it was removed") from error
-        raise BadFile(raw.uri, "there is no such file") from error
+        raise BadFile(raw.uri, "the file does not exist") from error

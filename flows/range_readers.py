@@ -57,7 +57,7 @@ class RangeReader(Protocol):
         """The first `length` bytes of the current version.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: the file does not exist.
             ClientError, AccessDenied: access is denied; `flows.named_ends` handles the
                 store's error.
         """

@@ -1,8 +1,8 @@
-"""Damaged variants of real files, each with the one outcome that it must end in.
+"""Damaged variants of real files, each with its expected outcome.
 
-A case is a function from the real file's bytes to the damaged bytes and to what
-the failure's message must say. Its offsets come from the small parsers here,
-which know nothing of the code under test.
+A case is a function from the real file's bytes to the damaged bytes and the expected
+parts of the failure's message. Its offsets come from the small parsers here, which are
+independent of the code under test.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class DamagedFile:
     make: Callable[[bytes], Made]
 
     def write(self, real_data: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
-        """Write the file into `folder`; its path, and what the failure must say."""
+        """Write the file into `folder`; return its path, and the expected parts of the message."""
         content, says = self.make((real_data / self.source).read_bytes())
         path = folder / (self.name + SUFFIX[self.model])
         path.write_bytes(content)
         return path, says
 
     def xml_path(self, real_data: Path) -> Path | None:
-        """The settings XML that goes with it."""
+        """The settings XML for the file."""
         return real_data / AZFP_XML if self.model == "AZFP" else None
 
 
@@ -75,7 +75,7 @@ def _case(
 
 
 class DatagramSpan(NamedTuple):
-    """A datagram of a whole Simrad file: where it begins and ends, and its type."""
+    """A datagram of an intact Simrad file: its beginning, end and type."""
 
     start: int
     end: int
@@ -83,7 +83,7 @@ class DatagramSpan(NamedTuple):
 
 
 def simrad_datagrams(content: bytes) -> list[DatagramSpan]:
-    """The datagrams of a whole Simrad file."""
+    """The datagrams of an intact Simrad file."""
     found: list[DatagramSpan] = []
     at = 0
     while at < len(content):
@@ -94,7 +94,7 @@ def simrad_datagrams(content: bytes) -> list[DatagramSpan]:
 
 
 def datagram_bytes(type_: bytes, body: bytes, ticks: int = 128297246406888251) -> bytes:
-    """One datagram as it stands in a file."""
+    """The bytes of one datagram in a file."""
     inner = type_ + struct.pack("<Q", ticks) + body
     size = struct.pack("<i", len(inner))
     return size + inner + size
@@ -187,11 +187,11 @@ def ek60_cut_inside_nmea(content: bytes) -> Made:
 
 @_case("EK60", EK60, "Completed")
 def ek60_cut_between_datagrams(content: bytes) -> Made:
-    # Nothing in the bytes tells it from a shorter recording.
+    # Its bytes are those of a shorter recording.
     return content[: _nth(content, "RAW0", 71).end], ()
 
 
-# EK60: holes, and lengths that lie.
+# EK60: holes, and wrong lengths.
 
 
 @_case("EK60", EK60)
@@ -353,7 +353,7 @@ def ek60_ping_datagram_of_another_version(content: bytes) -> Made:
 
 @_case("EK60", EK60, "UnsupportedDatagram")
 def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
-    # As an operator does it: the ping is shorter by its angles, and says so.
+    # As after a change of settings: the ping has no angles, and its header shows that.
     ping = _nth(content, "RAW0", 70)
     body = content[ping.start + 4 : ping.end - 4]
     mode, samples = struct.unpack_from("<h", body, 14)[0], struct.unpack_from("<i", body, 80)[0]
@@ -376,7 +376,7 @@ def ek60_annotation_added(content: bytes) -> Made:
     return content[:at] + datagram_bytes(b"TAG0", b"trawl in\x00\x00\x00\x00") + content[at:], ()
 
 
-# No raw files at all.
+# Files that are not raw files.
 
 
 @_case("EK60", EK60)
@@ -464,7 +464,7 @@ def azfp_declared_as_azfp6(content: bytes) -> Made:
     return content, ("declared as AZFP6", "AZFP")
 
 
-# The models that share a format: as damaged as its own.
+# Models that share a format.
 
 
 @_case("ES70", EK60)
@@ -581,7 +581,7 @@ def ek80_header_missing(content: bytes) -> Made:
 
 @_case("EK80", EK80, "UnsupportedDatagram")
 def ek80_parameters_missing(content: bytes) -> Made:
-    # Cut out whole: no byte is broken, yet the ping has no parameters.
+    # Removed completely: all bytes are intact, but the ping has no parameters.
     first = _nth(content, "RAW3", 0)
     before = [d for d in simrad_datagrams(content) if d.type == "XML0" and d.end <= first.start][-1]
     return content[: before.start] + content[before.end :], ("RAW3", "parameters")
@@ -695,7 +695,7 @@ def azfp_text(content: bytes) -> Made:
     return b"AZFP deployment notes\n" * 100, ("not an AZFP file",)
 
 
-# AZFP6: a made file, as no real one is at hand.
+# AZFP6: a synthetic file, because there is no real one.
 
 
 @_case("AZFP6", AZFP_XML)

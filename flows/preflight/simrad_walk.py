@@ -152,7 +152,7 @@ class SimradWalk(ABC):
             size, at, layout = ELEMENTS[item.type]
             shortest += size * max(struct.unpack_from(layout, item.head, at)[0], 0)
         if item.length < shortest:
-            return f"the {item.name} datagram is shorter than what it says it holds"
+            return f"the {item.name} datagram is shorter than its content"
         self.keep(item)
         return None
 

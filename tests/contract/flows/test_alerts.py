@@ -1,4 +1,4 @@
-"""A failed run tells of itself, and the file at fault is marked until it, or its successor, is good."""
+"""A failed run sends an alert, and a faulty file is in quarantine until it, or a newer version, converts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 @dataclass
 class Subscriber:
-    """Queues that hear the two topics."""
+    """Queues that are subscribed to the two topics."""
 
     sqs: Any
     queues: dict[str, str]
 
     def heard(self, topic: str) -> list[dict[str, Any]]:
-        """SNS's envelopes that came to a topic since the last call, the message decoded."""
+        """SNS envelopes sent to a topic since the last call, with decoded messages."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
             QueueUrl=self.queues[topic], MaxNumberOfMessages=10
@@ -72,7 +72,7 @@ def subscriber(
         monkeypatch.setenv(f"ECHODROP_{topic.upper()}_TOPIC_ARN", arn)
     monkeypatch.setenv("ECHODROP_INCIDENTS", f"s3://{buckets.output.bucket}/.echodrop/incidents/")
     with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        # See test_batch: what forwards the processes' events knows the process's settings alone.
+        # See test_batch: the thread that forwards events uses only the process's settings.
         monkeypatch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
         yield Subscriber(sqs, queues)
     s3_client._client.cache_clear()
@@ -80,7 +80,7 @@ def subscriber(
 
 @pytest.fixture
 def versioned(buckets: Buckets) -> Buckets:
-    """An inbox that keeps versions, as the stack's does."""
+    """A versioned inbox, like the stack's."""
     buckets.inbox.client.put_bucket_versioning(
         Bucket=buckets.inbox.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
@@ -88,7 +88,7 @@ def versioned(buckets: Buckets) -> Buckets:
 
 
 def parameters(buckets: Buckets, key: str, model: str = "EK60") -> dict[str, Any]:
-    """What the trigger asks for of an upload."""
+    """The parameters of a run that the trigger requests."""
     head = buckets.inbox.head(key)
     assert head is not None
     return {
@@ -158,7 +158,7 @@ def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
     assert run(**parameters(versioned, key)) == "Completed"
     assert versioned.output.get(place.key) is None
     assert subscriber.heard("notice") == []
-    # What the old version was stays known.
+    # The old version keeps its tags.
     assert tags(versioned, key, bad["source_version_id"])[TAG] == "BadFile"
 
 
@@ -262,7 +262,7 @@ def test_fifty_failures_of_one_cause_are_one_message(
         thread.join()
     (envelope,) = subscriber.heard("notice")
     assert envelope["Message"]["outcome"] == "BadFile"
-    # Each of them is counted, and people know of the first.
+    # Each of them is counted, and the first is reported.
     kept = buckets.output.list(".echodrop/incidents/")
     assert len(kept) == 51
     assert sum(key.endswith("/told.json") for key in kept) == 1
@@ -273,7 +273,7 @@ def test_fifty_failures_of_one_cause_are_one_message(
 def test_an_incident_that_could_not_be_told_is_not_marked_as_told(
     buckets: Buckets, subscriber: Subscriber
 ) -> None:
-    """The watchdog tells of those."""
+    """The watchdog reports these."""
     channels = replace(
         Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}),
         incidents=S3Location(buckets.output.bucket, ".echodrop/incidents/"),
@@ -293,7 +293,7 @@ def test_an_incident_ends_with_its_window(
     monkeypatch.setattr(incidents, "WINDOW", timedelta(seconds=-1))
     alerts.send_alerts([replace(REPORT, source="s3://inbox/later.raw")])
     assert len(subscriber.heard("notice")) == 1
-    # What was noted of the first one is apart from the new one, and none of it is gone.
+    # The objects of the first incident still exist, separate from those of the new one.
     kept = buckets.output.list(".echodrop/incidents/")
     openings = Counter(key.split("/")[3] for key in kept if key.count("/") == 4)
     assert sorted(openings.values()) == [1, 3]
@@ -326,6 +326,6 @@ def test_a_good_file_pays_nothing_for_all_this(buckets: Buckets, subscriber: Sub
         client.meta.events.unregister("before-call.s3", count)
     assert asked["ListObjectsV2"] <= 3
     assert not {"GetObjectTagging", "PutObjectTagging"} & asked.keys()
-    # The claim alone is deleted.
+    # Only the claim is deleted.
     assert asked["DeleteObject"] + asked["DeleteObjects"] <= 1
     assert subscriber.heard("alert") == subscriber.heard("notice") == []

@@ -1,4 +1,4 @@
-"""What S3 recomputes of our puts: the checksums are right, and a body spoiled on its way is refused."""
+"""Checksums of our puts are correct, and a put with a damaged body is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unharmed(_number: int, _line: str) -> Fault | None:
 
 
 def spoiling(what: str, times: int) -> Plan:
-    """Spoil so many puts whose request line has `what`."""
+    """Damage the first `times` puts whose request line contains `what`."""
     left = times
 
     def plan(_number: int, line: str) -> Fault | None:
@@ -59,7 +59,7 @@ def asked(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRe
         sonar_model="EK80",
         output_type=output_type,
         output_path=f"s3://{buckets.output.bucket}/out.{suffix}",
-        # So that deletes come by too.
+        # So that there are deletes, too.
         overwrite=True,
     )
     return dataclasses.replace(request, output_storage_options=options_for(proxy.port))
@@ -81,7 +81,7 @@ def test_every_put_carries_a_sha256_that_is_its_body_s(buckets: Buckets, output_
     with judged(buckets, unharmed) as (proxy, judge):
         request = asked(buckets, proxy, output_type)
         assert isinstance(convert(request), Published)
-        # A newer upload replaces it: what it left behind is deleted.
+        # A newer upload replaces it, so old objects are deleted.
         buckets.upload("ek80.raw", "ek80/2917763601822576513.raw")
         assert isinstance(convert(request), Published)
     assert (judge.unchecked, judge.refused) == ([], [])

@@ -1,4 +1,4 @@
-"""The flow against a real Prefect server: states, retries, artifacts, logs, pauses."""
+"""The flow with a real Prefect server: states, retries, artifacts, logs, pauses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_conversion_returns_the_path_and_shows_its_manifest(
     kinds = {artifact["type"]: artifact for artifact in artifacts}
     assert {"table", "markdown"} <= kinds.keys()
     assert parameters["output_path"] in kinds["table"]["data"]
-    # echopype, imported by now, silences all INFO lines of a process.
+    # echopype, which is imported by now, silences all INFO lines of a process.
     assert logging.root.manager.disable == logging.NOTSET
     assert "INFO" in {record.levelname for record in caplog.records if "publish" in record.message}
 
@@ -87,7 +87,7 @@ def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
     assert (plain["tier"], plain["enlarged"]) == (None, None)
     with tags("model:EK80", "tier:large", "enlarged-from:standard"):
         grown = run_of(overwrite=True, output_path=parameters["output_path"] + "2.zarr")
-    # In the trigger's own words: neither side can import the other.
+    # The trigger's own strings, because neither side can import the other.
     assert grown["tier"] == "large"
     assert grown["enlarged"] == {"from": "standard", "reason": larger_task.OUT_OF_MEMORY}
 
@@ -168,7 +168,7 @@ def test_a_large_file_waits_for_its_operator(
     parameters: dict[str, Any], prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module, "PAUSE_POLL_SECONDS", 0.2)
-    # The server is shared with other tests: whatever waits on it before is not ours.
+    # The server is shared with other tests, so runs that already wait are not ours.
     before = {run["id"] for run in paused_runs(prefect_api)}
     seen: list[str] = []
 
@@ -241,7 +241,7 @@ def test_the_flow_is_drawn_as_the_docs_show_it(
         graph = build_task_dependencies(tracker)
     assert graph.source == (DOCS / "convert-raw-sonar.dot").read_text()
     assert (DOCS / "convert-raw-sonar.png").read_bytes().startswith(b"\x89PNG")
-    # What a person calls; Graphviz draws where it is, and opens no window here.
+    # As called by a person; Graphviz may be installed, and opens no window here.
     if shutil.which("dot"):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("graphviz.Digraph.view", lambda it, **_: it.render())
@@ -291,7 +291,7 @@ def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.M
         return work()
 
     seen = moving()
-    # One bar, of the task's, which moved.
+    # One progress bar, which belongs to the task and moved.
     assert len({artifact["id"] for artifact in seen}) == 1
     assert {artifact["type"] for artifact in seen} == {"progress"}
     assert all(artifact["task_run_id"] for artifact in seen)

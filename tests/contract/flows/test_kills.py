@@ -1,4 +1,4 @@
-"""SIGKILL and SIGTERM at any step of publishing: nothing torn opens, and a retry completes."""
+"""SIGKILL and SIGTERM at any step of publishing: no incomplete output opens, and a retry completes."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_a_stopped_run_leaves_nothing_torn_and_its_retry_completes(
     report, stop = reports[name], STOPS[name]
     left, after = report["left"], report["after"]
     assert report["by"] == (stop.by.name if stop.by.name == "SIGKILL" else "exit 143")
-    # Either it opens and is whole, old or new; or it does not open at all.
+    # Either it opens and is complete, old or new; or it does not open.
     assert left["holds"] in ({"stopped", None} if stop.first else {"old", "stopped", None})
-    # What has a manifest is there, and is what the manifest was written for.
+    # An output with a manifest exists and matches it.
     if left["manifest"]:
         assert left["holds"] == left["manifest"]
         assert left["objects"] - left["objects_published"] in {0, 1}

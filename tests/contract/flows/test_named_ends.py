@@ -1,4 +1,4 @@
-"""Whatever stores, credentials and disks do, a conversion ends by a name, in Python and at a terminal."""
+"""Faults of stores, credentials and disks end in a named outcome, in Python and at a terminal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spoiled(request: ConversionRequest, port: int, fault: Fault, chosen: Chosen) -> list[str]:
-    """Convert with every chosen request spoiled; the requests that were."""
+    """Convert while every chosen request fails; return the failed requests."""
 
     def plan(_number: int, line: str) -> Fault | None:
         return fault if chosen(line) else None
@@ -79,7 +79,7 @@ def put(line: str) -> bool:
     return line.startswith("PUT")
 
 
-# The request that is refused, and what the failure has to name.
+# The refused request, and the text that the failure must contain.
 REFUSED: list[tuple[Chosen, str]] = [
     (of_the_manifest, "output-"),
     (head_of_the_source, "inbox-"),
@@ -99,7 +99,7 @@ def test_a_refusal_is_access_denied_wherever_it_comes(
     buckets.upload("ek80.raw", EK80)
     request = buckets.request("ek80.raw", sonar_model="EK80")
     if chosen is head_of_the_source:
-        # Asked only where something is published.
+        # Sent only if an output is published.
         convert(request)
     with pytest.raises(AccessDenied) as failure:
         spoiled(request, buckets.port, fault, chosen)
@@ -127,7 +127,7 @@ def test_a_refusal_amid_the_ranges_is_access_denied(
     [
         *(("503", *end) for end in REFUSED),
         ("reset", *REFUSED[0]),
-        # A HEAD has no body that could say so.
+        # A HEAD response has no body with this error code.
         *(("403 skewed", *end) for end in REFUSED if end[0] is not head_of_the_source),
     ],
     ids=lambda it: getattr(it, "__name__", it),
@@ -152,7 +152,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    # The clients of other tests have read other variables, and so have ours.
+    # Clients are cached, and have read other environment variables.
     s3_client._client.cache_clear()
     yield
     s3_client._client.cache_clear()
@@ -207,7 +207,7 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
             buckets.convert(
                 "ek60.raw", **asked, convert_params={"include_bot": True}, overwrite=True
             )
-        # Named, it is read without any listing.
+        # With its name, it is read without a listing.
         uri = f"s3://{buckets.inbox.bucket}/ek60.bot"
         named = buckets.convert(
             "ek60.raw", **asked, convert_params={"bot_path": uri}, overwrite=True
@@ -244,14 +244,14 @@ def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
             ConversionRequest(**given | {name: options})
         assert str(refused.value).startswith(f"{name}: ")
         assert told in str(refused.value)
-    # They are nobody's where all is local.
+    # They are ignored if everything is local.
     local = given | {"raw_file": "a.raw", "output_path": "out"}
     ConversionRequest(**local, input_storage_options=options)
 
 
 @pytest.fixture
 def full_disk() -> Iterator[None]:
-    """No file takes more than 200 KB."""
+    """Limits files to 200 KB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     yield
@@ -259,7 +259,7 @@ def full_disk() -> Iterator[None]:
 
 
 def in_one_line(told: str) -> str:
-    """Without any blanks: where a terminal breaks a line depends on how long the folder's name is."""
+    """Without blanks, because line breaks in a terminal depend on the length of the folder's name."""
     return "".join(told.split())
 
 

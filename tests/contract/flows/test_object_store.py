@@ -1,4 +1,4 @@
-"""Uploads in parts, and requests in parallel that are given up."""
+"""Uploads in parts, and cancelled parallel requests."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def file(tmp_path: Path) -> Path:
 
 
 def uploads(store: ObjectStore) -> list[str]:
-    """Keys of what is being uploaded in parts."""
+    """Keys of unfinished uploads."""
     found = store.client.list_multipart_uploads(Bucket=store.bucket)
     return [upload["Key"] for upload in found.get("Uploads", [])]
 
 
 def answer(status: int, code: str) -> ClientError:
-    """S3's refusal, with as much of it as is looked at."""
+    """An S3 error, with the fields that the code reads."""
     told: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(told, "AnOperation")
 
 
 @contextmanager
 def before(store: ObjectStore, operation: str, hear: Callable[..., None]) -> Iterator[None]:
-    """Have a function called ahead of each request of an operation; it may raise."""
+    """Call a function before each request of an operation; it may raise."""
     event = f"before-call.s3.{operation}"
     store.client.meta.events.register(event, hear)
     try:
@@ -113,7 +113,7 @@ def test_an_upload_that_is_ended_from_elsewhere_may_be_tried_again(
     store = buckets.output
 
     def end(**_: Any) -> None:
-        # moto knows no such answer: it fails with a 500.
+        # moto does not support this error, and fails with a 500.
         raise answer(404, "NoSuchUpload")
 
     with (
@@ -150,5 +150,5 @@ def test_a_store_that_hangs_is_asked_once_by_whoever_is_stopped(buckets: Buckets
 
         with pytest.raises(SystemExit):
             put_and_be_stopped()
-    # Eight attempts by the SDK, three times, else; and four that had not begun.
+    # Without cancellation there would be eight attempts of the SDK, three times, and four more.
     assert len(lines) == 4

@@ -1,4 +1,4 @@
-"""What publishing to S3 promises, against moto."""
+"""Tests of publishing to S3, with moto."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
     path = f"s3://{buckets.output.bucket}/out.{'zarr' if is_zarr else 'nc'}"
     common: dict[str, Any] = {"sonar_model": "EK80", "output_path": path, "overwrite": True}
     if is_zarr:
-        # Over a store of the other format, other chunks and other codecs.
+        # Overwrites a store with the other format, other chunks and other codecs.
         buckets.convert("ek80.raw", owner="before", **common)
     opened = open_raw(buckets.request("ek80.raw", verify="full", **{**common, **way}), quiet)
     assert not isinstance(opened, Skipped)
@@ -95,7 +95,7 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
         (tmp_path / "found.nc").write_bytes(found.body)
         tree = xr.open_datatree(tmp_path / "found.nc", engine="netcdf4", chunks=None)
     assert differences(opened.echodata, tree, string_widths=is_zarr) == []
-    # Its manifest is known for what it is by the next run.
+    # The next run recognizes its manifest.
     unasked = {**common, **way, "overwrite": False}
     assert isinstance(buckets.convert("ek80.raw", **unasked), Skipped)
 
@@ -212,7 +212,7 @@ def test_a_source_replaced_while_publishing_leaves_nothing_openable(
     skipped = save(opened, replace_when_publishing)
     assert isinstance(skipped, Skipped)
     assert "superseded" in skipped.reason
-    # What readers may still hold of the old is remembered for the next run.
+    # The codec family that readers may still have is stored for the next run.
     assert buckets.output_keys() == ({"out.zarr.claim.json"} if overwriting else set())
 
 
@@ -251,7 +251,7 @@ def test_a_file_is_converted_whatever_its_key(buckets: Buckets, name: str) -> No
 
 
 def test_a_missing_file_and_an_empty_file_are_named(buckets: Buckets) -> None:
-    with pytest.raises(BadFile, match=r"ek60\.raw: there is no such file"):
+    with pytest.raises(BadFile, match=r"ek60\.raw: the file does not exist"):
         buckets.convert()
     buckets.upload("ek60.raw", b"")
     with pytest.raises(BadFile, match=r"ek60\.raw"):
@@ -397,7 +397,7 @@ class TestClaims:
         monkeypatch: pytest.MonkeyPatch,
         reads_back: bool,  # noqa: FBT001 - a parameter of the test
     ) -> None:
-        """What lies there is an heir's: no mismatch of ours, and not ours to vouch for."""
+        """The output belongs to the claim's next owner: it is not a mismatch of this run."""
         buckets.upload("ek80.raw", EK80)
         opened = open_raw(buckets.request("ek80.raw", sonar_model="EK80"), quiet)
         assert not isinstance(opened, Skipped)
@@ -407,7 +407,7 @@ class TestClaims:
             told = read_back(*arguments, **named)
             buckets.output.put("out.zarr.claim.json", b'{"owner": "heir"}')
             if not reads_back:
-                raise OutputMismatch("out.zarr", "a chunk of the heir's")
+                raise OutputMismatch("out.zarr", "a chunk of the next owner's")
             return told
 
         monkeypatch.setattr(ZarrVerification, "read_back", lose_the_claim)
@@ -415,7 +415,7 @@ class TestClaims:
             save(opened, quiet)
         keys = buckets.output_keys()
         assert "out.zarr.manifest.json" not in keys
-        # The heir's are not the run's to remove.
+        # The run must not delete the next owner's objects.
         assert "out.zarr/zarr.json" in keys
 
     def test_the_loser_finds_its_version_published_and_skips(self, buckets: Buckets) -> None:
@@ -435,7 +435,7 @@ class TestClaims:
     def test_two_runs_at_once_come_to_one_output_and_two_named_ends(
         self, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # The waits are short here, and how long the winner takes is not the loser's to know.
+        # The waits are short here, so the loser may end before the winner.
         monkeypatch.setattr("flows.transient_faults.ATTEMPTS", 200)
         buckets.upload("ek80.raw", EK80)
         ends: list[Published | Skipped] = []

@@ -1,4 +1,4 @@
-"""A file at fault is marked, with its report beside its output; one that was replaced meanwhile has none."""
+"""A faulty file is tagged and has a report next to its output; a replaced version has no report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A publication that is stopped, by SIGTERM or a fault: what it leaves, and how a retry fares."""
+"""A publication that is stopped by SIGTERM or a fault: what is left, and how a retry ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def opened(buckets: Buckets, **changes: Any) -> OpenedRaw:
 
 
 def again(it: OpenedRaw, buckets: Buckets, owner: str = "this run") -> OpenedRaw:
-    """As a run opens the same file that begins now."""
+    """The same file, opened by a run that begins now."""
     manifest = buckets.output.get("out.zarr.manifest.json")
     request = dataclasses.replace(it.request, owner=owner)
     return dataclasses.replace(
@@ -53,7 +53,7 @@ def tree(buckets: Buckets) -> xr.DataTree:
 
 
 def assert_whole(buckets: Buckets, it: OpenedRaw) -> None:
-    """There is an output, and its manifest vouches for what lies there."""
+    """Check that there is an output that matches its manifest."""
     stored = buckets.output.get("out.zarr.manifest.json")
     assert stored is not None
     manifest = read_manifest(stored.body, "manifest")
@@ -69,7 +69,7 @@ def stop_at(
     count: int = 1,
     stored: bool = True,
 ) -> None:
-    """Raise once, at the `count`-th put of such a key: as soon as it is stored, or instead."""
+    """Raise once, at the `count`-th put of such a key: after it is stored, or instead."""
     put = ObjectStore.put
     left = count
 
@@ -178,7 +178,7 @@ def test_a_reader_of_the_old_is_not_deceived_by_the_retry_of_a_failed_overwrite(
             stop_at(patch, suffix, TransientFault("S3", "503"), stored=False)
             with pytest.raises(TransientFault, match="503"):
                 save(attempt, quiet)
-        # What tells the next run which codecs not to use stays.
+        # The claim stays, because it has the codec family for the next run.
         left = buckets.output_keys()
         assert "out.zarr.claim.json" in left
         assert ("out.zarr/zarr.json" in left) == (suffix == ".manifest.json")
@@ -197,7 +197,7 @@ def test_whoever_takes_a_claim_over_keeps_its_codec_family(buckets: Buckets) -> 
     claim = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}
     )
-    # A run that was killed once the old root was gone, and its heir before it noted anything.
+    # A run was killed after it deleted the old root, and its next owner before it wrote the family.
     claim.__enter__().note_codec_family(1)
     buckets.output.delete([key for key in buckets.output_keys() if "claim" not in key])
     heir = S3Claim(

@@ -1,4 +1,4 @@
-"""The file of automations is checked before anything is registered, and speaks of every failure."""
+"""automations.toml is checked before it is registered, and covers every failure."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from flows import outcomes
 from flows.automations import AutomationsError, read_automations
 from flows.outcomes import ConversionFailure, Outcome, Superseded
 
-# Told of as notices, by the flow, file by file: they page nobody.
+# The flow reports these as notices, file by file.
 OF_THE_FILE = {
     "BadFile",
     "WrongModel",
@@ -38,7 +38,7 @@ def test_every_failure_is_the_file_s_own_or_told_of() -> None:
     failures = {
         name
         for name, kind in vars(outcomes).items()
-        # The bases name no end, and what is superseded ends Skipped.
+        # The base classes are not outcomes, and superseded runs end Skipped.
         if isinstance(kind, type)
         and issubclass(kind, Outcome)
         and kind not in {Outcome, ConversionFailure, Superseded}

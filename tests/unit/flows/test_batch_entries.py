@@ -1,4 +1,4 @@
-"""What a batch takes, and what it says of what it does not take."""
+"""The entries of a batch, and the messages for invalid entries."""
 
 from __future__ import annotations
 

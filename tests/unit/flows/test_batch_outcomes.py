@@ -1,4 +1,4 @@
-"""A batch is as good as its files, and says which are not."""
+"""The outcome of a batch follows from its files, and names the failed ones."""
 
 from __future__ import annotations
 

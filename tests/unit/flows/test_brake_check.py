@@ -1,4 +1,4 @@
-"""Whether full lanes would pull the brake, as the check says it."""
+"""The check whether full lanes would trigger the brake."""
 
 from __future__ import annotations
 

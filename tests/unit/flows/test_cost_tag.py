@@ -1,4 +1,4 @@
-"""What the check says of the tag that the budget counts by, by what Cost Explorer answers."""
+"""The check of the budget's tag, by the response of Cost Explorer."""
 
 from __future__ import annotations
 

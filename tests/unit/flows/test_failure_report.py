@@ -1,4 +1,4 @@
-"""What is said of a failure: whose fault it is, which incident it belongs to, what to do."""
+"""Failure reports: whose fault it is, which incident it belongs to, what to do."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ REPORT = FailureReport(
 
 
 def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
-    # A batch is told of by its files; what is superseded is no failure.
+    # A batch is reported through its files; a superseded version is not a failure.
     untold = (PartlyFailed, Superseded)
     named = {
         kind.outcome
@@ -63,7 +63,7 @@ def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
     }
     assert set(REMEDIES) == set(FAULTS) == named | {DEFECT, CRASHED, TIMED_OUT}
     assert FILE_FAULTS < NOTICES < set(REMEDIES)
-    # What is the file's own wakes nobody, and comes again however often it is tried.
+    # A failure of the file wakes no one, and a retry would fail again.
     assert FILE_FAULTS < FINAL_FAILURES
 
 
@@ -147,7 +147,7 @@ def test_one_cause_is_one_incident_whatever_the_file() -> None:
     first = kind_of("BadFile", {"cause": "cut off at byte 1,234 of D2007.raw"}, None)
     second = kind_of("BadFile", {"cause": "cut off at byte 99 of D2008.raw"}, None)
     assert first == second
-    assert kind_of("BadFile", {"cause": "there is no such file"}, None) != first
+    assert kind_of("BadFile", {"cause": "the file does not exist"}, None) != first
     memory, fault, other = (
         kind_of(CRASHED, {"cause": f"Process {pid} exited with status code: {code}. x"}, None)
         for pid, code in ((7, 137), (8, 1), (9, 1))

@@ -1,4 +1,4 @@
-"""Which lanes fit which quota of Fargate vCPU, and how the quota is read."""
+"""Whether lanes fit a quota of Fargate vCPU, and how the quota is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASKED = {"ServiceCode": SERVICE_CODE, "QuotaCode": QUOTA_CODE}
         (LaneLimits(4, 1), 6),
         (LaneLimits(100, 20), 121),
         (LaneLimits(4, 1, workers=2), 7),
-        # The limit of each of two deployments, and one each of the two reconciliations.
+        # The limits of the two deployments, and one each of the two reconciliations.
         (LaneLimits(100, 20, deployment_limit=2), 7),
         (LaneLimits(1, 1, deployment_limit=50), 3),
     ],
@@ -60,7 +60,7 @@ def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> No
     assert found.note is not None
     assert "1 of the large size (4 vCPU) fit at a time" in found.note
     assert "is not converted" not in found.note
-    # Worker and replacement, four of the standard size, a large one.
+    # Two workers, four tasks of the standard size, one large task.
     assert found.fix is not None
     assert found.fix.endswith("--desired-value 9")
 
@@ -85,7 +85,7 @@ def test_no_quota_at_all_has_no_room() -> None:
 
 
 class Clients:
-    """Real clients whose answers are the service's models'."""
+    """Real clients with stubbed responses, checked by the service models."""
 
     def __init__(self) -> None:
         self.quotas: Any = boto3.client("service-quotas", region_name="us-east-1")

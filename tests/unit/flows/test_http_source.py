@@ -1,4 +1,4 @@
-"""Fetching over http: ranges, servers that know none, faults, sidecars."""
+"""Fetching over http: ranges, servers without ranges, faults, sidecars."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BODY = random.Random(1).randbytes(100_000)
 
 
 class Site(ThreadingHTTPServer):
-    """Serves BODY as /f.raw, as told."""
+    """Serves BODY as /f.raw, according to its attributes."""
 
     ranges = True
     sized = True
@@ -38,7 +38,7 @@ class Site(ThreadingHTTPServer):
     faults = 0
     status = 200
     head_status = 200
-    # Of paths that are not the raw file's.
+    # For paths other than the raw file's.
     beside_status = 200
     token: str | None = None
     requests = 0
@@ -139,7 +139,7 @@ def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> 
 
 
 def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path) -> None:
-    """Two ranges of it could be of two versions."""
+    """Two ranges could come from two versions."""
     site.etag = None
     found = source.fetch(site.at("f.raw"), tmp_path / "f", {})
     assert (tmp_path / "f").read_bytes() == BODY
@@ -259,7 +259,7 @@ def test_a_file_of_unknown_size_waits_for_its_operator(
 
 @pytest.fixture
 def shelf(real_data: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a plain web server's folder with a raw file and its bottom."""
+    """The URL of a folder on a plain web server with a raw file and its bottom file."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     for suffix in ("raw", "bot"):

@@ -1,4 +1,4 @@
-"""An inbox that others are notified of too: they stay notified once it tells EventBridge."""
+"""An inbox that also notifies others: they stay notified after EventBridge is added."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN_SET = {
 
 
 class Inbox:
-    """A bucket of moto with a consumer's queue and function, and a queue that EventBridge fills."""
+    """A moto bucket with the queue and function of a consumer, and a queue for EventBridge."""
 
     def __init__(self) -> None:
         self.s3: Any = boto3.client("s3", region_name="us-east-1")
@@ -58,12 +58,12 @@ class Inbox:
         events.put_targets(Rule="uploads", Targets=[target])
 
     def others(self) -> dict[str, Any]:
-        """What others set, as S3 returns it."""
+        """The configuration of others, as S3 returns it."""
         told = self.s3.get_bucket_notification_configuration(Bucket="inbox")
         return {name: told[name] for name in told if name.endswith("Configurations")}
 
     def heard(self, queue: str) -> list[str]:
-        """The bodies that have come to a queue, S3's own test message left out."""
+        """The bodies of a queue's messages without S3's test message."""
         messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         bodies = [each["Body"] for each in messages.get("Messages", [])]
         return [body for body in bodies if "s3:TestEvent" not in body]
@@ -89,12 +89,12 @@ def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: 
     assert inbox.others() == before
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
     assert len(inbox.heard(inbox.consumer)) == 1
-    # moto tells of the upload, and once more of its tags.
+    # moto sends an event for the upload, and another for its tags.
     assert inbox.heard(inbox.ours)
 
 
 def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> None:
-    """What the check printed before: it shows that the test above can fail."""
+    """A plain configuration removes the others, so the test above can fail."""
     inbox.s3.put_bucket_notification_configuration(
         Bucket="inbox", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
@@ -115,7 +115,7 @@ def test_all_that_s3_returns_goes_back_and_nothing_else() -> None:
         **{name: each for name, each in OWN_SET.items() if name != "ResponseMetadata"},
         "EventBridgeConfiguration": {},
     }
-    # What boto3 knows of the configuration: a kind that AWS adds must not be lost.
+    # boto3's model of the configuration: a kind that AWS adds must not be lost.
     s3: Any = boto3.client("s3", region_name="us-east-1")
     shape = s3.meta.service_model.shape_for("NotificationConfiguration")
     assert set(shape.members) == set(wanted)

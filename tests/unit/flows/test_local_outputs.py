@@ -131,7 +131,7 @@ def test_what_echodrop_did_not_write_is_not_touched_unasked(raw: Path, tmp_path:
     with pytest.raises(OutputConflict, match="an output without a manifest"):
         convert(request(raw, output))
     assert (output / "precious").read_text() == "mine"
-    # A claim file without a holder: a run of ours was killed amid its work.
+    # A claim file without a lock: a run was killed while publishing.
     (tmp_path / "o.zarr.claim.json").touch()
     assert isinstance(convert(request(raw, output)), Published)
     assert not (output / "precious").exists()

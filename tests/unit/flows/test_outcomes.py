@@ -69,7 +69,7 @@ def test_a_bad_file_says_how_far_it_is_whole() -> None:
 
 def _answer(status: int, code: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # what matters of it
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # only the needed keys
         "PutObject",
     )
 

@@ -1,4 +1,4 @@
-"""What the parser warned of a file stands in that file's manifest, whoever else converts beside it."""
+"""A file's manifest has the parser's warnings for that file, also with parallel conversions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_threads_that_parse_side_by_side_hear_each_their_own(
 
     def telling(path: str, **parameters: Any) -> Any:
         name = Path(path).stem
-        # Time for the others to begin, where nothing keeps them from it.
+        # Time for the other threads to begin.
         time.sleep(0.2)
         warnings.warn(f"warned of {name}", UserWarning, stacklevel=1)
         opened = real_open(path, **parameters)

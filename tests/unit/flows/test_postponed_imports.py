@@ -1,4 +1,4 @@
-"""A conversion imports echopype without what it does not use; all of echopype is there all the same."""
+"""A conversion imports echopype without the parts that it does not use; they still work later."""
 
 from __future__ import annotations
 

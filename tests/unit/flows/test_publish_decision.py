@@ -31,35 +31,35 @@ def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Publish
 @pytest.mark.parametrize(
     ("now", "changes", "expected"),
     [
-        pytest.param(None, {}, "publish", id="nothing there"),
-        pytest.param(published(content()), {}, "skip", id="the same there already"),
-        pytest.param(published(content()), {"overwrite": True}, "publish", id="asked for again"),
+        pytest.param(None, {}, "publish", id="no output"),
+        pytest.param(published(content()), {}, "skip", id="already published"),
+        pytest.param(published(content()), {"overwrite": True}, "publish", id="requested again"),
         pytest.param(
-            published(content(), owner="me"), {"overwrite": True}, "skip", id="by this very run"
+            published(content(), owner="me"), {"overwrite": True}, "skip", id="by this run"
         ),
         pytest.param(
             published(content(), etag="m2"),
             {"overwrite": True},
             "skip",
-            id="by a concurrent run meanwhile",
+            id="by a concurrent run",
         ),
         pytest.param(
             published(content(bot="b1"), etag="m2"),
             {"overwrite": True},
             "skip",
-            id="by a concurrent run that had a sidecar more",
+            id="by a concurrent run with one more sidecar",
         ),
         pytest.param(
             published(content(), etag="m2"),
             {"overwrite": True, "wanted": content(bot="b1")},
             "publish",
-            id="by a concurrent run that lacked our sidecar",
+            id="by a concurrent run without our sidecar",
         ),
         pytest.param(
             published(content("v0"), etag="m2"),
             {"overwrite": True},
             "publish",
-            id="another version meanwhile",
+            id="another version in the meantime",
         ),
         pytest.param(
             published(content(None)),
@@ -99,7 +99,7 @@ def test_an_upload_never_replaces_the_output_of_another_source() -> None:
     theirs = published(content("v1", "s3://in/f.RAW"))
     with pytest.raises(OutputConflict, match=r"f\.RAW.*f\.raw.*rename one of the two"):
         decide("out", ours, overwrite=True, owner="me", at_start="m1", now=theirs)
-    # A person who asks for it by hand may.
+    # A person may replace it by hand.
     by_hand = content("v1", "s3://in/f.raw")
     assert (
         decide("out", by_hand, overwrite=True, owner="me", at_start="m1", now=theirs) == "publish"

@@ -1,4 +1,4 @@
-"""A bucket of another region is read there: the SDK follows what S3 says, whatever is changed of its client here."""
+"""A bucket in another region is read there: the SDK still follows S3's redirect with our client."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sidecars: whole ones are used, broken ones are named, absent ones that were asked for are missed."""
+"""Sidecars: intact ones are used, damaged ones are named, missing ones that are required fail."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
     with pytest.raises(BadSidecar) as failure:
         convert(asked(raw))
     assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {DAMAGES[damage]}"
-    # The report says that the raw file itself is whole.
+    # The report shows that the raw file itself is intact.
     assert failure.value.preflight is not None
     assert failure.value.preflight["condition"] == "intact"
     assert not (raw.parent / "out.zarr").exists()
@@ -152,13 +152,13 @@ def test_no_more_of_a_sidecar_than_the_limit_reaches_the_disk(
     tmp_path: Path, size: int | None
 ) -> None:
     class Endless:
-        """A server's file; of unknown size it sends blocks for ever."""
+        """A file on a server; with unknown size it sends blocks for ever."""
 
         def begin(self, length: int) -> Beginning:
             return Beginning(size, SourceVersion("e"), None, itertools.repeat(bytes(length)))
 
         def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-            raise AssertionError(f"asked for {length} bytes at {start} of {version}")
+            raise AssertionError(f"requested {length} bytes at {start} of {version}")
 
     target, limit = tmp_path / "raw.bot", 256_000_000
     with pytest.raises(TooLargeError):
@@ -204,7 +204,7 @@ def test_a_broken_settings_xml_is_not_its_data_s_fault(
     xml.write_bytes(spoil((real_data / "azfp/15100804.XML").read_bytes()))
     raw = real_data / "azfp/15100520-Test.01A"
     wishes = {"sonar_model": "AZFP", "xml_path": str(xml), "output_path": str(tmp_path / "o.zarr")}
-    # Nothing can be made of the data without it, not even in part.
+    # Without it the data cannot be converted, not even in part.
     with pytest.raises(BadSidecar) as failure:
         convert(asked(raw, **wishes, allow_partial=True))
     assert str(failure.value).startswith(f"{raw}: sidecar {xml} is damaged: ")

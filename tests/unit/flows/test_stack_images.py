@@ -1,4 +1,4 @@
-"""A stack whose images are of another code than the one at hand is named."""
+"""The check names images with another version of the code."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A local publication that is stopped between its last renames: the next run clears it."""
+"""A local publication that is stopped between its last renames: the next run cleans up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         _heard[event](str(arguments[0]))
 
 
-# Hears of each rename and removal ahead of it. It cannot be taken away again.
+# Receives each rename and removal before it happens. An audit hook cannot be removed.
 sys.addaudithook(_audit)
 
 
@@ -51,7 +51,7 @@ def opened(real_data: Path) -> OpenedRaw:
 
 @pytest.fixture
 def save_to(opened: OpenedRaw) -> Save:
-    """Saves the file as a run would that begins now."""
+    """Saves the file like a run that begins now."""
 
     def save_it(output: Path, *, overwrite: bool = False) -> Published | Skipped:
         published = read_published(LocalLocation(output))
@@ -71,7 +71,7 @@ def save_to(opened: OpenedRaw) -> Save:
 
 
 def stop_at(event: str, ending: str, error: BaseException, *, after: int = 0) -> None:
-    """Raise once, where a path of this ending is the event's, `after` others of them."""
+    """Raise once, at an event with such a path, after `after` earlier ones."""
     left = after
 
     def hear(path: str) -> None:
@@ -101,11 +101,11 @@ def test_a_stop_between_the_renames_is_cleared_by_the_next_run(
     output = tmp_path / name
     save_to(output)
     stop_at("os.rename", name, error, after=renames)
-    # A disk's errors are told as what they are of.
+    # Errors of the disk are named as such.
     with pytest.raises(SystemExit if isinstance(error, SystemExit) else DiskFault):
         save_to(output, overwrite=True)
     assert not output.with_name(f"{name}.manifest.json").exists()
-    # However often a run fails before it gets that far, what lies there is known as ours.
+    # Even if runs fail repeatedly before that step, the output is known as ours.
     stop_at("open" if output.suffix == ".nc" else "os.mkdir", f"-{name}", SystemExit(143))
     with pytest.raises(SystemExit):
         save_to(output)
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_keeps_the_old_output(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        # Of a netCDF file this is the manifest alone.
+        # For a netCDF file this is only the manifest.
         patch.setattr("flows.durable_files.write_synced", full)
         with pytest.raises(DiskFault, match="No space left"):
             save_to(output, overwrite=True)

@@ -1,4 +1,4 @@
-"""Each damaged file is found out before it is parsed, with its place and cause."""
+"""The damage of each file is found before it is parsed, with its place and cause."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_whole_part_of_a_damaged_file_is_an_intact_file(
     try:
         decide(summary, case.model, allow_partial=True)
     except ConversionFailure:
-        # What cannot be converted even in part is never converted without leave.
+        # A file that cannot be converted in part is not converted at all.
         with pytest.raises(ConversionFailure):
             decide(summary, case.model)
         return

@@ -1,4 +1,4 @@
-"""An AD2CP file that is opened in segments is, in every bit and attribute, what echopype makes of it."""
+"""An AD2CP file opened in segments equals echopype's result in every bit and attribute."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.model_files import three_kinds_of_ping
 from tests.unit.rawfile.test_streamed_samples import found_differences
 
 HEADER, RAW_HEADER = 10, 12
-# Of cases/README.md: ids and sizes that echopype 0.11.1 misreads.
+# From cases/README.md: ids and sizes that echopype 0.11.1 misreads.
 MISREAD = {0x16, 0x17, 0x1A, 0x1F}
 
 
@@ -62,7 +62,7 @@ def beginning(content: bytes) -> bytes:
 
 
 def raw_echosounder(record: bytes, id_: int, samples: int, seed: int) -> bytes:
-    """A raw echosounder record, or one of its transmit pulse, of the time of another record."""
+    """A raw echosounder record, or one of its transmit pulse, with the time of another record."""
     head = struct.pack("<BB", 1, 0) + record[HEADER + 8 : HEADER + 16]
     head += struct.pack("<HIIIIf", 0, seed, 100125, samples, 3, 70000.0) + bytes(208)
     values = np.random.default_rng(seed).integers(-(2**31), 2**31, 2 * samples, "<i4")
@@ -76,7 +76,7 @@ def as_it_is(content: bytes) -> bytes:
 
 
 def out_of_order(content: bytes) -> bytes:
-    """Times that go back, occur again and are no dates; two instruments; beams that come and go."""
+    """Times that go back, repeat or are invalid; two instruments; beams that appear and disappear."""
     content = three_kinds_of_ping(content)
     chooser = random.Random(1)
     records = records_of(content)
@@ -129,7 +129,7 @@ def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
 
 @contextmanager
 def opened(path: Path, segment_bytes: int) -> Iterator[OpenedFile]:
-    """The file as a conversion opens it, in segments of this length."""
+    """The file as opened by a conversion, in segments of this length."""
     folder = path.parent / f"segments-{segment_bytes}"
     folder.mkdir()
     link = folder / path.name
