@@ -60,7 +60,7 @@ def expected(real_data: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def _echopype_silences_nobody() -> Iterator[None]:
+def _restore_logging() -> Iterator[None]:
     """Undo the changes of `import echopype` in another test to this process's logging."""
     logging.disable(logging.NOTSET)
     yield

@@ -57,10 +57,12 @@ class ChecksumJudge:
             if code is None:
                 return None
             self.refused.append((line, code))
-        told = f"<Error><Code>{code}</Code><Message>as S3 would say</Message></Error>".encode()
+        answer_body = (
+            f"<Error><Code>{code}</Code><Message>as S3 would say</Message></Error>".encode()
+        )
         return (
             b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(told), told)
+            b"Content-Length: %d\r\n\r\n%s" % (len(answer_body), answer_body)
         )
 
     def _fault(self, line: str, headers: Mapping[str, str], body: bytes) -> str | None:

@@ -122,8 +122,8 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
     if child == 0:
         status = 1
         try:
-            told = json.dumps(work()).encode()
-            os.write(writing, told)
+            result = json.dumps(work()).encode()
+            os.write(writing, result)
             status = 0
         except SystemExit as stopped:
             status = int(stopped.code or 0)
@@ -131,9 +131,9 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        result = pipe.read()
     _, status = os.waitpid(child, 0)
-    return status, json.loads(told) if told else None
+    return status, json.loads(result) if result else None
 
 
 def with_values(tree: xr.DataTree, number: int) -> xr.DataTree:
@@ -220,9 +220,9 @@ class Trials:
         if stop.place == "disk":
             # Only in the child process.
             sys.addaudithook(
-                lambda event, told: (
-                    look(event, str(told[0]))
-                    if event in {"os.rename", "os.mkdir"} and self._output.name in str(told[0])
+                lambda event, arguments: (
+                    look(event, str(arguments[0]))
+                    if event in {"os.rename", "os.mkdir"} and self._output.name in str(arguments[0])
                     else None
                 )
             )
@@ -252,7 +252,7 @@ class Trials:
             for key, body in inside.items()
             if not key.startswith((f"{name}.", ".partial"))
         }
-        told: dict[str, Any] = {
+        state: dict[str, Any] = {
             "holds": None,
             "manifest": None,
             "claim": f"{name}.claim.json" in objects,
@@ -262,11 +262,11 @@ class Trials:
         }
         if (body := objects.get(f"{name}.manifest.json")) is not None:
             published = read_manifest(body, "manifest")
-            told["objects_published"] = published["output"]["objects"]
-            told["manifest"] = _name_of(numbers, int(published["run"]["image"]))
+            state["objects_published"] = published["output"]["objects"]
+            state["manifest"] = _name_of(numbers, int(published["run"]["image"]))
         if ("zarr.json" if self._is_zarr else name) in own:
             with tempfile.TemporaryDirectory() as folder, self._tree_of(own, Path(folder)) as tree:
-                told["holds"] = next(
+                state["holds"] = next(
                     (
                         which
                         for which, number in numbers.items()
@@ -276,7 +276,7 @@ class Trials:
                     ),
                     "a mix",
                 )
-        return told
+        return state
 
     def _objects(self) -> dict[str, bytes]:
         if isinstance(self._output, LocalLocation):
@@ -346,14 +346,14 @@ def main() -> None:
         numbers = {
             "old": last[stop.place, stop.suffix],
             "stopped": 3 * number + 1,
-            "heir": 3 * number + 2,
+            "next_owner": 3 * number + 2,
         }
         status, _ = forked(partial(trials.publish, f"run {number}", numbers["stopped"], stop))
         _, left = forked(partial(trials.state, numbers))
         # Every fourth is retried by another flow run, which must wait for the lease.
-        heir = f"another run {number}" if number % 4 == 2 else f"run {number}"
+        next_owner = f"another run {number}" if number % 4 == 2 else f"run {number}"
         begun = time.monotonic()
-        _, end = forked(partial(trials.publish, heir, numbers["heir"]))
+        _, end = forked(partial(trials.publish, next_owner, numbers["next_owner"]))
         _, after = forked(partial(trials.state, numbers))
         last[stop.place, stop.suffix] = numbers.get(after["holds"], -1)
         report = {

@@ -15,10 +15,10 @@ def ended_task_runs(
 
     Their states arrive as events, which may come after the flow's end.
     """
-    asked = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+    query = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
 
     def ended() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = api("POST", "/task_runs/filter", asked)
+        found: list[dict[str, Any]] = api("POST", "/task_runs/filter", query)
         all_ended = all(run["end_time"] for run in found)
         return found if all_ended and count in {None, len(found)} else []
 

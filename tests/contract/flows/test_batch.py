@@ -189,9 +189,9 @@ def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
         return_state=True,
     )
     assert state.name == "AllFailed"
-    (told,) = state.result(raise_on_failure=False).files
-    assert told["outcome"] == "InvalidParameters"
-    assert "files[0]: sonar_model is 'EK90'" in told["message"]
+    (outcome,) = state.result(raise_on_failure=False).files
+    assert outcome["outcome"] == "InvalidParameters"
+    assert "files[0]: sonar_model is 'EK90'" in outcome["message"]
     state = convert_raw_sonar_batch([good, good], return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
     assert "files[0] and files[1] have the same output" in state.message

@@ -44,7 +44,7 @@ def _server(prefect_api_url: str) -> Iterator[None]:
 
 # Processes are the default, which test_batch tests in the same way.
 @pytest.mark.parametrize("runner", ["threads", "dask"])
-def test_each_file_ends_as_in_a_process_of_its_own(
+def test_each_file_ends_as_in_its_own_process(
     runner: RunnerName, real_data: Path, tmp_path: Path, prefect_api: ApiCall
 ) -> None:
     files = [
@@ -59,9 +59,9 @@ def test_each_file_ends_as_in_a_process_of_its_own(
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner=runner, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
-    told = state.result(raise_on_failure=False).files
-    assert [file["outcome"] for file in told] == [outcome for _, outcome in EXPECTED.values()]
-    for file in told:
+    outcomes = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in outcomes] == [outcome for _, outcome in EXPECTED.values()]
+    for file in outcomes:
         manifest = Path(f"{file['output']}.manifest.json")
         if not file["completed"]:
             # Its facts have come back from the process in which it failed.
@@ -104,7 +104,7 @@ def test_a_file_that_kills_its_process_harms_no_other_in_dask(prefect_api: ApiCa
     assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
 
 
-def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
+def test_a_running_scheduler_is_used(tmp_path: Path) -> None:
     @flow
     def processes() -> set[int]:
         return {
@@ -127,7 +127,7 @@ def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
         assert len(client.scheduler_info()["workers"]) == 1
 
 
-def test_dask_that_is_not_installed_is_told_with_what_to_install(
+def test_missing_dask_is_reported_with_the_package_to_install(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "prefect_dask", None)
@@ -186,9 +186,9 @@ def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
-    told = state.result(raise_on_failure=False).files
-    assert [file["outcome"] for file in told] == ["TransientFault", "Completed"]
-    assert told[0]["facts"]["what"] == away_raw
+    outcomes = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in outcomes] == ["TransientFault", "Completed"]
+    assert outcomes[0]["facts"]["what"] == away_raw
     run_id = str(state.state_details.flow_run_id)
     runs = ended_task_runs(prefect_api, run_id, 2)
     counts = {run["name"]: run["run_count"] for run in runs}

@@ -51,7 +51,7 @@ def judged(buckets: Buckets, plan: Plan) -> Iterator[tuple[FaultProxy, ChecksumJ
         yield proxy, judge
 
 
-def asked(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRequest:
+def request_through(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRequest:
     buckets.upload("ek80.raw", EK80)
     suffix = "zarr" if output_type == "zarr" else "nc"
     request = buckets.request(
@@ -79,7 +79,7 @@ def test_the_judge_refuses_what_moto_takes(buckets: Buckets) -> None:
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
 def test_every_put_carries_a_sha256_that_is_its_body_s(buckets: Buckets, output_type: str) -> None:
     with judged(buckets, unharmed) as (proxy, judge):
-        request = asked(buckets, proxy, output_type)
+        request = request_through(buckets, proxy, output_type)
         assert isinstance(convert(request), Published)
         # A newer upload replaces it, so old objects are deleted.
         buckets.upload("ek80.raw", "ek80/2917763601822576513.raw")
@@ -93,7 +93,7 @@ def test_every_put_carries_a_sha256_that_is_its_body_s(buckets: Buckets, output_
 @pytest.mark.parametrize("what", ["backscatter_r/c/", "out.zarr/zarr.json", "manifest.json"])
 def test_a_body_spoiled_once_is_refused_and_sent_again(buckets: Buckets, what: str) -> None:
     with judged(buckets, spoiling(what, times=1)) as (proxy, judge):
-        done = convert(asked(buckets, proxy, "zarr"))
+        done = convert(request_through(buckets, proxy, "zarr"))
     assert isinstance(done, Published)
     assert [code for _, code in judge.refused] == ["BadDigest"]
     assert len(buckets.output.list("out.zarr/")) == done.manifest["output"]["objects"]
@@ -109,7 +109,7 @@ def test_a_body_spoiled_each_time_ends_without_an_output(
         judged(buckets, spoiling(what, times=10_000)) as (proxy, judge),
         pytest.raises((ClientError, TransientFault), match="BadDigest"),
     ):
-        convert(asked(buckets, proxy, output_type))
+        convert(request_through(buckets, proxy, output_type))
     assert {code for _, code in judge.refused} == {"BadDigest"}
     assert buckets.output_keys() == set()
 

@@ -147,7 +147,7 @@ def test_a_conditional_put_whose_answer_is_lost_is_known_as_our_own(
     assert json.loads(stored.body) == done.manifest
 
 
-def test_a_store_that_refuses_is_not_asked_again(buckets: Buckets) -> None:
+def test_a_refused_request_is_not_retried(buckets: Buckets) -> None:
     buckets.upload("ek80.raw", EK80)
     request = buckets.request(
         "ek80.raw", sonar_model="EK80", output_path="s3://nobody-has-this/out.zarr"

@@ -76,7 +76,7 @@ def test_a_conversion_returns_the_path_and_shows_its_manifest(
     assert "INFO" in {record.levelname for record in caplog.records if "publish" in record.message}
 
 
-def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
+def test_the_manifest_has_the_size_of_the_task_and_why_it_grew(
     parameters: dict[str, Any],
 ) -> None:
     def run_of(**changes: Any) -> Any:
@@ -100,7 +100,7 @@ def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[st
     assert state.result() == parameters["output_path"]
 
 
-def test_a_bad_file_fails_by_name_and_is_not_tried_again(
+def test_a_bad_file_fails_by_name_and_is_not_retried(
     parameters: dict[str, Any], real_data: Path, tmp_path: Path, prefect_api: ApiCall
 ) -> None:
     raw = tmp_path / "cut.raw"
@@ -131,7 +131,7 @@ def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) 
     assert "nonsense" in state.message
 
 
-def test_a_fault_that_passes_is_tried_again(
+def test_a_transient_fault_is_retried(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
 ) -> None:
     monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
@@ -148,7 +148,7 @@ def test_a_fault_that_passes_is_tried_again(
     assert faults == []
 
 
-def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
+def test_a_lasting_fault_ends_the_run_by_its_name(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
@@ -164,7 +164,7 @@ def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
     assert len(calls) == 1 + RETRIES
 
 
-def test_a_large_file_waits_for_its_operator(
+def test_a_large_file_waits_for_an_operator(
     parameters: dict[str, Any], prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module, "PAUSE_POLL_SECONDS", 0.2)
@@ -190,7 +190,7 @@ def test_a_large_file_waits_for_its_operator(
     assert convert_raw_sonar(**parameters, overwrite=True, pause_above_bytes=10**9) == path
 
 
-def test_a_deployed_run_gives_its_machine_back_while_it_waits(
+def test_a_deployed_run_releases_its_machine_while_it_waits(
     parameters: dict[str, Any], prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path
 ) -> None:
     registered = deployments.register(
@@ -221,7 +221,7 @@ def test_a_deployed_run_gives_its_machine_back_while_it_waits(
     assert Path(parameters["output_path"], "zarr.json").is_file()
 
 
-def test_want_of_memory_is_a_crash_and_no_defect(
+def test_out_of_memory_is_a_crash_and_not_a_bug(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(*_: object) -> None:
@@ -250,14 +250,14 @@ def test_the_flow_is_drawn_as_the_docs_show_it(
 
 
 def test_a_parameter_of_another_type_ends_the_run_by_name(parameters: dict[str, Any]) -> None:
-    for wrong, told in (
+    for wrong, cause in (
         ({"output_type": "csv"}, "output_type: Input should be 'netcdf' or 'zarr'"),
         ({"chunks": {"ping_time": "many"}}, "chunks.ping_time: Input should be a valid integer"),
         ({"overwrite": "perhaps"}, "overwrite: Input should be a valid boolean"),
     ):
         state: Any = convert_raw_sonar(**parameters | wrong, return_state=True)
         assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-        assert state.message.startswith(told)
+        assert state.message.startswith(cause)
 
 
 def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.M
     assert seen[0]["description"] == "a file"
 
 
-def test_a_bar_that_the_server_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_progress_bar_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_progress, "_INTERVAL_SECONDS", 0.01)
     asked = threading.Event()
 

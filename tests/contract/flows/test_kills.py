@@ -25,7 +25,7 @@ def reports(
     for bucket in ("kills-inbox", "kills-output"):
         client.create_bucket(Bucket=bucket)
     client.put_object(Bucket="kills-inbox", Key="ek80.raw", Body=(real_data / _RAW).read_bytes())
-    told = subprocess.run(
+    done = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -42,7 +42,7 @@ def reports(
         text=True,
         timeout=600,
     )
-    lines = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {line["stop"]: line for line in lines}
 
 
@@ -65,7 +65,7 @@ def test_a_stopped_run_leaves_nothing_torn_and_its_retry_completes(
     else:
         assert report["retry"] == "Published"
     assert after["manifest"] == after["holds"]
-    assert after["holds"] == ("heir" if report["retry"] == "Published" else "stopped")
+    assert after["holds"] == ("next_owner" if report["retry"] == "Published" else "stopped")
     assert not after["claim"]
     assert after["objects"] == after["objects_published"]
     assert after["stray"] == 0

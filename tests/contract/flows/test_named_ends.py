@@ -145,7 +145,7 @@ def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment without credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -158,14 +158,14 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     s3_client._client.cache_clear()
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_without_credentials_it_is_access_denied(buckets: Buckets, tmp_path: Path) -> None:
     where = {"endpoint_url": f"http://127.0.0.1:{buckets.port}"}
     with pytest.raises(AccessDenied, match="NoCredentialsError"):
         buckets.convert(input_storage_options=where, output_path=str(tmp_path / "out.zarr"))
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_a_public_bucket_needs_no_credentials(
     buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,9 +188,7 @@ def test_a_public_bucket_needs_no_credentials(
     assert [sidecar["kind"] for sidecar in manifest["sidecars"]] == ["bot"]
 
 
-def test_a_listing_that_is_refused_is_told_in_the_manifest(
-    buckets: Buckets, tmp_path: Path
-) -> None:
+def test_a_refused_listing_is_in_the_manifest(buckets: Buckets, tmp_path: Path) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.upload("ek60.bot", EK60.replace(".raw", ".bot"))
 
@@ -198,19 +196,19 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
         return "403" if "list-type=2" in line else None
 
     with fault_proxy(buckets.port, listing) as proxy:
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "input_storage_options": options_for(proxy.port),
             "output_path": str(tmp_path / "out.zarr"),
         }
-        done = buckets.convert("ek60.raw", **asked)
+        done = buckets.convert("ek60.raw", **parameters)
         with pytest.raises(MissingSidecar, match=r"\.bot is not next to it \(did not look for"):
             buckets.convert(
-                "ek60.raw", **asked, convert_params={"include_bot": True}, overwrite=True
+                "ek60.raw", **parameters, convert_params={"include_bot": True}, overwrite=True
             )
         # With its name, it is read without a listing.
         uri = f"s3://{buckets.inbox.bucket}/ek60.bot"
         named = buckets.convert(
-            "ek60.raw", **asked, convert_params={"bot_path": uri}, overwrite=True
+            "ek60.raw", **parameters, convert_params={"bot_path": uri}, overwrite=True
         )
     assert isinstance(done, Published)
     assert done.manifest["sidecars"] == []
@@ -222,7 +220,7 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "text"),
     [
         ({"requester_pays": True}, "unknown storage options ['requester_pays'] for S3"),
         ({"key": 7}, "storage option key is not of type str"),
@@ -231,8 +229,8 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
         ({"config_kwargs": {"retries": {"mode": "sometimes"}}}, "sometimes"),
     ],
 )
-def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
-    options: dict[str, Any], told: str
+def test_invalid_storage_options_are_named_before_any_request(
+    options: dict[str, Any], text: str
 ) -> None:
     given: dict[str, Any] = {
         "raw_file": "s3://inbox/a.raw",
@@ -243,7 +241,7 @@ def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
         with pytest.raises(InvalidParameters) as refused:
             ConversionRequest(**given | {name: options})
         assert str(refused.value).startswith(f"{name}: ")
-        assert told in str(refused.value)
+        assert text in str(refused.value)
     # They are ignored if everything is local.
     local = given | {"raw_file": "a.raw", "output_path": "out"}
     ConversionRequest(**local, input_storage_options=options)
@@ -258,9 +256,9 @@ def full_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def in_one_line(told: str) -> str:
+def without_blanks(text: str) -> str:
     """Without blanks, because line breaks in a terminal depend on the length of the folder's name."""
-    return "".join(told.split())
+    return "".join(text.split())
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -271,8 +269,8 @@ def test_a_full_disk_is_named_and_the_file_is_not_blamed(
     output = tmp_path / name
     done = CliRunner().invoke(app, ["convert", str(real_data / EK60), str(output)])
     assert done.exit_code == 1
-    assert in_one_line(done.output).startswith(f"DiskFault:{output}:localdisk:OSError:")
-    assert "Filetoolarge" in in_one_line(done.output)
+    assert without_blanks(done.output).startswith(f"DiskFault:{output}:localdisk:OSError:")
+    assert "Filetoolarge" in without_blanks(done.output)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".claim.json")] == []
 
 
@@ -285,17 +283,17 @@ def test_a_disk_that_is_full_while_a_file_is_fetched_is_named(buckets: Buckets) 
     assert buckets.output_keys() == set()
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 @pytest.mark.parametrize(
     "end", [("503", 3, "Try again: s3://inbox-"), ("403", 1, "AccessDenied: ")], ids=str
 )
-def test_a_terminal_tells_of_a_store_that_answers_badly(
+def test_a_terminal_shows_the_faults_of_a_store(
     buckets: Buckets,
     end: tuple[Fault, int, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fault, code, told = end
+    fault, code, text = end
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with fault_proxy(buckets.port, lambda _number, _line: fault) as proxy:
@@ -304,4 +302,4 @@ def test_a_terminal_tells_of_a_store_that_answers_badly(
         arguments = ["convert", raw, str(tmp_path / "out.zarr"), "--model", "EK80"]
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
-    assert in_one_line(told) in in_one_line(done.output)
+    assert without_blanks(text) in without_blanks(done.output)

@@ -82,8 +82,8 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
     done = save(opened, quiet)
     assert isinstance(done, Published)
     output = done.manifest["output"]
-    asked = {name: value for name, value in way.items() if name in output}
-    assert {name: output[name] for name in asked} == asked
+    wanted = {name: value for name, value in way.items() if name in output}
+    assert {name: output[name] for name in wanted} == wanted
     if is_zarr:
         tree = opened_from_s3(buckets)._tree
         chunks = tree["Sonar/Beam_group1"]["backscatter_r"].encoding["chunks"]
@@ -96,8 +96,8 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
         tree = xr.open_datatree(tmp_path / "found.nc", engine="netcdf4", chunks=None)
     assert differences(opened.echodata, tree, string_widths=is_zarr) == []
     # The next run recognizes its manifest.
-    unasked = {**common, **way, "overwrite": False}
-    assert isinstance(buckets.convert("ek80.raw", **unasked), Skipped)
+    without_overwrite = {**common, **way, "overwrite": False}
+    assert isinstance(buckets.convert("ek80.raw", **without_overwrite), Skipped)
 
 
 def test_a_netcdf_output_arrives_whole(buckets: Buckets, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_published_version_is_not_converted_again(buckets: Buckets) -> None:
     assert buckets.output.list("") == before
 
 
-def test_another_version_may_not_replace_it_unasked(buckets: Buckets) -> None:
+def test_another_version_does_not_replace_it_without_overwrite(buckets: Buckets) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.convert()
     before = buckets.output.list("")
@@ -259,7 +259,7 @@ def test_a_missing_file_and_an_empty_file_are_named(buckets: Buckets) -> None:
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
-def test_an_output_that_reads_back_otherwise_is_removed(
+def test_an_output_that_reads_back_differently_is_deleted(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch, output_type: str
 ) -> None:
     buckets.upload("ek60.raw", EK60)
@@ -303,8 +303,8 @@ def test_full_verification_reads_every_object(buckets: Buckets) -> None:
     buckets.upload("ek80.raw", EK80)
     done = buckets.convert("ek80.raw", sonar_model="EK80", verify="full")
     assert isinstance(done, Published)
-    told = done.manifest["verification"]
-    assert told["objects_read"] == told["objects_listed"] == done.manifest["output"]["objects"]
+    result = done.manifest["verification"]
+    assert result["objects_read"] == result["objects_listed"] == done.manifest["output"]["objects"]
 
 
 def test_an_output_costs_few_requests_beyond_its_objects(
@@ -372,8 +372,8 @@ class TestClaims:
                 )
 
             monkeypatch.setattr(ObjectStore, "get", an_hour_later)
-            with self.claim(buckets, "heir") as heir:
-                heir.fence()
+            with self.claim(buckets, "next_owner") as next_owner:
+                next_owner.fence()
                 with pytest.raises(ClaimLost):
                     dead.note_codec_family(1)
                 with pytest.raises(ClaimLost):
@@ -391,7 +391,7 @@ class TestClaims:
             claim.check()
 
     @pytest.mark.parametrize("reads_back", [True, False], ids=["as it was put", "otherwise"])
-    def test_a_claim_lost_while_reading_back_is_what_the_run_ends_of(
+    def test_a_claim_lost_while_reading_back_ends_the_run(
         self,
         buckets: Buckets,
         monkeypatch: pytest.MonkeyPatch,
@@ -404,11 +404,11 @@ class TestClaims:
         read_back = ZarrVerification.read_back
 
         def lose_the_claim(*arguments: Any, **named: Any) -> Any:
-            told = read_back(*arguments, **named)
-            buckets.output.put("out.zarr.claim.json", b'{"owner": "heir"}')
+            result = read_back(*arguments, **named)
+            buckets.output.put("out.zarr.claim.json", b'{"owner": "next_owner"}')
             if not reads_back:
                 raise OutputMismatch("out.zarr", "a chunk of the next owner's")
-            return told
+            return result
 
         monkeypatch.setattr(ZarrVerification, "read_back", lose_the_claim)
         with pytest.raises(ClaimLost):

@@ -88,7 +88,7 @@ def stop_at(
 
 
 @pytest.mark.parametrize("overwriting", [False, True])
-def test_a_stop_once_the_manifest_is_stored_takes_nothing_away(
+def test_a_stop_after_the_manifest_is_stored_deletes_nothing(
     buckets: Buckets,
     monkeypatch: pytest.MonkeyPatch,
     overwriting: bool,  # noqa: FBT001 - a parameter of the test
@@ -107,7 +107,7 @@ def test_a_stop_once_the_manifest_is_stored_takes_nothing_away(
 
 
 @pytest.mark.parametrize("error", [SystemExit(143), TransientFault("S3", "503")])
-def test_a_stop_before_the_old_manifest_goes_leaves_the_old_as_it_was(
+def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     it = opened(buckets)
@@ -138,9 +138,7 @@ def test_a_stop_before_the_old_manifest_goes_leaves_the_old_as_it_was(
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
-def test_a_manifest_without_its_output_vouches_for_nothing(
-    buckets: Buckets, output_type: str
-) -> None:
+def test_a_manifest_without_its_output_is_not_valid(buckets: Buckets, output_type: str) -> None:
     it = opened(
         buckets, output_type=output_type, output_path=f"s3://{buckets.output.bucket}/folder"
     )
@@ -157,7 +155,7 @@ def test_a_manifest_without_its_output_vouches_for_nothing(
     assert buckets.output_keys() == whole
 
 
-def test_a_manifest_that_is_none_gives_way(buckets: Buckets) -> None:
+def test_an_invalid_manifest_is_replaced(buckets: Buckets) -> None:
     buckets.output.put("out.zarr.manifest.json", b"{}")
     it = opened(buckets, overwrite=False)
     assert isinstance(save(it, quiet), Published)
@@ -190,7 +188,7 @@ def test_a_reader_of_the_old_is_not_deceived_by_the_retry_of_a_failed_overwrite(
             _ = old["Sonar/Beam_group1"][name].values
 
 
-def test_whoever_takes_a_claim_over_keeps_its_codec_family(buckets: Buckets) -> None:
+def test_a_run_that_takes_over_a_claim_keeps_its_codec_family(buckets: Buckets) -> None:
     it = opened(buckets)
     save(again(it, buckets, owner="an earlier run"), quiet)
     old = tree(buckets)
@@ -200,14 +198,14 @@ def test_whoever_takes_a_claim_over_keeps_its_codec_family(buckets: Buckets) -> 
     # A run was killed after it deleted the old root, and its next owner before it wrote the family.
     claim.__enter__().note_codec_family(1)
     buckets.output.delete([key for key in buckets.output_keys() if "claim" not in key])
-    heir = S3Claim(
+    next_owner = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}
     ).__enter__()
     stored = buckets.output.get("out.zarr.claim.json")
     assert stored is not None
     assert json.loads(stored.body)["codec_family"] == 1
     assert isinstance(save(again(it, buckets), quiet), Published)
-    for dead in (claim, heir):
+    for dead in (claim, next_owner):
         dead.__exit__(None, None, None)
     with pytest.raises(Exception, match=r".+"):
         _ = old["Sonar/Beam_group1"]["backscatter_r"].values

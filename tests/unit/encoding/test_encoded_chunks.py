@@ -46,7 +46,7 @@ def test_what_the_encoder_raises_is_raised_where_objects_are_taken() -> None:
         list(EncodedChunks(failing))
 
 
-def test_a_cancelled_encoder_ends_though_nobody_takes_its_objects() -> None:
+def test_a_cancelled_encoder_ends_without_a_consumer() -> None:
     before = threading.active_count()
     EncodedChunks(encode, ahead_bytes=10).cancel()
     assert threading.active_count() == before

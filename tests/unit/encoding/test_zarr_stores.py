@@ -216,6 +216,6 @@ def test_a_dtype_without_a_place_in_zarr_is_refused_by_name(echodata_of: Built) 
         encode_zarr(made)
 
 
-def test_metadata_that_is_not_consolidated_tells_no_family() -> None:
+def test_metadata_that_is_not_consolidated_has_no_family() -> None:
     with pytest.raises(ValueError, match="consolidated"):
         codec_family_of(b'{"attributes":{},"zarr_format":3,"node_type":"group"}')

@@ -34,7 +34,7 @@ within = 540
 """
 
 
-def test_every_failure_is_the_file_s_own_or_told_of() -> None:
+def test_every_failure_is_the_file_s_own_or_has_an_automation() -> None:
     failures = {
         name
         for name, kind in vars(outcomes).items()
@@ -43,12 +43,12 @@ def test_every_failure_is_the_file_s_own_or_told_of() -> None:
         and issubclass(kind, Outcome)
         and kind not in {Outcome, ConversionFailure, Superseded}
     }
-    told = {event for each in read_automations() for event in each.trigger.expect}
-    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= told
-    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & told
+    expected = {event for each in read_automations() for event in each.trigger.expect}
+    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= expected
+    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & expected
 
 
-def test_all_look_at_our_runs_alone() -> None:
+def test_all_apply_only_to_our_runs() -> None:
     ours = {"prefect.resource.id": "prefect.tag.echodrop", "prefect.resource.role": "tag"}
     for automation in read_automations():
         related = automation.trigger.match_related
@@ -59,8 +59,8 @@ def test_all_look_at_our_runs_alone() -> None:
 def test_a_webhook_is_sent_json_and_a_notification_words() -> None:
     (first, *_) = read_automations()
     block = UUID(int=1)
-    called, told = (first.to(block, webhook=webhook).actions[0] for webhook in (True, False))
-    assert (called.type, told.type) == ("call-webhook", "send-notification")
+    called, notified = (first.to(block, webhook=webhook).actions[0] for webhook in (True, False))
+    assert (called.type, notified.type) == ("call-webhook", "send-notification")
 
 
 @pytest.mark.parametrize(

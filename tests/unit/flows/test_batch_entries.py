@@ -19,13 +19,13 @@ GOOD: dict[str, Any] = {
 }
 
 
-def told(*files: object) -> str:
+def error_of(*files: object) -> str:
     (found,) = batch_files(files, RUN)
     assert isinstance(found.request, InvalidParameters)
     return str(found.request)
 
 
-def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
+def test_an_entry_requests_the_same_as_its_own_run() -> None:
     given = {
         **GOOD,
         "overwrite": True,
@@ -55,16 +55,14 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
         ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not allowed in a batch"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_by_place_and_name(
-    changes: dict[str, Any], cause: str
-) -> None:
-    assert told({**GOOD, **changes}).startswith(cause)
+def test_the_error_of_an_entry_has_its_place_and_name(changes: dict[str, Any], cause: str) -> None:
+    assert error_of({**GOOD, **changes}).startswith(cause)
 
 
-def test_what_is_missing_is_named_and_credentials_are_not_told() -> None:
-    message = told({"raw_file": "a.raw", "input_storage_options": {"secret": "hush"}})
+def test_missing_parameters_are_named_without_credentials() -> None:
+    message = error_of({"raw_file": "a.raw", "input_storage_options": {"secret": "hush"}})
     assert message == "files[0]: sonar_model: Field required; output_path: Field required"
-    assert "hush" not in told({**GOOD, "input_storage_options": "hush"})
+    assert "hush" not in error_of({**GOOD, "input_storage_options": "hush"})
 
 
 def test_one_bad_entry_leaves_the_others() -> None:
@@ -88,7 +86,7 @@ def test_one_bad_entry_leaves_the_others() -> None:
         ),
     ],
 )
-def test_a_list_that_cannot_be_meant_is_refused_as_a_whole(files: list[Any], cause: str) -> None:
+def test_an_invalid_list_is_refused(files: list[Any], cause: str) -> None:
     with pytest.raises(InvalidParameters) as raised:
         batch_files(files, RUN)
     assert str(raised.value).startswith(cause)

@@ -53,13 +53,13 @@ REPORT = FailureReport(
 
 def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
     # A batch is reported through its files; a superseded version is not a failure.
-    untold = (PartlyFailed, Superseded)
+    not_reported = (PartlyFailed, Superseded)
     named = {
         kind.outcome
         for _, kind in inspect.getmembers(outcomes, inspect.isclass)
         if issubclass(kind, Outcome)
         and kind not in {Outcome, ConversionFailure}
-        and not issubclass(kind, untold)
+        and not issubclass(kind, not_reported)
     }
     assert set(REMEDIES) == set(FAULTS) == named | {DEFECT, CRASHED, TIMED_OUT}
     assert FILE_FAULTS < NOTICES < set(REMEDIES)
@@ -85,13 +85,17 @@ def test_channels_come_from_the_environment_and_are_silent_without() -> None:
 
 
 def test_an_alert_names_file_cause_run_and_what_to_type() -> None:
-    told = REPORT.as_alert()
-    assert told["file"] == REPORT.source
-    assert (told["outcome"], told["why"], told["kind"]) == ("BadFile", REPORT.message, "truncated")
-    assert (told["cruise"], told["sonar_model"]) == ("HB0710/leg1", "EK60")
-    assert told["run_url"] == "http://prefect/runs/flow-run/r-1"
-    assert told["replay"] == "echodrop replay s3://inbox/HB0710/leg1/D2007.raw"
-    assert told["report"] == "s3://output/HB0710/leg1/D2007.zarr.failure.json"
+    alert = REPORT.as_alert()
+    assert alert["file"] == REPORT.source
+    assert (alert["outcome"], alert["why"], alert["kind"]) == (
+        "BadFile",
+        REPORT.message,
+        "truncated",
+    )
+    assert (alert["cruise"], alert["sonar_model"]) == ("HB0710/leg1", "EK60")
+    assert alert["run_url"] == "http://prefect/runs/flow-run/r-1"
+    assert alert["replay"] == "echodrop replay s3://inbox/HB0710/leg1/D2007.raw"
+    assert alert["report"] == "s3://output/HB0710/leg1/D2007.zarr.failure.json"
     stored = json.loads(report_bytes(REPORT))
     assert stored["report_version"] == 1
     assert stored["source"] == {"uri": REPORT.source, "etag": "abc", "version_id": None}
@@ -115,8 +119,8 @@ def test_the_schema_knows_every_fault_of_a_file() -> None:
 
 
 def test_a_message_is_short_whatever_failed() -> None:
-    told = replace(REPORT, message="x" * 10**6, facts={"traceback": "y" * 10**6}).as_alert()
-    assert len(json.dumps(told)) < 10_000
+    alert = replace(REPORT, message="x" * 10**6, facts={"traceback": "y" * 10**6}).as_alert()
+    assert len(json.dumps(alert)) < 10_000
 
 
 def test_a_subject_is_one_line_of_ascii() -> None:

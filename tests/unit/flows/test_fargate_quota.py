@@ -43,7 +43,7 @@ def test_what_lanes_full_of_the_smallest_size_take(lanes: LaneLimits, vcpu: floa
     assert lanes.room(vcpu) == lanes.runs
 
 
-def test_lanes_of_before_do_not_fit_a_new_account() -> None:
+def test_the_old_defaults_do_not_fit_a_new_account() -> None:
     found = quota_finding(SMALLEST_QUOTA, LaneLimits(100, 20))
     assert found.problem is not None
     assert "need 121" in found.problem
@@ -65,7 +65,7 @@ def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> No
     assert found.fix.endswith("--desired-value 9")
 
 
-def test_a_quota_without_room_for_a_large_task_is_told() -> None:
+def test_a_quota_without_room_for_a_large_task_is_noted() -> None:
     found = quota_finding(4, LaneLimits(2, 1))
     assert found.problem is None
     assert (
@@ -74,7 +74,7 @@ def test_a_quota_without_room_for_a_large_task_is_told() -> None:
     )
 
 
-def test_a_quota_for_all_sizes_needs_no_word() -> None:
+def test_a_quota_for_all_sizes_has_no_note() -> None:
     found = quota_finding(21, LaneLimits(4, 1))
     assert (found.problem, found.note) == (None, None)
     assert quota_finding(20.5, LaneLimits(4, 1)).note is not None
@@ -112,7 +112,7 @@ def test_the_account_s_own_quota_is_read(clients: Clients) -> None:
     assert check_quota(clients, OUTPUTS).subject.startswith("Fargate quota of 4000 vCPU")
 
 
-def test_where_the_account_has_no_value_of_its_own_the_default_is_read(clients: Clients) -> None:
+def test_the_default_is_read_if_the_account_has_no_value(clients: Clients) -> None:
     clients.stubbed.add_client_error("get_service_quota", "NoSuchResourceException")
     default = {"Quota": {"Value": 6.0}}
     clients.stubbed.add_response("get_aws_default_service_quota", default, ASKED)
@@ -121,7 +121,7 @@ def test_where_the_account_has_no_value_of_its_own_the_default_is_read(clients: 
     assert "need 102" in found.problem
 
 
-def test_an_operator_who_may_not_read_the_quota_is_told_what_it_must_be(clients: Clients) -> None:
+def test_the_note_has_the_needed_quota_if_it_cannot_be_read(clients: Clients) -> None:
     clients.stubbed.add_client_error("get_service_quota", "AccessDeniedException")
     found = check_quota(clients, OUTPUTS)
     assert found.problem is None

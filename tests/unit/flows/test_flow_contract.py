@@ -49,7 +49,7 @@ def test_the_nine_parameters_have_their_defaults_and_all_others_one() -> None:
 @pytest.mark.parametrize(
     "task", [open_raw_file, save_converted_file, convert_file], ids=lambda task: task.name
 )
-def test_a_task_waits_longer_and_longer_each_time_stretched_by_chance(task: Any) -> None:
+def test_a_task_waits_longer_each_time_with_jitter(task: Any) -> None:
     assert task.retry_delay_seconds == [2, 4, 8, 16, 32, 64, 128]
     assert task.retries == len(task.retry_delay_seconds)
     assert task.retry_jitter_factor == 0.5
@@ -70,12 +70,12 @@ def test_a_task_waits_longer_and_longer_each_time_stretched_by_chance(task: Any)
     ],
     ids=lambda it: type(it).__name__,
 )
-def test_a_task_is_tried_again_for_what_passes_alone(
+def test_a_task_is_retried_only_after_transient_faults(
     error: Exception,
     again: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    told = error.outcome if isinstance(error, Outcome) else None
-    state: Any = Failed(name=told, data=error)
+    name = error.outcome if isinstance(error, Outcome) else None
+    state: Any = Failed(name=name, data=error)
     run: Any = None
     for task in (open_raw_file, save_converted_file, convert_file):
         is_transient_cause: Any = task.retry_condition_fn

@@ -119,15 +119,15 @@ def test_a_file_arrives_whole_and_hashed(
 ) -> None:
     site.ranges = ranges
     site.faults = 2
-    told: list[int] = []
+    reported: list[int] = []
     found = source.fetch(
-        site.at("f.raw"), tmp_path / "f.raw", {}, on_bytes=lambda done, _: told.append(done)
+        site.at("f.raw"), tmp_path / "f.raw", {}, on_bytes=lambda done, _: reported.append(done)
     )
     assert (tmp_path / "f.raw").read_bytes() == BODY
     assert found.sha256 == hashlib.sha256(BODY).hexdigest()
     assert (found.size, found.version) == (len(BODY), SourceVersion("one"))
-    assert told == sorted(told)
-    assert told[-1] == len(BODY)
+    assert reported == sorted(reported)
+    assert reported[-1] == len(BODY)
 
 
 def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> 
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path) -> None:
+def test_a_file_without_a_version_comes_in_one_response(site: Site, tmp_path: Path) -> None:
     """Two ranges could come from two versions."""
     site.etag = None
     found = source.fetch(site.at("f.raw"), tmp_path / "f", {})
@@ -152,7 +152,7 @@ def test_a_file_without_a_length_is_refused(site: Site, tmp_path: Path) -> None:
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -> None:
+def test_missing_and_forbidden_files_have_different_outcomes(site: Site, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         source.fetch(site.at("g.raw"), tmp_path / "g", {})
     site.status = 403
@@ -160,7 +160,7 @@ def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_a_page_in_place_of_a_sidecar_is_none(site: Site) -> None:
+def test_a_page_instead_of_a_sidecar_is_ignored(site: Site) -> None:
     found = sidecars_beside(site.at("f.raw"), "EK60", {})
     assert [(sidecar.kind, sidecar.location) for sidecar in found.sidecars] == [
         ("bot", site.at("f.BOT"))
@@ -173,14 +173,14 @@ def test_a_sidecar_s_name_is_escaped_as_the_raw_file_s_is(site: Site) -> None:
     assert found.location == site.at("a%20%231%3F.bot?key=7")
 
 
-def test_sidecars_are_asked_for_with_the_raw_file_s_headers(site: Site) -> None:
+def test_sidecars_are_requested_with_the_raw_file_s_headers(site: Site) -> None:
     site.token = "Bearer me"
     options = {"client_kwargs": {"headers": {"Authorization": site.token}}}
     assert len(sidecars_beside(site.at("f.raw"), "EK60", options).sidecars) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_sidecars_that_may_not_be_looked_for_are_noted(site: Site, status: int) -> None:
+def test_a_refused_search_for_sidecars_is_noted(site: Site, status: int) -> None:
     site.beside_status = status
     found = sidecars_beside(site.at("f.raw"), "EK60", {})
     assert found.sidecars == []
@@ -189,7 +189,7 @@ def test_sidecars_that_may_not_be_looked_for_are_noted(site: Site, status: int) 
     assert f"access denied: HTTP status {status}" in note
 
 
-def test_a_server_that_falters_is_no_server_without_sidecars(
+def test_a_fault_of_the_server_does_not_mean_no_sidecars(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("urllib3.Retry.get_backoff_time", lambda _: 0)
@@ -207,7 +207,7 @@ def test_the_current_version_takes_one_request_without_a_body(site: Site) -> Non
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("status", [403, 405, 501])
-def test_a_server_without_head_is_asked_for_the_first_byte(
+def test_a_server_without_head_gets_a_request_for_the_first_byte(
     site: Site,
     status: int,
     ranges: bool,  # noqa: FBT001 - a parameter of the test
@@ -220,12 +220,12 @@ def test_a_server_without_head_is_asked_for_the_first_byte(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_only_what_is_gone_is_nothing(site: Site, status: int) -> None:
+def test_only_a_missing_file_is_none(site: Site, status: int) -> None:
     site.head_status = status
     assert source.current_source(site.at("f.raw"), {}) is None
 
 
-def test_a_source_that_may_not_be_looked_at_is_not_nothing(site: Site) -> None:
+def test_a_forbidden_source_is_not_none(site: Site) -> None:
     site.head_status = site.status = 403
     with pytest.raises(AccessDenied, match="403"):
         source.current_source(site.at("f.raw"), {})
@@ -240,7 +240,7 @@ def test_a_source_that_may_not_be_looked_at_is_not_nothing(site: Site) -> None:
         ({"head_status": 404}, None),
     ],
 )
-def test_a_file_of_unknown_size_waits_for_its_operator(
+def test_a_file_of_unknown_size_waits_for_an_operator(
     site: Site, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], waits: str | None
 ) -> None:
     for name, value in changes.items():

@@ -59,10 +59,12 @@ class Inbox:
 
     def others(self) -> dict[str, Any]:
         """The configuration of others, as S3 returns it."""
-        told = self.s3.get_bucket_notification_configuration(Bucket="inbox")
-        return {name: told[name] for name in told if name.endswith("Configurations")}
+        configuration = self.s3.get_bucket_notification_configuration(Bucket="inbox")
+        return {
+            name: configuration[name] for name in configuration if name.endswith("Configurations")
+        }
 
-    def heard(self, queue: str) -> list[str]:
+    def received(self, queue: str) -> list[str]:
         """The bodies of a queue's messages without S3's test message."""
         messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         bodies = [each["Body"] for each in messages.get("Messages", [])]
@@ -88,12 +90,12 @@ def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: 
     assert said == ["send events of inbox inbox to EventBridge; its 2 other notifications stay"]
     assert inbox.others() == before
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
-    assert len(inbox.heard(inbox.consumer)) == 1
+    assert len(inbox.received(inbox.consumer)) == 1
     # moto sends an event for the upload, and another for its tags.
-    assert inbox.heard(inbox.ours)
+    assert inbox.received(inbox.ours)
 
 
-def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> None:
+def test_a_plain_configuration_would_remove_the_consumer(inbox: Inbox) -> None:
     """A plain configuration removes the others, so the test above can fail."""
     inbox.s3.put_bucket_notification_configuration(
         Bucket="inbox", NotificationConfiguration={"EventBridgeConfiguration": {}}
@@ -106,10 +108,10 @@ def test_a_dry_run_changes_nothing(inbox: Inbox) -> None:
     connect_inbox(inbox.s3, "inbox", said.append, dry_run=True)
     assert said[0].startswith("would send events of inbox inbox to EventBridge")
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
-    assert inbox.heard(inbox.ours) == []
+    assert inbox.received(inbox.ours) == []
 
 
-def test_all_that_s3_returns_goes_back_and_nothing_else() -> None:
+def test_the_whole_configuration_from_s3_is_written_back() -> None:
     wanted = with_events(OWN_SET)
     assert wanted == {
         **{name: each for name, each in OWN_SET.items() if name != "ResponseMetadata"},
@@ -121,7 +123,7 @@ def test_all_that_s3_returns_goes_back_and_nothing_else() -> None:
     assert set(shape.members) == set(wanted)
 
 
-def test_one_that_tells_already_is_left_alone() -> None:
+def test_a_connected_inbox_is_not_changed() -> None:
     class Telling:
         def get_bucket_notification_configuration(self, **_: str) -> dict[str, Any]:
             return {"EventBridgeConfiguration": {}}

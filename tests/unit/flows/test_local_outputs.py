@@ -108,7 +108,7 @@ def test_the_manifest_holds_to_its_schema_and_reads_for_people(raw: Path, tmp_pa
             read_manifest(json.dumps(spoiled).encode(), "o")
 
 
-def test_a_published_output_is_skipped_replaced_when_asked_and_kept_otherwise(
+def test_a_published_output_is_skipped_or_replaced_with_overwrite(
     raw: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "o.zarr"
@@ -124,7 +124,7 @@ def test_a_published_output_is_skipped_replaced_when_asked_and_kept_otherwise(
     assert (output / "zarr.json").read_bytes() == second
 
 
-def test_what_echodrop_did_not_write_is_not_touched_unasked(raw: Path, tmp_path: Path) -> None:
+def test_an_output_of_others_is_not_changed_without_overwrite(raw: Path, tmp_path: Path) -> None:
     output = tmp_path / "o.zarr"
     output.mkdir()
     (output / "precious").write_text("mine")
@@ -148,13 +148,13 @@ def test_one_of_two_processes_publishes_at_a_time(raw: Path, tmp_path: Path) -> 
     assert not (tmp_path / "o.zarr.claim.json").exists()
 
 
-def test_left_overs_of_a_killed_run_are_removed(raw: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_deleted(raw: Path, tmp_path: Path) -> None:
     (tmp_path / ".partial-0123-o.zarr").mkdir()
     convert(request(raw, tmp_path / "o.zarr"))
     assert not (tmp_path / ".partial-0123-o.zarr").exists()
 
 
-def test_what_reads_back_otherwise_never_gets_its_name(
+def test_an_output_that_reads_back_differently_never_gets_its_name(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = durable_files.StoreFolder.write
@@ -207,7 +207,7 @@ def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
         )
 
 
-def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> None:
+def test_azfp_names_the_missing_sidecar(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "azfp" / "15100520-Test.01A"
     with pytest.raises(MissingSidecar, match=r"settings XML.*set xml_path"):
         convert(request(raw, tmp_path, sonar_model="AZFP"))
@@ -273,7 +273,7 @@ def test_parameters_are_refused_with_name_and_value(changes: dict[str, Any], wor
     assert words in str(refused.value)
 
 
-def test_metadata_that_a_file_lacks_is_in_its_output(raw: Path, tmp_path: Path) -> None:
+def test_given_metadata_is_in_the_output(raw: Path, tmp_path: Path) -> None:
     given = {"platform_name": "Bigelow", "survey_name": "HB0710", "water_level": 2}
     done = convert(request(raw, tmp_path / "o.zarr", convert_params=given))
     with xr.open_datatree(done.output, engine="zarr") as tree:

@@ -81,7 +81,7 @@ def test_what_is_there_decides(
     [content("v2"), content(uri="s3://in/g.raw"), content(None)],
     ids=["version", "source", "unknown version"],
 )
-def test_another_content_is_not_replaced_unasked(other: Content) -> None:
+def test_other_content_is_not_replaced_without_overwrite(other: Content) -> None:
     with pytest.raises(OutputConflict, match="overwrite is off"):
         decide("out", content(), overwrite=False, owner="me", at_start=None, now=published(other))
 

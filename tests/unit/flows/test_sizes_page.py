@@ -64,13 +64,13 @@ def test_the_first_minute_and_the_month_cost_what_is_said() -> None:
     assert float(month) == pytest.approx(standing(), rel=0.05)
 
 
-def test_what_a_stack_costs_that_nobody_uses_is_itemised() -> None:
+def test_the_cost_of_an_idle_stack_is_itemised() -> None:
     text = PAGE.read_text()
-    told = dict(re.findall(r"^\| ([^|]+) \| \$(\d+\.\d\d) \|$", text, re.MULTILINE))
-    together = float(told.pop("together"))
+    items = dict(re.findall(r"^\| ([^|]+) \| \$(\d+\.\d\d) \|$", text, re.MULTILINE))
+    together = float(items.pop("together"))
     wanted = standing_items()
-    assert set(told) == set(wanted)
+    assert set(items) == set(wanted)
     for name, dollars in wanted.items():
         # A different number of alarms alone does not require a new table.
-        assert float(told[name]) == pytest.approx(dollars, rel=0.15, abs=0.01), name
-    assert together == pytest.approx(sum(map(float, told.values())), abs=0.05)
+        assert float(items[name]) == pytest.approx(dollars, rel=0.15, abs=0.01), name
+    assert together == pytest.approx(sum(map(float, items.values())), abs=0.05)

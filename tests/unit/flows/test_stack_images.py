@@ -56,8 +56,8 @@ def definition(digest: str, container: str = "prefect") -> dict[str, Any]:
     }
 
 
-def problems(ecr: Any, told: dict[str, Any]) -> list[str]:
-    findings = check_images(ecr, {"task": told}, VERSION, "make deploy")
+def problems(ecr: Any, described: dict[str, Any]) -> list[str]:
+    findings = check_images(ecr, {"task": described}, VERSION, "make deploy")
     return [each.problem for each in findings if each.problem]
 
 
@@ -87,9 +87,11 @@ def test_an_image_that_was_deleted_is_named(ecr: Any) -> None:
 
 
 def test_an_image_by_its_tag_is_named(ecr: Any) -> None:
-    told = definition("")
-    told["containerDefinitions"][0]["image"] = "1.dkr.ecr.us-east-1.amazonaws.com/survey:latest"
-    (problem,) = problems(ecr, told)
+    described = definition("")
+    described["containerDefinitions"][0]["image"] = (
+        "1.dkr.ecr.us-east-1.amazonaws.com/survey:latest"
+    )
+    (problem,) = problems(ecr, described)
     assert "has no digest" in problem
 
 
@@ -109,7 +111,7 @@ def test_a_repository_that_scans_nothing_is_named(ecr: Any) -> None:
     assert problem == "does not scan images on push"
 
 
-def test_a_worker_that_went_back_is_looked_at_as_it_is(session: boto3.Session) -> None:
+def test_a_worker_that_was_rolled_back_is_checked_as_it_runs(session: boto3.Session) -> None:
     ecs = session.client("ecs")
     ecs.create_cluster(clusterName="survey")
     for family in ("survey-convert", "survey-worker", "survey-worker"):

@@ -34,20 +34,20 @@ def test_no_limit_is_near_what_a_conversion_takes() -> None:
     assert measured > 10 * limits.BYTES_A_SECOND
 
 
-def test_a_size_that_nobody_knows_is_none_and_no_failure() -> None:
+def test_an_unknown_size_is_none_and_not_a_failure() -> None:
     gone = ConversionRequest(
         raw_file="/nowhere/a.raw", sonar_model="EK60", output_path="/nowhere/o.nc"
     )
     assert source_bytes(gone) is None
 
 
-def test_want_of_memory_has_the_remedy_of_exit_code_137() -> None:
+def test_out_of_memory_has_the_remedy_of_exit_code_137() -> None:
     outcome, facts = _named(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
     assert outcome == CRASHED
     assert "Unable to allocate 9 TiB" in facts["cause"]
     assert "137 means out of memory" in REMEDIES[outcome]
 
 
-def test_a_run_that_hung_is_told_of_by_name() -> None:
+def test_a_run_that_hung_has_its_name() -> None:
     outcome, facts = _named(None, Failed(name=TIMED_OUT, message="ended after 1:00:00"))
     assert (outcome, facts["cause"]) == (TIMED_OUT, "ended after 1:00:00")

@@ -21,12 +21,12 @@ from flows.request import ConversionRequest
 
 Save = Callable[..., Published | Skipped]
 
-_heard: dict[str, Callable[[str], None]] = {}
+_handlers: dict[str, Callable[[str], None]] = {}
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _heard:
-        _heard[event](str(arguments[0]))
+    if event in _handlers:
+        _handlers[event](str(arguments[0]))
 
 
 # Receives each rename and removal before it happens. An audit hook cannot be removed.
@@ -36,7 +36,7 @@ sys.addaudithook(_audit)
 @pytest.fixture(autouse=True)
 def _deaf_again() -> Iterator[None]:
     yield
-    _heard.clear()
+    _handlers.clear()
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +74,15 @@ def stop_at(event: str, ending: str, error: BaseException, *, after: int = 0) ->
     """Raise once, at an event with such a path, after `after` earlier ones."""
     left = after
 
-    def hear(path: str) -> None:
+    def handle(path: str) -> None:
         nonlocal left
         if path.endswith(ending):
             left -= 1
             if left < 0:
-                del _heard[event]
+                del _handlers[event]
                 raise error
 
-    _heard[event] = hear
+    _handlers[event] = handle
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,15 @@ def test_a_stop_between_the_renames_is_cleared_by_the_next_run(
     stop_at("open" if output.suffix == ".nc" else "os.mkdir", f"-{name}", SystemExit(143))
     with pytest.raises(SystemExit):
         save_to(output)
-    assert _heard == {}
+    assert _handlers == {}
     assert isinstance(save_to(output), Published)
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.manifest.json"}
     assert read_published(LocalLocation(output)) is not None
 
 
-def test_a_stop_before_the_old_manifest_goes_leaves_the_old(save_to: Save, tmp_path: Path) -> None:
+def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
+    save_to: Save, tmp_path: Path
+) -> None:
     output = tmp_path / "o.zarr"
     save_to(output)
     before = read_published(LocalLocation(output))
@@ -148,13 +150,15 @@ def test_a_disk_that_is_full_keeps_the_old_output(
     assert isinstance(save_to(output), Skipped)
 
 
-def test_a_manifest_without_its_output_vouches_for_nothing(save_to: Save, tmp_path: Path) -> None:
+def test_a_manifest_without_its_output_is_not_valid(save_to: Save, tmp_path: Path) -> None:
     save_to(tmp_path / "o.nc")
     (tmp_path / "o.nc").unlink()
     assert isinstance(save_to(tmp_path / "o.nc"), Published)
 
 
-def test_what_a_person_put_where_a_run_was_killed_is_theirs(save_to: Save, tmp_path: Path) -> None:
+def test_a_person_s_file_at_the_place_of_a_killed_run_is_kept(
+    save_to: Save, tmp_path: Path
+) -> None:
     output = tmp_path / "o.nc"
     (tmp_path / "o.nc.claim.json").touch()
     stop_at("open", "-o.nc", SystemExit(143))

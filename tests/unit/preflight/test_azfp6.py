@@ -79,6 +79,6 @@ def test_a_ping_set_otherwise_is_not_supported(whole: bytes, tmp_path: Path) -> 
         decide(preflight(_written(tmp_path, whole[:at] + last), "AZFP6"), "AZFP6")
 
 
-def test_it_is_no_azfp(whole: bytes, tmp_path: Path) -> None:
+def test_it_is_not_an_azfp(whole: bytes, tmp_path: Path) -> None:
     with pytest.raises(WrongModel, match=r"declared as AZFP, .* AZFP6"):
         decide(preflight(_written(tmp_path, whole), "AZFP"), "AZFP")

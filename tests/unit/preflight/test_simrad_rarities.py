@@ -123,7 +123,7 @@ def test_a_file_that_ends_behind_a_transmit_pulse_is_truncated(tmp_path: Path) -
     assert summary.pings == {ONE: 1}
 
 
-def test_the_pings_of_an_adcp_are_left_to_echopype_and_told(tmp_path: Path) -> None:
+def test_the_pings_of_an_adcp_are_reported_as_not_converted(tmp_path: Path) -> None:
     summary = _walk(
         tmp_path,
         [
@@ -275,6 +275,6 @@ def test_a_file_beyond_two_gigabytes_is_walked_to_its_end(tmp_path: Path) -> Non
     assert cut.last_good_byte == summary.bytes_total - len(raw0(1, 1, 30).content)
 
 
-def test_a_model_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ME70.*EK60"):
         preflight(tmp_path / "any.raw", "ME70")

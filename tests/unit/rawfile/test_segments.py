@@ -292,8 +292,8 @@ def test_a_conversion_in_segments_is_verified_and_named(
     assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
     engine = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(done.output, engine=engine, chunks=None) as tree:
-        told = differences(theirs, tree, string_widths=output_type == "zarr")
-        assert {difference.group for difference in told} <= {"Provenance"}
+        found = differences(theirs, tree, string_widths=output_type == "zarr")
+        assert {difference.group for difference in found} <= {"Provenance"}
 
 
 def test_rows_are_compared_with_those_of_a_second_parse(
@@ -357,7 +357,7 @@ def test_regions_are_those_of_the_whole_variable(real_data: Path, tmp_path: Path
         ),
     ],
 )
-def test_what_segments_do_not_serve_goes_through_echopype_whole(
+def test_echopype_opens_the_whole_file_if_segments_do_not_apply(
     real_data: Path, tmp_path: Path, make: Callable[[bytes], bytes], reason: str
 ) -> None:
     path = tmp_path / "raw.ad2cp"

@@ -132,7 +132,7 @@ def test_every_case_ends_as_with_echopype_alone(real_data: Path, tmp_path: Path)
     assert streamed >= 30
 
 
-def made_file(content: bytes, pings: list[tuple[int, int, int, int]]) -> bytes:
+def synthetic_file(content: bytes, pings: list[tuple[int, int, int, int]]) -> bytes:
     """The beginning of a real file with synthetic pings, each (channel, seconds, samples, seed).
 
     A ping's head and, in EK80's format, its parameters are those of the real file's
@@ -190,7 +190,7 @@ ping = st.tuples(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pings=st.lists(ping, min_size=1, max_size=14, unique_by=lambda p: p[:2]))
-def test_made_files_are_as_echopype_makes_them(
+def test_synthetic_files_equal_echopype_s_result(
     real_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
     name: str,
@@ -199,7 +199,7 @@ def test_made_files_are_as_echopype_makes_them(
     """Channels that start late, alternate or are missing, unequal counts, a clock that goes back."""
     folder = tmp_path_factory.mktemp("made")
     raw = folder / "made.raw"
-    raw.write_bytes(made_file((real_data / name).read_bytes(), pings))
+    raw.write_bytes(synthetic_file((real_data / name).read_bytes(), pings))
     try:
         theirs = by_echopype(raw, folder)
     except BadFile:
@@ -229,7 +229,9 @@ def test_a_sample_that_is_read_from_the_wrong_place_is_found(
         pass
 
 
-def test_an_unknown_layout_goes_through_echopype_whole(real_data: Path, tmp_path: Path) -> None:
+def test_echopype_opens_the_whole_file_for_an_unknown_layout(
+    real_data: Path, tmp_path: Path
+) -> None:
     content = bytearray((real_data / REAL[2]).read_bytes())
     path = tmp_path / "both.raw"
     # Power and complex samples in one datagram.
