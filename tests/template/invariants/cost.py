@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from flows.brake_check import RUNS_AN_HOUR_OF_A_PLACE
 from flows.cost_tag import TAG
-from flows.fargate_quota import Lanes
+from flows.fargate_quota import LaneLimits
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings
@@ -17,7 +17,7 @@ def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterato
     for name in ("MonthlyBudgetUsd", "BrakeRunsAnHour", "BrakeBudgetPercent"):
         if not defaults[name]:
             yield f"{name} is off unless somebody thinks of it"
-    lanes = Lanes(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
+    lanes = LaneLimits(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
     if lanes.runs * RUNS_AN_HOUR_OF_A_PLACE > int(defaults["BrakeRunsAnHour"]):
         yield "lanes that are full as they may be pull the brake"
 
