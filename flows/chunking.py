@@ -93,7 +93,9 @@ def _sample_lengths(samples: Sequence[Extent], limit: int) -> dict[str, int]:
         lengths["channel"] = sizes["channel"] = 1
     pings = sizes.pop("ping_time", None)
     if pings is not None:
-        lengths["ping_time"] = _even(pings, math.prod(sizes.values()) * itemsize, limit)
+        lengths["ping_time"] = _equal_chunk_length(
+            pings, math.prod(sizes.values()) * itemsize, limit
+        )
     return lengths
 
 
@@ -103,11 +105,11 @@ def _whole_or_cut(shape: Sequence[int], itemsize: int, limit: int) -> list[int]:
     total = math.prod(shape) * itemsize
     if total > limit:
         longest = max(range(len(shape)), key=lambda axis: shape[axis])
-        wanted[longest] = _even(shape[longest], total // shape[longest], limit)
+        wanted[longest] = _equal_chunk_length(shape[longest], total // shape[longest], limit)
     return wanted
 
 
-def _even(length: int, bytes_each: int, limit: int) -> int:
+def _equal_chunk_length(length: int, bytes_each: int, limit: int) -> int:
     """The chunk length that splits `length` into the fewest equal parts under `limit`."""
     most = max(1, limit // bytes_each)
     return math.ceil(length / math.ceil(length / most))

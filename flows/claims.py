@@ -107,7 +107,7 @@ class S3Claim:
                 if not gone:
                     _log.warning("claim on %s not released: %s", self._output, failed)
 
-    def note_codec_family(self, family: int) -> None:
+    def store_codec_family(self, family: int) -> None:
         """Store the family in the claim for a run that may take it over; also renews the claim.
 
         Raises:

@@ -15,9 +15,9 @@ from flows.request import ConversionRequest
 from flows.sidecars import (
     FetchedSidecar,
     fetch_sidecar,
-    left_out,
+    find_sidecars,
+    left_out_sentence,
     named_sidecars,
-    sidecars_beside,
 )
 from flows.source import FetchedFile, fetch
 
@@ -51,13 +51,15 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
     )
     with ThreadPoolExecutor(3, thread_name_prefix="sidecars") as pool:
-        beside = pool.submit(sidecars_beside, raw, request.sonar_model, options)
+        beside = pool.submit(find_sidecars, raw, request.sonar_model, options)
         bring = functools.partial(fetch_sidecar, raw=raw, raw_target=target, options=options)
         coming = [
-            pool.submit(bring, sidecar) for sidecar in named if sidecar.kind not in request.left_out
+            pool.submit(bring, sidecar)
+            for sidecar in named
+            if sidecar.kind not in request.excluded_sidecars
         ]
         source = _fetch_raw(request, raw, target, progress)
-        known = {sidecar.kind for sidecar in named} | request.left_out
+        known = {sidecar.kind for sidecar in named} | request.excluded_sidecars
         looked = beside.result()
         there = [sidecar for sidecar in looked.sidecars if sidecar.kind not in known]
         coming += [pool.submit(bring, sidecar) for sidecar in there]
@@ -65,11 +67,11 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
             raise MissingSidecar(
                 raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
             )
-        fetched, without = _all_or_without(coming, allow_partial=request.allow_partial)
+        fetched, without = _collect_sidecars(coming, allow_partial=request.allow_partial)
         return Inputs(source, fetched, looked.notes, without)
 
 
-def _all_or_without(
+def _collect_sidecars(
     coming: Sequence[Future[FetchedSidecar]], *, allow_partial: bool
 ) -> tuple[list[FetchedSidecar], list[str]]:
     fetched, without = [], []
@@ -80,7 +82,7 @@ def _all_or_without(
             # A settings XML is never left out, because the file cannot be converted without it.
             if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
                 raise
-            without.append(left_out(bad.sidecar, bad.cause))
+            without.append(left_out_sentence(bad.sidecar, bad.cause))
     return fetched, without
 
 

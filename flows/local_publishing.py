@@ -55,7 +55,7 @@ def read_published(output: LocalLocation) -> PublishedManifest | None:
     except (FileNotFoundError, manifests.ManifestInvalidError):
         return None
     published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
-    return published if Path(f"{output.path}{published.opened_by}").is_file() else None
+    return published if Path(f"{output.path}{published.root_suffix}").is_file() else None
 
 
 def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:

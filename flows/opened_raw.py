@@ -91,7 +91,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
             if not request.overwrite:
                 # Check before fetching: after a rerun of a batch most files are already published.
                 published = known.result()
-                if published is not None and _is_wanted(request, published):
+                if published is not None and _is_up_to_date(request, published):
                     return Skipped(request.output.uri, f"{request.raw_file} is already published")
             with watch.stage("fetch"):
                 inputs = fetch_inputs(request, Path(folder), progress)
@@ -113,7 +113,7 @@ def _published(request: ConversionRequest) -> PublishedManifest | None:
         return s3_publishing.read_published(store, output)
 
 
-def _is_wanted(request: ConversionRequest, published: PublishedManifest) -> bool:
+def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> bool:
     """Whether the current version of the source is already published; raises on a conflict."""
     now = current_source(request.source, dict(request.input_storage_options))
     if now is None:

@@ -62,7 +62,7 @@ class PublishedManifest:
     etag: str
 
     @property
-    def opened_by(self) -> str:
+    def root_suffix(self) -> str:
         """Suffix of the object that opens the output; the manifest is valid only with it."""
         output = self.manifest["output"]
         return f"/{CONSOLIDATED_ROOT[output['zarr_format']]}" if output["type"] == "zarr" else ""

@@ -190,7 +190,7 @@ class ConversionRequest:
         }
 
     @property
-    def left_out(self) -> set[Kind]:
+    def excluded_sidecars(self) -> set[Kind]:
         """Kinds of sidecars that `convert_params` switches off."""
         return {
             kind

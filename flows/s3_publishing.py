@@ -38,7 +38,7 @@ def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest 
     except manifests.ManifestInvalidError as error:
         _log.warning("treated as unpublished: %s", error)
         return None
-    if store.head(output.key + published.opened_by) is None:
+    if store.head(output.key + published.root_suffix) is None:
         _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
         return None
     return published
@@ -89,7 +89,7 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
         known = pool.submit(read_published, attempt.store, output)
         if zarr is not None and order.manifest_at_start is None and attempt.claim.previous is None:
             # Most outputs are new, so encode for a new output while waiting for the store.
-            zarr.encode_as_new()
+            zarr.encode_for_new_output()
         published = known.result()
         listed = set(listing.result())
         current.result()

@@ -49,7 +49,7 @@ class ZarrPut:
         self._encode = encode
         self._encoding: tuple[int, EncodedChunks[dict[str, bytes]]] | None = None
 
-    def encode_as_new(self) -> None:
+    def encode_for_new_output(self) -> None:
         """Begin to encode for a new output, as most are."""
         self._encoding_in(_FAMILY_OF_NEW)
 
@@ -96,7 +96,7 @@ class ZarrPut:
         check = ZarrVerification(attempt.output.uri, written, order.echodata, order.verify)
         with ThreadPoolExecutor(1) as pool:
             # A few requests follow one after another, which leaves time to decode.
-            check.decode_in(pool)
+            check.start_decoding(pool)
             with attempt.watch.stage("publish"):
                 etags |= self._put_metadata(layers_of(documents))
             with attempt.watch.stage("verify"):
@@ -128,7 +128,7 @@ class ZarrPut:
         family = family_unlike(read)
         if family is None:
             return _FAMILY_OF_NEW
-        attempt.claim.note_codec_family(family)
+        attempt.claim.store_codec_family(family)
         return family
 
     def _encoding_in(self, family: int) -> EncodedChunks[dict[str, bytes]]:

@@ -16,7 +16,7 @@ from flows.outcomes import BadSidecar
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
 from flows.preflight.simrad_walk import ELEMENTS, SHORTEST
 from flows.preflight.summary import FileSummary
-from flows.sidecars import FetchedSidecar, left_out
+from flows.sidecars import FetchedSidecar, left_out_sentence
 
 _TYPES = {"bot": b"BOT0", "idx": b"IDX0"}
 _CONFIGURATIONS = {b"CON0", b"XML0"}
@@ -53,7 +53,7 @@ def checked_sidecars(
         except _DamagedError as damaged:
             if not allow_partial:
                 raise BadSidecar(summary.file, uri, str(damaged)) from None
-            lacking.append(left_out(uri, str(damaged)))
+            lacking.append(left_out_sentence(uri, str(damaged)))
             continue
         used.append(sidecar)
         if held < pings:

@@ -86,14 +86,14 @@ def named_sidecars(
 
 
 @dataclass(frozen=True)
-class Beside:
+class FoundSidecars:
     """The sidecars found next to a raw file, and sentences about failed searches."""
 
     sidecars: list[Sidecar]
     notes: list[str]
 
 
-def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) -> Beside:
+def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> FoundSidecars:
     """The `.bot` and `.idx` next to the raw file, lower case first.
 
     A caller who may read objects but not list them must name sidecars explicitly; a
@@ -103,19 +103,19 @@ def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) ->
         TransientFault: the store did not answer.
     """
     if sonar_model not in TAKES_BOT_AND_IDX:
-        return Beside([], [])
+        return FoundSidecars([], [])
     stem = PurePosixPath(raw.name).stem
     names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}
     try:
         present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
     except AccessDenied as denied:
-        return Beside([], [f"did not look for .bot and .idx next to the file: {denied}"])
+        return FoundSidecars([], [f"did not look for .bot and .idx next to the file: {denied}"])
     found = []
     for kind, pair in names.items():
         there = [name for name in pair if name in present]
         if there:
             found.append(Sidecar(kind, raw.sibling(there[0]), None))
-    return Beside(found, [])
+    return FoundSidecars(found, [])
 
 
 def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
@@ -141,7 +141,7 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
     return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 
 
-def left_out(uri: str, cause: str) -> str:
+def left_out_sentence(uri: str, cause: str) -> str:
     """Return the sentence in `missing` for a sidecar that is not used."""
     return f"sidecar {uri} is left out because it is damaged: {cause}"
 

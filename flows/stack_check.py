@@ -161,7 +161,7 @@ def check_aws(
     """
     deploy = f"sam build && sam deploy --stack-name {stack}"
     queue = outputs["ObserverQueue"]
-    yield _there(
+    yield _check_exists(
         f"observer's queue {queue}, without which a killed run stays Running",
         lambda: client("sqs").get_queue_url(QueueName=queue),
         deploy,
@@ -169,7 +169,7 @@ def check_aws(
     ecs = client("ecs")
     own = {each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments}
     for family in sorted(own):
-        yield _there(
+        yield _check_exists(
             f"task definition {family}",
             partial(ecs.describe_task_definition, taskDefinition=family),
             deploy,
@@ -182,7 +182,7 @@ def check_aws(
         yield check_cost_tag(client, budget)
 
 
-def _there(subject: str, look: Callable[[], object], fix: str) -> Finding:
+def _check_exists(subject: str, look: Callable[[], object], fix: str) -> Finding:
     try:
         look()
     except ClientError as error:

@@ -48,13 +48,13 @@ def model_of(raw_file: str) -> str:
     return found
 
 
-def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]) -> int:
+def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]) -> int:
     """Convert one file with a progress bar; print the output's path or the error.
 
     Args:
         raw_file: path or URI.
         model: its sonar model; None to detect it from a local file's first bytes.
-        wishes: other fields of `ConversionRequest`.
+        fields: other fields of `ConversionRequest`.
 
     Returns:
         An exit code: DONE (published, or skipped because it was already published),
@@ -68,7 +68,7 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
             raw_file=raw_file,
             sonar_model=model or model_of(raw_file),
             sonar_model_source="caller" if model else "bytes",
-            **wishes,
+            **fields,
         )
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)

@@ -79,13 +79,13 @@ class ChunkWriter:
             return describe(
                 dtype=packing.stored, attributes=attributes, fill=packing.fill, codec=packing.codec
             )
-        for index, body in self._as_it_is(variable, plan, regions):
+        for index, body in self._unpacked(variable, plan, regions):
             put(index, body)
         return describe(
             dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill, codec=plan.codec
         )
 
-    def _as_it_is(
+    def _unpacked(
         self,
         variable: StorableVariable,
         plan: ArrayPlan,

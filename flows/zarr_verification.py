@@ -99,7 +99,7 @@ class ZarrVerification:
         }
         self._decoded: Future[None] | None = None
 
-    def decode_in(self, pool: Executor) -> None:
+    def start_decoding(self, pool: Executor) -> None:
         """Start the part that does not need the store; `read_back` waits for it."""
         self._decoded = pool.submit(self._decode_small)
 
@@ -126,7 +126,7 @@ class ZarrVerification:
                 some = keys[start : start + _KEYS_AT_A_TIME]
                 found = store.read(some)
                 for key in some:
-                    if key not in found or not _is(digests[key], found[key]):
+                    if key not in found or not _matches(digests[key], found[key]):
                         raise OutputMismatch(
                             self._output, f"{key}: the bytes read back differ from those put"
                         )
@@ -193,7 +193,7 @@ class ZarrVerification:
             del self._objects[key]
 
 
-def _is(digest: Digest, body: bytes) -> bool:
+def _matches(digest: Digest, body: bytes) -> bool:
     return digest == Digest(len(body), hashlib.sha256(body).hexdigest())
 
 

@@ -9,7 +9,7 @@ import os
 import struct
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, has_length
 
 CONFIGURATION_LENGTH = 528
 TRANSCEIVER_LENGTH = 320
@@ -58,7 +58,7 @@ class EK60Walk(SimradWalk):
                 return f"the RAW0 datagram's transceiver {transceiver} is not configured"
             channel = f"transceiver {transceiver}"
         held = 2 * samples.number * (samples.power + samples.angle)
-        if samples.number < 0 or not fills(item, PING_LENGTH + held):
+        if samples.number < 0 or not has_length(item, PING_LENGTH + held):
             return f"the RAW0 datagram does not have the {samples.number} samples that it says"
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH

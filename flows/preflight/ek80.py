@@ -12,7 +12,7 @@ import struct
 import xml.etree.ElementTree as ET
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, has_length
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
@@ -90,7 +90,7 @@ class EK80Walk(SimradWalk):
         complex_size = samples.sectors * (8 if kind & 8 else 2)
         held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
         sensible = samples.number >= 0 and samples.sectors >= 0
-        if not sensible or not fills(item, PING_LENGTH + held):
+        if not sensible or not has_length(item, PING_LENGTH + held):
             return f"the RAW3 datagram does not have the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
         lacks_pulse = transmit is None and channel in self._with_transmits
@@ -99,7 +99,7 @@ class EK80Walk(SimradWalk):
             if transmit is not None:
                 self.tally.drop(*transmit)
             lacking = "transmit pulse (RAW4)" if lacks_pulse else "parameters (XML0)"
-            self._refuse_lonely(item, channel, lacking)
+            self._refuse_incomplete(item, channel, lacking)
             return None
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH
@@ -121,7 +121,7 @@ class EK80Walk(SimradWalk):
             return f"the {item.name} datagram is from a channel that is not configured"
         if ADCP not in channel:
             if self._parameters_of != channel:
-                self._refuse_lonely(item, channel, "parameters (XML0)")
+                self._refuse_incomplete(item, channel, "parameters (XML0)")
                 return None
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
@@ -130,7 +130,7 @@ class EK80Walk(SimradWalk):
         self.keep(item)
         return None
 
-    def _refuse_lonely(self, item: Datagram, channel: str, lacking: str) -> None:
+    def _refuse_incomplete(self, item: Datagram, channel: str, lacking: str) -> None:
         """Leave out a datagram if the datagram that must precede it is missing.
 
         After damage, the damage is the cause and is reported instead.

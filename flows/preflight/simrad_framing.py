@@ -72,7 +72,7 @@ def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
     position = 0
     head = os.pread(fd, HEAD, 0)
     while position < size:
-        following = _behind(fd, size, position, head)
+        following = _next_head(fd, size, position, head)
         if following is not None:
             length, type_, ticks = _head(head)
             yield Datagram(position, length, type_, ticks, head)
@@ -87,7 +87,7 @@ def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
         head = os.pread(fd, HEAD, position)
 
 
-def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
+def _next_head(fd: int, size: int, position: int, head: bytes) -> bytes | None:
     """The head of the datagram after the one at `position`; None if the latter is not whole."""
     if len(head) < 16:
         return None
@@ -101,7 +101,7 @@ def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
 
 
 def _is_whole(fd: int, size: int, position: int) -> bool:
-    return _behind(fd, size, position, os.pread(fd, HEAD, position)) is not None
+    return _next_head(fd, size, position, os.pread(fd, HEAD, position)) is not None
 
 
 def _is_cut(head: bytes, left: int) -> bool:

@@ -60,7 +60,7 @@ Handler = Callable[[Datagram], str | None]
 _PADDING = 3
 
 
-def fills(item: Datagram, length: int) -> bool:
+def has_length(item: Datagram, length: int) -> bool:
     """Whether a datagram is as long as its content, in bytes."""
     return 0 <= item.length - length <= _PADDING
 

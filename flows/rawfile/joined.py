@@ -151,7 +151,7 @@ class JoinedFile:
             if any(d in variable.dims[1:] for d in TIME_DIMENSIONS):
                 raise UnknownLayoutError(f"{name} of {path} has another first dimension than time")
         before = self._forms.setdefault(path, form.copy(deep=True))
-        if not (_signs(before) == _signs(form) and before.identical(form)):
+        if not (_form_of(before) == _form_of(form) and before.identical(form)):
             raise UnknownLayoutError(f"segments have different variables in {path}")
 
     def _joined(self, path: str, form: xr.Dataset) -> xr.Dataset:
@@ -195,7 +195,7 @@ def _groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - echopype 
     }
 
 
-def _signs(form: xr.Dataset) -> Sequence[tuple[object, ...]]:
+def _form_of(form: xr.Dataset) -> Sequence[tuple[object, ...]]:
     """The properties that `identical` does not compare: order, dtypes, encodings."""
     return [
         (n, v.dtype, tuple(sorted(map(str, v.encoding.items())))) for n, v in form.variables.items()

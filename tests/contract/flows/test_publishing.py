@@ -375,7 +375,7 @@ class TestClaims:
             with self.claim(buckets, "next_owner") as next_owner:
                 next_owner.fence()
                 with pytest.raises(ClaimLost):
-                    dead.note_codec_family(1)
+                    dead.store_codec_family(1)
                 with pytest.raises(ClaimLost):
                     dead.check()
 

@@ -196,7 +196,7 @@ def test_a_run_that_takes_over_a_claim_keeps_its_codec_family(buckets: Buckets) 
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}
     )
     # A run was killed after it deleted the old root, and its next owner before it wrote the family.
-    claim.__enter__().note_codec_family(1)
+    claim.__enter__().store_codec_family(1)
     buckets.output.delete([key for key in buckets.output_keys() if "claim" not in key])
     next_owner = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}

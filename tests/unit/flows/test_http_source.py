@@ -22,7 +22,7 @@ from flows.locations import HttpLocation
 from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
-from flows.sidecars import sidecars_beside
+from flows.sidecars import find_sidecars
 from flows.source_version import SourceVersion
 
 BODY = random.Random(1).randbytes(100_000)
@@ -161,7 +161,7 @@ def test_missing_and_forbidden_files_have_different_outcomes(site: Site, tmp_pat
 
 
 def test_a_page_instead_of_a_sidecar_is_ignored(site: Site) -> None:
-    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    found = find_sidecars(site.at("f.raw"), "EK60", {})
     assert [(sidecar.kind, sidecar.location) for sidecar in found.sidecars] == [
         ("bot", site.at("f.BOT"))
     ]
@@ -169,20 +169,20 @@ def test_a_page_instead_of_a_sidecar_is_ignored(site: Site) -> None:
 
 
 def test_a_sidecar_s_name_is_escaped_as_the_raw_file_s_is(site: Site) -> None:
-    (found,) = sidecars_beside(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
+    (found,) = find_sidecars(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
     assert found.location == site.at("a%20%231%3F.bot?key=7")
 
 
 def test_sidecars_are_requested_with_the_raw_file_s_headers(site: Site) -> None:
     site.token = "Bearer me"
     options = {"client_kwargs": {"headers": {"Authorization": site.token}}}
-    assert len(sidecars_beside(site.at("f.raw"), "EK60", options).sidecars) == 1
+    assert len(find_sidecars(site.at("f.raw"), "EK60", options).sidecars) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_search_for_sidecars_is_noted(site: Site, status: int) -> None:
     site.beside_status = status
-    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    found = find_sidecars(site.at("f.raw"), "EK60", {})
     assert found.sidecars == []
     (note,) = found.notes
     assert note.startswith("did not look for .bot and .idx next to the file: ")
@@ -195,7 +195,7 @@ def test_a_fault_of_the_server_does_not_mean_no_sidecars(
     monkeypatch.setattr("urllib3.Retry.get_backoff_time", lambda _: 0)
     site.beside_status = 503
     with pytest.raises(TransientFault, match="503"):
-        sidecars_beside(site.at("f.raw"), "EK60", {})
+        find_sidecars(site.at("f.raw"), "EK60", {})
 
 
 def test_the_current_version_takes_one_request_without_a_body(site: Site) -> None:

@@ -34,7 +34,7 @@ sys.addaudithook(_audit)
 
 
 @pytest.fixture(autouse=True)
-def _deaf_again() -> Iterator[None]:
+def _remove_handlers() -> Iterator[None]:
     yield
     _handlers.clear()
 
