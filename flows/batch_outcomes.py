@@ -55,7 +55,8 @@ def batch_state(files: list[dict[str, Any]]) -> State[Any]:
     named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_NAMED]]
     if len(failures) > len(named):
         named.append("...")
-    message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. Total: {counted}"
+    # The watchdog reads the counts after "In all: " (watchdog/prefect_look.py).
+    message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {counted}"
     kind = AllFailed if len(failures) == len(files) else PartlyFailed
     return Failed(name=kind.outcome, message=message, data=kind(message, files))
 
