@@ -2,7 +2,7 @@
 
     python benchmarks/reconcile.py [--uploads 100000] [--objects 12]
 
-The baseline is a listing of a hundredth of the size. Buckets and Prefect are faked in
+The baseline is a listing of a hundredth of the size. Buckets and Prefect are fakes in
 the process, so the seconds are reconcile's own. Real requests would add their number
 times a round trip, 32 at a time for manifests, one after another for listings. 1 % of
 the uploads were not notified, 1 % have lost an object of their output, and there is one
@@ -268,7 +268,7 @@ def missing_key() -> Exception:
 
 
 def measure(uploads: int, objects: int) -> dict[str, Any]:
-    """Reconcile a faked inbox of this size in this process."""
+    """Reconcile a fake inbox of this size in this process."""
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
     from operations.reconciliation import Reconciliation  # noqa: PLC0415

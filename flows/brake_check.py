@@ -9,7 +9,7 @@ from flows.stack_finding import Finding
 
 # Runs an hour of one slot of a lane, at most: a task needs 45 s to start Python and 5 s for Prefect
 # (docs/sizes-and-costs.md), and then the conversion takes time.
-RUNS_AN_HOUR_OF_A_PLACE = 3600 // 50
+RUNS_AN_HOUR_OF_A_SLOT = 3600 // 50
 
 
 def check_brake(outputs: Mapping[str, str]) -> Finding:
@@ -20,7 +20,7 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
         int(outputs["ConversionConcurrency"]),
     )
     limit = int(outputs["BrakeRunsAnHour"])
-    most = lanes.runs * RUNS_AN_HOUR_OF_A_PLACE
+    most = lanes.runs * RUNS_AN_HOUR_OF_A_SLOT
     if not limit:
         return Finding("brake by runs an hour", note="switched off (BrakeRunsAnHour=0)")
     subject = f"brake at {limit} runs an hour"

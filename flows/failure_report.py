@@ -26,18 +26,18 @@ class Fault(NamedTuple):
 
     Attributes:
         of_the_file: the file or its uploader is at fault; the file goes into quarantine.
-        is_transient_cause: the same bytes and settings may succeed later: it is retried.
+        is_retryable: the same bytes and settings may succeed later: it is retried.
         pages: it wakes the person on call.
     """
 
     of_the_file: bool
-    is_transient_cause: bool
+    is_retryable: bool
     pages: bool
 
 
-_FILES_OWN = Fault(of_the_file=True, is_transient_cause=False, pages=False)
-_PASSING = Fault(of_the_file=False, is_transient_cause=True, pages=True)
-_SETTINGS = Fault(of_the_file=False, is_transient_cause=False, pages=True)
+_FILES_OWN = Fault(of_the_file=True, is_retryable=False, pages=False)
+_PASSING = Fault(of_the_file=False, is_retryable=True, pages=True)
+_SETTINGS = Fault(of_the_file=False, is_retryable=False, pages=True)
 
 FAULTS: Mapping[str, Fault] = {
     **dict.fromkeys(
@@ -52,9 +52,9 @@ FAULTS: Mapping[str, Fault] = {
         _FILES_OWN,
     ),
     # The notification of its restore starts the run again.
-    "Archived": Fault(of_the_file=False, is_transient_cause=False, pages=False),
+    "Archived": Fault(of_the_file=False, is_retryable=False, pages=False),
     # The newer upload has its own run.
-    "SourceChanged": Fault(of_the_file=False, is_transient_cause=True, pages=False),
+    "SourceChanged": Fault(of_the_file=False, is_retryable=True, pages=False),
     **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
     **dict.fromkeys(
         ("TransientFault", "DiskFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING
@@ -63,7 +63,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 FILE_FAULTS = frozenset(name for name, fault in FAULTS.items() if fault.of_the_file)
 NOTICES = frozenset(name for name, fault in FAULTS.items() if not fault.pages)
-FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.is_transient_cause)
+FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.is_retryable)
 
 REMEDIES: Mapping[str, str] = {
     "BadFile": "get an intact copy and upload it under the same key; or convert the intact part: "

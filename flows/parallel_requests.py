@@ -20,7 +20,7 @@ B = TypeVar("B")
 CONNECTIONS = 64
 
 # One for each pool, in its threads: set when its block ends with an error.
-_given_up: ContextVar[threading.Event | None] = ContextVar("_given_up", default=None)
+_cancelled: ContextVar[threading.Event | None] = ContextVar("_cancelled", default=None)
 
 
 class RequestsCancelledError(Exception):
@@ -38,7 +38,7 @@ def request_pool(connections: int) -> Iterator[ThreadPoolExecutor]:
     """
     given_up = threading.Event()
     pool = ThreadPoolExecutor(
-        connections, thread_name_prefix="s3", initializer=_given_up.set, initargs=(given_up,)
+        connections, thread_name_prefix="s3", initializer=_cancelled.set, initargs=(given_up,)
     )
     try:
         yield pool
@@ -68,6 +68,6 @@ def stop_when_cancelled(client: S3Client) -> None:
 
 
 def _raise_if_cancelled(**_: Any) -> None:  # noqa: ANN401 - the SDK's description of the request
-    given_up = _given_up.get()
+    given_up = _cancelled.get()
     if given_up is not None and given_up.is_set():
         raise RequestsCancelledError

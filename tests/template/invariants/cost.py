@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 
-from flows.brake_check import RUNS_AN_HOUR_OF_A_PLACE
+from flows.brake_check import RUNS_AN_HOUR_OF_A_SLOT
 from flows.cost_tag import TAG
 from flows.fargate_quota import LaneLimits
 from tests.template.invariants.registry import ROOT, invariant
@@ -18,7 +18,7 @@ def cost_is_bounded_unless_somebody_says_otherwise(stack: Translated) -> Iterato
         if not defaults[name]:
             yield f"{name} is off unless somebody thinks of it"
     lanes = LaneLimits(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
-    if lanes.runs * RUNS_AN_HOUR_OF_A_PLACE > int(defaults["BrakeRunsAnHour"]):
+    if lanes.runs * RUNS_AN_HOUR_OF_A_SLOT > int(defaults["BrakeRunsAnHour"]):
         yield "lanes that are full as they may be pull the brake"
 
 

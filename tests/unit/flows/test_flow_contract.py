@@ -78,8 +78,8 @@ def test_a_task_is_retried_only_after_transient_faults(
     state: Any = Failed(name=name, data=error)
     run: Any = None
     for task in (open_raw_file, save_converted_file, convert_file):
-        is_transient_cause: Any = task.retry_condition_fn
-        assert is_transient_cause(task, run, state) is again
+        is_retryable: Any = task.retry_condition_fn
+        assert is_retryable(task, run, state) is again
 
 
 def test_without_prefect_a_fault_is_waited_for_as_long() -> None:
