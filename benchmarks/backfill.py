@@ -1,14 +1,14 @@
-"""Memory and seconds of `echodrop backfill` over a generated listing, and what a kill costs it.
+"""Measures memory and seconds of `echodrop backfill` with a generated listing, and kills it.
 
     python benchmarks/backfill.py [--keys 100000] [--kills 3] [--seed 1]
 
-Every message goes straight to the trigger's own code: each upload is judged,
-its first bytes are read and its run is asked for, all answered in the process.
-The rate is stubbed (no pause), so the seconds are the backfill's and the
-trigger's own. Each call is a process of its own. The baseline of the memory is
-a listing of a hundredth the size. Then the same listing is sent with calls
-that are killed (SIGKILL) at chance moments, and every run that was asked for
-is counted: none may be missing, and a repeated one must have its first's identity.
+Every message goes directly to the trigger's own code, which decides on each upload,
+reads its first bytes and requests its run; fakes in the same process answer. The rate
+limit is stubbed (no pause), so the seconds are those of the backfill and the trigger.
+Each call runs in its own process. The baseline for memory is a listing of a hundredth
+of the size. Then the same listing is sent by calls that are killed (SIGKILL) at random
+moments, and every requested run is counted: none may be missing, and a repeated run
+must have the identity of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-# Memory at 100 times the keys, to that of the small listing.
+# Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
 PROJECT = Path(__file__).resolve().parents[1]
 RULES = """
@@ -45,19 +45,19 @@ deployment = "convert-raw-sonar/ecs"
 
 
 @dataclass
-class FakedArchive:
-    """Lists what an archive would hold, made up as it is asked for."""
+class FakeArchive:
+    """A fake archive, whose listing is generated on request."""
 
     keys: int
     requests: Counter[str] = field(default_factory=Counter)
 
-    def get_paginator(self, operation: str) -> FakedArchive:
-        """Stand in for the listing's paginator."""
+    def get_paginator(self, operation: str) -> FakeArchive:
+        """Return itself as the paginator of the listing."""
         del operation
         return self
 
     def paginate(self, StartAfter: str = "", **_: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's
-        """List in pages of 1,000, behind a key."""
+        """List in pages of 1,000, after a key."""
         first = number_of(StartAfter) + 1 if StartAfter else 0
         numbers = iter(range(first, self.keys))
         while page := list(islice(numbers, 1000)):
@@ -76,7 +76,7 @@ class FakedArchive:
 
 @dataclass
 class TriggerBehindQueue:
-    """The trigger's queue, emptied at once by the trigger's own code; notes each run that it asks for."""
+    """The trigger's queue, read immediately by the trigger's code; records each requested run."""
 
     notes: IO[str]
     requests: Counter[str]
@@ -84,19 +84,19 @@ class TriggerBehindQueue:
     rules: Any
 
     def get_queue_attributes(self, **_: object) -> dict[str, Any]:
-        """Tell that nothing waits."""
+        """Report an empty queue."""
         self.requests["GetQueueAttributes"] += 1
         return {"Attributes": {}}
 
     def unfinished_in(self, work_queue: str) -> int:
-        """Tell that no run is unended."""
+        """Report that no run is unfinished."""
         del work_queue
         self.requests["flow_runs/count"] += 1
         return 0
 
     def send_message(self, **message: str) -> None:
-        """Take one message, as the trigger does."""
-        from lambda_trigger.clock import Deadline  # noqa: PLC0415 - only the measured process
+        """Process one message, as the trigger does."""
+        from lambda_trigger.clock import Deadline  # noqa: PLC0415 - only the measured process needs it
         from lambda_trigger.notifications import read_body  # noqa: PLC0415
         from lambda_trigger.outcomes import Upload  # noqa: PLC0415
         from lambda_trigger.submission import Submission  # noqa: PLC0415
@@ -106,20 +106,20 @@ class TriggerBehindQueue:
         submission = Submission(self.rules, me, me, Deadline(60))
         for notice in read_body(message["MessageBody"]):
             if not isinstance(notice, Upload):
-                raise TypeError(f"the trigger was told of no upload: {notice}")
+                raise TypeError(f"not a notification of an upload: {notice}")
             list(submission.settle(notice, None))
         self.notes.flush()
 
     def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
-        """Answer as S3: an EK60 file's first bytes."""
-        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process
+        """Answer like S3, with an EK60 file's first bytes."""
+        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
 
         del bucket
         return ObjectHead(self.head, 7_000_000, etag(number_of(key)), None, {}, 0)
 
     def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
-        """Answer as Prefect."""
-        from lambda_trigger.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process
+        """Answer like Prefect."""
+        from lambda_trigger.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process needs it
 
         number = number_of(wanted.parameters["raw_file"])
         self.notes.write(f"{number} {wanted.idempotency_key}\n")
@@ -127,18 +127,18 @@ class TriggerBehindQueue:
 
 
 def number_of(key: str) -> int:
-    """Read the number that a key was made of."""
+    """Return the number in a key."""
     return int(key[-12:-4])
 
 
 def etag(number: int) -> str:
-    """Give an object's entity tag."""
+    """Return an object's entity tag."""
     return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
 def send(keys: int, folder: Path) -> dict[str, Any]:
-    """Send what is left of a listing of this size, in this process."""
-    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
+    """Send the rest of a listing of this size, in this process."""
+    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
     from lambda_trigger.outcomes import BACKFILL  # noqa: PLC0415
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
     from operations.archive_items import Listing  # noqa: PLC0415
@@ -147,7 +147,7 @@ def send(keys: int, folder: Path) -> dict[str, Any]:
     from operations.backfill_checkpoint import checkpoint_of  # noqa: PLC0415
 
     rules = parse_rules(RULES)
-    s3: Any = FakedArchive(keys)
+    s3: Any = FakeArchive(keys)
     noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")
     started = time.perf_counter()
     with (folder / "runs").open("a") as notes:
@@ -173,25 +173,25 @@ def call(keys: int, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def measured(keys: int) -> dict[str, Any]:
-    """Send a whole listing in a process of its own."""
+    """Send a whole listing in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         out, _ = call(keys, Path(folder)).communicate()
-        told: dict[str, Any] = json.loads(out)
+        result: dict[str, Any] = json.loads(out)
         check(Path(folder) / "runs", keys, kills=0)
-    print(f"{keys:>9,} keys: {told['seconds']:.1f} s, peak {told['peak_mb']:.0f} MB")
-    print(f"          requests {told['requests']}")
-    return told
+    print(f"{keys:>9,} keys: {result['seconds']:.1f} s, peak {result['peak_mb']:.0f} MB")
+    print(f"          requests {result['requests']}")
+    return result
 
 
 def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
-    """Send a listing with calls that are killed on the way, and count what came of it."""
+    """Send a listing with calls that are killed on the way, and count the requested runs."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder, at = Path(name), []
         for _ in range(kills):
             process = call(keys, folder)
             before = size(folder / "runs")
-            # Python's start is no part of the way.
+            # Python's start-up is not measured.
             while size(folder / "runs") == before and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.8 * seconds / (kills + 1)))
@@ -204,36 +204,35 @@ def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
         print(
             f"killed {kills} times (seed {seed}), at {at}; the last call ended at {json.loads(out)['sent']:,}"
         )
-        print(
-            f"every key is sent; {again} runs were asked for again, each under its first identity"
-        )
+        print(f"every key is sent; {again} runs were requested again, each with its first identity")
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
+    """Size of a file, 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0
 
 
 def check(runs: Path, keys: int, kills: int) -> int:
-    """Check the runs that were asked for; give how many were asked for again.
+    """Check the requested runs; return how many were requested again.
 
     Raises:
-        SystemExit: one is missing, has two identities, or more than a message a kill is repeated.
+        SystemExit: a run is missing or has two identities, or more than one message per
+            kill is repeated.
     """
     identities: dict[int, set[str]] = defaultdict(set)
     asked = 0
     for line in runs.read_text().splitlines():
-        # A line that a kill has cut is of a message that comes again.
+        # A kill may cut a line; its message is repeated.
         number, _, identity = line.partition(" ")
         if len(identity) == 64:
             identities[int(number)].add(identity)
             asked += 1
     if missing := set(range(keys)) - identities.keys():
-        raise SystemExit(f"{len(missing)} keys were never sent, such as {min(missing)}")
+        raise SystemExit(f"{len(missing)} keys were not sent, such as {min(missing)}")
     if any(len(found) > 1 for found in identities.values()):
         raise SystemExit("one upload has two identities")
     if (again := asked - keys) > 20 * kills:
-        raise SystemExit(f"{again} runs were asked for again")
+        raise SystemExit(f"{again} runs were requested again")
     return again
 
 

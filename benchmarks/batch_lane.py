@@ -1,17 +1,16 @@
-"""Files a minute of the batch lane against a task for each file, through the sandbox.
+"""Compares files per minute of batches with one task per file, in the sandbox.
 
     python -m benchmarks.batch_lane REAL_DATA [--files 60] [--single 12] [--threads]
 
-Both lanes are asked for through Prefect's API and run by the ECS worker and
-the task executor, in one sandbox: from the first `create_flow_run` to the last
-run's end. Files are in turn the two small EK80 files of REAL_DATA (33 and
-218 KB) and a synthetic EK60 of 264 KB, each under a key of its own. The lane
-of a task each converts fewer files, to stay within minutes; it has reached its
-steady pace after the first of them, and is given as many tasks at once as the
-machine has processors, as the batch is. Target: at least 4 times the files a
-minute. `--threads` also converts the files by threads and by processes, with
-neither Prefect nor S3, which is what docs/decisions/warm-lane.md rests on.
-Exits with 1 if the target is missed.
+The runs of both are created through Prefect's API, and the ECS worker and the task
+executor run them in one sandbox. The time is from the first `create_flow_run` to the
+end of the last run. The files are, in turn, the two small EK80 files of REAL_DATA (33
+and 218 KB) and a synthetic EK60 file of 264 KB, each with its own key. With one task
+per file fewer files are converted, so that it takes only minutes; its rate is steady
+after the first files. Both use as many processes at a time as the machine has
+processors. Target: at least 4 times the files per minute. `--threads` also converts the
+files with threads and with processes, without Prefect and S3, for
+docs/decisions/warm-lane.md. Exits with 1 if the target is missed.
 """
 
 from __future__ import annotations
@@ -43,31 +42,31 @@ WAIT_SECONDS = 1200
 
 @dataclass(frozen=True)
 class Small:
-    """One small file: where it is, its model."""
+    """One small file: its path and its model."""
 
     path: Path
     model: str
 
 
 def small_files(real_data: Path, folder: Path) -> list[Small]:
-    """Return the files that are converted in turn."""
+    """Return the files to convert in turn."""
     sample = write_sample(
         folder / "ek60.raw", pings=60, channels=(38_000, 120_000), samples=500
     ).path
     return [*(Small(real_data / name, "EK80") for name in SMALL_EK80), Small(sample, "EK60")]
 
 
-class Lanes:
-    """The two lanes of one running sandbox."""
+class LanePair:
+    """Converts files in both ways in one running sandbox."""
 
     def __init__(self, sandbox: Sandbox, files: Sequence[Small]) -> None:
         self._sandbox, self._files = sandbox, files
         self._s3 = sandbox.client("s3")
 
     def entries(self, lane: str, count: int) -> list[dict[str, Any]]:
-        """Put so many files under keys of their own; return the parameters for each.
+        """Put `count` files with separate keys; return the parameters for each.
 
-        The keys stand in the output bucket: the inbox would start runs by itself.
+        The files are put into the output bucket, because the inbox would start runs by itself.
         """
         names = self._sandbox.names
         found = []
@@ -86,7 +85,7 @@ class Lanes:
         return found
 
     def run(self, flow: str, calls: Sequence[dict[str, Any]]) -> tuple[float, list[dict[str, Any]]]:
-        """Create a run for each of the calls; seconds until all are through, and the runs."""
+        """Create a run for each call; return the seconds until all have ended, and the runs."""
         api = self._sandbox.api
         deployment = api.request("GET", f"/deployments/name/{flow}/ecs")["id"]
         begun = time.monotonic()
@@ -119,7 +118,7 @@ class Lanes:
         return seconds, runs
 
     def manifests(self, lane: str) -> int:
-        """How many outputs of a lane are published."""
+        """The number of published outputs of a lane."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._sandbox.names.output_bucket, Prefix=f"benchmark/{lane}/"
         )
@@ -131,9 +130,9 @@ class Lanes:
 
 
 def lanes(files: Sequence[Small], count: int, single: int) -> float:
-    """Run both lanes, print their pace, and return the ratio."""
+    """Run both ways, print their rates, and return the ratio."""
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder)) as sandbox:
-        both = Lanes(sandbox, files)
+        both = LanePair(sandbox, files)
         batch, each = both.entries("batch", count), both.entries("each", single)
         batch_seconds, runs = both.run("convert-raw-sonar-batch", [{"files": batch}])
         each_seconds, each_runs = both.run("convert-raw-sonar", each)
@@ -148,7 +147,7 @@ def lanes(files: Sequence[Small], count: int, single: int) -> float:
     batch_pace, each_pace = 60 * count / batch_seconds, 60 * single / each_seconds
     print(f"{'lane':<14}{'files':>6}{'seconds':>9}{'files/min':>11}   a file")
     print(
-        f"{'a task each':<14}{single:>6}{each_seconds:>9.1f}{each_pace:>11.1f}"
+        f"{'task per file':<14}{single:>6}{each_seconds:>9.1f}{each_pace:>11.1f}"
         f"   median {running:.2f} s in its run"
     )
     print(
@@ -168,12 +167,12 @@ def _convert(file: tuple[str, str, str]) -> None:
 
 def _import(_number: int) -> None:
     import_echopype()
-    # So that no process of the pool gets two of them.
+    # So that each process of the pool gets one of them.
     time.sleep(1)
 
 
 def threads_and_processes(files: Sequence[Small], count: int, rounds: int = 3) -> None:
-    """Print the median seconds of converting so many files to a local disk, by each way."""
+    """Print the median seconds to convert `count` files to disk, with threads and processes."""
     workers = os.cpu_count() or 1
     import_echopype()
     seconds: dict[str, list[float]] = {}

@@ -1,14 +1,14 @@
-"""What a file and a terabyte cost by size of task, from seconds measured here and list prices.
+"""Computes the cost of a file and of a terabyte by task size, from measured seconds and prices.
 
     python -m benchmarks.cost_table EK60_RAW EK80_RAW [--sizes-mb 2 25 100 250] [--cold-seconds 45]
 
-Each file is grown to each size and converted by a process of its own, disk to
-disk, so imports count and S3 does not: on AWS its transfers run beside. Seconds
-are the processor's, so that nobody else's work on this machine counts: what one
-vCPU needs, and at most what more of them do, as parsing is one thread.
-Cold seconds, from RunTask to the first line of Python, are an input: only an
-account can show them. Baseline: the large size of task for every file. A file that
-needs it is not measured but lies on the straight line through those that are: `line`.
+Each file is grown to each size and converted by a separate process, from disk to disk.
+So imports count and S3 does not, because on AWS its transfers run in parallel. Seconds
+are processor seconds, so that other work on this machine does not count. They are the
+time with one vCPU, and an upper bound with more, because parsing is one thread. Cold
+seconds, from RunTask to the first line of Python, are an input, because they can only
+be measured on AWS. Baseline: the large task size for every file. A file that needs this
+size is not measured but extrapolated linearly: `line`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS
 
 TERABYTE = 10**12
-# Of a file amid those that need the large size.
+# Size of a typical file that needs the large size.
 LARGE_BYTES = 10**10
 ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
-# The watchdog's and the reconciliation's; the trigger's are written when uploads come.
+# Metrics of the watchdog and the reconciliation; those of the trigger are written only with
+# uploads.
 METRICS = len(UNITS) + len(figures("echodrop", FindingTally(), 0.0))
 
 CHILD = """
@@ -63,10 +64,10 @@ convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, o
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredConversion:
     """One conversion: the raw file's bytes, seconds of a processor, objects written.
 
-    `on_the_line` is one that was not made, but follows from the others.
+    `on_the_line`: it was not measured but extrapolated from the others.
     """
 
     model: str
@@ -77,12 +78,12 @@ class Measured:
 
     @property
     def size(self) -> TaskSize:
-        """Of the task that it gets."""
+        """The task size for this file."""
         return size_for(self.model, self.bytes)
 
 
-def measure(raw: Path, model: str, folder: Path) -> Measured:
-    """Convert once in a process of its own."""
+def measure(raw: Path, model: str, folder: Path) -> MeasuredConversion:
+    """Convert once in a separate process."""
     output = folder / f"{raw.stem}.zarr"
     command = [sys.executable, "-c", CHILD, str(raw), model, str(output)]
     before = _processor_seconds()
@@ -90,40 +91,45 @@ def measure(raw: Path, model: str, folder: Path) -> Measured:
     seconds = _processor_seconds() - before
     manifest = json.loads(Path(f"{output}.manifest.json").read_text())
     objects = int(manifest["output"]["objects"])
-    return Measured(model, raw.stat().st_size, seconds, objects)
+    return MeasuredConversion(model, raw.stat().st_size, seconds, objects)
 
 
 def _processor_seconds() -> float:
-    """Of all processes that were started here and have ended."""
+    """Processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def dollars(prices: Fargate, size: TaskSize, measured: Measured, cold_seconds: float) -> float:
-    """Cost of one file in a task of its own, with its notification and requests."""
+def dollars(
+    prices: Fargate, size: TaskSize, measured: MeasuredConversion, cold_seconds: float
+) -> float:
+    """Cost of one file in its own task, with its notification and requests."""
     seconds = cold_seconds + PREFECT_SECONDS + measured.seconds
     return dollars_of_task(prices, size, seconds, measured.objects)
 
 
-def extrapolated(measured: Sequence[Measured]) -> Measured:
+def extrapolated(measured: Sequence[MeasuredConversion]) -> MeasuredConversion:
     """A file of `LARGE_BYTES` on the line through one model's measured files."""
     sizes = [item.bytes for item in measured]
     seconds, objects = (
         float(np.polynomial.Polynomial.fit(sizes, values, 1)(LARGE_BYTES))
         for values in ([item.seconds for item in measured], [item.objects for item in measured])
     )
-    return Measured(measured[0].model, LARGE_BYTES, seconds, round(objects), on_the_line=True)
+    return MeasuredConversion(
+        measured[0].model, LARGE_BYTES, seconds, round(objects), on_the_line=True
+    )
 
 
 def standing_items() -> dict[str, float]:
-    """Dollars a month of each thing that a stack has which nobody uses, in its own VPC.
+    """Dollars per month of each part of an idle stack in its own VPC.
 
-    Without Prefect, logs, what is stored and what is free. Requests of the looks are
-    those of an inbox that is nearly empty; `benchmarks.reconcile_month` has larger ones.
+    Prefect, logs, storage and free items are not included. The requests of the
+    reconciliation are those of a nearly empty inbox; `benchmarks.reconcile_month` has
+    larger ones.
     """
     worker = ARM64.dollars(512, 1024, 20, SECONDS_AN_HOUR) * MONTH_HOURS
     address = ARM64.address_hour * MONTH_HOURS
-    # COLD_SECONDS and a second of looking are less than the minute that is billed.
+    # COLD_SECONDS and a second of work are less than the minute that is billed.
     looks = ARM64.dollars(1024, 2048, 20, COLD_SECONDS + 5) * (MONTH_HOURS + MONTH_HOURS / 168)
     watchdog = MONTH_HOURS * 12 * (0.20e-6 + 0.25 * 2 * LAMBDA_GB_SECOND)
     return {
@@ -146,18 +152,18 @@ def standing_table() -> str:
 
 
 def standing() -> float:
-    """Dollars a month of a stack that nobody uses: the sum of its `standing_items`."""
+    """Dollars per month of an idle stack: the sum of its `standing_items`."""
     return sum(standing_items().values())
 
 
-def row(item: Measured, cold_seconds: float) -> str:
-    """A line of the table; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
+def row(item: MeasuredConversion, cold_seconds: float) -> str:
+    """A row; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
     cost = dollars(ARM64, item.size, item, cold_seconds)
     other = dollars(X86_64, item.size, item, cold_seconds)
     files = TERABYTE / item.bytes
-    told = "line" if item.on_the_line else "measured"
+    origin = "line" if item.on_the_line else "measured"
     return (
-        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.size.name} | {item.seconds:.1f} s, {told} "
+        f"| {item.model} {item.bytes / 1e6:,.2f} MB | {item.size.name} | {item.seconds:.1f} s, {origin} "
         f"| {item.objects:,} | ${cost:.5f} | ${cost * files:,.2f} | ${other * files:,.2f} |"
     )
 
@@ -173,10 +179,10 @@ def main() -> int:
     print(f"cold start {given.cold_seconds:.0f} s (input), prices a list (inputs)\n")
     print("| file | size | converted in | objects | ARM64 a file | a TB | X86_64 a TB |")
     print("|---|---|---|---|---|---|---|")
-    measurements: list[Measured] = []
+    measurements: list[MeasuredConversion] = []
     with tempfile.TemporaryDirectory() as folder:
         for model, source in (("EK60", given.ek60), ("EK80", given.ek80)):
-            ours: list[Measured] = []
+            ours: list[MeasuredConversion] = []
             for megabytes in given.sizes_mb:
                 raw = Path(folder) / f"{model}-{megabytes}.raw"
                 grow(source, raw, megabytes * 1_000_000)

@@ -1,13 +1,14 @@
-"""Processor seconds and peak memory of whole local conversions, against echopype's own.
+"""Compares processor seconds and peak memory of local conversions with those of echopype.
 
     python -m benchmarks.engine DATA [--runs 3] [--megabytes 100] [--ragged RAGGED.raw]
 
-Baseline: `echopype.open_raw` and `to_zarr`, local disk to local disk. Ours: `convert` of the
-same file, walked, compared with echopype, verified and with its manifest. Both are whole
-processes, in turn; medians of each. "Imports aside" subtracts what a process takes that
-only imports the same packages. Files are grown from real ones: their configuration and
-filters stay once, their pings repeat with advancing times. AD2CP files have a fifth of the
-megabytes: echopype takes 80 bytes of memory for each, and 3 s for a megabyte. Targets:
+Baseline: `echopype.open_raw` and `to_zarr`, local disk to local disk. Ours: `convert`
+of the same file, with preflight, comparison with echopype, verification and manifest.
+Both run alternately, each in its own process; the results are medians. "Imports aside"
+subtracts the values of a process that only imports the same packages. Files are grown
+from real ones: their configuration and filters stay once, their pings repeat with
+advancing times. AD2CP files are a fifth as large, because echopype needs 80 bytes of
+memory per byte, and 3 s per megabyte. Targets:
 
     ratio of processor seconds       EK60   EK80 in turn   EK80 sectors   AD2CP
     imports aside                    0.35   0.15           0.3            1.4
@@ -15,7 +16,7 @@ megabytes: echopype takes 80 bytes of memory for each, and 3 s for a megabyte. T
     peak of ours                     0.35 GB + 1.4 bytes a byte of the file, AD2CP 8 bytes;
                                      0.5 GB for a ragged file
 
-Exits with 1 if one is missed.
+Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ FIXED_BYTES, RAGGED_BYTES = 350_000_000, 500_000_000
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One kind of file, the ratios of processor seconds and the memory that are asked for."""
+class FileKind:
+    """One kind of file, with its targets for processor seconds and memory."""
 
     name: str
     model: str
@@ -55,11 +56,11 @@ class Subject:
             grow(data / self.source, target, wanted_bytes)
 
 
-SUBJECTS = (
-    Subject("EK60", "EK60", "ek60/D20070724-T042400.raw", 0.35, 0.55),
-    Subject("EK80 in turn", "EK80", "ek80/EK80_-D20221108-T151353.raw", 0.15, 0.3),
-    Subject("EK80 sectors", "EK80", "ek80/2917763601822576513.raw", 0.3, 0.4),
-    Subject("AD2CP", "AD2CP", "ad2cp/SG198_0099_a.ad2cp", 1.4, 1.4, 8),
+KINDS = (
+    FileKind("EK60", "EK60", "ek60/D20070724-T042400.raw", 0.35, 0.55),
+    FileKind("EK80 in turn", "EK80", "ek80/EK80_-D20221108-T151353.raw", 0.15, 0.3),
+    FileKind("EK80 sectors", "EK80", "ek80/2917763601822576513.raw", 0.3, 0.4),
+    FileKind("AD2CP", "AD2CP", "ad2cp/SG198_0099_a.ad2cp", 1.4, 1.4, 8),
 )
 
 
@@ -81,7 +82,7 @@ def wall(peaks: Sequence[Peak]) -> float:
 def pairs(
     raw: Path, model: str, runs: int, *, baseline: bool = True
 ) -> tuple[list[Peak], list[Peak]]:
-    """Echopype's and our conversions of one file, in turn."""
+    """Convert one file alternately with echopype and with echodrop."""
     theirs, ours = [], []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
         for _ in range(runs):
@@ -98,20 +99,20 @@ def pairs(
     return theirs, ours
 
 
-def compare(subject: Subject, raw: Path, runs: int, imports: tuple[float, ...]) -> bool:
-    """Print the ratios of one file; whether all targets are met.
+def compare(kind: FileKind, raw: Path, runs: int, imports: tuple[float, ...]) -> bool:
+    """Print the ratios of one file; return whether all targets are met.
 
     `imports`: processor seconds, echopype's and ours, then bytes, echopype's and ours.
     """
-    theirs, ours = pairs(raw, subject.model, runs)
+    theirs, ours = pairs(raw, kind.model, runs)
     size = raw.stat().st_size
     whole = processor(ours) / processor(theirs)
     aside = (processor(ours) - imports[1]) / (processor(theirs) - imports[0])
-    limit = FIXED_BYTES + subject.bytes_per_file_byte * size
+    limit = FIXED_BYTES + kind.bytes_per_file_byte * size
     print(
-        f"{subject.name} {size / 1e6:.0f} MB, medians of {runs}\n"
+        f"{kind.name} {size / 1e6:.0f} MB, medians of {runs}\n"
         f"  processor seconds: {processor(ours):.2f} of {processor(theirs):.2f}: ratio {whole:.2f} "
-        f"({subject.whole}); imports aside {aside:.2f} ({subject.aside})\n"
+        f"({kind.whole}); imports aside {aside:.2f} ({kind.aside})\n"
         f"  wall seconds: {wall(ours):.2f} of {wall(theirs):.2f}: ratio {wall(ours) / wall(theirs):.2f}\n"
         f"  peak memory: {memory(ours) / 1e6:.0f} MB of {memory(theirs) / 1e6:.0f}: ratio "
         f"{memory(ours) / memory(theirs):.2f} (at most {limit / 1e6:.0f} MB); imports aside "
@@ -119,16 +120,16 @@ def compare(subject: Subject, raw: Path, runs: int, imports: tuple[float, ...]) 
         "bytes a byte of the file",
         flush=True,
     )
-    return whole <= subject.whole and aside <= subject.aside and memory(ours) <= limit
+    return whole <= kind.whole and aside <= kind.aside and memory(ours) <= limit
 
 
 def main() -> int:
-    """Measure what the options ask for; 0 if the targets are met."""
+    """Run the measurements; return 0 if the targets are met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=100)
-    parser.add_argument("--only", choices=[subject.name for subject in SUBJECTS])
+    parser.add_argument("--only", choices=[kind.name for kind in KINDS])
     parser.add_argument("--ragged", type=Path, help="an EK60 file with one long ping")
     options: Any = parser.parse_args()
     bare = [
@@ -138,11 +139,11 @@ def main() -> int:
     print(f"imports: echopype {imports[0]:.2f} s, ours {imports[1]:.2f} s of a processor")
     met = []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
-        for subject in SUBJECTS:
-            if options.only in {None, subject.name}:
-                raw = Path(folder) / f"grown{Path(subject.source).suffix}"
-                subject.grow(options.data, raw, options.megabytes * 1_000_000)
-                met.append(compare(subject, raw, options.runs, imports))
+        for kind in KINDS:
+            if options.only in {None, kind.name}:
+                raw = Path(folder) / f"grown{Path(kind.source).suffix}"
+                kind.grow(options.data, raw, options.megabytes * 1_000_000)
+                met.append(compare(kind, raw, options.runs, imports))
     if options.ragged is not None:
         _, ours = pairs(options.ragged, "EK60", options.runs, baseline=False)
         print(

@@ -1,4 +1,4 @@
-"""Flow runs executed as a task executes them, against a Prefect server in a process of its own."""
+"""Executes flow runs as a task does, with a Prefect server in a separate process."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sandbox.ports import free_port
 from sandbox.prefect_server import prefect_server, sqlite_url
 
 _NAME = "benchmark"
-# What a task runs, and what it would run without our own.
+# The command of a task, and Prefect's own command.
 OURS = (sys.executable, "-m", "flows.execute_run")
 PREFECTS = (sys.executable, "-m", "prefect", "flow-run", "execute")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A run that completed, as Prefect has it, and when its command began (Unix time)."""
+class MeasuredRun:
+    """A completed run as in Prefect's API, and the start of its command (Unix time)."""
 
     run: dict[str, Any]
     begun: float
@@ -37,15 +37,15 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class FlowRuns:
-    """A running server with the conversion's deployment."""
+class FlowRunServer:
+    """A running server with the deployment of the conversion."""
 
     api_url: str
     deployment: str
     home: Path
 
-    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> Measured:
-        """Execute one run by a command that takes it from the environment.
+    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> MeasuredRun:
+        """Execute one run with a command that reads it from the environment.
 
         Raises:
             RuntimeError: it did not complete.
@@ -66,14 +66,14 @@ class FlowRuns:
         run = self._ask("GET", f"/flow_runs/{run['id']}")
         if run["state"]["name"] != "Completed":
             raise RuntimeError(f"{run['state']['name']}: {run['state']['message']}")
-        return Measured(run, begun, peak)
+        return MeasuredRun(run, begun, peak)
 
     def _ask(self, method: str, path: str, parameters: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         answer = urllib3.request(
             method,
             self.api_url + path,
             json={"parameters": parameters} if parameters else None,
-            # SQLite says 503 whenever two want to write at once.
+            # With SQLite the server answers 503 if two requests write at the same time.
             retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None),
         )
         if answer.status >= 300:
@@ -82,8 +82,8 @@ class FlowRuns:
 
 
 @contextlib.contextmanager
-def flow_runs() -> Iterator[FlowRuns]:
-    """A fresh server on SQLite, and the conversion registered with it."""
+def flow_runs() -> Iterator[FlowRunServer]:
+    """A new server on SQLite with the registered conversion."""
     with tempfile.TemporaryDirectory(prefix="echodrop-prefect-") as folder:
         home, port = Path(folder), free_port()
         (home / "work").mkdir()
@@ -103,6 +103,6 @@ def flow_runs() -> Iterator[FlowRuns]:
                 registered = deployments.register(
                     work_pool=_NAME, work_pool_type="process", deployments=conversions(_NAME)
                 )
-            yield FlowRuns(api_url, registered.deployments[f"convert-raw-sonar/{_NAME}"], home)
+            yield FlowRunServer(api_url, registered.deployments[f"convert-raw-sonar/{_NAME}"], home)
         finally:
             server.stop()

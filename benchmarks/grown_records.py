@@ -1,4 +1,4 @@
-"""Grow an AD2CP file to a wanted size by repeating its records with advancing times."""
+"""Grows an AD2CP file to a wanted size: repeats its records with advancing times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flows.rawfile.record_index import STRING
 
 
 def grow_records(source: Path, target: Path, wanted_bytes: int) -> None:
-    """Write a file of about that size: the source's strings once, its other records again and again.
+    """Write a file of about that size: the source's strings once, its other records repeatedly.
 
     Raises:
         ValueError: the source has no dated records.
@@ -39,7 +39,7 @@ def grow_records(source: Path, target: Path, wanted_bytes: int) -> None:
 
 
 def _dated(record: bytes, time: np.datetime64) -> bytes:
-    """The record at another time, its checksums as they have to be then."""
+    """The record with another time and correct checksums."""
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
         microseconds=int(time.astype("datetime64[us]").astype(np.int64))
     )

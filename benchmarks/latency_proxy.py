@@ -1,8 +1,8 @@
-"""A TCP proxy that adds a round trip's time and counts the HTTP requests that pass.
+"""A TCP proxy that adds a round-trip time and counts HTTP requests.
 
-`python benchmarks/latency_proxy.py --upstream PORT --round-trip 0.03` prints the
-two ports that it listens on: the proxy's, and one that answers each connection
-with the number of requests since the last time it was asked.
+`python benchmarks/latency_proxy.py --upstream PORT --round-trip 0.03` prints the two
+ports that it listens on: the proxy's, and one that answers each connection with the
+number of requests since the previous connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 _HOST = "127.0.0.1"
 _READ_BYTES = 256 * 1024
 _REQUEST_LINE = re.compile(rb"(?:GET|PUT|POST|HEAD|DELETE) [^\r\n]{1,4096} HTTP/1\.1\r\n")
-# A request line may be cut in two by a read.
+# A read may split a request line.
 _TAIL_BYTES = 4200
 
 
@@ -37,7 +37,7 @@ class RequestCounter:
 
 
 class RequestScanner:
-    """Finds request lines in a stream that comes in pieces."""
+    """Finds request lines in a stream that arrives in pieces."""
 
     def __init__(self, counter: RequestCounter) -> None:
         self._counter = counter
@@ -59,7 +59,7 @@ async def _forward(
     delay: float,
     scanner: RequestScanner | None,
 ) -> None:
-    """Pass bytes on `delay` seconds after they came, however many are under way."""
+    """Forward bytes `delay` seconds after their arrival, without limit on the bytes in transit."""
     loop = asyncio.get_running_loop()
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
@@ -94,14 +94,14 @@ async def _serve(upstream: int, round_trip: float) -> None:
             _forward(up_reader, writer, round_trip / 2, None),
         )
 
-    async def tell(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer_count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(str(counter.count).encode())
         counter.count = 0
         await writer.drain()
         writer.close()
 
     proxy = await asyncio.start_server(connect, _HOST, 0, backlog=512)
-    control = await asyncio.start_server(tell, _HOST, 0)
+    control = await asyncio.start_server(answer_count, _HOST, 0)
     ports = {
         "proxy": proxy.sockets[0].getsockname()[1],
         "control": control.sockets[0].getsockname()[1],
@@ -119,20 +119,20 @@ class LatencyProxy:
     control_port: int
 
     def requests(self) -> int:
-        """HTTP requests since this was last asked."""
+        """HTTP requests since the previous call."""
 
         async def ask() -> int:
             reader, writer = await asyncio.open_connection(_HOST, self.control_port)
-            told = await reader.read()
+            count = await reader.read()
             writer.close()
-            return int(told)
+            return int(count)
 
         return asyncio.run(ask())
 
 
 @contextlib.contextmanager
 def latency_proxy(upstream: int, round_trip: float) -> Iterator[LatencyProxy]:
-    """A proxy in a process of its own, so that it shares no interpreter lock with its clients."""
+    """A proxy in a separate process, so that it does not share the GIL with its clients."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -144,7 +144,7 @@ def latency_proxy(upstream: int, round_trip: float) -> Iterator[LatencyProxy]:
         text=True,
     )
     try:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - stdout=PIPE above
         ports = json.loads(process.stdout.readline())
         yield LatencyProxy(ports["proxy"], ports["control"])
     finally:

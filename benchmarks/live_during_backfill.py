@@ -1,26 +1,25 @@
-"""How soon live uploads start while a throttled backfill of real files runs, against an idle system.
+"""Compares how soon live uploads start during a throttled backfill and on an idle system.
 
     python -m benchmarks.live_during_backfill REAL_DATA [--files 200] [--live 5] [--database sqlite]
 
-One sandbox. First live uploads are dropped one after another while nothing else
-runs: the baseline. Then `echodrop backfill` sends copies of a real EK80 file of
-33 KB, which lie in an archive bucket, held back by its own limits and put
-together in batches; while its runs wait and run, as many live uploads of the
-same file are dropped. Nothing is stubbed: each file is converted.
+It uses one sandbox. First, live uploads are made one after another while nothing else
+runs: the baseline. Then `echodrop backfill` sends copies of a real EK80 file of 33 KB
+from an archive bucket, throttled by its own limits and grouped into batches. While its
+runs wait and run, the same number of live uploads is made. Nothing is stubbed: each
+file is converted.
 
-On Fargate no task waits for another's room. The sandbox has room for two tasks
-more than the lane of the backfill may have, so that here too only the system
-itself could hold a live upload up: the trigger's queue, where the backfill's
-messages stand before it, the pool's queues, the worker, the database. What it
-can't have is processors of its own: the columns from the task's start on are
-of a machine that the backfill keeps busy.
+On Fargate tasks do not wait for each other. The sandbox can run two tasks more than the
+backfill lane allows. So here, too, only the system itself can delay a live upload: the
+trigger's queue with the backfill's messages, the pool's queues, the worker, the
+database. But the tasks share the processors: the times from the task's start on are
+those of a machine that the backfill keeps busy.
 
-Prints each stage's medians and ratios; how long the backfill's own runs waited
-in the same minutes, which is what a live upload would wait without its lane; in
-which order runs began; and the outputs whose manifest tells of that very file.
-Exits with 1 if a file has no such manifest, if a live upload began behind all
-runs of the backfill that waited when it was asked for, or if none waited: then
-the backfill was over too soon to tell.
+Prints the medians and ratios of each stage; how long the backfill's own runs waited in
+the same minutes, which is how long a live upload would wait without its lane; the order
+in which runs began; and the number of outputs whose manifest has this file's checksum.
+Exits with 1 if a file has no such manifest, if a live upload began after all backfill
+runs that were waiting when it was requested, or if none was waiting, because then the
+backfill was over too soon for a result.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ from sandbox.waiting import wait_until
 
 SMALL = "ek80/-1519668699940320059.raw"
 ARCHIVE = "echodrop-archive"
-# Uploads to a message of the backfill, and so files to a batch.
+# Uploads per message of the backfill, and so files per batch.
 TOGETHER = 20
 WAIT_SECONDS = 1800
 BATCH_RULE = f"""
@@ -63,38 +62,38 @@ lanes = ["{BACKFILL}"]
 
 @dataclass(frozen=True)
 class Live:
-    """One live upload: when it was dropped, its run's times, the messages in the queue before it."""
+    """One live upload: its time, its run's times, the messages in the queue before it."""
 
     dropped: datetime
     times: RunTimes
     messages: int
 
     def stages(self) -> dict[str, float]:
-        """Give the seconds of each stage."""
+        """Return the seconds of each stage."""
         times = self.times
         if times.pending is None or times.started is None or times.ended is None:
-            raise ValueError(f"it has not ended: {times}")
+            raise ValueError(f"the run has not ended: {times}")
         points = [self.dropped, times.created, times.pending, times.started, times.ended]
         found = [(to - of).total_seconds() for of, to in itertools.pairwise(points)]
         return {
-            "drop -> asked for (trigger)": found[0],
-            "asked for -> taken (lane, worker)": found[1],
+            "upload -> run requested (trigger)": found[0],
+            "requested -> taken (lane, worker)": found[1],
             "taken -> Running (task's start)": found[2],
-            "drop -> Running": sum(found[:3]),
-            "drop -> Completed": sum(found),
+            "upload -> Running": sum(found[:3]),
+            "upload -> Completed": sum(found),
         }
 
 
 @dataclass
 class Drops:
-    """Drops live uploads one after another, and waits for the end of each."""
+    """Makes live uploads one after another, and waits for the end of each."""
 
     sandbox: Sandbox
     file: Path
     keys: list[str] = field(default_factory=list)
 
     def drop(self, key: str) -> Live:
-        """Drop one and follow it to its end."""
+        """Upload one file and wait for the end of its run."""
         inbox, messages = SandboxInbox(self.sandbox), queued(self.sandbox)
         dropped = datetime.now(UTC)
         inbox.drop(self.file, key)
@@ -106,7 +105,7 @@ class Drops:
 
 
 def queued(sandbox: Sandbox) -> int:
-    """How many messages the trigger's queue holds, those it was handed included."""
+    """The number of messages in the trigger's queue, including those in flight."""
     sqs, names = (
         sandbox.client("sqs"),
         ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
@@ -117,7 +116,7 @@ def queued(sandbox: Sandbox) -> int:
 
 
 def lane_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """List the runs of the backfill lane, of files together or alone."""
+    """List the runs of the backfill lane, of batches and of single files."""
     body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}, "limit": 200}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
     return runs
@@ -136,7 +135,7 @@ def start_backfill(sandbox: Sandbox, folder: Path, *asked: str) -> subprocess.Po
 
 
 def make_archive(sandbox: Sandbox, file: Path, count: int) -> list[str]:
-    """Put copies into a bucket that tells nobody."""
+    """Put copies into a bucket without notifications."""
     s3, keys = sandbox.client("s3"), [f"cruise/{number:04}.raw" for number in range(count)]
     s3.create_bucket(Bucket=ARCHIVE)
     for key in keys:
@@ -145,7 +144,7 @@ def make_archive(sandbox: Sandbox, file: Path, count: int) -> list[str]:
 
 
 def have_batches(sandbox: Sandbox) -> None:
-    """Let small files of the backfill share a run, where the rules do not say so already."""
+    """Add batches of small backfill files to the rules, unless they have them already."""
     ssm, name = sandbox.client("ssm"), sandbox.names.rules_parameter
     rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     if "[batch]" not in rules:
@@ -153,19 +152,19 @@ def have_batches(sandbox: Sandbox) -> None:
 
 
 def verified(sandbox: Sandbox, sources: Sequence[str], sha256: str) -> int:
-    """Count the sources that a manifest names with this checksum, read back when it was published."""
+    """Count the sources that have a manifest with this checksum."""
     s3, output, inbox = sandbox.client("s3"), sandbox.names.output_bucket, SandboxInbox(sandbox)
     found = set()
     for key in inbox.outputs():
         if not key.endswith(MANIFEST_SUFFIX):
             continue
-        told = read_manifest(s3.get_object(Bucket=output, Key=key)["Body"].read(), key)
-        if told["source"]["sha256"] == sha256 and told["verification"]["objects_read"]:
-            found.add(told["source"]["uri"])
+        manifest = read_manifest(s3.get_object(Bucket=output, Key=key)["Body"].read(), key)
+        if manifest["source"]["sha256"] == sha256 and manifest["verification"]["objects_read"]:
+            found.add(manifest["source"]["uri"])
     return len(found & set(sources))
 
 
-def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
+def print_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
     """Print each stage's medians."""
     print(f"\n{'live uploads, median seconds':<36}{'idle':>8}{'backfill':>10}{'ratio':>8}")
     for stage in baseline[0].stages():
@@ -174,12 +173,12 @@ def told_of_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:
             for lives in (baseline, during)
         )
         print(f"{stage:<36}{idle:>8.2f}{busy:>10.2f}{busy / idle:>8.2f}")
-    each = " ".join(f"{live.stages()['drop -> Running']:.1f}" for live in during)
-    print(f"drop -> Running, each: {each} s")
+    each = " ".join(f"{live.stages()['upload -> Running']:.1f}" for live in during)
+    print(f"upload -> Running, each: {each} s")
 
 
-def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
-    """Print who began when; tell of each live upload that was not ahead of the backfill."""
+def print_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
+    """Print when each run began; return the live uploads that were not ahead of the backfill."""
     began = min(times.created for times in lane)
     marks = [("backfill", times) for times in lane]
     marks += [(f"LIVE {number}", live.times) for number, live in enumerate(during, 1)]
@@ -203,26 +202,26 @@ def told_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]
         )
         if not waiting:
             problems.append(
-                f"no run of the backfill waited when live upload {number} was asked for"
+                f"no run of the backfill waited when live upload {number} was requested"
             )
         elif len(before) == len(waiting):
-            problems.append(f"live upload {number} began behind all that waited")
+            problems.append(f"live upload {number} began after all that waited")
     return problems
 
 
 def begun_of(times: RunTimes) -> datetime:
-    """Give the time at which a run that has ended began."""
+    """Return the time at which a finished run began."""
     if times.started is None:
-        raise ValueError(f"it has not begun: {times}")
+        raise ValueError(f"the run has not begun: {times}")
     return times.started
 
 
 def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list[str]:
-    """Drop, send, drop and wait; print what was seen, and return what is wrong."""
+    """Run both parts and print the results; return the problems."""
     file: Path = options.real_data / SMALL
     drops = Drops(sandbox, file)
     have_batches(sandbox)
-    # The trigger's and the worker's first time is not the system's pace.
+    # The first upload warms up the trigger and the worker.
     drops.drop("live/first.raw")
     baseline = [drops.drop(f"live/idle-{number}.raw") for number in range(options.live)]
     archive = make_archive(sandbox, file, options.files)
@@ -236,7 +235,7 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
                 {"RUNNING", "SCHEDULED"} <= {run["state"]["type"] for run in lane_runs(sandbox)}
             ),
             WAIT_SECONDS,
-            "runs of the backfill that run and that wait",
+            "backfill runs that run and that wait",
             every=0.5,
         )
         during = [drops.drop(f"live/during-{number}.raw") for number in range(options.live)]
@@ -252,10 +251,10 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
 
     runs = lane_runs(sandbox)
     lane = [run_times(sandbox.api, run["id"]) for run in runs]
-    told_of_stages(baseline, during)
+    print_stages(baseline, during)
     waits = [(times.pending - times.created).total_seconds() for times in lane if times.pending]
-    print(f"asked for -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
-    problems = told_of_order(during, lane)
+    print(f"requested -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
+    problems = print_order(during, lane)
     sources = [f"s3://{ARCHIVE}/{key}" for key in archive]
     sources += [SandboxInbox(sandbox).uri(key) for key in drops.keys]
     good = verified(sandbox, sources, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -269,7 +268,7 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
 
 
 def all_ended(sandbox: Sandbox) -> Callable[[], bool]:
-    """Give a look at whether the backfill's runs have ended."""
+    """Return a check whether the backfill's runs have ended."""
 
     def look() -> bool:
         sandbox.check()
@@ -283,12 +282,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real_data", type=Path)
-    parser.add_argument("--files", type=int, default=200, help="of the archive")
-    parser.add_argument("--live", type=int, default=5, help="uploads, idle and during the backfill")
+    parser.add_argument("--files", type=int, default=200, help="files in the archive")
+    parser.add_argument("--live", type=int, default=5, help="live uploads in each part")
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
-    parser.add_argument("--lane", type=int, default=1, help="tasks of the backfill at a time")
-    parser.add_argument("--rate", type=float, default=20.0, help="uploads a second")
-    parser.add_argument("--outstanding", type=int, default=4, help="unended runs of the backfill")
+    parser.add_argument("--lane", type=int, default=1, help="concurrent tasks of the backfill")
+    parser.add_argument("--rate", type=float, default=20.0, help="uploads per second")
+    parser.add_argument(
+        "--outstanding", type=int, default=4, help="unfinished runs of the backfill"
+    )
     options = parser.parse_args()
     set_up = SandboxOptions(
         database=options.database,
@@ -301,7 +302,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", set_up) as sandbox:
         problems = measure(sandbox, Path(name), options)
     for problem in problems:
-        print(f"NOT AS PROMISED: {problem}")
+        print(f"PROBLEM: {problem}")
     sys.exit(1 if problems else 0)
 
 

@@ -1,4 +1,4 @@
-"""One step of a conversion in a process of its own, and the memory that it took at its peak.
+"""Runs one step of a conversion in a separate process, and measures its peak memory.
 
 python -m benchmarks.measured_process '["open", "cruise.raw", "EK60"]'
 """
@@ -20,13 +20,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 _LOOK_EVERY_SECONDS = 0.05
-# A task's run has these beside what a conversion imports.
+# Imports of a task's run in addition to those of a conversion.
 _PREFECT = ("prefect.engine", "prefect.flow_engine", "flows.convert_raw_sonar")
 
 
 @dataclass(frozen=True)
 class Peak:
-    """What a command took at its peak, and the seconds that it ran.
+    """The peak memory and the seconds of a command.
 
     Attributes:
         bytes: largest resident set of any one process, of it and its children.
@@ -41,7 +41,7 @@ class Peak:
 
 
 def measure(*step: object) -> Peak:
-    """The peak of one of these, its imports included.
+    """Measure one of these steps, with its imports.
 
     `imports`, `imports with prefect`, `imports of echopype`, `open FILE MODEL`,
     `open and save FILE MODEL TARGET`, `convert PARAMETERS`.
@@ -55,7 +55,7 @@ def waited_for(
     """Run a command to its end.
 
     Raises:
-        RuntimeError: it failed; with the last that it said.
+        RuntimeError: it failed; the message has the end of its output.
     """
     begun = time.perf_counter()
     parent = 0
@@ -72,8 +72,8 @@ def waited_for(
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
-            told = said.read().decode(errors="replace")[-3000:]
-            raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{told}")
+            output = said.read().decode(errors="replace")[-3000:]
+            raise RuntimeError(f"{command[:4]}: exit code {process.returncode}\n{output}")
     # Kilobytes on Linux.
     return Peak(
         usage.ru_maxrss * 1024,
@@ -84,14 +84,14 @@ def waited_for(
 
 
 def _high_water(pid: int) -> int:
-    """Bytes of a living process's own largest resident set so far."""
+    """Bytes of a running process's largest resident set so far."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    # One that has ended, and was not yet waited for, has none.
+    # A zombie process has none.
     return int(found[1]) * 1024 if found else 0
 
 
 def _step(name: str, *arguments: object) -> None:
-    """Take the step in this process."""
+    """Run the step in this process."""
     warnings.simplefilter("ignore")
     if name == "imports with prefect":
         for module in _PREFECT:
@@ -100,16 +100,16 @@ def _step(name: str, *arguments: object) -> None:
         importlib.import_module("echopype")
         return
     if name in {"open", "open and save"}:
-        # Only what echopype itself needs.
+        # Only the packages that echopype itself needs.
         echopype = importlib.import_module("echopype")
         raw, model, *target = arguments
         echodata = echopype.open_raw(raw, model)
         if target:
             echodata.to_zarr(target[0], overwrite=True)
-        # Else it looks for swap files when the interpreter is half gone.
+        # Otherwise it looks for swap files while the interpreter shuts down.
         echodata.converted_raw_path = raw
         return
-    from flows.conversion import convert  # noqa: PLC0415 - the baseline must not pay for it
+    from flows.conversion import convert  # noqa: PLC0415 - the baseline must not import it
     from flows.raw_opening import import_echopype  # noqa: PLC0415
     from flows.request import ConversionRequest  # noqa: PLC0415
 

@@ -1,15 +1,14 @@
-"""Tasks a second whose end the worker's observer takes, by the rule that feeds its queue.
+"""Measures how many ended tasks per second the worker's observer handles, by EventBridge rule.
 
     python -m benchmarks.observer [--tasks 40] [--round-trip 0.08]
 
-prefect-aws's own observer reads moto's queue and asks a real Prefect server
-behind a proxy that adds a round trip's time. EventBridge feeds the queue with
-what Fargate tells of each task, eight changes of state, once by a rule that
-takes every change in the cluster and once by the template's. Each task is of a
-flow run that waits for it, and ends with exit code 0. The observer takes one
-message after another, so tasks a second are the tasks by the seconds until the
-queue is empty. Prints both with their ratio. Exit code 1: the template's rule
-is not the faster one.
+prefect-aws's own observer reads moto's queue and asks a real Prefect server behind a
+proxy that adds a round-trip time. EventBridge fills the queue with Fargate's events of
+each task, eight state changes, once with a rule that matches every change in the
+cluster and once with the template's rule. Each task belongs to a pending flow run, and
+ends with exit code 0. The observer handles one message after another, so the rate is
+the number of tasks divided by the seconds until the queue is empty. Prints both rates
+with their ratio. Exits with 1 if the template's rule is not faster.
 """
 
 from __future__ import annotations
@@ -47,27 +46,27 @@ from sandbox.waiting import wait_until
 PROJECT = Path(__file__).resolve().parents[1]
 EVENTS_AT_ONCE = 10
 PATIENCE = 1800
-# Longer than prefect-aws has SQS wait for a message.
+# Longer than the long polling of prefect-aws.
 LONG_POLL = 22
 Pattern = Mapping[str, Any]
 
 
 def rules(stack: Stack) -> dict[str, Pattern]:
-    """Give the pattern that takes every change in the cluster, and the template's."""
+    """Return the pattern that matches every change in the cluster, and the template's."""
     ours = stack.rule("TaskStateRule").pattern
     if ours is None:
-        raise ValueError("the rule of the template goes by the clock")
+        raise ValueError("the rule of the template is a schedule")
     cluster = {"clusterArn": ours["detail"]["clusterArn"]}
     return {"every change": {**ours, "detail": cluster}, "the template's": ours}
 
 
 def start_tasks(
-    client: Any,  # noqa: ANN401 - gives boto3's clients
+    client: Any,  # noqa: ANN401 - returns boto3's clients
     api: SandboxPrefectApi,
     stack: Stack,
     count: int,
 ) -> list[dict[str, Any]]:
-    """Make flow runs that wait for their tasks, and their tasks; give these as ECS describes them."""
+    """Create pending flow runs and their tasks; return the tasks as ECS describes them."""
     flow = api.request("POST", "/flows/", {"name": "convert-raw-sonar"})["id"]
     definition = stack.task_definition("ConversionTask")
     ecs, ec2 = client("ecs"), client("ec2")
@@ -94,42 +93,42 @@ def start_tasks(
     return described
 
 
-def told_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give what Fargate tells of a task that ends well."""
+def events_of(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return Fargate's events of a task that succeeds."""
     before = (change_detail(described, each) for each in (*STARTING_STATES, "RUNNING"))
     after = (change_detail(described, each) for each in STOPPING_STATES)
     return [*before, *after, stopped_detail(described, 0, asked_to_stop=False)]
 
 
-def feed(client: Any, stack: Stack, pattern: Pattern, tasks: list[dict[str, Any]]) -> int:  # noqa: ANN401 - gives boto3's clients
-    """Tell EventBridge of all tasks under one rule; give how many messages came of it."""
+def feed(client: Any, stack: Stack, pattern: Pattern, tasks: list[dict[str, Any]]) -> int:  # noqa: ANN401 - returns boto3's clients
+    """Send the events of all tasks to EventBridge with one rule; return the number of messages."""
     events, rule = client("events"), stack.rule("TaskStateRule")
     events.put_rule(Name=rule.name, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=rule.name, Targets=list(rule.targets))
-    # Tasks run side by side: the first change of each, then the second of each.
-    told = [each for changes in zip(*map(told_of, tasks), strict=True) for each in changes]
-    for first in range(0, len(told), EVENTS_AT_ONCE):
+    # Tasks run in parallel: the first change of each, then the second of each.
+    details = [each for changes in zip(*map(events_of, tasks), strict=True) for each in changes]
+    for first in range(0, len(details), EVENTS_AT_ONCE):
         events.put_events(
             Entries=[
                 {"Source": "aws.ecs", "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
-                for detail in told[first : first + EVENTS_AT_ONCE]
+                for detail in details[first : first + EVENTS_AT_ONCE]
             ]
         )
     return unread(client, stack)
 
 
-def unread(client: Any, stack: Stack) -> int:  # noqa: ANN401 - gives boto3's clients
-    """Give how many messages the observer has not deleted."""
+def unread(client: Any, stack: Stack) -> int:  # noqa: ANN401 - returns boto3's clients
+    """Return how many messages the observer has not deleted."""
     sqs, counts = client("sqs"), ("", "NotVisible")
     url = sqs.get_queue_url(QueueName=stack.queue("TaskStateQueue").name)["QueueUrl"]
     names = [f"ApproximateNumberOfMessages{each}" for each in counts]
-    told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(told[name]) for name in names)
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(counts[name]) for name in names)
 
 
-async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - gives boto3's clients
-    """Run the observer until its queue is empty; give the seconds."""
-    # After the environment says where AWS and Prefect are.
+async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - returns boto3's clients
+    """Run the observer until its queue is empty; return the seconds."""
+    # Imported after the environment is set for AWS and Prefect.
     from prefect_aws.observers.ecs import ecs_observer  # noqa: PLC0415
 
     started = time.perf_counter()
@@ -137,26 +136,26 @@ async def observe(client: Any, stack: Stack) -> float:  # noqa: ANN401 - gives b
     while await asyncio.to_thread(unread, client, stack):
         if observer.done():
             observer.result()
-            raise RuntimeError("the observer ended, and its queue is not empty")
+            raise RuntimeError("the observer ended before its queue was empty")
         if time.perf_counter() - started > PATIENCE:
-            raise TimeoutError("the observer leaves messages in its queue, its log says why")
+            raise TimeoutError("the observer left messages in its queue; see its log")
         await asyncio.sleep(0.1)
     seconds = time.perf_counter() - started
     observer.cancel()
     await asyncio.gather(observer, return_exceptions=True)
-    # Its last question waits at the server, and would take a message that nobody hears of.
+    # Its last poll is still open at the server, and would receive and lose a message.
     await asyncio.sleep(LONG_POLL)
     return seconds
 
 
-def measure(client: Any, api: SandboxPrefectApi, stack: Stack, count: int) -> None:  # noqa: ANN401 - gives boto3's clients
+def measure(client: Any, api: SandboxPrefectApi, stack: Stack, count: int) -> None:  # noqa: ANN401 - returns boto3's clients
     """Measure both rules and print them with their ratio."""
     ecs = client("ecs")
     ecs.create_cluster(clusterName=stack.outputs()["ClusterName"])
     ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
     client("sqs").create_queue(QueueName=stack.queue("TaskStateQueue").name)
     patterns = rules(stack)
-    # Imports, connections and caches are not measured.
+    # Warm-up: imports, connections and caches are not measured.
     feed(client, stack, patterns["every change"], start_tasks(client, api, stack, 2))
     asyncio.run(observe(client, stack))
     rates = {}
@@ -171,11 +170,11 @@ def measure(client: Any, api: SandboxPrefectApi, stack: Stack, count: int) -> No
     every, ours = rates.values()
     print(f"ratio: x{ours / every:.1f} tasks a second with the template's rule")
     if ours <= every:
-        raise SystemExit("the template's rule is not the faster one")
+        raise SystemExit("the template's rule is not faster")
 
 
 def main() -> None:
-    """Start AWS's stand-in and a Prefect server, and measure."""
+    """Start moto and a Prefect server, and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--round-trip", type=float, default=0.08, help="seconds to Prefect")

@@ -1,4 +1,4 @@
-"""Bytes of the output against echopype's own, and whether it decodes to the same bits.
+"""Compares the size of the output with echopype's, and checks that it decodes to the same bits.
 
     python benchmarks/output_size.py [--data FOLDER_OF_REAL_FILES]
 
@@ -33,7 +33,7 @@ REPEATS = 3
 
 
 def median_seconds(work: Callable[[], object]) -> float:
-    """Median of a few runs, after nothing: the first run counts too."""
+    """Median of a few runs without warm-up."""
     taken = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -43,11 +43,11 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of a store, or the one file."""
+    """The files of a store, or the single file."""
     return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
 
 
-def lay_down(objects: dict[str, bytes], root: Path) -> None:
+def write_store(objects: dict[str, bytes], root: Path) -> None:
     """Write the objects of a Zarr store into a new folder."""
     for key, body in objects.items():
         (root / key).parent.mkdir(parents=True, exist_ok=True)
@@ -55,13 +55,13 @@ def lay_down(objects: dict[str, bytes], root: Path) -> None:
 
 
 def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], list[Path], str]:
-    """(echopype's files, ours, one line about times and identity)."""
+    """Return echopype's files, ours, and a line about times and identity."""
     own, ours = folder / f"own.{kind}", folder / f"ours.{kind}"
     encoded: dict[str, bytes] = {}
     if kind == "zarr":
         own_time = median_seconds(lambda: echodata.to_zarr(str(own), overwrite=True))
         our_time = median_seconds(lambda: encoded.update(encode_zarr(echodata)))
-        lay_down(encoded, ours)
+        write_store(encoded, ours)
         opened = xr.open_datatree(ours, engine="zarr")
     else:
         own_time = median_seconds(lambda: echodata.to_netcdf(str(own), overwrite=True))
@@ -70,12 +70,12 @@ def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], li
     echodata.converted_raw_path = None
     found = differences(echodata, opened, string_widths=kind == "zarr")
     opened.close()
-    told = "identical" if not found else f"DIFFERS: {found[0]}"
-    return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {told}"
+    verdict = "identical" if not found else f"DIFFERS: {found[0]}"
+    return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {verdict}"
 
 
 def main() -> int:
-    """Print one line a file and format; 0 if all targets are met."""
+    """Print one line per file and format; return 0 if all targets are met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
     parser.add_argument("--data", type=Path, default=real.resolve())
@@ -95,16 +95,16 @@ def main() -> int:
         for kind, suffix in (("zarr", "zarr"), ("netcdf", "nc")):
             folder = Path(tempfile.mkdtemp())
             try:
-                own, ours, told = compare(echodata, suffix, folder)
+                own, ours, verdict = compare(echodata, suffix, folder)
                 own_bytes = sum(p.stat().st_size for p in own)
                 our_bytes = sum(p.stat().st_size for p in ours)
             finally:
                 shutil.rmtree(folder)
             ratio, target = our_bytes / own_bytes, TARGETS.get((model, kind))
-            missed |= "DIFFERS" in told or (target is not None and ratio > target)
+            missed |= "DIFFERS" in verdict or (target is not None and ratio > target)
             print(
                 f"{Path(name).name[:30]:30} {kind:7} {own_bytes:10} {our_bytes:10} {ratio:6.3f} "
-                f"{target or '':>6} {len(own):4}/{len(ours):4} {told}"
+                f"{target or '':>6} {len(own):4}/{len(ours):4} {verdict}"
             )
     return int(missed)
 

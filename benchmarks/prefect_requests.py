@@ -1,10 +1,11 @@
-"""Requests to Prefect's API of each part, as Prefect Cloud counts them against a plan.
+"""Counts the requests of each part to Prefect's API, as Prefect Cloud counts them for a plan.
 
     python benchmarks/prefect_requests.py [--minutes 2] [--files 250]
 
-A real server stands behind the stand-in for Prefect Cloud, which counts. The worker is the stack's
-own command at its own intervals, the conversion one run of a sample file as a task executes it;
-`reconcile` and `replay` ask as the commands do. The baseline is the smallest plan's 250 a minute.
+A fake Prefect Cloud counts the requests and forwards them to a real server. The worker
+runs the stack's own command at its own intervals. The conversion is one run of a sample
+file, executed as in a task. `reconcile` and `replay` send the same requests as the
+commands. The baseline is the smallest plan's limit of 250 per minute.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from urllib.parse import urlsplit
 import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.flow_run_process import FlowRuns, flow_runs
+from benchmarks.flow_run_process import FlowRunServer, flow_runs
 from benchmarks.measured_process import ROOT
 from flows import deployments
 from flows.deployment_specs import lanes
@@ -52,15 +53,15 @@ PLAN = 250
 _DEPLOYMENT = "convert-raw-sonar/benchmark"
 _BEARER = f"Bearer {KEY}"
 _NO_LIMIT = 1e6
-# Files that `replay` is asked for.
+# Number of files for `replay`.
 _REPLAYED = 20
 
 
 def main() -> None:
-    """Measure each part and print a row for each."""
+    """Measure each part and print its row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0, help="that the worker is watched")
-    parser.add_argument("--files", type=int, default=250, help="that are reconciled")
+    parser.add_argument("--minutes", type=float, default=2.0, help="minutes to watch the worker")
+    parser.add_argument("--files", type=int, default=250, help="files to reconcile")
     given = parser.parse_args()
     print("| what | requests | of 250 a minute |\n|---|---|---|")
     with flow_runs() as server, prefect_cloud(urlsplit(server.api_url).port or 0) as cloud:
@@ -68,7 +69,7 @@ def main() -> None:
         _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
         with _counted(cloud) as asked:
             _watchdog(cloud)
-        _row("the watchdog, a look of five minutes", asked[1])
+        _row("the watchdog, a check every five minutes", asked[1])
         trigger = _trigger(cloud)
         keys = [uuid.uuid4().hex for _ in range(given.files)]
         for what, some in (("its first upload", keys[:1]), ("each further upload", keys[1:])):
@@ -86,16 +87,17 @@ def _row(what: str, requests: float) -> None:
 
 @contextlib.contextmanager
 def _counted(cloud: PrefectCloud) -> Iterator[list[int]]:
-    """Where what is asked within begins, and, once it is over, how many requests it was."""
+    """Count the block's requests: yields a list with the start position, and adds the count."""
     found = [len(cloud.requests)]
     yield found
     found.append(len(_requests(cloud, found[0])))
 
 
 def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
-    """What was asked from a position of the record on.
+    """The recorded requests from a position on.
 
-    Streams are left out, they are opened once; and what SQLite, too busy here, answered with 503.
+    Streams are left out, because they are opened once, and so are requests that were
+    answered with 503 because SQLite was busy.
     """
     return [
         each
@@ -104,8 +106,8 @@ def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
     ]
 
 
-def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
-    """Run the stack's worker; only what it asks from its first poll on is kept in the record."""
+def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
+    """Run the stack's worker; keep only its requests from the first poll on."""
     stack = Stack.read(UNUSED_PARAMETERS | {"PrefectApiUrl": cloud.url, "PrefectAuth": "none"})
     with temporary_settings({PREFECT_API_URL: server.api_url}):
         outputs = stack.outputs()
@@ -144,7 +146,7 @@ def _worker(server: FlowRuns, cloud: PrefectCloud, minutes: float) -> None:
 
 
 def _watchdog(cloud: PrefectCloud) -> None:
-    """What one invocation asks: the look, and the brake's."""
+    """The requests of one invocation: those of the check and of the brake."""
     now = datetime.now(UTC)
     PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
     observe(
@@ -164,7 +166,7 @@ def _create(trigger: PrefectApi, key: str) -> None:
         "output_path": f"s3://output/{key}.zarr",
         "output_type": "zarr",
     }
-    # Paused: a server on SQLite that calls one late is too busy to make the next.
+    # Paused, because a server on SQLite that marks runs as late is too busy to create others.
     wanted = RunRequest(_DEPLOYMENT, key, [], key, parameters, {}, "default", paused="measured")
     while True:
         with contextlib.suppress(UnavailableError):
@@ -172,7 +174,7 @@ def _create(trigger: PrefectApi, key: str) -> None:
             return
 
 
-def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
+def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder, "a.raw")
         write_sample(raw, pings=200)
@@ -204,7 +206,7 @@ def _conversion(server: FlowRuns, cloud: PrefectCloud) -> None:
         print(f"| one conversion, lines of log (a limit of their own) | {len(logs)} | |")
 
 
-def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
+def _commands(server: FlowRunServer, cloud: PrefectCloud, keys: list[str]) -> None:
     runs = PrefectRuns(cloud.url, _BEARER, per_minute=_NO_LIMIT)
     with _counted(cloud) as asked:
         found = _found(runs, keys)
@@ -225,7 +227,7 @@ def _commands(server: FlowRuns, cloud: PrefectCloud, keys: list[str]) -> None:
 
 
 def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
-    """The runs of files, asked for as `upload_inspection` does: in lots, of several generations each."""
+    """The runs of files, requested in lots as in `upload_inspection`, with several generations."""
     found: dict[str, RunFacts] = {}
     for start in range(0, len(keys), LOT):
         lot = keys[start : start + LOT]
@@ -234,7 +236,7 @@ def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
     return found
 
 
-def _post(server: FlowRuns, path: str, body: object) -> dict[str, str]:
+def _post(server: FlowRunServer, path: str, body: object) -> dict[str, str]:
     answer = urllib3.request(
         "POST",
         server.api_url + path,

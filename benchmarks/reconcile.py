@@ -1,13 +1,13 @@
-"""Requests, seconds and peak memory of `echodrop reconcile`, against a listing of a hundredth its size.
+"""Measures requests, seconds and peak memory of `echodrop reconcile` for two sizes of an inbox.
 
     python benchmarks/reconcile.py [--uploads 100000] [--objects 12]
 
-Buckets and Prefect are faked in the process, so the seconds are reconcile's own:
-what the requests add is their number times a round trip, 32 at a time for
-manifests, one after another for listings. Of the uploads 1 % were never
-told of, 1 % have lost an object of their output, and one of each other
-class is planted among them. Each size runs in a process of its own. Exit code
-1: one was taken for something else, or memory grew.
+The baseline is a listing of a hundredth of the size. Buckets and Prefect are fakes in
+the process, so the seconds are reconcile's own. Real requests would add their number
+times a round trip, 32 at a time for manifests, one after another for listings. 1 % of
+the uploads were not notified, 1 % have lost an object of their output, and there is one
+upload of each other class. Each size runs in a separate process. Exits with 1 if an
+upload is classified wrongly, or memory grows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOST, DAMAGED = 17, 42
 MEMORY_AT_MOST = 1.2
 
 LONG, SHORT = timedelta(days=2), timedelta(minutes=1)
-# By class: its upload's extension and age, its run's state (type, name and age), and its output.
+# By class: extension and age of the upload, state of its run (type, name and age), and its output.
 PLANTED: dict[str, tuple[str, timedelta, tuple[str, str, timedelta] | None, str]] = {
     "ignored": ("bot", LONG, None, ""),
     "rejected": ("mp3", LONG, None, ""),
@@ -72,7 +72,7 @@ PLANTED: dict[str, tuple[str, timedelta, tuple[str, str, timedelta] | None, str]
 
 @dataclass(frozen=True)
 class World:
-    """Which upload is planted with which trouble; the others are done, but for each hundredth."""
+    """The class of each upload: planted problems, two problems in each hundred, the rest done."""
 
     uploads: int
     objects: int
@@ -87,7 +87,7 @@ class World:
         return of_hundred.get(number % 100, "done")
 
     def planted(self) -> dict[int, str]:
-        """Class by upload, of one of each."""
+        """Planted classes by upload, one of each."""
         step = self.uploads // (len(PLANTED) + 1)
         return {step * (place + 1): kind for place, kind in enumerate(PLANTED)}
 
@@ -97,32 +97,32 @@ class World:
         return f"{name(number)}.{extension}"
 
     def output(self, number: int) -> str:
-        """What lies at an output: nothing, a whole store, or one with something wrong."""
+        """The state of an output: nothing, an intact store, or a store with a problem."""
         kind = self.kind(number)
         return PLANTED[kind][3] if kind in PLANTED else "whole"
 
 
 @dataclass
-class FakedBuckets:
-    """Lists and answers what a full inbox and its outputs would hold, made up as it is asked for."""
+class FakeBuckets:
+    """A fake inbox and its outputs, whose content is generated on request."""
 
     world: World
     requests: Counter[str] = field(default_factory=Counter)
 
-    def get_paginator(self, operation: str) -> FakedBuckets:
-        """Stand in for the listing's paginator, the only one that is asked for."""
+    def get_paginator(self, operation: str) -> FakeBuckets:
+        """Return itself as the paginator of the listing."""
         del operation
         return self
 
     def paginate(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's
-        """List the inbox, all outputs, or one of them, in pages of 1,000."""
+        """List the inbox, all outputs, or one output, in pages of 1,000."""
         keys = self._inbox() if Bucket == "inbox" else self._outputs(Prefix)
         while page := list(islice(keys, 1000)):
             self.requests["ListObjectsV2"] += 1
             yield {"Contents": page}
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Read a manifest; there is no failure report."""
+        """Return a manifest; there are no failure reports."""
         del Bucket
         self.requests["GetObject"] += 1
         if Key.endswith(".failure.json"):
@@ -168,15 +168,15 @@ class FakedBuckets:
 
 
 @dataclass
-class FakedTrigger:
-    """S3 as the trigger reads it: every upload begins as a file of its extension's sonar; no settings XML is there."""
+class FakeTrigger:
+    """S3 for the trigger: uploads begin like files of their extension's sonar; no settings XML."""
 
     requests: Counter[str]
     heads: dict[str, bytes]
 
     def read_head(self, bucket: str, key: str, **_: Any) -> Any:  # noqa: ANN401 - a fake
-        """Read an upload's first bytes."""
-        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process
+        """Return an upload's first bytes."""
+        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
 
         del bucket
         self.requests["GetObject (1 KB)"] += 1
@@ -189,8 +189,8 @@ class FakedTrigger:
 
 
 @dataclass
-class FakedPrefect:
-    """Prefect with the runs of what is planted."""
+class FakePrefect:
+    """Prefect with the runs of the planted uploads."""
 
     world: World
     requests: Counter[str]
@@ -203,9 +203,9 @@ class FakedPrefect:
 
         for number in range(self.world.uploads):
             kind = self.world.kind(number)
-            if kind not in PLANTED or (told := PLANTED[kind][2]) is None:
+            if kind not in PLANTED or (run := PLANTED[kind][2]) is None:
                 continue
-            key, (state, called, age) = self.world.key(number), told
+            key, (state, called, age) = self.world.key(number), run
             identity = idempotency_key(
                 *("convert-raw-sonar/ecs", "inbox", key, etag(number)),
                 sidecar_etags={},
@@ -216,12 +216,12 @@ class FakedPrefect:
             )
 
     def by_identity(self, identities: Collection[str]) -> dict[str, Any]:
-        """Find the runs of these identities, and look among the batches for the others."""
+        """Find the runs with these identities, and search the batches for the others."""
         self.requests["flow_runs/filter"] += 2
         return {each: self.runs[each] for each in identities if each in self.runs}
 
     def in_states(self, states: Collection[str], since: datetime | None = None) -> list[Any]:
-        """Find the runs in these types of state, and look among the batches for others."""
+        """Find the runs in these types of state, and search the batches for others."""
         self.requests["flow_runs/filter"] += 2
         return [
             run
@@ -230,23 +230,23 @@ class FakedPrefect:
         ]
 
     def with_tasks(self) -> list[Any]:
-        """Find what should have a task."""
+        """Find the runs that should have a task."""
         self.requests["flow_runs/filter"] += 2
         wanted = {"PENDING", "RUNNING", "CANCELLING"}
         return [run for run in self.runs.values() if run.state_type in wanted]
 
     def retries(self, run_id: str) -> int:
-        """Find that it was never retried."""
+        """Report that the run was never retried."""
         del run_id
         self.requests["flow_run_states"] += 1
         return 0
 
 
-class FakedTasks:
-    """ECS, where the task of what is stuck is gone."""
+class FakeTasks:
+    """ECS, in which the task of the stuck run no longer exists."""
 
     def of(self, runs: Iterable[Any]) -> dict[str, bool]:
-        """Say of each run that should have a task whether it has."""
+        """Report for each run that should have a task whether it has one."""
         return {run.id: run.id == "running" for run in runs if run.state_type == "RUNNING"}
 
 
@@ -256,20 +256,20 @@ def name(number: int) -> str:
 
 
 def etag(number: int) -> str:
-    """Give an upload's entity tag."""
+    """Return an upload's entity tag."""
     return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
 def missing_key() -> Exception:
-    """Make the error with which S3 says that there is no such object."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - only the measured process
+    """Make S3's error for a missing object."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - only the measured process needs it
 
     return ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
 
 
 def measure(uploads: int, objects: int) -> dict[str, Any]:
-    """Reconcile a faked inbox of this size in this process."""
-    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process
+    """Reconcile a fake inbox of this size in this process."""
+    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
     from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
     from operations.reconciliation import Reconciliation  # noqa: PLC0415
     from operations.report import FindingTally  # noqa: PLC0415
@@ -277,14 +277,14 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
 
     world = World(uploads, objects)
-    s3: Any = FakedBuckets(world)
+    s3: Any = FakeBuckets(world)
     heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
-    trigger: Any = FakedTrigger(s3.requests, heads)
-    prefect: Any = FakedPrefect(world, s3.requests)
+    trigger: Any = FakeTrigger(s3.requests, heads)
+    prefect: Any = FakePrefect(world, s3.requests)
     tally, planted, found = FindingTally(), world.planted(), {}
     started = time.perf_counter()
     services = OperationsServices(
-        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakeTasks()
     )
     for finding in Reconciliation(services, now=NOW).findings():
         tally.add(finding)
@@ -299,12 +299,12 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "counts": counts,
         "not_found": [
-            f"{kind}, taken for {found.get(number, 'nothing')}"
+            f"{kind}, classified as {found.get(number, 'nothing')}"
             for number, kind in planted.items()
             if found.get(number) != kind
         ],
         "miscounted": [
-            f"{kind}: {counts.get(kind, 0)} in place of {wanted}"
+            f"{kind}: {counts.get(kind, 0)} instead of {wanted}"
             for kind, wanted in Counter(map(world.kind, range(uploads))).items()
             if counts.get(kind, 0) != wanted
         ],
@@ -315,13 +315,13 @@ def main() -> None:
     """Measure both sizes and print them with their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uploads", type=int, default=100_000)
-    parser.add_argument("--objects", type=int, default=12, help="objects an output")
+    parser.add_argument("--objects", type=int, default=12, help="objects per output")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one, options.objects)))
         return
-    told = {}
+    results = {}
     for uploads in (options.uploads // 100, options.uploads):
         command = [
             sys.executable,
@@ -334,21 +334,23 @@ def main() -> None:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": str(PROJECT)}
         )
-        told[uploads] = json.loads(done.stdout)
-        found = told[uploads]
+        results[uploads] = json.loads(done.stdout)
+        found = results[uploads]
         print(f"{uploads:>9,} uploads: {found['seconds']:.1f} s, peak {found['peak_mb']:.0f} MB")
         print(f"          requests {found['requests']}")
         print(f"          found {found['counts']}")
-    small, large = told.values()
+    small, large = results.values()
     memory = large["peak_mb"] / small["peak_mb"]
     print(f"memory, 100 times the uploads: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the uploads: x{large['seconds'] / small['seconds']:.0f}")
-    wrong = [each for found in told.values() for each in found["not_found"] + found["miscounted"]]
+    wrong = [
+        each for found in results.values() for each in found["not_found"] + found["miscounted"]
+    ]
     if memory > MEMORY_AT_MOST:
         wrong.append("memory grows with the uploads")
     if wrong:
         raise SystemExit("; ".join(wrong))
-    print(f"one of each of {len(PLANTED)} classes planted, and found as what it is")
+    print(f"one of each of {len(PLANTED)} classes planted and classified correctly")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Requests and dollars a month of the scheduled reconciliation, when each hour looked at everything and now.
+"""Compares the scheduled reconciliation with a full check every hour: requests and dollars a month.
 
     python -m benchmarks.reconcile_month [--new-an-hour 10] [--objects 150]
 
-Before: each hour the look at everything. Now: each hour the look at what no
-look before found done, and once a week the look at everything. Both are
-reconcile's own code on buckets that are faked in the process and count what is
-asked of them. The hourly look is counted at each size. The look at everything
-is counted at 1,000 and 10,000 uploads; at larger sizes it is the arithmetic
-that both counts are held to: a page for each 1,000 keys of inbox and outputs,
-and each manifest once. Reading outputs whole in their turn is arithmetic, and stands apart.
-A task's seconds are the processor's, measured here where the look is counted,
-and the round trips: listings one after another, the rest 32 at a time.
+Before: a full check every hour. Now: every hour a check of the uploads that no earlier
+check found done, and once a week a full check. Both run reconcile's own code on fake
+buckets in this process, which count the requests. The hourly check is counted at each
+size. The full check is counted at 1,000 and 10,000 uploads; for larger sizes it is
+calculated by a formula that both counts must match: a page for each 1,000 keys of inbox
+and outputs, and one request for each manifest. Reading outputs whole in turn is
+calculated, and listed separately. A task's seconds are the processor seconds, measured
+here if the check is counted, and the round trips: listings one after another, the rest
+32 at a time.
 
-Then each class of trouble is planted into an archive that was settled, and the
-look that finds it is printed. Exit code 1: one is not found as what it is, or
-the arithmetic does not hold.
+Then each class of problem is planted into an archive that was settled, and the check
+that finds it is printed. Exits with 1 if a problem is classified wrongly, or the
+formula does not match.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from benchmarks.reconcile import (
     PLANTED,
     RULES,
     WHEN,
-    FakedBuckets,
-    FakedPrefect,
-    FakedTasks,
-    FakedTrigger,
+    FakeBuckets,
+    FakePrefect,
+    FakeTasks,
+    FakeTrigger,
     World,
     etag,
     name,
@@ -63,7 +63,7 @@ COUNTED = (1_000, 10_000)
 ROUND_TRIP = 0.05
 WEEKS = MONTH_HOURS / (7 * 24)
 PLACE = ReportLocation("output", ".echodrop/reconcile/")
-# A listing costs what a write does.
+# A listing costs as much as a write.
 DOLLARS = {"ListObjectsV2": S3_PUT, "PutObject": S3_PUT}
 SETTLED_ONCE = {"done", "output damaged", "output missing"}
 BY_EVERYTHING = {"output damaged", "output missing", "output without source"}
@@ -71,22 +71,22 @@ BY_EVERYTHING = {"output damaged", "output missing", "output without source"}
 
 @dataclass(frozen=True)
 class Healthy(World):
-    """An archive that is all done."""
+    """An archive in which every upload is done."""
 
     def kind(self, number: int) -> str:
-        """Say that it is done."""
+        """Report the upload as done."""
         del number
         return "done"
 
 
 @dataclass
-class Buckets(FakedBuckets):
-    """Buckets that keep what the looks remember, too."""
+class StatefulBuckets(FakeBuckets):
+    """Fake buckets that also store the state of the checks."""
 
     kept: bytes = b""
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Read what was settled, or a manifest."""
+        """Return the settled state, or a manifest."""
         if not Key.startswith(PLACE.prefix):
             return super().get_object(Bucket, Key)
         self.requests["GetObject"] += 1
@@ -95,7 +95,7 @@ class Buckets(FakedBuckets):
         return {"Body": StreamingBody(io.BytesIO(self.kept), len(self.kept)), "ETag": '"kept"'}
 
     def put_object(self, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803, ANN401 - boto3's
-        """Keep what was settled."""
+        """Store the settled state."""
         del Bucket, Key
         self.requests["PutObject"] += 1
         self.kept = Body.read()
@@ -103,7 +103,7 @@ class Buckets(FakedBuckets):
 
 @dataclass
 class Look:
-    """One look: what was asked, how long its processor took, and what was found of which upload."""
+    """One check: its requests, its processor seconds, and the finding for each upload."""
 
     requests: Counter[str]
     processor_seconds: float
@@ -111,35 +111,35 @@ class Look:
 
     @property
     def dollars(self) -> float:
-        """Its requests and its task."""
+        """Cost of its requests and its task."""
         asked = sum(count * DOLLARS.get(each, S3_GET) for each, count in self.requests.items())
         return asked + ARM64.dollars(1024, 2048, 20, self.task_seconds)
 
     @property
     def task_seconds(self) -> float:
-        """From `RunTask` to the end."""
+        """Seconds from `RunTask` to the end."""
         listings = self.requests["ListObjectsV2"]
         others = (self.requests.total() - listings) / THREADS
         return COLD_SECONDS + self.processor_seconds + ROUND_TRIP * (listings + others)
 
 
 def marks(world: World, kinds: set[str]) -> Iterator[bytes]:
-    """Give what a look at these uploads settles, as it writes it."""
+    """Return the settled state that a check of these uploads writes."""
     for number in range(world.uploads):
         if world.kind(number) in kinds:
             source = Source("inbox", f"{name(number)}.raw", 7, etag(number), WHEN)
             yield mark_of(source, f"{name(number)}.zarr")
 
 
-def look(buckets: Buckets, *, whole: bool, remembers: bool = True) -> Look:
-    """Look once, as the scheduled flow does; count what it asks."""
+def look(buckets: StatefulBuckets, *, whole: bool, remembers: bool = True) -> Look:
+    """Check once, like the scheduled flow; count the requests."""
     buckets.requests.clear()
     heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
-    trigger: Any = FakedTrigger(buckets.requests, heads)
-    prefect: Any = FakedPrefect(buckets.world, buckets.requests)
+    trigger: Any = FakeTrigger(buckets.requests, heads)
+    prefect: Any = FakePrefect(buckets.world, buckets.requests)
     s3: Any = buckets
     services = OperationsServices(
-        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakedTasks()
+        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakeTasks()
     )
     began = time.process_time()
     settled = (load_settled(s3, PLACE) if not whole else None) or Settled(NOW)
@@ -156,13 +156,13 @@ def look(buckets: Buckets, *, whole: bool, remembers: bool = True) -> Look:
 
 
 def arithmetic(uploads: int, objects: int) -> Counter[str]:
-    """Give the requests of a look at everything; the manifest is one of an output's keys."""
+    """Return the requests of a full check; the manifest is one of an output's keys."""
     pages = math.ceil(uploads / 1000) + math.ceil(uploads * (objects + 1) / 1000)
     return Counter({"ListObjectsV2": pages, "GetObject": uploads, "flow_runs/filter": 2})
 
 
 def reading(uploads: int, objects: int, at_most: float) -> float:
-    """Give the dollars a month of reading outputs whole in their turn, so many an hour at most."""
+    """Return the dollars per month of reading outputs whole in turn, `at_most` per hour."""
     hours = 24.0 * VERIFY_DAYS
     while uploads > at_most * hours:
         hours *= 2
@@ -172,14 +172,14 @@ def reading(uploads: int, objects: int, at_most: float) -> float:
 
 
 def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> bool:
-    """Print a size's requests and dollars a month, before and now; whether it is cheaper now."""
+    """Print requests and dollars per month, before and now; return whether it is cheaper now."""
     world = Healthy(uploads + new, objects)
-    buckets = Buckets(world)
+    buckets = StatefulBuckets(world)
     earlier = Settled(NOW)
     earlier.add_known(io.BytesIO(b"".join(marks(Healthy(uploads, objects), {"done"}))))
     for mark in marks(Healthy(uploads, objects), {"done"}):
         earlier.knows(mark)
-    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # stands in for boto3's client
+    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
     hourly = look(buckets, whole=False)
     whole = Look(arithmetic(uploads, objects), seconds_an_upload * uploads)
     before = MONTH_HOURS * whole.requests.total()
@@ -190,9 +190,9 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
     print(
         f"| {uploads:,} | {before:,.0f} | ${cost:,.2f} | {now:,.0f} | ${cost_now:,.2f} "
         f"| x{cost / cost_now:.0f} | ${read:,.2f} | ${read_now:,.2f} |\n"
-        f"    hourly look, counted: {dict(hourly.requests)}, {hourly.task_seconds:.0f} s of task, "
+        f" hourly check, counted: {dict(hourly.requests)}, {hourly.task_seconds:.0f} s of task, "
         f"${MONTH_HOURS * hourly.dollars:.2f} a month; kept {len(buckets.kept) / 1e6:.1f} MB\n"
-        f"    look at everything: {dict(whole.requests)}, {whole.task_seconds / 60:.0f} min of task, "
+        f" full check: {dict(whole.requests)}, {whole.task_seconds / 60:.0f} min of task, "
         f"${whole.dollars:.2f} each",
         flush=True,
     )
@@ -200,14 +200,14 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
 
 
 def found_within(uploads: int) -> list[str]:
-    """Plant each class into a settled archive; print which look finds it, give what was not found so."""
+    """Plant each class into a settled archive; print which check finds it, return the errors."""
     world = World(uploads, 12)
-    buckets, wrong = Buckets(world), []
+    buckets, wrong = StatefulBuckets(world), []
     earlier = Settled(NOW)
     earlier.add_known(io.BytesIO(b"".join(marks(world, SETTLED_ONCE))))
     for mark in marks(world, SETTLED_ONCE):
         earlier.knows(mark)
-    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # stands in for boto3's client
+    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
     hourly, whole = look(buckets, whole=False), look(buckets, whole=True)
     after = look(buckets, whole=False)
     print(f"\neach class, planted among {uploads:,} uploads that were settled:")
@@ -217,41 +217,41 @@ def found_within(uploads: int) -> list[str]:
         if (hourly.found.get(number), whole.found[number]) != (wanted, kind):
             wrong.append(f"{kind}: {hourly.found.get(number)}, then {whole.found[number]}")
         if after.found.get(number) != later:
-            wrong.append(f"{kind} is {after.found.get(number)} for the hours after it")
-        print(f"    {kind:<24}{'look at everything' if kind in BY_EVERYTHING else 'hourly look'}")
+            wrong.append(f"{kind} is {after.found.get(number)} in the next hourly check")
+        print(f"    {kind:<24}{'full check' if kind in BY_EVERYTHING else 'hourly check'}")
     return wrong
 
 
 def main() -> None:
-    """Hold the arithmetic to counts, print the table, and plant the classes."""
+    """Compare the formula with counts, print the table, and plant the classes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--new-an-hour", type=int, default=10)
-    parser.add_argument("--objects", type=int, default=150, help="objects an output")
+    parser.add_argument("--objects", type=int, default=150, help="objects per output")
     options = parser.parse_args()
     wrong, seconds_an_upload = [], 0.0
     for uploads in COUNTED:
-        buckets = Buckets(Healthy(uploads, options.objects))
+        buckets = StatefulBuckets(Healthy(uploads, options.objects))
         counted = look(buckets, whole=True, remembers=False)
         seconds_an_upload = counted.processor_seconds / uploads
         if counted.requests != (reckoned := arithmetic(uploads, options.objects)):
-            wrong.append(f"{uploads:,} uploads: {counted.requests}, reckoned {reckoned}")
-        print(f"look at everything, {uploads:,} uploads, counted: {dict(counted.requests)}")
+            wrong.append(f"{uploads:,} uploads: {counted.requests}, calculated {reckoned}")
+        print(f"full check, {uploads:,} uploads, counted: {dict(counted.requests)}")
         look(buckets, whole=True)
-        told = buckets.kept.partition(b"\n")[2]
-        if told != b"".join(sorted(marks(buckets.world, {"done"}))):
-            wrong.append(f"{uploads:,} uploads: it keeps other marks than are taken for kept")
+        stored = buckets.kept.partition(b"\n")[2]
+        if stored != b"".join(sorted(marks(buckets.world, {"done"}))):
+            wrong.append(f"{uploads:,} uploads: the stored marks differ from the expected ones")
     print(f"\n{options.new_an_hour} new uploads an hour, {options.objects} objects an output")
     print("| files | requests before | dollars | now | dollars | ratio | reading before | now |")
     print("|---|---|---|---|---|---|---|---|")
     wrong += [
-        f"{uploads:,} uploads: it costs more than it did"
+        f"{uploads:,} uploads: it costs more than before"
         for uploads in SIZES
         if not month(uploads, options.new_an_hour, options.objects, seconds_an_upload)
     ]
     wrong += found_within(SIZES[0])
     if wrong:
         raise SystemExit("; ".join(wrong))
-    print(f"all {len(PLANTED)} classes found, each by its look")
+    print(f"all {len(PLANTED)} classes found, each by its check")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""S3 as moto plays it, in a process of its own, so that neither its time nor its memory counts."""
+"""A moto S3 server in a separate process, so that its time and memory do not count."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SECONDS_TO_START = 60
 
 
 def storage_options(port: int) -> dict[str, Any]:
-    """What leads to it, or to a proxy in front of it."""
+    """Storage options for the server, or for a proxy in front of it."""
     return {"key": "benchmark", "secret": "benchmark", "endpoint_url": f"http://{HOST}:{port}"}
 
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[tuple[int, S3Client]]:
-    """Its port, and a client of it; the buckets INBOX and OUTPUT are there."""
+    """Start the server with the buckets INBOX and OUTPUT; its port, and a client."""
     port = free_port()
     options = storage_options(port)
     process = subprocess.Popen(

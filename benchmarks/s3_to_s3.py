@@ -1,17 +1,17 @@
-"""S3 to S3 through a round trip of 30 ms: echodrop against what one would write with echopype.
+"""Compares echodrop with simple echopype scripts, S3 to S3 with a round trip of 30 ms.
 
 Small: a real 1.5 MB EK60 file. Baselines: `open_raw` from S3 and then
 `DataTree.to_zarr("s3://...")`, and the same into a local store that
 `s3fs.put(recursive=True)` copies. Large: that file grown to 100 MB; the baseline is
-`open_raw` and `to_zarr` on a local disk, with no S3 at all.
+`open_raw` and `to_zarr` on a local disk, without S3.
 
     python -m benchmarks.s3_to_s3 RAW [--runs 5] [--slow-runs 3] [--large-mb 100]
 
-Medians of so many runs, imports excluded. `DataTree.to_zarr` to S3 takes 40 s, so it
-has fewer: with 3 of them all takes about four minutes. Targets: at least 40 and 3
+Prints medians, without imports. `DataTree.to_zarr` to S3 takes 40 s, so it has fewer
+runs: with 3 of them everything takes about four minutes. Targets: at least 40 and 3
 times faster than the baselines, at most as many requests as objects and 30 more,
-verification included; the large file in at most 1.5 of the time of its baseline.
-Exits with 1 if one is missed.
+verification included; the large file in at most 1.5 of the time of its baseline. Exits
+with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -43,27 +43,27 @@ Way = Callable[[int], object]
 
 ROUND_TRIP = 0.03
 _OURS = "echodrop"
-# Takes most of a minute, which no cache makes shorter.
+# Takes most of a minute, with or without caches.
 _SLOW = 'open_raw, DataTree.to_zarr("s3://...")'
 _PUT = "open_raw, local to_zarr, s3fs.put"
 _LOCAL = "open_raw, to_zarr, local disk, no S3"
-# Most of each baseline's time that ours may take.
+# Largest allowed ratio of our time to each baseline's.
 TARGETS = {_SLOW: 1 / 40, _PUT: 1 / 3, _LOCAL: 1.5}
 REQUESTS_BEYOND_OBJECTS = 30
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Median seconds and requests of a way to do it."""
+class MeasuredMethod:
+    """Median seconds and requests of one way to convert."""
 
     seconds: float
     requests: int
 
 
-def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[str, Measured]:
-    """Run each way as often as is said beside it, after one that warms caches.
+def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[str, MeasuredMethod]:
+    """Run each way the given number of times, after one run that warms caches.
 
-    They take turns, so that what else the machine does falls on all of them.
+    They run in turn, so that other load on the machine affects all of them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     requests: dict[str, list[int]] = {name: [] for name in ways}
@@ -79,14 +79,16 @@ def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[s
                 seconds[name].append(time.perf_counter() - begun)
                 requests[name].append(proxy.requests())
     return {
-        name: Measured(statistics.median(seconds[name]), int(statistics.median(requests[name])))
+        name: MeasuredMethod(
+            statistics.median(seconds[name]), int(statistics.median(requests[name]))
+        )
         for name in ways
         if seconds[name]
     }
 
 
 class Ways:
-    """The ways to bring one raw file from `inbox` to a Zarr store in `output`."""
+    """The ways to convert one raw file in `inbox` to a Zarr store in `output`."""
 
     def __init__(self, key: str, local: Path, port: int, scratch: Path) -> None:
         self.key, self.local, self.scratch = key, local, scratch
@@ -102,14 +104,14 @@ class Ways:
                 sonar_model="EK60",
                 output_path=f"s3://{OUTPUT}/echodrop-{run}/{self.key}.zarr",
                 output_type="zarr",
-                # As the trigger asks.
+                # As the trigger requests it.
                 overwrite=True,
                 source_etag=self.etag,
                 input_storage_options=self.options,
                 output_storage_options=self.options,
             )
         )
-        assert isinstance(done, Published)  # noqa: S101 - else there is nothing to compare
+        assert isinstance(done, Published)  # noqa: S101 - a skipped run measures nothing
         return done
 
     def _open(self) -> Any:  # noqa: ANN401 - echopype ships no types
@@ -118,8 +120,8 @@ class Ways:
         )
 
     def datatree(self, run: int) -> None:
-        """`DataTree.to_zarr` straight to S3; echopype's own writes to a local folder instead."""
-        tree = self._open()._tree  # noqa: SLF001 - echopype has no public way to it
+        """`DataTree.to_zarr` directly to S3, which echopype's own method does not support."""
+        tree = self._open()._tree  # noqa: SLF001 - echopype has no public API for it
         tree.to_zarr(
             f"s3://{OUTPUT}/datatree-{run}/{self.key}.zarr",
             mode="w",
@@ -127,7 +129,7 @@ class Ways:
         )
 
     def local_and_put(self, run: int) -> None:
-        """A local store by echopype, copied by s3fs."""
+        """A local store from echopype, copied by s3fs."""
         store = self.scratch / f"put-{run}.zarr"
         self._open().to_zarr(save_path=str(store), overwrite=True)
         s3fs.S3FileSystem(**self.options).put(
@@ -143,8 +145,8 @@ class Ways:
         shutil.rmtree(store)
 
 
-def report(name: str, found: Mapping[str, Measured]) -> bool:
-    """Print seconds, requests and ratios; whether all targets are met."""
+def report(name: str, found: Mapping[str, MeasuredMethod]) -> bool:
+    """Print seconds, requests and ratios; return whether all targets are met."""
     ours = found[_OURS]
     print(f"\n{name}")
     print(f"  {_OURS:42}{ours.seconds:9.2f} s{ours.requests:7} requests")
@@ -163,12 +165,12 @@ def report(name: str, found: Mapping[str, Measured]) -> bool:
     return met
 
 
-def _verdict(met: bool) -> str:  # noqa: FBT001 - it says what is printed
+def _verdict(met: bool) -> str:  # noqa: FBT001 - its value is printed
     return "met" if met else "MISSED"
 
 
 def small_file(raw: Path, way: Ways, proxy: LatencyProxy, runs: int, slow_runs: int) -> bool:
-    """Measure the real file; whether all targets are met."""
+    """Measure the real file; return whether all targets are met."""
     ways = {
         _OURS: (way.echodrop, runs),
         _PUT: (way.local_and_put, runs),
@@ -186,17 +188,19 @@ def small_file(raw: Path, way: Ways, proxy: LatencyProxy, runs: int, slow_runs: 
 
 
 def main() -> int:
-    """Measure and print; 0 if all targets are met."""
+    """Measure and print; return 0 if all targets are met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("raw", type=Path, help="a real EK60 file")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
-        "--slow-runs", type=int, default=3, help="of DataTree.to_zarr to S3; 0 leaves it out"
+        "--slow-runs", type=int, default=3, help="runs of DataTree.to_zarr to S3; 0 for none"
     )
-    parser.add_argument("--large-mb", type=int, default=100, help="0 leaves the large file out")
+    parser.add_argument(
+        "--large-mb", type=int, default=100, help="size of the large file; 0 for none"
+    )
     arguments = parser.parse_args()
     raw: Path = arguments.raw
-    # zarr and echopype warn of each other at every baseline run.
+    # zarr and echopype raise warnings in every baseline run.
     warnings.simplefilter("ignore")
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-benchmark-") as folder,

@@ -1,9 +1,9 @@
-"""Memory, processor time and start-up of each part of the sandbox while it is idle.
+"""Measures memory, processor time and start-up of each part of an idle sandbox.
 
     python benchmarks/sandbox_idle.py [sqlite|postgresql]
 
-Memory is the proportional set size (PSS), so that what processes share counts
-once. The ratio is against the Prefect server, which one would run in any case.
+Memory is the proportional set size (PSS), so that shared memory counts once. The ratio
+is to the Prefect server, which is needed in any case.
 """
 
 import argparse
@@ -22,7 +22,7 @@ MEASURED_SECONDS = 20
 
 
 def family(part: Part) -> list[psutil.Process]:
-    """List a part's process and all it started."""
+    """List a part's process and its descendants."""
     process = psutil.Process(part.pid)
     return [process, *process.children(recursive=True)]
 
@@ -39,7 +39,7 @@ def processor_seconds(part: Part) -> float:
 
 
 def main() -> None:
-    """Start a sandbox, let it idle, and print the table."""
+    """Start a sandbox, measure it while idle, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("database", nargs="?", default="sqlite")
     database = parser.parse_args().database

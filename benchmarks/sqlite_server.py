@@ -1,9 +1,10 @@
-"""How long Prefect's server on SQLite stands still under load, as it is and as the sandbox runs it.
+"""Measures how long Prefect's server on SQLite blocks under load, plain and as in the sandbox.
 
     python benchmarks/sqlite_server.py [seconds]
 
-Six clients create runs, change states, list and log at once. Printed are the
-requests answered, the longest wait, and the ratio of both to the plain server.
+Six clients create runs, change states, list runs and write logs at the same time.
+Prints the answered requests, the longest wait, and the ratio of both to the plain
+server.
 """
 
 import http.client
@@ -32,7 +33,7 @@ LOG_LINE = {
 
 @dataclass
 class Load:
-    """What the clients met."""
+    """The measurements of the clients."""
 
     port: int
     end: float
@@ -40,7 +41,7 @@ class Load:
     refused: int = 0
 
     def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        """Send one request and note how long it took; None where it was refused."""
+        """Send one request and record its time; return None if it was refused."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         try:
@@ -58,7 +59,7 @@ class Load:
         return json.loads(content) if content else None
 
     def create_and_run(self, flow_id: str) -> None:
-        """Create runs and take each through its states."""
+        """Create runs and set each of their states."""
         while time.monotonic() < self.end:
             run = self.ask(
                 "POST", "/flow_runs/", {"flow_id": flow_id, "state": {"type": "PENDING"}}
@@ -78,7 +79,7 @@ class Load:
 
 
 def measure(seconds: float, *, plain: bool) -> Load:
-    """Put a fresh server under load for so many seconds."""
+    """Put a new server under load for `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder), free_port()
         server = prefect_server(

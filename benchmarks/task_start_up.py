@@ -1,10 +1,11 @@
-"""Seconds from a task's start to its manifest, and where they go.
+"""Measures the seconds from a task's start to its manifest, by stage.
 
     python -m benchmarks.task_start_up RAW [--model EK60] [--runs 5]
 
-A real Prefect server on this machine, the flow's own deployment, a local output. Baseline:
-Prefect's own `prefect flow-run execute`, which starts two more interpreters. Ours: what a
-task runs, `python -m flows.execute_run`. In turn; medians.
+A real Prefect server on this machine, the flow's own deployment, a local output.
+Baseline: Prefect's own `prefect flow-run execute`, which starts two more interpreters.
+Ours: the command of a task, `python -m flows.execute_run`. Both run in turn; prints
+medians.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow_run_process import OURS, PREFECTS, FlowRuns, flow_runs
+from benchmarks.flow_run_process import OURS, PREFECTS, FlowRunServer, flow_runs
 
 WANTED = 0.5
 
 
-def timeline(runs: FlowRuns, raw: Path, model: str, command: Sequence[str]) -> dict[str, float]:
-    """Seconds of one task, by what they went into, and its processor's."""
+def timeline(
+    runs: FlowRunServer, raw: Path, model: str, command: Sequence[str]
+) -> dict[str, float]:
+    """Seconds of one task by stage, and its processor seconds."""
     with tempfile.TemporaryDirectory(prefix="echodrop-start-up-") as folder:
         output = Path(folder) / "out.zarr"
         measured = runs.measure(
@@ -44,7 +47,7 @@ def timeline(runs: FlowRuns, raw: Path, model: str, command: Sequence[str]) -> d
     begun = measured.begun
     stages = sum(work.values())
     return {
-        "until Prefect calls the run Running": running - begun,
+        "until Prefect's state is Running": running - begun,
         "tasks, imports": committed - running - stages,
         **{f"  {stage}": seconds for stage, seconds in work.items()},
         "start to manifest": committed - begun,
@@ -54,7 +57,7 @@ def timeline(runs: FlowRuns, raw: Path, model: str, command: Sequence[str]) -> d
 
 
 def main() -> int:
-    """Measure both commands; 0 if ours takes at most half."""
+    """Measure both commands; return 0 if ours takes at most half."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("raw", type=Path)
     parser.add_argument("--model", default="EK60")

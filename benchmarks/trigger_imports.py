@@ -1,4 +1,4 @@
-"""What each part that the trigger could be made of costs to import, above an empty Python.
+"""Measures the import time of each package that the trigger could use, above an empty Python.
 
 python benchmarks/trigger_imports.py [--rounds 15]
 """
@@ -30,7 +30,7 @@ PARTS = {
 
 
 def seconds(code: str) -> float:
-    """Time a Python process that runs this code and ends."""
+    """Time a Python process that runs this code."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", f"{RUNTIME}; {code}"], check=True)
     return time.perf_counter() - started
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     times: dict[str, list[float]] = {name: [] for name in PARTS}
-    for code in PARTS.values():  # once unmeasured, so that files are in memory
+    for code in PARTS.values():  # one unmeasured round, so that files are cached
         seconds(code)
     for _ in range(rounds):
         for name, code in PARTS.items():

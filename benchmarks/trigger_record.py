@@ -1,11 +1,11 @@
-"""Cost of a record in a warm trigger, above the GET and the POST that it makes.
+"""Measures the time of a record in a warm trigger, above that of its GET and POST.
 
-The handler against moto and a real Prefect server, in turn with the same two
-requests made bare on kept connections, in one run:
+The handler uses moto and a real Prefect server. It runs alternately with the same two
+bare requests on persistent connections:
 
     python benchmarks/trigger_record.py [--records 200]
 
-Exits with 1 where a record costs over 15 ms more than its requests.
+Exits with 1 if a record takes over 15 ms more than its requests.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ deployment = "convert-raw-sonar/ecs"
 
 
 class Context:
-    """Lambda's context, as far as the handler uses it."""
+    """The part of Lambda's context that the handler uses."""
 
     aws_request_id = "benchmark"
     function_name = "trigger"
@@ -57,12 +57,12 @@ class Context:
     memory_limit_in_mb = 512
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give a minute."""
+        """Return a minute."""
         return 60_000
 
 
 def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], list[float]]:
-    """Give the seconds of each record through the handler, and of each pair of bare requests."""
+    """Return the seconds of each record in the handler, and of each pair of bare requests."""
     http = urllib3.PoolManager(
         retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
     )

@@ -1,11 +1,11 @@
-"""Start of the trigger: process start to its first request for an event, and its zip.
+"""Measures the trigger's start, up to its first request for an event, and the size of its zip.
 
-Under the real runtime client (awslambdaric), against a Lambda that does the same
-job with Prefect's `run_deployment`, in turn, in one run:
+It uses the real runtime client (awslambdaric), and runs alternately with a Lambda that
+does the same with Prefect's `run_deployment`:
 
     python benchmarks/trigger_start_up.py [--rounds 20]
 
-Exits with 1 where the trigger takes over half of the other's time, or its zip is over 1.5 MB.
+Exits with 1 if the trigger takes over half of the other's time, or its zip is over 1.5 MB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import prefect
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.contract.runtime_api import (  # noqa: E402 - the tests are no installed package
+from tests.contract.runtime_api import (  # noqa: E402 - the tests are not an installed package
     RuntimeApi,
     runtime_packages,
     start_function,
@@ -61,7 +61,7 @@ def handler(event, context):
 
 
 def seconds_to_first_next(artifact: Path, handler: str, packages: list[Path]) -> float:
-    """Start a function and time it until it asks for its first event."""
+    """Start a function and time it until it requests its first event."""
     with RuntimeApi() as api:
         started = time.monotonic()
         process = start_function(
@@ -78,7 +78,7 @@ def seconds_to_first_next(artifact: Path, handler: str, packages: list[Path]) ->
             process.kill()
             process.wait()
     if api.first_next_at is None:
-        raise RuntimeError("the function never asked for an event")
+        raise RuntimeError("the function never requested an event")
     return api.first_next_at - started
 
 
@@ -105,7 +105,7 @@ def main() -> None:
             "run_deployment": (baseline, "baseline.handler", [site_packages]),
         }
         times: dict[str, list[float]] = {name: [] for name in functions}
-        for arguments in functions.values():  # once unmeasured, so that files are in memory
+        for arguments in functions.values():  # one unmeasured round, so that files are cached
             seconds_to_first_next(*arguments)
         for _ in range(rounds):
             for name, arguments in functions.items():

@@ -1,12 +1,12 @@
-"""Flow runs created a second by the trigger's whole path, against a bare client loop.
+"""Compares flow runs per second created by the trigger with those of a bare client loop.
 
-Eight Lambda environments take notifications from the queue, read each object's
-head and ask Prefect, against eight connections that send the same requests to
-Prefect and nothing else; same server on PostgreSQL, in turn, in one run:
+Eight Lambda environments read notifications from the queue, read the beginning of each
+object and create its run in Prefect. The bare loop has eight connections that only send
+the same requests to Prefect. Both use the same server on PostgreSQL, alternately:
 
     python benchmarks/trigger_storm.py [--uploads 300] [--rounds 2]
 
-Exits with 1 where the trigger makes fewer than 0.85 of the bare loop's.
+Exits with 1 if the trigger creates fewer than 0.85 of the bare loop's runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TARGET = 0.85
 
 
 def bare_loop(sandbox: Sandbox, count: int) -> float:
-    """Create flow runs on kept connections; give how many a second."""
+    """Create flow runs on persistent connections; return how many per second."""
     http = urllib3.PoolManager(maxsize=CONCURRENCY, block=True)
     api, bucket = sandbox.prefect_api_url, sandbox.names.inbox_bucket
     known = http.request("GET", f"{api}/deployments/name/convert-raw-sonar/ecs").json()
@@ -70,7 +70,7 @@ def bare_loop(sandbox: Sandbox, count: int) -> float:
 
 
 def trigger_path(sandbox: Sandbox, count: int) -> float:
-    """Put notifications into the queue; give how many became a new run a second."""
+    """Put notifications into the queue; return how many new runs there were per second."""
     s3, sqs = sandbox.client("s3"), sandbox.client("sqs")
     bucket, cruise = sandbox.names.inbox_bucket, uuid.uuid4().hex
     queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
@@ -85,7 +85,7 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
 
     def all_made() -> bool:
         nonlocal made
-        made += sum(told.reason == "new" for told in log.new_outcomes())
+        made += sum(outcome.reason == "new" for outcome in log.new_outcomes())
         return made >= count
 
     started = time.perf_counter()
@@ -114,17 +114,17 @@ def main() -> None:
     )
     bare, ours = [], []
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder), options) as sandbox:
-        # The benchmark alone tells of the uploads.
+        # Only the benchmark sends notifications.
         sandbox.client("s3").put_bucket_notification_configuration(
             Bucket=sandbox.names.inbox_bucket, NotificationConfiguration={}
         )
-        # Once unmeasured, so that every environment and the server are warm.
+        # One unmeasured round warms up every environment and the server.
         trigger_path(sandbox, 10 * CONCURRENCY)
         bare_loop(sandbox, 10 * CONCURRENCY)
         for _ in range(arguments.rounds):
             bare.append(bare_loop(sandbox, arguments.uploads))
             ours.append(trigger_path(sandbox, arguments.uploads))
-    # Each rate is of as many creates, so the harmonic mean is the rate of all of them.
+    # Each rate has the same number of creates, so the harmonic mean is the total rate.
     of_bare = len(bare) / sum(1 / rate for rate in bare)
     of_ours = len(ours) / sum(1 / rate for rate in ours)
     print(

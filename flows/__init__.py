@@ -1,1 +1,1 @@
-"""What runs on ECS: the conversion flow and its steps; deployments."""
+"""The conversion flow that runs on ECS, its steps, and its deployment."""

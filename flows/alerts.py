@@ -1,8 +1,8 @@
-"""Tells people of failures through SNS, at once and once for each incident.
+"""Sends one SNS message for each incident, as soon as its first file fails.
 
-Nothing here changes how a run ends: what can't be told is logged, and its
-incident not marked as told, so that the watchdog tells of it. The watchdog's
-figures and the rule on stopped tasks tell by ways of their own.
+Nothing here changes how a run ends. If a message cannot be sent, the error is logged
+and the incident is not marked as reported, so the watchdog reports it. The watchdog and
+the rule on stopped tasks send their own messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 
 from flows.failure_report import FailureReport
-from flows.incidents import incident_id, mark_told, opens_incident
+from flows.incidents import incident_id, mark_reported, opens_incident
 from flows.locations import S3Location, parse_location
 from flows.object_store import ObjectStore
 from flows.parallel_requests import in_parallel
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Channels:
-    """Where failures are told, ARNs of SNS topics; `incidents` is where their counts are kept."""
+    """The ARNs of the SNS topics; `incidents` is the S3 location of the incident counts."""
 
     alerts: str | None
     notices: str | None
@@ -47,10 +47,10 @@ class Channels:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """The channels that the environment names; one that it does not name stays silent.
+        """Read the channels from the environment; a topic that is not set gets no messages.
 
         Raises:
-            ValueError: ECHODROP_INCIDENTS is no S3 URI.
+            ValueError: ECHODROP_INCIDENTS is not an S3 URI.
         """
         place = environment.get(INCIDENTS)
         incidents = parse_location(place) if place else None
@@ -59,47 +59,47 @@ class Channels:
         return cls(environment.get(ALERT_TOPIC), environment.get(NOTICE_TOPIC), incidents)
 
     def topic_of(self, report: FailureReport) -> str | None:
-        """The topic for a failure: what can wait is a notice, all else an alert."""
+        """The topic for a failure: the notice topic if it can wait, else the alert topic."""
         return self.notices if report.is_notice else self.alerts
 
 
-def tell(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
-    """Send one message for each incident that these failures open; never raises."""
+def send_alerts(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
+    """Send one message for each incident that these failures open; never raise."""
     try:
         ways = channels or Channels.of(os.environ)
-        told = [report for report in reports if ways.topic_of(report)]
-        in_parallel(lambda report: _tell(report, ways), told)
-    # BLE001: whatever is wrong with the channels, the run has ended as it has.
+        with_topic = [report for report in reports if ways.topic_of(report)]
+        in_parallel(lambda report: _send_alert(report, ways), with_topic)
+    # BLE001: a fault of the channels must not change how the run ends.
     except Exception as error:  # noqa: BLE001
-        _log.warning("failures not told: %s", error)
+        _log.warning("alerts not sent: %s", error)
 
 
-def _tell(report: FailureReport, channels: Channels) -> None:
+def _send_alert(report: FailureReport, channels: Channels) -> None:
     topic = channels.topic_of(report)
     if topic is None:
         return
     try:
-        _tell_once(report, topic, channels.incidents)
-    # BLE001: one that can't be told must not keep the others from it.
+        _send_once(report, topic, channels.incidents)
+    # BLE001: an alert that fails must not stop the others.
     except Exception as error:  # noqa: BLE001
-        _log.warning("%s: failure not told to %s: %s", report.source, topic, error)
+        _log.warning("%s: alert not sent to %s: %s", report.source, topic, error)
 
 
-def _tell_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
+def _send_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
     if place is None:
         _publish(topic, report)
         return
     store = ObjectStore(s3_client({}), place.bucket)
     try:
         mark = opens_incident(store, place.key, report)
-    # BLE001: told too often is better than not at all.
+    # BLE001: a second message is better than none.
     except Exception as error:  # noqa: BLE001
-        _log.warning("%s: incident not noted: %s", report.source, error)
+        _log.warning("%s: incident not recorded: %s", report.source, error)
         _publish(topic, report)
         return
     if mark:
         _publish(topic, report)
-        mark_told(store, mark)
+        mark_reported(store, mark)
 
 
 def _publish(topic: str, report: FailureReport) -> None:
@@ -124,15 +124,15 @@ def _publish(topic: str, report: FailureReport) -> None:
 
 
 def subject(report: FailureReport) -> str:
-    """What stands in a mail's subject: outcome, file, cruise; printable ASCII, 99 characters."""
+    """The subject of the mail: outcome, file and cruise, at most 99 printable ASCII characters."""
     name = report.source.rpartition("/")[2]
     more = f" and {report.files - 1} more" if report.files > 1 else ""
-    told = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
-    return "".join(c if " " <= c <= "~" else "?" for c in told)[:_SUBJECT_LENGTH]
+    text = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]
 
 
 def _sns(topic: str) -> SNSClient:
-    # A topic that does not answer holds the end of a task up for seconds, not minutes.
+    # A topic that does not answer delays the end of a task by seconds, not minutes.
     config = Config(
         connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
     )

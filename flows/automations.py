@@ -1,4 +1,4 @@
-"""Prefect's own alerts: read from automations.toml and checked, before anything is registered."""
+"""Prefect automations: read from automations.toml and checked before they are registered."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from pydantic import ValidationError
 
 AUTOMATIONS = Path(__file__).with_name("automations.toml")
-# Every automation of ours bears it and the tag: what has both and is not wanted is taken away.
+# Every automation of ours has this prefix and the tag; others with both are deleted.
 PREFIX = "echodrop: "
 TAG = "echodrop"
-# A run tells of itself every 180 s; less than three of them is a busy machine.
+# A run sends a heartbeat every 180 s; on a busy machine up to two can be late.
 LEAST_SILENCE = 540
 HEARTBEAT = "prefect.flow-run.heartbeat"
 
@@ -25,7 +25,7 @@ _OF_OUR_RUNS = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.r
 
 
 class AutomationsError(ValueError):
-    """The file of automations is not usable: `where` in it, and the `problem`."""
+    """The automations file is invalid: the `problem`, and `where` in the file it is."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
@@ -34,7 +34,7 @@ class AutomationsError(ValueError):
 
 @dataclass(frozen=True)
 class Automation:
-    """One alert: when, and what it says (a Jinja template, as in Prefect's UI)."""
+    """One alert: its trigger and its text (a Jinja template, as in Prefect's UI)."""
 
     name: str
     description: str
@@ -42,10 +42,10 @@ class Automation:
     trigger: EventTrigger
 
     def to(self, block: UUID, *, webhook: bool) -> AutomationCore:
-        """Return it as Prefect's API takes it, for a webhook's or a notification's block."""
+        """Return the automation for Prefect's API, with a webhook block or a notification block."""
         action: CallWebhook | SendNotification
         if webhook:
-            # The words may hold quotes and line ends, the payload is JSON all the same.
+            # The text may contain quotes and line ends, so the template encodes it as JSON.
             payload = f'{{% set text %}}{self.says}{{% endset %}}{{"text": {{{{ text|tojson }}}}}}'
             action = CallWebhook(block_document_id=block, payload=payload)
         else:
@@ -63,32 +63,31 @@ def read_automations(path: Path = AUTOMATIONS) -> tuple[Automation, ...]:
     """Read and check the file.
 
     Raises:
-        AutomationsError: it is no TOML, has unknown or missing keys, a name
-            twice, a trigger that Prefect would not take, or takes a busy run for
-            a dead one.
+        AutomationsError: it is not TOML, has unknown or missing keys, has a name twice,
+            has a trigger that Prefect would reject, or would report a busy run as dead.
     """
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise AutomationsError(path.name, f"is not TOML: {error}") from error
-    if told.keys() != {"automation"}:
-        raise AutomationsError(path.name, "holds [[automation]] tables and nothing else")
-    read = tuple(_automation(entry) for entry in told["automation"])
+    if document.keys() != {"automation"}:
+        raise AutomationsError(path.name, "may contain only [[automation]] tables")
+    read = tuple(_automation(entry) for entry in document["automation"])
     names = [automation.name for automation in read]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise AutomationsError(twice, "is there twice")
+        raise AutomationsError(twice, "is defined twice")
     return read
 
 
 def _automation(entry: dict[str, Any]) -> Automation:
-    where = str(entry.get("name", "an automation without a name"))
+    where = str(entry.get("name", "unnamed automation"))
     if entry.keys() != _KEYS:
         wrong = ", ".join(sorted(entry.keys() ^ _KEYS))
-        raise AutomationsError(where, f"unknown or missing: {wrong}")
+        raise AutomationsError(where, f"unknown or missing keys: {wrong}")
     given = dict(entry["trigger"])
-    # Prefect passes over what it does not know, and the alert would be another.
+    # Prefect ignores unknown keys, so the trigger would not be the intended one.
     if unknown := sorted(given.keys() - EventTrigger.model_fields.keys()):
-        raise AutomationsError(where, f"trigger: unknown: {', '.join(unknown)}")
+        raise AutomationsError(where, f"trigger: unknown keys: {', '.join(unknown)}")
     given.setdefault("match", {"prefect.resource.id": "prefect.flow-run.*"})
     given["match_related"] = [_OF_OUR_RUNS, *given.get("match_related", [])]
     try:
@@ -100,6 +99,6 @@ def _automation(entry: dict[str, Any]) -> Automation:
     silence = trigger.within.total_seconds()
     if HEARTBEAT in trigger.after and silence < LEAST_SILENCE:
         raise AutomationsError(
-            where, f"trigger: within {silence:.0f} s a run that lives may be silent"
+            where, f"trigger: a live run may send no heartbeat for {silence:.0f} s"
         )
     return Automation(PREFIX + where, entry["description"], entry["says"], trigger)

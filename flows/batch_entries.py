@@ -1,4 +1,4 @@
-"""The files of a batch: each entry is the parameters of `convert_raw_sonar` for one file."""
+"""The files of a batch: each entry has the parameters of `convert_raw_sonar` for one file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.flow_parameters import asked_conversion, checked_parameters
+from flows.flow_parameters import checked_parameters, requested_conversion
 from flows.locations import parse_location
 from flows.outcomes import InvalidParameters
 from flows.request import ConversionRequest
 
-# A file that waits for its operator would hold the others up for days.
-_NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may have to wait needs a run of its own"}
+# A file that waits for an operator would block the others for days.
+_NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
 
-# Which file of a batch a task run is, for whoever knows the file by its identity.
+# The parameter with the file's identity, by which a task run of a batch is found.
 _IDENTITY = "identity"
 IDENTITY_SHOWN = 12
 
@@ -25,46 +25,45 @@ class BatchFile:
     """One file of a batch.
 
     Attributes:
-        name: for people: the raw file's name, or its place in the list; of one
-            with an identity, that too, for two folders may hold files of one name.
-        entry: as it was given.
-        asked: what is asked for, or what is wrong with the entry.
+        name: shown to people: the raw file's name, or its index in the list; with the
+            identity if it has one, because files in two folders may have the same name.
+        entry: the entry, unchanged.
+        request: the requested conversion, or the error in the entry.
     """
 
     name: str
     entry: Mapping[str, Any]
-    asked: ConversionRequest | InvalidParameters
+    request: ConversionRequest | InvalidParameters
 
 
 def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
-    """Check the list as a whole, and each entry by itself.
+    """Check the list, and each entry in it.
 
-    An entry that is not usable is that file's own failure; a list that cannot
-    be meant is nobody's.
+    An invalid entry fails only its own file. An invalid list fails the run.
 
     Args:
         files: the entries.
         run: `owner` and `run` of every ConversionRequest.
 
     Raises:
-        InvalidParameters: no file, an entry that is no object, or two that
-            write one output: a run would take its own claim from itself.
+        InvalidParameters: the list is empty, an entry is not an object, or two entries
+            have the same output, so that the run would take over its own claim.
     """
     if not files:
-        raise InvalidParameters("files is empty: there is nothing to convert")
+        raise InvalidParameters("files is empty")
     found = []
     for place, entry in enumerate(files):
         label = f"files[{place}]"
         if not isinstance(entry, Mapping):
             raise InvalidParameters(
-                f"{label} is {type(entry).__name__}, not an object with the parameters of a file"
+                f"{label} is {type(entry).__name__}, not an object with the parameters of one file"
             )
-        asked: ConversionRequest | InvalidParameters
+        request: ConversionRequest | InvalidParameters
         try:
-            asked = _request(label, entry, run)
+            request = _request(label, entry, run)
         except InvalidParameters as wrong:
-            asked = wrong
-        found.append(BatchFile(_name(entry, label), entry, asked))
+            request = wrong
+        found.append(BatchFile(_name(entry, label), entry, request))
     _check_outputs(found)
     return found
 
@@ -72,10 +71,10 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
 def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
     for name, reason in _NOT_IN_A_BATCH.items():
         if entry.get(name) is not None:
-            raise InvalidParameters(f"{label}.{name} is not for a batch: {reason}")
+            raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
     try:
         given = checked_parameters(convert_raw_sonar.fn, entry, **{_IDENTITY: str})
-        return asked_conversion(given, run)
+        return requested_conversion(given, run)
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None
 
@@ -92,11 +91,11 @@ def _name(entry: Mapping[str, Any], label: str) -> str:
 def _check_outputs(files: Sequence[BatchFile]) -> None:
     first: dict[str, int] = {}
     for place, file in enumerate(files):
-        if isinstance(file.asked, InvalidParameters):
+        if isinstance(file.request, InvalidParameters):
             continue
-        output = file.asked.output.uri
+        output = file.request.output.uri
         if output in first:
             raise InvalidParameters(
-                f"files[{first[output]}] and files[{place}] would both write {output}"
+                f"files[{first[output]}] and files[{place}] have the same output: {output}"
             )
         first[output] = place

@@ -1,4 +1,4 @@
-"""What became of the files of a batch, and of the batch."""
+"""The outcome of each file of a batch, and of the batch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from prefect.states import Completed, Failed
 from flows.batch_entries import BatchFile
 from flows.outcomes import AllFailed, InvalidParameters, Outcome, PartlyFailed
 
-# A state's message is read in a list of runs; the table names them all.
-_FAILURES_TOLD = 3
+# A state's message is shown in a list of runs, so it names a few; the table names all.
+_FAILURES_NAMED = 3
 
 
 def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:
-    """One file's end as JSON values.
+    """One file's outcome as JSON values.
 
-    `outcome` is the name of its task run's state; `facts` are the failure's.
+    `outcome` is the name of its task run's state; `facts` are those of the failure.
     """
     return {
         "name": file.name,
         "raw_file": file.entry.get("raw_file"),
         "sonar_model": file.entry.get("sonar_model"),
-        "output": None if isinstance(file.asked, InvalidParameters) else file.asked.output.uri,
+        "output": None if isinstance(file.request, InvalidParameters) else file.request.output.uri,
         "completed": state.is_completed(),
         "outcome": state.name,
         "message": state.message,
@@ -40,28 +40,29 @@ def _facts(state: State[Any]) -> dict[str, Any]:
     try:
         error = state.result(raise_on_failure=False)
     except MissingResult:
-        # Its process died: nobody was left to say more.
+        # The process died, so there are no facts.
         return {}
     return error.facts() if isinstance(error, Outcome) else {}
 
 
 def batch_state(files: list[dict[str, Any]]) -> State[Any]:
-    """Completed when every file is Completed or Skipped, else Failed with the outcomes in it."""
+    """Completed if every file is Completed or Skipped, else Failed with the outcomes."""
     counts = Counter(file["outcome"] for file in files)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     failures = [file for file in files if not file["completed"]]
     if not failures:
-        return Completed(message=f"{len(files)} files: {told}", data=files)
-    named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_TOLD]]
+        return Completed(message=f"{len(files)} files: {counted}", data=files)
+    named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_NAMED]]
     if len(failures) > len(named):
         named.append("...")
-    message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {told}"
+    # The watchdog reads the counts after "In all: " (watchdog/prefect_look.py).
+    message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {counted}"
     kind = AllFailed if len(failures) == len(files) else PartlyFailed
     return Failed(name=kind.outcome, message=message, data=kind(message, files))
 
 
 def outcome_rows(files: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """Rows of the table that the UI shows, what failed first."""
+    """Rows of the table in the UI; failed files come first."""
     return [
         {
             "file": file["name"],

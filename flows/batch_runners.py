@@ -1,4 +1,4 @@
-"""Where the files of a batch are converted: processes of this task, its threads, or Dask."""
+"""Task runners for a batch: processes of this task, its threads, or Dask."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ RunnerName = Literal["processes", "threads", "dask"]
 
 
 def dask_scheduler() -> str | None:
-    """The address of a scheduler that is there already, as Dask itself is told of it.
+    """The address of a running scheduler, read where Dask itself reads it.
 
-    `DASK_SCHEDULER_ADDRESS` in the environment, or `scheduler-address` in a
-    file of Dask's configuration.
+    It is `DASK_SCHEDULER_ADDRESS` in the environment, or `scheduler-address` in a Dask
+    configuration file.
 
     Raises:
         InvalidParameters: the packages are not installed.
     """
     try:
-        import dask  # noqa: PLC0415 - only who asks for Dask pays for it
+        import dask  # noqa: PLC0415 - only a Dask batch needs it
         import prefect_dask  # noqa: F401, PLC0415
     except ImportError as error:
         raise InvalidParameters(
-            f"task_runner is 'dask', but {error.name} is not installed here: "
-            "install echodrop with its extra, '.[dask]', or choose 'processes'"
+            f"task_runner is 'dask', but {error.name} is not installed: "
+            "install echodrop with the extra '.[dask]', or choose 'processes'"
         ) from None
     address = dask.config.get("scheduler-address", None)
     return str(address) if address else None
 
 
 def started_runner(name: RunnerName, workers: int) -> AbstractContextManager[TaskRunner[Any]]:
-    """Return a task runner that converts so many files at once while it is entered.
+    """Return a task runner that converts `workers` files at a time within its `with` block.
 
-    A Dask scheduler that is there already has as many at once as it has workers.
+    A Dask scheduler that is already running uses its own number of workers.
 
     Raises:
-        InvalidParameters: Dask is not installed, or its scheduler's address is none.
+        InvalidParameters: Dask is not installed, or the scheduler's address is invalid.
         TransientFault: the scheduler does not answer.
     """
     if name == "processes":
@@ -54,7 +54,7 @@ def started_runner(name: RunnerName, workers: int) -> AbstractContextManager[Tas
 @contextmanager
 def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
     address = dask_scheduler()
-    # After the check: what is missing is told in our words.
+    # Imported after the check, which reports a missing package as InvalidParameters.
     from dask.config import set as configured  # noqa: PLC0415
     from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415
 
@@ -64,9 +64,9 @@ def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
             yield runner
         return
     local: dict[str, Any] = {
-        # A file that kills its process would kill three more before it is named.
+        # By default Dask retries three times a file that kills its process.
         "distributed.scheduler.allowed-failures": 0,
-        # No second file waits in a process, to share the fate of the first.
+        # One file at a time per process, so that a file that kills it takes no other with it.
         "distributed.scheduler.worker-saturation": 1.0,
     }
     with (
@@ -77,7 +77,7 @@ def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
                 "n_workers": workers,
                 "threads_per_worker": 1,
                 "processes": True,
-                # How many fit side by side is decided already, by what they need at their peak.
+                # `workers` was already chosen to fit the memory.
                 "memory_limit": 0,
                 "dashboard_address": None,
             }
@@ -86,8 +86,8 @@ def _dask(workers: int) -> Iterator[TaskRunner[Any]]:
         yield runner
 
 
-def _connect(runner: Any, address: str) -> None:  # noqa: ANN401 - prefect_dask is there for who asks for it
-    """Connect now, not with the first file, so that what is wrong with the scheduler is known as that."""
+def _connect(runner: Any, address: str) -> None:  # noqa: ANN401 - prefect_dask is optional
+    """Connect before the first file, so that a scheduler error is reported as one."""
     try:
         _ = runner.client
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How many files of a batch are converted side by side."""
+"""How many files of a batch are converted in parallel."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from task_sizes import usable_bytes
 def worker_count(
     peaks: Sequence[int], resources: TaskResources, *, max_workers: int | None = None
 ) -> int:
-    """Processes that the processors keep busy and whose largest files fit side by side.
+    """The number of processes: one a processor, and no more than fit the memory together.
 
     Args:
-        peaks: bytes at the peak of each file's conversion, by `task_sizes.peak_bytes`.
+        peaks: peak memory in bytes of each file's conversion, from `task_sizes.peak_bytes`.
         resources: of the task.
-        max_workers: no more than these; no limit on its own authority.
+        max_workers: an upper limit; the result may be smaller.
 
     Returns:
-        At least 1: a file that does not fit by the rule is tried alone.
+        At least 1: a file that should not fit is still tried, alone.
     """
     wanted = min(math.ceil(resources.processors), max_workers or len(peaks), len(peaks))
     left = usable_bytes(resources.memory)

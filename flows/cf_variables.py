@@ -1,4 +1,4 @@
-"""The variables of an EchoData as they are stored: numbers, strings, CF attributes."""
+"""The variables of an EchoData as they are stored: numbers, strings and CF attributes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from flows.rawfile.samples import PingSamples
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# echopype's own choice (echopype.utils.coding): int64 nanoseconds hold a
-# datetime64[ns] to its last bit.
+# echopype's own choice (echopype.utils.coding): int64 nanoseconds represent a datetime64[ns]
+# exactly.
 _TIME_ENCODING = {
     "units": "nanoseconds since 1970-01-01T00:00:00Z",
     "calendar": "gregorian",
@@ -28,7 +28,7 @@ _TIME_ENCODING = {
 
 
 class DtypeNotStorableError(TypeError):
-    """A dtype that has no place in Zarr and netCDF as echodrop writes them."""
+    """A dtype that echodrop cannot store in Zarr or netCDF."""
 
     def __init__(self, variable: str, dtype: np.dtype[Any]) -> None:
         self.variable = variable
@@ -40,7 +40,7 @@ class DtypeNotStorableError(TypeError):
 
 @dataclass(frozen=True)
 class StorableVariable:
-    """One variable: its attributes already CF encoded, its samples not yet read."""
+    """One variable: its attributes are CF encoded, its values are not read yet."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
@@ -53,34 +53,34 @@ class StorableVariable:
         return np.asarray(self.data[region])
 
     def packed(self, region: tuple[slice, ...], packing: Packing) -> NDArray[Any] | None:
-        """One region in a packing; None if one of its values would not come back."""
+        """One region, packed; None if the packing would change a value."""
         if isinstance(self.data, PingSamples) and packing == self.own_packing():
             return self.data.packed(region, packing)
         return pack(self.read(region), packing)
 
     def own_packing(self) -> Packing | None:
-        """How samples are stored that come from the raw file; None for all other variables."""
+        """The packing of samples from the raw file; None for all other variables."""
         return self.data.packing() if isinstance(self.data, PingSamples) else None
 
 
 @dataclass(frozen=True)
 class StorableGroup:
-    """One group: its attributes and its variables, inherited coordinates included."""
+    """One group: its attributes and variables, with inherited coordinates."""
 
     attributes: Mapping[str, Any]
     variables: Mapping[str, StorableVariable]
 
     def extents(self) -> dict[str, Extent]:
-        """What decides on chunks, by variable."""
+        """The extent of each variable, which determines its chunks."""
         return {n: (v.dims, v.shape, v.dtype.itemsize) for n, v in self.variables.items()}
 
 
 def storable_groups(echodata: EchoData) -> dict[str, StorableGroup]:
-    """Group path ("" for the root) -> what is stored of it.
+    """Group path ("" for the root) -> its stored attributes and variables.
 
-    Inherited coordinates are written in each group, as echopype does: a group
-    opened by itself has them. Strings are fixed-length, as
-    `EchoData.__getitem__` hands them out. Raises DtypeNotStorableError.
+    Inherited coordinates are written in each group, as echopype does, so that a group
+    opened alone has them. Strings have a fixed length, as in `EchoData.__getitem__`.
+    Raises DtypeNotStorableError.
     """
     groups = {}
     for path in echodata.group_paths:
@@ -91,7 +91,7 @@ def storable_groups(echodata: EchoData) -> dict[str, StorableGroup]:
 
 
 def _storable_group(dataset: xr.Dataset, path: str) -> StorableGroup:
-    # Encodings the parser left behind would make xarray pack or convert.
+    # Encodings left by the parser would make xarray pack or convert.
     bare = {name: _without_encoding(v) for name, v in dataset.variables.items()}
     coordinates = dataset.coords.keys()
     dataset = xr.Dataset(bare, attrs=dataset.attrs).set_coords(coordinates)
@@ -110,7 +110,7 @@ def _without_encoding(variable: xr.Variable) -> xr.Variable:
 
 
 def _storable_variable(variable: xr.Variable, name: str) -> StorableVariable:
-    # xarray would only add a NaN _FillValue to floats, and floats hold NaN anyway.
+    # xarray would only add a NaN _FillValue to floats, which can store NaN without it.
     if variable.dtype.kind != "f":
         variable = conventions.encode_cf_variable(variable, name=name)
     data = variable.data

@@ -1,4 +1,4 @@
-"""How the arrays of an EchoData are cut into chunks: shapes in, shapes out."""
+"""How the arrays of an EchoData are split into chunks: shapes in, chunk shapes out."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TypeAlias
 
 from flows.encoding import SAMPLE_DIMENSION
 
-# Dimensions, shape, and bytes an element as a reader holds it.
+# Dimensions, shape, and bytes per decoded element.
 Extent: TypeAlias = tuple[Sequence[str], Sequence[int], int]
 
-# One chunk of samples, in bytes as a reader holds them. As stored it is a
-# quarter of that for int16 power, half for float32 complex samples.
+# Decoded bytes of one chunk of samples. The stored chunk has a quarter of that for int16 power,
+# half for float32 complex samples, before compression.
 CHUNK_BYTES = 16 * 2**20
 
 
 class ChunksNotUsableError(ValueError):
-    """The chunks asked for name a dimension or a length that cannot be."""
+    """The requested chunks have an unknown dimension or an invalid length."""
 
     def __init__(self, dimension: str, length: int, known: Sequence[str]) -> None:
         self.dimension = dimension
@@ -39,11 +39,11 @@ def chunk_lengths(
 ) -> dict[str, tuple[int, ...]]:
     """The chunk shape of each variable of one group.
 
-    All sample variables of a group are cut alike, so that one chunk of
-    backscatter meets one chunk of angles: not at all if the widest fits in
-    `limit`, else one channel and as many pings as fit. `requested` (dimension
-    -> length, -1 for whole) overrides that for the sample variables. Every
-    other variable is one chunk, until it outgrows `limit`.
+    All sample variables of a group have the same chunks, so that one chunk of
+        backscatter matches one chunk of angles: one chunk if the widest variable fits
+            in `limit`, else one channel and as many pings as fit. `requested`
+            (dimension -> length, -1 for whole) overrides that for the sample variables.
+            Every other variable is one chunk unless it is larger than `limit`.
 
     Raises ChunksNotUsableError for a length below 1 or a dimension that no sample
     variable has.
@@ -61,7 +61,7 @@ def chunk_lengths(
             wanted = [lengths.get(d, -1) for d in dims]
         else:
             wanted = _whole_or_cut(shape, itemsize, limit)
-        # A chunk has at least one element even where the dimension has none.
+        # A chunk has at least one element, even if the dimension has none.
         chunks[name] = tuple(
             max(1, s if w == -1 else min(s, w)) for s, w in zip(shape, wanted, strict=True)
         )
@@ -72,7 +72,7 @@ def check_requested_chunks(
     groups: Sequence[Mapping[str, Extent]],
     requested: Mapping[str, int] | None,
 ) -> None:
-    """Raise ChunksNotUsableError if no sample variable of any group has a dimension asked for."""
+    """Raise ChunksNotUsableError if no sample variable of any group has a requested dimension."""
     known = sorted(
         {d for g in groups for dims, _, _ in g.values() if SAMPLE_DIMENSION in dims for d in dims}
     )
@@ -93,7 +93,9 @@ def _sample_lengths(samples: Sequence[Extent], limit: int) -> dict[str, int]:
         lengths["channel"] = sizes["channel"] = 1
     pings = sizes.pop("ping_time", None)
     if pings is not None:
-        lengths["ping_time"] = _even(pings, math.prod(sizes.values()) * itemsize, limit)
+        lengths["ping_time"] = _equal_chunk_length(
+            pings, math.prod(sizes.values()) * itemsize, limit
+        )
     return lengths
 
 
@@ -103,12 +105,12 @@ def _whole_or_cut(shape: Sequence[int], itemsize: int, limit: int) -> list[int]:
     total = math.prod(shape) * itemsize
     if total > limit:
         longest = max(range(len(shape)), key=lambda axis: shape[axis])
-        wanted[longest] = _even(shape[longest], total // shape[longest], limit)
+        wanted[longest] = _equal_chunk_length(shape[longest], total // shape[longest], limit)
     return wanted
 
 
-def _even(length: int, bytes_each: int, limit: int) -> int:
-    """The chunk length that cuts `length` into the fewest, equal, parts under `limit`."""
+def _equal_chunk_length(length: int, bytes_each: int, limit: int) -> int:
+    """The chunk length that splits `length` into the fewest equal parts under `limit`."""
     most = max(1, limit // bytes_each)
     return math.ceil(length / math.ceil(length / most))
 

@@ -1,14 +1,14 @@
-"""One run at a time publishes to an output: the claim, an object beside it.
+"""Claims: only one run at a time publishes to an output.
 
-A claim is taken by a put that S3 lets through only where there is none
-(If-None-Match), renewed while its run lives, and taken over from its holder
-(If-Match on the very claim that was read) once it has not been renewed for a
-lease, or by the same flow run when it is run again. Its age is judged by the
-store's clock alone: `Last-Modified` against the answer's `Date`.
+A claim is an object next to the output. A run takes it with a conditional put, which
+fails if a claim exists (If-None-Match), and renews it while the run lives. Another run
+may take it over (If-Match on the claim that it read) if it was not renewed for the
+lease time, or if it belongs to an earlier attempt of the same flow run. Only the
+store's clock determines its age: `Last-Modified` compared with the response's `Date`.
 
-It also remembers the codec family that no reader of what was openable at the
-output can decode. So whoever takes a claim over takes the family along, and a
-run that hides an output and then fails leaves its claim, expired, to the next.
+The claim also stores the codec family that readers of the previous output cannot
+decode. A run that takes a claim over also takes over the family. A run that hides an
+output and then fails leaves its claim, expired, for the next run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class S3Claim:
     """The exclusive right to publish to one output, held while the `with` block runs.
 
     Attributes:
-        previous: What the claim said that was taken over, where there was one.
+        previous: the content of the claim that was taken over, if any.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class S3Claim:
         self._lease = lease_seconds
         self._body: dict[str, Any] = {
             "owner": owner,
-            # Tells this attempt's own claim from one of an earlier attempt of
-            # the same flow run.
+            # Distinguishes this attempt's claim from one of an earlier attempt of the same flow
+            # run.
             "token": uuid.uuid4().hex,
             "source": source,
             "lease_seconds": lease_seconds,
@@ -69,7 +69,7 @@ class S3Claim:
 
     @property
     def codec_family(self) -> int | None:
-        """The family noted by this run or by one whose claim it took over."""
+        """The family stored by this run, or by the run whose claim it took over."""
         family: int | None = self._body.get("codec_family")
         return family
 
@@ -101,24 +101,24 @@ class S3Claim:
                 self._store.client.delete_object(
                     Bucket=self._store.bucket, Key=self._key, IfMatch=f'"{self._etag}"'
                 )
-            # BLE001: whatever the run came to stands; an unreleased claim expires.
+            # BLE001: the run's outcome must not change; an unreleased claim expires.
             except Exception as failed:  # noqa: BLE001
                 gone = isinstance(failed, ClientError) and error_code(failed)[0] in {404, 412}
                 if not gone:
                     _log.warning("claim on %s not released: %s", self._output, failed)
 
-    def note_codec_family(self, family: int) -> None:
-        """Write the family into the claim for whoever may have to take it over; also renews it.
+    def store_codec_family(self, family: int) -> None:
+        """Store the family in the claim for a run that may take it over; also renews the claim.
 
         Raises:
-            ClaimLost: it was taken over already.
+            ClaimLost: another run has taken it over.
         """
         with self._turn:
             self._body["codec_family"] = family
             self._renew()
 
     def fence(self) -> None:
-        """Renew now, to be sure of it before a step that must not be another's.
+        """Renew now, before a step that only the owner of the claim may do.
 
         Raises:
             ClaimLost: another run has taken it over.
@@ -127,7 +127,7 @@ class S3Claim:
             self._renew()
 
     def check(self) -> None:
-        """Raise ClaimLost where it is known to be lost or too old; costs no request."""
+        """Raise ClaimLost if the claim is known to be lost or is too old; sends no request."""
         if self._lost or time.monotonic() - self._renewed > self._lease:
             raise ClaimLost(self._output)
 
@@ -137,22 +137,22 @@ class S3Claim:
                 return
             found = self._store.get(self._key)
             if found is None:
-                # Released in between.
+                # It was released in the meantime.
                 continue
             holder = _parse(found.body)
             if holder.get("token") == self._body["token"]:
-                # A put of ours whose answer was lost and that was sent again.
+                # Our own put, which was retried because its response was lost.
                 self._held(found.etag)
                 return
             if not self._may_take_over(found, holder):
                 raise OutputClaimed(self._output, str(holder.get("owner", "an unknown run")))
-            # With the very put: a run killed right behind it must not lose it.
+            # In the same put, so that a run killed right after it does not lose it.
             if holder.get("codec_family") in {0, 1}:
                 self._body["codec_family"] = holder["codec_family"]
             if self._put(IfMatch=f'"{found.etag}"'):
                 self.previous = holder
                 return
-        raise OutputClaimed(self._output, "another run that was faster")
+        raise OutputClaimed(self._output, "another run, which was faster")
 
     def _may_take_over(self, found: StoredObject, holder: dict[str, Any]) -> bool:
         if holder.get("owner") == self._body["owner"]:
@@ -195,16 +195,16 @@ class S3Claim:
                     self._renew()
                 except ClaimLost:
                     return
-                # BLE001: a thread has nobody to raise to. The next turn may
-                # succeed; if none does, `check` ends the run with the lease.
+                # BLE001: nothing catches an exception of this thread. The next attempt may succeed;
+                # if none does, `check` ends the run when the lease expires.
                 except Exception as error:  # noqa: BLE001
                     _log.warning("claim on %s not renewed: %s", self._output, error)
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """What a claim says; nothing where it is not one of ours."""
+    """The content of a claim; empty if it is not one of ours."""
     try:
-        told = json.loads(body)
+        claim = json.loads(body)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return claim if isinstance(claim, dict) else {}

@@ -1,4 +1,4 @@
-"""Give back what an opened raw file holds: its local copy, from which samples are read."""
+"""Closes an opened raw file, which deletes the local copy that samples are read from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @contextmanager
 def closed(opened: T) -> Iterator[T]:
-    """Close what was opened when the block ends, however it does; what was skipped holds nothing."""
+    """Close `opened` when the block ends, also on an error; a Skipped has nothing to close."""
     try:
         yield opened
     finally:

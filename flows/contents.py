@@ -1,4 +1,4 @@
-"""What an EchoData holds, for the manifest: dimensions, ping times, channels, positions."""
+"""The contents of an EchoData for the manifest: dimensions, ping times, channels, positions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 def groups_of(echodata: EchoData) -> dict[str, xr.Dataset]:
     """Group path without leading slash ("" for the root) -> dataset."""
-    tree = echodata._tree  # noqa: SLF001 - echopype has no public way to all groups
+    tree = echodata._tree  # noqa: SLF001 - echopype has no public API for all groups
     return {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
 
 
 def contents_of(echodata: EchoData) -> dict[str, Any]:
     """The manifest's `contents`: JSON values only.
 
-    `position_box` is in degrees, west and south first, None without positions;
+    `position_box` is in degrees, west and south first, or None without positions;
     times are ISO 8601 in UTC with nanoseconds.
     """
     groups = groups_of(echodata)

@@ -1,7 +1,7 @@
-"""The whole trip of one file as plain Python: fetch, check, parse, encode, publish, verify.
+"""The conversion of one file in plain Python: fetch, check, parse, encode, publish, verify.
 
-The Prefect flow runs `open_raw` and `save` as its two tasks; the command line
-and everybody else call `convert`.
+The Prefect flow runs `open_raw` and `save` as its two tasks; the command line and other
+callers use `convert`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flows.publication import Progress, Published, Skipped
 from flows.request import ConversionRequest
 from flows.saving import save
 from flows.termination import stopped_by_signals
-from flows.transient_faults import patiently
+from flows.transient_faults import retry_step
 
 __all__ = ["OpenedRaw", "convert", "open_raw", "save"]
 
@@ -21,12 +21,16 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
     """Convert one raw file into a published, verified output.
 
     Raises:
-        ConversionFailure: one of its subclasses, with the facts.
-        TransientFault: the store or another run stood in the way for minutes.
+        ConversionFailure: one of its subclasses, with the facts of the failure.
+        TransientFault: the store did not answer, or another run held the output, for minutes.
     """
-    tell = progress or (lambda _stage, _fraction: None)
+    report_progress = progress or (lambda _stage, _fraction: None)
     with (
         stopped_by_signals(),
-        closed(patiently(lambda: open_raw(request, tell))) as opened,
+        closed(retry_step(lambda: open_raw(request, report_progress))) as opened,
     ):
-        return opened if isinstance(opened, Skipped) else patiently(lambda: save(opened, tell))
+        return (
+            opened
+            if isinstance(opened, Skipped)
+            else retry_step(lambda: save(opened, report_progress))
+        )

@@ -1,7 +1,7 @@
 """The Prefect flow that converts one raw sonar file.
 
-Heavy packages are imported by the tasks: a run that cannot start must be able
-to say so within a second, and loading the flow must not take echopype's four.
+The tasks import the heavy packages, so that a run with invalid parameters fails within
+a second, and loading the flow does not take the four seconds of echopype's import.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from prefect.runtime import deployment
 
 from flows.closing import closed
 from flows.failure_hooks import report_failure
-from flows.flow_parameters import asked_conversion, checked_parameters
-from flows.out_of_memory import ended_for_memory
+from flows.flow_parameters import checked_parameters, requested_conversion
+from flows.out_of_memory import end_out_of_memory
 from flows.outcomes import ConversionFailure, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
 from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.time_limit import ended_in_time, source_bytes, time_limit
-from flows.transient_faults import patiently
+from flows.time_limit import source_bytes, time_limit, time_limited
+from flows.transient_faults import retry_step
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
 
-# An operator has a week; a run that is not deployed looks for the answer this often.
+# An operator has a week to answer; a run without a deployment polls at this interval.
 PAUSE_SECONDS = 7 * 24 * 3600
 PAUSE_POLL_SECONDS = 10
 
 
-# No result is kept and nothing is cached: an EchoData is gigabytes of samples,
-# and a run that comes again must read what is there then.
+# Results are not stored or cached: an EchoData has gigabytes of samples, and a retried run must
+# read the current file.
 @task(
     name="Open Raw File",
     persist_result=False,
@@ -53,14 +53,14 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
 
 @task(
     name="Save Converted File",
-    # Stands in for a result where the flow is only drawn.
+    # Replaces the result when Prefect only visualizes the flow.
     viz_return_value=Skipped("", "drawn"),
     persist_result=False,
     cache_policy=NO_CACHE,
     **RETRYING,
 )
 def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
-    """Encode losslessly, publish so that nothing torn can be opened, read back and compare."""
+    """Encode losslessly, publish only complete outputs, read back and compare."""
     from flows.conversion import save  # noqa: PLC0415 - see the module's docstring
 
     if isinstance(opened, Skipped):
@@ -75,7 +75,7 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
 @flow(
     name="convert-raw-sonar",
     persist_result=False,
-    # The body does, and names the outcome.
+    # The body validates them, and names the outcome.
     validate_parameters=False,
     on_failure=[report_failure],
     on_crashed=[report_failure],
@@ -104,51 +104,54 @@ def convert_raw_sonar(
 ) -> str:
     """Convert one raw echosounder file to a verified Zarr or netCDF output.
 
-    The run ends Completed; Completed named Skipped, with nothing written; or
-    Failed, named by its outcome (BadFile, WrongModel, MissingSidecar, BadSidecar,
-    UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict, AccessDenied,
-    Archived, DiskFault, InvalidParameters; TransientFault, OutputClaimed or ClaimLost where the
-    world stood in the way for minutes; TimedOut where it took far longer than its bytes
-    may), the message naming file and cause; or Crashed, where memory was wanting.
+    The run ends Completed; Completed with the name Skipped if nothing was written; or
+    Failed with the name of its outcome (BadFile, WrongModel, MissingSidecar,
+    BadSidecar, UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict,
+    AccessDenied, Archived, DiskFault, InvalidParameters; TransientFault, OutputClaimed
+    or ClaimLost after minutes of retries; TimedOut if it took far longer than a file of
+    its size may), with the file and the cause in the message; or Crashed if it ran out
+    of memory.
 
     Args:
-        raw_file: `s3://bucket/key` with the key as it is, `http(s)://`, or a path.
+        raw_file: `s3://bucket/key` with the key unescaped, `http(s)://`, or a path.
         sonar_model: EK60, ES70, EK80, ES80, EA640, AZFP, AZFP6 or AD2CP.
-        xml_path: settings XML of the deployment; AZFP cannot do without.
-        convert_params: metadata that the file lacks (`platform_name`, `platform_type`,
-            `platform_code_ICES`, `survey_name`, `water_level` in m); `bot_path`, `idx_path` name sidecars that do not stand
-            beside the file, `include_bot`, `include_idx` true insist on them and false
-            leave them out.
-        input_storage_options: of the source, as s3fs takes them (`anon`, `endpoint_url`, ...).
-        output_path: the output where it ends in `.zarr` or `.nc`, else its folder.
+        xml_path: settings XML of the deployment; required for AZFP.
+        convert_params: metadata that the file does not have (`platform_name`, `platform_type`,
+            `platform_code_ICES`, `survey_name`, `water_level` in m); `bot_path`,
+            `idx_path` name sidecars in another folder; `include_bot` and `include_idx`
+            require them if true and leave them out if false.
+        input_storage_options: storage options of the source in s3fs's form (`anon`,
+            `endpoint_url`, ...).
+        output_path: the output if it ends in `.zarr` or `.nc`, else its folder.
         output_type: `netcdf` or `zarr`.
         overwrite: whether a published output may be replaced.
-        output_storage_options: of the output, as s3fs takes them.
-        source_etag: entity tag of the version to convert; a newer one ends the run Skipped.
+        output_storage_options: storage options of the output in s3fs's form.
+        source_etag: entity tag of the version to convert; if there is a newer version,
+            the run ends Skipped.
         source_version_id: its version id in a versioned bucket.
-        sonar_model_source: how the model was found, for the manifest.
-        sidecar_etags: URI to entity tag of the sidecars that were notified.
-        allow_partial: convert what is whole of a damaged file, and say what is missing.
-        compact: False writes echopype's own encoding.
+        sonar_model_source: how the model was determined, for the manifest.
+        sidecar_etags: URI to entity tag of the sidecars in the notification.
+        allow_partial: convert the intact part of a damaged file, and report what is missing.
+        compact: False uses echopype's own encoding.
         chunks: dimension to chunk length, for the sample variables of a Zarr store.
         zarr_format: 3, or 2 for older readers.
-        verify: `full` reads the whole output back, not samples of it.
-        pause_above_bytes: a larger file, or one of unknown size, waits for an
-            operator's resume in the UI.
+        verify: `full` reads the whole output back, not only samples of it.
+        pause_above_bytes: a larger file, or one of unknown size, waits until an
+            operator resumes the run in the UI.
 
     Returns:
         The URI or path of the output.
     """
-    # Before anything else is local: the parameters, as they were given.
+    # Must come first: `locals()` has only the parameters here.
     given = dict(locals())
     try:
         checked = checked_parameters(convert_raw_sonar.fn, given)
-        request = asked_conversion(checked, this_run())
+        request = requested_conversion(checked, this_run())
         if checked["pause_above_bytes"] is not None:
             _wait_for_operator(request, checked["pause_above_bytes"])
         limit = time_limit([source_bytes(request)])
         with (
-            ended_in_time(convert_raw_sonar, limit),
+            time_limited(convert_raw_sonar, limit),
             closed(open_raw_file(request)) as opened,
         ):
             saved = save_converted_file(opened)
@@ -156,27 +159,27 @@ def convert_raw_sonar(
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     except MemoryError as error:
-        return ended_for_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
+        return end_out_of_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
 def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:
-    """Stop until an operator resumes the run, where the file is large or of unknown size."""
+    """Pause until an operator resumes the run, if the file is large or of unknown size."""
     from flows.source import current_source  # noqa: PLC0415 - see the module's docstring
 
     options = dict(request.input_storage_options)
-    now = patiently(lambda: current_source(request.source, options))
-    # Where nothing is, the fetch says so.
+    now = retry_step(lambda: current_source(request.source, options))
+    # A missing file is reported by the fetch.
     if now is None or (now.size is not None and now.size <= pause_above_bytes):
         return
-    told = f"{now.size:,} bytes" if now.size is not None else "unknown size"
+    size = f"{now.size:,} bytes" if now.size is not None else "unknown size"
     get_run_logger().warning(
-        "%s: %s, more than %s bytes: waiting for an operator's resume",
+        "%s: %s, more than %s bytes: waiting for an operator to resume the run",
         request.raw_file,
-        told,
+        size,
         f"{pause_above_bytes:,}",
     )
-    # The key lets a resumed run pass. A deployed run gives its machine back while it waits.
+    # The key lets a resumed run continue. A deployed run releases its machine while it waits.
     if deployment.get_id() is not None:
         suspend_flow_run(timeout=PAUSE_SECONDS, key="size")
     else:

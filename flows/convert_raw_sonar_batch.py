@@ -1,7 +1,7 @@
 """The Prefect flow that converts many small files in one task.
 
-A task for each small file is mostly start-up: of its container, of Python, of
-Prefect, of echopype. docs/decisions/warm-lane.md says why in processes.
+A task for one small file spends most of its time starting its container, Python,
+Prefect and echopype. docs/decisions/warm-lane.md explains why a batch uses processes.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from flows.run_artifacts import show_manifest
 from flows.run_progress import ProgressArtifact
 from flows.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.task_resources import task_resources
-from flows.time_limit import ended_in_time, source_bytes, time_limit
+from flows.time_limit import source_bytes, time_limit, time_limited
 from task_sizes import peak_bytes, usable_bytes
 
-# Requests at once that ask for the files' sizes.
+# Parallel requests for the files' sizes.
 _SIZES_AT_ONCE = 16
 
 
@@ -46,23 +46,23 @@ _SIZES_AT_ONCE = 16
     cache_policy=NO_CACHE,
     **RETRYING,
 )
-def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> State[Any]:
-    """Convert one file of a batch; the state is named as a run of its own would end."""
-    from flows.conversion import open_raw, save  # noqa: PLC0415 - the run itself does without echopype
+def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> State[Any]:
+    """Convert one file of a batch; the state is the one that its own run would end in."""
+    from flows.conversion import open_raw, save  # noqa: PLC0415 - the run itself does not need echopype
 
     try:
-        if isinstance(asked, InvalidParameters):
-            raise asked
+        if isinstance(request, InvalidParameters):
+            raise request
         with (
             ProgressArtifact(name) as progress,
-            closed(open_raw(asked, progress)) as opened,
+            closed(open_raw(request, progress)) as opened,
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
         get_run_logger().error("%s: %s", failure.outcome, failure)
         return failed_state(failure)
     except MemoryError as error:
-        # As if its process had died: the batch goes on, and the file gets a run of its own.
+        # Ends as if its process had died: the batch continues, and the file gets its own run.
         return out_of_memory(error)
     if isinstance(saved, Published):
         show_manifest(saved.manifest)
@@ -72,7 +72,7 @@ def convert_file(name: str, asked: ConversionRequest | InvalidParameters) -> Sta
 @flow(
     name="convert-raw-sonar-batch",
     persist_result=False,
-    # The body does, and names the outcome.
+    # The body validates them, and names the outcome.
     validate_parameters=False,
     on_failure=[report_failure],
     on_crashed=[report_failure],
@@ -82,27 +82,28 @@ def convert_raw_sonar_batch(
     max_workers: PositiveInt | None = None,
     task_runner: RunnerName = "processes",
 ) -> list[dict[str, Any]]:
-    """Convert many small raw files to verified outputs, each by itself, in one task.
+    """Convert many small raw files to verified outputs in one task.
 
-    Each file is a task run named after it, with its own state (those of
-    `convert_raw_sonar`), claim and manifest. The run ends Completed when every
-    file ended Completed or Skipped; else Failed, named PartlyFailed or
-    AllFailed, with the table `batch` naming each file and its outcome, and
-    `files` in the failure. Run again, it skips what is published.
+    Each file is a task run with the file's name and its own state (one of those of
+    `convert_raw_sonar`), claim and manifest. The run ends Completed if every file ended
+    Completed or Skipped; else Failed with the name PartlyFailed or AllFailed. The table
+    `batch` and `files` in the failure list each file and its outcome. A second run
+    skips published files.
 
     Args:
-        files: of each file the parameters of `convert_raw_sonar`, but for
-            `pause_above_bytes`, and the `identity` that a run of its own would have.
-        max_workers: files converted at once, at most; processors and memory
-            of the task may allow less. A Dask scheduler that is there already has its own number.
+        files: for each file the parameters of `convert_raw_sonar` except
+            `pause_above_bytes`, and the `identity` that its own run would have.
+        max_workers: the most files converted in parallel; processors and memory of the
+            task may allow fewer. A Dask scheduler that is already running uses its own
+            number.
         task_runner: `processes` of this task, its `threads`, or `dask`: processes of a
             local cluster, or the workers of the scheduler at DASK_SCHEDULER_ADDRESS.
-            The outcomes are the same; docs/decisions/warm-lane.md says what differs.
+            The outcomes are the same; docs/decisions/warm-lane.md describes the differences.
 
     Returns:
-        Of each file: name, raw_file, sonar_model, output, completed, outcome, message, facts.
+        For each file: name, raw_file, sonar_model, output, completed, outcome, message, facts.
     """
-    # Before anything else is local: the parameters, as they were given.
+    # Must come first: `locals()` has only the parameters here.
     given = dict(locals())
     logger = get_run_logger()
     try:
@@ -110,17 +111,17 @@ def convert_raw_sonar_batch(
         batch = batch_files(checked["files"], this_run())
         sizes = _sizes(batch)
         workers = _workers(sizes, checked["max_workers"], task_runner)
-        logger.info("%s files by %s, %s at once", len(batch), task_runner, workers)
+        logger.info("%s files with %s, %s in parallel", len(batch), task_runner, workers)
         limit = time_limit([size for _, size in sizes])
-        with ended_in_time(convert_raw_sonar_batch, limit):
+        with time_limited(convert_raw_sonar_batch, limit):
             states = run_isolated(
                 convert_file,
-                [{"name": file.name, "asked": file.asked} for file in batch],
+                [{"name": file.name, "request": file.request} for file in batch],
                 workers,
                 task_runner,
             )
     except (InvalidParameters, TransientFault) as failure:
-        # TRY400: the outcome says it; a traceback of this code tells nothing more.
+        # TRY400: the outcome has the cause; a traceback would add nothing.
         logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
         return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
@@ -129,9 +130,9 @@ def convert_raw_sonar_batch(
 
 
 def _sizes(batch: list[BatchFile]) -> list[tuple[ConversionRequest, int | None]]:
-    asked = [file.asked for file in batch if isinstance(file.asked, ConversionRequest)]
+    requests = [file.request for file in batch if isinstance(file.request, ConversionRequest)]
     with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
-        return list(zip(asked, pool.map(source_bytes, asked), strict=True))
+        return list(zip(requests, pool.map(source_bytes, requests), strict=True))
 
 
 def _workers(
@@ -140,10 +141,10 @@ def _workers(
     task_runner: RunnerName,
 ) -> int:
     if task_runner == "dask" and dask_scheduler() is not None:
-        # Its workers are on machines of their own.
+        # Its workers run on other machines.
         return max(1, len(sizes))
     resources = task_resources()
-    # One of unknown size is taken for as large as the largest.
+    # A file of unknown size counts as the largest that may come.
     largest = max((size for _, size in sizes if size is not None), default=0)
     usable = usable_bytes(resources.memory)
     peaks = [
@@ -161,9 +162,9 @@ def _workers(
 
 
 def _show(outcomes: list[dict[str, Any]]) -> None:
-    """Put the outcomes into the UI; a server that refuses them does not undo conversions."""
+    """Show the outcomes in the UI; an error of the server does not fail the run."""
     try:
         create_table_artifact(outcome_rows(outcomes), key="batch", description="Files by outcome")
-    # BLE001: the outputs are published and verified, whatever the UI comes to show.
+    # BLE001: the outputs are published and verified, even if the UI cannot show it.
     except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifact not shown: %s", error)
+        get_run_logger().warning("artifact not created: %s", error)

@@ -1,7 +1,7 @@
-"""Whether the tag that the budget counts by is activated for cost allocation.
+"""Checks whether the budget's tag is activated for cost allocation.
 
-A budget that filters by a tag sees nothing until the tag is activated, and never
-rings. Cost Explorer says so to the account that pays alone.
+A budget that filters by a tag counts nothing, and sends no alert, until the tag is
+activated. Only the paying account can read that from Cost Explorer.
 
 Source: "ListCostAllocationTags", AWS Cost Explorer API reference.
 """
@@ -30,20 +30,20 @@ def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
         budget: name of the stack's budget.
 
     Returns:
-        A problem where the tag is there and not active; a note where Cost Explorer
-        does not know it yet, or does not answer this account.
+        A problem if the tag exists and is not active; a note if Cost Explorer does not
+        know it yet, or does not answer this account.
     """
-    subject = f"cost allocation tag {TAG}, which budget {budget} counts by"
+    subject = f"cost allocation tag {TAG}of budget {budget}"
     try:
         found = client("ce").list_cost_allocation_tags(TagKeys=[TAG], Type="UserDefined")
     except (ClientError, BotoCoreError) as error:
-        note = f"not looked up ({error}). In an organization the management account has to activate it:"
-        return Finding(subject, note=note, mend=_ACTIVATE)
+        note = f"not checked ({error}). In an organization the management account must activate it:"
+        return Finding(subject, note=note, fix=_ACTIVATE)
     tags = {tag["TagKey"]: tag["Status"] for tag in found["CostAllocationTags"]}
     if tags.get(TAG) == "Active":
         return Finding(subject)
     if TAG in tags:
-        problem = "is not active, so the budget and the brake see no cost"
+        problem = "is not active, so the budget and the brake count no cost"
         return Finding(subject, problem, _ACTIVATE)
-    note = "Cost Explorer does not know it yet, which it does a day after its first use. Then:"
-    return Finding(subject, note=note, mend=_ACTIVATE)
+    note = "Cost Explorer lists it a day after its first use. Then run:"
+    return Finding(subject, note=note, fix=_ACTIVATE)

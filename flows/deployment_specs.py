@@ -1,4 +1,4 @@
-"""What is registered with Prefect: the pool's work queues, and deployments as plain data."""
+"""The work queues and deployments to register with Prefect, as plain data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ class QueueSpec:
     """A work queue of the pool.
 
     Attributes:
-        priority: 1 comes first; a worker takes what it can of one before it looks
-            at the next.
-        concurrency_limit: runs of it at a time; None for no limit.
+        priority: 1 is the highest; a worker takes all it can from one queue before the next.
+        concurrency_limit: runs of this queue at a time; None for no limit.
     """
 
     name: str
@@ -30,7 +29,7 @@ class QueueSpec:
 def lanes(
     backfill_limit: int | None = None, live_limit: int | None = None
 ) -> tuple[QueueSpec, QueueSpec]:
-    """Return the two lanes: uploads as they come, and what may wait, so many of each at a time."""
+    """Return the two lanes, for live uploads and for backfill, with their concurrency limits."""
     return QueueSpec(LIVE, 1, live_limit), QueueSpec(BACKFILL, 2, backfill_limit)
 
 
@@ -39,18 +38,18 @@ class DeploymentSpec:
     """A deployment of a flow on the work pool.
 
     Attributes:
-        entrypoint: the flow as `package.module.function`; it has to be importable
-            where it is registered and where it runs.
-        name: of the deployment.
-        work_queue: where its runs wait unless their creator names another.
-        tags: of the deployment and each of its runs.
-        cron: when it runs by itself, in UTC; None for never.
-        parameters: its runs' own, over the flow's defaults.
-        job_variables: over the pool's.
-        concurrency_limit: runs at a time; None for no limit. The server keeps the
-            slots' leases in memory unless told otherwise, and a run whose lease is
-            lost with a restart is ended: no limit for what must not be.
-        collision: what becomes of a run beyond the limit.
+        entrypoint: the flow as `package.module.function`; it must be importable where
+            it is registered and where it runs.
+        name: name of the deployment.
+        work_queue: the default queue of its runs.
+        tags: tags of the deployment and of each run.
+        cron: its schedule in UTC; None for no schedule.
+        parameters: override the flow's defaults.
+        job_variables: override the pool's.
+        concurrency_limit: runs at a time; None for no limit. By default the server
+            keeps the leases of the slots in memory, and ends a run whose lease was lost
+            in a restart. So a run that must not be ended has no limit.
+        collision: what happens to a run beyond the limit.
     """
 
     entrypoint: str
@@ -70,7 +69,7 @@ def conversions(
     job_variables: Mapping[str, Any] | None = None,
     concurrency_limit: int | None = None,
 ) -> tuple[DeploymentSpec, DeploymentSpec]:
-    """Return the deployments of the flows that convert: one file, and a list of files."""
+    """Return the deployments of both conversion flows: of one file, and of a batch."""
     one, many = (
         DeploymentSpec(
             entrypoint,

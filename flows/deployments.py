@@ -1,8 +1,7 @@
-"""Register the work pool, its queues, the deployments and automations, as often as one likes.
+"""Register the work pool, its queues, the deployments and automations; idempotent.
 
-Only what differs is written, and only what is ours: whether an operator has
-paused the pool or a queue or switched an automation off, and the pool's
-concurrency limit, stay as they are.
+Only differences are written. What an operator has set stays: a paused pool or queue, an
+automation that is switched off, and the pool's concurrency limit.
 """
 
 from __future__ import annotations
@@ -42,25 +41,25 @@ def register(
     notify_block: str | None = None,
     dry_run: bool = False,
 ) -> Registration:
-    """Bring the Prefect server that the settings name to the wanted state.
+    """Bring the configured Prefect server to the wanted state.
 
     Args:
-        base_job_template: of the work pool, as a mapping or a JSON file; None
-            keeps what the pool has, and gives a new one the worker's default.
+        base_job_template: template of the work pool, as a mapping or a JSON file; None
+            keeps the pool's template, and gives a new pool the worker's default.
         work_pool: name of the pool.
         work_pool_type: `ecs`; `process` runs flows without AWS.
-        queues: of the pool; the two lanes, without a limit, where left out.
-        deployments: the conversions' where left out.
-        notify_block: whom Prefect's automations tell, `type/name` of a block; empty
-            for nobody, and None leaves the automations as they are.
-        dry_run: tell what would change and write nothing.
+        queues: queues of the pool; by default the two lanes without a limit.
+        deployments: by default those of the conversions.
+        notify_block: `type/name` of the block that Prefect's automations notify; empty
+            for none, and None leaves the automations unchanged.
+        dry_run: list the changes and write nothing.
 
     Raises:
-        ValueError: the template is no JSON object with `job_configuration` and
-            `variables`, or the pool is there and of another type.
-        TypeError: an entrypoint is no flow.
-        DeploymentTakenError: a deployment of that name works for another pool.
-        AutomationsError: the block is not on the server.
+        ValueError: the template is not a JSON object with `job_configuration` and
+            `variables`, or the pool exists with another type.
+        TypeError: an entrypoint is not a flow.
+        DeploymentTakenError: a deployment of that name belongs to another pool.
+        AutomationsError: the block does not exist on the server.
     """
     template = _template(base_job_template)
     done = Registration(work_pool, dry_run)
@@ -79,12 +78,12 @@ def _template(given: Mapping[str, Any] | Path | None) -> dict[str, Any] | None:
         return None
     source = str(given) if isinstance(given, Path) else "the base job template"
     try:
-        told = json.loads(given.read_text("utf-8")) if isinstance(given, Path) else dict(given)
+        template = json.loads(given.read_text("utf-8")) if isinstance(given, Path) else dict(given)
     except ValueError as error:
         raise ValueError(f"{source} is not JSON: {error}") from error
-    if not isinstance(told, dict) or not {"job_configuration", "variables"} <= told.keys():
-        raise ValueError(f"{source} is no object with job_configuration and variables")
-    return told
+    if not isinstance(template, dict) or not {"job_configuration", "variables"} <= template.keys():
+        raise ValueError(f"{source} is not an object with job_configuration and variables")
+    return template
 
 
 def _register_pool(
@@ -113,7 +112,7 @@ def _register_pool(
 
 
 def _default_template(kind: str) -> dict[str, Any]:
-    """What the worker of this type brings along, where its package is installed."""
+    """The default template of this worker type, if its package is installed."""
     # Deferred: prefect-aws belongs to the worker, not to the conversion.
     from prefect.workers.base import BaseWorker  # noqa: PLC0415
 

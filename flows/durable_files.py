@@ -1,4 +1,4 @@
-"""Files and folders that survive a crash: written beside their name, synced, and renamed."""
+"""Durable files and folders: written to a temporary name, synced, and renamed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class StoreFolder:
         write_synced(path, body)
 
     def sync(self) -> None:
-        """Bring the folders' names to the disk."""
+        """Flush the folders' entries to the disk."""
         for folder in self._folders | {self._root}:
             sync_folder(folder)
 
 
 def write_synced(path: Path, body: bytes) -> None:
-    """Write a file; it is on the disk then."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(body)
         file.flush()
@@ -38,7 +38,7 @@ def write_synced(path: Path, body: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush a folder's entries to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -47,7 +47,7 @@ def sync_folder(path: Path) -> None:
 
 
 def swap(new: Path, final: Path) -> None:
-    """Rename into place. A folder cannot be renamed over another: the old one steps aside."""
+    """Rename into place. A folder cannot replace another, so the old one is renamed first."""
     if not final.is_dir():
         new.replace(final)
         return
@@ -58,7 +58,7 @@ def swap(new: Path, final: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; neither has to be there."""
+    """Remove a file, or a folder with its contents, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -66,5 +66,5 @@ def remove(path: Path) -> None:
 
 
 def partial(final: Path) -> Path:
-    """A name of its own beside the output, with the output's suffix."""
+    """A unique name next to the output, with the output's suffix."""
     return final.with_name(f".partial-{uuid.uuid4().hex}-{final.name}")

@@ -1,4 +1,4 @@
-"""What ECS says of the task that this process runs in."""
+"""ECS metadata of the task that this process runs in."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ENDPOINT_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 def ecs_metadata(path: str = "") -> dict[str, Any] | None:
     """The container's metadata, or with `/task` the task's.
 
-    None outside ECS, or where ECS does not answer within seconds.
+    None outside ECS, or if ECS does not answer within seconds.
     """
     endpoint = os.environ.get(_ENDPOINT_VARIABLE)
     if not endpoint:
         return None
     try:
-        told = urllib3.request("GET", endpoint + path, timeout=2.0, retries=1).json()
+        answer = urllib3.request("GET", endpoint + path, timeout=2.0, retries=1).json()
     except (urllib3.exceptions.HTTPError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return answer if isinstance(answer, dict) else None

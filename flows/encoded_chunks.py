@@ -1,4 +1,4 @@
-"""The objects of a store, encoded in a thread ahead of who writes them, within a bound of bytes."""
+"""Encodes the objects of a store in a thread, ahead of the writer, within a bound of bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Enough for what 64 connections carry of chunks of some megabytes.
+# Enough for 64 connections that each send a chunk of some megabytes.
 AHEAD_BYTES = 96 * 2**20
 
 
@@ -21,8 +21,8 @@ class EncodedObject:
 
     Attributes:
         key: relative to the store's root.
-        keep: small, so that its body may stay in memory.
-        fraction: how much of the store is encoded with it, 0 to 1.
+        keep: whether it is small, so that its body may stay in memory.
+        fraction: the part of the store that is encoded so far, 0 to 1.
     """
 
     key: str
@@ -32,18 +32,18 @@ class EncodedObject:
 
 
 class _Cancelled(BaseException):
-    """Nobody takes the objects any more."""
+    """The consumer has stopped."""
 
 
 class EncodedChunks(Generic[T]):
-    """An encoder at work.
+    """A running encoder.
 
-    Iterate over it for the objects, `release` each once it is written, then ask for
-    the `result`. The encoder waits while more than the bound is not yet released.
+    Iterate over it for the objects, call `release` for each written object, then read
+    the `result`. The encoder waits while more bytes than the bound are not released.
 
     Args:
-        encode: called in a thread with what takes each object; its result is `result`.
-        ahead_bytes: the bound; a single larger object passes.
+        encode: called in a thread with a function that takes each object; returns `result`.
+        ahead_bytes: the bound; a single larger object is allowed.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class EncodedChunks(Generic[T]):
             raise self._error
 
     def release(self, item: EncodedObject) -> None:
-        """Say that an object is written, and its memory free."""
+        """Report that an object is written, so that its memory can be reused."""
         with self._room:
             self._waiting_bytes -= len(item.body)
             self._room.notify()
 
     def result(self) -> T:
-        """What the encoder returned; after the last object."""
+        """The encoder's return value; available after the last object."""
         return self._result[0]
 
     @property
     def seconds(self) -> float:
-        """How long the encoder took, its waiting for room included; after the last object."""
+        """Seconds that the encoder took, with its waits; available after the last object."""
         return self._seconds
 
     def cancel(self) -> None:
@@ -97,7 +97,7 @@ class EncodedChunks(Generic[T]):
             self._result.append(self._encode(self._take))
         except _Cancelled:
             pass
-        # BLE001: it is raised where the objects are taken.
+        # BLE001: the consumer raises it.
         except BaseException as error:  # noqa: BLE001
             self._error = error
         finally:

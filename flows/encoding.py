@@ -1,8 +1,8 @@
-"""How each variable of an EchoData is stored: packing, fill and codec.
+"""How each variable of an EchoData is stored: packing, fill value and codec.
 
-Nothing here reads or writes a file: given values and dtypes, these functions
-decide. A packing is only ever a proposal; `pack` checks it on every
-sample and answers None as soon as one would come back with other bits.
+Nothing here reads or writes a file: these functions decide from values and dtypes. A
+packing is only a proposal: `pack` checks it on every sample, and returns None if one
+would decode to other bits.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# The dimension that marks a variable as samples (backscatter, angles,
-# velocity) in SONAR-netCDF4 as echopype writes it. Everything without it is
-# small: one value per ping or per channel.
+# The dimension that marks a variable as samples (backscatter, angles, velocity) in SONAR-netCDF4 as
+# echopype writes it. Variables without it are small: one value per ping or per channel.
 SAMPLE_DIMENSION = "range_sample"
 
 # Simrad EK60 and EK80 power samples are int16 in units of 10*log10(2)/256 dB
@@ -25,7 +24,7 @@ SAMPLE_DIMENSION = "range_sample"
 # the same float64.
 SIMRAD_POWER_STEP = 10.0 * math.log10(2.0) / 256.0
 
-# Samples checked at a time; their temporaries stay within the CPU's cache.
+# Samples checked at a time; their temporary arrays fit in the CPU's cache.
 BLOCK_SAMPLES = 2**16
 
 
@@ -38,22 +37,22 @@ class Codec:
     shuffle: str
 
 
-# docs/decisions/zarr-layout.md has the measurements behind this choice.
+# docs/decisions/zarr-layout.md has the measurements for this choice.
 COMPACT_CODEC = Codec("zstd", 5, "bitshuffle")
-# Floats are mostly noise, which a higher level searches in vain: 2 % more bytes for a third of the time.
+# Floats are mostly noise, which a higher level compresses no better: this level takes a third of
+# the time for 2 % more bytes.
 FLOAT_CODEC = Codec("zstd", 2, "bitshuffle")
 
 
 @dataclass(frozen=True)
 class Packing:
-    """A narrower dtype that CF decoding (scale_factor, _FillValue) turns back.
+    """A narrower dtype that CF decoding (scale_factor, _FillValue) reverses.
 
-    `scale_factor` None means that xarray decodes to float32, which it does for
-    integers of at most 16 bits with a `_FillValue`. `fill` is the `_FillValue`
-    of integers, and it is always written: xarray keeps a variable's encoding
-    through concat, reindex and align, so NaN that appear later, when somebody
-    combines files and saves them, need a stored value too. None means that the
-    stored dtype holds NaN itself.
+    `scale_factor` None means that xarray decodes to float32, which it does for integers
+    of at most 16 bits with a `_FillValue`. `fill` is the `_FillValue` of integers. It
+    is always written: xarray keeps a variable's encoding through concat, reindex and
+    align, so NaN values that appear when files are combined and saved need a stored
+    value too. None means that the stored dtype has its own NaN.
     """
 
     stored: np.dtype[Any]
@@ -72,7 +71,8 @@ def _integers(stored: str, scale_factor: float | None, fill: int) -> Packing:
 
 _PACKINGS: dict[str, tuple[Packing, ...]] = {
     "float64": (
-        # Each packing is followed by a wider one, for samples that hold the narrow one's fill.
+        # Each packing is followed by a wider one, for samples that contain the narrow one's fill
+        # value.
         _integers("int16", SIMRAD_POWER_STEP, -(2**15)),
         _integers("int32", SIMRAD_POWER_STEP, -(2**31)),
         # Nortek AD2CP: amplitude in steps of 0.5 dB, velocity in steps of 10^n m/s.
@@ -90,17 +90,16 @@ _PACKINGS: dict[str, tuple[Packing, ...]] = {
     ),
     "float32": (
         _integers("int16", None, -(2**15)),
-        # AZFP counts that were not averaged.
+        # AZFP counts without averaging.
         _integers("uint16", None, 2**16 - 1),
     ),
 }
 
 
 def packings_for(dims: Sequence[str], dtype: np.dtype[Any]) -> tuple[Packing, ...]:
-    """The packings worth trying on a variable, the narrowest first.
+    """The packings to try on a variable, the narrowest first.
 
-    Only samples are packed: the other variables are small, and come back with
-    their own dtype without any rule to decode them.
+    Only samples are packed. The other variables are small, and keep their own dtype.
     """
     if SAMPLE_DIMENSION not in dims:
         return ()
@@ -108,13 +107,13 @@ def packings_for(dims: Sequence[str], dtype: np.dtype[Any]) -> tuple[Packing, ..
 
 
 def pack(values: NDArray[Any], packing: Packing) -> NDArray[Any] | None:
-    """`values` packed, or None if one sample would not decode to its own bits.
+    """`values` packed, or None if one sample would not decode to the same bits.
 
-    values: float64 or float32 samples of any shape; the result has the same
-    shape and the dtype `packing.stored`. A fill value comes back as numpy's
-    NaN, so any other NaN (of another sign or payload) is not packed, and no
-    sample may have the fill's own value; -0.0 is not 0.0. The comparison is made
-    on the result of the very arithmetic that xarray decodes with.
+    values: float64 or float32 samples of any shape; the result has the same shape and
+        the dtype `packing.stored`. A fill value decodes to numpy's NaN, so a NaN with
+        another sign or payload is not packed, and no sample may be equal to the fill
+        value; -0.0 is not 0.0. The comparison uses the same arithmetic as xarray's
+        decoding.
     """
     stored = np.empty(values.shape, packing.stored)
     samples = np.ascontiguousarray(values).reshape(-1)
@@ -127,11 +126,12 @@ def pack(values: NDArray[Any], packing: Packing) -> NDArray[Any] | None:
 
 
 def _pack_block(samples: NDArray[Any], packing: Packing, out: NDArray[Any]) -> bool:
-    """Pack into `out`; False if one sample would not come back."""
+    """Pack into `out`; return False if a sample would change."""
     nan = np.isnan(samples)
     has_nan = bool(nan.any())
     if packing.fill is None:
-        # A double beyond float32 becomes infinite, a signaling NaN a quiet one: found out below.
+        # A double beyond float32 becomes infinite, a signaling NaN a quiet one: the check below
+        # finds both.
         with np.errstate(over="ignore", invalid="ignore"):
             out[...] = samples
     else:

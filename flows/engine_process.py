@@ -1,11 +1,11 @@
-"""The process of a run's flow: forked from the task's first one, which has imported Prefect for both.
+"""The flow's process: a fork of the task's first process, which has imported Prefect for both.
 
-Prefect starts a flow in a new interpreter, by way of another one that prepares a
-workspace: three times its imports, and echopype's after them. A task's image holds
-the code, so there is nothing to prepare; and a fork has what its parent imported.
-Forked before its parent has a thread, it imports echopype while the parent waits for
-the API: before Prefect's engine begins, not beside it, because two threads that import
-the same package can find it half imported.
+Prefect starts a flow in a new interpreter, through another interpreter that prepares a
+workspace. So Prefect is imported three times, and then echopype. A task's image
+contains the code, so there is no workspace to prepare, and a fork has its parent's
+imports. The fork happens before the parent has a second thread. The new process imports
+echopype while the parent waits for the API. It does so before Prefect's engine begins,
+because two threads that import the same package can find it half imported.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from contextlib import suppress
 
 import anyio
 
-# Seconds between two looks at whether the process has ended.
+# Seconds between two checks whether the process has ended.
 _POLL = 0.05
 
 
 class EngineProcess:
-    """The parent's side: it looks to Prefect like a process of anyio.
+    """The parent's side, with the interface of an anyio process for Prefect.
 
     Attributes:
-        pid: its process id, which is that of its process group and session as well.
+        pid: its process id, which is also the id of its process group and session.
     """
 
     def __init__(self, pid: int, environment_pipe: int) -> None:
@@ -36,7 +36,7 @@ class EngineProcess:
         self._returncode: int | None = None
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """Let it run the flow run that the environment names."""
+        """Make it run the flow run in this environment."""
         with os.fdopen(self._pipe, "w") as pipe:
             json.dump(dict(environment), pipe)
 
@@ -51,14 +51,14 @@ class EngineProcess:
 
     async def wait(self) -> int:
         """Wait for its end, and return its exit code."""
-        # ASYNC110: the kernel has no event for it that both Linux and macOS know.
+        # ASYNC110: Linux and macOS have no common event for it.
         while self.returncode is None:  # noqa: ASYNC110
             await anyio.sleep(_POLL)
         return self.returncode
 
 
 def fork_engine() -> EngineProcess | None:
-    """Fork the flow's process; None in the process itself, once it has run the flow.
+    """Fork the flow's process; returns None in that process, after it has run the flow.
 
     Call it before this process has a second thread.
     """
@@ -68,12 +68,12 @@ def fork_engine() -> EngineProcess | None:
         os.close(reading)
         return EngineProcess(pid, writing)
     os.close(writing)
-    # A group of its own: a signal to the task's group must not come before Prefect's word of it.
+    # Its own process group: a signal to the task's group must not arrive before Prefect's own.
     os.setsid()
     _import_ahead()
     with os.fdopen(reading) as pipe:
         environment = pipe.read()
-    # Empty where the parent ended before it had a run to start.
+    # Empty if the parent ended before it had a run to start.
     if environment:
         os.environ.clear()
         os.environ.update(json.loads(environment))
@@ -83,7 +83,7 @@ def fork_engine() -> EngineProcess | None:
 
 
 def _import_ahead() -> None:
-    # Whatever is wrong with it, the flow imports it again and says so as its own failure.
+    # If this fails, the flow imports it again and reports the failure.
     with suppress(Exception):
         from flows.raw_opening import import_echopype  # noqa: PLC0415
 

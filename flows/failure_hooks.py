@@ -1,4 +1,4 @@
-"""The one hook of both flows: when a run has failed, or its process died, say so and hold the file."""
+"""The failure hook of both flows: it sends alerts and puts the file into quarantine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flows.failure_report import (
     DEFECT,
     REMEDIES,
     TIMED_OUT,
+    FailedRun,
     FailureReport,
-    Run,
     cruise_of,
     kind_of,
 )
-from flows.flow_parameters import asked_conversion
+from flows.flow_parameters import requested_conversion
 from flows.outcomes import InvalidParameters, Outcome, PartlyFailed
 from flows.request import ConversionRequest
 from flows.task_image import task_image
@@ -37,7 +37,7 @@ _TRACEBACK_LENGTH = 4000
 
 @dataclass(frozen=True)
 class _Failed:
-    """One file that failed: the parameters it was to be converted with, and how it ended."""
+    """One failed file: the parameters of its conversion, and its outcome."""
 
     parameters: Mapping[str, Any]
     outcome: str
@@ -47,15 +47,15 @@ class _Failed:
 
 
 def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell of every file that failed in this run, then put those at fault into quarantine.
+    """Send alerts for every failed file of this run, then put the faulty files into quarantine.
 
-    A hook of Prefect's, for on_failure and on_crashed. A run that is killed
-    together with the process that watches it has none: EventBridge tells of it.
+    This is a Prefect hook for on_failure and on_crashed. If the process that runs the
+    hooks is killed too, EventBridge reports the run.
     """
     del flow
     failed = _failed_files(flow_run, state)
     requests = [_request(file.parameters) for file in failed]
-    run = Run(
+    run = FailedRun(
         id=str(flow_run.id),
         name=flow_run.name,
         url=url_for("flow-run", flow_run.id),
@@ -66,8 +66,8 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     reports = [
         _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
     ]
-    get_logger("flows.failure_hooks").info("telling of %s failures", len(reports))
-    alerts.tell(reports)
+    get_logger("flows.failure_hooks").info("reporting %s failures", len(reports))
+    alerts.send_alerts(reports)
     for request, report in zip(requests, reports, strict=True):
         if request is not None:
             quarantine.hold(request, report)
@@ -91,7 +91,7 @@ def _failed_files(flow_run: FlowRun, state: State[Any]) -> list[_Failed]:
 
 
 def _error_of(state: State[Any]) -> BaseException | None:
-    """What ended the run; a state that came from the server, as of a process that died, has none."""
+    """The exception that ended the run; a state from the server, as after a crash, has none."""
     ended: object = state.data.result if isinstance(state.data, ResultRecord) else state.data
     return ended if isinstance(ended, BaseException) else None
 
@@ -116,17 +116,17 @@ def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[st
     facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
     if is_transient(error):
         return "TransientFault", facts
-    told = "".join(traceback.format_exception(error))
-    return DEFECT, facts | {"traceback": told[-_TRACEBACK_LENGTH:]}
+    text = "".join(traceback.format_exception(error))
+    return DEFECT, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
 
 
 def _report(
-    file: _Failed, request: ConversionRequest | None, run: Run, tags: frozenset[str]
+    file: _Failed, request: ConversionRequest | None, run: FailedRun, tags: frozenset[str]
 ) -> FailureReport:
     parameters = file.parameters
     source = str(parameters.get("raw_file") or "")
     preflight = file.facts.get("preflight")
-    told = {"outcome", "message", "preflight"}
+    own_fields = {"outcome", "message", "preflight"}
     return FailureReport(
         source=source,
         etag=request.wanted.etag if request and request.wanted else None,
@@ -137,7 +137,7 @@ def _report(
         outcome=file.outcome,
         message=file.message,
         kind=kind_of(file.outcome, file.facts, preflight),
-        facts={name: value for name, value in file.facts.items() if name not in told},
+        facts={name: value for name, value in file.facts.items() if name not in own_fields},
         preflight=preflight,
         run=run,
         failed_at=datetime.now(UTC),
@@ -146,8 +146,8 @@ def _report(
 
 
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
-    """What was asked for; None where that is what is wrong."""
+    """The requested conversion; None if the parameters are invalid."""
     try:
-        return asked_conversion(parameters, {})
+        return requested_conversion(parameters, {})
     except (InvalidParameters, TypeError, AttributeError):
         return None

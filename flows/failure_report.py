@@ -1,7 +1,7 @@
-"""What there is to say of a failure: one report, for the alert and for the object beside the output.
+"""The failure report, used in the alert and in the object next to the output.
 
-Pure: facts in, report out. `flows.failure_hooks` gathers the facts. The schema of
-what is stored stands in failure_report.schema.json.
+Pure: facts in, report out. `flows.failure_hooks` collects the facts.
+failure_report.schema.json is the schema of the stored report.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from typing import Any, NamedTuple
 REPORT_VERSION = 1
 FAILURE_SUFFIX = ".failure.json"
 
-# What nobody named: an exception that is no outcome, a task that died, a run out of time.
+# Names of other failures: an exception that is not an outcome, a task that died, a run that timed
+# out.
 DEFECT, CRASHED, TIMED_OUT = "Defect", "Crashed", "TimedOut"
 
 
 class Fault(NamedTuple):
-    """What follows from a failure's name.
+    """Properties of a failure's name.
 
     Attributes:
-        of_the_file: its own, or its uploader's: it goes into quarantine.
-        may_pass: the same bytes and settings may come to another end: it is tried again.
-        pages: somebody is woken for it.
+        of_the_file: the file or its uploader is at fault; the file goes into quarantine.
+        is_retryable: the same bytes and settings may succeed later: it is retried.
+        pages: it wakes the person on call.
     """
 
     of_the_file: bool
-    may_pass: bool
+    is_retryable: bool
     pages: bool
 
 
-_FILES_OWN = Fault(of_the_file=True, may_pass=False, pages=False)
-_PASSING = Fault(of_the_file=False, may_pass=True, pages=True)
-_SETTINGS = Fault(of_the_file=False, may_pass=False, pages=True)
+_FILES_OWN = Fault(of_the_file=True, is_retryable=False, pages=False)
+_PASSING = Fault(of_the_file=False, is_retryable=True, pages=True)
+_SETTINGS = Fault(of_the_file=False, is_retryable=False, pages=True)
 
 FAULTS: Mapping[str, Fault] = {
     **dict.fromkeys(
@@ -50,10 +51,10 @@ FAULTS: Mapping[str, Fault] = {
         ),
         _FILES_OWN,
     ),
-    # Its restore's notification starts the run once more.
-    "Archived": Fault(of_the_file=False, may_pass=False, pages=False),
-    # The newer upload has a run of its own.
-    "SourceChanged": Fault(of_the_file=False, may_pass=True, pages=False),
+    # The notification of its restore starts the run again.
+    "Archived": Fault(of_the_file=False, is_retryable=False, pages=False),
+    # The newer upload has its own run.
+    "SourceChanged": Fault(of_the_file=False, is_retryable=True, pages=False),
     **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
     **dict.fromkeys(
         ("TransientFault", "DiskFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING
@@ -62,44 +63,44 @@ FAULTS: Mapping[str, Fault] = {
 }
 FILE_FAULTS = frozenset(name for name, fault in FAULTS.items() if fault.of_the_file)
 NOTICES = frozenset(name for name, fault in FAULTS.items() if not fault.pages)
-FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.may_pass)
+FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.is_retryable)
 
 REMEDIES: Mapping[str, str] = {
-    "BadFile": "get a whole copy and upload it under the same key; or convert what is whole: "
+    "BadFile": "get an intact copy and upload it under the same key; or convert the intact part: "
     "echodrop convert FILE OUT --allow-partial",
-    "WrongModel": "mend the declared sonar model (metadata, tag or folder) and upload again",
+    "WrongModel": "correct the declared sonar model (metadata, tag or folder) and upload again",
     "MissingSidecar": "upload the sidecar; its arrival starts the conversion",
-    "BadSidecar": "upload a whole copy of the sidecar, then replay the raw file; or convert "
-    "without what it lacks: echodrop convert FILE OUT --allow-partial",
-    "UnsupportedDatagram": "convert without the datagram, where the message allows it: "
-    "echodrop convert FILE OUT --allow-partial; tell echopype's maintainers",
-    "OutputConflict": "two uploads have one output: rename one of them and upload it again",
+    "BadSidecar": "upload an intact copy of the sidecar, then replay the raw file; or convert "
+    "without the damaged data: echodrop convert FILE OUT --allow-partial",
+    "UnsupportedDatagram": "convert without the datagram, if the message allows it: "
+    "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers",
+    "OutputConflict": "two uploads have the same output: rename one of them and upload it again",
     "SourceChanged": "nothing: the newer upload has its own run",
-    "OutputMismatch": "retry the run once; if it comes again, keep the file and report a defect",
-    "AccessDenied": "mend the task's role or the bucket's policy, then replay",
-    "Archived": "restore the object that is named (aws s3api restore-object); where that is the raw file its "
-    "run starts again by itself, else replay it",
-    "DiskFault": "give the task more ephemeral storage, or free some on this machine, then replay",
-    "InvalidParameters": "mend the rules document or the call, then replay",
-    "TransientFault": "replay once the store answers again",
-    "OutputClaimed": "replay once the other run at this output has ended",
-    "ClaimLost": "replay once the other run at this output has ended",
-    DEFECT: "look at the run's log and report a defect",
-    CRASHED: "exit code 137 is memory: a run on the next size follows by itself, else replay",
-    TIMED_OUT: "replay it; if it hangs again, the end of the task's log says where: report a defect",
+    "OutputMismatch": "retry the run once; if it fails again, keep the file and report a bug",
+    "AccessDenied": "correct the task's role or the bucket's policy, then replay",
+    "Archived": "restore the object in the message (aws s3api restore-object); a raw file's "
+    "run starts again by itself, for other objects replay the raw file",
+    "DiskFault": "give the task more ephemeral storage, or free space on this machine, then replay",
+    "InvalidParameters": "correct the rules document or the call, then replay",
+    "TransientFault": "replay when the store answers again",
+    "OutputClaimed": "replay after the other run of this output has ended",
+    "ClaimLost": "replay after the other run of this output has ended",
+    DEFECT: "read the run's log and report a bug",
+    CRASHED: "exit code 137 means out of memory: the run is retried on a larger task; else replay",
+    TIMED_OUT: "replay it; if it hangs again, the end of the task's log shows where: report a bug",
 }
 
-# A process's exit code is the cause itself: 137 is memory, 1 is not.
+# A process's exit code is part of the cause: 137 means out of memory, 1 does not.
 _EXIT_CODE = r"(?:exit|status) code:? -?\d+"
-# A name, an offset, a time, an id: all else that has a digit in it tells one file from another.
+# A name, an offset, a time or an id: any other word with a digit differs from file to file.
 _NUMBERED = re.compile(rf"({_EXIT_CODE})|\S*\d\S*")
 _KIND_LENGTH = 120
 _TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """The flow run that failed; `url` is its page in Prefect's UI, times are ISO 8601 in UTC."""
+class FailedRun:
+    """The failed flow run; `url` is its page in Prefect's UI, times are ISO 8601 in UTC."""
 
     id: str
     name: str
@@ -114,19 +115,19 @@ class FailureReport:
 
     Attributes:
         source: the raw file's URI.
-        etag: entity tag of the version that was to be converted, without quotes.
+        etag: entity tag of the version to convert, without quotes.
         version_id: its version id.
-        sonar_model: as declared.
+        sonar_model: the declared sonar model.
         cruise: the folder that groups files of one survey.
-        output: URI of the output that there would be; None where it can't be said.
+        output: URI of the output; None if it cannot be determined.
         outcome: a name of `flows.outcomes`, or Defect, Crashed, TimedOut.
-        message: one sentence, naming file and cause.
-        kind: the cause without what differs from file to file.
-        facts: the outcome's attributes, JSON values.
-        preflight: what the walk over the datagrams found, as in a manifest.
+        message: one sentence with the file and the cause.
+        kind: the cause without the parts that differ from file to file.
+        facts: the outcome's attributes as JSON values.
+        preflight: the result of the walk over the datagrams, as in a manifest.
         run: the flow run.
-        failed_at: when it ended.
-        files: how many files the failure is of; above 1 for a batch that died as a whole.
+        failed_at: when the run ended.
+        files: number of files that failed; above 1 if a whole batch crashed.
     """
 
     source: str
@@ -136,7 +137,7 @@ class FailureReport:
     outcome: str
     message: str
     kind: str
-    run: Run
+    run: FailedRun
     failed_at: datetime
     etag: str | None = None
     version_id: str | None = None
@@ -146,7 +147,7 @@ class FailureReport:
 
     @property
     def of_the_file(self) -> bool:
-        """Whether the file is held responsible, and so put into quarantine."""
+        """Whether the file is at fault, and so goes into quarantine."""
         return self.outcome in FILE_FAULTS
 
     @property
@@ -161,18 +162,18 @@ class FailureReport:
 
     @property
     def replay(self) -> str | None:
-        """The command that sends the file through the trigger again; None: it is in no bucket."""
+        """The command that sends the file to the trigger again; None if it is not in S3."""
         return f"echodrop replay {self.source}" if self.source.startswith("s3://") else None
 
     @property
     def report_uri(self) -> str | None:
-        """Where the report lies once the file is in quarantine."""
+        """URI of the report while the file is in quarantine."""
         if self.of_the_file and self.output and self.output.startswith("s3://"):
             return self.output + FAILURE_SUFFIX
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """The report as it is stored, JSON values."""
+        """The stored report as JSON values."""
         return {
             "report_version": REPORT_VERSION,
             "outcome": self.outcome,
@@ -193,7 +194,7 @@ class FailureReport:
         }
 
     def as_alert(self) -> dict[str, Any]:
-        """What an alert says of it, JSON values; short enough for any way to be told."""
+        """The report for an alert as JSON values, short enough for every channel."""
         return {
             "event": "failure",
             "file": self.source,
@@ -219,7 +220,7 @@ def report_bytes(report: FailureReport) -> bytes:
 
 
 def cruise_of(raw_file: str, tags: frozenset[str] = frozenset()) -> str:
-    """The cruise: what the trigger tagged the run with, else the folders that the file lies in."""
+    """The cruise: the run's tag from the trigger, else the folders of the file."""
     for tag in sorted(tags):
         if tag.startswith("cruise:") and tag != "cruise:":
             return tag.removeprefix("cruise:")
@@ -229,7 +230,7 @@ def cruise_of(raw_file: str, tags: frozenset[str] = frozenset()) -> str:
 
 
 def kind_of(outcome: str, facts: Mapping[str, Any], preflight: Mapping[str, Any] | None) -> str:
-    """The cause without what differs from file to file, so that one cause is one incident."""
+    """The cause without the parts that differ from file to file: one cause is one incident."""
     if outcome == "WrongModel":
         return f"declared {facts.get('declared')}, found {facts.get('found')}"
     if preflight is not None and outcome == "BadFile":

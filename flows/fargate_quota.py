@@ -1,11 +1,11 @@
-"""Whether a stack's conversions fit the account's quota of Fargate vCPU.
+"""Checks whether a stack's conversions fit the account's quota of Fargate vCPU.
 
-ECS refuses a task beyond the quota. The worker asks again for some minutes,
-then the run crashes, so lanes that are wider than the quota crash runs.
+ECS refuses a task beyond the quota. The worker retries for some minutes, and then the
+run crashes. So lanes with more tasks than the quota make runs crash.
 
-Sources: "Amazon ECS endpoints and quotas", AWS General Reference: *Fargate
-On-Demand vCPU resource count* is 6 in each region and adjustable; it counts
-whatever the account runs on Fargate in the region.
+Sources: "Amazon ECS endpoints and quotas", AWS General Reference: *Fargate On-Demand
+vCPU resource count* is 6 in each region and adjustable; it counts everything that the
+account runs on Fargate in the region.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from task_sizes import LARGE, STANDARD, TaskSize
 
 SERVICE_CODE = "fargate"
 QUOTA_CODE = "L-3032A538"
-# The least that AWS documents, which is what a new account has.
+# The smallest value that AWS documents; new accounts have it.
 SMALLEST_QUOTA = 6
-# CPU units of a worker; while a deployment replaces one there are two.
+# CPU units of a worker; during a deployment there are two workers.
 WORKER_CPU = 512
 WORKERS_WHILE_REPLACED = 2
 # Of convert-raw-sonar and convert-raw-sonar-batch, each with the limit ConversionConcurrency.
@@ -35,14 +35,14 @@ _ONE_VCPU = 1024
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """How many tasks a stack may have at a time.
+class LaneLimits:
+    """The number of tasks that a stack may run at a time.
 
     Attributes:
-        live: runs of the live lane; the reconciliations are among them.
+        live: runs of the live lane, with the reconciliations.
         backfill: runs of the backfill lane.
         deployment_limit: runs of each deployment; 0 for no limit.
-        workers: how many the service wants.
+        workers: the desired count of the worker's service.
     """
 
     live: int
@@ -60,51 +60,51 @@ class Lanes:
 
     @property
     def worker_vcpu(self) -> float:
-        """What workers take while a deployment replaces them."""
+        """The vCPU of the workers during a deployment."""
         return self.workers * WORKERS_WHILE_REPLACED * WORKER_CPU / _ONE_VCPU
 
     def vcpu(self, size: TaskSize = STANDARD) -> float:
-        """What all lanes full of tasks of one size take, workers included."""
+        """The vCPU of full lanes with tasks of one size, and of the workers."""
         return self.worker_vcpu + self.runs * size.cpu / _ONE_VCPU
 
     def room(self, quota: float, size: TaskSize = STANDARD) -> int:
-        """How many tasks of one size fit a quota beside the workers."""
+        """How many tasks of one size fit a quota together with the workers."""
         return max(0, int((quota - self.worker_vcpu) * _ONE_VCPU // size.cpu))
 
 
-def quota_finding(quota: float, lanes: Lanes) -> Finding:
-    """What there is to say of a quota in vCPU.
+def quota_finding(quota: float, lanes: LaneLimits) -> Finding:
+    """Compare a quota in vCPU with the lanes.
 
-    A problem where not even tasks of the standard size fit, which most files take;
-    a note where as many large ones do not.
+    It is a problem if not even tasks of the standard size fit, which most files need,
+    and a note if not as many large tasks fit.
     """
-    told = f"{lanes.live} live and {lanes.backfill} backfill"
-    subject = f"Fargate quota of {quota:g} vCPU for {told} conversions"
+    counts = f"{lanes.live} live and {lanes.backfill} backfill"
+    subject = f"Fargate quota of {quota:g} vCPU for {counts} conversions"
     if lanes.vcpu() > quota:
         problem = (
             f"with the worker they need {lanes.vcpu():g}, at {STANDARD.cpu / _ONE_VCPU:g} each, and "
-            f"{lanes.room(quota)} conversions fit; runs beyond that crash. Lower LiveConcurrency "
-            "and BackfillConcurrency to that sum, or raise the quota:"
+            f"{lanes.room(quota)} conversions fit; more runs crash. Lower LiveConcurrency "
+            "and BackfillConcurrency to that sum, or increase the quota:"
         )
-        return Finding(subject, problem, raise_to(lanes.vcpu()))
+        return Finding(subject, problem, quota_increase(lanes.vcpu()))
     if lanes.vcpu(LARGE) <= quota:
         return Finding(subject)
     fit = min(lanes.room(quota, LARGE), lanes.runs)
     note = f"{fit} of the large size ({LARGE.cpu // _ONE_VCPU} vCPU) fit at a time"
     if not fit:
-        note += "; a file that needs it is not converted"
+        note += "; a file that needs this size is not converted"
     one_large = lanes.vcpu() + (LARGE.cpu - STANDARD.cpu) / _ONE_VCPU
-    return Finding(subject, note=f"{note}. For one beside standard ones:", mend=raise_to(one_large))
+    return Finding(subject, note=f"{note}. For one more:", fix=quota_increase(one_large))
 
 
 def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Finding:
-    """Read the quota and say whether the stack's lanes fit.
+    """Read the quota and check whether the stack's lanes fit.
 
     Args:
         client: returns a boto3 client of the service named.
-        outputs: the stack's.
+        outputs: outputs of the stack.
     """
-    lanes = Lanes(
+    lanes = LaneLimits(
         int(outputs["LiveConcurrency"]),
         int(outputs["BackfillConcurrency"]),
         int(outputs["ConversionConcurrency"]),
@@ -115,8 +115,8 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
     except (ClientError, BotoCoreError) as error:
         return Finding(
             "Fargate quota",
-            note=f"not read ({error}). It has to be {lanes.vcpu():g} vCPU or more; look it up:",
-            mend=f"aws service-quotas get-service-quota {_QUOTA} --query Quota.Value",
+            note=f"not read ({error}). It must be {lanes.vcpu():g} vCPU or more; read it with:",
+            fix=f"aws service-quotas get-service-quota {_QUOTA} --query Quota.Value",
         )
     return quota_finding(quota, lanes)
 
@@ -124,8 +124,8 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
 _QUOTA = f"--service-code {SERVICE_CODE} --quota-code {QUOTA_CODE}"
 
 
-def raise_to(vcpu: float) -> str:
-    """The command that asks AWS for a higher quota."""
+def quota_increase(vcpu: float) -> str:
+    """The command that requests a higher quota from AWS."""
     return (
         f"aws service-quotas request-service-quota-increase {_QUOTA} --desired-value {ceil(vcpu)}"
     )
@@ -135,7 +135,7 @@ def _read(quotas: Any) -> float:  # noqa: ANN401 - boto3's client
     try:
         found = quotas.get_service_quota(ServiceCode=SERVICE_CODE, QuotaCode=QUOTA_CODE)
     except ClientError as error:
-        # An account that never changed a quota may have no value of its own.
+        # An account that never changed a quota may have no applied value.
         if error.response.get("Error", {}).get("Code") != "NoSuchResourceException":
             raise
         found = quotas.get_aws_default_service_quota(ServiceCode=SERVICE_CODE, QuotaCode=QUOTA_CODE)
@@ -143,7 +143,7 @@ def _read(quotas: Any) -> float:  # noqa: ANN401 - boto3's client
 
 
 def _workers(ecs: Any, outputs: Mapping[str, str]) -> int:  # noqa: ANN401 - boto3's client
-    """How many workers the service wants; one where it cannot be read or wants none yet."""
+    """The desired count of workers; 1 if it cannot be read or is 0."""
     try:
         services = ecs.describe_services(
             cluster=outputs["ClusterName"], services=[outputs["WorkerServiceName"]]

@@ -1,4 +1,4 @@
-"""Bring a raw file and its sidecars to a local folder, side by side."""
+"""Downloads a raw file and its sidecars into one local folder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from flows.request import ConversionRequest
 from flows.sidecars import (
     FetchedSidecar,
     fetch_sidecar,
-    left_out,
+    find_sidecars,
+    left_out_sentence,
     named_sidecars,
-    sidecars_beside,
 )
 from flows.source import FetchedFile, fetch
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was fetched, and sentences on what could not be looked for and on what was left out."""
+    """The fetched files, with notes on sidecars that could not be looked for or were left out."""
 
     source: FetchedFile
     sidecars: Sequence[FetchedSidecar]
@@ -33,43 +33,45 @@ class Inputs:
 
 
 def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -> Inputs:
-    """The raw file and its sidecars; those beside it are looked for while the raw file comes.
+    """Fetch the raw file and its sidecars; sidecars next to it are looked for during the download.
 
     Raises:
-        BadFile: there is no such file.
-        SourceChanged: it went away, or was replaced while it was read.
-        Superseded: file or sidecar is of another version than was notified.
-        BadSidecar: one is too large to be one, and may not be left out.
-        MissingSidecar: one that is needed, named or told to be included is not there.
-        AccessDenied, Archived, TransientFault, DiskFault: as they are named.
+        BadFile: the file does not exist.
+        SourceChanged: it was removed or replaced during the download.
+        Superseded: file or sidecar has another version than in the notification.
+        BadSidecar: a sidecar is too large, and may not be left out.
+        MissingSidecar: a sidecar that is needed, named or required does not exist.
+        AccessDenied, Archived, TransientFault, DiskFault: see `flows.outcomes`.
     """
     raw, options = request.source, dict(request.input_storage_options)
-    # A name of our own: a key may be longer than a local name, and hold what
-    # echopype takes for a protocol (`::`). It goes by the suffix alone.
+    # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
+    # a protocol. echopype only uses the suffix.
     target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
     named = named_sidecars(
         raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
     )
     with ThreadPoolExecutor(3, thread_name_prefix="sidecars") as pool:
-        beside = pool.submit(sidecars_beside, raw, request.sonar_model, options)
+        beside = pool.submit(find_sidecars, raw, request.sonar_model, options)
         bring = functools.partial(fetch_sidecar, raw=raw, raw_target=target, options=options)
         coming = [
-            pool.submit(bring, sidecar) for sidecar in named if sidecar.kind not in request.left_out
+            pool.submit(bring, sidecar)
+            for sidecar in named
+            if sidecar.kind not in request.excluded_sidecars
         ]
         source = _fetch_raw(request, raw, target, progress)
-        known = {sidecar.kind for sidecar in named} | request.left_out
+        known = {sidecar.kind for sidecar in named} | request.excluded_sidecars
         looked = beside.result()
         there = [sidecar for sidecar in looked.sidecars if sidecar.kind not in known]
         coming += [pool.submit(bring, sidecar) for sidecar in there]
-        for kind in sorted(request.called_for - known - {sidecar.kind for sidecar in there}):
+        for kind in sorted(request.required_sidecars - known - {sidecar.kind for sidecar in there}):
             raise MissingSidecar(
-                raw.uri, f".{kind}", f"is not beside it ({'; '.join(looked.notes) or 'looked for'})"
+                raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
             )
-        fetched, without = _all_or_without(coming, allow_partial=request.allow_partial)
+        fetched, without = _collect_sidecars(coming, allow_partial=request.allow_partial)
         return Inputs(source, fetched, looked.notes, without)
 
 
-def _all_or_without(
+def _collect_sidecars(
     coming: Sequence[Future[FetchedSidecar]], *, allow_partial: bool
 ) -> tuple[list[FetchedSidecar], list[str]]:
     fetched, without = [], []
@@ -77,24 +79,24 @@ def _all_or_without(
         try:
             fetched.append(sidecar.result())
         except BadSidecar as bad:
-            # A settings XML is never left out: nothing can be made without it.
+            # A settings XML is never left out, because the file cannot be converted without it.
             if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
                 raise
-            without.append(left_out(bad.sidecar, bad.cause))
+            without.append(left_out_sentence(bad.sidecar, bad.cause))
     return fetched, without
 
 
 def _fetch_raw(
     request: ConversionRequest, raw: Location, target: Path, progress: Progress
 ) -> FetchedFile:
-    def tell(done: int, total: int | None) -> None:
+    def report_bytes(done: int, total: int | None) -> None:
         progress("fetch", done / total if total else 0.0)
 
     progress("fetch", 0.0)
     options = dict(request.input_storage_options)
     try:
-        return fetch(raw, target, options, wanted=request.wanted, on_bytes=tell)
+        return fetch(raw, target, options, wanted=request.wanted, on_bytes=report_bytes)
     except FileNotFoundError as error:
         if request.wanted is not None:
             raise SourceChanged(raw.uri, str(request.wanted), "nothing: it was removed") from error
-        raise BadFile(raw.uri, "there is no such file") from error
+        raise BadFile(raw.uri, "the file does not exist") from error

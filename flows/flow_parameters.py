@@ -1,7 +1,7 @@
-"""The parameters of a flow, checked against its own signature.
+"""Checks the parameters of a flow against its signature.
 
-The flows check them in their bodies: Prefect's own check ends a run before it
-began, as plain Failed, where ours ends it as InvalidParameters.
+The flows check them in their bodies. Prefect's own check ends a run before it begins,
+as plain Failed; this one ends it as InvalidParameters.
 """
 
 from __future__ import annotations
@@ -23,37 +23,39 @@ _REQUEST_FIELDS = frozenset(field.name for field in dataclasses.fields(Conversio
 def checked_parameters(
     function: Callable[..., object], given: Mapping[str, Any], **more: type
 ) -> dict[str, Any]:
-    """What of a flow's parameters was given, each of the type that its function says.
+    """The given parameters of a flow, converted to the types in its signature.
 
     Args:
-        function: of the flow.
+        function: function of the flow.
         given: name to value.
-        more: types of what may be given beside its parameters, each of which may be left out.
+        more: names and types of additional parameters, all optional.
 
     Raises:
-        InvalidParameters: with the name of each that is wrong. Values are left out:
-            storage options hold credentials.
+        InvalidParameters: with the name of each invalid parameter. Values are left out,
+            because storage options contain credentials.
     """
     try:
         checked = _model(function, tuple(more.items()))(**given)
     except ValidationError as error:
-        told = "; ".join(
+        message = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         )
-        raise InvalidParameters(told) from None
+        raise InvalidParameters(message) from None
     return {name: getattr(checked, name) for name in checked.model_fields_set}
 
 
-def asked_conversion(parameters: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
-    """The conversion that checked parameters of `convert_raw_sonar` ask for.
+def requested_conversion(
+    parameters: Mapping[str, Any], run: Mapping[str, Any]
+) -> ConversionRequest:
+    """The conversion that checked parameters of `convert_raw_sonar` request.
 
     Args:
         parameters: None stands for the default.
-        run: `owner` and `run` of a ConversionRequest.
+        run: `owner` and `run` of the ConversionRequest.
 
     Raises:
-        InvalidParameters: one is not usable.
+        InvalidParameters: a parameter is invalid.
     """
     return ConversionRequest(
         **{

@@ -1,9 +1,9 @@
-"""Whether two EchoData hold the same groups, variables and bits.
+"""Compares two EchoData: groups, variables and bits.
 
-The measure of lossless: dtypes, dimensions and every bit of every value, so
-that -0.0 is different from 0.0, and a NaN from one of another payload. Values are
-compared chunk by chunk, so that a lazily opened output is read once and never
-held whole.
+This defines lossless: dtypes, dimensions and every bit of every value are equal. So
+-0.0 differs from 0.0, and a NaN from one with another payload. Values are compared
+chunk by chunk, so that a lazily opened output is read once and is never in memory as a
+whole.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 Comparable: TypeAlias = "EchoData | xr.DataTree"
 
-# Where formats cannot keep an attribute as Python has it. Sequences are
-# compared by their elements, numbers by value: JSON knows neither tuples nor
-# numpy scalars, netCDF makes arrays of both.
+# Formats cannot keep every Python type of an attribute. So sequences are compared by their
+# elements, numbers by value: JSON has neither tuples nor numpy scalars, netCDF makes arrays of
+# both.
 _SEQUENCES = (list, tuple, np.ndarray)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same: where, what, and both sides as text."""
+    """One difference: where, what, and both sides as text."""
 
     group: str
     variable: str | None
@@ -52,26 +52,26 @@ def differences(
     string_widths: bool = True,
     only: Mapping[str, set[str]] | None = None,
 ) -> list[Difference]:
-    """Everything in which `found` is not `expected`; empty if they are identical.
+    """All differences between `found` and `expected`; empty if they are identical.
 
-    string_widths: False takes `<U4` and `<U8` for the same dtype. netCDF keeps
-    strings without their width, so where a parser left it wider than the
-    longest string, no reader can restore it.
+    string_widths: False treats `<U4` and `<U8` as the same dtype. netCDF stores strings
+        without their width, so a width larger than the longest string cannot be
+        restored.
     only: group path ("" for the root) -> names of the variables whose values
-    are compared; all others are compared but for their values.
+    are compared; of all others everything else is compared.
     """
     ours, theirs = _groups(expected), _groups(found)
-    told = list(_names("", None, "groups", set(ours), set(theirs)))
+    result = list(_names("", None, "groups", set(ours), set(theirs)))
     for path in sorted(ours.keys() & theirs.keys()):
-        told += _group_differences(
+        result += _group_differences(
             path, ours[path], theirs[path], string_widths, only.get(path, set()) if only else None
         )
-    return told
+    return result
 
 
 def _groups(tree: Comparable) -> dict[str, xr.Dataset]:
     """Group path -> dataset with inherited coordinates, strings as fixed-length."""
-    # echopype takes seconds to import; whoever holds an EchoData has paid that.
+    # echopype takes seconds to import, and the creator of an EchoData has imported it already.
     from echopype.utils.coding import sanitize_dtypes  # noqa: PLC0415
 
     if not isinstance(tree, xr.DataTree):

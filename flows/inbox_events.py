@@ -1,8 +1,7 @@
-"""Have an inbox that existed before the stack tell EventBridge of its uploads.
+"""Connects an inbox that existed before the stack to EventBridge.
 
-S3 keeps one configuration of notifications for a bucket, and a new one replaces
-it: whoever else is notified of the bucket stays notified only if what is there
-is put again along with what is new.
+S3 has one notification configuration for a bucket, and a new one replaces it. Other
+targets are notified in future only if their entries are written again with the new one.
 
 Source: "PutBucketNotificationConfiguration", Amazon S3 API reference.
 """
@@ -20,9 +19,9 @@ EVENTS = "EventBridgeConfiguration"
 _OTHERS = ("TopicConfigurations", "QueueConfigurations", "LambdaFunctionConfigurations")
 
 
-def with_events(told: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as S3 returned it, EventBridge added, in the form that S3 takes."""
-    return {name: told[name] for name in _OTHERS if told.get(name)} | {EVENTS: {}}
+def with_events(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration from S3 with EventBridge added, in the form that S3 accepts."""
+    return {name: configuration[name] for name in _OTHERS if configuration.get(name)} | {EVENTS: {}}
 
 
 def connect_inbox(
@@ -32,47 +31,48 @@ def connect_inbox(
     *,
     dry_run: bool = False,
 ) -> None:
-    """Add EventBridge to what the bucket notifies, and keep all else that it notifies.
+    """Add EventBridge to the bucket's notifications, and keep all others.
 
-    S3 knows no condition for this request: what another person changes between the
-    read and the write, a moment later, is lost.
+    S3 has no conditional form of this request, so a change that another person makes
+    between the read and the write is lost.
 
     Args:
         s3: boto3's client.
-        bucket: the inbox.
-        say: takes what is done as a line for people.
-        dry_run: say what would be written, and write nothing.
+        bucket: bucket of the inbox.
+        say: prints a line for people.
+        dry_run: print the change, and write nothing.
 
     Raises:
-        ClientError: S3 refuses to show or to take the configuration.
+        ClientError: S3 refuses to read or write the configuration.
     """
-    told = s3.get_bucket_notification_configuration(Bucket=bucket)
-    if EVENTS in told:
-        say(f"inbox {bucket} tells EventBridge already")
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    if EVENTS in configuration:
+        say(f"inbox {bucket} already sends events to EventBridge")
         return
-    wanted = with_events(told)
+    wanted = with_events(configuration)
     kept = sum(len(wanted.get(name, ())) for name in _OTHERS)
-    change = f"have inbox {bucket} tell EventBridge of uploads; its {kept} other notifications stay"
+    change = f"send events of inbox {bucket} to EventBridge; its {kept} other notifications stay"
     if dry_run:
         say(f"would {change}")
         return
     s3.put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration=wanted,
-        # S3 took the others' destinations before; one that is gone since must not hinder this.
+        # S3 accepted the other destinations before; one that was deleted since must not prevent
+        # this.
         SkipDestinationValidation=True,
     )
     say(change)
 
 
 def check_inbox(s3: Any, bucket: str, stack: str) -> Finding:  # noqa: ANN401 - boto3's client
-    """Whether a bucket tells EventBridge of its uploads."""
+    """Check whether a bucket sends events to EventBridge."""
     subject = f"inbox {bucket}"
     try:
-        told = s3.get_bucket_notification_configuration(Bucket=bucket)
+        configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     except ClientError as error:
         return Finding(subject, str(error), None)
-    if EVENTS not in told:
-        problem = "does not tell EventBridge of uploads"
+    if EVENTS not in configuration:
+        problem = "does not send events to EventBridge"
         return Finding(subject, problem, f"echodrop deploy --stack {stack} --connect-inbox")
     return Finding(subject)

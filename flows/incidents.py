@@ -1,12 +1,12 @@
-"""One cause in one cruise is one incident: the first file of it is told at once, the others are counted.
+"""Incidents: failures with one cause in one cruise. The first is reported, the others are counted.
 
-What is known of an incident are small objects: `<root><incident>/incident.json`,
-its head, of the file that opened it; and below `<root><incident>/<opening>/`,
-the opening being the head's entity tag, one of each file that followed, and
-`told.json` once people know of it. Who puts the head, under the condition that
-there is none, has opened the incident. The watchdog (`watchdog/incidents.py`)
-tells of one whose opener could not, tells how far it grew, and clears them
-away; the template's lifecycle rule does where there is no watchdog.
+An incident consists of small objects. `<root><incident>/incident.json`, its head,
+describes the file that opened it. Below `<root><incident>/<opening>/`, where the
+opening is the head's entity tag, there is one object for each later file, and
+`told.json` once the incident was reported. The run whose conditional put creates the
+head has opened the incident. The watchdog (`watchdog/incidents.py`) reports an incident
+that its opener could not report, reports its final count, and deletes its objects;
+without a watchdog the template's lifecycle rule deletes them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from botocore.exceptions import ClientError
 from flows.failure_report import FailureReport
 from flows.object_store import ObjectStore, error_code
 
-HEAD, TOLD = "incident.json", "told.json"
-# What fails later than this after the first is an incident of its own.
+HEAD, REPORTED = "incident.json", "told.json"
+# A failure later than this after the first opens a new incident.
 WINDOW = timedelta(hours=1)
 
-# It may be closed, or taken over, between two looks.
+# It may be closed or taken over between two requests.
 _LOOKS = 3
 
 
@@ -34,16 +34,16 @@ def incident_id(report: FailureReport) -> str:
 
 
 def opens_incident(store: ObjectStore, root: str, report: FailureReport) -> str | None:
-    """Note a failure in its incident, for whoever counts.
+    """Record a failure in its incident.
 
     Args:
-        store: the bucket of the incidents.
-        root: where they lie in it: nothing, or folders each ending in a slash.
+        store: bucket of the incidents.
+        root: prefix of their keys: empty, or folders that each end in a slash.
         report: the failure.
 
     Returns:
-        The key by which to `mark_told`, where it is the first one and so to be
-        told; None where it is one of those that followed.
+        The key for `mark_reported` if this failure is the first and must be reported;
+        None if it is a later one.
 
     Raises:
         ClientError, BotoCoreError: the store refuses or does not answer.
@@ -54,26 +54,27 @@ def opens_incident(store: ObjectStore, root: str, report: FailureReport) -> str 
     opening = "unknown"
     for _ in range(_LOOKS):
         if opened := _put(store, folder + HEAD, body, IfNoneMatch="*"):
-            return f"{folder}{opened}/{TOLD}"
+            return f"{folder}{opened}/{REPORTED}"
         head = store.get(folder + HEAD)
         if head is None:
             continue
         opening = head.etag
         if head.body == body:
-            # Our own put, sent again after its answer was lost.
-            return f"{folder}{opening}/{TOLD}"
+            # Our own put, which was retried because its response was lost.
+            return f"{folder}{opening}/{REPORTED}"
         if head.store_time - head.last_modified <= WINDOW:
             break
-        # Nobody has cleared it away. What it says goes to its followers, so that it is counted there.
+        # It is old and was not deleted. Its content moves to its later files, so that it is counted
+        # there.
         store.put(f"{folder}{opening}/{HEAD}", head.body)
         if opened := _put(store, folder + HEAD, body, IfMatch=opening):
-            return f"{folder}{opened}/{TOLD}"
+            return f"{folder}{opened}/{REPORTED}"
     store.put(f"{folder}{opening}/{note}", body)
     return None
 
 
-def mark_told(store: ObjectStore, mark: str) -> None:
-    """Note that people were told of the file that opened an incident.
+def mark_reported(store: ObjectStore, mark: str) -> None:
+    """Record that the first failure of an incident was reported.
 
     Raises:
         ClientError, BotoCoreError: the store refuses or does not answer.
@@ -82,11 +83,11 @@ def mark_told(store: ObjectStore, mark: str) -> None:
 
 
 def _put(store: ObjectStore, key: str, body: bytes, **condition: str) -> str | None:
-    """Put under a condition; the entity tag, None where it does not hold."""
+    """Put with a condition; return the entity tag, or None if the condition fails."""
     try:
         return store.put(key, body, **condition)
     except ClientError as error:
-        # 404: what IfMatch names was cleared away meanwhile.
+        # 404: the object of IfMatch was deleted in the meantime.
         if error_code(error)[0] in {404, 412}:
             return None
         raise

@@ -1,4 +1,4 @@
-"""Run Prefect tasks side by side, such that one that kills its process harms no other."""
+"""Runs Prefect tasks in parallel, so that a task that kills its process does not fail others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect.tasks import Task
 
 from flows.batch_runners import RunnerName, started_runner
 
-_PROCESS_DIED = "its process died, most likely for want of memory: give the file a run of its own, of a larger size"
+_PROCESS_DIED = "its process died, probably out of memory: convert the file alone on a larger task"
 
 
 def run_isolated(
@@ -29,17 +29,17 @@ def run_isolated(
 ) -> list[State[Any]]:
     """Run the task once for each call, and return the final states in the calls' order.
 
-    A process that dies takes others with it: a pool breaks as a whole, and Dask
-    suspects every call that its worker held. What had no end by then is run
-    again one by one, until the call that kills its process is found; that one
-    is Crashed, the others go on side by side. Threads have one process, whose
-    death is the run's.
+    A process that dies affects other calls: a process pool fails as a whole, and Dask
+        suspects every call of the worker. So the unfinished calls are repeated one by
+        one, until the call that kills its process is found. That call is Crashed, and
+        the others continue in parallel. Threads share one process, and if it dies, the
+        run dies.
 
     Args:
-        task: to run; its calls must not depend on each other, and bear being repeated.
-        calls: parameters of each.
-        workers: calls at once; a Dask scheduler that is there already has its own number.
-        runner: what runs them.
+        task: the task; its calls must be independent of each other and repeatable.
+        calls: parameters of each call.
+        workers: calls in parallel; a Dask scheduler that is already running uses its own number.
+        runner: the task runner.
     """
     ended: dict[int, State[Any]] = {}
     left = list(range(len(calls)))
@@ -54,7 +54,7 @@ def run_isolated(
             at_once = workers
         elif broken:
             get_run_logger().warning(
-                "a process died: %s files without an end go one by one", len(left)
+                "a process died: %s unfinished files are converted one by one", len(left)
             )
             at_once = 1
     return [ended[place] for place in range(len(calls))]
@@ -67,29 +67,29 @@ def _run(
     places: Sequence[int],
     ended: dict[int, State[Any]],
 ) -> bool:
-    """Run the calls at `places` side by side; whether any was left without an end."""
+    """Run the calls at `places` in parallel; return whether any is unfinished."""
     orphans: list[UUID] = []
     futures: list[tuple[int, PrefectWrappedFuture[Any, Any]]] = [
         (place, runner.submit(task, calls[place])) for place in places
     ]
     for place, future in futures:
-        # A task run ends in a state, whatever the task raised; what is raised here
-        # is the runner's: the process is gone. Dask's future keeps it to itself in `wait`.
+        # A task run always ends in a state. An exception here comes from the runner, because the
+        # process died. Dask's future does not raise it in `wait`.
         if future.wrapped_future.exception() is not None:
             orphans.append(future.task_run_id)
             continue
         future.wait()
         ended[place] = future.state
-    _tell_crashed(orphans)
+    _set_crashed(orphans)
     return bool(orphans)
 
 
-def _tell_crashed(task_runs: Sequence[UUID]) -> None:
-    """End what died without a word: its task runs would stay Running for ever."""
+def _set_crashed(task_runs: Sequence[UUID]) -> None:
+    """Set the task runs of dead processes to Crashed; they would stay Running for ever."""
     with get_client(sync_client=True) as client:
         for identity in task_runs:
             try:
                 client.set_task_run_state(identity, Crashed(message=_PROCESS_DIED), force=True)
             except (httpx.HTTPError, PrefectException) as error:
-                # It had not begun, and the server has never heard of it.
-                get_run_logger().debug("task run %s not ended: %s", identity, error)
+                # It had not begun, so the server does not know it.
+                get_run_logger().debug("task run %s not set to Crashed: %s", identity, error)

@@ -1,4 +1,4 @@
-"""Publish to a local folder: built beside the output, synced, and renamed into place."""
+"""Publishes to a local folder: the output is built next to its place, synced, and renamed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from flows import manifest as manifests
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedObject
 from flows.locations import LocalLocation
-from flows.object_store import Listed
+from flows.object_store import ListedObject
 from flows.outcomes import OutputClaimed, OutputConflict
-from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
-from flows.publication import Published as PublishedOutput
-from flows.publish_decision import Published, decide
+from flows.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publish_decision import PublishedManifest, decide
 from flows.stopwatch import Stopwatch
 from flows.verification import verify_netcdf
 from flows.written_store import WrittenStore
@@ -34,10 +33,10 @@ class FolderReadBack:
 
     root: Path
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
-            path.relative_to(self.root).as_posix(): Listed(path.stat().st_size, "")
+            path.relative_to(self.root).as_posix(): ListedObject(path.stat().st_size, "")
             for path in self.root.rglob("*")
             if path.is_file()
         }
@@ -47,27 +46,27 @@ class FolderReadBack:
         return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
 
 
-def read_published(output: LocalLocation) -> Published | None:
-    """What the manifest at an output says, None where none is valid or the output is gone."""
+def read_published(output: LocalLocation) -> PublishedManifest | None:
+    """The content of an output's manifest; None if it is not valid or the output does not exist."""
     place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
     try:
         body = place.path.read_bytes()
         manifest = manifests.read_manifest(body, place.uri)
     except (FileNotFoundError, manifests.ManifestInvalidError):
         return None
-    published = Published(manifest, hashlib.sha256(body).hexdigest())
-    return published if Path(f"{output.path}{published.opened_by}").is_file() else None
+    published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
+    return published if Path(f"{output.path}{published.root_suffix}").is_file() else None
 
 
-def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOutput | Skipped:
-    """Publish an output, or find that there is nothing to do.
+def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:
+    """Publish an output, or skip it if it is already published.
 
     Raises:
-        OutputClaimed: another process is at it.
-        OutputConflict: it is published from something else, or was not written
-            by echodrop, and `overwrite` is off.
-        OutputMismatch: it did not read back as it was encoded.
-        OSError: what the disk said; `flows.named_ends` names it.
+        OutputClaimed: another process is publishing it.
+        OutputConflict: it was published from another source, or was not written by
+            echodrop, and `overwrite` is off.
+        OutputMismatch: the data read back differs from the data encoded.
+        OSError: from the disk; `flows.named_ends` turns it into an outcome.
     """
     output.path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(output) as claim:
@@ -76,17 +75,17 @@ def publish_to_folder(output: LocalLocation, order: PublishOrder) -> PublishedOu
 
 @dataclass
 class _Claim:
-    """A lock on the output; `torn`: what lies there may lack its manifest by our doing."""
+    """A lock on the output; `torn`: a run may have left the output without its manifest."""
 
     torn: bool
 
 
 @contextlib.contextmanager
 def _lock(output: LocalLocation) -> Iterator[_Claim]:
-    """Hold the output.
+    """Lock the output.
 
-    The kernel releases the lock of a killed process. The file stays behind it,
-    as behind whoever leaves the output torn, and tells the next run.
+    The kernel releases the lock of a killed process. Its lock file stays, also if a run
+    leaves the output torn, and shows that to the next run.
     """
     path = output.sibling(output.name + CLAIM_SUFFIX).path
     while True:
@@ -97,7 +96,7 @@ def _lock(output: LocalLocation) -> Iterator[_Claim]:
         except BlockingIOError as error:
             os.close(handle)
             raise OutputClaimed(output.uri, "another process") from error
-        # The holder before us may have removed the file that we opened.
+        # The previous owner may have removed the file that we opened.
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(handle).st_ino:
                 break
@@ -111,9 +110,7 @@ def _lock(output: LocalLocation) -> Iterator[_Claim]:
         os.close(handle)
 
 
-def _publish(
-    output: LocalLocation, order: PublishOrder, claim: _Claim
-) -> PublishedOutput | Skipped:
+def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Published | Skipped:
     published = read_published(output)
     claim.torn = claim.torn and published is None and output.path.exists()
     order.check_current()
@@ -128,9 +125,9 @@ def _publish(
     if decision == "skip":
         return Skipped(output.uri, f"{order.content} is already published")
     if published is None and output.path.exists() and not (claim.torn or order.overwrite):
-        # A person's disk is no output bucket: only what a run of ours left torn is
-        # garbage.
-        raise OutputConflict(output.uri, str(order.content), "something without a manifest")
+        # This is a person's disk, not an output bucket: only an output that echodrop left torn may
+        # be deleted.
+        raise OutputConflict(output.uri, str(order.content), "an output without a manifest")
     for stale in output.path.parent.glob(f".partial-*-{glob.escape(output.name)}"):
         durable_files.remove(stale)
     watch = Stopwatch()
@@ -145,7 +142,7 @@ def _publish(
             manifest = order.describe(entry, verification, watch.seconds)
             durable_files.write_synced(manifest_beside, manifests.manifest_bytes(manifest))
             manifest_path = output.sibling(output.name + manifests.MANIFEST_SUFFIX).path
-            # From here to the end nothing needs space, only names change.
+            # From here on only names change, which needs no disk space.
             claim.torn = True
             manifest_path.unlink(missing_ok=True)
             durable_files.swap(beside, output.path)
@@ -155,13 +152,13 @@ def _publish(
     finally:
         durable_files.remove(beside)
         durable_files.remove(manifest_beside)
-    return PublishedOutput(output.uri, manifest)
+    return Published(output.uri, manifest)
 
 
 def _build_zarr(
     output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert order.encode_zarr is not None  # noqa: S101 - the caller chose this way by it
+    assert order.encode_zarr is not None  # noqa: S101 - the caller has checked it
 
     def read(name: str) -> bytes | None:
         found = output.path / name
@@ -193,7 +190,7 @@ def _build_zarr(
 def _build_netcdf(
     output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert order.write_netcdf is not None  # noqa: S101 - the caller chose this way by it
+    assert order.write_netcdf is not None  # noqa: S101 - the caller has checked it
     with watch.stage("encode"):
         order.progress("encode", 0.0)
         order.write_netcdf(beside)

@@ -1,8 +1,7 @@
-"""Where files are: S3, http(s) or a local path, with names exactly as they are.
+"""Locations of files: S3, http(s) or a local path, with unescaped names.
 
-An S3 URI here is `s3://` + bucket + `/` + key and nothing is unescaped: object
-keys may hold `?`, `#`, `%`, blanks and any Unicode, so `urllib.parse` must not
-touch them.
+An S3 URI here is `s3://` + bucket + `/` + key without escaping: object keys may contain
+`?`, `#`, `%`, blanks and any Unicode, so `urllib.parse` must not be used.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ OutputType = Literal["netcdf", "zarr"]
 OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
 
 # Replaced by the output's suffix. A numbered AZFP extension (`.01A`) stays:
-# 15100520.01A and 15100520.01B are two files of one stem.
+# 15100520.01A and 15100520.01B are two files with one stem.
 RAW_SUFFIXES = (".raw", ".ad2cp", ".azfp")
 
 
@@ -38,7 +37,7 @@ class S3Location:
 
     @property
     def name(self) -> str:
-        """What stands behind the last slash."""
+        """The part after the last slash."""
         return self.key.rpartition("/")[2]
 
     def sibling(self, name: str) -> S3Location:
@@ -53,7 +52,7 @@ class S3Location:
 
 @dataclass(frozen=True)
 class HttpLocation:
-    """A file behind http(s); read only."""
+    """A file at an http(s) URL; read only."""
 
     url: str
 
@@ -87,7 +86,7 @@ class LocalLocation:
 
     @property
     def name(self) -> str:
-        """The path's last part."""
+        """The last part of the path."""
         return self.path.name
 
     def sibling(self, name: str) -> LocalLocation:
@@ -111,7 +110,7 @@ def parse_location(text: str) -> Location:
             than s3, http and https.
     """
     if not text:
-        raise ValueError("an empty text names no file")
+        raise ValueError("the location is empty")
     scheme, mark, rest = text.partition("://")
     if not mark:
         try:
@@ -121,17 +120,17 @@ def parse_location(text: str) -> Location:
     if scheme == "s3":
         bucket, _, key = rest.partition("/")
         if not bucket:
-            raise ValueError(f"{text}: names no bucket")
+            raise ValueError(f"{text}: has no bucket")
         return S3Location(bucket, key)
     if scheme in {"http", "https"}:
         try:
             host = parse_url(text).host
         except LocationParseError as error:
-            raise ValueError(f"{text}: is no URL: {error}") from error
+            raise ValueError(f"{text}: is not a URL: {error}") from error
         if not host:
-            raise ValueError(f"{text}: names no host")
+            raise ValueError(f"{text}: has no host")
         return HttpLocation(text)
-    raise ValueError(f"{text}: only s3://, http(s):// and local paths are known, not {scheme}://")
+    raise ValueError(f"{text}: only s3://, http(s):// and local paths are allowed, not {scheme}://")
 
 
 def converted_name(raw_name: str, output_type: OutputType) -> str:
@@ -142,18 +141,18 @@ def converted_name(raw_name: str, output_type: OutputType) -> str:
 
 
 def output_location(output_path: str, raw_name: str, output_type: OutputType) -> OutputLocation:
-    """Where the output goes: `output_path` itself where it ends as an output does, else below it.
+    """The output's location: `output_path` if it has an output's suffix, else a name below it.
 
     Raises:
-        ValueError: `output_path` is not writable by scheme, or ends in the
-            suffix of the other output type.
+        ValueError: `output_path` has a scheme that cannot be written to, or the suffix
+            of the other output type.
     """
-    # As it was said: what is left of `s3://` without its slashes is a local name.
+    # The text itself: `s3://` without its slashes would be a local name.
     parse_location(output_path)
     stripped = output_path.rstrip("/") or output_path
     location = parse_location(stripped)
     if isinstance(location, HttpLocation):
-        # TRY004: the value is at fault, a string like any other, not its type.
+        # TRY004: the value is wrong, not its type.
         raise ValueError(f"output_path {output_path}: http(s) cannot be written to")  # noqa: TRY004
     for known, suffix in OUTPUT_SUFFIXES.items():
         if stripped.endswith(suffix):

@@ -1,7 +1,7 @@
-"""The manifest: what an output was made from and how, and the mark that it is complete.
+"""The manifest: from what and how an output was made. Its existence marks the output as complete.
 
-It is written last, after the output was read back. An output without one was
-never finished. The schema stands in manifest.schema.json.
+It is written last, after the output was read back. An output without a manifest is not
+finished. manifest.schema.json is its schema.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SOFTWARE = ("echodrop", "echopype", "xarray", "zarr", "numpy", "prefect")
 
 
 class ManifestInvalidError(ValueError):
-    """A manifest is not JSON, or not what its schema asks for."""
+    """A manifest is not JSON, or does not match its schema."""
 
     def __init__(self, uri: str, cause: str) -> None:
         super().__init__(f"{uri}: not a valid manifest: {cause}")
@@ -36,7 +36,7 @@ class ManifestInvalidError(ValueError):
 
 
 def described_source(source: FetchedFile) -> dict[str, Any]:
-    """The manifest's entry of a fetched file."""
+    """The manifest's entry for a fetched file."""
     modified = source.last_modified
     return {
         "uri": source.location.uri,
@@ -49,7 +49,7 @@ def described_source(source: FetchedFile) -> dict[str, Any]:
 
 
 def described_store(written: WrittenStore, codec_family: int) -> dict[str, Any]:
-    """What the manifest's entry `output` says of a Zarr store."""
+    """The manifest's entry `output` for a Zarr store."""
     return {
         "codec_family": codec_family,
         "objects": len(written.digests),
@@ -59,17 +59,17 @@ def described_store(written: WrittenStore, codec_family: int) -> dict[str, Any]:
 
 
 def described_file(size: int, sha256: str) -> dict[str, Any]:
-    """What the manifest's entry `output` says of a netCDF file of `size` bytes."""
+    """The manifest's entry `output` for a netCDF file of `size` bytes."""
     return {"codec_family": None, "objects": 1, "bytes": size, "sha256": sha256}
 
 
 def described_sidecars(sidecars: Sequence[FetchedSidecar]) -> list[dict[str, Any]]:
-    """The manifest's entries of the sidecars."""
+    """The manifest's entries for the sidecars."""
     return [{"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in sidecars]
 
 
 def software_versions() -> dict[str, str]:
-    """Version of each package that had a hand in the output, and of Python."""
+    """Versions of Python and of each package that affects the output."""
     return {
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _SOFTWARE},
@@ -114,7 +114,7 @@ def build_manifest(
 
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The manifest as it is stored."""
+    """The stored form of the manifest."""
     return (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -127,10 +127,10 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def read_manifest(body: bytes, uri: str) -> dict[str, Any]:
-    """A stored manifest, checked.
+    """Parse and check a stored manifest.
 
     Raises:
-        ManifestInvalidError: it is not one.
+        ManifestInvalidError: it is not a valid manifest.
     """
     try:
         manifest: dict[str, Any] = json.loads(body)

@@ -1,4 +1,4 @@
-"""What stores, credentials and disks raise, as the outcome that it is."""
+"""Turns exceptions of stores, credentials and disks into outcomes."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _NO_CREDENTIALS = NoCredentialsError | PartialCredentialsError | SSOError
 
 @contextmanager
 def named_ends(what: str) -> Iterator[None]:
-    """Raise what the block raises as the outcome that it is, naming `what` it was about.
+    """Turn exceptions of the block into outcomes that name `what` it read or wrote.
 
-    Outcomes, missing files (each caller has a name of its own for them) and what
-    nobody foresaw pass unchanged.
+    Outcomes, missing files (each caller has its own outcome for them) and unknown
+    exceptions pass unchanged.
 
     Args:
-        what: the URI that was read or written.
+        what: URI of the file or output.
 
     Raises:
-        Archived: the object lies in an archive tier (Glacier, or Intelligent-Tiering's).
-        AccessDenied: the store or the disk refuses, or there are no credentials.
-        TransientFault: what passes by itself, and has not so far.
-        InvalidParameters: a request that can't even be sent, as to a bucket of an impossible name.
+        Archived: the object is in an archive tier (Glacier or Intelligent-Tiering).
+        AccessDenied: the store or the disk refuses access, or there are no credentials.
+        TransientFault: a transient error that retries did not resolve.
+        InvalidParameters: a request that cannot be sent, such as one with an invalid bucket name.
         DiskFault: the local disk is full or broken.
-        MemoryError: the system has no memory left, which it says as an OSError.
+        MemoryError: the system has no memory left, which it reports as an OSError.
     """
     try:
         yield
@@ -59,18 +59,18 @@ def named_ends(what: str) -> Iterator[None]:
 
 
 def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
-    told = f"{type(error).__name__}: {error}"
+    cause = f"{type(error).__name__}: {error}"
     if is_transient(error):
-        return TransientFault(what, told)
+        return TransientFault(what, cause)
     if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":
-        return Archived(what, told)
+        return Archived(what, cause)
     if _refuses(error):
-        return AccessDenied(what, told)
+        return AccessDenied(what, cause)
     if isinstance(error, ParamValidationError | ProfileNotFound):
-        return InvalidParameters(f"{what}: {told}")
-    # Whoever builds one without a number means no disk.
+        return InvalidParameters(f"{what}: {cause}")
+    # An OSError without a number does not come from a disk.
     if isinstance(error, OSError) and error.errno is not None:
-        return MemoryError(told) if error.errno == errno.ENOMEM else DiskFault(what, told)
+        return MemoryError(cause) if error.errno == errno.ENOMEM else DiskFault(what, cause)
     return None
 
 

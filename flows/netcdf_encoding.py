@@ -1,7 +1,7 @@
-"""An EchoData as one netCDF4 file, packed and compressed without losing a bit.
+"""Writes an EchoData as one netCDF4 file, packed and compressed losslessly.
 
-Written with the netCDF4 library that echopype reads with, region by region: no
-copy of a whole sample variable is made.
+It uses the netCDF4 library, as echopype does, and writes region by region: no copy of a
+whole sample variable is made.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from flows.encoding import Packing, packings_for
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# HDF5 readers keep a few MB of chunks; with Zarr's chunks, each ping read
-# would inflate a whole chunk anew.
+# HDF5 readers cache a few MB of chunks; with chunks as large as Zarr's, each ping read would
+# decompress a whole chunk again.
 CHUNK_BYTES = 4 * 2**20
 
-# deflate with shuffle is the one filter that every netCDF4 reader has.
+# deflate with shuffle is the only compression that every netCDF4 reader supports.
 _DEFLATE_LEVEL: Final = 4
 
 
 def write_netcdf(echodata: EchoData, path: Path, *, compact: bool = True) -> None:
     """Write `path`, a name ending in `.nc`; an existing file is replaced.
 
-    compact: pack the samples where that is exact. False: as
-    `EchoData.to_netcdf` writes it. A failure may leave a part of the file.
+    compact: pack the samples if that is exact. False: the encoding of
+        `EchoData.to_netcdf`. A failure may leave an incomplete file.
     """
     if not compact:
         echodata.to_netcdf(save_path=str(path), overwrite=True)
         return
     groups = storable_groups(echodata)
-    # The library is not thread-safe. Its lock, the one xarray reads under, is
-    # held for each call, never while values are read: they may come from it.
+    # The library is not thread-safe. xarray's lock for it is held during each call, but not while
+    # values are read, because they may come from a netCDF file too.
     with LOCK:
         file = netCDF4.Dataset(path, "w", format="NETCDF4")
         file.set_fill_off()
@@ -105,7 +105,7 @@ def _write_numbers(
         else:
             packed = variable.packed(region, packing)
             if packed is None:
-                raise RuntimeError(f"{target.path}/{name} changed while it was written")
+                raise RuntimeError(f"{target.path}/{name} changed during the write")
             values = packed
         with LOCK:
             written[region if variable.dims else ...] = values
@@ -114,8 +114,8 @@ def _write_numbers(
 def _exact_packing(variable: StorableVariable, regions: list[tuple[slice, ...]]) -> Packing | None:
     """The first packing that is exact for every sample.
 
-    netCDF wants the dtype before the first value, so samples are read twice, unless the
-    raw file says how they are stored.
+    netCDF needs the dtype before the first value, so samples are read twice, unless the
+    raw file determines the packing.
     """
     if variable.dims and (own := variable.own_packing()) is not None:
         return own

@@ -1,8 +1,8 @@
-"""What reading and publishing need of S3: checksummed and conditional puts, listings, deletes.
+"""An S3 bucket for reading and publishing: checksummed and conditional puts, listings, deletes.
 
-Keys are whole keys within the bucket. Single requests are retried by the SDK;
-what it does not see (a body cut off while it is read, a digest broken on the
-way) is retried here.
+Keys are full keys in the bucket. The SDK retries single requests. Faults that it does
+not detect (a response body that is cut off, a digest that does not match) are retried
+here.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import TagTypeDef
 
-# Above this a file goes up in parts: a lost connection then costs a part.
+# A larger file is uploaded in parts, so that a lost connection costs only one part.
 PART_BYTES = 64 * 1024 * 1024
 
 _DELETES_A_REQUEST = 1000
 
-# Eight parts at a time: 64 would hold 4 GB in memory.
+# Eight parts at a time: 64 would take 4 GB of memory.
 _PARTS_AT_A_TIME = 8
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object's body, with what the store said of it and the store's own time."""
+    """An object's body, with its metadata and the store's own time."""
 
     body: bytes
     etag: str
@@ -49,7 +49,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
-class ObjectHead:
+class StoredObjectHead:
     """Size in bytes, entity tag without quotes, and version of the current object."""
 
     size: int
@@ -58,7 +58,7 @@ class ObjectHead:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """An entry of a listing: size in bytes and entity tag without quotes."""
 
     size: int
@@ -66,7 +66,7 @@ class Listed:
 
 
 def error_code(error: ClientError) -> tuple[int, str]:
-    """HTTP status and S3's error code of a refused request."""
+    """HTTP status and S3 error code of a failed request."""
     return (
         error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
         error.response.get("Error", {}).get("Code", ""),
@@ -78,7 +78,7 @@ def _sha256_base64(body: bytes) -> str:
 
 
 class ObjectStore:
-    """One bucket, through one client."""
+    """One bucket, used through one client."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self.client = client
@@ -90,7 +90,7 @@ class ObjectStore:
         `conditions` are `IfMatch` and `IfNoneMatch`.
 
         Raises:
-            ClientError: 412 where a condition does not hold.
+            ClientError: 412 if a condition fails.
         """
         arguments: dict[str, Any] = {
             "Bucket": self.bucket,
@@ -103,12 +103,12 @@ class ObjectStore:
         return answer["ETag"].strip('"')
 
     def put_file(self, key: str, path: Path) -> str:
-        """Put a local file, in parts where it is large; return its entity tag.
+        """Put a local file, in parts if it is large; return its entity tag.
 
-        An upload that does not come to its end is aborted, on SIGTERM too.
+        An unfinished upload is aborted, also on SIGTERM.
 
         Raises:
-            TransientFault: the upload was ended from elsewhere.
+            TransientFault: something else aborted the upload.
         """
         size = path.stat().st_size
         if size <= PART_BYTES:
@@ -116,7 +116,7 @@ class ObjectStore:
         upload = self.client.create_multipart_upload(
             Bucket=self.bucket, Key=key, ChecksumAlgorithm="SHA256"
         )["UploadId"]
-        # S3 takes at most 10,000 parts.
+        # S3 allows at most 10,000 parts.
         part_bytes = max(PART_BYTES, -(-size // 10_000))
 
         def put_part(number: int) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class ObjectStore:
         return done["ETag"].strip('"')
 
     def abort_uploads(self, key: str) -> None:
-        """Abort what killed runs left unfinished under this key; parts cost money."""
+        """Abort the unfinished uploads of killed runs under this key, because parts cost money."""
         found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
         for upload in found.get("Uploads", []):
             if upload["Key"] == key:
@@ -163,13 +163,13 @@ class ObjectStore:
     def _abort(self, key: str, upload: str) -> None:
         try:
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
-        # BLE001: what the run came to stands, a signal above all. The parts are
-        # aborted by the next run, or by the bucket's lifecycle.
+        # BLE001: the run's outcome must not change, above all after a signal. The next run or the
+        # bucket's lifecycle rule aborts the parts.
         except Exception as error:  # noqa: BLE001
             _log.warning("s3://%s/%s: upload not aborted: %s", self.bucket, key, error)
 
     def get(self, key: str) -> StoredObject | None:
-        """The object, or None where there is none."""
+        """The object, or None if it does not exist."""
 
         def read() -> StoredObject | None:
             try:
@@ -187,46 +187,46 @@ class ObjectStore:
 
         return retrying(read, attempts=5)
 
-    def head(self, key: str) -> ObjectHead | None:
-        """Size, entity tag and version of the current object, or None where there is none."""
+    def head(self, key: str) -> StoredObjectHead | None:
+        """Size, entity tag and version of the current object, or None if it does not exist."""
         try:
             answer = self.client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error)[0] == 404:
                 return None
             raise
-        return ObjectHead(
+        return StoredObjectHead(
             answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId")
         )
 
     def tags(self, key: str, version_id: str | None) -> Sequence[TagTypeDef]:
-        """The tags of one version of an object, of the current one where None is named."""
+        """The tags of one version of an object; None means the current version."""
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
         return self.client.get_object_tagging(Bucket=self.bucket, Key=key, **version)["TagSet"]
 
     def put_tags(self, key: str, version_id: str | None, tags: Sequence[TagTypeDef]) -> None:
-        """Give one version of an object these tags and no others."""
+        """Replace the tags of one version of an object."""
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
         self.client.put_object_tagging(
             Bucket=self.bucket, Key=key, Tagging={"TagSet": tags}, **version
         )
 
-    def list(self, prefix: str) -> dict[str, Listed]:
+    def list(self, prefix: str) -> dict[str, ListedObject]:
         """All keys that begin with `prefix`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
         return {
-            entry["Key"]: Listed(entry["Size"], entry["ETag"].strip('"'))
+            entry["Key"]: ListedObject(entry["Size"], entry["ETag"].strip('"'))
             for page in pages
             for entry in page.get("Contents", [])
         }
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are not there count as deleted.
+        """Delete objects; missing objects count as deleted.
 
         Raises:
-            TransientFault: S3 answered, but kept some of them.
+            TransientFault: S3 did not delete some of them.
         """
         waiting = list(keys)
         if len(waiting) == 1:

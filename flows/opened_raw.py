@@ -1,4 +1,4 @@
-"""From a request to a parsed file: fetch, walk, parse, and compare pings."""
+"""Opens a raw file: fetch, walk over the datagrams, parse, and compare pings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flows.object_store import ObjectStore
 from flows.outcomes import ConversionFailure, Superseded
 from flows.preflight.summary import FileSummary
 from flows.publication import Progress, Skipped
-from flows.publish_decision import Content, Published, decide
+from flows.publish_decision import Content, PublishedManifest, decide
 from flows.raw_opening import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.request import ConversionRequest
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class OpenedRaw:
-    """A parsed raw file with all that the manifest will say of it.
+    """A parsed raw file with everything for its manifest.
 
-    Its samples are read from the local copy of the raw file until `close`.
+    Until `close`, its samples are read from the local copy of the raw file.
     """
 
     request: ConversionRequest
@@ -58,7 +58,7 @@ class OpenedRaw:
 
     @property
     def content(self) -> Content:
-        """What the output will be made from."""
+        """The sources that the output is made from."""
         return Content(
             self.source.location.uri,
             self.source.version,
@@ -70,12 +70,13 @@ class OpenedRaw:
 def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skipped:
     """Fetch, walk and parse a raw file with its sidecars.
 
-    What was fetched stays on the disk until the result's `close`.
+    The fetched files stay on the disk until the result's `close`.
 
     Raises:
         ConversionFailure: BadFile, WrongModel, MissingSidecar, BadSidecar,
-            UnsupportedDatagram, SourceChanged, AccessDenied, Archived, DiskFault; OutputConflict
-            where that is known already; OutputMismatch where the parser lost pings.
+            UnsupportedDatagram, SourceChanged, AccessDenied, Archived, DiskFault;
+            OutputConflict if that is already known; OutputMismatch if the parser lost
+            pings.
         TransientFault: a store did not answer.
     """
     watch = Stopwatch()
@@ -88,9 +89,9 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
             folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="echodrop-"))
             known = pool.submit(_published, request)
             if not request.overwrite:
-                # Ask before fetching: most of a batch that is run again is there.
+                # Check before fetching: after a rerun of a batch most files are already published.
                 published = known.result()
-                if published is not None and _is_wanted(request, published):
+                if published is not None and _is_up_to_date(request, published):
                     return Skipped(request.output.uri, f"{request.raw_file} is already published")
             with watch.stage("fetch"):
                 inputs = fetch_inputs(request, Path(folder), progress)
@@ -103,7 +104,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
         return Skipped(request.output.uri, str(superseded))
 
 
-def _published(request: ConversionRequest) -> Published | None:
+def _published(request: ConversionRequest) -> PublishedManifest | None:
     output = request.output
     with named_ends(output.uri):
         if isinstance(output, LocalLocation):
@@ -112,11 +113,11 @@ def _published(request: ConversionRequest) -> Published | None:
         return s3_publishing.read_published(store, output)
 
 
-def _is_wanted(request: ConversionRequest, published: Published) -> bool:
-    """Whether the source as it is now has been published; a conflict is raised."""
+def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> bool:
+    """Whether the current version of the source is already published; raises on a conflict."""
     now = current_source(request.source, dict(request.input_storage_options))
     if now is None:
-        # Gone: fetching says so.
+        # Missing: the fetch reports it.
         return False
     version = now.version
     if request.wanted is not None and version.differs_from(request.wanted):
@@ -138,21 +139,21 @@ def _parse(
     inputs: Inputs,
     resources: contextlib.ExitStack,
     *,
-    published: Published | None,
+    published: PublishedManifest | None,
     watch: Stopwatch,
     progress: Progress,
 ) -> OpenedRaw:
     source, uri = inputs.source, inputs.source.location.uri
     with watch.stage("preflight"):
         progress("preflight", 0.0)
-        # Messages name the file as its owner knows it, not its local copy.
+        # Messages use the file's URI, not its local copy.
         summary = replace(preflight.preflight(source.path, request.sonar_model), file=uri)
-        with _telling_of(summary):
+        with _with_preflight(summary):
             preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
             sidecars, without = checked_sidecars(
                 inputs.sidecars, summary, allow_partial=request.allow_partial
             )
-    with watch.stage("open"), _telling_of(summary):
+    with watch.stage("open"), _with_preflight(summary):
         progress("open", 0.0)
 
         def parse(path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
@@ -193,7 +194,7 @@ def _parse(
 
 
 def _corrections(echodata: EchoData) -> list[dict[str, Any]]:
-    """Where the output has the file's value and echopype has another; the manifest's entries."""
+    """The manifest's entries for values where the output has the file's value, not echopype's."""
     zeros = zero_imaginary_parts(echodata)
     if not zeros:
         return []
@@ -201,8 +202,8 @@ def _corrections(echodata: EchoData) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _telling_of(summary: FileSummary) -> Iterator[None]:
-    """Let a failure carry what the walk has found, for its report."""
+def _with_preflight(summary: FileSummary) -> Iterator[None]:
+    """Add the result of the walk to a failure, for its report."""
     try:
         yield
     except ConversionFailure as failure:

@@ -1,6 +1,6 @@
-"""Python's MemoryError is want of memory as much as a process that Linux kills for it.
+"""Handles Python's MemoryError like a process that Linux kills because memory ran out.
 
-It has the same end, so that the same remedy follows: the run on a larger task.
+Both end in the same state, so that both are retried on a larger task.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from prefect.runtime import deployment
 from prefect.states import Crashed
 
 
-def ended_for_memory(error: MemoryError) -> State[Any]:
-    """End this process as Linux would have, where it is the run's own; else return Crashed.
+def end_out_of_memory(error: MemoryError) -> State[Any]:
+    """End this process as Linux would, if it belongs to the run alone; else return Crashed.
 
-    `flows.execute_run` ends the task with 137 then, and the trigger starts the
-    run once more on the larger size.
+    `flows.execute_run` then exits with 137, and the trigger starts the run again on the
+    next larger size.
     """
     if deployment.get_id() is not None:
         get_run_logger().error("out of memory: %s", error)
@@ -30,7 +30,7 @@ def ended_for_memory(error: MemoryError) -> State[Any]:
 
 
 def out_of_memory(error: MemoryError) -> State[Any]:
-    """Return Crashed, as Prefect calls a run whose process was killed."""
-    # Another class of it may need what the process that reads the state lacks.
+    """Return Crashed, Prefect's state for a run whose process was killed."""
+    # A plain MemoryError, because the reader of the state may not have a subclass's module.
     plain = MemoryError(str(error))
     return Crashed(message=f"out of memory: {error or 'MemoryError'}", data=plain)

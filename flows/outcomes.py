@@ -1,10 +1,9 @@
-"""The named ends of a conversion, as exceptions with the facts in them.
+"""The named outcomes of a conversion, as exceptions with facts.
 
-A `ConversionFailure` is final: the same bytes would end the same way again, so
-it is never retried and its class names the flow run's Failed state. A
-`TransientFault` is the world's doing (the store said 503, another run holds
-the output) and is retried with back-off. Everything else that escapes is a
-defect of echodrop.
+A `ConversionFailure` is final: the same bytes would fail again, so it is never retried,
+and its class is the name of the flow run's Failed state. A `TransientFault` has an
+external cause (the store answered 503, another run holds the output) and is retried
+with back-off. Any other exception is a bug in echodrop.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ def _rebuild(cls: type[Outcome], message: str, attributes: dict[str, Any]) -> Ou
     return error
 
 
-class Outcome(Exception):  # noqa: N818 - outcomes are named as the flow run states they become
-    """Base of what ends a step: a sentence for people, attributes for machines.
+class Outcome(Exception):  # noqa: N818 - outcomes have the names of flow run states
+    """Base class of all outcomes: a sentence for people, attributes for machines.
 
-    `preflight` is set on a failure that came after the walk over the datagrams:
-    what that found, JSON values.
+    `preflight` is set on a failure after the walk over the datagrams: the result of the
+    walk as JSON values.
     """
 
     outcome: ClassVar[str]
@@ -31,21 +30,21 @@ class Outcome(Exception):  # noqa: N818 - outcomes are named as the flow run sta
 
     def facts(self) -> dict[str, Any]:
         """The attributes as JSON values, with `outcome` and `message`."""
-        told = {
+        attributes = {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in vars(self).items()
             if not name.startswith("_")
         }
-        return {"outcome": self.outcome, "message": str(self), **told}
+        return {"outcome": self.outcome, "message": str(self), **attributes}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args`, which holds the sentence and
-        # not the constructor's arguments: it fails in a Dask worker's reply.
+        # The default calls the class with `args`, which has the sentence and not the constructor's
+        # arguments, so it fails in a Dask worker's reply.
         return _rebuild, (type(self), str(self), dict(vars(self)))
 
 
 class ConversionFailure(Outcome):
-    """The file, or what was asked of it, cannot be converted. Never retried."""
+    """The file cannot be converted, or not in the requested way. Never retried."""
 
     outcome = "ConversionFailure"
 
@@ -53,8 +52,8 @@ class ConversionFailure(Outcome):
 class BadFile(ConversionFailure):
     """The raw file is damaged, empty, or not a file of the format it claims.
 
-    `last_good_byte` is the offset behind the last whole datagram,
-    `last_good_ping` the time of the last whole ping before the damage.
+    `last_good_byte` is the offset after the last whole datagram, `last_good_ping` the
+    time of the last whole ping before the damage.
     """
 
     outcome = "BadFile"
@@ -69,7 +68,7 @@ class BadFile(ConversionFailure):
     ) -> None:
         sentence = f"{file}: {cause}"
         if last_good_byte is not None:
-            sentence += f" (whole up to byte {last_good_byte}"
+            sentence += f" (intact up to byte {last_good_byte}"
             if last_good_ping is not None:
                 sentence += f", last whole ping {last_good_ping.isoformat()}"
             sentence += ")"
@@ -81,27 +80,27 @@ class BadFile(ConversionFailure):
 
 
 class WrongModel(ConversionFailure):
-    """The file is of another sonar model than the one declared."""
+    """The file has another sonar model than the declared one."""
 
     outcome = "WrongModel"
 
     def __init__(self, file: str, declared: str, found: str) -> None:
-        super().__init__(f"{file}: declared as {declared}, but it is a file of {found}")
+        super().__init__(f"{file}: declared as {declared}, but the file is from {found}")
         self.file = file
         self.declared = declared
         self.found = found
 
 
 class MissingSidecar(ConversionFailure):
-    """A sidecar that the conversion needs, or was told to use, is not there.
+    """A sidecar that is needed or requested does not exist.
 
-    `sidecar` is its URI, or what it is where no URI was given
+    `sidecar` is its URI, or its kind if no URI was given
     (`settings XML`, `.bot`).
     """
 
     outcome = "MissingSidecar"
 
-    def __init__(self, file: str, sidecar: str, cause: str = "is not there") -> None:
+    def __init__(self, file: str, sidecar: str, cause: str = "does not exist") -> None:
         super().__init__(f"{file}: sidecar {sidecar} {cause}")
         self.file = file
         self.sidecar = sidecar
@@ -109,9 +108,9 @@ class MissingSidecar(ConversionFailure):
 
 
 class BadSidecar(ConversionFailure):
-    """A sidecar is damaged; the raw file is not held responsible.
+    """A sidecar is damaged; the raw file is not at fault.
 
-    `sidecar` is its URI, `cause` what is wrong with it and where.
+    `sidecar` is its URI, `cause` the damage and its place.
     """
 
     outcome = "BadSidecar"
@@ -124,7 +123,7 @@ class BadSidecar(ConversionFailure):
 
 
 class UnsupportedDatagram(ConversionFailure):
-    """The file is whole, but holds a datagram that the parser does not know."""
+    """The file is intact, but has a datagram that the parser does not support."""
 
     outcome = "UnsupportedDatagram"
 
@@ -136,7 +135,7 @@ class UnsupportedDatagram(ConversionFailure):
 
 
 class SourceChanged(ConversionFailure):
-    """The source was replaced, or went away, while it was being read."""
+    """The source was replaced or removed during the read."""
 
     outcome = "SourceChanged"
 
@@ -148,7 +147,7 @@ class SourceChanged(ConversionFailure):
 
 
 class OutputMismatch(ConversionFailure):
-    """What was read back from the output is not what was encoded."""
+    """The data read back from the output differs from the data encoded."""
 
     outcome = "OutputMismatch"
 
@@ -159,7 +158,7 @@ class OutputMismatch(ConversionFailure):
 
 
 class OutputConflict(ConversionFailure):
-    """The output is published from another source or version, and may not be replaced."""
+    """The output was published from another source or version, and may not be replaced."""
 
     outcome = "OutputConflict"
 
@@ -176,13 +175,13 @@ class OutputConflict(ConversionFailure):
 
 
 class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome
-    """What was asked for cannot be: a parameter has no such value, or fits no variable."""
+    """The request is invalid: a parameter has an invalid value, or fits no variable."""
 
     outcome = "InvalidParameters"
 
 
 class PartlyFailed(ConversionFailure):
-    """Some files of a batch failed; `files` says of each what became of it."""
+    """Some files of a batch failed; `files` has the outcome of each file."""
 
     outcome = "PartlyFailed"
 
@@ -192,13 +191,13 @@ class PartlyFailed(ConversionFailure):
 
 
 class AllFailed(PartlyFailed):
-    """No file of a batch was converted, or needed no conversion."""
+    """Every file of a batch failed."""
 
     outcome = "AllFailed"
 
 
 class TransientFault(Outcome):
-    """Something outside the file failed in a way that passes. Retried with back-off."""
+    """A temporary fault outside the file. Retried with back-off."""
 
     outcome = "TransientFault"
 
@@ -220,7 +219,7 @@ class OutputClaimed(TransientFault):
 
 
 class ClaimLost(TransientFault):
-    """Another run took the output over, because this one did not renew its claim in time."""
+    """Another run took over the output, because this run did not renew its claim in time."""
 
     outcome = "ClaimLost"
 
@@ -230,7 +229,7 @@ class ClaimLost(TransientFault):
 
 
 class AccessDenied(ConversionFailure):
-    """The store refuses to be read or written with the credentials at hand."""
+    """The store refuses access with the given credentials."""
 
     outcome = "AccessDenied"
 
@@ -241,18 +240,18 @@ class AccessDenied(ConversionFailure):
 
 
 class Archived(ConversionFailure):
-    """The file, or one that belongs to it, lies in an archive tier: it has to be restored first."""
+    """The file or one of its sidecars is in an archive tier: it must be restored first."""
 
     outcome = "Archived"
 
     def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: has to be restored from its archive tier first: {cause}")
+        super().__init__(f"{what}: must be restored from its archive tier first: {cause}")
         self.what = what
         self.cause = cause
 
 
 class DiskFault(ConversionFailure):
-    """The local disk is full or broken; that says nothing of the file."""
+    """The local disk is full or broken; the file may be intact."""
 
     outcome = "DiskFault"
 
@@ -263,9 +262,9 @@ class DiskFault(ConversionFailure):
 
 
 class Superseded(Outcome):
-    """A newer upload has replaced the version asked for; its own notification converts it.
+    """A newer upload has replaced the requested version; its own notification converts it.
 
-    No failure: the run ends Completed, named Skipped.
+    This is not a failure: the run ends Completed with the name Skipped.
     """
 
     outcome = "Superseded"

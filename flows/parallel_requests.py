@@ -1,4 +1,4 @@
-"""Many requests to a store at a time, which end soon once nobody waits for them."""
+"""Parallel requests to a store, which stop soon once they are cancelled."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 A = TypeVar("A")
 B = TypeVar("B")
 
-# Every request of one output may be in flight at a time; botocore's default of
-# 10 connections makes 145 small puts three times slower.
+# All requests of one output may run in parallel; botocore's default of 10 connections makes 145
+# small puts three times slower.
 CONNECTIONS = 64
 
-# Of a pool's threads: set once its block has ended by an error.
-_given_up: ContextVar[threading.Event | None] = ContextVar("_given_up", default=None)
+# One for each pool, in its threads: set when its block ends with an error.
+_cancelled: ContextVar[threading.Event | None] = ContextVar("_cancelled", default=None)
 
 
-class GivenUpError(Exception):
-    """A request was not sent, or not sent again: whoever wanted its answer has ended."""
+class RequestsCancelledError(Exception):
+    """A request was not sent or not retried, because the pool was cancelled."""
 
 
 @contextlib.contextmanager
 def request_pool(connections: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads to ask a store from.
+    """A thread pool for requests to a store.
 
-    Where the block ends by an error or a signal, what has not begun is dropped
-    and what fails is not tried again: a store that does not answer costs a
-    stopped task one time-out, not eight. What is under way is waited for, so
-    that no put lands behind the clean-up.
+    If the block ends with an error or a signal, pending requests are dropped and failed
+    ones are not retried, so that a store that does not answer costs a stopped task one
+    time-out, not eight. Running requests are awaited, so that no put arrives after the
+    clean-up.
     """
     given_up = threading.Event()
     pool = ThreadPoolExecutor(
-        connections, thread_name_prefix="s3", initializer=_given_up.set, initargs=(given_up,)
+        connections, thread_name_prefix="s3", initializer=_cancelled.set, initargs=(given_up,)
     )
     try:
         yield pool
@@ -52,7 +52,7 @@ def request_pool(connections: int) -> Iterator[ThreadPoolExecutor]:
 def in_parallel(
     call: Callable[[A], B], arguments: Iterable[A], *, connections: int = CONNECTIONS
 ) -> list[B]:
-    """`[call(a) for a in arguments]`, so many at a time; ends by the first error or a signal."""
+    """`[call(a) for a in arguments]` in parallel; stops at the first error or signal."""
     waiting = list(arguments)
     if not waiting:
         return []
@@ -60,14 +60,14 @@ def in_parallel(
         return list(pool.map(call, waiting))
 
 
-def heed_giving_up(client: S3Client) -> None:
-    """Let a client's requests end with the pool that they are made in."""
-    # Ahead of each attempt, and of the wait for another.
+def stop_when_cancelled(client: S3Client) -> None:
+    """Make a client's requests stop when their pool is cancelled."""
+    # Before each attempt, and before the wait for the next.
     for event in ("before-send.s3", "needs-retry.s3"):
-        client.meta.events.register_first(event, _unless_given_up)
+        client.meta.events.register_first(event, _raise_if_cancelled)
 
 
-def _unless_given_up(**_: Any) -> None:  # noqa: ANN401 - whatever the SDK tells of the request
-    given_up = _given_up.get()
+def _raise_if_cancelled(**_: Any) -> None:  # noqa: ANN401 - the SDK's description of the request
+    given_up = _cancelled.get()
     if given_up is not None and given_up.is_set():
-        raise GivenUpError
+        raise RequestsCancelledError

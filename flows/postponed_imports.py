@@ -1,8 +1,8 @@
-"""Parts of echopype that a conversion does not use: they are imported when they are first used.
+"""Postpones the import of parts of echopype that a conversion does not use.
 
 `import echopype` imports its calibration, cleaning, gridding and masks, and with them
-scipy.signal, geopy and aiohttp: half of its time. Python's own LazyLoader puts that off.
-Whoever uses `echopype.calibrate` later gets it as always.
+scipy.signal, geopy and aiohttp: half of its time. Python's LazyLoader postpones that
+until the first use, so `echopype.calibrate` still works later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POSTPONED = frozenset(
 
 
 class _PostponingFinder(importlib.abc.MetaPathFinder):
-    """Finds the postponed modules as Python does, and lets them load at their first use."""
+    """Finds the postponed modules as Python does, and loads them at their first use."""
 
     def find_spec(
         self,
@@ -38,6 +38,6 @@ class _PostponingFinder(importlib.abc.MetaPathFinder):
 
 
 def postpone_imports() -> None:
-    """From now on, import the parts that a conversion does not use at their first use."""
+    """From now on, import the parts that a conversion does not need at their first use."""
     if not any(isinstance(finder, _PostponingFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _PostponingFinder())

@@ -1,4 +1,4 @@
-"""What a publication is asked to do, and what it comes to, whatever the store."""
+"""The order and the result of a publication, for every kind of store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flows.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Beside the output, while a run publishes it.
+# The claim next to the output, while a run publishes it.
 CLAIM_SUFFIX = ".claim.json"
 
-# Encodes in the codec family given, hands each chunk on, and returns the metadata.
+# Encodes in the given codec family, passes on each chunk, and returns the metadata.
 EncodeZarr = Callable[[int, Callable[[EncodedObject], None]], dict[str, bytes]]
-# Writes a netCDF file at the path given.
+# Writes a netCDF file to the given path.
 WriteNetcdf = Callable[[Path], None]
-# Told the stage and how much of it is done, 0 to 1.
+# Called with the stage and the part of it that is done, 0 to 1.
 Progress = Callable[[str, float], None]
 
 
@@ -30,17 +30,17 @@ class PublishOrder:
     """One output to publish.
 
     Attributes:
-        content: what it is made from.
-        owner: the flow run; it alone may take over its own claim at once.
+        content: the sources of the output.
+        owner: the flow run; only it may take over its own claim immediately.
         overwrite: whether a published output may be replaced.
-        manifest_at_start: entity tag of the manifest when the run began.
-        echodata: what is encoded, to compare with what is read back.
-        encode_zarr: set for Zarr, with `write_netcdf` None; and the other way round.
-        describe: completes the manifest, given the entries `output` and
-            `verification` and the seconds by stage.
-        check_current: raises Superseded where the source is replaced by now.
-        release: takes the source out of quarantine; called where the report of an
-            earlier failure lies at the output.
+        manifest_at_start: entity tag of the manifest at the start of the run.
+        echodata: the encoded data, to compare with the data read back.
+        encode_zarr: set for Zarr, else None; `write_netcdf` is set for netCDF.
+        describe: makes the manifest from the entries `output` and `verification` and
+            the seconds by stage.
+        check_current: raises Superseded if the source was replaced in the meantime.
+        release: takes the source out of quarantine; called if there is a failure report
+            at the output.
         scratch: a folder for temporary files.
     """
 
@@ -69,7 +69,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Nothing was written, and nothing needed to be."""
+    """Nothing was written, because it was not necessary."""
 
     output: str
     reason: str

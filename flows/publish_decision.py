@@ -1,4 +1,4 @@
-"""Whether to publish, given what is published already. Pure: facts in, decision out."""
+"""Decides whether to publish, given what is already published. Pure: facts in, decision out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Decision = Literal["publish", "skip"]
 
 @dataclass(frozen=True)
 class Content:
-    """What an output is made from: the source and sidecars, each in one version.
+    """The sources of an output: raw file and sidecars, each in one version.
 
-    `notified`: an upload asked for this version, not a person. Two uploads whose
-    names differ only in what the output's name leaves out (`a.raw`, `a.RAW`) would
-    else replace each other's output, and one file would be lost unseen.
+    `notified`: an upload requested this version, not a person. Without this rule, two
+    uploads with the same output name (`a.raw`, `a.RAW`) would replace each other's
+    output, and one file would be lost silently.
     """
 
     source: str
@@ -32,7 +32,7 @@ class Content:
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Content:
-        """The content that a manifest vouches for."""
+        """The content that a manifest lists."""
         source = manifest["source"]
         return cls(
             source["uri"],
@@ -41,7 +41,7 @@ class Content:
         )
 
     def is_same_source(self, other: Content) -> bool:
-        """The same source in the same version, whatever the sidecars."""
+        """Whether the source and its version are the same, regardless of sidecars."""
         return (
             self.source == other.source
             and self.version.is_known
@@ -50,23 +50,20 @@ class Content:
         )
 
     def includes(self, other: Content) -> bool:
-        """The same source version with all of the other's sidecars, and perhaps more."""
+        """Whether it is the same source version with at least all sidecars of the other."""
         return self.is_same_source(other) and other.sidecars.items() <= self.sidecars.items()
 
 
 @dataclass(frozen=True)
-class Published:
-    """The manifest at the output, and the entity tag that tells one writing of it from another."""
+class PublishedManifest:
+    """The manifest at the output, and the entity tag that identifies this version of it."""
 
     manifest: Mapping[str, Any]
     etag: str
 
     @property
-    def opened_by(self) -> str:
-        """What follows the output's name in that of the object which opens it.
-
-        Where that is missing the manifest vouches for nothing.
-        """
+    def root_suffix(self) -> str:
+        """Suffix of the object that opens the output; the manifest is valid only with it."""
         output = self.manifest["output"]
         return f"/{CONSOLIDATED_ROOT[output['zarr_format']]}" if output["type"] == "zarr" else ""
 
@@ -78,21 +75,21 @@ def decide(
     overwrite: bool,
     owner: str,
     at_start: str | None,
-    now: Published | None,
+    now: PublishedManifest | None,
 ) -> Decision:
-    """Publish, or leave what is there.
+    """Decide whether to publish or to keep the published output.
 
     Args:
         output: for the message.
-        wanted: what this run converts.
+        wanted: the content that this run converts.
         overwrite: whether a published output may be replaced.
         owner: this flow run.
-        at_start: entity tag of the manifest when this run began, None if there was none.
-        now: what is published now that this run holds the claim.
+        at_start: entity tag of the manifest at the start of this run, None if there was none.
+        now: the published manifest, read while this run holds the claim.
 
     Raises:
-        OutputConflict: something else is published there and overwrite is off, or
-            another source is and an upload asks.
+        OutputConflict: another content is published and overwrite is off, or an upload
+            would replace the output of another source.
     """
     if now is None:
         return "publish"
@@ -100,12 +97,12 @@ def decide(
     if published.includes(wanted):
         by_this_run = now.manifest["run"]["owner"] == owner
         if not overwrite or by_this_run or now.etag != at_start:
-            # Asked for once only; or written by an attempt of this very run that
-            # died after its commit; or by a concurrent run while this one read.
+            # It is already published; or an attempt of this run wrote it and died after its commit;
+            # or a concurrent run wrote it while this one read.
             return "skip"
     if not overwrite:
         raise OutputConflict(output, str(wanted), str(published))
     if wanted.notified and published.source != wanted.source:
-        why = "an upload replaces only its own earlier versions: rename one of the two"
+        why = "an upload may replace only its own earlier versions: rename one of the two"
         raise OutputConflict(output, str(wanted), str(published), why)
     return "publish"

@@ -1,7 +1,7 @@
-"""A file that failed for its own fault is marked in the inbox, and its report lies beside the output.
+"""Quarantine: a faulty file is tagged in the inbox, and its report is written next to the output.
 
-The marks are on the very version that failed: a corrected upload is another
-one and has none. A later success of the same version takes them away.
+The tags are on the version that failed: a corrected upload is another version without
+tags. A later success of the same version removes them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 OUTCOME_TAG, REASON_TAG = "echodrop-outcome", "echodrop-reason"
 
-# "Object tagging", S3 user guide: ten tags, values of 256 characters, and of
-# what is no letter or digit these.
+# "Object tagging", S3 user guide: ten tags, values of 256 characters, which may contain letters,
+# digits and these.
 _MOST_TAGS = 10
 _VALUE_LENGTH = 256
 _NOT_IN_A_VALUE = re.compile(r"[^A-Za-z0-9 +\-=._:/@]+")
@@ -33,17 +33,17 @@ _log = logging.getLogger(__name__)
 
 
 def hold(request: ConversionRequest, report: FailureReport) -> None:
-    """Put a notified upload into quarantine; what can't be written is logged, nothing is raised.
+    """Put an upload into quarantine; errors are logged, not raised.
 
-    A version that was replaced meanwhile is marked where it still is a version;
-    the report stands for the upload as it is now, and for that it says nothing.
+    A version that was replaced in the meantime is tagged if it still exists, but gets
+    no report, because the report describes the current version.
     """
     if not report.of_the_file or request.wanted is None:
         return
     source, output = request.source, request.output
     if not isinstance(source, S3Location) or not isinstance(output, S3Location):
         return
-    # BLE001: the run has failed for a better reason, which is told elsewhere too.
+    # BLE001: the run has already failed, and that failure is reported.
     try:
         if _is_current(source, request.input_storage_options, request.wanted):
             store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
@@ -63,7 +63,7 @@ def _is_current(source: S3Location, options: Mapping[str, Any], version: SourceV
 
 
 def release(source: Location, options: Mapping[str, Any], version: SourceVersion) -> None:
-    """Take the marks off this version of an upload, other tags stay; nothing is raised."""
+    """Remove the quarantine tags of this version, keep others; errors are logged, not raised."""
     if isinstance(source, S3Location):
         _mark(source, options, version, {})
 
@@ -74,16 +74,16 @@ def _mark(
     version: SourceVersion,
     marks: Mapping[str, str],
 ) -> None:
-    # BLE001: an archive that may be read only, say; the report is there all the same.
+    # BLE001: the bucket may be read-only; the report is written anyway.
     try:
         store = ObjectStore(s3_client(dict(options)), source.bucket)
         if version.version_id is None and not _is_current(source, options, version):
-            # No version to name, and it is another by now.
+            # There is no version id, and the object has changed.
             return
         before = store.tags(source.key, version.version_id)
         after = retagged(before, marks)
         if after is None:
-            _log.warning("%s: not marked, it has %s tags already", source.uri, len(before))
+            _log.warning("%s: not tagged, it already has %s tags", source.uri, len(before))
         elif after != before:
             store.put_tags(source.key, version.version_id, after)
     except Exception as error:  # noqa: BLE001
@@ -91,12 +91,12 @@ def _mark(
 
 
 def retagged(before: Sequence[TagTypeDef], marks: Mapping[str, str]) -> list[TagTypeDef] | None:
-    """The tags with these marks and no others of ours; None where S3 takes no more tags."""
+    """The tags with these marks and without our old ones; None if S3 allows no more tags."""
     after = [tag for tag in before if tag["Key"] not in {OUTCOME_TAG, REASON_TAG}]
     after += [{"Key": name, "Value": text} for name, text in marks.items()]
     return after if len(after) <= _MOST_TAGS else None
 
 
 def tag_value(text: str) -> str:
-    """Text as a tag's value may hold it: what S3 refuses becomes a blank, the end is cut off."""
+    """Text as a tag value: characters that S3 refuses become blanks, and long text is cut."""
     return " ".join(_NOT_IN_A_VALUE.sub(" ", text).split())[:_VALUE_LENGTH].strip()

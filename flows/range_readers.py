@@ -1,4 +1,4 @@
-"""Read a remote file in byte ranges, all of one version: S3 and http(s)."""
+"""Reads byte ranges of one version of a remote file: S3 and http(s)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 _BLOCK_BYTES = 1024 * 1024
 
-# HTTP statuses of what is not there.
+# HTTP statuses of a missing file.
 _GONE = frozenset({404, 410})
 
 
@@ -29,8 +29,7 @@ _GONE = frozenset({404, 410})
 class Beginning:
     """The answer to the first request: the whole file's size and version, and a body.
 
-    The body holds as much as was asked for, or the whole file where the server
-    knows no ranges.
+    The body is the requested range, or the whole file if the server does not support ranges.
     """
 
     size: int | None
@@ -41,9 +40,9 @@ class Beginning:
 
 @dataclass(frozen=True)
 class CurrentSource:
-    """What a source is now: its version, its size in bytes where that is told.
+    """The current state of a source: its version, and its size in bytes if known.
 
-    `is_page`: a web server answered with a page of its own, as some do for any path.
+    `is_page`: the web server answered with a page, as some do for any path.
     """
 
     version: SourceVersion
@@ -58,22 +57,23 @@ class RangeReader(Protocol):
         """The first `length` bytes of the current version.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ClientError, AccessDenied: it may not be read; `flows.named_ends` names what a store said.
+            FileNotFoundError: the file does not exist.
+            ClientError, AccessDenied: access is denied; `flows.named_ends` handles the
+                store's error.
         """
         ...
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-        """A range of that version and no other.
+        """A range of exactly this version.
 
         Raises:
-            SourceChanged: the file is of another version by now, or gone.
+            SourceChanged: the file has another version now, or was removed.
         """
         ...
 
 
 class S3Reader:
-    """An object, bound to a version by If-Match and, where there is one, its version id."""
+    """An object in one version, by If-Match and its version id, if it has one."""
 
     def __init__(self, client: S3Client, location: S3Location) -> None:
         self._client = client
@@ -92,7 +92,7 @@ class S3Reader:
                 raise FileNotFoundError(self._location.uri) from error
             if status != 416:
                 raise
-            # An empty object has no first byte to ask for.
+            # An empty object has no first byte, so the range fails.
             empty = self._client.head_object(**where)
             return Beginning(
                 0,
@@ -125,11 +125,11 @@ class S3Reader:
 
 
 class HttpReader:
-    """A file on a web server: ranges where it knows them, else one stream."""
+    """A file on a web server, read in ranges if the server supports them, else as one stream."""
 
     def __init__(self, location: HttpLocation, headers: dict[str, str]) -> None:
         self._url = location.url
-        # Compressed transfer would make ranges count other bytes than the file's.
+        # With compressed transfer, ranges would not count the file's bytes.
         self._headers = {"Accept-Encoding": "identity", **headers}
         self._pool = urllib3.PoolManager(
             maxsize=16,
@@ -150,35 +150,36 @@ class HttpReader:
             return Beginning(0, SourceVersion(), None, iter(()))
         self._refuse(answer)
         if answer.status == 206 and not self._version(answer).is_known:
-            # Ranges of what bears no version may be of two: it has to come in one answer.
+            # Without a version, ranges could come from two versions, so one response must have it
+            # all.
             answer.close()
             answer = self._get({})
             self._refuse(answer)
-        if _size_told(answer) is None and not answer.headers.get("Transfer-Encoding"):
-            cause = "the server tells no length: whether the file came whole can't be known"
+        if _file_size(answer) is None and not answer.headers.get("Transfer-Encoding"):
+            cause = "the server sends no length, so a truncated file would not be detected"
             raise AccessDenied(self._url, cause)
         modified = answer.headers.get("Last-Modified")
         return Beginning(
-            _size_told(answer),
+            _file_size(answer),
             self._version(answer),
             parsedate_to_datetime(modified) if modified else None,
             answer.stream(_BLOCK_BYTES),
         )
 
     def current(self) -> CurrentSource | None:
-        """What is there now, None where nothing is.
+        """The current state of the file, None if it does not exist.
 
-        A server that does not take HEAD, or an address signed for GET alone, is
-        asked for the first byte.
+        If the server does not support HEAD, or the URL is signed only for GET, this
+        requests the first byte.
 
         Raises:
-            AccessDenied: it may not be read.
-            TransientFault: the server has a fault, or asks to come later.
+            AccessDenied: access is denied.
+            TransientFault: the server has an error, or limits requests.
         """
         answer = self._pool.request("HEAD", self._url, headers=self._headers)
         if answer.status != 200 and answer.status not in _GONE:
             answer = self._get({"Range": "bytes=0-0"})
-            # What may follow is the whole file; only the head of the answer matters.
+            # The body may be the whole file; only the headers are needed.
             answer.close()
         if answer.status in _GONE:
             return None
@@ -186,7 +187,7 @@ class HttpReader:
             return CurrentSource(self._version(answer), 0)
         self._refuse(answer)
         is_page = "html" in answer.headers.get("Content-Type", "")
-        return CurrentSource(self._version(answer), _size_told(answer), is_page)
+        return CurrentSource(self._version(answer), _file_size(answer), is_page)
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
         """See `RangeReader`."""
@@ -194,7 +195,7 @@ class HttpReader:
         if answer.status in {404, 416}:
             raise SourceChanged(self._url, str(version), f"HTTP status {answer.status}")
         self._refuse(answer)
-        # Servers seldom honour If-Match; what the answer says of itself does as well.
+        # Servers seldom support If-Match; the version in the response serves as well.
         found = self._version(answer)
         if answer.status != 206 or found != version:
             raise SourceChanged(self._url, str(version), str(found))
@@ -222,9 +223,9 @@ class HttpReader:
         return SourceVersion(tag.strip('"') if tag else None)
 
 
-def _size_told(answer: urllib3.BaseHTTPResponse) -> int | None:
-    """The whole file's bytes, None where the answer does not tell (a chunked one, `bytes 0-9/*`)."""
-    told = answer.headers.get("Content-Length")
+def _file_size(answer: urllib3.BaseHTTPResponse) -> int | None:
+    """The file's size, None if the response does not have it (chunked, or `bytes 0-9/*`)."""
+    size = answer.headers.get("Content-Length")
     if answer.status == 206:
-        told = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(told) if told and told.isdigit() else None
+        size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(size) if size and size.isdigit() else None

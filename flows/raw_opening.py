@@ -1,4 +1,4 @@
-"""Open a fetched raw file with echopype and turn its many exceptions into outcomes."""
+"""Opens a fetched raw file with echopype and turns its exceptions into outcomes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from flows.source import FetchedFile
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# A parser that repeats itself for every ping must not fill the manifest.
+# A limit, so that a parser that warns for every ping does not fill the manifest.
 _WARNINGS_KEPT = 50
 
-# Settings without which echopype makes an output of an AZFP that cannot be calibrated, or none.
+# Without these settings of an AZFP, echopype fails, or its output cannot be calibrated.
 _SETTINGS = frozenset(
     {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
 )
 
-# One file at a time: the process's logging and its warning filters are changed for
-# the one that is parsed. Little is lost, as parsing is Python code that holds the GIL.
+# One file at a time: the logging and warning filters of the process are changed during parsing.
+# This costs little time, because parsing is Python code that holds the GIL.
 _PARSER = threading.RLock()
 
 
 def import_echopype() -> ModuleType:
-    """echopype, with the process's logging left as it was.
+    """Import echopype and restore the process's logging.
 
     Its import takes a second and runs `logging.disable(WARNING)` for the whole
     process, which silences Prefect's INFO and WARNING lines.
@@ -44,11 +44,11 @@ def import_echopype() -> ModuleType:
     with _PARSER:
         before = logging.root.manager.disable
         postpone_imports()
-        # Deferred: what only reads locations or manifests need not wait for it.
+        # Deferred: code that only reads locations or manifests does not need it.
         echopype = importlib.import_module("echopype")
         logging.disable(before)
-        # Each of its modules also prints its INFO lines to stdout by a handler of
-        # its own; what it warns of goes into the manifest.
+        # Each of its modules also prints INFO lines to stdout with its own handler; its warnings go
+        # into the manifest.
         for name in list(logging.root.manager.loggerDict):
             if name.startswith("echopype"):
                 logging.getLogger(name).setLevel(logging.WARNING)
@@ -62,29 +62,28 @@ def open_raw_file(
     metadata: Mapping[str, Any],
     source_uri: str,
 ) -> tuple[EchoData, list[str]]:
-    """The EchoData of a raw file, and what the parser warned of.
+    """The EchoData of a raw file, and the parser's warnings.
 
-    The Provenance group names the sources by their URIs, not by the local
-    copies that were parsed.
+    The Provenance group has the URIs of the sources, not the paths of the local copies.
 
     Args:
         path: the local copy.
-        sonar_model: as it was asked for.
-        sidecars: fetched beside it.
-        metadata: what the output is to say that the file does not, by the names of
-            `convert_params`; echopype 0.11 takes them and drops them.
-        source_uri: where the file came from.
+        sonar_model: the requested model.
+        sidecars: fetched next to it.
+        metadata: metadata for the output that the file does not have, by the names in
+            `convert_params`; echopype 0.11 accepts them and drops them.
+        source_uri: URI of the file.
 
     Raises:
-        BadSidecar: the settings XML is broken, or none of an AZFP.
-        BadFile: anything else that the parser cannot cope with. That the file is of
-            the declared model and has its sidecars is decided before.
+        BadSidecar: the settings XML is broken, or not from an AZFP.
+        BadFile: any other error of the parser. The model and the sidecars of the file
+            were checked before.
     """
     echopype = import_echopype()
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
         _check_settings(xml, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with _PARSER, _parser_warnings() as told:
+    with _PARSER, _parser_warnings() as messages:
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -93,22 +92,22 @@ def open_raw_file(
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
             )
-        # Whatever the parser trips over is the file's fault: it has been fetched
-        # whole and is on the local disk.
+        # Any error of the parser is the file's fault, because the file is complete on the local
+        # disk.
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
-    _tell(echodata, metadata)
-    return echodata, told
+    _add_metadata(echodata, metadata)
+    return echodata, messages
 
 
-def _tell(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
-    """Put metadata where the convention has it: `water_level` is a variable, in metres."""
-    told = dict(metadata)
-    level, survey = told.pop("water_level", None), told.pop("survey_name", None)
+def _add_metadata(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
+    """Store metadata where the convention requires it: `water_level` is a variable in metres."""
+    attributes = dict(metadata)
+    level, survey = attributes.pop("water_level", None), attributes.pop("survey_name", None)
     if survey is not None:
         echodata["Top-level"] = echodata["Top-level"].assign_attrs(survey_name=survey)
-    platform = echodata["Platform"].assign_attrs(told)
+    platform = echodata["Platform"].assign_attrs(attributes)
     if level is not None:
         platform["water_level"] = platform["water_level"].copy(
             data=np.full(platform["water_level"].shape, float(level))
@@ -118,7 +117,7 @@ def _tell(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
 
 
 def _outcome_of(error: Exception, file: str) -> Exception:
-    """The outcome that stands for what echopype 0.11 raises."""
+    """The outcome for an exception of echopype 0.11."""
     if isinstance(error, MemoryError | ConversionFailure):
         return error
     if (
@@ -126,18 +125,18 @@ def _outcome_of(error: Exception, file: str) -> Exception:
         and error.errno is not None
         and not isinstance(error, FileNotFoundError)
     ):
-        # A full or broken local disk says nothing of the file.
+        # With a full or broken local disk, the file may be intact.
         return error
     return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
 
 
 def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
-    """Load an AZFP settings XML by itself, as the parser would.
+    """Load an AZFP settings XML alone, as the parser would.
 
     Raises:
-        BadSidecar: it is broken, or holds no settings of an AZFP.
+        BadSidecar: it is broken, or has no AZFP settings.
     """
-    # echopype is loaded by now.
+    # echopype is already imported.
     from echopype.convert.parse_azfp import ParseAZFP  # noqa: PLC0415
 
     settings = ParseAZFP(source_uri, str(sidecar.path))
@@ -145,16 +144,16 @@ def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
         settings.load_AZFP_xml()
     except MemoryError:
         raise
-    # BLE001: whatever else its reader trips over, the text is at fault.
+    # BLE001: any other error of its reader is the text's fault.
     except Exception as error:
-        cause = f"echopype reads no settings of an AZFP there: {type(error).__name__}: {error}"
+        cause = f"echopype cannot read AZFP settings from it: {type(error).__name__}: {error}"
         raise BadSidecar(source_uri, sidecar.location.uri, cause) from error
     if lacking := sorted(_SETTINGS - settings.parameters.keys()):
-        raise BadSidecar(source_uri, sidecar.location.uri, f"it lacks {', '.join(lacking)}")
+        raise BadSidecar(source_uri, sidecar.location.uri, f"it has no {', '.join(lacking)}")
 
 
 def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:
-    """Put the sources' URIs where echopype put the local paths it was given."""
+    """Replace echopype's local paths of the sources with their URIs."""
     provenance = echodata["Provenance"]
     names = {"source_filenames": source_uri}
     if xml_uri is not None:
@@ -170,44 +169,44 @@ def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> No
 
 
 class _Collector(logging.Handler):
-    def __init__(self, told: list[str]) -> None:
+    def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self._told = told
+        self._messages = messages
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
         # Another thread may be encoding another file.
         if record.thread == self._thread:
-            _keep(self._told, record.getMessage())
+            _keep(self._messages, record.getMessage())
 
 
-def _keep(told: list[str], message: str) -> None:
-    if message not in told and len(told) < _WARNINGS_KEPT:
-        told.append(message)
+def _keep(messages: list[str], message: str) -> None:
+    if message not in messages and len(messages) < _WARNINGS_KEPT:
+        messages.append(message)
 
 
 @contextmanager
 def _parser_warnings() -> Iterator[list[str]]:
-    """Collect what echopype logs and warns of while this thread parses."""
-    told: list[str] = []
-    collector = _Collector(told)
+    """Collect echopype's log messages and warnings while this thread parses."""
+    messages: list[str] = []
+    collector = _Collector(messages)
     logger = logging.getLogger("echopype")
     logger.addHandler(collector)
     thread = threading.get_ident()
 
-    def hear(
+    def collect(
         message: Warning | str, category: type[Warning], *_where: object, **_more: object
     ) -> None:
-        # Deprecations and unclosed handles are echopype's affair, not the file's.
+        # Deprecations and unclosed handles concern echopype, not the file.
         if threading.get_ident() == thread and not issubclass(
             category, DeprecationWarning | FutureWarning | ResourceWarning
         ):
-            _keep(told, str(message))
+            _keep(messages, str(message))
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            warnings.showwarning = hear
-            yield told
+            warnings.showwarning = collect
+            yield messages
     finally:
         logger.removeHandler(collector)

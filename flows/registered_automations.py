@@ -1,4 +1,4 @@
-"""Bring Prefect's alerts on the server to what the file of automations says."""
+"""Registers the automations from automations.toml on the Prefect server."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _OURS = ("description", "tags", "trigger", "actions")
 def register_automations(
     client: SyncPrefectClient, done: Registration, wanted: Sequence[Automation], block: str
 ) -> None:
-    """Write what differs; whether one is switched off stays as it is.
+    """Write the differences; an automation that is switched off stays off.
 
     Args:
-        client: of the server.
-        done: takes the changes.
-        wanted: the automations; with no block, those of ours that are there go.
-        block: whom they tell, `type/name` of a block on the server: `webhook/…`
-            is called, any other has to be one that notifies; empty for nobody.
+        client: client of the server.
+        done: collects the changes.
+        wanted: the automations; without a block, ours are deleted from the server.
+        block: the block that they notify, `type/name` on the server: a webhook is
+            called, any other must be a notification block; empty for none.
 
     Raises:
-        AutomationsError: there is no such block.
+        AutomationsError: the block does not exist.
     """
     found = our_automations(client)
     ours: list[AutomationCore] = []
@@ -39,7 +39,7 @@ def register_automations(
         identity, webhook = read_block(client, block), block.startswith(f"{WEBHOOK}/")
         ours = [automation.to(identity, webhook=webhook) for automation in wanted]
     else:
-        done.notes.append("no automations of Prefect's: NotifyBlock names no block to tell")
+        done.notes.append("no Prefect automations: NotifyBlock is empty")
     for automation in ours:
         _register(client, done, automation, found.pop(automation.name, None))
     for name, stale in found.items():
@@ -48,7 +48,7 @@ def register_automations(
 
 
 def our_automations(client: SyncPrefectClient) -> dict[str, Found]:
-    """Return the automations on the server that bear our prefix and tag, by name."""
+    """Return the automations on the server that have our prefix and tag, by name."""
     found: list[Found] = []
     while True:
         page = client.read_automations(limit=_PAGE, offset=len(found))
@@ -65,13 +65,13 @@ def read_block(client: SyncPrefectClient, block: str) -> UUID:
     """Return a block's id.
 
     Raises:
-        AutomationsError: there is no such block.
+        AutomationsError: the block does not exist.
     """
     kind, _, name = block.partition("/")
     try:
         return client.read_block_document_by_name(name, kind, include_secrets=False).id
     except ObjectNotFound as error:
-        raise AutomationsError(f"block {block}", "is not on the server") from error
+        raise AutomationsError(f"block {block}", "does not exist on the server") from error
 
 
 def _register(

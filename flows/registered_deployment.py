@@ -1,4 +1,4 @@
-"""Bring one deployment on the server to what its specification says."""
+"""Registers one deployment on the server."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from flows.registration import Registration
 
 
 class DeploymentTakenError(Exception):
-    """A deployment of this name works for another pool, so another stack's runs would come to this one."""
+    """A deployment of this name belongs to another pool, so this stack would get another's runs."""
 
     def __init__(self, name: str, theirs: str, ours: str) -> None:
         super().__init__(
             f"deployment {name} belongs to work pool {theirs}, not {ours}: give each stack a Prefect "
-            f"workspace of its own, or, if {theirs} is no more, prefect deployment delete {name}"
+            f"workspace of its own, or if {theirs} is gone: prefect deployment delete {name}"
         )
 
 
 def register_deployment(
     client: SyncPrefectClient, done: Registration, spec: DeploymentSpec
 ) -> None:
-    """Write what differs, and note the deployment's id where there is one.
+    """Write the differences, and record the deployment's id, if any.
 
     Raises:
-        DeploymentTakenError: it is there, for another work pool.
+        DeploymentTakenError: it exists for another work pool.
     """
     wanted = _deployment(spec, done.work_pool)
     try:
@@ -56,10 +56,10 @@ def register_deployment(
 
 
 def full_name(spec: DeploymentSpec) -> str:
-    """Return the name that the server knows it by, `flow/deployment`.
+    """Return its name on the server, `flow/deployment`.
 
     Raises:
-        TypeError: its entrypoint is no flow.
+        TypeError: its entrypoint is not a flow.
     """
     return f"{_flow(spec).name}/{spec.name}"
 
@@ -67,7 +67,7 @@ def full_name(spec: DeploymentSpec) -> str:
 def _flow(spec: DeploymentSpec) -> Flow[..., Any]:
     flow = import_object(spec.entrypoint)
     if not isinstance(flow, Flow):
-        raise TypeError(f"{spec.entrypoint} is no flow")
+        raise TypeError(f"{spec.entrypoint} is not a flow")
     return flow
 
 
@@ -84,7 +84,7 @@ def _deployment(spec: DeploymentSpec, work_pool: str) -> RunnerDeployment:
         job_variables=dict(spec.job_variables),
         tags=list(spec.tags),
         cron=spec.cron,
-        # A run keeps it: which release it was asked of, whatever became of it.
+        # Each run keeps it as a record of the release that created it.
         version=metadata.version("echodrop"),
         concurrency_limit=limit or None,
         entrypoint_type=EntrypointType.MODULE_PATH,
@@ -103,7 +103,7 @@ def _wanted(spec: DeploymentSpec, wanted: RunnerDeployment) -> dict[str, Any]:
         "schedule": [spec.cron] if spec.cron else [],
         "default parameters": dict(spec.parameters),
         "concurrency limit": (limit, spec.collision) if limit else None,
-        "parameters": _schema(wanted._parameter_openapi_schema.model_dump()),  # noqa: SLF001 - from_flow puts it nowhere else
+        "parameters": _schema(wanted._parameter_openapi_schema.model_dump()),  # noqa: SLF001 - from_flow stores it only there
     }
 
 
@@ -128,6 +128,6 @@ def _found(found: DeploymentResponse) -> dict[str, Any]:
     }
 
 
-def _schema(told: Mapping[str, Any]) -> dict[str, Any]:
-    """A parameter schema without its empty entries, which the server does not keep."""
-    return {name: value for name, value in told.items() if value}
+def _schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter schema without empty entries, which the server does not store."""
+    return {name: value for name, value in schema.items() if value}

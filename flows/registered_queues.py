@@ -1,4 +1,4 @@
-"""Bring the pool's work queues on the server to what is wanted."""
+"""Registers the pool's work queues on the server."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from flows.registration import Registration
 def register_queues(
     client: SyncPrefectClient, done: Registration, queues: Sequence[QueueSpec]
 ) -> None:
-    """Write what differs, the highest priority first; whether one is paused stays as it is.
+    """Write the differences, the highest priority first; a paused queue stays paused.
 
-    The server shifts the priorities of the pool's other queues, its `default`
-    among them, behind one that is written.
+    When a queue is written, the server shifts the priorities of the pool's other
+    queues, including `default`.
     """
     for wanted in sorted(queues, key=lambda queue: queue.priority):
-        told = f"priority {wanted.priority}"
+        settings = f"priority {wanted.priority}"
         if wanted.concurrency_limit is not None:
-            told += f", {wanted.concurrency_limit} at a time"
+            settings += f", {wanted.concurrency_limit} at a time"
         pool = {"work_pool_name": done.work_pool}
         ours = {"priority": wanted.priority, "concurrency_limit": wanted.concurrency_limit}
         try:
             found = client.read_work_queue_by_name(wanted.name, work_pool_name=done.work_pool)
         except ObjectNotFound:
-            if done.writes(f"create work queue {wanted.name} ({told})"):
+            if done.writes(f"create work queue {wanted.name} ({settings})"):
                 client.request(
                     "POST",
                     "/work_pools/{work_pool_name}/queues",
@@ -37,7 +37,7 @@ def register_queues(
                 )
             continue
         theirs = {"priority": found.priority, "concurrency_limit": found.concurrency_limit}
-        if ours != theirs and done.writes(f"change work queue {wanted.name} ({told})"):
+        if ours != theirs and done.writes(f"change work queue {wanted.name} ({settings})"):
             client.request(
                 "PATCH",
                 "/work_pools/{work_pool_name}/queues/{name}",

@@ -1,4 +1,4 @@
-"""What a registration changes, or would change."""
+"""The result of a registration."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Registration:
-    """What a registration did, or would do.
+    """The changes that a registration made, or would make.
 
     Attributes:
         work_pool: name of the pool.
-        dry_run: whether nothing is written.
-        changes: sentences for people; empty where all was there already.
-        notes: what they should know beside that.
-        deployments: ids by full name, `flow/deployment`; those that are there.
-        pool_is_new: whether no worker can have told of itself yet.
+        dry_run: write nothing.
+        changes: sentences for people; empty if nothing changed.
+        notes: further sentences for people.
+        deployments: ids of the existing deployments by full name, `flow/deployment`.
+        pool_is_new: the pool was just created, so no worker has sent a heartbeat yet.
     """
 
     work_pool: str
@@ -26,6 +26,6 @@ class Registration:
     pool_is_new: bool = False
 
     def writes(self, change: str) -> bool:
-        """Note a change; tell whether to write it."""
+        """Record a change; return whether to write it."""
         self.changes.append(change)
         return not self.dry_run

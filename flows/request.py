@@ -1,4 +1,4 @@
-"""What is asked of one conversion, checked when it is asked."""
+"""The request for one conversion, validated when it is created."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from flows.source_version import SourceVersion
 
 VerifyMode = Literal["sampled", "full"]
 
-# Parameters of `convert_params`: metadata for the output, and sidecars.
-METADATA: Mapping[str, Literal["text", "number"]] = {
-    "platform_name": "text",
-    "platform_type": "text",
-    "platform_code_ICES": "text",
-    "survey_name": "text",
+# Keys of `convert_params`: metadata for the output, and sidecars.
+METADATA: Mapping[str, Literal["string", "number"]] = {
+    "platform_name": "string",
+    "platform_type": "string",
+    "platform_code_ICES": "string",
+    "survey_name": "string",
     "water_level": "number",
 }
-_TYPES: Mapping[str, Any] = {"text": str, "number": int | float}
+_TYPES: Mapping[str, Any] = {"string": str, "number": int | float}
 _SIDECAR_PARAMETERS: Mapping[str, Kind] = {"bot_path": "bot", "idx_path": "idx"}
 _INCLUDE_PARAMETERS: Mapping[str, Kind] = {"include_bot": "bot", "include_idx": "idx"}
 
@@ -47,14 +47,14 @@ def _process_owner() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionRequest:
-    """What is asked of one conversion. Docs of the flow's parameters say more.
+    """The request for one conversion. The flow's docstring describes the other fields.
 
     Attributes:
-        owner: who converts: the flow run's id, or this process.
-        run: the manifest's `run` entry apart from the owner.
+        owner: the owner of the claim: the flow run's id, or this process.
+        run: the manifest's `run` entry without the owner.
 
     Raises:
-        InvalidParameters: one is not usable, said with its name and value.
+        InvalidParameters: a field is invalid; the message has its name and value.
     """
 
     raw_file: str
@@ -93,11 +93,11 @@ class ConversionRequest:
         ]
         for name, value, known in choices:
             if value not in known:
-                raise ValueError(f"{name} is {value!r}; known are {', '.join(map(str, known))}")
-        # Any case is taken, one is used; the dataclass is frozen for everybody else.
+                raise ValueError(f"{name} is {value!r}; known values: {', '.join(map(str, known))}")
+        # Any case is accepted and normalized; only this method changes the frozen dataclass.
         object.__setattr__(self, "sonar_model", self.sonar_model.upper())
         if not self.source.name:
-            raise ValueError(f"raw_file {self.raw_file!r} names a folder or bucket, not a file")
+            raise ValueError(f"raw_file {self.raw_file!r} is a folder or bucket, not a file")
         sidecars = [self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags]
         inputs = [self.source, *(parse_location(uri) for uri in sidecars if uri is not None)]
         self._check_storage("input_storage_options", self.input_storage_options, inputs)
@@ -120,26 +120,24 @@ class ConversionRequest:
     def _check_sidecars(self) -> None:
         for name, kind in {**_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}.items():
             value = self.convert_params.get(name)
-            # 1 is True to Python, and not to those who look for True.
+            # 1 == True in Python, but code that checks `is True` would not accept it.
             if name in _INCLUDE_PARAMETERS and value is not None and type(value) is not bool:
-                raise ValueError(f"convert_params {name} is {value!r}, neither true nor false")
+                raise ValueError(f"convert_params {name} is {value!r}, not true or false")
             if value and self.sonar_model not in TAKES_BOT_AND_IDX:
                 raise ValueError(
-                    f"convert_params {name} is {value!r}, but echopype takes no .{kind} with "
+                    f"convert_params {name} is {value!r}, but echopype supports no .{kind} with "
                     f"{self.sonar_model}, only with {' and '.join(sorted(TAKES_BOT_AND_IDX))}"
                 )
 
     def _check_metadata(self) -> None:
         known = {**METADATA, **_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}
         if unknown := sorted(map(str, self.convert_params.keys() - known.keys())):
-            raise ValueError(
-                f"convert_params {unknown} are not known; known are {', '.join(sorted(known))}"
-            )
+            raise ValueError(f"unknown convert_params {unknown}; known: {', '.join(sorted(known))}")
         for name, value in self.metadata.items():
-            # True is an int to Python.
+            # True is an int in Python.
             is_one = isinstance(value, _TYPES[METADATA[name]]) and not isinstance(value, bool)
             if not is_one:
-                raise ValueError(f"convert_params {name} is {value!r}, no {METADATA[name]}")
+                raise ValueError(f"convert_params {name} is {value!r}, not a {METADATA[name]}")
 
     def _check_chunks(self) -> None:
         if self.zarr_format != 3 and self.output_type != "zarr":
@@ -149,27 +147,27 @@ class ConversionRequest:
         if self.chunks is None:
             return
         if self.output_type != "zarr":
-            raise ValueError(f"chunks are of a Zarr store, but output_type is {self.output_type}")
+            raise ValueError(f"chunks apply only to Zarr, but output_type is {self.output_type}")
         for dimension, length in self.chunks.items():
-            # True is an int to Python.
+            # True is an int in Python.
             if type(length) is not int or length == 0 or length < -1:
                 raise ValueError(
-                    f"chunks {dimension} is {length!r}: a length is a whole number from 1, or -1"
+                    f"chunks {dimension} is {length!r}: a length is a positive integer, or -1"
                 )
 
     @property
     def source(self) -> Location:
-        """Where the raw file is."""
+        """The location of the raw file."""
         return parse_location(self.raw_file)
 
     @property
     def output(self) -> OutputLocation:
-        """Where the output goes."""
+        """The location of the output."""
         return output_location(self.output_path, self.source.name, self.output_type)
 
     @property
     def wanted(self) -> SourceVersion | None:
-        """The version that was notified, None where any will do."""
+        """The version in the notification, None for any version."""
         version = SourceVersion(self.source_etag or None, self.source_version_id)
         return version if version.is_known else None
 
@@ -183,8 +181,8 @@ class ConversionRequest:
         }
 
     @property
-    def called_for(self) -> set[Kind]:
-        """Kinds of sidecars that `convert_params` insists on."""
+    def required_sidecars(self) -> set[Kind]:
+        """Kinds of sidecars that `convert_params` requires."""
         return {
             kind
             for name, kind in _INCLUDE_PARAMETERS.items()
@@ -192,7 +190,7 @@ class ConversionRequest:
         }
 
     @property
-    def left_out(self) -> set[Kind]:
+    def excluded_sidecars(self) -> set[Kind]:
         """Kinds of sidecars that `convert_params` switches off."""
         return {
             kind
@@ -202,6 +200,6 @@ class ConversionRequest:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What of `convert_params` the output is to say that its file does not."""
+        """The metadata in `convert_params`, which the output gets in addition to the file's."""
         given = ((name, self.convert_params.get(name)) for name in METADATA)
         return {name: value for name, value in given if value is not None}

@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a conversion: the manifest as a table, the output as a link."""
+"""Prefect artifacts of a conversion: the manifest as a table, the output as a link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect.logging import get_run_logger
 
 
 def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
-    """The manifest's facts for people, in reading order."""
+    """The manifest as rows for people, in reading order."""
     source, output, contents = manifest["source"], manifest["output"], manifest["contents"]
     times, box = contents["time_range"], contents["position_box"]
     facts = {
@@ -46,11 +46,11 @@ def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:
-    """Put the manifest into the UI; a server that refuses it does not undo a conversion."""
+    """Show the manifest in the UI; an error of the server does not fail the conversion."""
     output = manifest["output"]["uri"]
     try:
         create_table_artifact(manifest_rows(manifest), key="manifest", description=output)
         create_link_artifact(output, link_text=output, key="output", description=output)
-    # BLE001: the output is published and verified, whatever the UI comes to show.
+    # BLE001: the output is published and verified, even if the UI cannot show it.
     except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifacts not shown: %s", error)
+        get_run_logger().warning("artifacts not created: %s", error)

@@ -1,4 +1,4 @@
-"""A progress artifact in the Prefect UI that moves while a large file converts."""
+"""A progress artifact in the Prefect UI, for large files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
-# Where each stage ends, in percent, as measured on a 100 MB EK60 file.
+# Percentage at the end of each stage, measured on a 100 MB EK60 file.
 _STAGES = {
     "fetch": (0.0, 20.0),
     "preflight": (20.0, 22.0),
@@ -22,12 +22,12 @@ _STAGES = {
     "manifest": (99.0, 100.0),
 }
 
-# A file that is through sooner needs no bar, and the server no request.
+# A faster conversion needs no progress bar, and sends no request.
 _INTERVAL_SECONDS = 2.0
 
 
 class ProgressArtifact:
-    """Takes progress from any thread, and tells the server every two seconds at most."""
+    """Takes progress from any thread, and updates the server at most every two seconds."""
 
     def __init__(self, description: str) -> None:
         self._description = description
@@ -37,9 +37,11 @@ class ProgressArtifact:
         self._logger = get_run_logger()
 
     def __enter__(self) -> Self:
-        # The artifact belongs to the task run, which a thread does not know of itself.
+        # The artifact belongs to the task run, which other threads do not know.
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._tell,), daemon=True)
+        self._thread = threading.Thread(
+            target=context.run, args=(self._update_server,), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -53,28 +55,28 @@ class ProgressArtifact:
         self._thread.join(timeout=10)
 
     def __call__(self, stage: str, fraction: float) -> None:
-        """Note how far a stage is, 0 to 1."""
+        """Record how far a stage is, 0 to 1."""
         first, last = _STAGES[stage]
         if stage != self._stage:
             self._stage = stage
             self._logger.info("%s: %s", self._description, stage)
         self._percent = first + (last - first) * min(1.0, fraction)
 
-    def _tell(self) -> None:
+    def _update_server(self) -> None:
         artifact: UUID | None = None
-        told = -1.0
+        shown = -1.0
         while not self._over.wait(_INTERVAL_SECONDS):
-            if self._percent == told:
+            if self._percent == shown:
                 continue
-            told = self._percent
+            shown = self._percent
             try:
                 if artifact is None:
-                    created = create_progress_artifact(told, description=self._description)
-                    # Prefect's annotation names the coroutine of async callers too.
+                    created = create_progress_artifact(shown, description=self._description)
+                    # Prefect's annotation includes the coroutine for async callers.
                     assert isinstance(created, UUID)  # noqa: S101
                     artifact = created
                 else:
-                    update_progress_artifact(artifact, progress=told)
-            # BLE001: a bar that does not move must not stop a conversion.
+                    update_progress_artifact(artifact, progress=shown)
+            # BLE001: a failed update must not stop the conversion.
             except Exception as error:  # noqa: BLE001
-                self._logger.debug("progress not told: %s", error)
+                self._logger.debug("progress not updated: %s", error)

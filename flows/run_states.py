@@ -1,4 +1,4 @@
-"""How a conversion's end, its retries and its run are told to Prefect: by file and by batch alike."""
+"""Prefect states, retries and run facts of a conversion, for both conversion flows."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from flows.publication import Published, Skipped
 from flows.task_image import task_image
 from flows.transient_faults import is_transient
 
-# 2 + 4 + ... + 128 s, each stretched by chance: over four minutes, while the
-# claim of a killed run expires within one.
+# 2 + 4 + ... + 128 s with jitter: over four minutes, while the claim of a killed run expires within
+# one.
 RETRIES = 7
 
 
-def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed task is tried again: for faults that pass, and no others."""
+def _is_transient_failure(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether to retry a failed task: only after transient faults."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_transient(error)
 
 
-# Why the trigger starts a run once more with a tag of its smaller size.
+# The trigger's reason for a retry that is tagged with its smaller size.
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
 
-# Of a task that converts, or does a part of it.
+# Options of the tasks that convert.
 RETRYING: dict[str, Any] = {
     "retries": RETRIES,
     "retry_delay_seconds": exponential_backoff(2),
     "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _may_pass,
+    "retry_condition_fn": _is_transient_failure,
 }
 
 
 def completed_state(saved: Published | Skipped) -> State[str]:
-    """Completed, named Skipped where nothing was written; its data is the output's URI."""
+    """Completed, with the name Skipped if nothing was written; its data is the output's URI."""
     if isinstance(saved, Skipped):
         return Completed(name="Skipped", message=saved.reason, data=saved.output)
     output = saved.manifest["output"]
@@ -48,12 +48,12 @@ def completed_state(saved: Published | Skipped) -> State[str]:
 
 
 def failed_state(failure: Outcome) -> State[Any]:
-    """Failed, named by the outcome; its data is the failure."""
+    """Failed, with the outcome's name; its data is the failure."""
     return Failed(name=failure.outcome, message=str(failure), data=failure)
 
 
 def this_run() -> dict[str, Any]:
-    """Who converts, for the claim and the manifest; outside a run, the process."""
+    """The owner for the claim and the manifest: the flow run, or outside a run the process."""
     identity = flow_run.get_id()
     if identity is None:
         return {}
@@ -69,7 +69,7 @@ def this_run() -> dict[str, Any]:
 
 
 def _size_of_task(tags: Sequence[str]) -> dict[str, Any]:
-    """Size and earlier, smaller size of a run's task, by the tags that the trigger gave it."""
+    """Size, and earlier smaller size, of a run's task, from the trigger's tags."""
     named = dict(tag.split(":", 1) for tag in tags if ":" in tag)
     smaller = named.get("enlarged-from")
     return {

@@ -1,4 +1,4 @@
-"""What the ways of publishing to S3 share: one attempt at one output, under a claim that is held."""
+"""One attempt to publish an output to S3 under its claim; used for Zarr and netCDF."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class S3Attempt:
     """One attempt to publish an output.
 
     Attributes:
-        touched: whole keys that are this attempt's to remove if it comes to
-            nothing; empty while what lies there is as it was found.
+        touched: full keys that this attempt must delete if it fails; empty while the
+            old output is unchanged.
     """
 
     store: ObjectStore
@@ -48,33 +48,33 @@ class S3Attempt:
 
     @property
     def root(self) -> str:
-        """What the keys of a store begin with."""
+        """The prefix of a store's keys."""
         return f"{self.output.key}/"
 
     def withdraw(self) -> None:
-        """Delete the manifest: what it vouched for is this attempt's to remove from then on.
+        """Delete the manifest: from then on this attempt must delete the old output if it fails.
 
-        Stopped up to here, an attempt leaves the old output as it was.
+        An attempt that is stopped before this leaves the old output unchanged.
 
         Raises:
-            ClaimLost: it is another run's by now.
+            ClaimLost: another run has the claim.
         """
         self.claim.fence()
         self.store.delete([self.manifest_key])
 
     def put(self, objects: Mapping[str, bytes]) -> dict[str, str]:
-        """Put objects by their whole keys; their entity tags.
+        """Put objects by their full keys; return their entity tags.
 
         Raises:
-            ClaimLost: the claim is known to be lost, or too old to be sure of.
+            ClaimLost: the claim is lost, or too old to rely on.
         """
         return dict(in_parallel(lambda key: (key, self._put_one(key, objects[key])), objects))
 
     def put_chunks(self, chunks: EncodedChunks[T], written: WrittenStore) -> dict[str, str]:
-        """Put chunks below the root while they are encoded; their entity tags by whole key.
+        """Put chunks below the root while they are encoded; return their entity tags by full key.
 
         Raises:
-            ClaimLost: the claim is known to be lost, or too old to be sure of.
+            ClaimLost: the claim is lost, or too old to rely on.
         """
         failed = threading.Event()
 
@@ -86,7 +86,8 @@ class S3Attempt:
                 failed.set()
                 raise
             finally:
-                # Of a failed put, too: the encoder may be waiting for this room, and we for it.
+                # Also after a failed put: the encoder may wait for this memory, and we for the
+                # encoder.
                 chunks.release(item)
             self.order.progress("publish", item.fraction)
             return key, etag
@@ -106,16 +107,16 @@ class S3Attempt:
         return self.store.put(key, body)
 
     def clean_up(self) -> None:
-        """Leave nothing that opens, and nothing at all where the store lets us."""
+        """Delete what this attempt has written, first the objects that open it."""
         if not self.touched:
             return
         try:
-            # What a run has lost it must not touch.
+            # A run that has lost its claim must not delete anything.
             self.claim.fence()
             root, _ = hidden_first(key.removeprefix(self.root) for key in self.touched)
             self.store.delete([self.root + key for key in root])
             self.store.delete(self.touched)
-        # BLE001: the fault that brought us here is the one to tell; what is left
-        # has no manifest, and no root unless the store refuses even that.
+        # BLE001: the earlier fault is the one to report. The remaining objects have no manifest,
+        # and no root unless its deletion failed.
         except Exception as error:  # noqa: BLE001
-            _log.warning("%s: left-overs not removed: %s", self.output.uri, error)
+            _log.warning("%s: incomplete output not deleted: %s", self.output.uri, error)

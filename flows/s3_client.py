@@ -1,7 +1,7 @@
 """A boto3 S3 client from fsspec-style storage options.
 
-The options are those that `xarray` and `echopype` users already pass to s3fs,
-so that one dictionary reads and writes.
+The options are those that `xarray` and `echopype` users already pass to s3fs, so that
+one dictionary works for both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.handlers import add_expect_header
 
-from flows.parallel_requests import CONNECTIONS, heed_giving_up
+from flows.parallel_requests import CONNECTIONS, stop_when_cancelled
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
@@ -34,7 +34,7 @@ _OPTION_TYPES: Mapping[str, type] = {
     "client_kwargs": dict,
     "config_kwargs": dict,
 }
-# Of `boto3.Session.client`, what JSON can say and no other option does.
+# Arguments of `boto3.Session.client` that JSON can express and that have no other option.
 _CLIENT_SETTINGS = frozenset(
     {"region_name", "endpoint_url", "use_ssl", "verify", "api_version"}
     | {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}
@@ -42,10 +42,10 @@ _CLIENT_SETTINGS = frozenset(
 
 
 def s3_client(options: dict[str, Any]) -> S3Client:
-    """The client for these options; one per distinct options in a process, shared by threads.
+    """The client for these options; a process has one for each set of options, shared by threads.
 
-    Without options, credentials, region and endpoint come from where the AWS
-    SDKs look for them. `anon=True` signs nothing.
+    Without options, credentials, region and endpoint come from the usual places of the
+    AWS SDKs. With `anon=True` requests are not signed.
 
     Raises:
         ValueError: see `check_options`.
@@ -55,25 +55,23 @@ def s3_client(options: dict[str, Any]) -> S3Client:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Pass options that a client can be made from.
+    """Check that a client can be made from these options.
 
     Raises:
-        ValueError: an option that s3fs has and this does not, or none has; or a
-            value that is none. Values are not told: some are secret.
+        ValueError: an option is not supported, or a value is invalid. The message has
+            no values, because some are secret.
     """
     unknown = sorted(set(options) - set(_OPTION_TYPES))
     if unknown:
         raise ValueError(
-            f"storage options {unknown} are not known for S3; known are {sorted(_OPTION_TYPES)}"
+            f"unknown storage options {unknown} for S3; known: {sorted(_OPTION_TYPES)}"
         )
     for name, value in options.items():
         if value is not None and not isinstance(value, _OPTION_TYPES[name]):
-            raise ValueError(f"storage option {name} is no {_OPTION_TYPES[name].__name__}")
+            raise ValueError(f"storage option {name} is not of type {_OPTION_TYPES[name].__name__}")
     settings = options.get("client_kwargs") or {}
     if unknown := sorted(set(settings) - _CLIENT_SETTINGS):
-        raise ValueError(
-            f"client_kwargs {unknown} are not known; known are {sorted(_CLIENT_SETTINGS)}"
-        )
+        raise ValueError(f"unknown client_kwargs {unknown}; known: {sorted(_CLIENT_SETTINGS)}")
     try:
         _client(json.dumps(dict(options), sort_keys=True))
     except (TypeError, ValueError, AttributeError, BotoCoreError) as error:
@@ -91,8 +89,8 @@ def _client(options_json: str) -> S3Client:
         # The SDK's own retries: 5xx, SlowDown, resets and time-outs, with
         # exponential back-off, jitter and a budget over the whole client.
         retries={"mode": "standard", "total_max_attempts": 8},
-        # Left to itself the SDK puts this header together anew for each request,
-        # at a fifth of what a put costs in processor time.
+        # Otherwise the SDK builds this header again for each request, which takes a fifth of a
+        # put's processor time.
         user_agent=f"echodrop/{metadata.version('echodrop')}",
         connect_timeout=10,
         read_timeout=60,
@@ -108,12 +106,12 @@ def _client(options_json: str) -> S3Client:
         profile_name=options.get("profile"),
         region_name=settings.pop("region_name", None),
     )
-    # A named region is not needed to talk to S3 through an endpoint or to be
-    # redirected to the bucket's own; the SDK's default partition has this one.
+    # Any region will do for an endpoint, or for a redirect to the bucket's region; the SDK's
+    # default partition has this one.
     region = session.region_name or "us-east-1"
     client: S3Client = session.client("s3", region_name=region, config=config, **settings)
-    # The SDK asks before each put whether it may send the body (100-continue):
-    # a second round trip, which small objects pay in full.
+    # The SDK asks before each put whether it may send the body (100-continue). For small objects
+    # this second round trip doubles the time.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    heed_giving_up(client)
+    stop_when_cancelled(client)
     return client

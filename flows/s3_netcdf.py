@@ -1,4 +1,4 @@
-"""A netCDF output in S3: one object, put, and read back whole."""
+"""Publishes a netCDF output to S3: one object, which is put and read back."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from flows.verification import verify_netcdf
 
 
 def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Put the file and verify it; the manifest's entries `output` and `verification`.
+    """Put the file and verify it; return the manifest's entries `output` and `verification`.
 
-    The old file is readable until the new one is.
+    The old file is readable until the new one replaces it.
 
     Raises:
-        ClaimLost, Superseded: before anything was changed.
-        OutputMismatch: it did not read back as it was written.
+        ClaimLost, Superseded: raised before anything was changed.
+        OutputMismatch: the file read back differs from the file written.
     """
     order, store, watch = attempt.order, attempt.store, attempt.watch
     key = attempt.output.key
@@ -58,4 +58,4 @@ def _read_back(attempt: S3Attempt, path: Path, version: SourceVersion, digest: s
     except (FileNotFoundError, Superseded, SourceChanged) as error:
         raise OutputMismatch(output.uri, f"cannot be read back: {error}") from error
     if found.sha256 != digest:
-        raise OutputMismatch(output.uri, "reads back as other bytes than were put")
+        raise OutputMismatch(output.uri, "the bytes read back differ from those put")

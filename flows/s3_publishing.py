@@ -1,7 +1,7 @@
-"""Publish to S3 so that nothing incomplete can ever be opened.
+"""Publishes to S3 so that an incomplete output can never be opened.
 
-The order of the steps, and what each crash leaves behind, stand in
-docs/decisions/publish-protocol.md.
+docs/decisions/publish-protocol.md describes the order of the steps, and what a crash
+leaves after each.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from flows.locations import S3Location
 from flows.object_store import ObjectStore, error_code
 from flows.outcomes import ClaimLost, OutputMismatch
 from flows.parallel_requests import request_pool
-from flows.publication import CLAIM_SUFFIX, PublishOrder, Skipped
-from flows.publication import Published as PublishedOutput
-from flows.publish_decision import Published, decide
+from flows.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publish_decision import PublishedManifest, decide
 from flows.s3_attempt import S3Attempt
 from flows.s3_netcdf import put_netcdf
 from flows.s3_zarr import ZarrPut
@@ -28,19 +27,19 @@ from flows.s3_zarr import ZarrPut
 _log = logging.getLogger(__name__)
 
 
-def read_published(store: ObjectStore, output: S3Location) -> Published | None:
-    """What the manifest at an output says, None where none is valid or the output is gone."""
+def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest | None:
+    """The content of an output's manifest; None if it is not valid or the output does not exist."""
     place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
     found = store.get(place.key)
     if found is None:
         return None
     try:
-        published = Published(manifests.read_manifest(found.body, place.uri), found.etag)
+        published = PublishedManifest(manifests.read_manifest(found.body, place.uri), found.etag)
     except manifests.ManifestInvalidError as error:
-        _log.warning("taken for unpublished: %s", error)
+        _log.warning("treated as unpublished: %s", error)
         return None
-    if store.head(output.key + published.opened_by) is None:
-        _log.warning("taken for unpublished: %s: its output is gone", place.uri)
+    if store.head(output.key + published.root_suffix) is None:
+        _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
         return None
     return published
 
@@ -51,16 +50,16 @@ def publish_to_s3(
     order: PublishOrder,
     *,
     lease_seconds: float = LEASE_SECONDS,
-) -> PublishedOutput | Skipped:
-    """Publish an output, or find that there is nothing to do.
+) -> Published | Skipped:
+    """Publish an output, or skip it if it is already published.
 
     Raises:
-        OutputClaimed: another live run is at it; later it may be free.
-        ClaimLost: another run took it over meanwhile.
-        OutputConflict: it is published from something else and `overwrite` is off.
-        OutputMismatch: it did not read back as it was encoded; it was removed.
-        Superseded: the source was replaced meanwhile; what was put is removed.
-        ClientError: what the store said; `flows.named_ends` names it.
+        OutputClaimed: another live run is publishing it; a later retry may succeed.
+        ClaimLost: another run took over the claim in the meantime.
+        OutputConflict: it was published from another source and `overwrite` is off.
+        OutputMismatch: the data read back differs from the data encoded; the output was deleted.
+        Superseded: the source was replaced in the meantime; the new objects were deleted.
+        ClientError: from the store; `flows.named_ends` turns it into an outcome.
     """
     claim = S3Claim(
         store,
@@ -76,21 +75,21 @@ def publish_to_s3(
         try:
             return _publish(attempt, zarr)
         finally:
-            # However it ends: the encoder reads a file that is closed soon.
+            # Always stop the encoder, because the file that it reads is closed soon.
             if zarr is not None:
                 zarr.cancel()
 
 
-def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> PublishedOutput | Skipped:
+def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
     order, output = attempt.order, attempt.output
     with request_pool(3) as pool:
-        # Without the slash: manifest and report of an earlier failure are listed along.
+        # Without the slash, so that the manifest and a failure report are listed too.
         listing = pool.submit(attempt.store.list, output.key)
         current = pool.submit(order.check_current)
         known = pool.submit(read_published, attempt.store, output)
         if zarr is not None and order.manifest_at_start is None and attempt.claim.previous is None:
-            # Most outputs are new: while the store answers, encode for one.
-            zarr.encode_as_new()
+            # Most outputs are new, so encode for a new output while waiting for the store.
+            zarr.encode_for_new_output()
         published = known.result()
         listed = set(listing.result())
         current.result()
@@ -108,32 +107,32 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> PublishedOutput | Skip
         try:
             entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
         except OutputMismatch:
-            # What an heir has put in the meantime is no mismatch of ours.
+            # Objects that the claim's next owner has put are not a mismatch of this run.
             attempt.claim.fence()
             raise
         order.progress("manifest", 0.0)
         manifest = order.describe(entry, verification, attempt.watch.seconds)
         if (report := output.key + FAILURE_SUFFIX) in listed:
-            # Ahead of the manifest: what is published was never left in quarantine.
+            # Before the manifest, so that a published source is never left in quarantine.
             order.release()
             attempt.store.delete([report])
-        # Reading back takes minutes: what was verified may be an heir's by now.
+        # Reading back takes minutes, so the claim's next owner may have changed the output.
         attempt.claim.fence()
     except ClaimLost:
-        # All that is there belongs to the other run by now.
+        # All objects now belong to the other run.
         raise
     except BaseException:
         attempt.clean_up()
         raise
-    # Whatever stops this, the manifest may be there: then the output has to be.
+    # If this stops, the manifest may exist, so the output must stay.
     _commit(attempt, manifests.manifest_bytes(manifest))
-    return PublishedOutput(output.uri, manifest)
+    return Published(output.uri, manifest)
 
 
 def _put(
     attempt: S3Attempt, zarr: ZarrPut | None, listed: set[str], *, is_published: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The manifest's entries `output` and `verification` of what was put."""
+    """Put the output; return the manifest's entries `output` and `verification`."""
     if zarr is not None:
         old = {key for key in listed if key.startswith(attempt.root)}
         withdraw = bool(old) or attempt.manifest_key in listed
@@ -153,6 +152,6 @@ def _commit(attempt: S3Attempt, body: bytes) -> None:
             if error_code(error)[0] != 412:
                 raise
             found = attempt.store.get(key)
-            # Our own put, sent again after its answer was lost, is no conflict.
+            # It may be our own put, which was retried because its response was lost.
             if found is None or found.body != body:
                 raise ClaimLost(attempt.output.uri) from error

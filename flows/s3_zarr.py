@@ -1,4 +1,4 @@
-"""A Zarr store in S3: hundreds of objects, put so that it opens once all of them are there."""
+"""Publishes a Zarr store to S3: hundreds of objects, in an order that opens the store last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedChunks
 from flows.manifest import described_store
-from flows.object_store import Listed, ObjectStore
+from flows.object_store import ListedObject, ObjectStore
 from flows.parallel_requests import in_parallel, request_pool
 from flows.publication import EncodeZarr
 from flows.s3_attempt import S3Attempt
@@ -29,7 +29,7 @@ class S3ReadBack:
     store: ObjectStore
     root: str
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
             key.removeprefix(self.root): entry for key, entry in self.store.list(self.root).items()
@@ -49,8 +49,8 @@ class ZarrPut:
         self._encode = encode
         self._encoding: tuple[int, EncodedChunks[dict[str, bytes]]] | None = None
 
-    def encode_as_new(self) -> None:
-        """Begin to encode as for an output where nothing was: most are."""
+    def encode_for_new_output(self) -> None:
+        """Begin to encode for a new output, as most are."""
         self._encoding_in(_FAMILY_OF_NEW)
 
     def cancel(self) -> None:
@@ -62,17 +62,17 @@ class ZarrPut:
     def put(
         self, old: set[str], *, withdraw: bool, published: bool
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Put the store and verify it; the manifest's entries `output` and `verification`.
+        """Put the store and verify it; return the manifest's entries `output` and `verification`.
 
         Args:
-            old: whole keys of what lies there.
-            withdraw: whether there is a manifest to delete, or might be.
-            published: whether a manifest vouches for what lies there.
+            old: full keys of the old output.
+            withdraw: whether there may be a manifest to delete.
+            published: whether the old output has a valid manifest.
 
         Raises:
-            ClaimLost: another run took the output over.
-            Superseded: the source was replaced meanwhile.
-            OutputMismatch: it did not read back as it was encoded.
+            ClaimLost: another run took over the output.
+            Superseded: the source was replaced in the meantime.
+            OutputMismatch: the data read back differs from the data encoded.
         """
         attempt, order, root = self._attempt, self._attempt.order, self._attempt.root
         family = self._codec_family(old, published=published)
@@ -85,7 +85,7 @@ class ZarrPut:
             self._hide(old)
             etags = attempt.put_chunks(chunks, written)
             documents = chunks.result()
-            # Most of it has passed while chunks were put.
+            # Most of this wait has passed while chunks were put.
             attempt.watch.seconds["encode"] = chunks.seconds
             for key, body in documents.items():
                 written.add(key, body, keep=True)
@@ -95,10 +95,10 @@ class ZarrPut:
             attempt.put({key: b"" for key in leftovers if not is_metadata(key)})
         check = ZarrVerification(attempt.output.uri, written, order.echodata, order.verify)
         with ThreadPoolExecutor(1) as pool:
-            # What follows is a few requests that wait for each other: time to decode.
-            check.decode_in(pool)
+            # A few requests follow one after another, which leaves time to decode.
+            check.start_decoding(pool)
             with attempt.watch.stage("publish"):
-                etags |= self._let_open(layers_of(documents))
+                etags |= self._put_metadata(layers_of(documents))
             with attempt.watch.stage("verify"):
                 order.progress("verify", 0.0)
                 verification = check.read_back(
@@ -107,18 +107,18 @@ class ZarrPut:
                     leftovers=[key.removeprefix(root) for key in leftovers],
                 )
                 if leftovers:
-                    # Another run's, where the claim was lost meanwhile.
+                    # If the claim was lost in the meantime, they belong to another run.
                     attempt.claim.fence()
                     attempt.store.delete(leftovers)
         return described_store(written, family), verification
 
     def _codec_family(self, old: set[str], *, published: bool) -> int:
-        """The family that no reader of what was openable here can decode."""
+        """The family that readers of the previous output cannot decode."""
         attempt = self._attempt
-        told = attempt.claim.codec_family
-        if told is not None and not published:
-            # A run before us has hidden what they read: it chose for them.
-            return told
+        family = attempt.claim.codec_family
+        if family is not None and not published:
+            # An earlier run has hidden the previous output, and has chosen the family.
+            return family
 
         def read(name: str) -> bytes | None:
             key = attempt.root + name
@@ -128,11 +128,11 @@ class ZarrPut:
         family = family_unlike(read)
         if family is None:
             return _FAMILY_OF_NEW
-        attempt.claim.note_codec_family(family)
+        attempt.claim.store_codec_family(family)
         return family
 
     def _encoding_in(self, family: int) -> EncodedChunks[dict[str, bytes]]:
-        """The encoder of the store in this codec family, at work."""
+        """Start an encoder of the store in this codec family."""
         if self._encoding is not None and self._encoding[0] != family:
             self.cancel()
         if self._encoding is None:
@@ -141,14 +141,14 @@ class ZarrPut:
         return self._encoding[1]
 
     def _hide(self, old: set[str]) -> None:
-        """Make what is there unopenable: the root, then everything below."""
+        """Make the old output unopenable: first its root, then everything below."""
         attempt, prefix = self._attempt, self._attempt.root
         root, others = hidden_first(key.removeprefix(prefix) for key in old)
         attempt.store.delete([prefix + key for key in root])
         attempt.store.delete([prefix + key for key in others])
 
-    def _let_open(self, layers: Layers) -> dict[str, str]:
-        """Put metadata: of arrays, of groups and then the root's, under a claim that is sure."""
+    def _put_metadata(self, layers: Layers) -> dict[str, str]:
+        """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
         attempt, prefix = self._attempt, self._attempt.root
         with request_pool(2) as pool:
             fence = pool.submit(attempt.claim.fence)

@@ -1,4 +1,4 @@
-"""From a parsed file to a verified output: encode, publish, read back, and the manifest."""
+"""Saves a parsed file as a verified output: encode, publish, read back, write the manifest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flows.zarr_encoding import stream_zarr
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# A disk that has not this much is full, whatever was to be written.
+# A disk with less free space than this counts as full.
 _ROOM_BYTES = 16 * 1024 * 1024
 
 
@@ -37,7 +37,7 @@ def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
 
     Raises:
         ConversionFailure: OutputConflict, OutputMismatch, AccessDenied, DiskFault.
-        TransientFault: OutputClaimed, ClaimLost, or what the store said.
+        TransientFault: OutputClaimed, ClaimLost, or a fault of the store.
     """
     request, output = opened.request, opened.request.output
     with (
@@ -55,7 +55,7 @@ def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
 
 
 def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> PublishOrder:
-    """What a publication of this file is asked to do; `scratch` is an empty folder for it."""
+    """The publish order for this file; `scratch` is an empty folder for it."""
     request, echodata = opened.request, opened.echodata
 
     def encode(codec_family: int, put: Callable[[EncodedObject], None]) -> dict[str, bytes]:
@@ -100,17 +100,17 @@ def _write_netcdf(echodata: EchoData, path: Path, *, compact: bool) -> None:
     try:
         write_netcdf(echodata, path, compact=compact)
     except RuntimeError:
-        # "HDF error" is all that the library tells of a full disk: ask the disk itself.
+        # The library reports a full disk only as "HDF error", so check the disk itself.
         with tempfile.TemporaryFile(dir=path.parent) as probe:
             probe.write(bytes(_ROOM_BYTES))
         raise
 
 
 def _check_current(opened: OpenedRaw) -> None:
-    """Raise Superseded where a newer upload has replaced what was notified.
+    """Raise Superseded if a newer upload has replaced the notified version.
 
-    Asked for by hand, without a version, a file is converted as it was read. One
-    that is gone by now was uploaded all the same.
+    Without a notified version, the version that was read is converted. A file that was
+    deleted in the meantime is still converted.
     """
     # Samples of a local file are read from the file itself, not from a copy.
     check_unchanged(opened.source)

@@ -1,8 +1,8 @@
-"""Whether the `.bot` and `.idx` of a raw file are whole, before a parser takes them for the raw file's own.
+"""Checks whether the `.bot` and `.idx` of a raw file are intact, before they are parsed.
 
-They are Simrad files: a configuration, then a BOT0 or IDX0 for each ping.
-echopype reads them with the parser of the raw file, so that what is wrong with
-one shows as an error of the raw file, or as depths that are not there.
+They are Simrad files: a configuration, then a BOT0 or IDX0 for each ping. echopype
+reads them with the parser of the raw file, so damage in one would appear as an error of
+the raw file, or as missing depths.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flows.outcomes import BadSidecar
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
 from flows.preflight.simrad_walk import ELEMENTS, SHORTEST
 from flows.preflight.summary import FileSummary
-from flows.sidecars import FetchedSidecar, left_out
+from flows.sidecars import FetchedSidecar, left_out_sentence
 
 _TYPES = {"bot": b"BOT0", "idx": b"IDX0"}
 _CONFIGURATIONS = {b"CON0", b"XML0"}
@@ -25,22 +25,22 @@ _CONFIGURATIONS = {b"CON0", b"XML0"}
 def checked_sidecars(
     sidecars: Sequence[FetchedSidecar], summary: FileSummary, *, allow_partial: bool
 ) -> tuple[list[FetchedSidecar], list[str]]:
-    """The sidecars to parse with, and a sentence for each that is left out or holds less than it should.
+    """The sidecars to parse, and a sentence for each that is left out or incomplete.
 
-    A sidecar that was cut between two datagrams is a shorter whole one, as a raw
-    file would be. What it holds is converted, and what it lacks is told.
+    A sidecar that was cut between two datagrams is a shorter intact one, as with a raw
+    file. Its content is converted, and a sentence reports what is missing.
 
     Args:
-        sidecars: as they were fetched.
-        summary: of the raw file.
+        sidecars: the fetched sidecars.
+        summary: summary of the raw file.
         allow_partial: leave a damaged one out.
 
     Raises:
-        BadSidecar: one is damaged, and may not be left out.
+        BadSidecar: a sidecar is damaged, and may not be left out.
     """
     used: list[FetchedSidecar] = []
     lacking: list[str] = []
-    # A sounder writes one for each ping, of all channels together or of each.
+    # A sounder writes one for each ping, either for all channels together or for each.
     pings = max(summary.pings.values(), default=0)
     for sidecar in sidecars:
         type_ = _TYPES.get(sidecar.kind)
@@ -53,11 +53,11 @@ def checked_sidecars(
         except _DamagedError as damaged:
             if not allow_partial:
                 raise BadSidecar(summary.file, uri, str(damaged)) from None
-            lacking.append(left_out(uri, str(damaged)))
+            lacking.append(left_out_sentence(uri, str(damaged)))
             continue
         used.append(sidecar)
         if held < pings:
-            lacking.append(f"sidecar {uri} holds {held} {type_.decode()} for {pings} pings")
+            lacking.append(f"sidecar {uri} has {held} {type_.decode()} for {pings} pings")
     return used, lacking
 
 
@@ -66,7 +66,7 @@ class _DamagedError(ValueError):
 
 
 def _held(path: Path, type_: bytes) -> int:
-    """How many datagrams of its type a sidecar holds."""
+    """How many datagrams of its type a sidecar has."""
     with path.open("rb", buffering=0) as file:
         fd = file.fileno()
         size = os.fstat(fd).st_size
@@ -78,7 +78,7 @@ def _held(path: Path, type_: bytes) -> int:
             if item.offset > 0 and item.type == type_
         ]
     if len(set(held)) > 1:
-        raise _DamagedError(f"its {type_.decode()} are of {min(held)} channels and of {max(held)}")
+        raise _DamagedError(f"its {type_.decode()} have {min(held)} to {max(held)} channels")
     return len(held)
 
 
@@ -92,17 +92,17 @@ def _whole(item: Datagram | Gap) -> Datagram:
     if item.offset == 0 and item.type not in _CONFIGURATIONS:
         raise _DamagedError(f"it begins with {item.name}, not with a configuration")
     if item.type.startswith(b"RAW"):
-        raise _DamagedError(f"it holds pings: {item.name} at byte {item.offset}")
+        raise _DamagedError(f"it has pings: {item.name} at byte {item.offset}")
     return item
 
 
 def _elements(item: Datagram) -> int:
-    """Channels that a datagram is of, 1 where it does not say."""
+    """Number of channels of a datagram, 1 if it does not have one."""
     shortest, number = SHORTEST[item.type], 1
     if item.type in ELEMENTS and item.length >= shortest:
         size, at, layout = ELEMENTS[item.type]
         number = struct.unpack_from(layout, item.head, at)[0]
         shortest += size * max(number, 0)
     if item.length < shortest:
-        raise _DamagedError(f"the {item.name} at byte {item.offset} is shorter than what it holds")
+        raise _DamagedError(f"the {item.name} at byte {item.offset} is shorter than its content")
     return number

@@ -1,8 +1,8 @@
-"""Find and fetch the files that belong to a raw file: settings XML, bottom, index.
+"""Finds and fetches the sidecars of a raw file: settings XML, bottom, index.
 
-`.bot` and `.idx` stand beside an EK60 or EK80 file under its stem, in either
-case. echopype looks for them in lower case only and in the raw file's folder,
-so they are laid there under that name.
+`.bot` and `.idx` files are in the folder of an EK60 or EK80 file and have its stem, in
+upper or lower case. echopype looks for them only in lower case and in the raw file's
+folder, so they are stored there under that name.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from flows.source_version import SourceVersion
 
 Kind = Literal["xml", "bot", "idx"]
 
-# echopype's SONAR_MODELS, repeated because importing it takes seconds and this
-# runs while the raw file is on its way.
+# A copy of echopype's SONAR_MODELS, because importing it takes seconds, and this runs during the
+# download of the raw file.
 NEEDS_XML = frozenset({"AZFP"})
 TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
-# Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty a ping.
-# What is larger is no sidecar, and would fill the disk that was measured for the raw file.
+# Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty per ping.
+# A larger file is not a sidecar, and would fill the disk, whose size fits the raw file.
 AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
-# Kinds that echopype looks for beside the raw file.
+# Kinds that echopype looks for next to the raw file.
 TAKEN_FROM_BESIDE: tuple[Kind, ...] = ("bot", "idx")
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A sidecar to fetch, and its version where one was notified."""
+    """A sidecar to fetch, and its version if there was a notification."""
 
     kind: Kind
     location: Location
@@ -44,7 +44,7 @@ class Sidecar:
 
 @dataclass(frozen=True)
 class FetchedSidecar:
-    """A sidecar that lies beside the local raw file."""
+    """A sidecar in the folder of the local raw file."""
 
     kind: Kind
     file: FetchedFile
@@ -57,10 +57,10 @@ def named_sidecars(
     given: Mapping[Kind, str],
     etags: Mapping[str, str],
 ) -> list[Sidecar]:
-    """The sidecars that the caller named: by role, or by the entity tags notified with them.
+    """The sidecars that the caller named: by role, or by their notified entity tags.
 
     Raises:
-        MissingSidecar: the model needs its settings XML and none is named.
+        MissingSidecar: the model needs a settings XML and none is named.
     """
     tags = {parse_location(uri): etag for uri, etag in etags.items()}
     named: dict[Kind, Location] = {}
@@ -73,7 +73,7 @@ def named_sidecars(
     named.update({kind: parse_location(uri) for kind, uri in given.items()})
     if sonar_model in NEEDS_XML and "xml" not in named:
         raise MissingSidecar(
-            raw.uri, "settings XML", f"is needed for {sonar_model}: name it as xml_path"
+            raw.uri, "settings XML", f"is required for {sonar_model}: set xml_path"
         )
     if sonar_model not in NEEDS_XML:
         named.pop("xml", None)
@@ -86,40 +86,40 @@ def named_sidecars(
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The sidecars found beside a raw file, and sentences on where could not be looked."""
+class FoundSidecars:
+    """The sidecars found next to a raw file, and sentences about failed searches."""
 
     sidecars: list[Sidecar]
     notes: list[str]
 
 
-def sidecars_beside(raw: Location, sonar_model: str, options: dict[str, Any]) -> Beside:
-    """The `.bot` and `.idx` that stand beside the raw file, lower case first.
+def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> FoundSidecars:
+    """The `.bot` and `.idx` next to the raw file, lower case first.
 
-    Who may read objects but not list them names sidecars explicitly; that nothing
-    could be looked for is noted.
+    A caller who may read objects but not list them must name sidecars explicitly; a
+    note reports the failed search.
 
     Raises:
         TransientFault: the store did not answer.
     """
     if sonar_model not in TAKES_BOT_AND_IDX:
-        return Beside([], [])
+        return FoundSidecars([], [])
     stem = PurePosixPath(raw.name).stem
     names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}
     try:
         present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
     except AccessDenied as denied:
-        return Beside([], [f"not looked for .bot and .idx beside the file: {denied}"])
+        return FoundSidecars([], [f"did not look for .bot and .idx next to the file: {denied}"])
     found = []
     for kind, pair in names.items():
         there = [name for name in pair if name in present]
         if there:
             found.append(Sidecar(kind, raw.sibling(there[0]), None))
-    return Beside(found, [])
+    return FoundSidecars(found, [])
 
 
 def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
-    """Which of these names there are in the raw file's folder."""
+    """Which of these names exist in the raw file's folder."""
     if isinstance(raw, LocalLocation):
         return {name for name in names if raw.sibling(name).path.is_file()}
     if isinstance(raw, HttpLocation):
@@ -141,20 +141,20 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
     return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 
 
-def left_out(uri: str, cause: str) -> str:
-    """Return what `missing` says of a sidecar that is not used."""
-    return f"sidecar {uri} is left out: it is damaged: {cause}"
+def left_out_sentence(uri: str, cause: str) -> str:
+    """Return the sentence in `missing` for a sidecar that is not used."""
+    return f"sidecar {uri} is left out because it is damaged: {cause}"
 
 
 def fetch_sidecar(
     sidecar: Sidecar, raw: Location, raw_target: Path, options: dict[str, Any]
 ) -> FetchedSidecar:
-    """Bring a sidecar to the raw file's local folder, under the name that echopype looks for.
+    """Download a sidecar to the raw file's local folder, under the name that echopype looks for.
 
     Raises:
-        MissingSidecar: it is not there.
-        BadSidecar: it is too large to be one.
-        Superseded: it is not of the version that was notified.
+        MissingSidecar: it does not exist.
+        BadSidecar: it is too large.
+        Superseded: it does not have the notified version.
     """
     if sidecar.kind == "xml":
         target = raw_target.with_name("settings.xml")

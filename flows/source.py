@@ -1,8 +1,8 @@
-"""Fetch a raw file or a sidecar to a local path, all of one version, hashed on the way.
+"""Downloads one version of a raw file or a sidecar to a local path, and hashes it.
 
-The first request brings the first part of the file and says which version it
-is of; the rest comes in parallel ranges, each bound to that version, so that
-a file replaced in between is an error and never a mix.
+The first response has the first part of the file and its version. The rest comes in
+parallel ranges, each bound to that version, so that a file that is replaced in between
+causes an error and never a mix.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ ByteCount = Callable[[int, int | None], None]
 
 
 class TooLargeError(Exception):
-    """A file has more bytes than it may have; `size` is what is known of it by then."""
+    """A file is larger than allowed; `size` is its size as far as known."""
 
     def __init__(self, size: int, at_most: int) -> None:
-        super().__init__(f"{size:,} bytes, at most {at_most:,} are taken")
+        super().__init__(f"{size:,} bytes, at most {at_most:,} are allowed")
         self.size = size
         self.at_most = at_most
 
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """A local copy (of a local file: a link) with what its source said of itself."""
+    """A local copy (for a local file: a link) with metadata of its source."""
 
     location: Location
     path: Path
@@ -64,25 +64,25 @@ def fetch(
     on_bytes: ByteCount | None = None,
     at_most: int | None = None,
 ) -> FetchedFile:
-    """Bring a file to `target`.
+    """Download a file to `target`.
 
     Args:
-        location: where it is.
-        target: a path that does not exist yet, in a folder that does.
+        location: location of the file.
+        target: a path that does not exist yet, in an existing folder.
         options: storage options of the source.
-        wanted: the version that was notified; None takes the current one.
-        on_bytes: told bytes so far, and in all where known.
-        at_most: bytes that it may have; None for any number.
+        wanted: the notified version; None for the current one.
+        on_bytes: called with the bytes so far, and the total if known.
+        at_most: largest allowed size in bytes; None for any.
 
     Raises:
-        TooLargeError: it has more, known before they are on the disk.
-        FileNotFoundError: there is no such file.
-        AccessDenied: it may not be read.
-        Archived: it has to be restored first.
+        TooLargeError: it is larger; raised before the bytes are on the disk.
+        FileNotFoundError: the file does not exist.
+        AccessDenied: access is denied.
+        Archived: it must be restored first.
         Superseded: the current version is not the one wanted.
-        SourceChanged: it was replaced while it was read.
-        TransientFault: the store did not answer, however often it was asked.
-        DiskFault: there is no room for it.
+        SourceChanged: it was replaced during the download.
+        TransientFault: the store did not answer after all retries.
+        DiskFault: the disk is full.
     """
     with named_ends(location.uri):
         if isinstance(location, LocalLocation):
@@ -104,8 +104,8 @@ def download(
     on_bytes: ByteCount | None = None,
     at_most: int | None = None,
 ) -> FetchedFile:
-    """Bring a remote file to `target`; arguments and errors as for `fetch`."""
-    # A body that breaks off is asked for again from its beginning.
+    """Download a remote file to `target`; arguments and errors as for `fetch`."""
+    # An incomplete body is requested again from its beginning.
     return retrying(
         lambda: _download(reader, location, target, wanted, on_bytes, at_most),
         attempts=_ATTEMPTS,
@@ -128,7 +128,7 @@ def _download(  # noqa: PLR0917 - those of `download`
     size = 0
     with target.open("wb") as file:
         for block in _whole(beginning.body, beginning.size, reader, beginning.version):
-            # Where a server did not say how many come.
+            # For a server that did not send the size.
             _check_size(size + len(block), at_most)
             file.write(block)
             digest.update(block)
@@ -136,7 +136,7 @@ def _download(  # noqa: PLR0917 - those of `download`
             if on_bytes is not None:
                 on_bytes(size, beginning.size)
     if beginning.size is not None and size != beginning.size:
-        raise TransientFault(location.uri, f"ended after {size} of {beginning.size} bytes")
+        raise TransientFault(location.uri, f"only {size} of {beginning.size} bytes received")
     return FetchedFile(
         location, target, size, digest.hexdigest(), beginning.version, beginning.last_modified
     )
@@ -145,7 +145,7 @@ def _download(  # noqa: PLR0917 - those of `download`
 def _whole(
     first: Iterator[bytes], size: int | None, reader: RangeReader, version: SourceVersion
 ) -> Iterator[bytes]:
-    """The body of the first answer and then the rest, in order, a few ranges ahead."""
+    """The body of the first response and then the rest in order, a few ranges ahead."""
     begun = 0
     for block in first:
         begun += len(block)
@@ -153,7 +153,7 @@ def _whole(
     if size is None or begun >= size:
         return
     if begun < min(size, PART_BYTES):
-        raise TransientFault("the first part", f"broke off after {begun} bytes")
+        raise TransientFault("the first part", f"only {begun} bytes received")
     starts = iter(range(begun, size, PART_BYTES))
     ahead: deque[Future[bytes]] = deque()
     with request_pool(CONNECTIONS) as pool:
@@ -176,7 +176,7 @@ def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) 
     def read() -> bytes:
         body = reader.read(start, length, version)
         if len(body) != length:
-            raise TransientFault(f"bytes {start} to {start + length}", f"only {len(body)} came")
+            raise TransientFault(f"bytes {start} to {start + length}", f"only {len(body)} received")
         return body
 
     return retrying(read, attempts=_ATTEMPTS)
@@ -190,7 +190,7 @@ def _check_size(size: int | None, at_most: int | None) -> None:
 def _link(
     location: LocalLocation, target: Path, wanted: SourceVersion | None, at_most: int | None
 ) -> FetchedFile:
-    """A link instead of a copy: the file may be large, and only its name matters."""
+    """A link instead of a copy, because the file may be large and only needs another name."""
     try:
         before = location.path.stat()
         _check_size(before.st_size, at_most)
@@ -200,7 +200,7 @@ def _link(
         with location.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (IsADirectoryError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"{location.uri} is no file") from error
+        raise FileNotFoundError(f"{location.uri} is not a file") from error
     target.symlink_to(location.path)
     fetched = FetchedFile(
         location,
@@ -215,10 +215,10 @@ def _link(
 
 
 def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
-    """What is there now, None where nothing is. One request, no body; two of a server without HEAD.
+    """The current state of a file, None if it does not exist; one request, or two without HEAD.
 
     Raises:
-        AccessDenied: it may not be looked at.
+        AccessDenied: access is denied.
         TransientFault: the store did not answer.
     """
     with named_ends(location.uri):
@@ -237,22 +237,22 @@ def current_source(location: Location, options: dict[str, Any]) -> CurrentSource
 
 
 def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:
-    """A reader with the headers that fsspec's http file system takes."""
+    """A reader with the headers in the options of fsspec's http file system."""
     return HttpReader(location, http_headers(options))
 
 
 def http_headers(options: Mapping[str, Any]) -> dict[str, str]:
-    """The headers in storage options, where fsspec's http file system takes them.
+    """The headers in storage options, in the form of fsspec's http file system.
 
     Raises:
-        ValueError: they are no object of texts.
+        ValueError: they are not an object of strings.
     """
     settings = options.get("client_kwargs", {})
     headers = settings.get("headers", {}) if isinstance(settings, Mapping) else None
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
-        raise ValueError("client_kwargs.headers is no object of texts")
+        raise ValueError("client_kwargs.headers is not an object of strings")
     return dict(headers)
 
 
@@ -262,10 +262,10 @@ def local_version(stat: os.stat_result) -> SourceVersion:
 
 
 def check_unchanged(fetched: FetchedFile) -> None:
-    """Make sure that a linked local file is still what was hashed.
+    """Check that a linked local file is unchanged since it was hashed.
 
     Raises:
-        SourceChanged: it was written to, replaced or removed.
+        SourceChanged: it was changed, replaced or removed.
     """
     if not isinstance(fetched.location, LocalLocation):
         return

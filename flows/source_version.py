@@ -1,4 +1,4 @@
-"""Which content of a source: what pins a fetch and what a manifest records."""
+"""The version of a source, which pins a download and is recorded in the manifest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SourceVersion:
-    """Entity tag without quotes, and the version id where the bucket is versioned.
+    """Entity tag without quotes, and the version id if the bucket is versioned.
 
     A local file's tag is made of its size and modification time.
     """
@@ -16,7 +16,7 @@ class SourceVersion:
     version_id: str | None = None
 
     def __post_init__(self) -> None:
-        # S3 sends entity tags in quotes, its notifications do without.
+        # S3 sends entity tags with quotes, its notifications without.
         if self.etag is not None:
             object.__setattr__(self, "etag", self.etag.strip('"'))
 
@@ -25,14 +25,14 @@ class SourceVersion:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to compare by."""
+        """Whether it can be compared."""
         return self.etag is not None or self.version_id is not None
 
     def differs_from(self, wanted: SourceVersion) -> bool:
-        """Whether this is surely another version than the one wanted.
+        """Whether this is certainly another version than `wanted`.
 
-        Version ids decide where both have one: the same bytes uploaded again
-        are a new upload, with a notification of its own.
+        If both have version ids, these decide: the same bytes uploaded again are a new
+            upload with its own notification.
         """
         if wanted.version_id is not None and self.version_id is not None:
             return self.version_id != wanted.version_id

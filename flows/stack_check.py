@@ -1,6 +1,6 @@
-"""Whether a deployed stack and its Prefect server have all that a conversion needs.
+"""Checks whether a deployed stack and its Prefect server have everything that a conversion needs.
 
-Each finding says what is missing and the command that mends it.
+Each finding has the problem and the command that fixes it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from flows.registered_automations import our_automations
 from flows.registered_deployment import full_name
 from flows.stack_finding import Finding
 
-# A worker tells the server of itself every 30 s.
+# A worker sends a heartbeat every 30 s.
 HEARTBEAT = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What has to be registered with Prefect."""
+    """What must be registered with Prefect."""
 
     work_pool: str
     queues: Sequence[QueueSpec]
@@ -44,11 +44,12 @@ class Wanted:
 
 
 def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
-    """Look at API, work pool, queues, deployments, automations and the worker's last sign of life."""
+    """Check the API, work pool, queues, deployments, automations and the last heartbeat."""
     register = f"echodrop deploy --stack {stack}"
     subject = f"Prefect's API at {client.api_url}"
     try:
-        # Prefect Cloud has no /admin/version, nor /health; this one both serve, and only an API does.
+        # Prefect Cloud has neither /admin/version nor /health; a server and Cloud both have this
+        # one.
         pools = client.request("POST", "/work_pools/filter", json={"limit": 1})
         pools.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
@@ -91,7 +92,7 @@ def _queue(client: SyncPrefectClient, pool: str, name: str, register: str) -> Fi
         return Finding(subject, "does not exist", register)
     if found.is_paused:
         resume = f"prefect work-queue resume {name} --pool {pool}"
-        return Finding(subject, "is paused, none of its runs starts", resume)
+        return Finding(subject, "is paused, so none of its runs starts", resume)
     return Finding(subject)
 
 
@@ -119,7 +120,7 @@ def _automation(found: RegisteredAutomation | None, name: str, register: str) ->
 
 
 def last_heartbeats(client: SyncPrefectClient, pool: str) -> list[datetime]:
-    """When each worker of the pool told the server of itself last."""
+    """The time of the last heartbeat of each worker of the pool."""
     workers = client.request(
         "POST",
         "/work_pools/{work_pool_name}/workers/filter",
@@ -137,10 +138,10 @@ def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
     beats = last_heartbeats(client, pool)
     log = f"aws logs tail /echodrop/{stack}/worker --since 1h"
     if not beats:
-        return Finding("worker", f"none has ever polled {pool}", log)
+        return Finding("worker", f"no worker has ever polled {pool}", log)
     silent = datetime.now(UTC) - max(beats)
     if silent > HEARTBEAT:
-        return Finding("worker", f"silent for {silent.total_seconds():.0f} s", log)
+        return Finding("worker", f"no heartbeat for {silent.total_seconds():.0f} s", log)
     return Finding("worker")
 
 
@@ -150,25 +151,25 @@ def check_aws(
     stack: str,
     deployments: Sequence[DeploymentSpec],
 ) -> Iterator[Finding]:
-    """Look at the observer's queue, task definitions, the worker's service, the inbox, quota and budget.
+    """Check the observer's queue, task definitions, worker service, inbox, quota and budget.
 
     Args:
         client: returns a boto3 client of the service named.
-        outputs: the stack's.
-        stack: its name.
-        deployments: what runs, each by the pool's task definition or one of its own.
+        outputs: outputs of the stack.
+        stack: name of the stack.
+        deployments: the deployments, which use the pool's task definition or their own.
     """
     deploy = f"sam build && sam deploy --stack-name {stack}"
     queue = outputs["ObserverQueue"]
-    yield _there(
-        f"observer's queue {queue}: without it a killed run stays Running for ever",
+    yield _check_exists(
+        f"observer's queue {queue}, without which a killed run stays Running",
         lambda: client("sqs").get_queue_url(QueueName=queue),
         deploy,
     )
     ecs = client("ecs")
     own = {each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments}
     for family in sorted(own):
-        yield _there(
+        yield _check_exists(
             f"task definition {family}",
             partial(ecs.describe_task_definition, taskDefinition=family),
             deploy,
@@ -181,16 +182,16 @@ def check_aws(
         yield check_cost_tag(client, budget)
 
 
-def _there(subject: str, look: Callable[[], object], mend: str) -> Finding:
+def _check_exists(subject: str, look: Callable[[], object], fix: str) -> Finding:
     try:
         look()
     except ClientError as error:
-        return Finding(subject, str(error), mend)
+        return Finding(subject, str(error), fix)
     return Finding(subject)
 
 
 def worker_is_wanted(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN401 - boto3's client
-    """Whether the worker's service is there and wants one; how many run is the check's to say."""
+    """Whether the worker's service exists and wants a worker; the check reports how many run."""
     cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
     try:
         services = ecs.describe_services(cluster=cluster, services=[name])["services"]
@@ -201,14 +202,14 @@ def worker_is_wanted(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN
 
 def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client
     cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
-    subject = f"worker's service {name}"
-    mend = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
+    subject = f"worker service {name}"
+    fix = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
     try:
         services = ecs.describe_services(cluster=cluster, services=[name])["services"]
     except ClientError as error:
-        return Finding(subject, str(error), mend)
+        return Finding(subject, str(error), fix)
     if not services or not services[0]["desiredCount"]:
-        return Finding(subject, "wants no worker", mend)
+        return Finding(subject, "its desired count is 0", fix)
     running, wanted = services[0]["runningCount"], services[0]["desiredCount"]
     if running < wanted:
         log = f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'"

@@ -1,9 +1,8 @@
-"""Register the deployed stack with Prefect, and check that a conversion would find all it needs.
+"""Registers the deployed stack with Prefect, and checks that a conversion has everything it needs.
 
     echodrop deploy --stack echodrop [--dry-run | --check] [--connect-inbox]
 
-Idempotent: what is there already is not written again. Prefect's credential is
-the operator's own, from Prefect's profile or environment.
+It is idempotent. Prefect's credential is the operator's own, from Prefect's profile or environment.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ from flows.stack_finding import report
 from flows.stack_images import check_images, definitions_in_force
 from flows.work_pool_template import StackOutputsError, base_job_template, check_outputs
 
-# A worker looks for its pool, and tells of itself, every 30 s; beside that its task may still start.
+# A worker looks for its pool, and sends a heartbeat, every 30 s; its task may also still be
+# starting.
 FIRST_SIGN_SECONDS = 120.0
 
 
@@ -43,7 +43,7 @@ def stack_outputs(cloudformation: Any, stack: str) -> dict[str, str]:  # noqa: A
     """Return a stack's outputs by name.
 
     Raises:
-        ClientError: there is no such stack, or it may not be read.
+        ClientError: the stack does not exist, or access is denied.
     """
     (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
@@ -61,24 +61,24 @@ def deploy(
     patience: float = FIRST_SIGN_SECONDS,
     version: str | None = None,
 ) -> bool:
-    """Register pool, queues and deployments of a stack, then check; tell whether nothing is missing.
+    """Register pool, queues and deployments of a stack, then check; return whether all is well.
 
     Args:
         client: returns a boto3 client of the service named.
-        stack: the stack's name.
-        say: takes each line for people.
-        more: deployments beside the conversions'.
-        dry_run: say what would be written, and write nothing.
-        only_check: neither write nor compare.
-        connect: have the inbox tell EventBridge of uploads, beside what else it notifies.
-        patience: seconds that a worker has to find a pool that was made just now.
-        version: of the code at hand, to be found in the images; None does not look at them.
+        stack: name of the stack.
+        say: prints a line for people.
+        more: deployments in addition to those of the conversions.
+        dry_run: print the changes, and write nothing.
+        only_check: only check, without registration.
+        connect: add EventBridge to the notifications of the inbox.
+        patience: seconds for a worker to find a new pool.
+        version: version of this code, which the images must have; None skips this check.
 
     Raises:
-        ClientError: the stack can't be read, or the inbox not be connected.
-        StackOutputsError: it is of an older version.
-        AutomationsError: the block that automations are to tell is not on the server.
-        DeploymentTakenError: another stack's deployments have the names.
+        ClientError: the stack cannot be read, or the inbox cannot be connected.
+        StackOutputsError: the stack has an older version.
+        AutomationsError: the block for the automations does not exist on the server.
+        DeploymentTakenError: another stack has deployments with these names.
     """
     outputs = stack_outputs(client("cloudformation"), stack)
     check_outputs(outputs)
@@ -109,16 +109,16 @@ def deploy(
 def _await_worker(
     prefect: SyncPrefectClient, work_pool: str, say: Callable[[str], object], patience: float
 ) -> None:
-    """Wait for the first sign of life; whether there was one is the check's to say."""
+    """Wait for the first heartbeat of a worker; the check reports whether there was one."""
     began = time.monotonic()
-    told = 0.0
+    reported = 0.0
     while not last_heartbeats(prefect, work_pool):
         waited = time.monotonic() - began
         if waited >= patience:
             return
-        if waited >= told:
+        if waited >= reported:
             say(f"waiting for a worker to find the new pool: {waited:.0f} s of {patience:.0f}")
-            told += 10
+            reported += 10
         time.sleep(1)
 
 
@@ -129,18 +129,18 @@ def register_stack(
     more: Sequence[DeploymentSpec] = (),
     dry_run: bool = False,
 ) -> Registration:
-    """Register work pool, queues and deployments as a stack's outputs have them.
+    """Register work pool, queues and deployments from a stack's outputs.
 
     Args:
-        outputs: the stack's.
-        say: takes each change as a line for people.
-        more: deployments beside the conversions'.
-        dry_run: say what would be written, and write nothing.
+        outputs: outputs of the stack.
+        say: prints each change as a line for people.
+        more: deployments in addition to those of the conversions.
+        dry_run: print the changes, and write nothing.
 
     Raises:
-        StackOutputsError: the stack is of an older version.
-        AutomationsError: the block that automations are to tell is not on the server.
-        DeploymentTakenError: another stack's deployments have the names.
+        StackOutputsError: the stack has an older version.
+        AutomationsError: the block for the automations does not exist on the server.
+        DeploymentTakenError: another stack has deployments with these names.
     """
     template = base_job_template(outputs)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
@@ -180,11 +180,11 @@ def deploy_at_terminal(
     more: Sequence[DeploymentSpec] = (),
     version: str | None = None,
 ) -> int:
-    """Deploy and print; 0 when nothing is missing, 1 otherwise, 2 where the stack can't be read."""
+    """Deploy and print; return 0 if all is well, 1 otherwise, 2 if the stack cannot be read."""
     session = boto3.Session(region_name=region)
     try:
         good = deploy(
-            session.client,  # type: ignore[arg-type]  # the stubs want a literal
+            session.client,  # type: ignore[arg-type]  # the stubs need a literal
             stack,
             lambda line: sys.stdout.write(line + "\n"),
             more=more,

@@ -1,4 +1,4 @@
-"""What a check of a deployed stack says of one thing that it looked at."""
+"""The findings of a check of a deployed stack."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        subject: what was looked at.
-        problem: what is wrong with it; None where it is as it should be.
-        mend: what to type.
-        note: what a person should know although nothing is wrong, or why it could not be looked at.
+        subject: the checked thing.
+        problem: what is wrong with it; None if nothing is.
+        fix: the command that fixes it.
+        note: information for people without a problem, or why it could not be checked.
     """
 
     subject: str
     problem: str | None = None
-    mend: str | None = None
+    fix: str | None = None
     note: str | None = None
 
 
 def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
-    """Say each finding; return whether no problem is among them."""
+    """Print each finding; return whether there is no problem."""
     good = True
     for finding in findings:
         if finding.problem is not None:
@@ -35,6 +35,6 @@ def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
         else:
             say(f"ok       {finding.subject}")
             continue
-        if finding.mend:
-            say(f"         {finding.mend}")
+        if finding.fix:
+            say(f"         {finding.fix}")
     return good

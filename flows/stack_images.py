@@ -1,7 +1,7 @@
-"""Whether what ECS runs holds the code at hand: by the tags that a release gives its images.
+"""Checks by release tags whether the images that ECS runs contain this version of the code.
 
-A tag holds the code's version and cannot be moved to another image, so a digest's tags say what is
-in it. Nothing that a deployer claims is asked.
+A tag has the code's version and cannot be moved to another image, so the tags of a
+digest show what the image contains.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GONE = {"ImageNotFoundException", "RepositoryNotFoundException"}
 
 
 def image_tag(target: str, version: str, architecture: str) -> str:
-    """Return the tag of an image: what it is for, the code's version, ECS's name of the processor."""
+    """Return the tag of an image: its target, the code's version, ECS's name of the processor."""
     return f"{target}-{version}-{architecture.lower()}"
 
 
@@ -29,20 +29,20 @@ def check_images(
     version: str,
     release: str,
 ) -> Iterator[Finding]:
-    """Look at the image of each task definition, and at the repositories that hold them.
+    """Check the image of each task definition, and their repositories.
 
     Args:
         ecr: boto3's client.
-        definitions: as ECS describes them, by what people call them.
-        version: of the code at hand.
-        release: the command that brings the stack to it.
+        definitions: ECS's descriptions, by a name for people.
+        version: version of this code.
+        release: the command that updates the stack to it.
     """
     repositories: set[str] = set()
     for subject, definition in definitions.items():
         image = definition["containerDefinitions"][0]["image"]
         repository, digest = _parts(image)
         if not digest:
-            yield Finding(f"image of {subject}", f"{image} is named by no digest", release)
+            yield Finding(f"image of {subject}", f"{image} has no digest", release)
             continue
         repositories.add(repository)
         problem = _image(ecr, definition, version)
@@ -56,14 +56,14 @@ def _image(
     definition: Mapping[str, Any],
     version: str,
 ) -> str | None:
-    """What is wrong with a definition's image, None where it holds this code."""
+    """What is wrong with a definition's image, None if it contains this code."""
     container = definition["containerDefinitions"][0]
     repository, digest = _parts(container["image"])
     try:
         found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageDigest": digest}])
     except ClientError as error:
         if error.response["Error"]["Code"] in _GONE:
-            return f"{digest} is no longer in {repository}: no task can start"
+            return f"{digest} is no longer in {repository}, so no task can start"
         return str(error)
     tags = [tag for each in found["imageDetails"] for tag in each.get("imageTags", [])]
     target = "worker" if container["name"] == "worker" else "task"
@@ -71,12 +71,12 @@ def _image(
     wanted = image_tag(target, version, processor)
     if wanted in tags:
         return None
-    held = ", ".join(tags) or "what no release tagged"
-    return f"holds {held}, this code is {wanted}"
+    held = ", ".join(tags) or "an image without a release tag"
+    return f"has {held}, this code is {wanted}"
 
 
 def _parts(image: str) -> tuple[str, str]:
-    """Return repository and digest of `registry/repository@digest`; no digest where a tag names it."""
+    """Return repository and digest of `registry/repository@digest`; with a tag no digest."""
     repository, _, digest = image.partition("/")[2].partition("@")
     return repository, digest
 
@@ -90,13 +90,13 @@ def _repository(ecr: Any, name: str) -> Finding:  # noqa: ANN401 - boto3's clien
     if found.get("imageTagMutability") != "IMMUTABLE":
         return Finding(
             subject,
-            "lets a tag be moved, so tags prove nothing",
+            "allows tags to be moved, so tags prove nothing",
             f"aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE",
         )
     if not found.get("imageScanningConfiguration", {}).get("scanOnPush"):
         return Finding(
             subject,
-            "scans no image on push",
+            "does not scan images on push",
             f"aws ecr put-image-scanning-configuration --repository-name {name}"
             " --image-scanning-configuration scanOnPush=true",
         )
@@ -108,10 +108,10 @@ def definitions_in_force(
     outputs: Mapping[str, str],
     deployments: Sequence[DeploymentSpec],
 ) -> dict[str, Mapping[str, Any]]:
-    """Return what ECS would start now: of each family the newest, of the worker what its service has.
+    """Return what ECS would start now: each family's newest, and the worker service's own.
 
-    A service that went back to its last worker has an older one than its family. What is not there is
-    left out: the check of the stack says so.
+    A service that was rolled back has an older definition than the newest of its
+    family. Missing ones are left out, because the check of the stack reports them.
     """
     families = {
         each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments
@@ -122,12 +122,12 @@ def definitions_in_force(
         found = ecs.describe_services(cluster=cluster, services=[service])["services"]
     except ClientError:
         found = []
-    wanted |= {f"worker's service {service}": each["taskDefinition"] for each in found}
+    wanted |= {f"worker service {service}": each["taskDefinition"] for each in found}
     definitions = {}
     for subject, name in wanted.items():
         try:
-            told = ecs.describe_task_definition(taskDefinition=name)
+            answer = ecs.describe_task_definition(taskDefinition=name)
         except ClientError:
             continue
-        definitions[subject] = told["taskDefinition"]
+        definitions[subject] = answer["taskDefinition"]
     return definitions

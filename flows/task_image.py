@@ -1,4 +1,4 @@
-"""Which container image this task runs, as ECS says it."""
+"""The container image of this task, from ECS metadata."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from flows.ecs_metadata import ecs_metadata
 
 
 def task_image() -> str | None:
-    """`image@digest` of the container, None outside ECS or where ECS does not answer."""
-    told = ecs_metadata()
-    if told is None:
+    """`image@digest` of the container, None outside ECS or if ECS does not answer."""
+    metadata = ecs_metadata()
+    if metadata is None:
         return None
-    image, digest = told.get("Image"), told.get("ImageID")
+    image, digest = metadata.get("Image"), metadata.get("ImageID")
     return f"{image}@{digest}" if image and digest else image

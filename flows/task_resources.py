@@ -1,4 +1,4 @@
-"""How much of a processor and of memory this task has."""
+"""The processors and memory of this task."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class TaskResources:
-    """Processors, which Fargate also sells in parts, and bytes of memory."""
+    """Processors, which may be a fraction on Fargate, and bytes of memory."""
 
     processors: float
     memory: int
 
 
 def task_resources() -> TaskResources:
-    """The task's limits as ECS says them, else the container's or the machine's.
+    """The task's limits from ECS, else those of the container or the machine.
 
-    A Fargate task sees more processors than it may use, so ECS is asked first.
+    A Fargate task sees more processors than it may use, so ECS comes first.
     """
     limits: dict[str, Any] = (ecs_metadata("/task") or {}).get("Limits", {})
     processors, memory = limits.get("CPU"), limits.get("Memory")
@@ -45,7 +45,7 @@ def _machine_memory() -> int:
 
 
 def cgroup_limits(root: Path, own: Path) -> list[int]:
-    """The memory limits (bytes) of this process's control groups, as a container has one.
+    """The memory limits (bytes) of this process's control groups, such as a container's.
 
     Args:
         root: where control groups are mounted.
@@ -64,7 +64,7 @@ def cgroup_limits(root: Path, own: Path) -> list[int]:
             base, name = root / "memory", "memory.limit_in_bytes"
         else:
             continue
-        # The group above binds too; of those outside a container only the root is there.
+        # The parent groups' limits apply too; in a container only the root group is visible.
         steps = Path(path.lstrip("/"))
         for group in (steps, *steps.parents):
             limits += _limit(base / group / name)
@@ -73,7 +73,7 @@ def cgroup_limits(root: Path, own: Path) -> list[int]:
 
 def _limit(file: Path) -> list[int]:
     try:
-        told = file.read_text().strip()
+        text = file.read_text().strip()
     except OSError:
         return []
-    return [int(told)] if told.isdigit() else []
+    return [int(text)] if text.isdigit() else []

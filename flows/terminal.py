@@ -1,4 +1,4 @@
-"""A conversion, or a look at a file, as a person at a terminal sees it."""
+"""The commands `echodrop convert` and `echodrop check` at a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DONE, FAILED, USAGE, TRANSIENT = 0, 1, 2, 3
 
 
 class ModelUnknownError(ValueError):
-    """The sonar model was not given, and could not be found out."""
+    """The sonar model was not given, and could not be detected."""
 
     def __init__(self, file: str, cause: str) -> None:
         super().__init__(f"{file}: {cause}; give the sonar model with --model")
@@ -30,35 +30,35 @@ class ModelUnknownError(ValueError):
 
 
 def model_of(raw_file: str) -> str:
-    """Name the sonar model that the first bytes of a local file speak of.
+    """Detect the sonar model from the first bytes of a local file.
 
-    Models that share a format can't be told apart: it is the format's first one.
+    Models with the same format cannot be distinguished, so this returns the format's first.
 
     Raises:
-        ModelUnknownError: the file is not local, or no known sonar wrote it.
-        OSError: it can't be read.
+        ModelUnknownError: the file is not local, or its format is unknown.
+        OSError: it cannot be read.
     """
     location = parse_location(raw_file)
     if not isinstance(location, LocalLocation):
-        raise ModelUnknownError(raw_file, "only a local file is looked into for it")
+        raise ModelUnknownError(raw_file, "the model is detected only for local files")
     with location.path.open("rb", buffering=0) as raw:
         found = format_of(raw.fileno(), os.fstat(raw.fileno()).st_size)
     if found is None:
-        raise ModelUnknownError(raw_file, "its first bytes are of no known sonar")
+        raise ModelUnknownError(raw_file, "its first bytes match no known sonar")
     return found
 
 
-def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]) -> int:
-    """Convert one file with a progress bar; print the output's path, or why there is none.
+def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]) -> int:
+    """Convert one file with a progress bar; print the output's path or the error.
 
     Args:
         raw_file: path or URI.
-        model: its sonar model; None to read it from a local file's first bytes.
-        wishes: other fields of `ConversionRequest`.
+        model: its sonar model; None to detect it from a local file's first bytes.
+        fields: other fields of `ConversionRequest`.
 
     Returns:
-        An exit code: DONE (published, or skipped as it was published before),
-        FAILED (the file or the request), TRANSIENT (try again), USAGE.
+        An exit code: DONE (published, or skipped because it was already published),
+            FAILED (invalid file or request), TRANSIENT (try again), USAGE.
     """
     from flows.conversion import convert  # noqa: PLC0415 - xarray and zarr: a second
 
@@ -68,7 +68,7 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
             raw_file=raw_file,
             sonar_model=model or model_of(raw_file),
             sonar_model_source="caller" if model else "bytes",
-            **wishes,
+            **fields,
         )
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
@@ -95,8 +95,8 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
             err.print(f"Try again: {fault}", style="yellow", markup=False, highlight=False)
             return TRANSIENT
         except MemoryError as error:
-            told = f"Out of memory: {raw_file}: {error}: convert it on a machine with more"
-            err.print(told, style="red", markup=False, highlight=False)
+            message = f"Out of memory: {raw_file}: {error}: use a machine with more memory"
+            err.print(message, style="red", markup=False, highlight=False)
             return FAILED
     if isinstance(result, Published):
         output, verified = result.manifest["output"], result.manifest["verification"]
@@ -108,16 +108,16 @@ def convert_at_terminal(raw_file: str, model: str | None, wishes: dict[str, Any]
         )
     else:
         err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
-    # The path alone goes to standard output, so that a script can take it.
+    # Only the path goes to standard output, so that a script can read it.
     out.print(result.output, markup=False, highlight=False, soft_wrap=True)
     return DONE
 
 
 def check_at_terminal(file: Path, model: str | None) -> int:
-    """Walk a file's datagrams and print what it holds; DONE if it is intact, else FAILED."""
+    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED."""
     err = Console(stderr=True, soft_wrap=True)
     try:
-        # A file that no sonar wrote is walked as the most common kind, which says where it ends.
+        # A file of unknown format is checked as the most common format, which reports the damage.
         summary = preflight(file, model or _model_or_simrad(file))
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as exceptions: what is under way cleans up behind itself."""
+"""Turns SIGTERM and SIGHUP into exceptions, so that running code cleans up."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# A task that is stopped, and a terminal that is closed.
+# The signals of a stopped task and of a closed terminal.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as an exception, so that it cleans up behind itself.
+    """End the block with an exception on SIGTERM and SIGHUP, so that it cleans up.
 
-    Left alone is a signal that the process handles or ignores already, as Prefect's
-    engine does with SIGTERM and `nohup` with SIGHUP.
+    A signal that the process already handles or ignores is left alone; Prefect's engine
+    handles SIGTERM, and `nohup` ignores SIGHUP.
     """
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
-"""Which faults pass by themselves, and how long to wait for that.
+"""Classifies transient faults, and retries them with back-off.
 
-One classification serves every retry: the single request to a store, the step
-run from the command line, and the flow's tasks.
+Every retry uses the same classification: a single request to a store, a step of the
+command line, and the flow's tasks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from flows.outcomes import Outcome, TransientFault
 
 T = TypeVar("T")
 
-# Of a whole step without Prefect: two minutes in all at least, four at most, and
-# a claim left by a killed run expires within one.
+# For a whole step without Prefect: two to four minutes in total, while the claim of a killed run
+# expires within one.
 ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 
-# Beyond 5xx and 429: what S3 and its credentials say of a state that passes.
+# In addition to 5xx and 429: transient error codes of S3 and of credentials.
 _TRANSIENT_CODES = frozenset(
     {
         "SlowDown",
@@ -53,7 +53,7 @@ _TRANSIENT_TYPES = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same step may well succeed a little later."""
+    """Whether the same step may succeed a little later."""
     if isinstance(error, Outcome):
         return isinstance(error, TransientFault)
     if isinstance(error, botocore.exceptions.ClientError):
@@ -64,17 +64,17 @@ def is_transient(error: BaseException) -> bool:
 
 
 def backoff_seconds(attempt: int, *, base: float, longest: float) -> float:
-    """Exponential wait after the `attempt`-th attempt (from 1): half of it is sure, half is chance."""
+    """Exponential wait after the `attempt`-th attempt (from 1), with half of it random."""
     whole = min(longest, base * 2**attempt)
-    # S311: spreads retries of many tasks in time; nothing secret depends on it.
+    # S311: this spreads the retries of many tasks; it is not used for security.
     return random.uniform(whole / 2, whole)  # noqa: S311
 
 
 def retrying(call: Callable[[], T], *, attempts: int, base: float = 0.1, longest: float = 5.0) -> T:
-    """The result of `call`, tried again while it fails with a transient fault.
+    """The result of `call`, retried after transient faults.
 
     Raises:
-        BaseException: what the last attempt raised, or the first lasting fault.
+        BaseException: the exception of the last attempt, or the first that is not transient.
     """
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
@@ -84,6 +84,6 @@ def retrying(call: Callable[[], T], *, attempts: int, base: float = 0.1, longest
     )(call)
 
 
-def patiently(step: Callable[[], T]) -> T:
-    """The result of a whole step, tried again for two to four minutes; raises as `retrying` does."""
+def retry_step(step: Callable[[], T]) -> T:
+    """The result of a whole step, retried for two to four minutes; raises as `retrying` does."""
     return retrying(step, attempts=ATTEMPTS, base=FIRST_WAIT_SECONDS, longest=LONGEST_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Compare a tree as xarray opens it with the EchoData that was encoded, bit for bit."""
+"""Compares a tree opened by xarray with the encoded EchoData, bit for bit."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from flows.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Elements from which on a variable is sampled by its chunks, not compared whole.
+# Number of elements from which only some chunks of a variable are compared.
 LARGE_ELEMENTS = 2**16
 
-_DIFFERENCES_TOLD = 5
+_DIFFERENCES_NAMED = 5
 
 
 def is_large(shape: Sequence[int]) -> bool:
-    """Whether a variable of this shape is compared by some of its chunks, not whole."""
+    """Whether only some chunks of a variable of this shape are compared."""
     return math.prod(shape) >= LARGE_ELEMENTS
 
 
 def verify_netcdf(
     output: str, path: Path, echodata: EchoData, *, mode: VerifyMode
 ) -> dict[str, Any]:
-    """The manifest's `verification` of a netCDF file that was read back whole to `path`.
+    """The manifest's `verification` of a netCDF file that was read back to `path`.
 
-    Its bytes have been compared by the caller; here they are opened.
+    The caller has compared its bytes; this opens the file.
 
     Raises:
-        OutputMismatch: the first things that are not as they should be.
+        OutputMismatch: with the first differences.
     """
     with xr.open_datatree(path, engine="netcdf4", chunks=None) as tree:
         compare_tree(output, echodata, tree, whole=mode == "full", string_widths=False)
@@ -52,10 +52,10 @@ def verify_netcdf(
 def compare_tree(
     output: str, echodata: EchoData, tree: xr.DataTree, *, whole: bool, string_widths: bool = True
 ) -> None:
-    """Groups, dimensions, dtypes and attributes; values of all but large variables, or of all.
+    """Compare groups, dimensions, dtypes and attributes, and the values of small or all variables.
 
     Raises:
-        OutputMismatch: the first things that are not the same.
+        OutputMismatch: with the first differences.
     """
     for group in groups_of(echodata).values():
         for variable in group.variables.values():
@@ -69,6 +69,6 @@ def compare_tree(
         }
         for path, group in groups_of(echodata).items()
     }
-    told = differences(echodata, tree, only=compared, string_widths=string_widths)
-    if told:
-        raise OutputMismatch(output, "; ".join(map(str, told[:_DIFFERENCES_TOLD])))
+    found = differences(echodata, tree, only=compared, string_widths=string_widths)
+    if found:
+        raise OutputMismatch(output, "; ".join(map(str, found[:_DIFFERENCES_NAMED])))

@@ -1,8 +1,8 @@
-"""The work pool's base job template, filled with what the deployed stack made.
+"""The work pool's base job template, filled with the outputs of the deployed stack.
 
-Image, roles, log and credential belong to the stack's one task definition. A
-run only says how large it is, as overrides, so the worker never registers a
-definition and needs no right to.
+Image, roles, log and credential belong to the stack's task definition. A run only
+overrides the size, so the worker never registers a definition and does not need the
+permission.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("base_job_template.json")
 
-# By the stack's PrefectSecretKey: the variable that names the secret, so that
-# the worker keeps its own credential out of the tasks' environment.
+# PrefectSecretKey of the stack -> the variable with the secret's name, which keeps the worker's own
+# credential out of the tasks' environment.
 _SECRET_VARIABLES = {
     "api_key": "prefect_api_key_secret_arn",
     "auth_string": "prefect_api_auth_string_secret_arn",
@@ -28,31 +28,31 @@ _NEEDED = (
 
 
 class StackOutputsError(ValueError):
-    """The stack lacks outputs that pool, queues and deployments are made from: `missing` names them."""
+    """The stack does not have the outputs for pool, queues and deployments in `missing`."""
 
     def __init__(self, missing: list[str]) -> None:
-        super().__init__(f"the stack has no output {', '.join(missing)}: deploy it anew")
+        super().__init__(f"the stack has no output {', '.join(missing)}: deploy it again")
         self.missing = missing
 
 
 def check_outputs(outputs: Mapping[str, str]) -> None:
-    """Look whether a stack has all outputs that pool, queues and deployments are made from.
+    """Check that a stack has all outputs for pool, queues and deployments.
 
     Raises:
-        StackOutputsError: outputs are missing, as in a stack of an older version.
+        StackOutputsError: outputs are missing, as in a stack with an older version.
     """
     if missing := [name for name in _NEEDED if name not in outputs]:
         raise StackOutputsError(missing)
 
 
 def base_job_template(outputs: Mapping[str, str]) -> dict[str, Any]:
-    """Fill the template in the repository with a stack's outputs.
+    """Fill the template with a stack's outputs.
 
     Args:
-        outputs: of the stack made from template.yaml, by name.
+        outputs: outputs of the stack by name.
 
     Raises:
-        StackOutputsError: outputs are missing, as in a stack of an older version.
+        StackOutputsError: outputs are missing, as in a stack with an older version.
     """
     check_outputs(outputs)
     defaults: dict[str, Any] = {

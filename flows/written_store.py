@@ -1,4 +1,4 @@
-"""What is known of a Zarr store's objects once they are written, without their samples."""
+"""A record of a written Zarr store: digests of all objects, bodies of the small ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Digest(NamedTuple):
 class WrittenStore:
     """The objects of a store by relative key: digests of all, bodies of the small ones.
 
-    Chunks of samples are the bulk of a store, and are forgotten as soon as they are
-    written. What else there is, metadata and small arrays, stays for the verification.
+    Chunks of samples are the bulk of a store, and are dropped as soon as they are
+    written. Metadata and small arrays are kept for the verification.
     """
 
     digests: dict[str, Digest] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, key: str, body: bytes, *, keep: bool) -> None:
-        """Note an object as it is written; `keep` its body."""
+        """Record a written object; `keep` its body."""
         self.digests[key] = Digest(len(body), hashlib.sha256(body).hexdigest())
         if keep:
             self.bodies[key] = body
@@ -43,7 +43,7 @@ class WrittenStore:
 
 
 def store_checksum(digests: Mapping[str, str]) -> str:
-    """One SHA-256 over a store: of the lines `<hex sha256> <key>` and a line feed, sorted by key."""
+    """One SHA-256 over a store: of the lines `<hex sha256> <key>` with line feeds, sorted by key."""
     whole = hashlib.sha256()
     for key in sorted(digests):
         whole.update(f"{digests[key]} {key}\n".encode())

@@ -1,4 +1,4 @@
-"""One variable as compressed Zarr chunks, packed where that is exact."""
+"""Writes one variable as compressed Zarr chunks, packed if that is exact."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SHUFFLES = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle
 
 @dataclass(frozen=True)
 class ArrayPlan:
-    """How one array is to be written.
+    """How to write one array.
 
     `packings` are tried in turn, each with its codec. `codec` and `fill`, the
-    `_FillValue`, are for what is not packed; `fill` is NaN where echopype's own
-    encoding is asked for, else None.
+    `_FillValue`, apply without packing; `fill` is NaN for echopype's own encoding, else
+    None.
     """
 
     lengths: tuple[int, ...]
@@ -47,7 +47,7 @@ class ArrayPlan:
 class ChunkWriter:
     """Packs and compresses chunks in the threads of `pool`, for one codec family.
 
-    `ahead` results at most wait to be collected, each with its chunk's memory.
+    At most `ahead` results, with their chunks in memory, wait to be collected.
     """
 
     pool: ThreadPoolExecutor
@@ -55,10 +55,10 @@ class ChunkWriter:
     codec_family: int
 
     def write(self, variable: StorableVariable, plan: ArrayPlan, put: Put) -> StoredArray:
-        """Hand each chunk, also if it is all fill, to `put`; the array's description.
+        """Pass each chunk to `put`, also one with only fill values; return the array's description.
 
-        Chunks whose packing is sure are handed on as they are made. Others wait until
-        the last of their array is made, because the next packing may have to be tried.
+        Chunks with a certain packing are passed on immediately. Others wait until all
+        chunks of their array are packed, because the next packing may be needed.
         """
         regions = dict(chunk_regions(variable.shape, plan.lengths))
         describe = partial(StoredArray, variable.dims, variable.shape, plan.lengths)
@@ -79,13 +79,13 @@ class ChunkWriter:
             return describe(
                 dtype=packing.stored, attributes=attributes, fill=packing.fill, codec=packing.codec
             )
-        for index, body in self._as_it_is(variable, plan, regions):
+        for index, body in self._unpacked(variable, plan, regions):
             put(index, body)
         return describe(
             dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill, codec=plan.codec
         )
 
-    def _as_it_is(
+    def _unpacked(
         self,
         variable: StorableVariable,
         plan: ArrayPlan,
@@ -103,7 +103,7 @@ class ChunkWriter:
         packing: Packing,
         regions: dict[tuple[int, ...], Region],
     ) -> Chunks:
-        """The chunks up to the first that holds a sample which would not come back."""
+        """The chunks before the first with a sample that the packing would change."""
 
         def body(region: Region) -> bytes | None:
             packed = variable.packed(region, packing)
@@ -123,7 +123,7 @@ class ChunkWriter:
     ) -> Generator[T, None, None]:
         """`work` on each region, in order: the first here, the rest in the pool.
 
-        The first tells most packings that do not fit, before a thread is asked.
+        The first region rejects most packings that do not fit, before a thread is used.
         """
         waiting: deque[Future[T]] = deque()
         try:
@@ -141,7 +141,7 @@ class ChunkWriter:
                 future.cancel()
 
     def _compress(self, chunk: NDArray[Any], codec: Codec) -> bytes:
-        """A chunk's body, as the documents of this family say it is to be read."""
+        """A chunk's body in the encoding of this codec family."""
         elements = chunk.reshape(-1).view(f"u{element_size(chunk.dtype)}")
         body: bytes = Blosc(codec.cname, codec.clevel, _SHUFFLES[codec.shuffle]).encode(elements)
         return Zstd(OUTER_LEVEL).encode(body) if self.codec_family == 1 else body

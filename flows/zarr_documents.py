@@ -1,9 +1,9 @@
 """The JSON documents of a Zarr store, for formats 2 and 3.
 
-Formats: https://zarr-specs.readthedocs.io (v2 and v3 core), consolidated
-metadata as zarr-python 3 reads it, dimension names and CF attributes as
-xarray's Zarr encoding specification has them. Writing the documents directly
-takes a tenth of the time of creating each array through zarr-python.
+Formats: https://zarr-specs.readthedocs.io (v2 and v3 core), consolidated metadata as in
+zarr-python 3, dimension names and CF attributes as in xarray's Zarr encoding
+specification. Writing the documents directly takes a tenth of the time of creating each
+array through zarr-python.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ from flows.zarr_layers import CONSOLIDATED_ROOT
 ZarrFormat: TypeAlias = Literal[2, 3]
 Document: TypeAlias = dict[str, Any]
 
-# The numbers numcodecs gives blosc's shuffles in format 2.
+# numcodecs' numbers for blosc's shuffles in format 2.
 _SHUFFLE_NUMBERS = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
-# The outer frame of codec family 1. Its level hardly matters: what it wraps
-# is compressed already, and the frame is there to be different.
+# The outer frame of codec family 1. Its level hardly matters, because its content is already
+# compressed; the frame only makes the family different.
 OUTER_LEVEL = 1
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """What a reader must know to read one array's chunks.
+    """The description that a reader needs for one array's chunks.
 
-    `fill` is the CF `_FillValue`, None where there is none; NaN is the only
-    float.
+    `fill` is the CF `_FillValue` or None; NaN is the only float.
     """
 
     dims: tuple[str, ...]
@@ -72,14 +71,13 @@ def group_documents(attributes: Mapping[str, Any], zarr_format: ZarrFormat) -> d
 def consolidate(
     documents: Mapping[str, Document], group: str, zarr_format: ZarrFormat
 ) -> tuple[str, Document]:
-    """(key, document) that holds the metadata of all below `group` ("" for the root).
+    """(key, document) with the metadata of everything below `group` ("" for the root).
 
-    documents: key relative to the root -> document, consolidated ones excluded.
-    Every group gets its own, so that a group opened by itself needs one
-    request too, not a listing.
+    documents: key relative to the root -> document, consolidated ones excluded. Every
+        group has one, so that opening a single group needs one request, not a listing.
     """
     prefix = f"{group}/" if group else ""
-    # Sorted, because zarr-python 3 loses children that do not stand side by side.
+    # Sorted, because zarr-python 3 loses children that are not adjacent.
     below = {
         k.removeprefix(prefix): documents[k] for k in sorted(documents) if k.startswith(prefix)
     }
@@ -99,15 +97,15 @@ def chunk_key(index: Sequence[int], zarr_format: ZarrFormat) -> str:
 
 
 def as_bytes(document: Document) -> bytes:
-    """A document as it is stored: JSON without blanks.
+    """The stored form of a document: JSON without blanks.
 
-    NaN in an attribute is written as zarr-python writes and reads it (`NaN`).
+    NaN in an attribute is written as in zarr-python (`NaN`).
     """
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _plain(attributes: Mapping[str, Any]) -> Document:
-    """Attributes as JSON can hold them: numpy scalars and arrays, tuples unpacked."""
+    """Attributes as JSON values: numpy scalars, arrays and tuples are converted."""
     return {str(name): _plain_value(value) for name, value in attributes.items()}
 
 
@@ -142,7 +140,7 @@ def _array_v3(array: StoredArray, codec_family: int) -> Document:
         codecs.append({"name": "zstd", "configuration": outer})
     attributes = dict(array.attributes)
     if isinstance(array.fill, float):
-        # xarray keeps a float's _FillValue as the base64 of its eight bytes.
+        # xarray stores a float's _FillValue as base64 of its eight bytes.
         attributes["_FillValue"] = b64encode(struct.pack("<d", array.fill)).decode()
     elif array.fill is not None:
         attributes["_FillValue"] = array.fill
@@ -179,9 +177,9 @@ def _array_v2(array: StoredArray, codec_family: int) -> Document:
         "shape": list(array.shape),
         "chunks": list(array.chunks),
         "dtype": array.dtype.newbyteorder("<").str,
-        # xarray takes the fill value of a format 2 array for its _FillValue: an
-        # integer or string array with one would lose its zeros, a float array
-        # with one would not widen to the dtype of its scale_factor.
+        # xarray uses the fill value of a format 2 array as its _FillValue: an integer or string
+        # array with one would lose its zeros, and a float array with one would not widen to the
+        # dtype of its scale_factor.
         "fill_value": "NaN" if isinstance(array.fill, float) else array.fill,
         "order": "C",
         "filters": [blosc] if codec_family == 1 else None,
@@ -207,5 +205,5 @@ def _data_type_v3(dtype: np.dtype[Any]) -> str | Document:
 
 
 def element_size(dtype: np.dtype[Any]) -> int:
-    """Bytes of what blosc shuffles: a number, or one character of a string."""
+    """Bytes of the element that blosc shuffles: a number, or one character of a string."""
     return 4 if dtype.kind == "U" else dtype.itemsize

@@ -1,7 +1,7 @@
-"""An EchoData as the objects of a Zarr store, ready to be put one by one.
+"""Encodes an EchoData as the objects of a Zarr store, one by one.
 
-Lossless: xarray and echopype open the objects to the dtypes and bits that the
-EchoData holds. Chunk by chunk: no copy of a whole sample variable is made.
+It is lossless: xarray and echopype read the same dtypes and bits as in the EchoData. It
+works chunk by chunk, without a copy of a whole sample variable.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ def stream_zarr(
     zarr_format: ZarrFormat = 3,
     codec_family: int = 0,
 ) -> dict[str, bytes]:
-    """Hand the chunks of an EchoData's store to `put`; the store's metadata, key -> body.
+    """Pass the chunks of an EchoData's store to `put`; return the store's metadata, key -> body.
 
-    put: takes one chunk after another, in the order of their arrays.
-    compact: pack the samples where that is exact, with chunks fit for reading
-    from S3. False: dtypes, chunks and codecs as `EchoData.to_zarr` writes them.
+    put: takes one chunk at a time, in the order of the arrays.
+    compact: pack the samples if that is exact, with chunks suited to reading from S3.
+        False: dtypes, chunks and codecs of `EchoData.to_zarr`.
     chunks: dimension -> length for the sample variables; -1 for whole.
-    codec_family: 0 or 1; a chunk of one family never decodes with the metadata
-    of the other. Every chunk is written, also one that holds nothing but the
-    fill value: a missing chunk would read as fill under any metadata.
+    codec_family: 0 or 1; a chunk of one family never decodes with the metadata of the
+        other. Every chunk is written, also one with only fill values, because a missing
+        chunk would read as fill values with any metadata.
 
     Consolidated metadata is in the root and in every group. Raises
     ChunksNotUsableError for `chunks` that fit no sample variable,
-    DtypeNotStorableError for a dtype without a place in Zarr.
+    DtypeNotStorableError for a dtype that Zarr does not support.
     """
     groups = storable_groups(echodata)
     check_requested_chunks([group.extents() for group in groups.values()], chunks)
@@ -113,7 +113,7 @@ def stream_zarr(
     return objects
 
 
-def _put_chunk(  # noqa: PLR0917 - bound argument by argument
+def _put_chunk(  # noqa: PLR0917 - used with functools.partial
     put: Callable[[EncodedObject], None],
     make: Callable[[str, bytes], EncodedObject],
     array: str,
@@ -143,8 +143,8 @@ def _compact_plans(group: StorableGroup, chunks: Mapping[str, int] | None) -> di
 def _own_plans(
     echodata: EchoData, path: str, chunks: Mapping[str, int] | None
 ) -> dict[str, ArrayPlan]:
-    """The encoding echopype itself gives one group, from its tables."""
-    # echopype takes seconds to import; whoever holds an EchoData has paid that.
+    """The encoding of echopype of one group, from its tables."""
+    # echopype takes seconds to import, and the creator of an EchoData has imported it already.
     from echopype.utils.coding import (  # noqa: PLC0415
         COMPRESSION_SETTINGS,
         set_zarr_encodings,

@@ -1,8 +1,8 @@
-"""In which order the objects of a Zarr store appear and vanish, judged by their keys.
+"""The order in which the objects of a Zarr store are put and deleted, determined by their keys.
 
-A store can be opened as soon as its root metadata is there, and a group as
-soon as the group's is. So chunks and array metadata go first, then groups,
-then the root; and they vanish the other way round.
+A store can be opened as soon as its root metadata exists, and a group as soon as the
+group's does. So chunks and array metadata are put first, then groups, then the root;
+they are deleted in reverse order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _METADATA_NAMES = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 
-# Zarr format -> the metadata of a whole store: what readers open it through.
+# Zarr format -> the root metadata through which readers open a store.
 CONSOLIDATED_ROOT = {3: "zarr.json", 2: ".zmetadata"}
 
 # Zarr 3, and Zarr 2 with and without consolidated metadata.
@@ -22,7 +22,7 @@ ROOT_KEYS = ("zarr.json", ".zmetadata", ".zgroup", ".zattrs")
 
 @dataclass(frozen=True)
 class Layers:
-    """The objects of a store in the order in which they may appear."""
+    """The objects of a store in the order in which they are put."""
 
     arrays: dict[str, bytes]
     groups: dict[str, bytes]
@@ -30,7 +30,7 @@ class Layers:
 
 
 def is_metadata(key: str) -> bool:
-    """Whether a key is of metadata; all others are chunks."""
+    """Whether a key is metadata; all others are chunks."""
     return key.rpartition("/")[2] in _METADATA_NAMES
 
 
@@ -56,9 +56,9 @@ def layers_of(objects: Mapping[str, bytes]) -> Layers:
 
 
 def hidden_first(keys: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Of an old store's keys: the root's metadata, and all other metadata.
+    """Split an old store's keys: the root's metadata, and all other metadata.
 
-    Without the first nothing opens; without both no part opens either.
+    Without the first, the store cannot be opened; without both, no group can be opened either.
     """
     present = list(keys)
     root = [key for key in ROOT_KEYS if key in present]

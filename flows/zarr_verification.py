@@ -1,11 +1,11 @@
-"""Verify a Zarr store: that what readers get is what was written, and decodes to the EchoData.
+"""Verifies a Zarr store: readers get what was written, and it decodes to the EchoData.
 
-Reading back compares bytes: of every object by the listing
-(key, size, entity tag; S3 itself has compared each put with its SHA-256), of
-root metadata, ping times and chunks of every large variable by reading them
-from where readers will. Samples that were read back are decoded and compared with
-the EchoData, which decodes them from the raw file again; what is small is decoded
-from memory while requests are under way. `full` reads and decodes everything.
+Reading back compares bytes. All objects are compared through the listing (key, size,
+entity tag; S3 has compared each put with its SHA-256). Root metadata, ping times and
+some chunks of every large variable are read from the store. These chunks are decoded
+and compared with the EchoData, which decodes them from the raw file again. Small
+variables are decoded from memory while requests are running. `full` reads and decodes
+everything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zarr.core.buffer.cpu import Buffer
 from flows.chunking import chunk_regions
 from flows.contents import groups_of
 from flows.identity import differences
-from flows.object_store import Listed
+from flows.object_store import ListedObject
 from flows.outcomes import OutputMismatch
 from flows.request import VerifyMode
 from flows.verification import compare_tree, is_large
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
 _CHUNKS_OF_A_LARGE_VARIABLE = 3
-# Chunks of some megabytes each are in memory at a time while they are read back.
+# Number of chunks, of some megabytes each, in memory at a time while they are read back.
 _KEYS_AT_A_TIME = 32
 
 
 class ReadBack(Protocol):
     """A store as its readers see it; keys are relative to its root."""
 
-    def list(self) -> dict[str, Listed]:
+    def list(self) -> dict[str, ListedObject]:
         """Every object of the store."""
         ...
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The bodies of these objects; one that is not there is left out."""
+        """The bodies of these objects; missing ones are left out."""
         ...
 
 
 @dataclass(frozen=True)
 class _Array:
-    """An array's metadata as far as sampling needs it."""
+    """The part of an array's metadata that sampling needs."""
 
     path: str
     shape: tuple[int, ...]
@@ -75,13 +75,13 @@ class _Array:
 
 
 class ZarrVerification:
-    """Both halves for one store.
+    """Both parts of the verification for one store.
 
     Args:
-        output: for the message.
-        written: what was written, the metadata included.
-        echodata: what was encoded.
-        mode: how much to decode and to read.
+        output: URI for messages.
+        written: the written objects, with the metadata.
+        echodata: the encoded EchoData.
+        mode: how much to read and decode.
     """
 
     def __init__(
@@ -99,23 +99,23 @@ class ZarrVerification:
         }
         self._decoded: Future[None] | None = None
 
-    def decode_in(self, pool: Executor) -> None:
-        """Begin with what needs no store: `read_back` waits for it."""
+    def start_decoding(self, pool: Executor) -> None:
+        """Start the part that does not need the store; `read_back` waits for it."""
         self._decoded = pool.submit(self._decode_small)
 
     def read_back(
         self, store: ReadBack, etags: Mapping[str, str], leftovers: Iterable[str] = ()
     ) -> dict[str, Any]:
-        """Compare what readers get with what was encoded; the manifest's `verification`.
+        """Compare the store with the encoded data; return the manifest's `verification`.
 
         Args:
-            store: as its readers see it.
-            etags: relative key -> entity tag that the put was answered with; empty
-                where the store has none.
-            leftovers: keys of an older store that are still to be removed.
+            store: the store, as readers access it.
+            etags: relative key -> entity tag in the response to the put; empty if the
+                store has none.
+            leftovers: keys of an older store that are not deleted yet.
 
         Raises:
-            OutputMismatch: the first things that are not as they should be.
+            OutputMismatch: with the first differences.
         """
         digests = self._written.digests
         keys = self._keys_to_read()
@@ -126,9 +126,9 @@ class ZarrVerification:
                 some = keys[start : start + _KEYS_AT_A_TIME]
                 found = store.read(some)
                 for key in some:
-                    if key not in found or not _is(digests[key], found[key]):
+                    if key not in found or not _matches(digests[key], found[key]):
                         raise OutputMismatch(
-                            self._output, f"{key} reads back as other bytes than were put"
+                            self._output, f"{key}: the bytes read back differ from those put"
                         )
                 self._compare_chunks({key: found[key] for key in some if key in self._chunks})
                 read += sum(map(len, found.values()))
@@ -148,12 +148,12 @@ class ZarrVerification:
             self._decoded.result()
 
     def _decode_small(self) -> None:
-        """Compare all but the large variables, and groups, dtypes and attributes of these too."""
+        """Compare everything except the values of large variables."""
         compare_tree(self._output, self._echodata, self._tree, whole=False)
 
     @functools.cached_property
     def _tree(self) -> xr.DataTree:
-        # Any: xarray takes zarr's stores, its annotation does not know them.
+        # Any: xarray accepts zarr's stores, but its annotation does not.
         store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
         return xr.open_datatree(store, engine="zarr", chunks=None, create_default_indexes=False)
 
@@ -173,10 +173,10 @@ class ZarrVerification:
         )
 
     def _compare_chunks(self, bodies: Mapping[str, bytes]) -> None:
-        """Decode chunks of large variables as they were read back, and compare their values."""
+        """Decode the chunks of large variables that were read back, and compare their values."""
         if not bodies:
             return
-        # Only what is in memory can be decoded: a chunk that is not there reads as fill.
+        # Only chunks in memory can be decoded: a missing chunk reads as fill values.
         self._await_decoded()
         added = bodies.keys() - self._objects.keys()
         self._objects.update({key: Buffer.from_bytes(bodies[key]) for key in added})
@@ -187,13 +187,13 @@ class ZarrVerification:
             theirs = self._tree[f"/{group}"].to_dataset().variables[name][region]
             if not _same_bits(ours, theirs):
                 raise OutputMismatch(
-                    self._output, f"{key} decodes to other values than were encoded"
+                    self._output, f"{key}: the decoded values differ from those encoded"
                 )
         for key in added:
             del self._objects[key]
 
 
-def _is(digest: Digest, body: bytes) -> bool:
+def _matches(digest: Digest, body: bytes) -> bool:
     return digest == Digest(len(body), hashlib.sha256(body).hexdigest())
 
 
@@ -201,22 +201,22 @@ def compare_listing(
     output: str,
     written: Mapping[str, Digest],
     etags: Mapping[str, str],
-    listed: Mapping[str, Listed],
+    listed: Mapping[str, ListedObject],
     leftovers: set[str],
 ) -> None:
-    """Compare a listing with what was put, key by key.
+    """Compare a listing with the objects that were put, key by key.
 
     Raises:
-        OutputMismatch: the first thing that is not as it should be.
+        OutputMismatch: with the first difference.
     """
     if missing := sorted(written.keys() - listed.keys()):
         raise OutputMismatch(output, f"{len(missing)} objects are missing, the first {missing[0]}")
     if strange := sorted(listed.keys() - written.keys() - leftovers):
-        raise OutputMismatch(output, f"{len(strange)} objects are too many, the first {strange[0]}")
+        raise OutputMismatch(output, f"{len(strange)} unexpected objects, the first {strange[0]}")
     for key, (size, _) in written.items():
         entry = listed[key]
         if entry.size != size:
-            raise OutputMismatch(output, f"{key} has {entry.size} bytes, {size} were put")
+            raise OutputMismatch(output, f"{key} has {entry.size} bytes, but {size} were put")
         if key in etags and entry.etag != etags[key]:
             raise OutputMismatch(output, f"{key} has entity tag {entry.etag}, not {etags[key]}")
 
@@ -226,20 +226,20 @@ def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
     for key, body in encoded.items():
         folder, _, name = key.rpartition("/")
         if name == ".zarray":
-            told = json.loads(body)
-            arrays.append(_Array(folder, tuple(told["shape"]), tuple(told["chunks"]), 2))
+            document = json.loads(body)
+            arrays.append(_Array(folder, tuple(document["shape"]), tuple(document["chunks"]), 2))
         elif name == "zarr.json" and folder:
-            told = json.loads(body)
-            if told["node_type"] == "array":
-                chunks = told["chunk_grid"]["configuration"]["chunk_shape"]
-                arrays.append(_Array(folder, tuple(told["shape"]), tuple(chunks), 3))
+            document = json.loads(body)
+            if document["node_type"] == "array":
+                chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
+                arrays.append(_Array(folder, tuple(document["shape"]), tuple(chunks), 3))
     return arrays
 
 
 def _chunks_to_decode(
     arrays: Iterable[_Array], *, all_of_them: bool
 ) -> dict[str, tuple[str, tuple[slice, ...]]]:
-    """Key -> array path and region: of each large array its first, its last and some between, or all."""
+    """Key -> array path and region: of each large array the first, last and some others, or all."""
     chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
     for array in filter(lambda array: array.is_large, arrays):
         chunks = array.chunk_keys()

@@ -1,4 +1,4 @@
-"""What every test shares: where the real echosounder files lie."""
+"""Fixtures for all tests, such as the folder of real echosounder files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# A machine that is busy with the other half of the suite makes any example slow.
+# Any example may be slow while other tests run on the machine.
 settings.register_profile("echodrop", deadline=None)
 settings.load_profile("echodrop")
 
-# Real files are not part of the project: their folder stands beside it, or
-# where ECHODROP_REAL_DATA says.
+# Real files are not part of the project: their folder is next to it, or at ECHODROP_REAL_DATA.
 _REAL_DATA = Path(
     os.environ.get(
         "ECHODROP_REAL_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -47,7 +46,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real files; a test that needs it is skipped where it is absent."""
+    """The folder of real files; a test that needs it is skipped if it does not exist."""
     if not (_REAL_DATA / "expected.json").is_file():
         pytest.skip(f"no real echosounder files at {_REAL_DATA} (set ECHODROP_REAL_DATA)")
     return _REAL_DATA
@@ -55,14 +54,14 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def expected(real_data: Path) -> dict[str, dict[str, Any]]:
-    """What echopype 0.11.1 reads out of each real file, by its path in the folder."""
+    """The values that echopype 0.11.1 reads from each real file, by its path in the folder."""
     contents: dict[str, dict[str, Any]] = json.loads((real_data / "expected.json").read_text())
     return contents
 
 
 @pytest.fixture(autouse=True)
-def _echopype_silences_nobody() -> Iterator[None]:
-    """Undo what `import echopype` did to this process's logging in another test."""
+def _restore_logging() -> Iterator[None]:
+    """Undo the changes of `import echopype` in another test to this process's logging."""
     logging.disable(logging.NOTSET)
     yield
     logging.disable(logging.NOTSET)

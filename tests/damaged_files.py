@@ -1,8 +1,8 @@
-"""Damaged variants of real files, each with the one outcome that it must end in.
+"""Damaged variants of real files, each with its expected outcome.
 
-A case is a function from the real file's bytes to the damaged bytes and to what
-the failure's message must say. Its offsets come from the small parsers here,
-which know nothing of the code under test.
+A case is a function from the real file's bytes to the damaged bytes and the expected
+parts of the failure's message. Its offsets come from the small parsers here, which are
+independent of the code under test.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class DamagedFile:
     make: Callable[[bytes], Made]
 
     def write(self, real_data: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
-        """Write the file into `folder`; its path, and what the failure must say."""
+        """Write the file into `folder`; return its path, and the expected parts of the message."""
         content, says = self.make((real_data / self.source).read_bytes())
         path = folder / (self.name + SUFFIX[self.model])
         path.write_bytes(content)
         return path, says
 
     def xml_path(self, real_data: Path) -> Path | None:
-        """The settings XML that goes with it."""
+        """The settings XML for the file."""
         return real_data / AZFP_XML if self.model == "AZFP" else None
 
 
@@ -74,33 +74,33 @@ def _case(
     return register
 
 
-class Datagram(NamedTuple):
-    """A datagram of a whole Simrad file: where it begins and ends, and its type."""
+class DatagramSpan(NamedTuple):
+    """A datagram of an intact Simrad file: its beginning, end and type."""
 
     start: int
     end: int
     type: str
 
 
-def simrad_datagrams(content: bytes) -> list[Datagram]:
-    """The datagrams of a whole Simrad file."""
-    found: list[Datagram] = []
+def simrad_datagrams(content: bytes) -> list[DatagramSpan]:
+    """The datagrams of an intact Simrad file."""
+    found: list[DatagramSpan] = []
     at = 0
     while at < len(content):
         length, type_ = struct.unpack_from("<i4s", content, at)
-        found.append(Datagram(at, at + length + 8, type_.decode()))
+        found.append(DatagramSpan(at, at + length + 8, type_.decode()))
         at += length + 8
     return found
 
 
 def datagram_bytes(type_: bytes, body: bytes, ticks: int = 128297246406888251) -> bytes:
-    """One datagram as it stands in a file."""
+    """The bytes of one datagram in a file."""
     inner = type_ + struct.pack("<Q", ticks) + body
     size = struct.pack("<i", len(inner))
     return size + inner + size
 
 
-def _nth(content: bytes, type_: str, number: int) -> Datagram:
+def _nth(content: bytes, type_: str, number: int) -> DatagramSpan:
     """The `number`-th datagram of a type, from 0; from the end if negative."""
     return [d for d in simrad_datagrams(content) if d.type == type_][number]
 
@@ -117,11 +117,11 @@ def _patched(content: bytes, at: int, patch: bytes) -> bytes:
 
 
 def _truncated(start: int, *more: str) -> tuple[str, ...]:
-    return (f"truncated at byte {start}", f"whole up to byte {start}", *more)
+    return (f"truncated at byte {start}", f"intact up to byte {start}", *more)
 
 
 def _hole(start: int, *more: str) -> tuple[str, ...]:
-    return (f"hole at byte {start}", f"whole up to byte {start}", *more)
+    return (f"hole at byte {start}", f"intact up to byte {start}", *more)
 
 
 # EK60: cuts.
@@ -187,11 +187,11 @@ def ek60_cut_inside_nmea(content: bytes) -> Made:
 
 @_case("EK60", EK60, "Completed")
 def ek60_cut_between_datagrams(content: bytes) -> Made:
-    # Nothing in the bytes tells it from a shorter recording.
+    # Its bytes are those of a shorter recording.
     return content[: _nth(content, "RAW0", 71).end], ()
 
 
-# EK60: holes, and lengths that lie.
+# EK60: holes, and wrong lengths.
 
 
 @_case("EK60", EK60)
@@ -353,7 +353,7 @@ def ek60_ping_datagram_of_another_version(content: bytes) -> Made:
 
 @_case("EK60", EK60, "UnsupportedDatagram")
 def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
-    # As an operator does it: the ping is shorter by its angles, and says so.
+    # As after a change of settings: the ping has no angles, and its header shows that.
     ping = _nth(content, "RAW0", 70)
     body = content[ping.start + 4 : ping.end - 4]
     mode, samples = struct.unpack_from("<h", body, 14)[0], struct.unpack_from("<i", body, 80)[0]
@@ -376,7 +376,7 @@ def ek60_annotation_added(content: bytes) -> Made:
     return content[:at] + datagram_bytes(b"TAG0", b"trawl in\x00\x00\x00\x00") + content[at:], ()
 
 
-# No raw files at all.
+# Files that are not raw files.
 
 
 @_case("EK60", EK60)
@@ -386,27 +386,29 @@ def zero_length(content: bytes) -> Made:
 
 @_case("EK60", EK60)
 def text_named_raw(content: bytes) -> Made:
-    return b"cruise log, leg 2\n" * 500, ("no EK60 file",)
+    return b"cruise log, leg 2\n" * 500, ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def random_bytes_named_raw(content: bytes) -> Made:
-    return random.Random(4).randbytes(100_000), ("no EK60 file",)
+    return random.Random(4).randbytes(100_000), ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def zeros_named_raw(content: bytes) -> Made:
-    return bytes(100_000), ("no EK60 file",)
+    return bytes(100_000), ("not an EK60 file",)
 
 
 @_case("EK60", EK60)
 def compressed_but_named_raw(content: bytes) -> Made:
-    return gzip.compress(content, compresslevel=1, mtime=0), ("no EK60 file",)
+    return gzip.compress(content, compresslevel=1, mtime=0), ("not an EK60 file",)
 
 
 @_case("EK80", EK80)
 def netcdf_named_raw(content: bytes) -> Made:
-    return b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000), ("no EK80 file",)
+    return b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000), (
+        "not an EK80 file",
+    )
 
 
 # Another model than declared.
@@ -462,7 +464,7 @@ def azfp_declared_as_azfp6(content: bytes) -> Made:
     return content, ("declared as AZFP6", "AZFP")
 
 
-# The models that share a format: as damaged as its own.
+# Models that share a format.
 
 
 @_case("ES70", EK60)
@@ -579,7 +581,7 @@ def ek80_header_missing(content: bytes) -> Made:
 
 @_case("EK80", EK80, "UnsupportedDatagram")
 def ek80_parameters_missing(content: bytes) -> Made:
-    # Cut out whole: no byte is broken, yet the ping has no parameters.
+    # Removed completely: all bytes are intact, but the ping has no parameters.
     first = _nth(content, "RAW3", 0)
     before = [d for d in simrad_datagrams(content) if d.type == "XML0" and d.end <= first.start][-1]
     return content[: before.start] + content[before.end :], ("RAW3", "parameters")
@@ -652,19 +654,19 @@ def azfp_more_bins_than_bytes(content: bytes) -> Made:
 @_case("AZFP", AZFP)
 def azfp_one_bin_less_than_counts(content: bytes) -> Made:
     at = 3 * AZFP_PING
-    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag where")
+    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag at the end")
 
 
 @_case("AZFP", AZFP)
 def azfp_bytes_missing_in_the_middle(content: bytes) -> Made:
     at = 5 * AZFP_PING
-    return content[: at + 3000] + content[at + 3012 :], _hole(at, "bytes of it are missing")
+    return content[: at + 3000] + content[at + 3012 :], _hole(at, "some of its bytes are missing")
 
 
 @_case("AZFP", AZFP)
 def azfp_bytes_missing_before_the_last_ping(content: bytes) -> Made:
     at = 8 * AZFP_PING
-    return content[: at + 200] + content[at + 204 :], _hole(at, "bytes of it are missing")
+    return content[: at + 200] + content[at + 204 :], _hole(at, "some of its bytes are missing")
 
 
 @_case("AZFP", AZFP)
@@ -690,10 +692,10 @@ def azfp_bins_change_between_pings(content: bytes) -> Made:
 
 @_case("AZFP", AZFP)
 def azfp_text(content: bytes) -> Made:
-    return b"AZFP deployment notes\n" * 100, ("no AZFP file",)
+    return b"AZFP deployment notes\n" * 100, ("not an AZFP file",)
 
 
-# AZFP6: a made file, as no real one is at hand.
+# AZFP6: a synthetic file, because there is no real one.
 
 
 @_case("AZFP6", AZFP_XML)
@@ -725,7 +727,7 @@ def azfp6_settings_broken(content: bytes) -> Made:
 
 @_case("AZFP6", AZFP_XML)
 def azfp6_text(content: bytes) -> Made:
-    return b"AZFP6 deployment notes\n" * 100, ("no AZFP6 file",)
+    return b"AZFP6 deployment notes\n" * 100, ("not an AZFP6 file",)
 
 
 # AD2CP.

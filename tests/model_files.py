@@ -1,9 +1,8 @@
-"""A file of every sonar model and of every kind of channel, real where there is one.
+"""A file of every sonar model and every kind of channel, real if there is one.
 
-What no real file at hand shows is made from the real ones' own datagrams: ES70,
-ES80 and EA640 write the formats of EK60 and EK80; an EK80 file whose channels
-are in part power and angle; an AD2CP file with three kinds of ping. AZFP6 is
-made by its framing from a real AZFP's settings.
+Other files are made from datagrams of real ones: ES70, ES80 and EA640 have the formats
+of EK60 and EK80; an EK80 file has some channels with power and angle; an AD2CP file has
+three kinds of ping. AZFP6 is made from a real AZFP's settings.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def three_kinds_of_ping(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A whole file of a model, made of a real file's bytes by `make`."""
+    """An intact file of a model; `make` makes it from a real file's bytes."""
 
     name: str
     model: str
@@ -85,13 +84,13 @@ class ModelFile:
     beam_groups: int = 1
 
     def write(self, real_data: Path, folder: Path) -> Path:
-        """Write it into `folder`."""
+        """Write the file into `folder`."""
         path = folder / (self.name + SUFFIX[self.model])
         path.write_bytes(self.make((real_data / self.source).read_bytes()))
         return path
 
     def xml_path(self, real_data: Path) -> str | None:
-        """The settings XML that goes with it."""
+        """The settings XML for the file."""
         return str(real_data / AZFP_XML) if self.model == "AZFP" else None
 
 

@@ -1,4 +1,4 @@
-"""What a raw file holds, before it is parsed: whole, damaged, of another kind."""
+"""Checks a raw file before it is parsed: intact, damaged, or in another format."""
 
 from flows.preflight.parsed_pings import compare_pings
 from flows.preflight.rows import check_rows

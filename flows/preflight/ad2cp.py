@@ -22,11 +22,11 @@ from flows.preflight.tally import Tally, summarize
 from flows.rawfile.record_index import RecordIndexer
 
 SYNC = b"\xa5"
-# The sync byte and the two header sizes there are.
+# The sync byte and the two possible header sizes.
 _mark = re.compile(rb"\xa5[\x0a\x0c]")
 STRING = 0xA0
 RAW_ECHOSOUNDER = {0x23, 0x24}
-# The ids echopype knows. The kinds with a beam group of their own are pings.
+# The ids that echopype knows. Kinds with their own beam group are pings.
 KINDS = {
     0x15: "burst",
     0x16: "average",
@@ -53,7 +53,7 @@ BEAM_GROUPS = {
 
 
 class Record(NamedTuple):
-    """A whole record of `size` bytes, header included."""
+    """A whole record of `size` bytes, with its header."""
 
     size: int
     id: int
@@ -69,8 +69,8 @@ def checksum(data: bytes) -> int:
     return total & 0xFFFF
 
 
-def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR0911 - one return for each way a record can be broken
-    """The whole record at `position`, or why there is none."""
+def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR0911 - one return for each kind of damage
+    """The whole record at `position`, or the reason why there is none."""
     header = os.pread(fd, 12, position)
     if header[:1] != SYNC:
         return f"no record's sync byte there (0x{header[:1].hex()} for 0xa5)"
@@ -100,7 +100,7 @@ def _is_record(fd: int, size: int, position: int) -> bool:
 
 
 def _time(record: Record) -> np.datetime64:
-    """The record's time as echopype makes it, NaT if it is no date."""
+    """The record's time as echopype computes it, NaT if it is not a date."""
     at = 2 if record.id in RAW_ECHOSOUNDER else 8
     if record.id == STRING or len(record.data) < at + 8:
         return np.datetime64("NaT", "ns")
@@ -133,8 +133,8 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
                     f"0x{record.id:02x}", "echopype has no parser for this id", removable=True
                 )
             elif len(record.data) % 2 and record.data[-1]:
-                # echopype adds an odd last byte twice, so only 0 passes there.
-                cause = f"echopype miscounts the checksum of its {len(record.data)} bytes (byte {position})"
+                # echopype adds an odd last byte twice, so only a 0 gives the right checksum.
+                cause = f"echopype sums its {len(record.data)} bytes wrongly (byte {position})"
                 tally.refuse(kind, cause, removable=True)
             elif record.id != STRING and not tally.configured:
                 tally.pings_unusable += record.id in BEAM_GROUPS

@@ -1,8 +1,8 @@
 """AZFP (ULS5) data files: pings of a 124-byte big-endian header and their counts.
 
 The format has no length and no checksum: a ping's size follows from its header
-(channels, bins, data type), and the next ping's flag must stand behind it.
-Layout as in echopype's `parse_azfp.py` (`HEADER_FIELDS`, `_add_counts`).
+(channels, bins, data type), and the next ping's flag must come right after it. Layout
+as in echopype's `parse_azfp.py` (`HEADER_FIELDS`, `_add_counts`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from flows.preflight.azfp_pings import Ping, Pings, channel_names, zeros_among_counts
+from flows.preflight.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
 from flows.preflight.summary import FileSummary
 from flows.preflight.tally import Tally, summarize
 
@@ -24,8 +24,8 @@ _flag = re.compile(re.escape(FLAG))
 _header = struct.Struct(">HHHHIHHHHHHHHHHHHHHHHHHHHHHHHHHHHHBBBBHBBBBBBBBHHHHHHHHHHHHHHHHHHHH")
 HEADER_SIZE = _header.size
 
-# What echopype wants to be the same in every ping, as (name, position in the
-# unpacked header, whether there is one value a channel).
+# The settings that echopype requires to be the same in every ping, as (name, position in the
+# unpacked header, whether there is one value per channel).
 CONSTANT = (
     ("serial number", 2, False),
     ("burst interval", 4, False),
@@ -48,7 +48,7 @@ CONSTANT = (
 
 
 def read_header(header: bytes) -> Ping | str:
-    """The ping that `header` begins, or why it is none."""
+    """The ping of this `header`, or the reason why it is not one."""
     if len(header) < HEADER_SIZE:
         return "the file ends inside a ping's header"
     if header[:2] != FLAG:
@@ -57,12 +57,12 @@ def read_header(header: bytes) -> Ping | str:
     year, month, day, hour, minute, second, hundredths = fields[5:12]
     try:
         time = np.datetime64(
-            datetime(year, month, day, hour, minute, int(second + hundredths / 100)),  # noqa: DTZ001 - UTC by the format, and numpy takes no zone
+            datetime(year, month, day, hour, minute, int(second + hundredths / 100)),  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
             "ns",
         )
     except ValueError:
         written = f"{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
-        return f"the date of the ping is no date: {written}"
+        return f"the ping has an invalid date: {written}"
     channels = fields[41]
     if not 1 <= channels <= 4:
         return f"the ping has {channels} channels"
@@ -82,9 +82,9 @@ def read_header(header: bytes) -> Ping | str:
 def walk_azfp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AZFP data file open as `fd`."""
     tally = Tally(size)
-    pings = Pings()
+    pings = AzfpPings()
     pings.walk(fd, tally, 0, partial(_whole_ping, fd, size), _flag)
-    # There is no configuration in the file: it is in the settings XML.
+    # The configuration is not in this file but in the settings XML.
     tally.configured = pings.first is not None
     names = channel_names(pings.first.settings["frequency"] if pings.first else ())
     times = np.asarray(pings.times, dtype="datetime64[ns]")
@@ -107,18 +107,18 @@ def _whole_ping(fd: int, size: int, position: int, first: Ping | None) -> Ping |
     if position + ping.size > size:
         return "the file ends inside a ping"
     if first is not None and ping.settings["serial number"] != first.settings["serial number"]:
-        return "the ping is of another instrument"
+        return "the ping is from another instrument"
     if os.pread(fd, 2, position + ping.size) not in {FLAG, b""}:
-        # Either this ping is not what its header says, or the next one's flag is gone.
+        # Either this ping has another size than its header says, or the next flag is lost.
         if first is None or ping.settings != first.settings:
-            return "no ping's flag where the ping's header says that it ends"
+            return "no ping's flag at the end of the ping that its header gives"
         if _holds_another(os.pread(fd, ping.size + HEADER_SIZE, position), ping.size, first):
-            return "another ping begins inside it: bytes of it are missing"
+            return "another ping begins inside it: some of its bytes are missing"
     return zeros_among_counts(fd, position, ping) or ping
 
 
 def _holds_another(content: bytes, size: int, first: Ping) -> bool:
-    """Whether the next ping begins inside the first `size` bytes: some are missing then."""
+    """Whether the next ping begins in the first `size` bytes, so that some bytes are missing."""
     for match in _flag.finditer(content, 2, size + 1):
         inside = read_header(content[match.start() : match.start() + HEADER_SIZE])
         if isinstance(inside, Ping) and inside.settings == first.settings:

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from flows.preflight.azfp_pings import Ping, Pings, channel_names, zeros_among_counts
+from flows.preflight.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
 from flows.preflight.search import next_whole
 from flows.preflight.summary import FileSummary
 from flows.preflight.tally import Tally, summarize
@@ -28,10 +28,10 @@ PING_END = 0xEF02BB66
 HEADER_START = 0xBCD0
 HEADER_END = 0xABC1
 PING_MARK = re.compile(re.escape(struct.pack("<I", PING_START)))
-# The header is read whole; it takes some 250 bytes of at most 35 records.
+# The header is read in one piece; it has some 250 bytes and at most 35 records.
 HEADER_READ = 35 * (2 + 32 * 8)
 
-# The header's records stand in this order; GPS and custom ones may be missing.
+# The order of the header's records; GPS and custom records may be missing.
 FIELDS = (
     "header bytes",
     "header records",
@@ -67,7 +67,7 @@ FIELDS = (
     "GPS position",
     "custom",
 )
-# What echopype wants to be the same in every ping.
+# The settings that echopype requires to be the same in every ping.
 CONSTANT = (
     "base time",
     "ping period counts",
@@ -101,8 +101,8 @@ _RECORD_TYPES = {
 Value = tuple[int | float, ...]
 
 
-def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> Ping | str:  # noqa: PLR0911 - one return for each way a ping can be broken
-    """The whole ping at `position`, or why there is none; the first of the file does not matter."""
+def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> Ping | str:  # noqa: PLR0911 - one return for each kind of damage
+    """The whole ping at `position`, or the reason why there is none; `_first` is not used."""
     start = os.pread(fd, 8 + HEADER_READ, position)
     if len(start) < 8:
         return "the file ends inside a ping"
@@ -127,15 +127,15 @@ def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> 
     end = position + behind
     try:
         year, month, day, hour, minute, second, hundredths = written
-        moment = datetime(year, month, day, hour, minute, int(second + hundredths / 100))  # noqa: DTZ001 - UTC by the format, and numpy takes no zone
+        moment = datetime(year, month, day, hour, minute, int(second + hundredths / 100))  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
     except ValueError:
-        return f"the date of the ping is no date: {written}"
+        return f"the ping has an invalid date: {written}"
     time = np.datetime64(moment, "ns")
     flags = os.pread(fd, 8, end)
     if end + 8 > size:
         return "the file ends inside a ping"
     if struct.unpack("<II", flags) != (PING_END, length):
-        return "no ping's end flag where its header says that it ends"
+        return "no end flag at the end of the ping that its header gives"
     settings = {name: records.get(name, ()) for name in CONSTANT}
     ping = Ping(end + 8 - position, time, settings, tuple(sums))
     return zeros_among_counts(fd, position, ping) or ping
@@ -154,14 +154,14 @@ def _read_records(data: bytes) -> tuple[dict[str, Value], int]:
         position += 2 + struct.calcsize(layout)
         if value[0] == HEADER_END:
             if int(records["header bytes"][0]) != position:
-                raise ValueError("the header's length is another than it says")
+                raise ValueError("the header has another length than it says")
             return records, position
         records[name] = value
-    raise ValueError("no end of the header")
+    raise ValueError("the header has no end")
 
 
 def _read_settings(fd: int, size: int) -> int | str:
-    """Offset behind the settings XML at the file's beginning, or what is wrong with it."""
+    """The offset after the settings XML at the file's beginning, or what is wrong with it."""
     start = os.pread(fd, 8, 0)
     if len(start) < 8:
         return "the file ends inside its settings XML"
@@ -171,9 +171,9 @@ def _read_settings(fd: int, size: int) -> int | str:
     if 16 + length > size:
         return "the file ends inside its settings XML"
     if os.pread(fd, 4, 8 + length) != struct.pack("<I", XML_END):
-        return "no end flag behind the settings XML"
+        return "no end flag after the settings XML"
     try:
-        # echopype reads it in this encoding, whatever it declares.
+        # echopype always uses this encoding, whatever the XML declares.
         ET.fromstring(os.pread(fd, length, 8), parser=ET.XMLParser(encoding="iso-8859-5"))  # noqa: S314 - echopype parses the same bytes with the same parser
     except ET.ParseError:
         return "the settings XML is broken"
@@ -183,7 +183,7 @@ def _read_settings(fd: int, size: int) -> int | str:
 def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AZFP6 data file open as `fd`."""
     tally = Tally(size)
-    pings = Pings()
+    pings = AzfpPings()
     settings = _read_settings(fd, size)
     reader = partial(read_ping, fd, size)
     if isinstance(settings, int):

@@ -1,4 +1,4 @@
-"""The walk that both AZFP formats share: pings one behind the other, all set alike."""
+"""The walk for both AZFP formats: consecutive pings with the same settings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from flows.preflight.search import next_whole
 from flows.preflight.tally import Tally
 
-# 128 linear sums that are all exactly zero are no noise floor, but lost bytes.
+# 128 linear sums that are all exactly zero are lost bytes, not a noise floor.
 ZERO_RUN = bytes(512)
 
 
 class Ping(NamedTuple):
     """One ping: its size in the file, its time, its settings.
 
-    `settings` are those that echopype wants to be the same in every ping, `sums`
-    the (offset from the ping, bytes) of each channel's sums.
+    `settings` are those that echopype requires to be the same in every ping, `sums` the
+    (offset in the ping, bytes) of each channel's sums.
     """
 
     size: int
@@ -29,12 +29,12 @@ class Ping(NamedTuple):
     sums: tuple[tuple[int, int], ...]
 
 
-# What stands at an offset: a ping, or why there is none. The first ping of the
-# file is told, because the likeness to it may decide.
+# Reads the ping at an offset, or the reason why there is none. It gets the first ping of the file,
+# because later pings are compared with it.
 Reader = Callable[[int, Ping | None], Ping | str]
 
 
-class Pings:
+class AzfpPings:
     """The whole pings of an AZFP file, in file order."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Pings:
     def walk(
         self, fd: int, tally: Tally, start: int, read: Reader, mark: re.Pattern[bytes]
     ) -> None:
-        """Count every byte from `start` on, as pings or as lost."""
+        """Count every byte from `start` on as part of a ping or as lost."""
         position = start
         while position < tally.size:
             ping = read(position, self.first)
@@ -85,7 +85,7 @@ class Pings:
 
 
 def zeros_among_counts(fd: int, position: int, ping: Ping) -> str | None:
-    """What is wrong with the counts of the ping at `position`: None, or a run of zeros."""
+    """What is wrong with the counts of the ping at `position`: a run of zeros, or None."""
     content = os.pread(fd, ping.size, position)
     for start, length in ping.sums:
         if content.find(ZERO_RUN, start, start + length) >= 0:
@@ -94,7 +94,7 @@ def zeros_among_counts(fd: int, position: int, ping: Ping) -> str | None:
 
 
 def channel_names(frequencies: Iterable[float]) -> list[str]:
-    """A name for each channel: its frequency in kHz, numbered where it is not the only one."""
+    """A name for each channel: its frequency in kHz, with a number if it occurs twice."""
     names: list[str] = []
     for frequency in frequencies:
         name = f"{frequency:g} kHz"

@@ -9,7 +9,7 @@ import os
 import struct
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, has_length
 
 CONFIGURATION_LENGTH = 528
 TRANSCEIVER_LENGTH = 320
@@ -29,7 +29,7 @@ class EK60Walk(SimradWalk):
         self._channels: dict[int, str] = {}  # by transceiver number, from 1
 
     def handlers(self) -> dict[bytes, Handler]:
-        """CON0 and RAW0; an XML0 shows that an EK80 file was appended."""
+        """Handlers of CON0 and RAW0; an XML0 means that an EK80 file was appended."""
         return {b"CON0": self._configuration, b"RAW0": self._ping, b"XML0": self._xml}
 
     def _configuration(self, item: Datagram) -> str | None:
@@ -39,7 +39,7 @@ class EK60Walk(SimradWalk):
         body = os.pread(self.fd, item.length, 4)
         count = _int32(body, 524)[0] if item.length >= CONFIGURATION_LENGTH else 0
         if not 0 < count <= (item.length - CONFIGURATION_LENGTH) // TRANSCEIVER_LENGTH:
-            return "the CON0 datagram does not hold the transceivers that it says"
+            return "the CON0 datagram does not have the number of transceivers that it says"
         for number in range(count):
             at = CONFIGURATION_LENGTH + number * TRANSCEIVER_LENGTH
             self._channels[number + 1] = body[at : at + 128].decode("latin_1").strip("\x00")
@@ -55,11 +55,11 @@ class EK60Walk(SimradWalk):
         channel = self._channels.get(transceiver)
         if channel is None:
             if self.tally.configured:
-                return f"the RAW0 datagram is of transceiver {transceiver}, which is not configured"
+                return f"the RAW0 datagram's transceiver {transceiver} is not configured"
             channel = f"transceiver {transceiver}"
         held = 2 * samples.number * (samples.power + samples.angle)
-        if samples.number < 0 or not fills(item, PING_LENGTH + held):
-            return f"the RAW0 datagram does not hold the {samples.number} samples that it says"
+        if samples.number < 0 or not has_length(item, PING_LENGTH + held):
+            return f"the RAW0 datagram does not have the {samples.number} samples that it says"
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH
             self.pings.add(
@@ -72,5 +72,5 @@ class EK60Walk(SimradWalk):
         if b"<Configuration" in os.pread(self.fd, item.length, item.offset + 4):
             self.tally.second_file = item.offset
             return None
-        self.refuse(item, f"there is none in EK60's format (byte {item.offset})")
+        self.refuse(item, f"EK60's format does not have it (byte {item.offset})")
         return None

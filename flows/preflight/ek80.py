@@ -12,10 +12,10 @@ import struct
 import xml.etree.ElementTree as ET
 
 from flows.preflight.simrad_framing import Datagram
-from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, fills
+from flows.preflight.simrad_walk import Handler, Samples, SimradWalk, has_length
 
 PING_LENGTH = 152
-# The ADCP of an EK80 system; echopype leaves its datagrams out.
+# The ADCP of an EK80 system; echopype skips its datagrams.
 ADCP = "EC150"
 
 _int16 = struct.Struct("<h").unpack_from
@@ -36,7 +36,7 @@ class EK80Walk(SimradWalk):
         self._adcp_pings = 0
 
     def handlers(self) -> dict[bytes, Handler]:
-        """XML0, RAW3, RAW4; a CON0 shows that an EK60 file was appended."""
+        """Handlers of XML0, RAW3 and RAW4; a CON0 means that an EK60 file was appended."""
         return {
             b"XML0": self._xml,
             b"RAW3": self._ping,
@@ -45,7 +45,7 @@ class EK80Walk(SimradWalk):
         }
 
     def lose(self, start: int, end: int, cause: str) -> None:
-        """Count bytes as lost; the parameters before them may not be those of the next ping."""
+        """Count bytes as lost; the parameters before them may not belong to the next ping."""
         super().lose(start, end, cause)
         self._parameters_of = None
 
@@ -80,7 +80,7 @@ class EK80Walk(SimradWalk):
     def _ping(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is of no configured channel"
+            return f"the {item.name} datagram is from a channel that is not configured"
         if ADCP in channel:
             self._adcp_pings += 1
             self.keep(item)
@@ -90,8 +90,8 @@ class EK80Walk(SimradWalk):
         complex_size = samples.sectors * (8 if kind & 8 else 2)
         held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
         sensible = samples.number >= 0 and samples.sectors >= 0
-        if not sensible or not fills(item, PING_LENGTH + held):
-            return f"the RAW3 datagram does not hold the {samples.number} samples that it says"
+        if not sensible or not has_length(item, PING_LENGTH + held):
+            return f"the RAW3 datagram does not have the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
         lacks_pulse = transmit is None and channel in self._with_transmits
         if self._parameters_of != channel or lacks_pulse:
@@ -99,7 +99,7 @@ class EK80Walk(SimradWalk):
             if transmit is not None:
                 self.tally.drop(*transmit)
             lacking = "transmit pulse (RAW4)" if lacks_pulse else "parameters (XML0)"
-            self._refuse_lonely(item, channel, lacking)
+            self._refuse_incomplete(item, channel, lacking)
             return None
         if self.fits(item, channel, samples):
             start = item.offset + 4 + PING_LENGTH
@@ -118,10 +118,10 @@ class EK80Walk(SimradWalk):
     def _transmit(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is of no configured channel"
+            return f"the {item.name} datagram is from a channel that is not configured"
         if ADCP not in channel:
             if self._parameters_of != channel:
-                self._refuse_lonely(item, channel, "parameters (XML0)")
+                self._refuse_incomplete(item, channel, "parameters (XML0)")
                 return None
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
@@ -130,22 +130,22 @@ class EK80Walk(SimradWalk):
         self.keep(item)
         return None
 
-    def _refuse_lonely(self, item: Datagram, channel: str, lacking: str) -> None:
-        """Leave out a datagram that lacks what must stand before it.
+    def _refuse_incomplete(self, item: Datagram, channel: str, lacking: str) -> None:
+        """Leave out a datagram if the datagram that must precede it is missing.
 
-        Behind damage that is the damage's doing, and told with it.
+        After damage, the damage is the cause and is reported instead.
         """
         if not self.broken:
             self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
 
     def _channel(self, item: Datagram) -> str | None:
-        """The datagram's channel; None if it names none that is configured."""
+        """The datagram's channel; None if the channel is not configured."""
         if item.length < PING_LENGTH:
             return None
         field = item.head[16:144]
         if field not in self._names:
             try:
-                # As echopype reads it; "\x00t" is a left-over of some EK80 versions.
+                # As echopype reads it; some EK80 versions leave "\x00t" behind.
                 name = field.decode("unicode_escape").strip("\x00").replace("\x00t", "")
             except UnicodeDecodeError:
                 name = ""

@@ -1,4 +1,4 @@
-"""The pings that echopype read, against those that the file holds."""
+"""Compares the pings that echopype read with those in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.preflight.summary import FORMAT_OF_MODEL, FileSummary, Times
 
 
 def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 - echopype ships no types
-    """Pass an EchoData that holds every whole ping of the file, time by time.
+    """Check that an EchoData has every whole ping of the file, time by time.
 
     Simrad: by channel, over all beam groups; a channel's pings are those of the
     common `ping_time` at which it has a sample interval. AZFP: all channels share
@@ -19,10 +19,10 @@ def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 
 
     Args:
         echodata: echopype's EchoData, or a mapping from group path to Dataset.
-        summary: What `preflight` found in the file that was parsed.
+        summary: The summary that `preflight` made of the parsed file.
 
     Raises:
-        OutputMismatch: echopype dropped, added or misdated pings; with the counts.
+        OutputMismatch: echopype dropped, added or misdated pings; the message has the counts.
     """
     format_ = FORMAT_OF_MODEL[summary.sonar_model]
     if format_ in {"EK60", "EK80"}:
@@ -74,5 +74,5 @@ def _difference(channel: str, in_file: Times | None, read: Times | None) -> str 
     if in_file is None or read is None:
         return None
     if not np.array_equal(np.sort(in_file), np.sort(read), equal_nan=True):
-        return f"echopype read other ping times of {channel} than the file holds"
+        return f"echopype read other ping times of {channel} than the file has"
     return None

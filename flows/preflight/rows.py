@@ -6,11 +6,11 @@ from flows.preflight.summary import FileSummary
 
 
 def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
-    """What `echodrop check` prints: (label, text), in reading order."""
+    """The output of `echodrop check`: (label, text) in reading order."""
     rows = [
         ("file", summary.file),
         ("declared as", summary.sonar_model),
-        ("format", summary.found or "not known"),
+        ("format", summary.found or "unknown"),
         ("condition", summary.condition.replace("_", " ")),
     ]
     if summary.damage:
@@ -23,7 +23,7 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
     if summary.bytes_unaccounted:
         rows.append(("bytes lost", f"{summary.bytes_unaccounted:,}"))
     if summary.last_good_byte < summary.bytes_total:
-        rows.append(("whole up to byte", f"{summary.last_good_byte:,}"))
+        rows.append(("intact up to byte", f"{summary.last_good_byte:,}"))
     if summary.last_good_ping and summary.condition != "intact":
         rows.append(("last whole ping before it", summary.last_good_ping.isoformat()))
     rows.extend((f"datagrams {type_}", f"{count:,}") for type_, count in summary.datagrams.items())

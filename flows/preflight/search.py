@@ -1,4 +1,4 @@
-"""The search for what is whole again behind damaged bytes."""
+"""Searches for the next whole datagram, record or ping after damaged bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 BLOCK = 1 << 20
-# No pattern here is longer.
+# No mark may be longer.
 LONGEST_MARK = 8
 
 
@@ -20,21 +20,21 @@ def next_whole(
     *,
     lead: int = 0,
 ) -> int | None:
-    """Offset of the next whole datagram, record or ping; None if there is none.
+    """The offset of the next whole datagram, record or ping; None if there is none.
 
     Args:
         fd: The open file.
         size: Its size in bytes.
         start: Where to begin.
-        mark: What such a thing holds, `lead` bytes behind its beginning; at most
-            `LONGEST_MARK` bytes, and no match of it overlaps another.
-        is_whole: Whether one begins at an offset; asked in ascending order, near a
+        mark: Bytes that it has, `lead` bytes after its beginning; at most
+            `LONGEST_MARK` bytes, and matches never overlap.
+        is_whole: Whether one begins at an offset; called in ascending order, near a
             block's border twice.
         lead: See `mark`.
     """
     position = start + lead
     while position < size:
-        # Blocks overlap, so that a mark across their border is seen.
+        # Blocks overlap, so that a mark across their border is found.
         block = os.pread(fd, BLOCK + LONGEST_MARK - 1, position)
         for match in mark.finditer(block):
             if is_whole(position + match.start() - lead):

@@ -14,7 +14,7 @@ from flows.preflight.zero_sectors import pings_with_zero_sectors
 
 
 def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
-    """Summary of the Simrad file open as `fd`, which is in format `found`."""
+    """Summary of the Simrad file open as `fd`, which has format `found`."""
     walk: SimradWalk = (EK60Walk if found == "EK60" else EK80Walk)(fd, size)
     walk.walk()
     tally, pings = walk.tally, walk.pings

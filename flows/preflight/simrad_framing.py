@@ -16,23 +16,23 @@ from typing import NamedTuple
 
 from flows.preflight.search import next_whole
 
-# Length, type, time, and as much of the body as a RAW3 has before its samples.
+# Length, type, time, and the part of the body that a RAW3 has before its samples.
 HEAD = 4 + 12 + 140
 
 _length = struct.Struct("<i").unpack_from
 _head = struct.Struct("<i4sQ").unpack_from
 _type = re.compile(rb"[A-Z]{3}[0-9]")
-# The types that echopype knows. A search takes no others: three capitals and a
-# digit occur in samples, these with the right two lengths around them do not.
+# The types that echopype knows. A search accepts no others: three capitals and a digit occur in
+# samples, but one of these with two correct lengths around it does not.
 _known = re.compile(rb"(?:RAW|XML|NME|CON|TAG|BOT|DEP|IDX|FIL|MRU)[0-9]")
 
 
 class Datagram(NamedTuple):
     """A whole datagram at `offset`.
 
-    `length` is what its length fields say: type, time and body. `ticks` is its
-    time (NT FILETIME). `head` holds its first bytes (up to `HEAD`), the leading
-    length included.
+    `length` is the value of its length fields: bytes of type, time and body. `ticks` is
+    its time (NT FILETIME). `head` is its first bytes (up to `HEAD`), with the leading
+    length.
     """
 
     offset: int
@@ -43,7 +43,7 @@ class Datagram(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset behind the trailing length."""
+        """The offset after the trailing length."""
         return self.offset + self.length + 8
 
     @property
@@ -64,15 +64,15 @@ class Gap(NamedTuple):
 
 
 def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
-    """Every byte of the file, in order, as whole datagrams and gaps between them.
+    """Every byte of the file in order, as whole datagrams and gaps between them.
 
-    One read a datagram: the trailing length of one and the head of the next.
-    Every step goes forward by at least one byte, whatever the file holds.
+    One read per datagram gets its trailing length and the head of the next. Every step
+    advances by at least one byte, whatever the file contains.
     """
     position = 0
     head = os.pread(fd, HEAD, 0)
     while position < size:
-        following = _behind(fd, size, position, head)
+        following = _next_head(fd, size, position, head)
         if following is not None:
             length, type_, ticks = _head(head)
             yield Datagram(position, length, type_, ticks, head)
@@ -87,8 +87,8 @@ def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
         head = os.pread(fd, HEAD, position)
 
 
-def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
-    """The head of the datagram behind the one at `position`; None if that is not whole."""
+def _next_head(fd: int, size: int, position: int, head: bytes) -> bytes | None:
+    """The head of the datagram after the one at `position`; None if the latter is not whole."""
     if len(head) < 16:
         return None
     length = _length(head)[0]
@@ -101,7 +101,7 @@ def _behind(fd: int, size: int, position: int, head: bytes) -> bytes | None:
 
 
 def _is_whole(fd: int, size: int, position: int) -> bool:
-    return _behind(fd, size, position, os.pread(fd, HEAD, position)) is not None
+    return _next_head(fd, size, position, os.pread(fd, HEAD, position)) is not None
 
 
 def _is_cut(head: bytes, left: int) -> bool:

@@ -19,13 +19,13 @@ Int64s = npt.NDArray[np.int64]
 COLUMNS = 11
 
 
-class Pings:
-    """Pings in file order, as one array of machine integers: a large file holds millions.
+class SimradPings:
+    """SimradPings in file order, as one array of machine integers: a large file has millions.
 
-    Columns: channel number, time (NT ticks), offset and end of the datagram, offset
-    and bytes of its power or complex samples, whether they are complex, offset and
-    end of the transmit pulse before it (-1 if there is none), number of samples, and
-    their kind as RAW3's data type has it (power 1, angle 2, float32 8, sectors << 8).
+    Columns: channel number, time (NT ticks), offset and end of the datagram, offset and
+        bytes of its power or complex samples, whether they are complex, offset and end
+        of the transmit pulse before it (-1 if there is none), number of samples, and
+        their kind as in RAW3's data type (power 1, angle 2, float32 8, sectors << 8).
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Pings:
 
     @property
     def offset(self) -> Int64s:
-        """Where each ping's datagram begins."""
+        """The offset of each ping's datagram."""
         return self._column(2)
 
     @property
@@ -91,7 +91,7 @@ class Pings:
         return self._column(4), self._column(5), self._column(6).astype(bool)
 
     def index(self, rows: Int64s, header: int) -> SampleIndex:
-        """The samples of these pings; `header` bytes stand before a datagram's first sample."""
+        """The index of these pings' samples; `header` bytes precede a datagram's first sample."""
         columns = np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[rows]
         return SampleIndex(
             names=tuple(self.names),
@@ -106,22 +106,22 @@ class Pings:
         )
 
     def span(self, row: int) -> Span:
-        """Where the ping's datagram is."""
+        """The span of the ping's datagram."""
         at = row * COLUMNS
         return self._rows[at + 2], self._rows[at + 3]
 
     def transmit(self, row: int) -> Span | None:
-        """Where its transmit pulse is."""
+        """The span of its transmit pulse, if any."""
         at = row * COLUMNS
         start = self._rows[at + 7]
         return None if start < 0 else (start, self._rows[at + 8])
 
 
-def without_repeats(fd: int, pings: Pings, rows: Int64s, times: Times) -> Int64s:
+def without_repeats(fd: int, pings: SimradPings, rows: Int64s, times: Times) -> Int64s:
     """`rows` without the pings that repeat an earlier one of the same time byte for byte.
 
-    echopype keeps one ping a channel and time. Of twins nothing is lost by that;
-    pings that differ stay here, so that the loss of one shows.
+    echopype keeps one ping for each channel and time. That loses nothing if the pings
+    are equal. Pings that differ stay here, so that the loss of one is detected.
     """
     _, first = np.unique(times[rows], return_index=True)
     if first.size == rows.size:

@@ -1,8 +1,8 @@
-"""What the walks over EK60's and EK80's files have in common.
+"""The common part of the walks over EK60 and EK80 files.
 
-What is checked is what echopype relies on (its `ek_raw_parsers.py` and
-`parse_base.py`): a datagram that passes is one that it reads; one that fails is
-one on which it raises, or which it drops without a word.
+The walk checks what echopype relies on (its `ek_raw_parsers.py` and `parse_base.py`):
+echopype reads a datagram that passes; on one that fails it raises, or it drops the
+datagram silently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 
 from flows.preflight.nt_time import EARLIEST_TICKS, LATEST_TICKS
 from flows.preflight.simrad_framing import Datagram, Gap, datagrams
-from flows.preflight.simrad_pings import Pings
+from flows.preflight.simrad_pings import SimradPings
 from flows.preflight.summary import Span
 from flows.preflight.tally import Tally
 
@@ -33,13 +33,13 @@ SHORTEST = {
     b"DEP0": 16,
     b"IDX0": 44,
 }
-# Bytes an element, and where in the datagram (leading length included) the
-# number of elements stands: int16 for the filters, int32 for the others.
+# Bytes per element, and the offset in the datagram (with its leading length) of the number of
+# elements: int16 for the filters, int32 for the others.
 ELEMENTS = {b"FIL1": (8, 148, "<h"), b"BOT0": (8, 16, "<i"), b"DEP0": (12, 16, "<i")}
 
 
 class Samples(NamedTuple):
-    """What a ping says of its samples: flags, sectors of complex ones, number."""
+    """A ping's description of its samples: flags, sectors of complex samples, number."""
 
     power: int
     angle: int
@@ -47,7 +47,7 @@ class Samples(NamedTuple):
     number: int
 
     def kind(self) -> str:
-        """Their kind, in words."""
+        """Their kind in words."""
         words = [word for flag, word in ((self.power, "power"), (self.angle, "angle")) if flag]
         if self.sectors:
             words.append(f"complex of {self.sectors} sectors")
@@ -56,19 +56,19 @@ class Samples(NamedTuple):
 
 Handler = Callable[[Datagram], str | None]
 
-# Sounders write a ping as long as its samples; at most they round it up to whole words.
+# A ping is as long as its samples; some sounders round it up to whole words.
 _PADDING = 3
 
 
-def fills(item: Datagram, length: int) -> bool:
-    """Whether a datagram is as long as what it says that it holds, in bytes."""
+def has_length(item: Datagram, length: int) -> bool:
+    """Whether a datagram is as long as its content, in bytes."""
     return 0 <= item.length - length <= _PADDING
 
 
 class SimradWalk(ABC):
-    """One walk over a Simrad file: every byte is counted, as whole or as lost.
+    """One walk over a Simrad file: every byte is counted as whole or as lost.
 
-    A handler of a datagram type keeps the datagram, or returns why it is none.
+    The handler of a datagram type keeps the datagram, or returns what is wrong with it.
     """
 
     # Bytes from the beginning of a ping's datagram to its first sample.
@@ -77,15 +77,15 @@ class SimradWalk(ABC):
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
         self.tally = Tally(size)
-        self.pings = Pings()
-        self.transmits: dict[str, Span] = {}  # RAW4 that wait for their RAW3
-        self.broken = False  # something was lost before the datagram at hand
+        self.pings = SimradPings()
+        self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
+        self.broken = False  # something was lost before the current datagram
         self._untimed = 0
         self._samples: dict[str, Samples] = {}  # by channel, those of its first ping
 
     @abstractmethod
     def handlers(self) -> dict[bytes, Handler]:
-        """The handlers of the types that are the format's own."""
+        """The handlers of the format's own datagram types."""
 
     def walk(self) -> None:
         """Count every byte of the file."""
@@ -102,7 +102,7 @@ class SimradWalk(ABC):
             elif item.ticks == 0 and item.type in SHORTEST:
                 cause = self._without_time(item)
             else:
-                cause = f"the time of the {item.name} datagram is no date"
+                cause = f"the {item.name} datagram has an invalid time"
             if tally.second_file is not None:
                 break
             if cause is None:
@@ -114,15 +114,15 @@ class SimradWalk(ABC):
         self._finish()
 
     def keep(self, item: Datagram) -> None:
-        """Count the datagram among what can be converted."""
+        """Count the datagram as convertible."""
         self.tally.keep(item.offset, item.offset + item.length + 8)
 
     def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
-        """Leave out a whole datagram that echopype cannot take."""
+        """Leave out a whole datagram that echopype cannot read."""
         self.tally.refuse(item.name, cause, removable=removable)
 
     def lose(self, start: int, end: int, cause: str) -> None:
-        """Count bytes as lost, and with them what the pings behind them rely on."""
+        """Count bytes as lost, and with them what later pings depend on."""
         self.tally.damage(start, end, cause, len(self.pings))
         self.broken = True
         for span in self.transmits.values():
@@ -130,12 +130,12 @@ class SimradWalk(ABC):
         self.transmits.clear()
 
     def fits(self, item: Datagram, channel: str, samples: Samples) -> bool:
-        """Whether echopype can put this ping into one array with the others of its channel."""
+        """Whether echopype can store this ping in one array with the others of its channel."""
         first = self._samples.setdefault(channel, samples)
         if first[:3] != samples[:3]:
             cause = f"channel {channel} changes from {first.kind()} to {samples.kind()} samples"
         elif not (samples.power or samples.sectors):
-            cause = f"channel {channel} holds no power or complex samples"
+            cause = f"channel {channel} has no power or complex samples"
         elif samples.number == 0 and item.type == b"RAW3" and samples.kind() != "power":
             cause = f"channel {channel} has a ping without samples"
         else:
@@ -152,17 +152,15 @@ class SimradWalk(ABC):
             size, at, layout = ELEMENTS[item.type]
             shortest += size * max(struct.unpack_from(layout, item.head, at)[0], 0)
         if item.length < shortest:
-            return f"the {item.name} datagram is shorter than what it says it holds"
+            return f"the {item.name} datagram is shorter than its content"
         self.keep(item)
         return None
 
     def _without_time(self, item: Datagram) -> str | None:
-        # echopype takes the first four bytes of the body for a length when it
-        # skips such a datagram, and finds the next one only if they are < 16.
+        # When echopype skips such a datagram, it takes the first four bytes of the body for a
+        # length, and finds the next datagram only if they are < 16.
         if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
-            self.refuse(
-                item, f"its time is zero (byte {item.offset}): echopype loses its way there"
-            )
+            self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
             return None
         self._untimed += 1
         self.keep(item)

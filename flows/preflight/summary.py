@@ -1,4 +1,4 @@
-"""What a walk over a raw file's datagrams found, before any parser sees it."""
+"""The result of a walk over a raw file's datagrams, before it is parsed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_
 Span = tuple[int, int]
 Times = npt.NDArray[np.datetime64]
 
-# The sonar models that echopype knows, each with the format its files are in.
-# A format bears the name of the first model that wrote it.
+# The sonar models that echopype knows, with the format of their files. A format has the name of the
+# first model that wrote it.
 FORMAT_OF_MODEL: Mapping[str, str] = {
     "EK60": "EK60",
     "ES70": "EK60",
@@ -33,9 +33,9 @@ FORMAT_OF_MODEL: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A whole datagram (or a sequence of them) that echopype cannot take.
+    """A whole datagram (or a sequence of them) that echopype cannot read.
 
-    `removable`: the file converts without it, so `allow_partial` leaves it out.
+    `removable`: the file can be converted without it, so `allow_partial` leaves it out.
     """
 
     datagram: str
@@ -45,9 +45,9 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Damage:
-    """Bytes `[start, end)` that are no whole datagram, and why.
+    """Bytes `[start, end)` that are not a whole datagram, and why.
 
-    `pings_before` counts the whole pings that stand before it in the file.
+    `pings_before` counts the whole pings before it in the file.
     """
 
     start: int
@@ -58,7 +58,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Refused:
-    """How many datagrams of a type echopype cannot take, and why not the first of them."""
+    """How many datagrams of a type echopype cannot read, and why it cannot read the first."""
 
     count: int
     cause: str
@@ -66,14 +66,15 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSummary:
-    """The datagrams of one raw file: what is whole, what is lost, where.
+    """The datagrams of one raw file: which are whole, which are lost, and where.
 
     Attributes:
         file: Name of the file, for messages.
-        sonar_model: The model it was declared as.
-        found: The format that its bytes are in (see `FORMAT_OF_MODEL`), None if unknown.
-        condition: `joined` is a file that another one was appended to; `empty` is a
-            file without a single ping, of zero length or not; the others as named.
+        sonar_model: The declared model.
+        found: The format of its bytes (see `FORMAT_OF_MODEL`), None if unknown.
+        condition: `joined` is a file to which another was appended; `empty` is a file
+            without any ping, even if it is not 0 bytes long; the other names need no
+            explanation.
         damage: One sentence for people, None for an intact file.
         datagrams: Whole datagrams by type (Simrad), or records (AZFP, AD2CP).
         pings: Whole pings that can be converted, by channel (AD2CP: by kind of ping).
@@ -82,23 +83,22 @@ class FileSummary:
         last_time: Time of the latest of `pings`.
         bytes_total: Size of the file.
         bytes_unaccounted: Bytes that belong to no whole datagram.
-        last_good_byte: Offset behind the last whole datagram before the first
-            damage; `bytes_total` for an intact file.
+        last_good_byte: Offset after the last whole datagram before the first damage;
+            `bytes_total` for an intact file.
         last_good_ping: Time of the last whole ping before the first damage.
-        damages: Every damaged place, in file order.
+        damages: All damaged places, in file order.
         second_file: Offset of a file that was appended to this one.
-        unsupported: The first thing that echopype cannot take.
-        refused: By type of datagram, all that echopype cannot take.
-        unconverted: Sentences on what is whole and known, and yet not converted.
-        notes: Sentences on what is odd, but no damage.
+        unsupported: The first datagram that echopype cannot read.
+        refused: By type, all datagrams that echopype cannot read.
+        unconverted: Sentences about data that is whole and known, but not converted.
+        notes: Sentences about oddities that are not damage.
         convertible: Whether the configuration and at least one ping are whole.
-        whole: Spans `[start, end)` which, put together, are an intact file.
+        whole: Spans `[start, end)` that form an intact file when joined.
         ping_times: By channel, the ping times (datetime64[ns], in file order) that
-            echopype must read from the whole spans; what differs from `pings` in
-            number is recorded twice, byte for byte.
-        samples: Where each ping's samples are in the file; None for formats without
-            such an index.
-        records: Where each record of an AD2CP file is; None for the other formats.
+            echopype must read from the whole spans; there are fewer than in `pings` if
+            pings are recorded twice, byte for byte.
+        samples: Index of each ping's samples in the file; None for formats without such an index.
+        records: Index of the records of an AD2CP file; None for the other formats.
     """
 
     file: str
@@ -129,29 +129,29 @@ class FileSummary:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the file is handed to the parser as it is."""
+        """Whether the parser gets the whole file unchanged."""
         return self.damage is None and self.unsupported is None
 
     @property
     def missing(self) -> list[str]:
-        """A sentence for each thing in the file that is not in an output made of it."""
-        told = [
+        """A sentence for each part of the file that is missing from its output."""
+        sentences = [
             f"bytes {damage.start} to {damage.end} are lost ({damage.cause}), "
-            f"behind {damage.pings_before} pings"
+            f"after {damage.pings_before} pings"
             for damage in self.damages
         ]
         if self.pings_unusable:
-            told.append(f"{self.pings_unusable} whole pings lack what stood before them")
+            sentences.append(f"{self.pings_unusable} whole pings lost their parameters")
         if self.second_file is not None:
-            told.append(f"a second file, from byte {self.second_file} on")
-        told += [
+            sentences.append(f"a second file, from byte {self.second_file} on")
+        sentences += [
             f"{refused.count} {type_} left out ({refused.cause})"
             for type_, refused in self.refused.items()
         ]
-        return [*told, *self.unconverted]
+        return [*sentences, *self.unconverted]
 
     def as_json(self) -> dict[str, Any]:
-        """The facts as JSON values (times in ISO 8601, UTC), without spans and ping times."""
+        """The summary as JSON values (times in ISO 8601, UTC), without spans and ping times."""
         return {
             "file": self.file,
             "sonar_model": self.sonar_model,

@@ -1,4 +1,4 @@
-"""What the walkers of every format count with, and the summary made of it."""
+"""Counts of a walk, for every format, and the summary made from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flows.rawfile.sample_index import SampleIndex
 
 @dataclass
 class Tally:
-    """Running counts of one walk; only `summarize` looks at them as a whole."""
+    """Running counts of one walk, for `summarize`."""
 
     size: int
     datagrams: Counter[str] = field(default_factory=Counter)
@@ -41,14 +41,14 @@ class Tally:
     pings_unusable: int = 0
 
     def keep(self, start: int, end: int) -> None:
-        """Count `[start, end)` among what can be converted; spans come in file order."""
+        """Count `[start, end)` as convertible; spans come in file order."""
         if self.kept and self.kept[-1][1] == start:
             self.kept[-1] = (self.kept[-1][0], end)
         else:
             self.kept.append((start, end))
 
     def drop(self, start: int, end: int) -> None:
-        """Take back `[start, end)`, which was kept before."""
+        """Remove `[start, end)`, which was kept before."""
         self.dropped.append((start, end))
 
     def damage(self, start: int, end: int, cause: str, pings_before: int) -> None:
@@ -57,7 +57,7 @@ class Tally:
 
     @property
     def whole(self) -> tuple[Span, ...]:
-        """What was kept and not dropped again, in file order."""
+        """The spans that were kept and not dropped, in file order."""
         spans: list[Span] = []
         dropped = sorted(self.dropped)
         at = 0
@@ -73,7 +73,7 @@ class Tally:
         return tuple(spans)
 
     def refuse(self, datagram: str, cause: str, *, removable: bool) -> None:
-        """Count what echopype cannot take; the first is told first, one that is not removable before it."""
+        """Count what echopype cannot read; report the first, or the first that is not removable."""
         before = self.refused.get(datagram)
         self.refused[datagram] = (
             Refused(before.count + 1, before.cause) if before else Refused(1, cause)
@@ -106,16 +106,16 @@ def summarize(
     """The summary of a finished walk.
 
     Args:
-        tally: What the walk counted.
+        tally: The counts of the walk.
         file: Name of the file.
-        sonar_model: The model it was declared as.
-        found: The format it is in.
+        sonar_model: The declared model.
+        found: The format of the file.
         pings: Whole pings by channel.
-        total: Whole ping records: what `Damage.pings_before` counts.
-        ping_times: By channel, the times that a parser must read.
+        total: Number of whole ping records, as counted by `Damage.pings_before`.
+        ping_times: By channel, the times that the parser must read.
         last_good_ping: Time of the last whole ping before the first damage.
-        samples: Where the pings' samples are.
-        records: Where the records are.
+        samples: Index of the pings' samples.
+        records: Index of the records.
     """
     tally.damages.sort(key=lambda damage: damage.start)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
@@ -173,27 +173,27 @@ def _condition(tally: Tally, pings: int) -> Condition:
 def _sentence(tally: Tally, pings: int) -> str | None:
     if tally.size == 0:
         return "the file is empty (0 bytes)"
-    told: list[str] = []
+    sentences: list[str] = []
     for number, damage in enumerate(tally.damages):
         lost = damage.end - damage.start
         if tally.truncated and number == len(tally.damages) - 1:
-            told.append(
+            sentences.append(
                 f"truncated at byte {damage.start}: {damage.cause} "
                 f"({lost} bytes left over, {damage.pings_before} pings before)"
             )
         elif number < 3:
-            told.append(
+            sentences.append(
                 f"hole at byte {damage.start}: {damage.cause} ({lost} bytes lost, "
                 f"{damage.pings_before} pings before, {pings - damage.pings_before} after)"
             )
     if len(tally.damages) > 3:
-        told.append(f"{len(tally.damages)} damaged places in all")
+        sentences.append(f"{len(tally.damages)} damaged places in total")
     if tally.damages and tally.pings_unusable:
-        told.append(f"{tally.pings_unusable} whole pings behind it lack what stood before them")
+        sentences.append(f"{tally.pings_unusable} whole pings after it lost their parameters")
     if tally.second_file is not None:
-        told.append(f"a second file begins at byte {tally.second_file}: two files in one")
+        sentences.append(f"a second file begins at byte {tally.second_file}")
     if not tally.configured:
-        told.append("the configuration that the file must begin with is lost")
+        sentences.append("the configuration at the beginning of the file is lost")
     if pings == 0 and not tally.damages:
-        told.append("no pings: the file holds its header alone")
-    return "; ".join(told) or None
+        sentences.append("no pings: the file has only a header")
+    return "; ".join(sentences) or None

@@ -1,4 +1,4 @@
-"""Which format a file is in, and the walk over it."""
+"""Finds the format of a file, and walks over its datagrams."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _WALKS: dict[str, Callable[..., FileSummary]] = {
 
 
 def preflight(path: Path, sonar_model: str) -> FileSummary:
-    """Walk the datagrams of the raw file at `path`, declared as of `sonar_model`.
+    """Walk over the datagrams of the raw file at `path`, declared as `sonar_model`.
 
-    Reads headers and the like, not samples (but see `zero_sectors`); whatever the
-    bytes are, a summary comes of it. Sizes beyond 2 GB are fine.
+    It reads headers, not samples (but see `zero_sectors`), and returns a summary for
+    any bytes. Files may be larger than 2 GB.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: `sonar_model` is none that echopype knows.
+        ValueError: echopype does not know `sonar_model`.
     """
     model = sonar_model.upper()
     if model not in FORMAT_OF_MODEL:
         known = ", ".join(FORMAT_OF_MODEL)
-        raise ValueError(f"unknown sonar model {sonar_model!r}; known are {known}")
+        raise ValueError(f"unknown sonar model {sonar_model!r}; known models: {known}")
     declared = FORMAT_OF_MODEL[model]
     with path.open("rb", buffering=0) as raw:
         fd = raw.fileno()
@@ -47,7 +47,7 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
     if size == 0:
         return replace(summary, found=None)
     if found is None and not summary.datagrams and not _could_begin(path, size, declared):
-        cause = f"no {declared} file: not one whole datagram in its {size} bytes"
+        cause = f"not an {declared} file: no whole datagram in its {size} bytes"
         return replace(summary, condition="not_this_format", damage=cause, found=None)
     if walked != declared:
         return replace(summary, condition="not_this_format")
@@ -55,7 +55,7 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
 
 
 def format_of(fd: int, size: int) -> str | None:
-    """The format that the file's first bytes speak of, None if of none."""
+    """The format that the file's first bytes show, None if unknown."""
     head = os.pread(fd, 12, 0)
     if head[4:8] == b"CON0":
         return "EK60"
@@ -71,7 +71,7 @@ def format_of(fd: int, size: int) -> str | None:
 
 
 def _could_begin(path: Path, size: int, declared: str) -> bool:
-    """Whether the file is so short that it may be the first bytes of the declared format."""
+    """Whether the file is so short that it may be the beginning of the declared format."""
     if size >= 8:
         return False
     head = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The whole part of a damaged file, as a file of its own."""
+"""Writes the intact part of a damaged file as a new file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ COPY_BLOCK = 8 << 20
 
 
 def write_whole_part(path: Path, summary: FileSummary, target: Path) -> None:
-    """Write what is whole of `path` to `target`, which is then an intact file.
+    """Write the intact part of `path` to `target`, which is then an intact file.
 
-    Left out are damaged bytes, whole pings whose parameters are lost, a second
-    file behind the first, and datagrams that echopype cannot take. The order is
-    the file's own.
+    Damaged bytes, whole pings without parameters, a second file after the first, and
+    datagrams that echopype cannot read are left out. The order stays.
 
     Raises:
-        ValueError: Nothing in the file can be converted (`decide` says so first).
-        OSError: `path` cannot be read, is shorter than it was, or `target` not be written.
+        ValueError: Nothing in the file can be converted (`decide` raises before that).
+        OSError: `path` cannot be read or has become shorter, or `target` cannot be written.
     """
     if not summary.convertible:
-        raise ValueError(f"{summary.file}: nothing whole to write")
+        raise ValueError(f"{summary.file}: it has no intact part to write")
     with path.open("rb") as raw, target.open("wb") as part:
         for start, end in summary.whole:
             raw.seek(start)
@@ -29,6 +28,6 @@ def write_whole_part(path: Path, summary: FileSummary, target: Path) -> None:
             while left > 0:
                 block = raw.read(min(left, COPY_BLOCK))
                 if not block:
-                    raise OSError(f"{path} ends at byte {end - left}, {left} bytes before it did")
+                    raise OSError(f"{path} ends at byte {end - left}, {left} bytes too early")
                 part.write(block)
                 left -= len(block)

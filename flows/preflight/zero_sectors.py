@@ -1,8 +1,8 @@
-"""Zeros that a lost disk or transfer block leaves inside a ping's samples.
+"""Finds zeros that a lost disk or transfer block leaves inside a ping's samples.
 
-Such a hole spares the lengths around it, so the datagram walk does not see it,
-and echopype converts the zeros as echoes. Lost blocks begin and end at sectors
-of 512 bytes; 256 power samples that are all exactly zero do not occur in water.
+Such a hole does not affect the length fields around it, so the datagram walk does not
+detect it, and echopype converts the zeros as echoes. Lost blocks begin and end at
+sectors of 512 bytes; 256 power samples that are all exactly zero do not occur in water.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy.typing as npt
 
 SECTOR = 512
 BLOCK = 8 << 20
-# Complex samples of an idle sector may be zero for a while: ask for a whole page.
+# Complex samples of an idle sector may be zero for a while, so a whole page is required.
 COMPLEX_SECTORS = 8
 
 Int64s = npt.NDArray[np.int64]
 
 
 def zero_sectors(fd: int, size: int, start: Int64s, length: Int64s) -> Int64s:
-    """Offsets of the sectors that hold zeros alone, ascending, in the blocks with samples in them."""
+    """Offsets of the sectors with only zeros, ascending, in the blocks that contain samples."""
     block = bytearray(BLOCK)
     words = np.frombuffer(block, dtype=np.int64).reshape(-1, SECTOR // 8)
     found: list[Int64s] = []
-    # Pings lie in file order, so their ends ascend too.
+    # Pings are in file order, so their ends ascend too.
     end = start + length
     for position in range(0, size, BLOCK):
         next_ping = int(np.searchsorted(end, position, side="right"))
         if next_ping == start.size or start[next_ping] >= position + BLOCK:
             continue
         read = os.preadv(fd, [block], position)
-        # A look at one word of each sector spares the reading of nearly all others.
+        # Checking one word of each sector first avoids reading nearly all others.
         candidates = np.flatnonzero(words[: read // SECTOR, 0] == 0)
         zeros = candidates[~words[candidates].any(axis=1)]
         if zeros.size:
@@ -43,7 +43,7 @@ def zero_sectors(fd: int, size: int, start: Int64s, length: Int64s) -> Int64s:
 def pings_with_zero_sectors(
     fd: int, size: int, start: Int64s, length: Int64s, is_complex: npt.NDArray[np.bool_]
 ) -> Int64s:
-    """Rows of the pings whose samples hold zeroed sectors, ascending.
+    """Rows of the pings whose samples contain zeroed sectors, ascending.
 
     Args:
         fd: The open file.
@@ -52,7 +52,7 @@ def pings_with_zero_sectors(
         length: Bytes of each ping's samples.
         is_complex: Whether they are complex.
 
-    A ping of nothing but zeros is a transceiver that was off, not a hole.
+    A ping with only zeros comes from a transceiver that was off; it is not a hole.
     """
     if start.size == 0:
         return np.empty(0, dtype=np.int64)

@@ -1,9 +1,9 @@
-"""A raw file's samples: where they are, and how they come out of it without passing through echopype.
+"""Reads a raw file's samples from the file itself, without echopype.
 
-Over 95 % of a Simrad file are samples whose layout is simple. echopype opens a
-skeleton of the file, in which each sample datagram holds one to three samples; the
-samples themselves are read from the file, a block of pings at a time. An AD2CP file is
-opened by echopype in segments, which are joined.
+Over 95 % of a Simrad file are samples with a simple layout. echopype opens a skeleton
+of the file, in which each sample datagram has one to three samples. The samples are
+read from the file, a block of pings at a time. echopype opens an AD2CP file in
+segments, which are joined.
 
 May import: numpy, xarray, echopype (when a file is opened), flows.outcomes.
 """

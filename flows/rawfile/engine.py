@@ -1,4 +1,4 @@
-"""Open a raw file so that its samples stay in it, or, where that cannot be, as echopype does."""
+"""Opens a raw file so that its samples stay in the file, or else with echopype."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _DIFFERENCES_NAMED = 3
 
 
 class Parse(Protocol):
-    """Opens a file by echopype."""
+    """Opens a file with echopype."""
 
     def __call__(self, path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
-        """The EchoData, and what the parser warned of."""
+        """The EchoData, and the parser's warnings."""
         ...
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How a file's samples came out of it, for the manifest.
+    """How a file's samples were read, for the manifest.
 
     Attributes:
-        name: `streamed`, from the file by its index; `segments`, by echopype, one segment
-            after another; `whole`, by echopype, all at once.
-        reason: why whole.
-        compared_pings: pings that also went through echopype and were the same.
-        compared_samples: samples of these.
+        name: `streamed`: from the file, by its index; `segments`: by echopype, one
+            segment after another; `whole`: by echopype, all at once.
+        reason: why the file was read whole.
+        compared_pings: pings that echopype also read, with equal samples.
+        compared_samples: samples of these pings.
     """
 
     name: Literal["streamed", "segments", "whole"]
@@ -62,7 +62,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """An EchoData, and what keeps its samples readable until `close`."""
+    """An EchoData, and the open file that its samples are read from until `close`."""
 
     echodata: EchoData
     warnings: Sequence[str]
@@ -81,24 +81,23 @@ def open_file(
     beside: Sequence[Path] = (),
     segment_bytes: int = SEGMENT_BYTES,
 ) -> OpenedFile:
-    """Open a raw file that was walked.
+    """Open a raw file that preflight has walked over.
 
     Args:
-        path: the local copy; beside it must be room for a few more files.
-        summary: of the walk.
-        parse: opens a file by echopype.
+        path: the local copy; its folder must have room for a few more files.
+        summary: summary of the walk.
+        parse: opens a file with echopype.
         beside: sidecars that echopype looks for beside the raw file.
-        segment_bytes: of the segments of an AD2CP file.
+        segment_bytes: size of the segments of an AD2CP file.
 
     Raises:
-        ConversionFailure: what `parse` raises of the file; OutputMismatch where samples
-            are not what echopype makes of them.
+        ConversionFailure: raised by `parse`; OutputMismatch if samples differ from echopype's.
         OSError: the file cannot be read, or the disk is full.
     """
     if summary.records is not None:
         return _open_segments(path, summary, parse, segment_bytes)
     if summary.samples is None:
-        return _open_whole(path, summary, parse, "samples of this format are read by echopype")
+        return _open_whole(path, summary, parse, "echopype reads the samples of this format")
     with ExitStack() as stack:
         try:
             samples = RawSamples.open(path, summary.samples)
@@ -112,8 +111,8 @@ def open_file(
         except UnknownLayoutError as unknown:
             return _open_whole(path, summary, parse, unknown.reason)
         except ConversionFailure as failure:
-            # echopype may cope with the whole file; else its error is the one to report.
-            return _open_whole(path, summary, parse, f"its skeleton did not open: {failure}")
+            # echopype may be able to read the whole file; else its error is reported.
+            return _open_whole(path, summary, parse, f"its skeleton failed to open: {failure}")
         if compared.differences:
             named = "; ".join(map(str, compared.differences[:_DIFFERENCES_NAMED]))
             raise OutputMismatch(summary.file, named)
@@ -140,7 +139,7 @@ def _open_segments(
             reason = unknown.reason
         except ConversionFailure as failure:
             # As with skeletons.
-            reason = f"a segment did not open: {failure}"
+            reason = f"a segment failed to open: {failure}"
         else:
             engine = Engine("segments", None, *joined.counted_again())
             return OpenedFile(echodata, joined.warnings, engine, stack.pop_all())
@@ -176,7 +175,7 @@ def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
 
 
 def zero_imaginary_parts(echodata: EchoData) -> int:
-    """How many imaginary parts of samples are exactly 0, where echopype has NaN."""
+    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
     groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
     found = [
         group[name].variable.data

@@ -1,14 +1,14 @@
-"""Cut an AD2CP file into segments that echopype opens one by one, as it would the whole file.
+"""Splits an AD2CP file into segments that echopype opens one by one.
 
-What echopype makes of a record depends on others in three ways. A variable's dtype, width
-and attributes follow from all layouts of records in the file, in the order in which they
-first occur; of records of one time it keeps the first; and the configuration is in the
-first string. So each segment is a small file of
+echopype's result for a record depends on other records in three ways. A variable's
+dtype, width and attributes follow from all record layouts of the file, in the order of
+their first occurrence. Of records with the same time it keeps the first. The
+configuration is in the first string. So each segment is a small file of
 
 1. the first string of the file,
 2. the first record of each layout, with a time that no record of the file has,
-3. of each time that occurred in an earlier segment, the file's first record,
-4. a run of the file's records: the segment's own.
+3. for each time that occurred in an earlier segment, the file's first record,
+4. the segment's own records, which are consecutive.
 
 Only rows of its own records are kept (`flows.rawfile.kept_rows`).
 """
@@ -30,9 +30,9 @@ from flows.rawfile.sample_index import Int64s
 from flows.rawfile.skeleton import read_exactly
 from flows.rawfile.streamed import UnknownLayoutError
 
-# echopype takes 80 bytes of memory for each.
+# echopype needs 80 bytes of memory for each byte.
 SEGMENT_BYTES = 1 << 20
-# One a second of the minute from 1900-01-01 on, which is time zero of the format.
+# One for each second of the first minute of 1900-01-01, which is time zero of the format.
 _LAYOUTS_MOST = 60
 _EXAMPLES_END = np.datetime64("1900-01-01T00:01", "ns")
 
@@ -42,9 +42,9 @@ class Segment:
     """The records of one segment, as rows of the index.
 
     Attributes:
-        start: row of the first of its own records.
-        stop: row behind the last.
-        earlier: rows of the file's first records of times that occurred before (int64).
+        start: row of its first own record.
+        stop: row after the last.
+        earlier: rows of the file's first records for times that occurred before (int64).
     """
 
     start: int
@@ -54,12 +54,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Segments:
-    """An AD2CP file, cut; open for reading until `close`.
+    """An AD2CP file in segments; open for reading until `close`.
 
     Attributes:
-        records: of the file.
+        records: index of the file's records.
         examples: row of the first record of each layout (int64).
-        is_first: of each record, whether it is the file's first of its time; False for strings.
+        is_first: for each record, whether it is the first with its time; False for strings.
     """
 
     fd: int
@@ -73,10 +73,10 @@ class Segments:
         os.close(self.fd)
 
     def write(self, target: Path, segment: Segment) -> None:
-        """Write a segment as a file of its own.
+        """Write a segment as a separate file.
 
         Raises:
-            OSError: the raw file cannot be read, or `target` not written.
+            OSError: the raw file cannot be read, or `target` cannot be written.
         """
         with target.open("wb") as file:
             file.write(self._record(0))
@@ -84,7 +84,7 @@ class Segments:
                 file.write(_dated(self._record(row), second))
             for row in segment.earlier.tolist():
                 file.write(self._record(row))
-            # The first string is there already, and has no row.
+            # The first string is already written, and has no row.
             for row in range(max(1, segment.start), segment.stop):
                 file.write(self._record(row))
 
@@ -94,30 +94,30 @@ class Segments:
 
 
 def cut(path: Path, summary: FileSummary, segment_bytes: int = SEGMENT_BYTES) -> Segments:
-    """Cut a file that was walked.
+    """Split a file that preflight has walked over.
 
     Args:
         path: the raw file.
-        summary: of its walk, with an index of its records.
-        segment_bytes: bytes of own records from which on a segment ends.
+        summary: summary of its walk, with an index of its records.
+        segment_bytes: size of own records at which a segment ends.
 
     Raises:
         OSError: the file cannot be read.
-        UnknownLayoutError: it is one that segments do not serve.
+        UnknownLayoutError: the file cannot be split.
     """
     records = summary.records
     if records is None or not len(records) or records.id[0] != STRING:
         raise UnknownLayoutError("the file does not begin with its configuration")
     if summary.is_whole and summary.whole != ((0, summary.bytes_total),):
-        raise UnknownLayoutError("records stand before the configuration")
+        raise UnknownLayoutError("there are records before the configuration")
     dated = np.flatnonzero(records.is_dated)
     _, first = np.unique(records.layout[dated], return_index=True)
     if first.size > _LAYOUTS_MOST:
         raise UnknownLayoutError(f"the records have {first.size} layouts")
     times = records.times[dated]
     if np.isnat(times).all() or (times < _EXAMPLES_END).any():
-        raise UnknownLayoutError("the records have no date, or one of 1900")
-    # As echopype does, which takes all records without a date for one time.
+        raise UnknownLayoutError("the records have no date, or a date in 1900")
+    # As in echopype, all records without a date have the same time.
     _, first_of_time, place = np.unique(times, return_index=True, return_inverse=True)
     first_rows = np.full(len(records), -1, np.int64)
     first_rows[dated] = dated[first_of_time[place.reshape(-1)]]
@@ -129,14 +129,14 @@ def cut(path: Path, summary: FileSummary, segment_bytes: int = SEGMENT_BYTES) ->
         before = first_rows[start:stop]
         all_.append(Segment(start, stop, np.unique(before[(before >= 0) & (before < start)])))
     if len(all_) == 1:
-        raise UnknownLayoutError("it is no longer than one segment")
+        raise UnknownLayoutError("it is not longer than one segment")
     is_first = first_rows == np.arange(len(records))
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return Segments(fd, records, dated[np.sort(first)], is_first, tuple(all_))
 
 
 def _dated(record: bytes, second: int) -> bytes:
-    """The record at a second of 1900-01-01T00:00, its checksums as they have to be then."""
+    """The record with the time 1900-01-01T00:00 plus `second`, and correct checksums."""
     made = bytearray(record)
     is_raw = record[2] in RAW_ECHOSOUNDER
     header = record[1]

@@ -1,8 +1,8 @@
-"""Join what echopype makes of the segments of a file to what it would make of the file.
+"""Joins echopype's results for the segments of a file to the result for the whole file.
 
-Each segment is opened once, and its rows go to a scratch file; of the whole file only
-times are in memory. Some segments are opened again before the output is compared, so
-that it is not compared with what it was written from.
+Each segment is opened once, and its rows go to a scratch file; only the times of the
+whole file are in memory. Some segments are opened again before the output is compared,
+so that the comparison uses newly parsed rows.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from flows.rawfile.streamed import UnknownLayoutError
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Opens a file by echopype: the EchoData, and what the parser warned of.
+# Opens a file with echopype: the EchoData, and the parser's warnings.
 Parse: TypeAlias = "Callable[[Path], tuple[EchoData, list[str]]]"
 # Group path and name of a variable.
 Name: TypeAlias = tuple[str, str]
 
-# Its only group without rows that says when it was made.
+# The only group without rows that contains the time of its creation.
 _PROVENANCE = "Provenance"
 
 
@@ -45,8 +45,8 @@ class JoinedFile:
     Attributes:
         file: its name, for messages.
         again: numbers of the segments that are opened a second time: the first, the
-            last, and one between.
-        warnings: of the parser, each once.
+            last, and a random one.
+        warnings: the parser's warnings, each once.
     """
 
     file: str
@@ -66,11 +66,11 @@ class JoinedFile:
 
         Raises:
             UnknownLayoutError: the segments do not fit together.
-            ConversionFailure: what echopype says of a segment.
+            ConversionFailure: echopype fails on a segment.
             OSError: the disk is full, or the raw file cannot be read.
         """
         last = len(self.segments.all) - 1
-        self.again = tuple(sorted({0, last, random.randint(0, last)}))  # noqa: S311 - a sample, not a secret
+        self.again = tuple(sorted({0, last, random.randint(0, last)}))  # noqa: S311 - not used for security
         echodata: EchoData | None = None
         for number in range(last + 1):
             found, groups = self._parsed(number)
@@ -81,16 +81,16 @@ class JoinedFile:
                     blocks = self._blocks.setdefault((path, name), [])
                     first = blocks[-1].first + blocks[-1].rows if blocks else 0
                     blocks.append(self.scratch.put(first, rows))
-        assert echodata is not None  # noqa: S101 - there is a segment
+        assert echodata is not None  # noqa: S101 - there is at least one segment
         for path in dict.fromkeys(path for path, _ in self._blocks):
             echodata[path] = self._joined(path, self._forms[path])
         return echodata
 
     def open_again(self) -> None:
-        """Open some segments a second time; from then on their rows are those of this time.
+        """Open some segments a second time; from then on these rows are used.
 
         Raises:
-            OutputMismatch: they are not those of the first time.
+            OutputMismatch: they differ from the first time.
             ConversionFailure, OSError: as from `open`.
         """
         with self._lock:
@@ -107,13 +107,13 @@ class JoinedFile:
                         block = blocks[number]
                         before = self.scratch.get(block, rows.dtype, rows.shape[1:])
                         if before.tobytes() != rows.tobytes():
-                            cause = f"{name} of {path} is another when it is parsed again"
+                            cause = f"{name} of {path} differs when it is parsed again"
                             raise OutputMismatch(self.file, cause)
                         blocks[number] = self.scratch.put(block.first, rows)
             self._is_again = True
 
     def counted_again(self) -> tuple[int, int]:
-        """How many pings and samples are in the segments that are opened a second time."""
+        """Number of pings and samples in the segments that are opened a second time."""
         pings = samples = 0
         for (path, name), blocks in self._blocks.items():
             variable = self._forms[path].variables[name]
@@ -125,12 +125,12 @@ class JoinedFile:
         return pings, samples
 
     def _parsed(self, number: int) -> tuple[EchoData, dict[str, dict[str, NDArray[Any]]]]:
-        """What echopype makes of a segment, and by group and variable the rows to keep."""
+        """The result of echopype for a segment, and by group and variable the rows to keep."""
         segment = self.segments.all[number]
         self.segments.write(self.path, segment)
         echodata, warnings = self.parse(self.path)
         self.path.unlink()
-        # Its packets and its parser refer to each other: else some segments' are in memory.
+        # Packets and parser refer to each other, so without this several segments stay in memory.
         gc.collect()
         self.warnings += [warning for warning in warnings if warning not in self.warnings]
         kept: dict[str, dict[str, NDArray[Any]]] = {}
@@ -149,10 +149,10 @@ class JoinedFile:
         form = group.isel({d: slice(0) for d in TIME_DIMENSIONS if d in group.dims})
         for name, variable in form.variables.items():
             if any(d in variable.dims[1:] for d in TIME_DIMENSIONS):
-                raise UnknownLayoutError(f"{name} of {path} has no time as its first dimension")
+                raise UnknownLayoutError(f"{name} of {path} has another first dimension than time")
         before = self._forms.setdefault(path, form.copy(deep=True))
-        if not (_signs(before) == _signs(form) and before.identical(form)):
-            raise UnknownLayoutError(f"segments differ in the form of {path}")
+        if not (_form_of(before) == _form_of(form) and before.identical(form)):
+            raise UnknownLayoutError(f"segments have different variables in {path}")
 
     def _joined(self, path: str, form: xr.Dataset) -> xr.Dataset:
         """The group of the whole file."""
@@ -186,8 +186,8 @@ class JoinedFile:
 
 
 def _groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - echopype ships no types
-    """Group path -> dataset, without what it inherits, of all groups that a segment decides on."""
-    tree = echodata._tree  # noqa: SLF001 - echopype has no public way to all groups
+    """Group path -> dataset without inherited variables, of groups that depend on the segment."""
+    tree = echodata._tree  # noqa: SLF001 - echopype has no public API for all groups
     return {
         path: node.to_dataset(inherit=False)
         for node in tree.subtree
@@ -195,8 +195,8 @@ def _groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - echopype 
     }
 
 
-def _signs(form: xr.Dataset) -> Sequence[tuple[object, ...]]:
-    """What `identical` does not look at: order, dtypes, encodings."""
+def _form_of(form: xr.Dataset) -> Sequence[tuple[object, ...]]:
+    """The properties that `identical` does not compare: order, dtypes, encodings."""
     return [
         (n, v.dtype, tuple(sorted(map(str, v.encoding.items())))) for n, v in form.variables.items()
     ]

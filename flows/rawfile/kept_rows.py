@@ -1,4 +1,4 @@
-"""Which rows of a segment are those of its own records, and where they go in the file's arrays."""
+"""Finds the rows of a segment's own records, and their places in the file's arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.rawfile.record_index import RAW_TRANSMIT
 from flows.rawfile.sample_index import Int64s
 from flows.rawfile.streamed import UnknownLayoutError
 
-# All records of a time; pings of one kind; transmit pulses.
+# Dimensions of all records, of pings of one kind, and of transmit pulses.
 TIME, PING_TIME, TRANSMIT_TIME = "time1", "ping_time", "ping_time_transmit"
 TIME_DIMENSIONS = (TIME, PING_TIME, TRANSMIT_TIME)
 
@@ -20,16 +20,16 @@ TIME_DIMENSIONS = (TIME, PING_TIME, TRANSMIT_TIME)
 def kept_rows(
     segments: Segments, segment: Segment, path: str, group: xr.Dataset
 ) -> dict[str, Int64s]:
-    """Time dimension -> rows to keep of a group that echopype made of a segment (int64).
+    """Time dimension -> rows to keep of a group of a segment (int64).
 
     Args:
-        segments: of the file.
-        segment: which was opened.
-        path: of the group, without leading slash.
-        group: as echopype made it.
+        segments: segments of the file.
+        segment: the segment that was opened.
+        path: path of the group, without leading slash.
+        group: echopype's group.
 
     Raises:
-        UnknownLayoutError: its times are not those of the segment's records.
+        UnknownLayoutError: its times differ from those of the segment's records.
     """
     own = slice(segment.start, segment.stop)
     ids, times = segments.records.id[own], segments.records.times[own]
@@ -39,7 +39,7 @@ def kept_rows(
             continue
         found = group[dimension].values
         if dimension == TIME:
-            # echopype sorts these and keeps the first record of each time.
+            # echopype sorts these records and keeps the first of each time.
             expected = np.sort(times[segments.is_first[own]])
             rows = np.flatnonzero(np.isin(found.view(np.int64), expected.view(np.int64)))
         else:
@@ -48,7 +48,7 @@ def kept_rows(
             rows = np.arange(found.size - expected.size, found.size)
         lacks = found.size < expected.size
         if lacks or not np.array_equal(found[rows], expected, equal_nan=True):
-            raise UnknownLayoutError(f"{dimension} of {path} is not that of its records")
+            raise UnknownLayoutError(f"{dimension} of {path} differs from the times of its records")
         kept[dimension] = rows
     return kept
 
@@ -67,6 +67,6 @@ def _ids(segments: Segments, path: str, dimension: str) -> list[int]:
 
 
 def sorting(times: NDArray[np.datetime64]) -> Int64s | None:
-    """Rows in the order of their times; None where they are in order."""
+    """Rows sorted by time; None if they are already sorted."""
     order = np.argsort(times, kind="stable")
     return None if (np.diff(order) == 1).all() else order

@@ -1,4 +1,4 @@
-"""An array that is read where it lies, region by region, and that xarray takes for numpy's."""
+"""A lazy array that is read region by region, and that xarray treats like a numpy array."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 Region: TypeAlias = tuple[slice, ...]
-# numpy's protocols hand on whatever they were called with.
+# numpy's protocols pass on any arguments.
 Anything: TypeAlias = Any
 
 
 class LazyArray(NDArrayOperatorsMixin):
-    """A duck array: only what is asked for is read.
+    """A duck array that reads only the requested region.
 
     Args:
-        shape: of the array.
-        dtype: of its values.
+        shape: shape of the array.
+        dtype: dtype of its values.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -32,9 +32,9 @@ class LazyArray(NDArrayOperatorsMixin):
         """The values of one region: a slice of step 1 for each dimension."""
 
     def decode_again(self) -> None:
-        """Before an output is compared: have nothing left of what it was written from.
+        """Drop or decode again the values that the output was written from, before it is compared.
 
-        Nothing to do for what is read from the raw file each time.
+        There is nothing to do for values that are always read from the raw file.
         """
 
     @property
@@ -48,32 +48,32 @@ class LazyArray(NDArrayOperatorsMixin):
         return int(np.prod(self.shape))
 
     def __getitem__(self, key: Anything) -> NDArray[Any]:
-        """The values that numpy would give for this key."""
+        """The values that numpy would return for this key."""
         region, rest = _plain(key, self.shape)
         values = self.read(region)
         return values if rest is None else values[rest]
 
     def __array__(self, dtype: Anything = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - numpy's protocol
-        """All values, in memory."""
+        """All values, as an array in memory."""
         if copy is False:
-            raise ValueError("the values are in a file, so reading them makes a copy")
+            raise ValueError("the values are in a file, so a copy is necessary")
         return np.asarray(self[...], dtype=dtype)
 
     def __array_function__(
         self, func: Callable[..., Any], _types: Anything, args: Anything, kwargs: Anything
     ) -> Anything:
-        """Any other use of the array reads it."""
+        """Any other use reads the whole array."""
         return func(*_as_numpy(args), **kwargs)
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Anything, **kwargs: Anything
     ) -> Anything:
-        """Arithmetic reads it, too."""
+        """Arithmetic reads the whole array, too."""
         return getattr(ufunc, method)(*_as_numpy(inputs), **kwargs)
 
 
 def _plain(key: Anything, shape: tuple[int, ...]) -> tuple[Region, tuple[Any, ...] | None]:
-    """A key as slices of step 1, and what is left to do with what they give."""
+    """A key as slices of step 1, and the rest of the key, to apply to their values."""
     keys = key if isinstance(key, tuple) else (key,)
     at = next((i for i, part in enumerate(keys) if part is Ellipsis), None)
     if at is not None:

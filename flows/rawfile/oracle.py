@@ -1,8 +1,8 @@
-"""A few pings of a file also go through echopype whole, and are compared sample by sample.
+"""Compares a few pings of a file, sample by sample, with echopype's result.
 
 The first, the last, the widest and some random pings of each channel and kind are
-written to a small file of their own, behind what the raw file begins with. What echopype
-makes of their samples has to be what `flows.rawfile.samples` reads.
+written to a small file, after the configuration of the raw file. echopype's samples
+must be equal to those that `flows.rawfile.samples` reads.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from flows.rawfile.skeleton import read_exactly
 from flows.rawfile.streamed import RawSamples
 
 _RANDOM_PINGS = 2
-# What a ping is parsed with, beside its own parameters.
+# Datagrams that a ping is parsed with, besides its own parameters.
 _CONFIGURING = (b"CON", b"FIL", b"XML")
 
 _int32 = struct.Struct("<i").unpack_from
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Samples of one ping that are not what echopype makes of them."""
+class SampleDifference:
+    """Samples of one ping that differ from echopype's."""
 
     group: str
     variable: str
@@ -44,27 +44,27 @@ class Difference:
         """One sentence for a message."""
         return (
             f"{self.samples} samples of {self.variable} of channel {self.channel} at {self.time} "
-            f"({self.group}) are not what echopype reads there"
+            f"({self.group}) differ from what echopype reads"
         )
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What the comparison covered, and the differences."""
+    """The extent of the comparison, and the differences."""
 
     pings: int
     samples: int
-    differences: tuple[Difference, ...]
+    differences: tuple[SampleDifference, ...]
 
 
 def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
     """Rows of the pings to compare, in file order.
 
-    Of two pings of one channel and time echopype keeps one, so a file that holds only
-    the other says nothing of the whole: neither is chosen.
+    Pings that share channel and time with another are not chosen: echopype keeps one of
+        them, and in the small file it may be another one.
     """
     index = samples.pings
-    chooser = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    chooser = random.Random(seed)  # noqa: S311 - not used for security
     chosen: set[int] = set()
     keys = np.stack([index.channel, index.times.astype(np.int64)])
     _, place, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
@@ -79,16 +79,16 @@ def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
 
 
 def write_chosen(target: Path, samples: RawSamples, start: int, rows: Int64s) -> None:
-    """Write a raw file of these pings alone, with the configuration that they need.
+    """Write a raw file with only these pings and the configuration that they need.
 
     Args:
-        target: where it goes.
-        samples: of the raw file.
-        start: where the part of the file that is converted begins.
-        rows: the pings, in file order.
+        target: path of the new file.
+        samples: samples of the raw file.
+        start: offset of the part of the file that is converted.
+        rows: rows of the pings, in file order.
 
     Raises:
-        OSError: the raw file cannot be read, or `target` not written.
+        OSError: the raw file cannot be read, or `target` cannot be written.
     """
     fd = samples.fd
     starts = np.sort(np.concatenate([samples.pings.offset, samples.pulses.offset]))
@@ -113,7 +113,7 @@ def write_chosen(target: Path, samples: RawSamples, start: int, rows: Int64s) ->
 
 
 def _datagrams(block: bytes) -> Iterator[bytes]:
-    """The whole datagrams that stand one behind another in a block."""
+    """The consecutive whole datagrams of a block."""
     position = 0
     while position + 12 <= len(block):
         end = position + _int32(block, position)[0] + 8
@@ -124,7 +124,7 @@ def _datagrams(block: bytes) -> Iterator[bytes]:
 
 
 def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
-    """The last Parameter XML before a ping, which is its own (the walk has checked it)."""
+    """The last parameter XML before a ping, which belongs to it (the walk has checked that)."""
     at = int(np.searchsorted(ends, offset, side="right"))
     stop = offset
     while True:
@@ -136,16 +136,16 @@ def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
         if at == 0:
             return b""
         at -= 1
-        # The sample datagram that ends here begins where `_between` of the one before ends.
+        # The sample datagram that ends here begins where `_between` of the previous one ends.
         stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8
 
 
 def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopype ships no types
-    """Compare the pings that both EchoData hold.
+    """Compare the pings that are in both EchoData.
 
     Args:
-        ours: with the samples of the raw file attached.
-        theirs: what echopype makes of the file that `write_chosen` wrote.
+        ours: the EchoData with samples from the raw file.
+        theirs: echopype's EchoData of the file from `write_chosen`.
     """
     places: dict[tuple[bool, str, int], list[tuple[str, int, int]]] = {}
     groups = _beam_groups(ours)
@@ -154,7 +154,7 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
             key = ("backscatter_i" in group, channel, time)
             places.setdefault(key, []).append((path, c, p))
     pings = samples = 0
-    differences: list[Difference] = []
+    differences: list[SampleDifference] = []
     for group in _beam_groups(theirs).values():
         for channel, time, c, p in _pings(group):
             found = places.get(("backscatter_i" in group, channel, time), [])
@@ -172,14 +172,14 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
                 wrong = _differing(mine, echopypes, zero_is_nan=str(name).endswith("_i"))
                 if wrong:
                     at = np.datetime64(time, "ns")
-                    differences.append(Difference(path, str(name), channel, at, wrong))
+                    differences.append(SampleDifference(path, str(name), channel, at, wrong))
     return Compared(pings, samples, tuple(differences))
 
 
 def _differing(ours: NDArray[Any], theirs: NDArray[Any], *, zero_is_nan: bool) -> int:
-    """How many samples differ; what one side lacks at the end is NaN on the other.
+    """How many samples differ; samples missing at the end of one side must be NaN on the other.
 
-    zero_is_nan: echopype makes NaN of an imaginary part of exactly 0.
+    zero_is_nan: echopype turns an imaginary part of exactly 0 into NaN.
     """
     shape = tuple(max(a, b) for a, b in zip(ours.shape, theirs.shape or ours.shape, strict=False))
     sides = []
@@ -201,7 +201,7 @@ def _beam_groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - see 
 
 
 def _pings(group: xr.Dataset) -> Iterator[tuple[str, int, int, int]]:
-    """Channel, time, and the place of each ping of a group."""
+    """Channel, time and indices of each ping of a group."""
     present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
     times = group["ping_time"].values.astype(np.int64).tolist()
     channels = list(map(str, group["channel"].values))

@@ -1,4 +1,4 @@
-"""Where each record of an AD2CP file is, and which records echopype makes the same fields of."""
+"""An index of the records of an AD2CP file, with the layout of each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _BOTTOM_TRACK = {0x17, 0x1B}
 
 @dataclass(frozen=True)
 class RecordIndex:
-    """The records that a conversion takes, in file order, one element a record.
+    """The records of a conversion, in file order, one element per record.
 
     Attributes:
-        offset: where the record's header begins.
-        end: offset behind its data.
-        id: what it is (see `flows.preflight.ad2cp.KINDS`).
-        times: datetime64[ns] as echopype makes them, NaT for strings and what has no date.
+        offset: offset of the record's header.
+        end: offset after its data.
+        id: its kind (see `flows.preflight.ad2cp.KINDS`).
+        times: datetime64[ns] as in echopype, NaT for strings and records without a date.
         layout: number of its layout, -1 for strings. Records of one layout have the same
             fields, of the same shapes and dtypes.
     """
@@ -38,26 +38,26 @@ class RecordIndex:
 
     @property
     def is_dated(self) -> NDArray[np.bool_]:
-        """Which records echopype makes rows of: all but strings."""
+        """Which records become rows in echopype: all but strings."""
         return np.not_equal(self.id, STRING)
 
 
 @dataclass
 class RecordIndexer:
-    """Makes the index, record by record."""
+    """Builds the index, record by record."""
 
     _numbers: array[int] = field(default_factory=lambda: array("q"))
     _layouts: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
     def add(self, offset: int, end: int, id_: int, time: np.datetime64, data: bytes) -> None:
-        """Count a record.
+        """Add a record.
 
         Args:
-            offset: where its header begins.
-            end: offset behind its data.
-            id_: what it is.
+            offset: offset of its header.
+            end: offset after its data.
+            id_: its kind.
             time: its time, datetime64[ns].
-            data: of the record, without its header.
+            data: data of the record, without its header.
         """
         layout = -1
         if id_ != STRING:
@@ -65,19 +65,19 @@ class RecordIndexer:
         self._numbers.extend((offset, end, id_, int(time.astype(np.int64)), layout))
 
     def index(self) -> RecordIndex:
-        """The index of what was counted."""
-        # Copied column by column: a view would keep all five.
+        """The index of the added records."""
+        # Copied column by column: a view would keep all five columns in memory.
         numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 5)
         offset, end, id_, times, layout = (numbers[:, column].copy() for column in range(5))
         return RecordIndex(offset, end, id_, times.view("datetime64[ns]"), layout)
 
 
 def _layout(id_: int, data: bytes) -> tuple[int, int, bytes]:
-    """What decides on a record's fields and their shapes.
+    """The values that determine a record's fields and their shapes.
 
-    By echopype's `parse_ad2cp.py`: version, configuration, numbers of beams and cells, the
-    beams of the data set description, whether `status0` holds anything; and the serial
-    number, which makes an attribute.
+    In echopype's `parse_ad2cp.py` these are: version, configuration, numbers of beams
+    and cells, the beams of the data set description, whether `status0` is set; and the
+    serial number, which becomes an attribute.
     """
     if id_ in {RAW, RAW_TRANSMIT}:
         # Version, serial number, number of samples.

@@ -1,4 +1,4 @@
-"""Where each ping's samples are in a raw file."""
+"""An index of each ping's samples in a raw file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SECTORS_SHIFT = 8
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """The sample datagrams that a conversion takes, in file order, one element a ping.
+    """The sample datagrams of a conversion, in file order, one element per ping.
 
     Attributes:
-        names: channels, as echopype names them.
-        header: bytes from the beginning of a datagram (its leading length included)
-            to its first sample; the number of samples is the last int32 before it.
+        names: names of the channels, as in echopype.
+        header: bytes from the beginning of a datagram (with its leading length) to its
+            first sample; the last int32 before that is the number of samples.
         channel: index into `names`.
         times: ping times, datetime64[ns].
-        offset: where the datagram begins.
-        end: offset behind its trailing length.
-        transmit: where the datagram of its transmit pulse (RAW4) begins, -1 without one.
+        offset: offset of the datagram.
+        end: offset after its trailing length.
+        transmit: offset of the datagram of its transmit pulse (RAW4), -1 without one.
         count: number of samples.
-        kind: what they are, by the bits above.
+        kind: kind of the samples, in the bits above.
     """
 
     names: tuple[str, ...]
@@ -47,5 +47,5 @@ class SampleIndex:
 
     @property
     def sectors(self) -> Int64s:
-        """Number of sectors of each ping's complex samples, 0 where it has none."""
+        """Number of sectors of each ping's complex samples, 0 without complex samples."""
         return self.kind >> SECTORS_SHIFT

@@ -1,4 +1,4 @@
-"""The samples of one variable, read from the raw file when they are asked for.
+"""The samples of one variable, read lazily from the raw file.
 
 Layouts: Simrad EK80 interface description ("RAW3", "RAW4") and EK60 reference
 manual ("RAW0"). Power is int16 in steps of 10*log10(2)/256 dB; angles are int8,
@@ -35,13 +35,13 @@ _COLUMNS = {"power": 0, "athwartship": 0, "alongship": 1, "real": 0, "imaginary"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one part of a ping's samples is.
+    """The place of one part of a ping's samples.
 
     Attributes:
         start: offset of its first byte.
         count: number of samples.
-        width: numbers a sample and sector: 1, or 2 for pairs.
-        sectors: sectors a sample.
+        width: numbers per sample and sector: 1, or 2 for pairs.
+        sectors: sectors per sample.
     """
 
     start: int
@@ -51,7 +51,7 @@ class Layout:
 
 
 def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
-    """Where `part` of the ping in this row of the index is."""
+    """The layout of `part` of the ping in this row of the index."""
     count, kind = int(index.count[row]), int(index.kind[row])
     start = int(index.offset[row]) + index.header
     if part == "power":
@@ -66,16 +66,16 @@ def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
 class PingSamples(LazyArray):
     """One variable of a Beam group, by channel, ping, sample and, if complex, beam.
 
-    Its values are, bit for bit, those that echopype makes of the file;
-    imaginary parts of exactly 0 are 0, where echopype makes NaN of them.
+    Its values are bit for bit those that echopype reads from the file, except that
+    imaginary parts of exactly 0 stay 0, which echopype turns into NaN.
 
     Args:
-        fd: the raw file, open for reading for as long as this is used.
-        index: of its pings, or of its transmit pulses.
-        part: which samples.
-        cells: row of the index by channel and ping (int64), -1 where there is no ping.
-        shape: of the variable.
-        dtype: of the variable: float64, or int8 for angles that need no NaN.
+        fd: the raw file, which must stay open for reading.
+        index: index of its pings, or of its transmit pulses.
+        part: the kind of samples.
+        cells: row of the index by channel and ping (int64), -1 without a ping.
+        shape: shape of the variable.
+        dtype: dtype of the variable: float64, or int8 for angles without NaN.
     """
 
     def __init__(  # noqa: PLR0917 - one call, by keywords
@@ -106,10 +106,10 @@ class PingSamples(LazyArray):
         return None
 
     def packing(self) -> Packing | None:
-        """How the samples are stored so that they decode to their own bits; None: as they are.
+        """The packing that decodes to the same bits; None if the samples are not packed.
 
-        Power that holds -32768, the value of int16 that stands for NaN, is stored as
-        int32. Reads all power samples, once.
+        Power with a sample of -32768, the int16 fill value for NaN, is stored as int32.
+        Reads all power samples, once.
         """
         return self._packing
 
@@ -118,7 +118,7 @@ class PingSamples(LazyArray):
         return sum(int(block.size - np.count_nonzero(block)) for block in self._all_pings())
 
     def packed(self, region: Region, packing: Packing) -> NDArray[Any]:
-        """One region as it is stored, in the packing of `packing()`."""
+        """One region in the packing of `packing()`."""
         raw, missing = self._raw(region)
         stored = raw.astype(packing.stored, copy=False)
         if packing.fill is not None and missing is not None:
@@ -126,7 +126,7 @@ class PingSamples(LazyArray):
         return stored
 
     def read(self, region: Region) -> NDArray[Any]:
-        """The values of one region, as echopype makes them."""
+        """The values of one region, as in echopype."""
         raw, missing = self._raw(region)
         if self._part == "power":
             values = raw.astype(np.float32) * np.float64(SIMRAD_POWER_STEP)
@@ -137,9 +137,9 @@ class PingSamples(LazyArray):
         return values
 
     def _raw(self, region: Region) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """One region as the file has it, and where it has nothing; None if nowhere.
+        """One region in the file's dtype, and a mask of missing samples; None if none is missing.
 
-        Floats are NaN where the file has nothing.
+        Missing floats are NaN.
         """
         channels, pings, samples, *beams = region
         shape = tuple(s.stop - s.start for s in region)
@@ -164,7 +164,7 @@ class PingSamples(LazyArray):
         return out, missing
 
     def _ping(self, row: int, samples: slice) -> NDArray[Any] | None:
-        """Samples of one ping, by sample and sector; None where it has none there."""
+        """Samples of one ping, by sample and sector; None if it has none in this range."""
         if row < 0:
             return None
         at = layout_of(self._index, row, self._part)

@@ -1,4 +1,4 @@
-"""Rows of many variables in one scratch file, and arrays that are read from there."""
+"""A scratch file with the rows of many variables, and arrays that read from it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from flows.rawfile.lazy_array import LazyArray, Region
 from flows.rawfile.sample_index import Int64s
 from flows.rawfile.skeleton import read_exactly
 
-# Fast, and a quarter of the bytes: most float64 of AD2CP files have one or two that vary.
+# Fast, and a quarter of the size: in most float64 values of AD2CP files only one or two bytes vary.
 _CODEC = Blosc("lz4", 1, Blosc.SHUFFLE)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows of one variable: where they are in the scratch file, compressed."""
+    """Consecutive rows of one variable: their place in the scratch file, compressed."""
 
     first: int
     rows: int
@@ -32,10 +32,10 @@ class Block:
 
 
 class ScratchFile:
-    """A file that is gone once it is closed.
+    """A temporary file that is deleted when it is closed.
 
     Raises:
-        OSError: it cannot be made or written; the disk is full.
+        OSError: it cannot be created or written, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,11 +46,11 @@ class ScratchFile:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Remove it."""
+        """Close and delete the file."""
         os.close(self._fd)
 
     def put(self, first: int, values: NDArray[Any]) -> Block:
-        """Write rows of a variable, of which `first` is the number of the first."""
+        """Write rows of a variable; `first` is the number of the first row."""
         body = _CODEC.encode(np.ascontiguousarray(values).view(np.uint8)) if values.size else b""
         with self._lock:
             block = Block(first, len(values), self._end, len(body))
@@ -61,7 +61,7 @@ class ScratchFile:
         return block
 
     def get(self, block: Block, dtype: np.dtype[Any], row: tuple[int, ...]) -> NDArray[Any]:
-        """The rows of a block, `row` being the shape of each."""
+        """The rows of a block; `row` is the shape of one."""
         body = read_exactly(self._fd, block.length, block.offset)
         values = np.frombuffer(_CODEC.decode(body) if body else b"", dtype)
         return values.reshape(block.rows, *row)
@@ -71,12 +71,12 @@ class JoinedRows(LazyArray):
     """One variable of a file, its rows read from the scratch file.
 
     Args:
-        scratch: where they are.
-        blocks: they, in the order of their numbers; who made them may replace one.
-        order: number of each row of the array (int64); None for all as they are numbered.
-        row: shape of each row.
-        dtype: of the values.
-        again: decodes some of the rows a second time, and puts them in their places.
+        scratch: the scratch file.
+        blocks: blocks in the order of their rows; the caller may replace one.
+        order: number of each row of the array (int64); None for the original order.
+        row: shape of one row.
+        dtype: dtype of the values.
+        again: decodes some of the rows a second time and replaces them.
     """
 
     def __init__(  # noqa: PLR0917 - one call
@@ -95,7 +95,7 @@ class JoinedRows(LazyArray):
         self._again = again
 
     def decode_again(self) -> None:
-        """Decode some of the rows of all of the file's variables a second time."""
+        """Decode some of the rows of all variables of the file a second time."""
         self._again()
 
     def read(self, region: Region) -> NDArray[Any]:

@@ -1,16 +1,16 @@
-"""A Simrad file without its samples: what echopype needs to see of them, and no more.
+"""Writes a skeleton of a Simrad file, which has only the few samples that echopype needs.
 
-Each sample datagram is cut to at most three samples. How many it keeps says how it
-compares with the others, so that echopype pads, promotes dtypes and joins channels as
-it would with the whole file:
+Each sample datagram is cut to at most three samples. Their number shows the length of
+the ping relative to others, so that echopype pads, promotes dtypes and joins channels
+as with the whole file:
 
     3  as many samples as the widest ping of all channels
     2  as many as the widest ping of its channel
     1  fewer
     0  none
 
-Everything else is copied as it is. Power and complex samples end in different groups
-of an EchoData, so each are compared among themselves, and so are transmit pulses.
+Everything else is copied unchanged. Power and complex samples go to different groups of
+an EchoData, so each kind is compared separately, and so are transmit pulses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEPT_OF_WIDEST, _KEPT_OF_CHANNELS_WIDEST, _KEPT_OF_OTHERS = 3, 2, 1
 
 
 class Cut(NamedTuple):
-    """One sample datagram: its place, number and kind of samples, and how many are kept."""
+    """One sample datagram: its place, the number and kind of its samples, and how many are kept."""
 
     offset: int
     end: int
@@ -42,7 +42,7 @@ class Cut(NamedTuple):
 
 
 def kept_counts(index: SampleIndex) -> Int64s:
-    """How many samples each ping keeps in the skeleton (int64, one element a ping)."""
+    """How many samples each ping keeps in the skeleton (int64, one element per ping)."""
     kept = np.zeros(len(index), dtype=np.int64)
     is_complex = index.sectors > 0
     for group in (is_complex, ~is_complex):
@@ -69,12 +69,12 @@ def write_skeleton(
 
     Args:
         source: the raw file.
-        target: where the skeleton goes.
+        target: path of the skeleton.
         spans: the parts `[start, end)` of the file that are converted.
-        indexes: of its pings, and of its transmit pulses.
+        indexes: indexes of its pings and of its transmit pulses.
 
     Raises:
-        OSError: the file cannot be read, is shorter than it was, or `target` not written.
+        OSError: the file cannot be read or has become shorter, or `target` cannot be written.
     """
     cuts: list[Cut] = []
     header = 0
@@ -91,7 +91,7 @@ def write_skeleton(
 
 
 def _parts(fd: int, spans: Iterable[Span], cuts: list[Cut]) -> Iterator[tuple[bytes, Cut | None]]:
-    """The file's parts in order: bytes to copy, and the sample datagram behind them."""
+    """The file's parts in order: bytes to copy, and the sample datagram after them."""
     at = 0
     for start, end in spans:
         position = start
@@ -119,7 +119,7 @@ def shortened(fd: int, cut: Cut, header: int) -> bytes:
 
 
 def _layout(kind: int, count: int) -> Iterator[tuple[int, int]]:
-    """Bytes a sample and offset of each part of the samples: power, angles, complex."""
+    """Bytes per sample, and offset of each part of the samples: power, angles, complex."""
     skipped = 0
     for flag in (POWER, ANGLE):
         if kind & flag:
@@ -134,12 +134,12 @@ def read_exactly(fd: int, length: int, offset: int) -> bytes:
     """`length` bytes at `offset`.
 
     Raises:
-        OSError: the file ends before.
+        OSError: the file ends before that.
     """
     body = os.pread(fd, length, offset) if length else b""
     while len(body) < length:
         more = os.pread(fd, length - len(body), offset + len(body))
         if not more:
-            raise OSError(f"the raw file ends at byte {offset + len(body)}, it was longer before")
+            raise OSError(f"the raw file ends at byte {offset + len(body)}, but was longer before")
         body += more
     return body

@@ -1,4 +1,4 @@
-"""An EchoData whose samples stay in the raw file until they are asked for."""
+"""An EchoData whose samples are read lazily from the raw file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flows.rawfile.sample_index import FLOAT16, FLOAT32, POWER, Int64s, SampleIndex
 from flows.rawfile.samples import Part, PingSamples
 
-# Variable -> part of the samples, by its dimensions: power groups have no beam.
+# Variable -> part of the samples, by the variable's dimensions: power groups have no beam.
 _SAMPLES = ("channel", "ping_time", "range_sample")
 _PULSES = ("channel", "ping_time", "transmit_sample")
 _PARTS: dict[tuple[str, tuple[str, ...]], Part] = {
@@ -30,12 +30,12 @@ _PARTS: dict[tuple[str, tuple[str, ...]], Part] = {
 }
 SAMPLE_DIMENSIONS = ("range_sample", "transmit_sample")
 
-# Where RAW4's data type and number of samples are, from the datagram's beginning.
+# Offsets of RAW4's data type and number of samples in the datagram.
 _PULSE_KIND, _PULSE_COUNT = 144, 152
 
 
 class UnknownLayoutError(Exception):
-    """A file whose samples this index does not know; echopype reads it whole."""
+    """A file with samples that this index does not support; echopype reads it whole."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -47,8 +47,8 @@ class RawSamples:
     """The samples of one Simrad file, open for reading until `close`.
 
     Attributes:
-        pings: where the samples of its pings are.
-        pulses: where those of its transmit pulses are, one row a ping that has one.
+        pings: index of the samples of its pings.
+        pulses: index of the samples of its transmit pulses, one row for each ping with one.
     """
 
     fd: int
@@ -57,11 +57,11 @@ class RawSamples:
 
     @classmethod
     def open(cls, path: Path, pings: SampleIndex) -> RawSamples:
-        """Open a raw file whose pings are known.
+        """Open a raw file with the index of its pings.
 
         Raises:
             OSError: it cannot be read.
-            UnknownLayoutError: it has samples of a kind that is not known here.
+            UnknownLayoutError: it has samples of an unsupported kind.
         """
         if odd := int(np.count_nonzero((pings.sectors > 0) & (pings.kind & FLOAT32 == 0))):
             kind = "float16" if (pings.kind & FLOAT16).any() else "unknown"
@@ -76,12 +76,12 @@ class RawSamples:
             raise
 
     def close(self) -> None:
-        """Close the file; variables that were made from it can no longer be read."""
+        """Close the file; its variables can no longer be read."""
         os.close(self.fd)
 
 
 def _pulses(fd: int, pings: SampleIndex) -> SampleIndex:
-    """The transmit pulses, one row each, with the time and channel of their pings."""
+    """The index of the transmit pulses, one row each, with time and channel of their pings."""
     rows = np.flatnonzero(pings.transmit >= 0)
     heads = [os.pread(fd, _PULSE_COUNT + 4, at) for at in pings.transmit[rows].tolist()]
     kinds = np.array([struct.unpack_from("<h", h, _PULSE_KIND)[0] for h in heads], np.int64)
@@ -108,15 +108,15 @@ def _pulses(fd: int, pings: SampleIndex) -> SampleIndex:
 
 
 def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 - echopype ships no types
-    """Put the file's samples where a skeleton's are.
+    """Replace the samples of a skeleton with those of the file.
 
     Args:
-        echodata: what echopype made of the skeleton; its Beam groups are replaced.
-        samples: of the file.
+        echodata: echopype's EchoData of the skeleton; its Beam groups are replaced.
+        samples: samples of the file.
 
     Raises:
-        UnknownLayoutError: a variable of samples is not one that is known here, or
-            echopype has a ping that the file has not.
+        UnknownLayoutError: a sample variable is not supported, or echopype has a ping
+            that the file does not have.
     """
     for name in echodata["Sonar"]["beam_group"].values:
         path = f"Sonar/{name}"
@@ -164,7 +164,7 @@ def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
 
 
 def _rows_of(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> Int64s:
-    """Rows of the pings that are of the group's channels and kind."""
+    """Rows of the pings with the group's channels and kind."""
     channels = set(map(str, group["channel"].values))
     number = [n for n, name in enumerate(index.names) if name in channels]
     chosen = np.isin(index.channel, number)
@@ -179,11 +179,11 @@ def _width(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) ->
 
 
 def _cells(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> NDArray[np.int64]:
-    """Row of the index by the group's channel and ping, -1 where it has none.
+    """Row of the index by the group's channel and ping, -1 without a ping.
 
-    A channel has a ping at a common ping time where it has a sample interval. Where a
-    time occurs again in the group, as in EK60 files, so do the pings, in file order;
-    where it does not, echopype has kept the first of them.
+    A channel has a ping at a common ping time if it has a sample interval there. If a
+    time occurs twice in the group, as in EK60 files, the pings do too, in file order;
+    if not, echopype has kept the first of them.
     """
     present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
     cells = np.full(present.shape, -1, dtype=np.int64)
@@ -196,13 +196,13 @@ def _cells(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) ->
             if (at := places.get(key)) is not None:
                 cells[c, at] = row
     if is_complex is not None and ((cells < 0) & present).any():
-        raise UnknownLayoutError("echopype has a ping that the index has not")
+        raise UnknownLayoutError("echopype has a ping that is not in the index")
     cells[~present] = -1
     return cells
 
 
 def _numbered(times: NDArray[np.datetime64]) -> Iterator[tuple[int, int]]:
-    """Each time with how often it occurred before."""
+    """Each time, with the number of its earlier occurrences."""
     seen: dict[int, int] = {}
     for time in times.astype(np.int64).tolist():
         before = seen.get(time, 0)

@@ -30,7 +30,7 @@ def deployment(sandbox: Sandbox) -> Iterator[str]:
     register_stack(outputs, said.append, more=(hourly,))
     assert said == [
         "create deployment reconcile-inbox/ecs",
-        "no automations of Prefect's: NotifyBlock names no block to tell",
+        "no Prefect automations: NotifyBlock is empty",
     ]
     found = sandbox.api.request("GET", "/deployments/name/reconcile-inbox/ecs")
     assert [each["schedule"]["cron"] for each in found["schedules"]] == ["7 * * * *"]

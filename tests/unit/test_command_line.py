@@ -45,10 +45,10 @@ def test_a_name_that_starts_with_a_dash_can_be_given(real_data: Path, tmp_path: 
     [
         (["convert", "{cut}", "{out}"], 1, "BadFile: {cut}"),
         (["convert", "{cut}", "{out}", "--model", "EK80"], 1, "WrongModel: {cut}"),
-        (["convert", "{text}", "{out}"], 2, "its first bytes are of no known sonar; give"),
-        (["convert", "s3://inbox/a.raw", "{out}"], 2, "only a local file is looked into"),
+        (["convert", "{text}", "{out}"], 2, "its first bytes match no known sonar; give"),
+        (["convert", "s3://inbox/a.raw", "{out}"], 2, "the model is detected only for local files"),
         (["convert", "{cut}", "{out}", "--model", "EK61"], 2, "EK61"),
-        (["convert", "{absent}", "{out}", "--model", "EK60"], 1, "no such file"),
+        (["convert", "{absent}", "{out}", "--model", "EK60"], 1, "the file does not exist"),
         (["check", "{cut}"], 1, "truncated"),
         (["check", "{text}"], 1, "not this format"),
         (["check", "{whole}"], 0, "intact"),

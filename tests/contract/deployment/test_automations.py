@@ -110,12 +110,14 @@ def test_they_are_written_once_and_follow_the_file(block: str, prefect_api: ApiC
 
     none = register_all("")
     assert len(none.changes) == len(names)
-    assert none.notes == ["no automations of Prefect's: NotifyBlock names no block to tell"]
+    assert none.notes == ["no Prefect automations: NotifyBlock is empty"]
     assert registered(prefect_api) == {}
 
 
 def test_a_block_that_is_not_there_is_named(block: str) -> None:
-    with pytest.raises(AutomationsError, match="block webhook/nobody: is not on the server"):
+    with pytest.raises(
+        AutomationsError, match="block webhook/nobody: does not exist on the server"
+    ):
         register_all("webhook/nobody")
 
 

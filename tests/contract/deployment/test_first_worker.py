@@ -92,7 +92,7 @@ def test_a_worker_that_never_comes_is_waited_for_no_longer_than_said(account: Ac
     good, said = account.deploy(patience=1.5)
     assert not good
     assert time.monotonic() - began > 1.5
-    assert f"MISSING  worker: none has ever polled {POOL}" in said
+    assert f"MISSING  worker: no worker has ever polled {POOL}" in said
     # The pool is not new any more: it is looked at, and not waited for.
     _, said = account.deploy()
     assert "waiting" not in said

@@ -63,9 +63,9 @@ def test_what_is_missing_is_said_with_what_mends_it(account: Account) -> None:
     assert not good
     problems = [line for line in said.splitlines() if line.startswith("MISSING")]
     assert any("observer's queue" in line for line in problems)
-    assert any("worker: none has ever polled" in line for line in problems)
-    assert any("wants no worker" in line for line in problems)
-    assert any("does not tell EventBridge" in line for line in problems)
+    assert any("worker: no worker has ever polled" in line for line in problems)
+    assert any("its desired count is 0" in line for line in problems)
+    assert any("does not send events to EventBridge" in line for line in problems)
     assert len(problems) == 4
     assert "sam deploy --stack-name echodrop" in said
     assert f"ok       task definition {account.outputs['TaskFamily']}" in said
@@ -111,7 +111,7 @@ def test_automations_are_registered_and_looked_at_where_a_block_is_named(
     account: Account, prefect_api: Callable[..., Any], webhook_block: str
 ) -> None:
     _, said = account.deploy()
-    assert "no automations of Prefect's: NotifyBlock names no block to tell" in said
+    assert "no Prefect automations: NotifyBlock is empty" in said
     account.update(NotifyBlock=webhook_block)
     _, said = account.deploy(only_check=True)
     first, second = (each.name for each in read_automations()[:2])
@@ -147,11 +147,9 @@ def test_lanes_that_the_quota_cannot_run_are_told_with_what_raises_it(account: A
 def test_the_inbox_is_connected_by_the_step_that_the_check_names(account: Account) -> None:
     _, said = account.deploy(connect=True, dry_run=True)
     assert said.startswith("would ")
-    assert f"would have inbox {account.outputs['Inbox']} tell EventBridge" in said
+    assert f"would send events of inbox {account.outputs['Inbox']} to EventBridge" in said
     _, said = account.deploy(connect=True)
-    assert (
-        f"\nhave inbox {account.outputs['Inbox']} tell EventBridge of uploads; its 0 other" in said
-    )
+    assert f"\nsend events of inbox {account.outputs['Inbox']} to EventBridge; its 0 other" in said
 
 
 def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
@@ -164,7 +162,7 @@ def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
 
 def test_a_stack_of_an_older_version_is_told(account: Account) -> None:
     account.update(NotifyBlock=None)
-    with pytest.raises(StackOutputsError, match="no output NotifyBlock: deploy it anew"):
+    with pytest.raises(StackOutputsError, match="no output NotifyBlock: deploy it again"):
         account.deploy(only_check=True)
 
 

@@ -1,10 +1,9 @@
-"""The checksums that S3 recomputes and moto takes on trust.
+"""Checks the checksums that S3 verifies and moto does not.
 
-S3 User Guide, "Checking object integrity": a put or part whose body does not have
-the `x-amz-checksum-*` or `Content-MD5` that it carries is refused with 400
-BadDigest; an upload that was begun with an algorithm takes no part without its
-checksum, and is completed only with the checksums of its parts; DeleteObjects
-needs either header.
+S3 User Guide, "Checking object integrity": S3 refuses a put or part with 400 BadDigest
+if its body does not match its `x-amz-checksum-*` or `Content-MD5`. An upload that was
+started with an algorithm accepts no part without its checksum, and is completed only
+with the checksums of its parts. DeleteObjects needs one of the headers.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _PART = re.compile(rb"<Part>.*?</Part>", re.DOTALL)
 
 
 class ChecksumJudge:
-    """Refuses as S3 would; remembers what it was shown.
+    """Refuses requests as S3 would, and records them.
 
     Attributes:
         checked: request line and algorithm of each body that had its checksum.
@@ -46,7 +45,7 @@ class ChecksumJudge:
         self._turn = threading.Lock()
 
     def __call__(self, request: bytes) -> bytes | None:
-        """The answer to a request that S3 would not take."""
+        """The error response to a request that S3 would refuse."""
         head, _, body = request.partition(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
         headers = {
@@ -58,10 +57,12 @@ class ChecksumJudge:
             if code is None:
                 return None
             self.refused.append((line, code))
-        told = f"<Error><Code>{code}</Code><Message>as S3 would say</Message></Error>".encode()
+        answer_body = (
+            f"<Error><Code>{code}</Code><Message>as S3 would say</Message></Error>".encode()
+        )
         return (
             b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(told), told)
+            b"Content-Length: %d\r\n\r\n%s" % (len(answer_body), answer_body)
         )
 
     def _fault(self, line: str, headers: Mapping[str, str], body: bytes) -> str | None:
@@ -73,7 +74,7 @@ class ChecksumJudge:
             return None
         carried = _carried(headers)
         for algorithm, value in carried.items():
-            # Neither other algorithms nor trailing checksums are sent by anything of ours.
+            # Our code sends neither other algorithms nor trailing checksums.
             if algorithm not in _COMPUTE:
                 return "NotImplemented"
             if value != base64.b64encode(_COMPUTE[algorithm](body)).decode():
@@ -87,7 +88,7 @@ class ChecksumJudge:
         return None
 
     def _unfinished(self, upload: str, body: bytes) -> str | None:
-        """What is wrong with the parts that an upload is to be completed from."""
+        """What is wrong with the parts in a request that completes an upload."""
         for part in _PART.findall(body):
             number, checksum = (
                 found[1].decode() if (found := re.search(pattern, part)) else ""
@@ -99,7 +100,7 @@ class ChecksumJudge:
 
 
 def _carried(headers: Mapping[str, str]) -> dict[str, str]:
-    """Algorithm to checksum, as the request's headers have them."""
+    """Algorithm to checksum, from the request's headers."""
     carried = {
         name.removeprefix(_PREFIX): value
         for name, value in headers.items()

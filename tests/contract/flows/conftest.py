@@ -1,4 +1,4 @@
-"""S3 as moto plays it, one server a test process, and a bucket pair for each test."""
+"""A moto S3 server for each test process, and two buckets for each test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def s3_port() -> Iterator[int]:
             **os.environ,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            # As S3 has 5 MB, which the sample files do not reach.
+            # S3's minimum is 5 MB, which the sample files do not reach.
             "S3_UPLOAD_PART_MIN_SIZE": "1024",
             "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": "5000000",
         },
@@ -59,7 +59,7 @@ def s3_port() -> Iterator[int]:
 
 
 def options_for(port: int) -> dict[str, Any]:
-    """Storage options that lead to a port."""
+    """Storage options for a port."""
     return {
         **CREDENTIALS,
         "endpoint_url": f"http://127.0.0.1:{port}",
@@ -69,7 +69,7 @@ def options_for(port: int) -> dict[str, Any]:
 
 @dataclass
 class Buckets:
-    """An inbox and an output bucket of a test's own."""
+    """The inbox and the output bucket of a test."""
 
     port: int
     inbox: ObjectStore
@@ -100,7 +100,7 @@ class Buckets:
         return convert(self.request(key, **changes))
 
     def output_keys(self) -> set[str]:
-        """What is in the output bucket."""
+        """The keys in the output bucket."""
         return set(self.output.list(""))
 
 

@@ -1,4 +1,4 @@
-"""A proxy in front of S3 that spoils chosen requests the way networks and S3 do."""
+"""A proxy in front of S3 that makes chosen requests fail, as networks and S3 do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-# "spoil" changes a byte of the request's body on its way; "403 skewed" is of a clock that is set meanwhile.
+# "spoil" changes a byte of the request's body; "403 skewed" simulates a wrong clock.
 Fault = Literal["401", "403", "403 skewed", "500", "503", "reset", "cut", "hang", "spoil"]
-# Given the number of the request, from 0, and its request line: the fault, or None.
+# Takes the number of the request, from 0, and its request line; returns the fault, or None.
 Plan = Callable[[int, str], Fault | None]
-# What the store itself would answer to a whole request, None where it takes it.
+# The store's error response to a whole request, None if it accepts the request.
 Judge = Callable[[bytes], bytes | None]
 
 _ANSWERS = {
@@ -25,7 +25,7 @@ _ANSWERS = {
 
 
 class FaultProxy:
-    """One request a connection; counts them and asks the plan about each."""
+    """Handles one request per connection, counts them, and uses the plan for each."""
 
     def __init__(self, upstream: int, plan: Plan, judge: Judge | None = None) -> None:
         self.spoiled: list[str] = []

@@ -1,8 +1,8 @@
-"""Stop a publishing process at chosen steps, and see what it left and how a retry fares.
+"""Stops a publishing process at chosen steps, and reports what is left and how a retry ends.
 
-A program of its own: it parses the file once and forks for every trial, which in
-a test process full of threads would not be safe. What is there, what the stopped
-run publishes and what its heir publishes have the same shapes and other values.
+It is a separate program, because it parses the file once and forks for every trial,
+which is not safe in a test process with threads. The old output, the output of the
+stopped run and that of the next owner have the same shapes and different values.
 
     python -m tests.contract.flows.killed_runs PORT INBOX OUTPUT RAW FOLDER [STOP ...]
 """
@@ -42,14 +42,14 @@ from flows.termination import stopped_by_signals
 from flows.transient_faults import retrying
 from tests.contract.flows.conftest import options_for
 
-# Given method and key (or an audit event and path) and, from 0, the how-manieth of
-# its kind it is: whether the process is stopped before it.
+# Takes method and key (or an audit event and path) and its number among its kind, from 0; returns
+# whether the process is stopped before it.
 Moment = Callable[[str, str, int], bool]
 
 
 @dataclasses.dataclass(frozen=True)
 class Stop:
-    """Where a run is stopped, and by what; `first`: nothing was published there before."""
+    """Where a run is stopped, and by which signal; `first`: there is no old output."""
 
     moment: Moment
     place: Literal["s3", "disk"] = "s3"
@@ -116,14 +116,14 @@ STOPS: dict[str, Stop] = {
 
 
 def forked(work: Callable[[], Any]) -> tuple[int, Any]:
-    """Run work in a child; its wait status and what it returned (None where it died)."""
+    """Run work in a child; return its wait status and its result (None if it died)."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            told = json.dumps(work()).encode()
-            os.write(writing, told)
+            result = json.dumps(work()).encode()
+            os.write(writing, result)
             status = 0
         except SystemExit as stopped:
             status = int(stopped.code or 0)
@@ -131,15 +131,15 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        result = pipe.read()
     _, status = os.waitpid(child, 0)
-    return status, json.loads(told) if told else None
+    return status, json.loads(result) if result else None
 
 
 def with_values(tree: xr.DataTree, number: int) -> xr.DataTree:
-    """A dozen arrays of the file in its groups, their values moved: each publication takes a moment.
+    """A dozen arrays of the file with changed values, so that each publication is fast.
 
-    Samples are turned along the range, so that they pack as they did.
+    Samples are rotated along the range, so that their packing stays.
     """
     beam = tree["Sonar/Beam_group1"].to_dataset()
     beam = beam[["backscatter_r", "sample_interval", "beam_type", "frequency_nominal"]]
@@ -158,13 +158,13 @@ def with_values(tree: xr.DataTree, number: int) -> xr.DataTree:
 
 
 class Trials:
-    """One opened file, its output, and what is published there by number."""
+    """One opened file, its output, and versions of it by number."""
 
     def __init__(self, opened: OpenedRaw, options: dict[str, Any], output: OutputLocation) -> None:
         self._opened = opened
         self._output = output
         self._tree = opened.echodata._tree
-        # Made here and used in the children alone: each opens connections of its own.
+        # Created here but used only in the children, so that each opens its own connections.
         self._client = s3_client(options)
         self._is_zarr = output.name.endswith(".zarr")
         self._request = dataclasses.replace(
@@ -181,7 +181,7 @@ class Trials:
         return dataclasses.replace(self._opened, echodata=echodata)
 
     def publish(self, owner: str, number: int, stop: Stop | None = None) -> str:
-        """Publish, wait for a claim to expire where need be; the kind of end."""
+        """Publish, after waiting for a claim to expire if necessary; return the outcome."""
         if stop is not None:
             self._install(stop)
         request = dataclasses.replace(self._request, owner=owner, run={"image": str(number)})
@@ -196,7 +196,7 @@ class Trials:
             end = retrying(lambda: self._publish(order), attempts=60, base=0.1, longest=0.2)
         return type(end).__name__
 
-    def _published(self) -> publish_decision.Published | None:
+    def _published(self) -> publish_decision.PublishedManifest | None:
         if isinstance(self._output, LocalLocation):
             return local_publishing.read_published(self._output)
         return s3_publishing.read_published(self._store(), self._output)
@@ -218,11 +218,11 @@ class Trials:
                 os.kill(os.getpid(), stop.by)
 
         if stop.place == "disk":
-            # The child's own, gone with it.
+            # Only in the child process.
             sys.addaudithook(
-                lambda event, told: (
-                    look(event, str(told[0]))
-                    if event in {"os.rename", "os.mkdir"} and self._output.name in str(told[0])
+                lambda event, arguments: (
+                    look(event, str(arguments[0]))
+                    if event in {"os.rename", "os.mkdir"} and self._output.name in str(arguments[0])
                     else None
                 )
             )
@@ -236,14 +236,14 @@ class Trials:
         )
 
     def clear(self) -> None:
-        """Leave nothing."""
+        """Delete everything."""
         if isinstance(self._output, LocalLocation):
             shutil.rmtree(self._output.path.parent)
         else:
             self._store().delete(self._store().list(""))
 
     def state(self, numbers: Mapping[str, int]) -> dict[str, Any]:
-        """What a reader and a reconciler find; which of these values, by name, and whose manifest."""
+        """The state of the output: which of these values it has, by name, and whose manifest."""
         objects = self._objects()
         name = self._output.name
         inside = {key.removeprefix(f"{name}/"): body for key, body in objects.items()}
@@ -252,7 +252,7 @@ class Trials:
             for key, body in inside.items()
             if not key.startswith((f"{name}.", ".partial"))
         }
-        told: dict[str, Any] = {
+        state: dict[str, Any] = {
             "holds": None,
             "manifest": None,
             "claim": f"{name}.claim.json" in objects,
@@ -262,11 +262,11 @@ class Trials:
         }
         if (body := objects.get(f"{name}.manifest.json")) is not None:
             published = read_manifest(body, "manifest")
-            told["objects_published"] = published["output"]["objects"]
-            told["manifest"] = _name_of(numbers, int(published["run"]["image"]))
+            state["objects_published"] = published["output"]["objects"]
+            state["manifest"] = _name_of(numbers, int(published["run"]["image"]))
         if ("zarr.json" if self._is_zarr else name) in own:
             with tempfile.TemporaryDirectory() as folder, self._tree_of(own, Path(folder)) as tree:
-                told["holds"] = next(
+                state["holds"] = next(
                     (
                         which
                         for which, number in numbers.items()
@@ -276,7 +276,7 @@ class Trials:
                     ),
                     "a mix",
                 )
-        return told
+        return state
 
     def _objects(self) -> dict[str, bytes]:
         if isinstance(self._output, LocalLocation):
@@ -309,7 +309,7 @@ def _name_of(numbers: Mapping[str, int], number: int) -> str:
 
 
 def main() -> None:
-    """Print a JSON line for every stop, or for those that are named."""
+    """Print a JSON line for every stop, or for the given ones."""
     port, inbox, output, raw, folder, *chosen = sys.argv[1:]
     opened = open_raw(
         ConversionRequest(
@@ -324,7 +324,7 @@ def main() -> None:
         lambda *_: None,
     )
     assert not isinstance(opened, Skipped)
-    # Other options than those of reading: a client that was never used.
+    # Options that differ from those for reading, so that the client is new.
     options = {**options_for(int(port)), "config_kwargs": {"read_timeout": 6}}
     last: dict[tuple[str, str], int] = {}
     for number, (name, stop) in enumerate(STOPS.items()):
@@ -337,7 +337,7 @@ def main() -> None:
         )
         trials = Trials(opened, options, place)
         if (stop.place, stop.suffix) not in last or stop.first:
-            # Each retry leaves a published output for the next to overwrite.
+            # Each retry leaves a published output, which the next trial overwrites.
             if stop.place == "s3":
                 forked(trials.clear)
             last[stop.place, stop.suffix] = 3 * number
@@ -346,14 +346,14 @@ def main() -> None:
         numbers = {
             "old": last[stop.place, stop.suffix],
             "stopped": 3 * number + 1,
-            "heir": 3 * number + 2,
+            "next_owner": 3 * number + 2,
         }
         status, _ = forked(partial(trials.publish, f"run {number}", numbers["stopped"], stop))
         _, left = forked(partial(trials.state, numbers))
-        # Every fourth is run again as another flow run, which has to wait for the lease.
-        heir = f"another run {number}" if number % 4 == 2 else f"run {number}"
+        # Every fourth is retried by another flow run, which must wait for the lease.
+        next_owner = f"another run {number}" if number % 4 == 2 else f"run {number}"
         begun = time.monotonic()
-        _, end = forked(partial(trials.publish, heir, numbers["heir"]))
+        _, end = forked(partial(trials.publish, next_owner, numbers["next_owner"]))
         _, after = forked(partial(trials.state, numbers))
         last[stop.place, stop.suffix] = numbers.get(after["holds"], -1)
         report = {

@@ -1,4 +1,4 @@
-"""What the server knows of a flow run's tasks."""
+"""Reads the task runs of a flow run from the server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sandbox.waiting import wait_until
 def ended_task_runs(
     api: Callable[..., Any], flow_run_id: str, count: int | None = None
 ) -> list[dict[str, Any]]:
-    """Read a run's task runs, once the server has been told of all their ends.
+    """Return a run's task runs, after all have ended on the server.
 
-    Task runs reach it as events, after the flow's own end as well.
+    Their states arrive as events, which may come after the flow's end.
     """
-    asked = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+    query = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
 
     def ended() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = api("POST", "/task_runs/filter", asked)
+        found: list[dict[str, Any]] = api("POST", "/task_runs/filter", query)
         all_ended = all(run["end_time"] for run in found)
         return found if all_ended and count in {None, len(found)} else []
 

@@ -1,4 +1,4 @@
-"""A failed run tells of itself, and the file at fault is marked until it, or its successor, is good."""
+"""A failed run sends an alert, and a faulty file is in quarantine until it, or a newer version, converts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 @dataclass
 class Subscriber:
-    """Queues that hear the two topics."""
+    """Queues that are subscribed to the two topics."""
 
     sqs: Any
     queues: dict[str, str]
 
-    def heard(self, topic: str) -> list[dict[str, Any]]:
-        """SNS's envelopes that came to a topic since the last call, the message decoded."""
+    def received(self, topic: str) -> list[dict[str, Any]]:
+        """SNS envelopes sent to a topic since the last call, with decoded messages."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
             QueueUrl=self.queues[topic], MaxNumberOfMessages=10
@@ -72,7 +72,7 @@ def subscriber(
         monkeypatch.setenv(f"ECHODROP_{topic.upper()}_TOPIC_ARN", arn)
     monkeypatch.setenv("ECHODROP_INCIDENTS", f"s3://{buckets.output.bucket}/.echodrop/incidents/")
     with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        # See test_batch: what forwards the processes' events knows the process's settings alone.
+        # See test_batch: the thread that forwards events uses only the process's settings.
         monkeypatch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
         yield Subscriber(sqs, queues)
     s3_client._client.cache_clear()
@@ -80,7 +80,7 @@ def subscriber(
 
 @pytest.fixture
 def versioned(buckets: Buckets) -> Buckets:
-    """An inbox that keeps versions, as the stack's does."""
+    """A versioned inbox, like the stack's."""
     buckets.inbox.client.put_bucket_versioning(
         Bucket=buckets.inbox.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
@@ -88,7 +88,7 @@ def versioned(buckets: Buckets) -> Buckets:
 
 
 def parameters(buckets: Buckets, key: str, model: str = "EK60") -> dict[str, Any]:
-    """What the trigger asks for of an upload."""
+    """The parameters of a run that the trigger requests."""
     head = buckets.inbox.head(key)
     assert head is not None
     return {
@@ -113,7 +113,7 @@ def tags(buckets: Buckets, key: str, version_id: str | None = None) -> dict[str,
     return {tag["Key"]: tag["Value"] for tag in buckets.inbox.tags(key, version_id)}
 
 
-def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
+def test_a_bad_file_is_reported_and_in_quarantine_until_a_good_copy_comes(
     versioned: Buckets, subscriber: Subscriber
 ) -> None:
     key = "HB0710/leg1/cut.raw"
@@ -123,8 +123,8 @@ def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
     versioned.inbox.put_tags(key, None, [{"Key": "owner", "Value": "ship"}])
 
     assert run(**bad) == "BadFile"
-    (envelope,) = subscriber.heard("notice")
-    assert subscriber.heard("alert") == []
+    (envelope,) = subscriber.received("notice")
+    assert subscriber.received("alert") == []
     assert envelope["Subject"] == "BadFile: cut.raw (HB0710/leg1)"
     attributes = {name: it["Value"] for name, it in envelope["MessageAttributes"].items()}
     assert attributes == {
@@ -134,14 +134,14 @@ def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
         "sonar_model": "EK60",
         "urgency": "notice",
     }
-    told = envelope["Message"]
-    assert told["file"] == bad["raw_file"]
-    assert told["why"].startswith(bad["raw_file"])
-    assert told["replay"] == f"echodrop replay {bad['raw_file']}"
-    assert told["flow_run_id"] in told["run_url"]
+    message = envelope["Message"]
+    assert message["file"] == bad["raw_file"]
+    assert message["why"].startswith(bad["raw_file"])
+    assert message["replay"] == f"echodrop replay {bad['raw_file']}"
+    assert message["flow_run_id"] in message["run_url"]
 
     place = S3Location(versioned.output.bucket, "HB0710/leg1/cut.zarr.failure.json")
-    assert told["report"] == place.uri
+    assert message["report"] == place.uri
     stored = versioned.output.get(place.key)
     assert stored is not None
     report = json.loads(stored.body)
@@ -157,8 +157,8 @@ def test_a_bad_file_is_told_of_and_held_until_a_good_copy_comes(
     assert tags(versioned, key) == {}
     assert run(**parameters(versioned, key)) == "Completed"
     assert versioned.output.get(place.key) is None
-    assert subscriber.heard("notice") == []
-    # What the old version was stays known.
+    assert subscriber.received("notice") == []
+    # The old version keeps its tags.
     assert tags(versioned, key, bad["source_version_id"])[TAG] == "BadFile"
 
 
@@ -175,24 +175,24 @@ def test_the_same_version_is_released_when_it_converts_after_all(
     assert buckets.output.get("a.zarr.failure.json") is None
 
 
-def test_a_file_replaced_meanwhile_is_not_marked_for_its_predecessor(
+def test_a_replaced_file_is_not_marked_for_its_earlier_version(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del subscriber
     buckets.upload("a.raw", b"no echosounder wrote this")
     bad = parameters(buckets, "a.raw")
-    tell = alerts.tell
+    send = alerts.send_alerts
 
     def replaced(reports: Any) -> None:
-        tell(reports)
+        send(reports)
         buckets.upload("a.raw", SMALL)
 
-    monkeypatch.setattr(alerts, "tell", replaced)
+    monkeypatch.setattr(alerts, "send_alerts", replaced)
     assert run(**bad) == "BadFile"
     assert tags(buckets, "a.raw") == {}
 
 
-def test_what_nobody_foresaw_is_an_alert(
+def test_an_unexpected_exception_is_an_alert(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buckets.upload("a.raw", SMALL)
@@ -202,20 +202,20 @@ def test_what_nobody_foresaw_is_an_alert(
 
     monkeypatch.setattr(conversion, "open_raw", fail)
     assert run(**parameters(buckets, "a.raw", "EK80")) == "Failed"
-    (envelope,) = subscriber.heard("alert")
+    (envelope,) = subscriber.received("alert")
     assert envelope["Message"]["outcome"] == "Defect"
     assert "KeyError" in envelope["Message"]["kind"]
-    assert (subscriber.heard("notice"), tags(buckets, "a.raw")) == ([], {})
+    assert (subscriber.received("notice"), tags(buckets, "a.raw")) == ([], {})
 
 
-def test_parameters_that_cannot_be_are_an_alert(buckets: Buckets, subscriber: Subscriber) -> None:
+def test_invalid_parameters_are_an_alert(buckets: Buckets, subscriber: Subscriber) -> None:
     buckets.upload("a.raw", b"")
     assert run(**parameters(buckets, "a.raw", "EK90")) == "InvalidParameters"
-    (envelope,) = subscriber.heard("alert")
+    (envelope,) = subscriber.received("alert")
     assert envelope["Message"]["outcome"] == "InvalidParameters"
 
 
-def test_a_topic_that_is_down_changes_nothing_of_the_run(
+def test_a_topic_that_is_down_does_not_change_the_run(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del subscriber
@@ -225,7 +225,7 @@ def test_a_topic_that_is_down_changes_nothing_of_the_run(
     assert tags(buckets, "a.raw")[TAG] == "BadFile"
 
 
-def test_each_failing_file_of_a_batch_is_told_of_and_held(
+def test_each_failed_file_of_a_batch_is_reported_and_in_quarantine(
     buckets: Buckets, subscriber: Subscriber
 ) -> None:
     buckets.upload("b/good.raw", SMALL)
@@ -234,12 +234,15 @@ def test_each_failing_file_of_a_batch_is_told_of_and_held(
     files = [parameters(buckets, f"b/{name}.raw", "EK80") for name in ("bad", "good", "wrong")]
     state: Any = convert_raw_sonar_batch(files, max_workers=1, return_state=True)
     assert state.name == "PartlyFailed"
-    told = {it["Message"]["file"]: it["Message"] for it in subscriber.heard("notice")}
-    assert {told[files[0]["raw_file"]]["outcome"], told[files[2]["raw_file"]]["outcome"]} == {
+    messages = {it["Message"]["file"]: it["Message"] for it in subscriber.received("notice")}
+    assert {
+        messages[files[0]["raw_file"]]["outcome"],
+        messages[files[2]["raw_file"]]["outcome"],
+    } == {
         "BadFile",
         "WrongModel",
     }
-    assert len(told) == 2
+    assert len(messages) == 2
     assert tags(buckets, "b/bad.raw")[TAG] == "BadFile"
     assert tags(buckets, "b/good.raw") == {}
     stored = buckets.output.get("b/wrong.zarr.failure.json")
@@ -255,57 +258,57 @@ def test_fifty_failures_of_one_cause_are_one_message(
     reports = [
         replace(REPORT, source=f"s3://inbox/HB0710/leg1/D{number}.raw") for number in range(50)
     ]
-    threads = [threading.Thread(target=alerts.tell, args=[[report]]) for report in reports]
+    threads = [threading.Thread(target=alerts.send_alerts, args=[[report]]) for report in reports]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (envelope,) = subscriber.heard("notice")
+    (envelope,) = subscriber.received("notice")
     assert envelope["Message"]["outcome"] == "BadFile"
-    # Each of them is counted, and people know of the first.
+    # Each of them is counted, and the first is reported.
     kept = buckets.output.list(".echodrop/incidents/")
     assert len(kept) == 51
     assert sum(key.endswith("/told.json") for key in kept) == 1
-    alerts.tell([replace(REPORT, kind="hole")])
-    assert len(subscriber.heard("notice")) == 1
+    alerts.send_alerts([replace(REPORT, kind="hole")])
+    assert len(subscriber.received("notice")) == 1
 
 
-def test_an_incident_that_could_not_be_told_is_not_marked_as_told(
+def test_an_incident_that_was_not_reported_is_not_marked_as_reported(
     buckets: Buckets, subscriber: Subscriber
 ) -> None:
-    """The watchdog tells of those."""
+    """The watchdog reports these."""
     channels = replace(
         Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}),
         incidents=S3Location(buckets.output.bucket, ".echodrop/incidents/"),
     )
-    alerts.tell([REPORT], channels)
+    alerts.send_alerts([REPORT], channels)
     (head,) = buckets.output.list(".echodrop/incidents/")
     assert head.endswith("/incident.json")
-    assert subscriber.heard("notice") == []
+    assert subscriber.received("notice") == []
 
 
 def test_an_incident_ends_with_its_window(
     buckets: Buckets, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alerts.tell([REPORT])
-    alerts.tell([replace(REPORT, source="s3://inbox/other.raw")])
-    assert len(subscriber.heard("notice")) == 1
+    alerts.send_alerts([REPORT])
+    alerts.send_alerts([replace(REPORT, source="s3://inbox/other.raw")])
+    assert len(subscriber.received("notice")) == 1
     monkeypatch.setattr(incidents, "WINDOW", timedelta(seconds=-1))
-    alerts.tell([replace(REPORT, source="s3://inbox/later.raw")])
-    assert len(subscriber.heard("notice")) == 1
-    # What was noted of the first one is apart from the new one, and none of it is gone.
+    alerts.send_alerts([replace(REPORT, source="s3://inbox/later.raw")])
+    assert len(subscriber.received("notice")) == 1
+    # The objects of the first incident still exist, separate from those of the new one.
     kept = buckets.output.list(".echodrop/incidents/")
     openings = Counter(key.split("/")[3] for key in kept if key.count("/") == 4)
     assert sorted(openings.values()) == [1, 3]
 
 
-def test_told_too_often_is_better_than_not_at_all(subscriber: Subscriber) -> None:
+def test_a_failed_mark_repeats_the_message(subscriber: Subscriber) -> None:
     channels = replace(
         Channels.of({"ECHODROP_NOTICE_TOPIC_ARN": _topic(subscriber)}),
         incidents=S3Location("there-is-no-such-bucket", ""),
     )
-    alerts.tell([REPORT, REPORT], channels)
-    assert len(subscriber.heard("notice")) == 2
+    alerts.send_alerts([REPORT, REPORT], channels)
+    assert len(subscriber.received("notice")) == 2
 
 
 def _topic(subscriber: Subscriber) -> str:
@@ -313,19 +316,19 @@ def _topic(subscriber: Subscriber) -> str:
     return f"arn:aws:sns:us-east-1:123456789012:{name}"
 
 
-def test_a_good_file_pays_nothing_for_all_this(buckets: Buckets, subscriber: Subscriber) -> None:
+def test_a_good_file_sends_no_additional_requests(buckets: Buckets, subscriber: Subscriber) -> None:
     buckets.upload("a.raw", SMALL)
     given = parameters(buckets, "a.raw", "EK80")
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
     client = s3_client.s3_client(options_for(buckets.port))
-    count = lambda model, **_: asked.update([model.name])  # noqa: E731 - unregistered below
+    count = lambda model, **_: requests.update([model.name])  # noqa: E731 - unregistered below
     client.meta.events.register("before-call.s3", count)
     try:
         assert run(**given) == "Completed"
     finally:
         client.meta.events.unregister("before-call.s3", count)
-    assert asked["ListObjectsV2"] <= 3
-    assert not {"GetObjectTagging", "PutObjectTagging"} & asked.keys()
-    # The claim alone is deleted.
-    assert asked["DeleteObject"] + asked["DeleteObjects"] <= 1
-    assert subscriber.heard("alert") == subscriber.heard("notice") == []
+    assert requests["ListObjectsV2"] <= 3
+    assert not {"GetObjectTagging", "PutObjectTagging"} & requests.keys()
+    # Only the claim is deleted.
+    assert requests["DeleteObject"] + requests["DeleteObjects"] <= 1
+    assert subscriber.received("alert") == subscriber.received("notice") == []

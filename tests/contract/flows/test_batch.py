@@ -1,4 +1,4 @@
-"""The batch flow against a real Prefect server: each file its own end, and none another's."""
+"""The batch flow with a real Prefect server: each file has its own outcome."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ READABLE = {
     "azfp/15100520-Test.01A": "AZFP",
     "ad2cp/SG198_0099_a.ad2cp": "AD2CP",
 }
-# With the outcome of each.
+# The files with their outcomes.
 BROKEN = {
     "azfp/15100520-Test-Corrupt.01A": "BadFile",
     "azfp/15100520-Test-Var_Chans.01A": "UnsupportedDatagram",
@@ -56,8 +56,8 @@ def _server(prefect_api_url: str) -> Iterator[None]:
         temporary_settings({PREFECT_API_URL: prefect_api_url}),
         pytest.MonkeyPatch.context() as patch,
     ):
-        # The thread that forwards the processes' events and logs knows the process's
-        # settings alone, and would start a server of its own.
+        # The thread that forwards the processes' events and logs uses only the process's settings,
+        # and would start another server.
         patch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
         yield
 
@@ -74,7 +74,7 @@ def entry(raw: Path, model: str, output: Path, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Done:
-    """A batch of all the real files that is through."""
+    """A finished batch of all real files."""
 
     state: Any
     files: list[dict[str, Any]]
@@ -98,7 +98,7 @@ def batch(prefect_api_url: str, real_data: Path, tmp_path_factory: pytest.TempPa
         )
         for name, model in {**READABLE, **dict.fromkeys(BROKEN, "AZFP")}.items()
     ]
-    # What is broken comes first: what follows must not suffer.
+    # Broken files come first; later files must not be affected.
     files.reverse()
     state: Any = convert_raw_sonar_batch(files, return_state=True)
     return Done(state, files, outputs)
@@ -115,7 +115,7 @@ def test_each_file_ends_by_itself_and_the_batch_names_those_that_failed(
         **{Path(name).name: ("COMPLETED", "Completed") for name in READABLE},
         **{Path(name).name: ("FAILED", outcome) for name, outcome in BROKEN.items()},
     }
-    # A broken file is not tried again.
+    # A broken file is not retried.
     assert {run["run_count"] for run in runs} == {1}
     messages = {run["name"]: run["state"]["message"] for run in runs}
     for name, outcome in BROKEN.items():
@@ -189,12 +189,12 @@ def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
         return_state=True,
     )
     assert state.name == "AllFailed"
-    (told,) = state.result(raise_on_failure=False).files
-    assert told["outcome"] == "InvalidParameters"
-    assert "files[0]: sonar_model is 'EK90'" in told["message"]
+    (outcome,) = state.result(raise_on_failure=False).files
+    assert outcome["outcome"] == "InvalidParameters"
+    assert "files[0]: sonar_model is 'EK90'" in outcome["message"]
     state = convert_raw_sonar_batch([good, good], return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "files[0] and files[1] would both write" in state.message
+    assert "files[0] and files[1] have the same output" in state.message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,7 +217,7 @@ def test_a_file_that_kills_its_process_harms_no_other(prefect_api: ApiCall) -> N
     assert state.result() == [done, crashed, done, done]
     run_id = str(state.state_details.flow_run_id)
     found = ended_task_runs(prefect_api, run_id)
-    # None is left Running for ever.
+    # None stays Running.
     assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
 
 
@@ -237,7 +237,7 @@ def test_a_file_that_finds_no_memory_is_crashed_and_harms_no_other(
     files = [entry(raw, "EK60", tmp_path / f"{name}.zarr") for name in ("large", "small")]
     state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
     large, small = state.result(raise_on_failure=False).files
-    # As a file that killed its process, whose remedy is a run of its own.
+    # Like a file that killed its process, it is then converted in its own run.
     assert (large["outcome"], large["message"]) == (
         "Crashed",
         "out of memory: Unable to allocate 9 TiB",

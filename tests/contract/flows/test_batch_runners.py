@@ -1,4 +1,4 @@
-"""What runs a batch's files, by choice: the same outcomes, and a bad file harms no other."""
+"""The task runners of a batch: all have the same outcomes, and a bad file affects no other."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _server(prefect_api_url: str) -> Iterator[None]:
         yield
 
 
-# Processes are the default, which test_batch holds to the same.
+# Processes are the default, which test_batch tests in the same way.
 @pytest.mark.parametrize("runner", ["threads", "dask"])
-def test_each_file_ends_as_in_a_process_of_its_own(
+def test_each_file_ends_as_in_its_own_process(
     runner: RunnerName, real_data: Path, tmp_path: Path, prefect_api: ApiCall
 ) -> None:
     files = [
@@ -59,12 +59,12 @@ def test_each_file_ends_as_in_a_process_of_its_own(
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner=runner, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
-    told = state.result(raise_on_failure=False).files
-    assert [file["outcome"] for file in told] == [outcome for _, outcome in EXPECTED.values()]
-    for file in told:
+    outcomes = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in outcomes] == [outcome for _, outcome in EXPECTED.values()]
+    for file in outcomes:
         manifest = Path(f"{file['output']}.manifest.json")
         if not file["completed"]:
-            # Its facts have come back from where it failed.
+            # Its facts have come back from the process in which it failed.
             assert file["facts"]["outcome"] == file["outcome"]
             assert not manifest.exists()
             assert not Path(file["output"]).exists()
@@ -100,11 +100,11 @@ def test_a_file_that_kills_its_process_harms_no_other_in_dask(prefect_api: ApiCa
     assert state.result() == [done, crashed, done, done]
     run_id = str(state.state_details.flow_run_id)
     found = ended_task_runs(prefect_api, run_id)
-    # None is left Running for ever.
+    # None stays Running.
     assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
 
 
-def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
+def test_a_running_scheduler_is_used(tmp_path: Path) -> None:
     @flow
     def processes() -> set[int]:
         return {
@@ -114,7 +114,7 @@ def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
             )
         }
 
-    # Nothing of distributed is typed.
+    # distributed has no types.
     serving: Any = distributed
     with (
         dask.config.set({"temporary-directory": str(tmp_path)}),
@@ -123,11 +123,11 @@ def test_a_scheduler_that_is_there_already_is_used(tmp_path: Path) -> None:
     ):
         with dask.config.set({"scheduler-address": cluster.scheduler_address}):
             assert processes() == set(client.run(os.getpid).values())
-        # It serves others too, and is not ended with the batch.
+        # It is shared with others, so the batch does not stop it.
         assert len(client.scheduler_info()["workers"]) == 1
 
 
-def test_dask_that_is_not_installed_is_told_with_what_to_install(
+def test_missing_dask_is_reported_with_the_package_to_install(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "prefect_dask", None)
@@ -138,7 +138,7 @@ def test_dask_that_is_not_installed_is_told_with_what_to_install(
     }
     state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "prefect_dask is not installed here: install echodrop with its extra, '.[dask]'" in (
+    assert "prefect_dask is not installed: install echodrop with the extra '.[dask]'" in (
         state.message
     )
     assert list(tmp_path.iterdir()) == []
@@ -166,7 +166,7 @@ def test_a_scheduler_that_does_not_answer_ends_the_batch_by_name(
 def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
 ) -> None:
-    # Threads share what is changed here.
+    # Threads share the change made here.
     monkeypatch.setattr(convert_file, "retries", 2)
     monkeypatch.setattr(convert_file, "retry_delay_seconds", [0.01, 0.01])
     monkeypatch.setattr(
@@ -186,9 +186,9 @@ def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
-    told = state.result(raise_on_failure=False).files
-    assert [file["outcome"] for file in told] == ["TransientFault", "Completed"]
-    assert told[0]["facts"]["what"] == away_raw
+    outcomes = state.result(raise_on_failure=False).files
+    assert [file["outcome"] for file in outcomes] == ["TransientFault", "Completed"]
+    assert outcomes[0]["facts"]["what"] == away_raw
     run_id = str(state.state_details.flow_run_id)
     runs = ended_task_runs(prefect_api, run_id, 2)
     counts = {run["name"]: run["run_count"] for run in runs}
@@ -205,7 +205,7 @@ def test_a_deployment_s_own_parameter_chooses_for_all_its_runs(prefect_api: ApiC
         work_pool="runners", work_pool_type="process", deployments=[spec]
     )
     deployment = registered.deployments["convert-raw-sonar-batch/on-threads"]
-    # As the trigger asks: with the files alone.
+    # As the trigger requests it: only with the files.
     run = prefect_api(
         "POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"files": []}}
     )

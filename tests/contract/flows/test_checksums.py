@@ -1,4 +1,4 @@
-"""What S3 recomputes of our puts: the checksums are right, and a body spoiled on its way is refused."""
+"""Checksums of our puts are correct, and a put with a damaged body is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unharmed(_number: int, _line: str) -> Fault | None:
 
 
 def spoiling(what: str, times: int) -> Plan:
-    """Spoil so many puts whose request line has `what`."""
+    """Damage the first `times` puts whose request line contains `what`."""
     left = times
 
     def plan(_number: int, line: str) -> Fault | None:
@@ -51,7 +51,7 @@ def judged(buckets: Buckets, plan: Plan) -> Iterator[tuple[FaultProxy, ChecksumJ
         yield proxy, judge
 
 
-def asked(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRequest:
+def request_through(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRequest:
     buckets.upload("ek80.raw", EK80)
     suffix = "zarr" if output_type == "zarr" else "nc"
     request = buckets.request(
@@ -59,7 +59,7 @@ def asked(buckets: Buckets, proxy: FaultProxy, output_type: str) -> ConversionRe
         sonar_model="EK80",
         output_type=output_type,
         output_path=f"s3://{buckets.output.bucket}/out.{suffix}",
-        # So that deletes come by too.
+        # So that there are deletes, too.
         overwrite=True,
     )
     return dataclasses.replace(request, output_storage_options=options_for(proxy.port))
@@ -79,9 +79,9 @@ def test_the_judge_refuses_what_moto_takes(buckets: Buckets) -> None:
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
 def test_every_put_carries_a_sha256_that_is_its_body_s(buckets: Buckets, output_type: str) -> None:
     with judged(buckets, unharmed) as (proxy, judge):
-        request = asked(buckets, proxy, output_type)
+        request = request_through(buckets, proxy, output_type)
         assert isinstance(convert(request), Published)
-        # A newer upload replaces it: what it left behind is deleted.
+        # A newer upload replaces it, so old objects are deleted.
         buckets.upload("ek80.raw", "ek80/2917763601822576513.raw")
         assert isinstance(convert(request), Published)
     assert (judge.unchecked, judge.refused) == ([], [])
@@ -93,7 +93,7 @@ def test_every_put_carries_a_sha256_that_is_its_body_s(buckets: Buckets, output_
 @pytest.mark.parametrize("what", ["backscatter_r/c/", "out.zarr/zarr.json", "manifest.json"])
 def test_a_body_spoiled_once_is_refused_and_sent_again(buckets: Buckets, what: str) -> None:
     with judged(buckets, spoiling(what, times=1)) as (proxy, judge):
-        done = convert(asked(buckets, proxy, "zarr"))
+        done = convert(request_through(buckets, proxy, "zarr"))
     assert isinstance(done, Published)
     assert [code for _, code in judge.refused] == ["BadDigest"]
     assert len(buckets.output.list("out.zarr/")) == done.manifest["output"]["objects"]
@@ -109,7 +109,7 @@ def test_a_body_spoiled_each_time_ends_without_an_output(
         judged(buckets, spoiling(what, times=10_000)) as (proxy, judge),
         pytest.raises((ClientError, TransientFault), match="BadDigest"),
     ):
-        convert(asked(buckets, proxy, output_type))
+        convert(request_through(buckets, proxy, output_type))
     assert {code for _, code in judge.refused} == {"BadDigest"}
     assert buckets.output_keys() == set()
 

@@ -1,4 +1,4 @@
-"""A task ends as its flow's process does, so that ECS knows what Prefect does."""
+"""A task exits with the code of its flow's process, so that ECS and Prefect agree."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ import os, signal, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from prefect import flow
-from flows.out_of_memory import ended_for_memory
-from flows.time_limit import ended_in_time
+from flows.out_of_memory import end_out_of_memory
+from flows.time_limit import time_limited
 
 @flow
 def work(how: str) -> None:
@@ -40,20 +40,20 @@ def work(how: str) -> None:
         try:
             bytearray(2**62)
         except MemoryError as error:
-            return ended_for_memory(error)
+            return end_out_of_memory(error)
     if how == "hangs":
-        # A thread that never ends keeps every exception from leaving the block.
-        with ended_in_time(work, timedelta(seconds=2)), ThreadPoolExecutor() as pool:
+        # A thread that never ends prevents every exception from leaving the block.
+        with time_limited(work, timedelta(seconds=2)), ThreadPoolExecutor() as pool:
             pool.submit(threading.Event().wait).result()
     if how == "ends in time":
-        with ended_in_time(work, timedelta(seconds=2)):
+        with time_limited(work, timedelta(seconds=2)):
             pass
         time.sleep(4)
 """
 
 
 class Task:
-    """A run, and the first process of its task."""
+    """A run and the first process of its task."""
 
     def __init__(self, api: ApiCall, run_id: str, process: subprocess.Popen[bytes]) -> None:
         self.api, self.run_id, self.process = api, run_id, process
@@ -64,7 +64,7 @@ class Task:
         return state["type"], state["name"]
 
     def engine(self) -> psutil.Process:
-        """The flow's own process, once the flow is under way."""
+        """The flow's process, once the flow is running."""
         wait_until(lambda: self.state[0] == "RUNNING", 60, "the flow to run", every=0.1)
         (engine,) = psutil.Process(self.process.pid).children()
         return engine
@@ -115,7 +115,7 @@ def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterato
     ("how", "code", "state"),
     [
         ("completes", 0, "COMPLETED"),
-        # It told Prefect so itself: nothing is wrong with its task.
+        # It set its own state in Prefect, so its task succeeds.
         ("fails", 0, "FAILED"),
         ("segfault", 128 + signal.SIGSEGV, "CRASHED"),
         ("hangs", 0, "FAILED"),
@@ -135,7 +135,7 @@ def test_how_a_run_ends_is_its_task_s_exit_code(
 def test_a_memory_error_ends_the_task_as_linux_does(start: Any) -> None:
     task = start("memory")
     assert task.process.wait(90) == 137
-    # For the observer and the trigger, as with a process that was killed.
+    # The observer and the trigger see the same as after a kill.
     assert task.state[0] == "RUNNING"
 
 
@@ -143,7 +143,7 @@ def test_out_of_memory_ends_the_task_as_it_ends_the_flow(start: Any) -> None:
     task = start("waits")
     task.engine().kill()
     assert task.process.wait(90) == 137
-    # Its end is the observer's to tell: the trigger waits for that before it takes a larger task.
+    # The observer sets its state, and the trigger waits for that before it starts a larger task.
     assert task.state[0] == "RUNNING"
 
 
@@ -157,7 +157,7 @@ def test_a_run_whose_task_is_stopped_is_scheduled_again_and_that_is_no_fault(sta
 
 def test_a_run_that_is_cancelled_is_no_fault_of_its_task(start: Any) -> None:
     task = start("waits")
-    # Deaf to SIGTERM, so that Prefect kills it.
+    # Ignores SIGTERM, so that Prefect kills it.
     task.engine().suspend()
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
     task.api("POST", f"/flow_runs/{task.run_id}/set_state", cancelling)

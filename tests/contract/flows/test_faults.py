@@ -1,4 +1,4 @@
-"""S3 answering badly while a file is fetched and published: the run still completes."""
+"""Faults of S3 while a file is fetched and published: the run still completes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_run_completes_though_one_request_in_ten_fails(buckets: Buckets, fault
 
     def plan(number: int, line: str) -> Fault | None:
         nonlocal limit
-        # Some of fetching, claiming and putting, and then by chance.
+        # Some requests of the fetch, claim and puts, and then random ones.
         if limit and (number in {0, 1, 9, 40} or dice.random() < chance):
             limit -= 1
             return fault
@@ -68,7 +68,7 @@ def test_a_run_completes_though_one_request_in_ten_fails(buckets: Buckets, fault
 
 
 def _kind(line: str) -> str:
-    """What a request is for, of those that fetching and putting a netCDF file consist of."""
+    """The kind of a request in the fetch and put of a netCDF file."""
     method, target, _ = line.split()
     parts = "parts" if "uploadId=" in target else "uploads" if "uploads" in target else ""
     name = target.partition("?")[0].rpartition("/")[2]
@@ -79,7 +79,7 @@ def _kind(line: str) -> str:
 def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
     buckets: Buckets, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Source in ranges, output in parts; the first request of each kind fails, and a tenth."""
+    """Source in ranges, output in parts; the first request of each kind and every tenth fail."""
     monkeypatch.setattr("flows.source.PART_BYTES", 100_003)
     monkeypatch.setattr("flows.object_store.PART_BYTES", 100_003)
     buckets.upload("ek80.raw", EK80)
@@ -106,7 +106,7 @@ def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
         "PUT out.nc.manifest.json ",
         "DELETE out.nc.claim.json ",
     } <= kinds.keys()
-    # An answer to the last put may be lost: then the next attempt finds its own work done.
+    # If the response to the last put is lost, the next attempt finds its own output.
     assert isinstance(done, Published | Skipped)
     stored = buckets.output.get("folder/out.nc.manifest.json")
     found = buckets.output.get("folder/out.nc")
@@ -117,7 +117,7 @@ def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
     assert buckets.output_keys() == {"folder/out.nc", "folder/out.nc.manifest.json"}
     client, bucket = buckets.output.client, buckets.output.bucket
     for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
-        # Begun by a request whose answer was lost: it holds nothing that would cost.
+        # Started by a request whose response was lost; it has no parts that cost money.
         parts = client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         assert parts.get("Parts", []) == []
 
@@ -147,7 +147,7 @@ def test_a_conditional_put_whose_answer_is_lost_is_known_as_our_own(
     assert json.loads(stored.body) == done.manifest
 
 
-def test_a_store_that_refuses_is_not_asked_again(buckets: Buckets) -> None:
+def test_a_refused_request_is_not_retried(buckets: Buckets) -> None:
     buckets.upload("ek80.raw", EK80)
     request = buckets.request(
         "ek80.raw", sonar_model="EK80", output_path="s3://nobody-has-this/out.zarr"

@@ -1,4 +1,4 @@
-"""The flow against a real Prefect server: states, retries, artifacts, logs, pauses."""
+"""The flow with a real Prefect server: states, retries, artifacts, logs, pauses."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_a_conversion_returns_the_path_and_shows_its_manifest(
     kinds = {artifact["type"]: artifact for artifact in artifacts}
     assert {"table", "markdown"} <= kinds.keys()
     assert parameters["output_path"] in kinds["table"]["data"]
-    # echopype, imported by now, silences all INFO lines of a process.
+    # echopype, which is imported by now, silences all INFO lines of a process.
     assert logging.root.manager.disable == logging.NOTSET
     assert "INFO" in {record.levelname for record in caplog.records if "publish" in record.message}
 
 
-def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
+def test_the_manifest_has_the_size_of_the_task_and_why_it_grew(
     parameters: dict[str, Any],
 ) -> None:
     def run_of(**changes: Any) -> Any:
@@ -87,7 +87,7 @@ def test_the_manifest_tells_the_size_of_the_task_and_why_it_grew(
     assert (plain["tier"], plain["enlarged"]) == (None, None)
     with tags("model:EK80", "tier:large", "enlarged-from:standard"):
         grown = run_of(overwrite=True, output_path=parameters["output_path"] + "2.zarr")
-    # In the trigger's own words: neither side can import the other.
+    # The trigger's own strings, because neither side can import the other.
     assert grown["tier"] == "large"
     assert grown["enlarged"] == {"from": "standard", "reason": larger_task.OUT_OF_MEMORY}
 
@@ -100,7 +100,7 @@ def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[st
     assert state.result() == parameters["output_path"]
 
 
-def test_a_bad_file_fails_by_name_and_is_not_tried_again(
+def test_a_bad_file_fails_by_name_and_is_not_retried(
     parameters: dict[str, Any], real_data: Path, tmp_path: Path, prefect_api: ApiCall
 ) -> None:
     raw = tmp_path / "cut.raw"
@@ -121,17 +121,17 @@ def test_a_bad_file_fails_by_name_and_is_not_tried_again(
 
 
 def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) -> None:
-    with pytest.raises(WrongModel, match="declared as EK60, but it is a file of EK80"):
+    with pytest.raises(WrongModel, match="declared as EK60, but the file is from EK80"):
         convert_raw_sonar(**{**parameters, "sonar_model": "EK60"})
     state: Any = convert_raw_sonar(**{**parameters, "sonar_model": "EK90"}, return_state=True)
     assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-    assert "sonar_model is 'EK90'; known are EK60" in state.message
+    assert "sonar_model is 'EK90'; known values: EK60" in state.message
     state = convert_raw_sonar(**parameters, chunks={"nonsense": 3}, return_state=True)
     assert state.name == "InvalidParameters"
     assert "nonsense" in state.message
 
 
-def test_a_fault_that_passes_is_tried_again(
+def test_a_transient_fault_is_retried(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, prefect_api: ApiCall
 ) -> None:
     monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
@@ -148,7 +148,7 @@ def test_a_fault_that_passes_is_tried_again(
     assert faults == []
 
 
-def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
+def test_a_lasting_fault_ends_the_run_by_its_name(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
@@ -164,11 +164,11 @@ def test_a_fault_that_does_not_pass_ends_the_run_by_its_name(
     assert len(calls) == 1 + RETRIES
 
 
-def test_a_large_file_waits_for_its_operator(
+def test_a_large_file_waits_for_an_operator(
     parameters: dict[str, Any], prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_module, "PAUSE_POLL_SECONDS", 0.2)
-    # The server is shared with other tests: whatever waits on it before is not ours.
+    # The server is shared with other tests, so runs that already wait are not ours.
     before = {run["id"] for run in paused_runs(prefect_api)}
     seen: list[str] = []
 
@@ -190,7 +190,7 @@ def test_a_large_file_waits_for_its_operator(
     assert convert_raw_sonar(**parameters, overwrite=True, pause_above_bytes=10**9) == path
 
 
-def test_a_deployed_run_gives_its_machine_back_while_it_waits(
+def test_a_deployed_run_releases_its_machine_while_it_waits(
     parameters: dict[str, Any], prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path
 ) -> None:
     registered = deployments.register(
@@ -221,7 +221,7 @@ def test_a_deployed_run_gives_its_machine_back_while_it_waits(
     assert Path(parameters["output_path"], "zarr.json").is_file()
 
 
-def test_want_of_memory_is_a_crash_and_no_defect(
+def test_out_of_memory_is_a_crash_and_not_a_bug(
     parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(*_: object) -> None:
@@ -241,7 +241,7 @@ def test_the_flow_is_drawn_as_the_docs_show_it(
         graph = build_task_dependencies(tracker)
     assert graph.source == (DOCS / "convert-raw-sonar.dot").read_text()
     assert (DOCS / "convert-raw-sonar.png").read_bytes().startswith(b"\x89PNG")
-    # What a person calls; Graphviz draws where it is, and opens no window here.
+    # As called by a person; Graphviz may be installed, and opens no window here.
     if shutil.which("dot"):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("graphviz.Digraph.view", lambda it, **_: it.render())
@@ -250,14 +250,14 @@ def test_the_flow_is_drawn_as_the_docs_show_it(
 
 
 def test_a_parameter_of_another_type_ends_the_run_by_name(parameters: dict[str, Any]) -> None:
-    for wrong, told in (
+    for wrong, cause in (
         ({"output_type": "csv"}, "output_type: Input should be 'netcdf' or 'zarr'"),
         ({"chunks": {"ping_time": "many"}}, "chunks.ping_time: Input should be a valid integer"),
         ({"overwrite": "perhaps"}, "overwrite: Input should be a valid boolean"),
     ):
         state: Any = convert_raw_sonar(**parameters | wrong, return_state=True)
         assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-        assert state.message.startswith(told)
+        assert state.message.startswith(cause)
 
 
 def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,14 +291,14 @@ def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.M
         return work()
 
     seen = moving()
-    # One bar, of the task's, which moved.
+    # One progress bar, which belongs to the task and moved.
     assert len({artifact["id"] for artifact in seen}) == 1
     assert {artifact["type"] for artifact in seen} == {"progress"}
     assert all(artifact["task_run_id"] for artifact in seen)
     assert seen[0]["description"] == "a file"
 
 
-def test_a_bar_that_the_server_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_progress_bar_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_progress, "_INTERVAL_SECONDS", 0.01)
     asked = threading.Event()
 

@@ -1,4 +1,4 @@
-"""SIGKILL and SIGTERM at any step of publishing: nothing torn opens, and a retry completes."""
+"""SIGKILL and SIGTERM at any step of publishing: no incomplete output opens, and a retry completes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reports(
     for bucket in ("kills-inbox", "kills-output"):
         client.create_bucket(Bucket=bucket)
     client.put_object(Bucket="kills-inbox", Key="ek80.raw", Body=(real_data / _RAW).read_bytes())
-    told = subprocess.run(
+    done = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -42,7 +42,7 @@ def reports(
         text=True,
         timeout=600,
     )
-    lines = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {line["stop"]: line for line in lines}
 
 
@@ -54,9 +54,9 @@ def test_a_stopped_run_leaves_nothing_torn_and_its_retry_completes(
     report, stop = reports[name], STOPS[name]
     left, after = report["left"], report["after"]
     assert report["by"] == (stop.by.name if stop.by.name == "SIGKILL" else "exit 143")
-    # Either it opens and is whole, old or new; or it does not open at all.
+    # Either it opens and is complete, old or new; or it does not open.
     assert left["holds"] in ({"stopped", None} if stop.first else {"old", "stopped", None})
-    # What has a manifest is there, and is what the manifest was written for.
+    # An output with a manifest exists and matches it.
     if left["manifest"]:
         assert left["holds"] == left["manifest"]
         assert left["objects"] - left["objects_published"] in {0, 1}
@@ -65,7 +65,7 @@ def test_a_stopped_run_leaves_nothing_torn_and_its_retry_completes(
     else:
         assert report["retry"] == "Published"
     assert after["manifest"] == after["holds"]
-    assert after["holds"] == ("heir" if report["retry"] == "Published" else "stopped")
+    assert after["holds"] == ("next_owner" if report["retry"] == "Published" else "stopped")
     assert not after["claim"]
     assert after["objects"] == after["objects_published"]
     assert after["stray"] == 0

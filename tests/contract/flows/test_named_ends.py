@@ -1,4 +1,4 @@
-"""Whatever stores, credentials and disks do, a conversion ends by a name, in Python and at a terminal."""
+"""Faults of stores, credentials and disks end in a named outcome, in Python and at a terminal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spoiled(request: ConversionRequest, port: int, fault: Fault, chosen: Chosen) -> list[str]:
-    """Convert with every chosen request spoiled; the requests that were."""
+    """Convert while every chosen request fails; return the failed requests."""
 
     def plan(_number: int, line: str) -> Fault | None:
         return fault if chosen(line) else None
@@ -79,7 +79,7 @@ def put(line: str) -> bool:
     return line.startswith("PUT")
 
 
-# The request that is refused, and what the failure has to name.
+# The refused request, and the text that the failure must contain.
 REFUSED: list[tuple[Chosen, str]] = [
     (of_the_manifest, "output-"),
     (head_of_the_source, "inbox-"),
@@ -99,7 +99,7 @@ def test_a_refusal_is_access_denied_wherever_it_comes(
     buckets.upload("ek80.raw", EK80)
     request = buckets.request("ek80.raw", sonar_model="EK80")
     if chosen is head_of_the_source:
-        # Asked only where something is published.
+        # Sent only if an output is published.
         convert(request)
     with pytest.raises(AccessDenied) as failure:
         spoiled(request, buckets.port, fault, chosen)
@@ -127,7 +127,7 @@ def test_a_refusal_amid_the_ranges_is_access_denied(
     [
         *(("503", *end) for end in REFUSED),
         ("reset", *REFUSED[0]),
-        # A HEAD has no body that could say so.
+        # A HEAD response has no body with this error code.
         *(("403 skewed", *end) for end in REFUSED if end[0] is not head_of_the_source),
     ],
     ids=lambda it: getattr(it, "__name__", it),
@@ -145,27 +145,27 @@ def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment without credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    # The clients of other tests have read other variables, and so have ours.
+    # Clients are cached, and have read other environment variables.
     s3_client._client.cache_clear()
     yield
     s3_client._client.cache_clear()
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_without_credentials_it_is_access_denied(buckets: Buckets, tmp_path: Path) -> None:
     where = {"endpoint_url": f"http://127.0.0.1:{buckets.port}"}
     with pytest.raises(AccessDenied, match="NoCredentialsError"):
         buckets.convert(input_storage_options=where, output_path=str(tmp_path / "out.zarr"))
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_a_public_bucket_needs_no_credentials(
     buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,9 +188,7 @@ def test_a_public_bucket_needs_no_credentials(
     assert [sidecar["kind"] for sidecar in manifest["sidecars"]] == ["bot"]
 
 
-def test_a_listing_that_is_refused_is_told_in_the_manifest(
-    buckets: Buckets, tmp_path: Path
-) -> None:
+def test_a_refused_listing_is_in_the_manifest(buckets: Buckets, tmp_path: Path) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.upload("ek60.bot", EK60.replace(".raw", ".bot"))
 
@@ -198,41 +196,41 @@ def test_a_listing_that_is_refused_is_told_in_the_manifest(
         return "403" if "list-type=2" in line else None
 
     with fault_proxy(buckets.port, listing) as proxy:
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "input_storage_options": options_for(proxy.port),
             "output_path": str(tmp_path / "out.zarr"),
         }
-        done = buckets.convert("ek60.raw", **asked)
-        with pytest.raises(MissingSidecar, match=r"\.bot is not beside it \(not looked for"):
+        done = buckets.convert("ek60.raw", **parameters)
+        with pytest.raises(MissingSidecar, match=r"\.bot is not next to it \(did not look for"):
             buckets.convert(
-                "ek60.raw", **asked, convert_params={"include_bot": True}, overwrite=True
+                "ek60.raw", **parameters, convert_params={"include_bot": True}, overwrite=True
             )
-        # Named, it is read without any listing.
+        # With its name, it is read without a listing.
         uri = f"s3://{buckets.inbox.bucket}/ek60.bot"
         named = buckets.convert(
-            "ek60.raw", **asked, convert_params={"bot_path": uri}, overwrite=True
+            "ek60.raw", **parameters, convert_params={"bot_path": uri}, overwrite=True
         )
     assert isinstance(done, Published)
     assert done.manifest["sidecars"] == []
     assert done.manifest["parser_warnings"][0].startswith(
-        "not looked for .bot and .idx beside the file: "
+        "did not look for .bot and .idx next to the file:  "
     )
     assert isinstance(named, Published)
     assert [sidecar["uri"] for sidecar in named.manifest["sidecars"]] == [uri]
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "text"),
     [
-        ({"requester_pays": True}, "storage options ['requester_pays'] are not known for S3"),
-        ({"key": 7}, "storage option key is no str"),
-        ({"client_kwargs": {"region": "x"}}, "client_kwargs ['region'] are not known"),
+        ({"requester_pays": True}, "unknown storage options ['requester_pays'] for S3"),
+        ({"key": 7}, "storage option key is not of type str"),
+        ({"client_kwargs": {"region": "x"}}, "unknown client_kwargs ['region']"),
         ({"config_kwargs": {"retires": 3}}, "retires"),
         ({"config_kwargs": {"retries": {"mode": "sometimes"}}}, "sometimes"),
     ],
 )
-def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
-    options: dict[str, Any], told: str
+def test_invalid_storage_options_are_named_before_any_request(
+    options: dict[str, Any], text: str
 ) -> None:
     given: dict[str, Any] = {
         "raw_file": "s3://inbox/a.raw",
@@ -243,24 +241,24 @@ def test_storage_options_that_cannot_be_are_told_before_anything_is_asked(
         with pytest.raises(InvalidParameters) as refused:
             ConversionRequest(**given | {name: options})
         assert str(refused.value).startswith(f"{name}: ")
-        assert told in str(refused.value)
-    # They are nobody's where all is local.
+        assert text in str(refused.value)
+    # They are ignored if everything is local.
     local = given | {"raw_file": "a.raw", "output_path": "out"}
     ConversionRequest(**local, input_storage_options=options)
 
 
 @pytest.fixture
 def full_disk() -> Iterator[None]:
-    """No file takes more than 200 KB."""
+    """Limits files to 200 KB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def in_one_line(told: str) -> str:
-    """Without any blanks: where a terminal breaks a line depends on how long the folder's name is."""
-    return "".join(told.split())
+def without_blanks(text: str) -> str:
+    """Without blanks, because line breaks in a terminal depend on the length of the folder's name."""
+    return "".join(text.split())
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -271,8 +269,8 @@ def test_a_full_disk_is_named_and_the_file_is_not_blamed(
     output = tmp_path / name
     done = CliRunner().invoke(app, ["convert", str(real_data / EK60), str(output)])
     assert done.exit_code == 1
-    assert in_one_line(done.output).startswith(f"DiskFault:{output}:localdisk:OSError:")
-    assert "Filetoolarge" in in_one_line(done.output)
+    assert without_blanks(done.output).startswith(f"DiskFault:{output}:localdisk:OSError:")
+    assert "Filetoolarge" in without_blanks(done.output)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".claim.json")] == []
 
 
@@ -285,17 +283,17 @@ def test_a_disk_that_is_full_while_a_file_is_fetched_is_named(buckets: Buckets) 
     assert buckets.output_keys() == set()
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 @pytest.mark.parametrize(
     "end", [("503", 3, "Try again: s3://inbox-"), ("403", 1, "AccessDenied: ")], ids=str
 )
-def test_a_terminal_tells_of_a_store_that_answers_badly(
+def test_a_terminal_shows_the_faults_of_a_store(
     buckets: Buckets,
     end: tuple[Fault, int, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fault, code, told = end
+    fault, code, text = end
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with fault_proxy(buckets.port, lambda _number, _line: fault) as proxy:
@@ -304,4 +302,4 @@ def test_a_terminal_tells_of_a_store_that_answers_badly(
         arguments = ["convert", raw, str(tmp_path / "out.zarr"), "--model", "EK80"]
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
-    assert in_one_line(told) in in_one_line(done.output)
+    assert without_blanks(text) in without_blanks(done.output)

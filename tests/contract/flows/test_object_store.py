@@ -1,4 +1,4 @@
-"""Uploads in parts, and requests in parallel that are given up."""
+"""Uploads in parts, and cancelled parallel requests."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def file(tmp_path: Path) -> Path:
 
 
 def uploads(store: ObjectStore) -> list[str]:
-    """Keys of what is being uploaded in parts."""
+    """Keys of unfinished uploads."""
     found = store.client.list_multipart_uploads(Bucket=store.bucket)
     return [upload["Key"] for upload in found.get("Uploads", [])]
 
 
 def answer(status: int, code: str) -> ClientError:
-    """S3's refusal, with as much of it as is looked at."""
-    told: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(told, "AnOperation")
+    """An S3 error, with the fields that the code reads."""
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "AnOperation")
 
 
 @contextmanager
-def before(store: ObjectStore, operation: str, hear: Callable[..., None]) -> Iterator[None]:
-    """Have a function called ahead of each request of an operation; it may raise."""
+def before(store: ObjectStore, operation: str, handler: Callable[..., None]) -> Iterator[None]:
+    """Call a function before each request of an operation; it may raise."""
     event = f"before-call.s3.{operation}"
-    store.client.meta.events.register(event, hear)
+    store.client.meta.events.register(event, handler)
     try:
         yield
     finally:
-        store.client.meta.events.unregister(event, hear)
+        store.client.meta.events.unregister(event, handler)
 
 
 def test_a_large_file_arrives_in_parts_and_whole(buckets: Buckets, file: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_large_file_arrives_in_parts_and_whole(buckets: Buckets, file: Path) -
 
 
 @pytest.mark.parametrize("abort", ["succeeds", "fails"])
-def test_an_upload_that_is_stopped_is_aborted_and_tells_why(
+def test_a_stopped_upload_is_aborted_and_its_error_is_raised(
     buckets: Buckets, file: Path, abort: str
 ) -> None:
     store = buckets.output
@@ -99,7 +99,7 @@ def test_an_upload_that_is_stopped_is_aborted_and_tells_why(
     assert uploads(store) == []
 
 
-def test_what_killed_runs_were_uploading_is_aborted_and_nothing_else(buckets: Buckets) -> None:
+def test_only_uploads_of_killed_runs_are_aborted(buckets: Buckets) -> None:
     store = buckets.output
     for key in ("out.nc", "out.nc", "out.nc.other", "another.nc"):
         store.client.create_multipart_upload(Bucket=store.bucket, Key=key)
@@ -107,13 +107,13 @@ def test_what_killed_runs_were_uploading_is_aborted_and_nothing_else(buckets: Bu
     assert sorted(uploads(store)) == ["another.nc", "out.nc.other"]
 
 
-def test_an_upload_that_is_ended_from_elsewhere_may_be_tried_again(
+def test_an_upload_that_was_aborted_elsewhere_is_a_transient_fault(
     buckets: Buckets, file: Path
 ) -> None:
     store = buckets.output
 
     def end(**_: Any) -> None:
-        # moto knows no such answer: it fails with a 500.
+        # moto does not support this error, and fails with a 500.
         raise answer(404, "NoSuchUpload")
 
     with (
@@ -127,7 +127,7 @@ def test_an_upload_that_is_ended_from_elsewhere_may_be_tried_again(
     assert found.body == file.read_bytes()
 
 
-def test_a_store_that_hangs_is_asked_once_by_whoever_is_stopped(buckets: Buckets) -> None:
+def test_a_stopped_caller_sends_one_request_to_a_store_that_hangs(buckets: Buckets) -> None:
     lines: list[str] = []
     all_there = threading.Event()
 
@@ -150,5 +150,5 @@ def test_a_store_that_hangs_is_asked_once_by_whoever_is_stopped(buckets: Buckets
 
         with pytest.raises(SystemExit):
             put_and_be_stopped()
-    # Eight attempts by the SDK, three times, else; and four that had not begun.
+    # Without cancellation there would be eight attempts of the SDK, three times, and four more.
     assert len(lines) == 4

@@ -1,4 +1,4 @@
-"""What publishing to S3 promises, against moto."""
+"""Tests of publishing to S3, with moto."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flows.codec_families import codec_family_of
 from flows.conversion import convert, open_raw, save
 from flows.identity import differences
 from flows.manifest import read_manifest
-from flows.object_store import Listed, ObjectStore, StoredObject
+from flows.object_store import ListedObject, ObjectStore, StoredObject
 from flows.outcomes import (
     BadFile,
     ClaimLost,
@@ -75,15 +75,15 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
     path = f"s3://{buckets.output.bucket}/out.{'zarr' if is_zarr else 'nc'}"
     common: dict[str, Any] = {"sonar_model": "EK80", "output_path": path, "overwrite": True}
     if is_zarr:
-        # Over a store of the other format, other chunks and other codecs.
+        # Overwrites a store with the other format, other chunks and other codecs.
         buckets.convert("ek80.raw", owner="before", **common)
     opened = open_raw(buckets.request("ek80.raw", verify="full", **{**common, **way}), quiet)
     assert not isinstance(opened, Skipped)
     done = save(opened, quiet)
     assert isinstance(done, Published)
     output = done.manifest["output"]
-    asked = {name: value for name, value in way.items() if name in output}
-    assert {name: output[name] for name in asked} == asked
+    wanted = {name: value for name, value in way.items() if name in output}
+    assert {name: output[name] for name in wanted} == wanted
     if is_zarr:
         tree = opened_from_s3(buckets)._tree
         chunks = tree["Sonar/Beam_group1"]["backscatter_r"].encoding["chunks"]
@@ -95,9 +95,9 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
         (tmp_path / "found.nc").write_bytes(found.body)
         tree = xr.open_datatree(tmp_path / "found.nc", engine="netcdf4", chunks=None)
     assert differences(opened.echodata, tree, string_widths=is_zarr) == []
-    # Its manifest is known for what it is by the next run.
-    unasked = {**common, **way, "overwrite": False}
-    assert isinstance(buckets.convert("ek80.raw", **unasked), Skipped)
+    # The next run recognizes its manifest.
+    without_overwrite = {**common, **way, "overwrite": False}
+    assert isinstance(buckets.convert("ek80.raw", **without_overwrite), Skipped)
 
 
 def test_a_netcdf_output_arrives_whole(buckets: Buckets, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_published_version_is_not_converted_again(buckets: Buckets) -> None:
     assert buckets.output.list("") == before
 
 
-def test_another_version_may_not_replace_it_unasked(buckets: Buckets) -> None:
+def test_another_version_does_not_replace_it_without_overwrite(buckets: Buckets) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.convert()
     before = buckets.output.list("")
@@ -212,7 +212,7 @@ def test_a_source_replaced_while_publishing_leaves_nothing_openable(
     skipped = save(opened, replace_when_publishing)
     assert isinstance(skipped, Skipped)
     assert "superseded" in skipped.reason
-    # What readers may still hold of the old is remembered for the next run.
+    # The codec family that readers may still have is stored for the next run.
     assert buckets.output_keys() == ({"out.zarr.claim.json"} if overwriting else set())
 
 
@@ -251,7 +251,7 @@ def test_a_file_is_converted_whatever_its_key(buckets: Buckets, name: str) -> No
 
 
 def test_a_missing_file_and_an_empty_file_are_named(buckets: Buckets) -> None:
-    with pytest.raises(BadFile, match=r"ek60\.raw: there is no such file"):
+    with pytest.raises(BadFile, match=r"ek60\.raw: the file does not exist"):
         buckets.convert()
     buckets.upload("ek60.raw", b"")
     with pytest.raises(BadFile, match=r"ek60\.raw"):
@@ -259,7 +259,7 @@ def test_a_missing_file_and_an_empty_file_are_named(buckets: Buckets) -> None:
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
-def test_an_output_that_reads_back_otherwise_is_removed(
+def test_an_output_that_reads_back_differently_is_deleted(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch, output_type: str
 ) -> None:
     buckets.upload("ek60.raw", EK60)
@@ -303,8 +303,8 @@ def test_full_verification_reads_every_object(buckets: Buckets) -> None:
     buckets.upload("ek80.raw", EK80)
     done = buckets.convert("ek80.raw", sonar_model="EK80", verify="full")
     assert isinstance(done, Published)
-    told = done.manifest["verification"]
-    assert told["objects_read"] == told["objects_listed"] == done.manifest["output"]["objects"]
+    result = done.manifest["verification"]
+    assert result["objects_read"] == result["objects_listed"] == done.manifest["output"]["objects"]
 
 
 def test_an_output_costs_few_requests_beyond_its_objects(
@@ -372,10 +372,10 @@ class TestClaims:
                 )
 
             monkeypatch.setattr(ObjectStore, "get", an_hour_later)
-            with self.claim(buckets, "heir") as heir:
-                heir.fence()
+            with self.claim(buckets, "next_owner") as next_owner:
+                next_owner.fence()
                 with pytest.raises(ClaimLost):
-                    dead.note_codec_family(1)
+                    dead.store_codec_family(1)
                 with pytest.raises(ClaimLost):
                     dead.check()
 
@@ -391,31 +391,31 @@ class TestClaims:
             claim.check()
 
     @pytest.mark.parametrize("reads_back", [True, False], ids=["as it was put", "otherwise"])
-    def test_a_claim_lost_while_reading_back_is_what_the_run_ends_of(
+    def test_a_claim_lost_while_reading_back_ends_the_run(
         self,
         buckets: Buckets,
         monkeypatch: pytest.MonkeyPatch,
         reads_back: bool,  # noqa: FBT001 - a parameter of the test
     ) -> None:
-        """What lies there is an heir's: no mismatch of ours, and not ours to vouch for."""
+        """The output belongs to the claim's next owner: it is not a mismatch of this run."""
         buckets.upload("ek80.raw", EK80)
         opened = open_raw(buckets.request("ek80.raw", sonar_model="EK80"), quiet)
         assert not isinstance(opened, Skipped)
         read_back = ZarrVerification.read_back
 
         def lose_the_claim(*arguments: Any, **named: Any) -> Any:
-            told = read_back(*arguments, **named)
-            buckets.output.put("out.zarr.claim.json", b'{"owner": "heir"}')
+            result = read_back(*arguments, **named)
+            buckets.output.put("out.zarr.claim.json", b'{"owner": "next_owner"}')
             if not reads_back:
-                raise OutputMismatch("out.zarr", "a chunk of the heir's")
-            return told
+                raise OutputMismatch("out.zarr", "a chunk of the next owner's")
+            return result
 
         monkeypatch.setattr(ZarrVerification, "read_back", lose_the_claim)
         with pytest.raises(ClaimLost):
             save(opened, quiet)
         keys = buckets.output_keys()
         assert "out.zarr.manifest.json" not in keys
-        # The heir's are not the run's to remove.
+        # The run must not delete the next owner's objects.
         assert "out.zarr/zarr.json" in keys
 
     def test_the_loser_finds_its_version_published_and_skips(self, buckets: Buckets) -> None:
@@ -435,7 +435,7 @@ class TestClaims:
     def test_two_runs_at_once_come_to_one_output_and_two_named_ends(
         self, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # The waits are short here, and how long the winner takes is not the loser's to know.
+        # The waits are short here, so the loser may end before the winner.
         monkeypatch.setattr("flows.transient_faults.ATTEMPTS", 200)
         buckets.upload("ek80.raw", EK80)
         ends: list[Published | Skipped] = []
@@ -456,13 +456,13 @@ class TestClaims:
 
 
 def test_the_listing_is_compared_key_by_key() -> None:
-    listed = {"a": Listed(1, "tag")}
+    listed = {"a": ListedObject(1, "tag")}
     one, two, none = (Digest(size, "0" * 64) for size in (1, 2, 0))
     compare_listing("out", {"a": one}, {"a": "tag"}, listed, set())
     for written, etags, words in (
         ({"a": one, "b": none}, {}, "1 objects are missing, the first b"),
-        ({}, {}, "too many"),
-        ({"a": two}, {}, "has 1 bytes, 2 were put"),
+        ({}, {}, "unexpected objects"),
+        ({"a": two}, {}, "has 1 bytes, but 2 were put"),
         ({"a": one}, {"a": "other"}, "entity tag"),
     ):
         with pytest.raises(OutputMismatch, match=words):

@@ -1,11 +1,11 @@
-"""A file at fault is marked, with its report beside its output; one that was replaced meanwhile has none."""
+"""A faulty file is tagged and has a report next to its output; a replaced version has no report."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
-from flows.failure_report import FailureReport, Run
+from flows.failure_report import FailedRun, FailureReport
 from flows.quarantine import hold
 from tests.contract.flows.conftest import Buckets
 
@@ -22,7 +22,7 @@ def fail(buckets: Buckets, key: str, etag: str) -> None:
         outcome="BadFile",
         message=f"{request.raw_file}: cut off",
         kind="truncated",
-        run=Run(id="run", name="a", url=None),
+        run=FailedRun(id="run", name="a", url=None),
         failed_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     hold(request, report)

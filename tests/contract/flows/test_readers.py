@@ -1,4 +1,4 @@
-"""Readers that open and read in a loop while an output is overwritten never see a mix."""
+"""Readers that open and read in a loop while an output is overwritten never read mixed data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _read(buckets: Buckets) -> dict[str, Any]:
 
 
 def read_whole(seen: list[str], name: str) -> None:
-    """Wait until a reader has come through with it, however busy the machine is."""
+    """Wait until a reader has read it completely, even on a busy machine."""
     before = len(seen)
     deadline = time.monotonic() + 120
     while not any(source.endswith(name) for source in seen[before:]):
@@ -41,7 +41,7 @@ def read_whole(seen: list[str], name: str) -> None:
 
 def test_a_reader_sees_the_old_or_the_new_or_an_error(buckets: Buckets, tmp_path: Path) -> None:
     raw = (buckets.real_data / EK60).read_bytes()
-    # The same cruise, one ping set shorter: other values under the same keys.
+    # The same file without its last pings: other values under the same keys.
     opened = {}
     for name, body in (("long.raw", raw), ("short.raw", _without_last_pings(raw, tmp_path))):
         buckets.upload(name, body)
@@ -62,7 +62,7 @@ def test_a_reader_sees_the_old_or_the_new_or_an_error(buckets: Buckets, tmp_path
         while not over.is_set():
             try:
                 found = _read(buckets)
-            # A reader that comes in between may fail in any way, but not be deceived.
+            # A reader during the overwrite may fail in any way, but must not read wrong data.
             except Exception:  # noqa: BLE001
                 seen.append("error")
                 continue

@@ -1,4 +1,4 @@
-"""SIGTERM amid a publication: no temporary file stays, and nothing that opens."""
+"""SIGTERM during a publication leaves no temporary files, and no output that opens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ convert(ConversionRequest(**json.loads(sys.argv[1])))
 
 
 class _Stall:
-    """Lets some chunks through and holds the next one up."""
+    """Lets some chunks pass and blocks the next."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -116,8 +116,8 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
                 **system_environment(),
                 "PREFECT_API_URL": prefect_api_url,
                 "PREFECT__FLOW_RUN_ID": run["id"],
-                # Without it SIGTERM ends Prefect's parent process alone and the
-                # engine never hears of it.
+                # Without it SIGTERM ends only Prefect's parent process, and the engine does not
+                # receive it.
                 "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
                 "TMPDIR": str(tmp_path),
                 VARIABLE: uri,
@@ -126,7 +126,7 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
             cwd=work,
         )
         assert stall.reached.wait(240)
-        # The local copy, from which samples are read until the output is published.
+        # The local copy, which is read until the output is published.
         assert list(tmp_path.glob("echodrop-*/raw.raw"))
         process.send_signal(signal.SIGTERM)
         process.wait(60)

@@ -1,4 +1,4 @@
-"""A publication that is stopped, by SIGTERM or a fault: what it leaves, and how a retry fares."""
+"""A publication that is stopped by SIGTERM or a fault: what is left, and how a retry ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def opened(buckets: Buckets, **changes: Any) -> OpenedRaw:
 
 
 def again(it: OpenedRaw, buckets: Buckets, owner: str = "this run") -> OpenedRaw:
-    """As a run opens the same file that begins now."""
+    """The same file, opened by a run that begins now."""
     manifest = buckets.output.get("out.zarr.manifest.json")
     request = dataclasses.replace(it.request, owner=owner)
     return dataclasses.replace(
@@ -53,7 +53,7 @@ def tree(buckets: Buckets) -> xr.DataTree:
 
 
 def assert_whole(buckets: Buckets, it: OpenedRaw) -> None:
-    """There is an output, and its manifest vouches for what lies there."""
+    """Check that there is an output that matches its manifest."""
     stored = buckets.output.get("out.zarr.manifest.json")
     assert stored is not None
     manifest = read_manifest(stored.body, "manifest")
@@ -69,7 +69,7 @@ def stop_at(
     count: int = 1,
     stored: bool = True,
 ) -> None:
-    """Raise once, at the `count`-th put of such a key: as soon as it is stored, or instead."""
+    """Raise once, at the `count`-th put of such a key: after it is stored, or instead."""
     put = ObjectStore.put
     left = count
 
@@ -88,7 +88,7 @@ def stop_at(
 
 
 @pytest.mark.parametrize("overwriting", [False, True])
-def test_a_stop_once_the_manifest_is_stored_takes_nothing_away(
+def test_a_stop_after_the_manifest_is_stored_deletes_nothing(
     buckets: Buckets,
     monkeypatch: pytest.MonkeyPatch,
     overwriting: bool,  # noqa: FBT001 - a parameter of the test
@@ -107,7 +107,7 @@ def test_a_stop_once_the_manifest_is_stored_takes_nothing_away(
 
 
 @pytest.mark.parametrize("error", [SystemExit(143), TransientFault("S3", "503")])
-def test_a_stop_before_the_old_manifest_goes_leaves_the_old_as_it_was(
+def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     it = opened(buckets)
@@ -138,9 +138,7 @@ def test_a_stop_before_the_old_manifest_goes_leaves_the_old_as_it_was(
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
-def test_a_manifest_without_its_output_vouches_for_nothing(
-    buckets: Buckets, output_type: str
-) -> None:
+def test_a_manifest_without_its_output_is_not_valid(buckets: Buckets, output_type: str) -> None:
     it = opened(
         buckets, output_type=output_type, output_path=f"s3://{buckets.output.bucket}/folder"
     )
@@ -157,7 +155,7 @@ def test_a_manifest_without_its_output_vouches_for_nothing(
     assert buckets.output_keys() == whole
 
 
-def test_a_manifest_that_is_none_gives_way(buckets: Buckets) -> None:
+def test_an_invalid_manifest_is_replaced(buckets: Buckets) -> None:
     buckets.output.put("out.zarr.manifest.json", b"{}")
     it = opened(buckets, overwrite=False)
     assert isinstance(save(it, quiet), Published)
@@ -178,7 +176,7 @@ def test_a_reader_of_the_old_is_not_deceived_by_the_retry_of_a_failed_overwrite(
             stop_at(patch, suffix, TransientFault("S3", "503"), stored=False)
             with pytest.raises(TransientFault, match="503"):
                 save(attempt, quiet)
-        # What tells the next run which codecs not to use stays.
+        # The claim stays, because it has the codec family for the next run.
         left = buckets.output_keys()
         assert "out.zarr.claim.json" in left
         assert ("out.zarr/zarr.json" in left) == (suffix == ".manifest.json")
@@ -190,24 +188,24 @@ def test_a_reader_of_the_old_is_not_deceived_by_the_retry_of_a_failed_overwrite(
             _ = old["Sonar/Beam_group1"][name].values
 
 
-def test_whoever_takes_a_claim_over_keeps_its_codec_family(buckets: Buckets) -> None:
+def test_a_run_that_takes_over_a_claim_keeps_its_codec_family(buckets: Buckets) -> None:
     it = opened(buckets)
     save(again(it, buckets, owner="an earlier run"), quiet)
     old = tree(buckets)
     claim = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}
     )
-    # A run that was killed once the old root was gone, and its heir before it noted anything.
-    claim.__enter__().note_codec_family(1)
+    # A run was killed after it deleted the old root, and its next owner before it wrote the family.
+    claim.__enter__().store_codec_family(1)
     buckets.output.delete([key for key in buckets.output_keys() if "claim" not in key])
-    heir = S3Claim(
+    next_owner = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="this run", source={}
     ).__enter__()
     stored = buckets.output.get("out.zarr.claim.json")
     assert stored is not None
     assert json.loads(stored.body)["codec_family"] == 1
     assert isinstance(save(again(it, buckets), quiet), Published)
-    for dead in (claim, heir):
+    for dead in (claim, next_owner):
         dead.__exit__(None, None, None)
     with pytest.raises(Exception, match=r".+"):
         _ = old["Sonar/Beam_group1"]["backscatter_r"].values

@@ -3,9 +3,9 @@
 import tomllib
 from collections.abc import Iterator
 
-from flows.brake_check import RUNS_AN_HOUR_OF_A_PLACE
+from flows.brake_check import RUNS_AN_HOUR_OF_A_SLOT
 from flows.cost_tag import TAG
-from flows.fargate_quota import Lanes
+from flows.fargate_quota import LaneLimits
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings
@@ -17,8 +17,8 @@ def cost_is_limited_by_default(stack: Translated) -> Iterator[str]:
     for name in ("MonthlyBudgetUsd", "BrakeRunsAnHour", "BrakeBudgetPercent"):
         if not defaults[name]:
             yield f"{name} is off by default"
-    lanes = Lanes(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
-    if lanes.runs * RUNS_AN_HOUR_OF_A_PLACE > int(defaults["BrakeRunsAnHour"]):
+    lanes = LaneLimits(int(defaults["LiveConcurrency"]), int(defaults["BackfillConcurrency"]))
+    if lanes.runs * RUNS_AN_HOUR_OF_A_SLOT > int(defaults["BrakeRunsAnHour"]):
         yield "full lanes trigger the brake"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from flows.deployment_specs import BACKFILL, LIVE
-from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, Lanes
+from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, LaneLimits
 from operations.reconcile_flow import reconcile_specs
 from task_sizes import STANDARD
 from tests.template.invariants.registry import invariant
@@ -24,7 +24,7 @@ def the_defaults_fit_the_quota_of_a_new_account(stack: Translated) -> Iterator[s
     task = definitions["ConversionTask"]
     if (int(task["Cpu"]), int(task["Memory"])) != (STANDARD.cpu, STANDARD.memory):
         yield "a conversion without a size is not a standard one"
-    lanes = Lanes(
+    lanes = LaneLimits(
         int(defaults["LiveConcurrency"]),
         int(defaults["BackfillConcurrency"]),
         int(defaults["ConversionConcurrency"]),

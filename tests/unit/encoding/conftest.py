@@ -1,4 +1,4 @@
-"""EchoData of the real files, opened once a worker, and stores to open them from."""
+"""EchoData of the real files, opened once per worker, and stores of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ek60(open_real: Callable[[str], EchoData]) -> EchoData:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Callable[[Mapping[str, bytes]], Path]:
-    """Lay the objects of an encoded store down as a folder."""
+    """Write the objects of an encoded store to a folder."""
 
     def lay(objects: Mapping[str, bytes]) -> Path:
         root = tmp_path / "out.zarr"
@@ -68,10 +68,10 @@ def store(tmp_path: Path) -> Callable[[Mapping[str, bytes]], Path]:
 
 @pytest.fixture
 def echodata_of() -> Callable[[Mapping[str, xr.Dataset]], EchoData]:
-    """An EchoData of the groups given, for what no real file holds."""
+    """An EchoData with the given groups, for data that no real file has."""
 
     def built(groups: Mapping[str, xr.Dataset]) -> EchoData:
-        # With a path it does not look for swap files when it goes.
+        # With a path it does not look for swap files when it is deleted.
         made = EchoData(converted_raw_path="in-memory.zarr")
         made._set_tree(xr.DataTree.from_dict(dict(groups), name="root"))
         return made

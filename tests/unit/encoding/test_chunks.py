@@ -70,7 +70,7 @@ def test_regions_cover_every_element_once(extent: tuple[list[int], list[int]]) -
     assert (seen == 1).all()
 
 
-def test_chunks_asked_for_apply_to_samples_alone() -> None:
+def test_requested_chunks_apply_only_to_samples() -> None:
     chunks = chunk_lengths(power_of(2000), {"ping_time": 1000, "channel": -1})
     assert chunks["backscatter_r"] == (4, 1000, 2604)
     assert chunks["sample_interval"] == (4, 2000)

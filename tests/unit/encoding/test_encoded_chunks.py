@@ -1,4 +1,4 @@
-"""Objects that are encoded ahead of who writes them: bounded, and never waited for in vain."""
+"""Objects that are encoded ahead of the writer: within a bound, and without deadlocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_encoder_waits_while_more_than_its_bound_is_not_written() -> None:
 
     chunks = EncodedChunks(noting, ahead_bytes=30)
     for item in chunks:
-        # What was handed on and not released is three objects at most, and one is on its way.
+        # At most three objects are passed on and not released, and one is being encoded.
         assert len(taken) <= int(item.key) + 4
         chunks.release(item)
     assert len(taken) == 20
@@ -46,14 +46,14 @@ def test_what_the_encoder_raises_is_raised_where_objects_are_taken() -> None:
         list(EncodedChunks(failing))
 
 
-def test_a_cancelled_encoder_ends_though_nobody_takes_its_objects() -> None:
+def test_a_cancelled_encoder_ends_without_a_consumer() -> None:
     before = threading.active_count()
     EncodedChunks(encode, ahead_bytes=10).cancel()
     assert threading.active_count() == before
 
 
 class _Refusing:
-    """The parts of a store, claim and order that a put asks."""
+    """The parts of a store, claim and order that a put uses."""
 
     def check(self) -> None: ...
 
@@ -64,7 +64,7 @@ class _Refusing:
 
 
 def test_a_put_that_fails_ends_the_rest_and_waits_for_no_room() -> None:
-    """Without its room given back the encoder would wait for it, and the puts for the encoder."""
+    """If its memory were not released, the encoder would wait for it, and the puts for the encoder."""
     parts = cast("Any", _Refusing())
     output = cast("Any", type("Output", (), {"key": "out.zarr"})())
     attempt = S3Attempt(parts, output, parts, parts)

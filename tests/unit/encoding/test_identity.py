@@ -40,7 +40,7 @@ def test_a_tree_is_identical_to_itself() -> None:
     assert differences(tree(), tree()) == []
 
 
-def test_a_nan_is_another_by_its_payload() -> None:
+def test_a_nan_with_another_payload_differs() -> None:
     other = np.array([[0.0, 1.0], [np.nan, 3.0]])
     assert differences(tree(), change("/Sonar/Beam", values("power", other))) == []
     other.view("u8")[1, 0] ^= 1
@@ -57,7 +57,7 @@ def test_sequences_are_compared_by_their_elements() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         (values("power", np.array([[-0.0, 1.0], [np.nan, 3.0]])), "Sonar/Beam, power: 1 values"),
         (values("power", np.array([[0.0, 1.0], [2.0, 3.0]])), r"power: 1 values.*\[1, 0\]"),
@@ -76,13 +76,13 @@ def test_sequences_are_compared_by_their_elements() -> None:
         ),
     ],
 )
-def test_what_differs_is_told_by_its_name(edit: Callable[[xr.Dataset], object], told: str) -> None:
+def test_a_difference_has_its_name(edit: Callable[[xr.Dataset], object], message: str) -> None:
     found = differences(tree(), change("/Sonar/Beam", edit))
     assert len(found) >= 1
-    assert any(re.search(told, str(difference)) for difference in found), found
+    assert any(re.search(message, str(difference)) for difference in found), found
 
 
-def test_a_missing_group_is_told() -> None:
+def test_a_missing_group_is_reported() -> None:
     other = xr.DataTree.from_dict({"/": xr.Dataset(attrs={"title": "x"}), "/Sonar": xr.Dataset()})
     assert "Sonar/Beam" in str(differences(tree(), other)[0])
 

@@ -26,7 +26,7 @@ steps = hnp.arrays(np.int16, st.integers(1, 50))
 
 
 def decoded(stored: NDArray[Any], packing: Packing) -> NDArray[Any]:
-    """As xarray decodes what is stored."""
+    """The stored values, decoded as in xarray."""
     attributes: dict[str, Any] = {}
     if packing.scale_factor is not None:
         attributes["scale_factor"] = packing.scale_factor
@@ -117,7 +117,7 @@ def test_float32_counts_come_back_as_float32(raw: NDArray[np.uint16]) -> None:
 
 
 def test_every_packing_of_integers_has_a_stored_value_for_nan() -> None:
-    """NaN may come later, from combining files, and are saved with this packing."""
+    """NaN may appear later, when files are combined, and are saved with this packing."""
     for dtype in ("float64", "float32"):
         for packing in packings_for(("ping_time", "range_sample"), np.dtype(dtype)):
             assert (packing.fill is not None) == (packing.stored.kind in "iu")
@@ -142,7 +142,7 @@ def test_values_that_int16_has_no_place_for_prevent_packing(odd: float) -> None:
 @pytest.mark.parametrize("packing", [POWER, COUNTS, SINGLE], ids=["power", "counts", "single"])
 @pytest.mark.parametrize("odd", [0xFFF8000000000000, 0x7FF8000000000001, 0x7FF0000000000001])
 def test_a_nan_of_its_own_prevents_packing(packing: Packing, odd: int) -> None:
-    """Numpy's NaN comes back for a fill value; one of another sign or payload would be lost."""
+    """A fill value decodes to numpy's NaN; a NaN with another sign or payload would be lost."""
     if packing is COUNTS:
         odd32 = (odd >> 32 & 0x80000000) | 0x7FC00000 | (odd & 1) | (0x400000 if odd & 1 else 0)
         plain = np.array([1, np.nan], np.float32)
@@ -155,7 +155,7 @@ def test_a_nan_of_its_own_prevents_packing(packing: Packing, odd: int) -> None:
     assert pack(plain, packing) is not None
     packed = pack(own, packing)
     if packed is not None:
-        # Doubles to singles keep a sign, and what of a payload fits.
+        # A conversion from double to single keeps the sign and a part of the payload.
         assert packing is SINGLE
         back = decoded(packed, packing)
         assert back.tobytes() == own.tobytes()

@@ -1,10 +1,10 @@
 """Outputs as people use them: two files opened, combined, and saved again.
 
-(echopype 0.11.1 cannot save a combined EchoData as netCDF, whatever wrote its files: netCDF has
-no type for its attribute `is_combined`. xarray saves its groups.)
+(echopype 0.11.1 cannot save any combined EchoData as netCDF, because netCDF has no type
+for its attribute `is_combined`. xarray saves its groups.)
 
-xarray keeps the packing of a variable through concat and reindex. What it saves
-must still hold the NaN that combining brought in, or silence becomes 0 dB.
+xarray keeps the packing of a variable through concat and reindex. The saved files must
+keep the NaN from combining, or missing samples would become 0 dB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PACKED = {
     "azfp/15100520-Test.01A": ("Sonar/Beam_group1", ["backscatter_r"]),
     "ad2cp/SG198_0099_a.ad2cp": ("Sonar/Beam_group1", ["amplitude", "velocity"]),
 }
-# Samples by which the second file is shorter.
+# Number of samples by which the second file is shorter.
 SHORTER = 7
 
 
@@ -55,7 +55,7 @@ WRITERS: dict[Kind, Write] = {
 
 
 def shorter_and_later(echodata: EchoData) -> EchoData:
-    """The same recording an hour later, with fewer samples a ping: its range was changed."""
+    """The same recording an hour later with fewer samples per ping, as after a change of range."""
     tree = {}
     for path in echodata.group_paths:
         dataset = echodata[path]
@@ -104,7 +104,7 @@ def test_nan_of_combined_outputs_are_saved(
             combined[group][variables].to_netcdf(tmp_path / "again.nc")
             again = xr.open_dataset(tmp_path / "again.nc")
     for variable in variables:
-        # What this test is about is there: the second file's pings end in NaN.
+        # The precondition of this test: the second file's pings end in NaN.
         samples = wanted[variable].sizes["range_sample"]
         assert int(np.isnan(wanted[variable]).sum()) >= SHORTER
         xr.testing.assert_equal(again[variable], wanted[variable])

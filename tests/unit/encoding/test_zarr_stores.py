@@ -117,7 +117,7 @@ def test_nan_of_a_shorter_channel_is_the_fill_value(echodata_of: Built, store: S
 def test_odd_variables_survive(echodata_of: Built, store: Store, zarr_format: Any) -> None:
     times = np.array(["2007-07-24T04:24:00.688826001", "NaT"], "datetime64[ns]")
     zeros = xr.Variable("time", np.array([-0.0, np.nan]), {"valid_range": (0.0, 1.0)})
-    # Encodings a parser may leave behind; none of them may touch the values.
+    # Encodings that a parser may leave; none may change the values.
     zeros.encoding = {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -1}
     odd = xr.Dataset(
         {
@@ -151,7 +151,7 @@ def test_echopypes_own_encoding_is_what_echopype_writes(echodata: EchoData, tmp_
     for path, expected in arrays_of(own).items():
         found = arrays[path]
         if "fixed_length_utf32" in str(expected["data_type"]):
-            # Blosc shuffles our strings by character, not by whole string.
+            # Blosc shuffles our strings by character, not by string.
             for strings in (expected, found):
                 strings["codecs"][-1]["configuration"].pop("typesize")
         if expected["shape"] == [0]:
@@ -216,6 +216,6 @@ def test_a_dtype_without_a_place_in_zarr_is_refused_by_name(echodata_of: Built) 
         encode_zarr(made)
 
 
-def test_metadata_that_is_not_consolidated_tells_no_family() -> None:
+def test_metadata_that_is_not_consolidated_has_no_family() -> None:
     with pytest.raises(ValueError, match="consolidated"):
         codec_family_of(b'{"attributes":{},"zarr_format":3,"node_type":"group"}')

@@ -1,4 +1,4 @@
-"""The file of automations is checked before anything is registered, and speaks of every failure."""
+"""automations.toml is checked before it is registered, and covers every failure."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from flows import outcomes
 from flows.automations import AutomationsError, read_automations
 from flows.outcomes import ConversionFailure, Outcome, Superseded
 
-# Told of as notices, by the flow, file by file: they page nobody.
+# The flow reports these as notices, file by file.
 OF_THE_FILE = {
     "BadFile",
     "WrongModel",
@@ -34,21 +34,21 @@ within = 540
 """
 
 
-def test_every_failure_is_the_file_s_own_or_told_of() -> None:
+def test_every_failure_is_the_file_s_own_or_has_an_automation() -> None:
     failures = {
         name
         for name, kind in vars(outcomes).items()
-        # The bases name no end, and what is superseded ends Skipped.
+        # The base classes are not outcomes, and superseded runs end Skipped.
         if isinstance(kind, type)
         and issubclass(kind, Outcome)
         and kind not in {Outcome, ConversionFailure, Superseded}
     }
-    told = {event for each in read_automations() for event in each.trigger.expect}
-    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= told
-    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & told
+    expected = {event for each in read_automations() for event in each.trigger.expect}
+    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= expected
+    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & expected
 
 
-def test_all_look_at_our_runs_alone() -> None:
+def test_all_apply_only_to_our_runs() -> None:
     ours = {"prefect.resource.id": "prefect.tag.echodrop", "prefect.resource.role": "tag"}
     for automation in read_automations():
         related = automation.trigger.match_related
@@ -59,25 +59,29 @@ def test_all_look_at_our_runs_alone() -> None:
 def test_a_webhook_is_sent_json_and_a_notification_words() -> None:
     (first, *_) = read_automations()
     block = UUID(int=1)
-    called, told = (first.to(block, webhook=webhook).actions[0] for webhook in (True, False))
-    assert (called.type, told.type) == ("call-webhook", "send-notification")
+    called, notified = (first.to(block, webhook=webhook).actions[0] for webhook in (True, False))
+    assert (called.type, notified.type) == ("call-webhook", "send-notification")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
         ("[[automation]]", "[[automation]", "is not TOML"),
-        ("[[automation]]", "extra = 1\n[[automation]]", "nothing else"),
-        ('says = "words"', "", "one: unknown or missing: says"),
-        ('says = "words"', 'says = "words"\nenabled = false', "one: unknown or missing: enabled"),
+        ("[[automation]]", "extra = 1\n[[automation]]", "only [[automation]] tables"),
+        ('says = "words"', "", "one: unknown or missing keys: says"),
+        (
+            'says = "words"',
+            'says = "words"\nenabled = false',
+            "one: unknown or missing keys: enabled",
+        ),
         (
             "within = 540",
             "within = 539",
-            "one: trigger: within 539 s a run that lives may be silent",
+            "one: trigger: a live run may send no heartbeat for 539 s",
         ),
-        ("within = 540", "withn = 540", "one: trigger: unknown: withn"),
+        ("within = 540", "withn = 540", "one: trigger: unknown keys: withn"),
         ("Proactive", "Sometimes", "one: trigger: posture: "),
-        ("within = 540", "within = 540\n" + ENTRY, "one: is there twice"),
+        ("within = 540", "within = 540\n" + ENTRY, "one: is defined twice"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path: Path, old: str, new: str, problem: str) -> None:

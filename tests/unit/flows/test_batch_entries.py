@@ -1,4 +1,4 @@
-"""What a batch takes, and what it says of what it does not take."""
+"""The entries of a batch, and the messages for invalid entries."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ GOOD: dict[str, Any] = {
 }
 
 
-def told(*files: object) -> str:
+def error_of(*files: object) -> str:
     (found,) = batch_files(files, RUN)
-    assert isinstance(found.asked, InvalidParameters)
-    return str(found.asked)
+    assert isinstance(found.request, InvalidParameters)
+    return str(found.request)
 
 
-def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
+def test_an_entry_requests_the_same_as_its_own_run() -> None:
     given = {
         **GOOD,
         "overwrite": True,
@@ -36,7 +36,7 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
     }
     (file,) = batch_files([given], RUN)
     assert file.name == "D2007 #1.raw"
-    assert file.asked == ConversionRequest(
+    assert file.request == ConversionRequest(
         **GOOD, overwrite=True, source_etag="abc", owner="flow run 7", run={"flow_run_id": "7"}
     )
 
@@ -44,7 +44,7 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known are EK60"),
+        ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known values: EK60"),
         ({"output_path": "s3://output/a.nc"}, "files[0]: output_path s3://output/a.nc ends in .nc"),
         ({"raw_file": "s3://inbox/folder/"}, "files[0]: raw_file"),
         ({"overwrite": "perhaps"}, "files[0]: overwrite: Input should be a valid boolean"),
@@ -52,25 +52,23 @@ def test_an_entry_asks_for_what_a_run_of_its_own_would() -> None:
         ({"chunks": {"ping_time": "many"}}, "files[0]: chunks.ping_time: Input should be a valid"),
         ({"raw_fil": "s3://inbox/b.raw"}, "files[0]: raw_fil: Extra inputs are not permitted"),
         ({"owner": "me"}, "files[0]: owner: Extra inputs are not permitted"),
-        ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not for a batch"),
+        ({"pause_above_bytes": 5}, "files[0].pause_above_bytes is not allowed in a batch"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_by_place_and_name(
-    changes: dict[str, Any], cause: str
-) -> None:
-    assert told({**GOOD, **changes}).startswith(cause)
+def test_the_error_of_an_entry_has_its_place_and_name(changes: dict[str, Any], cause: str) -> None:
+    assert error_of({**GOOD, **changes}).startswith(cause)
 
 
-def test_what_is_missing_is_named_and_credentials_are_not_told() -> None:
-    message = told({"raw_file": "a.raw", "input_storage_options": {"secret": "hush"}})
+def test_missing_parameters_are_named_without_credentials() -> None:
+    message = error_of({"raw_file": "a.raw", "input_storage_options": {"secret": "hush"}})
     assert message == "files[0]: sonar_model: Field required; output_path: Field required"
-    assert "hush" not in told({**GOOD, "input_storage_options": "hush"})
+    assert "hush" not in error_of({**GOOD, "input_storage_options": "hush"})
 
 
 def test_one_bad_entry_leaves_the_others() -> None:
     found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN)
     assert [file.name for file in found] == ["files[0]", "D2007 #1.raw", "files[2]"]
-    assert [isinstance(file.asked, ConversionRequest) for file in found] == [False, True, False]
+    assert [isinstance(file.request, ConversionRequest) for file in found] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -80,15 +78,15 @@ def test_one_bad_entry_leaves_the_others() -> None:
         ([GOOD, "s3://inbox/a.raw"], "files[1] is str, not an object"),
         (
             [{}, GOOD, {**GOOD, "raw_file": "s3://inbox/other.raw"}],
-            "files[1] and files[2] would both write s3://output/cruise/D2007 #1.zarr",
+            "files[1] and files[2] have the same output: s3://output/cruise/D2007 #1.zarr",
         ),
         (
             [{**GOOD, "output_path": "s3://output/cruise"}, GOOD],
-            "files[0] and files[1] would both write",
+            "files[0] and files[1] have the same output",
         ),
     ],
 )
-def test_a_list_that_cannot_be_meant_is_refused_as_a_whole(files: list[Any], cause: str) -> None:
+def test_an_invalid_list_is_refused(files: list[Any], cause: str) -> None:
     with pytest.raises(InvalidParameters) as raised:
         batch_files(files, RUN)
     assert str(raised.value).startswith(cause)

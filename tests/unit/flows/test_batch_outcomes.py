@@ -1,4 +1,4 @@
-"""A batch is as good as its files, and says which are not."""
+"""The outcome of a batch follows from its files, and names the failed ones."""
 
 from __future__ import annotations
 
@@ -54,22 +54,26 @@ def test_one_failed_file_makes_a_partly_failed_batch_with_its_facts() -> None:
     assert copy.facts() == failure.facts()
 
 
-def test_no_file_left_is_said_and_many_failures_are_not_all_told() -> None:
+def test_all_failed_is_named_and_only_some_failures_are_listed() -> None:
     state = batch_state([BAD] * 5)
     assert (state.type.value, state.name) == ("FAILED", "AllFailed")
     assert state.message is not None
     assert state.message.count("c.raw") == 3
 
 
-def test_the_table_begins_with_what_failed() -> None:
+def test_failed_files_come_first_in_the_table() -> None:
     rows = outcome_rows([GOOD, BAD, SKIPPED])
     assert [row["file"] for row in rows] == ["c.raw", "a.raw", "b.raw"]
-    assert rows[0]["message"] == "/in/c.raw: cut (whole up to byte 17)"
+    assert rows[0]["message"] == "/in/c.raw: cut (intact up to byte 17)"
     assert rows[1]["output"] == str(Path("/out/a.nc"))
 
 
-def test_an_entry_that_is_no_request_has_an_outcome_too() -> None:
+def test_an_invalid_entry_has_an_outcome_too() -> None:
     wrong = InvalidParameters("files[0].sonar_model: Field required")
-    told = file_outcome(BatchFile("files[0]", {}, wrong), failed_state(wrong))
-    assert (told["outcome"], told["raw_file"], told["output"]) == ("InvalidParameters", None, None)
-    assert outcome_rows([told])[0]["message"] == str(wrong)
+    result = file_outcome(BatchFile("files[0]", {}, wrong), failed_state(wrong))
+    assert (result["outcome"], result["raw_file"], result["output"]) == (
+        "InvalidParameters",
+        None,
+        None,
+    )
+    assert outcome_rows([result])[0]["message"] == str(wrong)

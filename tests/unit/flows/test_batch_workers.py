@@ -1,4 +1,4 @@
-"""As many files at once as processors and memory bear, never none."""
+"""As many parallel files as processors and memory allow, but at least one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_processors_decide_for_small_files() -> None:
 
 def test_memory_decides_for_larger_ones() -> None:
     assert worker_count([4 * GB] * 8, TaskResources(8.0, 16 * GB)) == 3
-    # The smaller ones may run beside the largest.
+    # The smaller ones may run together with the largest.
     assert worker_count([8 * GB, GB, GB], TaskResources(8.0, 16 * GB)) == 3
 
 
@@ -59,7 +59,7 @@ def test_the_largest_fit_side_by_side(peaks: list[int], processors: float, memor
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
-    """What ECS answers under /task."""
+    """ECS's response for /task."""
     answers: dict[str, object] = {}
     with ecs_endpoint(answers) as uri:
         monkeypatch.setenv(VARIABLE, uri)

@@ -1,4 +1,4 @@
-"""Bottom and index files beside a raw file, of either case, down to the values in the output."""
+"""Bottom and index files next to a raw file, in upper and lower case: their values in the output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGITUDES = -66.25 - np.arange(PINGS) / 100
 
 
 def index_file(raw: bytes) -> bytes:
-    """An index: the raw file's configuration, then an IDX0 datagram a ping.
+    """An index: the raw file's configuration, then an IDX0 datagram for each ping.
 
     IDX0 (Simrad EK80 interface description): ping number, uint32; distance in nautical
     miles, latitude and longitude in degrees, float64; file offset, uint32.

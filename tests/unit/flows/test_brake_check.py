@@ -1,4 +1,4 @@
-"""Whether full lanes would pull the brake, as the check says it."""
+"""The check whether full lanes would trigger the brake."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def outputs(live: int, limit: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("live", "limit"), [(4, 1000), (4, 360)])
-def test_lanes_that_cannot_reach_it_need_no_word(live: int, limit: int) -> None:
+def test_lanes_that_cannot_reach_it_have_no_note(live: int, limit: int) -> None:
     found = check_brake(outputs(live, limit))
     assert (found.problem, found.note) == (None, None)
 
 
-def test_wider_lanes_are_told_which_limit_lets_them_pass() -> None:
+def test_the_note_for_wider_lanes_has_the_limit_that_they_need() -> None:
     found = check_brake(outputs(19, 1000))
     assert found.problem is None
     assert found.note is not None
     assert "up to 1440" in found.note
-    assert found.mend == "BrakeRunsAnHour=1440"
+    assert found.fix == "BrakeRunsAnHour=1440"
 
 
-def test_a_brake_that_is_off_is_said() -> None:
+def test_a_brake_that_is_off_is_noted() -> None:
     assert "switched off" in (check_brake(outputs(100, 0)).note or "")

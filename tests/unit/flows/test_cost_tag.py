@@ -1,4 +1,4 @@
-"""What the check says of the tag that the budget counts by, by what Cost Explorer answers."""
+"""The check of the budget's tag, by the response of Cost Explorer."""
 
 from __future__ import annotations
 
@@ -30,20 +30,18 @@ def looked(client: Any) -> Finding:
 
 @pytest.mark.parametrize(
     ("status", "problem"),
-    [("Active", None), ("Inactive", "is not active, so the budget and the brake see no cost")],
+    [("Active", None), ("Inactive", "is not active, so the budget and the brake count no cost")],
 )
-def test_a_tag_that_is_there(
-    explorer: tuple[Any, Stubber], status: str, problem: str | None
-) -> None:
+def test_an_existing_tag(explorer: tuple[Any, Stubber], status: str, problem: str | None) -> None:
     client, stubber = explorer
     tag = {"TagKey": "application", "Type": "UserDefined", "Status": status}
     stubber.add_response("list_cost_allocation_tags", {"CostAllocationTags": [tag]}, ASKED)
     found = looked(client)
     assert (found.problem, found.note) == (problem, None)
-    assert bool(found.mend) == (problem is not None)
+    assert bool(found.fix) == (problem is not None)
 
 
-def test_a_tag_that_is_not_offered_yet_is_no_fault_of_the_stack(
+def test_a_tag_that_is_not_listed_yet_is_not_a_problem(
     explorer: tuple[Any, Stubber],
 ) -> None:
     client, stubber = explorer
@@ -54,14 +52,14 @@ def test_a_tag_that_is_not_offered_yet_is_no_fault_of_the_stack(
     assert "a day after its first use" in found.note
 
 
-def test_an_account_that_does_not_pay_is_told_who_does(explorer: tuple[Any, Stubber]) -> None:
+def test_an_account_that_does_not_pay_gets_a_note(explorer: tuple[Any, Stubber]) -> None:
     client, stubber = explorer
     stubber.add_client_error("list_cost_allocation_tags", "AccessDeniedException")
     found = looked(client)
     assert found.problem is None
     assert found.note is not None
     assert "management account" in found.note
-    assert found.mend == (
+    assert found.fix == (
         "aws ce update-cost-allocation-tags-status "
         "--cost-allocation-tags-status TagKey=application,Status=Active"
     )

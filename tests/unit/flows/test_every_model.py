@@ -1,4 +1,4 @@
-"""Every sonar model and kind of channel through a whole conversion, in both formats."""
+"""A whole conversion of every sonar model and kind of channel, in both formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quiet(_stage: str, _fraction: float) -> None:
 
 
 def opened(file: ModelFile, real_data: Path, folder: Path, **changes: Any) -> OpenedRaw:
-    """The file as the conversion opens it, its pings compared."""
+    """The file as opened by the conversion, with compared pings."""
     it = open_raw(
         ConversionRequest(
             **{

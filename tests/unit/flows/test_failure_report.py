@@ -1,4 +1,4 @@
-"""What is said of a failure: whose fault it is, which incident it belongs to, what to do."""
+"""Failure reports: whose fault it is, which incident it belongs to, what to do."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from flows.failure_report import (
     NOTICES,
     REMEDIES,
     TIMED_OUT,
+    FailedRun,
     FailureReport,
-    Run,
     cruise_of,
     kind_of,
     report_bytes,
@@ -46,24 +46,24 @@ REPORT = FailureReport(
     outcome="BadFile",
     message="s3://inbox/HB0710/leg1/D2007.raw: cut off",
     kind="truncated",
-    run=Run(id="r-1", name="D2007", url="http://prefect/runs/flow-run/r-1"),
+    run=FailedRun(id="r-1", name="D2007", url="http://prefect/runs/flow-run/r-1"),
     failed_at=datetime(2026, 7, 24, 4, 24, tzinfo=UTC),
 )
 
 
 def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
-    # A batch is told of by its files; what is superseded is no failure.
-    untold = (PartlyFailed, Superseded)
+    # A batch is reported through its files; a superseded version is not a failure.
+    not_reported = (PartlyFailed, Superseded)
     named = {
         kind.outcome
         for _, kind in inspect.getmembers(outcomes, inspect.isclass)
         if issubclass(kind, Outcome)
         and kind not in {Outcome, ConversionFailure}
-        and not issubclass(kind, untold)
+        and not issubclass(kind, not_reported)
     }
     assert set(REMEDIES) == set(FAULTS) == named | {DEFECT, CRASHED, TIMED_OUT}
     assert FILE_FAULTS < NOTICES < set(REMEDIES)
-    # What is the file's own wakes nobody, and comes again however often it is tried.
+    # A failure of the file wakes no one, and a retry would fail again.
     assert FILE_FAULTS < FINAL_FAILURES
 
 
@@ -85,13 +85,17 @@ def test_channels_come_from_the_environment_and_are_silent_without() -> None:
 
 
 def test_an_alert_names_file_cause_run_and_what_to_type() -> None:
-    told = REPORT.as_alert()
-    assert told["file"] == REPORT.source
-    assert (told["outcome"], told["why"], told["kind"]) == ("BadFile", REPORT.message, "truncated")
-    assert (told["cruise"], told["sonar_model"]) == ("HB0710/leg1", "EK60")
-    assert told["run_url"] == "http://prefect/runs/flow-run/r-1"
-    assert told["replay"] == "echodrop replay s3://inbox/HB0710/leg1/D2007.raw"
-    assert told["report"] == "s3://output/HB0710/leg1/D2007.zarr.failure.json"
+    alert = REPORT.as_alert()
+    assert alert["file"] == REPORT.source
+    assert (alert["outcome"], alert["why"], alert["kind"]) == (
+        "BadFile",
+        REPORT.message,
+        "truncated",
+    )
+    assert (alert["cruise"], alert["sonar_model"]) == ("HB0710/leg1", "EK60")
+    assert alert["run_url"] == "http://prefect/runs/flow-run/r-1"
+    assert alert["replay"] == "echodrop replay s3://inbox/HB0710/leg1/D2007.raw"
+    assert alert["report"] == "s3://output/HB0710/leg1/D2007.zarr.failure.json"
     stored = json.loads(report_bytes(REPORT))
     assert stored["report_version"] == 1
     assert stored["source"] == {"uri": REPORT.source, "etag": "abc", "version_id": None}
@@ -115,8 +119,8 @@ def test_the_schema_knows_every_fault_of_a_file() -> None:
 
 
 def test_a_message_is_short_whatever_failed() -> None:
-    told = replace(REPORT, message="x" * 10**6, facts={"traceback": "y" * 10**6}).as_alert()
-    assert len(json.dumps(told)) < 10_000
+    alert = replace(REPORT, message="x" * 10**6, facts={"traceback": "y" * 10**6}).as_alert()
+    assert len(json.dumps(alert)) < 10_000
 
 
 def test_a_subject_is_one_line_of_ascii() -> None:
@@ -147,7 +151,7 @@ def test_one_cause_is_one_incident_whatever_the_file() -> None:
     first = kind_of("BadFile", {"cause": "cut off at byte 1,234 of D2007.raw"}, None)
     second = kind_of("BadFile", {"cause": "cut off at byte 99 of D2008.raw"}, None)
     assert first == second
-    assert kind_of("BadFile", {"cause": "there is no such file"}, None) != first
+    assert kind_of("BadFile", {"cause": "the file does not exist"}, None) != first
     memory, fault, other = (
         kind_of(CRASHED, {"cause": f"Process {pid} exited with status code: {code}. x"}, None)
         for pid, code in ((7, 137), (8, 1), (9, 1))

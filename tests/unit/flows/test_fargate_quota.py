@@ -1,4 +1,4 @@
-"""Which lanes fit which quota of Fargate vCPU, and how the quota is read."""
+"""Whether lanes fit a quota of Fargate vCPU, and how the quota is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.fargate_quota import (
     QUOTA_CODE,
     SERVICE_CODE,
     SMALLEST_QUOTA,
-    Lanes,
+    LaneLimits,
     check_quota,
     quota_finding,
 )
@@ -30,61 +30,62 @@ ASKED = {"ServiceCode": SERVICE_CODE, "QuotaCode": QUOTA_CODE}
 @pytest.mark.parametrize(
     ("lanes", "vcpu"),
     [
-        (Lanes(4, 1), 6),
-        (Lanes(100, 20), 121),
-        (Lanes(4, 1, workers=2), 7),
-        # The limit of each of two deployments, and one each of the two reconciliations.
-        (Lanes(100, 20, deployment_limit=2), 7),
-        (Lanes(1, 1, deployment_limit=50), 3),
+        (LaneLimits(4, 1), 6),
+        (LaneLimits(100, 20), 121),
+        (LaneLimits(4, 1, workers=2), 7),
+        # The limits of the two deployments, and one each of the two reconciliations.
+        (LaneLimits(100, 20, deployment_limit=2), 7),
+        (LaneLimits(1, 1, deployment_limit=50), 3),
     ],
 )
-def test_what_lanes_full_of_the_smallest_size_take(lanes: Lanes, vcpu: float) -> None:
+def test_what_lanes_full_of_the_smallest_size_take(lanes: LaneLimits, vcpu: float) -> None:
     assert lanes.vcpu() == vcpu
     assert lanes.room(vcpu) == lanes.runs
 
 
-def test_lanes_of_before_do_not_fit_a_new_account() -> None:
-    found = quota_finding(SMALLEST_QUOTA, Lanes(100, 20))
+def test_the_old_defaults_do_not_fit_a_new_account() -> None:
+    found = quota_finding(SMALLEST_QUOTA, LaneLimits(100, 20))
     assert found.problem is not None
     assert "need 121" in found.problem
     assert "5 conversions fit" in found.problem
-    assert found.mend == (
+    assert found.fix == (
         "aws service-quotas request-service-quota-increase --service-code fargate "
         "--quota-code L-3032A538 --desired-value 121"
     )
 
 
 def test_the_quota_of_a_new_account_fits_the_defaults_and_one_large_task() -> None:
-    found = quota_finding(SMALLEST_QUOTA, Lanes(4, 1))
+    found = quota_finding(SMALLEST_QUOTA, LaneLimits(4, 1))
     assert found.problem is None
     assert found.note is not None
     assert "1 of the large size (4 vCPU) fit at a time" in found.note
     assert "is not converted" not in found.note
-    # Worker and replacement, four of the standard size, a large one.
-    assert found.mend is not None
-    assert found.mend.endswith("--desired-value 9")
+    # Two workers, four tasks of the standard size, one large task.
+    assert found.fix is not None
+    assert found.fix.endswith("--desired-value 9")
 
 
-def test_a_quota_without_room_for_a_large_task_is_told() -> None:
-    found = quota_finding(4, Lanes(2, 1))
+def test_a_quota_without_room_for_a_large_task_is_noted() -> None:
+    found = quota_finding(4, LaneLimits(2, 1))
     assert found.problem is None
-    assert "0 of the large size (4 vCPU) fit at a time; a file that needs it is not converted" in (
-        found.note or ""
+    assert (
+        "0 of the large size (4 vCPU) fit at a time; a file that needs this size is not converted"
+        in (found.note or "")
     )
 
 
-def test_a_quota_for_all_sizes_needs_no_word() -> None:
-    found = quota_finding(21, Lanes(4, 1))
+def test_a_quota_for_all_sizes_has_no_note() -> None:
+    found = quota_finding(21, LaneLimits(4, 1))
     assert (found.problem, found.note) == (None, None)
-    assert quota_finding(20.5, Lanes(4, 1)).note is not None
+    assert quota_finding(20.5, LaneLimits(4, 1)).note is not None
 
 
 def test_no_quota_at_all_has_no_room() -> None:
-    assert Lanes(4, 1).room(0.5) == 0
+    assert LaneLimits(4, 1).room(0.5) == 0
 
 
 class Clients:
-    """Real clients whose answers are the service's models'."""
+    """Real clients with stubbed responses, checked by the service models."""
 
     def __init__(self) -> None:
         self.quotas: Any = boto3.client("service-quotas", region_name="us-east-1")
@@ -111,7 +112,7 @@ def test_the_account_s_own_quota_is_read(clients: Clients) -> None:
     assert check_quota(clients, OUTPUTS).subject.startswith("Fargate quota of 4000 vCPU")
 
 
-def test_where_the_account_has_no_value_of_its_own_the_default_is_read(clients: Clients) -> None:
+def test_the_default_is_read_if_the_account_has_no_value(clients: Clients) -> None:
     clients.stubbed.add_client_error("get_service_quota", "NoSuchResourceException")
     default = {"Quota": {"Value": 6.0}}
     clients.stubbed.add_response("get_aws_default_service_quota", default, ASKED)
@@ -120,12 +121,12 @@ def test_where_the_account_has_no_value_of_its_own_the_default_is_read(clients: 
     assert "need 102" in found.problem
 
 
-def test_an_operator_who_may_not_read_the_quota_is_told_what_it_must_be(clients: Clients) -> None:
+def test_the_note_has_the_needed_quota_if_it_cannot_be_read(clients: Clients) -> None:
     clients.stubbed.add_client_error("get_service_quota", "AccessDeniedException")
     found = check_quota(clients, OUTPUTS)
     assert found.problem is None
     assert found.note is not None
     assert "AccessDenied" in found.note
-    assert "has to be 6 vCPU or more" in found.note
-    assert found.mend is not None
-    assert found.mend.startswith("aws service-quotas get-service-quota --service-code fargate")
+    assert "must be 6 vCPU or more" in found.note
+    assert found.fix is not None
+    assert found.fix.startswith("aws service-quotas get-service-quota --service-code fargate")

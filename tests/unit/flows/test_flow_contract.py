@@ -1,4 +1,4 @@
-"""What callers rely on: the flow's parameters and defaults; how long a fault is waited for."""
+"""The flow's contract: parameters and defaults, and the time of retries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_nine_parameters_have_their_defaults_and_all_others_one() -> None:
     assert list(defaults)[: len(nine)] == list(nine)
     assert {name: defaults[name] for name in nine} == nine
     assert NEEDED not in [defaults[name] for name in defaults.keys() - nine.keys()]
-    # output_path has no default behind parameters that have one.
+    # output_path has no default, but comes after parameters that have one.
     keyword_only = [
         name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
     ]
@@ -49,11 +49,11 @@ def test_the_nine_parameters_have_their_defaults_and_all_others_one() -> None:
 @pytest.mark.parametrize(
     "task", [open_raw_file, save_converted_file, convert_file], ids=lambda task: task.name
 )
-def test_a_task_waits_longer_and_longer_each_time_stretched_by_chance(task: Any) -> None:
+def test_a_task_waits_longer_each_time_with_jitter(task: Any) -> None:
     assert task.retry_delay_seconds == [2, 4, 8, 16, 32, 64, 128]
     assert task.retries == len(task.retry_delay_seconds)
     assert task.retry_jitter_factor == 0.5
-    # A claim that a killed run left expires meanwhile, however chance falls.
+    # The claim of a killed run expires in this time, for any jitter.
     assert sum(task.retry_delay_seconds) * (1 - task.retry_jitter_factor) > LEASE_SECONDS
 
 
@@ -70,16 +70,16 @@ def test_a_task_waits_longer_and_longer_each_time_stretched_by_chance(task: Any)
     ],
     ids=lambda it: type(it).__name__,
 )
-def test_a_task_is_tried_again_for_what_passes_alone(
+def test_a_task_is_retried_only_after_transient_faults(
     error: Exception,
     again: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    told = error.outcome if isinstance(error, Outcome) else None
-    state: Any = Failed(name=told, data=error)
+    name = error.outcome if isinstance(error, Outcome) else None
+    state: Any = Failed(name=name, data=error)
     run: Any = None
     for task in (open_raw_file, save_converted_file, convert_file):
-        may_pass: Any = task.retry_condition_fn
-        assert may_pass(task, run, state) is again
+        is_retryable: Any = task.retry_condition_fn
+        assert is_retryable(task, run, state) is again
 
 
 def test_without_prefect_a_fault_is_waited_for_as_long() -> None:
@@ -97,5 +97,5 @@ def test_without_prefect_a_fault_is_waited_for_as_long() -> None:
             for attempt, wait in enumerate(waits, 1)
         )
     assert LEASE_SECONDS < 120
-    # Two runs that fail together do not come again together.
+    # Two runs that fail at the same time are not retried at the same time.
     assert len({round(sum(waits), 3) for waits in drawn}) > 100

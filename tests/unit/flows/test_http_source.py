@@ -1,4 +1,4 @@
-"""Fetching over http: ranges, servers that know none, faults, sidecars."""
+"""Fetching over http: ranges, servers without ranges, faults, sidecars."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from flows.locations import HttpLocation
 from flows.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
 from flows.publication import Published, Skipped
 from flows.request import ConversionRequest
-from flows.sidecars import sidecars_beside
+from flows.sidecars import find_sidecars
 from flows.source_version import SourceVersion
 
 BODY = random.Random(1).randbytes(100_000)
 
 
 class Site(ThreadingHTTPServer):
-    """Serves BODY as /f.raw, as told."""
+    """Serves BODY as /f.raw, according to its attributes."""
 
     ranges = True
     sized = True
@@ -38,7 +38,7 @@ class Site(ThreadingHTTPServer):
     faults = 0
     status = 200
     head_status = 200
-    # Of paths that are not the raw file's.
+    # For paths other than the raw file's.
     beside_status = 200
     token: str | None = None
     requests = 0
@@ -119,15 +119,15 @@ def test_a_file_arrives_whole_and_hashed(
 ) -> None:
     site.ranges = ranges
     site.faults = 2
-    told: list[int] = []
+    reported: list[int] = []
     found = source.fetch(
-        site.at("f.raw"), tmp_path / "f.raw", {}, on_bytes=lambda done, _: told.append(done)
+        site.at("f.raw"), tmp_path / "f.raw", {}, on_bytes=lambda done, _: reported.append(done)
     )
     assert (tmp_path / "f.raw").read_bytes() == BODY
     assert found.sha256 == hashlib.sha256(BODY).hexdigest()
     assert (found.size, found.version) == (len(BODY), SourceVersion("one"))
-    assert told == sorted(told)
-    assert told[-1] == len(BODY)
+    assert reported == sorted(reported)
+    assert reported[-1] == len(BODY)
 
 
 def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_another_version_is_superseded_or_no_mix(site: Site, tmp_path: Path) -> 
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path) -> None:
-    """Two ranges of it could be of two versions."""
+def test_a_file_without_a_version_comes_in_one_response(site: Site, tmp_path: Path) -> None:
+    """Two ranges could come from two versions."""
     site.etag = None
     found = source.fetch(site.at("f.raw"), tmp_path / "f", {})
     assert (tmp_path / "f").read_bytes() == BODY
@@ -148,11 +148,11 @@ def test_a_file_without_a_version_comes_in_one_answer(site: Site, tmp_path: Path
 
 def test_a_file_without_a_length_is_refused(site: Site, tmp_path: Path) -> None:
     site.sized = site.ranges = False
-    with pytest.raises(AccessDenied, match="tells no length"):
+    with pytest.raises(AccessDenied, match="sends no length"):
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -> None:
+def test_missing_and_forbidden_files_have_different_outcomes(site: Site, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         source.fetch(site.at("g.raw"), tmp_path / "g", {})
     site.status = 403
@@ -160,8 +160,8 @@ def test_absent_and_forbidden_files_are_told_apart(site: Site, tmp_path: Path) -
         source.fetch(site.at("f.raw"), tmp_path / "f", {})
 
 
-def test_a_page_in_place_of_a_sidecar_is_none(site: Site) -> None:
-    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+def test_a_page_instead_of_a_sidecar_is_ignored(site: Site) -> None:
+    found = find_sidecars(site.at("f.raw"), "EK60", {})
     assert [(sidecar.kind, sidecar.location) for sidecar in found.sidecars] == [
         ("bot", site.at("f.BOT"))
     ]
@@ -169,33 +169,33 @@ def test_a_page_in_place_of_a_sidecar_is_none(site: Site) -> None:
 
 
 def test_a_sidecar_s_name_is_escaped_as_the_raw_file_s_is(site: Site) -> None:
-    (found,) = sidecars_beside(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
+    (found,) = find_sidecars(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
     assert found.location == site.at("a%20%231%3F.bot?key=7")
 
 
-def test_sidecars_are_asked_for_with_the_raw_file_s_headers(site: Site) -> None:
+def test_sidecars_are_requested_with_the_raw_file_s_headers(site: Site) -> None:
     site.token = "Bearer me"
     options = {"client_kwargs": {"headers": {"Authorization": site.token}}}
-    assert len(sidecars_beside(site.at("f.raw"), "EK60", options).sidecars) == 1
+    assert len(find_sidecars(site.at("f.raw"), "EK60", options).sidecars) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_sidecars_that_may_not_be_looked_for_are_noted(site: Site, status: int) -> None:
+def test_a_refused_search_for_sidecars_is_noted(site: Site, status: int) -> None:
     site.beside_status = status
-    found = sidecars_beside(site.at("f.raw"), "EK60", {})
+    found = find_sidecars(site.at("f.raw"), "EK60", {})
     assert found.sidecars == []
     (note,) = found.notes
-    assert note.startswith("not looked for .bot and .idx beside the file: ")
+    assert note.startswith("did not look for .bot and .idx next to the file: ")
     assert f"access denied: HTTP status {status}" in note
 
 
-def test_a_server_that_falters_is_no_server_without_sidecars(
+def test_a_fault_of_the_server_does_not_mean_no_sidecars(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("urllib3.Retry.get_backoff_time", lambda _: 0)
     site.beside_status = 503
     with pytest.raises(TransientFault, match="503"):
-        sidecars_beside(site.at("f.raw"), "EK60", {})
+        find_sidecars(site.at("f.raw"), "EK60", {})
 
 
 def test_the_current_version_takes_one_request_without_a_body(site: Site) -> None:
@@ -207,7 +207,7 @@ def test_the_current_version_takes_one_request_without_a_body(site: Site) -> Non
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("status", [403, 405, 501])
-def test_a_server_without_head_is_asked_for_the_first_byte(
+def test_a_server_without_head_gets_a_request_for_the_first_byte(
     site: Site,
     status: int,
     ranges: bool,  # noqa: FBT001 - a parameter of the test
@@ -220,12 +220,12 @@ def test_a_server_without_head_is_asked_for_the_first_byte(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_only_what_is_gone_is_nothing(site: Site, status: int) -> None:
+def test_only_a_missing_file_is_none(site: Site, status: int) -> None:
     site.head_status = status
     assert source.current_source(site.at("f.raw"), {}) is None
 
 
-def test_a_source_that_may_not_be_looked_at_is_not_nothing(site: Site) -> None:
+def test_a_forbidden_source_is_not_none(site: Site) -> None:
     site.head_status = site.status = 403
     with pytest.raises(AccessDenied, match="403"):
         source.current_source(site.at("f.raw"), {})
@@ -240,7 +240,7 @@ def test_a_source_that_may_not_be_looked_at_is_not_nothing(site: Site) -> None:
         ({"head_status": 404}, None),
     ],
 )
-def test_a_file_of_unknown_size_waits_for_its_operator(
+def test_a_file_of_unknown_size_waits_for_an_operator(
     site: Site, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], waits: str | None
 ) -> None:
     for name, value in changes.items():
@@ -259,7 +259,7 @@ def test_a_file_of_unknown_size_waits_for_its_operator(
 
 @pytest.fixture
 def shelf(real_data: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a plain web server's folder with a raw file and its bottom."""
+    """The URL of a folder on a plain web server with a raw file and its bottom file."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     for suffix in ("raw", "bot"):

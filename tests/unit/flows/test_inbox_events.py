@@ -1,4 +1,4 @@
-"""An inbox that others are notified of too: they stay notified once it tells EventBridge."""
+"""An inbox that also notifies others: they stay notified after EventBridge is added."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN_SET = {
 
 
 class Inbox:
-    """A bucket of moto with a consumer's queue and function, and a queue that EventBridge fills."""
+    """A moto bucket with the queue and function of a consumer, and a queue for EventBridge."""
 
     def __init__(self) -> None:
         self.s3: Any = boto3.client("s3", region_name="us-east-1")
@@ -58,12 +58,14 @@ class Inbox:
         events.put_targets(Rule="uploads", Targets=[target])
 
     def others(self) -> dict[str, Any]:
-        """What others set, as S3 returns it."""
-        told = self.s3.get_bucket_notification_configuration(Bucket="inbox")
-        return {name: told[name] for name in told if name.endswith("Configurations")}
+        """The configuration of others, as S3 returns it."""
+        configuration = self.s3.get_bucket_notification_configuration(Bucket="inbox")
+        return {
+            name: configuration[name] for name in configuration if name.endswith("Configurations")
+        }
 
-    def heard(self, queue: str) -> list[str]:
-        """The bodies that have come to a queue, S3's own test message left out."""
+    def received(self, queue: str) -> list[str]:
+        """The bodies of a queue's messages without S3's test message."""
         messages = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         bodies = [each["Body"] for each in messages.get("Messages", [])]
         return [body for body in bodies if "s3:TestEvent" not in body]
@@ -85,16 +87,16 @@ def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: 
     }
     said: list[str] = []
     connect_inbox(inbox.s3, "inbox", said.append)
-    assert said == ["have inbox inbox tell EventBridge of uploads; its 2 other notifications stay"]
+    assert said == ["send events of inbox inbox to EventBridge; its 2 other notifications stay"]
     assert inbox.others() == before
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
-    assert len(inbox.heard(inbox.consumer)) == 1
-    # moto tells of the upload, and once more of its tags.
-    assert inbox.heard(inbox.ours)
+    assert len(inbox.received(inbox.consumer)) == 1
+    # moto sends an event for the upload, and another for its tags.
+    assert inbox.received(inbox.ours)
 
 
-def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> None:
-    """What the check printed before: it shows that the test above can fail."""
+def test_a_plain_configuration_would_remove_the_consumer(inbox: Inbox) -> None:
+    """A plain configuration removes the others, so the test above can fail."""
     inbox.s3.put_bucket_notification_configuration(
         Bucket="inbox", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
@@ -104,35 +106,35 @@ def test_the_configuration_alone_would_take_the_consumer_away(inbox: Inbox) -> N
 def test_a_dry_run_changes_nothing(inbox: Inbox) -> None:
     said: list[str] = []
     connect_inbox(inbox.s3, "inbox", said.append, dry_run=True)
-    assert said[0].startswith("would have inbox inbox tell EventBridge")
+    assert said[0].startswith("would send events of inbox inbox to EventBridge")
     inbox.s3.put_object(Bucket="inbox", Key="a.raw", Body=b"x")
-    assert inbox.heard(inbox.ours) == []
+    assert inbox.received(inbox.ours) == []
 
 
-def test_all_that_s3_returns_goes_back_and_nothing_else() -> None:
+def test_the_whole_configuration_from_s3_is_written_back() -> None:
     wanted = with_events(OWN_SET)
     assert wanted == {
         **{name: each for name, each in OWN_SET.items() if name != "ResponseMetadata"},
         "EventBridgeConfiguration": {},
     }
-    # What boto3 knows of the configuration: a kind that AWS adds must not be lost.
+    # boto3's model of the configuration: a kind that AWS adds must not be lost.
     s3: Any = boto3.client("s3", region_name="us-east-1")
     shape = s3.meta.service_model.shape_for("NotificationConfiguration")
     assert set(shape.members) == set(wanted)
 
 
-def test_one_that_tells_already_is_left_alone() -> None:
+def test_a_connected_inbox_is_not_changed() -> None:
     class Telling:
         def get_bucket_notification_configuration(self, **_: str) -> dict[str, Any]:
             return {"EventBridgeConfiguration": {}}
 
     said: list[str] = []
     connect_inbox(Telling(), "inbox", said.append)
-    assert said == ["inbox inbox tells EventBridge already"]
+    assert said == ["inbox inbox already sends events to EventBridge"]
     assert check_inbox(Telling(), "inbox", "echodrop").problem is None
 
 
 def test_the_check_names_the_step_that_keeps_the_others(inbox: Inbox) -> None:
     found = check_inbox(inbox.s3, "inbox", "survey")
-    assert found.problem == "does not tell EventBridge of uploads"
-    assert found.mend == "echodrop deploy --stack survey --connect-inbox"
+    assert found.problem == "does not send events to EventBridge"
+    assert found.fix == "echodrop deploy --stack survey --connect-inbox"

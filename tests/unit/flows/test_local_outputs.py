@@ -108,7 +108,7 @@ def test_the_manifest_holds_to_its_schema_and_reads_for_people(raw: Path, tmp_pa
             read_manifest(json.dumps(spoiled).encode(), "o")
 
 
-def test_a_published_output_is_skipped_replaced_when_asked_and_kept_otherwise(
+def test_a_published_output_is_skipped_or_replaced_with_overwrite(
     raw: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "o.zarr"
@@ -124,14 +124,14 @@ def test_a_published_output_is_skipped_replaced_when_asked_and_kept_otherwise(
     assert (output / "zarr.json").read_bytes() == second
 
 
-def test_what_echodrop_did_not_write_is_not_touched_unasked(raw: Path, tmp_path: Path) -> None:
+def test_an_output_of_others_is_not_changed_without_overwrite(raw: Path, tmp_path: Path) -> None:
     output = tmp_path / "o.zarr"
     output.mkdir()
     (output / "precious").write_text("mine")
-    with pytest.raises(OutputConflict, match="something without a manifest"):
+    with pytest.raises(OutputConflict, match="an output without a manifest"):
         convert(request(raw, output))
     assert (output / "precious").read_text() == "mine"
-    # A claim file without a holder: a run of ours was killed amid its work.
+    # A claim file without a lock: a run was killed while publishing.
     (tmp_path / "o.zarr.claim.json").touch()
     assert isinstance(convert(request(raw, output)), Published)
     assert not (output / "precious").exists()
@@ -148,13 +148,13 @@ def test_one_of_two_processes_publishes_at_a_time(raw: Path, tmp_path: Path) -> 
     assert not (tmp_path / "o.zarr.claim.json").exists()
 
 
-def test_left_overs_of_a_killed_run_are_removed(raw: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_deleted(raw: Path, tmp_path: Path) -> None:
     (tmp_path / ".partial-0123-o.zarr").mkdir()
     convert(request(raw, tmp_path / "o.zarr"))
     assert not (tmp_path / ".partial-0123-o.zarr").exists()
 
 
-def test_what_reads_back_otherwise_never_gets_its_name(
+def test_an_output_that_reads_back_differently_never_gets_its_name(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = durable_files.StoreFolder.write
@@ -207,9 +207,9 @@ def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
         )
 
 
-def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> None:
+def test_azfp_names_the_missing_sidecar(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "azfp" / "15100520-Test.01A"
-    with pytest.raises(MissingSidecar, match=r"settings XML.*name it as xml_path"):
+    with pytest.raises(MissingSidecar, match=r"settings XML.*set xml_path"):
         convert(request(raw, tmp_path, sonar_model="AZFP"))
     with pytest.raises(MissingSidecar, match=r"nowhere\.XML"):
         convert(request(raw, tmp_path, sonar_model="AZFP", xml_path="/nowhere.XML"))
@@ -218,15 +218,15 @@ def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sonar_model": "EK61"}, "sonar_model is 'EK61'; known are EK60, ES70"),
+        ({"sonar_model": "EK61"}, "sonar_model is 'EK61'; known values: EK60, ES70"),
         ({"output_type": "csv"}, "output_type is 'csv'"),
         ({"zarr_format": 4}, "zarr_format is 4"),
         ({"verify": "no"}, "verify is 'no'"),
-        ({"raw_file": "s3://bucket/folder/"}, "names a folder"),
+        ({"raw_file": "s3://bucket/folder/"}, "is a folder"),
         ({"raw_file": "ftp://x/y.raw"}, "not ftp://"),
         ({"output_path": "x.nc"}, "ends in .nc, but output_type is zarr"),
         ({"xml_path": "gs://x"}, "not gs://"),
-        ({"chunks": {"ping_time": 0}}, "chunks ping_time is 0: a length is a whole number from 1"),
+        ({"chunks": {"ping_time": 0}}, "chunks ping_time is 0: a length is a positive integer"),
         ({"chunks": {"ping_time": -2}}, "chunks ping_time is -2"),
         ({"chunks": {"ping_time": "100"}}, "chunks ping_time is '100'"),
         ({"chunks": {"ping_time": 0}, "compact": False}, "chunks ping_time is 0"),
@@ -234,14 +234,14 @@ def test_azfp_says_which_sidecar_it_lacks(real_data: Path, tmp_path: Path) -> No
         ({"convert_params": {"include_bot": "no"}}, "include_bot is 'no'"),
         ({"convert_params": {"include_bot": 1}}, "include_bot is 1"),
         ({"convert_params": {"include_bot": []}}, "include_bot is []"),
-        ({"convert_params": {"platfrom_name": "x"}}, "['platfrom_name'] are not known"),
-        ({"convert_params": {"survey_name": 7}}, "survey_name is 7, no text"),
-        ({"convert_params": {"water_level": "low"}}, "water_level is 'low', no number"),
-        ({"output_path": "s3://"}, "names no bucket"),
-        ({"output_path": "s3:///"}, "names no bucket"),
-        ({"output_path": "https://"}, "names no host"),
-        ({"raw_file": "http:///x.raw"}, "names no host"),
-        ({"raw_file": "http://host:99999/x.raw"}, "is no URL"),
+        ({"convert_params": {"platfrom_name": "x"}}, "unknown convert_params ['platfrom_name']"),
+        ({"convert_params": {"survey_name": 7}}, "survey_name is 7, not a string"),
+        ({"convert_params": {"water_level": "low"}}, "water_level is 'low', not a number"),
+        ({"output_path": "s3://"}, "has no bucket"),
+        ({"output_path": "s3:///"}, "has no bucket"),
+        ({"output_path": "https://"}, "has no host"),
+        ({"raw_file": "http:///x.raw"}, "has no host"),
+        ({"raw_file": "http://host:99999/x.raw"}, "is not a URL"),
         ({"raw_file": "~nobody-of-this-name/x.raw"}, "~nobody-of-this-name"),
         (
             {"zarr_format": 2, "output_type": "netcdf"},
@@ -273,7 +273,7 @@ def test_parameters_are_refused_with_name_and_value(changes: dict[str, Any], wor
     assert words in str(refused.value)
 
 
-def test_metadata_that_a_file_lacks_is_in_its_output(raw: Path, tmp_path: Path) -> None:
+def test_given_metadata_is_in_the_output(raw: Path, tmp_path: Path) -> None:
     given = {"platform_name": "Bigelow", "survey_name": "HB0710", "water_level": 2}
     done = convert(request(raw, tmp_path / "o.zarr", convert_params=given))
     with xr.open_datatree(done.output, engine="zarr") as tree:

@@ -61,15 +61,15 @@ def test_an_outcome_crosses_processes_and_becomes_json(outcome: Outcome) -> None
     assert facts["message"] == str(outcome)
 
 
-def test_a_bad_file_says_how_far_it_is_whole() -> None:
+def test_the_message_of_a_bad_file_has_its_intact_part() -> None:
     assert str(ALL[0]) == (
-        "f.raw: cut (whole up to byte 7, last whole ping 2007-07-24T00:00:00+00:00)"
+        "f.raw: cut (intact up to byte 7, last whole ping 2007-07-24T00:00:00+00:00)"
     )
 
 
 def _answer(status: int, code: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # what matters of it
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # only the needed keys
         "PutObject",
     )
 
@@ -82,7 +82,7 @@ def _answer(status: int, code: str) -> ClientError:
         (404, "NoSuchBucket", AccessDenied),
     ],
 )
-def test_what_lies_in_an_archive_tier_is_told_from_what_is_refused(
+def test_archived_and_refused_objects_have_different_outcomes(
     status: int, code: str, named: type[Outcome]
 ) -> None:
     with pytest.raises(named) as raised, named_ends("s3://b/f.raw"):
@@ -90,7 +90,7 @@ def test_what_lies_in_an_archive_tier_is_told_from_what_is_refused(
     assert raised.value.facts()["what"] == "s3://b/f.raw"
 
 
-def test_a_system_without_memory_is_no_disk_fault() -> None:
+def test_a_system_without_memory_is_not_a_disk_fault() -> None:
     with pytest.raises(MemoryError), named_ends("s3://b/f.raw"):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
     with pytest.raises(DiskFault), named_ends("s3://b/f.raw"):
@@ -115,7 +115,7 @@ def test_a_system_without_memory_is_no_disk_fault() -> None:
     ],
     ids=str,
 )
-def test_only_what_passes_by_itself_is_retried(error: Exception, passes: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_only_transient_faults_are_retried(error: Exception, passes: bool) -> None:  # noqa: FBT001 - a parameter of the test
     assert is_transient(error) is passes
     calls: list[int] = []
 

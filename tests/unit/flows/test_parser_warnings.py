@@ -1,4 +1,4 @@
-"""What the parser warned of a file stands in that file's manifest, whoever else converts beside it."""
+"""A file's manifest has the parser's warnings for that file, also with parallel conversions."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ import pytest
 from flows.raw_opening import import_echopype, open_raw_file
 
 
-def test_threads_that_parse_side_by_side_hear_each_their_own(
+def test_parallel_parsers_collect_only_their_own_warnings(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     echopype = import_echopype()
     real_open, filters, show = echopype.open_raw, list(warnings.filters), warnings.showwarning
 
-    def telling(path: str, **parameters: Any) -> Any:
+    def warning_open_raw(path: str, **parameters: Any) -> Any:
         name = Path(path).stem
-        # Time for the others to begin, where nothing keeps them from it.
+        # Time for the other threads to begin.
         time.sleep(0.2)
         warnings.warn(f"warned of {name}", UserWarning, stacklevel=1)
         opened = real_open(path, **parameters)
         logging.getLogger("echopype.convert").warning("logged of %s", name)
         return opened
 
-    monkeypatch.setattr(echopype, "open_raw", telling)
+    monkeypatch.setattr(echopype, "open_raw", warning_open_raw)
     over = threading.Event()
 
     def encoding() -> None:
@@ -48,11 +48,11 @@ def test_threads_that_parse_side_by_side_hear_each_their_own(
     with ThreadPoolExecutor(5) as pool:
         other = pool.submit(encoding)
         try:
-            told = list(pool.map(parse, names))
+            collected = list(pool.map(parse, names))
         finally:
             over.set()
         other.result()
-    for name, messages in zip(names, told, strict=True):
+    for name, messages in zip(names, collected, strict=True):
         ours = [text for text in messages if " of " in text]
         assert ours == [f"warned of {name}", f"logged of {name}"]
         assert "of an encoding" not in messages

@@ -1,4 +1,4 @@
-"""A conversion imports echopype without what it does not use; all of echopype is there all the same."""
+"""A conversion imports echopype without the parts that it does not use; they still work later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_what_a_conversion_does_not_use_is_not_imported() -> None:
     assert _printed(f"print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
-def test_echopype_is_whole_all_the_same() -> None:
+def test_postponed_parts_of_echopype_still_work() -> None:
     code = (
         "from echopype.clean import remove_background_noise\n"
         "import echopype.mask.api\n"

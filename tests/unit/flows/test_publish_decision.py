@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flows.outcomes import OutputConflict
-from flows.publish_decision import Content, Decision, Published, decide
+from flows.publish_decision import Content, Decision, PublishedManifest, decide
 from flows.source_version import SourceVersion
 
 
@@ -13,8 +13,8 @@ def content(etag: str | None = "v1", uri: str = "s3://in/f.raw", **sidecars: str
     return Content(uri, SourceVersion(etag), sidecars)
 
 
-def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Published:
-    return Published(
+def published(of: Content, *, owner: str = "other", etag: str = "m1") -> PublishedManifest:
+    return PublishedManifest(
         {
             "source": {
                 "uri": of.source,
@@ -31,35 +31,35 @@ def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Publish
 @pytest.mark.parametrize(
     ("now", "changes", "expected"),
     [
-        pytest.param(None, {}, "publish", id="nothing there"),
-        pytest.param(published(content()), {}, "skip", id="the same there already"),
-        pytest.param(published(content()), {"overwrite": True}, "publish", id="asked for again"),
+        pytest.param(None, {}, "publish", id="no output"),
+        pytest.param(published(content()), {}, "skip", id="already published"),
+        pytest.param(published(content()), {"overwrite": True}, "publish", id="requested again"),
         pytest.param(
-            published(content(), owner="me"), {"overwrite": True}, "skip", id="by this very run"
+            published(content(), owner="me"), {"overwrite": True}, "skip", id="by this run"
         ),
         pytest.param(
             published(content(), etag="m2"),
             {"overwrite": True},
             "skip",
-            id="by a concurrent run meanwhile",
+            id="by a concurrent run",
         ),
         pytest.param(
             published(content(bot="b1"), etag="m2"),
             {"overwrite": True},
             "skip",
-            id="by a concurrent run that had a sidecar more",
+            id="by a concurrent run with one more sidecar",
         ),
         pytest.param(
             published(content(), etag="m2"),
             {"overwrite": True, "wanted": content(bot="b1")},
             "publish",
-            id="by a concurrent run that lacked our sidecar",
+            id="by a concurrent run without our sidecar",
         ),
         pytest.param(
             published(content("v0"), etag="m2"),
             {"overwrite": True},
             "publish",
-            id="another version meanwhile",
+            id="another version in the meantime",
         ),
         pytest.param(
             published(content(None)),
@@ -70,7 +70,7 @@ def published(of: Content, *, owner: str = "other", etag: str = "m1") -> Publish
     ],
 )
 def test_what_is_there_decides(
-    now: Published | None, changes: dict[str, Any], expected: Decision
+    now: PublishedManifest | None, changes: dict[str, Any], expected: Decision
 ) -> None:
     facts: dict[str, Any] = {"wanted": content(), "overwrite": False, "at_start": "m1", **changes}
     assert decide("out", facts.pop("wanted"), owner="me", now=now, **facts) == expected
@@ -81,7 +81,7 @@ def test_what_is_there_decides(
     [content("v2"), content(uri="s3://in/g.raw"), content(None)],
     ids=["version", "source", "unknown version"],
 )
-def test_another_content_is_not_replaced_unasked(other: Content) -> None:
+def test_other_content_is_not_replaced_without_overwrite(other: Content) -> None:
     with pytest.raises(OutputConflict, match="overwrite is off"):
         decide("out", content(), overwrite=False, owner="me", at_start=None, now=published(other))
 
@@ -99,7 +99,7 @@ def test_an_upload_never_replaces_the_output_of_another_source() -> None:
     theirs = published(content("v1", "s3://in/f.RAW"))
     with pytest.raises(OutputConflict, match=r"f\.RAW.*f\.raw.*rename one of the two"):
         decide("out", ours, overwrite=True, owner="me", at_start="m1", now=theirs)
-    # A person who asks for it by hand may.
+    # A person may replace it by hand.
     by_hand = content("v1", "s3://in/f.raw")
     assert (
         decide("out", by_hand, overwrite=True, owner="me", at_start="m1", now=theirs) == "publish"

@@ -1,4 +1,4 @@
-"""Sidecars: whole ones are used, broken ones are named, absent ones that were asked for are missed."""
+"""Sidecars: intact ones are used, damaged ones are named, missing ones that are required fail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bot(real_data: Path) -> bytes:
     return (real_data / f"{EK60}.bot").read_bytes()
 
 
-def asked(raw: Path, **changes: Any) -> ConversionRequest:
+def request_for(raw: Path, **changes: Any) -> ConversionRequest:
     return ConversionRequest(
         **{
             "raw_file": str(raw),
@@ -84,9 +84,9 @@ DAMAGES: dict[Callable[[bytes], bytes], str] = {
     cut_inside_a_datagram: "it ends inside a datagram that begins at byte 3776",
     with_a_hole: "no whole datagram at bytes 2320 to 2432",
     without_its_configuration: "it begins with BOT0, not with a configuration",
-    with_more_channels_than_bytes: "the BOT0 at byte 1928 is shorter than what it holds",
-    with_a_ping_of_fewer_channels: "its BOT0 are of 1 channels and of 4",
-    a_raw_file: "it holds pings: RAW0 at byte 3832",
+    with_more_channels_than_bytes: "the BOT0 at byte 1928 is shorter than its content",
+    with_a_ping_of_fewer_channels: "its BOT0 have 1 to 4 channels",
+    a_raw_file: "it has pings: RAW0 at byte 3832",
 }
 
 
@@ -97,15 +97,15 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
     beside = raw.with_suffix(".bot")
     beside.write_bytes(damage(bot))
     with pytest.raises(BadSidecar) as failure:
-        convert(asked(raw))
+        convert(request_for(raw))
     assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {DAMAGES[damage]}"
-    # The report says that the raw file itself is whole.
+    # The report shows that the raw file itself is intact.
     assert failure.value.preflight is not None
     assert failure.value.preflight["condition"] == "intact"
     assert not (raw.parent / "out.zarr").exists()
-    done = convert(asked(raw, allow_partial=True))
+    done = convert(request_for(raw, allow_partial=True))
     assert isinstance(done, Published)
-    missing = f"sidecar {beside} is left out: it is damaged: {DAMAGES[damage]}"
+    missing = f"sidecar {beside} is left out because it is damaged: {DAMAGES[damage]}"
     assert done.manifest["missing"] == missing
     assert done.manifest["sidecars"] == []
     with xr.open_datatree(done.output, engine="zarr") as tree:
@@ -113,26 +113,28 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
         assert "detected_seafloor_depth" not in tree["Vendor_specific"]
 
 
-def test_a_sidecar_too_large_to_be_one_is_named_with_the_limit_and_may_be_left_out(
+def test_a_sidecar_that_is_too_large_is_named_and_may_be_left_out(
     raw: Path, bot: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = raw.with_suffix(".bot")
     beside.write_bytes(bot)
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot) - 1})
-    cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are taken"
+    cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are allowed"
     with pytest.raises(BadSidecar) as failure:
-        convert(asked(raw))
+        convert(request_for(raw))
     assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {cause}"
-    done = convert(asked(raw, allow_partial=True))
+    done = convert(request_for(raw, allow_partial=True))
     assert isinstance(done, Published)
-    assert done.manifest["missing"] == f"sidecar {beside} is left out: it is damaged: {cause}"
+    assert (
+        done.manifest["missing"] == f"sidecar {beside} is left out because it is damaged: {cause}"
+    )
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot)})
-    whole = convert(asked(raw, overwrite=True))
+    whole = convert(request_for(raw, overwrite=True))
     assert isinstance(whole, Published)
     assert whole.manifest["missing"] is None
 
 
-def test_a_settings_xml_too_large_to_be_one_is_never_left_out(
+def test_a_settings_xml_that_is_too_large_is_never_left_out(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "xml": 10})
@@ -141,8 +143,8 @@ def test_a_settings_xml_too_large_to_be_one_is_never_left_out(
         "xml_path": str(real_data / "azfp/15100804.XML"),
         "output_path": str(tmp_path / "o.zarr"),
     }
-    with pytest.raises(BadSidecar, match="at most 10 are taken"):
-        convert(asked(real_data / "azfp/15100520-Test.01A", **wishes, allow_partial=True))
+    with pytest.raises(BadSidecar, match="at most 10 are allowed"):
+        convert(request_for(real_data / "azfp/15100520-Test.01A", **wishes, allow_partial=True))
 
 
 @pytest.mark.parametrize("size", [300_000_000_000, None])
@@ -150,13 +152,13 @@ def test_no_more_of_a_sidecar_than_the_limit_reaches_the_disk(
     tmp_path: Path, size: int | None
 ) -> None:
     class Endless:
-        """A server's file; of unknown size it sends blocks for ever."""
+        """A file on a server; with unknown size it sends blocks for ever."""
 
         def begin(self, length: int) -> Beginning:
             return Beginning(size, SourceVersion("e"), None, itertools.repeat(bytes(length)))
 
         def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-            raise AssertionError(f"asked for {length} bytes at {start} of {version}")
+            raise AssertionError(f"requested {length} bytes at {start} of {version}")
 
     target, limit = tmp_path / "raw.bot", 256_000_000
     with pytest.raises(TooLargeError):
@@ -164,12 +166,12 @@ def test_no_more_of_a_sidecar_than_the_limit_reaches_the_disk(
     assert not target.exists() or (size is None and target.stat().st_size <= limit)
 
 
-def test_what_a_shorter_sidecar_lacks_is_told(raw: Path, bot: bytes) -> None:
+def test_the_missing_part_of_a_shorter_sidecar_is_reported(raw: Path, bot: bytes) -> None:
     beside = raw.with_suffix(".bot")
     beside.write_bytes(bot[: simrad_datagrams(bot)[31].start])
-    done = convert(asked(raw))
+    done = convert(request_for(raw))
     assert isinstance(done, Published)
-    assert done.manifest["missing"] == f"sidecar {beside} holds 30 BOT0 for 36 pings"
+    assert done.manifest["missing"] == f"sidecar {beside} has 30 BOT0 for 36 pings"
     with xr.open_datatree(done.output, engine="zarr") as tree:
         assert tree["Vendor_specific"].sizes["ping_time"] == 30
         assert tree["Sonar/Beam_group1"].sizes["ping_time"] == 36
@@ -179,49 +181,49 @@ def test_a_whole_sidecar_leaves_nothing_missing(raw: Path, bot: bytes) -> None:
     raw.with_suffix(".bot").write_bytes(bot)
     index = datagram_bytes(b"IDX0", bytes(32))
     raw.with_suffix(".IDX").write_bytes(bot[: simrad_datagrams(bot)[1].start] + 36 * index)
-    done = convert(asked(raw))
+    done = convert(request_for(raw))
     assert isinstance(done, Published)
     assert done.manifest["missing"] is None
     assert [sidecar["kind"] for sidecar in done.manifest["sidecars"]] == ["bot", "idx"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "cause"),
     [
         (lambda _: b"", "no element found"),
         (lambda xml: xml[: len(xml) // 2], "ParseError"),
-        (lambda xml: xml.replace(b"<DS", b"<SD").replace(b"</DS", b"</SD"), "it lacks DS"),
+        (lambda xml: xml.replace(b"<DS", b"<SD").replace(b"</DS", b"</SD"), "it has no DS"),
         (lambda xml: xml.replace(b"<Minor>7", b"<Minor>seven"), "seven"),
-        (lambda _: b"<html><body>Not found</body></html>", "no settings of an AZFP"),
+        (lambda _: b"<html><body>Not found</body></html>", "cannot read AZFP settings"),
     ],
 )
-def test_a_broken_settings_xml_is_not_its_data_s_fault(
-    real_data: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], told: str
+def test_a_broken_settings_xml_is_not_the_raw_file_s_fault(
+    real_data: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], cause: str
 ) -> None:
     xml = tmp_path / "settings.xml"
     xml.write_bytes(spoil((real_data / "azfp/15100804.XML").read_bytes()))
     raw = real_data / "azfp/15100520-Test.01A"
     wishes = {"sonar_model": "AZFP", "xml_path": str(xml), "output_path": str(tmp_path / "o.zarr")}
-    # Nothing can be made of the data without it, not even in part.
+    # Without it the data cannot be converted, not even in part.
     with pytest.raises(BadSidecar) as failure:
-        convert(asked(raw, **wishes, allow_partial=True))
+        convert(request_for(raw, **wishes, allow_partial=True))
     assert str(failure.value).startswith(f"{raw}: sidecar {xml} is damaged: ")
-    assert told in str(failure.value)
+    assert cause in str(failure.value)
 
 
-def test_a_sidecar_that_is_asked_for_must_be_there(raw: Path, bot: bytes) -> None:
+def test_a_required_sidecar_must_exist(raw: Path, bot: bytes) -> None:
     wish = {"include_bot": True}
-    with pytest.raises(MissingSidecar, match=r"D\.raw: sidecar \.bot is not beside it"):
-        convert(asked(raw, convert_params=wish))
+    with pytest.raises(MissingSidecar, match=r"D\.raw: sidecar \.bot is not next to it"):
+        convert(request_for(raw, convert_params=wish))
     raw.with_suffix(".bot").write_bytes(bot)
-    done = convert(asked(raw, convert_params=wish))
+    done = convert(request_for(raw, convert_params=wish))
     assert isinstance(done, Published)
     assert [sidecar["kind"] for sidecar in done.manifest["sidecars"]] == ["bot"]
 
 
 @pytest.mark.parametrize("wish", [{"bot_path": "/x/a.bot"}, {"include_idx": True}])
-def test_a_sidecar_that_echopype_takes_not_with_this_model_is_refused(
+def test_a_sidecar_that_the_model_does_not_support_is_refused(
     raw: Path, wish: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidParameters, match="with ES70, only with EK60 and EK80"):
-        asked(raw, sonar_model="ES70", convert_params=wish)
+        request_for(raw, sonar_model="ES70", convert_params=wish)

@@ -1,4 +1,4 @@
-"""The page on sizes and costs says what the code does, and its dollars follow from what it says."""
+"""The page on sizes and costs matches the code, and its dollars follow from its other values."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_every_dollar_follows_from_its_row_s_seconds_and_objects() -> None:
             dollars_of_task(prices, task, seconds, number(row["objects"]))
             for prices in (ARM64, X86_64)
         )
-        # Seconds and megabytes are rounded there.
+        # Seconds and megabytes are rounded on the page.
         assert number(row["file"]) == pytest.approx(arm, rel=0.005), row[0]
         assert number(row["tb"]) == pytest.approx(arm * TERABYTE / size, rel=0.01), row[0]
         assert number(row["x86"]) == pytest.approx(x86 * TERABYTE / size, rel=0.01), row[0]
@@ -64,13 +64,13 @@ def test_the_first_minute_and_the_month_cost_what_is_said() -> None:
     assert float(month) == pytest.approx(standing(), rel=0.05)
 
 
-def test_what_a_stack_costs_that_nobody_uses_is_itemised() -> None:
+def test_the_cost_of_an_idle_stack_is_itemised() -> None:
     text = PAGE.read_text()
-    told = dict(re.findall(r"^\| ([^|]+) \| \$(\d+\.\d\d) \|$", text, re.MULTILINE))
-    together = float(told.pop("together"))
+    items = dict(re.findall(r"^\| ([^|]+) \| \$(\d+\.\d\d) \|$", text, re.MULTILINE))
+    together = float(items.pop("together"))
     wanted = standing_items()
-    assert set(told) == set(wanted)
+    assert set(items) == set(wanted)
     for name, dollars in wanted.items():
-        # An alarm more or less is no reason to print the table again.
-        assert float(told[name]) == pytest.approx(dollars, rel=0.15, abs=0.01), name
-    assert together == pytest.approx(sum(map(float, told.values())), abs=0.05)
+        # A different number of alarms alone does not require a new table.
+        assert float(items[name]) == pytest.approx(dollars, rel=0.15, abs=0.01), name
+    assert together == pytest.approx(sum(map(float, items.values())), abs=0.05)

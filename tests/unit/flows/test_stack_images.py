@@ -1,4 +1,4 @@
-"""A stack whose images are of another code than the one at hand is named."""
+"""The check names images with another version of the code."""
 
 import json
 from collections.abc import Iterator
@@ -56,8 +56,8 @@ def definition(digest: str, container: str = "prefect") -> dict[str, Any]:
     }
 
 
-def problems(ecr: Any, told: dict[str, Any]) -> list[str]:
-    findings = check_images(ecr, {"task": told}, VERSION, "make deploy")
+def problems(ecr: Any, described: dict[str, Any]) -> list[str]:
+    findings = check_images(ecr, {"task": described}, VERSION, "make deploy")
     return [each.problem for each in findings if each.problem]
 
 
@@ -78,7 +78,7 @@ def test_an_image_of_this_code_is_good(ecr: Any, target: str, container: str) ->
 )
 def test_another_code_processor_or_purpose_is_named(ecr: Any, tag: str, container: str) -> None:
     (problem,) = problems(ecr, definition(push(ecr, tag), container))
-    assert problem.startswith(f"holds {tag}, this code is ")
+    assert problem.startswith(f"has {tag}, this code is ")
 
 
 def test_an_image_that_was_deleted_is_named(ecr: Any) -> None:
@@ -87,10 +87,12 @@ def test_an_image_that_was_deleted_is_named(ecr: Any) -> None:
 
 
 def test_an_image_by_its_tag_is_named(ecr: Any) -> None:
-    told = definition("")
-    told["containerDefinitions"][0]["image"] = "1.dkr.ecr.us-east-1.amazonaws.com/survey:latest"
-    (problem,) = problems(ecr, told)
-    assert "named by no digest" in problem
+    described = definition("")
+    described["containerDefinitions"][0]["image"] = (
+        "1.dkr.ecr.us-east-1.amazonaws.com/survey:latest"
+    )
+    (problem,) = problems(ecr, described)
+    assert "has no digest" in problem
 
 
 def test_a_repository_whose_tags_may_be_moved_is_named(ecr: Any) -> None:
@@ -106,10 +108,10 @@ def test_a_repository_that_scans_nothing_is_named(ecr: Any) -> None:
         repositoryName="survey", imageScanningConfiguration={"scanOnPush": False}
     )
     (problem,) = problems(ecr, definition(digest))
-    assert problem == "scans no image on push"
+    assert problem == "does not scan images on push"
 
 
-def test_a_worker_that_went_back_is_looked_at_as_it_is(session: boto3.Session) -> None:
+def test_a_worker_that_was_rolled_back_is_checked_as_it_runs(session: boto3.Session) -> None:
     ecs = session.client("ecs")
     ecs.create_cluster(clusterName="survey")
     for family in ("survey-convert", "survey-worker", "survey-worker"):
@@ -120,5 +122,5 @@ def test_a_worker_that_went_back_is_looked_at_as_it_is(session: boto3.Session) -
         cluster="survey", serviceName="w", taskDefinition="survey-worker:1", desiredCount=0
     )
     found = definitions_in_force(ecs, OUTPUTS, ())
-    assert set(found) == {"worker's service w"}
-    assert found["worker's service w"]["revision"] == 1
+    assert set(found) == {"worker service w"}
+    assert found["worker service w"]["revision"] == 1

@@ -1,4 +1,4 @@
-"""How long a run may take follows from its bytes; who has no memory is no defect."""
+"""The time limit of a run follows from its size; running out of memory is not a bug."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from flows.time_limit import source_bytes, time_limit
         ([0], 1.0),
         ([100_000_000], 1.0 + 200 / 3600),
         ([20_000_000_000], 1.0 + 40_000 / 3600),
-        # Of unknown size it may be the largest that is let in.
+        # A file of unknown size counts as the largest allowed.
         ([None], 1.0 + 40_000 / 3600),
         ([20_000_000] * 40, 1.0 + 39 / 6 + 1600 / 3600),
     ],
@@ -29,25 +29,25 @@ def test_the_limit_grows_with_bytes_and_files(sizes: list[int | None], hours: fl
 
 
 def test_no_limit_is_near_what_a_conversion_takes() -> None:
-    # 100 MB take 13 s where it was slowest.
+    # 100 MB took 13 s in the slowest case.
     measured = 100_000_000 / 13
     assert measured > 10 * limits.BYTES_A_SECOND
 
 
-def test_a_size_that_nobody_knows_is_none_and_no_failure() -> None:
+def test_an_unknown_size_is_none_and_not_a_failure() -> None:
     gone = ConversionRequest(
         raw_file="/nowhere/a.raw", sonar_model="EK60", output_path="/nowhere/o.nc"
     )
     assert source_bytes(gone) is None
 
 
-def test_want_of_memory_has_the_remedy_of_exit_code_137() -> None:
+def test_out_of_memory_has_the_remedy_of_exit_code_137() -> None:
     outcome, facts = _named(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
     assert outcome == CRASHED
     assert "Unable to allocate 9 TiB" in facts["cause"]
-    assert "137 is memory" in REMEDIES[outcome]
+    assert "137 means out of memory" in REMEDIES[outcome]
 
 
-def test_a_run_that_hung_is_told_of_by_name() -> None:
+def test_a_run_that_hung_has_its_name() -> None:
     outcome, facts = _named(None, Failed(name=TIMED_OUT, message="ended after 1:00:00"))
     assert (outcome, facts["cause"]) == (TIMED_OUT, "ended after 1:00:00")

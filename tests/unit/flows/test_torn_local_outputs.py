@@ -1,4 +1,4 @@
-"""A local publication that is stopped between its last renames: the next run clears it."""
+"""A local publication that is stopped between its last renames: the next run cleans up."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from flows.request import ConversionRequest
 
 Save = Callable[..., Published | Skipped]
 
-_heard: dict[str, Callable[[str], None]] = {}
+_handlers: dict[str, Callable[[str], None]] = {}
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _heard:
-        _heard[event](str(arguments[0]))
+    if event in _handlers:
+        _handlers[event](str(arguments[0]))
 
 
-# Hears of each rename and removal ahead of it. It cannot be taken away again.
+# Receives each rename and removal before it happens. An audit hook cannot be removed.
 sys.addaudithook(_audit)
 
 
 @pytest.fixture(autouse=True)
-def _deaf_again() -> Iterator[None]:
+def _remove_handlers() -> Iterator[None]:
     yield
-    _heard.clear()
+    _handlers.clear()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def opened(real_data: Path) -> OpenedRaw:
 
 @pytest.fixture
 def save_to(opened: OpenedRaw) -> Save:
-    """Saves the file as a run would that begins now."""
+    """Saves the file like a run that begins now."""
 
     def save_it(output: Path, *, overwrite: bool = False) -> Published | Skipped:
         published = read_published(LocalLocation(output))
@@ -71,18 +71,18 @@ def save_to(opened: OpenedRaw) -> Save:
 
 
 def stop_at(event: str, ending: str, error: BaseException, *, after: int = 0) -> None:
-    """Raise once, where a path of this ending is the event's, `after` others of them."""
+    """Raise once, at an event with such a path, after `after` earlier ones."""
     left = after
 
-    def hear(path: str) -> None:
+    def handle(path: str) -> None:
         nonlocal left
         if path.endswith(ending):
             left -= 1
             if left < 0:
-                del _heard[event]
+                del _handlers[event]
                 raise error
 
-    _heard[event] = hear
+    _handlers[event] = handle
 
 
 @pytest.mark.parametrize(
@@ -101,21 +101,23 @@ def test_a_stop_between_the_renames_is_cleared_by_the_next_run(
     output = tmp_path / name
     save_to(output)
     stop_at("os.rename", name, error, after=renames)
-    # A disk's errors are told as what they are of.
+    # Errors of the disk are named as such.
     with pytest.raises(SystemExit if isinstance(error, SystemExit) else DiskFault):
         save_to(output, overwrite=True)
     assert not output.with_name(f"{name}.manifest.json").exists()
-    # However often a run fails before it gets that far, what lies there is known as ours.
+    # Even if runs fail repeatedly before that step, the output is known as ours.
     stop_at("open" if output.suffix == ".nc" else "os.mkdir", f"-{name}", SystemExit(143))
     with pytest.raises(SystemExit):
         save_to(output)
-    assert _heard == {}
+    assert _handlers == {}
     assert isinstance(save_to(output), Published)
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.manifest.json"}
     assert read_published(LocalLocation(output)) is not None
 
 
-def test_a_stop_before_the_old_manifest_goes_leaves_the_old(save_to: Save, tmp_path: Path) -> None:
+def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
+    save_to: Save, tmp_path: Path
+) -> None:
     output = tmp_path / "o.zarr"
     save_to(output)
     before = read_published(LocalLocation(output))
@@ -140,7 +142,7 @@ def test_a_disk_that_is_full_keeps_the_old_output(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        # Of a netCDF file this is the manifest alone.
+        # For a netCDF file this is only the manifest.
         patch.setattr("flows.durable_files.write_synced", full)
         with pytest.raises(DiskFault, match="No space left"):
             save_to(output, overwrite=True)
@@ -148,19 +150,21 @@ def test_a_disk_that_is_full_keeps_the_old_output(
     assert isinstance(save_to(output), Skipped)
 
 
-def test_a_manifest_without_its_output_vouches_for_nothing(save_to: Save, tmp_path: Path) -> None:
+def test_a_manifest_without_its_output_is_not_valid(save_to: Save, tmp_path: Path) -> None:
     save_to(tmp_path / "o.nc")
     (tmp_path / "o.nc").unlink()
     assert isinstance(save_to(tmp_path / "o.nc"), Published)
 
 
-def test_what_a_person_put_where_a_run_was_killed_is_theirs(save_to: Save, tmp_path: Path) -> None:
+def test_a_person_s_file_at_the_place_of_a_killed_run_is_kept(
+    save_to: Save, tmp_path: Path
+) -> None:
     output = tmp_path / "o.nc"
     (tmp_path / "o.nc.claim.json").touch()
     stop_at("open", "-o.nc", SystemExit(143))
     with pytest.raises(SystemExit):
         save_to(output)
     output.write_text("mine")
-    with pytest.raises(OutputConflict, match="something without a manifest"):
+    with pytest.raises(OutputConflict, match="an output without a manifest"):
         save_to(output)
     assert output.read_text() == "mine"

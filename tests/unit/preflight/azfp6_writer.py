@@ -1,4 +1,4 @@
-"""An AZFP6 file with the settings of a real AZFP: no real AZFP6 file is at hand."""
+"""Writes an AZFP6 file with the settings of a real AZFP, because there is no real AZFP6 file."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ def settings(xml: bytes) -> bytes:
 
 
 def azfp6_file(xml: bytes) -> bytes:
-    """A whole file of `PINGS` pings with these settings."""
+    """An intact file with `PINGS` pings and these settings."""
     return settings(xml) + b"".join(ping(number) for number in range(PINGS))

@@ -1,4 +1,4 @@
-"""Small Simrad files made datagram by datagram, for what no real file shows."""
+"""Writes small Simrad files datagram by datagram, for cases that no real file has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def con0(transceivers: int) -> Piece:
 
 
 def raw0(transceiver: int, seconds: int, samples: int) -> Piece:
-    """An EK60 ping of power alone."""
+    """An EK60 ping with only power."""
     head = struct.pack("<hh13fh6sii", transceiver, 1, *[1.0] * 13, 0, b"", 0, samples)
     power = struct.pack(f"<{samples}h", *([-7000] * samples))
     content = datagram_bytes(b"RAW0", head + power, START + seconds * SECOND)
@@ -56,12 +56,12 @@ def configuration(channels: tuple[str, ...] = CHANNELS) -> Piece:
 
 
 def parameters(channel: str, seconds: int) -> Piece:
-    """What must stand before a ping of an EK80 channel."""
+    """The parameter datagram that must precede a ping of an EK80 channel."""
     return xml0(f'<Parameter><Channel ChannelID="{channel}" PulseForm="0"/></Parameter>', seconds)
 
 
 def raw3(channel: str, seconds: int, samples: int = 50, type_: bytes = b"RAW3") -> Piece:
-    """An EK80 ping of power alone (or its transmit pulse, with `type_` RAW4)."""
+    """An EK80 ping with only power (or its transmit pulse, with `type_` RAW4)."""
     head = struct.pack("<128sh2sii", channel.encode(), 1, b"", 0, samples)
     power = struct.pack(f"<{samples}h", *([-7000] * samples))
     content = datagram_bytes(type_, head + power, START + seconds * SECOND)

@@ -47,7 +47,7 @@ def test_a_hole_is_found_and_the_rest_is_whole(whole: bytes, tmp_path: Path) -> 
     flagged = whole[:end_flag] + b"\x00\x00\x00\x00" + whole[end_flag + 4 :]
     path = _written(tmp_path, flagged)
     summary = preflight(path, "AZFP6")
-    with pytest.raises(BadFile, match=f"hole at byte {start}: no ping's end flag"):
+    with pytest.raises(BadFile, match=f"hole at byte {start}: no end flag at the end of the ping"):
         decide(summary, "AZFP6")
     decide(summary, "AZFP6", allow_partial=True)
     part = tmp_path / "part.azfp"
@@ -79,6 +79,6 @@ def test_a_ping_set_otherwise_is_not_supported(whole: bytes, tmp_path: Path) -> 
         decide(preflight(_written(tmp_path, whole[:at] + last), "AZFP6"), "AZFP6")
 
 
-def test_it_is_no_azfp(whole: bytes, tmp_path: Path) -> None:
+def test_it_is_not_an_azfp(whole: bytes, tmp_path: Path) -> None:
     with pytest.raises(WrongModel, match=r"declared as AZFP, .* AZFP6"):
         decide(preflight(_written(tmp_path, whole), "AZFP"), "AZFP")

@@ -1,4 +1,4 @@
-"""Each damaged file is found out before it is parsed, with its place and cause."""
+"""The damage of each file is found before it is parsed, with its place and cause."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_a_damaged_file_ends_in_its_one_outcome(
     assert type(failure.value).__name__ == case.outcome
     message = str(failure.value)
     assert path.name in message
-    told = message.replace(path.name, "")
+    text = message.replace(path.name, "")
     for words in says:
-        assert words in told
+        assert words in text
 
 
 @pytest.mark.parametrize("case", DAMAGED_FILES, ids=_by_name)
@@ -45,9 +45,9 @@ def test_a_summary_accounts_for_every_byte_and_reads_as_json_and_rows(
 ) -> None:
     path, _ = case.write(real_data, tmp_path)
     summary = preflight(path, case.model)
-    told = json.loads(json.dumps(summary.as_json()))
-    assert told["bytes_total"] == path.stat().st_size
-    assert 0 <= told["bytes_whole"] <= told["bytes_total"] - told["bytes_unaccounted"]
+    facts = json.loads(json.dumps(summary.as_json()))
+    assert facts["bytes_total"] == path.stat().st_size
+    assert 0 <= facts["bytes_whole"] <= facts["bytes_total"] - facts["bytes_unaccounted"]
     assert 0 <= summary.last_good_byte <= summary.bytes_total
     rows = dict(check_rows(summary))
     assert rows["file"] == path.name
@@ -64,7 +64,7 @@ def test_the_whole_part_of_a_damaged_file_is_an_intact_file(
     try:
         decide(summary, case.model, allow_partial=True)
     except ConversionFailure:
-        # What cannot be converted even in part is never converted without leave.
+        # A file that cannot be converted in part is not converted at all.
         with pytest.raises(ConversionFailure):
             decide(summary, case.model)
         return

@@ -1,4 +1,4 @@
-"""The pings counted in a file are, one by one, those that echopype reads from it."""
+"""The pings counted in a file are those that echopype reads from it, one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.damaged_files import (
     simrad_datagrams,
 )
 
-# Of every format and kind of damage, those whose whole part differs in kind.
+# Cases of every format and kind of damage whose intact parts differ in kind.
 PARTS = [
     case
     for case in DAMAGED_FILES

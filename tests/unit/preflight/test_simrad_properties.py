@@ -1,4 +1,4 @@
-"""Whatever the bytes are, the walk ends with a summary, and of whole datagrams with the right one."""
+"""The walk returns a summary for any bytes, and the correct one for whole datagrams."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ek60_files(draw: st.DrawFn) -> list[Piece]:
 
 @st.composite
 def ek80_files(draw: st.DrawFn) -> list[Piece]:
-    """An EK80 file of two channels, each ping behind its parameters."""
+    """An EK80 file of two channels, each ping after its parameters."""
     pieces = [configuration()]
     for channel, seconds, samples, text in draw(
         st.lists(
@@ -151,7 +151,7 @@ def test_a_hole_anywhere_leaves_a_whole_part(
     path, part = tmp_path / "holed.raw", tmp_path / "part.raw"
     path.write_bytes(damaged)
     summary = preflight(path, model)
-    # Bytes before the hole's datagram are whole, whatever the hole holds.
+    # Bytes before the hole's datagram are intact, whatever is in the hole.
     ends = [0]
     for piece in pieces:
         ends.append(ends[-1] + len(piece.content))

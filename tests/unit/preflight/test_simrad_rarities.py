@@ -1,4 +1,4 @@
-"""What few Simrad files hold: transmit pulses, an ADCP, twin pings, untimed datagrams."""
+"""Rare content of Simrad files: transmit pulses, an ADCP, duplicate pings, datagrams without time."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_parameters_before_damage_are_not_those_of_a_ping_behind_it(tmp_path: Pa
         [configuration(), parameters(ONE, 1), raw3(ONE, 1), broken, raw3(ONE, 2), raw3(ONE, 3)],
     )
     assert (summary.pings, summary.pings_unusable) == ({ONE: 1}, 2)
-    with pytest.raises(BadFile, match="2 whole pings behind it lack what stood before them"):
+    with pytest.raises(BadFile, match="2 whole pings after it lost their parameters"):
         decide(summary, "EK80")
 
 
@@ -107,7 +107,7 @@ def test_a_ping_without_the_transmit_pulse_that_others_have_is_not_supported(
 @pytest.mark.parametrize("shift", range(-9, 10))
 def test_what_is_whole_again_at_the_border_of_a_search_is_found(shift: int, tmp_path: Path) -> None:
     head = [con0(1), raw0(1, 1, 30)]
-    # The search begins one byte behind the hole's beginning, plus the length field.
+    # The search begins one byte after the hole's beginning, plus the length field.
     hole = bytes(BLOCK + 1 + shift)
     summary = _walk(tmp_path, joined(head) + hole + raw0(1, 2, 30).content, "EK60")
     assert summary.pings == {"GPT 1": 2}
@@ -123,7 +123,7 @@ def test_a_file_that_ends_behind_a_transmit_pulse_is_truncated(tmp_path: Path) -
     assert summary.pings == {ONE: 1}
 
 
-def test_the_pings_of_an_adcp_are_left_to_echopype_and_told(tmp_path: Path) -> None:
+def test_the_pings_of_an_adcp_are_reported_as_not_converted(tmp_path: Path) -> None:
     summary = _walk(
         tmp_path,
         [
@@ -136,7 +136,7 @@ def test_the_pings_of_an_adcp_are_left_to_echopype_and_told(tmp_path: Path) -> N
     )
     decide(summary, "EK80")
     assert summary.pings == {ONE: 1}
-    # Such a file is whole, and yet an output of it is not all of it.
+    # Such a file is intact, but its output does not have all of it.
     assert summary.is_whole
     assert any("1 pings of an ADCP" in sentence for sentence in summary.missing)
 
@@ -198,7 +198,7 @@ def test_an_untimed_sentence_is_no_damage_where_echopype_copes(
     decide(summary, "EK60")
     assert any("time of zero" in sentence for sentence in summary.missing)
     compare_pings(_open(path, "EK60"), summary)
-    # The same with words in it: echopype takes them for a length and is lost.
+    # With text in it, echopype takes the text for a length and fails.
     path.write_bytes(content[:at] + datagram_bytes(b"NME0", b"$GPGGA,,,,", ticks=0) + content[at:])
     with pytest.raises(Exception, match="Short read"):
         _open(path, "EK60")
@@ -245,7 +245,7 @@ def test_a_ping_with_a_hole_among_its_samples_goes_with_its_transmit_pulse(tmp_p
 
 
 def test_idle_transceivers_are_no_holes(tmp_path: Path) -> None:
-    """A ping of nothing but zeros is one that was recorded so."""
+    """A ping with only zeros was recorded that way."""
     pieces = [con0(1)]
     for second in range(4):
         head = struct.pack("<hh13fh6sii", 1, 1, *[1.0] * 13, 0, b"", 0, 2000)
@@ -275,6 +275,6 @@ def test_a_file_beyond_two_gigabytes_is_walked_to_its_end(tmp_path: Path) -> Non
     assert cut.last_good_byte == summary.bytes_total - len(raw0(1, 1, 30).content)
 
 
-def test_a_model_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ME70.*EK60"):
         preflight(tmp_path / "any.raw", "ME70")

@@ -1,4 +1,4 @@
-"""Which pings of a file echopype also reads whole, so that samples are compared with its own."""
+"""The choice of pings that are compared with echopype's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_of_two_pings_of_one_channel_and_time_neither_is_compared(
     keys = [ping[:2] for ping in pings]
     chosen = chosen_pings(index_of(pings), seed=seed).tolist()
     assert all(keys.count(keys[row]) == 1 for row in chosen)
-    # Of each channel with other pings the first, the last and a widest one are.
+    # For each channel with other pings, the first, the last and a widest one are chosen.
     for channel in (0, 1):
         alone = [r for r, key in enumerate(keys) if key[0] == channel and keys.count(key) == 1]
         if alone:

@@ -1,4 +1,4 @@
-"""An AD2CP file that is opened in segments is, in every bit and attribute, what echopype makes of it."""
+"""An AD2CP file opened in segments equals echopype's result in every bit and attribute."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.model_files import three_kinds_of_ping
 from tests.unit.rawfile.test_streamed_samples import found_differences
 
 HEADER, RAW_HEADER = 10, 12
-# Of cases/README.md: ids and sizes that echopype 0.11.1 misreads.
+# From cases/README.md: ids and sizes that echopype 0.11.1 misreads.
 MISREAD = {0x16, 0x17, 0x1A, 0x1F}
 
 
@@ -62,7 +62,7 @@ def beginning(content: bytes) -> bytes:
 
 
 def raw_echosounder(record: bytes, id_: int, samples: int, seed: int) -> bytes:
-    """A raw echosounder record, or one of its transmit pulse, of the time of another record."""
+    """A raw echosounder record, or one of its transmit pulse, with the time of another record."""
     head = struct.pack("<BB", 1, 0) + record[HEADER + 8 : HEADER + 16]
     head += struct.pack("<HIIIIf", 0, seed, 100125, samples, 3, 70000.0) + bytes(208)
     values = np.random.default_rng(seed).integers(-(2**31), 2**31, 2 * samples, "<i4")
@@ -76,7 +76,7 @@ def as_it_is(content: bytes) -> bytes:
 
 
 def out_of_order(content: bytes) -> bytes:
-    """Times that go back, occur again and are no dates; two instruments; beams that come and go."""
+    """Times that go back, repeat or are invalid; two instruments; beams that appear and disappear."""
     content = three_kinds_of_ping(content)
     chooser = random.Random(1)
     records = records_of(content)
@@ -129,7 +129,7 @@ def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
 
 @contextmanager
 def opened(path: Path, segment_bytes: int) -> Iterator[OpenedFile]:
-    """The file as a conversion opens it, in segments of this length."""
+    """The file as opened by a conversion, in segments of this length."""
     folder = path.parent / f"segments-{segment_bytes}"
     folder.mkdir()
     link = folder / path.name
@@ -292,8 +292,8 @@ def test_a_conversion_in_segments_is_verified_and_named(
     assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
     engine = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(done.output, engine=engine, chunks=None) as tree:
-        told = differences(theirs, tree, string_widths=output_type == "zarr")
-        assert {difference.group for difference in told} <= {"Provenance"}
+        found = differences(theirs, tree, string_widths=output_type == "zarr")
+        assert {difference.group for difference in found} <= {"Provenance"}
 
 
 def test_rows_are_compared_with_those_of_a_second_parse(
@@ -314,7 +314,7 @@ def test_rows_are_compared_with_those_of_a_second_parse(
     with opened(path, 15_000) as ours:
         monkeypatch.setattr("flows.rawfile.joined.kept_rows", other_rows)
         data = ours.echodata["Sonar/Beam_group1"]["velocity"].variable.data
-        with pytest.raises(OutputMismatch, match="another when it is parsed again"):
+        with pytest.raises(OutputMismatch, match="differs when it is parsed again"):
             data.decode_again()
 
 
@@ -335,7 +335,7 @@ def test_regions_are_those_of_the_whole_variable(real_data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (as_it_is, "no longer than one segment"),
+        (as_it_is, "not longer than one segment"),
         (
             lambda c: (
                 c[:AD2CP_FIRST_PING]
@@ -353,11 +353,11 @@ def test_regions_are_those_of_the_whole_variable(real_data: Path, tmp_path: Path
                     c[-AD2CP_PING:][:18] + bytes([0, 0, 1, 0, 0, 0, 0, 0]) + c[-AD2CP_PING:][26:]
                 )
             ),
-            "one of 1900",
+            "a date in 1900",
         ),
     ],
 )
-def test_what_segments_do_not_serve_goes_through_echopype_whole(
+def test_echopype_opens_the_whole_file_if_segments_do_not_apply(
     real_data: Path, tmp_path: Path, make: Callable[[bytes], bytes], reason: str
 ) -> None:
     path = tmp_path / "raw.ad2cp"

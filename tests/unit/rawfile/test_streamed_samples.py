@@ -1,4 +1,4 @@
-"""Samples read from the raw file are, bit for bit, those that echopype makes of it."""
+"""Samples read from the raw file are bit for bit equal to echopype's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def model_of(content: bytes) -> str:
 
 @contextmanager
 def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
-    """The file as a conversion opens it: from a link, in a folder of its own."""
+    """The file as opened by a conversion: a link in a separate folder."""
     folder.mkdir(exist_ok=True)
     link = folder / f"raw{path.suffix}"
     link.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
 
 
 def by_echopype(path: Path, folder: Path) -> Any:
-    """What echopype makes of the whole part of the file."""
+    """echopype's EchoData of the intact part of the file."""
     model = model_of(path.read_bytes()[:8])
     summary = preflight.preflight(path, model)
     whole = folder / f"echopype{path.suffix}"
@@ -81,7 +81,7 @@ def found_differences(theirs: Any, ours: Any) -> list[Difference]:
 
 
 def zeros_as_echopype_has_them(echodata: Any) -> None:
-    """Make NaN of imaginary zeros, the one noted correction."""
+    """Replace imaginary zeros with NaN, the only recorded correction."""
     for name in echodata["Sonar"]["beam_group"].values:
         group = echodata[f"Sonar/{name}"].load()
         for variable in ("backscatter_i", "transmit_pulse_i"):
@@ -132,8 +132,8 @@ def test_every_case_ends_as_with_echopype_alone(real_data: Path, tmp_path: Path)
     assert streamed >= 30
 
 
-def made_file(content: bytes, pings: list[tuple[int, int, int, int]]) -> bytes:
-    """The beginning of a real file with pings of our own: (channel, seconds, samples, seed) each.
+def synthetic_file(content: bytes, pings: list[tuple[int, int, int, int]]) -> bytes:
+    """The beginning of a real file with synthetic pings, each (channel, seconds, samples, seed).
 
     A ping's head and, in EK80's format, its parameters are those of the real file's
     first ping of the channel; its number of samples and their values are not.
@@ -190,16 +190,16 @@ ping = st.tuples(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pings=st.lists(ping, min_size=1, max_size=14, unique_by=lambda p: p[:2]))
-def test_made_files_are_as_echopype_makes_them(
+def test_synthetic_files_equal_echopype_s_result(
     real_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
     name: str,
     pings: list[tuple[int, int, int, int]],
 ) -> None:
-    """Channels that come late, ping in turn or stay away, unequal counts, a clock that goes back."""
+    """Channels that start late, alternate or are missing, unequal counts, a clock that goes back."""
     folder = tmp_path_factory.mktemp("made")
     raw = folder / "made.raw"
-    raw.write_bytes(made_file((real_data / name).read_bytes(), pings))
+    raw.write_bytes(synthetic_file((real_data / name).read_bytes(), pings))
     try:
         theirs = by_echopype(raw, folder)
     except BadFile:
@@ -229,7 +229,9 @@ def test_a_sample_that_is_read_from_the_wrong_place_is_found(
         pass
 
 
-def test_an_unknown_layout_goes_through_echopype_whole(real_data: Path, tmp_path: Path) -> None:
+def test_echopype_opens_the_whole_file_for_an_unknown_layout(
+    real_data: Path, tmp_path: Path
+) -> None:
     content = bytearray((real_data / REAL[2]).read_bytes())
     path = tmp_path / "both.raw"
     # Power and complex samples in one datagram.

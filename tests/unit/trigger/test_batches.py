@@ -89,7 +89,7 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
     ]
     # The flow accepts them unchanged.
     files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
-    assert all(isinstance(file.asked, ConversionRequest) for file in files)
+    assert all(isinstance(file.request, ConversionRequest) for file in files)
     tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
     assert sorted(file.name[-12:] for file in files) == tagged
     assert [file.name[:-12] for file in files] == ["a.raw · ", "b.raw · "]

@@ -22,7 +22,7 @@ from flows.batch_outcomes import batch_state
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.failure_report import FailureReport
-from flows.incidents import mark_told, opens_incident
+from flows.incidents import opens_incident
 from flows.object_store import ObjectStore
 from flows.outcomes import AllFailed, PartlyFailed
 from operations.reconcile_flow import reconcile_inbox
@@ -188,7 +188,7 @@ def opened(services: WatchdogClients, report: FailureReport = REPORT) -> str:
     """Open an incident as a task does; return the folder of its later files."""
     mark = opens_incident(ObjectStore(services.s3, "output"), PREFIX, report)
     assert mark
-    return mark.removesuffix(incidents.TOLD)
+    return mark.removesuffix(incidents.REPORTED)
 
 
 def follow(services: WatchdogClients, folder: str, count: int) -> None:
@@ -201,7 +201,7 @@ def follow(services: WatchdogClients, folder: str, count: int) -> None:
 
 
 def mark_reported(services: WatchdogClients, folder: str) -> None:
-    mark_told(ObjectStore(services.s3, "output"), folder + incidents.TOLD)
+    incidents.mark_reported(ObjectStore(services.s3, "output"), folder + incidents.REPORTED)
 
 
 def later(**passed: float) -> datetime:
@@ -409,7 +409,7 @@ def test_a_batch_without_counts_is_a_failure() -> None:
 
 
 def test_both_sides_of_the_contract_agree() -> None:
-    assert (incidents.HEAD, incidents.TOLD) == (watched.HEAD, watched.REPORTED)
+    assert (incidents.HEAD, incidents.REPORTED) == (watched.HEAD, watched.REPORTED)
     assert incidents.WINDOW == watched.WINDOW
     assert set(FILE_OUTCOMES) == failure_report.NOTICES
     assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
