@@ -162,7 +162,7 @@ def check_aws(
     deploy = f"sam build && sam deploy --stack-name {stack}"
     queue = outputs["ObserverQueue"]
     yield _check_exists(
-        f"observer's queue {queue}, without which a killed run stays Running",
+        f"observer's queue {queue}: without it a killed run stays Running",
         lambda: client("sqs").get_queue_url(QueueName=queue),
         deploy,
     )

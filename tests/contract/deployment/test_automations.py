@@ -193,7 +193,7 @@ def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_told(
     told = sorted(heard[1].get(timeout=180)["text"].partition(":")[0] for _ in range(3))
     assert told == [
         "run dead crashed",
-        "run silent runs and gives no sign of life",
+        "run silent is running and sends no heartbeat",
         "run upload has waited for 15 minutes",
     ]
     assert heard[1].empty()
