@@ -213,7 +213,7 @@ def test_a_refused_listing_is_in_the_manifest(buckets: Buckets, tmp_path: Path) 
     assert isinstance(done, Published)
     assert done.manifest["sidecars"] == []
     assert done.manifest["parser_warnings"][0].startswith(
-        "did not look for .bot and .idx next to the file:  "
+        "did not look for .bot and .idx next to the file: "
     )
     assert isinstance(named, Published)
     assert [sidecar["uri"] for sidecar in named.manifest["sidecars"]] == [uri]
