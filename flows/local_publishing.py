@@ -17,7 +17,7 @@ from flows import manifest as manifests
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedObject
 from flows.locations import LocalLocation
-from flows.object_store import ListedObject
+from flows.object_store import ObjectEntry
 from flows.outcomes import OutputClaimed, OutputConflict
 from flows.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
 from flows.publish_decision import PublishedManifest, decide
@@ -33,10 +33,10 @@ class FolderReadBack:
 
     root: Path
 
-    def list(self) -> dict[str, ListedObject]:
+    def list(self) -> dict[str, ObjectEntry]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
-            path.relative_to(self.root).as_posix(): ListedObject(path.stat().st_size, "")
+            path.relative_to(self.root).as_posix(): ObjectEntry(path.stat().st_size, "")
             for path in self.root.rglob("*")
             if path.is_file()
         }

@@ -58,7 +58,7 @@ class StoredObjectHead:
 
 
 @dataclass(frozen=True)
-class ListedObject:
+class ObjectEntry:
     """An entry of a listing: size in bytes and entity tag without quotes."""
 
     size: int
@@ -211,13 +211,13 @@ class ObjectStore:
             Bucket=self.bucket, Key=key, Tagging={"TagSet": tags}, **version
         )
 
-    def list(self, prefix: str) -> dict[str, ListedObject]:
+    def list(self, prefix: str) -> dict[str, ObjectEntry]:
         """All keys that begin with `prefix`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
         return {
-            entry["Key"]: ListedObject(entry["Size"], entry["ETag"].strip('"'))
+            entry["Key"]: ObjectEntry(entry["Size"], entry["ETag"].strip('"'))
             for page in pages
             for entry in page.get("Contents", [])
         }

@@ -11,7 +11,7 @@ from typing import Any
 from flows.codec_families import family_unlike
 from flows.encoded_chunks import EncodedChunks
 from flows.manifest import described_store
-from flows.object_store import ListedObject, ObjectStore
+from flows.object_store import ObjectEntry, ObjectStore
 from flows.parallel_requests import in_parallel, request_pool
 from flows.publication import EncodeZarr
 from flows.s3_attempt import S3Attempt
@@ -29,7 +29,7 @@ class S3ReadBack:
     store: ObjectStore
     root: str
 
-    def list(self) -> dict[str, ListedObject]:
+    def list(self) -> dict[str, ObjectEntry]:
         """See `flows.zarr_verification.ReadBack`."""
         return {
             key.removeprefix(self.root): entry for key, entry in self.store.list(self.root).items()

@@ -26,7 +26,7 @@ from zarr.core.buffer.cpu import Buffer
 from flows.chunking import chunk_regions
 from flows.contents import groups_of
 from flows.identity import differences
-from flows.object_store import ListedObject
+from flows.object_store import ObjectEntry
 from flows.outcomes import OutputMismatch
 from flows.request import VerifyMode
 from flows.verification import compare_tree, is_large
@@ -45,7 +45,7 @@ _KEYS_AT_A_TIME = 32
 class ReadBack(Protocol):
     """A store as its readers see it; keys are relative to its root."""
 
-    def list(self) -> dict[str, ListedObject]:
+    def list(self) -> dict[str, ObjectEntry]:
         """Every object of the store."""
         ...
 
@@ -201,7 +201,7 @@ def compare_listing(
     output: str,
     written: Mapping[str, Digest],
     etags: Mapping[str, str],
-    listed: Mapping[str, ListedObject],
+    listed: Mapping[str, ObjectEntry],
     leftovers: set[str],
 ) -> None:
     """Compare a listing with the objects that were put, key by key.

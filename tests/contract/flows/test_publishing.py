@@ -17,7 +17,7 @@ from flows.codec_families import codec_family_of
 from flows.conversion import convert, open_raw, save
 from flows.identity import differences
 from flows.manifest import read_manifest
-from flows.object_store import ListedObject, ObjectStore, StoredObject
+from flows.object_store import ObjectEntry, ObjectStore, StoredObject
 from flows.outcomes import (
     BadFile,
     ClaimLost,
@@ -456,7 +456,7 @@ class TestClaims:
 
 
 def test_the_listing_is_compared_key_by_key() -> None:
-    listed = {"a": ListedObject(1, "tag")}
+    listed = {"a": ObjectEntry(1, "tag")}
     one, two, none = (Digest(size, "0" * 64) for size in (1, 2, 0))
     compare_listing("out", {"a": one}, {"a": "tag"}, listed, set())
     for written, etags, words in (
