@@ -91,7 +91,10 @@ def judge(killed: KilledTask, run: RunState) -> Outcome:
         return Submitted(Reason.ENLARGED, killed.flow_run_id, run.name, model, why, LARGE.name)
     if scheduled:
         return Ignored(Reason.TASK_SETTLED, f"the run is {run.state_name}")
-    why = f"after {before} was too small" if before else "and there is no larger size"
+    if memory is None:
+        why = "because the run does not say how much memory its task had"
+    else:
+        why = f"after {before} was too small" if before else "and there is no larger size"
     return Rejected(
         Reason.OUT_OF_MEMORY,
         f"{OUT_OF_MEMORY} on size {size}, {why}: set larger job_variables for its prefix "
@@ -170,7 +173,8 @@ def _has_later_task(run: RunState, killed: KilledTask) -> bool:
 
 
 def _size_of(run: RunState) -> str:
-    return tag_of(run.tags, "tier") or f"{run.job_variables.get('memory')} MiB"
+    memory = run.job_variables.get("memory")
+    return tag_of(run.tags, "tier") or ("unknown" if memory is None else f"{memory} MiB")
 
 
 def _smaller_size_of(run: RunState) -> str | None:

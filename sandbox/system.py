@@ -241,7 +241,7 @@ class Sandbox:
         """
         task = {process.pid: process for process in self.task_processes(run_id)}
         for process in task.values():
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
                 if os.getpgid(process.pid) == process.pid and process.ppid() in task:
                     return process
         raise LookupError(f"flow run {run_id} has no process")

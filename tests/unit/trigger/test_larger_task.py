@@ -179,7 +179,9 @@ def test_the_new_size_is_larger_than_the_size_of_the_prefix(memory: int, *, larg
 
 
 def test_a_run_of_unknown_size_is_not_enlarged() -> None:
-    assert isinstance(outcome(run(job_variables={}, tags=[])), Rejected)
+    found = outcome(run(job_variables={}, tags=[]))
+    assert isinstance(found, Rejected)
+    assert "on size unknown, because the run does not say how much memory" in found.detail
 
 
 def stopped(trigger: Trigger, of: RunState, **detail: Any) -> dict[str, Any]:
