@@ -73,10 +73,12 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_c
 
 
 def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
-    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path
+    sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path
 ) -> None:
     key = "crash/twice.raw"
-    inbox.drop(real_data / "ek60/D20070724-T042400.raw", key)
+    grown = tmp_path / "twice.raw"
+    grow(real_data / "ek60/D20070724-T042400.raw", grown, 5 * GROWN_BYTES)
+    inbox.drop(grown, key)
     for start in (1, 2):
         run = wait_until(lambda: running(inbox, key), 120, f"start {start}", every=0.1)
         assert run.run_count == start

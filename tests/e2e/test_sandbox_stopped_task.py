@@ -13,15 +13,18 @@ from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
-# Large enough to be stopped during the conversion on any machine.
-GROWN_BYTES = 40_000_000
+# Its conversion takes several times as long as the executor needs to notice that a task must stop.
+GROWN_BYTES = 150_000_000
 
 Started = Callable[[str], FlowRunInfo]
 
 
 @pytest.fixture
 def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path) -> Started:
-    """Return a function that uploads a large file and returns its running flow run."""
+    """Return a function that uploads a large file and returns its flow run, suspended early.
+
+    Otherwise the conversion could end before a busy machine requests the stop.
+    """
     grown = tmp_path / "grown.raw"
     grow(real_data / "ek60/D20070724-T042400.raw", grown, GROWN_BYTES)
 
@@ -35,6 +38,7 @@ def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Pa
         run = wait_until(running, 120, "the run to start")
         # SIGTERM must reach the flow's process.
         wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 120, "the flow's process")
+        sandbox.flow_process(run.id).suspend()
         return run
 
     return start
@@ -44,6 +48,7 @@ def stop_task_of(sandbox: Sandbox, run: FlowRunInfo) -> None:
     pid = sandbox.api.request("GET", f"/flow_runs/{run.id}")["infrastructure_pid"]
     cluster, _, task = pid.partition("::")
     sandbox.client("ecs").stop_task(cluster=cluster, task=task, reason="Spot interruption")
+    sandbox.flow_process(run.id).resume()
 
 
 def states(sandbox: Sandbox, run: FlowRunInfo) -> list[str]:
