@@ -54,4 +54,4 @@ CMD ["prefect", "worker", "start", "--type", "ecs", "--pool", "echodrop"]
 FROM runtime AS task
 COPY --from=task-packages /opt/echodrop /opt/echodrop
 COPY --from=task-packages /app /app
-CMD ["python", "-m", "flows.execute_run"]
+CMD ["python", "-m", "flows.runs.execute_run"]

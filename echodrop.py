@@ -145,8 +145,8 @@ def deploy(
     ] = "weekly",
 ) -> None:
     """Register a deployed stack with Prefect, then report what is missing and how to fix it."""
-    from flows.stack_deployment import deploy_at_terminal
-    from operations.reconcile_flow import reconcile_specs
+    from flows.deployment.stack_deployment import deploy_at_terminal
+    from operations.reconcile.reconcile_flow import reconcile_specs
     from release.code_version import code_version
 
     if only_check and connect:
@@ -179,7 +179,7 @@ def sample_write(
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
 ) -> None:
     """Write an EK60 file of a transect over a simulated sea."""
-    from sandbox.sample_file import write_sample
+    from sandbox.sea.sample_file import write_sample
 
     written = write_sample(target, pings=pings, samples=samples, seed=seed)
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")

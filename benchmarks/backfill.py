@@ -96,9 +96,9 @@ class TriggerBehindQueue:
 
     def send_message(self, **message: str) -> None:
         """Process one message, as the trigger does."""
-        from lambda_trigger.clock import Deadline  # noqa: PLC0415 - only the measured process needs it
-        from lambda_trigger.notifications import read_body  # noqa: PLC0415
-        from lambda_trigger.outcomes import Upload  # noqa: PLC0415
+        from lambda_trigger.clients.clock import Deadline  # noqa: PLC0415 - only the measured process needs it
+        from lambda_trigger.decisions.notifications import read_body  # noqa: PLC0415
+        from lambda_trigger.decisions.outcomes import Upload  # noqa: PLC0415
         from lambda_trigger.submission import Submission  # noqa: PLC0415
 
         self.requests["SendMessage"] += 1
@@ -112,14 +112,14 @@ class TriggerBehindQueue:
 
     def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like S3, with an EK60 file's first bytes."""
-        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
+        from lambda_trigger.clients.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
 
         del bucket
         return ObjectHead(self.head, 7_000_000, etag(number_of(key)), None, {}, 0)
 
     def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like Prefect."""
-        from lambda_trigger.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process needs it
+        from lambda_trigger.clients.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process needs it
 
         number = number_of(wanted.parameters["raw_file"])
         self.notes.write(f"{number} {wanted.idempotency_key}\n")
@@ -139,12 +139,12 @@ def etag(number: int) -> str:
 def send(keys: int, folder: Path) -> dict[str, Any]:
     """Send the rest of a listing of this size, in this process."""
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
-    from lambda_trigger.outcomes import BACKFILL  # noqa: PLC0415
-    from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
-    from operations.archive_items import Listing  # noqa: PLC0415
-    from operations.back_pressure import BackPressure  # noqa: PLC0415
-    from operations.backfill import Backfill  # noqa: PLC0415
-    from operations.backfill_checkpoint import checkpoint_of  # noqa: PLC0415
+    from lambda_trigger.decisions.outcomes import BACKFILL  # noqa: PLC0415
+    from lambda_trigger.decisions.rules_document import parse_rules  # noqa: PLC0415
+    from operations.backfill.archive_sender import Backfill  # noqa: PLC0415
+    from operations.backfill.checkpoint import checkpoint_of  # noqa: PLC0415
+    from operations.inventory.archive_items import Listing  # noqa: PLC0415
+    from operations.sending.back_pressure import BackPressure  # noqa: PLC0415
 
     rules = parse_rules(RULES)
     s3: Any = FakeArchive(keys)

@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.conversion import convert
-from flows.raw_opening import import_echopype
-from flows.request import ConversionRequest
-from sandbox.prefect_api import FINAL_STATES
-from sandbox.sample_file import write_sample
+from flows.core.request import ConversionRequest
+from flows.rawfile.echopype_reader import import_echopype
+from sandbox.prefect.prefect_api import FINAL_STATES
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 
 TARGET = 4.0

@@ -26,8 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.prices import (
+from operations.console.report import FindingTally
+from operations.reconcile.reconcile_report import figures
+from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
+from operations.sending.prices import (
     ALARM,
     ARM64,
     KEY,
@@ -39,10 +41,8 @@ from operations.prices import (
     X86_64,
     Fargate,
 )
-from operations.reconcile_report import figures
-from operations.report import FindingTally
-from sandbox.grow import grow
-from sandbox.template import TEMPLATE
+from sandbox.sea.grow import grow
+from sandbox.stack.template import TEMPLATE
 from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS
 
@@ -57,7 +57,7 @@ METRICS = len(UNITS) + len(figures("echodrop", FindingTally(), 0.0))
 CHILD = """
 import sys
 from flows.conversion import convert
-from flows.request import ConversionRequest
+from flows.core.request import ConversionRequest
 raw, model, output = sys.argv[1:]
 convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, output_type="zarr"))
 """

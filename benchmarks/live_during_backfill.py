@@ -39,13 +39,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.manifest import MANIFEST_SUFFIX, read_manifest
-from lambda_trigger.outcomes import BACKFILL
-from sandbox.environments import system_environment
+from flows.publishing.manifest import MANIFEST_SUFFIX, read_manifest
+from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.inbox import SandboxInbox
-from sandbox.run_times import RunTimes, run_times
+from sandbox.parts.environments import system_environment
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.run_times import RunTimes, run_times
 from sandbox.system import Sandbox, SandboxOptions
-from sandbox.waiting import wait_until
 
 SMALL = "ek80/-1519668699940320059.raw"
 ARCHIVE = "echodrop-archive"

@@ -26,22 +26,22 @@ from typing import Any
 
 import boto3
 
-from benchmarks.latency_proxy import latency_proxy
-from sandbox.aws_resources import keep_tasks_running, registration_arguments
-from sandbox.ecs_tasks import (
+from benchmarks.measuring.latency_proxy import latency_proxy
+from sandbox.aws.aws_resources import keep_tasks_running, registration_arguments
+from sandbox.aws.ecs_tasks import (
     DETAIL_TYPE,
     STARTING_STATES,
     STOPPING_STATES,
     change_detail,
     stopped_detail,
 )
-from sandbox.environments import aws_environment, prefect_environment, system_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_api import SandboxPrefectApi
-from sandbox.prefect_server import answers, prefect_server, sqlite_url
-from sandbox.processes import Part
-from sandbox.template import UNUSED_PARAMETERS, Stack
-from sandbox.waiting import wait_until
+from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import SandboxPrefectApi
+from sandbox.prefect.prefect_server import answers, prefect_server, sqlite_url
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 PROJECT = Path(__file__).resolve().parents[1]
 EVENTS_AT_ONCE = 10
@@ -189,7 +189,7 @@ def main() -> None:
         parts = [
             Part(
                 "aws",
-                [sys.executable, "-m", "sandbox.aws_server", "--port", str(aws_port)],
+                [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(aws_port)],
                 environment,
                 folder / "aws.log",
                 is_ready=lambda: answers(f"{aws_url}/moto-api/"),

@@ -24,9 +24,9 @@ import echopype
 import xarray as xr
 from echopype.echodata import EchoData
 
-from flows.identity import differences
-from flows.netcdf_encoding import write_netcdf
-from flows.zarr_encoding import encode_zarr
+from flows.encoding.netcdf_encoding import write_netcdf
+from flows.encoding.zarr_encoding import encode_zarr
+from flows.publishing.identity import differences
 
 TARGETS = {("EK60", "zarr"): 0.45, ("EK60", "netcdf"): 0.80}
 REPEATS = 3

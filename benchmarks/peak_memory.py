@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow_run_process import FlowRunServer, flow_runs
-from benchmarks.measured_process import Peak, measure
-from benchmarks.s3_server import INBOX, OUTPUT, s3_server, storage_options
-from sandbox.grow import grow
+from benchmarks.measuring.flow_run_process import FlowRunServer, flow_runs
+from benchmarks.measuring.measured_process import Peak, measure
+from benchmarks.measuring.s3_server import INBOX, OUTPUT, s3_server, storage_options
+from sandbox.sea.grow import grow
 
 TARGET = 1.15
 FILES = {

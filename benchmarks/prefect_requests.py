@@ -26,24 +26,24 @@ from urllib.parse import urlsplit
 import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.flow_run_process import FlowRunServer, flow_runs
-from benchmarks.measured_process import ROOT
-from flows import deployments
-from flows.deployment_specs import lanes
-from flows.work_pool_template import base_job_template
-from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import PrefectApi, RunRequest
-from lambda_trigger.http_client import HttpClient
-from lambda_trigger.prefect_connection import PrefectConnection
-from lambda_trigger.transport_errors import UnavailableError
-from operations.classification import RunFacts
-from operations.prefect_runs import PrefectRuns
-from operations.upload_inspection import GENERATIONS, LOT
-from sandbox.environments import aws_environment, prefect_environment, system_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
-from sandbox.sample_file import write_sample
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from benchmarks.measuring.flow_run_process import FlowRunServer, flow_runs
+from benchmarks.measuring.measured_process import ROOT
+from flows.deployment import deployments
+from flows.deployment.deployment_specs import lanes
+from flows.deployment.work_pool_template import base_job_template
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi, RunRequest
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection
+from lambda_trigger.clients.transport_errors import UnavailableError
+from operations.clients.prefect_runs import PrefectRuns
+from operations.inventory.classification import RunFacts
+from operations.inventory.upload_inspection import GENERATIONS, LOT
+from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.prefect.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
+from sandbox.sea.sample_file import write_sample
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from watchdog.cost_brake import BrakeLimits
 from watchdog.pool_brake import WorkPool, observe
 from watchdog.prefect_http import PrefectHttp
@@ -189,7 +189,7 @@ def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
         )
         with _counted(cloud) as asked:
             subprocess.run(
-                [sys.executable, "-m", "flows.execute_run"],
+                [sys.executable, "-m", "flows.runs.execute_run"],
                 env={
                     **system_environment(),
                     **prefect_environment(server.home / "task", cloud.url),

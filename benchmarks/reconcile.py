@@ -176,7 +176,7 @@ class FakeTrigger:
 
     def read_head(self, bucket: str, key: str, **_: Any) -> Any:  # noqa: ANN401 - a fake
         """Return an upload's first bytes."""
-        from lambda_trigger.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
+        from lambda_trigger.clients.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
 
         del bucket
         self.requests["GetObject (1 KB)"] += 1
@@ -198,8 +198,8 @@ class FakePrefect:
 
     def __post_init__(self) -> None:
         """Make the runs."""
-        from lambda_trigger.run_identity import idempotency_key  # noqa: PLC0415
-        from operations.classification import RunFacts  # noqa: PLC0415
+        from lambda_trigger.decisions.run_identity import idempotency_key  # noqa: PLC0415
+        from operations.inventory.classification import RunFacts  # noqa: PLC0415
 
         for number in range(self.world.uploads):
             kind = self.world.kind(number)
@@ -270,11 +270,11 @@ def missing_key() -> Exception:
 def measure(uploads: int, objects: int) -> dict[str, Any]:
     """Reconcile a fake inbox of this size in this process."""
     from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
-    from lambda_trigger.rules_document import parse_rules  # noqa: PLC0415
-    from operations.reconciliation import Reconciliation  # noqa: PLC0415
-    from operations.report import FindingTally  # noqa: PLC0415
-    from operations.services import OperationsServices  # noqa: PLC0415
-    from operations.trigger_decision import TriggerDecisions  # noqa: PLC0415
+    from lambda_trigger.decisions.rules_document import parse_rules  # noqa: PLC0415
+    from operations.clients.services import OperationsServices  # noqa: PLC0415
+    from operations.clients.trigger_decision import TriggerDecisions  # noqa: PLC0415
+    from operations.console.report import FindingTally  # noqa: PLC0415
+    from operations.reconcile.reconciliation import Reconciliation  # noqa: PLC0415
 
     world = World(uploads, objects)
     s3: Any = FakeBuckets(world)

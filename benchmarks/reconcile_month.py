@@ -45,18 +45,18 @@ from benchmarks.reconcile import (
     name,
 )
 from events.file_heads import file_head
-from lambda_trigger.rules_document import parse_rules
-from operations.estimates import COLD_SECONDS
-from operations.findings import Source
-from operations.parallel import THREADS
-from operations.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
-from operations.reconcile_flow import VERIFY_DAYS
-from operations.reconcile_report import ReportLocation
-from operations.reconciliation import Reconciliation
-from operations.scope import READ_AN_HOUR
-from operations.services import OperationsServices
-from operations.settled import Settled, load_settled, mark_of
-from operations.trigger_decision import TriggerDecisions
+from lambda_trigger.decisions.rules_document import parse_rules
+from operations.clients.parallel import THREADS
+from operations.clients.services import OperationsServices
+from operations.clients.trigger_decision import TriggerDecisions
+from operations.inventory.findings import Source
+from operations.inventory.scope import READ_AN_HOUR
+from operations.reconcile.reconcile_flow import VERIFY_DAYS
+from operations.reconcile.reconcile_report import ReportLocation
+from operations.reconcile.reconciliation import Reconciliation
+from operations.reconcile.settled import Settled, load_settled, mark_of
+from operations.sending.estimates import COLD_SECONDS
+from operations.sending.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
 
 SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)

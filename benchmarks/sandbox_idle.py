@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from sandbox import prefect_server
-from sandbox.processes import Part
+from sandbox.parts.processes import Part
+from sandbox.prefect import prefect_server
 from sandbox.system import Sandbox, SandboxOptions
 
 SETTLING_SECONDS = 10

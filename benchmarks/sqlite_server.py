@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.environments import system_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_server import prefect_server, sqlite_url
-from sandbox.waiting import wait_until
+from sandbox.parts.environments import system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_server import prefect_server, sqlite_url
 
 PATIENCE = 120
 LOG_LINE = {
@@ -91,7 +91,7 @@ def measure(seconds: float, *, plain: bool) -> Load:
         )
         if plain:
             server.command = [
-                "prefect" if c == "sandbox.sqlite_server" else c for c in server.command
+                "prefect" if c == "sandbox.prefect.sqlite_server" else c for c in server.command
             ]
         server.start()
         try:

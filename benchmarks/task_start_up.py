@@ -4,7 +4,7 @@
 
 A real Prefect server on this machine, the flow's own deployment, a local output.
 Baseline: Prefect's own `prefect flow-run execute`, which starts two more interpreters.
-Ours: the command of a task, `python -m flows.execute_run`. Both run in turn; prints
+Ours: the command of a task, `python -m flows.runs.execute_run`. Both run in turn; prints
 medians.
 """
 
@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow_run_process import OURS, PREFECTS, FlowRunServer, flow_runs
+from benchmarks.measuring.flow_run_process import OURS, PREFECTS, FlowRunServer, flow_runs
 
 WANTED = 0.5
 

@@ -12,7 +12,7 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it shi
     yaml_parse,
 )
 
-from sandbox.template import TEMPLATE
+from sandbox.stack.template import TEMPLATE
 
 PAGE = TEMPLATE.parent / "docs" / "deploy.md"
 BEGIN = "<!-- parameters: .venv/bin/python -m checks.parameter_table -->\n"

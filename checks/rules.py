@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lambda_trigger.rules_document import parse_rules
-from lambda_trigger.rules_table import RulesError
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from lambda_trigger.decisions.rules_document import parse_rules
+from lambda_trigger.decisions.rules_table import RulesError
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 
 def rules_text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The first bytes of a file of each sonar model, by which the trigger recognizes the model.
 
-sandbox.sample_file writes whole files. Sources of the layouts:
-lambda_trigger.sonar_model.
+sandbox.sea.sample_file writes whole files. Sources of the layouts:
+lambda_trigger.decisions.sonar_model.
 """
 
 import struct

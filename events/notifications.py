@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
-from lambda_trigger.outcomes import LIVE
+from lambda_trigger.decisions.outcomes import LIVE
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"

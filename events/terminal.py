@@ -9,7 +9,7 @@ from rich.table import Table
 from events.fixture_files import INBOX
 from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
 from events.sending import QueueTarget, ReplayRow, Target
-from lambda_trigger.transport_errors import TransportError
+from lambda_trigger.clients.transport_errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

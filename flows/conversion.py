@@ -6,13 +6,13 @@ callers use `convert`.
 
 from __future__ import annotations
 
-from flows.closing import closed
+from flows.core.closing import closed
+from flows.core.request import ConversionRequest
+from flows.core.termination import stopped_by_signals
+from flows.core.transient_faults import retry_step
 from flows.opened_raw import OpenedRaw, open_raw
-from flows.publication import Progress, Published, Skipped
-from flows.request import ConversionRequest
+from flows.publishing.publication import Progress, Published, Skipped
 from flows.saving import save
-from flows.termination import stopped_by_signals
-from flows.transient_faults import retry_step
 
 __all__ = ["OpenedRaw", "convert", "open_raw", "save"]
 

@@ -14,18 +14,18 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
-from flows.closing import closed
-from flows.failure_hooks import report_failure
-from flows.flow_parameters import checked_parameters, requested_conversion
-from flows.out_of_memory import end_out_of_memory
-from flows.outcomes import ConversionFailure, TransientFault
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
-from flows.run_artifacts import show_manifest
-from flows.run_progress import ProgressArtifact
-from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.time_limit import source_bytes, time_limit, time_limited
-from flows.transient_faults import retry_step
+from flows.core.closing import closed
+from flows.core.out_of_memory import end_out_of_memory
+from flows.core.outcomes import ConversionFailure, TransientFault
+from flows.core.request import ConversionRequest
+from flows.core.transient_faults import retry_step
+from flows.publishing.publication import Published, Skipped
+from flows.runs.failure_hooks import report_failure
+from flows.runs.flow_parameters import checked_parameters, requested_conversion
+from flows.runs.run_artifacts import show_manifest
+from flows.runs.run_progress import ProgressArtifact
+from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.runs.time_limit import source_bytes, time_limit, time_limited
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw
@@ -165,7 +165,7 @@ def convert_raw_sonar(
 
 def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:
     """Pause until an operator resumes the run, if the file is large or of unknown size."""
-    from flows.source import current_source  # noqa: PLC0415 - see the module's docstring
+    from flows.stores.download import current_source  # noqa: PLC0415 - see the module's docstring
 
     options = dict(request.input_storage_options)
     now = retry_step(lambda: current_source(request.source, options))

@@ -16,23 +16,23 @@ from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from pydantic import PositiveInt
 
-from flows.batch_entries import BatchFile, batch_files
-from flows.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.batch_runners import RunnerName, dask_scheduler
-from flows.batch_workers import worker_count
-from flows.closing import closed
-from flows.failure_hooks import report_failure
-from flows.flow_parameters import checked_parameters
-from flows.isolated_tasks import run_isolated
-from flows.out_of_memory import out_of_memory
-from flows.outcomes import ConversionFailure, InvalidParameters, TransientFault
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
-from flows.run_artifacts import show_manifest
-from flows.run_progress import ProgressArtifact
-from flows.run_states import RETRYING, completed_state, failed_state, this_run
-from flows.task_resources import task_resources
-from flows.time_limit import source_bytes, time_limit, time_limited
+from flows.core.closing import closed
+from flows.core.out_of_memory import out_of_memory
+from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published, Skipped
+from flows.runs.batch_entries import BatchFile, batch_files
+from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.runs.batch_runners import RunnerName, dask_scheduler
+from flows.runs.batch_workers import worker_count
+from flows.runs.failure_hooks import report_failure
+from flows.runs.flow_parameters import checked_parameters
+from flows.runs.isolated_tasks import run_isolated
+from flows.runs.run_artifacts import show_manifest
+from flows.runs.run_progress import ProgressArtifact
+from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.runs.task_resources import task_resources
+from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from task_sizes import peak_bytes, usable_bytes
 
 # Parallel requests for the files' sizes.

@@ -10,23 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import local_publishing, preflight, s3_publishing
-from flows.fetching import Inputs, fetch_inputs
-from flows.locations import LocalLocation
-from flows.named_ends import named_ends
-from flows.object_store import ObjectStore
-from flows.outcomes import ConversionFailure, Superseded
-from flows.preflight.summary import FileSummary
-from flows.publication import Progress, Skipped
-from flows.publish_decision import Content, PublishedManifest, decide
-from flows.raw_opening import open_raw_file
+from flows import walk
+from flows.core.locations import LocalLocation
+from flows.core.outcomes import ConversionFailure, Superseded
+from flows.core.request import ConversionRequest
+from flows.core.stopwatch import Stopwatch
+from flows.publishing import local_publishing, s3_publishing
+from flows.publishing.publication import Progress, Skipped
+from flows.publishing.publish_decision import Content, PublishedManifest, decide
+from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
-from flows.request import ConversionRequest
-from flows.s3_client import s3_client
-from flows.sidecar_check import checked_sidecars
-from flows.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
-from flows.source import FetchedFile, check_unchanged, current_source
-from flows.stopwatch import Stopwatch
+from flows.rawfile.parsed_pings import compare_pings
+from flows.rawfile.sidecar_check import checked_sidecars
+from flows.stores.download import FetchedFile, check_unchanged, current_source
+from flows.stores.errors import named_ends
+from flows.stores.fetching import Inputs, fetch_inputs
+from flows.stores.object_store import ObjectStore
+from flows.stores.s3_client import s3_client
+from flows.stores.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
+from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -147,9 +149,9 @@ def _parse(
     with watch.stage("preflight"):
         progress("preflight", 0.0)
         # Messages use the file's URI, not its local copy.
-        summary = replace(preflight.preflight(source.path, request.sonar_model), file=uri)
+        summary = replace(walk.preflight(source.path, request.sonar_model), file=uri)
         with _with_preflight(summary):
-            preflight.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
+            walk.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
             sidecars, without = checked_sidecars(
                 inputs.sidecars, summary, allow_partial=request.allow_partial
             )
@@ -164,7 +166,7 @@ def _parse(
         opened = open_file(source.path, summary, parse, beside)
         resources.callback(opened.close)
         echodata = opened.echodata
-        preflight.compare_pings(echodata, summary)
+        compare_pings(echodata, summary)
         check_unchanged(source)
     missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
     corrections = _corrections(echodata)

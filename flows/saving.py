@@ -9,21 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import local_publishing, quarantine, s3_publishing
-from flows.chunking import ChunksNotUsableError
-from flows.contents import contents_of
-from flows.encoded_chunks import EncodedObject
-from flows.locations import LocalLocation
-from flows.manifest import build_manifest, described_sidecars, described_source
-from flows.named_ends import named_ends
-from flows.netcdf_encoding import write_netcdf
-from flows.object_store import ObjectStore
+from flows.core.locations import LocalLocation
+from flows.core.outcomes import InvalidParameters, Superseded
+from flows.encoding.chunking import ChunksNotUsableError
+from flows.encoding.encoded_chunks import EncodedObject
+from flows.encoding.netcdf_encoding import write_netcdf
+from flows.encoding.zarr_encoding import stream_zarr
+from flows.failures import quarantine
 from flows.opened_raw import OpenedRaw
-from flows.outcomes import InvalidParameters, Superseded
-from flows.publication import Progress, Published, PublishOrder, Skipped
-from flows.s3_client import s3_client
-from flows.source import check_unchanged, current_source
-from flows.zarr_encoding import stream_zarr
+from flows.publishing import local_publishing, s3_publishing
+from flows.publishing.contents import contents_of
+from flows.publishing.manifest import build_manifest, described_sidecars, described_source
+from flows.publishing.publication import Progress, Published, PublishOrder, Skipped
+from flows.stores.download import check_unchanged, current_source
+from flows.stores.errors import named_ends
+from flows.stores.object_store import ObjectStore
+from flows.stores.s3_client import s3_client
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

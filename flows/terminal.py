@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flows.locations import LocalLocation, parse_location
-from flows.outcomes import ConversionFailure, TransientFault
-from flows.preflight import check_rows, preflight
-from flows.preflight.walk import format_of
-from flows.publication import Published
-from flows.request import ConversionRequest
+from flows.core.locations import LocalLocation, parse_location
+from flows.core.outcomes import ConversionFailure, TransientFault
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published
+from flows.walk import check_rows, preflight
+from flows.walk.walk import format_of
 
 #: Exit codes of `echodrop convert` and `echodrop check`, for scripts.
 DONE, FAILED, USAGE, TRANSIENT = 0, 1, 2, 3

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
-from lambda_trigger.aws_api import AwsApi
-from lambda_trigger.batches import Batchable, batches, run_of
-from lambda_trigger.clock import RESERVE, Deadline
-from lambda_trigger.flow_runs import PrefectApi
-from lambda_trigger.http_client import HttpClient
-from lambda_trigger.notifications import Judged, Notice, TaskStopped, read_body
-from lambda_trigger.outcomes import Outcome, Upload
-from lambda_trigger.prefect_connection import PrefectConnection
-from lambda_trigger.rules_document import Rules
+from lambda_trigger.clients.aws_api import AwsApi
+from lambda_trigger.clients.clock import RESERVE, Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection
+from lambda_trigger.clients.services import Prefect, Storage
+from lambda_trigger.decisions.batches import Batchable, batches, run_of
+from lambda_trigger.decisions.notifications import Judged, Notice, TaskStopped, read_body
+from lambda_trigger.decisions.outcomes import Outcome, Upload
+from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.rules_source import RulesSource
-from lambda_trigger.services import Prefect, Storage
 from lambda_trigger.settings import read_settings
 from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry, line_logger

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import RunState
-from lambda_trigger.outcomes import Ignored, Outcome, Reason, Rejected, Submitted
-from lambda_trigger.run_identity import tag_of
-from lambda_trigger.services import RunUpdates
-from lambda_trigger.transport_errors import UnavailableError
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import RunState
+from lambda_trigger.clients.services import RunUpdates
+from lambda_trigger.clients.transport_errors import UnavailableError
+from lambda_trigger.decisions.outcomes import Ignored, Outcome, Reason, Rejected, Submitted
+from lambda_trigger.decisions.run_identity import tag_of
 from task_sizes import LARGE
 
 OUT_OF_MEMORY = "exit code 137 (out of memory)"

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from lambda_trigger.clock import Deadline
-from lambda_trigger.rules_document import Rules, parse_rules
-from lambda_trigger.rules_table import RulesError
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.transport_errors import ConfigurationError, TransportError
+from lambda_trigger.decisions.rules_document import Rules, parse_rules
+from lambda_trigger.decisions.rules_table import RulesError
 from lambda_trigger.telemetry import line_logger
-from lambda_trigger.transport_errors import ConfigurationError, TransportError
 
 KEPT_FOR = 60.0
 

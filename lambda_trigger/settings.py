@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lambda_trigger.sigv4 import Credentials
-from lambda_trigger.transport_errors import ConfigurationError
+from lambda_trigger.clients.sigv4 import Credentials
+from lambda_trigger.clients.transport_errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

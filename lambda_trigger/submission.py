@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lambda_trigger.aws_api import ListedObject, ObjectHead, Unreadable
-from lambda_trigger.batches import Batchable, is_small
-from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import FlowRun, RunRequest
-from lambda_trigger.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.outcomes import (
+from lambda_trigger.clients.aws_api import ListedObject, ObjectHead, Unreadable
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import FlowRun, RunRequest
+from lambda_trigger.clients.services import RunCreation, Storage
+from lambda_trigger.decisions.batches import Batchable, is_small
+from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.decisions.outcomes import (
     BACKFILL,
     Ignored,
     Outcome,
@@ -19,15 +20,24 @@ from lambda_trigger.outcomes import (
     Upload,
     Waiting,
 )
-from lambda_trigger.rules_document import BatchRule, Rules
-from lambda_trigger.run_identity import idempotency_key, run_name, run_tags, uri
-from lambda_trigger.services import RunCreation, Storage
+from lambda_trigger.decisions.rules_document import BatchRule, Rules
+from lambda_trigger.decisions.run_identity import idempotency_key, run_name, run_tags, uri
+from lambda_trigger.decisions.sidecars import (
+    NEEDS_SIDECAR,
+    choose_sidecar,
+    is_settings_xml,
+    named_sidecar,
+)
+from lambda_trigger.decisions.sonar_model import (
+    HEAD_BYTES,
+    SonarModel,
+    decide_model,
+    declared_model,
+)
 from lambda_trigger.settings_arrival import ArrivedSettings
-from lambda_trigger.sidecars import NEEDS_SIDECAR, choose_sidecar, is_settings_xml, named_sidecar
-from lambda_trigger.sonar_model import HEAD_BYTES, SonarModel, decide_model, declared_model
 from task_sizes import size_for
 
-# The state of a run whose file or sidecar was in an archive tier (flows/outcomes.py, Archived).
+# The state of a run whose file or sidecar was in an archive tier (flows/core/outcomes.py, Archived).
 ARCHIVED = "Archived"
 RESTORED_MESSAGE = "the file was in an archive tier and can be read again"
 UNREADABLE: dict[str, Outcome] = {

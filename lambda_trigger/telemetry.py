@@ -18,8 +18,8 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
     AmazonCloudWatchEMFProvider,
 )
 
-from lambda_trigger.outcomes import Outcome, Rejected, Submitted, Upload, Waiting
-from lambda_trigger.transport_errors import TransportError
+from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.outcomes import Outcome, Rejected, Submitted, Upload, Waiting
 
 NAMESPACE = "echodrop"
 SERVICE = "trigger"

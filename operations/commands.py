@@ -50,7 +50,7 @@ def status(
 
     Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
-    from operations.terminal import status_at_terminal
+    from operations.reconcile.terminal import status_at_terminal
 
     _complete_environment(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
@@ -91,7 +91,7 @@ def reconcile(
 
     The exit codes are those of status.
     """
-    from operations.terminal import reconcile_at_terminal
+    from operations.reconcile.terminal import reconcile_at_terminal
 
     needed = {"ECHODROP_QUEUE_URL": queue} if fix and not dry_run else {}
     _complete_environment(
@@ -208,7 +208,7 @@ def replay(
             dry_run=dry_run,
         )
     elif letters:
-        from operations.dead_letter_terminal import replay_dead_letters_at_terminal
+        from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
 
         rules_needed = rules or quarantine
         _complete_environment(
@@ -229,7 +229,7 @@ def replay(
             as_json=as_json,
         )
     else:
-        from operations.replay_terminal import replay_uploads_at_terminal
+        from operations.replay.terminal import replay_uploads_at_terminal
 
         _complete_environment(
             stack,
@@ -303,7 +303,7 @@ def backfill(
 
     Exit code 0: all is sent; 1: not all is sent, or the rules reject some; 2: a service did not answer.
     """
-    from operations.backfill_terminal import backfill_at_terminal
+    from operations.backfill.terminal import backfill_at_terminal
 
     _complete_environment(
         stack,
@@ -345,9 +345,9 @@ def _complete_environment(stack: str | None, prefect_rate: float | None, **neede
 
     The request rate is passed on in the environment, too.
     """
-    from operations.command_errors import print_error
-    from operations.prefect_api import RATE
-    from operations.stack_settings import SettingMissingError, complete_environment
+    from operations.clients.prefect_api import RATE
+    from operations.clients.stack_settings import SettingMissingError, complete_environment
+    from operations.console.command_errors import print_error
 
     if prefect_rate is not None:
         os.environ[RATE] = str(prefect_rate)

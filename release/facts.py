@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from flows.stack_images import TARGETS, image_tag
+from flows.deployment.stack_images import TARGETS, image_tag
 from release.base_images import unpinned
 from release.code_version import DOCKERFILE, CodeVersion
 from release.images import PLATFORMS, repository_stack

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from flows.stack_images import TARGETS, image_tag
+from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import CodeVersion
 from release.steps import Program, Step, StepContext, StepFailedError, run_program
 

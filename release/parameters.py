@@ -13,9 +13,9 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it has
 )
 
 from release.code_version import ROOT
-from sandbox.intrinsics import Resolver
-from sandbox.stack_parameters import TemplateError, checked_parameters
-from sandbox.template import TEMPLATE
+from sandbox.stack.intrinsics import Resolver
+from sandbox.stack.parameters import TemplateError, checked_parameters
+from sandbox.stack.template import TEMPLATE
 
 DIGESTS = {"TaskImageDigest": "task_digest", "WorkerImageDigest": "worker_digest"}
 _SOME_DIGEST = "sha256:" + "0" * 64

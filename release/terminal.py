@@ -24,7 +24,7 @@ from release.parameters import given_parameters, kept_parameters, merged, proble
 from release.release import deploy_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
-from sandbox.stack_parameters import TemplateError
+from sandbox.stack.parameters import TemplateError
 
 DONE, FAILED, NOT_READY = 0, 1, 2
 # The stack's name is part of the names of its buckets.

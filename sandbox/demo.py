@@ -21,11 +21,11 @@ from rich.progress import (
 )
 
 from sandbox.demo_report import DemoResult, report_of
-from sandbox.errors import SandboxError
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect_api import FlowRunInfo
-from sandbox.sample_file import write_sample
-from sandbox.signals import ended_by_signals
+from sandbox.parts.errors import SandboxError
+from sandbox.parts.signals import ended_by_signals
+from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.trigger_log import TriggerLog
 

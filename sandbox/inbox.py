@@ -4,9 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sandbox.prefect_api import FlowRunInfo
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 
 class SandboxInbox:

@@ -14,25 +14,31 @@ from typing import Any, Self
 import boto3
 import psutil
 
-from sandbox import ecs_worker, postgresql, prefect_server, programs
-from sandbox.aws_resources import DeliveryOptions, keep_tasks_running, make_stack, put_credential
-from sandbox.environments import (
+from sandbox.aws.aws_resources import (
+    DeliveryOptions,
+    keep_tasks_running,
+    make_stack,
+    put_credential,
+)
+from sandbox.aws.scheduler import seconds_of
+from sandbox.aws.task_definitions import TaskDefinitions
+from sandbox.parts import postgresql, programs
+from sandbox.parts.environments import (
     REGION,
     aws_environment,
     prefect_environment,
     system_environment,
 )
-from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
-from sandbox.part_set import PartSet
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_api import SandboxPrefectApi
-from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
-from sandbox.resource_names import ResourceNames
-from sandbox.scheduler import seconds_of
-from sandbox.stack_names import AwsAccount
-from sandbox.state_folder import DEFAULT, StateFolder
-from sandbox.task_definitions import TaskDefinitions
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.part_set import PartSet
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.programs import AWS, TASK_EXECUTOR, TRIGGER
+from sandbox.parts.state_folder import DEFAULT, StateFolder
+from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect.prefect_api import SandboxPrefectApi
+from sandbox.stack.names import AwsAccount
+from sandbox.stack.resource_names import ResourceNames
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 

@@ -6,7 +6,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from sandbox.grow import SimradFileError, grow
+from sandbox.sea.grow import SimradFileError, grow
 
 
 def grow_at_terminal(source: Path, target: Path, size: str) -> int:

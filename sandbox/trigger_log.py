@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.new_lines import NewLines
+from sandbox.aws.new_lines import NewLines
 
 
 @dataclass(frozen=True)

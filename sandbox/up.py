@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sandbox.environments import aws_environment
-from sandbox.errors import SandboxError
-from sandbox.prefect_api import FlowRunInfo
-from sandbox.signals import ended_by_signals
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.errors import SandboxError
+from sandbox.parts.signals import ended_by_signals
+from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
 

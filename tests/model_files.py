@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.preflight.ad2cp import checksum
+from flows.walk.ad2cp import checksum
 from tests.damaged_files import (
     AD2CP,
     AD2CP_FIRST_PING,

@@ -1,6 +1,6 @@
 """Counts the incidents that tasks have recorded, reports their growth, and deletes them.
 
-`flows/incidents.py` describes the objects: each incident has the alert of its first
+`flows/failures/incidents.py` describes the objects: each incident has the alert of its first
 file as `incident.json`, and the alert of each later file. The task of the first file
 reports the incident at once and marks it as reported. The watchdog reports an incident
 without the mark, reports again when more files have failed, and once more at its end.

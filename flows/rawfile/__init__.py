@@ -5,5 +5,5 @@ of the file, in which each sample datagram has one to three samples. The samples
 read from the file, a block of pings at a time. echopype opens an AD2CP file in
 segments, which are joined.
 
-May import: numpy, xarray, echopype (when a file is opened), flows.outcomes.
+May import: numpy, xarray, echopype (when a file is opened), flows.core.outcomes.
 """

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from flows.outcomes import ConversionFailure, OutputMismatch
-from flows.preflight import write_whole_part
-from flows.preflight.summary import FileSummary
+from flows.core.outcomes import ConversionFailure, OutputMismatch
 from flows.rawfile.in_segments import SEGMENT_BYTES, cut
 from flows.rawfile.joined import JoinedFile
 from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
@@ -18,6 +16,8 @@ from flows.rawfile.samples import PingSamples
 from flows.rawfile.scratch_rows import ScratchFile
 from flows.rawfile.skeleton import write_skeleton
 from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
+from flows.walk import write_whole_part
+from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.preflight.ad2cp import RAW_ECHOSOUNDER, checksum
-from flows.preflight.summary import FileSummary
-from flows.rawfile.record_index import STRING, RecordIndex
-from flows.rawfile.sample_index import Int64s
 from flows.rawfile.skeleton import read_exactly
 from flows.rawfile.streamed import UnknownLayoutError
+from flows.walk.ad2cp import RAW_ECHOSOUNDER, checksum
+from flows.walk.record_index import STRING, RecordIndex
+from flows.walk.sample_index import Int64s
+from flows.walk.summary import FileSummary
 
 # echopype needs 80 bytes of memory for each byte.
 SEGMENT_BYTES = 1 << 20

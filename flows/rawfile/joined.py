@@ -19,8 +19,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.encoding import SAMPLE_DIMENSION
-from flows.outcomes import OutputMismatch
+from flows.core.outcomes import OutputMismatch
+from flows.core.packing import SAMPLE_DIMENSION
 from flows.rawfile.in_segments import Segments
 from flows.rawfile.kept_rows import PING_TIME, TIME, TIME_DIMENSIONS, kept_rows, sorting
 from flows.rawfile.scratch_rows import Block, JoinedRows, ScratchFile

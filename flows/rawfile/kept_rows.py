@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.preflight.ad2cp import BEAM_GROUPS
 from flows.rawfile.in_segments import Segment, Segments
-from flows.rawfile.record_index import RAW_TRANSMIT
-from flows.rawfile.sample_index import Int64s
 from flows.rawfile.streamed import UnknownLayoutError
+from flows.walk.ad2cp import BEAM_GROUPS
+from flows.walk.record_index import RAW_TRANSMIT
+from flows.walk.sample_index import Int64s
 
 # Dimensions of all records, of pings of one kind, and of transmit pulses.
 TIME, PING_TIME, TRANSMIT_TIME = "time1", "ping_time", "ping_time_transmit"

@@ -18,10 +18,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.rawfile.sample_index import Int64s
 from flows.rawfile.samples import PingSamples
 from flows.rawfile.skeleton import read_exactly
 from flows.rawfile.streamed import RawSamples
+from flows.walk.sample_index import Int64s
 
 _RANDOM_PINGS = 2
 # Datagrams that a ping is parsed with, besides its own parameters.

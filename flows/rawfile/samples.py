@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.encoding import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
+from flows.core.packing import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.lazy_array import LazyArray, Region
-from flows.rawfile.sample_index import ANGLE, POWER, SampleIndex
 from flows.rawfile.skeleton import read_exactly
+from flows.walk.sample_index import ANGLE, POWER, SampleIndex
 
 Part: TypeAlias = Literal["power", "athwartship", "alongship", "real", "imaginary"]
 

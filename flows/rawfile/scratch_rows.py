@@ -14,8 +14,8 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from flows.rawfile.lazy_array import LazyArray, Region
-from flows.rawfile.sample_index import Int64s
 from flows.rawfile.skeleton import read_exactly
+from flows.walk.sample_index import Int64s
 
 # Fast, and a quarter of the size: in most float64 values of AD2CP files only one or two bytes vary.
 _CODEC = Blosc("lz4", 1, Blosc.SHUFFLE)

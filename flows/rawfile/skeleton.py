@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.rawfile.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, Int64s, SampleIndex
+from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, Int64s, SampleIndex
 
 Span = tuple[int, int]
 

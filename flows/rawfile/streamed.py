@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.rawfile.sample_index import FLOAT16, FLOAT32, POWER, Int64s, SampleIndex
 from flows.rawfile.samples import Part, PingSamples
+from flows.walk.sample_index import FLOAT16, FLOAT32, POWER, Int64s, SampleIndex
 
 # Variable -> part of the samples, by the variable's dimensions: power groups have no beam.
 _SAMPLES = ("channel", "ping_time", "range_sample")

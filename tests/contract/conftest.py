@@ -17,10 +17,10 @@ import pytest
 import urllib3
 from prefect.logging.handlers import APILogWorker
 
-from sandbox.environments import system_environment
-from sandbox.orphans import MARK, start_watchdog
-from sandbox.ports import free_port
-from sandbox.prefect_server import prefect_server, sqlite_url
+from sandbox.parts.environments import system_environment
+from sandbox.parts.orphans import MARK, start_watchdog
+from sandbox.parts.ports import free_port
+from sandbox.prefect.prefect_server import prefect_server, sqlite_url
 
 # On SQLite the server answers 503 if two requests write at once.
 _PATIENT = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.inbox import SandboxInbox
-from sandbox.postgresql import PostgresqlMissing, find_binaries
+from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
 
 

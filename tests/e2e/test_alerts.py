@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from sandbox import ecs_worker, prefect_server
-from sandbox.aws_resources import DeliveryOptions
+from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect_api import FlowRunInfo
-from sandbox.programs import SCHEDULER
-from sandbox.sample_file import write_sample
+from sandbox.parts.programs import SCHEDULER
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
-from sandbox.waiting import wait_until
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 

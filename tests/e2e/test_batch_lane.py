@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sandbox.inbox import SandboxInbox
+from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.chaos.plan import FaultKind
-from sandbox.chaos.trial import ChaosReport, run_trial
-from sandbox.postgresql import PostgresqlMissing, find_binaries
+from benchmarks.chaos.plan import FaultKind
+from benchmarks.chaos.trial import ChaosReport, run_trial
+from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
 from tests.conftest import REPORT_LINE
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.outcomes import BACKFILL, LIVE
-from sandbox.environments import system_environment
+from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from sandbox.inbox import SandboxInbox
-from sandbox.run_times import RunTimes, run_times
+from sandbox.parts.environments import system_environment
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.run_times import RunTimes, run_times
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from operations.prefect_runs import PrefectRuns
+from operations.clients.prefect_runs import PrefectRuns
 from sandbox.inbox import SandboxInbox
-from sandbox.sample_file import write_sample
+from sandbox.parts.waiting import wait_until
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
 PREFIX = "reconcile/"
 RECONCILE = """
 import sys
-from operations.terminal import reconcile_at_terminal
+from operations.reconcile.terminal import reconcile_at_terminal
 sys.exit(reconcile_at_terminal(
     prefix="reconcile/", fix=len(sys.argv) > 1, queue_url=sys.argv[-1], grace_minutes=0,
     verify=True, as_json=True,

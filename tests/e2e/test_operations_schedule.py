@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from flows.stack_deployment import register_stack, stack_outputs
-from operations.reconcile_flow import reconcile_specs
+from flows.deployment.stack_deployment import register_stack, stack_outputs
+from operations.reconcile.reconcile_flow import reconcile_specs
 from sandbox.inbox import SandboxInbox
-from sandbox.sample_file import write_sample
+from sandbox.parts.waiting import wait_until
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 PREFIX = "scheduled/"

@@ -21,10 +21,10 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
-from lambda_trigger.outcomes import BACKFILL
-from sandbox.aws_resources import DeliveryOptions
+from lambda_trigger.decisions.outcomes import BACKFILL
+from sandbox.aws.aws_resources import DeliveryOptions
+from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from operations import dead_letter_queue
+from operations.replay import dead_letter_queue
 dead_letter_queue._HIDDEN_SECONDS = 4
 from echodrop import app
 app()

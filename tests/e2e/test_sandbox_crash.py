@@ -10,11 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox.grow import grow
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect_api import FlowRunInfo
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.sea.grow import grow
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from flows.stack_images import TARGETS, image_tag
+from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import code_version
-from sandbox import ecs_worker
 from sandbox.inbox import SandboxInbox
-from sandbox.sample_file import write_sample
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect import ecs_worker
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox-credential")
 

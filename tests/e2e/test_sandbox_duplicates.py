@@ -7,10 +7,10 @@ import pytest
 
 from events.notifications import ENVELOPES, NotifiedObject
 from sandbox.inbox import SandboxInbox
-from sandbox.sample_file import write_sample
+from sandbox.parts.waiting import wait_until
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
 from sandbox.trigger_log import TriggerLog
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

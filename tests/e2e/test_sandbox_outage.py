@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from flows.identity import differences
-from sandbox import prefect_server
+from flows.publishing.identity import differences
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect_api import FlowRunInfo
-from sandbox.sample_file import write_sample
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect import prefect_server
+from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

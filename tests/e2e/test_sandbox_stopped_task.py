@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.grow import grow
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect_api import FlowRunInfo
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.sea.grow import grow
 from sandbox.system import Sandbox
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

@@ -17,14 +17,14 @@ import psutil
 import pytest
 from rich.console import Console
 
-from sandbox.environments import aws_environment
-from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
-from sandbox.processes import PartDied
-from sandbox.sample_file import write_sample
-from sandbox.state_folder import StateFolder
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.processes import PartDied
+from sandbox.parts.state_folder import StateFolder
+from sandbox.parts.waiting import wait_until
+from sandbox.sea.sample_file import write_sample
 from sandbox.system import TASK_EXECUTOR, Sandbox, SandboxOptions
 from sandbox.up import run_up
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -78,7 +78,9 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
         sample = write_sample(tmp_path / "sample.raw", pings=20, seed=9).path
         upload(running, sample)
         wait_until(
-            lambda: any("flows.execute_run" in line for line in programs(running["sandbox_id"])),
+            lambda: any(
+                "flows.runs.execute_run" in line for line in programs(running["sandbox_id"])
+            ),
             120,
             "a task to run",
         )

@@ -12,12 +12,12 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import NotifiedObject
 from events.storm import Storm, make_storm
-from sandbox import prefect_server
-from sandbox.aws_resources import DeliveryOptions
-from sandbox.postgresql import PostgresqlMissing, find_binaries
+from sandbox.aws.aws_resources import DeliveryOptions
+from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect import prefect_server
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
-from sandbox.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

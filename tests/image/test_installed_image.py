@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from image.write_metadata import main as write_metadata
-from sandbox.sample_file import write_sample
+from sandbox.sea.sample_file import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -144,7 +144,7 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
 
 @pytest.mark.xdist_group("task-image")
 @pytest.mark.parametrize(
-    "command", [("prefect", "version"), ("python", "-c", "import flows.execute_run")]
+    "command", [("prefect", "version"), ("python", "-c", "import flows.runs.execute_run")]
 )
 def test_the_ecs_command_is_installed(task: Image, command: tuple[str, ...]) -> None:
     done = task.run(*command)
@@ -153,7 +153,7 @@ def test_the_ecs_command_is_installed(task: Image, command: tuple[str, ...]) -> 
 
 @pytest.mark.xdist_group("task-image")
 def test_the_reconciliation_is_installed_with_its_imports(task: Image) -> None:
-    script = "from operations.reconcile_flow import reconcile_inbox as f; print(f.name)"
+    script = "from operations.reconcile.reconcile_flow import reconcile_inbox as f; print(f.name)"
     done = task.run("python", "-c", script)
     assert done.stdout.strip() == "reconcile-inbox", done.stderr
 

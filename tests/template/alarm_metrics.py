@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from operations.reconcile_report import NAMESPACE
-from operations.reconcile_report import SERVICE as RECONCILE
+from operations.reconcile.reconcile_report import NAMESPACE
+from operations.reconcile.reconcile_report import SERVICE as RECONCILE
 from tests.template.deliveries import log_group_arn, refusals_of_role
 from tests.template.stacks import Translated
 from tests.template.written_metrics import Metric, written_metrics

@@ -15,10 +15,10 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
     yaml_parse,
 )
 
-from sandbox.intrinsics import Resolver
-from sandbox.stack_names import AwsAccount
-from sandbox.stack_parameters import checked_parameters
-from sandbox.template import TEMPLATE
+from sandbox.stack.intrinsics import Resolver
+from sandbox.stack.names import AwsAccount
+from sandbox.stack.parameters import checked_parameters
+from sandbox.stack.template import TEMPLATE
 
 Template = dict[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.rules_document import parse_rules
+from lambda_trigger.decisions.rules_document import parse_rules
 from tests.template.invariants.everything import INVARIANTS
 from tests.template.stacks import EXISTING, MADE, VARIANTS, Translated, source_template, translate
 

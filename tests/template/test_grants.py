@@ -92,11 +92,11 @@ def test_the_trigger_has_exactly_the_rights_that_it_needs(stacks: dict[str, Tran
 
 # The parts of `operations` and `events` that the scheduled reconciliation runs, by the role's action.
 OPERATIONS = {
-    "operations/listings.py": {"list_objects_v2", "head_object", "get_object"},
-    "operations/ecs_tasks.py": {"list_tasks", "describe_tasks"},
-    "operations/connections.py": {"get_parameter"},
-    "operations/reconcile_flow.py": {"put_metric_data"},
-    "operations/reconcile_report.py": {"put_object"},
+    "operations/inventory/listings.py": {"list_objects_v2", "head_object", "get_object"},
+    "operations/clients/ecs_tasks.py": {"list_tasks", "describe_tasks"},
+    "operations/clients/connections.py": {"get_parameter"},
+    "operations/reconcile/reconcile_flow.py": {"put_metric_data"},
+    "operations/reconcile/reconcile_report.py": {"put_object"},
     "events/sending.py": {"send_message_batch"},
 }
 OPERATIONS_ACTIONS = {

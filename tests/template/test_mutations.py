@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.stack_names import AwsAccount
+from sandbox.stack.names import AwsAccount
 from tests.template.invariants.everything import INVARIANTS
 from tests.template.stacks import (
     CHINA,

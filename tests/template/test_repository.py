@@ -9,7 +9,7 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
     yaml_parse,
 )
 
-from flows.stack_images import TARGETS, image_tag
+from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import ROOT
 from release.images import REPOSITORY_TEMPLATE
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.template import Stack
+from sandbox.stack.template import Stack
 from tests.template.stacks import MADE, source_template, translate
 
 # moto skips the others, creates them without most of their properties, or

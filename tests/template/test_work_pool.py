@@ -18,11 +18,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, temporary_settings
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
-from flows.work_pool_template import StackOutputsError, base_job_template
-from lambda_trigger.rules_document import PrefixRule
-from lambda_trigger.run_identity import run_name
-from sandbox.aws_resources import registration_arguments
-from sandbox.template import Stack
+from flows.deployment.work_pool_template import StackOutputsError, base_job_template
+from lambda_trigger.decisions.rules_document import PrefixRule
+from lambda_trigger.decisions.run_identity import run_name
+from sandbox.aws.aws_resources import registration_arguments
+from sandbox.stack.template import Stack
 from task_sizes import LARGE, STANDARD
 from tests.template.stacks import EXISTING, MADE
 
@@ -120,7 +120,7 @@ def test_the_worker_keeps_its_credential(
     assert asked["overrides"]["containerOverrides"][0]["command"] == [
         "python",
         "-m",
-        "flows.execute_run",
+        "flows.runs.execute_run",
     ]
 
 

@@ -9,10 +9,10 @@ from contextlib import redirect_stdout
 from functools import cache
 from typing import Any
 
-from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
+from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
 from lambda_trigger.telemetry import Telemetry
-from operations.reconcile_report import NAMESPACE, figures
-from operations.report import FindingTally
+from operations.console.report import FindingTally
+from operations.reconcile.reconcile_report import NAMESPACE, figures
 from watchdog.emf import UNITS, emf_line
 
 # Namespace, metric, dimensions.

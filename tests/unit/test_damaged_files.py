@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 from flows.conversion import convert
-from flows.outcomes import BadFile, ConversionFailure
-from flows.publication import Published
-from flows.request import ConversionRequest
+from flows.core.outcomes import BadFile, ConversionFailure
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published
 from tests.damaged_files import (
     DAMAGED_FILES,
     EK60,

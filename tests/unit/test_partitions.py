@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("flows", "operations", "watchdog", "lambda_trigger", "sandbox")
 # Where the domains of all partitions stand, and where the sandbox says in which it is.
-ALLOWED = {"lambda_trigger/aws_domains.py", "sandbox/stack_names.py"}
+ALLOWED = {"lambda_trigger/clients/aws_domains.py", "sandbox/stack/names.py"}
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 from prefect.server.api.server import create_api_app
 
-from sandbox.prefect_cloud_calls import served, served_call
+from sandbox.prefect.prefect_cloud_calls import served, served_call
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = ("flows", "lambda_trigger", "operations", "watchdog")

@@ -11,13 +11,13 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
     yaml_parse,
 )
 
-from flows import outcomes
-from flows.outcomes import ConversionFailure, Outcome, Superseded
-from lambda_trigger import transport_errors
-from lambda_trigger.outcomes import Reason
-from lambda_trigger.transport_errors import TransportError
-from operations.findings import Kind
-from sandbox.template import TEMPLATE
+from flows.core import outcomes
+from flows.core.outcomes import ConversionFailure, Outcome, Superseded
+from lambda_trigger.clients import transport_errors
+from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.outcomes import Reason
+from operations.inventory.findings import Kind
+from sandbox.stack.template import TEMPLATE
 
 RUNBOOK = (Path(__file__).resolve().parents[2] / "docs/runbook.md").read_text()
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.work_pool_template import TEMPLATE
-from lambda_trigger.rules_document import Rules
-from lambda_trigger.sonar_model import MODELS
+from flows.deployment.work_pool_template import TEMPLATE
+from lambda_trigger.decisions.rules_document import Rules
+from lambda_trigger.decisions.sonar_model import MODELS
 from task_sizes import LARGE, STANDARD, TaskSize, peak_bytes, size_for, usable_bytes
 
 BOTH = (STANDARD, LARGE)

@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import PrefectApi as TriggerApi
-from lambda_trigger.flow_runs import RunRequest
-from lambda_trigger.http_client import HttpClient
-from lambda_trigger.prefect_connection import PrefectConnection
-from operations.prefect_runs import PrefectRuns
-from sandbox.environments import aws_environment, prefect_environment, system_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_cloud import KEY, PrefectCloud
-from sandbox.sample_file import write_sample
-from sandbox.waiting import wait_until
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi as TriggerApi
+from lambda_trigger.clients.flow_runs import RunRequest
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection
+from operations.clients.prefect_runs import PrefectRuns
+from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_cloud import KEY, PrefectCloud
+from sandbox.sea.sample_file import write_sample
 from tests.contract.deployment.account import POOL, Account
 from watchdog.prefect_look import PrefectLook
 

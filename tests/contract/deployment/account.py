@@ -8,9 +8,9 @@ from typing import Any
 
 import boto3
 
-from flows.stack_deployment import deploy
-from sandbox.aws_resources import registration_arguments
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from flows.deployment.stack_deployment import deploy
+from sandbox.aws.aws_resources import registration_arguments
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 STACK = "echodrop"
 POOL = "registered-pool"

@@ -17,12 +17,12 @@ from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.automations import HEARTBEAT, AutomationsError, read_automations
-from flows.deployment_specs import conversions
-from flows.deployments import register
-from flows.registered_automations import register_automations
-from flows.registration import Registration
-from sandbox.ports import HOST
+from flows.deployment.automations import HEARTBEAT, AutomationsError, read_automations
+from flows.deployment.deployment_specs import conversions
+from flows.deployment.deployments import register
+from flows.deployment.registered_automations import register_automations
+from flows.deployment.registration import Registration
+from sandbox.parts.ports import HOST
 from tests.contract.deployment.blocks import make_webhook_block
 
 # One server for all of them.

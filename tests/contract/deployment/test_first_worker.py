@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from flows.stack_deployment import deploy
-from sandbox.environments import aws_environment, prefect_environment, system_environment
-from sandbox.ports import HOST, free_port
-from sandbox.waiting import wait_until
+from flows.deployment.stack_deployment import deploy
+from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.waiting import wait_until
 from tests.contract.deployment.account import POOL, STACK, Account
 
 # One server for all of them.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deployments import register
-from operations.reconcile_flow import reconcile_specs
+from flows.deployment.deployments import register
+from operations.reconcile.reconcile_flow import reconcile_specs
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")

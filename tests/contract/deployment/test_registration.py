@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
-from flows.deployments import register
+from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
+from flows.deployment.deployments import register
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -122,7 +122,7 @@ def test_a_deployment_follows_its_specification(prefect_api: ApiCall) -> None:
 
 def test_what_is_no_flow_is_refused() -> None:
     with pytest.raises(TypeError, match=r"flows\.deployment_specs\.lanes is not a flow"):
-        here(deployments=(DeploymentSpec("flows.deployment_specs.lanes"),))
+        here(deployments=(DeploymentSpec("flows.deployment.deployment_specs.lanes"),))
 
 
 def test_uploads_start_at_once_though_the_backfill_is_full(prefect_api: ApiCall) -> None:

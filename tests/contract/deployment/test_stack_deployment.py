@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from flows.automations import read_automations
-from flows.deployment_specs import DeploymentSpec
-from flows.registered_deployment import DeploymentTakenError
-from flows.work_pool_template import StackOutputsError
-from operations.reconcile_flow import reconcile_specs
-from sandbox.ports import HOST, free_port
+from flows.deployment.automations import read_automations
+from flows.deployment.deployment_specs import DeploymentSpec
+from flows.deployment.registered_deployment import DeploymentTakenError
+from flows.deployment.work_pool_template import StackOutputsError
+from operations.reconcile.reconcile_flow import reconcile_specs
+from sandbox.parts.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, STACK, Account
 from tests.contract.deployment.blocks import make_webhook_block
 

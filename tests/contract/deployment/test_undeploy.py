@@ -10,7 +10,7 @@ import pytest
 
 from release.prefect_steps import DeletePrefectObjects, PausePool
 from release.steps import StepContext, StepFailedError
-from sandbox.ports import HOST, free_port
+from sandbox.parts.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, Account
 from tests.contract.deployment.blocks import make_webhook_block
 

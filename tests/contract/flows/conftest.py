@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.conversion import convert
-from flows.object_store import ObjectStore
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
-from flows.s3_client import s3_client
-from sandbox.ports import free_port
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published, Skipped
+from flows.stores.object_store import ObjectStore
+from flows.stores.s3_client import s3_client
+from sandbox.parts.ports import free_port
 
 _ROOT = Path(__file__).resolve().parents[3]
 CREDENTIALS = {"key": "test", "secret": "test"}
@@ -31,7 +31,7 @@ def s3_port() -> Iterator[int]:
     """The port of a running S3."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.aws_server", f"--port={port}"],
+        [sys.executable, "-m", "sandbox.aws.aws_server", f"--port={port}"],
         cwd=_ROOT,
         env={
             **os.environ,
@@ -125,5 +125,5 @@ EK60 = "ek60/D20070724-T042400.raw"
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry as in production, only sooner."""
-    monkeypatch.setattr("flows.transient_faults.FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr("flows.transient_faults.LONGEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("flows.core.transient_faults.FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("flows.core.transient_faults.LONGEST_WAIT_SECONDS", 0.5)

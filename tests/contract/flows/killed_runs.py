@@ -28,18 +28,18 @@ import xarray as xr
 import zarr.storage
 from zarr.core.buffer.cpu import Buffer
 
-from flows import local_publishing, publish_decision, s3_publishing
 from flows.conversion import OpenedRaw, open_raw
-from flows.identity import differences
-from flows.locations import LocalLocation, OutputLocation, S3Location
-from flows.manifest import read_manifest
-from flows.object_store import ObjectStore
-from flows.publication import Published, PublishOrder, Skipped
-from flows.request import ConversionRequest
-from flows.s3_client import s3_client
+from flows.core.locations import LocalLocation, OutputLocation, S3Location
+from flows.core.request import ConversionRequest
+from flows.core.termination import stopped_by_signals
+from flows.core.transient_faults import retrying
+from flows.publishing import local_publishing, publish_decision, s3_publishing
+from flows.publishing.identity import differences
+from flows.publishing.manifest import read_manifest
+from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.saving import publish_order
-from flows.termination import stopped_by_signals
-from flows.transient_faults import retrying
+from flows.stores.object_store import ObjectStore
+from flows.stores.s3_client import s3_client
 from tests.contract.flows.conftest import options_for
 
 # Takes method and key (or an audit event and path) and its number among its kind, from 0; returns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.waiting import wait_until
+from sandbox.parts.waiting import wait_until
 
 
 def ended_task_runs(

@@ -18,11 +18,13 @@ import pytest
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import alerts, conversion, incidents, s3_client
-from flows.alerts import Channels
+from flows import conversion
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
-from flows.locations import S3Location
+from flows.core.locations import S3Location
+from flows.failures import alerts, incidents
+from flows.failures.alerts import Channels
+from flows.stores import s3_client
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 from tests.unit.flows.test_failure_report import REPORT, SCHEMA
 

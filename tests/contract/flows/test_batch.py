@@ -23,13 +23,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import conversion, deployments
+from flows import conversion
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
-from flows.deployment_specs import conversions
-from flows.isolated_tasks import run_isolated
-from flows.manifest import read_manifest
-from flows.outcomes import PartlyFailed
-from sandbox.environments import system_environment
+from flows.core.outcomes import PartlyFailed
+from flows.deployment import deployments
+from flows.deployment.deployment_specs import conversions
+from flows.publishing.manifest import read_manifest
+from flows.runs.isolated_tasks import run_isolated
+from sandbox.parts.environments import system_environment
 from tests.contract.flows.task_runs import ended_task_runs
 
 ApiCall = Callable[..., Any]

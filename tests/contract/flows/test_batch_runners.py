@@ -16,12 +16,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import deployments
-from flows.batch_runners import RunnerName
 from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
-from flows.deployment_specs import DeploymentSpec
-from flows.isolated_tasks import run_isolated
-from flows.manifest import read_manifest
+from flows.deployment import deployments
+from flows.deployment.deployment_specs import DeploymentSpec
+from flows.publishing.manifest import read_manifest
+from flows.runs.batch_runners import RunnerName
+from flows.runs.isolated_tasks import run_isolated
 from tests.contract.flows.task_runs import ended_task_runs
 
 ApiCall = Callable[..., Any]

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from flows.conversion import convert
-from flows.object_store import ObjectStore
-from flows.outcomes import TransientFault
-from flows.publication import Published
-from flows.request import ConversionRequest
-from flows.s3_client import s3_client
+from flows.core.outcomes import TransientFault
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published
+from flows.stores.object_store import ObjectStore
+from flows.stores.s3_client import s3_client
 from tests.contract.flows.checksum_judge import ChecksumJudge
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, FaultProxy, Plan, fault_proxy
@@ -118,7 +118,7 @@ def test_a_body_spoiled_each_time_ends_without_an_output(
 def test_the_parts_of_a_large_file_are_checked_one_by_one(
     buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    monkeypatch.setattr("flows.object_store.PART_BYTES", PART)
+    monkeypatch.setattr("flows.stores.object_store.PART_BYTES", PART)
     path = tmp_path / "large.nc"
     path.write_bytes(random.Random(1).randbytes(2 * PART + 1000))
     with judged(buckets, spoiling("partNumber=2", times)) as (proxy, judge):

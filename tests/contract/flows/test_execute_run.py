@@ -15,9 +15,9 @@ import psutil
 import pytest
 from prefect.runner._flow_run_executor import FlowRunExecutor
 
-from flows import execute_run
-from sandbox.environments import system_environment
-from sandbox.waiting import wait_until
+from flows.runs import execute_run
+from sandbox.parts.environments import system_environment
+from sandbox.parts.waiting import wait_until
 from tests.contract.conftest import ApiCall
 
 WORK = """
@@ -25,8 +25,8 @@ import os, signal, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from prefect import flow
-from flows.out_of_memory import end_out_of_memory
-from flows.time_limit import time_limited
+from flows.core.out_of_memory import end_out_of_memory
+from flows.runs.time_limit import time_limited
 
 @flow
 def work(how: str) -> None:
@@ -91,7 +91,7 @@ def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterato
             "POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"how": how}}
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.execute_run"],
+            [sys.executable, "-m", "flows.runs.execute_run"],
             env={
                 **os.environ,
                 **system_environment(),

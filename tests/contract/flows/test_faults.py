@@ -10,10 +10,10 @@ import random
 import pytest
 
 from flows.conversion import convert, open_raw, save
-from flows.manifest import read_manifest
-from flows.outcomes import AccessDenied
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
+from flows.core.outcomes import AccessDenied
+from flows.core.request import ConversionRequest
+from flows.publishing.manifest import read_manifest
+from flows.publishing.publication import Published, Skipped
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 
@@ -80,8 +80,8 @@ def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
     buckets: Buckets, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Source in ranges, output in parts; the first request of each kind and every tenth fail."""
-    monkeypatch.setattr("flows.source.PART_BYTES", 100_003)
-    monkeypatch.setattr("flows.object_store.PART_BYTES", 100_003)
+    monkeypatch.setattr("flows.stores.download.PART_BYTES", 100_003)
+    monkeypatch.setattr("flows.stores.object_store.PART_BYTES", 100_003)
     buckets.upload("ek80.raw", EK80)
     output = f"s3://{buckets.output.bucket}/folder/out.nc"
     kinds: dict[str, int] = {}

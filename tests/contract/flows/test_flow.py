@@ -21,15 +21,17 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
 
-from flows import conversion, deployments, run_progress
+from flows import conversion
 from flows import convert_raw_sonar as flow_module
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.deployment_specs import conversions
-from flows.outcomes import BadFile, TransientFault, WrongModel
-from flows.run_states import RETRIES
+from flows.core.outcomes import BadFile, TransientFault, WrongModel
+from flows.deployment import deployments
+from flows.deployment.deployment_specs import conversions
+from flows.runs import run_progress
+from flows.runs.run_states import RETRIES
 from lambda_trigger import larger_task
-from sandbox.environments import system_environment
-from sandbox.waiting import wait_until
+from sandbox.parts.environments import system_environment
+from sandbox.parts.waiting import wait_until
 from tests.contract.flows.task_runs import ended_task_runs
 
 ApiCall = Callable[..., Any]

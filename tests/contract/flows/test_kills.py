@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.s3_client import s3_client
+from flows.stores.s3_client import s3_client
 from tests.contract.flows.conftest import options_for
 from tests.contract.flows.killed_runs import STOPS
 

@@ -15,17 +15,19 @@ import pytest
 from typer.testing import CliRunner
 
 from echodrop import app
-from flows import s3_client, source, transient_faults
 from flows.conversion import convert
-from flows.outcomes import (
+from flows.core import transient_faults
+from flows.core.outcomes import (
     AccessDenied,
     DiskFault,
     InvalidParameters,
     MissingSidecar,
     TransientFault,
 )
-from flows.publication import Published
-from flows.request import ConversionRequest
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Published
+from flows.stores import download as source
+from flows.stores import s3_client
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 

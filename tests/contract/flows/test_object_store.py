@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from flows.object_store import ObjectStore
-from flows.outcomes import TransientFault
-from flows.parallel_requests import request_pool
-from flows.s3_client import s3_client
+from flows.core.outcomes import TransientFault
+from flows.stores.object_store import ObjectStore
+from flows.stores.parallel_requests import request_pool
+from flows.stores.s3_client import s3_client
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 
@@ -24,7 +24,7 @@ _PART = 10_000
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.object_store.PART_BYTES", _PART)
+    monkeypatch.setattr("flows.stores.object_store.PART_BYTES", _PART)
 
 
 @pytest.fixture

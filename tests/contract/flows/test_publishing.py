@@ -12,13 +12,8 @@ import pytest
 import s3fs
 import xarray as xr
 
-from flows.claims import S3Claim
-from flows.codec_families import codec_family_of
 from flows.conversion import convert, open_raw, save
-from flows.identity import differences
-from flows.manifest import read_manifest
-from flows.object_store import ObjectEntry, ObjectStore, StoredObject
-from flows.outcomes import (
+from flows.core.outcomes import (
     BadFile,
     ClaimLost,
     OutputClaimed,
@@ -26,12 +21,17 @@ from flows.outcomes import (
     OutputMismatch,
     SourceChanged,
 )
-from flows.publication import Published, Skipped
-from flows.raw_opening import import_echopype
+from flows.encoding.codec_families import codec_family_of
+from flows.encoding.written_store import Digest
+from flows.publishing.claims import S3Claim
+from flows.publishing.identity import differences
+from flows.publishing.manifest import read_manifest
+from flows.publishing.publication import Published, Skipped
+from flows.publishing.zarr_verification import ZarrVerification, compare_listing
+from flows.rawfile.echopype_reader import import_echopype
 from flows.rawfile.samples import PingSamples
-from flows.written_store import Digest
-from flows.zarr_verification import ZarrVerification, compare_listing
-from sandbox.waiting import wait_until
+from flows.stores.object_store import ObjectEntry, ObjectStore, StoredObject
+from sandbox.parts.waiting import wait_until
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 
 EK80 = "ek80/-1519668699940320059.raw"
@@ -219,7 +219,7 @@ def test_a_source_replaced_while_publishing_leaves_nothing_openable(
 def test_a_source_replaced_between_two_ranges_is_no_mix(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.source.PART_BYTES", 500_000)
+    monkeypatch.setattr("flows.stores.download.PART_BYTES", 500_000)
     buckets.upload("ek60.raw", EK60)
     raw = (buckets.real_data / EK60).read_bytes()
 
@@ -235,7 +235,7 @@ def test_a_source_replaced_between_two_ranges_is_no_mix(
 def test_large_files_come_in_ranges_and_arrive_whole(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.source.PART_BYTES", 100_003)
+    monkeypatch.setattr("flows.stores.download.PART_BYTES", 100_003)
     buckets.upload("ek60.raw", EK60)
     opened = open_raw(buckets.request(), quiet)
     assert not isinstance(opened, Skipped)
@@ -436,7 +436,7 @@ class TestClaims:
         self, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The waits are short here, so the loser may end before the winner.
-        monkeypatch.setattr("flows.transient_faults.ATTEMPTS", 200)
+        monkeypatch.setattr("flows.core.transient_faults.ATTEMPTS", 200)
         buckets.upload("ek80.raw", EK80)
         ends: list[Published | Skipped] = []
 

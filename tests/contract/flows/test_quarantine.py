@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from flows.failure_report import FailedRun, FailureReport
-from flows.quarantine import hold
+from flows.failures.failure_report import FailedRun, FailureReport
+from flows.failures.quarantine import hold
 from tests.contract.flows.conftest import Buckets
 
 REPORT = "out.zarr.failure.json"

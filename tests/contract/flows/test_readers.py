@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from flows.conversion import convert, open_raw
-from flows.publication import Published, Skipped
+from flows.publishing.publication import Published, Skipped
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 
 
@@ -114,7 +114,7 @@ def test_a_reader_that_opened_the_old_store_gets_an_error_not_a_mix(
 
 def _without_last_pings(raw: bytes, folder: Path) -> bytes:
     """The file up to the third part of its datagrams."""
-    from flows.preflight.simrad_framing import Datagram, datagrams  # noqa: PLC0415 - of this alone
+    from flows.walk.simrad.framing import Datagram, datagrams  # noqa: PLC0415 - of this alone
 
     path = folder / "whole.raw"
     path.write_bytes(raw)

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import deployments
-from flows.deployment_specs import conversions
-from sandbox.environments import system_environment
-from sandbox.grow import grow
+from flows.deployment import deployments
+from flows.deployment.deployment_specs import conversions
+from sandbox.parts.environments import system_environment
+from sandbox.sea.grow import grow
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint
@@ -28,7 +28,7 @@ _COMPLEX = "ek80/EK80_-D20221108-T151353.raw"
 _CONVERT = """
 import json, sys
 from flows.conversion import convert
-from flows.request import ConversionRequest
+from flows.core.request import ConversionRequest
 convert(ConversionRequest(**json.loads(sys.argv[1])))
 """
 
@@ -110,7 +110,7 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
         work = tmp_path / "work"
         work.mkdir()
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.execute_run"],
+            [sys.executable, "-m", "flows.runs.execute_run"],
             env={
                 **os.environ,
                 **system_environment(),

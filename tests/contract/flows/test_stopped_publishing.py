@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from flows.claims import S3Claim
 from flows.conversion import OpenedRaw, open_raw, save
-from flows.identity import differences
-from flows.manifest import read_manifest
-from flows.object_store import ObjectStore
-from flows.outcomes import TransientFault
-from flows.publication import Published, Skipped
+from flows.core.outcomes import TransientFault
+from flows.publishing.claims import S3Claim
+from flows.publishing.identity import differences
+from flows.publishing.manifest import read_manifest
+from flows.publishing.publication import Published, Skipped
+from flows.stores.object_store import ObjectStore
 from tests.contract.flows.conftest import Buckets, options_for
 
 EK80 = "ek80/-1519668699940320059.raw"

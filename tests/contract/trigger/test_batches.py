@@ -11,8 +11,8 @@ from prefect.utilities.callables import parameter_schema
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
-from lambda_trigger.outcomes import BACKFILL
-from operations.prefect_runs import PrefectRuns
+from lambda_trigger.decisions.outcomes import BACKFILL
+from operations.clients.prefect_runs import PrefectRuns
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function, rules
 

@@ -15,8 +15,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws.observers.ecs import mark_runs_as_crashed
 
 from events.file_heads import file_head
-from sandbox.ecs_tasks import DETAIL_TYPE, stopped_detail
-from sandbox.waiting import wait_until
+from sandbox.aws.ecs_tasks import DETAIL_TYPE, stopped_detail
+from sandbox.parts.waiting import wait_until
 from task_sizes import LARGE
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prefect.settings import get_current_settings
 
-from operations.prefect_api import RATE
+from operations.clients.prefect_api import RATE
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 from watchdog.prefect_look import PATIENCE

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lambda_trigger.clients.transport_errors import ConfigurationError
+from lambda_trigger.decisions.rules_document import parse_rules
+from lambda_trigger.decisions.rules_table import RulesError
 from lambda_trigger.larger_task import CONTAINER
-from lambda_trigger.rules_document import parse_rules
-from lambda_trigger.rules_table import RulesError
 from lambda_trigger.settings import read_settings
-from lambda_trigger.transport_errors import ConfigurationError
 from tests.template.invariants.registry import ROOT, dead_letters, invariant
 from tests.template.stacks import Translated
 

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
-from flows.deployment_specs import BACKFILL, LIVE
-from flows.fargate_quota import SMALLEST_QUOTA, WORKER_CPU, WORKERS_WHILE_REPLACED, LaneLimits
-from operations.reconcile_flow import reconcile_specs
+from flows.deployment.deployment_specs import BACKFILL, LIVE
+from flows.deployment.fargate_quota import (
+    SMALLEST_QUOTA,
+    WORKER_CPU,
+    WORKERS_WHILE_REPLACED,
+    LaneLimits,
+)
+from operations.reconcile.reconcile_flow import reconcile_specs
 from task_sizes import STANDARD
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from operations.reconcile_flow import reconcile_specs
-from operations.reconcile_report import REPORTS
-from operations.stack_settings import QUEUE, STACK
+from operations.clients.stack_settings import QUEUE, STACK
+from operations.reconcile.reconcile_flow import reconcile_specs
+from operations.reconcile.reconcile_report import REPORTS
 from tests.template.invariants.registry import data_keys, invariant
 from tests.template.stacks import Translated
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 
 from prefect_aws.settings import EcsWorkerSettings
 
-from sandbox.event_bridge import pattern_matches
+from sandbox.aws.event_bridge import pattern_matches
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 from tests.template.task_states import STATUSES, ends, state_change

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.chunking import (
+from flows.encoding.chunking import (
     CHUNK_BYTES,
     ChunksNotUsableError,
     Extent,

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from flows.encoded_chunks import EncodedChunks, EncodedObject
-from flows.s3_attempt import S3Attempt
-from flows.written_store import WrittenStore
+from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
+from flows.encoding.written_store import WrittenStore
+from flows.publishing.s3_attempt import S3Attempt
 
 Take = Callable[[EncodedObject], None]
 

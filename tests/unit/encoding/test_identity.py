@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flows.identity import differences
+from flows.publishing.identity import differences
 
 
 def tree() -> xr.DataTree:

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from echopype.echodata import EchoData
 
-from flows.encoding import SIMRAD_POWER_STEP
-from flows.identity import differences
-from flows.netcdf_encoding import write_netcdf
+from flows.core.packing import SIMRAD_POWER_STEP
+from flows.encoding.netcdf_encoding import write_netcdf
+from flows.publishing.identity import differences
 
 
 @pytest.mark.parametrize("compact", [True, False])

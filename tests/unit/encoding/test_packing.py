@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from flows.encoding import (
+from flows.core.packing import (
     BLOCK_SAMPLES,
     SIMRAD_POWER_STEP,
     Packing,

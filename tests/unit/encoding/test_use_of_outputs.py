@@ -19,8 +19,8 @@ import pytest
 import xarray as xr
 from echopype.echodata import EchoData
 
-from flows.netcdf_encoding import write_netcdf
-from flows.zarr_encoding import encode_zarr
+from flows.encoding.netcdf_encoding import write_netcdf
+from flows.encoding.zarr_encoding import encode_zarr
 
 Write = Callable[[EchoData, Path], Path]
 Kind = Literal["zarr", "netcdf"]

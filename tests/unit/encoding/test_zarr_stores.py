@@ -15,12 +15,12 @@ from echopype.echodata import EchoData
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from flows.cf_variables import DtypeNotStorableError
-from flows.chunking import ChunksNotUsableError
-from flows.codec_families import codec_family_of
-from flows.encoding import SIMRAD_POWER_STEP
-from flows.identity import differences
-from flows.zarr_encoding import encode_zarr
+from flows.core.packing import SIMRAD_POWER_STEP
+from flows.encoding.cf_variables import DtypeNotStorableError
+from flows.encoding.chunking import ChunksNotUsableError
+from flows.encoding.codec_families import codec_family_of
+from flows.encoding.zarr_encoding import encode_zarr
+from flows.publishing.identity import differences
 
 Store = Callable[[Mapping[str, bytes]], Path]
 Built = Callable[[Mapping[str, xr.Dataset]], EchoData]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from events.fixture_files import OUTPUT, RULES, Fixture, all_fixtures, load_fixture
-from lambda_trigger.notifications import EVENTBRIDGE_UPLOADS
+from lambda_trigger.decisions.notifications import EVENTBRIDGE_UPLOADS
 from tests.unit.trigger.conftest import Trigger
 
 FIXTURES = list(all_fixtures())

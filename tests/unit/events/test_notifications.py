@@ -15,8 +15,8 @@ from events.notifications import (
     s3_event,
 )
 from events.storm import make_storm
-from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import LANES, Upload
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import LANES, Upload
 
 # S3 accepts any UTF-8 of 1 to 1,024 bytes.
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)

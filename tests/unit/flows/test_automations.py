@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from flows import outcomes
-from flows.automations import AutomationsError, read_automations
-from flows.outcomes import ConversionFailure, Outcome, Superseded
+from flows.core import outcomes
+from flows.core.outcomes import ConversionFailure, Outcome, Superseded
+from flows.deployment.automations import AutomationsError, read_automations
 
 # The flow reports these as notices, file by file.
 OF_THE_FILE = {

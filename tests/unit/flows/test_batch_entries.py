@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flows.batch_entries import batch_files
-from flows.outcomes import InvalidParameters
-from flows.request import ConversionRequest
+from flows.core.outcomes import InvalidParameters
+from flows.core.request import ConversionRequest
+from flows.runs.batch_entries import batch_files
 
 RUN = {"owner": "flow run 7", "run": {"flow_run_id": "7"}}
 GOOD: dict[str, Any] = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.codec_families import family_unlike
+from flows.encoding.codec_families import family_unlike
 
 
 def root(codec: str) -> bytes:

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from flows.cost_tag import check_cost_tag
-from flows.stack_finding import Finding
+from flows.deployment.cost_tag import check_cost_tag
+from flows.deployment.stack_finding import Finding
 
 ASKED = {"TagKeys": ["application"], "Type": "UserDefined"}
 

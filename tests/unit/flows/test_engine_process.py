@@ -8,7 +8,7 @@ import sys
 # Two threads that import packages which import each other can see one of them half imported.
 PROGRAM = """
 import runpy, sys, threading, time
-from flows import engine_process
+from flows.runs import engine_process
 
 def engine(name, **_):
     print(name, threading.active_count(), "echopype" in sys.modules, flush=True)

@@ -12,13 +12,14 @@ import pytest
 import xarray as xr
 
 from flows.conversion import OpenedRaw, open_raw, save
-from flows.identity import differences
-from flows.manifest import manifest_schema
-from flows.outcomes import OutputMismatch
-from flows.preflight import compare_pings, preflight
-from flows.preflight.summary import FORMAT_OF_MODEL
-from flows.publication import Published
-from flows.request import ConversionRequest
+from flows.core.outcomes import OutputMismatch
+from flows.core.request import ConversionRequest
+from flows.publishing.identity import differences
+from flows.publishing.manifest import manifest_schema
+from flows.publishing.publication import Published
+from flows.rawfile.parsed_pings import compare_pings
+from flows.walk import preflight
+from flows.walk.summary import FORMAT_OF_MODEL
 from tests.model_files import MODEL_FILES, POWER_SAMPLES, ModelFile
 
 GROUPED = [file for file in MODEL_FILES if file.beam_groups > 1]

@@ -11,9 +11,11 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from flows import outcomes
-from flows.alerts import Channels, subject
-from flows.failure_report import (
+from flows.core import outcomes
+from flows.core.locations import S3Location
+from flows.core.outcomes import ConversionFailure, Outcome, PartlyFailed, Superseded
+from flows.failures.alerts import Channels, subject
+from flows.failures.failure_report import (
     CRASHED,
     DEFECT,
     FAULTS,
@@ -28,13 +30,11 @@ from flows.failure_report import (
     kind_of,
     report_bytes,
 )
-from flows.incidents import incident_id
-from flows.locations import S3Location
-from flows.outcomes import ConversionFailure, Outcome, PartlyFailed, Superseded
-from flows.quarantine import retagged, tag_value
+from flows.failures.incidents import incident_id
+from flows.failures.quarantine import retagged, tag_value
 
 SCHEMA = json.loads(
-    resources.files("flows").joinpath("failure_report.schema.json").read_text("utf-8")
+    resources.files("flows.failures").joinpath("failure_report.schema.json").read_text("utf-8")
 )
 
 REPORT = FailureReport(

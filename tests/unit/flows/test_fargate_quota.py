@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from flows.fargate_quota import (
+from flows.deployment.fargate_quota import (
     QUOTA_CODE,
     SERVICE_CODE,
     SMALLEST_QUOTA,

@@ -8,16 +8,23 @@ from typing import Any
 import pytest
 from prefect.states import Failed
 
-from flows.claims import LEASE_SECONDS
 from flows.convert_raw_sonar import convert_raw_sonar, open_raw_file, save_converted_file
 from flows.convert_raw_sonar_batch import convert_file
-from flows.outcomes import AccessDenied, BadFile, ClaimLost, Outcome, OutputClaimed, TransientFault
-from flows.transient_faults import (
+from flows.core.outcomes import (
+    AccessDenied,
+    BadFile,
+    ClaimLost,
+    Outcome,
+    OutputClaimed,
+    TransientFault,
+)
+from flows.core.transient_faults import (
     ATTEMPTS,
     FIRST_WAIT_SECONDS,
     LONGEST_WAIT_SECONDS,
     backoff_seconds,
 )
+from flows.publishing.claims import LEASE_SECONDS
 
 NEEDED = inspect.Parameter.empty
 

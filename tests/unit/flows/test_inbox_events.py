@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from flows.inbox_events import check_inbox, connect_inbox, with_events
+from flows.deployment.inbox_events import check_inbox, connect_inbox, with_events
 
 OWN_SET = {
     "ResponseMetadata": {"HTTPStatusCode": 200},

@@ -14,13 +14,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flows import durable_files, local_publishing
-from flows.codec_families import codec_family_of
 from flows.conversion import OpenedRaw, convert, open_raw, save
-from flows.identity import differences
-from flows.locations import LocalLocation
-from flows.manifest import ManifestInvalidError, manifest_schema, read_manifest
-from flows.outcomes import (
+from flows.core.locations import LocalLocation
+from flows.core.outcomes import (
     InvalidParameters,
     MissingSidecar,
     OutputClaimed,
@@ -28,9 +24,14 @@ from flows.outcomes import (
     OutputMismatch,
     SourceChanged,
 )
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
-from flows.run_artifacts import manifest_rows
+from flows.core.request import ConversionRequest
+from flows.encoding.codec_families import codec_family_of
+from flows.publishing import local_publishing
+from flows.publishing.identity import differences
+from flows.publishing.manifest import ManifestInvalidError, manifest_schema, read_manifest
+from flows.publishing.publication import Published, Skipped
+from flows.runs.run_artifacts import manifest_rows
+from flows.stores import durable_files
 
 _EK80 = "ek80/-1519668699940320059.raw"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.locations import (
+from flows.core.locations import (
     HttpLocation,
     LocalLocation,
     S3Location,

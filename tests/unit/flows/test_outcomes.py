@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from flows.named_ends import named_ends
-from flows.outcomes import (
+from flows.core.outcomes import (
     AccessDenied,
     Archived,
     BadFile,
@@ -29,7 +28,8 @@ from flows.outcomes import (
     UnsupportedDatagram,
     WrongModel,
 )
-from flows.transient_faults import is_transient, retrying
+from flows.core.transient_faults import is_transient, retrying
+from flows.stores.errors import named_ends
 
 ALL: list[Outcome] = [
     BadFile("f.raw", "cut", last_good_byte=7, last_good_ping=datetime(2007, 7, 24, tzinfo=UTC)),

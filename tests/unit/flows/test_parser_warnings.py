@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flows.raw_opening import import_echopype, open_raw_file
+from flows.rawfile.echopype_reader import import_echopype, open_raw_file
 
 
 def test_parallel_parsers_collect_only_their_own_warnings(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-_IMPORT = (
-    "import sys; from flows.raw_opening import import_echopype; echopype = import_echopype()\n"
-)
+_IMPORT = "import sys; from flows.rawfile.echopype_reader import import_echopype; echopype = import_echopype()\n"
 
 
 def _printed(code: str) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from flows.outcomes import OutputConflict
-from flows.publish_decision import Content, Decision, PublishedManifest, decide
-from flows.source_version import SourceVersion
+from flows.core.outcomes import OutputConflict
+from flows.core.source_version import SourceVersion
+from flows.publishing.publish_decision import Content, Decision, PublishedManifest, decide
 
 
 def content(etag: str | None = "v1", uri: str = "s3://in/f.raw", **sidecars: str) -> Content:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.s3_client import s3_client
+from flows.stores.s3_client import s3_client
 from tests.unit.trigger.conftest import HttpStub, http_stub
 
 __all__ = ["http_stub"]

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from flows import sidecars
 from flows.conversion import convert
-from flows.locations import S3Location
-from flows.outcomes import BadSidecar, InvalidParameters, MissingSidecar
-from flows.publication import Published
-from flows.range_readers import Beginning
-from flows.request import ConversionRequest
-from flows.source import TooLargeError, download
-from flows.source_version import SourceVersion
+from flows.core.locations import S3Location
+from flows.core.outcomes import BadSidecar, InvalidParameters, MissingSidecar
+from flows.core.request import ConversionRequest
+from flows.core.source_version import SourceVersion
+from flows.publishing.publication import Published
+from flows.stores import sidecars
+from flows.stores.download import TooLargeError, download
+from flows.stores.range_readers import Beginning
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 EK60 = "ek60/D20070724-T042400"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cost_table import TERABYTE, standing, standing_items
-from operations.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.prices import ARM64, X86_64
+from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
+from operations.sending.prices import ARM64, X86_64
 from task_sizes import LARGE, STANDARD, size_for
 
 SIZES = (STANDARD, LARGE)

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from flows.stack_images import check_images, definitions_in_force
+from flows.deployment.stack_images import check_images, definitions_in_force
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 VERSION = "0.1.0-abc"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from flows.conversion import OpenedRaw, open_raw, save
-from flows.local_publishing import read_published
-from flows.locations import LocalLocation
-from flows.outcomes import DiskFault, OutputConflict
-from flows.publication import Published, Skipped
-from flows.request import ConversionRequest
+from flows.core.locations import LocalLocation
+from flows.core.outcomes import DiskFault, OutputConflict
+from flows.core.request import ConversionRequest
+from flows.publishing.local_publishing import read_published
+from flows.publishing.publication import Published, Skipped
 
 Save = Callable[..., Published | Skipped]
 
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_keeps_the_old_output(
 
     with monkeypatch.context() as patch:
         # For a netCDF file this is only the manifest.
-        patch.setattr("flows.durable_files.write_synced", full)
+        patch.setattr("flows.stores.durable_files.write_synced", full)
         with pytest.raises(DiskFault, match="No space left"):
             save_to(output, overwrite=True)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

@@ -5,7 +5,7 @@ import zarr.storage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.zarr_layers import hidden_first, is_metadata, layers_of
+from flows.encoding.zarr_layers import hidden_first, is_metadata, layers_of
 
 
 def _store(zarr_format: int) -> dict[str, bytes]:

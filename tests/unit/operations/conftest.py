@@ -19,22 +19,22 @@ import pytest
 from botocore.config import Config
 
 from events.file_heads import file_head
-from flows import s3_client
-from flows.written_store import store_checksum
-from lambda_trigger.rules_document import parse_rules
-from lambda_trigger.sigv4 import Credentials
-from operations.classification import ClassificationLimits, RunFacts
-from operations.findings import Source, UploadFinding
-from operations.prefect_runs import WITH_TASKS, PrefectRuns
-from operations.reconciliation import Reconciliation
-from operations.scope import Scope
-from operations.services import OperationsServices
-from operations.trigger_decision import TriggerDecisions, identity, storage_of
-from sandbox.environments import aws_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_server import answers
-from sandbox.processes import Part
-from sandbox.waiting import wait_until
+from flows.encoding.written_store import store_checksum
+from flows.stores import s3_client
+from lambda_trigger.clients.sigv4 import Credentials
+from lambda_trigger.decisions.rules_document import parse_rules
+from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
+from operations.clients.services import OperationsServices
+from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
+from operations.inventory.classification import ClassificationLimits, RunFacts
+from operations.inventory.findings import Source, UploadFinding
+from operations.inventory.scope import Scope
+from operations.reconcile.reconciliation import Reconciliation
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_server import answers
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -53,7 +53,7 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://{HOST}:{port}"
     server = Part(
         "aws",
-        [sys.executable, "-m", "sandbox.aws_server", "--port", str(port)],
+        [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)],
         {**os.environ, "PYTHONPATH": str(PROJECT)},
         tmp_path_factory.mktemp("logs") / "aws.log",
         is_ready=lambda: answers(f"{url}/moto-api/"),
@@ -331,7 +331,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
-    monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
     s3_client._client.cache_clear()
     path = tmp_path / "rules.toml"
     path.write_text(

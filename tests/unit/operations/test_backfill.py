@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import BACKFILL, Upload
-from lambda_trigger.rules_document import parse_rules
-from operations.archive_items import ArchiveItem
-from operations.back_pressure import BackPressure
-from operations.backfill import Backfill
-from operations.backfill_checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
-from operations.backfill_terminal import backfill_at_terminal
-from operations.pacing import Pace
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import BACKFILL, Upload
+from lambda_trigger.decisions.rules_document import parse_rules
+from operations.backfill.archive_sender import Backfill
+from operations.backfill.checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
+from operations.backfill.terminal import backfill_at_terminal
+from operations.inventory.archive_items import ArchiveItem
+from operations.sending.back_pressure import BackPressure
+from operations.sending.pacing import Pace
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(

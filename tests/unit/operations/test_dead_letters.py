@@ -12,10 +12,10 @@ import pytest
 
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import Message, ReplayRow
-from operations.dead_letter_queue import DeadLetterQueue
-from operations.dead_letters import DeadLetterReplay
-from operations.poison import Quarantine
-from sandbox.waiting import wait_until
+from operations.replay.dead_letter_queue import DeadLetterQueue
+from operations.replay.dead_letters import DeadLetterReplay
+from operations.replay.poison import Quarantine
+from sandbox.parts.waiting import wait_until
 
 BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
 
@@ -81,7 +81,7 @@ class Queues:
 @pytest.fixture
 def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
     # moto waits for the whole poll if a queue is empty.
-    monkeypatch.setattr("operations.dead_letter_queue._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
     sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
     dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]
@@ -148,7 +148,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions
 def test_messages_of_a_killed_command_reappear(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 1)
+    monkeypatch.setattr("operations.replay.dead_letter_queue._HIDDEN_SECONDS", 1)
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(ReplayInterrupted(queues.sqs, "receive_message", 1, after=True)).run())
@@ -232,7 +232,7 @@ def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None
 def test_a_preview_of_a_long_queue_lists_each_message_once(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.dead_letter_queue._HIDDEN_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letter_queue._HIDDEN_SECONDS", 0)
     bodies = [body_of(str(number)) for number in range(7)]
     queues.bury(bodies)
     assert sorted(each.letter.body for each in queues.replay().preview()) == sorted(bodies)

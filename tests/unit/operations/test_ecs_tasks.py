@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from operations.classification import RunFacts
-from operations.ecs_tasks import EcsTasks
-from sandbox.aws_resources import keep_tasks_running
+from operations.clients.ecs_tasks import EcsTasks
+from operations.inventory.classification import RunFacts
+from sandbox.aws.aws_resources import keep_tasks_running
 
 
 @pytest.fixture

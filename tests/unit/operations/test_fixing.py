@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from events.sending import Message, ReplayRow
-from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import BACKFILL, Upload
-from operations.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
-from operations.fix_order import FixQueue
-from operations.fixing import Fixer
-from operations.pacing import Pace
-from operations.report import FindingTally
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import BACKFILL, Upload
+from operations.console.report import FindingTally
+from operations.inventory.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
+from operations.reconcile.fix_order import FixQueue
+from operations.sending.fixing import Fixer
+from operations.sending.pacing import Pace
 from tests.unit.operations.conftest import MemoryRuns
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from operations.findings import Source
-from operations.inventory import Inventory, part_of_output
+from operations.inventory.findings import Source
+from operations.inventory.inventory import Inventory, part_of_output
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,16 +14,16 @@ from urllib.parse import unquote
 
 import pytest
 
-from operations.connections import connect
-from operations.prefect_api import (
+from operations.clients.connections import connect
+from operations.clients.prefect_api import (
     CLOUD_REQUESTS_A_MINUTE,
     RATE,
     PrefectUnavailableError,
     authorization,
     requests_a_minute,
 )
-from operations.prefect_runs import PrefectRuns
-from operations.stack_settings import SettingMissingError
+from operations.clients.prefect_runs import PrefectRuns
+from operations.clients.stack_settings import SettingMissingError
 
 
 def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:

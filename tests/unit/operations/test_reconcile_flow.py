@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import BACKFILL, LIVE, Upload
-from operations import reconcile_flow
-from operations.connections import connect
-from operations.findings import Kind, Notify, Retry, Source, UploadFinding
-from operations.fixing import FixResult
-from operations.prefect_api import PrefectUnavailableError
-from operations.prefect_runs import PrefectRuns
-from operations.reconcile_flow import VERIFY_DAYS, reconcile_inbox
-from operations.reconcile_report import figures, verdict
-from operations.report import FindingTally
-from operations.scope import Scope
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
+from operations.clients.connections import connect
+from operations.clients.prefect_api import PrefectUnavailableError
+from operations.clients.prefect_runs import PrefectRuns
+from operations.console.report import FindingTally
+from operations.inventory.findings import Kind, Notify, Retry, Source, UploadFinding
+from operations.inventory.scope import Scope
+from operations.reconcile import reconcile_flow
+from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
+from operations.reconcile.reconcile_report import figures, verdict
+from operations.sending.fixing import FixResult
 from tests.unit.operations.conftest import FakeInbox
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
@@ -77,7 +77,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     unended: int,
     room: int,
 ) -> None:
-    monkeypatch.setattr("operations.classification._lane", archived)
+    monkeypatch.setattr("operations.inventory.classification._lane", archived)
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: unended)
     for number in range(20):
         world.drop(f"a/{number:02}.raw", file_head("EK60"))

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
-from flows.failure_report import FILE_FAULTS, FINAL_FAILURES
-from lambda_trigger.outcomes import BACKFILL, LIVE
-from operations.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
-from operations.reconciliation import Reconciliation
-from operations.scope import Scope
+from flows.failures.failure_report import FILE_FAULTS, FINAL_FAILURES
+from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
+from operations.inventory.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
+from operations.inventory.scope import Scope
+from operations.reconcile.reconciliation import Reconciliation
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
-from lambda_trigger.rules_document import parse_rules
-from operations.classification import ClassificationLimits, RunFacts
-from operations.durations import moment
-from operations.findings import End, Kind, Notify, Retry, Source, UploadFinding
-from operations.replay_choice import ReplayDecision, RunChoice, decide_replay
-from operations.upload_inspection import UploadInspector
+from lambda_trigger.decisions.rules_document import parse_rules
+from operations.console.durations import moment
+from operations.inventory.classification import ClassificationLimits, RunFacts
+from operations.inventory.findings import End, Kind, Notify, Retry, Source, UploadFinding
+from operations.inventory.upload_inspection import UploadInspector
+from operations.replay.choice import ReplayDecision, RunChoice, decide_replay
 from tests.unit.operations.conftest import FakeInbox, MemoryRuns
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.notifications import read_body
-from lambda_trigger.outcomes import Upload
-from operations.replay_terminal import replay_uploads_at_terminal
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import Upload
+from operations.replay.terminal import replay_uploads_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
@@ -84,6 +84,6 @@ def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
         raise KeyboardInterrupt
 
     world.drop("a.raw")
-    monkeypatch.setattr("operations.replay_terminal.Fixer.fix", stop)
+    monkeypatch.setattr("operations.replay.terminal.Fixer.fix", stop)
     assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 130
     assert "the next call resumes" in capsys.readouterr().out

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from operations.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
-from operations.report import FindingTally, age
+from operations.console.report import FindingTally, age
+from operations.inventory.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 

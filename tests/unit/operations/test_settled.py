@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from operations.classification import ClassificationLimits
-from operations.findings import Kind, UploadFinding
-from operations.output_listing import newest_inventory
-from operations.reconcile_report import ReportLocation
-from operations.reconciliation import Reconciliation
-from operations.scope import READ_AN_HOUR, Scope
-from operations.settled import Settled, SettledUnreadableError, load_settled, mark_of
+from operations.inventory.classification import ClassificationLimits
+from operations.inventory.findings import Kind, UploadFinding
+from operations.inventory.output_listing import newest_inventory
+from operations.inventory.scope import READ_AN_HOUR, Scope
+from operations.reconcile.reconcile_report import ReportLocation
+from operations.reconcile.reconciliation import Reconciliation
+from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled, mark_of
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lambda_trigger.settings import read_settings
-from operations.stack_settings import SettingMissingError, complete_environment
-from sandbox.environments import aws_environment
+from operations.clients.stack_settings import SettingMissingError, complete_environment
+from sandbox.parts.environments import aws_environment
 
 OUTPUTS = {
     "PrefectUrl": "http://prefect/api",
@@ -48,7 +48,7 @@ def test_missing_settings_come_from_the_stack_and_others_stay(stack: str) -> Non
 def test_the_settings_are_sufficient_for_the_triggers_code(
     stack: str, monkeypatch: pytest.MonkeyPatch, *, named: bool
 ) -> None:
-    monkeypatch.setattr("operations.stack_settings.DEFAULT_STACK", stack)
+    monkeypatch.setattr("operations.clients.stack_settings.DEFAULT_STACK", stack)
     variables = {
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "an operator's",

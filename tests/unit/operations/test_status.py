@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.durations import duration
-from operations.findings import Kind
-from operations.reconciliation import Reconciliation
-from operations.scope import Scope
-from operations.status import Status
+from operations.console.durations import duration
+from operations.inventory.findings import Kind
+from operations.inventory.scope import Scope
+from operations.reconcile.reconciliation import Reconciliation
+from operations.reconcile.status import Status
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}"}

@@ -11,10 +11,10 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
-from operations.dead_letter_terminal import replay_dead_letters_at_terminal
-from operations.prefect_api import PrefectUnavailableError
-from operations.prefect_runs import PrefectRuns
-from operations.terminal import reconcile_at_terminal, status_at_terminal
+from operations.clients.prefect_api import PrefectUnavailableError
+from operations.clients.prefect_runs import PrefectRuns
+from operations.reconcile.terminal import reconcile_at_terminal, status_at_terminal
+from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
@@ -130,6 +130,6 @@ def test_an_interrupted_replay_says_that_nothing_is_lost(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("operations.dead_letters.DeadLetterReplay.run", stop)
+    monkeypatch.setattr("operations.replay.dead_letters.DeadLetterReplay.run", stop)
     assert replay_dead_letters_at_terminal(dlq_url=queue, queue_url=queue, rules=rules) == 130
     assert "the next call resumes" in capsys.readouterr().out

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.outcomes import BadFile, UnsupportedDatagram, WrongModel
-from flows.preflight import compare_pings, decide, preflight, write_whole_part
+from flows.core.outcomes import BadFile, UnsupportedDatagram, WrongModel
+from flows.rawfile.parsed_pings import compare_pings
+from flows.walk import decide, preflight, write_whole_part
 from tests.damaged_files import AZFP_XML
 from tests.unit.preflight.azfp6_writer import PINGS, azfp6_file, ping, settings
 

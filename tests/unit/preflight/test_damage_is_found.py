@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.outcomes import ConversionFailure
-from flows.preflight import check_rows, decide, preflight, write_whole_part
+from flows.core.outcomes import ConversionFailure
+from flows.walk import check_rows, decide, preflight, write_whole_part
 from tests.damaged_files import DAMAGED_FILES, DamagedFile
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.outcomes import OutputMismatch
-from flows.preflight import compare_pings, decide, preflight, write_whole_part
+from flows.core.outcomes import OutputMismatch
+from flows.rawfile.parsed_pings import compare_pings
+from flows.walk import decide, preflight, write_whole_part
 from tests.damaged_files import (
     AD2CP,
     AZFP,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.outcomes import ConversionFailure
-from flows.preflight import FORMAT_OF_MODEL, decide, preflight, write_whole_part
-from flows.preflight.azfp6 import XML_START
+from flows.core.outcomes import ConversionFailure
+from flows.walk import FORMAT_OF_MODEL, decide, preflight, write_whole_part
+from flows.walk.azfp6 import XML_START
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,
     Piece,

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.outcomes import BadFile, OutputMismatch, UnsupportedDatagram
-from flows.preflight import FileSummary, compare_pings, decide, preflight, write_whole_part
-from flows.preflight.search import BLOCK
+from flows.core.outcomes import BadFile, OutputMismatch, UnsupportedDatagram
+from flows.rawfile.parsed_pings import compare_pings
+from flows.walk import FileSummary, decide, preflight, write_whole_part
+from flows.walk.search import BLOCK
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,

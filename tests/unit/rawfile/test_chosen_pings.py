@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.rawfile.oracle import chosen_pings
-from flows.rawfile.sample_index import POWER, SampleIndex
+from flows.walk.sample_index import POWER, SampleIndex
 
 
 def index_of(pings: list[tuple[int, int, int]]) -> Any:

@@ -15,24 +15,24 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flows import opened_raw, preflight
-from flows.chunking import chunk_regions
+from flows import opened_raw, walk
 from flows.conversion import convert
-from flows.identity import differences
-from flows.locations import OutputType
-from flows.manifest import manifest_schema
-from flows.netcdf_encoding import write_netcdf
-from flows.outcomes import BadFile, OutputMismatch
-from flows.preflight.ad2cp import checksum
-from flows.publication import Published
-from flows.raw_opening import open_raw_file
+from flows.core.locations import OutputType
+from flows.core.outcomes import BadFile, OutputMismatch
+from flows.core.request import ConversionRequest, VerifyMode
+from flows.encoding.chunking import chunk_regions
+from flows.encoding.netcdf_encoding import write_netcdf
+from flows.encoding.zarr_encoding import encode_zarr
+from flows.publishing.identity import differences
+from flows.publishing.manifest import manifest_schema
+from flows.publishing.publication import Published
+from flows.publishing.verification import compare_tree
+from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file
 from flows.rawfile.joined import JoinedFile
 from flows.rawfile.kept_rows import kept_rows
 from flows.rawfile.scratch_rows import JoinedRows
-from flows.request import ConversionRequest, VerifyMode
-from flows.verification import compare_tree
-from flows.zarr_encoding import encode_zarr
+from flows.walk.ad2cp import checksum
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING
 from tests.model_files import three_kinds_of_ping
 from tests.unit.rawfile.test_streamed_samples import found_differences
@@ -134,7 +134,7 @@ def opened(path: Path, segment_bytes: int) -> Iterator[OpenedFile]:
     folder.mkdir()
     link = folder / path.name
     link.symlink_to(path)
-    found = open_file(link, preflight.preflight(path, "AD2CP"), parse, segment_bytes=segment_bytes)
+    found = open_file(link, walk.preflight(path, "AD2CP"), parse, segment_bytes=segment_bytes)
     try:
         yield found
     finally:
@@ -144,7 +144,7 @@ def opened(path: Path, segment_bytes: int) -> Iterator[OpenedFile]:
 
 def by_echopype(path: Path) -> Any:
     whole = path.with_name("whole.ad2cp")
-    preflight.write_whole_part(path, preflight.preflight(path, "AD2CP"), whole)
+    walk.write_whole_part(path, walk.preflight(path, "AD2CP"), whole)
     return parse(whole, with_sidecars=True)[0]
 
 
@@ -206,7 +206,7 @@ def test_cases_without_what_echopype_misreads_are_joined(real_data: Path, tmp_pa
         pytest.skip("no files as fleets produce them beside the real ones")
     joined = 0
     for number, path in enumerate(found):
-        content, summary = path.read_bytes(), preflight.preflight(path, "AD2CP")
+        content, summary = path.read_bytes(), walk.preflight(path, "AD2CP")
         assert summary.records is not None
         own = tmp_path / str(number) / "raw.ad2cp"
         own.parent.mkdir()

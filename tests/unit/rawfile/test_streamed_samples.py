@@ -15,14 +15,14 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows import preflight
-from flows.identity import Difference, differences
-from flows.outcomes import BadFile, OutputMismatch
-from flows.preflight.nt_time import ticks_to_times
-from flows.raw_opening import open_raw_file
+from flows import walk
+from flows.core.outcomes import BadFile, OutputMismatch
+from flows.publishing.identity import Difference, differences
 from flows.rawfile import samples as raw_samples
+from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file, zero_imaginary_parts
 from flows.rawfile.samples import PingSamples
+from flows.walk.simrad.nt_time import ticks_to_times
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 REAL = (
@@ -51,7 +51,7 @@ def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
         assert with_sidecars in {True, False}
         return open_raw_file(path, model, [], {}, name)
 
-    found = open_file(link, preflight.preflight(link, model), parse)
+    found = open_file(link, walk.preflight(link, model), parse)
     try:
         yield found
     finally:
@@ -61,9 +61,9 @@ def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
 def by_echopype(path: Path, folder: Path) -> Any:
     """echopype's EchoData of the intact part of the file."""
     model = model_of(path.read_bytes()[:8])
-    summary = preflight.preflight(path, model)
+    summary = walk.preflight(path, model)
     whole = folder / f"echopype{path.suffix}"
-    preflight.write_whole_part(path, summary, whole)
+    walk.write_whole_part(path, summary, whole)
     echodata, _ = open_raw_file(whole, model, [], {}, path.name)
     return echodata
 
@@ -116,7 +116,7 @@ def test_every_case_ends_as_with_echopype_alone(real_data: Path, tmp_path: Path)
         pytest.skip("no files as fleets produce them beside the real ones")
     streamed = 0
     for path in found:
-        summary = preflight.preflight(path, model_of(path.read_bytes()[:8]))
+        summary = walk.preflight(path, model_of(path.read_bytes()[:8]))
         if not summary.convertible:
             continue
         try:
@@ -240,7 +240,7 @@ def test_echopype_opens_the_whole_file_for_an_unknown_layout(
             kind = struct.unpack_from("<h", content, datagram.start + 144)[0]
             assert kind & 1
     path.write_bytes(bytes(content))
-    summary = preflight.preflight(path, "EK80")
+    summary = walk.preflight(path, "EK80")
     assert summary.samples is not None
     summary.samples.kind[:] |= (1 << 8) | 8
 
@@ -295,7 +295,7 @@ def test_zero_imaginary_parts_are_kept_and_counted(real_data: Path, tmp_path: Pa
 def test_times_are_those_of_the_index(real_data: Path, tmp_path: Path) -> None:
     """The index and echopype turn the file's times into the same nanoseconds."""
     path = real_data / REAL[0]
-    summary = preflight.preflight(path, "EK60")
+    summary = walk.preflight(path, "EK60")
     assert summary.samples is not None
     ticks = [
         struct.unpack_from("<Q", path.read_bytes(), d.start + 8)[0]

@@ -27,7 +27,7 @@ def test_the_version_depends_only_on_the_files(checkout: Path) -> None:
     assert version(checkout) == version(ROOT)
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "flows/outcomes.py", "image/worker.txt"])
+@pytest.mark.parametrize("name", ["Dockerfile", "flows/core/outcomes.py", "image/worker.txt"])
 def test_a_changed_file_of_an_image_changes_the_version(checkout: Path, name: str) -> None:
     before = version(checkout)
     with (checkout / name).open("a") as file:
@@ -37,7 +37,7 @@ def test_a_changed_file_of_an_image_changes_the_version(checkout: Path, name: st
 
 def test_a_renamed_or_deleted_file_changes_the_version(checkout: Path) -> None:
     before = version(checkout)
-    (checkout / "flows/outcomes.py").rename(checkout / "flows/renamed.py")
+    (checkout / "flows/core/outcomes.py").rename(checkout / "flows/renamed.py")
     renamed = version(checkout)
     (checkout / "flows/renamed.py").unlink()
     assert len({before, renamed, version(checkout)}) == 3

@@ -12,7 +12,7 @@ import pytest
 from sandbox import echogram_panels
 from sandbox.echogram import draw_echogram
 from sandbox.echogram_panels import picture_of
-from sandbox.sample_file import write_sample
+from sandbox.sea.sample_file import write_sample
 
 # File, model, settings XML, the panels' titles and the quantity.
 REAL_FILES = [

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.preflight import preflight
-from sandbox.grow import SimradFileError, grow
-from sandbox.sample_file import write_sample
-from sandbox.simrad_frame import frame
+from flows.walk import preflight
+from sandbox.sea.grow import SimradFileError, grow
+from sandbox.sea.sample_file import write_sample
+from sandbox.sea.simrad_frame import frame
 
 REAL_FILES = [
     ("ek60/D20070724-T042400.raw", "EK60"),
@@ -133,7 +133,7 @@ def test_pieces_of_a_large_source_are_cut_between_datagrams(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = grow(sample, tmp_path / "whole.raw", 30_000).path.read_bytes()
-    monkeypatch.setattr("sandbox.grow._PIECE_BYTES", 500)
+    monkeypatch.setattr("sandbox.sea.grow._PIECE_BYTES", 500)
     assert grow(sample, tmp_path / "pieces.raw", 30_000).path.read_bytes() == whole
 
 

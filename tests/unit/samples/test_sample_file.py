@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from flows.preflight import preflight
-from sandbox.ek60_datagrams import POWER_STEP_DB, Conditions, samples_body
-from sandbox.ek60_transducers import transceiver_for
-from sandbox.sample_file import SamplePing, write_ek60, write_sample
+from flows.walk import preflight
+from sandbox.sea.ek60_datagrams import POWER_STEP_DB, Conditions, samples_body
+from sandbox.sea.ek60_transducers import transceiver_for
+from sandbox.sea.sample_file import SamplePing, write_ek60, write_sample
 
 FREQUENCIES = (18_000, 38_000, 70_000, 120_000, 200_000, 333_000)
 START = datetime(2024, 2, 29, 23, 59, 58, 500_000, tzinfo=UTC)
@@ -166,7 +166,7 @@ def test_a_write_error_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("sandbox.sample_file.receive", fail)
+    monkeypatch.setattr("sandbox.sea.sample_file.receive", fail)
     with pytest.raises(OSError, match="no space left"):
         write_sample(tmp_path / "s.raw", pings=2, samples=20)
     assert list(tmp_path.iterdir()) == []

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from operations.findings import Kind
-from operations.reconcile_report import NAMESPACE, figures
-from operations.report import FindingTally
-from sandbox.alarm_states import Alarm, Sample, alarm_notification, samples_of
-from sandbox.scheduler import seconds_of
+from operations.console.report import FindingTally
+from operations.inventory.findings import Kind
+from operations.reconcile.reconcile_report import NAMESPACE, figures
+from sandbox.aws.alarm_states import Alarm, Sample, alarm_notification, samples_of
+from sandbox.aws.scheduler import seconds_of
 from tests.template_alarms import STACK, alarm
 from watchdog.emf import emf_line
 

@@ -11,14 +11,14 @@ from typing import Any
 import boto3
 import pytest
 
-from sandbox.aws_resources import DeliveryOptions, make_stack
-from sandbox.environments import aws_environment
-from sandbox.ports import HOST, free_port
-from sandbox.prefect_server import answers
-from sandbox.processes import Part
-from sandbox.resource_names import ResourceNames
-from sandbox.template import UNUSED_PARAMETERS, Stack
-from sandbox.waiting import wait_until
+from sandbox.aws.aws_resources import DeliveryOptions, make_stack
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
+from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_server import answers
+from sandbox.stack.resource_names import ResourceNames
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 PROJECT = Path(__file__).resolve().parents[3]
 STACK = Stack.read(
@@ -33,7 +33,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://{HOST}:{port}"
     server = Part(
         "aws",
-        [sys.executable, "-m", "sandbox.aws_server", "--port", str(port)],
+        [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)],
         {**os.environ, "PYTHONPATH": str(PROJECT)},
         tmp_path_factory.mktemp("logs") / "aws.log",
         is_ready=lambda: answers(f"{url}/moto-api/"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.ecs_tasks import NoCommand, exit_code, stopped_detail, task_request
+from sandbox.aws.ecs_tasks import NoCommand, exit_code, stopped_detail, task_request
 
 DESCRIBED: dict[str, Any] = {
     "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/default/abc",
@@ -15,7 +15,7 @@ DESCRIBED: dict[str, Any] = {
         "containerOverrides": [
             {
                 "name": "prefect",
-                "command": ["python", "-m", "flows.execute_run"],
+                "command": ["python", "-m", "flows.runs.execute_run"],
                 "environment": [{"name": "PREFECT_API_URL", "value": "http://127.0.0.1:1/api"}],
             }
         ]
@@ -26,7 +26,7 @@ DESCRIBED: dict[str, Any] = {
 def test_command_and_environment_come_from_the_container_override() -> None:
     request = task_request(DESCRIBED)
     assert request.task_id == "abc"
-    assert request.command == ["python", "-m", "flows.execute_run"]
+    assert request.command == ["python", "-m", "flows.runs.execute_run"]
     assert request.environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.environments import aws_environment, container_environment, system_environment
-from sandbox.ports import HOST, free_port, is_free
+from sandbox.parts.environments import aws_environment, container_environment, system_environment
+from sandbox.parts.ports import HOST, free_port, is_free
 
 SECRETS = {
     "AWS_PROFILE": "production",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from sandbox.event_bridge import matches, target_event, target_input
+from sandbox.aws.event_bridge import matches, target_event, target_input
 
 EVENT: dict[str, Any] = {
     "source": "aws.ecs",

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.event_source import EventSource, SourceMapping
-from sandbox.lambda_invocation import SandboxLambdaContext, failed_messages
+from sandbox.aws.event_source import EventSource, SourceMapping
+from sandbox.aws.lambda_invocation import SandboxLambdaContext, failed_messages
 
 IDS = ["one", "two", "three"]
 PROJECT = Path(__file__).resolve().parents[3]
@@ -157,5 +157,5 @@ def test_an_invocation_that_exceeds_the_timeout_restarts_the_environment(
         check=False,
         timeout=25,
     )
-    assert (done.returncode, done.stdout.strip()) == (7, "-m sandbox.event_source")
+    assert (done.returncode, done.stdout.strip()) == (7, "-m sandbox.aws.event_source")
     assert signal.getsignal(signal.SIGALRM) is not None

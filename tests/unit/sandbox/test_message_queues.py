@@ -10,7 +10,7 @@ SCRIPT = """
 import sys, threading
 from collections import Counter
 import moto.sqs.models as sqs
-from sandbox import message_queues
+from sandbox.aws import message_queues
 
 message_queues.patch()
 sys.setswitchinterval(1e-5)

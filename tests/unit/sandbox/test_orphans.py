@@ -7,8 +7,8 @@ import sys
 import uuid
 from pathlib import Path
 
-from sandbox.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
-from sandbox.waiting import wait_until
+from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -54,7 +54,7 @@ def test_when_the_holder_is_killed_the_watchdog_ends_grandchildren_in_other_sess
     # Starts the watchdog, and a child that starts a grandchild in another session.
     script = (
         "import os, subprocess, sys, time\n"
-        "from sandbox.orphans import MARK, start_watchdog\n"
+        "from sandbox.parts.orphans import MARK, start_watchdog\n"
         "mark = sys.argv[1]\n"
         "watchdog = start_watchdog(mark)\n"
         "child = 'import subprocess, time; "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import postgresql
+from sandbox.parts import postgresql
 
 
 def test_without_binaries_the_message_explains_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sandbox.processes import Part, PartDied, PartNotReady
-from sandbox.waiting import wait_until
+from sandbox.parts.processes import Part, PartDied, PartNotReady
+from sandbox.parts.waiting import wait_until
 
 
 def part(tmp_path: Path, script: str, **more: object) -> Part:

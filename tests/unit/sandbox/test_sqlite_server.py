@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 # automatic collection would free it at once.
 SCRIPT = """
 import threading, time
-from sandbox.sqlite_server import collect_in_background
+from sandbox.prefect.sqlite_server import collect_in_background
 
 freed = []
 class Cursor:

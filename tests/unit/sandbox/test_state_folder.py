@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.state_folder import AlreadyRunning, StateFolder
+from sandbox.parts.state_folder import AlreadyRunning, StateFolder
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -28,7 +28,7 @@ def test_the_error_of_a_second_sandbox_on_the_folder_names_the_running_process(
 def test_the_state_of_a_killed_sandbox_does_not_block_the_next_one(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from sandbox.state_folder import StateFolder\n"
+        "from sandbox.parts.state_folder import StateFolder\n"
         "StateFolder(Path(sys.argv[1])).acquire()\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

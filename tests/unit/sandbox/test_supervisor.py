@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.part_set import PartSet
-from sandbox.processes import Part
-from sandbox.supervisor import Supervisor
-from sandbox.waiting import wait_until
+from sandbox.parts.part_set import PartSet
+from sandbox.parts.processes import Part
+from sandbox.parts.supervisor import Supervisor
+from sandbox.parts.waiting import wait_until
 
 
 def serving(name: str, folder: Path, code: str = "import time; print('up', flush=True)") -> Part:

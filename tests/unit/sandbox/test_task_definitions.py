@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.aws_resources import registration_arguments
-from sandbox.task_definitions import SecretUnreadable, TaskDefinitions
-from sandbox.template import UNUSED_PARAMETERS, Stack
+from sandbox.aws.aws_resources import registration_arguments
+from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
 STACK = Stack.read(

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.environments import container_environment
-from sandbox.task_executor import _end_container
+from sandbox.aws.task_executor import _end_container
+from sandbox.parts.environments import container_environment
 
 
 def test_processes_of_an_ended_task_are_killed_and_those_of_another_task_are_not(

@@ -9,12 +9,12 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.aws_api import AwsApi, ListedObject, Unreadable
-from lambda_trigger.aws_domains import dns_suffix
-from lambda_trigger.clock import Deadline
-from lambda_trigger.http_client import HttpClient, Reply, Request
-from lambda_trigger.sigv4 import Credentials
-from lambda_trigger.transport_errors import (
+from lambda_trigger.clients.aws_api import AwsApi, ListedObject, Unreadable
+from lambda_trigger.clients.aws_domains import dns_suffix
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.http_client import HttpClient, Reply, Request
+from lambda_trigger.clients.sigv4 import Credentials
+from lambda_trigger.clients.transport_errors import (
     DeniedError,
     MissingError,
     RefusedError,

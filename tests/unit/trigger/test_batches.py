@@ -10,15 +10,15 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
-from flows.batch_entries import batch_files
-from flows.request import ConversionRequest
-from lambda_trigger.batches import MAX_PARAMETERS, Batchable, batches
-from lambda_trigger.flow_runs import RunRequest
-from lambda_trigger.rules_document import BatchRule, parse_rules
-from lambda_trigger.rules_table import RulesError
-from lambda_trigger.transport_errors import TransportError
-from operations.findings import Kind, Notify, Source, UploadFinding
-from operations.fixing import Fixer
+from flows.core.request import ConversionRequest
+from flows.runs.batch_entries import batch_files
+from lambda_trigger.clients.flow_runs import RunRequest
+from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.batches import MAX_PARAMETERS, Batchable, batches
+from lambda_trigger.decisions.rules_document import BatchRule, parse_rules
+from lambda_trigger.decisions.rules_table import RulesError
+from operations.inventory.findings import Kind, Notify, Source, UploadFinding
+from operations.sending.fixing import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.clock import Deadline
-from lambda_trigger.flow_runs import PrefectApi, RunRequest
-from lambda_trigger.http_client import HttpClient
-from lambda_trigger.prefect_connection import PrefectConnection, authorization_of
-from lambda_trigger.transport_errors import (
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi, RunRequest
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection, authorization_of
+from lambda_trigger.clients.transport_errors import (
     ConfigurationError,
     DeniedError,
     MissingError,

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.file_heads import file_head
-from lambda_trigger.handler import handler
-from lambda_trigger.transport_errors import (
+from lambda_trigger.clients.transport_errors import (
     ConfigurationError,
     DeniedError,
     MissingError,
@@ -22,6 +21,7 @@ from lambda_trigger.transport_errors import (
     TransportError,
     UnavailableError,
 )
+from lambda_trigger.handler import handler
 from tests.template_alarms import state_by_lines
 from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
 

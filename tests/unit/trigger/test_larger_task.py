@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.flow_runs import RunState
+from lambda_trigger.clients.flow_runs import RunState
+from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected, Submitted
 from lambda_trigger.larger_task import CHANGE_SECONDS, RESTART_DELAY, KilledTask, judge, read_event
-from lambda_trigger.outcomes import Ignored, Reason, Rejected, Submitted
 from task_sizes import LARGE, STANDARD, TaskSize
 from tests.unit.trigger.conftest import Trigger
 
@@ -261,7 +261,7 @@ def test_after_an_interruption_the_next_delivery_continues(
 def test_until_the_worker_has_reported_the_kill_the_event_is_returned(
     trigger: Trigger, monkeypatch: pytest.MonkeyPatch, state_type: str
 ) -> None:
-    monkeypatch.setattr("lambda_trigger.clock.Deadline.pause", lambda *_: False)
+    monkeypatch.setattr("lambda_trigger.clients.clock.Deadline.pause", lambda *_: False)
     assert stopped(trigger, run(state_type)) == {
         "batchItemFailures": [{"itemIdentifier": "message-0"}]
     }
@@ -276,7 +276,7 @@ def test_the_worker_may_report_a_moment_later(
         trigger.flow_runs.states[RUN_ID] = run()
         return True
 
-    monkeypatch.setattr("lambda_trigger.clock.Deadline.pause", crash_meanwhile)
+    monkeypatch.setattr("lambda_trigger.clients.clock.Deadline.pause", crash_meanwhile)
     assert stopped(trigger, run("RUNNING")) == {"batchItemFailures": []}
     assert trigger.lines[-1]["message"] == "Submitted: enlarged"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.notifications import Judged, read_body
-from lambda_trigger.outcomes import Ignored, Reason, Rejected, Upload
+from lambda_trigger.decisions.notifications import Judged, read_body
+from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected, Upload
 
 
 def s3_record(key: str = "a.raw", **changes: Any) -> dict[str, Any]:

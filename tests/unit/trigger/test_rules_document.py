@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.rules_document import Rules, parse_rules
-from lambda_trigger.rules_table import RulesError
+from lambda_trigger.decisions.rules_document import Rules, parse_rules
+from lambda_trigger.decisions.rules_table import RulesError
 
 GOOD = """\
 version = 1

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from lambda_trigger.clock import Deadline
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.transport_errors import ConfigurationError, UnavailableError
 from lambda_trigger.rules_source import KEPT_FOR, RulesSource
-from lambda_trigger.transport_errors import ConfigurationError, UnavailableError
 
 DOCUMENT = """
 version = 1

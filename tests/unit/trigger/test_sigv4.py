@@ -9,7 +9,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
+from lambda_trigger.clients.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.file_heads import file_head
-from lambda_trigger.inbox_rules import models_by_extension
-from lambda_trigger.outcomes import Reason, Rejected
-from lambda_trigger.sonar_model import (
+from lambda_trigger.decisions.inbox_rules import models_by_extension
+from lambda_trigger.decisions.outcomes import Reason, Rejected
+from lambda_trigger.decisions.sonar_model import (
     HEAD_BYTES,
     MODELS,
     Declaration,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from lambda_trigger.flow_runs import RunState
+from lambda_trigger.clients.flow_runs import RunState
 from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"

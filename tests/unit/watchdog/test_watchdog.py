@@ -17,15 +17,15 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from flows import failure_report, incidents
-from flows.batch_outcomes import batch_state
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
-from flows.failure_report import FailureReport
-from flows.incidents import opens_incident
-from flows.object_store import ObjectStore
-from flows.outcomes import AllFailed, PartlyFailed
-from operations.reconcile_flow import reconcile_inbox
+from flows.core.outcomes import AllFailed, PartlyFailed
+from flows.failures import failure_report, incidents
+from flows.failures.failure_report import FailureReport
+from flows.failures.incidents import opens_incident
+from flows.runs.batch_outcomes import batch_state
+from flows.stores.object_store import ObjectStore
+from operations.reconcile.reconcile_flow import reconcile_inbox
 from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler

@@ -1,0 +1,1 @@
+"""What several benchmarks use: measured processes, servers and grown files."""

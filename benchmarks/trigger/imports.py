@@ -1,0 +1,58 @@
+"""Measures the import time of each package that the trigger could use, above an empty Python.
+
+python benchmarks/trigger/imports.py [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+RUNTIME = "import awslambdaric.bootstrap"
+PARTS = {
+    "the runtime client alone": "pass",
+    "http.client and ssl": "import http.client, ssl",
+    "urllib3": "import urllib3",
+    "urllib3, botocore's signer": "import urllib3, botocore.auth, botocore.awsrequest",
+    "boto3 with an S3 client": "import boto3; boto3.client('s3', region_name='eu-west-1')",
+    "powertools' logger and EMF": "from aws_lambda_powertools.logging.logger import Logger; "
+    "from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch",
+    "powertools' batch processor": "from aws_lambda_powertools.utilities.batch import BatchProcessor",
+    "powertools' data classes": "from aws_lambda_powertools.utilities.data_classes import SQSEvent",
+    "httpx": "import httpx",
+    "pydantic": "from pydantic import BaseModel, Field",
+    "prefect's run_deployment": "from prefect.deployments import run_deployment",
+    "the trigger": "import lambda_trigger.handler",
+}
+
+
+def seconds(code: str) -> float:
+    """Time a Python process that runs this code."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"{RUNTIME}; {code}"], check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure all parts in turn and print their medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    times: dict[str, list[float]] = {name: [] for name in PARTS}
+    for code in PARTS.values():  # one unmeasured round, so that files are cached
+        seconds(code)
+    for _ in range(rounds):
+        for name, code in PARTS.items():
+            times[name].append(seconds(code))
+    medians = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    base = medians["the runtime client alone"]
+    print(f"start of Python to the end of the import, median of {rounds}:")
+    for name, milliseconds in medians.items():
+        print(f"  {name:30s} {milliseconds:6.0f} ms   {milliseconds - base:+6.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

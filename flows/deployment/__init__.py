@@ -1,0 +1,1 @@
+"""What is registered with Prefect, and the checks of a deployed stack."""

@@ -1,0 +1,1 @@
+"""Lossless packing, chunks, and the writers of Zarr and netCDF. Imports core."""

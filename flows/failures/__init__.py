@@ -1,0 +1,1 @@
+"""The failure report, quarantine and alerts. Imports core and stores."""

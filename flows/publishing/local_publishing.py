@@ -1,0 +1,205 @@
+"""Publishes to a local folder: the output is built next to its place, synced, and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.core.locations import LocalLocation
+from flows.core.outcomes import OutputClaimed, OutputConflict
+from flows.core.stopwatch import Stopwatch
+from flows.encoding.codec_families import family_unlike
+from flows.encoding.encoded_chunks import EncodedObject
+from flows.encoding.written_store import WrittenStore
+from flows.publishing import manifest as manifests
+from flows.publishing.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publishing.publish_decision import PublishedManifest, decide
+from flows.publishing.verification import verify_netcdf
+from flows.publishing.zarr_verification import ZarrVerification
+from flows.stores import durable_files
+from flows.stores.object_store import ObjectEntry
+
+
+@dataclass(frozen=True)
+class FolderReadBack:
+    """A Zarr store in a folder; it has no entity tags."""
+
+    root: Path
+
+    def list(self) -> dict[str, ObjectEntry]:
+        """See `flows.publishing.zarr_verification.ReadBack`."""
+        return {
+            path.relative_to(self.root).as_posix(): ObjectEntry(path.stat().st_size, "")
+            for path in self.root.rglob("*")
+            if path.is_file()
+        }
+
+    def read(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `flows.publishing.zarr_verification.ReadBack`."""
+        return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
+
+
+def read_published(output: LocalLocation) -> PublishedManifest | None:
+    """The content of an output's manifest; None if it is not valid or the output does not exist."""
+    place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
+    try:
+        body = place.path.read_bytes()
+        manifest = manifests.read_manifest(body, place.uri)
+    except (FileNotFoundError, manifests.ManifestInvalidError):
+        return None
+    published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
+    return published if Path(f"{output.path}{published.root_suffix}").is_file() else None
+
+
+def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:
+    """Publish an output, or skip it if it is already published.
+
+    Raises:
+        OutputClaimed: another process is publishing it.
+        OutputConflict: it was published from another source, or was not written by
+            echodrop, and `overwrite` is off.
+        OutputMismatch: the data read back differs from the data encoded.
+        OSError: from the disk; `flows.stores.errors` turns it into an outcome.
+    """
+    output.path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(output) as claim:
+        return _publish(output, order, claim)
+
+
+@dataclass
+class _Claim:
+    """A lock on the output; `torn`: a run may have left the output without its manifest."""
+
+    torn: bool
+
+
+@contextlib.contextmanager
+def _lock(output: LocalLocation) -> Iterator[_Claim]:
+    """Lock the output.
+
+    The kernel releases the lock of a killed process. Its lock file stays, also if a run
+    leaves the output torn, and shows that to the next run.
+    """
+    path = output.sibling(output.name + CLAIM_SUFFIX).path
+    while True:
+        torn = path.exists()
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise OutputClaimed(output.uri, "another process") from error
+        # The previous owner may have removed the file that we opened.
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(handle).st_ino:
+                break
+        os.close(handle)
+    claim = _Claim(torn)
+    try:
+        yield claim
+    finally:
+        if not claim.torn:
+            path.unlink()
+        os.close(handle)
+
+
+def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Published | Skipped:
+    published = read_published(output)
+    claim.torn = claim.torn and published is None and output.path.exists()
+    order.check_current()
+    decision = decide(
+        output.uri,
+        order.content,
+        overwrite=order.overwrite,
+        owner=order.owner,
+        at_start=order.manifest_at_start,
+        now=published,
+    )
+    if decision == "skip":
+        return Skipped(output.uri, f"{order.content} is already published")
+    if published is None and output.path.exists() and not (claim.torn or order.overwrite):
+        # This is a person's disk, not an output bucket: only an output that echodrop left torn may
+        # be deleted.
+        raise OutputConflict(output.uri, str(order.content), "an output without a manifest")
+    for stale in output.path.parent.glob(f".partial-*-{glob.escape(output.name)}"):
+        durable_files.remove(stale)
+    watch = Stopwatch()
+    beside, manifest_beside = durable_files.partial(output.path), durable_files.partial(output.path)
+    try:
+        if order.encode_zarr is not None:
+            entry, verification = _build_zarr(output, order, beside, watch)
+        else:
+            entry, verification = _build_netcdf(output, order, beside, watch)
+        order.check_current()
+        with watch.stage("commit"):
+            manifest = order.describe(entry, verification, watch.seconds)
+            durable_files.write_synced(manifest_beside, manifests.manifest_bytes(manifest))
+            manifest_path = output.sibling(output.name + manifests.MANIFEST_SUFFIX).path
+            # From here on only names change, which needs no disk space.
+            claim.torn = True
+            manifest_path.unlink(missing_ok=True)
+            durable_files.swap(beside, output.path)
+            manifest_beside.replace(manifest_path)
+            claim.torn = False
+            durable_files.sync_folder(output.path.parent)
+    finally:
+        durable_files.remove(beside)
+        durable_files.remove(manifest_beside)
+    return Published(output.uri, manifest)
+
+
+def _build_zarr(
+    output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    assert order.encode_zarr is not None  # noqa: S101 - the caller has checked it
+
+    def read(name: str) -> bytes | None:
+        found = output.path / name
+        return found.read_bytes() if found.is_file() else None
+
+    family = family_unlike(read) or 0
+    written = WrittenStore()
+    store = durable_files.StoreFolder(beside)
+
+    def put(item: EncodedObject) -> None:
+        written.add(item.key, item.body, keep=item.keep)
+        store.write(item.key, item.body)
+        order.progress("encode", item.fraction)
+
+    with watch.stage("encode"):
+        order.progress("encode", 0.0)
+        for key, body in order.encode_zarr(family, put).items():
+            put(EncodedObject(key, body, keep=True))
+    with watch.stage("publish"):
+        order.progress("publish", 0.0)
+        store.sync()
+    with watch.stage("verify"):
+        order.progress("verify", 0.0)
+        check = ZarrVerification(output.uri, written, order.echodata, order.verify)
+        verification = check.read_back(FolderReadBack(beside), etags={})
+    return manifests.described_store(written, family), verification
+
+
+def _build_netcdf(
+    output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    assert order.write_netcdf is not None  # noqa: S101 - the caller has checked it
+    with watch.stage("encode"):
+        order.progress("encode", 0.0)
+        order.write_netcdf(beside)
+    with watch.stage("publish"):
+        order.progress("publish", 0.0)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with watch.stage("verify"):
+        order.progress("verify", 0.0)
+        verification = verify_netcdf(output.uri, beside, order.echodata, mode=order.verify)
+    return manifests.described_file(beside.stat().st_size, digest), verification

@@ -1,0 +1,141 @@
+"""The manifest: from what and how an output was made. Its existence marks the output as complete.
+
+It is written last, after the output was read back. An output without a manifest is not
+finished. manifest.schema.json is its schema.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from typing import Any
+
+import jsonschema
+
+from flows.encoding.written_store import WrittenStore
+from flows.stores.download import FetchedFile
+from flows.stores.sidecars import FetchedSidecar
+
+MANIFEST_VERSION = 1
+MANIFEST_SUFFIX = ".manifest.json"
+
+_SOFTWARE = ("echodrop", "echopype", "xarray", "zarr", "numpy", "prefect")
+
+
+class ManifestInvalidError(ValueError):
+    """A manifest is not JSON, or does not match its schema."""
+
+    def __init__(self, uri: str, cause: str) -> None:
+        super().__init__(f"{uri}: not a valid manifest: {cause}")
+        self.uri = uri
+        self.cause = cause
+
+
+def described_source(source: FetchedFile) -> dict[str, Any]:
+    """The manifest's entry for a fetched file."""
+    modified = source.last_modified
+    return {
+        "uri": source.location.uri,
+        "etag": source.version.etag,
+        "version_id": source.version.version_id,
+        "bytes": source.size,
+        "sha256": source.sha256,
+        "last_modified": modified.astimezone(UTC).isoformat() if modified else None,
+    }
+
+
+def described_store(written: WrittenStore, codec_family: int) -> dict[str, Any]:
+    """The manifest's entry `output` for a Zarr store."""
+    return {
+        "codec_family": codec_family,
+        "objects": len(written.digests),
+        "bytes": written.size,
+        "sha256": written.checksum(),
+    }
+
+
+def described_file(size: int, sha256: str) -> dict[str, Any]:
+    """The manifest's entry `output` for a netCDF file of `size` bytes."""
+    return {"codec_family": None, "objects": 1, "bytes": size, "sha256": sha256}
+
+
+def described_sidecars(sidecars: Sequence[FetchedSidecar]) -> list[dict[str, Any]]:
+    """The manifest's entries for the sidecars."""
+    return [{"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in sidecars]
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python and of each package that affects the output."""
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _SOFTWARE},
+    }
+
+
+def build_manifest(
+    *,
+    source: Mapping[str, Any],
+    sidecars: Sequence[Mapping[str, Any]],
+    sonar: Mapping[str, Any],
+    preflight: Mapping[str, Any],
+    output: Mapping[str, Any],
+    contents: Mapping[str, Any],
+    missing: str | None,
+    verification: Mapping[str, Any],
+    run: Mapping[str, Any],
+    engine: Mapping[str, Any],
+    corrections: Sequence[Mapping[str, Any]],
+    parser_warnings: Sequence[str],
+    timings: Mapping[str, float],
+) -> dict[str, Any]:
+    """A manifest of JSON values, as the schema describes it. `timings` in seconds."""
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "published_at": datetime.now(UTC).isoformat(),
+        "source": dict(source),
+        "sidecars": [dict(sidecar) for sidecar in sidecars],
+        "sonar": dict(sonar),
+        "preflight": dict(preflight),
+        "output": dict(output),
+        "contents": dict(contents),
+        "missing": missing,
+        "verification": dict(verification),
+        "software": software_versions(),
+        "run": dict(run),
+        "engine": dict(engine),
+        "corrections": [dict(correction) for correction in corrections],
+        "parser_warnings": list(parser_warnings),
+        "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
+    }
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """The stored form of the manifest."""
+    return (json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+@functools.cache
+def manifest_schema() -> dict[str, Any]:
+    """The JSON schema of the manifest."""
+    text = resources.files("flows.publishing").joinpath("manifest.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def read_manifest(body: bytes, uri: str) -> dict[str, Any]:
+    """Parse and check a stored manifest.
+
+    Raises:
+        ManifestInvalidError: it is not a valid manifest.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(body)
+        jsonschema.validate(manifest, manifest_schema())
+    except (ValueError, jsonschema.ValidationError) as error:
+        cause = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise ManifestInvalidError(uri, cause) from error
+    return manifest

@@ -1,0 +1,75 @@
+"""The order and the result of a publication, for every kind of store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.core.request import VerifyMode
+from flows.encoding.encoded_chunks import EncodedObject
+from flows.publishing.publish_decision import Content
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# The claim next to the output, while a run publishes it.
+CLAIM_SUFFIX = ".claim.json"
+
+# Encodes in the given codec family, passes on each chunk, and returns the metadata.
+EncodeZarr = Callable[[int, Callable[[EncodedObject], None]], dict[str, bytes]]
+# Writes a netCDF file to the given path.
+WriteNetcdf = Callable[[Path], None]
+# Called with the stage and the part of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class PublishOrder:
+    """One output to publish.
+
+    Attributes:
+        content: the sources of the output.
+        owner: the flow run; only it may take over its own claim immediately.
+        overwrite: whether a published output may be replaced.
+        manifest_at_start: entity tag of the manifest at the start of the run.
+        echodata: the encoded data, to compare with the data read back.
+        encode_zarr: set for Zarr, else None; `write_netcdf` is set for netCDF.
+        describe: makes the manifest from the entries `output` and `verification` and
+            the seconds by stage.
+        check_current: raises Superseded if the source was replaced in the meantime.
+        release: takes the source out of quarantine; called if there is a failure report
+            at the output.
+        scratch: a folder for temporary files.
+    """
+
+    content: Content
+    owner: str
+    overwrite: bool
+    manifest_at_start: str | None
+    echodata: EchoData
+    encode_zarr: EncodeZarr | None
+    write_netcdf: WriteNetcdf | None
+    describe: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, float]], dict[str, Any]]
+    check_current: Callable[[], None]
+    release: Callable[[], None]
+    scratch: Path
+    verify: VerifyMode = "sampled"
+    progress: Progress = lambda _stage, _fraction: None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A complete, verified output."""
+
+    output: str
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Nothing was written, because it was not necessary."""
+
+    output: str
+    reason: str

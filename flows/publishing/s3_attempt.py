@@ -1,0 +1,122 @@
+"""One attempt to publish an output to S3 under its claim; used for Zarr and netCDF."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from flows.core.locations import S3Location
+from flows.core.stopwatch import Stopwatch
+from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
+from flows.encoding.written_store import WrittenStore
+from flows.encoding.zarr_layers import hidden_first
+from flows.publishing.claims import S3Claim
+from flows.publishing.manifest import MANIFEST_SUFFIX
+from flows.publishing.publication import PublishOrder
+from flows.stores.object_store import ObjectStore
+from flows.stores.parallel_requests import CONNECTIONS, in_parallel, request_pool
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class S3Attempt:
+    """One attempt to publish an output.
+
+    Attributes:
+        touched: full keys that this attempt must delete if it fails; empty while the
+            old output is unchanged.
+    """
+
+    store: ObjectStore
+    output: S3Location
+    order: PublishOrder
+    claim: S3Claim
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def manifest_key(self) -> str:
+        """The manifest's key."""
+        return self.output.key + MANIFEST_SUFFIX
+
+    @property
+    def root(self) -> str:
+        """The prefix of a store's keys."""
+        return f"{self.output.key}/"
+
+    def withdraw(self) -> None:
+        """Delete the manifest: from then on this attempt must delete the old output if it fails.
+
+        An attempt that is stopped before this leaves the old output unchanged.
+
+        Raises:
+            ClaimLost: another run has the claim.
+        """
+        self.claim.fence()
+        self.store.delete([self.manifest_key])
+
+    def put(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+        """Put objects by their full keys; return their entity tags.
+
+        Raises:
+            ClaimLost: the claim is lost, or too old to rely on.
+        """
+        return dict(in_parallel(lambda key: (key, self._put_one(key, objects[key])), objects))
+
+    def put_chunks(self, chunks: EncodedChunks[T], written: WrittenStore) -> dict[str, str]:
+        """Put chunks below the root while they are encoded; return their entity tags by full key.
+
+        Raises:
+            ClaimLost: the claim is lost, or too old to rely on.
+        """
+        failed = threading.Event()
+
+        def put_one(item: EncodedObject) -> tuple[str, str]:
+            key = self.root + item.key
+            try:
+                etag = self._put_one(key, item.body)
+            except BaseException:
+                failed.set()
+                raise
+            finally:
+                # Also after a failed put: the encoder may wait for this memory, and we for the
+                # encoder.
+                chunks.release(item)
+            self.order.progress("publish", item.fraction)
+            return key, etag
+
+        puts: list[Future[tuple[str, str]]] = []
+        with request_pool(CONNECTIONS) as pool:
+            for item in chunks:
+                if failed.is_set():
+                    break
+                written.add(item.key, item.body, keep=item.keep)
+                self.touched.add(self.root + item.key)
+                puts.append(pool.submit(put_one, item))
+            return dict(put.result() for put in puts)
+
+    def _put_one(self, key: str, body: bytes) -> str:
+        self.claim.check()
+        return self.store.put(key, body)
+
+    def clean_up(self) -> None:
+        """Delete what this attempt has written, first the objects that open it."""
+        if not self.touched:
+            return
+        try:
+            # A run that has lost its claim must not delete anything.
+            self.claim.fence()
+            root, _ = hidden_first(key.removeprefix(self.root) for key in self.touched)
+            self.store.delete([self.root + key for key in root])
+            self.store.delete(self.touched)
+        # BLE001: the earlier fault is the one to report. The remaining objects have no manifest,
+        # and no root unless its deletion failed.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("%s: incomplete output not deleted: %s", self.output.uri, error)

@@ -1,0 +1,74 @@
+"""Compares a tree opened by xarray with the encoded EchoData, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from flows.core.outcomes import OutputMismatch
+from flows.core.request import VerifyMode
+from flows.publishing.contents import groups_of
+from flows.publishing.identity import differences
+from flows.rawfile.lazy_array import LazyArray
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# Number of elements from which only some chunks of a variable are compared.
+LARGE_ELEMENTS = 2**16
+
+_DIFFERENCES_NAMED = 5
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether only some chunks of a variable of this shape are compared."""
+    return math.prod(shape) >= LARGE_ELEMENTS
+
+
+def verify_netcdf(
+    output: str, path: Path, echodata: EchoData, *, mode: VerifyMode
+) -> dict[str, Any]:
+    """The manifest's `verification` of a netCDF file that was read back to `path`.
+
+    The caller has compared its bytes; this opens the file.
+
+    Raises:
+        OutputMismatch: with the first differences.
+    """
+    with xr.open_datatree(path, engine="netcdf4", chunks=None) as tree:
+        compare_tree(output, echodata, tree, whole=mode == "full", string_widths=False)
+    return {
+        "mode": mode,
+        "objects_listed": 1,
+        "objects_read": 1,
+        "bytes_read": path.stat().st_size,
+    }
+
+
+def compare_tree(
+    output: str, echodata: EchoData, tree: xr.DataTree, *, whole: bool, string_widths: bool = True
+) -> None:
+    """Compare groups, dimensions, dtypes and attributes, and the values of small or all variables.
+
+    Raises:
+        OutputMismatch: with the first differences.
+    """
+    for group in groups_of(echodata).values():
+        for variable in group.variables.values():
+            if isinstance(variable.data, LazyArray):
+                variable.data.decode_again()
+    compared = {
+        path: {
+            str(name)
+            for name, variable in group.variables.items()
+            if whole or name == "ping_time" or not is_large(variable.shape)
+        }
+        for path, group in groups_of(echodata).items()
+    }
+    found = differences(echodata, tree, only=compared, string_widths=string_widths)
+    if found:
+        raise OutputMismatch(output, "; ".join(map(str, found[:_DIFFERENCES_NAMED])))

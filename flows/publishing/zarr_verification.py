@@ -1,0 +1,259 @@
+"""Verifies a Zarr store: readers get what was written, and it decodes to the EchoData.
+
+Reading back compares bytes. All objects are compared through the listing (key, size,
+entity tag; S3 has compared each put with its SHA-256). Root metadata, ping times and
+some chunks of every large variable are read from the store. These chunks are decoded
+and compared with the EchoData, which decodes them from the raw file again. Small
+variables are decoded from memory while requests are running. `full` reads and decodes
+everything.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import xarray as xr
+import zarr.storage
+from zarr.core.buffer.cpu import Buffer
+
+from flows.core.outcomes import OutputMismatch
+from flows.core.request import VerifyMode
+from flows.encoding.chunking import chunk_regions
+from flows.encoding.written_store import Digest, WrittenStore
+from flows.encoding.zarr_documents import chunk_key
+from flows.encoding.zarr_layers import ROOT_KEYS
+from flows.publishing.contents import groups_of
+from flows.publishing.identity import differences
+from flows.publishing.verification import compare_tree, is_large
+from flows.stores.object_store import ObjectEntry
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+_CHUNKS_OF_A_LARGE_VARIABLE = 3
+# Number of chunks, of some megabytes each, in memory at a time while they are read back.
+_KEYS_AT_A_TIME = 32
+
+
+class ReadBack(Protocol):
+    """A store as its readers see it; keys are relative to its root."""
+
+    def list(self) -> dict[str, ObjectEntry]:
+        """Every object of the store."""
+        ...
+
+    def read(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The bodies of these objects; missing ones are left out."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Array:
+    """The part of an array's metadata that sampling needs."""
+
+    path: str
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    zarr_format: Literal[2, 3]
+
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.shape)
+
+    def chunk_keys(self) -> list[tuple[str, tuple[slice, ...]]]:
+        return [
+            (f"{self.path}/{chunk_key(index, self.zarr_format)}", region)
+            for index, region in chunk_regions(self.shape, self.chunks)
+        ]
+
+
+class ZarrVerification:
+    """Both parts of the verification for one store.
+
+    Args:
+        output: URI for messages.
+        written: the written objects, with the metadata.
+        echodata: the encoded EchoData.
+        mode: how much to read and decode.
+    """
+
+    def __init__(
+        self, output: str, written: WrittenStore, echodata: EchoData, mode: VerifyMode
+    ) -> None:
+        self._output = output
+        self._written = written
+        self._expected = groups_of(echodata)
+        self._echodata = echodata
+        self._mode = mode
+        self._arrays = _arrays(written.bodies)
+        self._chunks = _chunks_to_decode(self._arrays, all_of_them=mode == "full")
+        self._objects: dict[str, zarr.core.buffer.Buffer] = {
+            key: Buffer.from_bytes(body) for key, body in written.bodies.items()
+        }
+        self._decoded: Future[None] | None = None
+
+    def start_decoding(self, pool: Executor) -> None:
+        """Start the part that does not need the store; `read_back` waits for it."""
+        self._decoded = pool.submit(self._decode_small)
+
+    def read_back(
+        self, store: ReadBack, etags: Mapping[str, str], leftovers: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Compare the store with the encoded data; return the manifest's `verification`.
+
+        Args:
+            store: the store, as readers access it.
+            etags: relative key -> entity tag in the response to the put; empty if the
+                store has none.
+            leftovers: keys of an older store that are not deleted yet.
+
+        Raises:
+            OutputMismatch: with the first differences.
+        """
+        digests = self._written.digests
+        keys = self._keys_to_read()
+        read = 0
+        with ThreadPoolExecutor(1) as pool:
+            listing = pool.submit(store.list)
+            for start in range(0, len(keys), _KEYS_AT_A_TIME):
+                some = keys[start : start + _KEYS_AT_A_TIME]
+                found = store.read(some)
+                for key in some:
+                    if key not in found or not _matches(digests[key], found[key]):
+                        raise OutputMismatch(
+                            self._output, f"{key}: the bytes read back differ from those put"
+                        )
+                self._compare_chunks({key: found[key] for key in some if key in self._chunks})
+                read += sum(map(len, found.values()))
+            compare_listing(self._output, digests, etags, listing.result(), set(leftovers))
+        self._await_decoded()
+        return {
+            "mode": self._mode,
+            "objects_listed": len(digests),
+            "objects_read": len(keys),
+            "bytes_read": read,
+        }
+
+    def _await_decoded(self) -> None:
+        if self._decoded is None:
+            self._decode_small()
+        else:
+            self._decoded.result()
+
+    def _decode_small(self) -> None:
+        """Compare everything except the values of large variables."""
+        compare_tree(self._output, self._echodata, self._tree, whole=False)
+
+    @functools.cached_property
+    def _tree(self) -> xr.DataTree:
+        # Any: xarray accepts zarr's stores, but its annotation does not.
+        store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
+        return xr.open_datatree(store, engine="zarr", chunks=None, create_default_indexes=False)
+
+    def _keys_to_read(self) -> list[str]:
+        """Root metadata, chunks of large variables, and all ping times; in `full` every object."""
+        if self._mode == "full":
+            return list(self._written.digests)
+        return sorted(
+            {key for key in ROOT_KEYS if key in self._written.digests}
+            | self._chunks.keys()
+            | {
+                key
+                for array in self._arrays
+                if array.path.rpartition("/")[2] == "ping_time"
+                for key, _ in array.chunk_keys()
+            }
+        )
+
+    def _compare_chunks(self, bodies: Mapping[str, bytes]) -> None:
+        """Decode the chunks of large variables that were read back, and compare their values."""
+        if not bodies:
+            return
+        # Only chunks in memory can be decoded: a missing chunk reads as fill values.
+        self._await_decoded()
+        added = bodies.keys() - self._objects.keys()
+        self._objects.update({key: Buffer.from_bytes(bodies[key]) for key in added})
+        for key in bodies:
+            path, region = self._chunks[key]
+            group, _, name = path.rpartition("/")
+            ours = self._expected[group].variables[name][region]
+            theirs = self._tree[f"/{group}"].to_dataset().variables[name][region]
+            if not _same_bits(ours, theirs):
+                raise OutputMismatch(
+                    self._output, f"{key}: the decoded values differ from those encoded"
+                )
+        for key in added:
+            del self._objects[key]
+
+
+def _matches(digest: Digest, body: bytes) -> bool:
+    return digest == Digest(len(body), hashlib.sha256(body).hexdigest())
+
+
+def compare_listing(
+    output: str,
+    written: Mapping[str, Digest],
+    etags: Mapping[str, str],
+    listed: Mapping[str, ObjectEntry],
+    leftovers: set[str],
+) -> None:
+    """Compare a listing with the objects that were put, key by key.
+
+    Raises:
+        OutputMismatch: with the first difference.
+    """
+    if missing := sorted(written.keys() - listed.keys()):
+        raise OutputMismatch(output, f"{len(missing)} objects are missing, the first {missing[0]}")
+    if strange := sorted(listed.keys() - written.keys() - leftovers):
+        raise OutputMismatch(output, f"{len(strange)} unexpected objects, the first {strange[0]}")
+    for key, (size, _) in written.items():
+        entry = listed[key]
+        if entry.size != size:
+            raise OutputMismatch(output, f"{key} has {entry.size} bytes, but {size} were put")
+        if key in etags and entry.etag != etags[key]:
+            raise OutputMismatch(output, f"{key} has entity tag {entry.etag}, not {etags[key]}")
+
+
+def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
+    arrays = []
+    for key, body in encoded.items():
+        folder, _, name = key.rpartition("/")
+        if name == ".zarray":
+            document = json.loads(body)
+            arrays.append(_Array(folder, tuple(document["shape"]), tuple(document["chunks"]), 2))
+        elif name == "zarr.json" and folder:
+            document = json.loads(body)
+            if document["node_type"] == "array":
+                chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
+                arrays.append(_Array(folder, tuple(document["shape"]), tuple(chunks), 3))
+    return arrays
+
+
+def _chunks_to_decode(
+    arrays: Iterable[_Array], *, all_of_them: bool
+) -> dict[str, tuple[str, tuple[slice, ...]]]:
+    """Key -> array path and region: of each large array the first, last and some others, or all."""
+    chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
+    for array in filter(lambda array: array.is_large, arrays):
+        chunks = array.chunk_keys()
+        if not all_of_them:
+            between = chunks[1:-1]
+            wanted = min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, len(between))
+            chunks = list(dict([chunks[0], *random.sample(between, wanted), chunks[-1]]).items())
+        chosen.update({key: (array.path, region) for key, region in chunks})
+    return chosen
+
+
+def _same_bits(ours: xr.Variable, theirs: xr.Variable) -> bool:
+    left, right = (
+        xr.DataTree(xr.Dataset({"part": (variable.dims, variable.values)}))
+        for variable in (ours, theirs)
+    )
+    return not differences(left, right)

@@ -1,0 +1,212 @@
+"""Opens a fetched raw file with echopype and turns its exceptions into outcomes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flows.core.outcomes import BadFile, BadSidecar, ConversionFailure
+from flows.rawfile.postponed_imports import postpone_imports
+from flows.stores.download import FetchedFile
+from flows.stores.sidecars import FetchedSidecar
+
+if TYPE_CHECKING:
+    from echopype.echodata import EchoData
+
+# A limit, so that a parser that warns for every ping does not fill the manifest.
+_WARNINGS_KEPT = 50
+
+# Without these settings of an AZFP, echopype fails, or its output cannot be calibrated.
+_SETTINGS = frozenset(
+    {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
+)
+
+# One file at a time: the logging and warning filters of the process are changed during parsing.
+# This costs little time, because parsing is Python code that holds the GIL.
+_PARSER = threading.RLock()
+
+
+def import_echopype() -> ModuleType:
+    """Import echopype and restore the process's logging.
+
+    Its import takes a second and runs `logging.disable(WARNING)` for the whole
+    process, which silences Prefect's INFO and WARNING lines.
+    """
+    with _PARSER:
+        before = logging.root.manager.disable
+        postpone_imports()
+        # Deferred: code that only reads locations or manifests does not need it.
+        echopype = importlib.import_module("echopype")
+        logging.disable(before)
+        # Each of its modules also prints INFO lines to stdout with its own handler; its warnings go
+        # into the manifest.
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("echopype"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+        return echopype
+
+
+def open_raw_file(
+    path: Path,
+    sonar_model: str,
+    sidecars: Sequence[FetchedSidecar],
+    metadata: Mapping[str, Any],
+    source_uri: str,
+) -> tuple[EchoData, list[str]]:
+    """The EchoData of a raw file, and the parser's warnings.
+
+    The Provenance group has the URIs of the sources, not the paths of the local copies.
+
+    Args:
+        path: the local copy.
+        sonar_model: the requested model.
+        sidecars: fetched next to it.
+        metadata: metadata for the output that the file does not have, by the names in
+            `convert_params`; echopype 0.11 accepts them and drops them.
+        source_uri: URI of the file.
+
+    Raises:
+        BadSidecar: the settings XML is broken, or not from an AZFP.
+        BadFile: any other error of the parser. The model and the sidecars of the file
+            were checked before.
+    """
+    echopype = import_echopype()
+    if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
+        _check_settings(xml, source_uri)
+    kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
+    with _PARSER, _parser_warnings() as messages:
+        try:
+            echodata = echopype.open_raw(
+                str(path),
+                sonar_model=sonar_model,
+                xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
+                include_bot="bot" in kinds,
+                include_idx="idx" in kinds,
+            )
+        # Any error of the parser is the file's fault, because the file is complete on the local
+        # disk.
+        except Exception as error:
+            raise _outcome_of(error, source_uri) from error
+    name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
+    _add_metadata(echodata, metadata)
+    return echodata, messages
+
+
+def _add_metadata(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
+    """Store metadata where the convention requires it: `water_level` is a variable in metres."""
+    attributes = dict(metadata)
+    level, survey = attributes.pop("water_level", None), attributes.pop("survey_name", None)
+    if survey is not None:
+        echodata["Top-level"] = echodata["Top-level"].assign_attrs(survey_name=survey)
+    platform = echodata["Platform"].assign_attrs(attributes)
+    if level is not None:
+        platform["water_level"] = platform["water_level"].copy(
+            data=np.full(platform["water_level"].shape, float(level))
+        )
+    if metadata:
+        echodata["Platform"] = platform
+
+
+def _outcome_of(error: Exception, file: str) -> Exception:
+    """The outcome for an exception of echopype 0.11."""
+    if isinstance(error, MemoryError | ConversionFailure):
+        return error
+    if (
+        isinstance(error, OSError)
+        and error.errno is not None
+        and not isinstance(error, FileNotFoundError)
+    ):
+        # With a full or broken local disk, the file may be intact.
+        return error
+    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
+
+
+def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
+    """Load an AZFP settings XML alone, as the parser would.
+
+    Raises:
+        BadSidecar: it is broken, or has no AZFP settings.
+    """
+    # echopype is already imported.
+    from echopype.convert.parse_azfp import ParseAZFP  # noqa: PLC0415
+
+    settings = ParseAZFP(source_uri, str(sidecar.path))
+    try:
+        settings.load_AZFP_xml()
+    except MemoryError:
+        raise
+    # BLE001: any other error of its reader is the text's fault.
+    except Exception as error:
+        cause = f"echopype cannot read AZFP settings from it: {type(error).__name__}: {error}"
+        raise BadSidecar(source_uri, sidecar.location.uri, cause) from error
+    if lacking := sorted(_SETTINGS - settings.parameters.keys()):
+        raise BadSidecar(source_uri, sidecar.location.uri, f"it has no {', '.join(lacking)}")
+
+
+def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:
+    """Replace echopype's local paths of the sources with their URIs."""
+    provenance = echodata["Provenance"]
+    names = {"source_filenames": source_uri}
+    if xml_uri is not None:
+        names["meta_source_filenames"] = xml_uri
+    echodata["Provenance"] = provenance.assign(
+        {
+            name: (variable.dims, [uri], variable.attrs)
+            for name, uri in names.items()
+            if (variable := provenance.get(name)) is not None
+        }
+    )
+    echodata.source_file = source_uri
+
+
+class _Collector(logging.Handler):
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Another thread may be encoding another file.
+        if record.thread == self._thread:
+            _keep(self._messages, record.getMessage())
+
+
+def _keep(messages: list[str], message: str) -> None:
+    if message not in messages and len(messages) < _WARNINGS_KEPT:
+        messages.append(message)
+
+
+@contextmanager
+def _parser_warnings() -> Iterator[list[str]]:
+    """Collect echopype's log messages and warnings while this thread parses."""
+    messages: list[str] = []
+    collector = _Collector(messages)
+    logger = logging.getLogger("echopype")
+    logger.addHandler(collector)
+    thread = threading.get_ident()
+
+    def collect(
+        message: Warning | str, category: type[Warning], *_where: object, **_more: object
+    ) -> None:
+        # Deprecations and unclosed handles concern echopype, not the file.
+        if threading.get_ident() == thread and not issubclass(
+            category, DeprecationWarning | FutureWarning | ResourceWarning
+        ):
+            _keep(messages, str(message))
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = collect
+            yield messages
+    finally:
+        logger.removeHandler(collector)

@@ -1,0 +1,78 @@
+"""Compares the pings that echopype read with those in the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flows.core.outcomes import OutputMismatch
+from flows.walk.summary import FORMAT_OF_MODEL, FileSummary, Times
+
+
+def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 - echopype ships no types
+    """Check that an EchoData has every whole ping of the file, time by time.
+
+    Simrad: by channel, over all beam groups; a channel's pings are those of the
+    common `ping_time` at which it has a sample interval. AZFP: all channels share
+    the pings. AD2CP: by beam group, one for each kind of ping.
+
+    Args:
+        echodata: echopype's EchoData, or a mapping from group path to Dataset.
+        summary: The summary that `preflight` made of the parsed file.
+
+    Raises:
+        OutputMismatch: echopype dropped, added or misdated pings; the message has the counts.
+    """
+    format_ = FORMAT_OF_MODEL[summary.sonar_model]
+    if format_ in {"EK60", "EK80"}:
+        read = _simrad_times(echodata)
+    elif format_ == "AD2CP":
+        read = _times_in_order(echodata, list(summary.ping_times))
+    else:
+        times = echodata["Sonar/Beam_group1"]["ping_time"].values
+        channels = echodata["Sonar/Beam_group1"].sizes["channel"]
+        if channels != len(summary.ping_times):
+            cause = f"echopype read {channels} channels of {len(summary.ping_times)} in the file"
+            raise OutputMismatch(summary.file, cause)
+        read = dict.fromkeys(summary.ping_times, times)
+    wrong = [
+        sentence
+        for channel in sorted(set(summary.ping_times) | set(read))
+        if (sentence := _difference(channel, summary.ping_times.get(channel), read.get(channel)))
+    ]
+    if wrong:
+        raise OutputMismatch(summary.file, "; ".join(wrong))
+
+
+def _beam_groups(echodata: Any) -> list[Any]:  # noqa: ANN401 - see above
+    names = [str(name) for name in echodata["Sonar"]["beam_group"].values]
+    return [echodata[f"Sonar/{name}"] for name in names]
+
+
+def _simrad_times(echodata: Any) -> dict[str, Times]:  # noqa: ANN401 - see above
+    read: dict[str, list[Times]] = {}
+    for group in _beam_groups(echodata):
+        interval = group["sample_interval"].transpose("channel", "ping_time").values
+        times = group["ping_time"].values
+        for row, channel in enumerate(group["channel"].values):
+            read.setdefault(str(channel), []).append(times[~np.isnan(interval[row])])
+    return {channel: np.concatenate(parts) for channel, parts in read.items()}
+
+
+def _times_in_order(echodata: Any, kinds: list[str]) -> dict[str, Times]:  # noqa: ANN401 - see above
+    groups = [group["ping_time"].values for group in _beam_groups(echodata)]
+    names = [*kinds, *(f"beam group {n + 1}" for n in range(len(kinds), len(groups)))]
+    return dict(zip(names, groups, strict=False))
+
+
+def _difference(channel: str, in_file: Times | None, read: Times | None) -> str | None:
+    expected = 0 if in_file is None else in_file.size
+    found = 0 if read is None else read.size
+    if expected != found:
+        return f"echopype read {found} of {expected} pings of {channel}"
+    if in_file is None or read is None:
+        return None
+    if not np.array_equal(np.sort(in_file), np.sort(read), equal_nan=True):
+        return f"echopype read other ping times of {channel} than the file has"
+    return None

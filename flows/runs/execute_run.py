@@ -1,0 +1,150 @@
+"""The first process of a task: `prefect flow-run execute` with an exit code for the flow's process.
+
+Prefect's command runs the flow in another process, marks the run as crashed if that
+dies, and always exits with 0. If memory runs out, Linux kills the largest process,
+which is the flow's, and ECS would report a task that succeeded. So this command exits
+with the exit code of the flow's process. The worker's observer, the retry on a larger
+task and the alerts read it from ECS.
+
+The flow's process is a fork of this one (flows/runs/engine_process.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import anyio
+import anyio.abc
+from prefect.cli import app, flow_run
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.flows import Flow, load_flow_from_flow_run
+from prefect.logging import get_logger
+from prefect.runner import _flow_run_executor, _starter_engine
+from prefect.runner._control_channel import ControlChannel
+from prefect.runner._flow_run_executor import FlowRunExecutor
+from prefect.runner._hook_runner import HookRunner
+from prefect.runner._process_manager import ProcessHandle
+from prefect.runner._starter_engine import EngineCommandStarter
+
+from flows.runs.engine_process import EngineProcess, fork_engine
+
+KILLED = 128 + signal.SIGKILL
+# Seconds in which the flow's process must acknowledge a stop before it is killed. ECS gives a task
+# thirty, Prefect gives the process one, and C code may block Python for longer.
+_ACKNOWLEDGE_SECONDS = 10.0
+# Seconds for Prefect to answer whether the end was requested.
+_PATIENCE = 10.0
+
+
+class _Executor(FlowRunExecutor):
+    """Prefect's executor, which also keeps the exit code of the flow's process.
+
+    Attributes:
+        exit_code: exit code of the task; 0 if the flow reported its own end, or if the
+            end was requested.
+    """
+
+    exit_code: ClassVar[int] = 0
+
+    async def _start_process(
+        self, outer_task_status: anyio.abc.TaskStatus[ProcessHandle]
+    ) -> ProcessHandle:
+        # A run that cannot be started counts as crashed.
+        _Executor.exit_code = 1
+        try:
+            handle = await super()._start_process(outer_task_status)
+            _Executor.exit_code = await self._exit_code(handle.returncode or 0)
+        except anyio.get_cancelled_exc_class():
+            # After SIGTERM, once Prefect has set the run's next state.
+            _Executor.exit_code = 0
+            raise
+        if _Executor.exit_code == KILLED:
+            # Immediately, as if the kernel had killed this process too: the observer marks the run
+            # as crashed, and the trigger waits for that (larger_task.py).
+            get_logger("flows.runs.execute_run").error(
+                "the flow's process was killed: out of memory?"
+            )
+            os._exit(KILLED)
+        return handle
+
+    async def _exit_code(self, ended: int) -> int:
+        reported = self._get_attempt_conclusion(self._flow_run.id) is not None
+        if not ended or reported or await self._end_was_requested():
+            return 0
+        return 128 - ended if ended < 0 else ended
+
+    async def _end_was_requested(self) -> bool:
+        """Whether the run is no longer running: it was cancelled or rescheduled."""
+        try:
+            with anyio.fail_after(_PATIENCE):
+                async with get_client() as client:
+                    state = (await client.read_flow_run(self._flow_run.id)).state
+        # BLE001: on any error, the exit code must show that the process died.
+        except Exception as error:  # noqa: BLE001
+            get_logger("flows.runs.execute_run").warning(
+                "run state not read from Prefect: %r", error
+            )
+            return False
+        return state is not None and not (state.is_running() or state.is_pending())
+
+
+class _Starter(EngineCommandStarter):
+    """Prefect's starter of the flow's process, without a workspace: the code is in the image."""
+
+    def __init__(self, *, control_channel: ControlChannel, **_workspace: object) -> None:
+        super().__init__(
+            control_channel=control_channel, isolate_process_group=True, env_overrides_settings=True
+        )
+        self.hook_runner = HookRunner(resolve_flow=_load_flow)
+
+    def close(self) -> None:
+        """Do nothing: Prefect's own starter removes its workspace here."""
+
+
+async def _load_flow(run: FlowRun) -> Flow[Any, Any]:
+    async with get_client() as client:
+        # arg-type: its decorator, which injects a client, hides its parameters.
+        return await load_flow_from_flow_run(client, run, use_placeholder_flow=False)  # type: ignore[arg-type]
+
+
+async def _run_forked(
+    engine: EngineProcess,
+    *,
+    env: Mapping[str, str],
+    task_status: anyio.abc.TaskStatus[ProcessHandle],
+    task_status_handler: Callable[[EngineProcess], ProcessHandle],
+    **_new_interpreter: object,
+) -> None:
+    """Prefect's `run_process`, for a process that already exists."""
+    engine.begin(env)
+    task_status.started(task_status_handler(engine))
+    await engine.wait()
+
+
+def main() -> None:
+    """Execute the flow run in `PREFECT__FLOW_RUN_ID`, and exit with the code of its process."""
+    engine = fork_engine()
+    if engine is None:
+        return
+    # Prefect has no settings for these; its version is pinned, and tests/contract tests each.
+    _flow_run_executor.ControlChannel = partial(ControlChannel, ack_timeout=_ACKNOWLEDGE_SECONDS)  # type: ignore[assignment, attr-defined]
+    _flow_run_executor.FlowRunExecutor = _Executor  # type: ignore[misc]
+    flow_run.WorkspaceResolvingEngineCommandStarter = _Starter  # type: ignore[assignment, attr-defined]
+    _starter_engine.run_process = partial(_run_forked, engine)  # type: ignore[assignment, attr-defined]
+    sys.argv[1:] = ["flow-run", "execute"]
+    try:
+        app()
+    except SystemExit as end:
+        if end.code:
+            raise
+    sys.exit(_Executor.exit_code)
+
+
+if __name__ == "__main__":
+    main()

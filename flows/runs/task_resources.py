@@ -1,0 +1,79 @@
+"""The processors and memory of this task."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.runs.ecs_metadata import ecs_metadata
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class TaskResources:
+    """Processors, which may be a fraction on Fargate, and bytes of memory."""
+
+    processors: float
+    memory: int
+
+
+def task_resources() -> TaskResources:
+    """The task's limits from ECS, else those of the container or the machine.
+
+    A Fargate task sees more processors than it may use, so ECS comes first.
+    """
+    limits: dict[str, Any] = (ecs_metadata("/task") or {}).get("Limits", {})
+    processors, memory = limits.get("CPU"), limits.get("Memory")
+    return TaskResources(
+        float(processors) if processors else float(_usable_processors()),
+        int(memory) * _MIB if memory else _machine_memory(),
+    )
+
+
+def _usable_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _machine_memory() -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, *cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+
+
+def cgroup_limits(root: Path, own: Path) -> list[int]:
+    """The memory limits (bytes) of this process's control groups, such as a container's.
+
+    Args:
+        root: where control groups are mounted.
+        own: the kernel's list of this process's groups, `id:controllers:path` a line
+            (cgroups(7)); version 2 names no controllers.
+    """
+    try:
+        groups = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return []
+    limits = []
+    for _, controllers, path in groups:
+        if controllers == "":
+            base, name = root, "memory.max"
+        elif "memory" in controllers.split(","):
+            base, name = root / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        # The parent groups' limits apply too; in a container only the root group is visible.
+        steps = Path(path.lstrip("/"))
+        for group in (steps, *steps.parents):
+            limits += _limit(base / group / name)
+    return limits
+
+
+def _limit(file: Path) -> list[int]:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return []
+    return [int(text)] if text.isdigit() else []

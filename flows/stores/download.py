@@ -1,0 +1,277 @@
+"""Downloads one version of a raw file or a sidecar to a local path, and hashes it.
+
+The first response has the first part of the file and its version. The rest comes in
+parallel ranges, each bound to that version, so that a file that is replaced in between
+causes an error and never a mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.core.locations import HttpLocation, LocalLocation, Location
+from flows.core.outcomes import SourceChanged, Superseded, TransientFault
+from flows.core.source_version import SourceVersion
+from flows.core.transient_faults import retrying
+from flows.stores.errors import named_ends
+from flows.stores.object_store import ObjectStore
+from flows.stores.parallel_requests import request_pool
+from flows.stores.range_readers import CurrentSource, HttpReader, RangeReader, S3Reader
+from flows.stores.s3_client import s3_client
+
+PART_BYTES = 16 * 1024 * 1024
+CONNECTIONS = 8
+_ATTEMPTS = 6
+
+ByteCount = Callable[[int, int | None], None]
+
+
+class TooLargeError(Exception):
+    """A file is larger than allowed; `size` is its size as far as known."""
+
+    def __init__(self, size: int, at_most: int) -> None:
+        super().__init__(f"{size:,} bytes, at most {at_most:,} are allowed")
+        self.size = size
+        self.at_most = at_most
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A local copy (for a local file: a link) with metadata of its source."""
+
+    location: Location
+    path: Path
+    size: int
+    sha256: str
+    version: SourceVersion
+    last_modified: datetime | None
+
+
+def fetch(
+    location: Location,
+    target: Path,
+    options: dict[str, Any],
+    *,
+    wanted: SourceVersion | None = None,
+    on_bytes: ByteCount | None = None,
+    at_most: int | None = None,
+) -> FetchedFile:
+    """Download a file to `target`.
+
+    Args:
+        location: location of the file.
+        target: a path that does not exist yet, in an existing folder.
+        options: storage options of the source.
+        wanted: the notified version; None for the current one.
+        on_bytes: called with the bytes so far, and the total if known.
+        at_most: largest allowed size in bytes; None for any.
+
+    Raises:
+        TooLargeError: it is larger; raised before the bytes are on the disk.
+        FileNotFoundError: the file does not exist.
+        AccessDenied: access is denied.
+        Archived: it must be restored first.
+        Superseded: the current version is not the one wanted.
+        SourceChanged: it was replaced during the download.
+        TransientFault: the store did not answer after all retries.
+        DiskFault: the disk is full.
+    """
+    with named_ends(location.uri):
+        if isinstance(location, LocalLocation):
+            return _link(location, target, wanted, at_most)
+        reader: RangeReader
+        if isinstance(location, HttpLocation):
+            reader = http_reader(location, options)
+        else:
+            reader = S3Reader(s3_client(options), location)
+        return download(reader, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
+
+
+def download(
+    reader: RangeReader,
+    location: Location,
+    target: Path,
+    *,
+    wanted: SourceVersion | None = None,
+    on_bytes: ByteCount | None = None,
+    at_most: int | None = None,
+) -> FetchedFile:
+    """Download a remote file to `target`; arguments and errors as for `fetch`."""
+    # An incomplete body is requested again from its beginning.
+    return retrying(
+        lambda: _download(reader, location, target, wanted, on_bytes, at_most),
+        attempts=_ATTEMPTS,
+    )
+
+
+def _download(  # noqa: PLR0917 - those of `download`
+    reader: RangeReader,
+    location: Location,
+    target: Path,
+    wanted: SourceVersion | None,
+    on_bytes: ByteCount | None,
+    at_most: int | None,
+) -> FetchedFile:
+    beginning = reader.begin(PART_BYTES)
+    if wanted is not None and beginning.version.differs_from(wanted):
+        raise Superseded(location.uri, str(wanted), str(beginning.version))
+    _check_size(beginning.size, at_most)
+    digest = hashlib.sha256()
+    size = 0
+    with target.open("wb") as file:
+        for block in _whole(beginning.body, beginning.size, reader, beginning.version):
+            # For a server that did not send the size.
+            _check_size(size + len(block), at_most)
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+            if on_bytes is not None:
+                on_bytes(size, beginning.size)
+    if beginning.size is not None and size != beginning.size:
+        raise TransientFault(location.uri, f"only {size} of {beginning.size} bytes received")
+    return FetchedFile(
+        location, target, size, digest.hexdigest(), beginning.version, beginning.last_modified
+    )
+
+
+def _whole(
+    first: Iterator[bytes], size: int | None, reader: RangeReader, version: SourceVersion
+) -> Iterator[bytes]:
+    """The body of the first response and then the rest in order, a few ranges ahead."""
+    begun = 0
+    for block in first:
+        begun += len(block)
+        yield block
+    if size is None or begun >= size:
+        return
+    if begun < min(size, PART_BYTES):
+        raise TransientFault("the first part", f"only {begun} bytes received")
+    starts = iter(range(begun, size, PART_BYTES))
+    ahead: deque[Future[bytes]] = deque()
+    with request_pool(CONNECTIONS) as pool:
+
+        def submit() -> None:
+            start = next(starts, None)
+            if start is not None:
+                length = min(PART_BYTES, size - start)
+                ahead.append(pool.submit(_part, reader, start, length, version))
+
+        for _ in range(CONNECTIONS):
+            submit()
+        while ahead:
+            block = ahead.popleft().result()
+            submit()
+            yield block
+
+
+def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) -> bytes:
+    def read() -> bytes:
+        body = reader.read(start, length, version)
+        if len(body) != length:
+            raise TransientFault(f"bytes {start} to {start + length}", f"only {len(body)} received")
+        return body
+
+    return retrying(read, attempts=_ATTEMPTS)
+
+
+def _check_size(size: int | None, at_most: int | None) -> None:
+    if size is not None and at_most is not None and size > at_most:
+        raise TooLargeError(size, at_most)
+
+
+def _link(
+    location: LocalLocation, target: Path, wanted: SourceVersion | None, at_most: int | None
+) -> FetchedFile:
+    """A link instead of a copy, because the file may be large and only needs another name."""
+    try:
+        before = location.path.stat()
+        _check_size(before.st_size, at_most)
+        version = local_version(before)
+        if wanted is not None and version.differs_from(wanted):
+            raise Superseded(location.uri, str(wanted), str(version))
+        with location.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"{location.uri} is not a file") from error
+    target.symlink_to(location.path)
+    fetched = FetchedFile(
+        location,
+        target,
+        before.st_size,
+        digest,
+        version,
+        datetime.fromtimestamp(before.st_mtime, UTC),
+    )
+    check_unchanged(fetched)
+    return fetched
+
+
+def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
+    """The current state of a file, None if it does not exist; one request, or two without HEAD.
+
+    Raises:
+        AccessDenied: access is denied.
+        TransientFault: the store did not answer.
+    """
+    with named_ends(location.uri):
+        if isinstance(location, LocalLocation):
+            try:
+                stat = location.path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return CurrentSource(local_version(stat), stat.st_size)
+        if isinstance(location, HttpLocation):
+            return http_reader(location, options).current()
+        head = ObjectStore(s3_client(options), location.bucket).head(location.key)
+        if head is None:
+            return None
+        return CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
+
+
+def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:
+    """A reader with the headers in the options of fsspec's http file system."""
+    return HttpReader(location, http_headers(options))
+
+
+def http_headers(options: Mapping[str, Any]) -> dict[str, str]:
+    """The headers in storage options, in the form of fsspec's http file system.
+
+    Raises:
+        ValueError: they are not an object of strings.
+    """
+    settings = options.get("client_kwargs", {})
+    headers = settings.get("headers", {}) if isinstance(settings, Mapping) else None
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        raise ValueError("client_kwargs.headers is not an object of strings")
+    return dict(headers)
+
+
+def local_version(stat: os.stat_result) -> SourceVersion:
+    """The version of a local file: its size and modification time."""
+    return SourceVersion(f"{stat.st_size:x}-{stat.st_mtime_ns:x}")
+
+
+def check_unchanged(fetched: FetchedFile) -> None:
+    """Check that a linked local file is unchanged since it was hashed.
+
+    Raises:
+        SourceChanged: it was changed, replaced or removed.
+    """
+    if not isinstance(fetched.location, LocalLocation):
+        return
+    try:
+        found = str(local_version(fetched.location.path.stat()))
+    except FileNotFoundError:
+        found = "nothing"
+    if found != str(fetched.version):
+        raise SourceChanged(fetched.location.uri, str(fetched.version), found)

@@ -1,0 +1,81 @@
+"""Turns exceptions of stores, credentials and disks into outcomes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+)
+
+from flows.core.outcomes import (
+    AccessDenied,
+    Archived,
+    DiskFault,
+    InvalidParameters,
+    Outcome,
+    TransientFault,
+)
+from flows.core.transient_faults import is_transient
+from flows.stores.object_store import error_code
+
+_NO_CREDENTIALS = NoCredentialsError | PartialCredentialsError | SSOError
+
+
+@contextmanager
+def named_ends(what: str) -> Iterator[None]:
+    """Turn exceptions of the block into outcomes that name `what` it read or wrote.
+
+    Outcomes, missing files (each caller has its own outcome for them) and unknown
+    exceptions pass unchanged.
+
+    Args:
+        what: URI of the file or output.
+
+    Raises:
+        Archived: the object is in an archive tier (Glacier or Intelligent-Tiering).
+        AccessDenied: the store or the disk refuses access, or there are no credentials.
+        TransientFault: a transient error that retries did not resolve.
+        InvalidParameters: a request that cannot be sent, such as one with an invalid bucket name.
+        DiskFault: the local disk is full or broken.
+        MemoryError: the system has no memory left, which it reports as an OSError.
+    """
+    try:
+        yield
+    except (Outcome, FileNotFoundError):
+        raise
+    except Exception as error:
+        named = _outcome_of(error, what)
+        if named is None:
+            raise
+        raise named from error
+
+
+def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
+    cause = f"{type(error).__name__}: {error}"
+    if is_transient(error):
+        return TransientFault(what, cause)
+    if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":
+        return Archived(what, cause)
+    if _refuses(error):
+        return AccessDenied(what, cause)
+    if isinstance(error, ParamValidationError | ProfileNotFound):
+        return InvalidParameters(f"{what}: {cause}")
+    # An OSError without a number does not come from a disk.
+    if isinstance(error, OSError) and error.errno is not None:
+        return MemoryError(cause) if error.errno == errno.ENOMEM else DiskFault(what, cause)
+    return None
+
+
+def _refuses(error: Exception) -> bool:
+    if isinstance(error, ClientError):
+        status, code = error_code(error)
+        return status in {401, 403} or code == "NoSuchBucket"
+    return isinstance(error, PermissionError | _NO_CREDENTIALS)

@@ -1,0 +1,102 @@
+"""Downloads a raw file and its sidecars into one local folder."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from flows.core.locations import Location
+from flows.core.outcomes import BadFile, BadSidecar, MissingSidecar, SourceChanged
+from flows.core.request import ConversionRequest
+from flows.publishing.publication import Progress
+from flows.stores.download import FetchedFile, fetch
+from flows.stores.sidecars import (
+    FetchedSidecar,
+    fetch_sidecar,
+    find_sidecars,
+    left_out_sentence,
+    named_sidecars,
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The fetched files, with notes on sidecars that could not be looked for or were left out."""
+
+    source: FetchedFile
+    sidecars: Sequence[FetchedSidecar]
+    notes: Sequence[str]
+    without: Sequence[str] = ()
+
+
+def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -> Inputs:
+    """Fetch the raw file and its sidecars; sidecars next to it are looked for during the download.
+
+    Raises:
+        BadFile: the file does not exist.
+        SourceChanged: it was removed or replaced during the download.
+        Superseded: file or sidecar has another version than in the notification.
+        BadSidecar: a sidecar is too large, and may not be left out.
+        MissingSidecar: a sidecar that is needed, named or required does not exist.
+        AccessDenied, Archived, TransientFault, DiskFault: see `flows.core.outcomes`.
+    """
+    raw, options = request.source, dict(request.input_storage_options)
+    # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
+    # a protocol. echopype only uses the suffix.
+    target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
+    named = named_sidecars(
+        raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
+    )
+    with ThreadPoolExecutor(3, thread_name_prefix="sidecars") as pool:
+        beside = pool.submit(find_sidecars, raw, request.sonar_model, options)
+        bring = functools.partial(fetch_sidecar, raw=raw, raw_target=target, options=options)
+        coming = [
+            pool.submit(bring, sidecar)
+            for sidecar in named
+            if sidecar.kind not in request.excluded_sidecars
+        ]
+        source = _fetch_raw(request, raw, target, progress)
+        known = {sidecar.kind for sidecar in named} | request.excluded_sidecars
+        looked = beside.result()
+        there = [sidecar for sidecar in looked.sidecars if sidecar.kind not in known]
+        coming += [pool.submit(bring, sidecar) for sidecar in there]
+        for kind in sorted(request.required_sidecars - known - {sidecar.kind for sidecar in there}):
+            raise MissingSidecar(
+                raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
+            )
+        fetched, without = _collect_sidecars(coming, allow_partial=request.allow_partial)
+        return Inputs(source, fetched, looked.notes, without)
+
+
+def _collect_sidecars(
+    coming: Sequence[Future[FetchedSidecar]], *, allow_partial: bool
+) -> tuple[list[FetchedSidecar], list[str]]:
+    fetched, without = [], []
+    for sidecar in coming:
+        try:
+            fetched.append(sidecar.result())
+        except BadSidecar as bad:
+            # A settings XML is never left out, because the file cannot be converted without it.
+            if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
+                raise
+            without.append(left_out_sentence(bad.sidecar, bad.cause))
+    return fetched, without
+
+
+def _fetch_raw(
+    request: ConversionRequest, raw: Location, target: Path, progress: Progress
+) -> FetchedFile:
+    def report_bytes(done: int, total: int | None) -> None:
+        progress("fetch", done / total if total else 0.0)
+
+    progress("fetch", 0.0)
+    options = dict(request.input_storage_options)
+    try:
+        return fetch(raw, target, options, wanted=request.wanted, on_bytes=report_bytes)
+    except FileNotFoundError as error:
+        if request.wanted is not None:
+            raise SourceChanged(raw.uri, str(request.wanted), "nothing: it was removed") from error
+        raise BadFile(raw.uri, "the file does not exist") from error

@@ -1,0 +1,175 @@
+"""Finds and fetches the sidecars of a raw file: settings XML, bottom, index.
+
+`.bot` and `.idx` files are in the folder of an EK60 or EK80 file and have its stem, in
+upper or lower case. echopype looks for them only in lower case and in the raw file's
+folder, so they are stored there under that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from flows.core.locations import HttpLocation, LocalLocation, Location, parse_location
+from flows.core.outcomes import AccessDenied, BadSidecar, MissingSidecar
+from flows.core.source_version import SourceVersion
+from flows.stores.download import FetchedFile, TooLargeError, current_source, fetch
+from flows.stores.errors import named_ends
+from flows.stores.s3_client import s3_client
+
+Kind = Literal["xml", "bot", "idx"]
+
+# A copy of echopype's SONAR_MODELS, because importing it takes seconds, and this runs during the
+# download of the raw file.
+NEEDS_XML = frozenset({"AZFP"})
+TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
+# Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty per ping.
+# A larger file is not a sidecar, and would fill the disk, whose size fits the raw file.
+AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
+# Kinds that echopype looks for next to the raw file.
+TAKEN_FROM_BESIDE: tuple[Kind, ...] = ("bot", "idx")
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A sidecar to fetch, and its version if there was a notification."""
+
+    kind: Kind
+    location: Location
+    wanted: SourceVersion | None
+
+
+@dataclass(frozen=True)
+class FetchedSidecar:
+    """A sidecar in the folder of the local raw file."""
+
+    kind: Kind
+    file: FetchedFile
+
+
+def named_sidecars(
+    raw: Location,
+    sonar_model: str,
+    xml_path: str | None,
+    given: Mapping[Kind, str],
+    etags: Mapping[str, str],
+) -> list[Sidecar]:
+    """The sidecars that the caller named: by role, or by their notified entity tags.
+
+    Raises:
+        MissingSidecar: the model needs a settings XML and none is named.
+    """
+    tags = {parse_location(uri): etag for uri, etag in etags.items()}
+    named: dict[Kind, Location] = {}
+    for location in tags:
+        suffix = PurePosixPath(location.name).suffix.lower()
+        if suffix in {".bot", ".idx", ".xml"}:
+            named[suffix[1:]] = location  # type: ignore[index]  # one of the three kinds, checked above
+    if xml_path:
+        named["xml"] = parse_location(xml_path)
+    named.update({kind: parse_location(uri) for kind, uri in given.items()})
+    if sonar_model in NEEDS_XML and "xml" not in named:
+        raise MissingSidecar(
+            raw.uri, "settings XML", f"is required for {sonar_model}: set xml_path"
+        )
+    if sonar_model not in NEEDS_XML:
+        named.pop("xml", None)
+    if sonar_model not in TAKES_BOT_AND_IDX:
+        named = {kind: place for kind, place in named.items() if kind == "xml"}
+    return [
+        Sidecar(kind, place, SourceVersion(tags[place]) if place in tags else None)
+        for kind, place in named.items()
+    ]
+
+
+@dataclass(frozen=True)
+class FoundSidecars:
+    """The sidecars found next to a raw file, and sentences about failed searches."""
+
+    sidecars: list[Sidecar]
+    notes: list[str]
+
+
+def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> FoundSidecars:
+    """The `.bot` and `.idx` next to the raw file, lower case first.
+
+    A caller who may read objects but not list them must name sidecars explicitly; a
+    note reports the failed search.
+
+    Raises:
+        TransientFault: the store did not answer.
+    """
+    if sonar_model not in TAKES_BOT_AND_IDX:
+        return FoundSidecars([], [])
+    stem = PurePosixPath(raw.name).stem
+    names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}
+    try:
+        present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
+    except AccessDenied as denied:
+        return FoundSidecars([], [f"did not look for .bot and .idx next to the file: {denied}"])
+    found = []
+    for kind, pair in names.items():
+        there = [name for name in pair if name in present]
+        if there:
+            found.append(Sidecar(kind, raw.sibling(there[0]), None))
+    return FoundSidecars(found, [])
+
+
+def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
+    """Which of these names exist in the raw file's folder."""
+    if isinstance(raw, LocalLocation):
+        return {name for name in names if raw.sibling(name).path.is_file()}
+    if isinstance(raw, HttpLocation):
+
+        def there(name: str) -> bool:
+            found = current_source(raw.sibling(name), options)
+            return found is not None and not found.is_page
+
+        with ThreadPoolExecutor(len(names)) as threads:
+            return {
+                name
+                for name, is_there in zip(names, threads.map(there, names), strict=True)
+                if is_there
+            }
+    prefix = raw.sibling(f"{stem}.").key
+    with named_ends(raw.sibling(f"{stem}.*").uri):
+        listing = s3_client(options).list_objects_v2(Bucket=raw.bucket, Prefix=prefix)
+    folder = len(prefix) - len(f"{stem}.")
+    return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
+
+
+def left_out_sentence(uri: str, cause: str) -> str:
+    """Return the sentence in `missing` for a sidecar that is not used."""
+    return f"sidecar {uri} is left out because it is damaged: {cause}"
+
+
+def fetch_sidecar(
+    sidecar: Sidecar, raw: Location, raw_target: Path, options: dict[str, Any]
+) -> FetchedSidecar:
+    """Download a sidecar to the raw file's local folder, under the name that echopype looks for.
+
+    Raises:
+        MissingSidecar: it does not exist.
+        BadSidecar: it is too large.
+        Superseded: it does not have the notified version.
+    """
+    if sidecar.kind == "xml":
+        target = raw_target.with_name("settings.xml")
+    else:
+        target = raw_target.with_suffix(f".{sidecar.kind}")
+    try:
+        fetched = fetch(
+            sidecar.location,
+            target,
+            options,
+            wanted=sidecar.wanted,
+            at_most=AT_MOST[sidecar.kind],
+        )
+    except FileNotFoundError as error:
+        raise MissingSidecar(raw.uri, sidecar.location.uri) from error
+    except TooLargeError as error:
+        raise BadSidecar(raw.uri, sidecar.location.uri, f"it has {error}") from error
+    return FetchedSidecar(sidecar.kind, fetched)

@@ -1,0 +1,174 @@
+"""Nortek AD2CP files: records with a checksummed header and checksummed data.
+
+Framing (Nortek Integrator's Guide, AD2CP, "Data formats"): sync 0xA5, header
+size, id, family, data size (uint16; uint32 for the raw echosounder), data
+checksum, header checksum; little-endian. Times and kinds as in echopype's
+`parse_ad2cp.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from flows.walk.record_index import RecordIndexer
+from flows.walk.search import next_whole
+from flows.walk.summary import FileSummary, Times
+from flows.walk.tally import Tally, summarize
+
+SYNC = b"\xa5"
+# The sync byte and the two possible header sizes.
+_mark = re.compile(rb"\xa5[\x0a\x0c]")
+STRING = 0xA0
+RAW_ECHOSOUNDER = {0x23, 0x24}
+# The ids that echopype knows. Kinds with their own beam group are pings.
+KINDS = {
+    0x15: "burst",
+    0x16: "average",
+    0x17: "bottom track",
+    0x18: "interleaved burst",
+    0x1A: "burst altimeter",
+    0x1B: "interleaved bottom track",
+    0x1C: "echosounder",
+    0x1D: "water track",
+    0x1E: "altimeter",
+    0x1F: "average altimeter",
+    0x23: "raw echosounder",
+    0x24: "raw echosounder transmit",
+    0xA0: "string",
+}
+# Kinds of ping in the order of echopype's beam groups.
+BEAM_GROUPS = {
+    0x16: "average",
+    0x15: "burst",
+    0x18: "burst",
+    0x1C: "echosounder",
+    0x23: "raw echosounder",
+}
+
+
+class Record(NamedTuple):
+    """A whole record of `size` bytes, with its header."""
+
+    size: int
+    id: int
+    data: bytes
+
+
+def checksum(data: bytes) -> int:
+    """Nortek's checksum of `data`: 0xB58C plus its 16-bit words, an odd last byte in the high half."""
+    even = len(data) & ~1
+    total = 0xB58C + int(np.frombuffer(data, dtype="<u2", count=even // 2).sum(dtype=np.uint64))
+    if len(data) > even:
+        total += data[-1] << 8
+    return total & 0xFFFF
+
+
+def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR0911 - one return for each kind of damage
+    """The whole record at `position`, or the reason why there is none."""
+    header = os.pread(fd, 12, position)
+    if header[:1] != SYNC:
+        return f"no record's sync byte there (0x{header[:1].hex()} for 0xa5)"
+    if len(header) < 3:
+        return "the file ends inside a record's header"
+    id_ = header[2]
+    header_size = 12 if id_ in RAW_ECHOSOUNDER else 10
+    if header[1] != header_size:
+        return f"the record's header size is {header[1]}"
+    if len(header) < header_size:
+        return "the file ends inside a record's header"
+    data_size, expected, own = struct.unpack_from(
+        "<IHH" if header_size == 12 else "<HHH", header, 4
+    )
+    if checksum(header[: header_size - 2]) != own:
+        return "the checksum of the record's header is wrong"
+    if position + header_size + data_size > size:
+        return "the file ends inside a record"
+    data = os.pread(fd, data_size, position + header_size)
+    if checksum(data) != expected:
+        return "the checksum of the record's data is wrong"
+    return Record(header_size + data_size, id_, data)
+
+
+def _is_record(fd: int, size: int, position: int) -> bool:
+    return isinstance(read_record(fd, size, position), Record)
+
+
+def _time(record: Record) -> np.datetime64:
+    """The record's time as echopype computes it, NaT if it is not a date."""
+    at = 2 if record.id in RAW_ECHOSOUNDER else 8
+    if record.id == STRING or len(record.data) < at + 8:
+        return np.datetime64("NaT", "ns")
+    year, month, day, hour, minute, second, fraction = struct.unpack_from("<6BH", record.data, at)
+    written = (
+        f"{year + 1900:04}-{month + 1:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:04}"
+    )
+    try:
+        return np.datetime64(written, "ns")
+    except ValueError:
+        return np.datetime64("NaT", "ns")
+
+
+def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+    """Summary of the AD2CP file open as `fd`."""
+    tally = Tally(size)
+    times: dict[str, list[np.datetime64]] = {}
+    undated = 0
+    last_good: np.datetime64 | None = None
+    records = RecordIndexer()
+    position = 0
+    total = 0
+    while position < size:
+        record = read_record(fd, size, position)
+        if isinstance(record, Record):
+            kind = KINDS.get(record.id)
+            tally.datagrams[kind or f"0x{record.id:02x}"] += 1
+            if kind is None:
+                tally.refuse(
+                    f"0x{record.id:02x}", "echopype has no parser for this id", removable=True
+                )
+            elif len(record.data) % 2 and record.data[-1]:
+                # echopype adds an odd last byte twice, so only a 0 gives the right checksum.
+                cause = f"echopype sums its {len(record.data)} bytes wrongly (byte {position})"
+                tally.refuse(kind, cause, removable=True)
+            elif record.id != STRING and not tally.configured:
+                tally.pings_unusable += record.id in BEAM_GROUPS
+            else:
+                tally.configured = tally.configured or record.id == STRING
+                tally.keep(position, position + record.size)
+                time = _time(record)
+                records.add(position, position + record.size, record.id, time, record.data)
+                if record.id in BEAM_GROUPS:
+                    undated += bool(np.isnat(time))
+                    times.setdefault(BEAM_GROUPS[record.id], []).append(time)
+                    total += 1
+                    if not tally.damages:
+                        last_good = time
+            position += record.size
+            continue
+        end = next_whole(fd, size, position + 1, _mark, partial(_is_record, fd, size))
+        tally.truncated = end is None and record.startswith("the file ends")
+        tally.damage(position, size if end is None else end, record, total)
+        position = size if end is None else end
+    if undated:
+        tally.notes.append(f"{undated} pings have no valid date")
+    order = [kind for kind in dict.fromkeys(BEAM_GROUPS.values()) if kind in times]
+    ping_times: dict[str, Times] = {
+        kind: np.asarray(times[kind], dtype="datetime64[ns]") for kind in order
+    }
+    return summarize(
+        tally,
+        file=file,
+        sonar_model=sonar_model,
+        found=found,
+        pings={kind: len(times[kind]) for kind in order},
+        total=total,
+        ping_times=ping_times,
+        last_good_ping=last_good,
+        records=records.index(),
+    )

@@ -1,0 +1,214 @@
+"""AZFP (ULS6) data files: settings XML, then pings between flags, little-endian.
+
+Layout as in echopype's `parse_azfp6.py`: the file begins with a flag, the XML's
+length, the XML, an end flag and the length again. A ping is a start flag, a
+length, a header of typed records, the counts, an end flag and the length again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import xml.etree.ElementTree as ET
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+
+from flows.walk.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
+from flows.walk.search import next_whole
+from flows.walk.summary import FileSummary
+from flows.walk.tally import Tally, summarize
+
+XML_START = 0xF044CC11
+XML_END = 0xE088DD66
+PING_START = 0xFF01AA00
+PING_END = 0xEF02BB66
+HEADER_START = 0xBCD0
+HEADER_END = 0xABC1
+PING_MARK = re.compile(re.escape(struct.pack("<I", PING_START)))
+# The header is read in one piece; it has some 250 bytes and at most 35 records.
+HEADER_READ = 35 * (2 + 32 * 8)
+
+# The order of the header's records; GPS and custom records may be missing.
+FIELDS = (
+    "header bytes",
+    "header records",
+    "profile number",
+    "serial number",
+    "date",
+    "acquisition status",
+    "burst interval",
+    "base time",
+    "ping period",
+    "ping period counts",
+    "pings per profile",
+    "averaging of pings",
+    "acquired pings",
+    "first ping",
+    "last ping",
+    "data error",
+    "overrun",
+    "phase",
+    "number of channels",
+    "digitization rate",
+    "lockout index",
+    "number of bins",
+    "range samples per bin",
+    "data type",
+    "pulse length",
+    "board number",
+    "frequency",
+    "number of sensors",
+    "sensor status",
+    "ancillary",
+    "GPS date",
+    "GPS position",
+    "custom",
+)
+# The settings that echopype requires to be the same in every ping.
+CONSTANT = (
+    "base time",
+    "ping period counts",
+    "serial number",
+    "burst interval",
+    "pings per profile",
+    "averaging of pings",
+    "ping period",
+    "phase",
+    "number of channels",
+    "digitization rate",
+    "lockout index",
+    "number of bins",
+    "range samples per bin",
+    "data type",
+    "pulse length",
+    "board number",
+    "frequency",
+)
+_RECORD_TYPES = {
+    0x00: "h",
+    0x20: "H",
+    0x40: "i",
+    0x60: "I",
+    0x80: "q",
+    0xA0: "Q",
+    0xC0: "d",
+    0xE0: "B",
+}
+
+Value = tuple[int | float, ...]
+
+
+def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> Ping | str:  # noqa: PLR0911 - one return for each kind of damage
+    """The whole ping at `position`, or the reason why there is none; `_first` is not used."""
+    start = os.pread(fd, 8 + HEADER_READ, position)
+    if len(start) < 8:
+        return "the file ends inside a ping"
+    flag, length = struct.unpack_from("<II", start)
+    if flag != PING_START:
+        return "no ping's start flag there"
+    try:
+        records, header_size = _read_records(start[8:])
+        channels = int(records["number of channels"][0])
+        bins, kinds = records["number of bins"], records["data type"]
+        if not 1 <= channels <= min(len(bins), len(kinds)):
+            return f"the ping has {channels} channels"
+        sums: list[tuple[int, int]] = []
+        behind = 8 + header_size
+        for number, averaged in zip(bins[:channels], kinds[:channels], strict=True):
+            sums.append((behind, int(number) * (4 if averaged else 2)))
+            behind += int(number) * (5 if averaged else 2)
+        written = [int(part) for part in records["date"][:7]]
+    except (struct.error, KeyError, ValueError):
+        cut = len(start) < 8 + HEADER_READ and position + 8 + length > size
+        return "the file ends inside a ping's header" if cut else "the ping's header is broken"
+    end = position + behind
+    try:
+        year, month, day, hour, minute, second, hundredths = written
+        moment = datetime(year, month, day, hour, minute, int(second + hundredths / 100))  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
+    except ValueError:
+        return f"the ping has an invalid date: {written}"
+    time = np.datetime64(moment, "ns")
+    flags = os.pread(fd, 8, end)
+    if end + 8 > size:
+        return "the file ends inside a ping"
+    if struct.unpack("<II", flags) != (PING_END, length):
+        return "no end flag at the end of the ping that its header gives"
+    settings = {name: records.get(name, ()) for name in CONSTANT}
+    ping = Ping(end + 8 - position, time, settings, tuple(sums))
+    return zeros_among_counts(fd, position, ping) or ping
+
+
+def _read_records(data: bytes) -> tuple[dict[str, Value], int]:
+    """The header's records by name, and the header's size in bytes."""
+    if struct.unpack_from("<H", data, 2)[0] != HEADER_START:
+        raise ValueError("no header")
+    records: dict[str, Value] = {}
+    position = 4
+    for name in (*FIELDS, "last header record"):
+        code = struct.unpack_from("<H", data, position)[0]
+        layout = f"<{(code & 0x1F) + 1}{_RECORD_TYPES[code & 0xE0]}"
+        value = struct.unpack_from(layout, data, position + 2)
+        position += 2 + struct.calcsize(layout)
+        if value[0] == HEADER_END:
+            if int(records["header bytes"][0]) != position:
+                raise ValueError("the header has another length than it says")
+            return records, position
+        records[name] = value
+    raise ValueError("the header has no end")
+
+
+def _read_settings(fd: int, size: int) -> int | str:
+    """The offset after the settings XML at the file's beginning, or what is wrong with it."""
+    start = os.pread(fd, 8, 0)
+    if len(start) < 8:
+        return "the file ends inside its settings XML"
+    flag, length = struct.unpack("<II", start)
+    if flag != XML_START:
+        return "no settings XML at the file's beginning"
+    if 16 + length > size:
+        return "the file ends inside its settings XML"
+    if os.pread(fd, 4, 8 + length) != struct.pack("<I", XML_END):
+        return "no end flag after the settings XML"
+    try:
+        # echopype always uses this encoding, whatever the XML declares.
+        ET.fromstring(os.pread(fd, length, 8), parser=ET.XMLParser(encoding="iso-8859-5"))  # noqa: S314 - echopype parses the same bytes with the same parser
+    except ET.ParseError:
+        return "the settings XML is broken"
+    return 16 + int(length)
+
+
+def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+    """Summary of the AZFP6 data file open as `fd`."""
+    tally = Tally(size)
+    pings = AzfpPings()
+    settings = _read_settings(fd, size)
+    reader = partial(read_ping, fd, size)
+    if isinstance(settings, int):
+        tally.configured = True
+        tally.datagrams["settings"] = 1
+        tally.keep(0, settings)
+        pings.walk(fd, tally, settings, reader, PING_MARK)
+    else:
+        behind = next_whole(fd, size, 1, PING_MARK, lambda at: isinstance(reader(at), Ping))
+        end = size if behind is None else behind
+        tally.truncated = behind is None and settings.startswith("the file ends")
+        if size > 0:
+            tally.damage(0, end, settings, 0)
+        pings.walk(fd, tally, end, reader, PING_MARK)
+    channels = pings.first.settings if pings.first else {}
+    count = int(channels["number of channels"][0]) if channels else 0
+    names = channel_names(channels["frequency"][:count] if channels else ())
+    times = np.asarray(pings.times, dtype="datetime64[ns]")
+    return summarize(
+        tally,
+        file=file,
+        sonar_model=sonar_model,
+        found=found,
+        pings=dict.fromkeys(names, len(pings.times)),
+        total=len(pings.times),
+        ping_times=dict.fromkeys(names, times),
+        last_good_ping=pings.last_good,
+    )

@@ -1,0 +1,88 @@
+"""An index of the records of an AD2CP file, with the layout of each."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.walk.sample_index import Int64s
+
+STRING, RAW, RAW_TRANSMIT = 0xA0, 0x23, 0x24
+_BOTTOM_TRACK = {0x17, 0x1B}
+
+
+@dataclass(frozen=True)
+class RecordIndex:
+    """The records of a conversion, in file order, one element per record.
+
+    Attributes:
+        offset: offset of the record's header.
+        end: offset after its data.
+        id: its kind (see `flows.walk.ad2cp.KINDS`).
+        times: datetime64[ns] as in echopype, NaT for strings and records without a date.
+        layout: number of its layout, -1 for strings. Records of one layout have the same
+            fields, of the same shapes and dtypes.
+    """
+
+    offset: Int64s
+    end: Int64s
+    id: Int64s
+    times: NDArray[np.datetime64]
+    layout: Int64s
+
+    def __len__(self) -> int:
+        return int(self.offset.size)
+
+    @property
+    def is_dated(self) -> NDArray[np.bool_]:
+        """Which records become rows in echopype: all but strings."""
+        return np.not_equal(self.id, STRING)
+
+
+@dataclass
+class RecordIndexer:
+    """Builds the index, record by record."""
+
+    _numbers: array[int] = field(default_factory=lambda: array("q"))
+    _layouts: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
+
+    def add(self, offset: int, end: int, id_: int, time: np.datetime64, data: bytes) -> None:
+        """Add a record.
+
+        Args:
+            offset: offset of its header.
+            end: offset after its data.
+            id_: its kind.
+            time: its time, datetime64[ns].
+            data: data of the record, without its header.
+        """
+        layout = -1
+        if id_ != STRING:
+            layout = self._layouts.setdefault(_layout(id_, data), len(self._layouts))
+        self._numbers.extend((offset, end, id_, int(time.astype(np.int64)), layout))
+
+    def index(self) -> RecordIndex:
+        """The index of the added records."""
+        # Copied column by column: a view would keep all five columns in memory.
+        numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 5)
+        offset, end, id_, times, layout = (numbers[:, column].copy() for column in range(5))
+        return RecordIndex(offset, end, id_, times.view("datetime64[ns]"), layout)
+
+
+def _layout(id_: int, data: bytes) -> tuple[int, int, bytes]:
+    """The values that determine a record's fields and their shapes.
+
+    In echopype's `parse_ad2cp.py` these are: version, configuration, numbers of beams
+    and cells, the beams of the data set description, whether `status0` is set; and the
+    serial number, which becomes an attribute.
+    """
+    if id_ in {RAW, RAW_TRANSMIT}:
+        # Version, serial number, number of samples.
+        return id_, len(data), data[0:2] + data[16:24]
+    decisive = data[0:8] + data[30:32]
+    if id_ in _BOTTOM_TRACK:
+        return id_, len(data), decisive + data[56:58]
+    return id_, len(data), decisive + data[54:56] + bytes(b & 0x80 for b in data[67:68])

@@ -1,0 +1,188 @@
+"""The common part of the walks over EK60 and EK80 files.
+
+The walk checks what echopype relies on (its `ek_raw_parsers.py` and `parse_base.py`):
+echopype reads a datagram that passes; on one that fails it raises, or it drops the
+datagram silently.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+from flows.walk.simrad.framing import Datagram, Gap, datagrams
+from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS
+from flows.walk.simrad.pings import SimradPings
+from flows.walk.summary import Span
+from flows.walk.tally import Tally
+
+# Shortest possible length field (type and time included) of each type and
+# version that echopype parses, whatever the sounder.
+SHORTEST = {
+    b"NME0": 12,
+    b"NME1": 44,
+    b"TAG0": 12,
+    b"MRU0": 28,
+    b"MRU1": 144,
+    b"FIL1": 148,
+    b"BOT0": 16,
+    b"DEP0": 16,
+    b"IDX0": 44,
+}
+# Bytes per element, and the offset in the datagram (with its leading length) of the number of
+# elements: int16 for the filters, int32 for the others.
+ELEMENTS = {b"FIL1": (8, 148, "<h"), b"BOT0": (8, 16, "<i"), b"DEP0": (12, 16, "<i")}
+
+
+class Samples(NamedTuple):
+    """A ping's description of its samples: flags, sectors of complex samples, number."""
+
+    power: int
+    angle: int
+    sectors: int
+    number: int
+
+    def kind(self) -> str:
+        """Their kind in words."""
+        words = [word for flag, word in ((self.power, "power"), (self.angle, "angle")) if flag]
+        if self.sectors:
+            words.append(f"complex of {self.sectors} sectors")
+        return " and ".join(words) or "no"
+
+
+Handler = Callable[[Datagram], str | None]
+
+# A ping is as long as its samples; some sounders round it up to whole words.
+_PADDING = 3
+
+
+def has_length(item: Datagram, length: int) -> bool:
+    """Whether a datagram is as long as its content, in bytes."""
+    return 0 <= item.length - length <= _PADDING
+
+
+class SimradWalk(ABC):
+    """One walk over a Simrad file: every byte is counted as whole or as lost.
+
+    The handler of a datagram type keeps the datagram, or returns what is wrong with it.
+    """
+
+    # Bytes from the beginning of a ping's datagram to its first sample.
+    header: ClassVar[int]
+
+    def __init__(self, fd: int, size: int) -> None:
+        self.fd = fd
+        self.tally = Tally(size)
+        self.pings = SimradPings()
+        self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
+        self.broken = False  # something was lost before the current datagram
+        self._untimed = 0
+        self._samples: dict[str, Samples] = {}  # by channel, those of its first ping
+
+    @abstractmethod
+    def handlers(self) -> dict[bytes, Handler]:
+        """The handlers of the format's own datagram types."""
+
+    def walk(self) -> None:
+        """Count every byte of the file."""
+        handlers = self.handlers()
+        tally = self.tally
+        counts: Counter[bytes] = Counter()
+        for item in datagrams(self.fd, tally.size):
+            if isinstance(item, Gap):
+                self._gap(item)
+                continue
+            handler = handlers.get(item.type, self._other)
+            if EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
+                cause = handler(item)
+            elif item.ticks == 0 and item.type in SHORTEST:
+                cause = self._without_time(item)
+            else:
+                cause = f"the {item.name} datagram has an invalid time"
+            if tally.second_file is not None:
+                break
+            if cause is None:
+                counts[item.type] += 1
+            else:
+                self.lose(item.offset, item.end, cause)
+        for type_, count in counts.items():
+            tally.datagrams[type_.decode("ascii")] = count
+        self._finish()
+
+    def keep(self, item: Datagram) -> None:
+        """Count the datagram as convertible."""
+        self.tally.keep(item.offset, item.offset + item.length + 8)
+
+    def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
+        """Leave out a whole datagram that echopype cannot read."""
+        self.tally.refuse(item.name, cause, removable=removable)
+
+    def lose(self, start: int, end: int, cause: str) -> None:
+        """Count bytes as lost, and with them what later pings depend on."""
+        self.tally.damage(start, end, cause, len(self.pings))
+        self.broken = True
+        for span in self.transmits.values():
+            self.tally.drop(*span)
+        self.transmits.clear()
+
+    def fits(self, item: Datagram, channel: str, samples: Samples) -> bool:
+        """Whether echopype can store this ping in one array with the others of its channel."""
+        first = self._samples.setdefault(channel, samples)
+        if first[:3] != samples[:3]:
+            cause = f"channel {channel} changes from {first.kind()} to {samples.kind()} samples"
+        elif not (samples.power or samples.sectors):
+            cause = f"channel {channel} has no power or complex samples"
+        elif samples.number == 0 and item.type == b"RAW3" and samples.kind() != "power":
+            cause = f"channel {channel} has a ping without samples"
+        else:
+            return True
+        self.refuse(item, f"{cause} at byte {item.offset}", removable=False)
+        return False
+
+    def _other(self, item: Datagram) -> str | None:
+        shortest = SHORTEST.get(item.type)
+        if shortest is None:
+            self.refuse(item, f"echopype has no parser for this type (byte {item.offset})")
+            return None
+        if item.type in ELEMENTS and item.length >= shortest:
+            size, at, layout = ELEMENTS[item.type]
+            shortest += size * max(struct.unpack_from(layout, item.head, at)[0], 0)
+        if item.length < shortest:
+            return f"the {item.name} datagram is shorter than its content"
+        self.keep(item)
+        return None
+
+    def _without_time(self, item: Datagram) -> str | None:
+        # When echopype skips such a datagram, it takes the first four bytes of the body for a
+        # length, and finds the next datagram only if they are < 16.
+        if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
+            self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
+            return None
+        self._untimed += 1
+        self.keep(item)
+        return None
+
+    def _gap(self, gap: Gap) -> None:
+        self.tally.truncated = gap.cut
+        if gap.cut:
+            type_ = os.pread(self.fd, 4, gap.start + 4)
+            inside = f" {type_.decode('ascii', errors='replace')}" if len(type_) == 4 else ""
+            cause = f"the file ends inside a{inside} datagram"
+        else:
+            cause = "no whole datagram there"
+        self.lose(gap.start, gap.end, cause)
+
+    def _finish(self) -> None:
+        if self.transmits and self.tally.second_file is None:
+            start = min(span[0] for span in self.transmits.values())
+            self.lose(start, self.tally.size, "the file ends between a transmit pulse and its ping")
+            self.tally.truncated = True
+        if self._untimed:
+            noun = "datagrams have" if self._untimed > 1 else "datagram has"
+            self.tally.unconverted.append(
+                f"{self._untimed} {noun} a time of zero, and are not converted"
+            )

@@ -1,0 +1,182 @@
+"""The result of a walk over a raw file's datagrams, before it is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.walk.record_index import RecordIndex
+from flows.walk.sample_index import SampleIndex
+
+Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_format"]
+Span = tuple[int, int]
+Times = npt.NDArray[np.datetime64]
+
+# The sonar models that echopype knows, with the format of their files. A format has the name of the
+# first model that wrote it.
+FORMAT_OF_MODEL: Mapping[str, str] = {
+    "EK60": "EK60",
+    "ES70": "EK60",
+    "EK80": "EK80",
+    "ES80": "EK80",
+    "EA640": "EK80",
+    "AZFP": "AZFP",
+    "AZFP6": "AZFP6",
+    "AD2CP": "AD2CP",
+}
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A whole datagram (or a sequence of them) that echopype cannot read.
+
+    `removable`: the file can be converted without it, so `allow_partial` leaves it out.
+    """
+
+    datagram: str
+    cause: str
+    removable: bool
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Bytes `[start, end)` that are not a whole datagram, and why.
+
+    `pings_before` counts the whole pings before it in the file.
+    """
+
+    start: int
+    end: int
+    cause: str
+    pings_before: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """How many datagrams of a type echopype cannot read, and why it cannot read the first."""
+
+    count: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSummary:
+    """The datagrams of one raw file: which are whole, which are lost, and where.
+
+    Attributes:
+        file: Name of the file, for messages.
+        sonar_model: The declared model.
+        found: The format of its bytes (see `FORMAT_OF_MODEL`), None if unknown.
+        condition: `joined` is a file to which another was appended; `empty` is a file
+            without any ping, even if it is not 0 bytes long; the other names need no
+            explanation.
+        damage: One sentence for people, None for an intact file.
+        datagrams: Whole datagrams by type (Simrad), or records (AZFP, AD2CP).
+        pings: Whole pings that can be converted, by channel (AD2CP: by kind of ping).
+        pings_unusable: Whole pings whose parameters or configuration are lost.
+        first_time: Time of the earliest of `pings`.
+        last_time: Time of the latest of `pings`.
+        bytes_total: Size of the file.
+        bytes_unaccounted: Bytes that belong to no whole datagram.
+        last_good_byte: Offset after the last whole datagram before the first damage;
+            `bytes_total` for an intact file.
+        last_good_ping: Time of the last whole ping before the first damage.
+        damages: All damaged places, in file order.
+        second_file: Offset of a file that was appended to this one.
+        unsupported: The first datagram that echopype cannot read.
+        refused: By type, all datagrams that echopype cannot read.
+        unconverted: Sentences about data that is whole and known, but not converted.
+        notes: Sentences about oddities that are not damage.
+        convertible: Whether the configuration and at least one ping are whole.
+        whole: Spans `[start, end)` that form an intact file when joined.
+        ping_times: By channel, the ping times (datetime64[ns], in file order) that
+            echopype must read from the whole spans; there are fewer than in `pings` if
+            pings are recorded twice, byte for byte.
+        samples: Index of each ping's samples in the file; None for formats without such an index.
+        records: Index of the records of an AD2CP file; None for the other formats.
+    """
+
+    file: str
+    sonar_model: str
+    found: str | None
+    condition: Condition
+    damage: str | None
+    datagrams: dict[str, int]
+    pings: dict[str, int]
+    pings_unusable: int
+    first_time: datetime | None
+    last_time: datetime | None
+    bytes_total: int
+    bytes_unaccounted: int
+    last_good_byte: int
+    last_good_ping: datetime | None
+    damages: tuple[Damage, ...] = field(repr=False)
+    second_file: int | None
+    unsupported: Unsupported | None
+    refused: Mapping[str, Refused]
+    unconverted: tuple[str, ...]
+    notes: tuple[str, ...]
+    convertible: bool
+    whole: tuple[Span, ...] = field(repr=False)
+    ping_times: Mapping[str, Times] = field(repr=False, compare=False)
+    samples: SampleIndex | None = field(default=None, repr=False, compare=False)
+    records: RecordIndex | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the parser gets the whole file unchanged."""
+        return self.damage is None and self.unsupported is None
+
+    @property
+    def missing(self) -> list[str]:
+        """A sentence for each part of the file that is missing from its output."""
+        sentences = [
+            f"bytes {damage.start} to {damage.end} are lost ({damage.cause}), "
+            f"after {damage.pings_before} pings"
+            for damage in self.damages
+        ]
+        if self.pings_unusable:
+            sentences.append(f"{self.pings_unusable} whole pings lost their parameters")
+        if self.second_file is not None:
+            sentences.append(f"a second file, from byte {self.second_file} on")
+        sentences += [
+            f"{refused.count} {type_} left out ({refused.cause})"
+            for type_, refused in self.refused.items()
+        ]
+        return [*sentences, *self.unconverted]
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as JSON values (times in ISO 8601, UTC), without spans and ping times."""
+        return {
+            "file": self.file,
+            "sonar_model": self.sonar_model,
+            "found": self.found,
+            "condition": self.condition,
+            "damage": self.damage,
+            "datagrams": self.datagrams,
+            "pings": self.pings,
+            "pings_unusable": self.pings_unusable,
+            "first_time": _iso(self.first_time),
+            "last_time": _iso(self.last_time),
+            "bytes_total": self.bytes_total,
+            "bytes_unaccounted": self.bytes_unaccounted,
+            "bytes_whole": sum(end - start for start, end in self.whole),
+            "last_good_byte": self.last_good_byte,
+            "last_good_ping": _iso(self.last_good_ping),
+            "unsupported": None
+            if self.unsupported is None
+            else {"datagram": self.unsupported.datagram, "cause": self.unsupported.cause},
+            "damages": [asdict(damage) for damage in self.damages],
+            "refused": {type_: asdict(refused) for type_, refused in self.refused.items()},
+            "unconverted": list(self.unconverted),
+            "notes": list(self.notes),
+        }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

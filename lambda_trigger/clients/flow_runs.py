@@ -1,0 +1,177 @@
+"""The Prefect API: it creates one flow run for an upload, even if it is requested again."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.http_client import Reply, Request, error_of
+from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The flow run to create.
+
+    `lane` is a work queue of the deployment's pool. `paused` is the reason why the
+    run waits for an operator.
+    """
+
+    deployment: str
+    name: str
+    tags: list[str]
+    idempotency_key: str
+    parameters: dict[str, Any]
+    job_variables: dict[str, Any]
+    lane: str
+    paused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRun:
+    """Prefect's answer. `created` is False if the identity already had a run."""
+
+    id: str
+    name: str
+    state: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A flow run as Prefect stores it.
+
+    `task` names its last task as `<cluster>::<task ARN>`; it is empty before the first.
+    """
+
+    name: str
+    state_type: str
+    state_name: str
+    message: str
+    task: str
+    tags: list[str]
+    parameters: dict[str, Any]
+    job_variables: dict[str, Any]
+
+
+class PrefectApi:
+    """A client for the few API calls that the trigger needs."""
+
+    def __init__(self, connection: PrefectConnection) -> None:
+        self._connection = connection
+        self._deployment_ids: dict[str, str] = {}
+
+    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
+        """Create a flow run; if its identity has one already, return that.
+
+        Raises:
+            TransportError: Prefect created no run. The upload is not the cause.
+        """
+        known = wanted.deployment in self._deployment_ids
+        reply, request = self._post_run(wanted, deadline)
+        if reply.status == 404 and known:
+            # The deployment was recreated under the same name: look it up again.
+            del self._deployment_ids[wanted.deployment]
+            reply, request = self._post_run(wanted, deadline)
+        if reply.status not in {200, 201}:
+            raise error_of(request, reply)
+        run = json_of(request, reply)
+        state = run.get("state") or {}
+        return FlowRun(
+            str(run["id"]), str(run["name"]), str(state.get("name", "")), reply.status == 201
+        )
+
+    def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
+        """Read a flow run; None if no run has this id.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "flow run", "GET", f"/flow_runs/{quote(run_id)}", deadline
+        )
+        if reply.status in {404, 422}:
+            return None
+        if reply.status != 200:
+            raise error_of(request, reply)
+        run = json_of(request, reply)
+        state = run.get("state") or {}
+        return RunState(
+            name=str(run.get("name", "")),
+            state_type=str(state.get("type", "")),
+            state_name=str(state.get("name", "")),
+            message=str(state.get("message") or ""),
+            task=str(run.get("infrastructure_pid") or ""),
+            tags=list(run.get("tags") or []),
+            parameters=run.get("parameters") or {},
+            job_variables=run.get("job_variables") or {},
+        )
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        """Propose a state; return whether Prefect accepted it.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "set_state",
+            "POST",
+            f"/flow_runs/{quote(run_id)}/set_state",
+            deadline,
+            {"state": state, "force": force},
+        )
+        if reply.status not in {200, 201}:
+            raise error_of(request, reply)
+        return bool(json_of(request, reply, "status")["status"] == "ACCEPT")
+
+    def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
+        """Change tags and job variables; return False if the run is no longer scheduled.
+
+        Prefect changes both or neither.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        reply, request = self._connection.send(
+            "change flow run", "PATCH", f"/flow_runs/{quote(run_id)}", deadline, changes
+        )
+        # Job variables apply to the next task, so Prefect accepts them only for a scheduled run.
+        if reply.status == 400:
+            return False
+        if reply.status != 204:
+            raise error_of(request, reply)
+        return True
+
+    def _post_run(self, wanted: RunRequest, deadline: Deadline) -> tuple[Reply, Request]:
+        body: dict[str, Any] = {
+            "name": wanted.name,
+            "tags": wanted.tags,
+            "idempotency_key": wanted.idempotency_key,
+            "parameters": wanted.parameters,
+            "job_variables": wanted.job_variables,
+            "work_queue_name": wanted.lane,
+        }
+        if wanted.paused:
+            # pause_reschedule: on resume the run is scheduled, so a worker fetches it.
+            # Without it Prefect sets the run to Running although no task exists.
+            body["state"] = {
+                "type": "PAUSED",
+                "name": "Paused",
+                "message": wanted.paused,
+                "state_details": {"pause_reschedule": True},
+            }
+        path = f"/deployments/{self._deployment_id(wanted.deployment, deadline)}/create_flow_run"
+        return self._connection.send("create_flow_run", "POST", path, deadline, body)
+
+    def _deployment_id(self, deployment: str, deadline: Deadline) -> str:
+        if deployment not in self._deployment_ids:
+            path = f"/deployments/name/{quote(deployment)}"
+            reply, request = self._connection.send(
+                f"deployment {deployment}", "GET", path, deadline
+            )
+            if reply.status != 200:
+                raise error_of(request, reply)
+            self._deployment_ids[deployment] = str(json_of(request, reply)["id"])
+        return self._deployment_ids[deployment]

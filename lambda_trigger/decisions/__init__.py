@@ -1,0 +1,1 @@
+"""The trigger's decisions: pure functions of keys, rules, bytes and notifications."""

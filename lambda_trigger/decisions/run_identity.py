@@ -1,0 +1,83 @@
+"""The identity, name and tags of a flow run, and S3 URIs."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from lambda_trigger.decisions.outcomes import Upload
+from lambda_trigger.decisions.rules_document import PrefixRule
+from lambda_trigger.decisions.sonar_model import MODELS
+
+
+def idempotency_key(
+    deployment: str,
+    bucket: str,
+    key: str,
+    version: str,
+    *,
+    sidecar_etags: Mapping[str, str],
+    generation: int,
+) -> str:
+    """Derive the identity of a run: 64 hex digits.
+
+    All notifications of one upload give the same identity, in any envelope. It
+    includes the deployment, because Prefect keeps the key unique per flow across
+    its deployments. It includes the sidecars, because corrected settings need a new
+    conversion.
+
+    Args:
+        deployment: full name, `flow/deployment`.
+        bucket: the inbox.
+        key: the object's key.
+        version: VersionId, or the ETag if the bucket is not versioned.
+        sidecar_etags: ETags by URI.
+        generation: 0, or higher for a forced replay.
+    """
+    parts = [deployment, bucket, key, version, sorted(sidecar_etags.items()), generation]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def uri(bucket: str, key: str) -> str:
+    """Return an object's URI; the key is not encoded."""
+    return f"s3://{bucket}/{key}"
+
+
+def cruise_path(key: str, rule: PrefixRule) -> str:
+    """Return the cruise: the folders below the rule's prefix without those that name a model."""
+    folders = key[len(rule.prefix) :].strip("/").split("/")[:-1]
+    return "/".join(folder for folder in folders if folder and folder.upper() not in MODELS)
+
+
+def run_name(key: str, model: str, rule: PrefixRule) -> str:
+    """Name the run: `<stem> · <model> · <cruise path>`. Long parts keep their end.
+
+    The worker writes the name into a tag of the ECS task, and a tag may have 256
+    characters: a run with a longer name would never start. A batch's name adds a few
+    characters.
+    """
+    stem = key.rpartition("/")[2].rpartition(".")[0]
+    cruise = cruise_path(key, rule) or rule.prefix.strip("/")
+    parts = (_end_of(stem, 100), model, _end_of(cruise, 80))
+    return " · ".join(part for part in parts if part)
+
+
+def _end_of(text: str, limit: int) -> str:
+    # Prefect normalizes the name first, and one character may become several, as ½ does.
+    normalized = unicodedata.normalize("NFKC", text)
+    return text if len(normalized) <= limit else "…" + normalized[-limit:]
+
+
+def tag_of(tags: Iterable[str], name: str) -> str | None:
+    """Return the text of the tag `name:text`."""
+    return next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
+
+
+def run_tags(upload: Upload, model: str, rule: PrefixRule, size: str) -> list[str]:
+    """Return the run's tags, which the UI can filter by; empty ones are left out.
+
+    The tag `mends` marks a fix, so that the reconciliation can count its attempts.
+    """
+    cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
+    tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": size}
+    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.is_repair

@@ -1,0 +1,103 @@
+"""AZFP data and their settings XML: which XML belongs to which data file. Pure.
+
+One XML serves a whole deployment folder, and its name differs from the data's
+names. A data file uses the XML of the nearest folder, from its own folder up to
+the prefix of its rule. If that is ambiguous, `sidecar` in the data file's metadata
+or tags names the XML by file name, key or URI.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from lambda_trigger.clients.aws_api import ListedObject
+from lambda_trigger.decisions.inbox_rules import SIDECAR, Candidate, judge_key
+from lambda_trigger.decisions.outcomes import Reason, Rejected, Waiting
+from lambda_trigger.decisions.rules_document import PrefixRule, Rules
+from lambda_trigger.decisions.run_identity import uri
+
+SIDECAR_NAME = "sidecar"
+NEEDS_SIDECAR = "AZFP"
+
+
+def is_settings_xml(item: ListedObject) -> bool:
+    """Return whether a listed object may be a settings XML."""
+    return bool(SIDECAR.search(item.key)) and item.size > 0
+
+
+def named_sidecar(*holders: Mapping[str, str]) -> str | None:
+    """Return the sidecar that metadata or tags name."""
+    for holder in holders:
+        for name, text in holder.items():
+            if name.lower() == SIDECAR_NAME and text.strip():
+                return text.strip()
+    return None
+
+
+def folders_upward(key: str, rule: PrefixRule) -> list[str]:
+    """List the folders from the file's own up to its rule's prefix, each ending in '/'."""
+    top = rule.prefix[: rule.prefix.rfind("/") + 1]
+    folder = key[: key.rfind("/") + 1]
+    folders = [folder]
+    while folder != top:
+        folder = folder[: folder.rfind("/", 0, -1) + 1]
+        folders.append(folder)
+    return folders
+
+
+def choose_sidecar(
+    bucket: str,
+    key: str,
+    rule: PrefixRule,
+    xmls_in: Callable[[str], list[ListedObject]],
+    named: str | None,
+) -> ListedObject | Waiting | Rejected:
+    """Choose the settings XML of an AZFP data file.
+
+    Args:
+        bucket: the inbox.
+        key: the data's key.
+        rule: the data's rule.
+        xmls_in: returns the settings XMLs of a folder.
+        named: the XML that the data's metadata name, if any.
+    """
+    for folder in folders_upward(key, rule):
+        found = xmls_in(folder)
+        if named:
+            found = [
+                xml
+                for xml in found
+                if named in {xml.key, xml.key[len(folder) :], uri(bucket, xml.key)}
+            ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(xml.key for xml in found)
+            return Rejected(
+                Reason.AMBIGUOUS_SIDECAR,
+                f"{len(found)} settings XMLs in {folder or 'the top folder'}: {names}; "
+                f"name one in the file's metadata, x-amz-meta-{SIDECAR_NAME}",
+            )
+    wanted = named or "settings XML"
+    return Waiting(
+        Reason.SIDECAR, f"{wanted} in {' or '.join(map(repr, folders_upward(key, rule)))}"
+    )
+
+
+def data_below(
+    bucket: str, xml_key: str, listing: Iterable[ListedObject], rules: Rules
+) -> Iterator[ListedObject]:
+    """Yield the AZFP data of a listing that look for their XML in this XML's folder.
+
+    Data with a nearer XML are included, because their metadata may name this one.
+    choose_sidecar decides for each.
+    """
+    folder = xml_key[: xml_key.rfind("/") + 1]
+    for item in listing:
+        rule = _rule_of_waiting_data(bucket, item, rules)
+        if rule is not None and folder in folders_upward(item.key, rule):
+            yield item
+
+
+def _rule_of_waiting_data(bucket: str, item: ListedObject, rules: Rules) -> PrefixRule | None:
+    verdict = judge_key(bucket, item.key, rules)
+    is_data = isinstance(verdict, Candidate) and NEEDS_SIDECAR in verdict.models and item.size > 0
+    return verdict.rule if is_data and isinstance(verdict, Candidate) else None

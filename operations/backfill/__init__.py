@@ -1,0 +1,1 @@
+"""`echodrop backfill`: sends the objects of an archive to the trigger."""

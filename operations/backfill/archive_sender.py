@@ -1,0 +1,128 @@
+"""Sends the objects of an archive to the trigger, in the backfill lane, at a limited rate.
+
+A message holds several objects, so that the trigger can convert small files
+together. The checkpoint is written after each message: a backfill that is
+killed sends at most one message twice, and its uploads already have their runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from events.notifications import NotifiedObject, s3_record
+from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
+from lambda_trigger.decisions.outcomes import BACKFILL, Ignored, Reason, Rejected
+from lambda_trigger.decisions.rules_document import Rules
+from operations.backfill.checkpoint import Checkpoint
+from operations.inventory.archive_items import Archive, ArchiveItem
+from operations.sending.back_pressure import BackPressure
+from operations.sending.estimates import Estimate
+from operations.sending.pacing import Pace
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Uploads in a message. A Lambda receives ten messages, and has a minute for them.
+TOGETHER = 20
+# Older SQS queues accept 256 KiB a message.
+_BYTES_A_MESSAGE = 240_000
+
+
+@dataclass
+class Backfill:
+    """Sends one archive through the trigger's queue.
+
+    Attributes:
+        rules: rules of the inbox; uploads that they ignore or reject are counted, not sent.
+        archive: lists the objects.
+        checkpoint: where to resume, and what earlier calls sent.
+        sqs: client of the queue.
+        pressure: how many uploads may be in progress.
+        pace: uploads a second.
+        limit: most uploads that this call sends.
+        together: most uploads in a message.
+        on_wait: called with the reason for each wait.
+    """
+
+    rules: Rules
+    archive: Archive
+    checkpoint: Checkpoint
+    sqs: SQSClient
+    pressure: BackPressure
+    pace: Pace = field(default_factory=lambda: Pace(None))
+    limit: int | None = None
+    together: int = TOGETHER
+    on_wait: Callable[[str], None] = lambda _why: None
+
+    def run(self) -> Iterator[int]:
+        """Send message after message; yield the number of uploads in each once the checkpoint is saved.
+
+        Raises:
+            ArchiveError, OSError, ClientError: the archive can't be read, or the queue refuses.
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        records: list[dict[str, Any]] = []
+        size = sent = 0
+        if self.checkpoint.ended:
+            return
+        for item in self.archive.items(self.checkpoint.place):
+            verdict = judge_key(item.bucket, item.key, self.rules)
+            record = _record(item) if isinstance(verdict, Candidate) else None
+            weight = len(json.dumps(record)) + 2 if record else 0
+            if len(records) == self.together or size + weight > _BYTES_A_MESSAGE:
+                yield self._send(records)
+                sent, records, size = sent + len(records), [], 0
+            if self.limit is not None and sent + len(records) >= self.limit:
+                break
+            self._note(item, verdict)
+            if record:
+                records.append(record)
+                size += weight
+        else:
+            self.checkpoint.ended = True
+        if records or self.checkpoint.ended:
+            yield self._send(records)
+
+    def estimate(self) -> Estimate:
+        """Estimate the rest of the archive without sending it."""
+        found = Estimate()
+        for item in self.archive.items(self.checkpoint.place):
+            if self.limit is not None and found.uploads == self.limit:
+                break
+            verdict = judge_key(item.bucket, item.key, self.rules)
+            self._note(item, verdict)
+            if isinstance(verdict, Candidate):
+                found.add(item.key, item.size)
+        return found
+
+    def _note(self, item: ArchiveItem, verdict: Candidate | SettingsXml | Verdict) -> None:
+        noted = self.checkpoint
+        noted.place = item.place
+        match verdict:
+            case Candidate():
+                noted.bytes += item.size or 0
+            case SettingsXml():
+                # The trigger finds it beside its data file.
+                noted.left_out[Reason.SIDECAR_USED] += 1
+            case Ignored(reason=reason):
+                noted.left_out[reason] += 1
+            case Rejected(reason=reason):
+                noted.refused[reason] += 1
+
+    def _send(self, records: list[dict[str, Any]]) -> int:
+        if records:
+            self.pressure.wait(self.on_wait)
+            self.pace.take(len(records))
+            body = json.dumps({"Records": records})
+            self.sqs.send_message(QueueUrl=self.pressure.queue_url, MessageBody=body)
+            self.checkpoint.messages += 1
+            self.checkpoint.sent += len(records)
+        self.checkpoint.save()
+        return len(records)
+
+
+def _record(item: ArchiveItem) -> dict[str, Any]:
+    return s3_record(NotifiedObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))

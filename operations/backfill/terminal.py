@@ -1,0 +1,147 @@
+"""`echodrop backfill` at a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from lambda_trigger.decisions.outcomes import BACKFILL
+from lambda_trigger.decisions.rules_document import Rules
+from operations.backfill.archive_sender import TOGETHER, Backfill
+from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
+from operations.clients.connections import connect
+from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.progress import progress_bar
+from operations.console.report import json_line
+from operations.inventory.archive_items import Listing, archive_at
+from operations.sending.back_pressure import RUNS, BackPressure
+from operations.sending.estimates import length
+from operations.sending.pacing import Pace
+
+# Uploads a second that one Prefect server accepts in addition to the live ones.
+RATE = 5.0
+
+
+def backfill_at_terminal(
+    archive: str,
+    *,
+    queue_url: str,
+    rules: Path | None = None,
+    checkpoint: Path | None = None,
+    restart: bool = False,
+    rate: float = RATE,
+    outstanding: int = RUNS,
+    together: int = TOGETHER,
+    limit: int | None = None,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Convert an archive in the backfill lane.
+
+    Args:
+        archive: `s3://bucket/prefix`, an inventory's manifest.json, or a list of keys.
+        queue_url: URL of the trigger's queue.
+        rules: the rules document; default: the trigger's.
+        checkpoint: the checkpoint's file; default: one below `.echodrop/backfill`.
+        restart: begin at the start of the archive.
+        rate: uploads a second.
+        outstanding: how many runs of the lane may be unfinished.
+        together: uploads in a message.
+        limit: most uploads that this call sends.
+        dry_run: only estimate the cost of what is left.
+        as_json: print one line of JSON instead of the summary.
+
+    Returns:
+        An exit code: 0 the end of the archive was reached; 1 it was not, or the rules
+        reject some uploads; 2 something could not be read or did not answer; 130 interrupted.
+    """
+    began = time.monotonic()
+    noted: Checkpoint | None = None
+    try:
+        connections = connect(rules)
+        active_rules = connections.services.rules
+        found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
+        if isinstance(found, Listing):
+            _check_bucket(found.bucket, active_rules)
+        content = found.content()
+        place = checkpoint or default_place(archive, queue_url)
+        noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
+        if restart:
+            noted = Checkpoint(place, archive, queue_url, content)
+        region = connections.services.s3.meta.region_name
+        sqs = connections.session.client("sqs", region_name=region)
+        pressure = BackPressure(
+            *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
+        )
+        backfill = Backfill(
+            active_rules, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
+        )
+        if dry_run:
+            estimate = backfill.estimate()
+            line = estimate.told(rate, connections.runs.at_once_in(BACKFILL))
+            values = {"estimate": estimate.as_json(rate), **_counts(noted)}
+            _print(values, line, noted, as_json=as_json)
+            return 1 if noted.refused else 0
+        stopped = (
+            "the archive was sent by an earlier call; --restart begins again" if noted.ended else ""
+        )
+        with progress_bar() as progress:
+            backfill.on_wait = lambda why: progress(f"waiting: {why}", noted.sent, None)
+            for _ in backfill.run():
+                progress("uploads", noted.sent, None)
+    except KeyboardInterrupt:
+        if noted:
+            _summary(noted, began, "interrupted; the next call resumes", as_json=as_json)
+        return INTERRUPTED
+    except (ValueError, *UNAVAILABLE) as error:
+        return print_error(error)
+    if not noted.ended:
+        stopped = "the limit was reached; the next call resumes"
+    _summary(noted, began, stopped, as_json=as_json)
+    return 0 if noted.ended and not noted.refused else 1
+
+
+def _check_bucket(bucket: str, rules: Rules) -> None:
+    if bucket not in {rules.inbox_bucket, *rules.archive_buckets}:
+        raise ValueError(
+            f"{bucket} is neither the inbox nor an archive: add it to archive_buckets in the rules"
+        )
+
+
+def _counts(noted: Checkpoint) -> dict[str, object]:
+    return {
+        "sent": noted.sent,
+        "messages": noted.messages,
+        "bytes": noted.bytes,
+        "left_out": dict(noted.left_out),
+        "refused": dict(noted.refused),
+        "ended": noted.ended,
+        "checkpoint": str(noted.path),
+    }
+
+
+def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) -> None:
+    line = (
+        f"{noted.sent:,} uploads sent in {noted.messages:,} messages, {noted.bytes:,} bytes; "
+        f"this call took {length(time.monotonic() - began)}"
+    )
+    _print(_counts(noted), f"{line}; {stopped}" if stopped else line, noted, as_json=as_json)
+
+
+def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:
+    if as_json:
+        print(json_line(values))  # noqa: T201 - the command's result
+        return
+    console = Console()
+    console.print(line, highlight=False, soft_wrap=True)
+    for what, reasons in (("left out", noted.left_out), ("refused", noted.refused)):
+        if reasons:
+            console.print(f"{what} by the rules: {_listed(reasons)}", highlight=False)
+    console.print(f"checkpoint: {noted.path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())

@@ -1,0 +1,1 @@
+"""Clients of S3, ECS, Prefect and the trigger's decision, and their settings."""

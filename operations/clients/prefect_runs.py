@@ -1,0 +1,175 @@
+"""Reads, retries and ends flow runs through Prefect's API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from operations.clients import run_states
+from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
+from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi
+from operations.inventory.classification import RunFacts
+
+FLOW = "convert-raw-sonar"
+WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
+UNFINISHED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
+FAILED_OR_CRASHED = ("FAILED", "CRASHED")
+
+
+class ConversionRuns(Protocol):
+    """What the commands need from Prefect."""
+
+    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        """The runs of these identities, by identity."""
+
+    def in_states(
+        self,
+        states: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
+        """Yield all runs in these state types, with these state names, that ended between two times."""
+
+    def with_tasks(self) -> Iterator[RunFacts]:
+        """Yield each run that waits for the end of a task, once."""
+
+    def retries(self, run_id: str) -> int:
+        """How often a run was retried."""
+
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+        """Retry a run, unless it was retried `at_most` times; return the result in words."""
+
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+        """End a run whose task is gone, then retry it as `retry` does; return the result in words."""
+
+
+class PrefectRuns:
+    """The conversions in Prefect; at most `per_minute` requests, see `requests_a_minute`."""
+
+    def __init__(
+        self, url: str, authorization: str | None = None, *, per_minute: float | None = None
+    ) -> None:
+        self._api = RateLimitedPrefectApi(url, authorization, per_minute=per_minute)
+
+    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
+        """The runs of these idempotency keys, by key: the file's own run, else its batch.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        found: dict[str, RunFacts] = {}
+        wanted = list(identities)
+        for start in range(0, len(wanted), PAGE):
+            page = wanted[start : start + PAGE]
+            for run in self._api.runs({"idempotency_key": {"any_": page}}, FLOW):
+                found[run["idempotency_key"]] = run_facts(run)
+            found |= in_batches(self._api, [each for each in page if each not in found])
+        return found
+
+    def in_states(
+        self,
+        states: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
+        """Yield all conversions in these state types, earliest expected first: runs of one file, then batches.
+
+        A batch yields facts for each of its files. The state types apply to the batch and
+        to the file, the times to the batch.
+
+        Args:
+            states: types such as RUNNING or FAILED; empty for any.
+            since: only runs that ended at this time or after.
+            until: only runs that ended at this time or before.
+            names: only states with these names, such as BadFile.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        state = {"type": list(states), "name": list(names)}
+        wanted: dict[str, Any] = {
+            "state": {what: {"any_": of} for what, of in state.items() if of},
+        }
+        ended = {"after_": since, "before_": until}
+        if since or until:
+            wanted["end_time"] = {side: at.isoformat() for side, at in ended.items() if at}
+        yield from (run_facts(run) for run in self._api.runs(wanted, FLOW) if run.get("state"))
+        # The state name of a file differs from that of its batch.
+        wanted["state"] = {what: of for what, of in wanted["state"].items() if what != "name"}
+        for run in self._api.runs(wanted, BATCH):
+            for _, facts in files_of(self._api, run) if run.get("state") else ():
+                if (not states or facts.state_type in states) and (
+                    not names or facts.state_name in names
+                ):
+                    yield facts
+
+    def with_tasks(self) -> Iterator[RunFacts]:
+        """Yield each run that waits for the end of a task, once.
+
+        A batch has the name of its first file.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        wanted = {"state": {"type": {"any_": list(WITH_TASKS)}}}
+        for run in self._api.runs(wanted, FLOW):
+            yield run_facts(run)
+        for run in self._api.runs(wanted, BATCH):
+            first = next(iter(entries_of(run)), {})
+            yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
+
+    def unfinished_in(self, work_queue: str) -> int:
+        """Count the runs of a work queue that wait for a task, or have one.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        wanted = {
+            "work_queue_name": {"any_": [work_queue]},
+            "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
+        }
+        count: int = self._api.ask("POST", "/flow_runs/count", {"flow_runs": wanted})
+        return count
+
+    def at_once_in(self, work_queue: str) -> int | None:
+        """The concurrency limit of a work queue; None for no limit.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
+        queues = self._api.ask("POST", "/work_queues/filter", wanted)
+        limits = [queue["concurrency_limit"] for queue in queues]
+        return None if not limits or None in limits else sum(limits)
+
+    def retries(self, run_id: str) -> int:
+        """How often a run was retried; see `run_states.retries`."""
+        return run_states.retries(self._api, run_id)
+
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+        """Retry a run; see `run_states.retry`."""
+        return run_states.retry(self._api, run_id, state_id, at_most=at_most)
+
+    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+        """End a run whose task is gone; see `run_states.end`."""
+        return run_states.end(self._api, run_id, state_id, why, retry_at_most=retry_at_most)
+
+    def cluster_of(self, work_pool: str) -> str | None:
+        """The ECS cluster of a work pool; None if it is not an ECS pool.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer, or there is no such pool.
+        """
+        pool = self._api.ask("GET", f"/work_pools/{quote(work_pool, safe='')}", None)
+        if pool.get("type") != "ecs":
+            return None
+        variables = pool["base_job_template"].get("variables", {}).get("properties", {})
+        # ECS uses this cluster if none is named.
+        return variables.get("cluster", {}).get("default") or "default"

@@ -1,0 +1,138 @@
+"""What the trigger would decide about an upload now, by the trigger's own code, without Prefect."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from lambda_trigger.clients.aws_api import AwsApi
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import FlowRun, RunRequest
+from lambda_trigger.clients.http_client import HttpClient, Reply, Request
+from lambda_trigger.clients.services import Storage
+from lambda_trigger.clients.sigv4 import Credentials
+from lambda_trigger.decisions.inbox_rules import Candidate
+from lambda_trigger.decisions.outcomes import Ignored, Rejected, Upload, Waiting
+from lambda_trigger.decisions.rules_document import Rules
+from lambda_trigger.decisions.run_identity import idempotency_key
+from lambda_trigger.submission import Submission
+from operations.inventory.findings import Source
+
+# For all requests about one upload, including the waits between attempts.
+_PATIENCE = timedelta(minutes=2)
+
+
+class _HttpClientPerThread(HttpClient):
+    """Gives each thread its own client: the trigger's client sends one request at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = threading.local()
+
+    def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        *,
+        throttles: Callable[[Reply], bool] = lambda reply: reply.status == 429,
+        body_limit: int = 16 * 1024 * 1024,
+    ) -> Reply:
+        if not hasattr(self._own, "client"):
+            self._own.client = HttpClient()
+        client: HttpClient = self._own.client
+        return client.send(request, deadline, throttles=throttles, body_limit=body_limit)
+
+
+def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) -> AwsApi:
+    """The trigger's S3 client, for any number of threads."""
+    return AwsApi(_HttpClientPerThread(), credentials, region, endpoint_url)
+
+
+@dataclass
+class _RecordingPrefect:
+    """Replaces Prefect in a decision: records the requested run and creates nothing."""
+
+    request: RunRequest | None = None
+
+    def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
+        del deadline
+        self.request = wanted
+        return FlowRun("", wanted.name, "", created=False)
+
+    def set_state(
+        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
+    ) -> bool:
+        del run_id, state, deadline, force
+        raise AssertionError("unreachable: no run is reported as ended")
+
+
+@dataclass(frozen=True)
+class TriggerDecision:
+    """The run that the trigger would request, or the reason why it would request none."""
+
+    request: RunRequest | None
+    verdict: Waiting | Ignored | Rejected | None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Entity tags, by URI, of the settings XML that the run would use."""
+        return dict(self.request.parameters["sidecar_etags"]) if self.request else {}
+
+
+@dataclass
+class TriggerDecisions:
+    """Runs the trigger's own decision; it reads S3 and changes nothing."""
+
+    rules: Rules
+    storage: Storage
+    patience: timedelta = field(default=_PATIENCE)
+
+    def of(self, source: Source) -> TriggerDecision:
+        """Decide about this upload.
+
+        Raises:
+            TransportError: S3 does not answer.
+        """
+        recorder = _RecordingPrefect()
+        deadline = Deadline(self.patience.total_seconds())
+        submission = Submission(self.rules, self.storage, recorder, deadline)
+        upload = Upload(source.bucket, source.key, source.size, source.etag)
+        (_, outcome), *_ = submission.settle(upload, None)
+        if isinstance(outcome, Waiting | Ignored | Rejected):
+            return TriggerDecision(None, outcome)
+        return TriggerDecision(recorder.request, None)
+
+
+def identity(request: RunRequest, source: Source, generation: int) -> str:
+    """The identity of this upload's run in a generation; see `run_identity.idempotency_key`."""
+    parameters = request.parameters
+    return idempotency_key(
+        request.deployment,
+        source.bucket,
+        source.key,
+        parameters["source_version_id"] or parameters["source_etag"] or "",
+        sidecar_etags=parameters["sidecar_etags"],
+        generation=generation,
+    )
+
+
+def output_prefixes(rules: Rules, prefix: str) -> list[str]:
+    """The prefixes of the outputs of all keys that start with a prefix; they do not overlap."""
+    own = rules.rule_for(prefix)
+    below = [rule for rule in rules.prefixes if rule.prefix.startswith(prefix) and not rule.ignore]
+    found = {rule.output_prefix for rule in below}
+    if own is not None and not own.ignore:
+        # The outputs of an archive are in a folder of their own below the mapped prefix.
+        for folder in ("", *(f"{bucket}/" for bucket in rules.archive_buckets)):
+            found.add(own.output_prefix + folder + prefix[len(own.prefix) :])
+    return sorted(
+        each for each in found if not any(each != top and each.startswith(top) for top in found)
+    )
+
+
+def is_of_azfp(candidate: Candidate) -> bool:
+    """Whether a settings XML is part of the upload's identity."""
+    return "AZFP" in candidate.models

@@ -1,0 +1,31 @@
+"""Errors that prevent a command from finding anything out, and their exit code."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.rules_table import RulesError
+from operations.clients.prefect_api import PrefectUnavailableError
+from operations.clients.stack_settings import SettingMissingError
+
+EXIT_CODE = 2
+INTERRUPTED = 130
+UNAVAILABLE = (
+    SettingMissingError,
+    RulesError,
+    TransportError,
+    PrefectUnavailableError,
+    BotoCoreError,
+    ClientError,
+    OSError,
+)
+
+
+def print_error(error: Exception) -> int:
+    """Print the error on stderr; return the exit code."""
+    Console(stderr=True).print(
+        str(error), style="red", markup=False, highlight=False, soft_wrap=True
+    )
+    return EXIT_CODE

@@ -1,0 +1,1 @@
+"""Lists uploads and outputs, and puts each upload into a class."""

@@ -1,0 +1,274 @@
+"""Reads the objects of an archive as a stream: from a listing, an S3 inventory or a list of keys.
+
+Reading can resume at any place. Formats: "Locating your inventory list" and "Amazon S3 Inventory lists" in the
+S3 user guide. Keys in an inventory's CSV are quoted as in a URL.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import unquote_plus
+
+from flows.core.locations import S3Location, parse_location
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK = 1024 * 1024
+_LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
+
+
+class ArchiveError(ValueError):
+    """The listing, inventory or list of keys can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveItem:
+    """One object. `size` and `etag` are None if unknown; reading resumes after `place`."""
+
+    bucket: str
+    key: str
+    place: str
+    size: int | None = None
+    etag: str | None = None
+
+
+class Archive(Protocol):
+    """Lists objects, always in the same order."""
+
+    def items(self, after: str = "") -> Iterator[ArchiveItem]:
+        """List the objects after a place; `''` lists all.
+
+        Raises:
+            ArchiveError, OSError, ClientError: it can't be read.
+        """
+
+    def content(self) -> str:
+        """Identify the content that places refer to; `''` if places stay valid when the content changes.
+
+        Raises:
+            OSError, ClientError: it can't be read.
+        """
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The objects of a bucket whose keys start with a prefix; a place is a key."""
+
+    s3: S3Client
+    bucket: str
+    prefix: str = ""
+
+    def items(self, after: str = "") -> Iterator[ArchiveItem]:
+        """List page by page, in the order of the keys."""
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
+        if after:
+            request["StartAfter"] = after
+        for page in self.s3.get_paginator("list_objects_v2").paginate(**request):
+            for found in page.get("Contents", []):
+                key, etag = found["Key"], found["ETag"].strip('"')
+                yield ArchiveItem(self.bucket, key, key, found["Size"], etag)
+
+    def content(self) -> str:
+        """Return `''`: a key is a valid place in any listing."""
+        return ""
+
+
+@dataclass(frozen=True)
+class KeyList:
+    """A file of keys; a place is the number of lines that were read.
+
+    A text file has one key or `s3://` URI on each line, unquoted. A CSV has a first row
+    that names its columns (`key`, and optionally `bucket`, `size`, `etag`), or is part of
+    an inventory, with the bucket and the quoted key first.
+    """
+
+    name: str
+    open_binary: Callable[[], IO[bytes]]
+    bucket: str
+
+    def items(self, after: str = "") -> Iterator[ArchiveItem]:
+        """Read line by line."""
+        with _text(self.name, self.open_binary()) as lines:
+            rows = csv.reader(lines) if ".csv" in self.name else ([line] for line in lines)
+            read = _columns_of_header if ".csv" in self.name else _text_line
+            columns: Callable[[list[str]], _Fields | None] | None = None
+            for number, row in enumerate(_readable(self.name, rows), start=1):
+                if columns is None:
+                    columns, is_header = read(row)
+                    if is_header:
+                        continue
+                if number > int(after or 0) and (found := columns(row)):
+                    yield _item(found, self.bucket, str(number))
+
+    def content(self) -> str:
+        """SHA-256 of the file: a line number is a place only in this list."""
+        with closing(self.open_binary()) as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class InventoryReport:
+    """An S3 inventory, given by its manifest.json; a place is the number of rows that were read."""
+
+    s3: S3Client
+    bucket: str
+    key: str
+
+    def items(self, after: str = "") -> Iterator[ArchiveItem]:
+        """Read its files one after another; skip old versions and delete markers."""
+        where, body = f"s3://{self.bucket}/{self.key}", self._manifest()
+        try:
+            manifest = json.loads(body)
+            files = [str(file["key"]) for file in manifest["files"]]
+            names = [name.strip().lower() for name in manifest["fileSchema"].split(",")]
+            form, source = manifest["fileFormat"], manifest["sourceBucket"]
+            holder = manifest["destinationBucket"].rpartition(":")[2]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError(
+                f"{where}: not the manifest of an S3 inventory: {error!r}"
+            ) from error
+        if form != "CSV":
+            raise ArchiveError(f"{where}: the inventory is {form}, only CSV is supported")
+        columns = _Columns(names, quoted=True)
+        number, start = 0, int(after or 0)
+        for key in files:
+            stream = cast("IO[bytes]", self.s3.get_object(Bucket=holder, Key=key)["Body"])
+            with _text(key, stream) as lines:
+                for row in _readable(f"s3://{holder}/{key}", csv.reader(lines)):
+                    number += 1
+                    if number > start and (found := columns(row)):
+                        yield _item(found, source, str(number))
+
+    def content(self) -> str:
+        """SHA-256 of the manifest, which contains the checksums of its files."""
+        return hashlib.sha256(self._manifest()).hexdigest()
+
+    def _manifest(self) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
+
+
+def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
+    """Open `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, or either as .gz).
+
+    Args:
+        named: an S3 URI or a local path.
+        s3: its client.
+        inbox_bucket: bucket of keys in a list that names no bucket.
+
+    Raises:
+        ArchiveError: the name is none of these.
+    """
+    if not named.startswith("s3://"):
+        path = Path(named)
+        if not named.endswith(_LISTS):
+            raise ArchiveError(f"{named}: a list of keys ends in {', '.join(_LISTS)}")
+        return KeyList(named, lambda: path.open("rb"), inbox_bucket)
+    try:
+        place = parse_location(named)
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
+    if not isinstance(place, S3Location):
+        raise ArchiveError(f"{named} names no bucket")
+    bucket, key = place.bucket, place.key
+    if key.endswith("manifest.json"):
+        return InventoryReport(s3, bucket, key)
+    if key.endswith(_LISTS):
+
+        def stream() -> IO[bytes]:
+            return cast("IO[bytes]", s3.get_object(Bucket=bucket, Key=key)["Body"])
+
+        return KeyList(named, stream, inbox_bucket)
+    return Listing(s3, bucket, key)
+
+
+# Bucket ('' if not given), key, bytes, entity tag.
+_Fields = tuple[str, str, int | None, str | None]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Reads rows by column name."""
+
+    names: list[str]
+    quoted: bool
+
+    def __call__(self, row: list[str]) -> _Fields | None:
+        columns = dict(zip(self.names, row, strict=False))
+        key = columns.get("key", "")
+        if not key or columns.get("islatest") == "false" or columns.get("isdeletemarker") == "true":
+            return None
+        size = columns.get("size", "")
+        return (
+            columns.get("bucket", ""),
+            unquote_plus(key) if self.quoted else key,
+            int(size) if size.isdigit() else None,
+            columns.get("etag", "").strip('"') or None,
+        )
+
+
+def _columns_of_header(row: list[str]) -> tuple[Callable[[list[str]], _Fields | None], bool]:
+    names = [name.strip().lower() for name in row]
+    if "key" in names:
+        return _Columns(names, quoted=False), True
+    return _Columns(["bucket", "key"], quoted=True), False
+
+
+def _text_line(row: list[str]) -> tuple[Callable[[list[str]], _Fields | None], bool]:
+    del row
+
+    def read(line: list[str]) -> _Fields | None:
+        key = line[0].rstrip("\r\n")
+        return ("", key, None, None) if key else None
+
+    return read, False
+
+
+def _item(fields: _Fields, bucket: str, place: str) -> ArchiveItem:
+    own, key, size, etag = fields
+    if not own and key.startswith("s3://"):
+        own, _, key = key.removeprefix("s3://").partition("/")
+    return ArchiveItem(own or bucket, key, place, size, etag)
+
+
+def _text(name: str, stream: IO[bytes]) -> IO[str]:
+    plain = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
+    return io.TextIOWrapper(io.BufferedReader(cast("Any", _Raw(plain))), "utf-8", newline="\n")
+
+
+class _Raw(io.RawIOBase):
+    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _readable(name: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    try:
+        yield from rows
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise ArchiveError(f"{name}: {error}") from error

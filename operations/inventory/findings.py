@@ -1,0 +1,166 @@
+"""The classes of uploads and outputs, with the remedy for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from lambda_trigger.decisions.outcomes import LIVE
+
+if TYPE_CHECKING:
+    from operations.inventory.classification import RunFacts
+
+
+class Kind(StrEnum):
+    """The class that an upload, or an output, belongs to."""
+
+    DONE = "done"
+    IGNORED = "ignored"
+    REJECTED = "rejected"
+    ARRIVING = "arriving"
+    WAITING = "waiting"
+    OVERDUE = "waiting too long"
+    QUEUED = "queued"
+    LATE = "late"
+    RUNNING = "running"
+    STUCK = "stuck"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    NEVER_NOTIFIED = "never notified"
+    BACKLOG = "backlog"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    TORN = "torn"
+    SUPERSEDED = "superseded"
+    CONTESTED = "contested"
+    OUTPUT_MISSING = "output missing"
+    OUTPUT_DAMAGED = "output damaged"
+    OUTPUT_WITHOUT_SOURCE = "output without source"
+
+
+# What an operator, or --fix, can do about these classes.
+REMEDIES: dict[Kind, str] = {
+    Kind.REJECTED: "correct name, size or declaration and upload again, or remove it",
+    Kind.OVERDUE: "upload what it waits for, or restore it from the archive tier",
+    Kind.LATE: "check that the worker is running and the work pool is not paused; it then starts by itself",
+    Kind.STUCK: "--fix ends and retries a run without a task; otherwise see the log, and cancel the run",
+    Kind.NEVER_NOTIFIED: "--fix sends it to the trigger again",
+    Kind.BACKLOG: "older than a day: --fix sends it gradually in the backfill lane; or run backfill",
+    Kind.QUARANTINED: "the file is faulty: upload a corrected copy under the same key",
+    Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may succeed",
+    Kind.CRASHED: "--fix retries the run; if exit code 137 recurs, use a larger task",
+    Kind.TORN: "the output is incomplete and can't be opened; --fix publishes it again",
+    Kind.SUPERSEDED: "the output is from an older upload; --fix converts the current one",
+    Kind.CONTESTED: "two uploads have the same output: rename one and upload it again",
+    Kind.OUTPUT_MISSING: "--fix converts it again, as a new generation",
+    Kind.OUTPUT_DAMAGED: "--fix converts it again, as a new generation",
+    Kind.OUTPUT_WITHOUT_SOURCE: "if the upload was removed on purpose, remove the output too",
+}
+NEEDS_ATTENTION = frozenset(REMEDIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Notify the trigger of the upload; a `generation` above 0 requests a new run of a known identity.
+
+    `is_repair` requests a run for this file alone, and tags it as a repair.
+    """
+
+    generation: int
+    is_repair: bool = False
+    lane: str = LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Retry a run in Prefect, if it is still in the state in which it was seen."""
+
+    run_id: str
+    state_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End a run whose task is gone, if it is still in the state in which it was seen; then `retry` it or not."""
+
+    run_id: str
+    state_id: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One upload as listed in the inbox: `size` in bytes, entity tag without quotes."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+    @property
+    def uri(self) -> str:
+        """The upload as `s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+Action = Notify | Retry | End
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFinding:
+    """The class of one upload, or of an output without an upload.
+
+    `uri` is that of the upload, or of the output if there is no upload. `action` is
+    what --fix would do, None if it can do nothing. `latest` is the run of the highest
+    generation; `parameters_changed` is true if the trigger would now request other
+    parameters.
+    """
+
+    kind: Kind
+    uri: str
+    detail: str = ""
+    since: datetime | None = None
+    source: Source | None = None
+    run_id: str = ""
+    action: Action | None = None
+    latest: RunFacts | None = None
+    parameters_changed: bool = False
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether an operator, or --fix, should act."""
+        return self.kind in NEEDS_ATTENTION
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty if nothing is needed."""
+        return REMEDIES.get(self.kind, "")
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as JSON values."""
+        return {
+            "class": self.kind.value,
+            "uri": self.uri,
+            "detail": self.detail,
+            "since": self.since.isoformat() if self.since else None,
+            "flow_run_id": self.run_id or None,
+            "needs_attention": self.needs_attention,
+            "remedy": self.remedy or None,
+            "fix": _described(self.action),
+        }
+
+
+def _described(action: Action | None) -> str | None:
+    match action:
+        case Notify(generation, lane=lane):
+            return f"notify in lane {lane}, generation {generation}"
+        case Retry(run_id):
+            return f"retry flow run {run_id}"
+        case End(run_id, retry=retry):
+            return f"end {'and retry ' if retry else ''}flow run {run_id}"
+        case None:
+            return None

@@ -1,0 +1,151 @@
+"""Reads the buckets: listings page by page, and single outputs as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from flows.failures.failure_report import FAILURE_SUFFIX
+from flows.publishing.manifest import MANIFEST_SUFFIX
+from operations.inventory.findings import Source
+from operations.inventory.inventory import ListedOutput
+from operations.inventory.output_state import (
+    FailureFacts,
+    ManifestFacts,
+    ManifestUnreadableError,
+    OutputFacts,
+    failure_facts,
+    manifest_facts,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK = 1024 * 1024
+
+
+def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
+    """List the objects whose keys start with a prefix, in the order of their keys."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            yield Source(
+                bucket=bucket,
+                key=item["Key"],
+                size=item["Size"],
+                etag=item["ETag"].strip('"'),
+                modified=item["LastModified"],
+            )
+
+
+def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
+    """One object as it is now; None if it is gone."""
+    try:
+        head = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # The answer to a HEAD request has no body, so it has no error code.
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return None
+        raise
+    return Source(bucket, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+
+
+def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
+    """Read the manifest of an output; None if there is none.
+
+    Raises:
+        ManifestUnreadableError: the manifest can't be read.
+    """
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+    return manifest_facts(answer["Body"].read())
+
+
+def read_report_of(s3: S3Client, bucket: str, output: str) -> FailureFacts | None:
+    """Read the failure report beside an output; None if there is none, or it can't be read."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+    return failure_facts(answer["Body"].read())
+
+
+def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
+    """URI of the upload that an output's manifest or failure report names; empty if neither does."""
+    if output.has_manifest:
+        try:
+            manifest = read_manifest_of(s3, bucket, output.output)
+        except ManifestUnreadableError:
+            return ""
+        return manifest.source_uri if manifest else ""
+    failure = read_report_of(s3, bucket, output.output) if output.has_report else None
+    return failure.source_uri if failure else ""
+
+
+def output_now(s3: S3Client, bucket: str, output: str) -> OutputFacts:
+    """One output as it is now."""
+    try:
+        manifest = read_manifest_of(s3, bucket, output)
+    except ManifestUnreadableError as error:
+        return OutputFacts(fault=f"its manifest can't be read: {error}")
+    parts = list(_parts(s3, bucket, output))
+    return OutputFacts(len(parts), sum(part.size for part in parts), manifest)
+
+
+def listed_now(s3: S3Client, bucket: str, output: str) -> ListedOutput:
+    """One output as a listing would show it now, without the time of storage."""
+    facts = output_now(s3, bucket, output)
+    has_report = read_report_of(s3, bucket, output) is not None
+    has_manifest = facts.manifest is not None or bool(facts.fault)
+    return ListedOutput(output, facts.objects or 0, facts.bytes, has_manifest, has_report)
+
+
+def checksum_now(s3: S3Client, bucket: str, output: str) -> str | None:
+    """Compute the checksum of an output, as its manifest states it; this reads all of it.
+
+    None if a part disappears meanwhile: a run may be replacing it. For a netCDF file it
+    is the SHA-256 of the file. For a Zarr store it is the SHA-256 of the lines
+    `<hex sha256> <key>`, each with a line feed, sorted by key.
+    """
+    try:
+        if output.endswith(".nc"):
+            return _sha256(s3, bucket, output)
+        return _sha256_of_store(s3, bucket, output)
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+
+
+def _is_gone(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") == "NoSuchKey"
+
+
+def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
+    whole = hashlib.sha256()
+    # S3 lists in the order of UTF-8 bytes, which is the order of code points.
+    for part in _parts(s3, bucket, output):
+        digest = _sha256(s3, bucket, part.key)
+        whole.update(f"{digest} {part.key.removeprefix(f'{output}/')}\n".encode())
+    return whole.hexdigest()
+
+
+def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
+    if output.endswith(".nc"):
+        return (item for item in listed(s3, bucket, output) if item.key == output)
+    return listed(s3, bucket, f"{output}/")
+
+
+def _sha256(s3: S3Client, bucket: str, key: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

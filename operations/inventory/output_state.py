@@ -1,0 +1,157 @@
+"""Compares an output with the upload that it should be made from. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from flows.publishing.manifest import MANIFEST_VERSION
+from operations.inventory.findings import Source
+
+
+class ManifestUnreadableError(ValueError):
+    """A manifest can't be read, or lacks a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What a manifest states; `settings` holds the entity tags of the settings XMLs by URI."""
+
+    source_uri: str
+    source_etag: str | None
+    settings: Mapping[str, str | None]
+    objects: int
+    bytes: int
+    sha256: str
+
+
+def manifest_facts(body: bytes) -> ManifestFacts:
+    """Read what reconciling needs from a manifest.
+
+    The schema is not checked: this takes milliseconds, and each upload has a manifest.
+
+    Raises:
+        ManifestUnreadableError: it is not JSON, has another version, or lacks a field.
+    """
+    try:
+        fields = json.loads(body)
+        version, output = fields["manifest_version"], fields["output"]
+        facts = ManifestFacts(
+            source_uri=str(fields["source"]["uri"]),
+            source_etag=fields["source"]["etag"],
+            settings={
+                str(sidecar["uri"]): sidecar["etag"]
+                for sidecar in fields["sidecars"]
+                if sidecar["kind"] == "xml"
+            },
+            objects=int(output["objects"]),
+            bytes=int(output["bytes"]),
+            sha256=str(output["sha256"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestUnreadableError(f"{type(error).__name__}: {error}") from error
+    if version != MANIFEST_VERSION:
+        raise ManifestUnreadableError(f"it has version {version!r}")
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class FailureFacts:
+    """A failure report: which upload, in which version, is in quarantine, and why."""
+
+    source_uri: str
+    source_etag: str | None
+    outcome: str
+    message: str
+
+    def is_about(self, source: Source) -> bool:
+        """Whether the report is about this upload in this version."""
+        return (self.source_uri, self.source_etag) == (source.uri, source.etag)
+
+
+def failure_facts(body: bytes) -> FailureFacts | None:
+    """Read what reconciling needs from a failure report; None if it can't be read."""
+    try:
+        fields = json.loads(body)
+        source = fields["source"]
+        return FailureFacts(
+            str(source["uri"]), source.get("etag"), str(fields["outcome"]), str(fields["message"])
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What the listing and the manifest say about an output.
+
+    Attributes:
+        objects: how many objects it has, without manifest and claim; None if not counted.
+        bytes: their total size.
+        manifest: the manifest; None if it is missing or can't be read.
+        fault: why the manifest can't be read, or the checksum is wrong.
+    """
+
+    objects: int | None = 0
+    bytes: int = 0
+    manifest: ManifestFacts | None = None
+    fault: str = ""
+
+
+State = Literal["absent", "half", "current", "outdated", "contested", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """The result of the comparison; `detail` says what is wrong."""
+
+    state: State
+    detail: str = ""
+
+
+def judge_output(
+    source: Source, output: OutputFacts, wanted_settings: Mapping[str, str] | None = None
+) -> OutputState:
+    """Compare an output with its upload.
+
+    The entity tag identifies the content of an upload; the same bytes uploaded twice
+    are the same content, even if their version ids differ.
+
+    Args:
+        source: the upload as it is now.
+        output: the output as it is now.
+        wanted_settings: entity tags, by URI, of the settings XML that the trigger would
+            use; None if they are known to match.
+    """
+    manifest = output.manifest
+    if output.fault:
+        return OutputState("damaged", output.fault)
+    if manifest is None:
+        return OutputState("half", f"{output.objects} objects") if output.objects else _ABSENT
+    if manifest.source_uri != source.uri:
+        return OutputState("contested", f"the output is made from {manifest.source_uri}")
+    if stale := _stale(source, manifest, wanted_settings or {}):
+        return OutputState("outdated", stale)
+    if output.objects is not None and (output.objects, output.bytes) != (
+        manifest.objects,
+        manifest.bytes,
+    ):
+        return OutputState(
+            "damaged",
+            f"{output.objects} objects, {output.bytes} bytes; "
+            f"the manifest says {manifest.objects} and {manifest.bytes}",
+        )
+    return OutputState("current")
+
+
+_ABSENT = OutputState("absent")
+
+
+def _stale(source: Source, manifest: ManifestFacts, wanted_settings: Mapping[str, str]) -> str:
+    """Which sources of the output have changed since; empty if none has."""
+    if manifest.source_etag != source.etag:
+        return f"made from {manifest.source_etag}, now {source.etag}"
+    changed = [uri for uri, etag in wanted_settings.items() if manifest.settings.get(uri) != etag]
+    return f"made without the current {', '.join(changed)}" if changed else ""

@@ -1,0 +1,1 @@
+"""`echodrop reconcile` and `echodrop status`, and the scheduled reconciliation."""

@@ -1,0 +1,144 @@
+"""The results of a scheduled reconciliation: its report, metrics, table and final state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import IO, TYPE_CHECKING
+
+from flows.core.locations import S3Location, parse_location
+from operations.clients.stack_settings import SettingMissingError
+from operations.console.report import FindingTally, json_line
+from operations.inventory.findings import REMEDIES, Kind, UploadFinding
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.literals import StandardUnitType
+    from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, MetricDatumTypeDef
+    from mypy_boto3_s3 import S3Client
+
+# The variable with the S3 URI for reports, ending in '/'.
+REPORTS = "ECHODROP_REPORTS"
+NAMESPACE = "echodrop"
+SERVICE = "reconcile"
+# Uploads of these classes should have an outcome by now, or a healthy run.
+WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
+
+
+@dataclass(frozen=True)
+class ReportLocation:
+    """Where reports go."""
+
+    bucket: str
+    prefix: str
+
+
+def place_of(named: str | None) -> ReportLocation:
+    """Parse the S3 URI for reports.
+
+    Raises:
+        SettingMissingError: it is missing, or not an S3 URI.
+    """
+    place = parse_location(named) if named else None
+    if not isinstance(place, S3Location):
+        raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
+    return ReportLocation(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Lines of JSON in a temporary file, until all is checked."""
+
+    file: IO[bytes]
+
+    def write(self, values: object) -> None:
+        """Add a line."""
+        self.file.write(json_line(values).encode() + b"\n")
+
+    def record(
+        self, findings: Iterator[UploadFinding], tally: FindingTally
+    ) -> Iterator[UploadFinding]:
+        """Count findings, write a line for each that is not done or ignored, and pass them on."""
+        for found in findings:
+            tally.add(found)
+            if found.kind not in tally.quiet:
+                self.write(found.as_json())
+            yield found
+
+    def keep(
+        self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]
+    ) -> str:
+        """Store the report in S3, with the summary as its last line; return its URI.
+
+        Raises:
+            ClientError: S3 refuses.
+        """
+        key = f"{place.prefix}{began:%Y/%m/%d/%H%M%S}.jsonl"
+        uri = f"s3://{place.bucket}/{key}"
+        self.write(summary | {"report": uri})
+        self.file.seek(0)
+        s3.put_object(
+            Bucket=place.bucket, Key=key, Body=self.file, ContentType="application/x-ndjson"
+        )
+        return uri
+
+
+def attention_counts(tally: FindingTally) -> dict[str, int]:
+    """Counts of the classes that need attention, fixed just now or not."""
+    return {
+        kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
+    }
+
+
+def figures(
+    stack: str, tally: FindingTally, seconds: float, whole_age: timedelta | None = timedelta()
+) -> list[MetricDatumTypeDef]:
+    """Metrics of a stack for CloudWatch's `PutMetricData`, in `NAMESPACE`.
+
+    `whole_age` is how long ago the last check of everything began; None leaves it out.
+    """
+    owner: tuple[DimensionTypeDef, ...] = (
+        {"Name": "stack", "Value": stack},
+        {"Name": "service", "Value": SERVICE},
+    )
+    named: dict[str, tuple[float, StandardUnitType]] = {
+        "Reconciled": (sum(tally.counts.values()), "Count"),
+        "NeedAttention": (sum(attention_counts(tally).values()), "Count"),
+        "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
+        "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
+        "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
+        "Mended": (tally.done, "Count"),
+        "Seconds": (seconds, "Seconds"),
+    }
+    if whole_age is not None:
+        named["WholeLookAgeSeconds"] = (whole_age.total_seconds(), "Seconds")
+    return [
+        {"MetricName": name, "Dimensions": owner, "Value": value, "Unit": unit}
+        for name, (value, unit) in named.items()
+    ]
+
+
+def rows(tally: FindingTally) -> list[dict[str, str]]:
+    """A table for the UI: each class with its count, its oldest uploads and its remedy."""
+    return [
+        {
+            "class": kind.value,
+            "uploads": f"{tally.counts[kind]:,}",
+            "oldest": ", ".join(found.uri for found in tally.oldest(kind)[:3]),
+            "what to do": REMEDIES.get(kind, ""),
+        }
+        for kind in Kind
+        if tally.counts[kind]
+    ]
+
+
+def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
+    """Name and message of the state that the run ends in."""
+    remaining = attention_counts(tally)
+    total = sum(tally.counts.values())
+    message = f"{total:,} checked, {tally.done:,} fixed; report {report}"
+    if not remaining:
+        return "Completed", message
+    message += "; " + ", ".join(f"{name} {count:,}" for name, count in remaining.items())
+    # Mended: everything that needed attention was just sent again or retried.
+    return "Mended" if tally.done == sum(remaining.values()) else "NeedsAttention", message

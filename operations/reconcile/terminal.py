@@ -1,0 +1,161 @@
+"""`echodrop reconcile` and `echodrop status` at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from events.sending import QueueTarget
+from operations.clients.connections import connect
+from operations.clients.stack_settings import SettingMissingError
+from operations.console.command_errors import UNAVAILABLE, print_error
+from operations.console.durations import duration
+from operations.console.progress import progress_bar
+from operations.console.report import FindingTally, json_line
+from operations.inventory.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
+from operations.inventory.findings import Kind, UploadFinding
+from operations.inventory.scope import Scope
+from operations.reconcile.fix_order import fix_in_order
+from operations.reconcile.reconciliation import Reconciliation
+from operations.reconcile.status import Status
+from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
+from operations.sending.pacing import Pace
+
+
+def reconcile_at_terminal(
+    *,
+    prefix: str = "",
+    rules: Path | None = None,
+    verify: bool = False,
+    fix: bool = False,
+    dry_run: bool = False,
+    queue_url: str | None = None,
+    grace_minutes: float = GRACE_MINUTES,
+    attempts: int = ATTEMPTS,
+    rate: float | None = RATE,
+    limit: int = FIX_LIMIT,
+    shown: int = 10,
+    as_json: bool = False,
+) -> int:
+    """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
+
+    Args:
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        verify: read every output in full and compare its checksum.
+        fix: send lost uploads again, and retry runs that may succeed.
+        dry_run: with `fix`, only print what would be done.
+        queue_url: URL of the trigger's queue; `fix` needs it.
+        grace_minutes: an upload without a run counts as lost after this time, and a run
+            without a task as dead.
+        attempts: starts of a run, and new generations of an upload, before `fix` gives up.
+        rate: maximum uploads a second to fix.
+        limit: maximum uploads to fix, see `fix_order`.
+        shown: how many uploads of a class to list.
+        as_json: print a line of JSON for each finding that is not done or ignored,
+            for each fix, and for the summary.
+
+    Returns:
+        An exit code: 0 nothing needs attention, 1 something does (fixed just now or
+        not), 2 a service did not answer.
+    """
+    if fix and not queue_url and not dry_run:
+        return print_error(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
+    tally = FindingTally(shown)
+    try:
+        connections = connect(rules)
+        hours = connections.services.rules.waiting_limit_hours
+        limits = ClassificationLimits(
+            arriving=timedelta(minutes=grace_minutes),
+            taskless=timedelta(minutes=grace_minutes),
+            waiting=timedelta(hours=hours),
+            attempts=attempts,
+        )
+        with progress_bar() as progress:
+            reconciliation = Reconciliation(
+                connections.services, Scope(prefix, verify=verify), limits, progress=progress
+            )
+            findings = _counted(reconciliation.findings(), tally, as_json=as_json)
+            region = connections.services.s3.meta.region_name
+            sqs = connections.session.client("sqs", region_name=region)
+            fixer = Fixer(
+                *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
+                Pace(None if dry_run else rate),
+                limit if fix else 0,
+            )
+            results = fix_in_order(findings, fixer, connections.runs)
+            for number, result in enumerate(results, start=1):
+                progress("fixing", number, None)
+                tally.add_result(result)
+                if as_json:
+                    _write({"uri": result.finding.uri, "fix": result.what})
+    except UNAVAILABLE as error:
+        return print_error(error)
+    return _print_summary(tally, reconciliation, as_json=as_json)
+
+
+def status_at_terminal(
+    *,
+    since: str = "24h",
+    prefix: str = "",
+    rules: Path | None = None,
+    shown: int = 10,
+    as_json: bool = False,
+) -> int:
+    """Print the state of recent uploads, and of older ones that have unfinished or failed runs.
+
+    Args:
+        since: how far back: `90m`, `24h`, `7d`.
+        prefix: only uploads whose keys start with this.
+        rules: the rules document; default: the trigger's.
+        shown: how many uploads of a class to list, the oldest first.
+        as_json: print a line of JSON for each finding that is not done or ignored,
+            and one with the counts.
+
+    Returns:
+        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
+        answer.
+    """
+    tally = FindingTally(shown)
+    try:
+        window = duration(since)
+        connections = connect(rules)
+        limits = ClassificationLimits(
+            waiting=timedelta(hours=connections.services.rules.waiting_limit_hours)
+        )
+        with progress_bar() as progress:
+            reconciliation = Reconciliation(
+                connections.services, Scope(prefix), limits, progress=progress
+            )
+            status = Status(reconciliation, window)
+            for _ in _counted(status.findings(), tally, as_json=as_json):
+                pass
+    except (ValueError, *UNAVAILABLE) as error:
+        return print_error(error)
+    return _print_summary(tally, reconciliation, as_json=as_json)
+
+
+def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
+    if as_json:
+        _write(tally.summary())
+    else:
+        tally.print(Console(), reconciliation.now)
+    return 1 if tally.needs_attention else 0
+
+
+def _counted(
+    findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool
+) -> Iterator[UploadFinding]:
+    for finding in findings:
+        tally.add(finding)
+        if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:
+            _write(finding.as_json())
+        yield finding
+
+
+def _write(values: object) -> None:
+    sys.stdout.write(json_line(values) + "\n")

@@ -1,0 +1,1 @@
+"""`echodrop replay`: uploads and dead letters are sent through the trigger again."""

@@ -1,0 +1,165 @@
+"""`echodrop replay --dlq` at a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import boto3
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from events.replay import LocalHandler
+from flows.core.locations import S3Location, parse_location
+from flows.stores.s3_client import s3_client
+from lambda_trigger.clients.transport_errors import ConfigurationError
+from lambda_trigger.decisions.inbox_rules import models_by_extension
+from lambda_trigger.settings import read_settings
+from operations.clients.connections import load_rules, region_of
+from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.report import json_line
+from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
+from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Replayed
+from operations.replay.poison import Quarantine
+from operations.sending.estimates import Estimate
+
+QUARANTINE = "quarantine/dead-letters/"
+
+
+def replay_dead_letters_at_terminal(
+    *,
+    dlq_url: str,
+    queue_url: str,
+    quarantine: str | None = None,
+    rules: Path | None = None,
+    dry_run: bool = False,
+    rate: float | None = None,
+    limit: int | None = None,
+    replays: int = 1,
+    as_json: bool = False,
+) -> int:
+    """Send dead letters through the trigger's queue again; quarantine those that failed again.
+
+    Args:
+        dlq_url: URL of the dead-letter queue.
+        queue_url: URL of the trigger's queue.
+        quarantine: `s3://bucket/prefix` for poison messages; default:
+            `quarantine/dead-letters/` in the output bucket.
+        rules: the rules document, which names that bucket; default: the trigger's.
+        dry_run: only print what would be done.
+        rate: maximum messages a second.
+        limit: maximum number of messages.
+        replays: how often a message is sent again before it counts as poison.
+        as_json: print a line of JSON for each message, and one with the counts.
+
+    Returns:
+        An exit code: 0 all messages were sent, or there were none; 1 some were set aside
+        or kept, or are still in the queue; 2 AWS did not answer; 130 interrupted, and the
+        next call resumes.
+    """
+    counts: Counter[str] = Counter()
+    total_bytes = 0
+    listed: list[Replayed] = []
+    estimate = Estimate()
+    try:
+        sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
+        dead = DeadLetterQueue(sqs, dlq_url)
+        if quarantine is None:
+            quarantine = f"s3://{load_rules(rules).output_bucket}/{QUARANTINE}"
+        replay = DeadLetterReplay(
+            dead,
+            sqs,
+            queue_url,
+            _quarantine(quarantine),
+            diagnose=_diagnosis(os.environ),
+            replays=replays,
+            rate=rate,
+            limit=limit,
+        )
+        for each in _tracked(replay.preview() if dry_run else replay.run(), dead.count()):
+            counts[each.what] += 1
+            total_bytes += len(each.letter.body.encode())
+            if each.what in {"sent", "would send"}:
+                _estimate(estimate, each.letter)
+            if as_json:
+                print(json_line(_as_json(each)))  # noqa: T201 - the command's result
+            elif each.detail:
+                listed.append(each)
+        left = dead.count()
+    except KeyboardInterrupt:
+        _print(counts, listed, "interrupted; nothing is lost, and the next call resumes")
+        return INTERRUPTED
+    except (*UNAVAILABLE, ValueError) as error:
+        return print_error(error)
+    if as_json:
+        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
+            "estimate": estimate.as_json(rate)
+        }
+        print(json_line(summary))  # noqa: T201 - the command's result
+    else:
+        queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
+        _print(counts, listed, f"{queue}\n{estimate.told(rate if dry_run else None)}")
+    return 1 if left or counts["set aside"] or counts["kept"] else 0
+
+
+def _estimate(estimate: Estimate, letter: DeadLetter) -> None:
+    for upload in letter.notified_uploads:
+        # The trigger requests no run for other files.
+        if models_by_extension(upload.key):
+            estimate.add(upload.key, upload.size)
+
+
+def _quarantine(named: str) -> Quarantine:
+    place = parse_location(named)
+    if not isinstance(place, S3Location):
+        # TRY004: the value is wrong, not its type.
+        raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004
+    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
+    return Quarantine(s3_client({}), place.bucket, prefix)
+
+
+def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:
+    """The trigger in this process, if its settings are in the environment."""
+    try:
+        read_settings(variables)
+    except ConfigurationError:
+        return None
+    return LocalHandler().send
+
+
+def _tracked(messages: Iterator[Replayed], total: int) -> Iterator[Replayed]:
+    console = Console(stderr=True)
+    yield from track(
+        messages,
+        "dead letters",
+        total=total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _as_json(each: Replayed) -> dict[str, object]:
+    return {
+        "message_id": each.letter.id,
+        "uploads": each.letter.uploads,
+        "what": each.what,
+        "detail": each.detail,
+    }
+
+
+def _print(counts: Counter[str], listed: list[Replayed], closing: str) -> None:
+    console = Console()
+    table = Table("message", "uploads", "what", "detail", box=None)
+    for each in listed:
+        uploads = ", ".join(each.letter.uploads)
+        table.add_row(each.letter.id, escape(uploads), each.what, escape(each.detail[:300]))
+    if listed:
+        console.print(table)
+    for what, count in counts.items():
+        console.print(f"{what}: {count:,}", highlight=False)
+    console.print(closing, highlight=False)

@@ -1,0 +1,95 @@
+"""What a number of conversions is about to cost and to take, before any is asked for.
+
+From names and bytes alone, so high rather than low: a `.raw` counts as the
+costliest of the sonars that write it. Seconds and objects are straight lines
+above what benchmarks/cost_table.py measures (docs/sizes-and-costs.md), prices
+are `prices`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lambda_trigger.decisions.inbox_rules import models_by_extension
+from operations.sending.prices import ARM64, S3_GET, S3_PUT, TRIGGER, Fargate
+from task_sizes import STANDARD, TaskSize, size_for
+
+# From RunTask to the first line of Python; only an account can show it.
+COLD_SECONDS = 45.0
+# `flows.runs.execute_run` before the flow begins: interpreter, Prefect, the run's parameters.
+PREFECT_SECONDS = 5.0
+_FILE_SECONDS, _SECONDS_A_MB = 9.0, 0.06
+_FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.8
+
+
+def dollars_of_task(prices: Fargate, size: TaskSize, seconds: float, objects: float) -> float:
+    """Cost of a file in a task of its own, its notification and requests included.
+
+    Args:
+        prices: of the tasks.
+        size: of the task.
+        seconds: from its start to its end.
+        objects: written; read back in samples, and counted as read as often as written.
+    """
+    task = prices.dollars(size.cpu, size.memory, size.ephemeral_storage, seconds)
+    return task + TRIGGER + objects * (S3_PUT + S3_GET)
+
+
+@dataclass
+class Estimate:
+    """The sum over uploads; `dollars` as if each had a task of its own."""
+
+    uploads: int = 0
+    bytes: int = 0
+    task_seconds: float = 0.0
+    dollars: float = 0.0
+    of_unknown_size: int = 0
+
+    def add(self, key: str, size: int | None) -> None:
+        """Count one upload in; `size` in bytes, None where a list does not tell it."""
+        megabytes = (size or 0) / 1e6
+        wanted = (size_for(model, size or 0) for model in models_by_extension(key))
+        task = max(wanted, key=lambda each: each.memory, default=STANDARD)
+        seconds = COLD_SECONDS + PREFECT_SECONDS + _FILE_SECONDS + _SECONDS_A_MB * megabytes
+        objects = _FILE_OBJECTS + _OBJECTS_A_MB * megabytes
+        self.uploads += 1
+        self.bytes += size or 0
+        self.of_unknown_size += size is None
+        self.task_seconds += seconds
+        self.dollars += dollars_of_task(ARM64, task, seconds, objects)
+
+    def told(self, rate: float | None, at_once: int | None = None) -> str:
+        """One line for people.
+
+        Args:
+            rate: uploads a second that are sent.
+            at_once: conversions at a time, where that is limited.
+        """
+        parts = [f"{self.uploads:,} uploads", f"{self.bytes:,} bytes"]
+        if self.of_unknown_size:
+            parts.append(f"{self.of_unknown_size:,} of unknown size")
+        if rate:
+            parts.append(f"sent within {length(self.uploads / rate)}")
+        parts.append(f"about {length(self.task_seconds)} of tasks")
+        if at_once:
+            parts.append(f"{length(self.task_seconds / at_once)} with {at_once} at a time")
+        return ", ".join([*parts, f"${self.dollars:,.2f} at most, list prices"])
+
+    def as_json(self, rate: float | None) -> dict[str, object]:
+        """JSON values; seconds and US dollars."""
+        return {
+            "uploads": self.uploads,
+            "bytes": self.bytes,
+            "of_unknown_size": self.of_unknown_size,
+            "sending_seconds": self.uploads / rate if rate else None,
+            "task_seconds": round(self.task_seconds),
+            "dollars": round(self.dollars, 4),
+        }
+
+
+def length(seconds: float) -> str:
+    """A length of time in the largest unit that it has two of: `90 s`, `45 min`, `30 h`, `3 d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

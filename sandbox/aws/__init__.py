@@ -1,0 +1,1 @@
+"""The parts of AWS that moto lacks: schedules, event sources, alarms, tasks."""

@@ -1,0 +1,93 @@
+"""Runs moto as the sandbox's AWS, in a server that keeps connections alive.
+
+moto's own server closes each connection after one request. A Zarr store has
+hundreds of small objects, so reconnecting would take longer than the requests.
+"""
+
+import argparse
+import functools
+import logging
+import os
+import signal
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from cheroot import wsgi
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from sandbox.aws import event_bridge, message_queues
+from sandbox.parts.ports import HOST
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# The Prefect worker's observer and each trigger hold a thread during a long poll.
+# A task writes with up to 64 connections.
+_THREADS = 128
+_KEPT_CONNECTIONS = 1_000
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    """Caches the backend of a host; moto searches its folders at each request."""
+
+    # B019: there is one instance, and it lives as long as the server.
+    @functools.lru_cache(maxsize=64)  # noqa: B019
+    def get_backend_for_host(self, host: str | None) -> str | None:
+        found: str | None = super().get_backend_for_host(host)
+        return found
+
+
+def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
+    """Pass the raw request URI to moto.
+
+    Otherwise moto reads keys from the decoded path, which has lost a key's own `?`
+    or `%2F`.
+    """
+
+    def serve_request(
+        environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        return application(environ, start_response)
+
+    return serve_request
+
+
+def serve(port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    event_bridge.patch()
+    message_queues.patch()
+    server = wsgi.Server(
+        (HOST, port),
+        _with_raw_uri(_Dispatcher(create_backend_app)),
+        numthreads=_THREADS,
+        request_queue_size=512,
+        timeout=60,
+        shutdown_timeout=1,
+    )
+    server.keep_alive_conn_limit = _KEPT_CONNECTIONS
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        server.start()
+    except KeyboardInterrupt:
+        # Threads in a long poll would delay the end by 20 s. There is nothing to
+        # save, because moto keeps everything in memory.
+        logging.shutdown()
+        os._exit(0)
+
+
+def main() -> None:
+    """Run the server (`python -m sandbox.aws.aws_server --port N`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    serve(parser.parse_args().port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""Runs the tasks of moto's ECS as processes.
+
+moto stores tasks but does not run them. This loop finds new tasks and runs their
+command with their environment. It sends an `ECS Task State Change` event for each
+state change; the last one has the exit code, 137 after SIGKILL.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.aws.ecs_tasks import (
+    DETAIL_TYPE,
+    STARTING_STATES,
+    STOPPING_STATES,
+    NoCommand,
+    TaskRequest,
+    change_detail,
+    exit_code,
+    stopped_detail,
+    task_request,
+)
+from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.parts.environments import aws_environment, container_environment
+from sandbox.parts.orphans import MARK
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+log = logging.getLogger("sandbox.aws.task_executor")
+
+# ECS's stopTimeout: the time from SIGTERM to SIGKILL.
+_STOP_TIMEOUT = 30.0
+_DESCRIBE_LIMIT = 100
+
+
+@dataclass
+class _Running:
+    request: TaskRequest
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    asked_to_stop_at: float | None = None
+
+
+class TaskExecutor:
+    """Runs the tasks of one cluster, `parallelism` at a time."""
+
+    def __init__(self, cluster: str, parallelism: int, folder: Path, logs: Path) -> None:
+        self._cluster, self._parallelism = cluster, parallelism
+        self._folder, self._logs = folder, logs
+        self._ecs, self._events = boto3.client("ecs"), boto3.client("events")
+        self._definitions = TaskDefinitions(self._ecs, boto3.client("secretsmanager"))
+        self._seen: set[str] = set()
+        self._waiting: deque[TaskRequest] = deque()
+        self._running: dict[str, _Running] = {}
+
+    def step(self) -> None:
+        """Report ended tasks, stop tasks that ECS stops, and start waiting tasks."""
+        self._report_ended()
+        wanted = self._wanted()
+        self._find_new(wanted)
+        self._stop_unwanted(set(wanted))
+        while self._waiting and len(self._running) < self._parallelism:
+            self._start(self._waiting.popleft())
+
+    def stop_all(self, grace_seconds: float) -> None:
+        """End all tasks' processes without events, because the cluster is removed."""
+        for running in self._running.values():
+            _signal_group(running.process, signal.SIGTERM)
+        end = time.monotonic() + grace_seconds
+        for running in self._running.values():
+            try:
+                running.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("task %s did not stop in time", running.request.task_id)
+            _signal_group(running.process, signal.SIGKILL)
+
+    def _wanted(self) -> list[str]:
+        pages = self._ecs.get_paginator("list_tasks").paginate(
+            cluster=self._cluster, desiredStatus="RUNNING"
+        )
+        return [arn for page in pages for arn in page["taskArns"]]
+
+    def _find_new(self, wanted: list[str]) -> None:
+        new = [arn for arn in wanted if arn not in self._seen]
+        for start in range(0, len(new), _DESCRIBE_LIMIT):
+            answer = self._ecs.describe_tasks(
+                cluster=self._cluster,
+                tasks=new[start : start + _DESCRIBE_LIMIT],
+                include=["TAGS"],
+            )
+            for described in answer["tasks"]:
+                self._seen.add(described["taskArn"])
+                self._put_events(*(change_detail(described, status) for status in STARTING_STATES))
+                try:
+                    self._waiting.append(task_request(described))
+                except NoCommand as problem:
+                    self._report_stopped(described, None, asked_to_stop=False, reason=str(problem))
+
+    def _stop_unwanted(self, wanted: set[str]) -> None:
+        for request in [request for request in self._waiting if request.arn not in wanted]:
+            self._waiting.remove(request)
+            self._report_stopped(
+                request.described, None, asked_to_stop=True, reason="stopped before it started"
+            )
+        for arn, running in self._running.items():
+            if arn in wanted:
+                continue
+            if running.asked_to_stop_at is None:
+                running.asked_to_stop_at = time.monotonic()
+                running.process.terminate()
+            elif time.monotonic() - running.asked_to_stop_at > _STOP_TIMEOUT:
+                _signal_group(running.process, signal.SIGKILL)
+
+    def _start(self, request: TaskRequest) -> None:
+        # As on Fargate, a task has its own files, which are deleted with it.
+        folder = self._folder / request.task_id
+        folder.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            environment = {
+                **container_environment(),
+                # Fargate sets the region and the role's credentials.
+                **aws_environment(os.environ["AWS_ENDPOINT_URL"]),
+                **self._definitions.environment(request.definition),
+                **request.environment,
+                "TMPDIR": str(folder),
+                MARK: os.environ.get(MARK, ""),
+            }
+            with (self._logs / f"{request.task_id}.log").open("ab") as output:
+                process = subprocess.Popen(  # noqa: S603 - runs the command that RunTask requested
+                    list(request.command),
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except (OSError, SecretUnreadable) as problem:
+            self._report_stopped(
+                request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
+            )
+            return
+        run = request.environment.get("PREFECT__FLOW_RUN_ID", "")
+        log.info("task %s of flow run %s runs as process %s", request.arn, run, process.pid)
+        self._running[request.arn] = _Running(request, process, folder)
+        self._put_events(change_detail(request.described, "RUNNING"))
+
+    def _report_ended(self) -> None:
+        for arn, running in list(self._running.items()):
+            code = running.process.poll()
+            if code is None:
+                continue
+            _end_container(running.folder)
+            self._report_stopped(
+                running.request.described,
+                exit_code(code),
+                asked_to_stop=running.asked_to_stop_at is not None,
+            )
+            shutil.rmtree(running.folder, ignore_errors=True)
+            del self._running[arn]
+
+    def _report_stopped(
+        self,
+        described: Mapping[str, Any],
+        code: int | None,
+        *,
+        asked_to_stop: bool,
+        reason: str = "",
+    ) -> None:
+        detail = stopped_detail(described, code, asked_to_stop=asked_to_stop, reason=reason)
+        log.info("task %s stopped: exit code %s %s", described["taskArn"], code, reason)
+        self._ecs.stop_task(
+            cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]
+        )
+        self._put_events(*(change_detail(described, status) for status in STOPPING_STATES), detail)
+
+    def _put_events(self, *details: dict[str, Any]) -> None:
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {
+                "Source": "aws.ecs",
+                "DetailType": DETAIL_TYPE,
+                "Detail": json.dumps(detail),
+                "Resources": [detail["taskArn"]],
+            }
+            for detail in details
+        ]
+        self._events.put_events(Entries=entries)
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _end_container(folder: Path) -> None:
+    """Kill the task's remaining processes: a container ends with its first process.
+
+    The flow's process is in its own session, so processes are found by their TMPDIR.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("TMPDIR") == str(folder):
+                process.kill()
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: a signal handler raises it to end the loop
+    pass
+
+
+def main() -> None:
+    """Run the executor until SIGTERM (`python -m sandbox.aws.task_executor ...`)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cluster", required=True)
+    parser.add_argument("--parallelism", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, required=True, help="parent of the tasks' folders")
+    parser.add_argument("--logs", type=Path, required=True, help="folder for the tasks' output")
+    parser.add_argument("--every", type=float, default=0.2, help="seconds between polls of ECS")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=3.0,
+        help="seconds from SIGTERM to SIGKILL when the executor stops",
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+        raise _Stop
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    executor = TaskExecutor(
+        arguments.cluster, arguments.parallelism, arguments.folder, arguments.logs
+    )
+    log.info("running up to %s tasks of cluster %s", arguments.parallelism, arguments.cluster)
+    try:
+        while True:
+            try:
+                executor.step()
+            except (BotoCoreError, ClientError) as problem:
+                log.warning("AWS does not answer: %s", problem)
+            time.sleep(arguments.every)
+    except _Stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        executor.stop_all(arguments.grace)
+
+
+if __name__ == "__main__":
+    main()

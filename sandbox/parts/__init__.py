@@ -1,0 +1,1 @@
+"""The sandbox's processes: how they start, restart and end."""

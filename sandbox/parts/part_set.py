@@ -1,0 +1,63 @@
+"""Starts, monitors and stops the parts of a sandbox by name."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from sandbox.parts.processes import Part
+
+
+class PartSet:
+    """The parts of a sandbox in the order of their start."""
+
+    def __init__(self, on_progress: Callable[[str, str], None]) -> None:
+        """Create an empty set; `on_progress` is called with a part's name and its new state."""
+        self._parts: dict[str, Part] = {}
+        self.on_progress = on_progress
+
+    def __getitem__(self, name: str) -> Part:
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def items(self) -> Iterable[tuple[str, Part]]:
+        """Return names and parts."""
+        return self._parts.items()
+
+    def launch(self, part: Part) -> None:
+        """Start a part, or start it again."""
+        self.on_progress(part.name, "starting")
+        part.start()
+        self._parts[part.name] = part
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until these parts are ready.
+
+        Raises:
+            PartDied: a part exited, one of these or another.
+            PartNotReady: one of these took too long.
+        """
+        waiting = list(names)
+        while waiting:
+            for name in list(waiting):
+                if self._parts[name].poll_ready():
+                    waiting.remove(name)
+                    self.on_progress(name, "ready")
+            self.check()
+            time.sleep(0.05)
+
+    def stop(self, *names: str) -> None:
+        """Stop these parts in parallel; parts that were not started are skipped."""
+        stopping = [self._parts[name] for name in names if name in self._parts]
+        for part in stopping:
+            if part.is_running:
+                self.on_progress(part.name, "stopping")
+            part.request_stop()
+        for part in stopping:
+            part.wait_stopped()
+            self.on_progress(part.name, "stopped")
+
+    def check(self) -> None:
+        """Raise PartDied for the first part that exited unexpectedly."""
+        for part in self._parts.values():
+            part.check()

@@ -1,0 +1,120 @@
+"""The folder with a sandbox's state, and the lock that allows one sandbox per folder."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from sandbox.parts.errors import SandboxError
+from sandbox.parts.postgresql import remove_cluster
+
+DEFAULT = Path(".echodrop")
+
+
+class AlreadyRunning(SandboxError):  # noqa: N818 - the name says what happened
+    """Another sandbox is running on this folder.
+
+    Attributes:
+        folder: the folder.
+        pid: the other sandbox's process id, if known.
+        ui_url: the address of its Prefect UI, if it is running.
+    """
+
+    def __init__(self, folder: Path, pid: int | None, ui_url: str | None) -> None:
+        self.folder, self.pid, self.ui_url = folder, pid, ui_url
+        who = f" (process {pid})" if pid else ""
+        where = f"; its UI is at {ui_url}" if ui_url else ""
+        super().__init__(f"a sandbox is already running on {folder}{who}{where}")
+
+
+class StateFolder:
+    """Paths in the folder, its lock, and the description of the running sandbox.
+
+    The lock is flock's. The system releases it when the last process that holds it
+    exits, so it is never stale.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.logs = self.path / "logs"
+        self.task_logs = self.logs / "tasks"
+        self.tasks = self.path / "tasks"
+        self.prefect_home = self.path / "prefect"
+        self.postgresql = self.path / "postgresql"
+        self._lock_path = self.path / "lock"
+        self._description = self.path / "sandbox.json"
+        self._lock: int | None = None
+
+    @property
+    def lock_descriptor(self) -> int:
+        """The file descriptor of the lock, which the watchdog holds too."""
+        if self._lock is None:
+            raise RuntimeError("the folder is not locked")
+        return self._lock
+
+    def acquire(self, within: float = 5.0) -> None:
+        """Lock the folder and delete the state of an earlier sandbox.
+
+        The buckets exist only in moto's memory. If Prefect still had runs of the
+        deleted objects, it would not convert the same files again.
+
+        Args:
+            within: seconds to wait for a sandbox that is stopping.
+
+        Raises:
+            AlreadyRunning: another sandbox holds the lock.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        end = time.monotonic() + within
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end or self._holder_is_running():
+                    os.close(lock)
+                    running = self.describe_running()
+                    raise AlreadyRunning(
+                        self.path, running.get("pid"), running.get("ui_url")
+                    ) from None
+            time.sleep(0.1)
+        self._lock = lock
+        self._clear()
+        self.write_description({"pid": os.getpid()})
+
+    def release(self) -> None:
+        """Release the lock."""
+        if self._lock is not None:
+            self._description.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def write_description(self, description: dict[str, Any]) -> None:
+        """Write the description: process id, addresses, bucket names."""
+        # Replaced atomically, so that nobody reads an incomplete file.
+        draft = self._description.with_suffix(".new")
+        draft.write_text(json.dumps(description, indent=2) + "\n")
+        draft.replace(self._description)
+
+    def describe_running(self) -> dict[str, Any]:
+        """Return the running sandbox's description, or an empty dict."""
+        try:
+            description: dict[str, Any] = json.loads(self._description.read_text())
+        except FileNotFoundError:
+            return {}
+        return description
+
+    def _holder_is_running(self) -> bool:
+        pid = self.describe_running().get("pid")
+        return pid is not None and Path(f"/proc/{pid}").exists()
+
+    def _clear(self) -> None:
+        self._description.unlink(missing_ok=True)
+        remove_cluster(self.postgresql)
+        for folder in (self.logs, self.tasks, self.prefect_home):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()

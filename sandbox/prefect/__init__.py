@@ -1,0 +1,1 @@
+"""Real Prefect servers and workers, and a stand-in for Prefect Cloud."""

@@ -1,0 +1,1 @@
+"""Reads template.yaml, so that the sandbox runs what would be deployed."""

@@ -1,0 +1,190 @@
+"""Reads template.yaml, so that the sandbox runs what would be deployed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it ships no type information
+    yaml_parse,
+)
+
+from sandbox.stack.intrinsics import Resolver, Value
+from sandbox.stack.names import AwsAccount
+from sandbox.stack.parameters import TemplateError, checked_parameters
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+# Parameters that a stack requires and the sandbox does not use.
+UNUSED_PARAMETERS = {
+    "AlertEmail": "nobody@example.org",
+    "TaskImageDigest": "sha256:" + "0" * 64,
+    "WorkerImageDigest": "sha256:" + "0" * 64,
+}
+
+
+@dataclass(frozen=True)
+class QueueDefinition:
+    """An SQS queue. Times are in seconds; `dead_letters` is an ARN."""
+
+    name: str
+    visibility_timeout: int
+    retention: int
+    max_receives: int | None
+    dead_letters: str | None
+
+    def attributes(self) -> dict[str, str]:
+        """Return the attributes for SQS's CreateQueue."""
+        attributes = {
+            "VisibilityTimeout": str(self.visibility_timeout),
+            "MessageRetentionPeriod": str(self.retention),
+        }
+        if self.dead_letters:
+            attributes["RedrivePolicy"] = json.dumps(
+                {"deadLetterTargetArn": self.dead_letters, "maxReceiveCount": self.max_receives}
+            )
+        return attributes
+
+
+@dataclass(frozen=True)
+class RuleDefinition:
+    """An EventBridge rule: a pattern or a schedule, and its targets as in PutTargets."""
+
+    name: str
+    pattern: Mapping[str, Any] | None
+    schedule: str | None
+    targets: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class TriggerDefinition:
+    """The trigger's function and its event source. Timeout in seconds, memory in MiB."""
+
+    name: str
+    handler: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+    queue: str
+    batch_size: int
+    maximum_concurrency: int
+    partial_failures: bool
+
+
+class Stack:
+    """The stack that template.yaml creates with given parameters."""
+
+    def __init__(self, template: Mapping[str, Any], resolver: Resolver) -> None:
+        self._resources: Mapping[str, Any] = template["Resources"]
+        self._outputs: Mapping[str, Any] = template.get("Outputs", {})
+        self.resolver = resolver
+
+    @classmethod
+    def read(
+        cls,
+        parameters: Mapping[str, str],
+        account: AwsAccount | None = None,
+        path: Path = TEMPLATE,
+    ) -> Self:
+        """Read a template with parameters.
+
+        Raises:
+            TemplateError: the parameters are invalid.
+        """
+        template = yaml_parse(path.read_text())
+        resolver = Resolver(
+            template, checked_parameters(template, parameters), account or AwsAccount()
+        )
+        if broken := resolver.broken_rules():
+            raise TemplateError(path.name, "; ".join(broken))
+        return cls(template, resolver)
+
+    def of_type(self, resource_type: str) -> list[str]:
+        """Return the logical ids of the stack's resources of a type."""
+        return [
+            name
+            for name, resource in self._resources.items()
+            if resource["Type"] == resource_type and self.resolver.exists(name)
+        ]
+
+    def properties(self, logical_id: str) -> dict[str, Any]:
+        """Return a resource's resolved properties.
+
+        Raises:
+            TemplateError: the stack would have no such resource.
+        """
+        if not self.resolver.exists(logical_id):
+            raise TemplateError(logical_id, "the stack would have no such resource")
+        properties: dict[str, Any] = self.resolver.resolve(
+            self._resources[logical_id].get("Properties", {})
+        )
+        return properties
+
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs, by name."""
+        return {
+            name: str(self.resolver.resolve(output["Value"]))
+            for name, output in self._outputs.items()
+            if "Condition" not in output or self.resolver.condition(output["Condition"])
+        }
+
+    def queue(self, logical_id: str) -> QueueDefinition:
+        """Return a queue."""
+        properties = self.properties(logical_id)
+        redrive = properties.get("RedrivePolicy", {})
+        return QueueDefinition(
+            name=properties["QueueName"],
+            # The defaults are SQS's.
+            visibility_timeout=int(properties.get("VisibilityTimeout", 30)),
+            retention=int(properties.get("MessageRetentionPeriod", 345600)),
+            max_receives=int(redrive["maxReceiveCount"]) if redrive else None,
+            dead_letters=redrive.get("deadLetterTargetArn"),
+        )
+
+    def rule(self, logical_id: str) -> RuleDefinition:
+        """Return an EventBridge rule."""
+        properties = self.properties(logical_id)
+        return RuleDefinition(
+            name=properties["Name"],
+            pattern=properties.get("EventPattern"),
+            schedule=properties.get("ScheduleExpression"),
+            targets=tuple(properties["Targets"]),
+        )
+
+    def trigger(self, logical_id: str = "Trigger") -> TriggerDefinition:
+        """Return the trigger's function and its event source."""
+        properties = self.properties(logical_id)
+        (source,) = (
+            event["Properties"] for event in properties["Events"].values() if event["Type"] == "SQS"
+        )
+        return TriggerDefinition(
+            name=properties["FunctionName"],
+            handler=properties["Handler"],
+            timeout=int(properties["Timeout"]),
+            memory=int(properties["MemorySize"]),
+            environment=properties["Environment"]["Variables"],
+            queue=source["Queue"].rpartition(":")[2],
+            batch_size=int(source["BatchSize"]),
+            maximum_concurrency=int(source["ScalingConfig"]["MaximumConcurrency"]),
+            partial_failures="ReportBatchItemFailures" in source["FunctionResponseTypes"],
+        )
+
+    def task_definition(self, logical_id: str) -> dict[str, Any]:
+        """Return a task definition for boto3's `register_task_definition`."""
+        definition: dict[str, Any] = _api_names(self.properties(logical_id))
+        for size in ("cpu", "memory"):
+            definition[size] = str(definition[size])
+        return definition
+
+
+def _api_names(value: Value, *, keep: bool = False) -> Value:
+    """Convert property names to the API's spelling, except a log driver's options."""
+    if isinstance(value, list):
+        return [_api_names(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key if keep else key[0].lower() + key[1:]: _api_names(item, keep=key == "Options")
+        for key, item in value.items()
+    }
