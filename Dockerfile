@@ -14,6 +14,7 @@ RUN pip --python /opt/echodrop install --require-hashes --no-deps --only-binary=
       --no-compile --requirement /build/requirements.txt \
  && /opt/echodrop/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/echodrop/lib
 COPY flows /app/flows
+COPY sonar_models.py /app/sonar_models.py
 COPY task_sizes.py /app/task_sizes.py
 # The scheduled reconciliation, which decides as the trigger does.
 COPY operations /app/operations

@@ -1,6 +1,6 @@
 """The two sizes of task, and which one a file gets.
 
-The trigger, the flows and the operations all ask here, so it imports the standard library alone.
+The trigger, the flows and the operations all ask here, so it imports only the standard library.
 
 A file's samples never lie in memory as a whole (docs/decisions/streamed-samples.md), so memory
 follows the file only a little: `peak_bytes` is above what conversions were measured to take. A task
@@ -9,12 +9,11 @@ that is killed all the same runs again on LARGE (lambda_trigger/larger_task.py).
 
 from dataclasses import dataclass
 
+from sonar_models import SONAR_MODELS
+
 _MIB, _GIB = 2**20, 2**30
 # Python with all that a conversion imports, Prefect's own share, what S3's client and the writers keep.
 _FIXED = 350_000_000
-# Bytes of memory for each byte of the raw file. Simrad files have 1.4: their metadata.
-_SIMRAD = 1.4
-_BYTES_PER_FILE_BYTE = {"AZFP": 5.0, "AZFP6": 14.0, "AD2CP": 3.0}
 # Of a task's memory: what the rule leaves out, and the container's own.
 _SPARE = 0.2
 
@@ -58,7 +57,7 @@ def size_for(sonar_model: str, file_bytes: int) -> TaskSize:
 
 def peak_bytes(sonar_model: str, file_bytes: int) -> int:
     """Bytes of memory that one conversion takes at most."""
-    return _FIXED + round(_BYTES_PER_FILE_BYTE.get(sonar_model.upper(), _SIMRAD) * file_bytes)
+    return _FIXED + round(SONAR_MODELS[sonar_model.upper()].memory * file_bytes)
 
 
 def usable_bytes(memory: int) -> int:

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.conversion import convert
-from flows.core.request import ConversionRequest
 from flows.rawfile.echopype_reader import import_echopype
+from flows.stores.request import ConversionRequest
 from sandbox.prefect.prefect_api import FINAL_STATES
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox

@@ -57,7 +57,7 @@ METRICS = len(UNITS) + len(figures("echodrop", FindingTally(), 0.0))
 CHILD = """
 import sys
 from flows.conversion import convert
-from flows.core.request import ConversionRequest
+from flows.stores.request import ConversionRequest
 raw, model, output = sys.argv[1:]
 convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, output_type="zarr"))
 """

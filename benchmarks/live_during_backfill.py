@@ -39,7 +39,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.publishing.manifest import MANIFEST_SUFFIX, read_manifest
+from flows.core.locations import MANIFEST_SUFFIX
+from flows.publishing.manifest import read_manifest
 from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment

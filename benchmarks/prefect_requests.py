@@ -32,12 +32,13 @@ from flows.deployment import deployments
 from flows.deployment.deployment_specs import lanes
 from flows.deployment.work_pool_template import base_job_template
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import PrefectApi, RunRequest
+from lambda_trigger.clients.flow_runs import PrefectApi
 from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection
 from lambda_trigger.clients.transport_errors import UnavailableError
+from lambda_trigger.decisions.run_identity import RunRequest
 from operations.clients.prefect_runs import PrefectRuns
-from operations.inventory.classification import RunFacts
+from operations.findings.findings import RunFacts
 from operations.inventory.upload_inspection import GENERATIONS, LOT
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port

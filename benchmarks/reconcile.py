@@ -199,7 +199,7 @@ class FakePrefect:
     def __post_init__(self) -> None:
         """Make the runs."""
         from lambda_trigger.decisions.run_identity import idempotency_key  # noqa: PLC0415
-        from operations.inventory.classification import RunFacts  # noqa: PLC0415
+        from operations.findings.findings import RunFacts  # noqa: PLC0415
 
         for number in range(self.world.uploads):
             kind = self.world.kind(number)

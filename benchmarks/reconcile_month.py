@@ -49,7 +49,7 @@ from lambda_trigger.decisions.rules_document import parse_rules
 from operations.clients.parallel import THREADS
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions
-from operations.inventory.findings import Source
+from operations.findings.findings import Source
 from operations.inventory.scope import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
 from operations.reconcile.reconcile_report import ReportLocation

@@ -7,12 +7,13 @@ callers use `convert`.
 from __future__ import annotations
 
 from flows.core.closing import closed
-from flows.core.request import ConversionRequest
+from flows.core.progress import Progress
 from flows.core.termination import stopped_by_signals
 from flows.core.transient_faults import retry_step
 from flows.opened_raw import OpenedRaw, open_raw
-from flows.publishing.publication import Progress, Published, Skipped
+from flows.publishing.publication import Published, Skipped
 from flows.saving import save
+from flows.stores.request import ConversionRequest
 
 __all__ = ["OpenedRaw", "convert", "open_raw", "save"]
 

@@ -17,7 +17,6 @@ from prefect.runtime import deployment
 from flows.core.closing import closed
 from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
-from flows.core.request import ConversionRequest
 from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failure_hooks import report_failure
@@ -26,6 +25,7 @@ from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
 from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
+from flows.stores.request import ConversionRequest
 
 if TYPE_CHECKING:
     from flows.conversion import OpenedRaw

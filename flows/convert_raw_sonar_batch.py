@@ -16,10 +16,10 @@ from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from pydantic import PositiveInt
 
+from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published, Skipped
 from flows.runs.batch_entries import BatchFile, batch_files
 from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
@@ -33,6 +33,7 @@ from flows.runs.run_progress import ProgressArtifact
 from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
 from flows.runs.task_resources import task_resources
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
+from flows.stores.request import ConversionRequest
 from task_sizes import peak_bytes, usable_bytes
 
 # Parallel requests for the files' sizes.
@@ -108,7 +109,7 @@ def convert_raw_sonar_batch(
     logger = get_run_logger()
     try:
         checked = checked_parameters(convert_raw_sonar_batch.fn, given)
-        batch = batch_files(checked["files"], this_run())
+        batch = batch_files(checked["files"], this_run(), convert_raw_sonar.fn)
         sizes = _sizes(batch)
         workers = _workers(sizes, checked["max_workers"], task_runner)
         logger.info("%s files with %s, %s in parallel", len(batch), task_runner, workers)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from flows import walk
 from flows.core.locations import LocalLocation
 from flows.core.outcomes import ConversionFailure, Superseded
-from flows.core.request import ConversionRequest
+from flows.core.progress import Progress
 from flows.core.stopwatch import Stopwatch
 from flows.publishing import local_publishing, s3_publishing
-from flows.publishing.publication import Progress, Skipped
+from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
@@ -26,6 +26,7 @@ from flows.stores.download import FetchedFile, check_unchanged, current_source
 from flows.stores.errors import named_ends
 from flows.stores.fetching import Inputs, fetch_inputs
 from flows.stores.object_store import ObjectStore
+from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 from flows.stores.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
 from flows.walk.summary import FileSummary

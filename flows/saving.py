@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.core.locations import LocalLocation
 from flows.core.outcomes import InvalidParameters, Superseded
+from flows.core.progress import Progress
 from flows.encoding.chunking import ChunksNotUsableError
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.netcdf_encoding import write_netcdf
@@ -20,7 +21,7 @@ from flows.opened_raw import OpenedRaw
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.contents import contents_of
 from flows.publishing.manifest import build_manifest, described_sidecars, described_source
-from flows.publishing.publication import Progress, Published, PublishOrder, Skipped
+from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.stores.download import check_unchanged, current_source
 from flows.stores.errors import named_ends
 from flows.stores.object_store import ObjectStore

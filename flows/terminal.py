@@ -12,8 +12,8 @@ from rich.table import Table
 
 from flows.core.locations import LocalLocation, parse_location
 from flows.core.outcomes import ConversionFailure, TransientFault
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published
+from flows.stores.request import ConversionRequest
 from flows.walk import check_rows, preflight
 from flows.walk.walk import format_of
 

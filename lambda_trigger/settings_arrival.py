@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
-from lambda_trigger.clients.aws_api import ListedObject
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.services import Storage
 from lambda_trigger.clients.transport_errors import TransportError
@@ -14,7 +13,7 @@ from lambda_trigger.decisions.batches import Batchable
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.outcomes import Ignored, Outcome, Reason, Upload
 from lambda_trigger.decisions.rules_document import Rules
-from lambda_trigger.decisions.sidecars import data_below
+from lambda_trigger.decisions.sidecars import ListedObject, data_below
 
 # Up to this number of data files are submitted in the XML's own invocation. More
 # are queued, one message each: then no deployment is too large for an invocation,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lambda_trigger.clients.aws_api import ListedObject, ObjectHead, Unreadable
+from lambda_trigger.clients.aws_api import ObjectHead, Unreadable
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import FlowRun, RunRequest
+from lambda_trigger.clients.flow_runs import FlowRun
 from lambda_trigger.clients.services import RunCreation, Storage
 from lambda_trigger.decisions.batches import Batchable, is_small
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
@@ -21,20 +21,26 @@ from lambda_trigger.decisions.outcomes import (
     Waiting,
 )
 from lambda_trigger.decisions.rules_document import BatchRule, Rules
-from lambda_trigger.decisions.run_identity import idempotency_key, run_name, run_tags, uri
+from lambda_trigger.decisions.run_identity import (
+    RunRequest,
+    idempotency_key,
+    run_name,
+    run_tags,
+    uri,
+)
 from lambda_trigger.decisions.sidecars import (
-    NEEDS_SIDECAR,
+    ListedObject,
     choose_sidecar,
     is_settings_xml,
     named_sidecar,
 )
 from lambda_trigger.decisions.sonar_model import (
-    HEAD_BYTES,
-    SonarModel,
+    ChosenModel,
     decide_model,
     declared_model,
 )
 from lambda_trigger.settings_arrival import ArrivedSettings
+from sonar_models import HEAD_BYTES, SONAR_MODELS
 from task_sizes import size_for
 
 # The state of a run whose file or sidecar was in an archive tier (flows/core/outcomes.py, Archived).
@@ -131,7 +137,7 @@ class Submission:
         if isinstance(model, Rejected):
             return model
         xml: ListedObject | None = None
-        if model.model == NEEDS_SIDECAR:
+        if SONAR_MODELS[model.model].needs_xml:
             choice = choose_sidecar(
                 upload.bucket,
                 upload.key,
@@ -145,7 +151,7 @@ class Submission:
         return self._submit(upload, candidate, model, xml)
 
     def _submit(
-        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: ListedObject | None
+        self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
     ) -> Outcome | Batchable:
         rule, size = candidate.rule, upload.size or 0
         paused = None
@@ -186,7 +192,7 @@ class Submission:
         return self.flow_runs.set_state(run.id, state, self.deadline)
 
     def _parameters(
-        self, upload: Upload, candidate: Candidate, model: SonarModel, xml: ListedObject | None
+        self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
     ) -> dict[str, Any]:
         return candidate.rule.parameters | {
             "raw_file": uri(upload.bucket, upload.key),

@@ -14,6 +14,7 @@ from typing import Any, Self
 import boto3
 import psutil
 
+from sandbox import programs
 from sandbox.aws.aws_resources import (
     DeliveryOptions,
     keep_tasks_running,
@@ -22,7 +23,7 @@ from sandbox.aws.aws_resources import (
 )
 from sandbox.aws.scheduler import seconds_of
 from sandbox.aws.task_definitions import TaskDefinitions
-from sandbox.parts import postgresql, programs
+from sandbox.parts import postgresql
 from sandbox.parts.environments import (
     REGION,
     aws_environment,
@@ -32,10 +33,10 @@ from sandbox.parts.environments import (
 from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.parts.state_folder import DEFAULT, StateFolder
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
+from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack

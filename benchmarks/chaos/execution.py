@@ -12,7 +12,7 @@ import psutil
 from benchmarks.chaos.files import ChaosFiles, FileUpload
 from benchmarks.chaos.plan import FaultKind, FaultPlan, PlannedFault
 from events.notifications import ENVELOPES, NotifiedObject
-from flows.publishing.publication import CLAIM_SUFFIX
+from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
 from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect import ecs_worker, prefect_server

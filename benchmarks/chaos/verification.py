@@ -15,8 +15,8 @@ from benchmarks.chaos.task_history import ExecutedTask, executed_tasks, overlapp
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from sandbox.inbox import SandboxInbox
-from sandbox.parts.programs import TASK_EXECUTOR
 from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.programs import TASK_EXECUTOR
 from sandbox.system import Sandbox
 
 # Less than the command's default: the sandbox's worker starts a task within seconds.

@@ -112,8 +112,8 @@ def _step(name: str, *arguments: object) -> None:
         echodata.converted_raw_path = raw
         return
     from flows.conversion import convert  # noqa: PLC0415 - the baseline must not import it
-    from flows.core.request import ConversionRequest  # noqa: PLC0415
     from flows.rawfile.echopype_reader import import_echopype  # noqa: PLC0415
+    from flows.stores.request import ConversionRequest  # noqa: PLC0415
 
     import_echopype()
     for parameters in arguments:

@@ -7,20 +7,24 @@ An S3 URI here is `s3://` + bucket + `/` + key without escaping: object keys may
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from sonar_models import without_extension
+
 OutputType = Literal["netcdf", "zarr"]
 
 OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
 
-# Replaced by the output's suffix. A numbered AZFP extension (`.01A`) stays:
-# 15100520.01A and 15100520.01B are two files with one stem.
-RAW_SUFFIXES = (".raw", ".ad2cp", ".azfp")
+# The objects beside an output: the claim while a run publishes it, the manifest once it is complete,
+# and the report if the conversion failed.
+CLAIM_SUFFIX = ".claim.json"
+MANIFEST_SUFFIX = ".manifest.json"
+FAILURE_SUFFIX = ".failure.json"
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,7 @@ def parse_location(text: str) -> Location:
 
 def converted_name(raw_name: str, output_type: OutputType) -> str:
     """The name of the output of a raw file: `D2007.raw` -> `D2007.zarr`."""
-    name = PurePosixPath(raw_name)
-    stem = name.stem if name.suffix.lower() in RAW_SUFFIXES else raw_name
-    return stem + OUTPUT_SUFFIXES[output_type]
+    return without_extension(raw_name) + OUTPUT_SUFFIXES[output_type]
 
 
 def output_location(output_path: str, raw_name: str, output_type: OutputType) -> OutputLocation:

@@ -1,4 +1,4 @@
-"""Checks whether a stack's conversions fit the account's quota of Fargate vCPU.
+"""Checks whether conversions fit the quota of Fargate vCPU, and whether full lanes trigger the brake.
 
 ECS refuses a task beyond the quota. The worker retries for some minutes, and then the
 run crashes. So lanes with more tasks than the quota make runs crash.
@@ -32,6 +32,11 @@ _CONVERTING_DEPLOYMENTS = 2
 # reconcile-inbox/ecs and reconcile-inbox/whole run one at a time each.
 _LOOKS = 2
 _ONE_VCPU = 1024
+
+
+# Runs an hour of one slot of a lane, at most: a task needs 45 s to start Python and 5 s for Prefect
+# (docs/sizes-and-costs.md), and then the conversion takes time.
+RUNS_AN_HOUR_OF_A_SLOT = 3600 // 50
 
 
 @dataclass(frozen=True)
@@ -151,3 +156,24 @@ def _workers(ecs: Any, outputs: Mapping[str, str]) -> int:  # noqa: ANN401 - bot
     except ClientError:
         return 1
     return max([1, *(int(service["desiredCount"]) for service in services)])
+
+
+def check_brake(outputs: Mapping[str, str]) -> Finding:
+    """A note if lanes full of small files start more runs than the brake allows."""
+    lanes = LaneLimits(
+        int(outputs["LiveConcurrency"]),
+        int(outputs["BackfillConcurrency"]),
+        int(outputs["ConversionConcurrency"]),
+    )
+    limit = int(outputs["BrakeRunsAnHour"])
+    most = lanes.runs * RUNS_AN_HOUR_OF_A_SLOT
+    if not limit:
+        return Finding("brake by runs an hour", note="switched off (BrakeRunsAnHour=0)")
+    subject = f"brake at {limit} runs an hour"
+    if most <= limit:
+        return Finding(subject)
+    note = (
+        f"full lanes start up to {most}, which pauses the pool. For a backfill that "
+        "large, deploy with"
+    )
+    return Finding(subject, note=note, fix=f"BrakeRunsAnHour={most}")

@@ -20,10 +20,9 @@ from prefect.events.schemas.automations import Automation as RegisteredAutomatio
 from prefect.exceptions import ObjectNotFound
 
 from flows.deployment.automations import Automation
-from flows.deployment.brake_check import check_brake
 from flows.deployment.cost_tag import check_cost_tag
 from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec
-from flows.deployment.fargate_quota import check_quota
+from flows.deployment.fargate_quota import check_brake, check_quota
 from flows.deployment.inbox_events import check_inbox
 from flows.deployment.registered_automations import our_automations
 from flows.deployment.registered_deployment import full_name

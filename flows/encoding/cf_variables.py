@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,6 @@ from xarray import conventions
 
 from flows.core.packing import Packing, pack
 from flows.encoding.chunking import Extent
-from flows.rawfile.samples import PingSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -25,6 +24,17 @@ _TIME_ENCODING = {
     "calendar": "gregorian",
     "dtype": np.dtype("int64"),
 }
+
+
+@runtime_checkable
+class PackedSource(Protocol):
+    """Samples that the raw file already has in packed form, such as `flows.rawfile.samples`."""
+
+    def packing(self) -> Packing | None:
+        """The packing that decodes to the same bits; None if the samples are not packed."""
+
+    def packed(self, region: tuple[slice, ...], packing: Packing) -> NDArray[Any]:
+        """One region in the packing of `packing()`."""
 
 
 class DtypeNotStorableError(TypeError):
@@ -54,13 +64,13 @@ class StorableVariable:
 
     def packed(self, region: tuple[slice, ...], packing: Packing) -> NDArray[Any] | None:
         """One region, packed; None if the packing would change a value."""
-        if isinstance(self.data, PingSamples) and packing == self.own_packing():
+        if isinstance(self.data, PackedSource) and packing == self.own_packing():
             return self.data.packed(region, packing)
         return pack(self.read(region), packing)
 
     def own_packing(self) -> Packing | None:
         """The packing of samples from the raw file; None for all other variables."""
-        return self.data.packing() if isinstance(self.data, PingSamples) else None
+        return self.data.packing() if isinstance(self.data, PackedSource) else None
 
 
 @dataclass(frozen=True)

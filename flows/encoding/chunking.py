@@ -15,6 +15,8 @@ Extent: TypeAlias = tuple[Sequence[str], Sequence[int], int]
 # Decoded bytes of one chunk of samples. The stored chunk has a quarter of that for int16 power,
 # half for float32 complex samples, before compression.
 CHUNK_BYTES = 16 * 2**20
+# Number of elements from which only some chunks of a variable are compared.
+LARGE_ELEMENTS = 2**16
 
 
 class ChunksNotUsableError(ValueError):
@@ -29,6 +31,11 @@ class ChunksNotUsableError(ValueError):
             f"the whole dimension, and the sample variables have the dimensions "
             f"{', '.join(known) or 'none'}"
         )
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether only some chunks of a variable of this shape are compared."""
+    return math.prod(shape) >= LARGE_ELEMENTS
 
 
 def chunk_lengths(

@@ -17,7 +17,7 @@ import numpy as np
 
 from flows.core.packing import COMPACT_CODEC, SAMPLE_DIMENSION, Codec, packings_for
 from flows.encoding.cf_variables import StorableGroup, StorableVariable, storable_groups
-from flows.encoding.chunking import check_requested_chunks, chunk_lengths
+from flows.encoding.chunking import check_requested_chunks, chunk_lengths, is_large
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.zarr_chunks import ArrayPlan, ChunkWriter
 from flows.encoding.zarr_documents import (
@@ -29,7 +29,6 @@ from flows.encoding.zarr_documents import (
     consolidate,
     group_documents,
 )
-from flows.publishing.verification import is_large
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from flows.core.locations import FAILURE_SUFFIX
+
 REPORT_VERSION = 1
-FAILURE_SUFFIX = ".failure.json"
 
 # Names of other failures: an exception that is not an outcome, a task that died, a run that timed
 # out.

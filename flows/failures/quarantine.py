@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flows.core.locations import Location, S3Location
-from flows.core.request import ConversionRequest
+from flows.core.locations import FAILURE_SUFFIX, Location, S3Location
 from flows.core.source_version import SourceVersion
-from flows.failures.failure_report import FAILURE_SUFFIX, FailureReport, report_bytes
+from flows.failures.failure_report import FailureReport, report_bytes
 from flows.stores.object_store import ObjectStore
+from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 
 if TYPE_CHECKING:  # the stubs are installed for development alone

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.core.locations import LocalLocation
+from flows.core.locations import CLAIM_SUFFIX, MANIFEST_SUFFIX, LocalLocation
 from flows.core.outcomes import OutputClaimed, OutputConflict
 from flows.core.stopwatch import Stopwatch
 from flows.encoding.codec_families import family_unlike
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.publishing import manifest as manifests
-from flows.publishing.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.publishing.publish_decision import PublishedManifest, decide
 from flows.publishing.verification import verify_netcdf
 from flows.publishing.zarr_verification import ZarrVerification
@@ -48,7 +48,7 @@ class FolderReadBack:
 
 def read_published(output: LocalLocation) -> PublishedManifest | None:
     """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
+    place = output.sibling(output.name + MANIFEST_SUFFIX)
     try:
         body = place.path.read_bytes()
         manifest = manifests.read_manifest(body, place.uri)
@@ -141,7 +141,7 @@ def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Publi
         with watch.stage("commit"):
             manifest = order.describe(entry, verification, watch.seconds)
             durable_files.write_synced(manifest_beside, manifests.manifest_bytes(manifest))
-            manifest_path = output.sibling(output.name + manifests.MANIFEST_SUFFIX).path
+            manifest_path = output.sibling(output.name + MANIFEST_SUFFIX).path
             # From here on only names change, which needs no disk space.
             claim.torn = True
             manifest_path.unlink(missing_ok=True)

@@ -21,7 +21,6 @@ from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
 
 MANIFEST_VERSION = 1
-MANIFEST_SUFFIX = ".manifest.json"
 
 _SOFTWARE = ("echodrop", "echopype", "xarray", "zarr", "numpy", "prefect")
 

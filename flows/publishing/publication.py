@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.request import VerifyMode
+from flows.core.progress import Progress
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.publishing.publish_decision import Content
+from flows.stores.request import VerifyMode
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
-
-# The claim next to the output, while a run publishes it.
-CLAIM_SUFFIX = ".claim.json"
 
 # Encodes in the given codec family, passes on each chunk, and returns the metadata.
 EncodeZarr = Callable[[int, Callable[[EncodedObject], None]], dict[str, bytes]]
 # Writes a netCDF file to the given path.
 WriteNetcdf = Callable[[Path], None]
-# Called with the stage and the part of it that is done, 0 to 1.
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

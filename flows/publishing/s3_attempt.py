@@ -9,13 +9,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flows.core.locations import S3Location
+from flows.core.locations import MANIFEST_SUFFIX, S3Location
 from flows.core.stopwatch import Stopwatch
 from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.encoding.zarr_layers import hidden_first
 from flows.publishing.claims import S3Claim
-from flows.publishing.manifest import MANIFEST_SUFFIX
 from flows.publishing.publication import PublishOrder
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import CONNECTIONS, in_parallel, request_pool

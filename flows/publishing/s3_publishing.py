@@ -11,12 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from flows.core.locations import S3Location
+from flows.core.locations import CLAIM_SUFFIX, FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location
 from flows.core.outcomes import ClaimLost, OutputMismatch
-from flows.failures.failure_report import FAILURE_SUFFIX
 from flows.publishing import manifest as manifests
 from flows.publishing.claims import LEASE_SECONDS, S3Claim
-from flows.publishing.publication import CLAIM_SUFFIX, Published, PublishOrder, Skipped
+from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.publishing.publish_decision import PublishedManifest, decide
 from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.s3_netcdf import put_netcdf
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest | None:
     """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + manifests.MANIFEST_SUFFIX)
+    place = output.sibling(output.name + MANIFEST_SUFFIX)
     found = store.get(place.key)
     if found is None:
         return None

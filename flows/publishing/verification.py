@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from flows.core.outcomes import OutputMismatch
-from flows.core.request import VerifyMode
+from flows.encoding.chunking import is_large
 from flows.publishing.contents import groups_of
 from flows.publishing.identity import differences
 from flows.rawfile.lazy_array import LazyArray
+from flows.stores.request import VerifyMode
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Number of elements from which only some chunks of a variable are compared.
-LARGE_ELEMENTS = 2**16
 
 _DIFFERENCES_NAMED = 5
-
-
-def is_large(shape: Sequence[int]) -> bool:
-    """Whether only some chunks of a variable of this shape are compared."""
-    return math.prod(shape) >= LARGE_ELEMENTS
 
 
 def verify_netcdf(

@@ -24,15 +24,15 @@ import zarr.storage
 from zarr.core.buffer.cpu import Buffer
 
 from flows.core.outcomes import OutputMismatch
-from flows.core.request import VerifyMode
-from flows.encoding.chunking import chunk_regions
+from flows.encoding.chunking import chunk_regions, is_large
 from flows.encoding.written_store import Digest, WrittenStore
 from flows.encoding.zarr_documents import chunk_key
 from flows.encoding.zarr_layers import ROOT_KEYS
 from flows.publishing.contents import groups_of
 from flows.publishing.identity import differences
-from flows.publishing.verification import compare_tree, is_large
+from flows.publishing.verification import compare_tree
 from flows.stores.object_store import ObjectEntry
+from flows.stores.request import VerifyMode
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData

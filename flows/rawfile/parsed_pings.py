@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from flows.core.outcomes import OutputMismatch
-from flows.walk.summary import FORMAT_OF_MODEL, FileSummary, Times
+from flows.walk.summary import FileSummary, Times
+from sonar_models import SONAR_MODELS
 
 
 def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 - echopype ships no types
@@ -24,7 +25,7 @@ def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 
     Raises:
         OutputMismatch: echopype dropped, added or misdated pings; the message has the counts.
     """
-    format_ = FORMAT_OF_MODEL[summary.sonar_model]
+    format_ = SONAR_MODELS[summary.sonar_model].format.name
     if format_ in {"EK60", "EK80"}:
         read = _simrad_times(echodata)
     elif format_ == "AD2CP":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters
-from flows.core.request import ConversionRequest
 from flows.runs.flow_parameters import checked_parameters, requested_conversion
+from flows.stores.request import ConversionRequest
 
 # A file that waits for an operator would block the others for days.
 _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
@@ -36,7 +35,9 @@ class BatchFile:
     request: ConversionRequest | InvalidParameters
 
 
-def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
+def batch_files(
+    files: Sequence[object], run: Mapping[str, Any], one_file: Callable[..., Any]
+) -> list[BatchFile]:
     """Check the list, and each entry in it.
 
     An invalid entry fails only its own file. An invalid list fails the run.
@@ -44,6 +45,7 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
     Args:
         files: the entries.
         run: `owner` and `run` of every ConversionRequest.
+        one_file: the flow's function for one file, whose parameters each entry has.
 
     Raises:
         InvalidParameters: the list is empty, an entry is not an object, or two entries
@@ -60,7 +62,7 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
             )
         request: ConversionRequest | InvalidParameters
         try:
-            request = _request(label, entry, run)
+            request = _request(label, entry, run, one_file)
         except InvalidParameters as wrong:
             request = wrong
         found.append(BatchFile(_name(entry, label), entry, request))
@@ -68,12 +70,14 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
     return found
 
 
-def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
+def _request(
+    label: str, entry: Mapping[str, Any], run: Mapping[str, Any], one_file: Callable[..., Any]
+) -> ConversionRequest:
     for name, reason in _NOT_IN_A_BATCH.items():
         if entry.get(name) is not None:
             raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
     try:
-        given = checked_parameters(convert_raw_sonar.fn, entry, **{_IDENTITY: str})
+        given = checked_parameters(one_file, entry, **{_IDENTITY: str})
         return requested_conversion(given, run)
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None

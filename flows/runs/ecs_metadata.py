@@ -24,3 +24,12 @@ def ecs_metadata(path: str = "") -> dict[str, Any] | None:
     except (urllib3.exceptions.HTTPError, ValueError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def task_image() -> str | None:
+    """`image@digest` of the container, None outside ECS or if ECS does not answer."""
+    metadata = ecs_metadata()
+    if metadata is None:
+        return None
+    image, digest = metadata.get("Image"), metadata.get("ImageID")
+    return f"{image}@{digest}" if image and digest else image

@@ -16,7 +16,6 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in
 from prefect.utilities.urls import url_for
 
 from flows.core.outcomes import InvalidParameters, Outcome, PartlyFailed
-from flows.core.request import ConversionRequest
 from flows.core.transient_faults import is_transient
 from flows.failures import alerts, quarantine
 from flows.failures.failure_report import (
@@ -29,8 +28,9 @@ from flows.failures.failure_report import (
     cruise_of,
     kind_of,
 )
+from flows.runs.ecs_metadata import task_image
 from flows.runs.flow_parameters import requested_conversion
-from flows.runs.task_image import task_image
+from flows.stores.request import ConversionRequest
 
 _TRACEBACK_LENGTH = 4000
 

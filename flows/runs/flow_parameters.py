@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from flows.core.outcomes import InvalidParameters
-from flows.core.request import ConversionRequest
+from flows.stores.request import ConversionRequest
 
 _REQUEST_FIELDS = frozenset(field.name for field in dataclasses.fields(ConversionRequest))
 

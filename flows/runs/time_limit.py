@@ -26,9 +26,9 @@ from prefect.logging import get_logger
 from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
-from flows.core.request import ConversionRequest
 from flows.failures.failure_report import TIMED_OUT
 from flows.runs.failure_hooks import report_failure
+from flows.stores.request import ConversionRequest
 
 # For the start-up, all retries, and a store that is slow for a while.
 BASE = timedelta(hours=1)

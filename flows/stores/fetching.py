@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from flows.core.locations import Location
 from flows.core.outcomes import BadFile, BadSidecar, MissingSidecar, SourceChanged
-from flows.core.request import ConversionRequest
-from flows.publishing.publication import Progress
+from flows.core.progress import Progress
 from flows.stores.download import FetchedFile, fetch
+from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import (
     FetchedSidecar,
     fetch_sidecar,

@@ -19,13 +19,10 @@ from flows.core.source_version import SourceVersion
 from flows.stores.download import FetchedFile, TooLargeError, current_source, fetch
 from flows.stores.errors import named_ends
 from flows.stores.s3_client import s3_client
+from sonar_models import SONAR_MODELS
 
 Kind = Literal["xml", "bot", "idx"]
 
-# A copy of echopype's SONAR_MODELS, because importing it takes seconds, and this runs during the
-# download of the raw file.
-NEEDS_XML = frozenset({"AZFP"})
-TAKES_BOT_AND_IDX = frozenset({"EK60", "EK80"})
 # Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty per ping.
 # A larger file is not a sidecar, and would fill the disk, whose size fits the raw file.
 AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
@@ -71,13 +68,13 @@ def named_sidecars(
     if xml_path:
         named["xml"] = parse_location(xml_path)
     named.update({kind: parse_location(uri) for kind, uri in given.items()})
-    if sonar_model in NEEDS_XML and "xml" not in named:
+    if SONAR_MODELS[sonar_model].needs_xml and "xml" not in named:
         raise MissingSidecar(
             raw.uri, "settings XML", f"is required for {sonar_model}: set xml_path"
         )
-    if sonar_model not in NEEDS_XML:
+    if not SONAR_MODELS[sonar_model].needs_xml:
         named.pop("xml", None)
-    if sonar_model not in TAKES_BOT_AND_IDX:
+    if not SONAR_MODELS[sonar_model].takes_bot_and_idx:
         named = {kind: place for kind, place in named.items() if kind == "xml"}
     return [
         Sidecar(kind, place, SourceVersion(tags[place]) if place in tags else None)
@@ -102,7 +99,7 @@ def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> F
     Raises:
         TransientFault: the store did not answer.
     """
-    if sonar_model not in TAKES_BOT_AND_IDX:
+    if not SONAR_MODELS[sonar_model].takes_bot_and_idx:
         return FoundSidecars([], [])
     stem = PurePosixPath(raw.name).stem
     names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}

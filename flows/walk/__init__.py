@@ -1,13 +1,12 @@
 """Checks a raw file before it is parsed: intact, damaged, or in another format."""
 
 from flows.walk.rows import check_rows
-from flows.walk.summary import FORMAT_OF_MODEL, FileSummary
+from flows.walk.summary import FileSummary
 from flows.walk.verdict import decide
 from flows.walk.walk import preflight
 from flows.walk.whole_part import write_whole_part
 
 __all__ = [
-    "FORMAT_OF_MODEL",
     "FileSummary",
     "check_rows",
     "decide",

@@ -17,19 +17,6 @@ Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_
 Span = tuple[int, int]
 Times = npt.NDArray[np.datetime64]
 
-# The sonar models that echopype knows, with the format of their files. A format has the name of the
-# first model that wrote it.
-FORMAT_OF_MODEL: Mapping[str, str] = {
-    "EK60": "EK60",
-    "ES70": "EK60",
-    "EK80": "EK80",
-    "ES80": "EK80",
-    "EA640": "EK80",
-    "AZFP": "AZFP",
-    "AZFP6": "AZFP6",
-    "AD2CP": "AD2CP",
-}
-
 
 @dataclass(frozen=True)
 class Unsupported:
@@ -71,7 +58,7 @@ class FileSummary:
     Attributes:
         file: Name of the file, for messages.
         sonar_model: The declared model.
-        found: The format of its bytes (see `FORMAT_OF_MODEL`), None if unknown.
+        found: The format of its bytes (see `sonar_models`), None if unknown.
         condition: `joined` is a file to which another was appended; `empty` is a file
             without any ping, even if it is not 0 bytes long; the other names need no
             explanation.

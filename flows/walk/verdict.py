@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flows.core.outcomes import BadFile, UnsupportedDatagram, WrongModel
-from flows.walk.summary import FORMAT_OF_MODEL, FileSummary
+from flows.walk.summary import FileSummary
+from sonar_models import SONAR_MODELS
 
 
 def decide(summary: FileSummary, sonar_model: str, allow_partial: bool = False) -> None:  # noqa: FBT001, FBT002 - the flow's parameter of the same name
@@ -20,7 +21,7 @@ def decide(summary: FileSummary, sonar_model: str, allow_partial: bool = False) 
         BadFile: It is damaged, has no pings, or has an unknown format.
         UnsupportedDatagram: It is intact, but echopype cannot read it.
     """
-    declared = FORMAT_OF_MODEL[sonar_model.upper()]
+    declared = SONAR_MODELS[sonar_model.upper()].format.name
     if summary.found is not None and summary.found != declared:
         raise WrongModel(summary.file, sonar_model.upper(), summary.found)
     if summary.bytes_total == 0 or summary.condition == "not_this_format":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from flows.walk.ad2cp import Record, read_record, walk_ad2cp
-from flows.walk.azfp import FLAG, walk_azfp
-from flows.walk.azfp6 import XML_START, walk_azfp6
+from flows.walk.azfp import walk_azfp
+from flows.walk.azfp6 import walk_azfp6
 from flows.walk.simrad.summary import walk_simrad
-from flows.walk.summary import FORMAT_OF_MODEL, FileSummary
+from flows.walk.summary import FileSummary
+from sonar_models import AD2CP, SONAR_MODELS, FileFormat, format_in_bytes
 
 _WALKS: dict[str, Callable[..., FileSummary]] = {
     "EK60": walk_simrad,
@@ -34,48 +34,35 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
         ValueError: echopype does not know `sonar_model`.
     """
     model = sonar_model.upper()
-    if model not in FORMAT_OF_MODEL:
-        known = ", ".join(FORMAT_OF_MODEL)
+    if model not in SONAR_MODELS:
+        known = ", ".join(SONAR_MODELS)
         raise ValueError(f"unknown sonar model {sonar_model!r}; known models: {known}")
-    declared = FORMAT_OF_MODEL[model]
+    declared = SONAR_MODELS[model].format
     with path.open("rb", buffering=0) as raw:
         fd = raw.fileno()
         size = os.fstat(fd).st_size
         found = format_of(fd, size)
-        walked = found or declared
+        walked = found or declared.name
         summary = _WALKS[walked](fd, size, file=path.name, sonar_model=model, found=walked)
     if size == 0:
         return replace(summary, found=None)
     if found is None and not summary.datagrams and not _could_begin(path, size, declared):
-        cause = f"not an {declared} file: no whole datagram in its {size} bytes"
+        cause = f"not an {declared.name} file: no whole datagram in its {size} bytes"
         return replace(summary, condition="not_this_format", damage=cause, found=None)
-    if walked != declared:
+    if walked != declared.name:
         return replace(summary, condition="not_this_format")
     return summary
 
 
 def format_of(fd: int, size: int) -> str | None:
     """The format that the file's first bytes show, None if unknown."""
-    head = os.pread(fd, 12, 0)
-    if head[4:8] == b"CON0":
-        return "EK60"
-    if head[4:8] == b"XML0":
-        return "EK80"
-    if head[:2] == FLAG:
-        return "AZFP"
-    if head[:4] == struct.pack("<I", XML_START):
-        return "AZFP6"
-    if isinstance(read_record(fd, size, 0), Record):
-        return "AD2CP"
-    return None
+    found = format_in_bytes(os.pread(fd, 12, 0))
+    # Two bytes are common: the record's checksum decides.
+    if found is AD2CP and not isinstance(read_record(fd, size, 0), Record):
+        return None
+    return found.name if found else None
 
 
-def _could_begin(path: Path, size: int, declared: str) -> bool:
+def _could_begin(path: Path, size: int, declared: FileFormat) -> bool:
     """Whether the file is so short that it may be the beginning of the declared format."""
-    if size >= 8:
-        return False
-    head = path.read_bytes()
-    if declared in {"EK60", "EK80"}:
-        return (b"CON0" if declared == "EK60" else b"XML0").startswith(head[4:])
-    first = {"AZFP": FLAG, "AZFP6": struct.pack("<I", XML_START), "AD2CP": b"\xa5\x0a"}[declared]
-    return first.startswith(head[: len(first)])
+    return size < 8 and declared.may_begin(path.read_bytes())

@@ -20,6 +20,7 @@ from lambda_trigger.clients.http_client import (
 )
 from lambda_trigger.clients.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
 from lambda_trigger.clients.transport_errors import MissingError, RefusedError
+from lambda_trigger.decisions.sidecars import ListedObject
 
 # Error codes of throttled requests whose status is not 429.
 THROTTLING_CODES = (b"Throttling", b"SlowDown", b"TooManyRequests", b"RequestLimitExceeded")
@@ -43,16 +44,6 @@ class Unreadable:
     """An object that cannot be read: `why` is gone, replaced, empty or archived."""
 
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One object of a listing. `size` is in bytes."""
-
-    key: str
-    size: int
-    etag: str
-    last_modified: str
 
 
 class AwsApi:

@@ -7,24 +7,7 @@ from urllib.parse import quote
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.http_client import Reply, Request, error_of
 from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """The flow run to create.
-
-    `lane` is a work queue of the deployment's pool. `paused` is the reason why the
-    run waits for an operator.
-    """
-
-    deployment: str
-    name: str
-    tags: list[str]
-    idempotency_key: str
-    parameters: dict[str, Any]
-    job_variables: dict[str, Any]
-    lane: str
-    paused: str | None = None
+from lambda_trigger.decisions.run_identity import RunRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lambda_trigger.clients.flow_runs import RunRequest
 from lambda_trigger.decisions.outcomes import Upload
 from lambda_trigger.decisions.rules_document import BatchRule, PrefixRule
+from lambda_trigger.decisions.run_identity import RunRequest
 
 # Prefect accepts parameters of up to 512 KB.
 MAX_PARAMETERS = 400_000

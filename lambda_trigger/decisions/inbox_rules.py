@@ -11,19 +11,13 @@ from dataclasses import dataclass
 
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import PrefixRule, Rules
+from sonar_models import models_by_extension, without_extension
 
 # S3 allows keys of 1,024 bytes of UTF-8. A Zarr store adds the paths of its
 # arrays and chunks to the output's key; echopype's longest path takes 190 bytes.
 MAX_KEY_BYTES = 1024
 STORE_PATH_BYTES = 200
 
-# The sonar models that write each extension and that echopype 0.11 opens.
-DATA_EXTENSIONS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
-    (re.compile(r"\.raw$", re.IGNORECASE), frozenset({"EK60", "ES70", "EK80", "ES80", "EA640"})),
-    (re.compile(r"\.ad2cp$", re.IGNORECASE), frozenset({"AD2CP"})),
-    (re.compile(r"\.azfp$", re.IGNORECASE), frozenset({"AZFP6"})),
-    (re.compile(r"\.\d\d[a-z]$", re.IGNORECASE), frozenset({"AZFP"})),
-)
 SIDECAR = re.compile(r"\.xml$", re.IGNORECASE)
 COMPANIONS = re.compile(
     r"\.(bot|idx|out|evl|evr|ev|ecs|evi|cal|ini|cfg|log|txt|md|csv|tsv|json|yaml|yml|pdf|doc|docx"
@@ -132,25 +126,14 @@ def _accepted(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | 
     return Candidate(rule, models, output_key)
 
 
-def models_by_extension(key: str) -> frozenset[str]:
-    """Return the sonar models that write files with this extension."""
-    for pattern, models in DATA_EXTENSIONS:
-        if pattern.search(key):
-            return models
-    return frozenset()
-
-
 def output_key_of(key: str, rule: PrefixRule, folder: str = "") -> str:
     """Return the output's key: the prefix is mapped, the extension replaced.
 
-    `folder` goes after the mapped prefix. AZFP's numbered extensions are kept,
-    because 15100520.01A and 15100520.01B are two files with one stem.
+    `folder` goes after the mapped prefix.
     """
     suffix = ".zarr" if rule.output_type == "zarr" else ".nc"
     mapped = rule.output_prefix + folder + key[len(rule.prefix) :]
-    stem, dot, extension = mapped.rpartition(".")
-    numbered = models_by_extension(key) == {"AZFP"}
-    return (mapped if numbered else stem if dot and extension else mapped) + suffix
+    return without_extension(mapped) + suffix
 
 
 def _extension(key: str) -> str:

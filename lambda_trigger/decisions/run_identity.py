@@ -1,13 +1,33 @@
-"""The identity, name and tags of a flow run, and S3 URIs."""
+"""The request for a flow run, its identity, name and tags, and S3 URIs."""
 
 import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from lambda_trigger.decisions.outcomes import Upload
 from lambda_trigger.decisions.rules_document import PrefixRule
-from lambda_trigger.decisions.sonar_model import MODELS
+from sonar_models import SONAR_MODELS
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The flow run to create.
+
+    `lane` is a work queue of the deployment's pool. `paused` is the reason why the
+    run waits for an operator.
+    """
+
+    deployment: str
+    name: str
+    tags: list[str]
+    idempotency_key: str
+    parameters: dict[str, Any]
+    job_variables: dict[str, Any]
+    lane: str
+    paused: str | None = None
 
 
 def idempotency_key(
@@ -46,7 +66,7 @@ def uri(bucket: str, key: str) -> str:
 def cruise_path(key: str, rule: PrefixRule) -> str:
     """Return the cruise: the folders below the rule's prefix without those that name a model."""
     folders = key[len(rule.prefix) :].strip("/").split("/")[:-1]
-    return "/".join(folder for folder in folders if folder and folder.upper() not in MODELS)
+    return "/".join(folder for folder in folders if folder and folder.upper() not in SONAR_MODELS)
 
 
 def run_name(key: str, model: str, rule: PrefixRule) -> str:

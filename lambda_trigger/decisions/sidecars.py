@@ -7,15 +7,26 @@ or tags names the XML by file name, key or URI.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from lambda_trigger.clients.aws_api import ListedObject
 from lambda_trigger.decisions.inbox_rules import SIDECAR, Candidate, judge_key
 from lambda_trigger.decisions.outcomes import Reason, Rejected, Waiting
 from lambda_trigger.decisions.rules_document import PrefixRule, Rules
 from lambda_trigger.decisions.run_identity import uri
+from sonar_models import SONAR_MODELS
 
 SIDECAR_NAME = "sidecar"
-NEEDS_SIDECAR = "AZFP"
+_NEED_XML = frozenset(model.name for model in SONAR_MODELS.values() if model.needs_xml)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """One object of a listing. `size` is in bytes."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: str
 
 
 def is_settings_xml(item: ListedObject) -> bool:
@@ -99,5 +110,5 @@ def data_below(
 
 def _rule_of_waiting_data(bucket: str, item: ListedObject, rules: Rules) -> PrefixRule | None:
     verdict = judge_key(bucket, item.key, rules)
-    is_data = isinstance(verdict, Candidate) and NEEDS_SIDECAR in verdict.models and item.size > 0
+    is_data = isinstance(verdict, Candidate) and verdict.models & _NEED_XML and item.size > 0
     return verdict.rule if is_data and isinstance(verdict, Candidate) else None

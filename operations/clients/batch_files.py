@@ -9,7 +9,7 @@ from typing import Any
 
 from lambda_trigger.decisions.outcomes import LANES, LIVE
 from operations.clients.prefect_api import RateLimitedPrefectApi
-from operations.inventory.classification import RunFacts
+from operations.findings.findings import RunFacts
 
 BATCH = "convert-raw-sonar-batch"
 # Digits of a file's identity in the name of its task run (flows.runs.batch_entries).

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from operations.inventory.classification import RunFacts
+from operations.findings.findings import RunFacts
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from operations.clients import run_states
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi
-from operations.inventory.classification import RunFacts
+from operations.findings.findings import RunFacts
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")

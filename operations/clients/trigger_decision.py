@@ -10,16 +10,16 @@ from typing import Any
 
 from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import FlowRun, RunRequest
+from lambda_trigger.clients.flow_runs import FlowRun
 from lambda_trigger.clients.http_client import HttpClient, Reply, Request
 from lambda_trigger.clients.services import Storage
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.inbox_rules import Candidate
 from lambda_trigger.decisions.outcomes import Ignored, Rejected, Upload, Waiting
 from lambda_trigger.decisions.rules_document import Rules
-from lambda_trigger.decisions.run_identity import idempotency_key
+from lambda_trigger.decisions.run_identity import RunRequest, idempotency_key
 from lambda_trigger.submission import Submission
-from operations.inventory.findings import Source
+from operations.findings.findings import Source
 
 # For all requests about one upload, including the waits between attempts.
 _PATIENCE = timedelta(minutes=2)

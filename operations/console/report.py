@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from operations.inventory.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
+from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
 from operations.sending.fixing import FixResult
 
 _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}

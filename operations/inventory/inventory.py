@@ -19,8 +19,8 @@ from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from lambda_trigger.clients.aws_api import ListedObject
-from operations.inventory.findings import Source
+from lambda_trigger.decisions.sidecars import ListedObject
+from operations.findings.findings import Source
 
 # Objects of a Zarr store, and files beside an output. The inbox's rules accept no key
 # below a `.zarr/`, so the first one is the root of the store.

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from flows.failures.failure_report import FAILURE_SUFFIX
-from flows.publishing.manifest import MANIFEST_SUFFIX
-from operations.inventory.findings import Source
-from operations.inventory.inventory import ListedOutput
-from operations.inventory.output_state import (
+from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
+from operations.findings.findings import Source
+from operations.findings.output_state import (
     FailureFacts,
     ManifestFacts,
     ManifestUnreadableError,
@@ -20,6 +18,7 @@ from operations.inventory.output_state import (
     failure_facts,
     manifest_facts,
 )
+from operations.inventory.inventory import ListedOutput
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -13,9 +13,9 @@ from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import output_prefixes
+from operations.findings.classification import not_converted
+from operations.findings.findings import Source, UploadFinding
 from operations.inventory.archive_items import InventoryReport
-from operations.inventory.classification import not_converted
-from operations.inventory.findings import Source, UploadFinding
 from operations.inventory.inventory import Inventory
 from operations.inventory.listings import listed, source_named
 from operations.inventory.scope import Scope

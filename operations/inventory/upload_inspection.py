@@ -19,16 +19,15 @@ from operations.clients.prefect_api import PAGE
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecision, identity
-from operations.inventory.classification import (
+from operations.findings.classification import (
     ClassificationLimits,
-    RunFacts,
     classify,
     not_converted,
     waiting_finding,
 )
-from operations.inventory.findings import Kind, Source, UploadFinding
+from operations.findings.findings import Kind, RunFacts, Source, UploadFinding
+from operations.findings.output_state import FailureFacts, OutputFacts, OutputState, judge_output
 from operations.inventory.listings import checksum_now, output_now, read_report_of, source_now
-from operations.inventory.output_state import FailureFacts, OutputFacts, OutputState, judge_output
 from operations.inventory.scope import Scope
 
 # Generations of an upload in a request; if the last of them exists, more are requested.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lambda_trigger.decisions.outcomes import BACKFILL
-from operations.inventory.findings import Kind, Notify, UploadFinding
+from operations.findings.findings import Kind, Notify, UploadFinding
 from operations.sending.back_pressure import RunCounter, room_in_lane
 from operations.sending.fixing import Fixer, FixResult
 

@@ -29,8 +29,8 @@ from flows.deployment.deployment_specs import DeploymentSpec
 from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
+from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.archive_items import InventoryReport
-from operations.inventory.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.output_listing import newest_inventory
 from operations.inventory.scope import Scope
 from operations.reconcile.fix_order import fix_in_order

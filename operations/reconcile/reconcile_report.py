@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from flows.core.locations import S3Location, parse_location
 from operations.clients.stack_settings import SettingMissingError
 from operations.console.report import FindingTally, json_line
-from operations.inventory.findings import REMEDIES, Kind, UploadFinding
+from operations.findings.findings import REMEDIES, Kind, UploadFinding
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.literals import StandardUnitType

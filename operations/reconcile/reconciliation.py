@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.locations import S3Location
-from lambda_trigger.clients.aws_api import ListedObject
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
-from lambda_trigger.decisions.sidecars import choose_sidecar
+from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import is_of_azfp
+from operations.findings.classification import ClassificationLimits, is_dead, unfinished_finding
+from operations.findings.findings import Kind, Source, UploadFinding
+from operations.findings.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.archive_items import InventoryReport
-from operations.inventory.classification import ClassificationLimits, is_dead, unfinished_finding
-from operations.inventory.findings import Kind, Source, UploadFinding
 from operations.inventory.inventory import Inventory, ListedOutput
 from operations.inventory.listings import listed_now, output_now, read_manifest_of, source_named
-from operations.inventory.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.scope import Scope
 from operations.inventory.stock_taking import Progress, StockTaking
 from operations.inventory.upload_inspection import LOT as INSPECTION_LOT

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from operations.inventory.findings import Source
+from operations.findings.findings import Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,8 +14,8 @@ from itertools import chain
 
 from flows.failures.failure_report import FILE_FAULTS
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
-from operations.inventory.classification import RunFacts, unfinished_finding
-from operations.inventory.findings import UploadFinding
+from operations.findings.classification import unfinished_finding
+from operations.findings.findings import RunFacts, UploadFinding
 from operations.reconcile.reconciliation import Reconciliation
 
 

@@ -16,8 +16,8 @@ from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.durations import duration
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
-from operations.inventory.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.inventory.findings import Kind, UploadFinding
+from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
+from operations.findings.findings import Kind, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from lambda_trigger.decisions.rules_document import Rules
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
-from operations.inventory.classification import RunFacts, retry_action
-from operations.inventory.findings import Action, End, Kind, Notify, UploadFinding
+from operations.findings.classification import retry_action
+from operations.findings.findings import Action, End, Kind, Notify, RunFacts, UploadFinding
 from operations.inventory.scope import Scope
 
 _IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})

@@ -17,7 +17,6 @@ from events.replay import LocalHandler
 from flows.core.locations import S3Location, parse_location
 from flows.stores.s3_client import s3_client
 from lambda_trigger.clients.transport_errors import ConfigurationError
-from lambda_trigger.decisions.inbox_rules import models_by_extension
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
@@ -26,6 +25,7 @@ from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Replayed
 from operations.replay.poison import Quarantine
 from operations.sending.estimates import Estimate
+from sonar_models import models_by_extension
 
 QUARANTINE = "quarantine/dead-letters/"
 

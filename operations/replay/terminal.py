@@ -19,8 +19,8 @@ from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_er
 from operations.console.durations import moment
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
-from operations.inventory.classification import ClassificationLimits
-from operations.inventory.findings import UploadFinding
+from operations.findings.classification import ClassificationLimits
+from operations.findings.findings import UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
 from operations.replay.choice import RunChoice, decide_replay
 from operations.sending.estimates import Estimate

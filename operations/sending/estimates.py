@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lambda_trigger.decisions.inbox_rules import models_by_extension
 from operations.sending.prices import ARM64, S3_GET, S3_PUT, TRIGGER, Fargate
+from sonar_models import models_by_extension
 from task_sizes import STANDARD, TaskSize, size_for
 
 # From RunTask to the first line of Python; only an account can show it.

@@ -15,8 +15,8 @@ from itertools import islice
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import BATCH, Message, Target
 from operations.clients.prefect_runs import ConversionRuns
-from operations.inventory.classification import ATTEMPTS
-from operations.inventory.findings import End, Notify, Retry, Source, UploadFinding
+from operations.findings.classification import ATTEMPTS
+from operations.findings.findings import End, Notify, Retry, Source, UploadFinding
 from operations.sending.pacing import Pace
 
 # Uploads that one call fixes, and how many a second: a fault of the system must not double

@@ -17,10 +17,10 @@ import pytest
 
 from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.inbox import SandboxInbox
-from sandbox.parts.programs import SCHEDULER
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.programs import SCHEDULER
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from watchdog.handler import WatchdogClients, look

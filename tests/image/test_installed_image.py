@@ -88,7 +88,8 @@ def install(target: str, root: Path) -> Image:
         ignored = shutil.ignore_patterns("__pycache__")
         for package in TASK_PACKAGES:
             shutil.copytree(ROOT / package, root / "app" / package, ignore=ignored)
-        shutil.copy(ROOT / "task_sizes.py", root / "app")
+        for module in ("sonar_models.py", "task_sizes.py"):
+            shutil.copy(ROOT / module, root / "app")
         write_metadata(ROOT / "pyproject.toml", root / "app")
     # The image is compiled when it is built; here modules are compiled when first used.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "compiled")}
@@ -113,7 +114,7 @@ def test_the_dockerfile_installs_the_same() -> None:
     for target in ("task", "worker"):
         assert f"COPY image/{target}.txt /build/requirements.txt" in DOCKERFILE
     copied = re.findall(r"^COPY ([\w.]+) /app/\1$", DOCKERFILE, flags=re.MULTILINE)
-    assert sorted(copied) == sorted([*TASK_PACKAGES, "task_sizes.py"])
+    assert sorted(copied) == sorted([*TASK_PACKAGES, "sonar_models.py", "task_sizes.py"])
     assert DOCKERFILE.count("install --require-hashes --no-deps --only-binary=:all:") == 2
 
 

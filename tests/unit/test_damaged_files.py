@@ -11,8 +11,8 @@ import xarray as xr
 
 from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published
+from flows.stores.request import ConversionRequest
 from tests.damaged_files import (
     DAMAGED_FILES,
     EK60,

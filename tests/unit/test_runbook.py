@@ -16,7 +16,7 @@ from flows.core.outcomes import ConversionFailure, Outcome, Superseded
 from lambda_trigger.clients import transport_errors
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.outcomes import Reason
-from operations.inventory.findings import Kind
+from operations.findings.findings import Kind
 from sandbox.stack.template import TEMPLATE
 
 RUNBOOK = (Path(__file__).resolve().parents[2] / "docs/runbook.md").read_text()

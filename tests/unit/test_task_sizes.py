@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.deployment.work_pool_template import TEMPLATE
 from lambda_trigger.decisions.rules_document import Rules
-from lambda_trigger.decisions.sonar_model import MODELS
+from sonar_models import SONAR_MODELS
 from task_sizes import LARGE, STANDARD, TaskSize, peak_bytes, size_for, usable_bytes
 
 BOTH = (STANDARD, LARGE)
@@ -60,7 +60,7 @@ def test_a_run_that_nobody_sized_is_a_standard_one() -> None:
     )
 
 
-@given(st.sampled_from(sorted(MODELS)), st.integers(0, 10**11))
+@given(st.sampled_from(sorted(SONAR_MODELS)), st.integers(0, 10**11))
 def test_a_file_is_large_exactly_where_standard_is_too_small(model: str, size: int) -> None:
     small = peak_bytes(model, size) <= usable_bytes(STANDARD.memory * 2**20)
     assert size_for(model, size) is (STANDARD if small else LARGE)

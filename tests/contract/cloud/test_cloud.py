@@ -17,9 +17,9 @@ import pytest
 
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import PrefectApi as TriggerApi
-from lambda_trigger.clients.flow_runs import RunRequest
 from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection
+from lambda_trigger.decisions.run_identity import RunRequest
 from operations.clients.prefect_runs import PrefectRuns
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port

@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.conversion import convert
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published, Skipped
 from flows.stores.object_store import ObjectStore
+from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 from sandbox.parts.ports import free_port
 

@@ -30,7 +30,6 @@ from zarr.core.buffer.cpu import Buffer
 
 from flows.conversion import OpenedRaw, open_raw
 from flows.core.locations import LocalLocation, OutputLocation, S3Location
-from flows.core.request import ConversionRequest
 from flows.core.termination import stopped_by_signals
 from flows.core.transient_faults import retrying
 from flows.publishing import local_publishing, publish_decision, s3_publishing
@@ -39,6 +38,7 @@ from flows.publishing.manifest import read_manifest
 from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.saving import publish_order
 from flows.stores.object_store import ObjectStore
+from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 from tests.contract.flows.conftest import options_for
 

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from flows.conversion import convert
 from flows.core.outcomes import TransientFault
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published
 from flows.stores.object_store import ObjectStore
+from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 from tests.contract.flows.checksum_judge import ChecksumJudge
 from tests.contract.flows.conftest import Buckets, options_for

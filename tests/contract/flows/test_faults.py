@@ -11,9 +11,9 @@ import pytest
 
 from flows.conversion import convert, open_raw, save
 from flows.core.outcomes import AccessDenied
-from flows.core.request import ConversionRequest
 from flows.publishing.manifest import read_manifest
 from flows.publishing.publication import Published, Skipped
+from flows.stores.request import ConversionRequest
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 

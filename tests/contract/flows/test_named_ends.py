@@ -24,10 +24,10 @@ from flows.core.outcomes import (
     MissingSidecar,
     TransientFault,
 )
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published
 from flows.stores import download as source
 from flows.stores import s3_client
+from flows.stores.request import ConversionRequest
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 

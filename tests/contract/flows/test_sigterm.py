@@ -28,7 +28,7 @@ _COMPLEX = "ek80/EK80_-D20221108-T151353.raw"
 _CONVERT = """
 import json, sys
 from flows.conversion import convert
-from flows.core.request import ConversionRequest
+from flows.stores.request import ConversionRequest
 convert(ConversionRequest(**json.loads(sys.argv[1])))
 """
 

@@ -3,9 +3,8 @@
 import tomllib
 from collections.abc import Iterator
 
-from flows.deployment.brake_check import RUNS_AN_HOUR_OF_A_SLOT
 from flows.deployment.cost_tag import TAG
-from flows.deployment.fargate_quota import LaneLimits
+from flows.deployment.fargate_quota import RUNS_AN_HOUR_OF_A_SLOT, LaneLimits
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings

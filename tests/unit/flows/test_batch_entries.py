@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.outcomes import InvalidParameters
-from flows.core.request import ConversionRequest
 from flows.runs.batch_entries import batch_files
+from flows.stores.request import ConversionRequest
 
 RUN = {"owner": "flow run 7", "run": {"flow_run_id": "7"}}
 GOOD: dict[str, Any] = {
@@ -20,7 +21,7 @@ GOOD: dict[str, Any] = {
 
 
 def error_of(*files: object) -> str:
-    (found,) = batch_files(files, RUN)
+    (found,) = batch_files(files, RUN, convert_raw_sonar.fn)
     assert isinstance(found.request, InvalidParameters)
     return str(found.request)
 
@@ -34,7 +35,7 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
         "sidecar_etags": None,
         "convert_params": None,
     }
-    (file,) = batch_files([given], RUN)
+    (file,) = batch_files([given], RUN, convert_raw_sonar.fn)
     assert file.name == "D2007 #1.raw"
     assert file.request == ConversionRequest(
         **GOOD, overwrite=True, source_etag="abc", owner="flow run 7", run={"flow_run_id": "7"}
@@ -66,7 +67,7 @@ def test_missing_parameters_are_named_without_credentials() -> None:
 
 
 def test_one_bad_entry_leaves_the_others() -> None:
-    found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN)
+    found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN, convert_raw_sonar.fn)
     assert [file.name for file in found] == ["files[0]", "D2007 #1.raw", "files[2]"]
     assert [isinstance(file.request, ConversionRequest) for file in found] == [False, True, False]
 
@@ -88,5 +89,5 @@ def test_one_bad_entry_leaves_the_others() -> None:
 )
 def test_an_invalid_list_is_refused(files: list[Any], cause: str) -> None:
     with pytest.raises(InvalidParameters) as raised:
-        batch_files(files, RUN)
+        batch_files(files, RUN, convert_raw_sonar.fn)
     assert str(raised.value).startswith(cause)

@@ -10,10 +10,10 @@ from prefect.client.schemas import State
 from prefect.states import Completed, Crashed
 
 from flows.core.outcomes import AllFailed, BadFile, InvalidParameters, Outcome, PartlyFailed
-from flows.core.request import ConversionRequest
 from flows.runs.batch_entries import BatchFile
 from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.runs.run_states import failed_state
+from flows.stores.request import ConversionRequest
 
 
 def outcome(name: str, state: State[Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 from flows.conversion import convert
-from flows.core.request import ConversionRequest
 from flows.publishing.publication import Published
+from flows.stores.request import ConversionRequest
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 
 # 2007-07-24T04:24:00Z as NT FILETIME, and a second of it.

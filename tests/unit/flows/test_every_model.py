@@ -13,13 +13,13 @@ import xarray as xr
 
 from flows.conversion import OpenedRaw, open_raw, save
 from flows.core.outcomes import OutputMismatch
-from flows.core.request import ConversionRequest
 from flows.publishing.identity import differences
 from flows.publishing.manifest import manifest_schema
 from flows.publishing.publication import Published
 from flows.rawfile.parsed_pings import compare_pings
+from flows.stores.request import ConversionRequest
 from flows.walk import preflight
-from flows.walk.summary import FORMAT_OF_MODEL
+from sonar_models import SONAR_MODELS
 from tests.model_files import MODEL_FILES, POWER_SAMPLES, ModelFile
 
 GROUPED = [file for file in MODEL_FILES if file.beam_groups > 1]
@@ -49,7 +49,7 @@ def opened(file: ModelFile, real_data: Path, folder: Path, **changes: Any) -> Op
 
 
 def test_no_model_is_left_out() -> None:
-    assert {file.model for file in MODEL_FILES} == set(FORMAT_OF_MODEL)
+    assert {file.model for file in MODEL_FILES} == set(SONAR_MODELS)
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])

@@ -19,10 +19,10 @@ from flows import convert_raw_sonar as flow_module
 from flows.conversion import convert
 from flows.core.locations import HttpLocation
 from flows.core.outcomes import AccessDenied, SourceChanged, Superseded, TransientFault
-from flows.core.request import ConversionRequest
 from flows.core.source_version import SourceVersion
 from flows.publishing.publication import Published, Skipped
 from flows.stores import download as source
+from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import find_sidecars
 
 BODY = random.Random(1).randbytes(100_000)

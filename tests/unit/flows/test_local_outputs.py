@@ -24,7 +24,6 @@ from flows.core.outcomes import (
     OutputMismatch,
     SourceChanged,
 )
-from flows.core.request import ConversionRequest
 from flows.encoding.codec_families import codec_family_of
 from flows.publishing import local_publishing
 from flows.publishing.identity import differences
@@ -32,6 +31,7 @@ from flows.publishing.manifest import ManifestInvalidError, manifest_schema, rea
 from flows.publishing.publication import Published, Skipped
 from flows.runs.run_artifacts import manifest_rows
 from flows.stores import durable_files
+from flows.stores.request import ConversionRequest
 
 _EK80 = "ek80/-1519668699940320059.raw"
 

@@ -14,12 +14,12 @@ import xarray as xr
 from flows.conversion import convert
 from flows.core.locations import S3Location
 from flows.core.outcomes import BadSidecar, InvalidParameters, MissingSidecar
-from flows.core.request import ConversionRequest
 from flows.core.source_version import SourceVersion
 from flows.publishing.publication import Published
 from flows.stores import sidecars
 from flows.stores.download import TooLargeError, download
 from flows.stores.range_readers import Beginning
+from flows.stores.request import ConversionRequest
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 EK60 = "ek60/D20070724-T042400"

@@ -6,11 +6,11 @@ import pytest
 from prefect.states import Failed
 
 from flows.core.out_of_memory import out_of_memory
-from flows.core.request import ConversionRequest
 from flows.failures.failure_report import CRASHED, REMEDIES, TIMED_OUT
 from flows.runs import time_limit as limits
 from flows.runs.failure_hooks import _named
 from flows.runs.time_limit import source_bytes, time_limit
+from flows.stores.request import ConversionRequest
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ import pytest
 from flows.conversion import OpenedRaw, open_raw, save
 from flows.core.locations import LocalLocation
 from flows.core.outcomes import DiskFault, OutputConflict
-from flows.core.request import ConversionRequest
 from flows.publishing.local_publishing import read_published
 from flows.publishing.publication import Published, Skipped
+from flows.stores.request import ConversionRequest
 
 Save = Callable[..., Published | Skipped]
 

@@ -26,8 +26,8 @@ from lambda_trigger.decisions.rules_document import parse_rules
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
-from operations.inventory.classification import ClassificationLimits, RunFacts
-from operations.inventory.findings import Source, UploadFinding
+from operations.findings.classification import ClassificationLimits
+from operations.findings.findings import RunFacts, Source, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment

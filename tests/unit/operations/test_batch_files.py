@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operations.inventory.classification import ClassificationLimits, RunFacts, classify
-from operations.inventory.findings import Kind, Notify, Source
-from operations.inventory.output_state import OutputState
+from operations.findings.classification import ClassificationLimits, classify
+from operations.findings.findings import Kind, Notify, RunFacts, Source
+from operations.findings.output_state import OutputState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SOURCE = Source("inbox", "a.raw", 1, "tag", NOW)

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from operations.clients.ecs_tasks import EcsTasks
-from operations.inventory.classification import RunFacts
+from operations.findings.findings import RunFacts
 from sandbox.aws.aws_resources import keep_tasks_running
 
 

@@ -11,7 +11,7 @@ from events.sending import Message, ReplayRow
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, Upload
 from operations.console.report import FindingTally
-from operations.inventory.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
+from operations.findings.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
 from operations.reconcile.fix_order import FixQueue
 from operations.sending.fixing import Fixer
 from operations.sending.pacing import Pace

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from operations.inventory.findings import Source
+from operations.findings.findings import Source
 from operations.inventory.inventory import Inventory, part_of_output
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)

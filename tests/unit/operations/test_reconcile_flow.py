@@ -19,7 +19,7 @@ from operations.clients.connections import connect
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
-from operations.inventory.findings import Kind, Notify, Retry, Source, UploadFinding
+from operations.findings.findings import Kind, Notify, Retry, Source, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile import reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
@@ -77,7 +77,7 @@ def test_beside_a_backfill_a_lost_upload_goes_first_and_the_archive_only_into_it
     unended: int,
     room: int,
 ) -> None:
-    monkeypatch.setattr("operations.inventory.classification._lane", archived)
+    monkeypatch.setattr("operations.findings.classification._lane", archived)
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: unended)
     for number in range(20):
         world.drop(f"a/{number:02}.raw", file_head("EK60"))

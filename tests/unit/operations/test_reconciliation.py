@@ -13,7 +13,7 @@ import pytest
 from events.file_heads import file_head
 from flows.failures.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
-from operations.inventory.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
+from operations.findings.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from tests.unit.operations.conftest import FakeInbox

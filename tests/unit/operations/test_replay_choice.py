@@ -11,8 +11,8 @@ import pytest
 from events.file_heads import file_head
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.console.durations import moment
-from operations.inventory.classification import ClassificationLimits, RunFacts
-from operations.inventory.findings import End, Kind, Notify, Retry, Source, UploadFinding
+from operations.findings.classification import ClassificationLimits
+from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
 from operations.replay.choice import ReplayDecision, RunChoice, decide_replay
 from tests.unit.operations.conftest import FakeInbox, MemoryRuns

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from operations.console.report import FindingTally, age
-from operations.inventory.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
+from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from operations.inventory.classification import ClassificationLimits
-from operations.inventory.findings import Kind, UploadFinding
+from operations.findings.classification import ClassificationLimits
+from operations.findings.findings import Kind, UploadFinding
 from operations.inventory.output_listing import newest_inventory
 from operations.inventory.scope import READ_AN_HOUR, Scope
 from operations.reconcile.reconcile_report import ReportLocation

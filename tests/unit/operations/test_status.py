@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.console.durations import duration
-from operations.inventory.findings import Kind
+from operations.findings.findings import Kind
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.status import Status

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.core.outcomes import ConversionFailure
-from flows.walk import FORMAT_OF_MODEL, decide, preflight, write_whole_part
+from flows.walk import decide, preflight, write_whole_part
 from flows.walk.azfp6 import XML_START
+from sonar_models import SONAR_MODELS
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,
     Piece,
@@ -78,7 +79,7 @@ files = st.one_of(
 @given(
     magic=st.sampled_from(MAGIC),
     rest=st.binary(max_size=600),
-    model=st.sampled_from(sorted(FORMAT_OF_MODEL)),
+    model=st.sampled_from(sorted(SONAR_MODELS)),
 )
 def test_any_bytes_have_a_summary(magic: bytes, rest: bytes, model: str, tmp_path: Path) -> None:
     path = tmp_path / "any"

@@ -19,7 +19,6 @@ from flows import opened_raw, walk
 from flows.conversion import convert
 from flows.core.locations import OutputType
 from flows.core.outcomes import BadFile, OutputMismatch
-from flows.core.request import ConversionRequest, VerifyMode
 from flows.encoding.chunking import chunk_regions
 from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import encode_zarr
@@ -32,6 +31,7 @@ from flows.rawfile.engine import OpenedFile, open_file
 from flows.rawfile.joined import JoinedFile
 from flows.rawfile.kept_rows import kept_rows
 from flows.rawfile.scratch_rows import JoinedRows
+from flows.stores.request import ConversionRequest, VerifyMode
 from flows.walk.ad2cp import checksum
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING
 from tests.model_files import three_kinds_of_ping

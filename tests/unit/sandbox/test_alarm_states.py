@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from operations.console.report import FindingTally
-from operations.inventory.findings import Kind
+from operations.findings.findings import Kind
 from operations.reconcile.reconcile_report import NAMESPACE, figures
 from sandbox.aws.alarm_states import Alarm, Sample, alarm_notification, samples_of
 from sandbox.aws.scheduler import seconds_of

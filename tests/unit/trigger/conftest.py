@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.clients.aws_api import ListedObject, ObjectHead, Unreadable
+from lambda_trigger.clients.aws_api import ObjectHead, Unreadable
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import FlowRun, RunRequest, RunState
+from lambda_trigger.clients.flow_runs import FlowRun, RunState
 from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.run_identity import RunRequest
+from lambda_trigger.decisions.sidecars import ListedObject
 from lambda_trigger.handler import Dependencies, _handle
 from lambda_trigger.rules_source import RulesSource
 from lambda_trigger.telemetry import Telemetry

@@ -9,7 +9,7 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.clients.aws_api import AwsApi, ListedObject, Unreadable
+from lambda_trigger.clients.aws_api import AwsApi, Unreadable
 from lambda_trigger.clients.aws_domains import dns_suffix
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.http_client import HttpClient, Reply, Request
@@ -22,6 +22,7 @@ from lambda_trigger.clients.transport_errors import (
     TransportError,
     UnavailableError,
 )
+from lambda_trigger.decisions.sidecars import ListedObject
 from tests.unit.trigger.conftest import HttpStub
 
 CREDENTIALS = Credentials("AKID", "secret")

@@ -10,14 +10,15 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
-from flows.core.request import ConversionRequest
+from flows.convert_raw_sonar import convert_raw_sonar
 from flows.runs.batch_entries import batch_files
-from lambda_trigger.clients.flow_runs import RunRequest
+from flows.stores.request import ConversionRequest
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.batches import MAX_PARAMETERS, Batchable, batches
 from lambda_trigger.decisions.rules_document import BatchRule, parse_rules
 from lambda_trigger.decisions.rules_table import RulesError
-from operations.inventory.findings import Kind, Notify, Source, UploadFinding
+from lambda_trigger.decisions.run_identity import RunRequest
+from operations.findings.findings import Kind, Notify, Source, UploadFinding
 from operations.sending.fixing import Fixer
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
@@ -88,7 +89,9 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
         ("HB/b.raw", "Submitted: new", identity),
     ]
     # The flow accepts them unchanged.
-    files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
+    files = batch_files(
+        run.parameters["files"], {"owner": "flow run 1", "run": {}}, convert_raw_sonar.fn
+    )
     assert all(isinstance(file.request, ConversionRequest) for file in files)
     tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
     assert sorted(file.name[-12:] for file in files) == tagged

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import PrefectApi, RunRequest
+from lambda_trigger.clients.flow_runs import PrefectApi
 from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection, authorization_of
 from lambda_trigger.clients.transport_errors import (
@@ -21,6 +21,7 @@ from lambda_trigger.clients.transport_errors import (
     TransportError,
     UnavailableError,
 )
+from lambda_trigger.decisions.run_identity import RunRequest
 from tests.unit.trigger.conftest import HttpStub
 
 DEPLOYMENT = {"id": "11111111-1111-1111-1111-111111111111"}

@@ -6,14 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_trigger.decisions.inbox_rules import (
-    Candidate,
-    SettingsXml,
-    judge_key,
-    models_by_extension,
-)
+from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import parse_rules
+from sonar_models import models_by_extension
 
 RULES = parse_rules("""
 version = 1

@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 from prefect_aws.workers.ecs_worker import _TAG_REGEX
 from slugify import slugify
 
-from lambda_trigger.clients.flow_runs import RunRequest
 from lambda_trigger.decisions.batches import run_of
 from lambda_trigger.decisions.rules_document import BatchRule, PrefixRule
-from lambda_trigger.decisions.run_identity import run_name
+from lambda_trigger.decisions.run_identity import RunRequest, run_name
 
 RULE = PrefixRule("", "convert-raw-sonar/ecs", "zarr", "")
 BATCH = BatchRule()

@@ -8,17 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.file_heads import file_head
-from lambda_trigger.decisions.inbox_rules import models_by_extension
 from lambda_trigger.decisions.outcomes import Reason, Rejected
 from lambda_trigger.decisions.sonar_model import (
-    HEAD_BYTES,
-    MODELS,
+    ChosenModel,
     Declaration,
-    SonarModel,
     decide_model,
     declared_model,
-    model_in_bytes,
 )
+from sonar_models import HEAD_BYTES, SONAR_MODELS, model_in_bytes, models_by_extension
 
 EXTENSIONS = {"AZFP": "01A", "AZFP6": "azfp", "AD2CP": "ad2cp"}
 
@@ -27,19 +24,20 @@ def by_extension(model: str) -> frozenset[str]:
     return models_by_extension(f"x.{EXTENSIONS.get(model, 'raw')}")
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", sorted(SONAR_MODELS))
 def test_every_model_is_recognized_by_its_bytes(model: str) -> None:
-    assert model_in_bytes(file_head(model)[:HEAD_BYTES]) == model
-    assert decide_model(None, by_extension(model), file_head(model)) == SonarModel(model, "bytes")
+    assert model_in_bytes(file_head(model)[:HEAD_BYTES]) == SONAR_MODELS[model]
+    assert decide_model(None, by_extension(model), file_head(model)) == ChosenModel(model, "bytes")
 
 
 def test_real_files_are_recognized_by_their_bytes(
     real_data: Path, expected: dict[str, dict[str, Any]]
 ) -> None:
     models = {
-        path.name: model_in_bytes(path.read_bytes()[:HEAD_BYTES])
+        path.name: found.name
         for path in real_data.glob("*/*")
         if models_by_extension(path.name)
+        and (found := model_in_bytes(path.read_bytes()[:HEAD_BYTES]))
     }
     assert models["D20070724-T042400.raw"] == "EK60"
     assert models["15100520-Test.01A"] == models["15100520-Test-Corrupt.01A"] == "AZFP"
@@ -92,7 +90,7 @@ def test_a_declaration_chooses_within_a_format(declared: str, in_bytes: str) -> 
     decided = decide_model(
         Declaration(declared, "path"), by_extension(declared), file_head(in_bytes)
     )
-    assert decided == SonarModel(declared, "path")
+    assert decided == ChosenModel(declared, "path")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +126,7 @@ def test_bytes_of_an_unknown_sonar_are_rejected(head: bytes) -> None:
     assert "EK60" in rejected.detail
 
 
-@given(st.binary(max_size=HEAD_BYTES), st.sampled_from([None, *sorted(MODELS)]))
+@given(st.binary(max_size=HEAD_BYTES), st.sampled_from([None, *sorted(SONAR_MODELS)]))
 def test_any_bytes_give_a_model_of_the_extension_or_a_rejection(
     head: bytes, declared: str | None
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flows.publishing.manifest import MANIFEST_VERSION
-from operations.inventory.findings import Source
+from operations.findings.findings import Source
 
 
 class ManifestUnreadableError(ValueError):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lambda_trigger.decisions.outcomes import LIVE
-
-if TYPE_CHECKING:
-    from operations.inventory.classification import RunFacts
 
 
 class Kind(StrEnum):
@@ -105,6 +103,44 @@ class Source:
     def uri(self) -> str:
         """The upload as `s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What Prefect knows about a flow run.
+
+    Attributes:
+        starts: how often it was started. `upload_inspection` also counts starts whose task
+            never appeared.
+        since: when its state began.
+        work_pool: name of its work pool.
+        cluster: cluster of its task, if the run names one; else the pool's.
+        lane: the work queue.
+        is_repair: whether it was requested as a repair.
+        has_task: whether `ecs_tasks` found a task of it after Prefect answered;
+            None if unknown.
+        version: version of the deployment when the run was requested.
+        in_batch: whether it also converts other files. State, message and `since` are
+            then those of the file, once it has begun.
+    """
+
+    id: str
+    state_id: str
+    state_type: str
+    state_name: str
+    message: str
+    starts: int
+    since: datetime
+    raw_file: str = ""
+    generation: int = 0
+    work_pool: str = ""
+    cluster: str = ""
+    lane: str = LIVE
+    is_repair: bool = False
+    has_task: bool | None = None
+    version: str = ""
+    in_batch: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 Action = Notify | Retry | End

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from flows.failures.failure_report import FILE_FAULTS, FINAL_FAILURES
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
-from operations.inventory.findings import End, Kind, Notify, Retry, Source, UploadFinding
-from operations.inventory.output_state import FailureFacts, OutputState
+from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
+from operations.findings.output_state import FailureFacts, OutputState
 
 ATTEMPTS = 3
 # A notification may wait in the trigger's queue for that long without a fault,
@@ -44,44 +43,6 @@ class ClassificationLimits:
     running: timedelta = timedelta(hours=6)
     waiting: timedelta = timedelta(hours=24)
     attempts: int = ATTEMPTS
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What Prefect knows about a flow run.
-
-    Attributes:
-        starts: how often it was started. `upload_inspection` also counts starts whose task
-            never appeared.
-        since: when its state began.
-        work_pool: name of its work pool.
-        cluster: cluster of its task, if the run names one; else the pool's.
-        lane: the work queue.
-        is_repair: whether it was requested as a repair.
-        has_task: whether `ecs_tasks` found a task of it after Prefect answered;
-            None if unknown.
-        version: version of the deployment when the run was requested.
-        in_batch: whether it also converts other files. State, message and `since` are
-            then those of the file, once it has begun.
-    """
-
-    id: str
-    state_id: str
-    state_type: str
-    state_name: str
-    message: str
-    starts: int
-    since: datetime
-    raw_file: str = ""
-    generation: int = 0
-    work_pool: str = ""
-    cluster: str = ""
-    lane: str = LIVE
-    is_repair: bool = False
-    has_task: bool | None = None
-    version: str = ""
-    in_batch: bool = False
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:

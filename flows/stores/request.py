@@ -23,8 +23,8 @@ from flows.core.outcomes import InvalidParameters
 from flows.core.source_version import SourceVersion
 from flows.stores.download import http_headers
 from flows.stores.s3_client import check_options
-from flows.stores.sidecars import TAKES_BOT_AND_IDX, Kind
-from flows.walk.summary import FORMAT_OF_MODEL
+from flows.stores.sidecars import Kind
+from sonar_models import SONAR_MODELS, TAKE_BOT_AND_IDX
 
 VerifyMode = Literal["sampled", "full"]
 
@@ -86,7 +86,7 @@ class ConversionRequest:
 
     def _check(self) -> None:
         choices: list[tuple[str, object, tuple[object, ...]]] = [
-            ("sonar_model", self.sonar_model.upper(), tuple(FORMAT_OF_MODEL)),
+            ("sonar_model", self.sonar_model.upper(), tuple(SONAR_MODELS)),
             ("output_type", self.output_type, tuple(OUTPUT_SUFFIXES)),
             ("zarr_format", self.zarr_format, (2, 3)),
             ("verify", self.verify, ("sampled", "full")),
@@ -123,10 +123,10 @@ class ConversionRequest:
             # 1 == True in Python, but code that checks `is True` would not accept it.
             if name in _INCLUDE_PARAMETERS and value is not None and type(value) is not bool:
                 raise ValueError(f"convert_params {name} is {value!r}, not true or false")
-            if value and self.sonar_model not in TAKES_BOT_AND_IDX:
+            if value and self.sonar_model not in TAKE_BOT_AND_IDX:
                 raise ValueError(
                     f"convert_params {name} is {value!r}, but echopype supports no .{kind} with "
-                    f"{self.sonar_model}, only with {' and '.join(sorted(TAKES_BOT_AND_IDX))}"
+                    f"{self.sonar_model}, only with {' and '.join(TAKE_BOT_AND_IDX)}"
                 )
 
     def _check_metadata(self) -> None:

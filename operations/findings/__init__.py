@@ -1,0 +1,1 @@
+"""The class of each upload, with its remedy: pure decisions from facts."""
