@@ -82,7 +82,7 @@ def test_the_task_has_exactly_the_rights_that_the_flow_needs(stacks: dict[str, T
 
 
 def test_the_trigger_has_exactly_the_rights_that_it_needs(stacks: dict[str, Translated]) -> None:
-    code = "\n".join(path.read_text() for path in (ROOT / "lambda_trigger").glob("*.py"))
+    code = "\n".join(path.read_text() for path in (ROOT / "lambda_trigger").rglob("*.py"))
     operations = set(re.findall(r"_s3\(\s*\"(\w+)\"", code))
     operations |= set(re.findall(r"\"((?:AmazonSSM|secretsmanager|AmazonSQS)\.\w+)\"", code))
     assert operations == set(TRIGGER_ACTIONS)

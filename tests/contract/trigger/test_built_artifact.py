@@ -105,7 +105,8 @@ def test_without_settings_every_invocation_fails(
 
 def test_it_builds_without_the_runtimes_python(tmp_path: Path) -> None:
     built = build_artifact(tmp_path, "/no/such/python")
-    assert {path.name for path in (built / "lambda_trigger").iterdir()} == {
-        path.name for path in (ROOT / "lambda_trigger").glob("*.py")
+    files = (path for path in (built / "lambda_trigger").rglob("*") if path.is_file())
+    assert {path.relative_to(built) for path in files} == {
+        path.relative_to(ROOT) for path in (ROOT / "lambda_trigger").rglob("*.py")
     }
     assert not list(built.rglob("*.pyc"))

@@ -142,7 +142,7 @@ def test_an_invocation_that_exceeds_the_timeout_restarts_the_environment(
     """The process executes itself again; here `os.execv` only prints the command."""
     script = (
         "import os, signal, sys, time\n"
-        "from sandbox import event_source\n"
+        "from sandbox.aws import event_source\n"
         "os.execv = lambda path, command: (print(*command[1:3]), os._exit(7))\n"
         "signal.signal(signal.SIGALRM, event_source._time_out)\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
