@@ -53,6 +53,15 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def fleet_files(real_data: Path) -> Path:
+    """The folder of files as fleets produce them, beside the real files; skips if it does not exist."""
+    folder = real_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no files as fleets produce them at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def expected(real_data: Path) -> dict[str, dict[str, Any]]:
     """The values that echopype 0.11.1 reads from each real file, by its path in the folder."""
     contents: dict[str, dict[str, Any]] = json.loads((real_data / "expected.json").read_text())
