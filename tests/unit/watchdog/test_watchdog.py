@@ -20,8 +20,8 @@ from moto import mock_aws
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.core.outcomes import AllFailed, PartlyFailed
-from flows.failures import failure_report, incidents
-from flows.failures.failure_report import FailureReport
+from flows.failures import incidents
+from flows.failures.failure_report import FAILURES, FailureReport
 from flows.failures.incidents import opens_incident
 from flows.runs.batch_outcomes import batch_state
 from flows.stores.object_store import ObjectStore
@@ -411,7 +411,7 @@ def test_a_batch_without_counts_is_a_failure() -> None:
 def test_both_sides_of_the_contract_agree() -> None:
     assert (incidents.HEAD, incidents.REPORTED) == (watched.HEAD, watched.REPORTED)
     assert incidents.WINDOW == watched.WINDOW
-    assert set(FILE_OUTCOMES) == failure_report.NOTICES
+    assert set(FILE_OUTCOMES) == {name for name, failure in FAILURES.items() if not failure.pages}
     assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
     named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
     assert set(FLOWS) == named
