@@ -135,7 +135,7 @@ def backfill(
     restart: Annotated[
         bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
-    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
+    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,  # former name
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
@@ -164,7 +164,7 @@ def backfill(
             queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             rules=rules,
             checkpoint=checkpoint,
-            restart=restart or anew,
+            restart=restart or anew,  # former name
             rate=rate,
             outstanding=outstanding,
             together=together,

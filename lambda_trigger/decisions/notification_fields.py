@@ -47,7 +47,7 @@ def size_in(item: dict[str, Any]) -> int | None:
 
 
 def echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read the fields that echodrop adds to a notification: `generation`, `lane`, `mends`, `after`.
+    """Read the fields that echodrop adds to a notification: `generation`, `lane`, `repair`, `after`.
 
     An unknown lane is an error: treated as live, a whole backfill would run
     before today's uploads.
@@ -63,6 +63,6 @@ def echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
     return {
         "generation": generation,
         "lane": lane,
-        "is_repair": ours.get("mends") is True,
+        "is_repair": (ours.get("repair") or ours.get("mends")) is True,  # former name
         "after": after if isinstance(after, str) else "",
     }
