@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from operations.commands import backfill, reconcile, replay, status
+from operations.commands import backfill, reconcile, status
+from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
 app = typer.Typer(

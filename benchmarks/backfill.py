@@ -1,6 +1,6 @@
 """Measures memory and seconds of `echodrop backfill` with a generated listing, and kills it.
 
-    python benchmarks/backfill.py [--keys 100000] [--kills 3] [--seed 1]
+    python -m benchmarks.backfill [--keys 100000] [--kills 3] [--seed 1]
 
 Every message goes directly to the trigger's own code, which decides on each upload,
 reads its first bytes and requests its run; fakes in the same process answer. The rate
@@ -14,7 +14,6 @@ must have the identity of the first.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -29,6 +28,20 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
+
+from benchmarks.measuring.planted_uploads import etag
+from events.file_heads import file_head
+from lambda_trigger.clients.aws_answers import ObjectHead
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import FlowRun
+from lambda_trigger.decisions.notifications import read_body
+from lambda_trigger.decisions.outcomes import BACKFILL, Upload
+from lambda_trigger.decisions.rules_document import parse_rules
+from lambda_trigger.submission import Submission
+from operations.backfill.archive_sender import Backfill
+from operations.backfill.checkpoint import checkpoint_of
+from operations.inventory.archive_items import Listing
+from operations.sending.back_pressure import BackPressure
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
@@ -62,16 +75,12 @@ class FakeArchive:
         numbers = iter(range(first, self.keys))
         while page := list(islice(numbers, 1000)):
             self.requests["ListObjectsV2"] += 1
-            yield {
-                "Contents": [
-                    {
-                        "Key": f"cruise/d{number:08}.raw",
-                        "Size": 7_000_000,
-                        "ETag": f'"{etag(number)}"',
-                    }
-                    for number in page
-                ]
-            }
+            yield {"Contents": list(map(self._item, page))}
+
+    @staticmethod
+    def _item(number: int) -> dict[str, Any]:
+        key = f"cruise/d{number:08}.raw"
+        return {"Key": key, "Size": 7_000_000, "ETag": f'"{etag(number)}"'}
 
 
 @dataclass
@@ -96,11 +105,6 @@ class TriggerBehindQueue:
 
     def send_message(self, **message: str) -> None:
         """Process one message, as the trigger does."""
-        from lambda_trigger.clients.clock import Deadline  # noqa: PLC0415 - only the measured process needs it
-        from lambda_trigger.decisions.notifications import read_body  # noqa: PLC0415
-        from lambda_trigger.decisions.outcomes import Upload  # noqa: PLC0415
-        from lambda_trigger.submission import Submission  # noqa: PLC0415
-
         self.requests["SendMessage"] += 1
         me: Any = self
         submission = Submission(self.rules, me, me, Deadline(60))
@@ -112,15 +116,11 @@ class TriggerBehindQueue:
 
     def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like S3, with an EK60 file's first bytes."""
-        from lambda_trigger.clients.aws_api import ObjectHead  # noqa: PLC0415 - only the measured process needs it
-
         del bucket
         return ObjectHead(self.head, 7_000_000, etag(number_of(key)), None, {}, 0)
 
     def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like Prefect."""
-        from lambda_trigger.clients.flow_runs import FlowRun  # noqa: PLC0415 - only the measured process needs it
-
         number = number_of(wanted.parameters["raw_file"])
         self.notes.write(f"{number} {wanted.idempotency_key}\n")
         return FlowRun("", wanted.name, "Scheduled", created=True)
@@ -131,21 +131,8 @@ def number_of(key: str) -> int:
     return int(key[-12:-4])
 
 
-def etag(number: int) -> str:
-    """Return an object's entity tag."""
-    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
-
-
 def send(keys: int, folder: Path) -> dict[str, Any]:
     """Send the rest of a listing of this size, in this process."""
-    from events.file_heads import file_head  # noqa: PLC0415 - only the measured process needs it
-    from lambda_trigger.decisions.outcomes import BACKFILL  # noqa: PLC0415
-    from lambda_trigger.decisions.rules_document import parse_rules  # noqa: PLC0415
-    from operations.backfill.archive_sender import Backfill  # noqa: PLC0415
-    from operations.backfill.checkpoint import checkpoint_of  # noqa: PLC0415
-    from operations.inventory.archive_items import Listing  # noqa: PLC0415
-    from operations.sending.back_pressure import BackPressure  # noqa: PLC0415
-
     rules = parse_rules(RULES)
     s3: Any = FakeArchive(keys)
     noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")

@@ -100,11 +100,8 @@ def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
     Streams are left out, because they are opened once, and so are requests that were
     answered with 503 because SQLite was busy.
     """
-    return [
-        each
-        for each in cloud.requests[since:]
-        if each.status < 500 and not (each.call or "").startswith("STREAM")
-    ]
+    answered = [each for each in cloud.requests[since:] if each.status < 500]
+    return [each for each in answered if not (each.call or "").startswith("STREAM")]
 
 
 def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
@@ -150,9 +147,8 @@ def _watchdog(cloud: PrefectCloud) -> None:
     """The requests of one invocation: those of the check and of the brake."""
     now = datetime.now(UTC)
     PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
-    observe(
-        WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark"), BrakeLimits(1.0, None), now, None
-    )
+    pool = WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark")
+    observe(pool, BrakeLimits(1.0, None), now, None)
 
 
 def _trigger(cloud: PrefectCloud) -> PrefectApi:
@@ -185,9 +181,8 @@ def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
             "output_path": str(Path(folder, "a.zarr")),
             "output_type": "zarr",
         }
-        run = _post(
-            server, f"/deployments/{server.deployment}/create_flow_run", {"parameters": parameters}
-        )
+        create = f"/deployments/{server.deployment}/create_flow_run"
+        run = _post(server, create, {"parameters": parameters})
         with _counted(cloud) as asked:
             subprocess.run(
                 [sys.executable, "-m", "flows.runs.execute_run"],

@@ -28,27 +28,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from benchmarks.reconcile import (
-    NOW,
-    PLANTED,
-    RULES,
-    WHEN,
-    FakeBuckets,
-    FakePrefect,
-    FakeTasks,
-    FakeTrigger,
-    World,
-    etag,
-    name,
-)
-from events.file_heads import file_head
-from lambda_trigger.decisions.rules_document import parse_rules
+from benchmarks.measuring.fake_inbox import FakeBuckets, missing_key
+from benchmarks.measuring.planted_uploads import NOW, PLANTED, WHEN, World, etag, name
 from operations.clients.parallel import THREADS
-from operations.clients.services import OperationsServices
-from operations.clients.trigger_decision import TriggerDecisions
 from operations.findings.findings import Source
 from operations.inventory.scope import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
@@ -91,7 +75,7 @@ class StatefulBuckets(FakeBuckets):
             return super().get_object(Bucket, Key)
         self.requests["GetObject"] += 1
         if not self.kept:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+            raise missing_key()
         return {"Body": StreamingBody(io.BytesIO(self.kept), len(self.kept)), "ETag": '"kept"'}
 
     def put_object(self, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803, ANN401 - boto3's
@@ -131,16 +115,20 @@ def marks(world: World, kinds: set[str]) -> Iterator[bytes]:
             yield mark_of(source, f"{name(number)}.zarr")
 
 
+def settle(buckets: StatefulBuckets, world: World, kinds: set[str]) -> None:
+    """Store the state that an earlier check of these uploads wrote."""
+    earlier = Settled(NOW)
+    earlier.add_known(io.BytesIO(b"".join(marks(world, kinds))))
+    for mark in marks(world, kinds):
+        earlier.knows(mark)
+    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
+
+
 def look(buckets: StatefulBuckets, *, whole: bool, remembers: bool = True) -> Look:
     """Check once, like the scheduled flow; count the requests."""
     buckets.requests.clear()
-    heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
-    trigger: Any = FakeTrigger(buckets.requests, heads)
-    prefect: Any = FakePrefect(buckets.world, buckets.requests)
-    s3: Any = buckets
-    services = OperationsServices(
-        s3, TriggerDecisions(parse_rules(RULES), trigger), prefect, FakeTasks()
-    )
+    services = buckets.services()
+    s3 = services.s3
     began = time.process_time()
     settled = (load_settled(s3, PLACE) if not whole else None) or Settled(NOW)
     done = Look(Counter(), 0)
@@ -175,11 +163,7 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
     """Print requests and dollars per month, before and now; return whether it is cheaper now."""
     world = Healthy(uploads + new, objects)
     buckets = StatefulBuckets(world)
-    earlier = Settled(NOW)
-    earlier.add_known(io.BytesIO(b"".join(marks(Healthy(uploads, objects), {"done"}))))
-    for mark in marks(Healthy(uploads, objects), {"done"}):
-        earlier.knows(mark)
-    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
+    settle(buckets, Healthy(uploads, objects), {"done"})
     hourly = look(buckets, whole=False)
     whole = Look(arithmetic(uploads, objects), seconds_an_upload * uploads)
     before = MONTH_HOURS * whole.requests.total()
@@ -203,11 +187,7 @@ def found_within(uploads: int) -> list[str]:
     """Plant each class into a settled archive; print which check finds it, return the errors."""
     world = World(uploads, 12)
     buckets, wrong = StatefulBuckets(world), []
-    earlier = Settled(NOW)
-    earlier.add_known(io.BytesIO(b"".join(marks(world, SETTLED_ONCE))))
-    for mark in marks(world, SETTLED_ONCE):
-        earlier.knows(mark)
-    earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
+    settle(buckets, world, SETTLED_ONCE)
     hourly, whole = look(buckets, whole=False), look(buckets, whole=True)
     after = look(buckets, whole=False)
     print(f"\neach class, planted among {uploads:,} uploads that were settled:")

@@ -189,7 +189,7 @@ def _known_fields(**facts: str | int | None) -> dict[str, Any]:
 
 def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
     """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
-    marks = {"mends": True} if item.is_repair else {}
+    marks = {"repair": True} if item.is_repair else {}
     if not item.generation and item.lane == LIVE and not marks:
         return {}
     return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}

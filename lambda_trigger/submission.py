@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lambda_trigger.clients.aws_api import ObjectHead, Unreadable
+from lambda_trigger.clients.aws_answers import ObjectHead, Unreadable
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun
 from lambda_trigger.clients.services import RunCreation, Storage

@@ -8,29 +8,16 @@ from typing import Annotated
 
 import typer
 
-Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start with this.")]
-Rules = Annotated[Path | None, typer.Option(help="The rules document (default: the trigger's).")]
-Shown = Annotated[
-    int, typer.Option("--list", help="How many uploads to list in each class.", min=1)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each result.")]
-Stack = Annotated[
-    str | None,
-    typer.Option(
-        help="Stack whose outputs supply settings that are not given (default: ECHODROP_STACK or echodrop)."
-    ),
-]
-Queue = Annotated[str | None, typer.Option(help="URL of the trigger's queue.")]
-PrefectRate = Annotated[
-    float | None,
-    typer.Option(
-        "--prefect-rate",
-        help="Maximum requests a minute to Prefect's API (default: 100 at Prefect Cloud, no limit"
-        " at your own server).",
-        min=1,
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
+from operations.options import (
+    Json,
+    PrefectRate,
+    Prefix,
+    Queue,
+    Rules,
+    Shown,
+    Stack,
+    complete_settings,
+)
 
 # `--help` should not wait for slow imports.
 # ruff: noqa: PLC0415
@@ -52,7 +39,7 @@ def status(
     """
     from operations.reconcile.terminal import status_at_terminal
 
-    _complete_environment(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
+    complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
         status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
     )
@@ -94,7 +81,7 @@ def reconcile(
     from operations.reconcile.terminal import reconcile_at_terminal
 
     needed = {"ECHODROP_QUEUE_URL": queue} if fix and not dry_run else {}
-    _complete_environment(
+    complete_settings(
         stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
     )
     raise typer.Exit(
@@ -113,147 +100,6 @@ def reconcile(
             as_json=as_json,
         )
     )
-
-
-def replay(
-    what: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Uploads (s3://bucket/key), or files of notifications (events/fixtures/*.json)."
-        ),
-    ] = None,
-    *,
-    since: Annotated[
-        str | None,
-        typer.Option(help="Runs that ended after this: 24h, 2026-01-31, 2026-01-31T12:00."),
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Runs that ended before this.")] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Runs of uploads whose keys start with this.")
-    ] = None,
-    outcome: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Runs that ended in this state, such as BadFile (default: all failed and crashed)."
-        ),
-    ] = None,
-    version: Annotated[str | None, typer.Option(help="Runs of this version of echodrop.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Convert uploads again that are already converted.")
-    ] = False,
-    dlq: Annotated[
-        bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
-    ] = False,
-    dlq_url: Annotated[
-        str | None, typer.Option(help="URL of the dead-letter queue (default: the stack's).")
-    ] = None,
-    quarantine: Annotated[
-        str | None, typer.Option(help="s3://bucket/prefix for dead letters that failed again.")
-    ] = None,
-    queue: Queue = None,
-    function: Annotated[
-        str | None, typer.Option(help="Name of the deployed function, for notifications.")
-    ] = None,
-    inbox: Annotated[
-        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
-    ] = None,
-    rules: Rules = None,
-    stack: Stack = None,
-    prefect_rate: PrefectRate = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Maximum uploads or messages a second.", min=0.001)
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Maximum uploads or messages in total.", min=1)
-    ] = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Send uploads, failed or crashed runs, dead letters or notifications through the trigger again.
-
-    Finished and running uploads are skipped; failed ones are retried. After an interruption, the
-    next call resumes. Exit code 0: all is sent or done; 1: not all; 2: a service did not answer.
-    """
-    by_runs = any(chosen is not None for chosen in (since, until, prefix, outcome, version))
-    letters = dlq or dlq_url is not None
-    if sum((bool(what), by_runs, letters)) != 1:
-        raise typer.BadParameter(
-            "give one of: uploads or notifications; --since, --until, --prefix, --outcome or"
-            " --version; --dlq"
-        )
-    uris = [each for each in what or [] if each.startswith("s3://")]
-    if uris and len(uris) != len(what or []):
-        raise typer.BadParameter("replay uploads and notifications in separate calls")
-    if letters:
-        _reject_options("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
-    elif what and not uris:
-        _reject_options(
-            "notifications",
-            {
-                "--force": force,
-                "--rate": rate,
-                "--limit": limit,
-                "--json": as_json,
-                "--prefect-rate": prefect_rate,
-            },
-        )
-    if what and not uris:
-        from events.terminal import replay_at_terminal
-
-        code = replay_at_terminal(
-            [Path(each) for each in what],
-            queue_url=queue,
-            function=function,
-            inbox=inbox,
-            dry_run=dry_run,
-        )
-    elif letters:
-        from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
-
-        rules_needed = rules or quarantine
-        _complete_environment(
-            stack,
-            None,
-            ECHODROP_QUEUE_URL=queue,
-            ECHODROP_DEAD_LETTERS_URL=dlq_url,
-            ECHODROP_RULES_PARAMETER=rules_needed,
-        )
-        code = replay_dead_letters_at_terminal(
-            dlq_url=dlq_url or os.environ["ECHODROP_DEAD_LETTERS_URL"],
-            queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
-            quarantine=quarantine,
-            rules=rules,
-            dry_run=dry_run,
-            rate=rate,
-            limit=limit,
-            as_json=as_json,
-        )
-    else:
-        from operations.replay.terminal import replay_uploads_at_terminal
-
-        _complete_environment(
-            stack,
-            prefect_rate,
-            PREFECT_API_URL=None,
-            ECHODROP_RULES_PARAMETER=rules,
-            ECHODROP_QUEUE_URL=queue,
-        )
-        code = replay_uploads_at_terminal(
-            uris=uris,
-            since=since,
-            until=until,
-            prefix=prefix or "",
-            outcomes=tuple(outcome or ()),
-            version=version or "",
-            force=force,
-            queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
-            rules=rules,
-            dry_run=dry_run,
-            rate=rate,
-            limit=limit,
-            as_json=as_json,
-        )
-    raise typer.Exit(code)
 
 
 def backfill(
@@ -289,7 +135,7 @@ def backfill(
     restart: Annotated[
         bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
-    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
+    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,  # former name
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
@@ -305,7 +151,7 @@ def backfill(
     """
     from operations.backfill.terminal import backfill_at_terminal
 
-    _complete_environment(
+    complete_settings(
         stack,
         prefect_rate,
         PREFECT_API_URL=None,
@@ -318,7 +164,7 @@ def backfill(
             queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             rules=rules,
             checkpoint=checkpoint,
-            restart=restart or anew,
+            restart=restart or anew,  # former name
             rate=rate,
             outstanding=outstanding,
             together=together,
@@ -327,31 +173,3 @@ def backfill(
             as_json=as_json,
         )
     )
-
-
-def _reject_options(what: str, given: dict[str, object]) -> None:
-    """Reject options that would be ignored silently.
-
-    Raises:
-        BadParameter: such an option is given.
-    """
-    for option, value in given.items():
-        if value:
-            raise typer.BadParameter(f"{option} does not apply to {what}")
-
-
-def _complete_environment(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
-    """Take settings that neither the command line nor the environment gives from the stack's outputs.
-
-    The request rate is passed on in the environment, too.
-    """
-    from operations.clients.prefect_api import RATE
-    from operations.clients.stack_settings import SettingMissingError, complete_environment
-    from operations.console.command_errors import print_error
-
-    if prefect_rate is not None:
-        os.environ[RATE] = str(prefect_rate)
-    try:
-        complete_environment(needed, stack)
-    except SettingMissingError as error:
-        raise typer.Exit(print_error(error)) from error

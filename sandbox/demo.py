@@ -85,11 +85,8 @@ def _run(
             _upload(sandbox, source, key, sonar_model, console)
             run = _followed_run(sandbox, key, console, within)
             if run.state_type != "COMPLETED":
-                console.print(
-                    f"{source.name} ended {run.state_name}: {run.message}",
-                    style="red",
-                    markup=False,
-                )
+                ended = f"{source.name} ended {run.state_name}: {run.message}"
+                console.print(ended, style="red", markup=False)
                 return False
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
@@ -131,15 +128,9 @@ def _public_object(uri: str, inputs: Path, console: Console) -> Path:
             if item["Key"].rpartition(".")[0] == stem
             and Path(item["Key"]).suffix.lower() in _COMPANIONS
         }
-        with Progress(
-            TextColumn("Downloading {task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            console=console,
-        ) as progress:
-            task = progress.add_task(uri, total=size)
+        with _transferred(f"Downloading {uri}", size, console) as advance:
             for each in sorted(wanted):
-                callback = (lambda count: progress.advance(task, count)) if each == key else None
+                callback = advance if each == key else None
                 client.download_file(bucket, each, str(inputs / Path(each).name), Callback=callback)
     except (BotoCoreError, ClientError) as error:
         raise DemoError(f"RAW={uri}: {error} (only public objects can be read)") from error
@@ -156,19 +147,18 @@ def _upload(
         s3.upload_file(str(companion), bucket, f"demo/{companion.name}")
         console.print(f"Uploaded {companion.name} to s3://{bucket}/demo/")
     metadata = {"Metadata": {"sonar-model": sonar_model}} if sonar_model else None
-    with Progress(
-        TextColumn("Uploading {task.description}"), BarColumn(), DownloadColumn(), console=console
-    ) as progress:
-        task = progress.add_task(
-            f"{source.name} to s3://{bucket}/demo/", total=source.stat().st_size
-        )
-        s3.upload_file(
-            str(source),
-            bucket,
-            key,
-            ExtraArgs=metadata,
-            Callback=lambda count: progress.advance(task, count),
-        )
+    what = f"Uploading {source.name} to s3://{bucket}/demo/"
+    with _transferred(what, source.stat().st_size, console) as advance:
+        s3.upload_file(str(source), bucket, key, ExtraArgs=metadata, Callback=advance)
+
+
+@contextmanager
+def _transferred(what: str, size: int, console: Console) -> Iterator[Callable[[int], None]]:
+    """Show a bar for a transfer of `size` bytes; yields what is called with each count."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=size)
+        yield lambda count: progress.advance(task, count)
 
 
 def _companions(source: Path) -> Iterator[Path]:
@@ -237,13 +227,8 @@ def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoRe
 @contextmanager
 def _show_progress(console: Console) -> Iterator[Callable[[str, str], None]]:
     """Show on one line which part is starting or stopping."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    ) as progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting")
         ready: list[str] = []
 

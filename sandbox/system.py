@@ -15,22 +15,10 @@ import boto3
 import psutil
 
 from sandbox import programs
-from sandbox.aws.aws_resources import (
-    DeliveryOptions,
-    keep_tasks_running,
-    make_stack,
-    put_credential,
-)
-from sandbox.aws.scheduler import seconds_of
-from sandbox.aws.task_definitions import TaskDefinitions
+from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts import postgresql
-from sandbox.parts.environments import (
-    REGION,
-    aws_environment,
-    prefect_environment,
-    system_environment,
-)
-from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.environments import REGION, aws_environment, prefect_environment
+from sandbox.parts.orphans import end_marked_processes, marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.state_folder import DEFAULT, StateFolder
@@ -40,6 +28,7 @@ from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from sandbox.start import start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
@@ -110,9 +99,9 @@ class Sandbox:
         self.sandbox_id = uuid.uuid4().hex
         self.parts = PartSet(on_progress)
         self._watchdog: subprocess.Popen[bytes] | None = None
-        self._aws_port, self._prefect_port = free_port(), free_port()
-        self.aws_endpoint_url = f"http://{HOST}:{self._aws_port}"
-        self.ui_url = f"http://{HOST}:{self._prefect_port}"
+        self.aws_port, self.prefect_port = free_port(), free_port()
+        self.aws_endpoint_url = f"http://{HOST}:{self.aws_port}"
+        self.ui_url = f"http://{HOST}:{self.prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
         self.api = SandboxPrefectApi(self.prefect_api_url, self.options.credential)
         self.stack = Stack.read(
@@ -149,13 +138,12 @@ class Sandbox:
 
         They include Prefect's credential.
         """
-        known = {"PREFECT_API_AUTH_STRING": self.options.credential}
-        return {
-            **self._addresses(),
-            **{name: value for name, value in known.items() if value is not None},
-        }
+        credential = self.options.credential
+        known = {"PREFECT_API_AUTH_STRING": credential} if credential is not None else {}
+        return {**self.addresses(), **known}
 
-    def _addresses(self) -> dict[str, str]:
+    def addresses(self) -> dict[str, str]:
+        """Return the variables of a part that connects to AWS and Prefect."""
         return {
             **aws_environment(self.aws_endpoint_url),
             **prefect_environment(self.state.prefect_home, self.prefect_api_url),
@@ -185,7 +173,7 @@ class Sandbox:
         try:
             self.state.write_description({"pid": os.getpid(), "sandbox_id": self.sandbox_id})
             self._watchdog = start_watchdog(self.sandbox_id, [self.state.lock_descriptor])
-            self._start_parts()
+            start_parts(self)
         except BaseException:
             self.stop()
             raise
@@ -252,155 +240,3 @@ class Sandbox:
                 if os.getpgid(process.pid) == process.pid and process.ppid() in task:
                     return process
         raise LookupError(f"flow run {run_id} has no process")
-
-    def _start_parts(self) -> None:
-        inherited = {**system_environment(), MARK: self.sandbox_id}
-        connected = {**inherited, **self._addresses()}
-        logs = self.state.logs
-        self.parts.launch(
-            programs.aws_server(self._aws_port, self.aws_endpoint_url, inherited, logs / "aws.log")
-        )
-        database_url = self._start_database(inherited)
-        self.parts.launch(
-            prefect_server.prefect_server(
-                self._prefect_port,
-                home=self.state.prefect_home,
-                database_url=database_url,
-                credential=self.options.credential,
-                environment=inherited,
-                log=logs / "prefect-server.log",
-            )
-        )
-        self.parts.wait_ready(AWS)
-        keep_tasks_running(self.aws_endpoint_url)
-        make_stack(self.client, self.stack, self.options.delivery)
-        if self.options.credential is not None:
-            put_credential(self.client, self.stack, self.options.credential)
-        waiting = [prefect_server.NAME]
-        if self.options.runs_tasks:
-            waiting.append(TASK_EXECUTOR)
-            self.parts.launch(
-                programs.task_executor(
-                    self.names.cluster,
-                    self.options.parallel_tasks,
-                    folder=self.state.tasks,
-                    task_logs=self.state.task_logs,
-                    environment=connected,
-                    log=logs / "task-executor.log",
-                )
-            )
-        self.parts.wait_ready(*waiting)
-        self.parts.on_progress(programs.REGISTRATION, "starting")
-        stack_name = self.stack.resolver.account.stack_name
-        operator = {**connected, **self.environment()}
-        programs.register(stack_name, operator, logs / "registration.log")
-        self.parts.on_progress(programs.REGISTRATION, "ready")
-        waiting = self._launch_triggers(inherited)
-        if self.options.runs_tasks:
-            waiting.append(ecs_worker.NAME)
-            self.parts.launch(
-                ecs_worker.ecs_worker(
-                    self.api,
-                    self.stack,
-                    self.names.work_pool,
-                    {**connected, **self._container("WorkerTask")},
-                    logs / "ecs-worker.log",
-                )
-            )
-        self.parts.wait_ready(*waiting)
-        if self.options.watched_speedup is not None:
-            # Last, so that a part that is still starting raises no alarm.
-            self.parts.wait_ready(*self._launch_monitoring(inherited, self.options.watched_speedup))
-        self.state.write_description(
-            {
-                "pid": os.getpid(),
-                "sandbox_id": self.sandbox_id,
-                "ui_url": self.ui_url,
-                "prefect_api_url": self.prefect_api_url,
-                "aws_endpoint_url": self.aws_endpoint_url,
-                "inbox_bucket": self.names.inbox_bucket,
-                "output_bucket": self.names.output_bucket,
-            }
-        )
-
-    def _container(self, definition: str) -> dict[str, str]:
-        """Return the environment of a task definition's container, including secret values."""
-        family = self.stack.task_definition(definition)["family"]
-        definitions = TaskDefinitions(self.client("ecs"), self.client("secretsmanager"))
-        return definitions.environment(family)
-
-    def _start_database(self, environment: Mapping[str, str]) -> str:
-        wanted = self.options.database
-        if wanted == "sqlite":
-            return prefect_server.sqlite_url(self.state.prefect_home)
-        if wanted != "postgresql":
-            return wanted
-        binaries = postgresql.find_binaries()
-        port = free_port()
-        data = postgresql.create_cluster(binaries, self.state.postgresql)
-        log = self.state.logs / "postgresql.log"
-        self.parts.launch(postgresql.postgresql(binaries, data, port, environment, log))
-        self.parts.wait_ready(postgresql.NAME)
-        return postgresql.database_url(port)
-
-    def _launch_monitoring(self, inherited: Mapping[str, str], speedup: float) -> list[str]:
-        """Start the schedules, with the watchdog, and the alarms."""
-        aws = {**inherited, **aws_environment(self.aws_endpoint_url)}
-        watchdog = self.stack.properties("Watchdog")
-        plan: list[dict[str, Any]] = []
-        for name in self.stack.of_type("AWS::Events::Rule"):
-            rule = self.stack.rule(name)
-            if rule.schedule is None:
-                continue
-            every = seconds_of(rule.schedule) / speedup
-            call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
-            plan += [
-                {"name": watchdog["FunctionName"], "every": every, **call}
-                for target in rule.targets
-                if target["Arn"] == self.stack.resolver.resolve({"Fn::GetAtt": ["Watchdog", "Arn"]})
-            ]
-        variables = dict(watchdog["Environment"]["Variables"])
-        look_back = float(variables["ECHODROP_LOOK_BACK_SECONDS"]) / speedup
-        variables["ECHODROP_LOOK_BACK_SECONDS"] = str(look_back)
-        logs = self.state.logs
-        self.parts.launch(programs.scheduler(plan, {**aws, **variables}, logs / "scheduler.log"))
-        definitions = {
-            name: self.stack.properties(name)
-            for name in self.stack.of_type("AWS::CloudWatch::Alarm")
-        }
-        self.parts.launch(
-            programs.alarms(
-                definitions,
-                [watchdog["FunctionName"], self.stack.trigger().name],
-                speedup,
-                logs=logs,
-                environment=aws,
-                log=logs / "alarms.log",
-            )
-        )
-        return [programs.SCHEDULER, programs.ALARMS]
-
-    def _launch_triggers(self, inherited: Mapping[str, str]) -> list[str]:
-        function = self.stack.trigger()
-        queue = self.client("sqs").get_queue_url(QueueName=function.queue)
-        # As in Lambda: AWS variables and those that the template sets.
-        environment = {
-            **inherited,
-            **aws_environment(self.aws_endpoint_url),
-            **function.environment,
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        }
-        count = self.options.trigger_count(function.maximum_concurrency)
-        names = [f"{TRIGGER}-{number + 1}" for number in range(count)]
-        for name in names:
-            self.parts.launch(
-                programs.trigger(
-                    name,
-                    function,
-                    queue["QueueUrl"],
-                    timeout=self.options.function_timeout,
-                    environment=environment,
-                    log=self.state.logs / f"{name}.log",
-                )
-            )
-        return names

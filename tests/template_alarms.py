@@ -30,11 +30,11 @@ def state_by_lines(name: str, lines: Sequence[str], before: str = "OK") -> str:
         lines: of a log, as they were written.
         before: its state before.
     """
-    told = alarm(name)
+    watched = alarm(name)
     found = [sample for line in lines for sample in samples_of(line, 1)]
     samples = [
-        Sample(each.metric, -(period + 0.5) * told.period, each.value)
-        for period in range(told.periods)
+        Sample(each.metric, -(period + 0.5) * watched.period, each.value)
+        for period in range(watched.periods)
         for each in found
     ]
-    return told.state(samples, 0, before)
+    return watched.state(samples, 0, before)

@@ -26,7 +26,7 @@ UNITS: Mapping[str, str] = {
     "WorkerHeartbeatAgeSeconds": "Seconds",
     "DeadLetters": "Count",
     "IncidentsOpen": "Count",
-    "IncidentsTold": "Count",
+    "IncidentsReported": "Count",
     "QuietPrefixes": "Count",
     "RunsStarted": "Count",
     "BrakePulled": "Count",

@@ -147,7 +147,7 @@ def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datet
         except (ClientError, BotoCoreError) as error:
             faults.append(error)
     still_open = sum(not incident.is_over(now) for incident in incidents)
-    return PartResult({"IncidentsOpen": still_open, "IncidentsTold": reported}, faults=faults)
+    return PartResult({"IncidentsOpen": still_open, "IncidentsReported": reported}, faults=faults)
 
 
 def _quiet(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:

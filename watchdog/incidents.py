@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
-HEAD, REPORTED = "incident.json", "told.json"
+HEAD, REPORTED = "incident.json", "reported.json"
+MARKS = frozenset({REPORTED, "told.json"})  # former name
 # The same window as in tasks: a later failure starts another incident.
 WINDOW = timedelta(hours=1)
 # A task makes three attempts to report an incident; it has given up by then.
@@ -97,7 +98,7 @@ def read_incidents(notes: Sequence[IncidentNote], prefix: str) -> list[Incident]
         match note.key.removeprefix(prefix).split("/"):
             case [identity, name] if name == HEAD:
                 heads[identity, note.etag] = note
-            case [identity, opening, name] if name == REPORTED:
+            case [identity, opening, name] if name in MARKS:
                 marks[identity, opening] = note
             case [identity, opening, _]:
                 followers[identity, opening].append(note)
@@ -177,7 +178,9 @@ class IncidentStore:
         elif reported and incident.head:
             self.s3.put_object(
                 Bucket=self.bucket,
-                Key=f"{self.prefix}{incident.id}/{incident.head.etag}/{REPORTED}",
+                Key=incident.reported.key
+                if incident.reported
+                else f"{self.prefix}{incident.id}/{incident.head.etag}/{REPORTED}",
                 Body=json.dumps({"count": incident.count}).encode(),
             )
 

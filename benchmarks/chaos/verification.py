@@ -1,16 +1,14 @@
 """Repairs the system with `reconcile --fix` after a chaos test, then checks every file."""
 
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks.chaos.files import ChaosFiles, ExpectedOutcome
 from benchmarks.chaos.opened_output import differences_from
+from benchmarks.chaos.reconcile_command import ReconcileCommand
 from benchmarks.chaos.task_history import ExecutedTask, executed_tasks, overlapping_runs
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
@@ -19,46 +17,13 @@ from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.programs import TASK_EXECUTOR
 from sandbox.system import Sandbox
 
-# Less than the command's default: the sandbox's worker starts a task within seconds.
-GRACE_MINUTES = 1.0
-# The command's default is three, because a fault may be permanent. Here all faults are
-# temporary, and a plan may hit the same run with all nine faults of tasks, and also
-# with faults of parts. After three attempts such a run would be left to an operator.
-ATTEMPTS = 12
 _ROUND_SECONDS = 10.0
 # Classes of files that have no final outcome yet.
 _UNSETTLED = frozenset(
-    {
-        "arriving",
-        "queued",
-        "late",
-        "running",
-        "stuck",
-        "never notified",
-        "crashed",
-        "torn",
-        "superseded",
-        "output missing",
-        "output damaged",
-        "waiting",
-    }
+    {"arriving", "queued", "late", "running", "stuck", "never notified", "crashed", "torn"}
+    | {"superseded", "output missing", "output damaged", "waiting"}
 )
-
-
 _UNLISTED = "done or ignored"
-
-
-class ReconcileFailed(Exception):  # noqa: N818 - the name says what happened
-    """The command ended with an unexpected exit code."""
-
-
-@dataclass(frozen=True)
-class ReconcileResult:
-    """The result of reconcile: class and detail by key, the fixes, and the counts."""
-
-    classes: Mapping[str, tuple[str, str]]
-    fixes: Sequence[tuple[str, str]]
-    counts: Mapping[str, int]
 
 
 @dataclass
@@ -80,6 +45,7 @@ class ChaosVerification:
     def __post_init__(self) -> None:
         self._inbox = SandboxInbox(self.sandbox)
         self._s3 = self.sandbox.client("s3")
+        self._reconcile = ReconcileCommand(self.sandbox, self.log)
 
     def repair(self, *, within: float) -> None:
         """Repeat reconcile --fix until every file has its final outcome.
@@ -90,7 +56,7 @@ class ChaosVerification:
         """
         end = time.monotonic() + within
         while True:
-            result = self.reconcile("--fix", "--queue", self._queue_url())
+            result = self._reconcile.run("--fix", "--queue", self._queue_url())
             if result is not None:
                 for key, (kind, _) in result.classes.items():
                     self.found.setdefault(kind, set()).add(key)
@@ -107,32 +73,6 @@ class ChaosVerification:
                 self.tick()
                 time.sleep(0.5)
 
-    def reconcile(self, *options: str) -> ReconcileResult | None:
-        """Run the command; return None if it could not reach the system.
-
-        Raises:
-            ReconcileFailed: it failed for another reason.
-        """
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "echodrop", "reconcile", "--json"),
-                *("--grace", str(GRACE_MINUTES), "--attempts", str(ATTEMPTS), *options),
-            ],
-            env={
-                **self.sandbox.environment(),
-                "ECHODROP_RULES_PARAMETER": self.sandbox.names.rules_parameter,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 2:
-            self.log(f"reconcile: {done.stderr.strip()[:200]}")
-            return None
-        if done.returncode not in {0, 1}:
-            raise ReconcileFailed(f"exit code {done.returncode}: {done.stderr}")
-        return _result([json.loads(line) for line in done.stdout.splitlines()])
-
     def problems(self) -> Iterator[str]:
         """Yield a sentence for each problem.
 
@@ -140,7 +80,7 @@ class ChaosVerification:
         manifest, its checksums and its raw file. Each version of a file must have one
         run, and a run must not have two tasks at the same time.
         """
-        result = self.reconcile("--verify")
+        result = self._reconcile.run("--verify")
         if result is None:
             yield "reconcile could not reach the system"
             return
@@ -243,20 +183,6 @@ class ChaosVerification:
     def _queue_url(self) -> str:
         queue = self.sandbox.names.notifications_queue
         return str(self.sandbox.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
-
-
-def _result(lines: Sequence[dict[str, Any]]) -> ReconcileResult:
-    return ReconcileResult(
-        classes={
-            line["uri"].split("/", 3)[3]: (line["class"], line["detail"])
-            for line in lines
-            if "class" in line
-        },
-        fixes=[
-            (line["uri"], line["fix"]) for line in lines if "fix" in line and "class" not in line
-        ],
-        counts=lines[-1]["counts"],
-    )
 
 
 def _duplicates(runs: Mapping[str, Sequence[FlowRunInfo]]) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The named outcomes of a conversion, as exceptions with facts.
+"""The named outcomes of a conversion, as exceptions with facts, and what follows from each.
 
-A `ConversionFailure` is final: the same bytes would fail again, so it is never retried,
+A `ConversionFailure` is final: the same bytes would fail again, so a run never retries it,
 and its class is the name of the flow run's Failed state. A `TransientFault` has an
 external cause (the store answered 503, another run holds the output) and is retried
 with back-off. Any other exception is a bug in echodrop.
@@ -8,182 +8,142 @@ with back-off. Any other exception is a bug in echodrop.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-
-def _rebuild(cls: type[Outcome], message: str, attributes: dict[str, Any]) -> Outcome:
-    error = cls.__new__(cls, message)
-    error.__dict__.update(attributes)
-    return error
-
-
-class Outcome(Exception):  # noqa: N818 - outcomes have the names of flow run states
-    """Base class of all outcomes: a sentence for people, attributes for machines.
-
-    `preflight` is set on a failure after the walk over the datagrams: the result of the
-    walk as JSON values.
-    """
-
-    outcome: ClassVar[str]
-    preflight: dict[str, Any] | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """The attributes as JSON values, with `outcome` and `message`."""
-        attributes = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in vars(self).items()
-            if not name.startswith("_")
-        }
-        return {"outcome": self.outcome, "message": str(self), **attributes}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args`, which has the sentence and not the constructor's
-        # arguments, so it fails in a Dask worker's reply.
-        return _rebuild, (type(self), str(self), dict(vars(self)))
+from flows.core.run_ends import Outcome
 
 
 class ConversionFailure(Outcome):
-    """The file cannot be converted, or not in the requested way. Never retried."""
-
-    outcome = "ConversionFailure"
+    """The file cannot be converted, or not in the requested way. A run never retries it."""
 
 
-class BadFile(ConversionFailure):
+class FileFault(ConversionFailure):
+    """The file or its uploader is at fault."""
+
+    of_the_file, is_retryable, pages = True, False, False
+
+
+@dataclass(eq=False, repr=False)
+class BadFile(FileFault):
     """The raw file is damaged, empty, or not a file of the format it claims.
 
     `last_good_byte` is the offset after the last whole datagram, `last_good_ping` the
     time of the last whole ping before the damage.
     """
 
-    outcome = "BadFile"
+    remedy = (
+        "get an intact copy and upload it under the same key; or convert the intact part: "
+        "echodrop convert FILE OUT --allow-partial"
+    )
+    file: str
+    cause: str
+    last_good_byte: int | None = field(default=None, kw_only=True)
+    last_good_ping: datetime | None = field(default=None, kw_only=True)
 
-    def __init__(
-        self,
-        file: str,
-        cause: str,
-        *,
-        last_good_byte: int | None = None,
-        last_good_ping: datetime | None = None,
-    ) -> None:
-        sentence = f"{file}: {cause}"
-        if last_good_byte is not None:
-            sentence += f" (intact up to byte {last_good_byte}"
-            if last_good_ping is not None:
-                sentence += f", last whole ping {last_good_ping.isoformat()}"
-            sentence += ")"
-        super().__init__(sentence)
-        self.file = file
-        self.cause = cause
-        self.last_good_byte = last_good_byte
-        self.last_good_ping = last_good_ping
+    def __post_init__(self) -> None:
+        intact = ""
+        if self.last_good_byte is not None:
+            ping = self.last_good_ping
+            last = f", last whole ping {ping.isoformat()}" if ping is not None else ""
+            intact = f" (intact up to byte {self.last_good_byte}{last})"
+        Exception.__init__(self, f"{self.file}: {self.cause}{intact}")
 
 
-class WrongModel(ConversionFailure):
+@dataclass(eq=False, repr=False)
+class WrongModel(FileFault):
     """The file has another sonar model than the declared one."""
 
-    outcome = "WrongModel"
-
-    def __init__(self, file: str, declared: str, found: str) -> None:
-        super().__init__(f"{file}: declared as {declared}, but the file is from {found}")
-        self.file = file
-        self.declared = declared
-        self.found = found
+    sentence = "{file}: declared as {declared}, but the file is from {found}"
+    remedy = "correct the declared sonar model (metadata, tag or folder) and upload again"
+    file: str
+    declared: str
+    found: str
 
 
-class MissingSidecar(ConversionFailure):
-    """A sidecar that is needed or requested does not exist.
+@dataclass(eq=False, repr=False)
+class MissingSidecar(FileFault):
+    """A needed `sidecar` does not exist: its URI, or its kind (`settings XML`, `.bot`)."""
 
-    `sidecar` is its URI, or its kind if no URI was given
-    (`settings XML`, `.bot`).
-    """
-
-    outcome = "MissingSidecar"
-
-    def __init__(self, file: str, sidecar: str, cause: str = "does not exist") -> None:
-        super().__init__(f"{file}: sidecar {sidecar} {cause}")
-        self.file = file
-        self.sidecar = sidecar
-        self.cause = cause
+    sentence = "{file}: sidecar {sidecar} {cause}"
+    remedy = "upload the sidecar; its arrival starts the conversion"
+    file: str
+    sidecar: str
+    cause: str = "does not exist"
 
 
-class BadSidecar(ConversionFailure):
-    """A sidecar is damaged; the raw file is not at fault.
+@dataclass(eq=False, repr=False)
+class BadSidecar(FileFault):
+    """A sidecar is damaged, not the raw file; `cause` is the damage and its place."""
 
-    `sidecar` is its URI, `cause` the damage and its place.
-    """
-
-    outcome = "BadSidecar"
-
-    def __init__(self, file: str, sidecar: str, cause: str) -> None:
-        super().__init__(f"{file}: sidecar {sidecar} is damaged: {cause}")
-        self.file = file
-        self.sidecar = sidecar
-        self.cause = cause
+    sentence = "{file}: sidecar {sidecar} is damaged: {cause}"
+    remedy = (
+        "upload an intact copy of the sidecar, then replay the raw file; or convert "
+        "without the damaged data: echodrop convert FILE OUT --allow-partial"
+    )
+    file: str
+    sidecar: str
+    cause: str
 
 
-class UnsupportedDatagram(ConversionFailure):
+@dataclass(eq=False, repr=False)
+class UnsupportedDatagram(FileFault):
     """The file is intact, but has a datagram that the parser does not support."""
 
-    outcome = "UnsupportedDatagram"
+    sentence = "{file}: datagram {datagram}: {cause}"
+    remedy = (
+        "convert without the datagram, if the message allows it: "
+        "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers"
+    )
+    file: str
+    datagram: str
+    cause: str
 
-    def __init__(self, file: str, datagram: str, cause: str) -> None:
-        super().__init__(f"{file}: datagram {datagram}: {cause}")
-        self.file = file
-        self.datagram = datagram
-        self.cause = cause
+
+@dataclass(eq=False, repr=False)
+class OutputConflict(FileFault):
+    """The output was published from another source or version, and may not be replaced."""
+
+    sentence = "{output}: already published from {published}; {wanted} would replace it and {why}"
+    remedy = "two uploads have the same output: rename one of them and upload it again"
+    output: str
+    wanted: str
+    published: str
+    why: str = "overwrite is off"
 
 
+@dataclass(eq=False, repr=False)
 class SourceChanged(ConversionFailure):
     """The source was replaced or removed during the read."""
 
-    outcome = "SourceChanged"
+    sentence = "{file}: began to read version {expected}, then found {found}"
+    pages = False
+    remedy = "nothing: the newer upload has its own run"
+    file: str
+    expected: str
+    found: str
 
-    def __init__(self, file: str, expected: str, found: str) -> None:
-        super().__init__(f"{file}: began to read version {expected}, then found {found}")
-        self.file = file
-        self.expected = expected
-        self.found = found
 
-
+@dataclass(eq=False, repr=False)
 class OutputMismatch(ConversionFailure):
     """The data read back from the output differs from the data encoded."""
 
-    outcome = "OutputMismatch"
-
-    def __init__(self, output: str, cause: str) -> None:
-        super().__init__(f"{output}: {cause}")
-        self.output = output
-        self.cause = cause
-
-
-class OutputConflict(ConversionFailure):
-    """The output was published from another source or version, and may not be replaced."""
-
-    outcome = "OutputConflict"
-
-    def __init__(
-        self, output: str, wanted: str, published: str, why: str = "overwrite is off"
-    ) -> None:
-        super().__init__(
-            f"{output}: already published from {published}; {wanted} would replace it and {why}"
-        )
-        self.output = output
-        self.wanted = wanted
-        self.published = published
-        self.why = why
+    sentence = "{output}: {cause}"
+    remedy = "retry the run once; if it fails again, keep the file and report a bug"
+    output: str
+    cause: str
 
 
 class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome
     """The request is invalid: a parameter has an invalid value, or fits no variable."""
 
-    outcome = "InvalidParameters"
+    is_retryable = False
+    remedy = "correct the rules document or the call, then replay"
 
 
 class PartlyFailed(ConversionFailure):
-    """Some files of a batch failed; `files` has the outcome of each file."""
-
-    outcome = "PartlyFailed"
+    """Some files of a batch failed; `files` has the outcome of each, which is reported."""
 
     def __init__(self, message: str, files: list[dict[str, Any]]) -> None:
         super().__init__(message)
@@ -193,24 +153,57 @@ class PartlyFailed(ConversionFailure):
 class AllFailed(PartlyFailed):
     """Every file of a batch failed."""
 
-    outcome = "AllFailed"
+
+@dataclass(eq=False, repr=False)
+class AccessDenied(ConversionFailure):
+    """The store refuses access with the given credentials."""
+
+    sentence = "{what}: access denied: {cause}"
+    is_retryable = False
+    remedy = "correct the task's role or the bucket's policy, then replay"
+    what: str
+    cause: str
 
 
+@dataclass(eq=False, repr=False)
+class Archived(ConversionFailure):
+    """The file or one of its sidecars is in an archive tier: it must be restored first."""
+
+    sentence = "{what}: must be restored from its archive tier first: {cause}"
+    # The notification of its restore starts the run again.
+    is_retryable, pages = False, False
+    remedy = (
+        "restore the object in the message (aws s3api restore-object); a raw file's "
+        "run starts again by itself, for other objects replay the raw file"
+    )
+    what: str
+    cause: str
+
+
+@dataclass(eq=False, repr=False)
+class DiskFault(ConversionFailure):
+    """The local disk is full or broken; the file may be intact."""
+
+    sentence = "{what}: local disk: {cause}"
+    remedy = "give the task more ephemeral storage, or free space on this machine, then replay"
+    what: str
+    cause: str
+
+
+@dataclass(eq=False, repr=False)
 class TransientFault(Outcome):
     """A temporary fault outside the file. Retried with back-off."""
 
-    outcome = "TransientFault"
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: {cause}")
-        self.what = what
-        self.cause = cause
+    sentence = "{what}: {cause}"
+    remedy = "replay when the store answers again"
+    what: str
+    cause: str
 
 
 class OutputClaimed(TransientFault):
     """Another live run is publishing to the same output."""
 
-    outcome = "OutputClaimed"
+    remedy = "replay after the other run of this output has ended"
 
     def __init__(self, output: str, owner: str) -> None:
         super().__init__(output, f"is being published by {owner}")
@@ -221,59 +214,24 @@ class OutputClaimed(TransientFault):
 class ClaimLost(TransientFault):
     """Another run took over the output, because this run did not renew its claim in time."""
 
-    outcome = "ClaimLost"
+    remedy = OutputClaimed.remedy
 
     def __init__(self, output: str) -> None:
         super().__init__(output, "the claim was taken over by another run")
         self.output = output
 
 
-class AccessDenied(ConversionFailure):
-    """The store refuses access with the given credentials."""
-
-    outcome = "AccessDenied"
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: access denied: {cause}")
-        self.what = what
-        self.cause = cause
-
-
-class Archived(ConversionFailure):
-    """The file or one of its sidecars is in an archive tier: it must be restored first."""
-
-    outcome = "Archived"
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: must be restored from its archive tier first: {cause}")
-        self.what = what
-        self.cause = cause
-
-
-class DiskFault(ConversionFailure):
-    """The local disk is full or broken; the file may be intact."""
-
-    outcome = "DiskFault"
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(f"{what}: local disk: {cause}")
-        self.what = what
-        self.cause = cause
-
-
+@dataclass(eq=False, repr=False)
 class Superseded(Outcome):
     """A newer upload has replaced the requested version; its own notification converts it.
 
     This is not a failure: the run ends Completed with the name Skipped.
     """
 
-    outcome = "Superseded"
-
-    def __init__(self, file: str, wanted: str, current: str) -> None:
-        super().__init__(
-            f"{file}: version {wanted} is superseded by a newer upload ({current}), "
-            "which is converted under its own notification"
-        )
-        self.file = file
-        self.wanted = wanted
-        self.current = current
+    sentence = (
+        "{file}: version {wanted} is superseded by a newer upload ({current}), "
+        "which is converted under its own notification"
+    )
+    file: str
+    wanted: str
+    current: str

@@ -14,7 +14,8 @@ import botocore.exceptions
 import tenacity
 import urllib3.exceptions
 
-from flows.core.outcomes import Outcome, TransientFault
+from flows.core.outcomes import TransientFault
+from flows.core.run_ends import Outcome
 
 T = TypeVar("T")
 

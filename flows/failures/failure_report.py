@@ -11,85 +11,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from flows.core.locations import FAILURE_SUFFIX
+from flows.core.outcomes import BadFile, WrongModel
+from flows.core.run_ends import Defect, RunEnd
 
 REPORT_VERSION = 1
 
-# Names of other failures: an exception that is not an outcome, a task that died, a run that timed
-# out.
-DEFECT, CRASHED, TIMED_OUT = "Defect", "Crashed", "TimedOut"
-
-
-class Fault(NamedTuple):
-    """Properties of a failure's name.
-
-    Attributes:
-        of_the_file: the file or its uploader is at fault; the file goes into quarantine.
-        is_retryable: the same bytes and settings may succeed later: it is retried.
-        pages: it wakes the person on call.
-    """
-
-    of_the_file: bool
-    is_retryable: bool
-    pages: bool
-
-
-_FILES_OWN = Fault(of_the_file=True, is_retryable=False, pages=False)
-_PASSING = Fault(of_the_file=False, is_retryable=True, pages=True)
-_SETTINGS = Fault(of_the_file=False, is_retryable=False, pages=True)
-
-FAULTS: Mapping[str, Fault] = {
-    **dict.fromkeys(
-        (
-            "BadFile",
-            "WrongModel",
-            "MissingSidecar",
-            "BadSidecar",
-            "UnsupportedDatagram",
-            "OutputConflict",
-        ),
-        _FILES_OWN,
-    ),
-    # The notification of its restore starts the run again.
-    "Archived": Fault(of_the_file=False, is_retryable=False, pages=False),
-    # The newer upload has its own run.
-    "SourceChanged": Fault(of_the_file=False, is_retryable=True, pages=False),
-    **dict.fromkeys(("AccessDenied", "InvalidParameters"), _SETTINGS),
-    **dict.fromkeys(
-        ("TransientFault", "DiskFault", "OutputClaimed", "ClaimLost", "OutputMismatch"), _PASSING
-    ),
-    **dict.fromkeys((DEFECT, CRASHED, TIMED_OUT), _PASSING),
-}
-FILE_FAULTS = frozenset(name for name, fault in FAULTS.items() if fault.of_the_file)
-NOTICES = frozenset(name for name, fault in FAULTS.items() if not fault.pages)
-FINAL_FAILURES = frozenset(name for name, fault in FAULTS.items() if not fault.is_retryable)
-
-REMEDIES: Mapping[str, str] = {
-    "BadFile": "get an intact copy and upload it under the same key; or convert the intact part: "
-    "echodrop convert FILE OUT --allow-partial",
-    "WrongModel": "correct the declared sonar model (metadata, tag or folder) and upload again",
-    "MissingSidecar": "upload the sidecar; its arrival starts the conversion",
-    "BadSidecar": "upload an intact copy of the sidecar, then replay the raw file; or convert "
-    "without the damaged data: echodrop convert FILE OUT --allow-partial",
-    "UnsupportedDatagram": "convert without the datagram, if the message allows it: "
-    "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers",
-    "OutputConflict": "two uploads have the same output: rename one of them and upload it again",
-    "SourceChanged": "nothing: the newer upload has its own run",
-    "OutputMismatch": "retry the run once; if it fails again, keep the file and report a bug",
-    "AccessDenied": "correct the task's role or the bucket's policy, then replay",
-    "Archived": "restore the object in the message (aws s3api restore-object); a raw file's "
-    "run starts again by itself, for other objects replay the raw file",
-    "DiskFault": "give the task more ephemeral storage, or free space on this machine, then replay",
-    "InvalidParameters": "correct the rules document or the call, then replay",
-    "TransientFault": "replay when the store answers again",
-    "OutputClaimed": "replay after the other run of this output has ended",
-    "ClaimLost": "replay after the other run of this output has ended",
-    DEFECT: "read the run's log and report a bug",
-    CRASHED: "exit code 137 means out of memory: the run is retried on a larger task; else replay",
-    TIMED_OUT: "replay it; if it hangs again, the end of the task's log shows where: report a bug",
-}
+# Name -> what follows, for every failure that is reported; complete with the import of the outcomes.
+FAILURES: Mapping[str, type[RunEnd]] = RunEnd.reported
 
 # A process's exit code is part of the cause: 137 means out of memory, 1 does not.
 _EXIT_CODE = r"(?:exit|status) code:? -?\d+"
@@ -97,6 +28,11 @@ _EXIT_CODE = r"(?:exit|status) code:? -?\d+"
 _NUMBERED = re.compile(rf"({_EXIT_CODE})|\S*\d\S*")
 _KIND_LENGTH = 120
 _TEXT_LENGTH = 2000
+
+
+def failure_named(name: str) -> type[RunEnd]:
+    """What follows from a failure of this name; a name that is not ours is a defect."""
+    return FAILURES.get(name, Defect)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +57,7 @@ class FailureReport:
         sonar_model: the declared sonar model.
         cruise: the folder that groups files of one survey.
         output: URI of the output; None if it cannot be determined.
-        outcome: a name of `flows.core.outcomes`, or Defect, Crashed, TimedOut.
+        outcome: the name of one of `FAILURES`.
         message: one sentence with the file and the cause.
         kind: the cause without the parts that differ from file to file.
         facts: the outcome's attributes as JSON values.
@@ -149,17 +85,17 @@ class FailureReport:
     @property
     def of_the_file(self) -> bool:
         """Whether the file is at fault, and so goes into quarantine."""
-        return self.outcome in FILE_FAULTS
+        return failure_named(self.outcome).of_the_file
 
     @property
     def is_notice(self) -> bool:
         """Whether it can wait for the morning."""
-        return self.outcome in NOTICES
+        return not failure_named(self.outcome).pages
 
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return REMEDIES.get(self.outcome, REMEDIES[DEFECT])
+        return failure_named(self.outcome).remedy
 
     @property
     def replay(self) -> str | None:
@@ -232,9 +168,9 @@ def cruise_of(raw_file: str, tags: frozenset[str] = frozenset()) -> str:
 
 def kind_of(outcome: str, facts: Mapping[str, Any], preflight: Mapping[str, Any] | None) -> str:
     """The cause without the parts that differ from file to file: one cause is one incident."""
-    if outcome == "WrongModel":
+    if outcome == WrongModel.outcome:
         return f"declared {facts.get('declared')}, found {facts.get('found')}"
-    if preflight is not None and outcome == "BadFile":
+    if preflight is not None and outcome == BadFile.outcome:
         return str(preflight["condition"])
     text = str(facts.get("cause") or facts.get("error") or "")
     return _NUMBERED.sub(lambda found: found[1] or "…", text)[:_KIND_LENGTH]

@@ -3,7 +3,7 @@
 An incident consists of small objects. `<root><incident>/incident.json`, its head,
 describes the file that opened it. Below `<root><incident>/<opening>/`, where the
 opening is the head's entity tag, there is one object for each later file, and
-`told.json` once the incident was reported. The run whose conditional put creates the
+`reported.json` once the incident was reported. The run whose conditional put creates the
 head has opened the incident. The watchdog (`watchdog/incidents.py`) reports an incident
 that its opener could not report, reports its final count, and deletes its objects;
 without a watchdog the template's lifecycle rule deletes them.
@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from flows.failures.failure_report import FailureReport
 from flows.stores.object_store import ObjectStore, error_code
 
-HEAD, REPORTED = "incident.json", "told.json"
+HEAD, REPORTED = "incident.json", "reported.json"
 # A failure later than this after the first opens a new incident.
 WINDOW = timedelta(hours=1)
 

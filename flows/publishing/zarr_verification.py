@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import xarray as xr
 import zarr.storage
 from zarr.core.buffer.cpu import Buffer
 
 from flows.core.outcomes import OutputMismatch
-from flows.encoding.chunking import chunk_regions, is_large
 from flows.encoding.written_store import Digest, WrittenStore
-from flows.encoding.zarr_documents import chunk_key
 from flows.encoding.zarr_layers import ROOT_KEYS
+from flows.publishing.chunk_sample import arrays_of, chunks_to_decode
 from flows.publishing.contents import groups_of
 from flows.publishing.identity import differences
 from flows.publishing.verification import compare_tree
@@ -37,7 +33,6 @@ from flows.stores.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-_CHUNKS_OF_A_LARGE_VARIABLE = 3
 # Number of chunks, of some megabytes each, in memory at a time while they are read back.
 _KEYS_AT_A_TIME = 32
 
@@ -52,26 +47,6 @@ class ReadBack(Protocol):
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The bodies of these objects; missing ones are left out."""
         ...
-
-
-@dataclass(frozen=True)
-class _Array:
-    """The part of an array's metadata that sampling needs."""
-
-    path: str
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    zarr_format: Literal[2, 3]
-
-    @property
-    def is_large(self) -> bool:
-        return is_large(self.shape)
-
-    def chunk_keys(self) -> list[tuple[str, tuple[slice, ...]]]:
-        return [
-            (f"{self.path}/{chunk_key(index, self.zarr_format)}", region)
-            for index, region in chunk_regions(self.shape, self.chunks)
-        ]
 
 
 class ZarrVerification:
@@ -92,8 +67,8 @@ class ZarrVerification:
         self._expected = groups_of(echodata)
         self._echodata = echodata
         self._mode = mode
-        self._arrays = _arrays(written.bodies)
-        self._chunks = _chunks_to_decode(self._arrays, all_of_them=mode == "full")
+        self._arrays = arrays_of(written.bodies)
+        self._chunks = chunks_to_decode(self._arrays, all_of_them=mode == "full")
         self._objects: dict[str, zarr.core.buffer.Buffer] = {
             key: Buffer.from_bytes(body) for key, body in written.bodies.items()
         }
@@ -219,36 +194,6 @@ def compare_listing(
             raise OutputMismatch(output, f"{key} has {entry.size} bytes, but {size} were put")
         if key in etags and entry.etag != etags[key]:
             raise OutputMismatch(output, f"{key} has entity tag {entry.etag}, not {etags[key]}")
-
-
-def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
-    arrays = []
-    for key, body in encoded.items():
-        folder, _, name = key.rpartition("/")
-        if name == ".zarray":
-            document = json.loads(body)
-            arrays.append(_Array(folder, tuple(document["shape"]), tuple(document["chunks"]), 2))
-        elif name == "zarr.json" and folder:
-            document = json.loads(body)
-            if document["node_type"] == "array":
-                chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
-                arrays.append(_Array(folder, tuple(document["shape"]), tuple(chunks), 3))
-    return arrays
-
-
-def _chunks_to_decode(
-    arrays: Iterable[_Array], *, all_of_them: bool
-) -> dict[str, tuple[str, tuple[slice, ...]]]:
-    """Key -> array path and region: of each large array the first, last and some others, or all."""
-    chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
-    for array in filter(lambda array: array.is_large, arrays):
-        chunks = array.chunk_keys()
-        if not all_of_them:
-            between = chunks[1:-1]
-            wanted = min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, len(between))
-            chunks = list(dict([chunks[0], *random.sample(between, wanted), chunks[-1]]).items())
-        chosen.update({key: (array.path, region) for key, region in chunks})
-    return chosen
 
 
 def _same_bits(ours: xr.Variable, theirs: xr.Variable) -> bool:

@@ -10,7 +10,8 @@ from prefect.client.schemas import State
 from prefect.exceptions import MissingResult
 from prefect.states import Completed, Failed
 
-from flows.core.outcomes import AllFailed, InvalidParameters, Outcome, PartlyFailed
+from flows.core.outcomes import AllFailed, InvalidParameters, PartlyFailed
+from flows.core.run_ends import Outcome
 from flows.runs.batch_entries import BatchFile
 
 # A state's message is shown in a list of runs, so it names a few; the table names all.

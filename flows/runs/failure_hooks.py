@@ -15,14 +15,12 @@ from prefect.logging import get_logger
 from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in its __all__
 from prefect.utilities.urls import url_for
 
-from flows.core.outcomes import InvalidParameters, Outcome, PartlyFailed
+from flows.core.outcomes import InvalidParameters, PartlyFailed, TransientFault
+from flows.core.run_ends import Crashed, Defect, Outcome, TimedOut
 from flows.core.transient_faults import is_transient
 from flows.failures import alerts, quarantine
 from flows.failures.failure_report import (
-    CRASHED,
-    DEFECT,
-    REMEDIES,
-    TIMED_OUT,
+    FAILURES,
     FailedRun,
     FailureReport,
     cruise_of,
@@ -98,9 +96,9 @@ def _error_of(state: State[Any]) -> BaseException | None:
 
 def _of_batch(entry: Mapping[str, Any], file: Mapping[str, Any]) -> _Failed:
     message = file["message"] or file["outcome"]
-    known = file["outcome"] in REMEDIES
+    known = file["outcome"] in FAILURES
     facts = file["facts"] if known else {"cause": message}
-    return _Failed(entry, file["outcome"] if known else DEFECT, message, facts)
+    return _Failed(entry, file["outcome"] if known else Defect.outcome, message, facts)
 
 
 def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[str, Any]]:
@@ -108,16 +106,16 @@ def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[st
     if isinstance(error, Outcome):
         return error.outcome, error.facts()
     if state.is_crashed():
-        return CRASHED, {"cause": state.message}
-    if state.name == "TimedOut":
-        return TIMED_OUT, {"cause": state.message}
+        return Crashed.outcome, {"cause": state.message}
+    if state.name == TimedOut.outcome:
+        return TimedOut.outcome, {"cause": state.message}
     if error is None:
-        return DEFECT, {"cause": state.message}
+        return Defect.outcome, {"cause": state.message}
     facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
     if is_transient(error):
-        return "TransientFault", facts
+        return TransientFault.outcome, facts
     text = "".join(traceback.format_exception(error))
-    return DEFECT, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
+    return Defect.outcome, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
 
 
 def _report(

@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from flows.core.outcomes import Outcome
+from flows.core.run_ends import Outcome
 from flows.core.transient_faults import is_transient
 from flows.publishing.publication import Published, Skipped
 from flows.runs.ecs_metadata import task_image

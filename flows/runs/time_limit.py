@@ -26,7 +26,7 @@ from prefect.logging import get_logger
 from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
-from flows.failures.failure_report import TIMED_OUT
+from flows.core.run_ends import TimedOut
 from flows.runs.failure_hooks import report_failure
 from flows.stores.request import ConversionRequest
 
@@ -90,7 +90,7 @@ def _end(flow: Flow[..., Any], limit: timedelta) -> None:
     code = 1
     try:
         state: State[Any] = Failed(
-            name=TIMED_OUT,
+            name=TimedOut.outcome,
             message=f"ended after {limit}, the limit for its size; the task's log shows where",
         )
         with get_client(sync_client=True) as client:

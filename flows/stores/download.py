@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,13 @@ from flows.core.transient_faults import retrying
 from flows.stores.errors import named_ends
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import request_pool
-from flows.stores.range_readers import CurrentSource, HttpReader, RangeReader, S3Reader
+from flows.stores.range_readers import (
+    CurrentSource,
+    HttpReader,
+    RangeReader,
+    S3Reader,
+    http_headers,
+)
 from flows.stores.s3_client import s3_client
 
 PART_BYTES = 16 * 1024 * 1024
@@ -87,11 +93,11 @@ def fetch(
     with named_ends(location.uri):
         if isinstance(location, LocalLocation):
             return _link(location, target, wanted, at_most)
-        reader: RangeReader
-        if isinstance(location, HttpLocation):
-            reader = http_reader(location, options)
-        else:
-            reader = S3Reader(s3_client(options), location)
+        reader: RangeReader = (
+            HttpReader(location, http_headers(options))
+            if isinstance(location, HttpLocation)
+            else S3Reader(s3_client(options), location)
+        )
         return download(reader, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
 
 
@@ -105,41 +111,31 @@ def download(
     at_most: int | None = None,
 ) -> FetchedFile:
     """Download a remote file to `target`; arguments and errors as for `fetch`."""
+
+    def attempt() -> FetchedFile:
+        beginning = reader.begin(PART_BYTES)
+        version = beginning.version
+        if wanted is not None and version.differs_from(wanted):
+            raise Superseded(location.uri, str(wanted), str(version))
+        _check_size(beginning.size, at_most)
+        digest = hashlib.sha256()
+        size = 0
+        with target.open("wb") as file:
+            for block in _whole(beginning.body, beginning.size, reader, version):
+                # For a server that did not send the size.
+                _check_size(size + len(block), at_most)
+                file.write(block)
+                digest.update(block)
+                size += len(block)
+                if on_bytes is not None:
+                    on_bytes(size, beginning.size)
+        if beginning.size is not None and size != beginning.size:
+            raise TransientFault(location.uri, f"only {size} of {beginning.size} bytes received")
+        modified = beginning.last_modified
+        return FetchedFile(location, target, size, digest.hexdigest(), version, modified)
+
     # An incomplete body is requested again from its beginning.
-    return retrying(
-        lambda: _download(reader, location, target, wanted, on_bytes, at_most),
-        attempts=_ATTEMPTS,
-    )
-
-
-def _download(  # noqa: PLR0917 - those of `download`
-    reader: RangeReader,
-    location: Location,
-    target: Path,
-    wanted: SourceVersion | None,
-    on_bytes: ByteCount | None,
-    at_most: int | None,
-) -> FetchedFile:
-    beginning = reader.begin(PART_BYTES)
-    if wanted is not None and beginning.version.differs_from(wanted):
-        raise Superseded(location.uri, str(wanted), str(beginning.version))
-    _check_size(beginning.size, at_most)
-    digest = hashlib.sha256()
-    size = 0
-    with target.open("wb") as file:
-        for block in _whole(beginning.body, beginning.size, reader, beginning.version):
-            # For a server that did not send the size.
-            _check_size(size + len(block), at_most)
-            file.write(block)
-            digest.update(block)
-            size += len(block)
-            if on_bytes is not None:
-                on_bytes(size, beginning.size)
-    if beginning.size is not None and size != beginning.size:
-        raise TransientFault(location.uri, f"only {size} of {beginning.size} bytes received")
-    return FetchedFile(
-        location, target, size, digest.hexdigest(), beginning.version, beginning.last_modified
-    )
+    return retrying(attempt, attempts=_ATTEMPTS)
 
 
 def _whole(
@@ -202,14 +198,8 @@ def _link(
     except (IsADirectoryError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{location.uri} is not a file") from error
     target.symlink_to(location.path)
-    fetched = FetchedFile(
-        location,
-        target,
-        before.st_size,
-        digest,
-        version,
-        datetime.fromtimestamp(before.st_mtime, UTC),
-    )
+    modified = datetime.fromtimestamp(before.st_mtime, UTC)
+    fetched = FetchedFile(location, target, before.st_size, digest, version, modified)
     check_unchanged(fetched)
     return fetched
 
@@ -229,31 +219,11 @@ def current_source(location: Location, options: dict[str, Any]) -> CurrentSource
                 return None
             return CurrentSource(local_version(stat), stat.st_size)
         if isinstance(location, HttpLocation):
-            return http_reader(location, options).current()
+            return HttpReader(location, http_headers(options)).current()
         head = ObjectStore(s3_client(options), location.bucket).head(location.key)
         if head is None:
             return None
         return CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
-
-
-def http_reader(location: HttpLocation, options: dict[str, Any]) -> HttpReader:
-    """A reader with the headers in the options of fsspec's http file system."""
-    return HttpReader(location, http_headers(options))
-
-
-def http_headers(options: Mapping[str, Any]) -> dict[str, str]:
-    """The headers in storage options, in the form of fsspec's http file system.
-
-    Raises:
-        ValueError: they are not an object of strings.
-    """
-    settings = options.get("client_kwargs", {})
-    headers = settings.get("headers", {}) if isinstance(settings, Mapping) else None
-    if not isinstance(headers, Mapping) or not all(
-        isinstance(text, str) for pair in headers.items() for text in pair
-    ):
-        raise ValueError("client_kwargs.headers is not an object of strings")
-    return dict(headers)
 
 
 def local_version(stat: os.stat_result) -> SourceVersion:

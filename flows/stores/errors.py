@@ -20,9 +20,9 @@ from flows.core.outcomes import (
     Archived,
     DiskFault,
     InvalidParameters,
-    Outcome,
     TransientFault,
 )
+from flows.core.run_ends import Outcome
 from flows.core.transient_faults import is_transient
 from flows.stores.object_store import error_code
 

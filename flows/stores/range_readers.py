@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -221,6 +221,21 @@ class HttpReader:
     def _version(answer: urllib3.BaseHTTPResponse) -> SourceVersion:
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         return SourceVersion(tag.strip('"') if tag else None)
+
+
+def http_headers(options: Mapping[str, Any]) -> dict[str, str]:
+    """The headers in storage options, in the form of fsspec's http file system.
+
+    Raises:
+        ValueError: they are not an object of strings.
+    """
+    settings = options.get("client_kwargs", {})
+    headers = settings.get("headers", {}) if isinstance(settings, Mapping) else None
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        raise ValueError("client_kwargs.headers is not an object of strings")
+    return dict(headers)
 
 
 def _file_size(answer: urllib3.BaseHTTPResponse) -> int | None:

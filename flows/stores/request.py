@@ -21,7 +21,7 @@ from flows.core.locations import (
 )
 from flows.core.outcomes import InvalidParameters
 from flows.core.source_version import SourceVersion
-from flows.stores.download import http_headers
+from flows.stores.range_readers import http_headers
 from flows.stores.s3_client import check_options
 from flows.stores.sidecars import Kind
 from sonar_models import SONAR_MODELS, TAKE_BOT_AND_IDX

@@ -1,13 +1,20 @@
 """A client for the few calls to S3, SSM, Secrets Manager and SQS that the trigger makes."""
 
 import json
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from lambda_trigger.clients.aws_answers import (
+    ObjectHead,
+    Unreadable,
+    error_code,
+    object_head,
+    region_elsewhere,
+    throttles,
+    xml,
+)
 from lambda_trigger.clients.aws_domains import dns_suffix
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.http_client import (
@@ -21,29 +28,6 @@ from lambda_trigger.clients.http_client import (
 from lambda_trigger.clients.sigv4 import Credentials, quoted_path, quoted_query, signed_headers
 from lambda_trigger.clients.transport_errors import MissingError, RefusedError
 from lambda_trigger.decisions.sidecars import ListedObject
-
-# Error codes of throttled requests whose status is not 429.
-THROTTLING_CODES = (b"Throttling", b"SlowDown", b"TooManyRequests", b"RequestLimitExceeded")
-METADATA_PREFIX = "x-amz-meta-"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectHead:
-    """The first bytes of an object and its S3 attributes. `size` is in bytes."""
-
-    head: bytes
-    size: int
-    etag: str
-    version_id: str | None
-    metadata: dict[str, str]
-    tag_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An object that cannot be read: `why` is gone, replaced, empty or archived."""
-
-    why: str
 
 
 class AwsApi:
@@ -78,8 +62,8 @@ class AwsApi:
             "GetObject", bucket, key, deadline, headers=headers, body_limit=count
         )
         if reply.status in {200, 206}:
-            return _object_head(reply)
-        code = _error_code(reply)
+            return object_head(reply)
+        code = error_code(reply)
         # 409 means that the object is being replaced; the retry gets one of the other answers.
         if reply.status == 404 and code in {"NoSuchKey", "NoSuchVersion"}:
             return Unreadable("gone")
@@ -96,9 +80,9 @@ class AwsApi:
         request, reply = self._ask_s3(
             "GetObjectTagging", bucket, key, deadline, query={"tagging": ""}
         )
-        if reply.status == 404 and _error_code(reply) == "NoSuchKey":
+        if reply.status == 404 and error_code(reply) == "NoSuchKey":
             return {}
-        root = _xml(request, reply)
+        root = xml(request, reply)
         return {
             tag.findtext("{*}Key", ""): tag.findtext("{*}Value", "")
             for tag in root.iterfind(".//{*}Tag")
@@ -125,7 +109,7 @@ class AwsApi:
         if after:
             query["start-after"] = after
         while True:
-            root = _xml(*self._ask_s3("ListObjectsV2", bucket, "", deadline, query=query))
+            root = xml(*self._ask_s3("ListObjectsV2", bucket, "", deadline, query=query))
             for item in root.iterfind("{*}Contents"):
                 yield ListedObject(
                     key=unquote_plus(item.findtext("{*}Key", "")),
@@ -182,12 +166,12 @@ class AwsApi:
         """Send a request to the bucket's region: the stack's, unless S3 has named another."""
         region = self._regions_of_buckets.get(bucket, self._region)
         request = self._s3(operation, bucket, key, query, headers, region=region)
-        reply = self._http.send(request, deadline, throttles=_throttles, body_limit=body_limit)
-        found = _region_elsewhere(reply)
+        reply = self._http.send(request, deadline, throttles=throttles, body_limit=body_limit)
+        found = region_elsewhere(reply)
         if found and found != region:
             self._regions_of_buckets[bucket] = found
             request = self._s3(operation, bucket, key, query, headers, region=found)
-            reply = self._http.send(request, deadline, throttles=_throttles, body_limit=body_limit)
+            reply = self._http.send(request, deadline, throttles=throttles, body_limit=body_limit)
         return request, reply
 
     def _s3(
@@ -244,7 +228,7 @@ class AwsApi:
             body=body,
         )
         request = Request(service, target.partition(".")[2], "POST", origin, "/", signed, body)
-        reply = self._http.send(request, deadline, throttles=_throttles)
+        reply = self._http.send(request, deadline, throttles=throttles)
         if reply.status != 200:
             if b"NotFound" in reply.body or b"NonExistent" in reply.body:
                 raise MissingError(
@@ -255,57 +239,3 @@ class AwsApi:
             raise error_of(request, reply)
         answer: dict[str, Any] = json.loads(reply.body)
         return answer
-
-
-def _object_head(reply: Reply) -> ObjectHead:
-    total = reply.headers.get("Content-Range", "").rpartition("/")[2]
-    metadata = {
-        name.lower().removeprefix(METADATA_PREFIX): text
-        for name, text in reply.headers.items()
-        if name.lower().startswith(METADATA_PREFIX)
-    }
-    version = reply.headers.get("x-amz-version-id")
-    return ObjectHead(
-        head=reply.body,
-        size=int(total) if total.isdigit() else int(reply.headers.get("Content-Length", "0")),
-        etag=reply.headers.get("ETag", "").strip('"'),
-        # S3 returns "null" for an object that is older than the bucket's versioning.
-        version_id=None if version in {None, "", "null"} else version,
-        metadata=metadata,
-        tag_count=int(reply.headers.get("x-amz-tagging-count", "0")),
-    )
-
-
-def _region_elsewhere(reply: Reply) -> str:
-    """Return the bucket's region if the request went to another one; otherwise ''."""
-    if reply.status not in {301, 307, 400}:
-        return ""
-    try:
-        written = ET.fromstring(reply.body).findtext("Region", "")  # noqa: S314 - an answer of S3's own
-    except ET.ParseError:
-        written = ""
-    return reply.headers.get("x-amz-bucket-region") or written
-
-
-def _throttles(reply: Reply) -> bool:
-    if reply.status == 429:
-        return True
-    return reply.status in {400, 503} and any(code in reply.body for code in THROTTLING_CODES)
-
-
-def _error_code(reply: Reply) -> str:
-    try:
-        return ET.fromstring(reply.body).findtext("Code", "")  # noqa: S314 - an answer of S3's own
-    except ET.ParseError:
-        return ""
-
-
-def _xml(request: Request, reply: Reply) -> ET.Element:
-    if reply.status != 200:
-        raise error_of(request, reply)
-    try:
-        return ET.fromstring(reply.body)  # noqa: S314 - an answer of S3's own
-    except ET.ParseError as error:
-        raise RefusedError(
-            request.service, request.operation, f"not XML: {excerpt(reply.body)}"
-        ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from lambda_trigger.clients.aws_api import ObjectHead, Unreadable
+from lambda_trigger.clients.aws_answers import ObjectHead, Unreadable
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun, RunState
 from lambda_trigger.decisions.run_identity import RunRequest

@@ -12,9 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
+from lambda_trigger.decisions.notification_fields import (
+    MalformedError,
+    echodrop_fields,
+    etag_of,
+    object_in,
+    optional_text,
+    size_in,
+    text_in,
+)
 from lambda_trigger.decisions.outcomes import (
-    LANES,
-    LIVE,
     RESTORED,
     S3_RESTORED,
     Ignored,
@@ -55,10 +62,6 @@ class TaskStopped(NamedTuple):
 
 # One notice of a body: an upload, a known outcome, or a stopped task.
 Notice = Upload | Judged | TaskStopped
-
-
-class MalformedError(ValueError):
-    """The body is not a notification; the message says what is wrong."""
 
 
 def read_body(body: object) -> list[Notice]:
@@ -142,10 +145,10 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     version = str(record.get("eventVersion", "2.0"))
     if version.split(".", maxsplit=1)[0] != "2":
         raise MalformedError(f"an S3 event of version {version!r}; supported is 2.x")
-    event_name = _text(record, "eventName").removeprefix("s3:")
-    bucket = _text(_part(record["s3"], "bucket"), "name")
-    item = _part(record["s3"], "object")
-    quoted_key = _text(item, "key")
+    event_name = text_in(record, "eventName").removeprefix("s3:")
+    bucket = text_in(object_in(record["s3"], "bucket"), "name")
+    item = object_in(record["s3"], "object")
+    quoted_key = text_in(item, "key")
     try:
         key = unquote_plus(quoted_key, errors="strict")
     except UnicodeDecodeError as error:
@@ -154,14 +157,14 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     upload = Upload(
         bucket=bucket,
         key=key,
-        size=_size(item),
-        etag=_etag(item.get("eTag")),
-        version_id=_optional_text(item.get("versionId")),
+        size=size_in(item),
+        etag=etag_of(item.get("eTag")),
+        version_id=optional_text(item.get("versionId")),
         event_name=event_name,
         event_time=str(record.get("eventTime", "")),
         request_id=str(response.get("x-amz-request-id", "")) if isinstance(response, dict) else "",
         envelope=envelope + "s3",
-        **_echodrop_fields(record),
+        **echodrop_fields(record),
     )
     if event_name.startswith("ObjectCreated:") or event_name == S3_RESTORED:
         return upload
@@ -175,82 +178,28 @@ def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
         return TaskStopped(event)
     if source != "aws.s3":
         raise MalformedError(f"an EventBridge event from {source!r}, not from aws.s3")
-    detail = _part(event, "detail")
+    detail = object_in(event, "detail")
     version = str(detail.get("version", "0"))
     if version.split(".", maxsplit=1)[0] != "0":
         raise MalformedError(f"an EventBridge detail of version {version!r}; supported is 0")
-    item = _part(detail, "object")
+    item = object_in(detail, "object")
     upload = Upload(
-        bucket=_text(_part(detail, "bucket"), "name"),
+        bucket=text_in(object_in(detail, "bucket"), "name"),
         # EventBridge does not encode keys: '+' and '%' are literal.
-        key=_text(item, "key"),
-        size=_size(item),
-        etag=_etag(item.get("etag")),
-        version_id=_optional_text(item.get("version-id")),
+        key=text_in(item, "key"),
+        size=size_in(item),
+        etag=etag_of(item.get("etag")),
+        version_id=optional_text(item.get("version-id")),
         event_name=detail_type,
         event_time=str(event.get("time", "")),
         request_id=str(detail.get("request-id", "")),
         envelope=envelope + "eventbridge",
-        **_echodrop_fields(detail),
+        **echodrop_fields(detail),
     )
     if detail_type in EVENTBRIDGE_UPLOADS:
         return upload
     reason = Reason.DELETED if detail_type == "Object Deleted" else Reason.NOT_AN_UPLOAD
     return Judged(upload, Ignored(reason, detail_type))
-
-
-def _part(value: dict[str, Any], name: str) -> dict[str, Any]:
-    part = value.get(name)
-    if not isinstance(part, dict):
-        raise MalformedError(f"a notification without {name!r}")
-    return part
-
-
-def _text(value: dict[str, Any], name: str) -> str:
-    text = value.get(name)
-    if not isinstance(text, str) or not text:
-        raise MalformedError(f"a notification without {name!r}")
-    return text
-
-
-def _optional_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _etag(value: object) -> str | None:
-    text = _optional_text(value)
-    return text.strip('"') if text else None
-
-
-def _size(item: dict[str, Any]) -> int | None:
-    size = item.get("size")
-    if size is None:
-        return None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise MalformedError(f"the size is not a number of bytes: {size!r}")
-    return size
-
-
-def _echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read the fields that echodrop adds to a notification: `generation`, `lane`, `mends`, `after`.
-
-    An unknown lane is an error: treated as live, a whole backfill would run
-    before today's uploads.
-    """
-    ours = holder.get("echodrop")
-    ours = ours if isinstance(ours, dict) else {}
-    generation, after = ours.get("generation", 0), ours.get("after", "")
-    lane = ours.get("lane", LIVE)
-    if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
-        raise MalformedError(f"the generation is not a whole number: {generation!r}")
-    if lane not in LANES:
-        raise MalformedError(f"the lane is not one of {', '.join(LANES)}: {lane!r}")
-    return {
-        "generation": generation,
-        "lane": lane,
-        "is_repair": ours.get("mends") is True,
-        "after": after if isinstance(after, str) else "",
-    }
 
 
 def _malformed(detail: str) -> Notice:

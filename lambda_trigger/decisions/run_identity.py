@@ -96,8 +96,8 @@ def tag_of(tags: Iterable[str], name: str) -> str | None:
 def run_tags(upload: Upload, model: str, rule: PrefixRule, size: str) -> list[str]:
     """Return the run's tags, which the UI can filter by; empty ones are left out.
 
-    The tag `mends` marks a fix, so that the reconciliation can count its attempts.
+    The tag `repair` marks a fix, so that the reconciliation can count its attempts.
     """
     cruise = cruise_path(upload.key, rule) or rule.prefix.strip("/")
     tags = {"bucket": upload.bucket, "model": model, "cruise": cruise, "tier": size}
-    return [f"{name}:{text}" for name, text in tags.items() if text] + ["mends"] * upload.is_repair
+    return [f"{name}:{text}" for name, text in tags.items() if text] + ["repair"] * upload.is_repair

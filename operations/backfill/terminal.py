@@ -81,7 +81,7 @@ def backfill_at_terminal(
         )
         if dry_run:
             estimate = backfill.estimate()
-            line = estimate.told(rate, connections.runs.at_once_in(BACKFILL))
+            line = estimate.sentence(rate, connections.runs.at_once_in(BACKFILL))
             values = {"estimate": estimate.as_json(rate), **_counts(noted)}
             _print(values, line, noted, as_json=as_json)
             return 1 if noted.refused else 0

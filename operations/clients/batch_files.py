@@ -69,7 +69,7 @@ def run_facts(run: dict[str, Any]) -> RunFacts:
         work_pool=run.get("work_pool_name") or "",
         cluster=str((run.get("job_variables") or {}).get("cluster") or ""),
         lane=lane if (lane := run.get("work_queue_name")) in LANES else LIVE,
-        is_repair="mends" in (run.get("tags") or ()),
+        is_repair=not {"repair", "mends"}.isdisjoint(run.get("tags") or ()),  # former name
         version=run.get("deployment_version") or "",
         parameters=run.get("parameters") or {},
     )

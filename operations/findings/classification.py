@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flows.failures.failure_report import FILE_FAULTS, FINAL_FAILURES
+from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputState
@@ -149,10 +149,11 @@ def _failed_or_crashed(
     if output.state == "half":
         kind = Kind.TORN
     detail = f"{run.state_name}: {run.message}" if run.message else run.state_name
-    if not crashed and run.state_name in FINAL_FAILURES:
+    failure = failure_named(run.state_name)
+    if not crashed and not failure.is_retryable:
         # The run reported it, and nothing is retried: a task that still exists is stopping,
         # or converts the other files of a batch.
-        kind = Kind.QUARANTINED if run.state_name in FILE_FAULTS else Kind.FAILED
+        kind = Kind.QUARANTINED if failure.of_the_file else Kind.FAILED
         return UploadFinding(kind, source.uri, detail, run.since, source, run.id)
     if run.has_task:
         # The event of a task's end may arrive late, and belong to an earlier attempt.

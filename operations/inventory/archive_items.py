@@ -7,28 +7,31 @@ S3 user guide. Keys in an inventory's CSV are quoted as in a URL.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import unquote_plus
 
 from flows.core.locations import S3Location, parse_location
+from operations.inventory.key_rows import (
+    ArchiveError,
+    KeyColumns,
+    KeyFields,
+    RowReader,
+    columns_of_header,
+    readable,
+    text_line,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK = 1024 * 1024
 _LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
-
-
-class ArchiveError(ValueError):
-    """The listing, inventory or list of keys can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,11 @@ class KeyList:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """Read line by line."""
-        with _text(self.name, self.open_binary()) as lines:
+        with text_of(self.name, self.open_binary()) as lines:
             rows = csv.reader(lines) if ".csv" in self.name else ([line] for line in lines)
-            read = _columns_of_header if ".csv" in self.name else _text_line
-            columns: Callable[[list[str]], _Fields | None] | None = None
-            for number, row in enumerate(_readable(self.name, rows), start=1):
+            read = columns_of_header if ".csv" in self.name else text_line
+            columns: RowReader | None = None
+            for number, row in enumerate(readable(self.name, rows), start=1):
                 if columns is None:
                     columns, is_header = read(row)
                     if is_header:
@@ -142,12 +145,12 @@ class InventoryReport:
             ) from error
         if form != "CSV":
             raise ArchiveError(f"{where}: the inventory is {form}, only CSV is supported")
-        columns = _Columns(names, quoted=True)
+        columns = KeyColumns(names, quoted=True)
         number, start = 0, int(after or 0)
         for key in files:
             stream = cast("IO[bytes]", self.s3.get_object(Bucket=holder, Key=key)["Body"])
-            with _text(key, stream) as lines:
-                for row in _readable(f"s3://{holder}/{key}", csv.reader(lines)):
+            with text_of(key, stream) as lines:
+                for row in readable(f"s3://{holder}/{key}", csv.reader(lines)):
                     number += 1
                     if number > start and (found := columns(row)):
                         yield _item(found, source, str(number))
@@ -194,81 +197,8 @@ def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     return Listing(s3, bucket, key)
 
 
-# Bucket ('' if not given), key, bytes, entity tag.
-_Fields = tuple[str, str, int | None, str | None]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Reads rows by column name."""
-
-    names: list[str]
-    quoted: bool
-
-    def __call__(self, row: list[str]) -> _Fields | None:
-        columns = dict(zip(self.names, row, strict=False))
-        key = columns.get("key", "")
-        if not key or columns.get("islatest") == "false" or columns.get("isdeletemarker") == "true":
-            return None
-        size = columns.get("size", "")
-        return (
-            columns.get("bucket", ""),
-            unquote_plus(key) if self.quoted else key,
-            int(size) if size.isdigit() else None,
-            columns.get("etag", "").strip('"') or None,
-        )
-
-
-def _columns_of_header(row: list[str]) -> tuple[Callable[[list[str]], _Fields | None], bool]:
-    names = [name.strip().lower() for name in row]
-    if "key" in names:
-        return _Columns(names, quoted=False), True
-    return _Columns(["bucket", "key"], quoted=True), False
-
-
-def _text_line(row: list[str]) -> tuple[Callable[[list[str]], _Fields | None], bool]:
-    del row
-
-    def read(line: list[str]) -> _Fields | None:
-        key = line[0].rstrip("\r\n")
-        return ("", key, None, None) if key else None
-
-    return read, False
-
-
-def _item(fields: _Fields, bucket: str, place: str) -> ArchiveItem:
+def _item(fields: KeyFields, bucket: str, place: str) -> ArchiveItem:
     own, key, size, etag = fields
     if not own and key.startswith("s3://"):
         own, _, key = key.removeprefix("s3://").partition("/")
     return ArchiveItem(own or bucket, key, place, size, etag)
-
-
-def _text(name: str, stream: IO[bytes]) -> IO[str]:
-    plain = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
-    return io.TextIOWrapper(io.BufferedReader(cast("Any", _Raw(plain))), "utf-8", newline="\n")
-
-
-class _Raw(io.RawIOBase):
-    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-def _readable(name: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from rows
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise ArchiveError(f"{name}: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flows.failures.failure_report import FINAL_FAILURES
+from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Waiting
 from operations.clients.parallel import in_parallel
@@ -146,7 +146,7 @@ class UploadInspector:
         if (
             run.in_batch
             or run.state_type not in FAILED_OR_CRASHED
-            or run.state_name in FINAL_FAILURES
+            or not failure_named(run.state_name).is_retryable
         ):
             return run
         return replace(run, starts=max(run.starts, 1 + self.services.runs.retries(run.id)))

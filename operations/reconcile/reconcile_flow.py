@@ -3,7 +3,7 @@
 Each hour it checks the uploads that no earlier run found done: new ones, and those
 with a fault. Each week it checks everything, including all outputs.
 
-The run ends Completed. The state's name is Mended if everything that needed attention
+The run ends Completed. The state's name is Repaired if everything that needed attention
 was sent again or retried, or NeedsAttention if an operator has to act. This pages
 nobody, because a bad file is not a fault of the system. The run fails only if it
 could not do its checks.

@@ -107,7 +107,7 @@ def figures(
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
         "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
         "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
-        "Mended": (tally.done, "Count"),
+        "Repaired": (tally.done, "Count"),
         "Seconds": (seconds, "Seconds"),
     }
     if whole_age is not None:
@@ -140,5 +140,5 @@ def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
     if not remaining:
         return "Completed", message
     message += "; " + ", ".join(f"{name} {count:,}" for name, count in remaining.items())
-    # Mended: everything that needed attention was just sent again or retried.
-    return "Mended" if tally.done == sum(remaining.values()) else "NeedsAttention", message
+    # Repaired: everything that needed attention was just sent again or retried.
+    return "Repaired" if tally.done == sum(remaining.values()) else "NeedsAttention", message

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from flows.failures.failure_report import FILE_FAULTS
+from flows.failures.failure_report import FAILURES
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.findings.classification import unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
@@ -46,9 +46,10 @@ class Status:
             runs_seen.add(run.id)
             yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
         # A failed run is not enough: a later generation may have converted the upload since.
+        of_the_file = sorted(name for name, failure in FAILURES.items() if failure.of_the_file)
         failed = chain(
             self._older(seen, FAILED_OR_CRASHED, since),
-            self._older(seen, FAILED_OR_CRASHED, names=sorted(FILE_FAULTS)),
+            self._older(seen, FAILED_OR_CRASHED, names=of_the_file),
         )
         yield from whole.inspector.at_uris(run.raw_file for run in failed)
         yield from whole.dead_runs(runs_seen)

@@ -102,7 +102,7 @@ def replay_dead_letters_at_terminal(
         print(json_line(summary))  # noqa: T201 - the command's result
     else:
         queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
-        _print(counts, listed, f"{queue}\n{estimate.told(rate if dry_run else None)}")
+        _print(counts, listed, f"{queue}\n{estimate.sentence(rate if dry_run else None)}")
     return 1 if left or counts["set aside"] or counts["kept"] else 0
 
 

@@ -63,7 +63,7 @@ class _ReplayReport:
             console.print(table)
         for what, count in self.counts.items():
             console.print(f"{what}: {count:,}", highlight=False)
-        console.print(closing or self.estimate.told(rate), highlight=False)
+        console.print(closing or self.estimate.sentence(rate), highlight=False)
 
 
 def replay_uploads_at_terminal(

@@ -1,4 +1,4 @@
-"""What a number of conversions is about to cost and to take, before any is asked for.
+"""What a number of conversions is about to cost and to take, before any is requested.
 
 From names and bytes alone, so high rather than low: a `.raw` counts as the
 costliest of the sonars that write it. Seconds and objects are straight lines
@@ -58,7 +58,7 @@ class Estimate:
         self.task_seconds += seconds
         self.dollars += dollars_of_task(ARM64, task, seconds, objects)
 
-    def told(self, rate: float | None, at_once: int | None = None) -> str:
+    def sentence(self, rate: float | None, at_once: int | None = None) -> str:
         """One line for people.
 
         Args:

@@ -1,4 +1,4 @@
-"""List prices that the cost table is made from: inputs, to be looked up anew before they are quoted.
+"""List prices that the cost table is made from: inputs, to be looked up again before they are quoted.
 
 On demand, us-east-1, US dollars, Linux; no discount, no free tier. AWS's pages
 "AWS Fargate pricing", "Amazon VPC pricing" (public addresses), "Amazon S3

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -39,6 +38,7 @@ from sandbox.aws.ecs_tasks import (
 from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
 from sandbox.parts.environments import aws_environment, container_environment
 from sandbox.parts.orphans import MARK
+from sandbox.parts.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
@@ -48,6 +48,9 @@ log = logging.getLogger("sandbox.aws.task_executor")
 # ECS's stopTimeout: the time from SIGTERM to SIGKILL.
 _STOP_TIMEOUT = 30.0
 _DESCRIBE_LIMIT = 100
+_POLL_SECONDS = 0.2
+# From SIGTERM to SIGKILL when the executor itself stops.
+_GRACE_SECONDS = 3.0
 
 
 @dataclass
@@ -100,11 +103,8 @@ class TaskExecutor:
     def _find_new(self, wanted: list[str]) -> None:
         new = [arn for arn in wanted if arn not in self._seen]
         for start in range(0, len(new), _DESCRIBE_LIMIT):
-            answer = self._ecs.describe_tasks(
-                cluster=self._cluster,
-                tasks=new[start : start + _DESCRIBE_LIMIT],
-                include=["TAGS"],
-            )
+            some = new[start : start + _DESCRIBE_LIMIT]
+            answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=some, include=["TAGS"])
             for described in answer["tasks"]:
                 self._seen.add(described["taskArn"])
                 self._put_events(*(change_detail(described, status) for status in STARTING_STATES))
@@ -206,10 +206,8 @@ class TaskExecutor:
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
 
 
 def _end_container(folder: Path) -> None:
@@ -223,10 +221,6 @@ def _end_container(folder: Path) -> None:
                 process.kill()
 
 
-class _Stop(Exception):  # noqa: N818 - not an error: a signal handler raises it to end the loop
-    pass
-
-
 def main() -> None:
     """Run the executor until SIGTERM (`python -m sandbox.aws.task_executor ...`)."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -234,37 +228,22 @@ def main() -> None:
     parser.add_argument("--parallelism", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, required=True, help="parent of the tasks' folders")
     parser.add_argument("--logs", type=Path, required=True, help="folder for the tasks' output")
-    parser.add_argument("--every", type=float, default=0.2, help="seconds between polls of ECS")
-    parser.add_argument(
-        "--grace",
-        type=float,
-        default=3.0,
-        help="seconds from SIGTERM to SIGKILL when the executor stops",
-    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
-        raise _Stop
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    executor = TaskExecutor(
-        arguments.cluster, arguments.parallelism, arguments.folder, arguments.logs
-    )
-    log.info("running up to %s tasks of cluster %s", arguments.parallelism, arguments.cluster)
-    try:
-        while True:
-            try:
-                executor.step()
-            except (BotoCoreError, ClientError) as problem:
-                log.warning("AWS does not answer: %s", problem)
-            time.sleep(arguments.every)
-    except _Stop:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        executor.stop_all(arguments.grace)
+    cluster, parallelism = arguments.cluster, arguments.parallelism
+    executor = TaskExecutor(cluster, parallelism, arguments.folder, arguments.logs)
+    log.info("running up to %s tasks of cluster %s", parallelism, cluster)
+    with ended_by_signals():
+        try:
+            while True:
+                try:
+                    executor.step()
+                except (BotoCoreError, ClientError) as problem:
+                    log.warning("AWS does not answer: %s", problem)
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            executor.stop_all(_GRACE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ def cruise_notes(sandbox: Sandbox) -> list[str]:
     """Return the cruise's files that tasks recorded."""
     s3, bucket = sandbox.client("s3"), sandbox.names.output_bucket
     keys = [
-        key for key in SandboxInbox(sandbox).outputs(INCIDENTS) if not key.endswith("told.json")
+        key for key in SandboxInbox(sandbox).outputs(INCIDENTS) if not key.endswith("reported.json")
     ]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
     notes = map(json.loads, bodies)

@@ -70,7 +70,7 @@ def test_the_schedule_fixes_lost_uploads_and_signals_the_others(
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=on)
 
     run_id, name, lines = run(sandbox, deployment)
-    assert name == "Mended"
+    assert name == "Repaired"
     assert [line.get("class") or line.get("fix") for line in lines[:-1]] == [
         "never notified",
         "notified",
@@ -91,7 +91,7 @@ def test_the_schedule_fixes_lost_uploads_and_signals_the_others(
     }
     assert metrics == {
         *("Reconciled", "NeedAttention", "NeverNotified", "UploadsWithoutOutcome"),
-        *("WaitingTooLong", "Mended", "Seconds"),
+        *("WaitingTooLong", "Repaired", "Seconds"),
     }
 
     inbox.drop(tmp_path / "lost.raw", f"{PREFIX}lost.mp3")

@@ -85,7 +85,7 @@ def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
         # The whole task at once, as where its host is lost.
         for process in sandbox.task_processes(run.id):
             process.kill()
-        wait_until(lambda: not running(inbox, key), 120, "the kill to be told", every=0.1)
+        wait_until(lambda: not running(inbox, key), 120, "the kill to be reported", every=0.1)
     crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")
     assert "on size large, after standard was too small" in crashed.message
     assert sizes_asked_for(sandbox, run) == [("1024", "4096"), ("4096", "30720")]

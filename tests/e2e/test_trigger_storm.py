@@ -11,17 +11,17 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import NotifiedObject
-from events.storm import Storm, make_storm
 from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
+from tests.storm import Storm, make_storm
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
-UPLOADS, TOLD_AGAIN, MALFORMED = 650, 300, 50
+UPLOADS, REPORTED_AGAIN, MALFORMED = 650, 300, 50
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
 
 
 def send(sandbox: Sandbox, storm: Storm) -> None:
-    assert len(storm.bodies) == UPLOADS + TOLD_AGAIN + MALFORMED == 1000
+    assert len(storm.bodies) == UPLOADS + REPORTED_AGAIN + MALFORMED == 1000
     sqs = sandbox.client("sqs")
     queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
     for start in range(0, len(storm.bodies), 10):
@@ -121,7 +121,7 @@ def all_are_counted(outcomes: Counter[str]) -> None:
     assert outcomes.pop("Rejected: malformed") == MALFORMED
     # If a create's answer was lost, by a kill or a time-out, its outcome is 'existing'.
     assert outcomes["Submitted: new"] <= UPLOADS
-    assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + TOLD_AGAIN
+    assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + REPORTED_AGAIN
     assert set(outcomes) == {"Submitted: new", "Submitted: existing"}
 
 

@@ -41,7 +41,7 @@ def test_a_name_that_starts_with_a_dash_can_be_given(real_data: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "printed"),
     [
         (["convert", "{cut}", "{out}"], 1, "BadFile: {cut}"),
         (["convert", "{cut}", "{out}", "--model", "EK80"], 1, "WrongModel: {cut}"),
@@ -58,7 +58,7 @@ def test_a_name_that_starts_with_a_dash_can_be_given(real_data: Path, tmp_path: 
     ],
 )
 def test_each_end_has_its_exit_code_and_names_the_file(
-    real_data: Path, tmp_path: Path, arguments: list[str], code: int, told: str
+    real_data: Path, tmp_path: Path, arguments: list[str], code: int, printed: str
 ) -> None:
     whole = real_data / "ek60" / "D20070724-T042400.raw"
     cut = tmp_path / "cut.raw"
@@ -74,7 +74,7 @@ def test_each_end_has_its_exit_code_and_names_the_file(
     }
     done = runner.invoke(app, [argument.format_map(places) for argument in arguments])
     assert done.exit_code == code, done.output
-    assert told.format_map(places) in done.output.replace("\n", "")
+    assert printed.format_map(places) in done.output.replace("\n", "")
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
@@ -82,8 +82,8 @@ def test_a_sample_can_be_written_grown_and_checked(tmp_path: Path) -> None:
     sample, grown = tmp_path / "sea.raw", tmp_path / "more.raw"
     assert runner.invoke(app, ["sample", "write", str(sample), "--pings", "5"]).exit_code == 0
     size = 3 * sample.stat().st_size
-    told = runner.invoke(app, ["sample", "grow", str(sample), str(grown), "--size", str(size)])
-    assert told.exit_code == 0, told.output
+    done = runner.invoke(app, ["sample", "grow", str(sample), str(grown), "--size", str(size)])
+    assert done.exit_code == 0, done.output
     assert grown.stat().st_size >= size
     assert runner.invoke(app, ["check", str(grown)]).exit_code == 0
 

@@ -89,20 +89,22 @@ def test_with_leave_the_whole_part_is_converted_and_says_what_is_missing(
     assert isinstance(published, Published)
     (manifest,) = (tmp_path / "output").glob("*.manifest.json")
     written = json.loads(manifest.read_text())
-    told, missing = written["preflight"], written["missing"]
-    assert sum(told["pings"].values()) == PARTIAL[case.name]
-    assert told["damage"] or told["unsupported"]
+    walked, missing = written["preflight"], written["missing"]
+    assert sum(walked["pings"].values()) == PARTIAL[case.name]
+    assert walked["damage"] or walked["unsupported"]
     engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(published.output, engine=engine) as tree:
         assert tree["Provenance"].attrs["conversion_missing"] == missing
-    assert told["damages"] or told["refused"] or "second file" in missing
-    for damage in told["damages"]:
+    assert walked["damages"] or walked["refused"] or "second file" in missing
+    for damage in walked["damages"]:
         assert f"bytes {damage['start']} to {damage['end']} are lost" in missing
-    for type_, refused in told["refused"].items():
+    for type_, refused in walked["refused"].items():
         assert f"{refused['count']} {type_} left out ({refused['cause']})" in missing
 
 
-def test_all_that_is_missing_is_told_however_much_it_is(real_data: Path, tmp_path: Path) -> None:
+def test_all_that_is_missing_is_reported_however_much_it_is(
+    real_data: Path, tmp_path: Path
+) -> None:
     content = bytearray((real_data / EK60).read_bytes())
     items = simrad_datagrams(bytes(content))
     pings = [item for item in items if item.type == "RAW0"]
@@ -123,11 +125,11 @@ def test_all_that_is_missing_is_told_however_much_it_is(real_data: Path, tmp_pat
         )
     )
     assert isinstance(done, Published)
-    told = done.manifest["preflight"]
+    walked = done.manifest["preflight"]
     shifted = [(start + len(unknown), end + len(unknown)) for start, end in holes]
-    assert [(damage["start"], damage["end"]) for damage in told["damages"]] == shifted
-    assert [damage["pings_before"] for damage in told["damages"]] == [10, 29, 48, 67, 86]
-    assert told["refused"]["XYZ0"]["count"] == 2
+    assert [(damage["start"], damage["end"]) for damage in walked["damages"]] == shifted
+    assert [damage["pings_before"] for damage in walked["damages"]] == [10, 29, 48, 67, 86]
+    assert walked["refused"]["XYZ0"]["count"] == 2
     missing = done.manifest["missing"]
     with xr.open_dataset(tmp_path / "out.nc", group="Provenance") as provenance:
         assert provenance.attrs["conversion_missing"] == missing

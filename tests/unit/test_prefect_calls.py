@@ -30,9 +30,9 @@ POSTED = {"_ask", "_all", "_page"}
 def server_calls() -> dict[str, list[str]]:
     """The calls of Prefect's own server, with their tags."""
     return {
-        f"{method.upper()} {path}": told.get("tags") or []
+        f"{method.upper()} {path}": described.get("tags") or []
         for path, operations in create_api_app().openapi()["paths"].items()
-        for method, told in operations.items()
+        for method, described in operations.items()
     }
 
 

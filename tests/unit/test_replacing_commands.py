@@ -17,7 +17,7 @@ import pytest
 from botocore import xform_name
 
 ROOT = Path(__file__).resolve().parents[2]
-# What people are told to type.
+# What people read and type.
 PAGES = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
 # What runs in an account; the sandbox, the tests and the benchmarks write to their own machine.
 PACKAGES = (

@@ -11,8 +11,7 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
     yaml_parse,
 )
 
-from flows.core import outcomes
-from flows.core.outcomes import ConversionFailure, Outcome, Superseded
+from flows.failures.failure_report import FAILURES
 from lambda_trigger.clients import transport_errors
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.outcomes import Reason
@@ -64,13 +63,7 @@ def test_a_transport_error_has_its_row() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [
-        kind.outcome
-        for _, kind in inspect.getmembers(outcomes, inspect.isclass)
-        # The bases name no end, and what is superseded ends Skipped.
-        if issubclass(kind, Outcome) and kind not in {Outcome, ConversionFailure, Superseded}
-    ]
-    + ["Completed", "Skipped", "Crashed", "TimedOut", "Defect", "Paused", "Suspended"],
+    [*FAILURES, "PartlyFailed", "AllFailed", "Completed", "Skipped", "Paused", "Suspended"],
 )
 def test_an_outcome_of_a_run_has_its_row(outcome: str) -> None:
     assert any(outcome in " ".join(row[:2]) for row in rows("The run"))

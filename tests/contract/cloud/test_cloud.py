@@ -113,7 +113,7 @@ def worker(account: Account, cloud: PrefectCloud, folder: Path) -> Iterator[Call
 def test_deploy_registers_with_cloud_and_its_check_passes(
     account: Account, cloud: PrefectCloud
 ) -> None:
-    account.told = {"EventBridgeConfiguration": {}}
+    account.notifications = {"EventBridgeConfiguration": {}}
     _, said = account.deploy()
     assert f"ok       Prefect's API at {cloud.url}/" in said
     assert f"create work pool {POOL} of type ecs" in said

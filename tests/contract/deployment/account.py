@@ -20,7 +20,7 @@ class Account:
     """Moto, with what a stack's check looks at."""
 
     def __init__(self, api_url: str) -> None:
-        self.told: dict[str, Any] | None = None
+        self.notifications: dict[str, Any] | None = None
         self.quota = 6.0
         parameters = UNUSED_PARAMETERS | {
             "PrefectApiUrl": api_url,
@@ -54,9 +54,11 @@ class Account:
         self.client("cloudformation").update_stack(StackName=STACK, TemplateBody=self._template())
 
     def client(self, service: str) -> Any:
-        if service == "s3" and self.told is not None:
-            # moto forgets that EventBridge is told: its settings are empty.
-            return SimpleNamespace(get_bucket_notification_configuration=lambda **_: self.told)
+        if service == "s3" and self.notifications is not None:
+            # moto forgets that EventBridge is notified: its settings are empty.
+            return SimpleNamespace(
+                get_bucket_notification_configuration=lambda **_: self.notifications
+            )
         if service == "service-quotas":
             # moto knows no quota of Fargate.
             quota = {"Quota": {"Value": self.quota}}

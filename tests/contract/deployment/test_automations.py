@@ -29,7 +29,7 @@ from tests.contract.deployment.blocks import make_webhook_block
 pytestmark = pytest.mark.xdist_group("prefect-server")
 
 ApiCall = Callable[..., Any]
-POOL = "told"
+POOL = "notified"
 BLOCK = "webhook/watch"
 
 
@@ -124,9 +124,9 @@ def test_a_block_that_is_not_there_is_named(block: str) -> None:
 @pytest.fixture
 def run(block: str, prefect_api: ApiCall) -> Callable[..., str]:
     """Make a run of a registered deployment, named, in a lane and a state; return its id."""
-    specs = conversions("told")
+    specs = conversions("notified")
     done = register(work_pool=POOL, work_pool_type="process", deployments=specs, notify_block=block)
-    deployment = done.deployments["convert-raw-sonar/told"]
+    deployment = done.deployments["convert-raw-sonar/notified"]
 
     def make(name: str, /, lane: str, **state: str) -> str:
         body = {"name": f"run {name}", "work_queue_name": lane, "enforce_parameter_schema": False}
@@ -137,21 +137,21 @@ def run(block: str, prefect_api: ApiCall) -> Callable[..., str]:
     return make
 
 
-def test_a_failed_run_is_told_and_a_bad_file_is_not(
+def test_a_failed_run_is_reported_and_a_bad_file_is_not(
     heard: tuple[str, Queue[dict[str, Any]]], run: Callable[..., str]
 ) -> None:
     run("bad", "live", type="FAILED", name="BadFile", message="truncated")
     run("unlike", "live", type="FAILED", name="OutputMismatch", message='not "the" same\nat all')
     run("long", "backfill", type="FAILED", name="TimedOut", message="after an hour")
-    told = sorted(heard[1].get(timeout=180)["text"].partition(" http")[0] for _ in range(2))
-    assert told == [
+    texts = sorted(heard[1].get(timeout=180)["text"].partition(" http")[0] for _ in range(2))
+    assert texts == [
         "run long took too long: after an hour",
         'run unlike failed, OutputMismatch: not "the" same\nat all',
     ]
     assert heard[1].empty()
 
 
-def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_told(
+def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_reported(
     block: str,
     heard: tuple[str, Queue[dict[str, Any]]],
     run: Callable[..., str],
@@ -183,15 +183,15 @@ def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_told(
     run("archived", "backfill", type="SCHEDULED", name="Late")
     beat(run("silent", "live", type="RUNNING"))
     run("dead", "live", type="CRASHED", name="Crashed", message="exit code 139")
-    mended = run("mended", "live", type="CRASHED", name="Crashed", message="exit code 137")
+    retried = run("retried", "live", type="CRASHED", name="Crashed", message="exit code 137")
     again = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
-    prefect_api("POST", f"/flow_runs/{mended}/set_state", again)
+    prefect_api("POST", f"/flow_runs/{retried}/set_state", again)
     done = run("done", "live", type="RUNNING")
     beat(done)
     state = {"state": {"type": "COMPLETED"}, "force": True}
     prefect_api("POST", f"/flow_runs/{done}/set_state", state)
-    told = sorted(heard[1].get(timeout=180)["text"].partition(":")[0] for _ in range(3))
-    assert told == [
+    texts = sorted(heard[1].get(timeout=180)["text"].partition(":")[0] for _ in range(3))
+    assert texts == [
         "run dead crashed",
         "run silent is running and sends no heartbeat",
         "run upload has waited for 15 minutes",

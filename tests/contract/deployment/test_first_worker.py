@@ -61,7 +61,7 @@ def test_a_worker_that_is_there_first_finds_the_pool_and_is_waited_for(
     account: Account, prefect_api: Callable[..., Any], prefect_api_url: str, tmp_path: Path
 ) -> None:
     account.want_worker()
-    account.told = {"EventBridgeConfiguration": {}}
+    account.notifications = {"EventBridgeConfiguration": {}}
     with real_worker(account, prefect_api_url, tmp_path) as log:
         wait_until(lambda: "not found" in log(), 120, "the worker to miss its pool")
         assert POOL not in {pool["name"] for pool in prefect_api("POST", "/work_pools/filter", {})}
@@ -74,7 +74,7 @@ def test_a_worker_that_comes_a_little_later_is_waited_for(
     account: Account, prefect_api: Callable[..., Any]
 ) -> None:
     account.want_worker()
-    account.told = {"EventBridgeConfiguration": {}}
+    account.notifications = {"EventBridgeConfiguration": {}}
     lines: list[str] = []
 
     def say(line: str) -> None:

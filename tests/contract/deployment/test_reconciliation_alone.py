@@ -40,8 +40,8 @@ def taken(prefect_api: ApiCall, deployment: str) -> tuple[str, str]:
 
 def proposed(prefect_api: ApiCall, run: str, state: str) -> str:
     prefect_api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": state}})
-    told: str = prefect_api("GET", f"/flow_runs/{run}")["state"]["type"]
-    return told
+    found: str = prefect_api("GET", f"/flow_runs/{run}")["state"]["type"]
+    return found
 
 
 @pytest.mark.parametrize("kind", ["ecs", "whole"])
@@ -65,9 +65,11 @@ def test_a_run_that_comes_while_one_is_at_work_is_cancelled_and_the_next_one_loo
 def test_the_look_at_everything_is_asked_for_by_its_own_parameters(
     prefect_api: ApiCall, deployments: dict[str, str]
 ) -> None:
-    told = {name: prefect_api("GET", f"/deployments/{it}") for name, it in deployments.items()}
-    assert told["ecs"]["parameters"] == {}
-    assert told["whole"]["parameters"] == {"whole": True, "verify_days": 0}
-    for each in told.values():
+    registered = {
+        name: prefect_api("GET", f"/deployments/{it}") for name, it in deployments.items()
+    }
+    assert registered["ecs"]["parameters"] == {}
+    assert registered["whole"]["parameters"] == {"whole": True, "verify_days": 0}
+    for each in registered.values():
         assert each["global_concurrency_limit"]["limit"] == 1
         assert each["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"

@@ -52,10 +52,10 @@ def test_registering_again_changes_nothing(prefect_api: ApiCall) -> None:
     second = here(**wanted)
     assert (second.changes, second.deployments) == ([], first.deployments)
     for name in ("convert_raw_sonar", "convert_raw_sonar_batch"):
-        told = prefect_api("GET", f"/deployments/name/{name.replace('_', '-')}/lanes")
-        assert told["entrypoint"] == f"flows.{name}.{name}"
-        assert told["enforce_parameter_schema"]
-        assert (told["work_pool_name"], told["work_queue_name"]) == (POOL, "live")
+        deployment = prefect_api("GET", f"/deployments/name/{name.replace('_', '-')}/lanes")
+        assert deployment["entrypoint"] == f"flows.{name}.{name}"
+        assert deployment["enforce_parameter_schema"]
+        assert (deployment["work_pool_name"], deployment["work_queue_name"]) == (POOL, "live")
     assert queues(prefect_api) == {"live": (1, 50), "backfill": (2, 5), "default": (3, None)}
 
 
@@ -88,7 +88,7 @@ def test_lanes_that_were_turned_round_are_put_right(prefect_api: ApiCall) -> Non
 def test_a_deployment_follows_its_specification(prefect_api: ApiCall) -> None:
     entrypoint = "flows.convert_raw_sonar.convert_raw_sonar"
 
-    def told(spec: DeploymentSpec) -> tuple[list[str], dict[str, Any]]:
+    def registered(spec: DeploymentSpec) -> tuple[list[str], dict[str, Any]]:
         changes = here(deployments=(spec,)).changes
         assert here(deployments=(spec,)).changes == []
         return changes, prefect_api("GET", f"/deployments/name/{ONE}")
@@ -105,9 +105,9 @@ def test_a_deployment_follows_its_specification(prefect_api: ApiCall) -> None:
         concurrency_limit=1,
         collision="CANCEL_NEW",
     )
-    _, found = told(plain)
+    _, found = registered(plain)
     assert (found["schedules"], found["global_concurrency_limit"]) == ([], None)
-    changes, found = told(full)
+    changes, found = registered(full)
     (change,) = changes
     assert change.startswith("change work queue, job variables, tags, schedule, default param")
     assert change.endswith("concurrency limit of deployment convert-raw-sonar/lanes")
@@ -116,7 +116,7 @@ def test_a_deployment_follows_its_specification(prefect_api: ApiCall) -> None:
     assert found["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert (found["work_queue_name"], found["tags"]) == ("backfill", ["echodrop", "nightly"])
     assert found["parameters"] == {"output_type": "zarr"}
-    _, found = told(plain)
+    _, found = registered(plain)
     assert (found["schedules"], found["global_concurrency_limit"]) == ([], None)
 
 

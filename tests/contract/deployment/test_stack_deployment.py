@@ -54,7 +54,7 @@ def test_registering_twice_writes_once(account: Account, prefect_api: Callable[.
     assert defaults["cluster"]["default"] == account.outputs["ClusterName"]
 
 
-def test_what_is_missing_is_said_with_what_mends_it(account: Account) -> None:
+def test_what_is_missing_is_said_with_what_repairs_it(account: Account) -> None:
     account.deploy()
     sqs = account.client("sqs")
     url = sqs.get_queue_url(QueueName=account.outputs["ObserverQueue"])["QueueUrl"]
@@ -75,7 +75,7 @@ def test_nothing_is_missing_from_a_system_that_runs(
     account: Account, prefect_api: Callable[..., Any]
 ) -> None:
     account.deploy()
-    account.told = {"EventBridgeConfiguration": {}}
+    account.notifications = {"EventBridgeConfiguration": {}}
     account.want_worker()
     prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "worker"})
     good, said = account.deploy()
@@ -83,7 +83,7 @@ def test_nothing_is_missing_from_a_system_that_runs(
     assert "MISSING" not in said
 
 
-def test_what_is_not_registered_is_told_with_what_registers_it(
+def test_what_is_not_registered_is_reported_with_what_registers_it(
     account: Account, prefect_api: Callable[..., Any]
 ) -> None:
     account.deploy()
@@ -130,7 +130,7 @@ def test_automations_are_registered_and_looked_at_where_a_block_is_named(
     assert lines[at + 1].strip() == f"echodrop deploy --stack {STACK}"
 
 
-def test_lanes_that_the_quota_cannot_run_are_told_with_what_raises_it(account: Account) -> None:
+def test_lanes_that_the_quota_cannot_run_are_reported_with_what_raises_it(account: Account) -> None:
     _, said = account.deploy()
     assert "NOTE     Fargate quota of 6 vCPU for 4 live and 1 backfill conversions" in said
     account.update(LiveConcurrency="100", BackfillConcurrency="20")
@@ -152,7 +152,7 @@ def test_the_inbox_is_connected_by_the_step_that_the_check_names(account: Accoun
     assert f"\nsend events of inbox {account.outputs['Inbox']} to EventBridge; its 0 other" in said
 
 
-def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
+def test_a_server_that_does_not_answer_is_reported(account: Account) -> None:
     account.update(PrefectUrl=f"http://{HOST}:{free_port()}/api")
     good, said = account.deploy(only_check=True)
     assert not good
@@ -160,7 +160,7 @@ def test_a_server_that_does_not_answer_is_told(account: Account) -> None:
     assert "prefect cloud login" in said
 
 
-def test_a_stack_of_an_older_version_is_told(account: Account) -> None:
+def test_a_stack_of_an_older_version_is_reported(account: Account) -> None:
     account.update(NotifyBlock=None)
     with pytest.raises(StackOutputsError, match="no output NotifyBlock: deploy it again"):
         account.deploy(only_check=True)
@@ -182,7 +182,7 @@ def test_another_stack_s_deployments_are_left_to_it(
         prefect_api("DELETE", "/work_pools/another-pool")
 
 
-def test_a_paused_pool_is_told(account: Account, prefect_api: Callable[..., Any]) -> None:
+def test_a_paused_pool_is_reported(account: Account, prefect_api: Callable[..., Any]) -> None:
     account.deploy()
     prefect_api("PATCH", f"/work_pools/{POOL}", {"is_paused": True})
     _, said = account.deploy(only_check=True)

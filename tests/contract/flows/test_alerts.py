@@ -270,7 +270,7 @@ def test_fifty_failures_of_one_cause_are_one_message(
     # Each of them is counted, and the first is reported.
     kept = buckets.output.list(".echodrop/incidents/")
     assert len(kept) == 51
-    assert sum(key.endswith("/told.json") for key in kept) == 1
+    assert sum(key.endswith("/reported.json") for key in kept) == 1
     alerts.send_alerts([replace(REPORT, kind="hole")])
     assert len(subscriber.received("notice")) == 1
 

@@ -186,7 +186,7 @@ def test_a_fix_has_its_own_tagged_run(batching: Function, prefect_api_url: str) 
     batching.send(body)
     event = json.loads(body)
     for record in event["Records"]:
-        record["echodrop"]["mends"] = True
+        record["echodrop"]["repair"] = True
     before = batching.lines()
     batching.send(json.dumps(event))
     again = batching.lines()[len(before) :]

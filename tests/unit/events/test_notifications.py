@@ -14,9 +14,9 @@ from events.notifications import (
     notification_bodies,
     s3_event,
 )
-from events.storm import make_storm
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import LANES, Upload
+from tests.storm import make_storm
 
 # S3 accepts any UTF-8 of 1 to 1,024 bytes.
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)

@@ -6,21 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from flows.core import outcomes
-from flows.core.outcomes import ConversionFailure, Outcome, Superseded
+from flows.core.run_ends import Outcome
 from flows.deployment.automations import AutomationsError, read_automations
+from flows.failures.failure_report import FAILURES
 
-# The flow reports these as notices, file by file.
-OF_THE_FILE = {
-    "BadFile",
-    "WrongModel",
-    "MissingSidecar",
-    "BadSidecar",
-    "UnsupportedDatagram",
-    "SourceChanged",
-    "Archived",
-    "PartlyFailed",
-}
+# The flow reports these as notices, file by file. A conflict has an automation too.
+NOTICES = {name for name, failure in FAILURES.items() if not failure.pages} - {"OutputConflict"}
 ENTRY = """
 [[automation]]
 name = "one"
@@ -35,17 +26,13 @@ within = 540
 
 
 def test_every_failure_is_the_file_s_own_or_has_an_automation() -> None:
-    failures = {
-        name
-        for name, kind in vars(outcomes).items()
-        # The base classes are not outcomes, and superseded runs end Skipped.
-        if isinstance(kind, type)
-        and issubclass(kind, Outcome)
-        and kind not in {Outcome, ConversionFailure, Superseded}
+    # A run that ended without an outcome is Failed, Crashed or TimedOut in Prefect's own words.
+    failures = {name for name, kind in FAILURES.items() if issubclass(kind, Outcome)} | {
+        "AllFailed"
     }
     expected = {event for each in read_automations() for event in each.trigger.expect}
-    assert {f"prefect.flow-run.{name}" for name in failures - OF_THE_FILE} <= expected
-    assert not {f"prefect.flow-run.{name}" for name in OF_THE_FILE} & expected
+    assert {f"prefect.flow-run.{name}" for name in failures - NOTICES} <= expected
+    assert not {f"prefect.flow-run.{name}" for name in NOTICES | {"PartlyFailed"}} & expected
 
 
 def test_all_apply_only_to_our_runs() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from prefect.client.schemas import State
 from prefect.states import Completed, Crashed
 
-from flows.core.outcomes import AllFailed, BadFile, InvalidParameters, Outcome, PartlyFailed
+from flows.core.outcomes import AllFailed, BadFile, InvalidParameters, PartlyFailed
+from flows.core.run_ends import Outcome
 from flows.runs.batch_entries import BatchFile
 from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.runs.run_states import failed_state

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
@@ -11,22 +11,23 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from flows.core import outcomes
 from flows.core.locations import S3Location
-from flows.core.outcomes import ConversionFailure, Outcome, PartlyFailed, Superseded
+from flows.core.outcomes import (
+    AllFailed,
+    BadFile,
+    ConversionFailure,
+    FileFault,
+    PartlyFailed,
+    Superseded,
+)
+from flows.core.run_ends import Crashed, Defect, Outcome, RunEnd, TimedOut
 from flows.failures.alerts import Channels, subject
 from flows.failures.failure_report import (
-    CRASHED,
-    DEFECT,
-    FAULTS,
-    FILE_FAULTS,
-    FINAL_FAILURES,
-    NOTICES,
-    REMEDIES,
-    TIMED_OUT,
+    FAILURES,
     FailedRun,
     FailureReport,
     cruise_of,
+    failure_named,
     kind_of,
     report_bytes,
 )
@@ -51,23 +52,29 @@ REPORT = FailureReport(
 )
 
 
+FILE_FAULTS = {name for name, failure in FAILURES.items() if failure.of_the_file}
+NOTICES = {name for name, failure in FAILURES.items() if not failure.pages}
+
+
+def every(kind: type[RunEnd]) -> Iterator[type[RunEnd]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from every(each)
+
+
 def test_every_outcome_that_ends_a_run_has_its_remedy() -> None:
-    # A batch is reported through its files; a superseded version is not a failure.
-    not_reported = (PartlyFailed, Superseded)
-    named = {
-        kind.outcome
-        for _, kind in inspect.getmembers(outcomes, inspect.isclass)
-        if issubclass(kind, Outcome)
-        and kind not in {Outcome, ConversionFailure}
-        and not issubclass(kind, not_reported)
-    }
-    assert set(REMEDIES) == set(FAULTS) == named | {DEFECT, CRASHED, TIMED_OUT}
-    assert FILE_FAULTS < NOTICES < set(REMEDIES)
+    # Bases are no ends, a batch is reported through its files, and what is superseded has not
+    # failed.
+    not_reported = {Outcome, ConversionFailure, FileFault, PartlyFailed, AllFailed, Superseded}
+    assert set(FAILURES.values()) == set(every(RunEnd)) - not_reported
+    assert {Defect, Crashed, TimedOut} < set(FAILURES.values())
+    assert FILE_FAULTS < NOTICES < set(FAILURES)
     # A failure of the file wakes no one, and a retry would fail again.
-    assert FILE_FAULTS < FINAL_FAILURES
+    assert not any(failure.of_the_file and failure.is_retryable for failure in FAILURES.values())
+    assert failure_named("a name that is not ours") is Defect
 
 
-@pytest.mark.parametrize("outcome", sorted(REMEDIES))
+@pytest.mark.parametrize("outcome", sorted(FAILURES))
 def test_only_what_can_wait_goes_to_the_topic_that_wakes_nobody(outcome: str) -> None:
     channels = Channels("arn:alerts", "arn:notices")
     expected = "arn:notices" if outcome in NOTICES else "arn:alerts"
@@ -99,7 +106,7 @@ def test_an_alert_names_file_cause_run_and_what_to_type() -> None:
     stored = json.loads(report_bytes(REPORT))
     assert stored["report_version"] == 1
     assert stored["source"] == {"uri": REPORT.source, "etag": "abc", "version_id": None}
-    assert stored["remedy"] == REMEDIES["BadFile"]
+    assert stored["remedy"] == BadFile.remedy
 
 
 @pytest.mark.parametrize("outcome", sorted(FILE_FAULTS))
@@ -153,7 +160,9 @@ def test_one_cause_is_one_incident_whatever_the_file() -> None:
     assert first == second
     assert kind_of("BadFile", {"cause": "the file does not exist"}, None) != first
     memory, fault, other = (
-        kind_of(CRASHED, {"cause": f"Process {pid} exited with status code: {code}. x"}, None)
+        kind_of(
+            Crashed.outcome, {"cause": f"Process {pid} exited with status code: {code}. x"}, None
+        )
         for pid, code in ((7, 137), (8, 1), (9, 1))
     )
     assert memory != fault == other

@@ -14,10 +14,10 @@ from flows.core.outcomes import (
     AccessDenied,
     BadFile,
     ClaimLost,
-    Outcome,
     OutputClaimed,
     TransientFault,
 )
+from flows.core.run_ends import Outcome
 from flows.core.transient_faults import (
     ATTEMPTS,
     FIRST_WAIT_SECONDS,

@@ -18,7 +18,6 @@ from flows.core.outcomes import (
     DiskFault,
     InvalidParameters,
     MissingSidecar,
-    Outcome,
     OutputClaimed,
     OutputConflict,
     OutputMismatch,
@@ -28,6 +27,7 @@ from flows.core.outcomes import (
     UnsupportedDatagram,
     WrongModel,
 )
+from flows.core.run_ends import Outcome
 from flows.core.transient_faults import is_transient, retrying
 from flows.stores.errors import named_ends
 

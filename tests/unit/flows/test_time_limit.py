@@ -6,7 +6,7 @@ import pytest
 from prefect.states import Failed
 
 from flows.core.out_of_memory import out_of_memory
-from flows.failures.failure_report import CRASHED, REMEDIES, TIMED_OUT
+from flows.core.run_ends import Crashed, TimedOut
 from flows.runs import time_limit as limits
 from flows.runs.failure_hooks import _named
 from flows.runs.time_limit import source_bytes, time_limit
@@ -43,11 +43,11 @@ def test_an_unknown_size_is_none_and_not_a_failure() -> None:
 
 def test_out_of_memory_has_the_remedy_of_exit_code_137() -> None:
     outcome, facts = _named(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
-    assert outcome == CRASHED
+    assert outcome == Crashed.outcome
     assert "Unable to allocate 9 TiB" in facts["cause"]
-    assert "137 means out of memory" in REMEDIES[outcome]
+    assert "137 means out of memory" in Crashed.remedy
 
 
 def test_a_run_that_hung_has_its_name() -> None:
-    outcome, facts = _named(None, Failed(name=TIMED_OUT, message="ended after 1:00:00"))
-    assert (outcome, facts["cause"]) == (TIMED_OUT, "ended after 1:00:00")
+    outcome, facts = _named(None, Failed(name=TimedOut.outcome, message="ended after 1:00:00"))
+    assert (outcome, facts["cause"]) == (TimedOut.outcome, "ended after 1:00:00")

@@ -6,12 +6,25 @@ from datetime import UTC, datetime
 
 import pytest
 
+from operations.clients.batch_files import run_facts
 from operations.findings.classification import ClassificationLimits, classify
 from operations.findings.findings import Kind, Notify, RunFacts, Source
 from operations.findings.output_state import OutputState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SOURCE = Source("inbox", "a.raw", 1, "tag", NOW)
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_repair"),
+    [(["repair"], True), (["mends"], True), (["model:EK60"], False), (None, False)],  # former name
+)
+def test_a_repair_is_known_by_its_tag_and_by_the_former_one(
+    tags: list[str] | None,
+    is_repair: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    state = {"id": "s", "type": "FAILED", "name": "Failed", "timestamp": NOW.isoformat()}
+    assert run_facts({"id": "r", "state": state, "tags": tags}).is_repair is is_repair
 
 
 def batch(state_type: str, state_name: str) -> RunFacts:

@@ -35,10 +35,10 @@ def test_the_estimate_uses_the_most_expensive_size_that_the_name_allows() -> Non
     # Hardly more bytes, but not in a standard task.
     assert many.dollars > 1.5 * few.dollars > 0
     one.add("a.raw", None)
-    assert "1 of unknown size" in one.told(None)
+    assert "1 of unknown size" in one.sentence(None)
     for _ in range(999):
         one.add("b.raw", None)
-    shown = one.told(10, at_once=4)
+    shown = one.sentence(10, at_once=4)
     assert "1,000 uploads" in shown
     assert "sent within 100 s" in shown
     assert "4 h with 4 at a time" in shown

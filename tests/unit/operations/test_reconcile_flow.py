@@ -115,7 +115,7 @@ def test_without_fix_nothing_is_changed(
     world.drop("lost.raw")
     assert reconcile(fix=False)[0] == "NeedsAttention"
     assert notified(aws("sqs"), queue) == []
-    assert reconcile()[0] == "Mended"
+    assert reconcile()[0] == "Repaired"
     assert len(notified(aws("sqs"), queue)) == 1
 
 
@@ -137,7 +137,7 @@ def test_an_hourly_run_checks_unsettled_uploads_and_finds_lost_ones(
     world.run(world.source("old/3.raw"), "COMPLETED", "Completed")
     world.drop("lost.raw")
     name, lines = reconcile()
-    assert (name, lines[-1]["counts"]) == ("Mended", {"done": 5, "never notified": 1})
+    assert (name, lines[-1]["counts"]) == ("Repaired", {"done": 5, "never notified": 1})
     assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
     # The check of everything finds and fixes a settled output that was damaged since.
     name, lines = reconcile(whole=True, verify_days=0)
@@ -219,7 +219,7 @@ def found(kind: Kind, action: Notify | Retry | None = None) -> UploadFinding:
     ("findings", "fixed", "name"),
     [
         ([found(Kind.DONE), found(Kind.RUNNING)], [], "Completed"),
-        ([found(Kind.CRASHED, Retry("run", "state"))], [True], "Mended"),
+        ([found(Kind.CRASHED, Retry("run", "state"))], [True], "Repaired"),
         ([found(Kind.CRASHED, Retry("run", "state"))], [False], "NeedsAttention"),
         ([found(Kind.NEVER_NOTIFIED, Notify(0)), found(Kind.REJECTED)], [True], "NeedsAttention"),
         ([found(Kind.QUARANTINED)], [], "NeedsAttention"),

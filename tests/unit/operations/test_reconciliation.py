@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.file_heads import file_head
-from flows.failures.failure_report import FILE_FAULTS, FINAL_FAILURES
+from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from operations.findings.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
 from operations.inventory.scope import Scope
@@ -204,11 +204,13 @@ def test_a_dead_run_that_no_upload_needs_is_only_ended(world: FakeInbox) -> None
     assert living.id not in {each.run_id for each in found}
 
 
-@pytest.mark.parametrize("name", sorted(FINAL_FAILURES))
+@pytest.mark.parametrize(
+    "name", sorted(n for n, failure in FAILURES.items() if not failure.is_retryable)
+)
 def test_a_permanent_failure_is_not_retried(world: FakeInbox, name: str) -> None:
     run("FAILED", name, message="why")(world)
     finding = world.reconcile()[KEY]
-    kind = Kind.QUARANTINED if name in FILE_FAULTS else Kind.FAILED
+    kind = Kind.QUARANTINED if FAILURES[name].of_the_file else Kind.FAILED
     assert (finding.kind, finding.action) == (kind, None)
     assert finding.detail == f"{name}: why"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lambda_trigger.clients.aws_api import ObjectHead, Unreadable
+from lambda_trigger.clients.aws_answers import ObjectHead, Unreadable
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun, RunState
 from lambda_trigger.clients.transport_errors import TransportError

@@ -9,7 +9,8 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.clients.aws_api import AwsApi, Unreadable
+from lambda_trigger.clients.aws_answers import Unreadable
+from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.aws_domains import dns_suffix
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.http_client import HttpClient, Reply, Request

@@ -152,8 +152,8 @@ def test_a_fix_of_a_crashed_batch_creates_one_run_for_each_file(
         fix(trigger, *((key, Notify(0, is_repair=True)) for key in keys))
     own = [run for identity, run in trigger.flow_runs.runs.items() if identity != batch]
     assert sorted(run.parameters["raw_file"] for run in own) == [f"s3://inbox/{k}" for k in keys]
-    assert all("mends" in run.tags for run in own)
-    assert "mends" not in trigger.flow_runs.runs[batch].tags
+    assert all("repair" in run.tags for run in own)
+    assert "repair" not in trigger.flow_runs.runs[batch].tags
 
 
 def test_only_small_files_of_the_lane_share_a_run(trigger: Trigger) -> None:

@@ -222,6 +222,12 @@ def test_a_backfill_names_its_lane_and_the_default_is_live() -> None:
     assert only({"Records": [s3_record()]}).lane == "live"
 
 
+@pytest.mark.parametrize("name", ["repair", "mends"])  # former name
+def test_a_repair_is_known_by_its_field_and_by_the_former_one(name: str) -> None:
+    assert only({"Records": [s3_record(echodrop={name: True})]}).is_repair
+    assert not only({"Records": [s3_record(echodrop={name: "yes"})]}).is_repair
+
+
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

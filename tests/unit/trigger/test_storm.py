@@ -5,7 +5,7 @@ from collections import Counter
 
 from events.file_heads import file_head
 from events.notifications import NotifiedObject
-from events.storm import make_storm
+from tests.storm import make_storm
 from tests.unit.trigger.conftest import Trigger
 
 

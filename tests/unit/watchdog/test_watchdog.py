@@ -20,8 +20,8 @@ from moto import mock_aws
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.core.outcomes import AllFailed, PartlyFailed
-from flows.failures import failure_report, incidents
-from flows.failures.failure_report import FailureReport
+from flows.failures import incidents
+from flows.failures.failure_report import FAILURES, FailureReport
 from flows.failures.incidents import opens_incident
 from flows.runs.batch_outcomes import batch_state
 from flows.stores.object_store import ObjectStore
@@ -152,7 +152,7 @@ def test_an_unreachable_prefect_is_reported_and_the_rest_is_checked(
         "PrefectReachable": 0,
         "DeadLetters": 1,
         "IncidentsOpen": 0,
-        "IncidentsTold": 0,
+        "IncidentsReported": 0,
         "BrakePulled": 0,
     }
     assert "127.0.0.1" in str(facts["prefect"])
@@ -200,22 +200,23 @@ def follow(services: WatchdogClients, folder: str, count: int) -> None:
         )
 
 
-def mark_reported(services: WatchdogClients, folder: str) -> None:
-    incidents.mark_reported(ObjectStore(services.s3, "output"), folder + incidents.REPORTED)
+def mark_reported(services: WatchdogClients, folder: str, mark: str = incidents.REPORTED) -> None:
+    incidents.mark_reported(ObjectStore(services.s3, "output"), folder + mark)
 
 
 def later(**passed: float) -> datetime:
     return datetime.now(UTC) + timedelta(**passed)
 
 
+@pytest.mark.parametrize("mark", sorted(watched.MARKS))
 def test_incidents_of_tasks_are_counted_reported_once_and_deleted(
-    services: WatchdogClients, settings: WatchdogSettings
+    services: WatchdogClients, settings: WatchdogSettings, mark: str
 ) -> None:
     folder = opened(services)
-    mark_reported(services, folder)
+    mark_reported(services, folder, mark)
     follow(services, folder, 49)
     now = datetime.now(UTC)
-    assert look(settings, services, now)[0]["IncidentsTold"] == 1
+    assert look(settings, services, now)[0]["IncidentsReported"] == 1
     (envelope,) = heard(services)
     assert envelope["TopicArn"].endswith(":notices")
     assert envelope["Subject"] == "BadFile: 50 files (HB0710/leg1), growing"
@@ -225,8 +226,8 @@ def test_incidents_of_tasks_are_counted_reported_once_and_deleted(
     assert update["first_files"][0] == REPORT.source
     # Without news there is no message.
     metrics, _ = look(settings, services, now)
-    assert (metrics["IncidentsTold"], metrics["IncidentsOpen"]) == (0, 1)
-    assert look(settings, services, later(minutes=61))[0]["IncidentsTold"] == 1
+    assert (metrics["IncidentsReported"], metrics["IncidentsOpen"]) == (0, 1)
+    assert look(settings, services, later(minutes=61))[0]["IncidentsReported"] == 1
     (envelope,) = heard(services)
     assert json.loads(envelope["Message"])["state"] == "closed"
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
@@ -253,7 +254,7 @@ def test_a_single_file_is_reported_once(
 ) -> None:
     mark_reported(services, opened(services))
     for passed in (0, 2):
-        assert look(settings, services, later(hours=passed))[0]["IncidentsTold"] == 0
+        assert look(settings, services, later(hours=passed))[0]["IncidentsReported"] == 0
     assert services.s3.list_objects_v2(Bucket="output").get("Contents", []) == []
 
 
@@ -263,8 +264,8 @@ def test_an_incident_that_its_task_could_not_report_is_reported(
 ) -> None:
     opened(services, replace(REPORT, outcome="AccessDenied"))
     # Its task may still report it.
-    assert look(settings, services, later())[0]["IncidentsTold"] == 0
-    assert look(settings, services, later(minutes=minutes))[0]["IncidentsTold"] == 1
+    assert look(settings, services, later())[0]["IncidentsReported"] == 0
+    assert look(settings, services, later(minutes=minutes))[0]["IncidentsReported"] == 1
     (envelope,) = heard(services)
     assert envelope["TopicArn"].endswith(":alerts")
     update = json.loads(envelope["Message"])
@@ -296,7 +297,7 @@ def test_a_replaced_incident_has_the_age_and_the_files_of_the_new_one(
     (envelope,) = heard(services)
     update = json.loads(envelope["Message"])
     assert (update["state"], update["count"]) == ("closed", 3)
-    assert (metrics["IncidentsOpen"], metrics["IncidentsTold"]) == (1, 1)
+    assert (metrics["IncidentsOpen"], metrics["IncidentsReported"]) == (1, 1)
     follow(services, fresh, 1)
     look(settings, services, later(minutes=50))
     (envelope,) = heard(services)
@@ -335,7 +336,7 @@ def test_a_failing_part_does_not_stop_the_metrics_of_the_others(
     whole, _ = look(settings, services, NOW)
     parts = {
         ("sqs", "get_queue_attributes"): {"DeadLetters"},
-        ("s3", "get_paginator"): {"IncidentsOpen", "IncidentsTold", "QuietPrefixes"},
+        ("s3", "get_paginator"): {"IncidentsOpen", "IncidentsReported", "QuietPrefixes"},
     }
     for (service, operation), lost in parts.items():
         broken = replace(services, **{service: without(getattr(services, service), operation)})
@@ -354,7 +355,7 @@ def test_an_incident_that_can_not_be_reported_does_not_stop_the_others(
     down = replace(services, sns=without(services.sns, "publish"))
     metrics, _, faults = looked(settings, down, later(minutes=2))
     assert metrics["IncidentsOpen"] == len(faults) == 2
-    assert look(settings, services, later(minutes=2))[0]["IncidentsTold"] == 2
+    assert look(settings, services, later(minutes=2))[0]["IncidentsReported"] == 2
     assert any(broken in envelope["Message"] for envelope in heard(services))
 
 
@@ -411,7 +412,7 @@ def test_a_batch_without_counts_is_a_failure() -> None:
 def test_both_sides_of_the_contract_agree() -> None:
     assert (incidents.HEAD, incidents.REPORTED) == (watched.HEAD, watched.REPORTED)
     assert incidents.WINDOW == watched.WINDOW
-    assert set(FILE_OUTCOMES) == failure_report.NOTICES
+    assert set(FILE_OUTCOMES) == {name for name, failure in FAILURES.items() if not failure.pages}
     assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
     named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
     assert set(FLOWS) == named

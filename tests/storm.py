@@ -31,7 +31,7 @@ def make_storm(
         duplicates: share of messages that repeat an object, often in another envelope.
         malformed: share of messages that are not notifications.
     """
-    chance = random.Random(seed)  # noqa: S311 - a seeded storm, not a secret
+    chance = random.Random(seed)
     total = round(len(objects) / (1 - duplicates - malformed))
     broken = round(total * malformed)
     again = total - broken - len(objects)

@@ -1,0 +1,94 @@
+"""Reads the rows of a list of keys: text or CSV, plain or gzip."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, cast
+from urllib.parse import unquote_plus
+
+
+class ArchiveError(ValueError):
+    """The listing, inventory or list of keys can't be read."""
+
+
+# Bucket ('' if not given), key, bytes, entity tag.
+KeyFields = tuple[str, str, int | None, str | None]
+RowReader = Callable[[list[str]], KeyFields | None]
+
+
+@dataclass(frozen=True)
+class KeyColumns:
+    """Reads rows by column name."""
+
+    names: list[str]
+    quoted: bool
+
+    def __call__(self, row: list[str]) -> KeyFields | None:
+        """Return the fields of a row, None for an old version or a delete marker."""
+        columns = dict(zip(self.names, row, strict=False))
+        key = columns.get("key", "")
+        if not key or columns.get("islatest") == "false" or columns.get("isdeletemarker") == "true":
+            return None
+        size = columns.get("size", "")
+        return (
+            columns.get("bucket", ""),
+            unquote_plus(key) if self.quoted else key,
+            int(size) if size.isdigit() else None,
+            columns.get("etag", "").strip('"') or None,
+        )
+
+
+def columns_of_header(row: list[str]) -> tuple[RowReader, bool]:
+    """Return how to read a CSV, and whether this first row only names its columns."""
+    names = [name.strip().lower() for name in row]
+    if "key" in names:
+        return KeyColumns(names, quoted=False), True
+    return KeyColumns(["bucket", "key"], quoted=True), False
+
+
+def text_line(row: list[str]) -> tuple[RowReader, bool]:
+    """Return how to read a text file, whose first row is a key."""
+    del row
+
+    def read(line: list[str]) -> KeyFields | None:
+        key = line[0].rstrip("\r\n")
+        return ("", key, None, None) if key else None
+
+    return read, False
+
+
+def text_of(name: str, stream: IO[bytes]) -> IO[str]:
+    """Open a stream as text; a name that ends in .gz is unpacked."""
+    plain = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
+    return io.TextIOWrapper(io.BufferedReader(cast("Any", _Raw(plain))), "utf-8", newline="\n")
+
+
+class _Raw(io.RawIOBase):
+    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def readable(name: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Pass rows on; raise ArchiveError with the list's name if they can't be read."""
+    try:
+        yield from rows
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise ArchiveError(f"{name}: {error}") from error

@@ -1,0 +1,52 @@
+"""Options that several of the operator's commands have, and the settings that complete them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# ruff: noqa: PLC0415 - see operations.commands
+
+Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start with this.")]
+Rules = Annotated[Path | None, typer.Option(help="The rules document (default: the trigger's).")]
+Shown = Annotated[
+    int, typer.Option("--list", help="How many uploads to list in each class.", min=1)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON for each result.")]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        help="Stack whose outputs supply settings that are not given (default: ECHODROP_STACK or echodrop)."
+    ),
+]
+Queue = Annotated[str | None, typer.Option(help="URL of the trigger's queue.")]
+PrefectRate = Annotated[
+    float | None,
+    typer.Option(
+        "--prefect-rate",
+        help="Maximum requests a minute to Prefect's API (default: 100 at Prefect Cloud, no limit"
+        " at your own server).",
+        min=1,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
+
+
+def complete_settings(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
+    """Take settings that neither the command line nor the environment gives from the stack's outputs.
+
+    The request rate is passed on in the environment, too.
+    """
+    from operations.clients.prefect_api import RATE
+    from operations.clients.stack_settings import SettingMissingError, complete_environment
+    from operations.console.command_errors import print_error
+
+    if prefect_rate is not None:
+        os.environ[RATE] = str(prefect_rate)
+    try:
+        complete_environment(needed, stack)
+    except SettingMissingError as error:
+        raise typer.Exit(print_error(error)) from error
