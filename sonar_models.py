@@ -8,7 +8,8 @@ How each format starts:
   datagram type of four letters, eight bytes of NT time, the body. CON0 opens
   with three texts of 128 bytes, survey, transect and sounder name; XML0 with
   an XML configuration whose header names the application.
-- AZFP (ASL operator's manual): every ping starts with FD 02.
+- AZFP (ASL operator's manual): every ping starts with FD 02, the profile's number and the
+  instrument's serial number, uint16, big-endian.
 - AZFP6 (echopype's reader): the little-endian file type F044CC11.
 - AD2CP (Nortek integrator's guide): records start with A5, their header's
   size (10, or 12 for long records) and a data series id.
@@ -17,10 +18,14 @@ How each format starts:
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # The first bytes that are enough for `model_in_bytes`.
 HEAD_BYTES = 1024
+# The first bytes of a settings XML that are enough for `serial_in_settings`.
+SETTINGS_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class SonarModel:
         in_head: finds the model's name in a file's first bytes; None if nothing there
             distinguishes it from the first model of its format.
         needs_xml: whether its files are converted with a settings XML.
+        serial: finds the instrument's serial number in a file's first bytes, if its
+            settings XML has that number, too.
         takes_bot_and_idx: whether echopype reads `.bot` and `.idx` files with it.
         memory: bytes of memory for each byte of the raw file, as measured
             (docs/sizes-and-costs.md). Simrad's is for metadata: samples are streamed.
@@ -77,6 +84,7 @@ class SonarModel:
     in_head: re.Pattern[bytes] | None = None
     keeps_extension: bool = False
     needs_xml: bool = False
+    serial: struct.Struct | None = None
     takes_bot_and_idx: bool = False
 
 
@@ -96,7 +104,15 @@ SONAR_MODELS = {
         SonarModel("EK80", EK80, _RAW, 1.4, takes_bot_and_idx=True),
         SonarModel("ES80", EK80, _RAW, 1.4, in_head=_application(b"ES80")),
         SonarModel("EA640", EK80, _RAW, 1.4, in_head=_application(b"EA640")),
-        SonarModel("AZFP", AZFP, r"\.\d\d[a-z]", 5.0, keeps_extension=True, needs_xml=True),
+        SonarModel(
+            "AZFP",
+            AZFP,
+            r"\.\d\d[a-z]",
+            5.0,
+            keeps_extension=True,
+            needs_xml=True,
+            serial=struct.Struct(">4xH"),
+        ),
         SonarModel("AZFP6", AZFP6, r"\.azfp", 14.0),
         SonarModel("AD2CP", AD2CP, r"\.ad2cp", 3.0),
     )
@@ -118,6 +134,35 @@ def model_in_bytes(head: bytes) -> SonarModel | None:
         if model.format is found and model.in_head and model.in_head.search(head):
             return model
     return SONAR_MODELS[found.name]
+
+
+def serial_in_bytes(head: bytes) -> int | None:
+    """The instrument's serial number in a file's first bytes, None if the model has none there."""
+    model = model_in_bytes(head)
+    if model is None or model.serial is None or len(head) < model.serial.size:
+        return None
+    return int(model.serial.unpack_from(head)[0])
+
+
+_COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
+_SERIAL = re.compile(rb"<(?:[\w.-]+:)?SerialNumber(?:\s[^<>]*)?>\s*(\d+)\s*<")
+
+
+def serial_in_settings(head: bytes) -> int | None:
+    """The instrument's serial number in a settings XML's first bytes, None if it is not there."""
+    # Without the zeros, UTF-16 reads as ASCII.
+    found = _SERIAL.search(_COMMENT.sub(b"", head.replace(b"\0", b"")))
+    return int(found[1]) if found else None
+
+
+def fitting_settings(serial: int | None, settings: Mapping[str, int | None]) -> list[str]:
+    """The settings XMLs of an instrument: none, one or several.
+
+    Args:
+        serial: serial number in the data, None if unknown.
+        settings: name -> serial number of each settings XML.
+    """
+    return [name for name, number in settings.items() if serial is not None and number == serial]
 
 
 def models_of(found: FileFormat) -> tuple[str, ...]:

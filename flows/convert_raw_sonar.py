@@ -69,6 +69,8 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
         saved = save(opened, progress)
     if isinstance(saved, Published):
         show_manifest(saved.manifest)
+        if missing := saved.manifest["missing"]:
+            get_run_logger().warning("missing: %s", missing)
     return saved
 
 

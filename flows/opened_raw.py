@@ -18,6 +18,7 @@ from flows.core.stopwatch import Stopwatch
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
+from flows.rawfile.azfp.missing import missing_of_azfp
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.rawfile.parsed_pings import compare_pings
@@ -169,6 +170,7 @@ def _parse(
         echodata = opened.echodata
         compare_pings(echodata, summary)
         check_unchanged(source)
+    without += missing_of_azfp(echodata, source.path, summary, sidecars)
     missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
     corrections = _corrections(echodata)
     notes = {

@@ -106,6 +106,8 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
             style="green",
             highlight=False,
         )
+        if missing := result.manifest["missing"]:
+            err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
     else:
         err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
     # Only the path goes to standard output, so that a script can read it.

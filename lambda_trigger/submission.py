@@ -40,6 +40,7 @@ from lambda_trigger.decisions.sonar_model import (
     declared_model,
 )
 from lambda_trigger.settings_arrival import ArrivedSettings
+from lambda_trigger.settings_serials import SettingsSerials
 from sonar_models import HEAD_BYTES, SONAR_MODELS
 from task_sizes import size_for
 
@@ -73,6 +74,7 @@ class Submission:
     deadline: Deadline
     batch: BatchRule | None = None
     xmls: dict[tuple[str, str], list[ListedObject]] = field(default_factory=dict)
+    serials: SettingsSerials = field(default_factory=SettingsSerials)
 
     def settle(
         self, upload: Upload, queue_arn: str | None
@@ -144,6 +146,9 @@ class Submission:
                 candidate.rule,
                 lambda folder: self._xmls_in(upload.bucket, folder),
                 named_sidecar(found.metadata, tags),
+                of_several=lambda xmls: self.serials.choose(
+                    self.storage, upload.bucket, xmls, found, self.deadline
+                ),
             )
             if not isinstance(choice, ListedObject):
                 return choice

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.core.outcomes import BadFile, BadSidecar, ConversionFailure
+from flows.core.outcomes import BadFile, ConversionFailure
+from flows.rawfile.azfp.settings import check_settings
 from flows.rawfile.postponed_imports import postpone_imports
-from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 # A limit, so that a parser that warns for every ping does not fill the manifest.
 _WARNINGS_KEPT = 50
-
-# Without these settings of an AZFP, echopype fails, or its output cannot be calibrated.
-_SETTINGS = frozenset(
-    {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
-)
 
 # One file at a time: the logging and warning filters of the process are changed during parsing.
 # This costs little time, because parsing is Python code that holds the GIL.
@@ -81,9 +76,12 @@ def open_raw_file(
     """
     echopype = import_echopype()
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
-        _check_settings(xml, source_uri)
+        check_settings(xml, path, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
-    with _PARSER, _parser_warnings() as messages:
+    # It imports echopype.
+    from flows.rawfile.azfp.parsers import without_limits  # noqa: PLC0415
+
+    with _PARSER, _parser_warnings() as messages, without_limits():
         try:
             echodata = echopype.open_raw(
                 str(path),
@@ -128,28 +126,6 @@ def _outcome_of(error: Exception, file: str) -> Exception:
         # With a full or broken local disk, the file may be intact.
         return error
     return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
-
-
-def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:
-    """Load an AZFP settings XML alone, as the parser would.
-
-    Raises:
-        BadSidecar: it is broken, or has no AZFP settings.
-    """
-    # echopype is already imported.
-    from echopype.convert.parse_azfp import ParseAZFP  # noqa: PLC0415
-
-    settings = ParseAZFP(source_uri, str(sidecar.path))
-    try:
-        settings.load_AZFP_xml()
-    except MemoryError:
-        raise
-    # BLE001: any other error of its reader is the text's fault.
-    except Exception as error:
-        cause = f"echopype cannot read AZFP settings from it: {type(error).__name__}: {error}"
-        raise BadSidecar(source_uri, sidecar.location.uri, cause) from error
-    if lacking := sorted(_SETTINGS - settings.parameters.keys()):
-        raise BadSidecar(source_uri, sidecar.location.uri, f"it has no {', '.join(lacking)}")
 
 
 def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:

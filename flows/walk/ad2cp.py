@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flows.walk.ad2cp_lengths import misreading
 from flows.walk.record_index import RecordIndexer
 from flows.walk.search import next_whole
 from flows.walk.summary import FileSummary, Times
@@ -114,6 +115,29 @@ def _time(record: Record) -> np.datetime64:
         return np.datetime64("NaT", "ns")
 
 
+def _is_unreadable(record: Record, position: int, tally: Tally) -> bool:
+    """Count a whole record, and say whether echopype cannot read it."""
+    kind = KINDS.get(record.id)
+    tally.datagrams[kind or f"0x{record.id:02x}"] += 1
+    if kind is None:
+        cause = "echopype has no parser for this id"
+        tally.refuse(f"0x{record.id:02x}", cause, removable=True)
+        return True
+    misread = misreading(record.id, record.data, record.size - len(record.data))
+    if misread and record.id == STRING and not tally.configured:
+        tally.refuse(kind, f"the configuration: {misread}", removable=False)
+        tally.configured = True
+    elif misread:
+        tally.leave_out(f"{kind} 0x{record.id:02X}", record.size, _time(record), misread)
+    elif len(record.data) % 2 and record.data[-1]:
+        # echopype adds an odd last byte twice, so only a 0 gives the right checksum.
+        cause = f"echopype sums its {len(record.data)} bytes wrongly (byte {position})"
+        tally.refuse(kind, cause, removable=True)
+    else:
+        return False
+    return True
+
+
 def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
     """Summary of the AD2CP file open as `fd`."""
     tally = Tally(size)
@@ -126,16 +150,8 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
     while position < size:
         record = read_record(fd, size, position)
         if isinstance(record, Record):
-            kind = KINDS.get(record.id)
-            tally.datagrams[kind or f"0x{record.id:02x}"] += 1
-            if kind is None:
-                tally.refuse(
-                    f"0x{record.id:02x}", "echopype has no parser for this id", removable=True
-                )
-            elif len(record.data) % 2 and record.data[-1]:
-                # echopype adds an odd last byte twice, so only a 0 gives the right checksum.
-                cause = f"echopype sums its {len(record.data)} bytes wrongly (byte {position})"
-                tally.refuse(kind, cause, removable=True)
+            if _is_unreadable(record, position, tally):
+                pass
             elif record.id != STRING and not tally.configured:
                 tally.pings_unusable += record.id in BEAM_GROUPS
             else:

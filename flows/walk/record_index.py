@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flows.walk.sample_index import Int64s
 
 STRING, RAW, RAW_TRANSMIT = 0xA0, 0x23, 0x24
-_BOTTOM_TRACK = {0x17, 0x1B}
+BOTTOM_TRACK = {0x17, 0x1B}
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,6 @@ def _layout(id_: int, data: bytes) -> tuple[int, int, bytes]:
         # Version, serial number, number of samples.
         return id_, len(data), data[0:2] + data[16:24]
     decisive = data[0:8] + data[30:32]
-    if id_ in _BOTTOM_TRACK:
+    if id_ in BOTTOM_TRACK:
         return id_, len(data), decisive + data[56:58]
     return id_, len(data), decisive + data[54:56] + bytes(b & 0x80 for b in data[67:68])

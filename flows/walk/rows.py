@@ -33,6 +33,7 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
     if summary.first_time and summary.last_time:
         rows.append(("first ping", summary.first_time.isoformat()))
         rows.append(("last ping", summary.last_time.isoformat()))
+    rows.extend(("left out", what.sentence(name)) for name, what in summary.left_out.items())
     rows.extend(("not converted", sentence) for sentence in summary.unconverted)
     rows.extend(("note", note) for note in summary.notes)
     return rows

@@ -51,6 +51,32 @@ class Refused:
     cause: str
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Whole records of one kind that are left out, because echopype would misread them.
+
+    Attributes:
+        count: how many they are.
+        bytes: their size in the file.
+        first_time: the earliest of their times, None if none has a date.
+        last_time: the latest.
+        cause: why echopype cannot read the first.
+    """
+
+    count: int
+    bytes: int
+    first_time: datetime | None
+    last_time: datetime | None
+    cause: str
+
+    def sentence(self, name: str) -> str:
+        """One sentence for people."""
+        times = ""
+        if self.first_time and self.last_time:
+            times = f", {self.first_time.isoformat()} to {self.last_time.isoformat()}"
+        return f"{self.count} {name} left out ({self.bytes} bytes{times}; {self.cause})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileSummary:
     """The datagrams of one raw file: which are whole, which are lost, and where.
@@ -77,6 +103,7 @@ class FileSummary:
         second_file: Offset of a file that was appended to this one.
         unsupported: The first datagram that echopype cannot read.
         refused: By type, all datagrams that echopype cannot read.
+        left_out: By kind, whole records that are left out because echopype would misread them.
         unconverted: Sentences about data that is whole and known, but not converted.
         notes: Sentences about oddities that are not damage.
         convertible: Whether the configuration and at least one ping are whole.
@@ -106,6 +133,7 @@ class FileSummary:
     second_file: int | None
     unsupported: Unsupported | None
     refused: Mapping[str, Refused]
+    left_out: Mapping[str, LeftOut]
     unconverted: tuple[str, ...]
     notes: tuple[str, ...]
     convertible: bool
@@ -117,7 +145,7 @@ class FileSummary:
     @property
     def is_whole(self) -> bool:
         """Whether the parser gets the whole file unchanged."""
-        return self.damage is None and self.unsupported is None
+        return self.damage is None and self.unsupported is None and not self.left_out
 
     @property
     def missing(self) -> list[str]:
@@ -135,6 +163,7 @@ class FileSummary:
             f"{refused.count} {type_} left out ({refused.cause})"
             for type_, refused in self.refused.items()
         ]
+        sentences += [what.sentence(name) for name, what in self.left_out.items()]
         return [*sentences, *self.unconverted]
 
     def as_json(self) -> dict[str, Any]:
@@ -160,6 +189,11 @@ class FileSummary:
             else {"datagram": self.unsupported.datagram, "cause": self.unsupported.cause},
             "damages": [asdict(damage) for damage in self.damages],
             "refused": {type_: asdict(refused) for type_, refused in self.refused.items()},
+            "left_out": {
+                name: asdict(what)
+                | {"first_time": _iso(what.first_time), "last_time": _iso(what.last_time)}
+                for name, what in self.left_out.items()
+            },
             "unconverted": list(self.unconverted),
             "notes": list(self.notes),
         }

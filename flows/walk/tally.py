@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +15,7 @@ from flows.walk.summary import (
     Condition,
     Damage,
     FileSummary,
+    LeftOut,
     Refused,
     Span,
     Times,
@@ -35,6 +36,7 @@ class Tally:
     unconverted: list[str] = field(default_factory=list)
     unsupported: Unsupported | None = None
     refused: dict[str, Refused] = field(default_factory=dict)
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
     second_file: int | None = None
     truncated: bool = False
     configured: bool = False
@@ -81,6 +83,19 @@ class Tally:
         if self.unsupported is None or (self.unsupported.removable and not removable):
             self.unsupported = Unsupported(datagram, cause, removable)
 
+    def leave_out(self, name: str, size: int, time: np.datetime64, cause: str) -> None:
+        """Count a whole record of `size` bytes that is not converted, because of the parser."""
+        found = self.left_out.get(name) or LeftOut(0, 0, None, None, cause)
+        dated = as_datetime(time)
+        times = [each for each in (found.first_time, found.last_time, dated) if each is not None]
+        self.left_out[name] = replace(
+            found,
+            count=found.count + 1,
+            bytes=found.bytes + size,
+            first_time=min(times, default=None),
+            last_time=max(times, default=None),
+        )
+
 
 def as_datetime(time: np.datetime64 | None) -> datetime | None:
     """`time` (ns) as an aware datetime, to the microsecond; None for None and NaT."""
@@ -118,6 +133,10 @@ def summarize(
         records: Index of the records.
     """
     tally.damages.sort(key=lambda damage: damage.start)
+    if tally.left_out and not total and tally.unsupported is None:
+        name, what = next(iter(tally.left_out.items()))
+        cause = f"echopype can read none of the file's pings: {what.sentence(name)}"
+        tally.unsupported = Unsupported(name, cause, removable=False)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
     times = np.concatenate(known) if known else np.empty(0, dtype="datetime64[ns]")
     lost = sum(damage.end - damage.start for damage in tally.damages)
@@ -142,6 +161,7 @@ def summarize(
         damages=tuple(tally.damages),
         second_file=tally.second_file,
         refused=dict(sorted(tally.refused.items())),
+        left_out=dict(sorted(tally.left_out.items())),
         unconverted=tuple(tally.unconverted),
         notes=tuple(tally.notes),
         convertible=tally.configured and total > 0,
@@ -167,7 +187,7 @@ def _condition(tally: Tally, pings: int) -> Condition:
         return "truncated" if only_the_end else "hole"
     if tally.second_file is not None:
         return "joined"
-    return "empty" if pings == 0 else "intact"
+    return "empty" if pings == 0 and not tally.left_out else "intact"
 
 
 def _sentence(tally: Tally, pings: int) -> str | None:
@@ -194,6 +214,6 @@ def _sentence(tally: Tally, pings: int) -> str | None:
         sentences.append(f"a second file begins at byte {tally.second_file}")
     if not tally.configured:
         sentences.append("the configuration at the beginning of the file is lost")
-    if pings == 0 and not tally.damages:
+    if pings == 0 and not tally.damages and not tally.left_out:
         sentences.append("no pings: the file has only a header")
     return "; ".join(sentences) or None

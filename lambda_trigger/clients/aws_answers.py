@@ -2,6 +2,8 @@
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 from lambda_trigger.clients.http_client import Reply, Request, error_of, excerpt
 from lambda_trigger.clients.transport_errors import RefusedError
@@ -13,7 +15,10 @@ METADATA_PREFIX = "x-amz-meta-"
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """The first bytes of an object and its S3 attributes. `size` is in bytes."""
+    """The first bytes of an object and its S3 attributes.
+
+    `size` is in bytes; `last_modified` has full seconds, and is None if S3 did not name it.
+    """
 
     head: bytes
     size: int
@@ -21,6 +26,7 @@ class ObjectHead:
     version_id: str | None
     metadata: dict[str, str]
     tag_count: int
+    last_modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,15 @@ def object_head(reply: Reply) -> ObjectHead:
         version_id=None if version in {None, "", "null"} else version,
         metadata=metadata,
         tag_count=int(reply.headers.get("x-amz-tagging-count", "0")),
+        last_modified=_date(reply.headers.get("Last-Modified", "")),
     )
+
+
+def _date(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header)
+    except ValueError:
+        return None
 
 
 def region_elsewhere(reply: Reply) -> str:

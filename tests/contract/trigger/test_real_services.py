@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import time
 from typing import Any
 
@@ -198,6 +199,24 @@ def test_data_that_a_settings_xml_queued_are_submitted(trigger: Function) -> Non
     assert trigger.send(*queued).result == {"batchItemFailures": []}
     submitted = [line for line in trigger.lines() if line["outcome"] == "Submitted"]
     assert {line["key"] for line in submitted} == {f"m ä/{number:02}.01A" for number in range(12)}
+
+
+def test_the_xml_of_the_datas_instrument_is_found_and_a_later_one_changes_nothing(
+    trigger: Function,
+) -> None:
+    def xml_of(serial: int) -> bytes:
+        return b"<AZFP>\n <SerialNumber>%d</SerialNumber>\n</AZFP>" % serial
+
+    data = struct.pack(">HHH", 0xFD02, 1, 55078) + bytes(118)
+    for name, serial in (("one", 55075), ("two", 55078)):
+        body_of(trigger, f"several/{name}.xml", xml_of(serial))
+    assert trigger.send(body_of(trigger, "several/a.01A", data)).result == {"batchItemFailures": []}
+    (line,) = trigger.lines()
+    assert (line["outcome"], line["reason"]) == ("Submitted", "new")
+    later = body_of(trigger, "several/three.xml", xml_of(55099))
+    assert trigger.send(later).result == {"batchItemFailures": []}
+    found = {line["key"]: line["reason"] for line in trigger.lines()}
+    assert found["several/a.01A"] == "existing"
 
 
 def test_an_upload_is_returned_until_its_deployment_exists(

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -104,6 +105,7 @@ class MemoryStorage:
             found.version_id,
             found.metadata,
             len(found.tags),
+            datetime.fromisoformat(found.last_modified).replace(microsecond=0),
         )
 
     def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -299,6 +300,113 @@ def test_several_xmls_in_the_nearest_folder_are_rejected_with_the_list(trigger: 
     trigger.storage.put("s.xml", XML)
     assert trigger.notify("m/a.01A") == "Rejected: ambiguous-sidecar"
     assert "m/one.xml, m/two.xml" in trigger.lines[-1]["detail"]
+
+
+def azfp_of(serial: int) -> bytes:
+    """The first bytes of data of this instrument: flag, profile number, serial number."""
+    return struct.pack(">HHH", 0xFD02, 1, serial) + bytes(118)
+
+
+def xml_of(serial: int, note: str = "") -> bytes:
+    return b"<AZFP><SerialNumber>%d</SerialNumber>%s</AZFP>" % (serial, note.encode())
+
+
+def at(second: int) -> str:
+    return f"2026-01-01T00:00:{second:02}.500Z"
+
+
+@pytest.mark.parametrize("fitting", ["m/one.xml", "m/two.xml"])
+def test_of_several_xmls_the_one_of_the_datas_instrument_is_used(
+    trigger: Trigger, fitting: str
+) -> None:
+    for xml in ("m/one.xml", "m/two.xml", "m/three.xml"):
+        trigger.storage.put(xml, xml_of(55078 if xml == fitting else 55099, xml))
+    trigger.storage.put("m/a.01A", azfp_of(55078))
+    trigger.storage.put("m/b.01A", azfp_of(55078) + b"b")
+    assert trigger.notify("m/a.01A") == "Submitted: new"
+    assert only_run(trigger).parameters["xml_path"] == f"s3://inbox/{fitting}"
+    # In one invocation, each XML is read once, whatever the number of data files.
+    trigger.storage.asked.clear()
+    trigger.receive(*[eventbridge({"key": f"m/{name}.01A"}) for name in "ab"])
+    assert trigger.storage.asked.count("GetObject inbox") == 2 + 3
+
+
+def test_a_single_xml_is_not_read(trigger: Trigger) -> None:
+    trigger.storage.put("m/one.xml", xml_of(55099))
+    trigger.storage.put("m/a.01A", azfp_of(55078))
+    assert trigger.notify("m/a.01A") == "Submitted: new"
+    assert trigger.storage.asked == ["GetObject inbox", "ListObjectsV2 inbox"]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [(55078, 55078), (55099, 55075)], ids=["both fit", "none fits"]
+)
+@pytest.mark.parametrize("there", [["m/one.xml"], ["m/one.xml", "m/two.xml"]])
+def test_serial_numbers_that_do_not_decide_leave_the_choice_to_the_metadata(
+    trigger: Trigger, one: int, two: int, there: list[str]
+) -> None:
+    for second, xml in enumerate(there):
+        trigger.storage.put(xml, xml_of(one if second == 0 else two, xml), last_modified=at(second))
+    trigger.storage.put("m/a.01A", azfp_of(55078), last_modified=at(5))
+    expected = "Submitted: new" if len(there) == 1 else "Rejected: ambiguous-sidecar"
+    assert trigger.notify("m/a.01A") == expected
+
+
+# What is stored, second by second: the data are submitted as soon as they and an XML are there.
+ARRIVALS = [
+    (["m/one.xml", "m/a.01A", "m/two.xml"], "m/one.xml"),
+    (["m/a.01A", "m/one.xml", "m/two.xml"], "m/one.xml"),
+    (["m/a.01A", "m/two.xml", "m/one.xml"], "m/two.xml"),
+]
+
+
+@pytest.mark.parametrize("serials", [(55078, 55078), (55099, 55075)], ids=["both fit", "none fits"])
+@pytest.mark.parametrize(("arriving", "used"), ARRIVALS)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late notifications"])
+def test_a_second_xml_does_not_reject_what_is_submitted(
+    *, trigger: Trigger, serials: tuple[int, int], arriving: list[str], used: str, late: bool
+) -> None:
+    """Nor is it submitted again, in whatever order and however late the notifications come."""
+    xmls = dict(zip(("m/one.xml", "m/two.xml"), serials, strict=True))
+    outcomes = []
+    for second, key in enumerate(arriving):
+        body = xml_of(xmls[key], key) if key in xmls else azfp_of(55078)
+        trigger.storage.put(key, body, last_modified=at(second))
+        if not late:
+            trigger.notify(key)
+            outcomes += trigger.lines
+    if late:
+        for keys in itertools.permutations(arriving):
+            for key in keys:
+                trigger.notify(key)
+                outcomes += trigger.lines
+    assert {line["outcome"] for line in outcomes} <= {"Submitted", "Waiting", "Ignored"}
+    assert only_run(trigger).parameters["xml_path"] == f"s3://inbox/{used}"
+
+
+def test_a_fitting_xml_replaces_one_of_another_instrument(trigger: Trigger) -> None:
+    trigger.storage.put("m/other.xml", xml_of(55099))
+    trigger.storage.put("m/a.01A", azfp_of(55078))
+    assert trigger.notify("m/a.01A") == "Submitted: new"
+    trigger.storage.put("m/own.xml", xml_of(55078), last_modified=at(9))
+    trigger.notify("m/own.xml")
+    assert [run.parameters["xml_path"] for run in trigger.flow_runs.runs.values()] == [
+        "s3://inbox/m/other.xml",
+        "s3://inbox/m/own.xml",
+    ]
+    # And the other way round, nothing changes.
+    trigger.storage.put("m/third.xml", xml_of(55075), last_modified=at(10))
+    trigger.notify("m/third.xml")
+    assert len(trigger.flow_runs.runs) == 2
+    assert [line["reason"] for line in trigger.lines] == ["existing", "sidecar-used"]
+
+
+def test_an_archived_xml_decides_nothing(trigger: Trigger) -> None:
+    trigger.storage.put("m/one.xml", xml_of(55078), archived=True)
+    trigger.storage.put("m/two.xml", xml_of(55078, "two"))
+    trigger.storage.put("m/a.01A", azfp_of(55078))
+    assert trigger.notify("m/a.01A") == "Submitted: new"
+    assert only_run(trigger).parameters["xml_path"] == "s3://inbox/m/two.xml"
 
 
 @pytest.mark.parametrize("named", ["two.xml", "m/two.xml", "s3://inbox/m/two.xml"])

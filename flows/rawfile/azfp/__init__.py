@@ -1,0 +1,1 @@
+"""AZFP files: settings in any spelling, parsers without limits, and what the output lacks."""

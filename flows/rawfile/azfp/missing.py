@@ -1,0 +1,88 @@
+"""What an AZFP's output lacks, because echopype or the settings XML lack it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.rawfile.azfp.settings import read_settings
+from flows.stores.download import FetchedFile
+from flows.stores.sidecars import FetchedSidecar
+from flows.walk.azfp import HEADER_SIZE, read_header
+from flows.walk.summary import FileSummary
+from sonar_models import (
+    AZFP,
+    AZFP6,
+    HEAD_BYTES,
+    SETTINGS_HEAD_BYTES,
+    SONAR_MODELS,
+    serial_in_bytes,
+    serial_in_settings,
+)
+
+
+def missing_of_azfp(
+    echodata: Any,  # noqa: ANN401 - echopype ships no types
+    data: Path,
+    summary: FileSummary,
+    sidecars: Sequence[FetchedSidecar],
+) -> list[str]:
+    """A sentence for each Sv offset, and for settings, that the output lacks; none for other models.
+
+    Args:
+        echodata: echopype's EchoData of the file.
+        data: local copy of the data file.
+        summary: summary of its walk.
+        sidecars: the sidecars that were used.
+    """
+    if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
+        return []
+    xmls = [sidecar.file for sidecar in sidecars if sidecar.kind == "xml"]
+    return _offsets(echodata) + [each for xml in xmls for each in _of_settings(xml, data, summary)]
+
+
+def _offsets(echodata: Any) -> list[str]:  # noqa: ANN401 - echopype ships no types
+    """A sentence for each channel of an AZFP whose Sv offset is NaN."""
+    vendor, beam = echodata["Vendor_specific"], echodata["Sonar/Beam_group1"]
+    return [
+        f"the Sv offset of channel {channel} is NaN: echopype has none for "
+        f"{beam['frequency_nominal'].values[at] / 1000:g} kHz and a pulse of "
+        f"{_microseconds(beam, at):g} microseconds"
+        for at, channel in enumerate(vendor["channel"].values)
+        if np.isnan(vendor["Sv_offset"].values[at])
+    ]
+
+
+def _microseconds(beam: Any, at: int) -> float:  # noqa: ANN401 - echopype ships no types
+    duration = beam["transmit_duration_nominal"].isel(channel=at).values
+    return float(np.round(np.ravel(duration)[0] * 1e6, 3))
+
+
+def _of_settings(xml: FetchedFile, data: Path, summary: FileSummary) -> list[str]:
+    """Sentences about settings that the XML lacks, or has of another instrument or channel."""
+    with data.open("rb") as raw, xml.path.open("rb") as file:
+        raw.seek(summary.whole[0][0] if summary.whole else 0)
+        head = raw.read(HEAD_BYTES)
+        written = serial_in_settings(file.read(SETTINGS_HEAD_BYTES))
+    uri, serial = xml.location.uri, serial_in_bytes(head)
+    settings, ping = read_settings(xml.path), read_header(head[:HEADER_SIZE])
+    sentences = []
+    if settings.lacking:
+        sentences.append(f"settings that {uri} does not have: {', '.join(settings.lacking)}")
+    if None not in {serial, written} and serial != written:
+        sentences.append(
+            f"settings of the instrument {serial}, which recorded the data: "
+            f"{uri} is of instrument {written}, and was used in their place"
+        )
+    known = settings.parameters.get("kHz", [])
+    frequencies = () if isinstance(ping, str) else ping.settings["frequency"]
+    if len(known) == len(frequencies):
+        sentences += [
+            f"settings of {frequency:g} kHz: {uri} has {used:g} kHz there, which was used instead"
+            for frequency, used in zip(frequencies, known, strict=True)
+            if frequency != used
+        ]
+    return sentences

@@ -1,0 +1,156 @@
+"""echopype's AZFP parsers, without the limits at which they fail on whole files.
+
+A subclass takes the place of each parser while a file is opened. What differs from
+echopype 0.11.1: a file may have a single ping, or fewer channels than the instrument; a
+transmit pulse whose Sv offset is not in its table gets NaN (the table has some
+frequencies and lengths, and no formula); the settings XML may be spelled in any way, and
+have the coefficients of one tilt only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from echopype.convert.parse_azfp import ParseAZFP
+from echopype.convert.parse_azfp6 import ParseAZFP6
+from echopype.convert.set_groups_azfp import SetGroupsAZFP
+from echopype.convert.set_groups_azfp6 import SetGroupsAZFP6
+from echopype.core import SONAR_MODELS
+
+from flows.rawfile.azfp.settings import read_settings
+from flows.walk.azfp import CONSTANT
+
+# Fields of a ping's header with a value for each channel, by echopype's names.
+_BY_CHANNEL = (
+    "dig_rate",
+    "lock_out_index",
+    "num_bins",
+    "range_samples_per_bin",
+    "data_type",
+    "gain",
+    "pulse_len",
+    "board_num",
+    "frequency",
+)
+_PLACES = {name: place for name, place, _ in CONSTANT}
+
+
+class _WithoutLimits:
+    """Methods of both parsers. `unpacked_data`: by field, a list with the value of each ping."""
+
+    unpacked_data: dict[str, Any]
+
+    def _check_uniqueness(self) -> None:
+        """Reduce the fields that are the same in all pings to one value.
+
+        echopype's method does nothing for a single ping, and the parser then fails. So it
+        gets such a ping twice. It also drops the dimension of a single channel.
+        """
+        data = self.unpacked_data
+        is_single = len(data["counts"]) == 1
+        if is_single:
+            twice = {k: v * 2 if isinstance(v, list) else v for k, v in data.items()}
+            self.unpacked_data = defaultdict(list, twice)
+        super()._check_uniqueness()  # type: ignore[misc]  # of the parser
+        if is_single:
+            reduced, self.unpacked_data = self.unpacked_data, data
+            data.update({k: v for k, v in reduced.items() if not isinstance(v, list)})
+        for name in _BY_CHANNEL:
+            if name in data:
+                data[name] = np.atleast_1d(data[name])
+
+    @classmethod
+    def _calc_Sv_offset(cls, freq: float, pulse_len: float) -> float:  # noqa: N802 - echopype's name
+        """The Sv offset in dB, NaN if echopype has none for this frequency (Hz) and length (us)."""
+        try:
+            return float(super()._calc_Sv_offset(freq, pulse_len))  # type: ignore[misc]  # of the parser
+        except ValueError:
+            return np.nan
+
+
+class AzfpParser(_WithoutLimits, ParseAZFP):  # type: ignore[misc]  # echopype ships no types
+    """Parses AZFP files of any number of pings and channels."""
+
+    def load_AZFP_xml(self) -> None:  # noqa: N802 - echopype's name
+        """Read the settings XML."""
+        self._settings = read_settings(Path(self.xml_path))
+        self.parameters = defaultdict(list, self._settings.parameters)
+
+    def parse_raw(self) -> None:
+        """Parse the file."""
+        super().parse_raw()
+        # The instrument's number of channels, for the output.
+        self.parameters["num_freq"] = self._settings.parameters["num_freq"]
+
+    def _split_header(self, raw: Any, header_unpacked: tuple[Any, ...]) -> bool:  # noqa: ANN401 - a file of fsspec
+        if not self.unpacked_data:
+            self._choose_channels(header_unpacked)
+        return bool(super()._split_header(raw, header_unpacked))
+
+    def _choose_channels(self, header: tuple[Any, ...]) -> None:
+        """Keep the settings of the channels that the data have.
+
+        The header's values by channel are those of the recorded channels, one after
+        another, also if the instrument has more (echopype issue 421).
+        """
+        number = header[_PLACES["number of channels"]]
+        boards, frequencies = (
+            header[place : place + number]
+            for place in (_PLACES["board number"], _PLACES["frequency"])
+        )
+        places = self._settings.channels(boards, frequencies)
+        of_all = self.parameters["num_freq"]
+        for name in self._settings.by_channel:
+            values = self.parameters[name]
+            if len(values) == of_all:
+                self.parameters[name] = [values[place] for place in places]
+        self.parameters["num_freq"] = number
+
+
+class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype ships no types
+    """Parses AZFP6 files of any number of pings."""
+
+
+class _EitherTilt:
+    """A method of both set groupers."""
+
+    parser_obj: Any
+
+    def set_platform(self) -> Any:  # noqa: ANN401 - a dataset
+        """The Platform group; a tilt without coefficients is NaN for each ping.
+
+        echopype gives such a tilt one value, which does not fit the other tilt.
+        """
+        data = self.parser_obj.unpacked_data
+        unknown = [name for name in ("tilt_x", "tilt_y") if np.isnan(data[name]).all()]
+        if len(unknown) != 1:
+            return super().set_platform()  # type: ignore[misc]  # of the set grouper
+        (name,) = unknown
+        with patch.dict(data, {name: np.zeros(len(data[name]))}):
+            platform = super().set_platform()  # type: ignore[misc]  # of the set grouper
+        platform[name] = platform[name].copy(data=data[name])
+        return platform
+
+
+class AzfpGroups(_EitherTilt, SetGroupsAZFP):  # type: ignore[misc]  # echopype ships no types
+    """The groups of an AZFP file."""
+
+
+class Azfp6Groups(_EitherTilt, SetGroupsAZFP6):  # type: ignore[misc]  # echopype ships no types
+    """The groups of an AZFP6 file."""
+
+
+@contextmanager
+def without_limits() -> Iterator[None]:
+    """Use these classes in `echopype.open_raw`; one thread at a time."""
+    with (
+        patch.dict(SONAR_MODELS["AZFP"], {"parser": AzfpParser, "set_groups": AzfpGroups}),
+        patch.dict(SONAR_MODELS["AZFP6"], {"parser": Azfp6Parser, "set_groups": Azfp6Groups}),
+    ):
+        yield
