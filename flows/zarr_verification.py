@@ -2,10 +2,10 @@
 
 Reading back compares bytes. All objects are compared through the listing (key, size,
 entity tag; S3 has compared each put with its SHA-256). Root metadata, ping times and
-some chunks of every large variable are read from the store. These chunks are decoded
-and compared with the EchoData, which decodes them from the raw file again. Small
-variables are decoded from memory while requests are running. `full` reads and decodes
-everything.
+some chunks of every large variable are read from the store. Some blocks of these chunks,
+16 MiB of each, are decoded and compared with the EchoData, which decodes them from the
+raw file again. Small variables are decoded from memory while requests are running.
+`full` reads and decodes everything.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import xarray as xr
 import zarr.storage
 from zarr.core.buffer.cpu import Buffer
 
-from flows.chunking import chunk_regions
-from flows.contents import groups_of
-from flows.identity import differences
+from flows.chunking import chunk_lengths, chunk_regions
+from flows.identity import equal_bits, groups_as_compared
 from flows.object_store import ObjectEntry
 from flows.outcomes import OutputMismatch
+from flows.rawfile.lazy_array import Region
 from flows.request import VerifyMode
 from flows.verification import compare_tree, is_large
 from flows.written_store import Digest, WrittenStore
@@ -37,9 +37,14 @@ from flows.zarr_layers import ROOT_KEYS
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
+T = TypeVar("T")
+
 _CHUNKS_OF_A_LARGE_VARIABLE = 3
 # Number of chunks, of some megabytes each, in memory at a time while they are read back.
 _KEYS_AT_A_TIME = 32
+# Values compared at a time: their temporary arrays fit in the processor's cache.
+_BLOCK_BYTES = 2**20
+_BLOCKS_OF_A_CHUNK = 16
 
 
 class ReadBack(Protocol):
@@ -67,7 +72,7 @@ class _Array:
     def is_large(self) -> bool:
         return is_large(self.shape)
 
-    def chunk_keys(self) -> list[tuple[str, tuple[slice, ...]]]:
+    def chunk_keys(self) -> list[tuple[str, Region]]:
         return [
             (f"{self.path}/{chunk_key(index, self.zarr_format)}", region)
             for index, region in chunk_regions(self.shape, self.chunks)
@@ -89,7 +94,7 @@ class ZarrVerification:
     ) -> None:
         self._output = output
         self._written = written
-        self._expected = groups_of(echodata)
+        self._expected = groups_as_compared(echodata)
         self._echodata = echodata
         self._mode = mode
         self._arrays = _arrays(written.bodies)
@@ -97,6 +102,9 @@ class ZarrVerification:
         self._objects: dict[str, zarr.core.buffer.Buffer] = {
             key: Buffer.from_bytes(body) for key, body in written.bodies.items()
         }
+        # Any: xarray accepts zarr's stores, but its annotation does not.
+        self._store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
+        self._groups: dict[str, xr.Dataset] = {}
         self._decoded: Future[None] | None = None
 
     def start_decoding(self, pool: Executor) -> None:
@@ -153,9 +161,9 @@ class ZarrVerification:
 
     @functools.cached_property
     def _tree(self) -> xr.DataTree:
-        # Any: xarray accepts zarr's stores, but its annotation does not.
-        store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
-        return xr.open_datatree(store, engine="zarr", chunks=None, create_default_indexes=False)
+        return xr.open_datatree(
+            self._store, engine="zarr", chunks=None, create_default_indexes=False
+        )
 
     def _keys_to_read(self) -> list[str]:
         """Root metadata, chunks of large variables, and all ping times; in `full` every object."""
@@ -183,14 +191,33 @@ class ZarrVerification:
         for key in bodies:
             path, region = self._chunks[key]
             group, _, name = path.rpartition("/")
-            ours = self._expected[group].variables[name][region]
-            theirs = self._tree[f"/{group}"].to_dataset().variables[name][region]
-            if not _same_bits(ours, theirs):
-                raise OutputMismatch(
-                    self._output, f"{key}: the decoded values differ from those encoded"
-                )
+            ours = self._expected[group].variables[name]
+            # Decompressed as a whole, but decoded block by block.
+            stored = self._undecoded(group).variables[name][region].load()
+            theirs = xr.conventions.decode_cf_variable(name, stored)
+            blocks = _blocks(ours, region)
+            if self._mode != "full":
+                blocks = _some(blocks, _BLOCKS_OF_A_CHUNK)
+            for block, within in blocks:
+                if not equal_bits(ours[block].values, theirs[within].values).all():
+                    raise OutputMismatch(
+                        self._output, f"{key}: the decoded values differ from those encoded"
+                    )
         for key in added:
             del self._objects[key]
+
+    def _undecoded(self, group: str) -> xr.Dataset:
+        """A group of the store, with its variables as stored."""
+        if group not in self._groups:
+            self._groups[group] = xr.open_dataset(
+                self._store,
+                engine="zarr",
+                group=group,
+                chunks=None,
+                decode_cf=False,
+                create_default_indexes=False,
+            )
+        return self._groups[group]
 
 
 def _matches(digest: Digest, body: bytes) -> bool:
@@ -238,22 +265,36 @@ def _arrays(encoded: Mapping[str, bytes]) -> list[_Array]:
 
 def _chunks_to_decode(
     arrays: Iterable[_Array], *, all_of_them: bool
-) -> dict[str, tuple[str, tuple[slice, ...]]]:
+) -> dict[str, tuple[str, Region]]:
     """Key -> array path and region: of each large array the first, last and some others, or all."""
-    chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
+    chosen: dict[str, tuple[str, Region]] = {}
     for array in filter(lambda array: array.is_large, arrays):
         chunks = array.chunk_keys()
         if not all_of_them:
-            between = chunks[1:-1]
-            wanted = min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, len(between))
-            chunks = list(dict([chunks[0], *random.sample(between, wanted), chunks[-1]]).items())
+            chunks = _some(chunks, _CHUNKS_OF_A_LARGE_VARIABLE)
         chosen.update({key: (array.path, region) for key, region in chunks})
     return chosen
 
 
-def _same_bits(ours: xr.Variable, theirs: xr.Variable) -> bool:
-    left, right = (
-        xr.DataTree(xr.Dataset({"part": (variable.dims, variable.values)}))
-        for variable in (ours, theirs)
-    )
-    return not differences(left, right)
+def _some(items: Sequence[T], wanted: int) -> list[T]:
+    """The first, the last, and random ones between them."""
+    between = items[1:-1]
+    chosen = random.sample(between, min(wanted - 2, len(between)))
+    return [items[0], *chosen, items[-1]] if len(items) > 1 else list(items)
+
+
+def _blocks(variable: xr.Variable, chunk: Region) -> list[tuple[Region, Region]]:
+    """Small parts of a chunk: their regions in the variable, and in the chunk."""
+    shape = [part.stop - part.start for part in chunk]
+    extent = (tuple(map(str, variable.dims)), shape, variable.dtype.itemsize)
+    lengths = chunk_lengths({"": extent}, limit=_BLOCK_BYTES)[""]
+    return [
+        (
+            tuple(
+                slice(c.start + w.start, c.start + w.stop)
+                for c, w in zip(chunk, within, strict=True)
+            ),
+            within,
+        )
+        for _, within in chunk_regions(shape, lengths)
+    ]
