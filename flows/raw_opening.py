@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +46,13 @@ def import_echopype() -> ModuleType:
     with _PARSER:
         before = logging.root.manager.disable
         postpone_imports()
+        is_first = "echopype" not in sys.modules
         # Deferred: code that only reads locations or manifests does not need it.
         echopype = importlib.import_module("echopype")
+        if is_first:
+            # Over 100,000 objects that live as long as the process: the collections during a
+            # conversion and at the end of the process skip them.
+            gc.freeze()
         logging.disable(before)
         # Each of its modules also prints INFO lines to stdout with its own handler; its warnings go
         # into the manifest.
