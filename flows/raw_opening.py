@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import logging
@@ -50,6 +51,7 @@ def import_echopype() -> ModuleType:
         # Deferred: code that only reads locations or manifests does not need it.
         echopype = importlib.import_module("echopype")
         if is_first:
+            _remember_layouts()
             # Over 100,000 objects that live as long as the process: the collections during a
             # conversion and at the end of the process skip them.
             gc.freeze()
@@ -60,6 +62,15 @@ def import_echopype() -> ModuleType:
             if name.startswith("echopype"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         return echopype
+
+
+def _remember_layouts() -> None:
+    """Let echopype's parser keep names and formats, which it makes again for each datagram."""
+    parsers: Any = importlib.import_module("echopype.convert.utils.ek_raw_parsers")
+    parsers.camelcase2snakecase = functools.cache(parsers.camelcase2snakecase)
+    parser = parsers._SimradDatagramParser  # noqa: SLF001 - the base of all its parsers
+    for name in ("header_fmt", "header_size"):
+        setattr(parser, name, functools.lru_cache(64)(getattr(parser, name)))
 
 
 def open_raw_file(
