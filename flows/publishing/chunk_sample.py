@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
-from flows.encoding.chunking import chunk_regions, is_large
+import xarray as xr
+
+from flows.encoding.chunking import chunk_lengths, chunk_regions, is_large
 from flows.encoding.zarr_documents import chunk_key
+from flows.rawfile.lazy_array import Region
+
+Item = TypeVar("Item")
 
 _CHUNKS_OF_A_LARGE_VARIABLE = 3
+# Values compared at a time: their temporary arrays fit in the processor's cache.
+_BLOCK_BYTES = 2**20
+_BLOCKS_OF_A_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class ChunkedArray:
         """Whether only some of its chunks are read back."""
         return is_large(self.shape)
 
-    def chunk_keys(self) -> list[tuple[str, tuple[slice, ...]]]:
+    def chunk_keys(self) -> list[tuple[str, Region]]:
         """Each chunk's key in the store, and its region of the array."""
         return [
             (f"{self.path}/{chunk_key(index, self.zarr_format)}", region)
@@ -56,14 +64,39 @@ def arrays_of(encoded: Mapping[str, bytes]) -> list[ChunkedArray]:
 
 def chunks_to_decode(
     arrays: Iterable[ChunkedArray], *, all_of_them: bool
-) -> dict[str, tuple[str, tuple[slice, ...]]]:
+) -> dict[str, tuple[str, Region]]:
     """Key -> array path and region: of each large array the first, last and some others, or all."""
-    chosen: dict[str, tuple[str, tuple[slice, ...]]] = {}
+    chosen: dict[str, tuple[str, Region]] = {}
     for array in filter(lambda array: array.is_large, arrays):
         chunks = array.chunk_keys()
         if not all_of_them:
-            between = chunks[1:-1]
-            wanted = min(_CHUNKS_OF_A_LARGE_VARIABLE - 2, len(between))
-            chunks = list(dict([chunks[0], *random.sample(between, wanted), chunks[-1]]).items())
+            chunks = _some(chunks, _CHUNKS_OF_A_LARGE_VARIABLE)
         chosen.update({key: (array.path, region) for key, region in chunks})
     return chosen
+
+
+def _some(items: Sequence[Item], wanted: int) -> list[Item]:
+    """The first, the last, and random ones between them."""
+    between = items[1:-1]
+    chosen = random.sample(between, min(wanted - 2, len(between)))
+    return [items[0], *chosen, items[-1]] if len(items) > 1 else list(items)
+
+
+def blocks_to_compare(
+    variable: xr.Variable, chunk: Region, *, all_of_them: bool
+) -> list[tuple[Region, Region]]:
+    """Small parts of a chunk, some of them or all: their regions in the variable, and in the chunk."""
+    shape = [part.stop - part.start for part in chunk]
+    extent = (tuple(map(str, variable.dims)), shape, variable.dtype.itemsize)
+    lengths = chunk_lengths({"": extent}, limit=_BLOCK_BYTES)[""]
+    blocks = [
+        (
+            tuple(
+                slice(c.start + w.start, c.start + w.stop)
+                for c, w in zip(chunk, within, strict=True)
+            ),
+            within,
+        )
+        for _, within in chunk_regions(shape, lengths)
+    ]
+    return blocks if all_of_them else _some(blocks, _BLOCKS_OF_A_CHUNK)

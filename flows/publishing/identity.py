@@ -60,7 +60,7 @@ def differences(
     only: group path ("" for the root) -> names of the variables whose values
     are compared; of all others everything else is compared.
     """
-    ours, theirs = _groups(expected), _groups(found)
+    ours, theirs = groups_as_compared(expected), groups_as_compared(found)
     result = list(_names("", None, "groups", set(ours), set(theirs)))
     for path in sorted(ours.keys() & theirs.keys()):
         result += _group_differences(
@@ -69,7 +69,7 @@ def differences(
     return result
 
 
-def _groups(tree: Comparable) -> dict[str, xr.Dataset]:
+def groups_as_compared(tree: Comparable) -> dict[str, xr.Dataset]:
     """Group path -> dataset with inherited coordinates, strings as fixed-length."""
     # echopype takes seconds to import, and the creator of an EchoData has imported it already.
     from echopype.utils.coding import sanitize_dtypes  # noqa: PLC0415
@@ -130,7 +130,7 @@ def _variable_differences(  # noqa: PLR0917 - one place and two sides
         return
     for region in _regions(found):
         ours, theirs = np.asarray(expected[region].values), np.asarray(found[region].values)
-        unequal = ~_equal_bits(ours, theirs)
+        unequal = ~equal_bits(ours, theirs)
         if unequal.any():
             first = tuple(int(axis[0]) for axis in np.nonzero(np.atleast_1d(unequal)))
             at = [s.start + i for s, i in zip(region, first, strict=False)]
@@ -154,7 +154,8 @@ def _regions(variable: xr.Variable) -> Iterator[tuple[slice, ...]]:
         yield region
 
 
-def _equal_bits(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
+def equal_bits(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the bits of two arrays of the same dtype and shape are equal."""
     if expected.dtype.kind == "f":
         bits = np.dtype(f"u{expected.dtype.itemsize}")
         same = np.ascontiguousarray(expected).view(bits) == np.ascontiguousarray(found).view(bits)

@@ -118,6 +118,12 @@ def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
 
 
 @functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    """The schema's validator; `jsonschema.validate` would check the schema itself each time."""
+    return jsonschema.Draft202012Validator(manifest_schema())
+
+
+@functools.cache
 def manifest_schema() -> dict[str, Any]:
     """The JSON schema of the manifest."""
     text = resources.files("flows.publishing").joinpath("manifest.schema.json").read_text("utf-8")
@@ -133,7 +139,7 @@ def read_manifest(body: bytes, uri: str) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads(body)
-        jsonschema.validate(manifest, manifest_schema())
+        _validator().validate(manifest)
     except (ValueError, jsonschema.ValidationError) as error:
         cause = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
         raise ManifestInvalidError(uri, cause) from error

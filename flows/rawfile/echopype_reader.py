@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +42,14 @@ def import_echopype() -> ModuleType:
     with _PARSER:
         before = logging.root.manager.disable
         postpone_imports()
+        is_first = "echopype" not in sys.modules
         # Deferred: code that only reads locations or manifests does not need it.
         echopype = importlib.import_module("echopype")
+        if is_first:
+            _remember_layouts()
+            # Over 100,000 objects that live as long as the process: the collections during a
+            # conversion and at the end of the process skip them.
+            gc.freeze()
         logging.disable(before)
         # Each of its modules also prints INFO lines to stdout with its own handler; its warnings go
         # into the manifest.
@@ -48,6 +57,15 @@ def import_echopype() -> ModuleType:
             if name.startswith("echopype"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         return echopype
+
+
+def _remember_layouts() -> None:
+    """Let echopype's parser keep names and formats, which it makes again for each datagram."""
+    parsers: Any = importlib.import_module("echopype.convert.utils.ek_raw_parsers")
+    parsers.camelcase2snakecase = functools.cache(parsers.camelcase2snakecase)
+    parser = parsers._SimradDatagramParser  # noqa: SLF001 - the base of all its parsers
+    for name in ("header_fmt", "header_size"):
+        setattr(parser, name, functools.lru_cache(64)(getattr(parser, name)))
 
 
 def open_raw_file(

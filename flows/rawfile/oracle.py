@@ -24,8 +24,9 @@ from flows.rawfile.streamed import RawSamples
 from flows.walk.sample_index import Int64s
 
 _RANDOM_PINGS = 2
-# Datagrams that a ping is parsed with, besides its own parameters.
-_CONFIGURING = (b"CON", b"FIL", b"XML")
+# Datagrams that a ping's samples are parsed with, besides its own parameters. Filters (FIL) are not
+# needed: echopype does not apply them, and takes longer to store them than the pings.
+_CONFIGURING = (b"CON", b"XML")
 
 _int32 = struct.Struct("<i").unpack_from
 

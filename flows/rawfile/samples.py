@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flows.core.packing import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.lazy_array import LazyArray, Region
 from flows.rawfile.skeleton import read_exactly
-from flows.walk.sample_index import ANGLE, POWER, SampleIndex
+from flows.walk.sample_index import ANGLE, POWER, SECTORS_SHIFT, SampleIndex
 
 Part: TypeAlias = Literal["power", "athwartship", "alongship", "real", "imaginary"]
 
@@ -60,7 +60,7 @@ def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
     if part in {"athwartship", "alongship"}:
         return Layout(start, count, 2, 1)
     start += 2 * count * bool(kind & ANGLE)
-    return Layout(start, count, 2, int(index.sectors[row]))
+    return Layout(start, count, 2, kind >> SECTORS_SHIFT)
 
 
 class PingSamples(LazyArray):

@@ -7,6 +7,7 @@ pulse), then a RAW3. Layouts as in echopype's `SimradXMLParser` and
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import xml.etree.ElementTree as ET
@@ -20,6 +21,14 @@ ADCP = "EC150"
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
+
+
+@functools.lru_cache(64)
+def _parsed(body: bytes) -> tuple[str, list[str]]:
+    """The subtype and the channels of an XML0; a channel's parameters are mostly the same text."""
+    text = str(body.strip(b"\x00"), "ascii", errors="replace")
+    root = ET.fromstring(text)  # noqa: S314 - echopype parses the same text with the same parser
+    return root.tag.lower(), [channel.get("ChannelID", "") for channel in root.iter("Channel")]
 
 
 class EK80Walk(SimradWalk):
@@ -50,13 +59,10 @@ class EK80Walk(SimradWalk):
         self._parameters_of = None
 
     def _xml(self, item: Datagram) -> str | None:
-        body = os.pread(self.fd, item.length - 12, item.offset + 16).strip(b"\x00")
         try:
-            root = ET.fromstring(str(body, "ascii", errors="replace"))  # noqa: S314 - echopype parses the same text with the same parser
+            subtype, channels = _parsed(os.pread(self.fd, item.length - 12, item.offset + 16))
         except ET.ParseError:
             return "the XML of the XML0 datagram is broken"
-        channels = [channel.get("ChannelID", "") for channel in root.iter("Channel")]
-        subtype = root.tag.lower()
         if subtype == "configuration":
             if item.offset > 0:
                 self.tally.second_file = item.offset
