@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-import xarray as xr
-
 from flows.publishing.contents import groups_of
-from flows.rawfile.corrections import Correction, Groups, SimradFacts, correct
+from flows.rawfile.corrections import Correction, SimradFacts, correct
 from flows.rawfile.engine import imaginary_parts, zero_imaginary_parts
 
 if TYPE_CHECKING:
@@ -40,17 +38,9 @@ def correct_values(
         missing += done.missing
         corrected = done.groups
     if wanted:
-        _put(echodata, corrected)
+        for path, group in corrected.items():
+            echodata[path] = group
         return found, missing
     for data in imaginary_parts(echodata):
         data.zeros_as_nan()
     return [], [*missing, *(f"not corrected: {correction}" for correction in found)]
-
-
-def _put(echodata: EchoData, groups: Groups) -> None:
-    tree = echodata._tree  # noqa: SLF001 - echopype has no public API for new groups
-    for path, group in groups.items():
-        if path in echodata.group_paths:
-            echodata[path] = group
-        else:
-            tree[path] = xr.DataTree(group)

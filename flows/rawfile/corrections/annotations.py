@@ -1,4 +1,8 @@
-"""Annotations (TAG0), such as start and end of a transect, which echopype drops."""
+"""Annotations (TAG0), such as start and end of a transect, which echopype drops.
+
+SONAR-netCDF4 has a group /Annotation for them. echopype opens a store with it, but its
+`combine_echodata` then fails, so they are in the Platform group, by a time of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,33 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from flows.rawfile.corrections.correction import Times
+from flows.rawfile.corrections.correction import Correction, Times
 
-# A group of SONAR-netCDF4; echopype has no name for it, but opens it with the others.
-ANNOTATION = "Annotation"
+_TIME = "annotation_time"
 
 
-def annotation_group(times: Times, texts: Sequence[str]) -> xr.Dataset:
-    """SONAR-netCDF4's Annotation group: `annotation_text` by `time`, in file order."""
-    return xr.Dataset(
-        {"annotation_text": ("time", np.array(texts), {"long_name": "Annotation text"})},
-        {
-            "time": (
-                "time",
-                times,
-                {"axis": "T", "long_name": "Timestamps of annotations", "standard_name": "time"},
-            )
-        },
-        {"description": "Annotations of the sounder's operator (TAG0 datagrams)"},
-    )
+def add_annotations(
+    platform: xr.Dataset, times: Times, texts: Sequence[str]
+) -> tuple[xr.Dataset, Correction] | None:
+    """The Platform group with `annotation_text` by `annotation_time`; None without any.
+
+    Several annotations of one time get a nanosecond between them: `combine_echodata`
+    needs each time once.
+
+    Args:
+        platform: echopype's Platform group.
+        times: times of the TAG0 datagrams, in file order.
+        texts: their texts.
+    """
+    if not texts:
+        return None
+    apart: list[np.datetime64] = []
+    for time in times:
+        while time in apart:
+            time += np.timedelta64(1, "ns")  # noqa: PLW2901 - the next free one
+        apart.append(time)
+    text = xr.Variable((_TIME,), np.array(texts), {"long_name": "Annotation text (TAG0)"})
+    attrs = {"axis": "T", "long_name": "Timestamps of annotations", "standard_name": "time"}
+    group = platform.assign(annotation_text=text)
+    group = group.assign_coords({_TIME: (_TIME, np.array(apart, "datetime64[ns]"), attrs)})
+    return group, Correction("annotations (TAG0) are in Platform", len(texts))

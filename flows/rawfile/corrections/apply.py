@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from flows.rawfile.corrections import raw0
-from flows.rawfile.corrections.annotations import ANNOTATION, annotation_group
+from flows.rawfile.corrections.annotations import add_annotations
 from flows.rawfile.corrections.correction import Correction, Groups, Int64s, spread
 from flows.rawfile.corrections.environments import correct_environment, correct_platform
 from flows.rawfile.corrections.facts import SimradFacts
@@ -32,7 +32,7 @@ class Corrected:
     """The corrected groups.
 
     Attributes:
-        groups: path -> group, for those that changed or are new.
+        groups: path -> group, for those that changed.
         corrections: what was corrected.
         missing: a sentence for what the file holds and no group has.
     """
@@ -192,6 +192,4 @@ class _State:
     def annotations(self) -> None:
         """TAG0."""
         facts = self.facts
-        if facts.tags:
-            self.done.groups[ANNOTATION] = annotation_group(facts.tag_times, facts.tags)
-            self.note("annotations (TAG0) are in the Annotation group", len(facts.tags))
+        self.take("Platform", add_annotations(self.get("Platform"), facts.tag_times, facts.tags))

@@ -2,6 +2,8 @@
 
 echopype's calibration interpolates the Environment linearly to the ping times. Each
 value therefore has two knots: where it begins, and at the last ping that it applies to.
+The very last one is a nanosecond later: if the knots were the ping times themselves,
+echopype would rename the dimension, which fails for FM pings.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ def knots(ping_times: Times, states: Int64s, began: Times) -> tuple[Times, Int64
         found[begin] = found[times[stop]] = state
         before = times[stop]
         runs.append((begin, before))
+    found[before + np.timedelta64(1, "ns")] = int(states[-1])
+    if before != begin:
+        del found[before]
     # States of no ping are kept where they change no ping's value.
     for state in set(range(began.size)) - set(states.tolist()):
         if not any(begin <= began[state] <= end for begin, end in runs):
