@@ -372,7 +372,7 @@ def test_environments_change_for_fm_and_complex_cw_too(
     calibrated = echopype.calibrate.compute_Sv(echodata, **modes)
     own = dict(zip(calibrated["ping_time"].values, calibrated["sound_speed"].values, strict=True))
     for _, time, expected in speeds:
-        at = min(own, key=lambda t: abs(t - time))  # noqa: B023 - called at once
+        at = min(own, key=lambda t: abs(t - time))
         assert own[at] == pytest.approx(expected, abs=1e-9)
     assert any("Environment" in each["what"] for each in manifest["corrections"])
 
