@@ -58,9 +58,11 @@ def correct_water_level(
         return None
     offsets = platform["transducer_offset_z"].sel(channel=beam["channel"].values).values
     times = beam["ping_time"].values
-    levels = np.empty((len(cells), platform.sizes["time2"]))
+    levels = np.full((len(cells), platform.sizes["time2"]), np.nan)
     for c, row in enumerate(cells):
         held = np.flatnonzero(row >= 0)
+        if not held.size:
+            continue
         held = held[np.argsort(times[held], kind="stable")]
         at = np.searchsorted(times[held], platform["time2"].values, side="right") - 1
         levels[c] = offsets[c] - depth[row[held]][np.maximum(at, 0)]
