@@ -84,6 +84,10 @@ def convert(
         Literal["sampled", "full"], typer.Option(help="How much of the output to verify.")
     ] = "sampled",
     zarr_format: Annotated[int, typer.Option(help="Zarr format, 2 or 3.", min=2, max=3)] = 3,
+    corrections: Annotated[
+        bool,
+        typer.Option(help="Take the file's values where echopype changes or drops them, or not."),
+    ] = True,
     compact: Annotated[
         bool, typer.Option(help="Compress losslessly, or write as echopype does.")
     ] = True,
@@ -104,6 +108,7 @@ def convert(
         "allow_partial": partial,
         "verify": verify,
         "zarr_format": zarr_format,
+        "corrections": corrections,
         "compact": compact,
     }
     raise typer.Exit(convert_at_terminal(raw, model, options))

@@ -98,6 +98,7 @@ def convert_raw_sonar(
     sonar_model_source: str | None = None,
     sidecar_etags: dict[str, str] | None = None,
     allow_partial: bool = False,
+    corrections: bool = True,
     compact: bool = True,
     chunks: dict[str, int] | None = None,
     zarr_format: Literal[2, 3] = 3,
@@ -134,6 +135,9 @@ def convert_raw_sonar(
         sonar_model_source: how the model was determined, for the manifest.
         sidecar_etags: URI to entity tag of the sidecars in the notification.
         allow_partial: convert the intact part of a damaged file, and report what is missing.
+        corrections: False leaves echopype's values where they contradict a Simrad file,
+            and leaves out what echopype drops; the manifest names both
+            (docs/corrections.md).
         compact: False uses echopype's own encoding.
         chunks: dimension to chunk length, for the sample variables of a Zarr store.
         zarr_format: 3, or 2 for older readers.

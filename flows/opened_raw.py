@@ -15,12 +15,14 @@ from flows.core.locations import LocalLocation
 from flows.core.outcomes import ConversionFailure, Superseded
 from flows.core.progress import Progress
 from flows.core.stopwatch import Stopwatch
+from flows.corrected_values import correct_values
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.rawfile.azfp.missing import missing_of_azfp
+from flows.rawfile.corrections import Correction, read_facts
 from flows.rawfile.echopype_reader import open_raw_file
-from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
+from flows.rawfile.engine import Engine, open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.sidecar_check import checked_sidecars
 from flows.stores.download import FetchedFile, check_unchanged, current_source
@@ -52,7 +54,7 @@ class OpenedRaw:
     parser_warnings: list[str]
     manifest_at_start: str | None
     engine: Engine
-    corrections: list[dict[str, Any]]
+    corrections: list[Correction]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -164,20 +166,24 @@ def _parse(
             taken = sidecars if with_sidecars else []
             return open_raw_file(path, request.sonar_model, taken, request.metadata, uri)
 
+        # Read before a fallback replaces a damaged file by its whole part.
+        facts = read_facts(source.path, summary)
+        if facts is not None:
+            resources.callback(facts.close)
         beside = [s.file.path for s in sidecars if s.kind in TAKEN_FROM_BESIDE]
         opened = open_file(source.path, summary, parse, beside)
         resources.callback(opened.close)
         echodata = opened.echodata
         compare_pings(echodata, summary)
+        corrections, not_kept = correct_values(
+            echodata, facts, wanted=request.corrections, keep=request.metadata
+        )
         check_unchanged(source)
     without += missing_of_azfp(echodata, source.path, summary, sidecars)
-    missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
-    corrections = _corrections(echodata)
+    missing = "; ".join([*summary.missing, *inputs.without, *without, *not_kept]) or None
     notes = {
         "conversion_missing": missing,
-        "conversion_corrections": "; ".join(
-            f"{correction['what']} ({correction['count']} values)" for correction in corrections
-        ),
+        "conversion_corrections": "; ".join(map(str, corrections)),
     }
     if any(notes.values()):
         provenance = echodata["Provenance"]
@@ -196,14 +202,6 @@ def _parse(
         seconds=watch.seconds,
         resources=resources,
     )
-
-
-def _corrections(echodata: EchoData) -> list[dict[str, Any]]:
-    """The manifest's entries for values where the output has the file's value, not echopype's."""
-    zeros = zero_imaginary_parts(echodata)
-    if not zeros:
-        return []
-    return [{"what": "imaginary parts of exactly 0 are 0, not NaN", "count": zeros}]
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ def _manifest(
             **request.run,
         },
         engine=opened.engine.as_json(),
-        corrections=opened.corrections,
+        corrections=[each.as_json() for each in opened.corrections],
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

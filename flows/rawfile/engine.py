@@ -174,8 +174,8 @@ def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
     return target
 
 
-def zero_imaginary_parts(echodata: EchoData) -> int:
-    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
+def imaginary_parts(echodata: EchoData) -> list[PingSamples]:
+    """The imaginary parts of samples that are read from the file."""
     groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
     found = [
         group[name].variable.data
@@ -183,4 +183,9 @@ def zero_imaginary_parts(echodata: EchoData) -> int:
         for name in ("backscatter_i", "transmit_pulse_i")
         if name in group
     ]
-    return sum(data.zeros() for data in found if isinstance(data, PingSamples))
+    return [data for data in found if isinstance(data, PingSamples)]
+
+
+def zero_imaginary_parts(echodata: EchoData) -> int:
+    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
+    return sum(data.zeros() for data in imaginary_parts(echodata))

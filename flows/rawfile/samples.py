@@ -92,6 +92,7 @@ class PingSamples(LazyArray):
         self._index = index
         self._part = part
         self._cells = cells
+        self._zero_is_nan = False
 
     @functools.cached_property
     def _packing(self) -> Packing | None:
@@ -116,6 +117,10 @@ class PingSamples(LazyArray):
     def zeros(self) -> int:
         """How many samples are exactly 0. Reads all of them."""
         return sum(int(block.size - np.count_nonzero(block)) for block in self._all_pings())
+
+    def zeros_as_nan(self) -> None:
+        """From now on, imaginary parts of exactly 0 are NaN, as in echopype."""
+        self._zero_is_nan = self._part == "imaginary"
 
     def packed(self, region: Region, packing: Packing) -> NDArray[Any]:
         """One region in the packing of `packing()`."""
@@ -161,6 +166,8 @@ class PingSamples(LazyArray):
                     if missing is None:
                         missing = np.zeros(shape, dtype=bool)
                     missing[c, p, there:] = True
+        if self._zero_is_nan:
+            out[out == 0] = np.nan
         return out, missing
 
     def _ping(self, row: int, samples: slice) -> NDArray[Any] | None:

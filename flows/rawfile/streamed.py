@@ -70,7 +70,7 @@ class RawSamples:
             raise UnknownLayoutError(f"{both} pings have both power and complex samples")
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return cls(fd, pings, _pulses(fd, pings))
+            return cls(fd, pings, pulse_index(fd, pings))
         except BaseException:
             os.close(fd)
             raise
@@ -80,8 +80,12 @@ class RawSamples:
         os.close(self.fd)
 
 
-def _pulses(fd: int, pings: SampleIndex) -> SampleIndex:
-    """The index of the transmit pulses, one row each, with time and channel of their pings."""
+def pulse_index(fd: int, pings: SampleIndex) -> SampleIndex:
+    """The index of the transmit pulses, one row each, with time and channel of their pings.
+
+    Raises:
+        UnknownLayoutError: they are not float32 pairs of one sector.
+    """
     rows = np.flatnonzero(pings.transmit >= 0)
     heads = [os.pread(fd, _PULSE_COUNT + 4, at) for at in pings.transmit[rows].tolist()]
     kinds = np.array([struct.unpack_from("<h", h, _PULSE_KIND)[0] for h in heads], np.int64)
@@ -125,8 +129,10 @@ def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 
 
 def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
     is_complex = "backscatter_i" in group
-    pings = _cells(group, samples.pings, is_complex=is_complex)
-    pulses = _cells(group, samples.pulses, is_complex=None)
+    pings = ping_cells(group, samples.pings, is_complex=is_complex)
+    if ((pings < 0) & _present(group)).any():
+        raise UnknownLayoutError("echopype has a ping that is not in the index")
+    pulses = ping_cells(group, samples.pulses, is_complex=None)
     widths = {
         "range_sample": _width(group, samples.pings, is_complex=is_complex),
         "transmit_sample": _width(group, samples.pulses, is_complex=None),
@@ -178,30 +184,38 @@ def _width(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) ->
     return int(index.count[rows].max(initial=0))
 
 
-def _cells(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> NDArray[np.int64]:
-    """Row of the index by the group's channel and ping, -1 without a ping.
+def _present(group: xr.Dataset) -> NDArray[np.bool_]:
+    """Whether a channel has a ping at a time of the group, by channel and ping time."""
+    interval = group["sample_interval"].transpose("channel", "ping_time").values
+    return np.asarray(~np.isnan(interval))
+
+
+def ping_cells(
+    group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None
+) -> NDArray[np.int64]:
+    """Row of the index by the Beam group's channel and ping time (int64), -1 without a ping.
+
+    `is_complex`: whether the group's samples are complex; None for any ping of its channels.
 
     A channel has a ping at a common ping time if it has a sample interval there. If a
     time occurs twice in the group, as in EK60 files, the pings do too, in file order;
     if not, echopype has kept the first of them.
     """
-    present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
+    present = _present(group)
     cells = np.full(present.shape, -1, dtype=np.int64)
-    places = {key: at for at, key in enumerate(_numbered(group["ping_time"].values))}
+    places = {key: at for at, key in enumerate(numbered(group["ping_time"].values))}
     rows = _rows_of(group, index, is_complex=is_complex)
     numbers = {name: number for number, name in enumerate(index.names)}
     for c, channel in enumerate(map(str, group["channel"].values)):
         own = rows[index.channel[rows] == numbers.get(channel, -1)]
-        for row, key in zip(own.tolist(), _numbered(index.times[own]), strict=True):
+        for row, key in zip(own.tolist(), numbered(index.times[own]), strict=True):
             if (at := places.get(key)) is not None:
                 cells[c, at] = row
-    if is_complex is not None and ((cells < 0) & present).any():
-        raise UnknownLayoutError("echopype has a ping that is not in the index")
     cells[~present] = -1
     return cells
 
 
-def _numbered(times: NDArray[np.datetime64]) -> Iterator[tuple[int, int]]:
+def numbered(times: NDArray[np.datetime64]) -> Iterator[tuple[int, int]]:
     """Each time, with the number of its earlier occurrences."""
     seen: dict[int, int] = {}
     for time in times.astype(np.int64).tolist():

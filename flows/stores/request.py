@@ -71,6 +71,7 @@ class ConversionRequest:
     sonar_model_source: str | None = None
     sidecar_etags: Mapping[str, str] = field(default_factory=dict)
     allow_partial: bool = False
+    corrections: bool = True
     compact: bool = True
     chunks: Mapping[str, int] | None = None
     zarr_format: Literal[2, 3] = 3

@@ -30,6 +30,16 @@ def test_convert_prints_the_path_alone_and_leaves_a_verified_store(
     assert "Skipped" in again.stderr
 
 
+def test_corrections_can_be_switched_off(fleet_files: Path, tmp_path: Path) -> None:
+    raw = str(fleet_files / "simrad" / "ek80_tag.raw")
+    for option, count in (("--corrections", 1), ("--no-corrections", 0)):
+        output = tmp_path / f"{count}.zarr"
+        done = runner.invoke(app, ["convert", raw, str(output), option])
+        assert done.exit_code == 0, done.output
+        manifest = json.loads((tmp_path / f"{count}.zarr.manifest.json").read_text())
+        assert len(manifest["corrections"]) == count
+
+
 def test_a_name_that_starts_with_a_dash_can_be_given(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "ek80" / "-1519668699940320059.raw"
     shutil.copy(raw, tmp_path)

@@ -1,0 +1,148 @@
+"""The values of EK80's Parameter and Environment XML that echopype reads wrongly or drops.
+
+Attributes as in Simrad's EK80 interface description ("XML0") and in real files.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+# Attribute of Environment -> name in echopype's Environment group.
+_ENVIRONMENT = {
+    "Depth": "depth",
+    "Acidity": "acidity",
+    "Salinity": "salinity",
+    "SoundSpeed": "sound_speed_indicative",
+    "Temperature": "temperature",
+}
+# Attribute of Environment -> name in echopype's Platform group.
+_PLATFORM = {
+    "WaterLevelDraft": "water_level",
+    "WaterLevelDraftIsManual": "water_level_draft_is_manual",
+    "DropKeelOffset": "drop_keel_offset",
+    "DropKeelOffsetIsManual": "drop_keel_offset_is_manual",
+}
+_KEEL = {"DropKeelOffset", "DropKeelOffsetIsManual"}
+
+
+@dataclass(frozen=True)
+class PingParameters:
+    """A ping's values in its Parameter XML, NaN where it has none.
+
+    Attributes:
+        channel: id of the channel.
+        start: first transmitted frequency in Hz.
+        stop: last transmitted frequency in Hz; for CW the same.
+        sound_speed: `SoundVelocity` in m/s.
+        depth: `TransducerDepth` in m.
+    """
+
+    channel: str
+    start: float
+    stop: float
+    sound_speed: float
+    depth: float
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The values of an Environment XML, by their names in echopype.
+
+    Attributes:
+        time: time of its datagram.
+        environment: values of the Environment group.
+        platform: values of the Platform group.
+        profile: depth in m -> sound speed in m/s.
+    """
+
+    time: np.datetime64
+    environment: Mapping[str, float | str]
+    platform: Mapping[str, float]
+    profile: Mapping[float, float]
+
+
+def xml_root(body: bytes) -> ET.Element | None:
+    """The root of an XML0's body; None if it is broken."""
+    try:
+        return ET.fromstring(str(body.strip(b"\x00"), "ascii", errors="replace"))  # noqa: S314 - echopype parses the same text with the same parser
+    except ET.ParseError:
+        return None
+
+
+def number(text: str | None) -> float:
+    """The number in an attribute; NaN without one."""
+    try:
+        return float(text) if text is not None else math.nan
+    except ValueError:
+        return math.nan
+
+
+# The parameters of a channel seldom change, and a file has one for each ping.
+@functools.lru_cache(maxsize=4096)
+def ping_parameters(body: bytes) -> PingParameters | None:
+    """The values of a Parameter XML; None for any other XML.
+
+    The pulse form decides which frequencies were transmitted: some versions write all
+    three attributes for CW.
+    """
+    root = xml_root(body)
+    if root is None or root.tag.lower() != "parameter":
+        return None
+    merged: dict[str, str] = {}
+    for channel in root.iter("Channel"):
+        merged |= channel.attrib
+    single = number(merged.get("Frequency"))
+    start, stop = (number(merged.get(f"Frequency{end}")) for end in ("Start", "End"))
+    is_cw = merged.get("PulseForm", "").strip() == "0"
+    if math.isnan(start) or math.isnan(stop) or (is_cw and not math.isnan(single)):
+        start = stop = single
+    return PingParameters(
+        merged.get("ChannelID", ""),
+        start,
+        stop,
+        number(merged.get("SoundVelocity")),
+        number(merged.get("TransducerDepth")),
+    )
+
+
+def environment_values(
+    body: bytes, time: np.datetime64, before: Environment | None
+) -> Environment | None:
+    """The values of an Environment XML; None for any other XML.
+
+    Args:
+        body: body of the XML0.
+        time: time of the datagram.
+        before: the Environment before it. An Environment with nothing but the drop keel
+            changes only that (echopype#1386).
+    """
+    root = xml_root(body)
+    if root is None or root.tag.lower() != "environment":
+        return None
+    given: dict[str, str] = {}
+    for element in root.iter("Environment"):
+        given |= element.attrib
+    platform = {name: number(given.get(a)) for a, name in _PLATFORM.items() if a in given}
+    transducers = [element.attrib for element in root.iter("Transducer")]
+    if before is not None and not transducers and given.keys() <= _KEEL:
+        return Environment(
+            time, before.environment, {**before.platform, **platform}, before.profile
+        )
+    values: dict[str, float | str] = {
+        name: number(given.get(a)) for a, name in _ENVIRONMENT.items() if a in given
+    }
+    if "SoundVelocitySource" in given:
+        values["sound_velocity_source"] = given["SoundVelocitySource"]
+    for transducer in transducers:
+        # As in echopype, the last one counts.
+        values["transducer_name"] = transducer.get("TransducerName", "")
+        values["transducer_sound_speed"] = number(transducer.get("SoundSpeed"))
+    pairs = [number(text) for text in given.get("SoundVelocityProfile", "").split(";")]
+    profile = dict(zip(pairs[::2], pairs[1::2], strict=False))
+    return Environment(time, values, platform, profile)
