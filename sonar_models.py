@@ -65,7 +65,7 @@ class SonarModel:
         in_head: finds the model's name in a file's first bytes; None if nothing there
             distinguishes it from the first model of its format.
         needs_xml: whether its files are converted with a settings XML.
-        takes_bot_and_idx: whether echopype reads `.bot` and `.idx` files with it.
+        takes_bot_and_idx: whether its sounder writes `.bot` and `.idx` files.
         memory: bytes of memory for each byte of the raw file, as measured
             (docs/sizes-and-costs.md). Simrad's is for metadata: samples are streamed.
     """
@@ -92,10 +92,10 @@ SONAR_MODELS = {
     model.name: model
     for model in (
         SonarModel("EK60", EK60, _RAW, 1.4, takes_bot_and_idx=True),
-        SonarModel("ES70", EK60, _RAW, 1.4, in_head=_ES70),
+        SonarModel("ES70", EK60, _RAW, 1.4, _ES70, takes_bot_and_idx=True),
         SonarModel("EK80", EK80, _RAW, 1.4, takes_bot_and_idx=True),
-        SonarModel("ES80", EK80, _RAW, 1.4, in_head=_application(b"ES80")),
-        SonarModel("EA640", EK80, _RAW, 1.4, in_head=_application(b"EA640")),
+        SonarModel("ES80", EK80, _RAW, 1.4, _application(b"ES80"), takes_bot_and_idx=True),
+        SonarModel("EA640", EK80, _RAW, 1.4, _application(b"EA640"), takes_bot_and_idx=True),
         SonarModel("AZFP", AZFP, r"\.\d\d[a-z]", 5.0, keeps_extension=True, needs_xml=True),
         SonarModel("AZFP6", AZFP6, r"\.azfp", 14.0),
         SonarModel("AD2CP", AD2CP, r"\.ad2cp", 3.0),

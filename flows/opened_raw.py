@@ -21,14 +21,15 @@ from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.rawfile.parsed_pings import compare_pings
-from flows.rawfile.sidecar_check import checked_sidecars
+from flows.rawfile.sidecars.check import check_sidecars
+from flows.rawfile.sidecars.groups import add_sidecars
 from flows.stores.download import FetchedFile, check_unchanged, current_source
 from flows.stores.errors import named_ends
 from flows.stores.fetching import Inputs, fetch_inputs
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
-from flows.stores.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
+from flows.stores.sidecars import FetchedSidecar
 from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -153,9 +154,8 @@ def _parse(
         summary = replace(walk.preflight(source.path, request.sonar_model), file=uri)
         with _with_preflight(summary):
             walk.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
-            sidecars, without = checked_sidecars(
-                inputs.sidecars, summary, allow_partial=request.allow_partial
-            )
+            checked = check_sidecars(inputs.sidecars, summary, allow_partial=request.allow_partial)
+            sidecars = checked.fetched
     with watch.stage("open"), _with_preflight(summary):
         progress("open", 0.0)
 
@@ -163,14 +163,14 @@ def _parse(
             taken = sidecars if with_sidecars else []
             return open_raw_file(path, request.sonar_model, taken, request.metadata, uri)
 
-        beside = [s.file.path for s in sidecars if s.kind in TAKEN_FROM_BESIDE]
-        opened = open_file(source.path, summary, parse, beside)
+        opened = open_file(source.path, summary, parse)
         resources.callback(opened.close)
         echodata = opened.echodata
         compare_pings(echodata, summary)
+        moved = add_sidecars(echodata, checked.used)
         check_unchanged(source)
-    missing = "; ".join([*summary.missing, *inputs.without, *without]) or None
-    corrections = _corrections(echodata)
+    missing = "; ".join([*summary.missing, *inputs.without, *checked.lacking]) or None
+    corrections = [*_corrections(echodata), *moved]
     notes = {
         "conversion_missing": missing,
         "conversion_corrections": "; ".join(
@@ -185,7 +185,7 @@ def _parse(
         echodata=echodata,
         source=source,
         sidecars=sidecars,
-        preflight=summary.as_json(),
+        preflight=checked.summary.as_json(),
         missing=missing,
         parser_warnings=[*inputs.notes, *opened.warnings],
         manifest_at_start=published.etag if published else None,
@@ -210,5 +210,5 @@ def _with_preflight(summary: FileSummary) -> Iterator[None]:
     try:
         yield
     except ConversionFailure as failure:
-        failure.preflight = summary.as_json()
+        failure.preflight = failure.preflight or summary.as_json()
         raise

@@ -108,15 +108,15 @@ class MissingSidecar(ConversionFailure):
 
 
 class BadSidecar(ConversionFailure):
-    """A sidecar is damaged; the raw file is not at fault.
+    """A sidecar is damaged or of another file; the raw file is not at fault.
 
-    `sidecar` is its URI, `cause` the damage and its place.
+    `sidecar` is its URI, `cause` the damage and its place, or how it differs from the file.
     """
 
     outcome = "BadSidecar"
 
-    def __init__(self, file: str, sidecar: str, cause: str) -> None:
-        super().__init__(f"{file}: sidecar {sidecar} is damaged: {cause}")
+    def __init__(self, file: str, sidecar: str, cause: str, fault: str = "is damaged") -> None:
+        super().__init__(f"{file}: sidecar {sidecar} {fault}: {cause}")
         self.file = file
         self.sidecar = sidecar
         self.cause = cause
