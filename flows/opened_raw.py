@@ -18,6 +18,8 @@ from flows.core.stopwatch import Stopwatch
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
+from flows.publishing.quality import walk_facts
+from flows.publishing.recording_facts import recording_facts
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.rawfile.parsed_pings import compare_pings
@@ -53,6 +55,8 @@ class OpenedRaw:
     manifest_at_start: str | None
     engine: Engine
     corrections: list[dict[str, Any]]
+    quality: list[dict[str, Any]]
+    not_converted: list[dict[str, Any]]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -169,6 +173,10 @@ def _parse(
         compare_pings(echodata, summary)
         moved = add_sidecars(echodata, checked.used)
         check_unchanged(source)
+    facts = [
+        *walk_facts(summary, name=source.location.name, lost=checked.lost),
+        *recording_facts(echodata, summary),
+    ]
     missing = "; ".join([*summary.missing, *inputs.without, *checked.lacking]) or None
     corrections = [*_corrections(echodata), *moved]
     notes = {
@@ -191,6 +199,8 @@ def _parse(
         manifest_at_start=published.etag if published else None,
         engine=opened.engine,
         corrections=corrections,
+        quality=[fact.as_json() for fact in facts],
+        not_converted=[],
         seconds=watch.seconds,
         resources=resources,
     )

@@ -44,12 +44,14 @@ class CheckedSidecars:
         lacking: a sentence for each that is left out, is incomplete, or has lost pings.
         summary: summary of the raw file; its condition is `truncated` or `hole` if a sidecar
             proves that pings are lost between its datagrams.
+        lost: number of these pings.
     """
 
     fetched: list[FetchedSidecar]
     used: list[UsedSidecar]
     lacking: list[str]
     summary: FileSummary
+    lost: int = 0
 
 
 class _UnfitError(ValueError):
@@ -91,7 +93,8 @@ def check_sidecars(
         if lost.size:
             sentence = _lost_sentence(uri, used.content, lost, summary)
             if _proves(used, summary):
-                checked = replace(checked, summary=_with_lost(checked.summary, lost, sentence))
+                damaged = _with_lost(summary, lost, sentence)
+                checked = replace(checked, summary=damaged, lost=max(checked.lost, lost.size))
             checked.lacking.append(sentence)
     damaged = checked.summary
     if damaged.condition != summary.condition and not allow_partial:

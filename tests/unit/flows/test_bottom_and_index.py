@@ -79,7 +79,7 @@ def test_an_index_beside_the_file_is_in_the_output(  # noqa: PLR0917 - a table's
     engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(done.output, engine=engine) as tree:
         platform = tree["Platform"].to_dataset().load()
-        first = tree["Sonar/Beam_group1"]["ping_time"].values[0]
+        first = tree["Sonar/Beam_group1"].to_dataset()["ping_time"].values[0]
     assert platform["ping_number_idx"].values.tolist() == [1, 2, 3, 4]
     assert np.array_equal(platform["vessel_distance_idx"], DISTANCES)
     assert np.array_equal(platform["latitude_idx"], LATITUDES)
