@@ -18,8 +18,8 @@ from flows.core.stopwatch import Stopwatch
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
-from flows.publishing.quality import walk_facts
-from flows.publishing.recording_facts import recording_facts
+from flows.publishing.recording.parsed_facts import recording_facts
+from flows.publishing.recording.quality import walk_facts
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file, zero_imaginary_parts
 from flows.rawfile.parsed_pings import compare_pings
@@ -200,7 +200,7 @@ def _parse(
         engine=opened.engine,
         corrections=corrections,
         quality=[fact.as_json() for fact in facts],
-        not_converted=[],
+        not_converted=[entry.as_json() for entry in summary.not_converted],
         seconds=watch.seconds,
         resources=resources,
     )

@@ -14,7 +14,7 @@ from rich.table import Table
 from flows.core.locations import LocalLocation, parse_location
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.publishing.publication import Published
-from flows.publishing.quality import alarms, walk_facts
+from flows.publishing.recording.quality import alarms, walk_facts
 from flows.stores.request import ConversionRequest
 from flows.walk import check_rows, preflight
 from flows.walk.walk import format_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.publishing.positions import Track, track_of
+from flows.publishing.recording.positions import TrackFixes, track_of
 from flows.walk.summary import Times
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Positions:
 
     source: str
     times: Times
-    track: Track
+    track: TrackFixes
 
 
 def positions_of(platform: xr.Dataset | None) -> Positions | None:

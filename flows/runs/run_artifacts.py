@@ -7,7 +7,7 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
-from flows.publishing.quality import alarms
+from flows.publishing.recording.quality import alarms
 
 
 def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from flows.walk.accounts.table import NotConverted
 from flows.walk.record_index import RecordIndex
 from flows.walk.sample_index import SampleIndex
 
@@ -78,6 +79,7 @@ class FileSummary:
         unsupported: The first datagram that echopype cannot read.
         refused: By type, all datagrams that echopype cannot read.
         unconverted: Sentences about data that is whole and known, but not converted.
+        not_converted: The same as data, and the refused datagrams.
         notes: Sentences about oddities that are not damage.
         convertible: Whether the configuration and at least one ping are whole.
         whole: Spans `[start, end)` that form an intact file when joined.
@@ -113,6 +115,7 @@ class FileSummary:
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
     samples: SampleIndex | None = field(default=None, repr=False, compare=False)
     records: RecordIndex | None = field(default=None, repr=False, compare=False)
+    not_converted: tuple[NotConverted, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -161,6 +164,7 @@ class FileSummary:
             "damages": [asdict(damage) for damage in self.damages],
             "refused": {type_: asdict(refused) for type_, refused in self.refused.items()},
             "unconverted": list(self.unconverted),
+            "not_converted": [entry.as_json() for entry in self.not_converted],
             "notes": list(self.notes),
         }
 

@@ -22,6 +22,7 @@ from flows.rawfile.sidecars.content import (
 )
 from flows.rawfile.sidecars.fit import column_channels, time_fit
 from flows.stores.sidecars import DAMAGED, NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
+from flows.walk.accounts.ek80 import ADCP_PINGS
 from flows.walk.simrad.channel_order import plain
 from flows.walk.summary import FileSummary, Times
 
@@ -134,7 +135,8 @@ def _proves(used: UsedSidecar, summary: FileSummary) -> bool:
     They do not if what the walk found explains them already, or if the `.bot` has columns for
     channels that never ping: it is of another recording, or the channels were selected later.
     """
-    explained = summary.damage or summary.refused or summary.pings_unusable or summary.unconverted
+    has_adcp = any(entry.type == ADCP_PINGS for entry in summary.not_converted)
+    explained = summary.damage or summary.refused or summary.pings_unusable or has_adcp
     return not explained and set(used.columns) <= _pinging(summary)
 
 

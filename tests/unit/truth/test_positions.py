@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.conversion import convert
-from flows.publishing.positions import narrowest_box, track_of
 from flows.publishing.publication import Published
+from flows.publishing.recording.positions import narrowest_box, track_of
 from flows.stores.request import ConversionRequest
 
 latitudes = st.floats(-90, 90, allow_nan=False)

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from echodrop import app
 from flows.conversion import OpenedRaw, open_raw
 from flows.publishing.manifest import manifest_schema
-from flows.publishing.name_times import time_in_name
-from flows.publishing.quality import (
+from flows.publishing.recording.name_times import time_in_name
+from flows.publishing.recording.quality import (
     QualityFact,
     alarms,
     changed,

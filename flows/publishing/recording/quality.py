@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.publishing.name_times import time_in_name
+from flows.publishing.recording.name_times import time_in_name
 from flows.walk.summary import FileSummary, Times
 
 # A gap is longer than this many median intervals of its channel: real files have pauses of five.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.publishing.contents import groups_of, positions_of
-from flows.publishing.quality import QualityFact, changed, passive_share, unpositioned
+from flows.publishing.recording.quality import QualityFact, changed, passive_share, unpositioned
 from flows.walk.summary import FileSummary
 from sonar_models import SONAR_MODELS
 

@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Track:
+class TrackFixes:
     """The fixes of a track.
 
     Attributes:
@@ -49,7 +49,7 @@ class Track:
         }
 
 
-def track_of(times: Times, latitude: Floats, longitude: Floats) -> Track:
+def track_of(times: Times, latitude: Floats, longitude: Floats) -> TrackFixes:
     """The good fixes of a track.
 
     Args:
@@ -64,7 +64,7 @@ def track_of(times: Times, latitude: Floats, longitude: Floats) -> Track:
     kept = rows[_reachable(times[rows], latitude[rows], longitude[rows])]
     good = np.zeros(latitude.size, dtype=bool)
     good[kept] = True
-    return Track(
+    return TrackFixes(
         fixes=int(latitude.size),
         no_fix=int(latitude.size - rows.size),
         jumps=int(rows.size - kept.size),
