@@ -23,6 +23,7 @@ from flows.rawfile.sidecars.content import (
 from flows.rawfile.sidecars.fit import column_channels, time_fit
 from flows.stores.sidecars import DAMAGED, NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
 from flows.walk.accounts.ek80 import ADCP_PINGS
+from flows.walk.as_datetime import as_datetime
 from flows.walk.simrad.channel_order import plain
 from flows.walk.summary import FileSummary, Times
 
@@ -116,7 +117,7 @@ def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar
         cause = f"none of its channels pings in the file ({', '.join(content.channels)})"
         raise _UnfitError(NOT_OF_THIS_FILE, cause)
     pings = _all_pings(summary)
-    fit = time_fit(content.times, pings)
+    fit = time_fit(content.times, list(summary.ping_times.values()))
     if not fit.is_of_this_file:
         cause = f"it is from {_span(content.times)}, the file from {_span(pings)}"
         raise _UnfitError(NOT_OF_THIS_FILE, cause)
@@ -164,19 +165,23 @@ def _lost_sentence(uri: str, content: SidecarContent, lost: Times, summary: File
     pings = _all_pings(summary).size
     noun = "pings" if lost.size > 1 else "ping"
     return (
-        f"{lost.size} {noun} from {_span(lost)} are not in the file: sidecar {uri} has "
-        f"{content.times.size} {TYPES[content.kind].decode()}, the file {pings} ping times"
+        f"{lost.size} {noun} from {_span(lost)} are not in the file, or not of all channels: "
+        f"sidecar {uri} has {content.times.size} {TYPES[content.kind].decode()}, the file "
+        f"{pings} ping times"
     )
 
 
 def _with_lost(summary: FileSummary, lost: Times, sentence: str) -> FileSummary:
-    at_the_end = summary.last_time is not None and lost[0] > _all_pings(summary)[-1]
+    # Pings of all channels before the first lost one.
+    at_the_end = not (_all_pings(summary) > lost[0]).any()
+    before = _all_pings(summary)
+    before = before[before < lost[0]]
     place = "the end was cut off" if at_the_end else "datagrams were cut out"
     return replace(
         summary,
         condition="truncated" if at_the_end else "hole",
         damage=f"{place} between two whole datagrams: {sentence}",
-        last_good_ping=summary.last_time if at_the_end else None,
+        last_good_ping=as_datetime(before[-1]) if before.size else None,
     )
 
 

@@ -28,22 +28,45 @@ class TimeFit:
     without_ping: Times
 
 
-def time_fit(times: Times, pings: Times) -> TimeFit:
-    """Compare the times of a sidecar with those of all pings, both datetime64[ns].
+def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
+    """Compare the times of a sidecar with those of the pings, all datetime64[ns].
 
     A time without a ping shows a lost ping only if at least half of the pings have
-    their time in the sidecar: other software may stamp its datagrams differently.
+    their time in the sidecar: other software may stamp its datagrams differently. A
+    channel that pings at each of these times lacks those after its last ping, even if
+    the other channels have them.
+
+    Args:
+        times: times of the sidecar.
+        channels: for each channel, the times of its pings.
     """
-    own, pings = (np.unique(each[~np.isnat(each)]) for each in (times, pings))
+    own = _known(times)
+    each = [known for channel in channels if (known := _known(channel)).size]
     nothing = own[:0]
-    if not own.size or not pings.size:
+    if not own.size or not each:
         return TimeFit(is_of_this_file=True, without_ping=nothing)
+    pings = np.unique(np.concatenate(each))
     margin = np.median(np.diff(pings)) / 2 if pings.size > 1 else np.timedelta64(0, "ns")
     if own[-1] < pings[0] - margin or own[0] > pings[-1] + margin:
         return TimeFit(is_of_this_file=False, without_ping=nothing)
     shared = np.isin(own, pings)
-    comparable = 2 * int(shared.sum()) >= pings.size
-    return TimeFit(is_of_this_file=True, without_ping=own[~shared] if comparable else nothing)
+    if 2 * int(shared.sum()) < pings.size:
+        return TimeFit(is_of_this_file=True, without_ping=nothing)
+    lost = [own[~shared], *(_cut_off(own[shared], channel) for channel in each)]
+    return TimeFit(is_of_this_file=True, without_ping=np.unique(np.concatenate(lost)))
+
+
+def _known(times: Times) -> Times:
+    known: Times = np.unique(times[~np.isnat(times)])
+    return known
+
+
+def _cut_off(own: Times, channel: Times) -> Times:
+    """The times after the last ping of a channel that has pinged at each of them before."""
+    is_before = own <= channel[-1]
+    pings_at_each = channel.size > 1 and bool(np.isin(own[is_before], channel).all())
+    after: Times = own[~is_before]
+    return after if pings_at_each and 2 * channel.size >= own.size else own[:0]
 
 
 def column_channels(

@@ -100,6 +100,17 @@ def test_pings_cut_out_of_the_middle_are_shown_too(real_data: Path, tmp_path: Pa
         converted(raw, tmp_path)
 
 
+def test_a_cut_between_the_channels_of_the_last_ping_is_shown_too(
+    real_data: Path, tmp_path: Path
+) -> None:
+    raw, content = tmp_path / "D.raw", (real_data / EK60).read_bytes()
+    shutil.copyfile((real_data / EK60).with_suffix(".bot"), tmp_path / "D.bot")
+    pings = [span for span in simrad_datagrams(content) if span.type == "RAW0"]
+    raw.write_bytes(content[: pings[-2].start])
+    with pytest.raises(BadFile, match="1 ping from 2007-07-24T04:24:39Z"):
+        converted(raw, tmp_path)
+
+
 def test_a_sidecar_of_another_day_is_never_merged(fleet_files: Path, tmp_path: Path) -> None:
     raw = copied(fleet_files, "other_bot", tmp_path)
     beside = raw.with_suffix(".bot")
@@ -214,16 +225,41 @@ def at(values: list[int]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
 def test_times_of_all_pings_and_more_show_exactly_the_others(
     pings: list[int], extra: list[int]
 ) -> None:
-    fit = time_fit(at(pings + extra), at(pings))
+    fit = time_fit(at(pings + extra), [at(pings), at(pings[1:])])
     if pings:
         assert fit.is_of_this_file
-        assert fit.without_ping.tolist() == at(sorted(set(extra) - set(pings))).tolist()
+        # The second channel lacks a ping somewhere: at its end that is a lost ping, too.
+        cut = {pings[0]} if pings[0] == max(pings) else set()
+        found = set(fit.without_ping.tolist())
+        assert found - set(at(list(cut)).tolist()) == set(
+            at(list(set(extra) - set(pings) - cut)).tolist()
+        )
 
 
 @given(pings=seconds, own=seconds)
 def test_a_subset_of_the_pings_shows_nothing(pings: list[int], own: list[int]) -> None:
-    assert not time_fit(at([o for o in own if o in pings]), at(pings)).without_ping.size
-    assert time_fit(at(own), at([])).is_of_this_file
+    subset = at([second for second in own if second in pings])
+    assert not time_fit(subset, [at(pings)]).without_ping.size
+    assert time_fit(at(own), []).is_of_this_file
+
+
+CUTS = [
+    # What, times of two channels, and of the sidecar's times those without a ping.
+    ("one channel lacks the last ping", [1, 2, 3, 4], [1, 2, 3], [4]),
+    ("channels ping in turn", [1, 3], [2, 4], []),
+    ("a channel pings at every second time", [1, 2, 3, 4], [1, 3], []),
+    ("a channel pings once", [1, 2, 3, 4], [1], []),
+    ("both lack the last ping", [1, 2, 3], [1, 2, 3], [4]),
+    ("both lack a ping in the middle", [1, 2, 4], [1, 2, 4], [3]),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "lost"), [c[1:] for c in CUTS], ids=[c[0] for c in CUTS])
+def test_lost_pings_of_each_channel_are_found(
+    one: list[int], other: list[int], lost: list[int]
+) -> None:
+    fit = time_fit(at([1, 2, 3, 4]), [at(one), at(other)])
+    assert fit.without_ping.tolist() == at(lost).tolist()
 
 
 COLUMNS = [
