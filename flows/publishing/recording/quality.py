@@ -19,8 +19,10 @@ from flows.walk.summary import FileSummary, Times
 
 # A gap is longer than this many median intervals of its channel: real files have pauses of five.
 GAP_INTERVALS = 10.0
-# Gaps that differ by less than this factor are the pauses of a schedule of bursts.
+# Gaps that differ by less than this factor are the pauses of a schedule of bursts, if there are
+# three or more of them; instruments that record in bursts by themselves need one.
 _BURST_SPREAD, _BURSTS = 1.5, 3
+_IN_BURSTS = ("AZFP", "AZFP6", "AD2CP")
 # Seconds between the name's time and the first ping: local times differ from UTC by up to 14 hours.
 CLOCK_SECONDS = 86_400.0
 # Seconds between pings and the nearest good fix.
@@ -78,7 +80,7 @@ def walk_facts(summary: FileSummary, *, name: str, lost: int = 0) -> list[Qualit
     }
     facts = [
         _clock_backwards(times),
-        _gaps(times),
+        _gaps(times, 1 if summary.found in _IN_BURSTS else _BURSTS),
         _lost(summary, lost),
         _duplicates(summary),
         _clock_and_name(times, name),
@@ -97,8 +99,13 @@ def _clock_backwards(times: Mapping[str, Times]) -> QualityFact:
     return QualityFact("clock_backwards", most, 0, sentence, tuple(sorted(back)))
 
 
-def _gaps(times: Mapping[str, Times]) -> QualityFact | None:
-    """The longest gap in median intervals of its channel; None if no channel has three pings."""
+def _gaps(times: Mapping[str, Times], bursts: int) -> QualityFact | None:
+    """The longest gap in median intervals of its channel; None if no channel has three pings.
+
+    Args:
+        times: times of each channel.
+        bursts: so many gaps of about one length are a schedule.
+    """
     found: dict[str, tuple[float, float, int]] = {}
     for channel, each in times.items():
         intervals = np.diff(each) / _SECOND
@@ -107,7 +114,7 @@ def _gaps(times: Mapping[str, Times]) -> QualityFact | None:
             continue
         median = float(np.median(intervals))
         gaps = intervals[intervals > GAP_INTERVALS * median]
-        is_schedule = gaps.size >= _BURSTS and gaps.max() < _BURST_SPREAD * gaps.min()
+        is_schedule = gaps.size >= bursts and gaps.max() < _BURST_SPREAD * gaps.min()
         longest = float(median if is_schedule else intervals.max())
         found[channel] = (longest / median, longest, 0 if is_schedule else int(gaps.size))
     if not found:
@@ -126,7 +133,8 @@ def _gaps(times: Mapping[str, Times]) -> QualityFact | None:
 
 def _lost(summary: FileSummary, lost: int) -> QualityFact:
     refused = sum(summary.refused[type_].count for type_ in _PING_TYPES if type_ in summary.refused)
-    number = summary.pings_unusable + refused + lost
+    # A ping without parameters may be among the refused ones.
+    number = max(summary.pings_unusable, refused) + lost
     # A damaged place has lost at least a part of one datagram.
     value = max(number, len(summary.damages))
     sentence = (

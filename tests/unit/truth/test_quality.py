@@ -158,10 +158,10 @@ def summary_of(times: Any, **changes: Any) -> FileSummary:
     return FileSummary(**{**fields, **changes})
 
 
-def facts_of(seconds: Any) -> dict[str, QualityFact]:
+def facts_of(seconds: Any, found: str = "EK60") -> dict[str, QualityFact]:
     offsets = (np.asarray(seconds, dtype=np.float64) * 1e9).astype("timedelta64[ns]")
     times = np.datetime64("2026-01-01", "ns") + offsets
-    return {fact.name: fact for fact in walk_facts(summary_of(times), name="D.raw")}
+    return {fact.name: fact for fact in walk_facts(summary_of(times, found=found), name="D.raw")}
 
 
 RATES = [
@@ -179,6 +179,14 @@ RATES = [
 def test_gaps_are_those_of_no_schedule(seconds: Any, ratio: float, *, is_alarm: bool) -> None:
     fact = facts_of(seconds)["ping_gap"]
     assert (fact.value, fact.is_alarm) == (ratio, is_alarm)
+
+
+@pytest.mark.parametrize(("found", "is_alarm"), [("EK60", True), ("AD2CP", False)])
+def test_two_bursts_are_a_gap_unless_the_instrument_records_in_bursts(
+    found: str, *, is_alarm: bool
+) -> None:
+    seconds = [s + 600 * b for b in range(2) for s in range(20)]
+    assert facts_of(seconds, found)["ping_gap"].is_alarm == is_alarm
 
 
 @given(st.lists(st.integers(0, 1000), max_size=50))
