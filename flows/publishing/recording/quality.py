@@ -60,6 +60,10 @@ class QualityFact:
         return {**fields, "channels": list(self.channels), "alarm": self.is_alarm}
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def alarms(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sentences of the alarms among a manifest's facts."""
     return [str(fact["sentence"]) for fact in facts if fact["alarm"]]
@@ -94,7 +98,9 @@ def _clock_backwards(times: Mapping[str, Times]) -> QualityFact:
     most = max((each.size for each in back.values()), default=0)
     worst = max((float(-each.min() / _SECOND) for each in back.values()), default=0.0)
     sentence = (
-        f"the clock goes back {most} times, by up to {worst:.3f} s" if most else "the clock goes on"
+        f"the clock goes back {_counted(most, 'time')}, by up to {worst:.3f} s"
+        if most
+        else "the clock goes on"
     )
     return QualityFact("clock_backwards", most, 0, sentence, tuple(sorted(back)))
 
@@ -123,7 +129,7 @@ def _gaps(times: Mapping[str, Times], bursts: int) -> QualityFact | None:
     number = max(gaps for _, _, gaps in found.values())
     channels = tuple(sorted(channel for channel, (_, _, gaps) in found.items() if gaps))
     sentence = (
-        f"{number} gaps between pings, up to {longest:.1f} s, "
+        f"{_counted(number, 'gap')} between pings, up to {longest:.1f} s, "
         f"{ratio:.0f} times the median interval of the channel"
         if number
         else "the ping rate has no gaps"
@@ -138,7 +144,8 @@ def _lost(summary: FileSummary, lost: int) -> QualityFact:
     # A damaged place has lost at least a part of one datagram.
     value = max(number, len(summary.damages))
     sentence = (
-        f"{number} pings are known to be lost, and {len(summary.damages)} places are damaged"
+        f"{_counted(number, 'ping')} known to be lost, "
+        f"and {_counted(len(summary.damages), 'damaged place')}"
         if value
         else "no pings are lost"
     )
@@ -153,7 +160,11 @@ def _duplicates(summary: FileSummary) -> QualityFact:
         if (extra := max(summary.pings.get(channel, 0), times.size) - np.unique(times).size) > 0
     }
     number = sum(twice.values())
-    sentence = f"{number} pings have the time of another" if number else "no ping is recorded twice"
+    sentence = (
+        f"{_counted(number, 'ping')} with the time of another"
+        if number
+        else "no ping is recorded twice"
+    )
     return QualityFact("duplicate_pings", number, 0, sentence, tuple(sorted(twice)))
 
 
@@ -191,7 +202,7 @@ def changed(
         if number and (number < 3 or number * 10 <= known.size):
             changes[channel] = number
     most = max(changes.values(), default=0)
-    sentence = f"{what} changes {most} times" if most else f"{what} does not change"
+    sentence = f"{what} changes {_counted(most, 'time')}" if most else f"{what} does not change"
     return QualityFact(name, most, 0, sentence, tuple(sorted(changes)))
 
 
