@@ -115,11 +115,15 @@ def convert(
 
 
 @app.command()
-def check(file: Path, model: Model = None) -> None:
+def check(
+    file: Path,
+    model: Model = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - an option
+) -> None:
     """Check a raw file's datagrams: whether it is intact, its pings and its lost bytes."""
     from flows.terminal import check_at_terminal
 
-    raise typer.Exit(check_at_terminal(file, model))
+    raise typer.Exit(check_at_terminal(file, model, as_json=as_json))
 
 
 @app.command()

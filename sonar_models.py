@@ -72,7 +72,7 @@ class SonarModel:
         needs_xml: whether its files are converted with a settings XML.
         serial: finds the instrument's serial number in a file's first bytes, if its
             settings XML has that number, too.
-        takes_bot_and_idx: whether echopype reads `.bot` and `.idx` files with it.
+        takes_bot_and_idx: whether its sounder writes `.bot` and `.idx` files.
         memory: bytes of memory for each byte of the raw file, as measured
             (docs/sizes-and-costs.md). Simrad's is for metadata: samples are streamed.
     """
@@ -100,10 +100,10 @@ SONAR_MODELS = {
     model.name: model
     for model in (
         SonarModel("EK60", EK60, _RAW, 1.4, takes_bot_and_idx=True),
-        SonarModel("ES70", EK60, _RAW, 1.4, in_head=_ES70),
+        SonarModel("ES70", EK60, _RAW, 1.4, _ES70, takes_bot_and_idx=True),
         SonarModel("EK80", EK80, _RAW, 1.4, takes_bot_and_idx=True),
-        SonarModel("ES80", EK80, _RAW, 1.4, in_head=_application(b"ES80")),
-        SonarModel("EA640", EK80, _RAW, 1.4, in_head=_application(b"EA640")),
+        SonarModel("ES80", EK80, _RAW, 1.4, _application(b"ES80"), takes_bot_and_idx=True),
+        SonarModel("EA640", EK80, _RAW, 1.4, _application(b"EA640"), takes_bot_and_idx=True),
         SonarModel(
             "AZFP",
             AZFP,

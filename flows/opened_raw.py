@@ -19,19 +19,22 @@ from flows.corrected_values import correct_values
 from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
+from flows.publishing.recording.parsed_facts import recording_facts
+from flows.publishing.recording.quality import walk_facts
 from flows.rawfile.azfp.missing import missing_of_azfp
 from flows.rawfile.corrections import Correction, read_facts
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file
 from flows.rawfile.parsed_pings import compare_pings
-from flows.rawfile.sidecar_check import checked_sidecars
+from flows.rawfile.sidecars.check import check_sidecars
+from flows.rawfile.sidecars.groups import add_sidecars
 from flows.stores.download import FetchedFile, check_unchanged, current_source
 from flows.stores.errors import named_ends
 from flows.stores.fetching import Inputs, fetch_inputs
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
-from flows.stores.sidecars import TAKEN_FROM_BESIDE, FetchedSidecar
+from flows.stores.sidecars import FetchedSidecar
 from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ class OpenedRaw:
     manifest_at_start: str | None
     engine: Engine
     corrections: list[Correction]
+    quality: list[dict[str, Any]]
+    not_converted: list[dict[str, Any]]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -156,9 +161,8 @@ def _parse(
         summary = replace(walk.preflight(source.path, request.sonar_model), file=uri)
         with _with_preflight(summary):
             walk.decide(summary, request.sonar_model, allow_partial=request.allow_partial)
-            sidecars, without = checked_sidecars(
-                inputs.sidecars, summary, allow_partial=request.allow_partial
-            )
+            checked = check_sidecars(inputs.sidecars, summary, allow_partial=request.allow_partial)
+            sidecars = checked.fetched
     with watch.stage("open"), _with_preflight(summary):
         progress("open", 0.0)
 
@@ -170,17 +174,28 @@ def _parse(
         facts = read_facts(source.path, summary)
         if facts is not None:
             resources.callback(facts.close)
-        beside = [s.file.path for s in sidecars if s.kind in TAKEN_FROM_BESIDE]
-        opened = open_file(source.path, summary, parse, beside)
+        opened = open_file(source.path, summary, parse)
         resources.callback(opened.close)
         echodata = opened.echodata
         compare_pings(echodata, summary)
+        moved = add_sidecars(echodata, checked.used)
         corrections, not_kept = correct_values(
             echodata, facts, wanted=request.corrections, keep=request.metadata
         )
         check_unchanged(source)
-    without += missing_of_azfp(echodata, source.path, summary, sidecars)
-    missing = "; ".join([*summary.missing, *inputs.without, *without, *not_kept]) or None
+    quality = [
+        *walk_facts(summary, name=source.location.name, lost=checked.lost),
+        *recording_facts(echodata, summary),
+    ]
+    lacking = [
+        *summary.missing,
+        *inputs.without,
+        *checked.lacking,
+        *missing_of_azfp(echodata, source.path, summary, sidecars),
+        *not_kept,
+    ]
+    missing = "; ".join(lacking) or None
+    corrections += moved
     notes = {
         "conversion_missing": missing,
         "conversion_corrections": "; ".join(map(str, corrections)),
@@ -193,12 +208,14 @@ def _parse(
         echodata=echodata,
         source=source,
         sidecars=sidecars,
-        preflight=summary.as_json(),
+        preflight=checked.summary.as_json(),
         missing=missing,
         parser_warnings=[*inputs.notes, *opened.warnings],
         manifest_at_start=published.etag if published else None,
         engine=opened.engine,
         corrections=corrections,
+        quality=[fact.as_json() for fact in quality],
+        not_converted=[entry.as_json() for entry in summary.not_converted],
         seconds=watch.seconds,
         resources=resources,
     )
@@ -210,5 +227,5 @@ def _with_preflight(summary: FileSummary) -> Iterator[None]:
     try:
         yield
     except ConversionFailure as failure:
-        failure.preflight = summary.as_json()
+        failure.preflight = failure.preflight or summary.as_json()
         raise

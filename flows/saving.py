@@ -165,6 +165,8 @@ def _manifest(
         },
         engine=opened.engine.as_json(),
         corrections=[each.as_json() for each in opened.corrections],
+        quality=opened.quality,
+        not_converted=opened.not_converted,
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

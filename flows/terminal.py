@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.table import Table
 from flows.core.locations import LocalLocation, parse_location
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.publishing.publication import Published
+from flows.publishing.recording.quality import alarms, walk_facts
 from flows.stores.request import ConversionRequest
 from flows.walk import check_rows, preflight
 from flows.walk.walk import format_of
@@ -108,6 +110,8 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
         )
         if missing := result.manifest["missing"]:
             err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
+        for sentence in alarms(result.manifest["quality"]):
+            err.print(f"quality: {sentence}", style="yellow", markup=False, highlight=False)
     else:
         err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
     # Only the path goes to standard output, so that a script can read it.
@@ -115,8 +119,14 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
     return DONE
 
 
-def check_at_terminal(file: Path, model: str | None) -> int:
-    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED."""
+def check_at_terminal(file: Path, model: str | None, *, as_json: bool = False) -> int:
+    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED.
+
+    Args:
+        file: path of the raw file.
+        model: its sonar model; None to detect it.
+        as_json: print the summary and the quality facts as JSON.
+    """
     err = Console(stderr=True, soft_wrap=True)
     try:
         # A file of unknown format is checked as the most common format, which reports the damage.
@@ -124,12 +134,18 @@ def check_at_terminal(file: Path, model: str | None) -> int:
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
         return USAGE
-    table = Table(show_header=False, box=None)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for label, text in check_rows(summary):
-        table.add_row(label, text)
-    Console().print(table, highlight=False)
+    facts = [fact.as_json() for fact in walk_facts(summary, name=file.name)]
+    if as_json:
+        print(json.dumps({**summary.as_json(), "quality": facts}, indent=1, ensure_ascii=False))  # noqa: T201 - Rich would wrap it
+    else:
+        table = Table(show_header=False, box=None)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for label, text in check_rows(summary):
+            table.add_row(label, text)
+        for sentence in alarms(facts):
+            table.add_row("quality", sentence)
+        Console().print(table, highlight=False)
     return DONE if summary.condition == "intact" and summary.unsupported is None else FAILED
 
 

@@ -75,9 +75,12 @@ class MissingSidecar(FileFault):
 
 @dataclass(eq=False, repr=False)
 class BadSidecar(FileFault):
-    """A sidecar is damaged, not the raw file; `cause` is the damage and its place."""
+    """A sidecar is damaged or of another file; the raw file is not at fault.
 
-    sentence = "{file}: sidecar {sidecar} is damaged: {cause}"
+    `cause` is the damage and its place, or how it differs from the file.
+    """
+
+    sentence = "{file}: sidecar {sidecar} {fault}: {cause}"
     remedy = (
         "upload an intact copy of the sidecar, then replay the raw file; or convert "
         "without the damaged data: echodrop convert FILE OUT --allow-partial"
@@ -85,6 +88,7 @@ class BadSidecar(FileFault):
     file: str
     sidecar: str
     cause: str
+    fault: str = "is damaged"
 
 
 @dataclass(eq=False, repr=False)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from flows.publishing.recording.positions import TrackFixes, track_of
+from flows.walk.summary import Times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,10 +24,12 @@ def groups_of(echodata: EchoData) -> dict[str, xr.Dataset]:
 def contents_of(echodata: EchoData) -> dict[str, Any]:
     """The manifest's `contents`: JSON values only.
 
-    `position_box` is in degrees, west and south first, or None without positions;
-    times are ISO 8601 in UTC with nanoseconds.
+    `position_box` is in degrees around the good fixes, west and south first, west greater
+    than east if it crosses the antimeridian, or None without positions; times are ISO
+    8601 in UTC with nanoseconds.
     """
     groups = groups_of(echodata)
+    positions = positions_of(groups.get("Platform"))
     beams = {name: group for name, group in groups.items() if name.startswith("Sonar/Beam_group")}
     return {
         "dimensions": {
@@ -44,7 +50,8 @@ def contents_of(echodata: EchoData) -> dict[str, Any]:
             if "ping_time" in group.sizes
         },
         "time_range": _time_range(list(beams.values())),
-        "position_box": _position_box(groups.get("Platform")),
+        "position_box": positions.track.box if positions else None,
+        "positions": positions.track.as_json(positions.source) if positions else None,
     }
 
 
@@ -58,16 +65,38 @@ def _time_range(beams: list[xr.Dataset]) -> dict[str, str] | None:
     return {"first": f"{first}Z", "last": f"{last}Z"}
 
 
-def _position_box(platform: xr.Dataset | None) -> dict[str, float] | None:
-    if platform is None or not {"latitude", "longitude"} <= set(platform.variables):
-        return None
-    latitude = platform["latitude"].values
-    longitude = platform["longitude"].values
-    if not (np.isfinite(latitude).any() and np.isfinite(longitude).any()):
-        return None
-    return {
-        "west": float(np.nanmin(longitude)),
-        "south": float(np.nanmin(latitude)),
-        "east": float(np.nanmax(longitude)),
-        "north": float(np.nanmax(latitude)),
-    }
+# Latitudes of the Platform group, with their longitudes: NMEA sentences, MRU1 datagrams, `.idx`.
+_POSITIONS = (
+    ("latitude", "longitude"),
+    ("latitude_mru1", "longitude_mru1"),
+    ("latitude_idx", "longitude_idx"),
+)
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The track of a recording: its fixes, their times, and the variable that has them."""
+
+    source: str
+    times: Times
+    track: TrackFixes
+
+
+def positions_of(platform: xr.Dataset | None) -> Positions | None:
+    """The track of the first source with a good fix, else of the first; None without a source."""
+    found: list[Positions] = []
+    for north, east in _POSITIONS:
+        if platform is None or not {north, east} <= set(platform.variables):
+            continue
+        latitude, longitude = platform[north], platform[east]
+        # Older echopype and products of it have one value without a time.
+        times = (
+            latitude[latitude.dims[0]].values
+            if latitude.dims and latitude.dims[0] in latitude.coords
+            else np.full(latitude.size, "NaT", dtype="datetime64[ns]")
+        )
+        values = [np.atleast_1d(each.values).astype(np.float64) for each in (latitude, longitude)]
+        if not np.issubdtype(times.dtype, np.datetime64):
+            times = np.full(latitude.size, "NaT", dtype="datetime64[ns]")
+        found.append(Positions(north, times, track_of(times, *values)))
+    return next((each for each in found if each.track.box), found[0] if found else None)

@@ -88,6 +88,8 @@ def build_manifest(
     run: Mapping[str, Any],
     engine: Mapping[str, Any],
     corrections: Sequence[Mapping[str, Any]],
+    quality: Sequence[Mapping[str, Any]],
+    not_converted: Sequence[Mapping[str, Any]],
     parser_warnings: Sequence[str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -107,6 +109,8 @@ def build_manifest(
         "run": dict(run),
         "engine": dict(engine),
         "corrections": [dict(correction) for correction in corrections],
+        "quality": [dict(fact) for fact in quality],
+        "not_converted": [dict(entry) for entry in not_converted],
         "parser_warnings": list(parser_warnings),
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }

@@ -105,8 +105,6 @@ def open_raw_file(
                 str(path),
                 sonar_model=sonar_model,
                 xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
-                include_bot="bot" in kinds,
-                include_idx="idx" in kinds,
             )
         # Any error of the parser is the file's fault, because the file is complete on the local
         # disk.

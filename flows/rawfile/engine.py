@@ -78,7 +78,6 @@ def open_file(
     path: Path,
     summary: FileSummary,
     parse: Parse,
-    beside: Sequence[Path] = (),
     segment_bytes: int = SEGMENT_BYTES,
 ) -> OpenedFile:
     """Open a raw file that preflight has walked over.
@@ -87,7 +86,6 @@ def open_file(
         path: the local copy; its folder must have room for a few more files.
         summary: summary of the walk.
         parse: opens a file with echopype.
-        beside: sidecars that echopype looks for beside the raw file.
         segment_bytes: size of the segments of an AD2CP file.
 
     Raises:
@@ -102,9 +100,7 @@ def open_file(
         try:
             samples = RawSamples.open(path, summary.samples)
             stack.callback(samples.close)
-            echodata, warnings = parse(
-                _skeleton(path, summary, samples, beside), with_sidecars=True
-            )
+            echodata, warnings = parse(_skeleton(path, summary, samples), with_sidecars=True)
             attach_samples(echodata, samples)
             theirs, _ = parse(_chosen(path, summary, samples), with_sidecars=False)
             compared = compare_chosen(echodata, theirs)
@@ -155,15 +151,9 @@ def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> 
     return OpenedFile(echodata, warnings, Engine("whole", reason))
 
 
-def _skeleton(
-    path: Path, summary: FileSummary, samples: RawSamples, beside: Sequence[Path]
-) -> Path:
+def _skeleton(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
     folder = path.with_name("skeleton")
     folder.mkdir(exist_ok=True)
-    for sidecar in beside:
-        link = folder / sidecar.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(sidecar.absolute())
     write_skeleton(path, folder / path.name, summary.whole, (samples.pings, samples.pulses))
     return folder / path.name
 

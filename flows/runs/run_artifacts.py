@@ -7,6 +7,8 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
+from flows.publishing.recording.quality import alarms
+
 
 def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
     """The manifest as rows for people, in reading order."""
@@ -25,6 +27,7 @@ def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
         "corrections": "; ".join(
             f"{each['what']} ({each['count']:,} values)" for each in manifest["corrections"]
         ),
+        "quality": "; ".join(alarms(manifest.get("quality", []))),
         "read whole by echopype, because": manifest["engine"]["reason"],
         "pings": ", ".join(f"{name}: {count:,}" for name, count in contents["pings"].items()),
         "channels": ", ".join(contents["channels"]),

@@ -5,16 +5,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from flows.core.locations import Location
-from flows.core.outcomes import BadFile, BadSidecar, MissingSidecar, SourceChanged
+from flows.core.outcomes import (
+    AccessDenied,
+    Archived,
+    BadFile,
+    BadSidecar,
+    MissingSidecar,
+    SourceChanged,
+)
 from flows.core.progress import Progress
 from flows.stores.download import FetchedFile, fetch
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import (
     FetchedSidecar,
+    Sidecar,
     fetch_sidecar,
     find_sidecars,
     left_out_sentence,
@@ -39,7 +47,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         BadFile: the file does not exist.
         SourceChanged: it was removed or replaced during the download.
         Superseded: file or sidecar has another version than in the notification.
-        BadSidecar: a sidecar is too large, and may not be left out.
+        BadSidecar: a named sidecar is too large, and may not be left out.
         MissingSidecar: a sidecar that is needed, named or required does not exist.
         AccessDenied, Archived, TransientFault, DiskFault: see `flows.core.outcomes`.
     """
@@ -47,42 +55,58 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
     # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
     # a protocol. echopype only uses the suffix.
     target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
-    named = named_sidecars(
-        raw, request.sonar_model, request.xml_path, request.given_sidecars, request.sidecar_etags
-    )
+    named = [
+        sidecar
+        for sidecar in named_sidecars(
+            raw,
+            request.sonar_model,
+            request.xml_path,
+            request.given_sidecars,
+            request.sidecar_etags,
+        )
+        if sidecar.kind not in request.excluded_sidecars
+    ]
     with ThreadPoolExecutor(3, thread_name_prefix="sidecars") as pool:
         beside = pool.submit(find_sidecars, raw, request.sonar_model, options)
         bring = functools.partial(fetch_sidecar, raw=raw, raw_target=target, options=options)
-        coming = [
-            pool.submit(bring, sidecar)
-            for sidecar in named
-            if sidecar.kind not in request.excluded_sidecars
-        ]
+        coming = [pool.submit(bring, sidecar) for sidecar in named]
         source = _fetch_raw(request, raw, target, progress)
         known = {sidecar.kind for sidecar in named} | request.excluded_sidecars
         looked = beside.result()
-        there = [sidecar for sidecar in looked.sidecars if sidecar.kind not in known]
-        coming += [pool.submit(bring, sidecar) for sidecar in there]
+        there = [
+            replace(sidecar, named=sidecar.kind in request.required_sidecars)
+            for sidecar in looked.sidecars
+            if sidecar.kind not in known
+        ]
+        found = [pool.submit(bring, sidecar) for sidecar in there]
         for kind in sorted(request.required_sidecars - known - {sidecar.kind for sidecar in there}):
             raise MissingSidecar(
                 raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
             )
-        fetched, without = _collect_sidecars(coming, allow_partial=request.allow_partial)
+        fetched, without = _collect_sidecars(
+            [*zip(named, coming, strict=True), *zip(there, found, strict=True)],
+            allow_partial=request.allow_partial,
+        )
         return Inputs(source, fetched, looked.notes, without)
 
 
 def _collect_sidecars(
-    coming: Sequence[Future[FetchedSidecar]], *, allow_partial: bool
+    coming: Sequence[tuple[Sidecar, Future[FetchedSidecar]]], *, allow_partial: bool
 ) -> tuple[list[FetchedSidecar], list[str]]:
     fetched, without = [], []
-    for sidecar in coming:
+    for wanted, sidecar in coming:
+        uri = wanted.location.uri
         try:
             fetched.append(sidecar.result())
         except BadSidecar as bad:
             # A settings XML is never left out, because the file cannot be converted without it.
-            if not allow_partial or not bad.sidecar.lower().endswith((".bot", ".idx")):
+            if wanted.kind == "xml" or (wanted.named and not allow_partial):
                 raise
-            without.append(left_out_sentence(bad.sidecar, bad.cause))
+            without.append(left_out_sentence(uri, bad.cause))
+        except (AccessDenied, Archived, MissingSidecar) as unread:
+            if wanted.named:
+                raise
+            without.append(left_out_sentence(uri, unread.cause, "cannot be read"))
     return fetched, without
 
 

@@ -126,8 +126,8 @@ class ConversionRequest:
                 raise ValueError(f"convert_params {name} is {value!r}, not true or false")
             if value and self.sonar_model not in TAKE_BOT_AND_IDX:
                 raise ValueError(
-                    f"convert_params {name} is {value!r}, but echopype supports no .{kind} with "
-                    f"{self.sonar_model}, only with {' and '.join(TAKE_BOT_AND_IDX)}"
+                    f"convert_params {name} is {value!r}, but {self.sonar_model} writes no "
+                    f".{kind}, only {', '.join(TAKE_BOT_AND_IDX)} do"
                 )
 
     def _check_metadata(self) -> None:

@@ -26,25 +26,33 @@ Kind = Literal["xml", "bot", "idx"]
 # Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty per ping.
 # A larger file is not a sidecar, and would fill the disk, whose size fits the raw file.
 AT_MOST: Mapping[Kind, int] = {"bot": 256_000_000, "idx": 256_000_000, "xml": 16_000_000}
-# Kinds that echopype looks for next to the raw file.
+# Kinds that are looked for next to the raw file.
 TAKEN_FROM_BESIDE: tuple[Kind, ...] = ("bot", "idx")
+# What may be wrong with a sidecar.
+DAMAGED, NOT_OF_THIS_FILE = "is damaged", "is not of this file"
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A sidecar to fetch, and its version if there was a notification."""
+    """A sidecar to fetch, and its version if there was a notification.
+
+    `named`: the caller named or requires it; else it was found beside the file, and the
+    file is converted without it if it is not right.
+    """
 
     kind: Kind
     location: Location
     wanted: SourceVersion | None
+    named: bool = True
 
 
 @dataclass(frozen=True)
 class FetchedSidecar:
-    """A sidecar in the folder of the local raw file."""
+    """A sidecar in the folder of the local raw file; `named` as in `Sidecar`."""
 
     kind: Kind
     file: FetchedFile
+    named: bool = True
 
 
 def named_sidecars(
@@ -111,7 +119,7 @@ def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> F
     for kind, pair in names.items():
         there = [name for name in pair if name in present]
         if there:
-            found.append(Sidecar(kind, raw.sibling(there[0]), None))
+            found.append(Sidecar(kind, raw.sibling(there[0]), None, named=False))
     return FoundSidecars(found, [])
 
 
@@ -138,9 +146,9 @@ def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]
     return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 
 
-def left_out_sentence(uri: str, cause: str) -> str:
+def left_out_sentence(uri: str, cause: str, fault: str = DAMAGED) -> str:
     """Return the sentence in `missing` for a sidecar that is not used."""
-    return f"sidecar {uri} is left out because it is damaged: {cause}"
+    return f"sidecar {uri} is left out because it {fault}: {cause}"
 
 
 def fetch_sidecar(
@@ -169,4 +177,4 @@ def fetch_sidecar(
         raise MissingSidecar(raw.uri, sidecar.location.uri) from error
     except TooLargeError as error:
         raise BadSidecar(raw.uri, sidecar.location.uri, f"it has {error}") from error
-    return FetchedSidecar(sidecar.kind, fetched)
+    return FetchedSidecar(sidecar.kind, fetched, sidecar.named)

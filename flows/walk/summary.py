@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from flows.walk.accounts.table import NotConverted
 from flows.walk.record_index import RecordIndex
 from flows.walk.sample_index import SampleIndex
 
@@ -105,6 +106,7 @@ class FileSummary:
         refused: By type, all datagrams that echopype cannot read.
         left_out: By kind, whole records that are left out because echopype would misread them.
         unconverted: Sentences about data that is whole and known, but not converted.
+        not_converted: The same as data, and the refused datagrams.
         notes: Sentences about oddities that are not damage.
         convertible: Whether the configuration and at least one ping are whole.
         whole: Spans `[start, end)` that form an intact file when joined.
@@ -141,6 +143,7 @@ class FileSummary:
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
     samples: SampleIndex | None = field(default=None, repr=False, compare=False)
     records: RecordIndex | None = field(default=None, repr=False, compare=False)
+    not_converted: tuple[NotConverted, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -195,6 +198,7 @@ class FileSummary:
                 for name, what in self.left_out.items()
             },
             "unconverted": list(self.unconverted),
+            "not_converted": [entry.as_json() for entry in self.not_converted],
             "notes": list(self.notes),
         }
 

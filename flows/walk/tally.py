@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
+from flows.walk.accounts.records import records_not_converted
+from flows.walk.accounts.table import NotConverted
+from flows.walk.as_datetime import as_datetime
 from flows.walk.record_index import RecordIndex
 from flows.walk.sample_index import SampleIndex
 from flows.walk.summary import (
@@ -34,6 +36,8 @@ class Tally:
     damages: list[Damage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unconverted: list[str] = field(default_factory=list)
+    not_converted: list[NotConverted] = field(default_factory=list)
+    refused_times: dict[str, tuple[np.datetime64, np.datetime64]] = field(default_factory=dict)
     unsupported: Unsupported | None = None
     refused: dict[str, Refused] = field(default_factory=dict)
     left_out: dict[str, LeftOut] = field(default_factory=dict)
@@ -97,14 +101,6 @@ class Tally:
         )
 
 
-def as_datetime(time: np.datetime64 | None) -> datetime | None:
-    """`time` (ns) as an aware datetime, to the microsecond; None for None and NaT."""
-    if time is None or np.isnat(time):
-        return None
-    converted: datetime = time.astype("datetime64[us]").item()
-    return converted.replace(tzinfo=UTC)
-
-
 def summarize(
     tally: Tally,
     *,
@@ -139,6 +135,7 @@ def summarize(
         tally.unsupported = Unsupported(name, cause, removable=False)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
     times = np.concatenate(known) if known else np.empty(0, dtype="datetime64[ns]")
+    entries = [*tally.not_converted, *(records_not_converted(records) if records else ())]
     lost = sum(damage.end - damage.start for damage in tally.damages)
     if tally.second_file is not None:
         lost += tally.size - tally.second_file
@@ -162,7 +159,8 @@ def summarize(
         second_file=tally.second_file,
         refused=dict(sorted(tally.refused.items())),
         left_out=dict(sorted(tally.left_out.items())),
-        unconverted=tuple(tally.unconverted),
+        unconverted=(*tally.unconverted, *(entry.sentence for entry in entries)),
+        not_converted=(*entries, *_refused(tally), *_left_out(tally)),
         notes=tuple(tally.notes),
         convertible=tally.configured and total > 0,
         whole=tally.whole if tally.configured else (),
@@ -170,6 +168,23 @@ def summarize(
         samples=samples,
         records=records,
     )
+
+
+def _refused(tally: Tally) -> list[NotConverted]:
+    """The refused datagrams; their sentences come from `refused`."""
+    entries = []
+    for type_, refused in sorted(tally.refused.items()):
+        first, last = map(as_datetime, tally.refused_times.get(type_, (None, None)))
+        entries.append(NotConverted(type_, refused.count, first, last, refused.cause))
+    return entries
+
+
+def _left_out(tally: Tally) -> list[NotConverted]:
+    """The records that are left out; their sentences come from `left_out`."""
+    return [
+        NotConverted(name, what.count, what.first_time, what.last_time, what.cause)
+        for name, what in sorted(tally.left_out.items())
+    ]
 
 
 def _first_damage(tally: Tally) -> int:

@@ -23,6 +23,7 @@ class EK60Walk(SimradWalk):
     """A walk over a file of EK60's format."""
 
     header = 4 + PING_LENGTH
+    account = "EK60"
 
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)

@@ -12,12 +12,15 @@ import os
 import struct
 import xml.etree.ElementTree as ET
 
+from flows.walk.accounts.ek80 import XML_OTHER
 from flows.walk.simrad.framing import Datagram
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk, has_length
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
 ADCP = "EC150"
+# Kinds of XML, besides configuration and parameters, whose content is in the output.
+_CONVERTED_XML = {"environment", "initialparameter", "pingsequence"}
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
@@ -35,6 +38,7 @@ class EK80Walk(SimradWalk):
     """A walk over a file of EK80's format."""
 
     header = 4 + PING_LENGTH
+    account = "EK80"
 
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
@@ -42,7 +46,6 @@ class EK80Walk(SimradWalk):
         self._parameters_of: str | None = None
         self._with_transmits: set[str] = set()
         self._names: dict[bytes, str | None] = {}
-        self._adcp_pings = 0
 
     def handlers(self) -> dict[bytes, Handler]:
         """Handlers of XML0, RAW3 and RAW4; a CON0 means that an EK60 file was appended."""
@@ -50,6 +53,7 @@ class EK80Walk(SimradWalk):
             b"XML0": self._xml,
             b"RAW3": self._ping,
             b"RAW4": self._transmit,
+            b"FIL1": self._filter,
             b"CON0": self._con0,
         }
 
@@ -74,8 +78,14 @@ class EK80Walk(SimradWalk):
         elif subtype == "parameter":
             if not channels or not channels[-1]:
                 return "the parameters name no channel"
-            if ADCP not in channels[-1]:
+            if ADCP in channels[-1]:
+                self._hold_adcp("XML0 Parameter", item)
+            else:
                 self._parameters_of = channels[-1]
+        elif subtype == "sensor":
+            self.hold("XML0 Sensor", item)
+        elif subtype not in _CONVERTED_XML:
+            self.hold(XML_OTHER, item)
         self.keep(item)
         return None
 
@@ -88,7 +98,7 @@ class EK80Walk(SimradWalk):
         if channel is None:
             return f"the {item.name} datagram is from a channel that is not configured"
         if ADCP in channel:
-            self._adcp_pings += 1
+            self._hold_adcp("pings", item)
             self.keep(item)
             return None
         kind = _int16(item.head, 144)[0]
@@ -133,8 +143,18 @@ class EK80Walk(SimradWalk):
                 self.tally.drop(*self.transmits[channel])
             self.transmits[channel] = (item.offset, item.end)
             self._with_transmits.add(channel)
+        else:
+            self._hold_adcp(item.name, item)
         self.keep(item)
         return None
+
+    def _filter(self, item: Datagram) -> str | None:
+        if ADCP.encode() in item.head[20:148]:
+            self._hold_adcp(item.name, item)
+        return self._other(item)
+
+    def _hold_adcp(self, type_: str, item: Datagram) -> None:
+        self.hold(f"{type_} of an ADCP ({ADCP})", item)
 
     def _refuse_incomplete(self, item: Datagram, channel: str, lacking: str) -> None:
         """Leave out a datagram if the datagram that must precede it is missing.
@@ -158,10 +178,3 @@ class EK80Walk(SimradWalk):
             known = ADCP in name or name in self._configured or not self.tally.configured
             self._names[field] = name if name and known else None
         return self._names[field]
-
-    def _finish(self) -> None:
-        super()._finish()
-        if self._adcp_pings:
-            self.tally.unconverted.append(
-                f"{self._adcp_pings} pings of an ADCP ({ADCP}) are not converted"
-            )

@@ -14,8 +14,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
+from flows.walk.accounts.simrad import UNTIMED
+from flows.walk.accounts.table import NotConverted, reasons
+from flows.walk.as_datetime import as_datetime
 from flows.walk.simrad.framing import Datagram, Gap, datagrams
-from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS
+from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS, ticks_to_times
 from flows.walk.simrad.pings import SimradPings
 from flows.walk.summary import Span
 from flows.walk.tally import Tally
@@ -73,6 +78,8 @@ class SimradWalk(ABC):
 
     # Bytes from the beginning of a ping's datagram to its first sample.
     header: ClassVar[int]
+    # The account of the format, by its name.
+    account: ClassVar[str]
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
@@ -80,7 +87,7 @@ class SimradWalk(ABC):
         self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
         self.broken = False  # something was lost before the current datagram
-        self._untimed = 0
+        self._held: dict[str, list[int]] = {}  # type -> times (NT ticks) of what is not converted
         self._samples: dict[str, Samples] = {}  # by channel, those of its first ping
 
     @abstractmethod
@@ -91,6 +98,7 @@ class SimradWalk(ABC):
         """Count every byte of the file."""
         handlers = self.handlers()
         tally = self.tally
+        named = {type_.encode() for type_ in reasons(self.account)}
         counts: Counter[bytes] = Counter()
         for item in datagrams(self.fd, tally.size):
             if isinstance(item, Gap):
@@ -99,6 +107,8 @@ class SimradWalk(ABC):
             handler = handlers.get(item.type, self._other)
             if EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
                 cause = handler(item)
+                if cause is None and item.type in named:
+                    self.hold(item.name, item)
             elif item.ticks == 0 and item.type in SHORTEST:
                 cause = self._without_time(item)
             else:
@@ -120,6 +130,14 @@ class SimradWalk(ABC):
     def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
         """Leave out a whole datagram that echopype cannot read."""
         self.tally.refuse(item.name, cause, removable=removable)
+        if item.ticks > 0:
+            time = ticks_to_times(np.array([item.ticks]))[0]
+            first, last = self.tally.refused_times.get(item.name, (time, time))
+            self.tally.refused_times[item.name] = (min(first, time), max(last, time))
+
+    def hold(self, type_: str, item: Datagram) -> None:
+        """Count a datagram that the output does not have, or not with all fields."""
+        self._held.setdefault(type_, []).append(item.ticks)
 
     def lose(self, start: int, end: int, cause: str) -> None:
         """Count bytes as lost, and with them what later pings depend on."""
@@ -162,7 +180,7 @@ class SimradWalk(ABC):
         if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
             self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
             return None
-        self._untimed += 1
+        self.hold(UNTIMED, item)
         self.keep(item)
         return None
 
@@ -181,8 +199,11 @@ class SimradWalk(ABC):
             start = min(span[0] for span in self.transmits.values())
             self.lose(start, self.tally.size, "the file ends between a transmit pulse and its ping")
             self.tally.truncated = True
-        if self._untimed:
-            noun = "datagrams have" if self._untimed > 1 else "datagram has"
-            self.tally.unconverted.append(
-                f"{self._untimed} {noun} a time of zero, and are not converted"
+        whys = reasons(self.account)
+        for type_, ticks in self._held.items():
+            known = ticks_to_times(np.array([each for each in ticks if each], dtype=np.int64))
+            first, last = (known.min(), known.max()) if known.size else (None, None)
+            entry = NotConverted(
+                type_, len(ticks), as_datetime(first), as_datetime(last), whys[type_]
             )
+            self.tally.not_converted.append(entry)

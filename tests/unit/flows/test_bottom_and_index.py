@@ -16,8 +16,8 @@ from flows.publishing.publication import Published
 from flows.stores.request import ConversionRequest
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 
-# 2007-07-24T04:24:00Z as NT FILETIME, and a second of it.
-START, SECOND = 128_297_246_400_000_000, 10_000_000
+# A second of NT FILETIME.
+SECOND = 10_000_000
 PINGS = 4
 DISTANCES = np.arange(PINGS) * 0.25
 LATITUDES = 42.5 + np.arange(PINGS) / 100
@@ -31,13 +31,15 @@ def index_file(raw: bytes) -> bytes:
     miles, latitude and longitude in degrees, float64; file offset, uint32.
     """
     configuration = raw[: simrad_datagrams(raw)[0].end]
+    first = next(d.start for d in simrad_datagrams(raw) if d.type in {"RAW0", "RAW3"})
+    (start,) = struct.unpack_from("<Q", raw, first + 8)
     return configuration + b"".join(
         datagram_bytes(
             b"IDX0",
             struct.pack(
                 "<IdddI", n + 1, DISTANCES[n], LATITUDES[n], LONGITUDES[n], len(configuration) + n
             ),
-            START + n * SECOND,
+            start + n * SECOND,
         )
         for n in range(PINGS)
     )
@@ -77,11 +79,12 @@ def test_an_index_beside_the_file_is_in_the_output(  # noqa: PLR0917 - a table's
     engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(done.output, engine=engine) as tree:
         platform = tree["Platform"].to_dataset().load()
+        first = tree["Sonar/Beam_group1"].to_dataset()["ping_time"].values[0]
     assert platform["ping_number_idx"].values.tolist() == [1, 2, 3, 4]
     assert np.array_equal(platform["vessel_distance_idx"], DISTANCES)
     assert np.array_equal(platform["latitude_idx"], LATITUDES)
     assert np.array_equal(platform["longitude_idx"], LONGITUDES)
-    assert platform["time4"].values[0] == np.datetime64("2007-07-24T04:24:00")
+    assert platform["time4"].values[0] == first
 
 
 @pytest.mark.parametrize("suffix", [".bot", ".BOT"])
@@ -123,10 +126,15 @@ def test_both_are_used_together_and_either_can_be_left_out(real_data: Path, tmp_
     assert {s["uri"] for s in named.manifest["sidecars"]} >= {str(elsewhere)}
 
 
-def test_a_model_whose_parser_takes_neither_is_converted_without(
-    real_data: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "model"), [(EK60, "ES70"), (EK80, "ES80"), (EK80, "EA640")])
+def test_an_index_of_a_model_that_echopype_takes_none_for_is_in_the_output(
+    name: str, model: str, real_data: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "D.raw"
-    shutil.copyfile(real_data / EK60, raw)
+    shutil.copyfile(real_data / name, raw)
     (tmp_path / "D.idx").write_bytes(index_file(raw.read_bytes()))
-    assert converted(raw, "ES70", "zarr").manifest["sidecars"] == []
+    done = converted(raw, model, "zarr")
+    assert [s["kind"] for s in done.manifest["sidecars"]] == ["idx"]
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        assert np.array_equal(tree["Platform"]["latitude_idx"], LATITUDES)
+        assert tree["Sonar"].attrs["sonar_model"] == model

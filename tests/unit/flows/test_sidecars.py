@@ -96,14 +96,15 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
 ) -> None:
     beside = raw.with_suffix(".bot")
     beside.write_bytes(damage(bot))
+    named = {"bot_path": str(beside)}
     with pytest.raises(BadSidecar) as failure:
-        convert(request_for(raw))
+        convert(request_for(raw, convert_params=named))
     assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {DAMAGES[damage]}"
     # The report shows that the raw file itself is intact.
     assert failure.value.preflight is not None
     assert failure.value.preflight["condition"] == "intact"
     assert not (raw.parent / "out.zarr").exists()
-    done = convert(request_for(raw, allow_partial=True))
+    done = convert(request_for(raw, convert_params=named, allow_partial=True))
     assert isinstance(done, Published)
     missing = f"sidecar {beside} is left out because it is damaged: {DAMAGES[damage]}"
     assert done.manifest["missing"] == missing
@@ -111,6 +112,10 @@ def test_a_damaged_sidecar_is_named_and_may_be_left_out(
     with xr.open_datatree(done.output, engine="zarr") as tree:
         assert tree["Provenance"].attrs["conversion_missing"] == missing
         assert "detected_seafloor_depth" not in tree["Vendor_specific"]
+    # If nobody named it, the raw file is converted without it.
+    found = convert(request_for(raw, output_path=str(raw.parent / "found.zarr")))
+    assert isinstance(found, Published)
+    assert found.manifest["missing"] == missing
 
 
 def test_a_sidecar_that_is_too_large_is_named_and_may_be_left_out(
@@ -120,10 +125,11 @@ def test_a_sidecar_that_is_too_large_is_named_and_may_be_left_out(
     beside.write_bytes(bot)
     monkeypatch.setattr(sidecars, "AT_MOST", {**sidecars.AT_MOST, "bot": len(bot) - 1})
     cause = f"it has {len(bot):,} bytes, at most {len(bot) - 1:,} are allowed"
-    with pytest.raises(BadSidecar) as failure:
-        convert(request_for(raw))
-    assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {cause}"
-    done = convert(request_for(raw, allow_partial=True))
+    for named in ({"bot_path": str(beside)}, {"include_bot": True}):
+        with pytest.raises(BadSidecar) as failure:
+            convert(request_for(raw, convert_params=named))
+        assert str(failure.value) == f"{raw}: sidecar {beside} is damaged: {cause}"
+    done = convert(request_for(raw))
     assert isinstance(done, Published)
     assert (
         done.manifest["missing"] == f"sidecar {beside} is left out because it is damaged: {cause}"
@@ -225,5 +231,5 @@ def test_a_required_sidecar_must_exist(raw: Path, bot: bytes) -> None:
 def test_a_sidecar_that_the_model_does_not_support_is_refused(
     raw: Path, wish: dict[str, Any]
 ) -> None:
-    with pytest.raises(InvalidParameters, match="with ES70, only with EK60 and EK80"):
-        request_for(raw, sonar_model="ES70", convert_params=wish)
+    with pytest.raises(InvalidParameters, match="but AD2CP writes no"):
+        request_for(raw, sonar_model="AD2CP", convert_params=wish)

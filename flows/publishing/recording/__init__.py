@@ -1,0 +1,1 @@
+"""Facts about the recording for its manifest: quality and positions."""

@@ -1,0 +1,193 @@
+"""Checks whether the `.bot` and `.idx` of a raw file are intact, and of this file.
+
+A sidecar that the caller named must be right. One that was found beside the file is left
+out if it is not, because the raw file converts without it. A sidecar with more pings
+than the raw file proves that the file was cut between two datagrams, which the walk
+over the file cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flows.core.outcomes import BadFile, BadSidecar
+from flows.rawfile.sidecars.content import (
+    TYPES,
+    DamagedSidecarError,
+    SidecarContent,
+    read_sidecar,
+)
+from flows.rawfile.sidecars.fit import column_channels, time_fit
+from flows.stores.sidecars import DAMAGED, NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
+from flows.walk.accounts.ek80 import ADCP_PINGS
+from flows.walk.as_datetime import as_datetime
+from flows.walk.simrad.channel_order import plain
+from flows.walk.summary import FileSummary, Times
+
+
+@dataclass(frozen=True)
+class UsedSidecar:
+    """A sidecar that goes into the output; `columns`: the channel of each column of a `.bot`."""
+
+    content: SidecarContent
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckedSidecars:
+    """The result of the check.
+
+    Attributes:
+        fetched: the sidecars to use, a settings XML among them.
+        used: the contents of those that are a `.bot` or `.idx`.
+        lacking: a sentence for each that is left out, is incomplete, or has lost pings.
+        summary: summary of the raw file; its condition is `truncated` or `hole` if a sidecar
+            proves that pings are lost between its datagrams.
+        lost: number of these pings.
+    """
+
+    fetched: list[FetchedSidecar]
+    used: list[UsedSidecar]
+    lacking: list[str]
+    summary: FileSummary
+    lost: int = 0
+
+
+class _UnfitError(ValueError):
+    def __init__(self, fault: str, cause: str) -> None:
+        super().__init__(cause)
+        self.fault = fault
+
+
+def check_sidecars(
+    sidecars: Sequence[FetchedSidecar], summary: FileSummary, *, allow_partial: bool
+) -> CheckedSidecars:
+    """Read the sidecars and decide on each.
+
+    Args:
+        sidecars: the fetched sidecars.
+        summary: summary of the raw file.
+        allow_partial: leave a bad one out, and convert a file that has lost pings.
+
+    Raises:
+        BadSidecar: a named sidecar is damaged or of another file.
+        BadFile: a sidecar proves that pings of the raw file are lost.
+    """
+    checked = CheckedSidecars([], [], [], summary)
+    for sidecar in sidecars:
+        if sidecar.kind not in TYPES:
+            checked.fetched.append(sidecar)
+            continue
+        uri = sidecar.file.location.uri
+        try:
+            used, lost = _fitting(sidecar, summary)
+        except _UnfitError as unfit:
+            if sidecar.named and not allow_partial:
+                raise BadSidecar(summary.file, uri, str(unfit), unfit.fault) from None
+            checked.lacking.append(left_out_sentence(uri, str(unfit), unfit.fault))
+            continue
+        checked.fetched.append(sidecar)
+        checked.used.append(used)
+        checked.lacking.extend(_lacking(uri, used.content, summary))
+        if lost.size:
+            sentence = _lost_sentence(uri, used.content, lost, summary)
+            if _proves(used, summary):
+                damaged = _with_lost(summary, lost, sentence)
+                checked = replace(checked, summary=damaged, lost=max(checked.lost, lost.size))
+            checked.lacking.append(sentence)
+    damaged = checked.summary
+    if damaged.condition != summary.condition and not allow_partial:
+        failure = BadFile(summary.file, str(damaged.damage), last_good_ping=damaged.last_good_ping)
+        failure.preflight = damaged.as_json()
+        raise failure
+    return checked
+
+
+def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar, Times]:
+    """The sidecar's content, and its times without a ping; raises _UnfitError."""
+    try:
+        content = read_sidecar(sidecar.file.path, sidecar.kind)
+    except DamagedSidecarError as damaged:
+        raise _UnfitError(DAMAGED, str(damaged)) from None
+    pinging = _pinging(summary)
+    if content.channels and not pinging & set(content.channels):
+        cause = f"none of its channels pings in the file ({', '.join(content.channels)})"
+        raise _UnfitError(NOT_OF_THIS_FILE, cause)
+    pings = _all_pings(summary)
+    fit = time_fit(content.times, list(summary.ping_times.values()))
+    if not fit.is_of_this_file:
+        cause = f"it is from {_span(content.times)}, the file from {_span(pings)}"
+        raise _UnfitError(NOT_OF_THIS_FILE, cause)
+    if sidecar.kind == "idx" or not content.times.size:
+        return UsedSidecar(content), fit.without_ping
+    columns = column_channels(content.columns, content.channels, pinging)
+    if columns is None:
+        cause = f"its BOT0 have {content.columns} columns, and {len(pinging)} channels ping"
+        raise _UnfitError(NOT_OF_THIS_FILE, cause)
+    return UsedSidecar(content, columns), fit.without_ping
+
+
+def _proves(used: UsedSidecar, summary: FileSummary) -> bool:
+    """Whether times without a ping prove lost pings.
+
+    They do not if what the walk found explains them already, or if the `.bot` has columns for
+    channels that never ping: it is of another recording, or the channels were selected later.
+    """
+    has_adcp = any(entry.type == ADCP_PINGS for entry in summary.not_converted)
+    explained = summary.damage or summary.refused or summary.pings_unusable or has_adcp
+    return not explained and set(used.columns) <= _pinging(summary)
+
+
+def _pinging(summary: FileSummary) -> set[str]:
+    return {plain(channel) for channel, count in summary.pings.items() if count}
+
+
+def _all_pings(summary: FileSummary) -> Times:
+    times = list(summary.ping_times.values())
+    return np.unique(np.concatenate(times)) if times else np.empty(0, "datetime64[ns]")
+
+
+def _lacking(uri: str, content: SidecarContent, summary: FileSummary) -> list[str]:
+    name, held = TYPES[content.kind].decode(), content.times.size
+    # A sounder writes one for each ping, either for all channels together or for each.
+    pings = max(summary.pings.values(), default=0)
+    sentences = [f"sidecar {uri} has {held} {name} for {pings} pings"] if held < pings else []
+    if content.others:
+        listed = ", ".join(f"{count} {type_}" for type_, count in sorted(content.others.items()))
+        sentences.append(f"{listed} of sidecar {uri} are not converted")
+    return sentences
+
+
+def _lost_sentence(uri: str, content: SidecarContent, lost: Times, summary: FileSummary) -> str:
+    pings = _all_pings(summary).size
+    noun = "pings" if lost.size > 1 else "ping"
+    return (
+        f"{lost.size} {noun} from {_span(lost)} are not in the file, or not of all channels: "
+        f"sidecar {uri} has {content.times.size} {TYPES[content.kind].decode()}, the file "
+        f"{pings} ping times"
+    )
+
+
+def _with_lost(summary: FileSummary, lost: Times, sentence: str) -> FileSummary:
+    # Pings of all channels before the first lost one.
+    at_the_end = not (_all_pings(summary) > lost[0]).any()
+    before = _all_pings(summary)
+    before = before[before < lost[0]]
+    place = "the end was cut off" if at_the_end else "datagrams were cut out"
+    return replace(
+        summary,
+        condition="truncated" if at_the_end else "hole",
+        damage=f"{place} between two whole datagrams: {sentence}",
+        last_good_ping=as_datetime(before[-1]) if before.size else None,
+    )
+
+
+def _span(times: Times) -> str:
+    known = times[~np.isnat(times)]
+    first, last = (
+        f"{np.datetime_as_string(time, unit='s')}Z" for time in (known.min(), known.max())
+    )
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,145 @@
+"""Reads a `.bot` or `.idx`, and finds damage in it.
+
+They are Simrad files: a configuration, then BOT0 or IDX0 datagrams. Layouts (Simrad EK80
+interface description, as in echopype's `SimradBottomParser` and `SimradIDXParser`):
+BOT0 is an int32 count and as many float64 depths in metres; IDX0 is a uint32 ping
+number, float64 distance in nautical miles, latitude and longitude in degrees, and the
+uint32 offset of the ping in the raw file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.stores.sidecars import Kind
+from flows.walk.simrad.channel_order import channels_in_order
+from flows.walk.simrad.framing import Datagram, Gap, datagrams
+from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS, ticks_to_times
+from flows.walk.simrad.walk import SHORTEST
+from flows.walk.summary import Times
+
+TYPES: Mapping[Kind, bytes] = {"bot": b"BOT0", "idx": b"IDX0"}
+_CONFIGURATIONS = {b"CON0", b"XML0"}
+_HEAD = 12
+INDEX = np.dtype(
+    [
+        ("ping_number", "<u4"),
+        ("distance", "<f8"),
+        ("latitude", "<f8"),
+        ("longitude", "<f8"),
+        ("file_offset", "<u4"),
+    ]
+)
+
+
+class DamagedSidecarError(ValueError):
+    """A sidecar is damaged; the text is the damage and its place."""
+
+
+@dataclass(frozen=True)
+class SidecarContent:
+    """What a `.bot` or `.idx` holds.
+
+    Attributes:
+        kind: `bot` or `idx`.
+        channels: channels of its own configuration, in order.
+        times: datetime64[ns], one for each datagram, as echopype reads them.
+        values: `bot`: float64, datagrams x columns; `idx`: `INDEX`, one for each datagram.
+        others: datagrams of other types, and those without a time, by type.
+    """
+
+    kind: Kind
+    channels: tuple[str, ...]
+    times: Times
+    values: NDArray[Any]
+    others: Mapping[str, int]
+
+    @property
+    def columns(self) -> int:
+        """Columns of a `.bot`."""
+        return int(self.values.shape[1]) if self.values.ndim > 1 else 0
+
+
+def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
+    """Read a `.bot` or `.idx`.
+
+    Raises:
+        DamagedSidecarError: it is damaged.
+        OSError: it cannot be read.
+    """
+    type_ = TYPES[kind]
+    ticks: list[int] = []
+    bodies: list[bytes] = []
+    others: Counter[str] = Counter()
+    with path.open("rb", buffering=0) as file:
+        fd = file.fileno()
+        size = os.fstat(fd).st_size
+        if size == 0:
+            raise DamagedSidecarError("it is empty (0 bytes)")
+        for item in map(_whole, datagrams(fd, size)):
+            if item.offset == 0:
+                continue
+            if item.type != type_:
+                others[item.name] += 1
+                continue
+            body = _body(fd, item, kind)
+            if item.ticks == 0:
+                others[f"{item.name} without a time"] += 1
+            elif not EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
+                raise DamagedSidecarError(
+                    f"the {item.name} at byte {item.offset} has no valid time"
+                )
+            else:
+                ticks.append(item.ticks)
+                bodies.append(body)
+        channels = channels_in_order(fd)
+    lengths = {len(body) for body in bodies}
+    if len(lengths) > 1:
+        fewest, most = min(lengths) // 8, max(lengths) // 8
+        raise DamagedSidecarError(f"its {type_.decode()} have {fewest} to {most} channels")
+    joined = b"".join(bodies)
+    if kind == "idx":
+        values: NDArray[Any] = np.frombuffer(joined, INDEX)
+    else:
+        columns = lengths.pop() // 8 if lengths else 0
+        values = np.frombuffer(joined, "<f8").reshape(len(bodies), columns)
+    times = ticks_to_times(np.asarray(ticks, dtype=np.int64))
+    return SidecarContent(kind, channels, times, values, dict(others))
+
+
+def _whole(item: Datagram | Gap) -> Datagram:
+    if isinstance(item, Gap):
+        raise DamagedSidecarError(
+            f"it ends inside a datagram that begins at byte {item.start}"
+            if item.cut
+            else f"no whole datagram at bytes {item.start} to {item.end}"
+        )
+    if item.offset == 0 and item.type not in _CONFIGURATIONS:
+        raise DamagedSidecarError(f"it begins with {item.name}, not with a configuration")
+    if item.type.startswith(b"RAW"):
+        raise DamagedSidecarError(f"it has pings: {item.name} at byte {item.offset}")
+    return item
+
+
+def _body(fd: int, item: Datagram, kind: Kind) -> bytes:
+    """The depths of a BOT0, or the fields of an IDX0."""
+    start = item.offset + 4 + _HEAD
+    needed = SHORTEST[item.type] - _HEAD
+    skipped = 0
+    if kind == "bot" and item.length >= SHORTEST[item.type]:
+        skipped = 4
+        needed += 8 * max(struct.unpack_from("<i", item.head, 4 + _HEAD)[0], 0)
+    if item.length < needed + _HEAD:
+        raise DamagedSidecarError(
+            f"the {item.name} at byte {item.offset} is shorter than its content"
+        )
+    return os.pread(fd, needed - skipped, start + skipped)

@@ -1,0 +1,81 @@
+"""Decides whether a `.bot` or `.idx` is of this raw file, and what it proves about the file.
+
+Pure: times and names in, decision out. A sounder stamps a BOT0 or IDX0 with the time of
+its ping, so each of its times is that of a ping in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.walk.summary import Times
+
+
+@dataclass(frozen=True)
+class TimeFit:
+    """How the times of a sidecar fit the pings of a file.
+
+    Attributes:
+        is_of_this_file: whether any of them lies between the first and the last ping.
+        without_ping: its times (datetime64[ns], ascending) that no ping has, if the
+            others show that they should be there.
+    """
+
+    is_of_this_file: bool
+    without_ping: Times
+
+
+def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
+    """Compare the times of a sidecar with those of the pings, all datetime64[ns].
+
+    A time without a ping shows a lost ping only if at least half of the pings have
+    their time in the sidecar: other software may stamp its datagrams differently. A
+    channel that pings at each of these times lacks those after its last ping, even if
+    the other channels have them.
+
+    Args:
+        times: times of the sidecar.
+        channels: for each channel, the times of its pings.
+    """
+    own = _known(times)
+    each = [known for channel in channels if (known := _known(channel)).size]
+    nothing = own[:0]
+    if not own.size or not each:
+        return TimeFit(is_of_this_file=True, without_ping=nothing)
+    pings = np.unique(np.concatenate(each))
+    margin = np.median(np.diff(pings)) / 2 if pings.size > 1 else np.timedelta64(0, "ns")
+    if own[-1] < pings[0] - margin or own[0] > pings[-1] + margin:
+        return TimeFit(is_of_this_file=False, without_ping=nothing)
+    shared = np.isin(own, pings)
+    if 2 * int(shared.sum()) < pings.size:
+        return TimeFit(is_of_this_file=True, without_ping=nothing)
+    lost = [own[~shared], *(_cut_off(own[shared], channel) for channel in each)]
+    return TimeFit(is_of_this_file=True, without_ping=np.unique(np.concatenate(lost)))
+
+
+def _known(times: Times) -> Times:
+    known: Times = np.unique(times[~np.isnat(times)])
+    return known
+
+
+def _cut_off(own: Times, channel: Times) -> Times:
+    """The times after the last ping of a channel that has pinged at each of them before."""
+    is_before = own <= channel[-1]
+    pings_at_each = channel.size > 1 and bool(np.isin(own[is_before], channel).all())
+    after: Times = own[~is_before]
+    return after if pings_at_each and 2 * channel.size >= own.size else own[:0]
+
+
+def column_channels(
+    columns: int, configured: Sequence[str], pinging: Collection[str]
+) -> tuple[str, ...] | None:
+    """The channel of each column of a `.bot`, None if their number fits nothing.
+
+    The columns follow the order of the configuration: of its channels that ping, or of
+    all of them (echopype issue 1318: echopype 0.11 takes the order of the alphabet).
+    """
+    active = tuple(channel for channel in configured if channel in pinging)
+    return next((names for names in (active, tuple(configured)) if len(names) == columns), None)

@@ -1,0 +1,206 @@
+"""The account: each field is in the output where the table says, or the manifest says why not."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import xarray as xr
+
+from checks.account_tables import BEGIN, DOCUMENT, END, HEADER, cells
+from flows.conversion import convert
+from flows.publishing.manifest import manifest_schema
+from flows.publishing.publication import Published
+from flows.stores.request import ConversionRequest
+from flows.walk import preflight
+from flows.walk.accounts.row import Row
+from flows.walk.accounts.table import ACCOUNTS, reasons
+from flows.walk.ad2cp import KINDS
+from flows.walk.azfp6 import FIELDS
+from flows.walk.simrad.walk import SHORTEST
+from sonar_models import FORMATS
+from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
+from tests.unit.preflight.test_simrad_rarities import ADCP
+
+TIME = 128_297_246_406_888_251
+
+
+def test_every_format_has_an_account() -> None:
+    assert set(ACCOUNTS) == {format_.name for format_ in FORMATS}
+
+
+@pytest.mark.parametrize("format_", ACCOUNTS)
+def test_the_document_has_every_row_and_no_other(format_: str) -> None:
+    tables = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    section = tables.partition(f"### {format_}\n")[2].partition("\n### ")[0]
+    written = [line for line in section.splitlines() if line.startswith("|")]
+    assert tuple(written[:2]) == HEADER
+    expected = [f"| {' | '.join(cells(row))} |" for row in ACCOUNTS[format_]]
+    assert sorted(written[2:]) == sorted(expected)
+
+
+@pytest.mark.parametrize("format_", ACCOUNTS)
+def test_a_row_has_either_a_place_or_a_reason(format_: str) -> None:
+    rows = ACCOUNTS[format_]
+    assert all((row.place is None) != (row.why is None) for row in rows)
+    assert all(row.why for row in rows if row.named)
+    assert len({(row.type, row.fields) for row in rows}) == len(rows)
+
+
+def test_every_type_that_a_walk_knows_has_a_row() -> None:
+    for format_ in ("EK60", "EK80"):
+        types = {row.type.split()[0] for row in ACCOUNTS[format_]}
+        assert {type_.decode() for type_ in SHORTEST} <= types
+    named = " ".join(row.type for row in ACCOUNTS["AD2CP"])
+    # Records that only have fields that every record has.
+    common = {"burst altimeter", "altimeter", "average altimeter", "interleaved burst"}
+    assert all(kind in named for kind in set(KINDS.values()) - common)
+    fields = ", ".join(row.fields for row in ACCOUNTS["AZFP6"])
+    hidden = {"serial number", "date", "number of sensors", "sensor status", "ancillary"}
+    assert all(field in fields for field in set(FIELDS) - hidden)
+
+
+REAL = [
+    ("ek60/D20070724-T042400.raw", "EK60", None),
+    ("ek80/EK80_-D20221108-T151353.raw", "EK80", None),
+    ("ek80/2917763601822576513.raw", "EK80", None),
+    ("azfp/15100520-Test.01A", "AZFP", "azfp/15100804.XML"),
+    ("azfp6/20090314_01A.azfp", "AZFP6", None),
+    ("ad2cp/SG198_0099_a.ad2cp", "AD2CP", None),
+]
+# Variables that are there only with their data: other kinds of samples, settings or datagrams.
+CONDITIONAL = re.compile(
+    r"backscatter_[ri]|transmit_pulse_[ri]|transmit_frequency_st\w+|angle_a\w+ship|.*_idx|\w+_mru1|"
+    r"temperature|heading|tx_transducer_depth|sound_speed_at_transducer|annotation_text|time|"
+    r"detected_seafloor_depth|correlation|velocity|amplitude"
+)
+
+
+def places(row: Row) -> list[tuple[str, str]]:
+    """(group, variable) of each place of a row; none for places in words."""
+    found = []
+    for part in (row.place or "").split("; "):
+        group, mark, names = part.partition(": ")
+        if mark:
+            found += [(group, name) for name in re.findall(r"\w+", names) if name != "Beam"]
+    return found
+
+
+def converted(raw: Path, model: str, folder: Path, **changes: Any) -> Published:
+    request = {
+        "raw_file": str(raw),
+        "sonar_model": model,
+        "output_path": str(folder / "out.zarr"),
+        "output_type": "zarr",
+        **changes,
+    }
+    done = convert(ConversionRequest(**request))
+    assert isinstance(done, Published)
+    jsonschema.validate(done.manifest, manifest_schema())
+    return done
+
+
+@pytest.mark.parametrize(("name", "model", "xml"), REAL)
+def test_what_the_table_places_is_there(
+    name: str, model: str, xml: str | None, real_data: Path, tmp_path: Path
+) -> None:
+    done = converted(
+        real_data / name, model, tmp_path, xml_path=str(real_data / xml) if xml else None
+    )
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        groups = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
+    beams = [group for path, group in groups.items() if path.startswith("Sonar/Beam_group")]
+    for row in ACCOUNTS[model]:
+        for path, variable in places(row):
+            there = beams if path == "Beam" else [groups[path]] if path in groups else []
+            found = any(variable in group.variables or variable in group.attrs for group in there)
+            assert found or CONDITIONAL.fullmatch(variable), (row, path, variable)
+    why = reasons(model)
+    entries = {entry["type"]: entry for entry in done.manifest["not_converted"]}
+    expected = {"AD2CP": {"string": 3}}.get(model, {})
+    if "20221108" in name:
+        expected = {"XML0 Sensor": 1}
+    assert {type_: entry["count"] for type_, entry in entries.items()} == expected
+    for type_, entry in entries.items():
+        assert f"{entry['count']} {type_} " in done.manifest["missing"]
+        assert entry["why"] == why[type_]
+
+
+BODIES = {
+    "BOT0": b"\x01\0\0\0" + bytes(8),
+    "DEP0": b"\x01\0\0\0" + bytes(24),
+    "IDX0": bytes(32),
+    "MRU0": bytes(16),
+    "FIL1": bytes(136),
+}
+INSIDE = [
+    (EK60, "EK60", "BOT0"),
+    (EK60, "EK60", "DEP0"),
+    (EK60, "EK60", "IDX0"),
+    (EK60, "EK60", "MRU0"),
+    (EK60, "EK60", "FIL1"),
+    (EK80, "EK80", "BOT0"),
+    (EK80, "EK80", "IDX0"),
+    (EK80, "EK80", "DEP0"),
+]
+
+
+@pytest.mark.parametrize(("source", "model", "type_"), INSIDE)
+def test_a_datagram_that_the_output_lacks_is_named(
+    source: str, model: str, type_: str, real_data: Path, tmp_path: Path
+) -> None:
+    content = (real_data / source).read_bytes()
+    at = simrad_datagrams(content)[-1].start
+    extra = [datagram_bytes(type_.encode(), BODIES[type_], TIME + n * 10_000_000) for n in (0, 1)]
+    raw = tmp_path / "D.raw"
+    raw.write_bytes(content[:at] + b"".join(extra) + content[at:])
+    done = converted(raw, model, tmp_path)
+    (entry,) = done.manifest["not_converted"]
+    assert entry == {
+        "type": type_,
+        "count": 2,
+        "first_time": "2007-07-24T04:24:00.688826+00:00",
+        "last_time": "2007-07-24T04:24:01.688826+00:00",
+        "why": reasons(model)[type_],
+    }
+    assert f"2 {type_} are not converted" in done.manifest["missing"]
+
+
+XML = [
+    ("Sensor", b'<Sensor Type="CableLength" ManualValue="0"/>', "XML0 Sensor"),
+    ("unknown", b'<Weather Wind="3"/>', "XML0 of another kind"),
+    ("PingSequence", b'<PingSequence><Ping ChannelID="a"/></PingSequence>', None),
+    (
+        "parameters of an ADCP",
+        b'<Parameter><Channel ChannelID="%s"/></Parameter>' % ADCP.encode(),
+        "XML0 Parameter of an ADCP (EC150)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "type_"), [x[1:] for x in XML], ids=[x[0] for x in XML])
+def test_xml_that_the_output_lacks_is_named(
+    text: bytes, type_: str | None, real_data: Path, tmp_path: Path
+) -> None:
+    content = (real_data / EK80).read_bytes()
+    raw = tmp_path / "D.raw"
+    raw.write_bytes(content + datagram_bytes(b"XML0", text, TIME))
+    summary = preflight(raw, "EK80")
+    assert [entry.type for entry in summary.not_converted] == ([type_] if type_ else [])
+    assert [entry.sentence for entry in summary.not_converted] == list(summary.missing)
+
+
+def test_a_type_that_the_parser_does_not_know_is_named_with_its_times(
+    real_data: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "D.raw"
+    shutil.copyfile(real_data / EK60, raw)
+    with raw.open("ab") as file:
+        file.write(datagram_bytes(b"ZZZ9", b"1234", TIME))
+    (entry,) = preflight(raw, "EK60").not_converted
+    assert (entry.type, entry.count) == ("ZZZ9", 1)
+    assert entry.first_time == entry.last_time is not None
