@@ -121,7 +121,9 @@ def test_a_deployment_follows_its_specification(prefect_api: ApiCall) -> None:
 
 
 def test_what_is_no_flow_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"flows\.deployment_specs\.lanes is not a flow"):
+    with pytest.raises(
+        TypeError, match=r"flows\.deployment\.deployment_specs\.lanes is not a flow"
+    ):
         here(deployments=(DeploymentSpec("flows.deployment.deployment_specs.lanes"),))
 
 
