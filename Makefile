@@ -15,7 +15,7 @@ YES ?=
 DELETE_DATA ?=
 RELEASE = --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(foreach each,$(PARAMETERS),--parameter '$(each)')
 
-.PHONY: help setup demo up test check format lock images deploy undeploy clean
+.PHONY: help setup demo up test quick check format lock images deploy undeploy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,13 @@ up: .venv/ready ## run the whole system on this machine until Ctrl-C
 
 test: .venv/ready ## run every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+quick: .venv/ready ## check style and types, and run the tests that need no server
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@# The types are checked beside the first tests.
+	@$(BIN)/mypy & types=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --hypothesis-profile quick tests/unit tests/template $(TESTS); tests=$$?; wait $$types && exit $$tests
 
 check: .venv/ready ## check code style and types, the template, its policies, the image and the workflows
 	$(BIN)/ruff check .

@@ -8,11 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it ships no type information
-    yaml_parse,
-)
-
-from sandbox.stack.template import TEMPLATE
+from sandbox.stack.template import TEMPLATE, read_template
 
 PAGE = TEMPLATE.parent / "docs" / "deploy.md"
 BEGIN = "<!-- parameters: .venv/bin/python -m checks.parameter_table -->\n"
@@ -65,7 +61,7 @@ def with_table(page: str, table: str) -> str:
 def main(page: Path = PAGE) -> None:
     """Update the table if it has changed."""
     text = page.read_text("utf-8")
-    wanted = with_table(text, parameter_table(yaml_parse(TEMPLATE.read_text("utf-8"))))
+    wanted = with_table(text, parameter_table(read_template()))
     if wanted != text:
         page.write_text(wanted, "utf-8")
         sys.stdout.write(f"{page.name}: table written\n")

@@ -1,4 +1,13 @@
-"""The conversion of one file in plain Python: fetch, check, parse, encode, publish, verify.
+"""The conversion of one file in plain Python: fetch, walk, open, stream, publish, verify.
+
+    open_raw     flows/opened_raw.py
+      fetch      flows/stores/fetching.py
+      walk       flows/walk/walk.py
+      open       flows/rawfile/engine.py
+    save         flows/saving.py
+      stream     flows/encoding/zarr_encoding.py
+      publish    flows/publishing/s3_publishing.py
+      verify     flows/publishing/zarr_verification.py
 
 The Prefect flow runs `open_raw` and `save` as its two tasks; the command line and other
 callers use `convert`.
@@ -30,8 +39,6 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
         stopped_by_signals(),
         closed(retry_step(lambda: open_raw(request, report_progress))) as opened,
     ):
-        return (
-            opened
-            if isinstance(opened, Skipped)
-            else retry_step(lambda: save(opened, report_progress))
-        )
+        if isinstance(opened, Skipped):
+            return opened
+        return retry_step(lambda: save(opened, report_progress))

@@ -6,16 +6,11 @@ import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it has no type information
-    yaml_parse,
-)
 
 from release.code_version import ROOT
 from sandbox.stack.intrinsics import Resolver
 from sandbox.stack.parameters import TemplateError, checked_parameters
-from sandbox.stack.template import TEMPLATE
+from sandbox.stack.template import read_template
 
 DIGESTS = {"TaskImageDigest": "task_digest", "WorkerImageDigest": "worker_digest"}
 _SOME_DIGEST = "sha256:" + "0" * 64
@@ -54,12 +49,6 @@ def kept_parameters(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
     return given_parameters([word for word in words if word.partition("=")[0] not in DIGESTS])
 
 
-def template() -> dict[str, Any]:
-    """Return the template of the stack."""
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text("utf-8"))
-    return parsed
-
-
 def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
     """List the violations of the template's rules by these parameters, before anything is built.
 
@@ -67,7 +56,7 @@ def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
         values: the parameters without the digests.
         stack: the stack's name, which is part of its buckets' names.
     """
-    source = template()
+    source = read_template()
     digests = dict.fromkeys(DIGESTS, _SOME_DIGEST)
     missing = [
         f"{name} is not given: {declared['Description']}"
@@ -85,7 +74,7 @@ def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
 
 def merged(stack: Mapping[str, str], *given: Mapping[str, str]) -> dict[str, str]:
     """Merge values: later ones override; values of the stack whose parameter is gone are dropped."""
-    declared = template()["Parameters"]
+    declared = read_template()["Parameters"]
     known = {name: value for name, value in stack.items() if name in declared}
     values = {name: value for each in (known, *given) for name, value in each.items()}
     return {name: value for name, value in values.items() if name not in DIGESTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -9,12 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
 # Any example may be slow while other tests run on the machine.
 settings.register_profile("echodrop", deadline=None)
+# For `make quick`.
+settings.register_profile("quick", settings.get_profile("echodrop"), max_examples=15)
 settings.load_profile("echodrop")
+
+# Each session parsed AWS's descriptions of services again, which took most of a short test.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 # Real files are not part of the project: their folder is next to it, or at ECHODROP_REAL_DATA.
 _REAL_DATA = Path(
@@ -26,6 +33,13 @@ _REAL_DATA = Path(
 
 # Lines that a test prints even if it passes: `record_property(REPORT_LINE, line)`.
 REPORT_LINE = "report"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that convert recorded files as slow."""
+    for item in items:
+        if {"real_data", "fleet_files"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

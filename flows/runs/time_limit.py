@@ -34,7 +34,7 @@ from flows.stores.request import ConversionRequest
 BASE = timedelta(hours=1)
 # For each further file of a batch.
 A_FILE = timedelta(minutes=10)
-# Less than a tenth of the speed of the slowest measured conversion (docs/architecture.md has the
+# Less than a tenth of the speed of the slowest measured conversion (docs/benchmarks.md has the
 # figures).
 BYTES_A_SECOND = 500_000
 # Used for a source of unknown size: the largest size that the stack's default rules allow.

@@ -1,4 +1,4 @@
-"""Checks a raw file before it is parsed: intact, damaged, or in another format."""
+"""The account of every datagram, without echopype: intact, damaged, or another format. Imports core."""
 
 from flows.walk.rows import check_rows
 from flows.walk.summary import FileSummary

@@ -1,5 +1,7 @@
 """Reads template.yaml, so that the sandbox runs what would be deployed."""
 
+import copy
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,18 @@ UNUSED_PARAMETERS = {
     "TaskImageDigest": "sha256:" + "0" * 64,
     "WorkerImageDigest": "sha256:" + "0" * 64,
 }
+
+
+def read_template(path: Path = TEMPLATE) -> dict[str, Any]:
+    """Return the template in a file, as a copy of its own."""
+    return copy.deepcopy(_parsed(path.read_text("utf-8")))
+
+
+@functools.cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse YAML with CloudFormation's tags, which takes half a second for the stack."""
+    template: dict[str, Any] = yaml_parse(text)
+    return template
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,7 @@ class Stack:
         Raises:
             TemplateError: the parameters are invalid.
         """
-        template = yaml_parse(path.read_text())
+        template = read_template(path)
         resolver = Resolver(
             template, checked_parameters(template, parameters), account or AwsAccount()
         )

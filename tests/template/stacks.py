@@ -4,21 +4,18 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 from unittest.mock import patch
 
 from samtranslator.translator.transform import (  # type: ignore[import-untyped] # no type information
     transform,
 )
-from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no type information
-    yaml_parse,
-)
 
 from sandbox.stack.intrinsics import Resolver
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.parameters import checked_parameters
-from sandbox.stack.template import TEMPLATE
+from sandbox.stack.template import read_template
 
 Template = dict[str, Any]
 
@@ -217,15 +214,9 @@ class Translated:
                         yield Statement(str(owner).removeprefix(prefix), resource["Type"], body)
 
 
-@cache
-def _parsed() -> Template:
-    template: Template = yaml_parse(TEMPLATE.read_text())
-    return template
-
-
 def source_template() -> Template:
     """Return the template as written; the caller may change it."""
-    return copy.deepcopy(_parsed())
+    return read_template()
 
 
 def translate(

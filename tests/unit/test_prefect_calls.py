@@ -19,6 +19,8 @@ from prefect.server.api.server import create_api_app
 
 from sandbox.prefect.prefect_cloud_calls import served, served_call
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = ("flows", "lambda_trigger", "operations", "watchdog")
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})

@@ -7,16 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no type information
-    yaml_parse,
-)
 
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.clients import transport_errors
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.outcomes import Reason
 from operations.findings.findings import Kind
-from sandbox.stack.template import TEMPLATE
+from sandbox.stack.template import read_template
 
 RUNBOOK = (Path(__file__).resolve().parents[2] / "docs/runbook.md").read_text()
 
@@ -30,7 +27,7 @@ def rows(section: str) -> list[list[str]]:
 
 
 def alarms() -> list[str]:
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    resources = read_template()["Resources"]
     return [name for name, it in resources.items() if it["Type"] == "AWS::CloudWatch::Alarm"]
 
 

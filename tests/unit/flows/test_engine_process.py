@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 # Two threads that import packages which import each other can see one of them half imported.
 PROGRAM = """
 import runpy, sys, threading, time

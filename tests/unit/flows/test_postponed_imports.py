@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 _IMPORT = "import sys; from flows.rawfile.echopype_reader import import_echopype; echopype = import_echopype()\n"
 
 

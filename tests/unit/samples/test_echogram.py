@@ -14,6 +14,8 @@ from sandbox.echogram import draw_echogram
 from sandbox.echogram_panels import picture_of
 from sandbox.sea.sample_file import write_sample
 
+pytestmark = pytest.mark.slow
+
 # File, model, settings XML, the panels' titles and the quantity.
 REAL_FILES = [
     ("ek60/D20070724-T042400.raw", "EK60", None, ["18 kHz", "38 kHz", "120 kHz", "200 kHz"], "Sv"),

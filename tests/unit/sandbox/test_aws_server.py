@@ -20,6 +20,8 @@ from sandbox.prefect.prefect_server import answers
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[3]
 STACK = Stack.read(
     UNUSED_PARAMETERS | {"PrefectApiUrl": "http://127.0.0.1:9/api", "PrefectAuth": "none"}

@@ -34,6 +34,7 @@ from watchdog.cost_brake import BrakeLimits
 from watchdog.emf import UNITS, emf_line
 from watchdog.handler import WatchdogClients, subject
 from watchdog.incidents import Incident, IncidentNote
+from watchdog.prefect_http import PrefectHttp
 from watchdog.prefect_look import BATCH_OUTCOMES, FILE_OUTCOMES, FLOWS, failed_files
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
@@ -63,6 +64,8 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchdogClients]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # No Prefect answers here, so most checks would wait between their attempts.
+    monkeypatch.setitem(PrefectHttp.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
     with mock_aws():
         made = WatchdogClients(
             boto3.client("s3"),
