@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.core.outcomes import BadFile, ConversionFailure
-from flows.rawfile.azfp.settings import check_settings
+from flows.rawfile.azfp.settings_check import check_settings
 from flows.rawfile.postponed_imports import postpone_imports
 from flows.stores.sidecars import FetchedSidecar
 

@@ -115,15 +115,16 @@ def _time(record: Record) -> np.datetime64:
         return np.datetime64("NaT", "ns")
 
 
-def _is_unreadable(record: Record, position: int, tally: Tally) -> bool:
-    """Count a whole record, and say whether echopype cannot read it."""
+def _is_unreadable(record: Record, position: int, tally: Tally, *, after_raw: bool) -> bool:
+    """Count a whole record, and say whether echopype cannot read it; see `misreading`."""
     kind = KINDS.get(record.id)
     tally.datagrams[kind or f"0x{record.id:02x}"] += 1
     if kind is None:
         cause = "echopype has no parser for this id"
         tally.refuse(f"0x{record.id:02x}", cause, removable=True)
         return True
-    misread = misreading(record.id, record.data, record.size - len(record.data))
+    header = record.size - len(record.data)
+    misread = misreading(record.id, record.data, header, after_raw=after_raw)
     if misread and record.id == STRING and not tally.configured:
         tally.refuse(kind, f"the configuration: {misread}", removable=False)
         tally.configured = True
@@ -147,14 +148,16 @@ def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
     records = RecordIndexer()
     position = 0
     total = 0
+    last_id = STRING
     while position < size:
         record = read_record(fd, size, position)
         if isinstance(record, Record):
-            if _is_unreadable(record, position, tally):
+            if _is_unreadable(record, position, tally, after_raw=last_id in RAW_ECHOSOUNDER):
                 pass
             elif record.id != STRING and not tally.configured:
                 tally.pings_unusable += record.id in BEAM_GROUPS
             else:
+                last_id = record.id
                 tally.configured = tally.configured or record.id == STRING
                 tally.keep(position, position + record.size)
                 time = _time(record)

@@ -31,13 +31,16 @@ _uint16 = struct.Struct("<H").unpack_from
 _uint32 = struct.Struct("<I").unpack_from
 
 
-def misreading(id_: int, data: bytes, header: int) -> str | None:
+def misreading(  # noqa: PLR0911 - one return for each cause
+    id_: int, data: bytes, header: int, *, after_raw: bool = False
+) -> str | None:
     """Why echopype misreads this record, None if it reads the record right.
 
     Args:
         id_: the record's kind, one of `flows.walk.ad2cp.KINDS`.
         data: its data, without the header.
         header: size of its header in bytes.
+        after_raw: whether the record before it, which echopype reads, is of a raw echosounder.
     """
     if id_ == STRING:
         try:
@@ -45,8 +48,12 @@ def misreading(id_: int, data: bytes, header: int) -> str | None:
         except UnicodeDecodeError:
             return "echopype reads only UTF-8 text"
         return None if data else "echopype expects a byte before the text"
-    if id_ not in {RAW, RAW_TRANSMIT} | BOTTOM_TRACK and data[:1] == b"\x02":
-        return "echopype fails on version 2 of the record"
+    if id_ not in {RAW, RAW_TRANSMIT} | BOTTOM_TRACK:
+        if data[:1] == b"\x02":
+            return "echopype fails on version 2 of the record"
+        if after_raw and data[54:56] == bytes(2):
+            # It takes the raw echosounder's beam from the next record.
+            return "echopype fails on a record without beams behind a raw echosounder's"
     length = parsed_length(id_, data)
     size = header + len(data)
     if length < len(data):

@@ -9,8 +9,9 @@ have the coefficients of one tilt only.
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from echopype.convert.set_groups_azfp import SetGroupsAZFP
 from echopype.convert.set_groups_azfp6 import SetGroupsAZFP6
 from echopype.core import SONAR_MODELS
 
-from flows.rawfile.azfp.settings import read_settings
+from flows.rawfile.azfp.settings import AzfpSettings, read_settings, settings_in
 from flows.walk.azfp import CONSTANT
 
 # Fields of a ping's header with a value for each channel, by echopype's names.
@@ -42,9 +43,37 @@ _PLACES = {name: place for name, place, _ in CONSTANT}
 
 
 class _WithoutLimits:
-    """Methods of both parsers. `unpacked_data`: by field, a list with the value of each ping."""
+    """Methods of both parsers.
+
+    Attributes:
+        unpacked_data: by field, a list with the value of each ping.
+        parameters: the settings that the parser uses.
+        settings: the settings in the XML.
+    """
 
     unpacked_data: dict[str, Any]
+    parameters: dict[str, Any]
+    settings: AzfpSettings
+
+    def parse_raw(self) -> None:
+        """Parse the file."""
+        super().parse_raw()  # type: ignore[misc]  # of the parser
+        # The instrument's number of channels, for the output.
+        self.parameters["num_freq"] = self.settings.parameters["num_freq"]
+
+    def choose_channels(self, boards: Sequence[float], frequencies: Sequence[float]) -> None:
+        """Keep the settings of the channels that the data have.
+
+        The header's values by channel are those of the recorded channels, one after
+        another, also if the instrument has more (echopype issue 421).
+        """
+        places = self.settings.channels(boards, frequencies)
+        of_all = self.parameters["num_freq"]
+        for name in self.settings.by_channel:
+            values = self.parameters[name]
+            if len(values) == of_all:
+                self.parameters[name] = [values[place] for place in places]
+        self.parameters["num_freq"] = len(places)
 
     def _check_uniqueness(self) -> None:
         """Reduce the fields that are the same in all pings to one value.
@@ -79,42 +108,46 @@ class AzfpParser(_WithoutLimits, ParseAZFP):  # type: ignore[misc]  # echopype s
 
     def load_AZFP_xml(self) -> None:  # noqa: N802 - echopype's name
         """Read the settings XML."""
-        self._settings = read_settings(Path(self.xml_path))
-        self.parameters = defaultdict(list, self._settings.parameters)
-
-    def parse_raw(self) -> None:
-        """Parse the file."""
-        super().parse_raw()
-        # The instrument's number of channels, for the output.
-        self.parameters["num_freq"] = self._settings.parameters["num_freq"]
+        self.settings = read_settings(Path(self.xml_path))
+        self.parameters = defaultdict(list, self.settings.parameters)
 
     def _split_header(self, raw: Any, header_unpacked: tuple[Any, ...]) -> bool:  # noqa: ANN401 - a file of fsspec
         if not self.unpacked_data:
-            self._choose_channels(header_unpacked)
+            number = header_unpacked[_PLACES["number of channels"]]
+            boards, frequencies = (
+                header_unpacked[place : place + number]
+                for place in (_PLACES["board number"], _PLACES["frequency"])
+            )
+            self.choose_channels(boards, frequencies)
         return bool(super()._split_header(raw, header_unpacked))
-
-    def _choose_channels(self, header: tuple[Any, ...]) -> None:
-        """Keep the settings of the channels that the data have.
-
-        The header's values by channel are those of the recorded channels, one after
-        another, also if the instrument has more (echopype issue 421).
-        """
-        number = header[_PLACES["number of channels"]]
-        boards, frequencies = (
-            header[place : place + number]
-            for place in (_PLACES["board number"], _PLACES["frequency"])
-        )
-        places = self._settings.channels(boards, frequencies)
-        of_all = self.parameters["num_freq"]
-        for name in self._settings.by_channel:
-            values = self.parameters[name]
-            if len(values) == of_all:
-                self.parameters[name] = [values[place] for place in places]
-        self.parameters["num_freq"] = number
 
 
 class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype ships no types
-    """Parses AZFP6 files of any number of pings."""
+    """Parses AZFP6 files of any number of pings and channels."""
+
+    def load_AZFP_xml(self, raw: Any) -> None:  # noqa: ANN401, N802 - a file of fsspec; echopype's name
+        """Read the settings XML in the data file, whose flags the walk has checked."""
+        (size,) = struct.unpack("<I", raw.read(4))
+        # echopype always uses this encoding.
+        self.settings = settings_in(raw.read(size), "iso-8859-5")
+        _, self.unpacked_data["num_prev_xml_bytes"] = struct.unpack("<II", raw.read(8))
+        phases = range(1, int(self.settings.parameters["num_phases"]) + 1)
+        gains = {f"gain_phase{n}": [1] * self.settings.parameters["num_freq"] for n in phases}
+        self.settings.by_channel |= gains.keys()
+        own = {"phase_number": [str(n) for n in phases], **gains}
+        self.parameters = defaultdict(list, {**self.settings.parameters, **own})
+
+    def _split_header(self, raw: Any) -> bool:  # noqa: ANN401 - a file of fsspec
+        if not super()._split_header(raw):
+            return False
+        data = self.unpacked_data
+        for name in _BY_CHANNEL:
+            if name in data:
+                # Of a single channel, echopype keeps the value without a list.
+                data[name][-1] = np.atleast_1d(data[name][-1]).tolist()
+        if len(data["frequency"]) == 1:
+            self.choose_channels(data["board_num"][0], data["frequency"][0])
+        return True
 
 
 class _EitherTilt:

@@ -1,4 +1,4 @@
-"""Reads an AZFP's settings XML, in any spelling, and checks that it can serve a data file.
+"""Reads an AZFP's settings XML, in any spelling.
 
 The result is that of echopype 0.11.1's `ParseAZFP.load_AZFP_xml`. That one reads only XML
 as the instrument writes it: it fails on indented and empty elements, and takes prefixed
@@ -7,19 +7,17 @@ names for other names.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.core.outcomes import BadSidecar
-from flows.stores.download import FetchedFile
-from flows.walk.azfp import HEADER_SIZE, read_header
-
 # Without these settings, echopype fails, or its output cannot be calibrated.
-_NECESSARY = frozenset(
+NECESSARY = frozenset(
     {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
 )
 # Without these, echopype fails; the output gets NaN in their place.
@@ -34,6 +32,20 @@ _OF_CHANNELS_IN_PHASES = (
     "range_averaging_samples",
     "range_samples",
     "storage_format",
+)
+# Numbers of the instrument that are in the output, besides the above.
+_FACTS = (
+    "board_version",
+    "configuration_version",
+    "cpu",
+    "date",
+    "file_version",
+    "major",
+    "minor",
+    "parameter_version",
+    "program",
+    "sensors_flag",
+    "serial_number",
 )
 # Elements inside of this one are repeated for each channel.
 # echopype writes CamelCase as camel_case.
@@ -57,7 +69,7 @@ class AzfpSettings:
     by_channel: set[str] = field(default_factory=set)
     lacking: list[str] = field(default_factory=list)
 
-    def channels(self, boards: tuple[float, ...], frequencies: tuple[float, ...]) -> list[int]:
+    def channels(self, boards: Sequence[float], frequencies: Sequence[float]) -> list[int]:
         """The places of a data file's channels among those of the settings.
 
         Args:
@@ -86,17 +98,39 @@ def read_settings(path: Path) -> AzfpSettings:
     """The settings of an XML file.
 
     Raises:
-        ValueError: a value is not a number; `ElementTree.ParseError`: it is not XML.
+        ValueError: it has no settings, or a value that echopype uses is not a number;
+        `ElementTree.ParseError`: it is not XML.
         OSError: it cannot be read.
+    """
+    settings = settings_in(path.read_bytes(), None)
+    if not NECESSARY & settings.parameters.keys():
+        raise ValueError("it has none")
+    for name, values in settings.parameters.items():
+        each = values if isinstance(values, list) else [values]
+        texts = [value for value in each if isinstance(value, str)]
+        if texts and _is_number(name):
+            raise ValueError(f"{name} is {texts[0][:40]!r}, not a number")
+    _fill(settings)
+    return settings
+
+
+def settings_in(content: bytes, encoding: str | None) -> AzfpSettings:
+    """The settings in an XML, without NaN for those that it lacks; texts stay texts.
+
+    Args:
+        content: the XML.
+        encoding: its encoding, whatever it declares; None to use that.
+
+    Raises:
+        ElementTree.ParseError: it is not XML.
     """
     settings = AzfpSettings()
     # Only the declaration must be at the very beginning, and some editors put lines before it.
-    root = ET.fromstring(path.read_bytes().lstrip())  # noqa: S314 - expat limits the expansion of entities
-    _read(root, settings)
+    parser = ET.XMLParser(encoding=encoding)  # noqa: S314 - expat limits the expansion of entities
+    _read(ET.fromstring(content.lstrip(), parser), settings)  # noqa: S314 - see above
     for name, values in settings.parameters.items():
         if len(values) == 1 and name not in settings.by_channel | _LISTS:
             settings.parameters[name] = values[0]
-    _fill(settings)
     return settings
 
 
@@ -146,7 +180,7 @@ def _read(
         phase = attributes.get("Number", next(iter(attributes.values()))).strip()
     text = (element.text or "").strip()
     if text:
-        add(name + suffix, _number(text, tag))
+        add(name + suffix, _value(text))
     for child in element:
         _read(child, settings, phase=phase, in_channel=in_channel)
 
@@ -160,45 +194,21 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _number(text: str, tag: str) -> float:
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            raise ValueError(f"{tag} is {text[:40]!r}, not a number") from None
+def _value(text: str) -> float | str:
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
-def check_settings(sidecar: FetchedFile, data: Path, source_uri: str) -> None:
-    """Read a settings XML alone, as the parser would.
+def _is_number(name: str) -> bool:
+    numbers = {"num_freq", "instrument_type", *_SINGLE, *_FACTS, *_OF_PHASES}
+    texts = {"phase_number", "frequency_number_phase1"}
+    base = name.partition("_phase")[0]
+    return name in numbers or base in numbers or (is_used(name) and name not in texts)
 
-    Args:
-        sidecar: the XML.
-        data: local copy of the data file, which begins with a whole ping.
-        source_uri: URI of the data file.
 
-    Raises:
-        BadSidecar: it is broken, has no AZFP settings, or not those of the data's channels.
-    """
-    uri = sidecar.location.uri
-    try:
-        settings = read_settings(sidecar.path)
-    except (ValueError, ET.ParseError) as error:
-        cause = f"echodrop cannot read AZFP settings from it: {type(error).__name__}: {error}"
-        raise BadSidecar(source_uri, uri, cause) from error
-    if lacking := sorted(_NECESSARY - settings.parameters.keys()):
-        raise BadSidecar(source_uri, uri, f"it has no {', '.join(lacking)}")
-    number = settings.parameters["num_freq"]
-    for name in sorted(settings.by_channel):
-        values = settings.parameters[name]
-        if len(values) != number:
-            raise BadSidecar(source_uri, uri, f"it has {len(values)} {name} for {number} channels")
-    with data.open("rb") as raw:
-        ping = read_header(raw.read(HEADER_SIZE))
-    if isinstance(ping, str):
-        return
-    try:
-        settings.channels(ping.settings["board number"], ping.settings["frequency"])
-    except ValueError as error:
-        raise BadSidecar(source_uri, uri, str(error)) from error
+def is_used(name: str) -> bool:
+    """Whether echopype takes a value for each channel from the setting of this name."""
+    used = NECESSARY.union(_OF_CHANNELS, _OF_CHANNELS_IN_PHASES)
+    return name in used or name.partition("_phase")[0] in used

@@ -46,6 +46,7 @@ from sonar_models import (
 )
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING, AZFP, AZFP_XML
 from tests.unit.preflight.azfp6_writer import PINGS, azfp6_file, ping
+from tests.unit.rawfile.test_segments import raw_echosounder
 
 BURST, AVERAGE, BOTTOM_TRACK, INTERLEAVED, ECHOSOUNDER = 0x15, 0x16, 0x17, 0x18, 0x1C
 BURST_ALTIMETER, AVERAGE_ALTIMETER = 0x1A, 0x1F
@@ -350,7 +351,7 @@ def test_records_of_any_length_are_left_out_and_change_nothing_else(
     left_out = done.manifest["preflight"]["left_out"]
     assert sum(named["count"] for named in left_out.values()) == odd
     same = converted(without, tmp_path / "b", "AD2CP")
-    assert same.manifest["missing"] is None
+    assert not same.manifest["preflight"]["left_out"]
     with tree_of(done) as tree, tree_of(same) as other:
         for path in ("Platform", "Environment", "Vendor_specific", "Sonar", "Sonar/Beam_group1"):
             assert tree[path].to_dataset().identical(other[path].to_dataset()), path
@@ -361,9 +362,32 @@ def test_a_text_that_is_not_utf_8_is_left_out(real_data: Path, tmp_path: Path) -
     raw = tmp_path / "a.ad2cp"
     raw.write_bytes(content + record(STRING, b"\x10caf\xe9s"))
     done = converted(raw, tmp_path, "AD2CP")
-    assert done.manifest["missing"] == (
-        "1 string 0xA0 left out (16 bytes; echopype reads only UTF-8 text)"
+    named = done.manifest["missing"]
+    assert named.startswith("1 string 0xA0 left out (16 bytes; echopype reads only UTF-8 text)")
+
+
+def test_a_record_without_beams_behind_a_raw_echosounders_is_left_out(
+    real_data: Path, tmp_path: Path
+) -> None:
+    """echopype fails on it, also if the record between them is left out."""
+    content = (real_data / AD2CP).read_bytes()[: AD2CP_FIRST_PING + 20 * AD2CP_PING]
+    head, pings = content[:AD2CP_FIRST_PING], content[AD2CP_FIRST_PING:]
+    without_beams = bytearray(pings[10:AD2CP_PING])
+    without_beams[54:56] = bytes(2)
+    raw = tmp_path / "a.ad2cp"
+    raw.write_bytes(
+        head
+        + pings
+        + raw_echosounder(pings[:AD2CP_PING], 0x23, samples=9, seed=1)
+        + record(BURST_ALTIMETER, bytes(without_beams) + bytes(2))
+        + record(AVERAGE, bytes(without_beams))
     )
+    done = converted(raw, tmp_path, "AD2CP")
+    assert set(done.manifest["preflight"]["left_out"]) == {
+        "average 0x16",
+        "burst altimeter 0x1A",
+    }
+    assert done.manifest["preflight"]["pings"] == {"average": 20, "raw echosounder": 1}
 
 
 class AzfpPing(NamedTuple):
@@ -452,9 +476,10 @@ WHOLE_AZFP: list[tuple[str, list[int], list[float], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
 @pytest.mark.parametrize(
-    ("name", "places", "offsets", "words"), WHOLE_AZFP, ids=[c[0] for c in WHOLE_AZFP]
+    ("name", "places", "offsets", "words", "output_type"),
+    [*((*case, "zarr") for case in WHOLE_AZFP), (*WHOLE_AZFP[2], "netcdf")],
+    ids=[*(case[0] for case in WHOLE_AZFP), f"{WHOLE_AZFP[2][0]}-netcdf"],
 )
 def test_a_whole_azfp_file_is_converted(
     *,
@@ -477,6 +502,28 @@ def test_a_whole_azfp_file_is_converted(
     with tree_of(done) as tree:
         np.testing.assert_array_equal(tree["Vendor_specific"]["Sv_offset"].values, offsets)
         assert tree["Provenance"].attrs["conversion_missing"] == missing
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "xml"),
+    [(AZFP, "AZFP", AZFP_XML), ("azfp6/20090314_01A.azfp", "AZFP6", None)],
+)
+def test_files_that_echopype_reads_come_out_as_from_echopype(
+    name: str, model: str, xml: str | None, real_data: Path
+) -> None:
+    """What the parsers' subclasses do for other files changes nothing for these."""
+    raw, settings_ = real_data / name, real_data / xml if xml else None
+    arguments = {"sonar_model": model, "xml_path": str(settings_) if settings_ else None}
+    expected = import_echopype().open_raw(str(raw), **arguments)
+    sidecars: list[Any] = []
+    if settings_:
+        fetched = SimpleNamespace(path=settings_, location=SimpleNamespace(uri="x"))
+        sidecars.append(SimpleNamespace(kind="xml", file=fetched))
+    found, _ = open_raw_file(raw, model, sidecars, {}, str(raw))
+    for path in ("Environment", "Platform", "Sonar", "Sonar/Beam_group1", "Vendor_specific"):
+        assert found[path].identical(expected[path]), path
+        for variable in expected[path].variables:
+            assert found[path][variable].dtype == expected[path][variable].dtype, variable
 
 
 def with_channels(content: bytes, chosen: list[int]) -> bytes:
@@ -549,6 +596,28 @@ def test_azfp6_files_of_one_ping_or_an_unknown_pulse_are_converted(
         assert words in (done.manifest["missing"] or "")
 
 
+@pytest.mark.parametrize("chosen", [[1], [3], [1, 3]])
+def test_azfp6_channels_get_the_settings_of_their_frequency(
+    chosen: list[int], real_data: Path, tmp_path: Path
+) -> None:
+    xml = (real_data / AZFP_XML).read_bytes()
+    raw = tmp_path / "a.azfp"
+    raw.write_bytes(azfp6_file(xml, chosen))
+    done = converted(raw, tmp_path, "AZFP6")
+    with tree_of(done) as tree:
+        for name in ("DS", "TVR"):
+            found = re.findall(rb"<%s>([^<]+)<" % name.encode(), xml)
+            expected = [float(found[place]) for place in chosen]
+            assert tree["Vendor_specific"][name].values.tolist() == expected
+        beam = tree["Sonar/Beam_group1"]
+        frequencies = (beam["frequency_nominal"].values / 1000).tolist()
+        assert frequencies == [(38, 125, 200, 455)[place] for place in chosen]
+        if 3 in chosen:
+            values = beam["backscatter_r"].values[-1, :, 0].tolist()
+            assert values == [9000 + number for number in range(PINGS)]
+    assert done.manifest["missing"] is None
+
+
 def indented(xml: bytes) -> bytes:
     root = ET.fromstring(xml)  # noqa: S314 - a file of the tests
     ET.indent(root, "\t")
@@ -565,7 +634,11 @@ def with_attributes_reversed(xml: bytes) -> bytes:
 
 
 def with_empty_elements(xml: bytes) -> bytes:
-    return xml.replace(b"<AZFP>", b"<AZFP><Comment/><Note> \t </Note><Note></Note>", 1)
+    return xml.replace(b"<AZFP>", b"<AZFP><Comment/><Place> \t </Place><Place></Place>", 1)
+
+
+def with_texts(xml: bytes) -> bytes:
+    return xml.replace(b"<AZFP>", b"<AZFP><Note>after the repair</Note><Board>594d5007</Board>", 1)
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -586,6 +659,7 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
     "attributes": with_attributes_reversed,
     "blanks": lambda xml: re.sub(rb">([^<>\s]+)</", rb"> \n\1\t</", xml),
     "empty elements": with_empty_elements,
+    "texts": with_texts,
 }
 
 
@@ -612,7 +686,7 @@ def test_settings_are_read_in_any_spelling(
     content = original.read_bytes()
     xml.write_bytes(SPELLINGS[spelling](content) if spelling else content)
     found = as_lists(read_settings(xml).parameters)
-    added = {"phase_name", "phase_zone"} if spelling == "attributes" else set()
+    added = {"phase_name", "phase_zone", "note", "board"}
     assert {k: v for k, v in found.items() if k not in added} == as_lists(by_echopype(original))
     assert serial_in_settings(xml.read_bytes()[:SETTINGS_HEAD_BYTES]) == 55099
 

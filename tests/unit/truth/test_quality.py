@@ -152,7 +152,7 @@ def summary_of(times: Any, **changes: Any) -> FileSummary:
         "damage": None, "datagrams": {}, "pings": {"c": number}, "pings_unusable": 0,
         "first_time": None, "last_time": None, "bytes_total": 1, "bytes_unaccounted": 0,
         "last_good_byte": 1, "last_good_ping": None, "damages": (), "second_file": None,
-        "unsupported": None, "refused": {}, "unconverted": (), "notes": (), "convertible": True,
+        "unsupported": None, "refused": {}, "left_out": {}, "unconverted": (), "notes": (), "convertible": True,
         "whole": (), "ping_times": {"c": times},
     }  # fmt: skip
     return FileSummary(**{**fields, **changes})
