@@ -52,6 +52,7 @@ class OpenedRaw:
     manifest_at_start: str | None
     engine: Engine
     corrections: list[dict[str, Any]]
+    repairs: list[dict[str, Any]]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -176,6 +177,7 @@ def _parse(
         "conversion_corrections": "; ".join(
             f"{correction['what']} ({correction['count']} values)" for correction in corrections
         ),
+        "conversion_repairs": "; ".join(map(str, opened.repairs)),
     }
     if any(notes.values()):
         provenance = echodata["Provenance"]
@@ -191,6 +193,7 @@ def _parse(
         manifest_at_start=published.etag if published else None,
         engine=opened.engine,
         corrections=corrections,
+        repairs=[repair.as_json() for repair in opened.repairs],
         seconds=watch.seconds,
         resources=resources,
     )

@@ -165,6 +165,7 @@ def _manifest(
         },
         engine=opened.engine.as_json(),
         corrections=opened.corrections,
+        repairs=opened.repairs,
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

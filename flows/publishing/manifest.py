@@ -88,6 +88,7 @@ def build_manifest(
     run: Mapping[str, Any],
     engine: Mapping[str, Any],
     corrections: Sequence[Mapping[str, Any]],
+    repairs: Sequence[Mapping[str, Any]],
     parser_warnings: Sequence[str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def build_manifest(
         "run": dict(run),
         "engine": dict(engine),
         "corrections": [dict(correction) for correction in corrections],
+        "repairs": [dict(repair) for repair in repairs],
         "parser_warnings": list(parser_warnings),
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }

@@ -34,5 +34,6 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
         rows.append(("first ping", summary.first_time.isoformat()))
         rows.append(("last ping", summary.last_time.isoformat()))
     rows.extend(("not converted", sentence) for sentence in summary.unconverted)
+    rows.extend(("repaired", str(repair)) for repair in summary.repairs)
     rows.extend(("note", note) for note in summary.notes)
     return rows

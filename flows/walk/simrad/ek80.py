@@ -10,13 +10,19 @@ from __future__ import annotations
 import os
 import struct
 import xml.etree.ElementTree as ET
+from collections import Counter
 
+from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.walk import Handler, Samples, SimradWalk, has_length
+from flows.walk.simrad.names import text_of
+from flows.walk.simrad.walk import Handler, Samples, SimradWalk
+from flows.walk.summary import Unsupported
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
 ADCP = "EC150"
+# The pulse forms of complex samples that echopype knows: CW and FM.
+_PULSE_FORMS = {"0", "1"}
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
@@ -31,7 +37,8 @@ class EK80Walk(SimradWalk):
         super().__init__(fd, size)
         self._configured: set[str] = set()
         self._parameters_of: str | None = None
-        self._with_transmits: set[str] = set()
+        self._pulse_form = "0"
+        self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
         self._names: dict[bytes, str | None] = {}
         self._adcp_pings = 0
 
@@ -50,15 +57,15 @@ class EK80Walk(SimradWalk):
         self._parameters_of = None
 
     def _xml(self, item: Datagram) -> str | None:
-        body = os.pread(self.fd, item.length - 12, item.offset + 16).strip(b"\x00")
+        body = os.pread(self.fd, item.length - 12, item.offset + 16)
         try:
-            root = ET.fromstring(str(body, "ascii", errors="replace"))  # noqa: S314 - echopype parses the same text with the same parser
+            root = ET.fromstring(text_of(body))  # noqa: S314 - echopype parses the same text with the same parser
         except ET.ParseError:
             return "the XML of the XML0 datagram is broken"
         channels = [channel.get("ChannelID", "") for channel in root.iter("Channel")]
         subtype = root.tag.lower()
         if subtype == "configuration":
-            if item.offset > 0:
+            if item.offset > 0 and not self.begins_late():
                 self.tally.second_file = item.offset
                 return None
             self._configured = {channel for channel in channels if channel}
@@ -70,6 +77,7 @@ class EK80Walk(SimradWalk):
                 return "the parameters name no channel"
             if ADCP not in channels[-1]:
                 self._parameters_of = channels[-1]
+                self._pulse_form = [c.get("PulseForm", "0") for c in root.iter("Channel")][-1]
         self.keep(item)
         return None
 
@@ -87,32 +95,38 @@ class EK80Walk(SimradWalk):
             return None
         kind = _int16(item.head, 144)[0]
         samples = Samples(kind & 1, kind >> 1 & 1, kind >> 8, _int32(item.head, 152)[0])
-        complex_size = samples.sectors * (8 if kind & 8 else 2)
-        held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
+        if not (samples.power or samples.angle or samples.sectors):
+            samples = samples._replace(number=0)
+        bytes_of_pair = 8 if kind & FLOAT32 else 4
+        held = samples.number * (
+            2 * (samples.power + samples.angle) + samples.sectors * bytes_of_pair
+        )
         sensible = samples.number >= 0 and samples.sectors >= 0
-        if not sensible or not has_length(item, PING_LENGTH + held):
+        if not sensible or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW3 datagram does not have the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
-        lacks_pulse = transmit is None and channel in self._with_transmits
-        if self._parameters_of != channel or lacks_pulse:
+        if self._parameters_of != channel:
             self.tally.pings_unusable += 1
             if transmit is not None:
                 self.tally.drop(*transmit)
-            lacking = "transmit pulse (RAW4)" if lacks_pulse else "parameters (XML0)"
-            self._refuse_incomplete(item, channel, lacking)
+            self._refuse_incomplete(item, channel, "parameters (XML0)")
             return None
-        if self.fits(item, channel, samples):
-            start = item.offset + 4 + PING_LENGTH
-            size = held if samples.sectors else 2 * samples.number * samples.power
-            self.pings.add(
-                channel,
-                item,
-                (start, size),
-                number=samples.number,
-                kind=kind,
-                transmit=transmit,
-            )
-            self.keep(item)
+        if samples.sectors and not kind & (FLOAT16 | FLOAT32):
+            cause = f"its complex samples are neither float16 nor float32 (byte {item.offset})"
+            self.refuse(item, cause)
+            return None
+        if samples.sectors and self._pulse_form not in _PULSE_FORMS:
+            self._pulse_forms[self._pulse_form] += 1
+        size = held if samples.sectors else 2 * samples.number * samples.power
+        self.pings.add(
+            channel,
+            item,
+            (item.offset + 4 + PING_LENGTH, size),
+            number=samples.number,
+            kind=kind,
+            transmit=transmit,
+        )
+        self.keep(item)
         return None
 
     def _transmit(self, item: Datagram) -> str | None:
@@ -126,7 +140,6 @@ class EK80Walk(SimradWalk):
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
             self.transmits[channel] = (item.offset, item.end)
-            self._with_transmits.add(channel)
         self.keep(item)
         return None
 
@@ -144,11 +157,7 @@ class EK80Walk(SimradWalk):
             return None
         field = item.head[16:144]
         if field not in self._names:
-            try:
-                # As echopype reads it; some EK80 versions leave "\x00t" behind.
-                name = field.decode("unicode_escape").strip("\x00").replace("\x00t", "")
-            except UnicodeDecodeError:
-                name = ""
+            name = text_of(field)
             known = ADCP in name or name in self._configured or not self.tally.configured
             self._names[field] = name if name and known else None
         return self._names[field]
@@ -159,3 +168,9 @@ class EK80Walk(SimradWalk):
             self.tally.unconverted.append(
                 f"{self._adcp_pings} pings of an ADCP ({ADCP}) are not converted"
             )
+        for form, count in self._pulse_forms.items():
+            named = f"pulse form {form}" + (" (FMD)" if form == "5" else "")
+            cause = f"echopype does not know {named} of {count} pings"
+            self.tally.unconverted.append(f"the shape of the pulses of {count} pings, {named}")
+            if self.tally.unsupported is None:
+                self.tally.unsupported = Unsupported("XML0", cause, removable=True)
