@@ -14,7 +14,7 @@ from flows.core.locations import LocalLocation, parse_location
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.publishing.publication import Published
 from flows.stores.request import ConversionRequest
-from flows.walk import check_rows, preflight
+from flows.walk import check_rows, decide, preflight
 from flows.walk.walk import format_of
 
 #: Exit codes of `echodrop convert` and `echodrop check`, for scripts.
@@ -100,6 +100,11 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
             return FAILED
     if isinstance(result, Published):
         output, verified = result.manifest["output"], result.manifest["verification"]
+        if missing := result.manifest["missing"]:
+            err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
+        for repair in result.manifest["repairs"]:
+            line = f"repaired: {repair['what']} ({repair['count']} times)"
+            err.print(line, style="yellow", markup=False, highlight=False)
         err.print(
             f"verified: {output['bytes']:,} bytes in {output['objects']} objects, "
             f"{verified['objects_read']} read back and compared",
@@ -114,11 +119,17 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
 
 
 def check_at_terminal(file: Path, model: str | None) -> int:
-    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED."""
+    """Walk over a file's datagrams and print a summary.
+
+    Returns:
+        DONE if `convert` would open the file without `--allow-partial`, else FAILED: both ask
+        `flows.walk.decide`.
+    """
     err = Console(stderr=True, soft_wrap=True)
     try:
         # A file of unknown format is checked as the most common format, which reports the damage.
-        summary = preflight(file, model or _model_or_simrad(file))
+        model = model or _model_or_simrad(file)
+        summary = preflight(file, model)
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
         return USAGE
@@ -128,7 +139,12 @@ def check_at_terminal(file: Path, model: str | None) -> int:
     for label, text in check_rows(summary):
         table.add_row(label, text)
     Console().print(table, highlight=False)
-    return DONE if summary.condition == "intact" and summary.unsupported is None else FAILED
+    try:
+        decide(summary, model)
+    except ConversionFailure as failure:
+        err.print(f"{failure.outcome}: {failure}", style="red", markup=False, highlight=False)
+        return FAILED
+    return DONE
 
 
 def _model_or_simrad(file: Path) -> str:

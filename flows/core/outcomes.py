@@ -123,15 +123,23 @@ class BadSidecar(ConversionFailure):
 
 
 class UnsupportedDatagram(ConversionFailure):
-    """The file is intact, but has a datagram that the parser does not support."""
+    """The file is intact, but has a datagram that the parser does not support.
+
+    `datagram` is its type, None if the parser refused the file without naming one; `detail` is
+    the parser's own text, for the report.
+    """
 
     outcome = "UnsupportedDatagram"
 
-    def __init__(self, file: str, datagram: str, cause: str) -> None:
-        super().__init__(f"{file}: datagram {datagram}: {cause}")
+    def __init__(
+        self, file: str, datagram: str | None, cause: str, *, detail: str | None = None
+    ) -> None:
+        named = f"datagram {datagram}: " if datagram else ""
+        super().__init__(f"{file}: {named}{cause}")
         self.file = file
         self.datagram = datagram
         self.cause = cause
+        self.detail = detail
 
 
 class SourceChanged(ConversionFailure):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.core.outcomes import BadFile, BadSidecar, ConversionFailure
+from flows.core.outcomes import BadSidecar, ConversionFailure, UnsupportedDatagram
 from flows.rawfile.postponed_imports import postpone_imports
 from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
@@ -28,6 +28,11 @@ _WARNINGS_KEPT = 50
 # Without these settings of an AZFP, echopype fails, or its output cannot be calibrated.
 _SETTINGS = frozenset(
     {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
+)
+
+_REFUSED = (
+    "its datagrams are whole, but echopype cannot read what they hold; the file is not damaged, and "
+    "needs a newer version of echopype or of echodrop"
 )
 
 # One file at a time: the logging and warning filters of the process are changed during parsing.
@@ -76,8 +81,9 @@ def open_raw_file(
 
     Raises:
         BadSidecar: the settings XML is broken, or not from an AZFP.
-        BadFile: any other error of the parser. The model and the sidecars of the file
-            were checked before.
+        UnsupportedDatagram: any other error of the parser. The walk has found every datagram
+            that it gets whole, and the model and the sidecars were checked before, so this is
+            the parser's limit, not damage.
     """
     echopype = import_echopype()
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
@@ -92,8 +98,7 @@ def open_raw_file(
                 include_bot="bot" in kinds,
                 include_idx="idx" in kinds,
             )
-        # Any error of the parser is the file's fault, because the file is complete on the local
-        # disk.
+        # Any error of the parser concerns this file, because it is complete on the local disk.
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
@@ -127,7 +132,8 @@ def _outcome_of(error: Exception, file: str) -> Exception:
     ):
         # With a full or broken local disk, the file may be intact.
         return error
-    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
+    detail = f"{type(error).__name__}: {error}"
+    return UnsupportedDatagram(file, None, _REFUSED, detail=detail)
 
 
 def _check_settings(sidecar: FetchedFile, source_uri: str) -> None:

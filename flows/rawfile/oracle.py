@@ -117,7 +117,9 @@ def _chosen_datagrams(samples: RawSamples, start: int, rows: Int64s) -> Iterator
     for row in rows.tolist():
         offset, pulse = int(pings.offset[row]), int(pings.transmit[row])
         if has_parameters:
-            yield _parameters_before(fd, min(x for x in (pulse, offset) if x >= 0), ends, start)
+            first = min(x for x in (pulse, offset) if x >= 0)
+            if parameters := _parameters_before(fd, first, ends, start):
+                yield parameters
         if pulse >= 0:
             yield of_pulses[pulse]
         yield cuts[row]

@@ -9,7 +9,7 @@ MISSING = "NaN"
 
 
 def as_float(text: str | None) -> str | None:
-    """The text of a number that `float` reads, None if there is no number."""
+    """The text of a number that `float` reads, None if it has none."""
     if text is None:
         return None
     for candidate in (text, text.replace(",", ".")):

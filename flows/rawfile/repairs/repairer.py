@@ -44,7 +44,7 @@ class Restored:
 
 
 class Repairer:
-    """One pass over the datagrams of a file; `log` and `restored` tell what was done.
+    """One pass over the datagrams of a file; `log` and `restored` have what was done.
 
     Args:
         file: name of the file, for errors.
@@ -109,7 +109,9 @@ class Repairer:
         elif type_ == b"XML0":
             return self._xml(datagram)
         elif type_ in {b"NME0", b"NME1"}:
+            datagram, short = text.not_too_short(datagram)
             datagram, sentence, notes = text.sentence(datagram)
+            notes += short
             if sentence is not None:
                 self.restored.sentences[self._sentences] = sentence
             self._sentences += 1

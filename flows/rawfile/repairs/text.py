@@ -14,6 +14,7 @@ _TRANSCEIVER_TEXTS = ((0, 128), (276, 16))
 _TRANSCEIVERS_AT, _TRANSCEIVER_SIZE, _COUNT_AT = 532, 320, 528
 _FILTER_CHANNEL = slice(20, 148)
 _SENTENCE = {b"NME0": 16, b"NME1": 48}
+_SHORTEST = 24
 _PORT = slice(16, 48)
 
 _int32 = struct.Struct("<i").unpack_from
@@ -57,6 +58,15 @@ def sentence(datagram: bytes) -> tuple[bytes, str | None, list[str]]:
         safe = bytes(b if 0 < b < 128 else 63 for b in body)
         changed[start:-4] = safe.ljust(len(datagram) - 4 - start, b"\x00")
     return (bytes(changed) if changed != datagram else datagram), text, notes
+
+
+def not_too_short(datagram: bytes) -> tuple[bytes, list[str]]:
+    """A datagram of at least four bytes of text; echopype skips a shorter one."""
+    if len(datagram) >= _SHORTEST:
+        return datagram, []
+    body = datagram[4:-4].ljust(_SHORTEST - 8, b"\x00")
+    length = struct.pack("<i", len(body))
+    return length + body + length, ["an empty text, which echopype skips, is kept"]
 
 
 def filter_channel(datagram: bytes) -> bytes:

@@ -8,13 +8,14 @@ pulse), then a RAW3. Layouts as in echopype's `SimradXMLParser` and
 from __future__ import annotations
 
 import os
+import re
 import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
 
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.names import text_of
+from flows.walk.simrad.names import text_of, until_nul
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk
 from flows.walk.summary import Unsupported
 
@@ -23,6 +24,8 @@ PING_LENGTH = 152
 ADCP = "EC150"
 # The pulse forms of complex samples that echopype knows: CW and FM.
 _PULSE_FORMS = {"0", "1"}
+
+_NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
@@ -61,7 +64,7 @@ class EK80Walk(SimradWalk):
         try:
             root = ET.fromstring(text_of(body))  # noqa: S314 - echopype parses the same text with the same parser
         except ET.ParseError:
-            return "the XML of the XML0 datagram is broken"
+            return self._broken_xml(item, until_nul(body))
         channels = [channel.get("ChannelID", "") for channel in root.iter("Channel")]
         subtype = root.tag.lower()
         if subtype == "configuration":
@@ -79,6 +82,15 @@ class EK80Walk(SimradWalk):
                 self._parameters_of = channels[-1]
                 self._pulse_form = [c.get("PulseForm", "0") for c in root.iter("Channel")][-1]
         self.keep(item)
+        return None
+
+    def _broken_xml(self, item: Datagram, body: bytes) -> str | None:
+        """Leave out XML that is text but has an error: a sounder wrote it so. Other is damage."""
+        is_text = body.rstrip().endswith(b">") and not _NOT_TEXT.search(body)
+        if not is_text or b"<Configuration" in body:
+            return "the XML of the XML0 datagram is broken"
+        self._parameters_of = None
+        self.refuse(item, f"its XML has an error (byte {item.offset})")
         return None
 
     def _con0(self, item: Datagram) -> str | None:
