@@ -100,17 +100,17 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
             return FAILED
     if isinstance(result, Published):
         output, verified = result.manifest["output"], result.manifest["verification"]
-        if missing := result.manifest["missing"]:
-            err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
-        for repair in result.manifest["repairs"]:
-            line = f"repaired: {repair['what']} ({repair['count']} times)"
-            err.print(line, style="yellow", markup=False, highlight=False)
         err.print(
             f"verified: {output['bytes']:,} bytes in {output['objects']} objects, "
             f"{verified['objects_read']} read back and compared",
             style="green",
             highlight=False,
         )
+        if missing := result.manifest["missing"]:
+            err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
+        for repair in result.manifest["repairs"]:
+            line = f"repaired: {repair['what']} ({repair['count']} times)"
+            err.print(line, style="yellow", markup=False, highlight=False)
     else:
         err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
     # Only the path goes to standard output, so that a script can read it.

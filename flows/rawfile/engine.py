@@ -181,7 +181,7 @@ def _open_whole_simrad(
 ) -> OpenedFile:
     repairer = Repairer(summary.file, pings.header)
     whole = path.with_name(f"{path.name}.whole")
-    write_skeleton(path, whole, summary.whole, summary.left_out, uncut(pings), repairer)
+    write_skeleton(path, whole, summary.whole, summary.repeated, uncut(pings), repairer)
     repairs = (*summary.repairs, *repairer.log.repairs())
     if summary.is_whole and not repairs:
         whole.unlink()
@@ -209,7 +209,7 @@ def _skeleton(
     pings, pulses = samples.pings, samples.pulses
     cuts = cuts_of(pings, kept_counts(pings), pulses) + cuts_of(pulses, kept_counts(pulses))
     target = folder / path.name
-    write_skeleton(path, target, summary.whole, summary.left_out, cuts, repairer)
+    write_skeleton(path, target, summary.whole, summary.repeated, cuts, repairer)
     return target
 
 

@@ -86,7 +86,7 @@ class FileSummary:
             echopype must read from the whole spans; there are fewer than in `pings` if
             pings are recorded twice, byte for byte.
         samples: Index of each ping's samples in the file; None for formats without such an index.
-        left_out: Spans of pings that repeat another byte for byte: the parser does not get them.
+        repeated: Spans of pings that repeat another byte for byte: the parser does not get them.
         repairs: What the parser gets changed, as far as the walk has found it.
         records: Index of the records of an AD2CP file; None for the other formats.
     """
@@ -116,7 +116,7 @@ class FileSummary:
     ping_times: Mapping[str, Times] = field(repr=False, compare=False)
     samples: SampleIndex | None = field(default=None, repr=False, compare=False)
     records: RecordIndex | None = field(default=None, repr=False, compare=False)
-    left_out: tuple[Span, ...] = field(default=(), repr=False)
+    repeated: tuple[Span, ...] = field(default=(), repr=False)
     repairs: tuple[Repair, ...] = ()
 
     @property

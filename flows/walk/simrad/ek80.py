@@ -25,6 +25,7 @@ ADCP = "EC150"
 # The pulse forms of complex samples that echopype knows: CW and FM.
 _PULSE_FORMS = {"0", "1"}
 
+_NAME = re.compile(rb"[ -~]+")
 _NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
 _int16 = struct.Struct("<h").unpack_from
@@ -41,6 +42,7 @@ class EK80Walk(SimradWalk):
         self._configured: set[str] = set()
         self._parameters_of: str | None = None
         self._pulse_form = "0"
+        self._has_interval = True
         self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
         self._names: dict[bytes, str | None] = {}
         self._adcp_pings = 0
@@ -77,10 +79,14 @@ class EK80Walk(SimradWalk):
             self.tally.configured = True
         elif subtype == "parameter":
             if not channels or not channels[-1]:
-                return "the parameters name no channel"
+                self._parameters_of = None
+                self.refuse(item, f"its parameters name no channel (byte {item.offset})")
+                return None
             if ADCP not in channels[-1]:
                 self._parameters_of = channels[-1]
-                self._pulse_form = [c.get("PulseForm", "0") for c in root.iter("Channel")][-1]
+                last = list(root.iter("Channel"))[-1]
+                self._pulse_form = last.get("PulseForm", "0")
+                self._has_interval = "SampleInterval" in last.attrib
         self.keep(item)
         return None
 
@@ -100,7 +106,7 @@ class EK80Walk(SimradWalk):
     def _ping(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is from a channel that is not configured"
+            return self._unknown_channel(item)
         if ADCP in channel:
             self._adcp_pings += 1
             self.keep(item)
@@ -130,6 +136,8 @@ class EK80Walk(SimradWalk):
         if samples.sectors and self._pulse_form not in _PULSE_FORMS:
             self._pulse_forms[self._pulse_form] += 1
         size = held if samples.sectors else 2 * samples.number * samples.power
+        if not self._has_interval:
+            self.without_interval.append(len(self.pings))
         self.pings.add(
             channel,
             item,
@@ -144,7 +152,7 @@ class EK80Walk(SimradWalk):
     def _transmit(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is from a channel that is not configured"
+            return self._unknown_channel(item)
         if ADCP not in channel:
             if self._parameters_of != channel:
                 self._refuse_incomplete(item, channel, "parameters (XML0)")
@@ -162,6 +170,17 @@ class EK80Walk(SimradWalk):
         """
         if not self.broken:
             self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
+
+    def _unknown_channel(self, item: Datagram) -> str | None:
+        """Leave out a datagram whose channel has a name that the configuration lacks.
+
+        A name that is not text is damage.
+        """
+        name = item.head[16:144].rstrip(b"\x00")
+        if item.length < PING_LENGTH or not name or not _NAME.fullmatch(name):
+            return f"the {item.name} datagram is from a channel that is not configured"
+        self.refuse(item, f"the configuration has no channel {name.decode()} (byte {item.offset})")
+        return None
 
     def _channel(self, item: Datagram) -> str | None:
         """The datagram's channel; None if the channel is not configured."""

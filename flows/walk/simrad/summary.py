@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from flows.walk.repair_log import RepairLog
 from flows.walk.sample_index import POWER, Int64s, SampleIndex
@@ -24,19 +25,7 @@ def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) 
     walk.walk()
     tally, pings = walk.tally, walk.pings
     times, ticks, channel = pings.times, pings.ticks, pings.channel
-    whole = np.ones(len(pings), dtype=bool)
-    for row in pings_with_zero_sectors(fd, size, *pings.samples).tolist():
-        span = pings.span(row)
-        tally.damage(*span, "sectors of zeros among the samples of a ping", row)
-        for lost in (span, pings.transmit(row)):
-            if lost is not None:
-                tally.drop(*lost)
-        whole[row] = False
-    # Pings that turned out to be damaged are not counted as whole ones before a later damage.
-    tally.damages[:] = [
-        replace(d, pings_before=int(np.count_nonzero(whole[: d.pings_before])))
-        for d in tally.damages
-    ]
+    whole = _convertible(fd, size, walk)
     log = RepairLog()
     by_channel: dict[str, int] = {}
     ping_times: dict[str, Times] = {}
@@ -83,9 +72,34 @@ def walk_simrad(fd: int, size: int, *, file: str, sonar_model: str, found: str) 
     return replace(
         summary,
         ping_times=_ping_times(summary),
-        left_out=tuple(sorted(spans)),
+        repeated=tuple(sorted(spans)),
         repairs=log.repairs(),
     )
+
+
+def _convertible(fd: int, size: int, walk: SimradWalk) -> npt.NDArray[np.bool_]:
+    """Which pings are converted; damage that is not in their frames is counted as damage."""
+    tally, pings = walk.tally, walk.pings
+    whole = np.ones(len(pings), dtype=bool)
+    for row in pings_with_zero_sectors(fd, size, *pings.samples).tolist():
+        cause = "sectors of zeros among the samples of a ping"
+        tally.damage(*pings.span(row), cause, row)
+        whole[row] = False
+    if len(walk.without_interval) < len(pings):
+        for row in walk.without_interval:
+            cause = f"its parameters have no SampleInterval (byte {pings.span(row)[0]})"
+            tally.refuse("RAW3", cause, removable=True)
+            whole[row] = False
+    for row in np.flatnonzero(~whole).tolist():
+        for span in (pings.span(row), pings.transmit(row)):
+            if span is not None:
+                tally.drop(*span)
+    # Pings that turned out to be damaged are not counted as whole ones before a later damage.
+    tally.damages[:] = [
+        replace(d, pings_before=int(np.count_nonzero(whole[: d.pings_before])))
+        for d in tally.damages
+    ]
+    return whole
 
 
 def _ping_times(summary: FileSummary) -> dict[str, Times]:

@@ -70,6 +70,7 @@ class SimradWalk(ABC):
         self.tally = Tally(size)
         self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
+        self.without_interval: list[int] = []  # rows of pings without a sample interval
         self.broken = False  # something was lost before the current datagram
         self._untimed = 0
         self._spare = Counter[str]()  # bytes behind samples, and the pings that have them

@@ -206,6 +206,23 @@ def test_xml_with_an_error_is_refused_but_bytes_in_it_are_damage(
     assert summary.pings == {ONE: 1}
 
 
+def test_pings_that_only_lack_something_in_text_are_left_out(tmp_path: Path) -> None:
+    """They are whole: the file is not damaged, and the others can be converted."""
+    interval = f'<Parameter><Channel ChannelID="{ONE}" SampleInterval="1"/></Parameter>'
+    pieces = [configuration((ONE,)), xml0(interval), raw3(ONE, 1)]
+    for lacking in (
+        [parameters(ONE, 2), raw3(ONE, 2)],
+        [xml0("<Parameter/>"), raw3(ONE, 2)],
+        [raw3(TWO, 2)],
+    ):
+        summary = _walk(tmp_path, [*pieces, *lacking])
+        with pytest.raises(UnsupportedDatagram):
+            decide(summary, "EK80")
+        decide(summary, "EK80", allow_partial=True)
+        assert summary.pings == {ONE: 1}
+        assert summary.missing
+
+
 def test_a_sentence_before_the_configuration_is_not_another_file(tmp_path: Path) -> None:
     pieces = [nme0(0, b"$SDVLW"), configuration(), parameters(ONE, 1), raw3(ONE, 1)]
     summary = _walk(tmp_path, pieces)

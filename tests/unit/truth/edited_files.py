@@ -249,7 +249,9 @@ def odd_names(rng: random.Random, file: File) -> File:
         body = file[0].body[:at] + changed.ljust(128, b"\x00") + file[0].body[at + 128 :]
         return [replace(file[0], body=body), *file[1:]]
     name = rng.choice(sorted({d.channel.rstrip(b"\x00") for d in file if _is_ping(d)}))
-    other = name + rng.choice([" Bå".encode(), " №".encode(), b" a\\b"])
+    other = rng.choice(
+        [name + " Bå".encode(), name + " №".encode(), name + b" a\\b", b"GPT  38 kHz 00907 1 ES38"]
+    )
     made = []
     for d in file:
         body = d.body
