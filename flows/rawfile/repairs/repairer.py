@@ -198,7 +198,7 @@ class Repairer:
             return self._parameter(root, body, datagram)
         for note in notes:
             self._note(note, datagram)
-        if not notes and body.strip(b"\x00").isascii() and b"\x00" not in body.strip(b"\x00"):
+        if not notes and _is_plain(body):
             return datagram
         if kind == "configuration":
             self.restored.configuration = content
@@ -213,7 +213,8 @@ class Repairer:
                 return datagram
             channel.set("ChannelID", self._name_for_echopype(name.encode()).decode())
             found = repair_parameters(channel)
-        made = datagram if ET.tostring(root) == before else _xml_datagram(root, datagram)
+        same = ET.tostring(root) == before and _is_plain(body)
+        made = datagram if same else _xml_datagram(root, datagram)
         self._parameters = found
         if len(self._by_xml) < _MEMORY:
             self._by_xml[body] = made, found
@@ -226,6 +227,12 @@ class Repairer:
             for ticks in self._lost_frequencies[channel]:
                 what = "a CW ping among FM pings has a FrequencyStart, which echopype reads for FM"
                 self.log.note(what, ticks)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether echopype, which reads ASCII, has the text of an XML datagram."""
+    text_ = body.strip(b"\x00")
+    return text_.isascii() and b"\x00" not in text_
 
 
 def _xml_datagram(root: ET.Element, like: bytes) -> bytes:

@@ -19,6 +19,6 @@ def text_of(field: bytes) -> str:
     """The text of a field in EK80's format: UTF-8, or Latin-1 from a system with that code page."""
     text = until_nul(field)
     try:
-        return text.decode("utf-8")
+        return text.decode("utf-8-sig")
     except UnicodeDecodeError:
         return text.decode("latin_1")

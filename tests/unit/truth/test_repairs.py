@@ -16,6 +16,7 @@ from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
 from flows.publishing.publication import Published
 from flows.stores.request import ConversionRequest
+from flows.terminal import DONE, check_at_terminal
 
 Groups = Callable[[str], xr.Dataset]
 Check = Callable[[Groups], bool]
@@ -308,3 +309,12 @@ def test_a_refusal_by_echopype_is_not_damage_and_has_its_text_apart(
     assert isinstance(failure.value, UnsupportedDatagram)
     assert "SomethingNew" not in str(failure.value)
     assert failure.value.facts()["detail"] == "KeyError: 'SomethingNew'"
+
+
+def test_check_refuses_what_a_conversion_refuses(fleet_files: Path) -> None:
+    refused = {
+        path.stem
+        for path in (fleet_files / "simrad").glob("*.raw")
+        if check_at_terminal(path, model_of(path)) != DONE
+    }
+    assert refused == {"ek80_fm_5_FMD", "ek80_complex_zero_tail"}
