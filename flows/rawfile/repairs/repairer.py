@@ -14,6 +14,7 @@ from flows.rawfile.repairs.configuration import repair_configuration
 from flows.rawfile.repairs.parameters import RepairedParameters, repair_parameters
 from flows.rawfile.repairs.pings import CHANNEL, Cut, pulse_of_zeros, readable, rebuilt
 from flows.walk.repair_log import RepairLog
+from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.names import text_of
 
 _HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
@@ -153,6 +154,8 @@ class Repairer:
             self.log.note("a ping has no samples: NaN", ticks)
         elif cut.kind & 3 != cut.written & 3 or cut.kind >> 8 != cut.written >> 8:
             self.log.note("a ping has other kinds of samples than others of its channel", ticks)
+        elif cut.kind & FLOAT16 and cut.kind >> 8 and not cut.kind & FLOAT32:
+            self.log.note("complex samples of float16, which echopype misreads, are float32", ticks)
         if cut.lacks_pulse:
             self.log.note("a ping has no transmit pulse (RAW4), others of its channel do", ticks)
             yield pulse_of_zeros(made)

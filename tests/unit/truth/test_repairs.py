@@ -235,7 +235,7 @@ CASES = (
     Case("ek80_raw3_extra_bytes", (), lambda g: ping_counts(g) == [6, 6], "48 spare bytes"),
     Case(
         "ek80_complex_float16",
-        (),
+        ("complex samples of float16",),
         lambda g: (
             ping_counts(g) == [2] * 5
             and float(np.nanmax(np.abs(g("Sonar/Beam_group1")["backscatter_r"].values))) > 1
