@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.core.outcomes import BadSidecar, ConversionFailure, UnsupportedDatagram
+from flows.core.outcomes import BadFile, BadSidecar, ConversionFailure, UnsupportedDatagram
 from flows.rawfile.postponed_imports import postpone_imports
 from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
@@ -81,6 +81,7 @@ def open_raw_file(
 
     Raises:
         BadSidecar: the settings XML is broken, or not from an AZFP.
+        BadFile: the file's name has a suffix that echopype does not accept.
         UnsupportedDatagram: any other error of the parser. The walk has found every datagram
             that it gets whole, and the model and the sidecars were checked before, so this is
             the parser's limit, not damage.
@@ -89,6 +90,10 @@ def open_raw_file(
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
         _check_settings(xml, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
+    try:
+        echopype.core.SONAR_MODELS[sonar_model]["validate_ext"](path.suffix.upper())
+    except ValueError as error:
+        raise BadFile(source_uri, f"its name has a wrong suffix: {error}") from error
     with _PARSER, _parser_warnings() as messages:
         try:
             echodata = echopype.open_raw(
