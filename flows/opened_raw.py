@@ -60,6 +60,7 @@ class OpenedRaw:
     corrections: list[Correction]
     quality: list[dict[str, Any]]
     not_converted: list[dict[str, Any]]
+    repairs: list[dict[str, Any]]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -199,6 +200,7 @@ def _parse(
     notes = {
         "conversion_missing": missing,
         "conversion_corrections": "; ".join(map(str, corrections)),
+        "conversion_repairs": "; ".join(map(str, opened.repairs)),
     }
     if any(notes.values()):
         provenance = echodata["Provenance"]
@@ -216,6 +218,7 @@ def _parse(
         corrections=corrections,
         quality=[fact.as_json() for fact in quality],
         not_converted=[entry.as_json() for entry in summary.not_converted],
+        repairs=[repair.as_json() for repair in opened.repairs],
         seconds=watch.seconds,
         resources=resources,
     )

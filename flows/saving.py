@@ -167,6 +167,7 @@ def _manifest(
         corrections=[each.as_json() for each in opened.corrections],
         quality=opened.quality,
         not_converted=opened.not_converted,
+        repairs=opened.repairs,
         parser_warnings=opened.parser_warnings,
         timings={**opened.seconds, **seconds},
     )

@@ -16,7 +16,7 @@ from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.publishing.publication import Published
 from flows.publishing.recording.quality import alarms, walk_facts
 from flows.stores.request import ConversionRequest
-from flows.walk import check_rows, preflight
+from flows.walk import check_rows, decide, preflight
 from flows.walk.walk import format_of
 
 #: Exit codes of `echodrop convert` and `echodrop check`, for scripts.
@@ -112,6 +112,9 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
             err.print(f"missing: {missing}", style="yellow", markup=False, highlight=False)
         for sentence in alarms(result.manifest["quality"]):
             err.print(f"quality: {sentence}", style="yellow", markup=False, highlight=False)
+        for repair in result.manifest["repairs"]:
+            line = f"repaired: {repair['what']} ({repair['count']} times)"
+            err.print(line, style="yellow", markup=False, highlight=False)
     else:
         err.print(f"Skipped: {result.reason}", style="yellow", markup=False, highlight=False)
     # Only the path goes to standard output, so that a script can read it.
@@ -120,17 +123,22 @@ def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]
 
 
 def check_at_terminal(file: Path, model: str | None, *, as_json: bool = False) -> int:
-    """Walk over a file's datagrams and print a summary; DONE if it is intact, else FAILED.
+    """Walk over a file's datagrams and print a summary.
 
     Args:
         file: path of the raw file.
         model: its sonar model; None to detect it.
         as_json: print the summary and the quality facts as JSON.
+
+    Returns:
+        DONE if `convert` would open the file without `--allow-partial`, else FAILED: both ask
+        `flows.walk.decide`.
     """
     err = Console(stderr=True, soft_wrap=True)
     try:
         # A file of unknown format is checked as the most common format, which reports the damage.
-        summary = preflight(file, model or _model_or_simrad(file))
+        model = model or _model_or_simrad(file)
+        summary = preflight(file, model)
     except (ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
         return USAGE
@@ -146,7 +154,12 @@ def check_at_terminal(file: Path, model: str | None, *, as_json: bool = False) -
         for sentence in alarms(facts):
             table.add_row("quality", sentence)
         Console().print(table, highlight=False)
-    return DONE if summary.condition == "intact" and summary.unsupported is None else FAILED
+    try:
+        decide(summary, model)
+    except ConversionFailure as failure:
+        err.print(f"{failure.outcome}: {failure}", style="red", markup=False, highlight=False)
+        return FAILED
+    return DONE
 
 
 def _model_or_simrad(file: Path) -> str:

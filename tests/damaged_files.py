@@ -351,7 +351,7 @@ def ek60_ping_datagram_of_another_version(content: bytes) -> Made:
     return content[:at] + datagram_bytes(b"RAW1", bytes(200)) + content[at:], ("RAW1",)
 
 
-@_case("EK60", EK60, "UnsupportedDatagram")
+@_case("EK60", EK60, "Completed")
 def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
     # As after a change of settings: the ping has no angles, and its header shows that.
     ping = _nth(content, "RAW0", 70)
@@ -361,7 +361,7 @@ def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
     power = body[:14] + struct.pack("<h", 1) + body[16 : 84 + 2 * samples]
     length = struct.pack("<i", len(power))
     patched = content[: ping.start] + length + power + length + content[ping.end :]
-    return patched, ("RAW0", "changes from")
+    return patched, ()
 
 
 @_case("EK60", EK60)

@@ -93,16 +93,24 @@ class BadSidecar(FileFault):
 
 @dataclass(eq=False, repr=False)
 class UnsupportedDatagram(FileFault):
-    """The file is intact, but has a datagram that the parser does not support."""
+    """The file is intact, but has a datagram that the parser does not support.
 
-    sentence = "{file}: datagram {datagram}: {cause}"
+    `datagram` is its type, None if the parser refused the file without naming one; `detail` is
+    the parser's own text, for the report.
+    """
+
     remedy = (
         "convert without the datagram, if the message allows it: "
         "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers"
     )
     file: str
-    datagram: str
+    datagram: str | None
     cause: str
+    detail: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        named = f"datagram {self.datagram}: " if self.datagram else ""
+        Exception.__init__(self, f"{self.file}: {named}{self.cause}")
 
 
 @dataclass(eq=False, repr=False)

@@ -172,5 +172,5 @@ def kind_of(outcome: str, facts: Mapping[str, Any], preflight: Mapping[str, Any]
         return f"declared {facts.get('declared')}, found {facts.get('found')}"
     if preflight is not None and outcome == BadFile.outcome:
         return str(preflight["condition"])
-    text = str(facts.get("cause") or facts.get("error") or "")
+    text = str(facts.get("detail") or facts.get("cause") or facts.get("error") or "")
     return _NUMBERED.sub(lambda found: found[1] or "…", text)[:_KIND_LENGTH]

@@ -90,6 +90,7 @@ def build_manifest(
     corrections: Sequence[Mapping[str, Any]],
     quality: Sequence[Mapping[str, Any]],
     not_converted: Sequence[Mapping[str, Any]],
+    repairs: Sequence[Mapping[str, Any]],
     parser_warnings: Sequence[str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def build_manifest(
         "corrections": [dict(correction) for correction in corrections],
         "quality": [dict(fact) for fact in quality],
         "not_converted": [dict(entry) for entry in not_converted],
+        "repairs": [dict(repair) for repair in repairs],
         "parser_warnings": list(parser_warnings),
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.core.outcomes import BadFile, ConversionFailure
+from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
 from flows.rawfile.azfp.settings_check import check_settings
 from flows.rawfile.postponed_imports import postpone_imports
 from flows.stores.sidecars import FetchedSidecar
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 # A limit, so that a parser that warns for every ping does not fill the manifest.
 _WARNINGS_KEPT = 50
+
+_REFUSED = (
+    "its datagrams are whole, but echopype cannot read what they hold; the file is not damaged, and "
+    "needs a newer version of echopype or of echodrop"
+)
 
 # One file at a time: the logging and warning filters of the process are changed during parsing.
 # This costs little time, because parsing is Python code that holds the GIL.
@@ -89,13 +94,19 @@ def open_raw_file(
 
     Raises:
         BadSidecar: the settings XML is broken, or not from an AZFP.
-        BadFile: any other error of the parser. The model and the sidecars of the file
-            were checked before.
+        BadFile: the file's name has a suffix that echopype does not accept.
+        UnsupportedDatagram: any other error of the parser. The walk has found every datagram
+            that it gets whole, and the model and the sidecars were checked before, so this is
+            the parser's limit, not damage.
     """
     echopype = import_echopype()
     if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
         check_settings(xml, path, source_uri)
     kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
+    try:
+        echopype.core.SONAR_MODELS[sonar_model]["validate_ext"](path.suffix.upper())
+    except ValueError as error:
+        raise BadFile(source_uri, f"its name has a wrong suffix: {error}") from error
     # It imports echopype.
     from flows.rawfile.azfp.parsers import without_limits  # noqa: PLC0415
 
@@ -106,8 +117,7 @@ def open_raw_file(
                 sonar_model=sonar_model,
                 xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
             )
-        # Any error of the parser is the file's fault, because the file is complete on the local
-        # disk.
+        # Any error of the parser concerns this file, because it is complete on the local disk.
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
     name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
@@ -141,7 +151,8 @@ def _outcome_of(error: Exception, file: str) -> Exception:
     ):
         # With a full or broken local disk, the file may be intact.
         return error
-    return BadFile(file, f"echopype cannot parse it: {type(error).__name__}: {error}")
+    detail = f"{type(error).__name__}: {error}"
+    return UnsupportedDatagram(file, None, _REFUSED, detail=detail)
 
 
 def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:

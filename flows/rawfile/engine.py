@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
+
 from flows.core.outcomes import ConversionFailure, OutputMismatch
 from flows.rawfile.in_segments import SEGMENT_BYTES, cut
 from flows.rawfile.joined import JoinedFile
 from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
+from flows.rawfile.reading import read_exactly
+from flows.rawfile.repairs.pings import written_kinds
+from flows.rawfile.repairs.repairer import Repairer
+from flows.rawfile.repairs.restored import rename_channels, restore
 from flows.rawfile.samples import PingSamples
 from flows.rawfile.scratch_rows import ScratchFile
-from flows.rawfile.skeleton import write_skeleton
+from flows.rawfile.skeleton import cuts_of, kept_counts, uncut, write_skeleton
 from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
 from flows.walk import write_whole_part
+from flows.walk.repair_log import Repair
+from flows.walk.sample_index import SampleIndex
+from flows.walk.simrad.ek60 import EK60Walk
 from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -62,11 +72,15 @@ class Engine:
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """An EchoData, and the open file that its samples are read from until `close`."""
+    """An EchoData, and the open file that its samples are read from until `close`.
+
+    `repairs` are the changes to datagrams that echopype cannot read.
+    """
 
     echodata: EchoData
     warnings: Sequence[str]
     engine: Engine
+    repairs: Sequence[Repair] = ()
     _open: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -100,9 +114,14 @@ def open_file(
         try:
             samples = RawSamples.open(path, summary.samples)
             stack.callback(samples.close)
-            echodata, warnings = parse(_skeleton(path, summary, samples), with_sidecars=True)
+            repairer = Repairer(summary.file, samples.pings.header)
+            skeleton = _skeleton(path, summary, samples, repairer)
+            echodata, warnings = parse(skeleton, with_sidecars=True)
+            rename_channels(echodata, repairer.restored.names)
             attach_samples(echodata, samples)
+            restore(echodata, repairer.restored, samples.pings, _changed_modes(samples))
             theirs, _ = parse(_chosen(path, summary, samples), with_sidecars=False)
+            rename_channels(theirs, repairer.restored.names)
             compared = compare_chosen(echodata, theirs)
         except UnknownLayoutError as unknown:
             return _open_whole(path, summary, parse, unknown.reason)
@@ -113,7 +132,8 @@ def open_file(
             named = "; ".join(map(str, compared.differences[:_DIFFERENCES_NAMED]))
             raise OutputMismatch(summary.file, named)
         engine = Engine("streamed", None, compared.pings, compared.samples)
-        return OpenedFile(echodata, warnings, engine, stack.pop_all())
+        repairs = (*summary.repairs, *repairer.log.repairs())
+        return OpenedFile(echodata, warnings, engine, repairs, stack.pop_all())
 
 
 def _open_segments(
@@ -138,29 +158,70 @@ def _open_segments(
             reason = f"a segment failed to open: {failure}"
         else:
             engine = Engine("segments", None, *joined.counted_again())
-            return OpenedFile(echodata, joined.warnings, engine, stack.pop_all())
+            return OpenedFile(echodata, joined.warnings, engine, (), stack.pop_all())
     return _open_whole(path, summary, parse, reason)
 
 
 def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> OpenedFile:
+    engine = Engine("whole", reason)
+    if summary.samples is not None:
+        return _open_whole_simrad(path, summary, summary.samples, parse, engine)
     if not summary.is_whole:
         whole = path.with_name(f"{path.name}.whole")
         write_whole_part(path, summary, whole)
         whole.replace(path)
     echodata, warnings = parse(path, with_sidecars=True)
-    return OpenedFile(echodata, warnings, Engine("whole", reason))
+    return OpenedFile(echodata, warnings, engine)
 
 
-def _skeleton(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
+def _open_whole_simrad(
+    path: Path, summary: FileSummary, pings: SampleIndex, parse: Parse, engine: Engine
+) -> OpenedFile:
+    repairer = Repairer(summary.file, pings.header)
+    whole = path.with_name(f"{path.name}.whole")
+    write_skeleton(path, whole, summary.whole, summary.repeated, uncut(pings), repairer)
+    repairs = (*summary.repairs, *repairer.log.repairs())
+    if summary.is_whole and not repairs:
+        whole.unlink()
+    else:
+        whole.replace(path)
+    echodata, warnings = parse(path, with_sidecars=True)
+    rename_channels(echodata, repairer.restored.names)
+    restore(echodata, repairer.restored, pings, {})
+    return OpenedFile(echodata, warnings, engine, repairs)
+
+
+def _skeleton(
+    path: Path,
+    summary: FileSummary,
+    samples: RawSamples,
+    repairer: Repairer,
+) -> Path:
     folder = path.with_name("skeleton")
     folder.mkdir(exist_ok=True)
-    write_skeleton(path, folder / path.name, summary.whole, (samples.pings, samples.pulses))
-    return folder / path.name
+    pings, pulses = samples.pings, samples.pulses
+    cuts = cuts_of(pings, kept_counts(pings), pulses) + cuts_of(pulses, kept_counts(pulses))
+    target = folder / path.name
+    write_skeleton(path, target, summary.whole, summary.repeated, cuts, repairer)
+    return target
+
+
+def _changed_modes(samples: RawSamples) -> dict[int, int]:
+    """The mode of each EK60 ping that has another one in the skeleton, by row."""
+    pings = samples.pings
+    if pings.header != EK60Walk.header:
+        return {}
+    rows = np.flatnonzero((pings.count == 0) | (pings.kind != written_kinds(pings))).tolist()
+    heads = [read_exactly(samples.fd, 20, int(pings.offset[row])) for row in rows]
+    return {
+        row: struct.unpack_from("<h", head, 18)[0] for row, head in zip(rows, heads, strict=True)
+    }
 
 
 def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
     target = path.with_name(f"chosen{path.suffix}")
-    write_chosen(target, samples, summary.whole[0][0], chosen_pings(samples))
+    repairer = Repairer(summary.file, samples.pings.header)
+    write_chosen(target, samples, summary.whole[0][0], chosen_pings(samples), repairer)
     return target
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.rawfile.skeleton import read_exactly
+from flows.rawfile.reading import read_exactly
 from flows.rawfile.streamed import UnknownLayoutError
 from flows.walk.ad2cp import RAW_ECHOSOUNDER, checksum
 from flows.walk.record_index import STRING, RecordIndex

@@ -18,10 +18,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from flows.rawfile.reading import datagrams_in, read_exactly
+from flows.rawfile.repairs.pings import Cut
+from flows.rawfile.repairs.repairer import Repairer
 from flows.rawfile.samples import PingSamples
-from flows.rawfile.skeleton import read_exactly
+from flows.rawfile.skeleton import cuts_of
 from flows.rawfile.streamed import RawSamples
 from flows.walk.sample_index import Int64s
+from flows.walk.simrad.ek80 import EK80Walk
 
 _RANDOM_PINGS = 2
 # Datagrams that a ping's samples are parsed with, besides its own parameters. Filters (FIL) are not
@@ -79,7 +83,9 @@ def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def write_chosen(target: Path, samples: RawSamples, start: int, rows: Int64s) -> None:
+def write_chosen(
+    target: Path, samples: RawSamples, start: int, rows: Int64s, repairer: Repairer
+) -> None:
     """Write a raw file with only these pings and the configuration that they need.
 
     Args:
@@ -87,41 +93,37 @@ def write_chosen(target: Path, samples: RawSamples, start: int, rows: Int64s) ->
         samples: samples of the raw file.
         start: offset of the part of the file that is converted.
         rows: rows of the pings, in file order.
+        repairer: repairs each datagram.
 
     Raises:
         OSError: the raw file cannot be read, or `target` cannot be written.
     """
-    fd = samples.fd
-    starts = np.sort(np.concatenate([samples.pings.offset, samples.pulses.offset]))
-    ends = np.sort(np.concatenate([samples.pings.end, samples.pulses.end]))
-    head = read_exactly(fd, int(starts[0]) - start, start)
-    has_parameters = head[4:8] == b"XML0"
     with target.open("wb") as file:
-        for item in _datagrams(head):
-            if item[4:7] in _CONFIGURING:
-                file.write(item)
-        for row in rows.tolist():
-            offset, end = int(samples.pings.offset[row]), int(samples.pings.end[row])
-            pulse = int(samples.pings.transmit[row])
-            if has_parameters:
-                file.write(
-                    _parameters_before(fd, min(x for x in (pulse, offset) if x >= 0), ends, start)
-                )
-            if pulse >= 0:
-                length = _int32(read_exactly(fd, 4, pulse))[0]
-                file.write(read_exactly(fd, length + 8, pulse))
-            file.write(read_exactly(fd, end - offset, offset))
+        for datagram in repairer.repaired(samples.fd, _chosen_datagrams(samples, start, rows)):
+            file.write(datagram)
 
 
-def _datagrams(block: bytes) -> Iterator[bytes]:
-    """The consecutive whole datagrams of a block."""
-    position = 0
-    while position + 12 <= len(block):
-        end = position + _int32(block, position)[0] + 8
-        if end > len(block) or end <= position:
-            return
-        yield block[position:end]
-        position = end
+def _chosen_datagrams(samples: RawSamples, start: int, rows: Int64s) -> Iterator[bytes | Cut]:
+    fd = samples.fd
+    pings, pulses = samples.pings, samples.pulses
+    starts = np.sort(np.concatenate([pings.offset, pulses.offset]))
+    ends = np.sort(np.concatenate([pings.end, pulses.end]))
+    head = read_exactly(fd, int(starts[0]) - start, start)
+    for item in datagrams_in(head):
+        if item[4:7] in _CONFIGURING:
+            yield item
+    has_parameters = pings.header == EK80Walk.header
+    cuts = cuts_of(pings, np.maximum(pings.count, 1), pulses)
+    of_pulses = {cut.offset: cut for cut in cuts_of(pulses, np.maximum(pulses.count, 1))}
+    for row in rows.tolist():
+        offset, pulse = int(pings.offset[row]), int(pings.transmit[row])
+        if has_parameters:
+            first = min(x for x in (pulse, offset) if x >= 0)
+            if parameters := _parameters_before(fd, first, ends, start):
+                yield parameters
+        if pulse >= 0:
+            yield of_pulses[pulse]
+        yield cuts[row]
 
 
 def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
@@ -131,7 +133,7 @@ def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
     while True:
         begin = int(ends[at - 1]) if at > 0 else start
         between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
-        found = [d for d in _datagrams(between) if d[4:8] == b"XML0" and b"<Parameter" in d]
+        found = [d for d in datagrams_in(between) if d[4:8] == b"XML0" and b"<Parameter" in d]
         if found:
             return found[-1]
         if at == 0:
@@ -166,6 +168,9 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
             for name, variable in groups[path].data_vars.items():
                 data = variable.variable.data
                 if not isinstance(data, PingSamples):
+                    continue
+                if not data.has_samples(our_c, our_p):
+                    # In the file for echopype it has zeros (`flows.rawfile.repairs.pings`).
                     continue
                 mine = data[our_c : our_c + 1, our_p : our_p + 1][0, 0]
                 samples += mine.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,11 @@ def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 
     Raises:
         OutputMismatch: echopype dropped, added or misdated pings; the message has the counts.
     """
+    expected: Mapping[str, Times] = summary.ping_times
     format_ = SONAR_MODELS[summary.sonar_model].format.name
     if format_ in {"EK60", "EK80"}:
         read = _simrad_times(echodata)
+        expected = _with_both_kinds(summary)
     elif format_ == "AD2CP":
         read = _times_in_order(echodata, list(summary.ping_times))
     else:
@@ -39,11 +42,27 @@ def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 
         read = dict.fromkeys(summary.ping_times, times)
     wrong = [
         sentence
-        for channel in sorted(set(summary.ping_times) | set(read))
-        if (sentence := _difference(channel, summary.ping_times.get(channel), read.get(channel)))
+        for channel in sorted(set(expected) | set(read))
+        if (sentence := _difference(channel, expected.get(channel), read.get(channel)))
     ]
     if wrong:
         raise OutputMismatch(summary.file, "; ".join(wrong))
+
+
+def _with_both_kinds(summary: FileSummary) -> dict[str, Times]:
+    """The times of each channel; twice those of pings with power and complex samples.
+
+    These pings are in two beam groups.
+    """
+    expected = dict(summary.ping_times)
+    index = summary.samples
+    if index is not None:
+        both = (index.sectors > 0) & index.has_power
+        for number in np.unique(index.channel[both]).tolist():
+            name = index.names[number]
+            again = index.times[both & (index.channel == number)]
+            expected[name] = np.concatenate([expected[name], again])
+    return expected
 
 
 def _beam_groups(echodata: Any) -> list[Any]:  # noqa: ANN401 - see above

@@ -2,7 +2,8 @@
 
 Layouts: Simrad EK80 interface description ("RAW3", "RAW4") and EK60 reference
 manual ("RAW0"). Power is int16 in steps of 10*log10(2)/256 dB; angles are int8,
-athwartship before alongship; complex samples are float32 pairs, sector by sector.
+athwartship before alongship; complex samples are float32 or float16 pairs, sector by
+sector.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from flows.core.packing import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.lazy_array import LazyArray, Region
-from flows.rawfile.skeleton import read_exactly
-from flows.walk.sample_index import ANGLE, POWER, SECTORS_SHIFT, SampleIndex
+from flows.rawfile.reading import read_exactly
+from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, SampleIndex
 
 Part: TypeAlias = Literal["power", "athwartship", "alongship", "real", "imaginary"]
 
@@ -51,16 +52,17 @@ class Layout:
 
 
 def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
-    """The layout of `part` of the ping in this row of the index."""
+    """The layout of `part` of the ping in this row of the index; no samples if it lacks the part."""
     count, kind = int(index.count[row]), int(index.kind[row])
     start = int(index.offset[row]) + index.header
     if part == "power":
-        return Layout(start, count, 1, 1)
+        return Layout(start, count * bool(kind & POWER), 1, 1)
     start += 2 * count * bool(kind & POWER)
     if part in {"athwartship", "alongship"}:
-        return Layout(start, count, 2, 1)
+        return Layout(start, count * bool(kind & ANGLE), 2, 1)
     start += 2 * count * bool(kind & ANGLE)
-    return Layout(start, count, 2, kind >> SECTORS_SHIFT)
+    sectors = kind >> SECTORS_SHIFT
+    return Layout(start, count * bool(sectors), 2, sectors)
 
 
 class PingSamples(LazyArray):
@@ -113,6 +115,11 @@ class PingSamples(LazyArray):
         Reads all power samples, once.
         """
         return self._packing
+
+    def has_samples(self, channel: int, ping: int) -> bool:
+        """Whether the ping of this channel has samples of this part."""
+        row = int(self._cells[channel, ping])
+        return row >= 0 and layout_of(self._index, row, self._part).count > 0
 
     def zeros(self) -> int:
         """How many samples are exactly 0. Reads all of them."""
@@ -179,6 +186,8 @@ class PingSamples(LazyArray):
         if stop <= samples.start:
             return None
         dtype = np.dtype(_DTYPES[self._part])
+        if self._part in {"real", "imaginary"} and not self._index.kind[row] & FLOAT32:
+            dtype = np.dtype("<f2")
         step = dtype.itemsize * at.width * at.sectors
         length = (stop - samples.start) * step
         body = read_exactly(self._fd, length, at.start + samples.start * step)

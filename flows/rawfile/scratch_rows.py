@@ -14,7 +14,7 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from flows.rawfile.lazy_array import LazyArray, Region
-from flows.rawfile.skeleton import read_exactly
+from flows.rawfile.reading import read_exactly
 from flows.walk.sample_index import Int64s
 
 # Fast, and a quarter of the size: in most float64 values of AD2CP files only one or two bytes vary.

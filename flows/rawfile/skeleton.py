@@ -6,46 +6,35 @@ as with the whole file:
 
     3  as many samples as the widest ping of all channels
     2  as many as the widest ping of its channel
-    1  fewer
-    0  none
+    1  fewer, or none: then it is one of zero, because echopype drops or refuses empty pings
 
-Everything else is copied unchanged. Power and complex samples go to different groups of
-an EchoData, so each kind is compared separately, and so are transmit pulses.
+Everything else is copied unchanged, except for repairs (`flows.rawfile.repairs`). Power and
+complex samples go to different groups of an EchoData, so each kind is compared separately, and
+so are transmit pulses.
 """
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, Int64s, SampleIndex
+from flows.rawfile.reading import datagrams_between
+from flows.rawfile.repairs.pings import Cut, written_kinds
+from flows.rawfile.repairs.repairer import Repairer
+from flows.walk.sample_index import Int64s, SampleIndex
 
 Span = tuple[int, int]
 
-_int32 = struct.Struct("<i")
 _KEPT_OF_WIDEST, _KEPT_OF_CHANNELS_WIDEST, _KEPT_OF_OTHERS = 3, 2, 1
-
-
-class Cut(NamedTuple):
-    """One sample datagram: its place, the number and kind of its samples, and how many are kept."""
-
-    offset: int
-    end: int
-    number: int
-    kind: int
-    kept: int
 
 
 def kept_counts(index: SampleIndex) -> Int64s:
     """How many samples each ping keeps in the skeleton (int64, one element per ping)."""
     kept = np.zeros(len(index), dtype=np.int64)
     is_complex = index.sectors > 0
-    for group in (is_complex, ~is_complex):
+    for group in (is_complex, index.has_power):
         if not group.any():
             continue
         widest_of_channel = np.zeros(len(index.names), dtype=np.int64)
@@ -58,12 +47,45 @@ def kept_counts(index: SampleIndex) -> Int64s:
             _KEPT_OF_WIDEST,
             np.where(counts == of_channel, _KEPT_OF_CHANNELS_WIDEST, _KEPT_OF_OTHERS),
         )
-        kept[group] = np.minimum(counts, rank)
+        kept[group] = np.maximum(kept[group], np.clip(counts, 1, rank))
     return kept
 
 
-def write_skeleton(
-    source: Path, target: Path, spans: Iterable[Span], indexes: Iterable[SampleIndex]
+def cuts_of(index: SampleIndex, kept: Int64s, pulses: SampleIndex | None = None) -> list[Cut]:
+    """How each sample datagram of an index is written.
+
+    Args:
+        index: the datagrams.
+        kept: number of samples to write of each, at least 1.
+        pulses: index of the transmit pulses, if these datagrams are pings.
+    """
+    shift = index.shift if index.shift.size else np.zeros(len(index), np.int64)
+    with_pulses = np.unique(pulses.channel) if pulses is not None else np.empty(0, np.int64)
+    lacks = (index.transmit < 0) & np.isin(index.channel, with_pulses)
+    written = written_kinds(index)
+    return _cuts(
+        index.offset, index.end, index.count, index.kind, kept, written, shift, lacks.astype(int)
+    )
+
+
+def uncut(index: SampleIndex) -> list[Cut]:
+    """Each sample datagram with all of its samples."""
+    shift = index.shift if index.shift.size else np.zeros(len(index), np.int64)
+    same = (index.offset, index.end, index.count, index.kind)
+    return _cuts(*same, index.count, index.kind, shift)
+
+
+def _cuts(*columns: Int64s) -> list[Cut]:
+    return [Cut(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+
+
+def write_skeleton(  # noqa: PLR0917 - one call, by position
+    source: Path,
+    target: Path,
+    spans: Iterable[Span],
+    left_out: Iterable[Span],
+    cuts: Sequence[Cut],
+    repairer: Repairer,
 ) -> None:
     """Write the skeleton of a raw file.
 
@@ -71,75 +93,36 @@ def write_skeleton(
         source: the raw file.
         target: path of the skeleton.
         spans: the parts `[start, end)` of the file that are converted.
-        indexes: indexes of its pings and of its transmit pulses.
+        left_out: datagrams in them that are not.
+        cuts: its sample datagrams.
+        repairer: repairs each datagram.
 
     Raises:
         OSError: the file cannot be read or has become shorter, or `target` cannot be written.
     """
-    cuts: list[Cut] = []
-    header = 0
-    for index in indexes:
-        header = index.header
-        columns = (index.offset, index.end, index.count, index.kind, kept_counts(index))
-        cuts += [Cut(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
-    cuts.sort()
     with source.open("rb", buffering=0) as raw, target.open("wb") as skeleton:
-        for between, cut in _parts(raw.fileno(), spans, cuts):
-            skeleton.write(between)
-            if cut is not None:
-                skeleton.write(shortened(raw.fileno(), cut, header))
+        items = datagrams_of(raw.fileno(), spans, left_out, cuts)
+        for datagram in repairer.repaired(raw.fileno(), items):
+            skeleton.write(datagram)
 
 
-def _parts(fd: int, spans: Iterable[Span], cuts: list[Cut]) -> Iterator[tuple[bytes, Cut | None]]:
-    """The file's parts in order: bytes to copy, and the sample datagram after them."""
+def datagrams_of(
+    fd: int, spans: Iterable[Span], left_out: Iterable[Span], cuts: Iterable[Cut]
+) -> Iterator[bytes | Cut]:
+    """The datagrams of these parts of the file in order: the sample datagrams as cuts."""
+    stops: list[tuple[int, int, Cut | None]] = [(start, end, None) for start, end in left_out]
+    stops += [(cut.offset, cut.end, cut) for cut in cuts]
+    stops.sort(key=lambda stop: stop[:2])
     at = 0
     for start, end in spans:
         position = start
-        while at < len(cuts) and cuts[at].offset < end:
-            cut = cuts[at]
+        while at < len(stops) and stops[at][0] < end:
+            begin, behind, cut = stops[at]
             at += 1
-            if cut.offset < position:
+            if begin < position:
                 continue
-            yield read_exactly(fd, cut.offset - position, position), cut
-            position = cut.end
-        yield read_exactly(fd, end - position, position), None
-
-
-def shortened(fd: int, cut: Cut, header: int) -> bytes:
-    """The datagram with the first `kept` of its samples."""
-    head = bytearray(read_exactly(fd, header, cut.offset))
-    body = b"".join(
-        read_exactly(fd, cut.kept * size, cut.offset + header + skipped)
-        for size, skipped in _layout(cut.kind, cut.number)
-    )
-    length = header - 4 + len(body)
-    _int32.pack_into(head, 0, length)
-    _int32.pack_into(head, header - 4, cut.kept)
-    return bytes(head) + body + _int32.pack(length)
-
-
-def _layout(kind: int, count: int) -> Iterator[tuple[int, int]]:
-    """Bytes per sample, and offset of each part of the samples: power, angles, complex."""
-    skipped = 0
-    for flag in (POWER, ANGLE):
-        if kind & flag:
-            yield 2, skipped
-            skipped += 2 * count
-    sectors = kind >> SECTORS_SHIFT
-    if sectors:
-        yield sectors * (8 if kind & FLOAT32 else 4), skipped
-
-
-def read_exactly(fd: int, length: int, offset: int) -> bytes:
-    """`length` bytes at `offset`.
-
-    Raises:
-        OSError: the file ends before that.
-    """
-    body = os.pread(fd, length, offset) if length else b""
-    while len(body) < length:
-        more = os.pread(fd, length - len(body), offset + len(body))
-        if not more:
-            raise OSError(f"the raw file ends at byte {offset + len(body)}, but was longer before")
-        body += more
-    return body
+            yield from datagrams_between(fd, position, begin)
+            if cut is not None:
+                yield cut
+            position = behind
+        yield from datagrams_between(fd, position, end)

@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from flows.rawfile.repairs.restored import without_stand_ins
 from flows.rawfile.samples import Part, PingSamples
-from flows.walk.sample_index import FLOAT16, FLOAT32, POWER, Int64s, SampleIndex
+from flows.walk.sample_index import ANGLE, FLOAT16, FLOAT32, SECTORS_SHIFT, Int64s, SampleIndex
 
 # Variable -> part of the samples, by the variable's dimensions: power groups have no beam.
 _SAMPLES = ("channel", "ping_time", "range_sample")
@@ -61,13 +62,8 @@ class RawSamples:
 
         Raises:
             OSError: it cannot be read.
-            UnknownLayoutError: it has samples of an unsupported kind.
+            UnknownLayoutError: it has transmit pulses of an unsupported kind.
         """
-        if odd := int(np.count_nonzero((pings.sectors > 0) & (pings.kind & FLOAT32 == 0))):
-            kind = "float16" if (pings.kind & FLOAT16).any() else "unknown"
-            raise UnknownLayoutError(f"{odd} pings have complex samples of {kind} numbers")
-        if both := int(np.count_nonzero((pings.sectors > 0) & (pings.kind & POWER > 0))):
-            raise UnknownLayoutError(f"{both} pings have both power and complex samples")
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return cls(fd, pings, pulse_index(fd, pings))
@@ -93,10 +89,11 @@ def pulse_index(fd: int, pings: SampleIndex) -> SampleIndex:
     lengths = np.array([struct.unpack_from("<i", h)[0] for h in heads], np.int64)
     # The bits for power and angles have no meaning in a RAW4.
     kinds &= ~3
-    sectors = kinds >> 8
-    held = counts * sectors * 8
-    if ((counts > 0) & ((sectors != 1) | (kinds & FLOAT32 == 0) | (held > lengths))).any():
-        raise UnknownLayoutError("transmit pulses (RAW4) are not float32 pairs")
+    kinds = np.where(counts > 0, kinds, 1 << SECTORS_SHIFT | FLOAT32)
+    held = counts * np.where(kinds & FLOAT32, 8, 4)
+    known = (kinds >> SECTORS_SHIFT == 1) & (kinds & (FLOAT16 | FLOAT32) > 0)
+    if (~known | (held > lengths)).any():
+        raise UnknownLayoutError("transmit pulses (RAW4) are not pairs of floats")
     start = pings.transmit[rows]
     return SampleIndex(
         names=pings.names,
@@ -124,7 +121,8 @@ def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 
     """
     for name in echodata["Sonar"]["beam_group"].values:
         path = f"Sonar/{name}"
-        echodata[path] = _with_samples(echodata[path], samples)
+        own = without_stand_ins(echodata[path], samples.pings)
+        echodata[path] = _with_samples(own, samples)
 
 
 def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
@@ -152,13 +150,17 @@ def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
                 raise UnknownLayoutError(f"{name} has the dimensions {', '.join(dims)}")
             of_pulses = sampled == "transmit_sample"
             shape = tuple(widths.get(d, group.sizes[d]) for d in dims)
+            dtype = variable.dtype
+            if dtype.kind == "i" and _lacks_angles(pings, samples.pings):
+                # As echopype does for pings that are shorter.
+                dtype = np.dtype("float64")
             data = PingSamples(
                 samples.fd,
                 samples.pulses if of_pulses else samples.pings,
                 part,
                 pulses if of_pulses else pings,
                 shape,
-                variable.dtype,
+                dtype,
             )
             variables[str(name)] = xr.Variable(dims, data, variable.attrs, variable.encoding)
     coordinates = set(map(str, group.coords))
@@ -169,13 +171,20 @@ def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
     )
 
 
+def _lacks_angles(cells: NDArray[np.int64], index: SampleIndex) -> bool:
+    rows = cells[cells >= 0]
+    return bool((index.count[rows] != index.count[rows].max(initial=0)).any()) or bool(
+        (index.kind[rows] & ANGLE == 0).any()
+    )
+
+
 def _rows_of(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> Int64s:
     """Rows of the pings with the group's channels and kind."""
     channels = set(map(str, group["channel"].values))
     number = [n for n, name in enumerate(index.names) if name in channels]
     chosen = np.isin(index.channel, number)
     if is_complex is not None:
-        chosen &= (index.sectors > 0) == is_complex
+        chosen &= index.sectors > 0 if is_complex else index.has_power
     return np.flatnonzero(chosen)
 
 

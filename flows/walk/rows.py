@@ -35,5 +35,6 @@ def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
         rows.append(("last ping", summary.last_time.isoformat()))
     rows.extend(("left out", what.sentence(name)) for name, what in summary.left_out.items())
     rows.extend(("not converted", sentence) for sentence in summary.unconverted)
+    rows.extend(("repaired", str(repair)) for repair in summary.repairs)
     rows.extend(("note", note) for note in summary.notes)
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ class SampleIndex:
         transmit: offset of the datagram of its transmit pulse (RAW4), -1 without one.
         count: number of samples.
         kind: kind of the samples, in the bits above.
+        shift: ticks (100 ns) that were added to the time of the datagram, because another ping
+            of the channel has the same; none was if it is empty.
     """
 
     names: tuple[str, ...]
@@ -41,6 +43,7 @@ class SampleIndex:
     transmit: Int64s
     count: Int64s
     kind: Int64s
+    shift: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return int(self.offset.size)
@@ -49,3 +52,8 @@ class SampleIndex:
     def sectors(self) -> Int64s:
         """Number of sectors of each ping's complex samples, 0 without complex samples."""
         return self.kind >> SECTORS_SHIFT
+
+    @property
+    def has_power(self) -> npt.NDArray[np.bool_]:
+        """Whether each ping belongs to the group of pings with power and angles."""
+        return (self.kind & (POWER | ANGLE)) > 0

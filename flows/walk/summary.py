@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from flows.walk.accounts.table import NotConverted
 from flows.walk.record_index import RecordIndex
+from flows.walk.repair_log import Repair
 from flows.walk.sample_index import SampleIndex
 
 Condition = Literal["intact", "truncated", "hole", "joined", "empty", "not_this_format"]
@@ -114,6 +115,8 @@ class FileSummary:
             echopype must read from the whole spans; there are fewer than in `pings` if
             pings are recorded twice, byte for byte.
         samples: Index of each ping's samples in the file; None for formats without such an index.
+        repeated: Spans of pings that repeat another byte for byte: the parser does not get them.
+        repairs: What the parser gets changed, as far as the walk has found it.
         records: Index of the records of an AD2CP file; None for the other formats.
     """
 
@@ -144,6 +147,8 @@ class FileSummary:
     samples: SampleIndex | None = field(default=None, repr=False, compare=False)
     records: RecordIndex | None = field(default=None, repr=False, compare=False)
     not_converted: tuple[NotConverted, ...] = ()
+    repeated: tuple[Span, ...] = field(default=(), repr=False)
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def is_whole(self) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.walk.ad2cp import Record, read_record, walk_ad2cp
-from flows.walk.azfp import walk_azfp
-from flows.walk.azfp6 import walk_azfp6
+from flows.walk.asl.azfp import walk_azfp
+from flows.walk.asl.azfp6 import walk_azfp6
 from flows.walk.simrad.summary import walk_simrad
 from flows.walk.summary import FileSummary
 from sonar_models import AD2CP, SONAR_MODELS, FileFormat, format_in_bytes

@@ -11,7 +11,7 @@ import numpy as np
 from flows.rawfile.azfp.settings import read_settings
 from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
-from flows.walk.azfp import HEADER_SIZE, read_header
+from flows.walk.asl.azfp import HEADER_SIZE, read_header
 from flows.walk.summary import FileSummary
 from sonar_models import (
     AZFP,

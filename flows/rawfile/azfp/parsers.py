@@ -25,7 +25,7 @@ from echopype.convert.set_groups_azfp6 import SetGroupsAZFP6
 from echopype.core import SONAR_MODELS
 
 from flows.rawfile.azfp.settings import AzfpSettings, read_settings, settings_in
-from flows.walk.azfp import CONSTANT
+from flows.walk.asl.azfp import CONSTANT
 
 # Fields of a ping's header with a value for each channel, by echopype's names.
 _BY_CHANNEL = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.core.outcomes import BadSidecar
 from flows.rawfile.azfp.settings import NECESSARY, is_used, read_settings
 from flows.stores.download import FetchedFile
-from flows.walk.azfp import HEADER_SIZE, read_header
+from flows.walk.asl.azfp import HEADER_SIZE, read_header
 
 
 def check_settings(sidecar: FetchedFile, data: Path, source_uri: str) -> None:

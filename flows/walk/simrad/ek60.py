@@ -5,11 +5,13 @@ Layouts as in echopype's `SimradConfigParser` and `SimradRawParser`.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.walk import Handler, Samples, SimradWalk, has_length
+from flows.walk.simrad.names import latin_text
+from flows.walk.simrad.walk import Handler, Samples, SimradWalk
 
 CONFIGURATION_LENGTH = 528
 TRANSCEIVER_LENGTH = 320
@@ -17,6 +19,7 @@ PING_LENGTH = 84
 
 _transceiver_and_mode = struct.Struct("<hh").unpack_from
 _int32 = struct.Struct("<i").unpack_from
+_float = struct.Struct("<f").unpack_from
 
 
 class EK60Walk(SimradWalk):
@@ -34,16 +37,16 @@ class EK60Walk(SimradWalk):
         return {b"CON0": self._configuration, b"RAW0": self._ping, b"XML0": self._xml}
 
     def _configuration(self, item: Datagram) -> str | None:
-        if item.offset > 0:
+        if item.offset > 0 and not self.begins_late():
             self.tally.second_file = item.offset
             return None
-        body = os.pread(self.fd, item.length, 4)
+        body = os.pread(self.fd, item.length, item.offset + 4)
         count = _int32(body, 524)[0] if item.length >= CONFIGURATION_LENGTH else 0
         if not 0 < count <= (item.length - CONFIGURATION_LENGTH) // TRANSCEIVER_LENGTH:
             return "the CON0 datagram does not have the number of transceivers that it says"
         for number in range(count):
             at = CONFIGURATION_LENGTH + number * TRANSCEIVER_LENGTH
-            self._channels[number + 1] = body[at : at + 128].decode("latin_1").strip("\x00")
+            self._channels[number + 1] = latin_text(body[at : at + 128])
         self.tally.configured = True
         self.keep(item)
         return None
@@ -58,15 +61,18 @@ class EK60Walk(SimradWalk):
             if self.tally.configured:
                 return f"the RAW0 datagram's transceiver {transceiver} is not configured"
             channel = f"transceiver {transceiver}"
+        if not samples.power and not samples.angle:
+            samples = samples._replace(number=0)
         held = 2 * samples.number * (samples.power + samples.angle)
-        if samples.number < 0 or not has_length(item, PING_LENGTH + held):
+        if samples.number < 0 or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW0 datagram does not have the {samples.number} samples that it says"
-        if self.fits(item, channel, samples):
-            start = item.offset + 4 + PING_LENGTH
-            self.pings.add(
-                channel, item, (start, 2 * samples.number), number=samples.number, kind=mode & 3
-            )
-            self.keep(item)
+        if math.isnan(_float(item.head, 40)[0]):
+            self.refuse(item, f"it has no sample interval (byte {item.offset})")
+            return None
+        start = item.offset + 4 + PING_LENGTH
+        size = 2 * samples.number * samples.power
+        self.pings.add(channel, item, (start, size), number=samples.number, kind=mode & 3)
+        self.keep(item)
         return None
 
     def _xml(self, item: Datagram) -> str | None:

@@ -9,29 +9,55 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import struct
 import xml.etree.ElementTree as ET
+from collections import Counter
+from typing import NamedTuple
 
 from flows.walk.accounts.ek80 import XML_OTHER
+from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.walk import Handler, Samples, SimradWalk, has_length
+from flows.walk.simrad.names import text_of, until_nul
+from flows.walk.simrad.walk import Handler, Samples, SimradWalk
+from flows.walk.summary import Unsupported
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
 ADCP = "EC150"
 # Kinds of XML, besides configuration and parameters, whose content is in the output.
 _CONVERTED_XML = {"environment", "initialparameter", "pingsequence"}
+# The pulse forms of complex samples that echopype knows: CW and FM.
+_PULSE_FORMS = {"0", "1"}
+
+_NAME = re.compile(rb"[ -~]+")
+_NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
 
 
+class ParsedXml(NamedTuple):
+    """An XML0: its kind, its channels, and two parameters of the last channel."""
+
+    subtype: str
+    channels: tuple[str, ...]
+    pulse_form: str
+    has_interval: bool
+
+
 @functools.lru_cache(64)
-def _parsed(body: bytes) -> tuple[str, list[str]]:
-    """The subtype and the channels of an XML0; a channel's parameters are mostly the same text."""
-    text = str(body.strip(b"\x00"), "ascii", errors="replace")
-    root = ET.fromstring(text)  # noqa: S314 - echopype parses the same text with the same parser
-    return root.tag.lower(), [channel.get("ChannelID", "") for channel in root.iter("Channel")]
+def _parsed(body: bytes) -> ParsedXml:
+    """Parse an XML0; a channel's parameters are mostly the same text."""
+    root = ET.fromstring(text_of(body))  # noqa: S314 - echopype parses the same text with the same parser
+    channels = list(root.iter("Channel"))
+    last = channels[-1].attrib if channels else {}
+    return ParsedXml(
+        root.tag.lower(),
+        tuple(channel.get("ChannelID", "") for channel in channels),
+        last.get("PulseForm", "0"),
+        "SampleInterval" in last,
+    )
 
 
 class EK80Walk(SimradWalk):
@@ -44,7 +70,9 @@ class EK80Walk(SimradWalk):
         super().__init__(fd, size)
         self._configured: set[str] = set()
         self._parameters_of: str | None = None
-        self._with_transmits: set[str] = set()
+        self._pulse_form = "0"
+        self._has_interval = True
+        self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
         self._names: dict[bytes, str | None] = {}
 
     def handlers(self) -> dict[bytes, Handler]:
@@ -63,12 +91,14 @@ class EK80Walk(SimradWalk):
         self._parameters_of = None
 
     def _xml(self, item: Datagram) -> str | None:
+        body = os.pread(self.fd, item.length - 12, item.offset + 16)
         try:
-            subtype, channels = _parsed(os.pread(self.fd, item.length - 12, item.offset + 16))
+            xml = _parsed(body)
         except ET.ParseError:
-            return "the XML of the XML0 datagram is broken"
+            return self._broken_xml(item, until_nul(body))
+        subtype, channels = xml.subtype, xml.channels
         if subtype == "configuration":
-            if item.offset > 0:
+            if item.offset > 0 and not self.begins_late():
                 self.tally.second_file = item.offset
                 return None
             self._configured = {channel for channel in channels if channel}
@@ -77,16 +107,28 @@ class EK80Walk(SimradWalk):
             self.tally.configured = True
         elif subtype == "parameter":
             if not channels or not channels[-1]:
-                return "the parameters name no channel"
+                self._parameters_of = None
+                self.refuse(item, f"its parameters name no channel (byte {item.offset})")
+                return None
             if ADCP in channels[-1]:
                 self._hold_adcp("XML0 Parameter", item)
             else:
                 self._parameters_of = channels[-1]
+                self._pulse_form, self._has_interval = xml.pulse_form, xml.has_interval
         elif subtype == "sensor":
             self.hold("XML0 Sensor", item)
         elif subtype not in _CONVERTED_XML:
             self.hold(XML_OTHER, item)
         self.keep(item)
+        return None
+
+    def _broken_xml(self, item: Datagram, body: bytes) -> str | None:
+        """Leave out XML that is text but has an error: a sounder wrote it so. Other is damage."""
+        is_text = body.rstrip().endswith(b">") and not _NOT_TEXT.search(body)
+        if not is_text or b"<Configuration" in body:
+            return "the XML of the XML0 datagram is broken"
+        self._parameters_of = None
+        self.refuse(item, f"its XML has an error (byte {item.offset})")
         return None
 
     def _con0(self, item: Datagram) -> str | None:
@@ -96,45 +138,53 @@ class EK80Walk(SimradWalk):
     def _ping(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is from a channel that is not configured"
+            return self._unknown_channel(item)
         if ADCP in channel:
             self._hold_adcp("pings", item)
             self.keep(item)
             return None
         kind = _int16(item.head, 144)[0]
         samples = Samples(kind & 1, kind >> 1 & 1, kind >> 8, _int32(item.head, 152)[0])
-        complex_size = samples.sectors * (8 if kind & 8 else 2)
-        held = samples.number * (2 * (samples.power + samples.angle) + complex_size)
+        if not (samples.power or samples.angle or samples.sectors):
+            samples = samples._replace(number=0)
+        bytes_of_pair = 8 if kind & FLOAT32 else 4
+        held = samples.number * (
+            2 * (samples.power + samples.angle) + samples.sectors * bytes_of_pair
+        )
         sensible = samples.number >= 0 and samples.sectors >= 0
-        if not sensible or not has_length(item, PING_LENGTH + held):
+        if not sensible or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW3 datagram does not have the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
-        lacks_pulse = transmit is None and channel in self._with_transmits
-        if self._parameters_of != channel or lacks_pulse:
+        if self._parameters_of != channel:
             self.tally.pings_unusable += 1
             if transmit is not None:
                 self.tally.drop(*transmit)
-            lacking = "transmit pulse (RAW4)" if lacks_pulse else "parameters (XML0)"
-            self._refuse_incomplete(item, channel, lacking)
+            self._refuse_incomplete(item, channel, "parameters (XML0)")
             return None
-        if self.fits(item, channel, samples):
-            start = item.offset + 4 + PING_LENGTH
-            size = held if samples.sectors else 2 * samples.number * samples.power
-            self.pings.add(
-                channel,
-                item,
-                (start, size),
-                number=samples.number,
-                kind=kind,
-                transmit=transmit,
-            )
-            self.keep(item)
+        if samples.sectors and not kind & (FLOAT16 | FLOAT32):
+            cause = f"its complex samples are neither float16 nor float32 (byte {item.offset})"
+            self.refuse(item, cause)
+            return None
+        if samples.sectors and self._pulse_form not in _PULSE_FORMS:
+            self._pulse_forms[self._pulse_form] += 1
+        size = held if samples.sectors else 2 * samples.number * samples.power
+        if not self._has_interval:
+            self.without_interval.append(len(self.pings))
+        self.pings.add(
+            channel,
+            item,
+            (item.offset + 4 + PING_LENGTH, size),
+            number=samples.number,
+            kind=kind,
+            transmit=transmit,
+        )
+        self.keep(item)
         return None
 
     def _transmit(self, item: Datagram) -> str | None:
         channel = self._channel(item)
         if channel is None:
-            return f"the {item.name} datagram is from a channel that is not configured"
+            return self._unknown_channel(item)
         if ADCP not in channel:
             if self._parameters_of != channel:
                 self._refuse_incomplete(item, channel, "parameters (XML0)")
@@ -142,7 +192,6 @@ class EK80Walk(SimradWalk):
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
             self.transmits[channel] = (item.offset, item.end)
-            self._with_transmits.add(channel)
         else:
             self._hold_adcp(item.name, item)
         self.keep(item)
@@ -164,17 +213,33 @@ class EK80Walk(SimradWalk):
         if not self.broken:
             self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
 
+    def _unknown_channel(self, item: Datagram) -> str | None:
+        """Leave out a datagram whose channel has a name that the configuration lacks.
+
+        A name that is not text is damage.
+        """
+        name = item.head[16:144].rstrip(b"\x00")
+        if item.length < PING_LENGTH or not name or not _NAME.fullmatch(name):
+            return f"the {item.name} datagram is from a channel that is not configured"
+        self.refuse(item, f"the configuration has no channel {name.decode()} (byte {item.offset})")
+        return None
+
     def _channel(self, item: Datagram) -> str | None:
         """The datagram's channel; None if the channel is not configured."""
         if item.length < PING_LENGTH:
             return None
         field = item.head[16:144]
         if field not in self._names:
-            try:
-                # As echopype reads it; some EK80 versions leave "\x00t" behind.
-                name = field.decode("unicode_escape").strip("\x00").replace("\x00t", "")
-            except UnicodeDecodeError:
-                name = ""
+            name = text_of(field)
             known = ADCP in name or name in self._configured or not self.tally.configured
             self._names[field] = name if name and known else None
         return self._names[field]
+
+    def _finish(self) -> None:
+        super()._finish()
+        for form, count in self._pulse_forms.items():
+            named = f"pulse form {form}" + (" (FMD)" if form == "5" else "")
+            cause = f"echopype does not know {named} of {count} pings"
+            self.tally.unconverted.append(f"the shape of the pulses of {count} pings, {named}")
+            if self.tally.unsupported is None:
+                self.tally.unsupported = Unsupported("XML0", cause, removable=True)

@@ -76,6 +76,11 @@ class SimradPings:
         return self._column(0)
 
     @property
+    def ticks(self) -> Int64s:
+        """Time of each ping as in the file (NT FILETIME)."""
+        return self._column(1)
+
+    @property
     def times(self) -> Times:
         """Time of each ping."""
         return ticks_to_times(self._column(1))
@@ -90,19 +95,26 @@ class SimradPings:
         """Offsets and sizes of the samples in bytes, and whether they are complex."""
         return self._column(4), self._column(5), self._column(6).astype(bool)
 
-    def index(self, rows: Int64s, header: int) -> SampleIndex:
-        """The index of these pings' samples; `header` bytes precede a datagram's first sample."""
+    def index(self, rows: Int64s, header: int, shift: Int64s) -> SampleIndex:
+        """The index of these pings' samples.
+
+        Args:
+            rows: rows of the pings.
+            header: bytes that precede a datagram's first sample.
+            shift: ticks to add to the time of each of them.
+        """
         columns = np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[rows]
         return SampleIndex(
             names=tuple(self.names),
             header=header,
             channel=columns[:, 0],
-            times=ticks_to_times(columns[:, 1]),
+            times=ticks_to_times(columns[:, 1] + shift),
             offset=columns[:, 2],
             end=columns[:, 3],
             transmit=columns[:, 7],
             count=columns[:, 9],
             kind=columns[:, 10],
+            shift=shift,
         )
 
     def span(self, row: int) -> Span:
@@ -120,8 +132,8 @@ class SimradPings:
 def without_repeats(fd: int, pings: SimradPings, rows: Int64s, times: Times) -> Int64s:
     """`rows` without the pings that repeat an earlier one of the same time byte for byte.
 
-    echopype keeps one ping for each channel and time. That loses nothing if the pings
-    are equal. Pings that differ stay here, so that the loss of one is detected.
+    echopype keeps one ping for each channel and time, or fails. That loses nothing if the
+    pings are equal. Pings that differ stay here.
     """
     _, first = np.unique(times[rows], return_index=True)
     if first.size == rows.size:

@@ -51,23 +51,14 @@ class Samples(NamedTuple):
     sectors: int
     number: int
 
-    def kind(self) -> str:
-        """Their kind in words."""
-        words = [word for flag, word in ((self.power, "power"), (self.angle, "angle")) if flag]
-        if self.sectors:
-            words.append(f"complex of {self.sectors} sectors")
-        return " and ".join(words) or "no"
-
 
 Handler = Callable[[Datagram], str | None]
 
 # A ping is as long as its samples; some sounders round it up to whole words.
 _PADDING = 3
-
-
-def has_length(item: Datagram, length: int) -> bool:
-    """Whether a datagram is as long as its content, in bytes."""
-    return 0 <= item.length - length <= _PADDING
+# Some sounders leave spare bytes behind the samples. If there are more, or if there are no samples,
+# the number of samples is damaged.
+_MOST_SPARE = 256
 
 
 class SimradWalk(ABC):
@@ -86,9 +77,10 @@ class SimradWalk(ABC):
         self.tally = Tally(size)
         self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
+        self.without_interval: list[int] = []  # rows of pings without a sample interval
         self.broken = False  # something was lost before the current datagram
         self._held: dict[str, list[int]] = {}  # type -> times (NT ticks) of what is not converted
-        self._samples: dict[str, Samples] = {}  # by channel, those of its first ping
+        self._spare = Counter[str]()  # bytes behind samples, and the pings that have them
 
     @abstractmethod
     def handlers(self) -> dict[bytes, Handler]:
@@ -123,6 +115,10 @@ class SimradWalk(ABC):
             tally.datagrams[type_.decode("ascii")] = count
         self._finish()
 
+    def begins_late(self) -> bool:
+        """Whether a configuration here is this file's own: nothing but other text came before it."""
+        return not (self.tally.configured or self.broken or len(self.pings))
+
     def keep(self, item: Datagram) -> None:
         """Count the datagram as convertible."""
         self.tally.keep(item.offset, item.offset + item.length + 8)
@@ -147,19 +143,14 @@ class SimradWalk(ABC):
             self.tally.drop(*span)
         self.transmits.clear()
 
-    def fits(self, item: Datagram, channel: str, samples: Samples) -> bool:
-        """Whether echopype can store this ping in one array with the others of its channel."""
-        first = self._samples.setdefault(channel, samples)
-        if first[:3] != samples[:3]:
-            cause = f"channel {channel} changes from {first.kind()} to {samples.kind()} samples"
-        elif not (samples.power or samples.sectors):
-            cause = f"channel {channel} has no power or complex samples"
-        elif samples.number == 0 and item.type == b"RAW3" and samples.kind() != "power":
-            cause = f"channel {channel} has a ping without samples"
-        else:
-            return True
-        self.refuse(item, f"{cause} at byte {item.offset}", removable=False)
-        return False
+    def has_length(self, item: Datagram, length: int, samples: Samples) -> bool:
+        """Whether a ping is as long as its content, apart from spare bytes, which are counted."""
+        spare = item.length - length
+        if not 0 <= spare <= (_MOST_SPARE if samples.number else _PADDING):
+            return False
+        if spare > _PADDING:
+            self._spare.update(bytes=spare, pings=1)
+        return True
 
     def _other(self, item: Datagram) -> str | None:
         shortest = SHORTEST.get(item.type)
@@ -207,3 +198,8 @@ class SimradWalk(ABC):
                 type_, len(ticks), as_datetime(first), as_datetime(last), whys[type_]
             )
             self.tally.not_converted.append(entry)
+        if self._spare:
+            self.tally.unconverted.append(
+                f"{self._spare['bytes']} spare bytes behind the samples of {self._spare['pings']} "
+                "pings are not converted"
+            )

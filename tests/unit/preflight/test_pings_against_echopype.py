@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flows.core.outcomes import OutputMismatch
+from flows.rawfile.engine import open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.walk import decide, preflight, write_whole_part
 from tests.damaged_files import (
@@ -91,7 +92,15 @@ def test_what_passes_preflight_is_read_by_echopype(
     case: DamagedFile, real_data: Path, tmp_path: Path
 ) -> None:
     path, _ = case.write(real_data, tmp_path)
-    compare_pings(_open(path, case.model, case.xml_path(real_data)), preflight(path, case.model))
+    summary = preflight(path, case.model)
+
+    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
+        xml = case.xml_path(real_data) if with_sidecars else None
+        return _open(path, case.model, xml), []
+
+    opened = open_file(path, summary, parse)
+    compare_pings(opened.echodata, summary)
+    opened.close()
 
 
 def test_pings_that_echopype_drops_without_a_word_are_missed(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flows.core.outcomes import ConversionFailure
 from flows.walk import decide, preflight, write_whole_part
-from flows.walk.azfp6 import XML_START
+from flows.walk.asl.azfp6 import XML_START
 from sonar_models import SONAR_MODELS
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,

@@ -95,14 +95,13 @@ def test_parameters_before_damage_are_not_those_of_a_ping_behind_it(tmp_path: Pa
         decide(summary, "EK80")
 
 
-def test_a_ping_without_the_transmit_pulse_that_others_have_is_not_supported(
-    tmp_path: Path,
-) -> None:
+def test_a_ping_without_the_transmit_pulse_that_others_have_is_a_ping(tmp_path: Path) -> None:
     with_pulse = [parameters(ONE, 1), raw3(ONE, 1, type_=b"RAW4"), raw3(ONE, 1)]
     summary = _walk(tmp_path, [configuration(), *with_pulse, parameters(ONE, 2), raw3(ONE, 2)])
-    with pytest.raises(UnsupportedDatagram, match="no transmit pulse"):
-        decide(summary, "EK80")
-    assert summary.pings == {ONE: 1}
+    decide(summary, "EK80")
+    assert summary.pings == {ONE: 2}
+    assert summary.samples is not None
+    assert (summary.samples.transmit >= 0).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("shift", range(-9, 10))
@@ -153,14 +152,82 @@ def test_a_ping_behind_the_parameters_of_another_channel_is_not_supported(tmp_pa
     assert summary.pings_unusable == 1
 
 
-def test_complex_samples_beside_power_in_one_channel_are_not_supported(tmp_path: Path) -> None:
+def test_complex_samples_beside_power_in_one_channel_are_pings(tmp_path: Path) -> None:
     head = struct.pack("<128sh2sii", ONE.encode(), 4 << 8 | 8, b"", 0, 10)
     sectors = Piece(datagram_bytes(b"RAW3", head + bytes(320)), "RAW3", ONE)
     summary = _walk(
         tmp_path, [configuration(), parameters(ONE, 1), raw3(ONE, 1), parameters(ONE, 2), sectors]
     )
-    with pytest.raises(UnsupportedDatagram, match="from power to complex of 4 sectors"):
+    decide(summary, "EK80")
+    assert summary.pings == {ONE: 2}
+    assert summary.samples is not None
+    assert summary.samples.sectors.tolist() == [0, 4]
+
+
+def test_complex_samples_of_unknown_numbers_are_not_supported(tmp_path: Path) -> None:
+    head = struct.pack("<128sh2sii", ONE.encode(), 4 << 8, b"", 0, 10)
+    unknown = Piece(datagram_bytes(b"RAW3", head + bytes(160)), "RAW3", ONE)
+    pieces = [configuration(), parameters(ONE, 1), raw3(ONE, 1), parameters(ONE, 2), unknown]
+    summary = _walk(tmp_path, pieces)
+    with pytest.raises(UnsupportedDatagram, match="neither float16 nor float32"):
+        decide(summary, "EK80")
+    decide(summary, "EK80", allow_partial=True)
+
+
+@pytest.mark.parametrize(("spare", "is_spare"), [(3, True), (4, True), (200, True), (400, False)])
+def test_a_few_spare_bytes_behind_the_samples_are_no_damage(
+    spare: int, *, is_spare: bool, tmp_path: Path
+) -> None:
+    ping = raw0(1, 1, 300).content
+    longer = Piece(datagram_bytes(b"RAW0", ping[16:-4] + bytes([7]) * spare), "RAW0", "GPT 1")
+    summary = _walk(tmp_path, [con0(1), longer], "EK60")
+    assert (summary.condition == "intact") == is_spare
+    assert any(f"{spare} spare bytes" in text for text in summary.missing) == (
+        is_spare and spare > 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_damage"),
+    [
+        ('<Environment Name="R&D"></Environment>', False),
+        ('<Environment Depth="1"', True),
+        ('<Environment Depth="\x01\x02"></Environment>', True),
+    ],
+)
+def test_xml_with_an_error_is_refused_but_bytes_in_it_are_damage(
+    text: str, *, is_damage: bool, tmp_path: Path
+) -> None:
+    pieces = [configuration(), xml0(text), parameters(ONE, 1), raw3(ONE, 1)]
+    summary = _walk(tmp_path, pieces)
+    with pytest.raises(BadFile if is_damage else UnsupportedDatagram):
+        decide(summary, "EK80")
+    decide(summary, "EK80", allow_partial=True)
+    assert summary.pings == {ONE: 1}
+
+
+def test_pings_that_only_lack_something_in_text_are_left_out(tmp_path: Path) -> None:
+    """They are whole: the file is not damaged, and the others can be converted."""
+    interval = f'<Parameter><Channel ChannelID="{ONE}" SampleInterval="1"/></Parameter>'
+    pieces = [configuration((ONE,)), xml0(interval), raw3(ONE, 1)]
+    for lacking in (
+        [parameters(ONE, 2), raw3(ONE, 2)],
+        [xml0("<Parameter/>"), raw3(ONE, 2)],
+        [raw3(TWO, 2)],
+    ):
+        summary = _walk(tmp_path, [*pieces, *lacking])
+        with pytest.raises(UnsupportedDatagram):
+            decide(summary, "EK80")
         decide(summary, "EK80", allow_partial=True)
+        assert summary.pings == {ONE: 1}
+        assert summary.missing
+
+
+def test_a_sentence_before_the_configuration_is_not_another_file(tmp_path: Path) -> None:
+    pieces = [nme0(0, b"$SDVLW"), configuration(), parameters(ONE, 1), raw3(ONE, 1)]
+    summary = _walk(tmp_path, pieces)
+    decide(summary, "EK80")
+    assert (summary.condition, summary.pings) == ("intact", {ONE: 1})
 
 
 def test_a_second_configuration_is_a_second_file_other_xml_is_not(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from flows.walk import preflight
 from flows.walk.accounts.row import Row
 from flows.walk.accounts.table import ACCOUNTS, reasons
 from flows.walk.ad2cp import KINDS
-from flows.walk.azfp6 import FIELDS
+from flows.walk.asl.azfp6 import FIELDS
 from flows.walk.simrad.walk import SHORTEST
 from sonar_models import FORMATS
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams

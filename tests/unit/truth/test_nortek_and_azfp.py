@@ -36,7 +36,7 @@ from flows.stores.request import ConversionRequest
 from flows.terminal import DONE, convert_at_terminal
 from flows.walk.ad2cp import KINDS, RAW_ECHOSOUNDER, STRING, checksum
 from flows.walk.ad2cp_lengths import misreading
-from flows.walk.azfp import HEADER_SIZE
+from flows.walk.asl.azfp import HEADER_SIZE
 from sonar_models import (
     HEAD_BYTES,
     SETTINGS_HEAD_BYTES,

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from flows.walk.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
+from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
 from flows.walk.search import next_whole
 from flows.walk.summary import FileSummary
 from flows.walk.tally import Tally, summarize

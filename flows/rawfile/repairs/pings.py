@@ -1,0 +1,167 @@
+"""Sample datagrams (RAW0, RAW3, RAW4) with fewer samples, or as echopype can read them.
+
+echopype stores all pings of a channel in one array, so each must have every part of the
+samples (power, angles, complex) that another ping of the channel has, and at least one
+sample. What a ping lacks is filled with zeros here; the output has NaN there, because its
+samples are read from the raw file (`flows.rawfile.samples`).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from flows.rawfile.reading import read_exactly
+from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, Int64s, SampleIndex
+
+# Offsets in a datagram with its leading length: time, kind of samples (RAW0's mode, RAW3's data
+# type), spare bytes, channel.
+_TIME = 8
+_KIND = {88: 18, 156: 144}
+_SPARE = {88: slice(74, 80), 156: slice(146, 148)}
+CHANNEL = slice(16, 144)
+_RAW3_HEADER = 156
+
+_int32 = struct.Struct("<i")
+_kind = struct.Struct("<h")
+_time = struct.Struct("<Q")
+
+
+class Cut(NamedTuple):
+    """How a sample datagram is written.
+
+    Attributes:
+        offset: its offset in the raw file.
+        end: the offset after it.
+        number: its number of samples.
+        kind: their kind, in the bits of `SampleIndex`.
+        kept: number of samples to write.
+        written: kind to write.
+        shift: ticks to add to its time.
+        lacks_pulse: 1 if other pings of its channel have a transmit pulse, and this one has none.
+    """
+
+    offset: int
+    end: int
+    number: int
+    kind: int
+    kept: int
+    written: int
+    shift: int = 0
+    lacks_pulse: int = 0
+
+
+def written_kinds(index: SampleIndex) -> Int64s:
+    """The kind of samples that each ping gets in a file for echopype (int64, one per ping).
+
+    All pings of a channel get the same: all parts that one of them has, with float32.
+    """
+    written = index.kind.copy()
+    for number in np.unique(index.channel).tolist():
+        own = index.channel == number
+        parts = int(np.bitwise_or.reduce(index.kind[own] & (POWER | ANGLE)))
+        sectors = int(index.sectors[own].max())
+        if parts or not sectors:
+            # echopype reads angles only beside power.
+            parts |= POWER
+        same = parts | (sectors << SECTORS_SHIFT | FLOAT32 if sectors else 0)
+        written[own] = same
+    return written
+
+
+def rebuilt(fd: int, cut: Cut, header: int) -> bytes:
+    """The datagram as `cut` says, with its leading and trailing length.
+
+    Args:
+        fd: the raw file.
+        cut: how it is written.
+        header: bytes from its beginning to its first sample.
+
+    Raises:
+        OSError: the file ends before that.
+    """
+    head = bytearray(read_exactly(fd, header, cut.offset))
+    body = b"".join(_parts(fd, cut, header))
+    length = header - 4 + len(body)
+    _int32.pack_into(head, 0, length)
+    _int32.pack_into(head, header - 4, cut.kept)
+    if cut.written != cut.kind or not cut.number:
+        # RAW0's mode is only the bits of power and angles; other bits of it stay.
+        at = _KIND[header]
+        kept = _kind.unpack_from(head, at)[0] & ~3 if header != _RAW3_HEADER else 0
+        _kind.pack_into(head, at, kept | cut.written)
+    if cut.shift:
+        _time.pack_into(head, _TIME, _time.unpack_from(head, _TIME)[0] + cut.shift)
+    return bytes(head) + body + _int32.pack(length)
+
+
+def _parts(fd: int, cut: Cut, header: int) -> list[bytes]:
+    own = dict(_layout(cut.kind))
+    at = cut.offset + header
+    places = {}
+    for part, size in own.items():
+        places[part] = at
+        at += size * cut.number
+    there = min(cut.kept, cut.number)
+    parts = []
+    for part, size in _layout(cut.written):
+        held = own.get(part, 0)
+        body = read_exactly(fd, there * held, places[part]) if held else b""
+        if part == "complex" and held:
+            body = _as_float32(body, cut.kind, cut.written)
+        parts.append(body.ljust(size * cut.kept, b"\x00"))
+    return parts
+
+
+def _layout(kind: int) -> list[tuple[str, int]]:
+    """Each part of the samples with its bytes per sample, in the order of the file."""
+    found = [(part, 2) for part, flag in (("power", POWER), ("angle", ANGLE)) if kind & flag]
+    sectors = kind >> SECTORS_SHIFT
+    return [*found, ("complex", sectors * (8 if kind & FLOAT32 else 4))] if sectors else found
+
+
+def _as_float32(body: bytes, kind: int, written: int) -> bytes:
+    """Complex samples as float32, with sectors of zeros if others of the channel have more."""
+    sectors, wanted = kind >> SECTORS_SHIFT, written >> SECTORS_SHIFT
+    numbers = np.frombuffer(body, "<f4" if kind & FLOAT32 else "<f2").reshape(-1, sectors, 2)
+    padded = np.zeros((len(numbers), wanted, 2), "<f4")
+    padded[:, :sectors] = numbers
+    return padded.tobytes()
+
+
+def pulse_of_zeros(head: bytes) -> bytes:
+    """A transmit pulse (RAW4) of one sample of zero, before the ping with this head."""
+    body = b"RAW4" + head[8:144] + struct.pack("<h2sii", 1 << SECTORS_SHIFT | FLOAT32, b"", 0, 1)
+    length = len(body) + 8
+    return _int32.pack(length) + body + bytes(8) + _int32.pack(length)
+
+
+def readable(datagram: bytes, header: int, channel: bytes | None) -> tuple[bytes, list[str]]:
+    """A sample datagram whose text echopype can decode, and a sentence for each repair.
+
+    echopype reads the spare bytes and the channel as text with escape sequences.
+
+    Args:
+        datagram: with its leading and trailing length.
+        header: bytes from its beginning to its first sample.
+        channel: the channel's name to write; None to keep it.
+    """
+    notes = []
+    changed = bytearray(datagram)
+    spare = _SPARE[header]
+    if not _is_decodable(datagram[spare]):
+        changed[spare] = bytes(spare.stop - spare.start)
+        notes.append("spare bytes of a ping that echopype cannot decode are left out")
+    if channel is not None and datagram[CHANNEL].rstrip(b"\x00") != channel:
+        changed[CHANNEL] = channel.ljust(CHANNEL.stop - CHANNEL.start, b"\x00")
+    return (bytes(changed) if changed != datagram else datagram), notes
+
+
+def _is_decodable(field: bytes) -> bool:
+    try:
+        field.decode("unicode_escape")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,245 @@
+"""Repairs the datagrams of one file, one after another, for echopype."""
+
+from __future__ import annotations
+
+import struct
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.core.outcomes import UnsupportedDatagram
+from flows.rawfile.repairs import environment, text
+from flows.rawfile.repairs.configuration import repair_configuration
+from flows.rawfile.repairs.parameters import RepairedParameters, repair_parameters
+from flows.rawfile.repairs.pings import CHANNEL, Cut, pulse_of_zeros, readable, rebuilt
+from flows.walk.repair_log import RepairLog
+from flows.walk.sample_index import FLOAT16, FLOAT32
+from flows.walk.simrad.names import text_of
+
+_HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
+_MEMORY = 10_000
+_ADCP = "EC150"
+
+_int32 = struct.Struct("<i")
+_ticks = struct.Struct("<Q")
+
+
+@dataclass
+class Restored:
+    """What the output has instead of what echopype reads from the repaired datagrams.
+
+    Attributes:
+        names: name of a channel that echopype reads -> the channel's name.
+        configuration: text of the configuration, None if echopype reads it unchanged.
+        impedances: by channel, impedance of the transceiver; empty if echopype reads them.
+        sentences: number of the NMEA datagram -> its text.
+        pings: offset of a ping's datagram -> variable -> value.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    configuration: str | None = None
+    impedances: dict[str, float] = field(default_factory=dict)
+    sentences: dict[int, str] = field(default_factory=dict)
+    pings: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+class Repairer:
+    """One pass over the datagrams of a file; `log` and `restored` have what was done.
+
+    Args:
+        file: name of the file, for errors.
+        header: bytes before the first sample of a ping.
+    """
+
+    def __init__(self, file: str, header: int) -> None:
+        self.file = file
+        self.header = header
+        self.log = RepairLog()
+        self.restored = Restored()
+        self._configured = False
+        self._has_environment = False
+        self._environment_added: int | None = None
+        self._early: list[bytes] = []
+        self._sentences = 0
+        self._by_xml: dict[bytes, tuple[bytes, RepairedParameters]] = {}
+        self._parameters = RepairedParameters()
+        self._lost_frequencies: dict[str, list[int]] = {}
+        self._fm: set[str] = set()
+
+    def repaired(self, fd: int, items: Iterable[bytes | Cut]) -> Iterator[bytes]:
+        """The datagrams for echopype, in order; the configuration comes first.
+
+        Raises:
+            UnsupportedDatagram: echopype needs a value that cannot be missing.
+            OSError: the raw file cannot be read.
+        """
+        for item in items:
+            if isinstance(item, Cut):
+                yield from self._ping(fd, item)
+                continue
+            made = self._other(item)
+            if made is None:
+                continue
+            if self._configured:
+                yield made
+                if self._early:
+                    yield from self._late()
+            else:
+                self._early.append(made)
+        self._finish()
+
+    def _late(self) -> Iterator[bytes]:
+        for datagram in self._early:
+            self._note("a datagram before the configuration is read after it", datagram)
+        yield from self._early
+        self._early = []
+
+    def _note(self, what: str, datagram: bytes) -> None:
+        self.log.note(what, _ticks.unpack_from(datagram, 8)[0])
+
+    def _other(self, datagram: bytes) -> bytes | None:
+        """A datagram that is not a ping."""
+        type_ = datagram[4:8]
+        if _ticks.unpack_from(datagram, 8)[0] == 0:
+            return datagram
+        notes: list[str] = []
+        if type_ == b"CON0":
+            self._configured = True
+            datagram, notes = text.con0(datagram)
+        elif type_ == b"XML0":
+            return self._xml(datagram)
+        elif type_ in {b"NME0", b"NME1"}:
+            datagram, short = text.not_too_short(datagram)
+            datagram, sentence, notes = text.sentence(datagram)
+            notes += short
+            if sentence is not None:
+                self.restored.sentences[self._sentences] = sentence
+            self._sentences += 1
+        elif type_ == b"FIL1":
+            field_ = text.filter_channel(datagram)
+            name = self._name_for_echopype(field_)
+            if field_.strip(b"\x00") != name:
+                datagram = text.filter_of(datagram, name)
+        elif type_ in _HEADERS:
+            datagram = self._readable(datagram)
+        for note in notes:
+            self._note(note, datagram)
+        return datagram
+
+    def _name_for_echopype(self, field_: bytes) -> bytes:
+        name = text_of(field_)
+        return next((r for r, own in self.restored.names.items() if own == name), name).encode()
+
+    def _readable(self, datagram: bytes) -> bytes:
+        header = _HEADERS[datagram[4:8]]
+        channel = self._name_for_echopype(datagram[CHANNEL]) if header == 156 else None
+        made, notes = readable(datagram, header, channel)
+        for note in notes:
+            self._note(note, made)
+        return made
+
+    def _ping(self, fd: int, cut: Cut) -> Iterator[bytes]:
+        made = self._readable(rebuilt(fd, cut, self.header))
+        ticks = _ticks.unpack_from(made, 8)[0]
+        if made[4:8] == b"RAW4":
+            yield made
+            return
+        if made[4:8] == b"RAW3":
+            if not self._has_environment and self._environment_added is None:
+                self._environment_added = ticks
+                yield _xml_datagram(environment.without_values(), made)
+            self._with_parameters(text_of(made[CHANNEL]), ticks, cut)
+        if not cut.number:
+            self.log.note("a ping has no samples: NaN", ticks)
+        elif cut.kind & 3 != cut.written & 3 or cut.kind >> 8 != cut.written >> 8:
+            self.log.note("a ping has other kinds of samples than others of its channel", ticks)
+        elif cut.kind & FLOAT16 and cut.kind >> 8 and not cut.kind & FLOAT32:
+            self.log.note("complex samples of float16, which echopype misreads, are float32", ticks)
+        if cut.lacks_pulse:
+            self.log.note("a ping has no transmit pulse (RAW4), others of its channel do", ticks)
+            yield pulse_of_zeros(made)
+        yield made
+
+    def _with_parameters(self, channel: str, ticks: int, cut: Cut) -> None:
+        """Note what was repaired in the parameters of a ping."""
+        found = self._parameters
+        if not found.has_interval:
+            cause = f"the parameters of channel {channel} have no SampleInterval"
+            raise UnsupportedDatagram(self.file, "XML0", cause)
+        if found.restored:
+            self.restored.pings[cut.offset] = found.restored
+        for note in found.notes:
+            self.log.note(note, ticks)
+        if found.pulse_form == "1":
+            self._fm.add(channel)
+        if found.lost_frequencies:
+            self._lost_frequencies.setdefault(channel, []).append(ticks)
+
+    def _xml(self, datagram: bytes) -> bytes | None:
+        body = datagram[16:-4]
+        kept = self._by_xml.get(body)
+        if kept is not None:
+            made, self._parameters = kept
+            return made[:8] + datagram[8:16] + made[16:]
+        content = text_of(body)
+        root = ET.fromstring(content)  # noqa: S314 - as in the walk
+        notes: list[str] = []
+        kind = root.tag.lower()
+        if kind == "configuration":
+            found = repair_configuration(root)
+            self._configured = True
+            self.restored.names = found.names
+            self.restored.impedances = found.impedances
+            notes = found.notes + [
+                f"echopype cannot read the name of channel {name}" for name in found.names.values()
+            ]
+        elif kind == "environment":
+            notes = environment.repair_environment(root)
+            self._has_environment |= environment.is_environment(root)
+        elif kind == "parameter":
+            return self._parameter(root, body, datagram)
+        for note in notes:
+            self._note(note, datagram)
+        if not notes and _is_plain(body):
+            return datagram
+        if kind == "configuration":
+            self.restored.configuration = content
+        return _xml_datagram(root, datagram)
+
+    def _parameter(self, root: ET.Element, body: bytes, datagram: bytes) -> bytes:
+        before = ET.tostring(root)
+        found = RepairedParameters()
+        for channel in root.iter("Channel"):
+            name = channel.get("ChannelID", "")
+            if _ADCP in name:
+                return datagram
+            channel.set("ChannelID", self._name_for_echopype(name.encode()).decode())
+            found = repair_parameters(channel)
+        same = ET.tostring(root) == before and _is_plain(body)
+        made = datagram if same else _xml_datagram(root, datagram)
+        self._parameters = found
+        if len(self._by_xml) < _MEMORY:
+            self._by_xml[body] = made, found
+        return made
+
+    def _finish(self) -> None:
+        if self._environment_added is not None and not self._has_environment:
+            self.log.note(environment.NO_ENVIRONMENT, self._environment_added)
+        for channel in self._fm & self._lost_frequencies.keys():
+            for ticks in self._lost_frequencies[channel]:
+                what = "a CW ping among FM pings has a FrequencyStart, which echopype reads for FM"
+                self.log.note(what, ticks)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether echopype, which reads ASCII, has the text of an XML datagram."""
+    text_ = body.strip(b"\x00")
+    return text_.isascii() and b"\x00" not in text_
+
+
+def _xml_datagram(root: ET.Element, like: bytes) -> bytes:
+    """An XML0 with the time of another datagram, in ASCII."""
+    body: bytes = b"XML0" + like[8:16] + ET.tostring(root, "us-ascii")
+    length = _int32.pack(len(body))
+    return length + body + length

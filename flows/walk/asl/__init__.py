@@ -1,0 +1,1 @@
+"""The walks over ASL's formats, AZFP and AZFP6."""
