@@ -99,10 +99,11 @@ class Repairer:
         self.log.note(what, _ticks.unpack_from(datagram, 8)[0])
 
     def _other(self, datagram: bytes) -> bytes | None:
-        """A datagram that is not a ping."""
+        """A datagram that is not a ping; None if it has no time."""
         type_ = datagram[4:8]
         if _ticks.unpack_from(datagram, 8)[0] == 0:
-            return datagram
+            # The walk has named it as not converted; echopype would search for what comes after it.
+            return None
         notes: list[str] = []
         if type_ == b"CON0":
             self._configured = True
@@ -110,12 +111,9 @@ class Repairer:
         elif type_ == b"XML0":
             return self._xml(datagram)
         elif type_ in {b"NME0", b"NME1"}:
-            datagram, short = text.not_too_short(datagram)
-            datagram, sentence, notes = text.sentence(datagram)
-            notes += short
-            if sentence is not None:
-                self.restored.sentences[self._sentences] = sentence
-            self._sentences += 1
+            datagram, notes = self._sentence(datagram)
+        elif type_ == b"TAG0":
+            datagram, notes = text.not_too_short(datagram)
         elif type_ == b"FIL1":
             field_ = text.filter_channel(datagram)
             name = self._name_for_echopype(field_)
@@ -126,6 +124,14 @@ class Repairer:
         for note in notes:
             self._note(note, datagram)
         return datagram
+
+    def _sentence(self, datagram: bytes) -> tuple[bytes, list[str]]:
+        datagram, short = text.not_too_short(datagram)
+        datagram, sentence, notes = text.sentence(datagram)
+        if sentence is not None:
+            self.restored.sentences[self._sentences] = sentence
+        self._sentences += 1
+        return datagram, notes + short
 
     def _name_for_echopype(self, field_: bytes) -> bytes:
         name = text_of(field_)
@@ -201,7 +207,7 @@ class Repairer:
             return self._parameter(root, body, datagram)
         for note in notes:
             self._note(note, datagram)
-        if not notes and _is_plain(body):
+        if not notes and text.is_plain(body):
             return datagram
         if kind == "configuration":
             self.restored.configuration = content
@@ -216,7 +222,7 @@ class Repairer:
                 return datagram
             channel.set("ChannelID", self._name_for_echopype(name.encode()).decode())
             found = repair_parameters(channel)
-        same = ET.tostring(root) == before and _is_plain(body)
+        same = ET.tostring(root) == before and text.is_plain(body)
         made = datagram if same else _xml_datagram(root, datagram)
         self._parameters = found
         if len(self._by_xml) < _MEMORY:
@@ -230,12 +236,6 @@ class Repairer:
             for ticks in self._lost_frequencies[channel]:
                 what = "a CW ping among FM pings has a FrequencyStart, which echopype reads for FM"
                 self.log.note(what, ticks)
-
-
-def _is_plain(body: bytes) -> bool:
-    """Whether echopype, which reads ASCII, has the text of an XML datagram."""
-    text_ = body.strip(b"\x00")
-    return text_.isascii() and b"\x00" not in text_
 
 
 def _xml_datagram(root: ET.Element, like: bytes) -> bytes:

@@ -69,6 +69,12 @@ def not_too_short(datagram: bytes) -> tuple[bytes, list[str]]:
     return length + body + length, ["an empty text, which echopype skips, is kept"]
 
 
+def is_plain(body: bytes) -> bool:
+    """Whether echopype, which reads ASCII, has the text of an XML datagram."""
+    text = body.strip(b"\x00")
+    return text.isascii() and b"\x00" not in text
+
+
 def filter_channel(datagram: bytes) -> bytes:
     """The channel's field of a filter (FIL1)."""
     return datagram[_FILTER_CHANNEL]
