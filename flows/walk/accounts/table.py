@@ -53,9 +53,8 @@ class NotConverted:
     @property
     def sentence(self) -> str:
         """One sentence for `missing`."""
-        what = "datagram" if self.count == 1 else "datagrams"
         verb = "is" if self.count == 1 else "are"
-        return f"{self.count} {what} of type {self.type} {verb} not converted ({self.why})"
+        return f"{self.count} {self.type} {verb} not converted ({self.why})"
 
     def as_json(self) -> dict[str, str | int | None]:
         """The manifest's entry."""
