@@ -103,7 +103,8 @@ def test_an_output_without_corrections_calibrates_as_echopypes_own(
     expected = steps(theirs, parameters)
     assert not isinstance(expected["Sv"], str), expected["Sv"]
     output = written(real_data, file, tmp_path, output_type, corrections=False)
-    for chunks in (None, {}):
+    eager_and_lazy: tuple[dict[str, int] | None, ...] = (None, {})
+    for chunks in eager_and_lazy:
         found = echopype.open_converted(str(output), chunks=chunks)
         # echopype reads its transceiver types as numpy arrays only, in its own outputs too.
         found["Vendor_specific"] = found["Vendor_specific"].load()
