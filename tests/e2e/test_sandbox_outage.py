@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from flows.conversion import open_raw
 from flows.publishing.identity import differences
+from flows.publishing.publication import Skipped
+from flows.stores.request import ConversionRequest
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
@@ -48,6 +51,7 @@ PROVENANCE = {
     "source_filenames",
     "meta_source_filenames",
     "duplicate_ping_times",
+    "conversion_missing",
 }
 
 
@@ -95,18 +99,35 @@ def test_no_file_is_lost_and_none_is_converted_twice(outage: Outage) -> None:
 
 
 @pytest.mark.parametrize(("key", "sonar_model"), READABLE.items(), ids=list(READABLE))
-def test_a_real_file_in_s3_equals_what_echopype_reads_in_memory(
+def test_a_real_file_in_s3_equals_what_echopype_reads_in_memory_with_corrections(
     outage: Outage, real_data: Path, key: str, sonar_model: str
 ) -> None:
     import echopype  # noqa: PLC0415 - takes seconds, and only these tests need it
 
-    xml = real_data / AZFP_XML if sonar_model == "AZFP" else None
-    expected = echopype.open_raw(real_data / key, sonar_model=sonar_model, xml_path=xml)
+    xml = str(real_data / AZFP_XML) if sonar_model == "AZFP" else None
+    opened = open_raw(
+        ConversionRequest(
+            raw_file=str(real_data / key),
+            sonar_model=sonar_model,
+            xml_path=xml,
+            output_path="unused",
+            output_type="zarr",
+            convert_params={} if sonar_model.startswith("A") else {"include_bot": False},
+        ),
+        lambda _stage, _fraction: None,
+    )
+    assert not isinstance(opened, Skipped)
     found = echopype.open_converted(
         outage.inbox.output_uri(output_key(key)),
         storage_options=outage.inbox.storage_options(),
     )
-    found_differences = [each for each in differences(expected, found) if not is_provenance(each)]
+    try:
+        expected = opened.echodata
+        found_differences = [
+            each for each in differences(expected, found) if not is_provenance(each)
+        ]
+    finally:
+        opened.close()
     assert found_differences == []
 
 
