@@ -38,7 +38,7 @@ class FindingTally:
 
     Attributes:
         shown: how many uploads of a class are listed.
-        quiet: classes that are counted but not listed.
+        quiet: classes that are counted but not listed, unless an output lacks something.
         done: how many fixes succeeded.
     """
 
@@ -52,7 +52,8 @@ class FindingTally:
     def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
-        if finding.kind in self.quiet:
+        is_remarkable = finding.kind is Kind.DONE and finding.detail
+        if finding.kind in self.quiet and not is_remarkable:
             return
         kept = self._listed[finding.kind]
         kept.append(finding)

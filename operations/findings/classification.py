@@ -80,7 +80,7 @@ def classify(  # noqa: PLR0917 - the facts that decide
         failure: the failure report beside the output, if there is no run.
     """
     if output.state == "current":
-        return UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
+        return UploadFinding(Kind.DONE, source.uri, output.detail, source.modified, source)
     run = max(runs, key=lambda run: run.generation, default=None)
     if run is None and failure is not None and failure.is_about(source):
         # Prefect has deleted the run, but the file is still faulty.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flows.publishing.manifest import MANIFEST_VERSION
 from operations.findings.findings import Source
@@ -17,7 +17,12 @@ class ManifestUnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ManifestFacts:
-    """What a manifest states; `settings` holds the entity tags of the settings XMLs by URI."""
+    """What a manifest states.
+
+    Attributes:
+        settings: entity tags of the settings XMLs, by URI.
+        remarks: what the output lacks, and quality facts above their thresholds.
+    """
 
     source_uri: str
     source_etag: str | None
@@ -25,6 +30,7 @@ class ManifestFacts:
     objects: int
     bytes: int
     sha256: str
+    remarks: tuple[str, ...] = ()
 
 
 def manifest_facts(body: bytes) -> ManifestFacts:
@@ -49,12 +55,20 @@ def manifest_facts(body: bytes) -> ManifestFacts:
             objects=int(output["objects"]),
             bytes=int(output["bytes"]),
             sha256=str(output["sha256"]),
+            remarks=_remarks(fields),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestUnreadableError(f"{type(error).__name__}: {error}") from error
     if version != MANIFEST_VERSION:
         raise ManifestUnreadableError(f"it has version {version!r}")
     return facts
+
+
+def _remarks(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    missing = manifest.get("missing")
+    # Older manifests have no quality facts.
+    alarms = [str(fact["sentence"]) for fact in manifest.get("quality", ()) if fact["alarm"]]
+    return (*([f"missing: {missing}"] if missing else []), *alarms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,7 @@ State = Literal["absent", "half", "current", "outdated", "contested", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """The result of the comparison; `detail` says what is wrong."""
+    """The result of the comparison; `detail` says what is wrong, or remarkable in a current output."""
 
     state: State
     detail: str = ""
@@ -143,7 +157,7 @@ def judge_output(
             f"{output.objects} objects, {output.bytes} bytes; "
             f"the manifest says {manifest.objects} and {manifest.bytes}",
         )
-    return OutputState("current")
+    return OutputState("current", "; ".join(manifest.remarks))
 
 
 _ABSENT = OutputState("absent")

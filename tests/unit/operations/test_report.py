@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
+from flows.publishing.manifest import MANIFEST_VERSION
 from operations.console.report import FindingTally, age
-from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
+from operations.findings.classification import ClassificationLimits, classify
+from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, Source, UploadFinding
+from operations.findings.output_state import OutputFacts, judge_output, manifest_facts
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -41,6 +45,32 @@ def test_counts_are_complete_and_the_oldest_are_listed() -> None:
         "needs_attention": True,
         "fixed": {},
     }
+
+
+def test_a_current_output_that_lacks_something_is_listed_with_what_it_lacks() -> None:
+    source = Source("inbox", "a.raw", 7, "etag", NOW)
+    manifest = {
+        "manifest_version": MANIFEST_VERSION,
+        "source": {"uri": source.uri, "etag": source.etag},
+        "sidecars": [],
+        "output": {"objects": 1, "bytes": 5, "sha256": "0"},
+        "missing": "18 pings are not in the file",
+        "quality": [
+            {"sentence": "the clock goes back 1 time", "alarm": True},
+            {"sentence": "40 pings", "alarm": False},
+        ],
+    }
+    output = OutputFacts(1, 5, manifest_facts(json.dumps(manifest).encode()))
+    done = classify(source, [], judge_output(source, output), ClassificationLimits(), NOW)
+    assert done.kind is Kind.DONE
+    tally = FindingTally()
+    tally.add(done)
+    console = Console(record=True, width=200, file=open_nowhere())
+    tally.print(console, NOW)
+    text = console.export_text()
+    assert "missing: 18 pings are not in the file; the clock goes back 1 time" in text
+    assert "40 pings" not in text
+    assert not tally.needs_attention
 
 
 def open_nowhere() -> io.StringIO:
