@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from flows.publishing.publication import Published
 from flows.publishing.recording.quality import alarms, walk_facts
 from flows.stores.request import ConversionRequest
 from flows.walk import check_rows, decide, preflight
-from flows.walk.walk import format_of
+from sonar_models import HEAD_BYTES, model_in_bytes
 
 #: Exit codes of `echodrop convert` and `echodrop check`, for scripts.
 DONE, FAILED, USAGE, TRANSIENT = 0, 1, 2, 3
@@ -32,9 +31,7 @@ class ModelUnknownError(ValueError):
 
 
 def model_of(raw_file: str) -> str:
-    """Detect the sonar model from the first bytes of a local file.
-
-    Models with the same format cannot be distinguished, so this returns the format's first.
+    """Detect the sonar model from the first bytes of a local file, as the trigger does.
 
     Raises:
         ModelUnknownError: the file is not local, or its format is unknown.
@@ -44,10 +41,10 @@ def model_of(raw_file: str) -> str:
     if not isinstance(location, LocalLocation):
         raise ModelUnknownError(raw_file, "the model is detected only for local files")
     with location.path.open("rb", buffering=0) as raw:
-        found = format_of(raw.fileno(), os.fstat(raw.fileno()).st_size)
+        found = model_in_bytes(raw.read(HEAD_BYTES))
     if found is None:
         raise ModelUnknownError(raw_file, "its first bytes match no known sonar")
-    return found
+    return found.name
 
 
 def convert_at_terminal(raw_file: str, model: str | None, fields: dict[str, Any]) -> int:

@@ -41,7 +41,7 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
     with path.open("rb", buffering=0) as raw:
         fd = raw.fileno()
         size = os.fstat(fd).st_size
-        found = format_of(fd, size)
+        found = _format_of(fd, size)
         walked = found or declared.name
         summary = _WALKS[walked](fd, size, file=path.name, sonar_model=model, found=walked)
     if size == 0:
@@ -54,7 +54,7 @@ def preflight(path: Path, sonar_model: str) -> FileSummary:
     return summary
 
 
-def format_of(fd: int, size: int) -> str | None:
+def _format_of(fd: int, size: int) -> str | None:
     """The format that the file's first bytes show, None if unknown."""
     found = format_in_bytes(os.pread(fd, 12, 0))
     # Two bytes are common: the record's checksum decides.

@@ -10,8 +10,18 @@ import pytest
 from typer.testing import CliRunner
 
 from echodrop import app
+from events.file_heads import file_head
+from flows.terminal import model_of
+from sonar_models import SONAR_MODELS
 
 runner = CliRunner()
+
+
+@pytest.mark.parametrize("model", SONAR_MODELS)
+def test_the_model_is_detected_as_the_trigger_does(tmp_path: Path, model: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(file_head(model))
+    assert model_of(str(path)) == model
 
 
 def test_convert_prints_the_path_alone_and_leaves_a_verified_store(
