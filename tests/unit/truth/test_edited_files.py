@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from flows import walk
+from flows.conversion import convert
 from flows.core.outcomes import BadFile, UnsupportedDatagram
+from flows.publishing.publication import Published
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import open_file
 from flows.rawfile.parsed_pings import compare_pings
+from flows.stores.request import ConversionRequest
 from tests.conftest import REPORT_LINE
 from tests.unit.truth.edited_files import PINGS, Datagram, content_of, edited, pings_of
 
@@ -120,6 +124,19 @@ def _outcome(path: Path, model: str, file: list[Datagram]) -> str:
         assert opened.engine.name == "streamed", opened.engine.reason
     finally:
         opened.close()
+    # The whole conversion: corrections, quality facts and the account take any file, too.
+    done = convert(
+        ConversionRequest(
+            raw_file=str(path),
+            sonar_model=model,
+            output_path=str(folder / "out.zarr"),
+            output_type="zarr",
+            allow_partial=outcome != "Completed",
+        )
+    )
+    assert isinstance(done, Published)
+    assert outcome == "Completed" or done.manifest["missing"]
+    shutil.rmtree(folder)
     return outcome
 
 
