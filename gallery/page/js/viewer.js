@@ -5,7 +5,7 @@ import { NAMES, colourTable } from "./colours.js";
 import { clamp, element, make, onceAFrame, plural, positionText, say, timeText } from "./dom.js";
 import { valueAt } from "./echogram.js";
 import { listen } from "./gestures.js";
-import { TrackMap, unwrapped } from "./map.js";
+import { TrackMap, trackOf, unwrapped } from "./map.js";
 import { LEFT, Panels, RIGHT, TITLE } from "./panels.js";
 import { ViewerStore } from "./store.js";
 
@@ -315,7 +315,7 @@ export class Viewer {
     const { about, track, channels, quantity, units } = this.store;
     const title = about.title ?? element("title").textContent;
     element("title").textContent = title;
-    document.title = `${title} – echodrop`;
+    document.title = `${title} · echodrop`;
     const output = this.path.replace(/\.echogram\.zarr\/?$/, "");
     const facts = [
       ["From", `${timeText(this.extent.first)} UTC`],
@@ -329,7 +329,7 @@ export class Viewer {
     const link = (text, path) => make("a", { href: this.root.address(path) }, text);
     element("links").replaceChildren(link("Picture", `${output}.echogram.png`), link("Manifest", `${output}.manifest.json`));
     element("viewer-map").hidden = !track.length;
-    this.map.tracks = track.length ? [{ line: unwrapped(track.map(({ longitude, latitude }) => [longitude, latitude])) }] : [];
+    this.map.tracks = track.length ? [trackOf(unwrapped(track.map(({ longitude, latitude }) => [longitude, latitude])))] : [];
     this.map.scale = null;
     this.map.redraw();
   }
