@@ -59,7 +59,7 @@ def up(
     from sandbox.system import SandboxOptions
     from sandbox.up import run_up
 
-    options = SandboxOptions(database=database, parallel_tasks=tasks)
+    options = SandboxOptions(database=database, parallel_tasks=tasks, gallery=True)
     raise typer.Exit(run_up(folder, options, Console()))
 
 

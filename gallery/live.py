@@ -36,7 +36,12 @@ class GalleryUnreadableError(Exception):
 
 
 class LiveGallery:
-    """Reads the outputs in a thread of its own, and only after somebody has asked for the list."""
+    """Reads the outputs in a thread of its own, and only after somebody has asked for the list.
+
+    Args:
+        place: the outputs.
+        every: seconds from one reading to the next, at least.
+    """
 
     def __init__(self, place: Place, every: float = EVERY) -> None:
         self._place, self._every = place, every

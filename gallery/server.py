@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gallery.live import GalleryUnreadableError, LiveGallery
+from gallery.live import EVERY, GalleryUnreadableError, LiveGallery
 from operations.catalog.places import ByteRange, FolderPlace, OpenedFile, Place, RangeInvalidError
 from operations.catalog.writing import GALLERY
 
@@ -43,6 +43,7 @@ class GalleryServer(ThreadingHTTPServer):
         place: the outputs.
         port: 0 for a free one.
         page: folder of the static page.
+        every: see `LiveGallery`.
 
     Raises:
         OSError: the port is taken.
@@ -50,9 +51,11 @@ class GalleryServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, place: Place, port: int = 0, page: Path = PAGE) -> None:
+    def __init__(
+        self, place: Place, port: int = 0, page: Path = PAGE, every: float = EVERY
+    ) -> None:
         super().__init__((HOST, port), _Handler)
-        self.place, self.page, self.live = place, FolderPlace(page), LiveGallery(place)
+        self.place, self.page, self.live = place, FolderPlace(page), LiveGallery(place, every)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
 
     @property
