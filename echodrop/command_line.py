@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from operations.commands import backfill, reconcile, status
+from gallery.command import gallery
+from operations.commands import backfill, catalog, reconcile, status
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
@@ -58,7 +59,7 @@ def up(
     from sandbox.system import SandboxOptions
     from sandbox.up import run_up
 
-    options = SandboxOptions(database=database, parallel_tasks=tasks)
+    options = SandboxOptions(database=database, parallel_tasks=tasks, gallery=True)
     raise typer.Exit(run_up(folder, options, Console()))
 
 
@@ -177,7 +178,7 @@ def deploy(
     )
 
 
-for command in (status, reconcile, replay, backfill, images, release, undeploy):
+for command in (status, reconcile, replay, backfill, catalog, gallery, images, release, undeploy):
     app.command()(command)
 
 
