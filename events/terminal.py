@@ -49,6 +49,8 @@ def replay_at_terminal(
         for row in replay(messages, _target(queue_url, function)):
             _add(table, row)
             again += row.outcome == "Retried"
+    except BrokenPipeError:
+        raise
     except (TransportError, ValueError, OSError) as error:
         err.print(str(error), style="red", markup=False, highlight=False)
         return 2

@@ -13,6 +13,15 @@ from operations.options import DryRun, Json, PrefectRate, Queue, Rules, Stack, c
 # ruff: noqa: PLC0415 - see operations.commands
 
 
+def _outcomes(texts: list[str] | None) -> list[str] | None:
+    from operations.replay.choice import outcome_named
+
+    try:
+        return None if texts is None else [outcome_named(text) for text in texts]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def replay(
     what: Annotated[
         list[str] | None,
@@ -32,7 +41,8 @@ def replay(
     outcome: Annotated[
         list[str] | None,
         typer.Option(
-            help="Runs that ended in this state, such as BadFile (default: all failed and crashed)."
+            callback=_outcomes,
+            help="Runs that ended in this state, such as BadFile (default: all failed and crashed).",
         ),
     ] = None,
     version: Annotated[str | None, typer.Option(help="Runs of this version of echodrop.")] = None,

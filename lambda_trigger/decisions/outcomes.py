@@ -41,6 +41,7 @@ class Reason(StrEnum):
     TEMPORARY = "temporary"
     OWN_OUTPUT = "own-output"
     COMPANION = "companion"
+    DOCUMENT = "document"
     SIDECAR_USED = "sidecar-used"
     SIDECAR_ALONE = "sidecar-alone"
     OUTSIDE_PREFIXES = "outside-prefixes"

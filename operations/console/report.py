@@ -62,7 +62,7 @@ class FindingTally:
 
     def add_result(self, result: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""
-        self.fixes[result.what.partition(":")[0]] += 1
+        self.fixes[result.result.name] += 1
         self.done += result.done
 
     @property

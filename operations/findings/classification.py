@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
+from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputState
 
@@ -163,7 +164,7 @@ def _failed_or_crashed(
     action: Retry | Notify | None = retry_action(run)
     if run.starts >= max_starts and not run.in_batch:
         action = None
-        detail += f" (started {run.starts} times)"
+        detail += f" (started {counted(run.starts, 'time')})"
     return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
 
 

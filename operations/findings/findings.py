@@ -147,6 +147,18 @@ Action = Notify | Retry | End
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What became of a request to change something: its name, whether it was `done`, and why not."""
+
+    name: str
+    done: bool = False
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}" if self.why else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class UploadFinding:
     """The class of one upload, or of an output without an upload.
 

@@ -11,17 +11,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from flows.core.run_ends import Defect
+from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.rules_document import Rules
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.findings.classification import retry_action
 from operations.findings.findings import Action, End, Kind, Notify, RunFacts, UploadFinding
 from operations.inventory.scope import Scope
 
+_FAILED = "Failed"
+# States that are not failures, and the state of an exception that is not an outcome.
+_OTHER_STATES = ("Completed", "Skipped", "Cancelled", _FAILED)
 _IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
 # The trigger requests no run for these.
 _NOT_CONVERTED = frozenset(
     {Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED}
 )
+
+
+def outcome_named(text: str) -> str:
+    """The name of the state that an operator means, in any case of letters.
+
+    Raises:
+        ValueError: no run ends in a state of this name.
+    """
+    known = {name.lower(): name for name in (*FAILURES, *_OTHER_STATES)}
+    # Alerts and reports use this name for the state Failed.
+    known[Defect.outcome.lower()] = _FAILED
+    if found := known.get(text.strip().lower()):
+        return found
+    names = ", ".join(sorted({*known.values()}))
+    raise ValueError(f"no run ends as {text!r}; known outcomes: {names}")
 
 
 @dataclass(frozen=True)

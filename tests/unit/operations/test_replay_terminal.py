@@ -67,7 +67,7 @@ def test_runs_are_chosen_and_forced_to_a_new_generation(
     assert printed(capsys) == {"a/1.raw": "done", "a/2.raw": "done"}
     assert replay(**chosen, version="0.2.0") == 0
     assert replay(**chosen, version="0.1.0", force=True, limit=1, rate=100.0) == 0
-    assert "1 uploads" in capsys.readouterr().out
+    assert "1 upload," in capsys.readouterr().out
     (upload,) = [read_body(body)[0] for body in received(aws("sqs"), queue)]
     assert isinstance(upload, Upload)
     assert upload.generation == 1

@@ -93,7 +93,7 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
     assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
     assert estimate["dollars"] > 0
     assert replay_dead_letters_at_terminal(**asked, dry_run=True, rate=0.01) == 1
-    assert "1 uploads, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
+    assert "1 upload, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
