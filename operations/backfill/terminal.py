@@ -14,6 +14,7 @@ from operations.backfill.archive_sender import TOGETHER, Backfill
 from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
 from operations.clients.connections import connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.printing import write, write_name
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
 from operations.inventory.archive_items import Listing, archive_at
@@ -136,11 +137,11 @@ def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: 
         print(json_line(values))  # noqa: T201 - the command's result
         return
     console = Console()
-    console.print(line, highlight=False, soft_wrap=True)
+    write(console, line)
     for what, reasons in (("left out", noted.left_out), ("refused", noted.refused)):
         if reasons:
-            console.print(f"{what} by the rules: {_listed(reasons)}", highlight=False)
-    console.print(f"checkpoint: {noted.path}", highlight=False, markup=False, soft_wrap=True)
+            write(console, f"{what} by the rules: {_listed(reasons)}")
+    write_name(console, f"checkpoint: {noted.path}")
 
 
 def _listed(reasons: Counter[str]) -> str:

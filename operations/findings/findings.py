@@ -184,6 +184,16 @@ class UploadFinding:
         return self.kind in NEEDS_ATTENTION
 
     @property
+    def is_remarkable(self) -> bool:
+        """Whether there is anything to say: it is not done or ignored, or it lacks something."""
+        return self.kind is not Kind.IGNORED and (self.kind is not Kind.DONE or bool(self.detail))
+
+    @property
+    def reason(self) -> str:
+        """The detail without the upload's own name, so that equal reasons are equal texts."""
+        return self.detail.replace(f"{self.uri}: ", "")
+
+    @property
     def remedy(self) -> str:
         """What to do about it; empty if nothing is needed."""
         return REMEDIES.get(self.kind, "")

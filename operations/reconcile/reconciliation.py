@@ -109,7 +109,8 @@ class Reconciliation:
         for number, (source, output_key, facts) in enumerate(checked, start=1):
             self.progress("reading manifests", number, total)
             if facts is not None and self._is_settled(source, output_key, facts, inventory):
-                yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
+                remarks = "; ".join(facts.manifest.remarks) if facts.manifest else ""
+                yield UploadFinding(Kind.DONE, source.uri, remarks, source.modified, source)
                 continue
             to_inspect.append((source, output_key))
             if len(to_inspect) == INSPECTION_LOT:
