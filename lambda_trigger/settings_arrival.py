@@ -86,7 +86,9 @@ class ArrivedSettings:
             if self.deadline.left() < HAND_OVER_SECONDS:
                 rest = json.dumps(_notification(self.xml, self.xml.key, after=batch[-1].key))
                 self.storage.send_messages(queue_arn, [rest], self.deadline)
-                return f"{counted(queued, 'data file')} queued, to be continued after {batch[-1].key}"
+                return (
+                    f"{counted(queued, 'data file')} queued, to be continued after {batch[-1].key}"
+                )
         return f"{counted(queued, 'data file')} queued"
 
 

@@ -49,6 +49,9 @@ def replay(
     force: Annotated[
         bool, typer.Option("--force", help="Convert uploads again that are already converted.")
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Convert the intact part of damaged uploads.")
+    ] = False,
     dlq: Annotated[
         bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
     ] = False,
@@ -93,9 +96,18 @@ def replay(
     if uris and len(uris) != len(what or []):
         raise typer.BadParameter("replay uploads and notifications in separate calls")
     if letters:
-        _reject_options("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
+        _reject_options(
+            "dead letters",
+            {"--force": force, "--allow-partial": partial} | {"--prefect-rate": prefect_rate},
+        )
     elif what and not uris:
-        of_uploads = {"--force": force, "--rate": rate, "--limit": limit, "--json": as_json}
+        of_uploads = {
+            "--force": force,
+            "--allow-partial": partial,
+            "--rate": rate,
+            "--limit": limit,
+            "--json": as_json,
+        }
         _reject_options("notifications", {**of_uploads, "--prefect-rate": prefect_rate})
     if what and not uris:
         from events.terminal import replay_at_terminal
@@ -135,6 +147,7 @@ def replay(
             outcomes=tuple(outcome or ()),
             version=version or "",
             force=force,
+            allow_partial=partial,
             queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             rules=rules,
             dry_run=dry_run,

@@ -92,7 +92,8 @@ def classify(  # noqa: PLR0917 - the facts that decide
     if run.state_type == "COMPLETED":
         following = None
         if sum(each.is_repair and each.generation > 0 for each in runs) < limits.attempts:
-            following = Notify(run.generation + 1, is_repair=True, lane=_lane(source, limits, now))
+            lane, partial = _lane(source, limits, now), run.allows_partial
+            following = Notify(run.generation + 1, True, lane, partial)  # noqa: FBT003 - its fields in order
         return _completed_but_not_current(source, run, output, following)
     if run.state_type in {"FAILED", "CRASHED"}:
         return _failed_or_crashed(source, run, output, limits)
@@ -175,7 +176,9 @@ def retry_action(run: RunFacts) -> Retry | Notify:
     found by its identity, as it ended. So the file gets its own run.
     """
     if run.in_batch:
-        return Notify(run.generation, is_repair=True, lane=run.lane)
+        return Notify(
+            run.generation, is_repair=True, lane=run.lane, allow_partial=run.allows_partial
+        )
     return Retry(run.id, run.state_id)
 
 

@@ -73,6 +73,7 @@ def replay_uploads_at_terminal(
     outcomes: tuple[str, ...] = (),
     version: str = "",
     force: bool = False,
+    allow_partial: bool = False,
     queue_url: str,
     rules: Path | None = None,
     dry_run: bool = False,
@@ -93,6 +94,7 @@ def replay_uploads_at_terminal(
         outcomes: names of the runs' states; empty for all that failed or crashed.
         version: runs of this version of echodrop.
         force: convert uploads again that are converted already, as a new generation.
+        allow_partial: convert the intact part of damaged uploads.
         queue_url: URL of the trigger's queue.
         rules: the rules document; default: the trigger's.
         dry_run: only print what would be done, and what it would cost.
@@ -136,6 +138,7 @@ def replay_uploads_at_terminal(
             queue_url,
             choice=by_runs,
             force=force,
+            allow_partial=allow_partial,
             dry_run=dry_run,
             rate=rate,
             limit=limit,
@@ -160,6 +163,7 @@ def _replayed(
     *,
     choice: RunChoice | None,
     force: bool,
+    allow_partial: bool,
     dry_run: bool,
     rate: float | None,
     limit: int | None,
@@ -173,7 +177,9 @@ def _replayed(
         with progress_bar() as progress:
             for number, found in enumerate(look.at_uris(uris), start=1):
                 progress("uploads", number, len(uris))
-                wanted = decide_replay(found, force=force, choice=choice)
+                wanted = decide_replay(
+                    found, force=force, allow_partial=allow_partial, choice=choice
+                )
                 if wanted.action is None:
                     report.add(found.uri, wanted.why, failed=not wanted.settled)
                     continue

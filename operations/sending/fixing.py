@@ -54,6 +54,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         generation=action.generation,
         lane=action.lane,
         is_repair=action.is_repair,
+        allow_partial=action.allow_partial,
     )
     return Message(source.uri, ENVELOPES["eventbridge"](item))
 

@@ -211,6 +211,7 @@ class FakeInbox:
         size: int,
         sha256: str,
         sidecars: Mapping[str, str] | None = None,
+        missing: str | None = None,
     ) -> None:
         manifest = {
             "manifest_version": 1,
@@ -219,6 +220,7 @@ class FakeInbox:
                 {"kind": "xml", "uri": uri, "etag": etag} for uri, etag in (sidecars or {}).items()
             ],
             "output": {"objects": objects, "bytes": size, "sha256": sha256},
+            "missing": missing,
         }
         self.s3.put_object(
             Bucket=self.output, Key=f"{output}.manifest.json", Body=json.dumps(manifest)

@@ -57,6 +57,23 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
     assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
+def test_status_says_what_the_output_of_a_partial_conversion_lacks(
+    world: FakeInbox, rules: Path, capsys: Any
+) -> None:
+    world.publish(world.drop("whole.raw"), "whole.zarr", {"zarr.json": b"{}"})
+    part = world.drop("part.raw")
+    world.publish(part, "part.zarr", {"zarr.json": b"{}"})
+    world.put_manifest(part, "part.zarr", objects=1, size=2, sha256="0", missing="bytes 9 to 99")
+    assert status_at_terminal(rules=rules, since="1h") == 0
+    out = capsys.readouterr().out
+    assert "2 done" in out
+    assert "missing: bytes 9 to 99" in out
+    assert f"s3://{world.inbox}/part.raw" in out
+    assert "whole.raw" not in out
+    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    assert [line["detail"] for line in lines(capsys) if "uri" in line] == ["missing: bytes 9 to 99"]
+
+
 def test_a_missing_setting_is_named_on_stderr(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
