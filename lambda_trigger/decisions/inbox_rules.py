@@ -111,8 +111,8 @@ def judge_bucket(bucket: str, rules: Rules) -> Verdict | None:
 
 
 def _refusal(bucket: str, key: str, rules: Rules) -> Verdict | None:
-    if verdict := judge_bucket(bucket, rules):
-        return verdict
+    if elsewhere := judge_bucket(bucket, rules):
+        return elsewhere
     for test, verdict, reason, detail in KEY_RULES:
         if found := test(key):
             return verdict(reason, detail.format(found=found))

@@ -40,6 +40,6 @@ def print_error(error: Exception) -> int:
 def _sentence(error: Exception) -> str:
     details = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
     if details.get("Code") == "NoSuchBucket":
-        name = str(details.get("BucketName", ""))  # type: ignore[typeddict-item]  # S3's own field
+        name = str(details.get("BucketName", ""))
         return f"bucket {name} does not exist: correct the rules document, or create it"
     return str(error)

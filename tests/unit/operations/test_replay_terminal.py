@@ -92,7 +92,7 @@ def test_the_intact_part_of_a_damaged_upload_is_a_new_generation(
     assert (upload.key, upload.generation, upload.allow_partial) == ("bad.raw", 1, True)
     # If that run fails for another reason, it is retried with its parameters.
     run = world.run(world.source("bad.raw"), "CRASHED", "Crashed", generation=1)
-    partial = replace(run, parameters=run.parameters | {"allow_partial": True})
+    partial = replace(run, parameters={**run.parameters, "allow_partial": True})
     identity = next(key for key, each in world.runs.runs.items() if each is run)
     world.runs.runs[identity] = partial
     assert replay(uris=[uri], allow_partial=True, as_json=True) == 0
@@ -136,7 +136,7 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(
     world: FakeInbox, replay: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     class Gone(io.StringIO):
-        def write(self, text: str) -> int:
+        def write(self, _text: str, /) -> int:
             raise BrokenPipeError
 
     world.drop("a.raw")
