@@ -25,12 +25,13 @@ from flows.runs.batch_entries import BatchFile, batch_files
 from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.runs.batch_runners import RunnerName, dask_scheduler
 from flows.runs.batch_workers import worker_count
+from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.flow_parameters import checked_parameters
 from flows.runs.isolated_tasks import run_isolated
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
-from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.task_resources import task_resources
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
@@ -60,8 +61,7 @@ def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> S
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
-        get_run_logger().error("%s: %s", failure.outcome, failure)
-        return failed_state(failure)
+        return failed_file(failure, getattr(request, "raw_file", None))
     except MemoryError as error:
         # Ends as if its process had died: the batch continues, and the file gets its own run.
         return out_of_memory(error)
@@ -87,7 +87,7 @@ def convert_raw_sonar_batch(
 
     Each file is a task run with the file's name and its own state (one of those of
     `convert_raw_sonar`), claim and manifest. The run ends Completed if every file ended
-    Completed or Skipped; else Failed with the name PartlyFailed or AllFailed. The table
+    Completed or Skipped; else Failed with the outcome PartlyFailed or AllFailed. The table
     `batch` and `files` in the failure list each file and its outcome. A second run
     skips published files.
 
@@ -107,6 +107,7 @@ def convert_raw_sonar_batch(
     """
     # Must come first: `locals()` has only the parameters here.
     given = dict(locals())
+    forget_outcome()
     logger = get_run_logger()
     try:
         checked = checked_parameters(convert_raw_sonar_batch.fn, given)
@@ -123,9 +124,7 @@ def convert_raw_sonar_batch(
                 task_runner,
             )
     except (InvalidParameters, TransientFault) as failure:
-        # TRY400: the outcome has the cause; a traceback would add nothing.
-        logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
-        return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+        return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
     return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data

@@ -116,6 +116,7 @@ class RunFacts:
     Attributes:
         starts: how often it was started. `upload_inspection` also counts starts whose task
             never appeared.
+        state_name: its outcome if it failed, else the name of its state.
         since: when its state began.
         work_pool: name of its work pool.
         cluster: cluster of its task, if the run names one; else the pool's.
