@@ -14,11 +14,8 @@ Every failure is a `ConversionFailure` (the same call would fail again) or a `Tr
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -63,21 +60,6 @@ __all__ = [
     "convert",
     "main",
 ]
-
-# In an installed wheel the project's other folders are in here (docs/decisions/packaging.md).
-_ROOMS = Path(__file__).with_name("rooms")
-# Modules are imported when a name of theirs is used, so that `import echodrop` stays quick.
-_IMPORTED_FROM = {"app": "echodrop.command_line", "FileSummary": "flows.walk.summary"}
-
-
-def _find_rooms(name: str) -> None:
-    """Put one folder of a wheel's rooms first on Python's path."""
-    folder = str(_ROOMS / name)
-    if _ROOMS.is_dir() and folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-_find_rooms("library")
 
 
 @dataclass(frozen=True)
@@ -165,7 +147,7 @@ def convert(
         OutputMismatch: the data read back is not the data written.
         TransientFault: the store did not answer, or another process writes the same output.
     """
-    from echodrop.requests import requested  # noqa: PLC0415 - imports numpy and boto3
+    from echodrop.requests import converted, requested
 
     request = requested(
         os.fspath(raw),
@@ -188,8 +170,6 @@ def convert(
         chunks=chunks,
         zarr_format=zarr_format,
     )
-    from echodrop.requests import converted  # noqa: PLC0415 - imports xarray
-
     return converted(request, progress)
 
 
@@ -218,22 +198,31 @@ def check(
         InvalidParameters: the model is unknown, or the file is a sidecar.
         AccessDenied, Archived, DiskFault, TransientFault: the store or disk refuses.
     """
-    from echodrop.requests import checked  # noqa: PLC0415 - imports numpy and boto3
+    from echodrop.requests import checked
 
     return checked(os.fspath(raw), model, dict(storage_options or {}))
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
-    if name.startswith("_") or name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what is used: `import echodrop` stays quick."""
+    # ruff: noqa: PLC0415
     if name == "app":
-        _find_rooms("commands")
-    return getattr(import_module(_IMPORTED_FROM.get(name, "flows.core.outcomes")), name)
+        from echodrop.command_line import app
+
+        return app
+    if name == "FileSummary":
+        from flows.walk.summary import FileSummary
+
+        return FileSummary
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from flows.core import outcomes
+
+    return getattr(outcomes, name)
 
 
 def main() -> None:
     """Run the command line."""
-    _find_rooms("commands")
-    from echodrop.command_line import app as command_line  # noqa: PLC0415 - it imports typer
+    from echodrop.command_line import app as command_line
 
     command_line()

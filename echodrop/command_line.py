@@ -52,8 +52,8 @@ def _need_a_clone() -> None:
     """End the command in an installed wheel, which has no template and no sandbox."""
     if not Path(__file__).parents[1].joinpath("template.yaml").is_file():
         typer.echo(
-            "This command runs in a clone of the repository: git clone it, and type make demo "
-            "or make up there.",
+            "This command needs a clone of the repository, with its template: git clone it, and "
+            "type make there.",
             err=True,
         )
         raise typer.Exit(2)
@@ -122,6 +122,8 @@ def deploy(
     from operations.reconcile.reconcile_flow import reconcile_specs
     from release.code_version import code_version
 
+    if not only_check:
+        _need_a_clone()
     if only_check and connect:
         raise typer.BadParameter(
             "--check and --connect-inbox cannot be combined: --check changes nothing"

@@ -32,7 +32,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class FoundInputs:
     """The raw files in order, and the number of sidecars among the arguments."""
 
     files: Sequence[Input]
@@ -41,7 +41,7 @@ class Inputs:
 
 def find_inputs(
     raws: Sequence[str], out: str, output_type: OutputType, options: dict[str, Any]
-) -> Inputs:
+) -> FoundInputs:
     """The raw files that the arguments mean; a file that is named twice comes once.
 
     A folder, or an `s3://` prefix that ends in `/`, stands for the raw files below it, by
@@ -82,7 +82,7 @@ def find_inputs(
     if many and out.endswith(tuple(OUTPUT_SUFFIXES.values())):
         raise InvalidParameters(f"{out}: is one output, so give one file, or a folder for several")
     _check_outputs(list(found.values()), output_type)
-    return Inputs(list(found.values()), sidecars)
+    return FoundInputs(list(found.values()), sidecars)
 
 
 def is_folder(location: Location, raw: str) -> bool:
