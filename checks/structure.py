@@ -31,7 +31,7 @@ ROOMS = """
     flows.walk flows.encoding
     flows.rawfile
     flows.publishing
-    flows.failures
+    flows.failures flows.products
     flows.runs flows.deployment
     flows
     watchdog

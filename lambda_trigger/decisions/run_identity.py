@@ -58,6 +58,11 @@ def idempotency_key(
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def batch_tag(identity: str) -> str:
+    """Return the tag of a batch that holds the file of this identity."""
+    return f"file:{identity}"
+
+
 def uri(bucket: str, key: str) -> str:
     """Return an object's URI; the key is not encoded."""
     return f"s3://{bucket}/{key}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.core.run_ends import outcome_of
 from lambda_trigger.decisions.outcomes import LANES, LIVE
+from lambda_trigger.decisions.run_identity import batch_tag
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.findings.findings import RunFacts
 
@@ -25,7 +26,7 @@ def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
-    tags = [f"file:{identity}" for identity in identities]
+    tags = [batch_tag(identity) for identity in identities]
     found = {
         identity: facts
         for start in range(0, len(tags), _TAGS)

@@ -18,6 +18,7 @@ ACTIONS = {
     "complete_multipart_upload": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
     "delete_object": "s3:DeleteObject",
+    "delete_object_tagging": "s3:DeleteObjectTagging",
     "delete_objects": "s3:DeleteObject",
     "get_object": "s3:GetObject",
     "get_object_tagging": "s3:GetObjectTagging",
@@ -31,6 +32,7 @@ ACTIONS = {
 # Needed because of a call's parameter, not its name.
 BY_PARAMETER = {
     "VersionId": "s3:GetObjectVersion",
+    "delete_object_tagging": "s3:DeleteObjectVersionTagging",
     "get_object_tagging": "s3:GetObjectVersionTagging",
     "put_object_tagging": "s3:PutObjectVersionTagging",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from echodrop import app
+from echodrop.command_line import app
 from events.file_heads import file_head
 from flows.terminal import model_of
 from sonar_models import SONAR_MODELS

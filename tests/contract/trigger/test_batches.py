@@ -11,6 +11,10 @@ from prefect.utilities.callables import parameter_schema
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection
 from lambda_trigger.decisions.outcomes import BACKFILL
 from operations.clients.prefect_runs import PrefectRuns
 from tests.contract.conftest import ApiCall
@@ -100,6 +104,9 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_by_it(
     assert {identity: facts.id for identity, facts in found.items()} == dict.fromkeys(
         identities, together
     )
+    own = alone["idempotency_key"]
+    asked = PrefectApi(PrefectConnection(HttpClient(), prefect_api_url, None))
+    assert asked.existing([*identities, own, "0" * 64], Deadline(10)) == {*identities, own}
     assert all(facts.in_batch and facts.state_type == "SCHEDULED" for facts in found.values())
 
 

@@ -205,12 +205,3 @@ def sample_grow(
     from sandbox.terminal import grow_at_terminal
 
     raise typer.Exit(grow_at_terminal(source, target, size))
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-if __name__ == "__main__":
-    main()
