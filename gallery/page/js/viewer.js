@@ -263,7 +263,8 @@ export class Viewer {
     const isLoading = this.store.pending > 0 || !wanted.isOpen;
     element("loading").hidden = !isLoading;
     this.canvas.dataset.level = wanted.path;
-    this.canvas.dataset.state = isLoading ? "loading" : "complete";
+    const isCoarse = [...this.store.chunks.values()].some(({ bits }) => bits);
+    this.canvas.dataset.state = !isLoading ? "complete" : isCoarse ? "coarse" : "empty";
     this.readOut();
   }
 
