@@ -83,6 +83,22 @@ def check_reading(store: zarr.Group, found: dict[str, Any]) -> float:
     return value
 
 
+def pinch(page: Page) -> None:
+    """Two fingers on the echogram, from 80 to 200 pixels apart along both axes."""
+    box = page.locator("#echogram").bounding_box()
+    assert box
+    x, y = box["x"] + 180, box["y"] + 150
+    session = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 40), ("touchMove", 70), ("touchMove", 100), ("touchEnd", 0)):
+        fingers = [
+            {"x": x + side * apart, "y": y + side * apart, "id": side + 1} for side in (-1, 1)
+        ]
+        session.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": fingers if apart else []},
+        )
+
+
 def pixel(page: Page, x: float, y: float) -> str:
     """The colour at a place of the echogram, in CSS pixels, as rrggbb."""
     found: str = page.evaluate(
@@ -246,6 +262,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     page.locator("#echogram").tap(position={"x": 200, "y": 150})
     complete(page)
     check_reading(zarr.open_group(folder / VIEWER, mode="r"), reading(page))
+    pinch(page)
+    complete(page)
+    page.wait_for_url("**time=**depth=**")
     page.screenshot(path=screenshots / "viewer-phone.png", full_page=True)
 
 

@@ -94,7 +94,7 @@ export function valueAt(levels, channel, time, vertical, margin) {
     const source = level.channel(channel);
     const row = source.times.length ? source.rowAt(time, margin) : -1;
     if (row < 0) return null;
-    const sample = Math.floor((vertical - source.starts[row]) / source.steps[row] + 0.5);
+    const sample = source.sampleAt(vertical, row);
     if (sample < 0 || sample >= level.sampleCount) return null;
     const ping = source.pings[row];
     const bits = source.column(ping)[Math.floor(sample / level.chunkSamples)];
