@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response
 
 from tests.browser.chromium import BrowserNotFoundError, open_browser
 
@@ -30,6 +30,7 @@ class Visitor:
         page.on("console", self._note_line)
         page.on("pageerror", self._note_error)
         page.on("response", self._note_answer)
+        page.on("requestfailed", self._note_failure)
         page.goto(address)
         return page
 
@@ -43,6 +44,11 @@ class Visitor:
     def _note_answer(self, answer: Response) -> None:
         if answer.status >= 400:
             self.faults.append(f"{answer.status} {answer.url}")
+
+    def _note_failure(self, request: Request) -> None:
+        # Chunks that went out of view are given up on purpose.
+        if request.failure != "net::ERR_ABORTED" or "/c/" not in request.url:
+            self.faults.append(f"{request.failure} {request.url}")
 
     def close(self) -> None:
         for page in self._pages:

@@ -85,14 +85,14 @@ def write_viewer_store(path: Path) -> None:
         group = root.create_group(str(level))
         shape = (len(CHANNELS), count)
         step = RANGE_STEP * factor
-        when = START.timestamp() + seconds.reshape(count, factor).mean(axis=1)
+        when = START.timestamp() + seconds[::factor]
         arrays: dict[str, Any] = {
             "Sv": np.where(np.isnan(values), NO_DATA, values).astype("f2"),
-            "range_start": np.full(shape, RANGE_START + (step - RANGE_STEP) / 2),
+            "range_start": np.full(shape, RANGE_START),
             "range_step": np.full(shape, step),
             "ping_time": (when * 1e9).astype("i8"),
-            "latitude": latitude.reshape(count, factor).mean(axis=1),
-            "longitude": longitude.reshape(count, factor).mean(axis=1),
+            "latitude": latitude[::factor],
+            "longitude": longitude[::factor],
         }
         for name, data in arrays.items():
             chunks = (1, 2048, 512) if data.ndim == 3 else data.shape
@@ -101,7 +101,7 @@ def write_viewer_store(path: Path) -> None:
     root.attrs["multiscales"] = [
         {
             "name": "Sv",
-            "axes": [{"name": "ping"}, {"name": "sample"}],
+            "axes": ["ping", "sample"],
             "datasets": [
                 {"path": str(level), "factors": [2**level] * 2} for level in range(LEVELS)
             ],

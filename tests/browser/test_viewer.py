@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def check_reading(store: zarr.Group, found: dict[str, Any]) -> float:
     value = float(group["Sv"][channel, ping, sample])
     assert number(found["read_value"]) == pytest.approx(value, abs=0.006)
     start, step = (float(group[name][channel, ping]) for name in ("range_start", "range_step"))
-    assert number(found["read_vertical"]) == pytest.approx(start + sample * step, abs=0.006)
+    assert number(found["read_vertical"]) == pytest.approx(start + (sample + 0.5) * step, abs=0.006)
     shown = np.datetime64(found["read_time"].removesuffix(" UTC").replace(" ", "T"))
     stored = np.datetime64(int(group["ping_time"][ping]), "ns")
     assert abs(shown - stored) < np.timedelta64(101, "ms")
@@ -142,8 +143,19 @@ def test_a_value_and_its_colour_are_the_stores_own_at_each_zoom_channel_and_scal
     complete(page)
     found = reading(page)
     assert (found["level"], found["channel"], found["read_channel"]) == ("0", "1", "38 kHz")
-    value = check_reading(store, found)
     page.screenshot(path=screenshots / "viewer-zoomed.png")
+    # The nearest sample to the cursor, at any place in its cell.
+    page.wait_for_timeout(400)  # the address follows a moment later
+    shown = parse_qs(urlsplit(page.url).fragment)
+    top, bottom = map(float, shown["depth"][0].split(","))
+    for y in range(100, 130, 6):
+        canvas.hover(position={"x": 300, "y": y})
+        complete(page)
+        cursor = top + (y - 22) / (box["height"] - 22 - 40) * (bottom - top)
+        assert number(reading(page)["read_vertical"]) == pytest.approx(cursor, abs=0.25 / 2 + 0.01)
+    canvas.hover(position={"x": 300, "y": 100})
+    complete(page)
+    value = check_reading(store, reading(page))
 
     # Away from the cursor's lines; the pixel beside it is of the same sample at this zoom.
     def colour() -> str:

@@ -14,12 +14,12 @@ export class Channel {
     this.starts = pick(starts);
     this.steps = pick(steps);
     this.floor = level.floor && pick(level.floor);
-    this.reach = reaches(this.times);
+    this.lasts = durations(this.times);
     this.middleStep = median(this.steps) || 1;
-    this.from = this.times[0] - this.reach[0] / 1.5;
-    this.to = this.times.at(-1) + this.reach.at(-1) / 1.5;
-    this.top = this.starts.reduce((top, start, row) => Math.min(top, start - this.steps[row] / 2), Infinity);
-    this.bottom = this.starts.reduce((bottom, start, row) => Math.max(bottom, start + (sampleCount - 0.5) * this.steps[row]), 0);
+    this.from = this.times[0];
+    this.to = this.times.at(-1) + this.lasts.at(-1);
+    this.top = this.starts.reduce((top, start) => Math.min(top, start), Infinity);
+    this.bottom = this.starts.reduce((bottom, start, row) => Math.max(bottom, start + sampleCount * this.steps[row]), 0);
   }
 
   /** The row of the first ping not before a time. */
@@ -37,18 +37,15 @@ export class Channel {
     return Math.max(1, this.rowAfter(to) - this.rowAfter(from));
   }
 
-  /** The row of the ping that a moment belongs to, or -1 in a gap; `margin` is half a pixel, in ms. */
+  /** The row of the ping that a moment belongs to, or -1 in a gap; `margin` is a pixel, in ms. */
   rowAt(time, margin) {
-    const { times } = this;
-    const after = this.rowAfter(time);
-    const isBefore = after === times.length || (after > 0 && time - times[after - 1] < times[after] - time);
-    const nearest = isBefore ? after - 1 : after;
-    return Math.abs(times[nearest] - time) <= Math.max(this.reach[nearest], margin) ? nearest : -1;
+    const row = this.rowAfter(time + margin / 2) - 1;
+    return row >= 0 && time - this.times[row] <= Math.max(1.5 * this.lasts[row], margin) ? row : -1;
   }
 
   /** The number of the sample at a depth in a row's ping; it may be outside of those that there are. */
   sampleAt(depth, row) {
-    return Math.floor((depth - this.starts[row]) / this.steps[row] + 0.5);
+    return Math.floor((depth - this.starts[row]) / this.steps[row]);
   }
 
   /** The chunks that a view needs: key, level, at. */
@@ -85,9 +82,9 @@ function median(values) {
   return sorted[sorted.length >> 1];
 }
 
-/** How far from each ping (ms) the picture still shows it: 3/4 of the usual interval near it. */
-function reaches(times) {
-  if (times.length < 2) return new Float64Array(times.length).fill(500);
+/** The usual interval near each ping, ms. A ping is shown until the next, but for at most 1.5 of that. */
+function durations(times) {
+  if (times.length < 2) return new Float64Array(times.length).fill(1000);
   const intervals = times.slice(1).map((time, at) => time - times[at]);
-  return times.map((_, at) => 0.75 * median(intervals.subarray(Math.max(0, at - 5), at + 5)));
+  return times.map((_, at) => median(intervals.subarray(Math.max(0, at - 5), at + 5)));
 }

@@ -45,7 +45,7 @@ export class Gallery {
     try {
       const headers = this.tag ? { "If-None-Match": this.tag } : {};
       const answer = await fetch(this.root.address("catalog/gallery.json"), { cache: this.root.live ? "no-store" : "no-cache", headers });
-      if (answer.status === 304) return;
+      if (answer.status === 304) return void (await answer.text());
       if (answer.status === 404 || answer.status === 403) return this.isShown && say(NOTHING_YET);
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
       const catalogue = await answer.json();

@@ -89,7 +89,7 @@ export class Viewer {
     const byDefault = count === 1 || this.canvas.clientWidth < NARROW || count > 6 ? 0 : ALL;
     const numbers = (text) => (text ?? "").split(",").map(parseFloat);
     const [low, high] = numbers(state.db);
-    const [standardLow, standardHigh] = this.store.about.limits_db ?? [-90, -30];
+    const [standardLow, standardHigh] = this.store.about.limits ?? [-90, -30];
     this.channel = state.channel === "all" ? ALL : state.channel ? clamp(Number(state.channel) - 1 || 0, 0, count - 1) : byDefault;
     this.scale = { name: NAMES.includes(state.colours) ? state.colours : NAMES[0] };
     this.view = { ...this.extent };
@@ -290,7 +290,7 @@ export class Viewer {
     const { from, to, top, bottom } = this.view;
     const time = from + ((x - LEFT) / this.plotWidth) * (to - from);
     const vertical = top + ((y - panel.y) / panel.height) * (bottom - top);
-    const margin = (to - from) / this.plotWidth / 2;
+    const margin = (to - from) / this.plotWidth;
     const found = valueAt(this.levels().open, panel.channel, time, vertical, margin);
     const position = this.store.track.length ? this.store.positionAt(found?.time ?? time) : null;
     show("read-time", `${timeText(found?.time ?? time, 0, 21)} UTC`);
