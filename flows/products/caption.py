@@ -19,10 +19,14 @@ def title_of(echodata: Any, manifest: Mapping[str, Any]) -> str:  # noqa: ANN401
 def facts_of(echodata: Any, manifest: Mapping[str, Any], track: Track) -> list[str]:  # noqa: ANN401 - as above
     """Instrument, time and positions, a phrase each."""
     sonar = echodata["Sonar"].attrs
+    # echopype names its own parser as the software of other makers' files.
+    is_simrad = sonar.get("sonar_manufacturer") == "Simrad"
     software = " ".join(
         str(sonar.get(f"sonar_software_{part}") or "") for part in ("name", "version")
     )
-    facts = [", ".join(filter(None, (manifest["sonar"]["model"], software.strip())))]
+    facts = [
+        ", ".join(filter(None, (manifest["sonar"]["model"], software.strip() if is_simrad else "")))
+    ]
     if times := manifest["contents"]["time_range"]:
         first, last = (str(times[end]).replace("T", " ")[:19] for end in ("first", "last"))
         facts.append(f"{first} to {last[11:] if last[:10] == first[:10] else last} UTC")

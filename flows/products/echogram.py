@@ -22,9 +22,10 @@ from flows.products.depth_bins import (
 from flows.products.panels import Bools, Floats, Panel, Times, panels_of
 from flows.products.platform import sea_floor, transducer_depths
 
-MAX_COLUMNS, MAX_BINS = 1200, 400
+# The pixels of a panel.
+MAX_COLUMNS, MAX_BINS = 1190, 270
 SV_LABEL = "Sv (dB re 1 m⁻¹)"
-LEVEL_LABEL = "recorded level (dB)"
+LEVEL_LABEL, COUNTS_LABEL = "recorded level (dB)", "recorded counts"
 SV_LIMITS = (-90.0, -30.0)
 #: Samples that a picture reads; of more, every k-th ping. Pulse compression costs ten times as much.
 PICTURE_SAMPLES = 60_000_000
@@ -105,19 +106,30 @@ class GriddedPanel:
     ) -> Iterator[tuple[NDArray[np.intp], Linear]]:
         """Places of pings, and their linear means by bin; passive pings have none."""
         for block in self.calibration.blocks(every):
-            values = block.values
+            values = linear(block.values) if self.is_decibel else block.values
             values[self.panel.passive[block.places]] = np.nan
             start = block.start + self.offsets[block.places]
-            yield block.places, bin_means(linear(values), start, block.step, grid)
+            yield block.places, bin_means(values, start, block.step, grid)
+
+    @property
+    def is_decibel(self) -> bool:
+        """Whether its values are dB, which are averaged linearly; counts of an AZFP are not."""
+        return self.calibration.is_calibrated or self.panel.encoding != "counts"
+
+    @property
+    def quantity(self) -> str:
+        """Of its values, with the unit."""
+        if self.calibration.is_calibrated:
+            return SV_LABEL
+        return LEVEL_LABEL if self.is_decibel else COUNTS_LABEL
 
 
 @dataclass(eq=False)
 class Gridded:
-    """All panels of an output, as Sv by depth or range, or as recorded levels by sample."""
+    """All panels of an output, as Sv by depth or range, or as recorded samples by their number."""
 
     panels: list[GriddedPanel]
     vertical: str
-    quantity: str
     notes: list[str]
 
     def cost(self) -> int:
@@ -154,10 +166,10 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
         if found or not panels:
             vertical = ("depth" if is_depth else "range") if is_calibrated else "sample"
             if not is_calibrated:
-                notes = list(dict.fromkeys([*reasons, "the recorded level is shown"]))
+                notes = list(dict.fromkeys([*reasons, "what was recorded is shown"]))
             elif not is_depth:
                 notes.append("range from the transducer: the file has no draft")
-            return Gridded(found, vertical, SV_LABEL if is_calibrated else LEVEL_LABEL, notes)
+            return Gridded(found, vertical, notes)
         reasons = [note.partition(": ")[2] for note in notes]
     raise AssertionError("recorded levels need no calibration")
 
@@ -169,21 +181,17 @@ def sv_echogram(echodata: Any, manifest: Mapping[str, Any]) -> Echogram:  # noqa
     notes = list(source.notes)
     drawn = [_drawn(each, sea_floor(echodata, each.panel), every, source) for each in source.panels]
     if any(panel.sea_floor is not None for panel in drawn):
+        notes.append("black line: sea floor of the .bot")
         shown, recorded = (
             max(ends) for ends in ([p.grid.stop for p in drawn], [e.last for e in source.panels])
         )
         if shown < recorded:
-            notes.append(
-                f"shown to {shown:.0f} m of {recorded:.0f} m, below the sea floor of the .bot"
-            )
+            notes.append(f"shown to {shown:.0f} m of {recorded:.0f} m, to below the sea floor")
     if every > 1:
         notes.append(
             f"every {every}th ping" if every > 3 else f"every {('2nd', '3rd')[every - 2]} ping"
         )
-    if (
-        any(each.panel.encoding == "counts" for each in source.panels)
-        and source.quantity == SV_LABEL
-    ):
+    if any(e.panel.encoding == "counts" and e.quantity == SV_LABEL for e in source.panels):
         notes.append("salinity 35 and pressure 50 dbar are assumed: an AZFP does not measure them")
     if default := _not_calibrated(manifest, source):
         notes.append(f"not calibrated in the field: {default}")
@@ -201,11 +209,11 @@ def _drawn(each: GriddedPanel, floor: Floats | None, every: int, source: Gridded
         last = min(last, float(np.nanmax(floor)) * (1 + _BELOW_THE_SEA_FLOOR))
     grid = grid_over(0.0 if source.vertical == "depth" else each.first, last, each.finest, MAX_BINS)
     means, ends = column_means(each.means(grid, every), panel.pings.size, every, grid.count)
-    values = in_decibels(means)
-    limits = SV_LIMITS if source.quantity == SV_LABEL else percentiles(values)
+    values = in_decibels(means) if each.is_decibel else means
+    limits = SV_LIMITS if each.quantity == SV_LABEL else percentiles(values)
     return DrawnPanel(
         title=f"{panel.label}, {panel.pulse}, {panel.pings.size:,} pings",
-        quantity=source.quantity,
+        quantity=each.quantity,
         limits=limits,
         times=panel.times[ends],
         numbers=panel.pings[ends],

@@ -34,22 +34,35 @@ def nortek_echogram(echodata: Any) -> Echogram:  # noqa: ANN401 - echopype ships
         for name, found in panels.items():
             if name not in beams or "range_sample" not in beams[name].dims:
                 continue
-            for number in range(beams.sizes["beam"]) if "beam" in beams[name].dims else (None,):
-                one = beams[[name, "blanking", "cell_size", "coordinate_system"]]
-                one = one if number is None else one.isel(beam=number)
-                drawn = _drawn(one, name, number)
-                if drawn is not None:
-                    found.append(drawn)
+            small = ["blanking", "cell_size", "coordinate_system"]
+            if "beam" not in beams[name].dims:
+                found.append(_drawn(beams[[name, *small]], name, "echosounder", slice(None)))
+                continue
+            for place, beam, pings in _beams(beams):
+                one = beams[[name, *small]].isel(beam=place)
+                axes = _AXES.get(int(one["coordinate_system"].values[pings[0]]), ())
+                named = name == "velocity" and place < len(axes)
+                found.append(_drawn(one, name, axes[place] if named else f"beam {beam}", pings))
     notes = ["amplitudes are as recorded, not calibrated", "range along the beam"]
     return Echogram([*panels["amplitude"], *panels["velocity"]], "range", notes=notes)
 
 
-def _drawn(one: Any, name: str, number: int | None) -> DrawnPanel | None:  # noqa: ANN401 - a dataset of xarray
+def _beams(beams: Any) -> Iterator[tuple[int, int, NDArray[np.intp]]]:  # noqa: ANN401 - a dataset of xarray
+    """Each beam of the instrument: its place among the record's beams, its number, and its pings.
+
+    `data_set_description` has four bits for the beam at each place: a file may have
+    records of four beams and records of the fifth in turn.
+    """
+    described = beams["data_set_description"].values.astype(np.int64)
+    for place in range(beams.sizes["beam"]):
+        numbers = (described >> 4 * place) & 15
+        for beam in np.unique(numbers[numbers > 0]).tolist():
+            yield place, beam, np.flatnonzero(numbers == beam)
+
+
+def _drawn(one: Any, name: str, title: str, chosen: slice | NDArray[np.intp]) -> DrawnPanel:  # noqa: ANN401 - as above
     samples = one[name].transpose("ping_time", "range_sample")
-    # Records of other beams have no values.
-    pings = np.flatnonzero(np.isfinite(samples.isel(range_sample=0).values))
-    if not pings.size:
-        return None
+    pings = np.arange(samples.sizes["ping_time"])[chosen]
     cell = one["cell_size"].values.astype(np.float64)[pings]
     first = one["blanking"].values.astype(np.float64)[pings] + cell
     cells = samples.sizes["range_sample"]
@@ -61,10 +74,6 @@ def _drawn(one: Any, name: str, number: int | None) -> DrawnPanel | None:  # noq
     values = in_decibels(means) if is_amplitude else means
     low, high = percentiles(values)
     fastest = max(abs(low), abs(high))
-    title = "echosounder" if number is None else f"beam {one['beam'].item()}"
-    axes = _AXES.get(int(one["coordinate_system"].values[pings[0]]))
-    if not is_amplitude and axes and number is not None:
-        title = axes[min(number, len(axes) - 1)]
     return DrawnPanel(
         title=f"{'amplitude' if is_amplitude else 'velocity'}, {title}, {pings.size:,} pings",
         quantity=_AMPLITUDE if is_amplitude else _VELOCITY,

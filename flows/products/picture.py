@@ -23,11 +23,11 @@ from flows.products.platform import Track
 
 # Of Simrad's EK500: 12 colours, and white below.
 _EK500 = "#9f9f9f #5f5f5f #0000ff #00007f #00bf00 #007f00 #ffff00 #ff7f00 #ff00bf #ff0000 #a6533c #783c28"
-_NO_DATA, _PASSIVE, _SEA_FLOOR = "#efe6d4", "#b9dcf2", "#000000"
-_DPI, _WIDTH, _LEFT, _RIGHT = 110, 12.0, 0.85, 1.25
+_NO_DATA, _PASSIVE, _SEA_FLOOR = "#efe6d4", "#b9dcf2", "black"
+_DPI, _WIDTH, _LEFT, _RIGHT = 120, 12.0, 0.85, 1.25
 _THUMBNAIL = (320, 180)
 #: A longer pause than this many usual intervals is drawn as missing pings.
-_PAUSE = 5.0
+_PAUSE = 3.0
 _AXES = {"depth": "Depth (m)", "range": "Range (m)", "sample": "Sample"}
 
 
@@ -65,9 +65,12 @@ def draw(echogram: Echogram, caption: Caption, track: Track | None, colours: str
         colours: see `colour_map`; panels with colours of their own keep them.
     """
     count = len(echogram.panels)
-    height = 2.3 if count <= 6 else 1.7
-    notes = textwrap.wrap(". ".join([*caption.facts, *echogram.notes]) + ".", 175)
-    top, bottom = 0.75, 0.75 + 0.17 * len(notes)
+    height = 2.62 if count <= 6 else 2.0
+    notes = textwrap.wrap(
+        ". ".join(text[:1].upper() + text[1:] for text in (*caption.facts, *echogram.notes)) + ".",
+        175,
+    )
+    top, bottom = 0.5, 0.72 + 0.16 * len(notes)
     total = top + bottom + height * max(1, count)
     figure = Figure(figsize=(_WIDTH, total), dpi=_DPI)
     FigureCanvasAgg(figure)
@@ -93,7 +96,13 @@ def draw(echogram: Echogram, caption: Caption, track: Track | None, colours: str
         if number < count - 1:
             axis.tick_params(labelbottom=False)
         axes.append(axis)
-    if axes:
+    spans = [
+        edges[[0, -1]]
+        for panel in echogram.panels
+        if (edges := _column_edges(_positions(panel, by_time=by_time))[0]).size
+    ]
+    if spans:
+        axes[0].set_xlim(np.min(spans), np.max(spans))
         _label_time(axes[-1], echogram.panels, by_time=by_time)
         if track is not None:
             _label_distance(axes[0], echogram.panels, track, by_time=by_time)
@@ -127,15 +136,14 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
             centres = (edges[:-1] + edges[1:]) / 2
             line = np.where(column_of >= 0, panel.sea_floor[column_of], np.nan)
             axis.plot(centres, line, color="white", lw=2.2, zorder=2)
-            axis.plot(centres, line, color=_SEA_FLOOR, lw=1.1, zorder=3, label="sea floor (.bot)")
-            axis.legend(loc="lower left", fontsize=7, framealpha=0.8)
+            axis.plot(centres, line, color=_SEA_FLOOR, lw=1.1, zorder=3)
 
 
 def _can_be_drawn_by_time(panels: Sequence[DrawnPanel]) -> bool:
     """Not if the clock goes back, nor if the pings are bursts that would be thin lines."""
     for panel in panels:
-        times = panel.times.astype("datetime64[ns]").astype(np.int64).reshape(-1)
-        steps = np.diff(times)
+        times = panel.times.astype("datetime64[ns]").astype(np.int64)
+        steps = np.diff(times[:, 0])
         if (steps < 0).any() or np.isnat(panel.times).any():
             return False
         # Most of the time without pings: thin lines.
@@ -149,7 +157,8 @@ def _positions(panel: DrawnPanel, *, by_time: bool) -> Floats:
     if by_time:
         found: Floats = date2num(panel.times)  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
         return found
-    return panel.numbers.astype(np.float64)
+    # Groups of different pings cover the same time.
+    return panel.numbers / (panel.numbers.max(initial=0) + 1)
 
 
 def _column_edges(ends: Floats) -> tuple[Floats, np.ndarray[Any, np.dtype[np.intp]]]:
@@ -180,7 +189,7 @@ def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> N
         axis.set_xlabel("Time (UTC)")
         return
     longest = max(panels, key=lambda panel: len(panel.times))
-    numbers = longest.numbers[:, 0]
+    numbers = _positions(longest, by_time=False)[:, 0]
 
     def time_of(number: float, _: int) -> str:
         if not numbers.size:
@@ -188,7 +197,7 @@ def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> N
         place = int(np.clip(np.searchsorted(numbers, number), 0, numbers.size - 1))
         return str(longest.times[place, 0])[5:19].replace("T", "\n")
 
-    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(8))
     axis.xaxis.set_major_formatter(FuncFormatter(time_of))
     axis.set_xlabel("Pings, with their time (UTC)")
 
