@@ -174,9 +174,8 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
     raise AssertionError("recorded levels need no calibration")
 
 
-def sv_echogram(echodata: Any, manifest: Mapping[str, Any]) -> Echogram:  # noqa: ANN401 - as above
+def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> Echogram:  # noqa: ANN401 - as above
     """The echogram of an output with beam groups of samples, in bounded memory."""
-    source = gridded(echodata)
     every = max(1, math.ceil(source.cost() / PICTURE_SAMPLES))
     notes = list(source.notes)
     drawn = [_drawn(each, sea_floor(echodata, each.panel), every, source) for each in source.panels]

@@ -12,10 +12,12 @@ import hashlib
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.core.locations import (
@@ -30,7 +32,7 @@ from flows.products.product_files import ProductFiles, product_files
 from flows.publishing.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from flows.products.echogram import Echogram
+    from flows.products.echogram import Echogram, Gridded
 
 PRODUCTS_VERSION = 1
 #: The colour map of pictures; see `flows.products.picture.colour_map` for others.
@@ -128,7 +130,13 @@ class _Source:
 
         if self.echodata.sonar_model == "AD2CP":
             return nortek_echogram(self.echodata)
-        return sv_echogram(self.echodata, self.manifest)
+        return sv_echogram(self.echodata, self.gridded, self.manifest)
+
+    @cached_property
+    def gridded(self) -> Gridded:
+        from flows.products.echogram import gridded  # noqa: PLC0415 - as above
+
+        return gridded(self.echodata)
 
     def record_before(self, files: ProductFiles) -> dict[str, Any]:
         """What an earlier run made of the same output."""
@@ -179,7 +187,7 @@ def _made(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
 def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
     path = source.output.rpartition("/")[2] + PRODUCTS[name]
     if name == "viewer":
-        return {"state": "not_applicable", "reason": "this version makes no viewer stores yet"}
+        return _make_viewer(source, files)
     body = _picture(source) if name == "echogram" else _thumbnail(source)
     files.write(PRODUCTS[name], body)
     return {
@@ -188,6 +196,37 @@ def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
         "bytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
     }
+
+
+def _make_viewer(source: _Source, files: ProductFiles) -> dict[str, Any]:
+    from flows.products.caption import title_of  # noqa: PLC0415 - as above
+    from flows.products.viewer_store import NotApplicableError, write_viewer_store  # noqa: PLC0415 - as above
+
+    name = source.output.rpartition("/")[2]
+    described = {
+        "title": title_of(source.echodata, source.manifest),
+        "source_manifest": name + MANIFEST_SUFFIX,
+    }
+    with tempfile.TemporaryDirectory(prefix="echodrop-products-") as parent:
+        folder = Path(parent) / "viewer.zarr"
+        try:
+            write_viewer_store(folder, source.echodata, source.gridded, described)
+        except NotApplicableError as error:
+            files.remove(VIEWER_SUFFIX)
+            return {"state": "not_applicable", "reason": str(error)}
+        bodies = sorted(path for path in folder.rglob("*") if path.is_file())
+        digest = hashlib.sha256()
+        for path in bodies:
+            digest.update(path.read_bytes())
+        entry = {
+            "state": "made",
+            "path": name + VIEWER_SUFFIX,
+            "bytes": sum(path.stat().st_size for path in bodies),
+            "objects": len(bodies),
+            "sha256": digest.hexdigest(),
+        }
+        files.write_store(VIEWER_SUFFIX, folder)
+    return entry
 
 
 def _picture(source: _Source) -> bytes:

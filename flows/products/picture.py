@@ -158,7 +158,8 @@ def _positions(panel: DrawnPanel, *, by_time: bool) -> Floats:
         found: Floats = date2num(panel.times)  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
         return found
     # Groups of different pings cover the same time.
-    return panel.numbers / (panel.numbers.max(initial=0) + 1)
+    share: Floats = panel.numbers / (panel.numbers.max(initial=0) + 1)
+    return share
 
 
 def _column_edges(ends: Floats) -> tuple[Floats, np.ndarray[Any, np.dtype[np.intp]]]:
@@ -211,7 +212,7 @@ def _label_distance(
 ) -> None:
     """Nautical miles along the top of the first panel, where positions are known."""
     longest = max(panels, key=lambda panel: len(panel.times))
-    if not len(longest.times):
+    if not len(longest.times) or (np.diff(longest.times[:, 0]) < np.timedelta64(0)).any():
         return
     miles = track.miles(longest.times[:, 0])
     known = np.isfinite(miles)
