@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from flows.core.locations import PICTURE_SUFFIX
 from sandbox.demo_report import DemoResult, report_of
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.errors import SandboxError
@@ -204,8 +205,8 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
 
 
 def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoResult:
-    """Download the output and its manifest from the sandbox's S3, and draw an echogram."""
-    from sandbox.echogram import draw_echogram  # noqa: PLC0415 - imports echopype: seconds
+    """Download the output with what is beside it from the sandbox's S3; make missing products."""
+    from flows.products.make import make_products  # noqa: PLC0415 - only needed here
 
     uri = str(run.parameters["output_path"])
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -218,8 +219,9 @@ def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoRe
         path = target / item["Key"].removeprefix(key.rpartition("/")[0] + "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, item["Key"], str(path))
-    echogram = local.with_suffix(".png")
-    draw_echogram(str(local), echogram)
+    echogram = local.with_name(local.name + PICTURE_SUFFIX)
+    if not echogram.is_file():
+        make_products(str(local))
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
     return DemoResult(manifest, local, echogram)
 

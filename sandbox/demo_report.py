@@ -62,7 +62,7 @@ def report_of(result: DemoResult, raw_bytes: int, seconds: float) -> Table:
                  f"{output['bytes'] / raw_bytes:.2f} of the raw file")),
         ("seconds", f"{seconds:.1f} from upload to completion; in the task: {stages}"),
         ("saved at", str(result.path)),
-        ("echogram", str(result.echogram)),
+        ("echogram", str(result.echogram) if result.echogram.is_file() else "not made; see its .products.json"),
         (
             "verified",
             f"[green]yes[/green]: {verification['objects_listed']} objects listed with their "
