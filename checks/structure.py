@@ -31,7 +31,7 @@ ROOMS = """
     flows.walk flows.encoding
     flows.rawfile
     flows.publishing
-    flows.failures
+    flows.failures flows.products
     flows.runs flows.deployment
     flows
     watchdog
@@ -40,7 +40,7 @@ ROOMS = """
     operations.inventory
     operations.sending
     operations.console
-    operations.backfill operations.replay operations.reconcile
+    operations.backfill operations.replay operations.reconcile operations.draw
     operations
     sandbox.stack sandbox.sea
     sandbox.parts

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from operations.commands import backfill, reconcile, status
+from operations.draw_command import draw
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
@@ -177,7 +178,7 @@ def deploy(
     )
 
 
-for command in (status, reconcile, replay, backfill, images, release, undeploy):
+for command in (status, reconcile, replay, backfill, draw, images, release, undeploy):
     app.command()(command)
 
 

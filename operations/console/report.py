@@ -40,6 +40,7 @@ class FindingTally:
         shown: how many uploads of a class are listed.
         quiet: classes that are counted but not listed, unless an output lacks something.
         done: how many fixes succeeded.
+        notes: how many findings have each note.
     """
 
     shown: int = 10
@@ -47,11 +48,14 @@ class FindingTally:
     counts: Counter[Kind] = field(default_factory=Counter)
     fixes: Counter[str] = field(default_factory=Counter)
     done: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
     _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
+        if finding.note:
+            self.notes[finding.note] += 1
         is_remarkable = finding.kind is Kind.DONE and finding.detail
         if finding.kind in self.quiet and not is_remarkable:
             return
@@ -81,6 +85,7 @@ class FindingTally:
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,
             "fixed": dict(self.fixes),
+            **({"notes": dict(self.notes)} if self.notes else {}),
         }
 
     def print(self, console: Console, now: datetime) -> None:
@@ -110,6 +115,8 @@ class FindingTally:
             console.print(listed)
         for what, count in self.fixes.items():
             console.print(f"{escape(what)}: {count:,}", highlight=False)
+        for note, count in self.notes.items():
+            console.print(f"{count:,} {escape(note)}", highlight=False)
 
     def _cut(self, kind: Kind) -> None:
         oldest = sorted(
