@@ -15,6 +15,7 @@ from flows.products.product_jobs import SWITCH
 
 QUEUE = "ECHODROP_QUEUE_URL"
 DEAD_LETTERS = "ECHODROP_DEAD_LETTERS_URL"
+OUTPUT = "ECHODROP_OUTPUT"
 RULES = "ECHODROP_RULES_PARAMETER"
 PREFECT = "PREFECT_API_URL"
 STACK = "ECHODROP_STACK"
@@ -27,6 +28,7 @@ _OUTPUTS = {
     QUEUE: "UploadQueueUrl",
     DEAD_LETTERS: "DeadLettersUrl",
     SWITCH: "Products",
+    OUTPUT: "OutputUri",
 }
 _SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - the name of a variable
 # If an operator has a credential for Prefect, it is used instead of the system's.

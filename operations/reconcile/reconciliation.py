@@ -17,6 +17,7 @@ from flows.products.product_jobs import products_are_on
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
+from lambda_trigger.decisions.wording import counted
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.services import OperationsServices
@@ -113,9 +114,9 @@ class Reconciliation:
         for number, (source, output, facts) in enumerate(checked, start=1):
             self.progress("reading manifests", number, total)
             if facts is not None and self._is_settled(source, output.output, facts, inventory):
-                yield UploadFinding(
-                    *(Kind.DONE, source.uri, "", source.modified, source), note=self._note(output)
-                )
+                remarks = "; ".join(facts.manifest.remarks) if facts.manifest else ""
+                done = (Kind.DONE, source.uri, remarks, source.modified, source)
+                yield UploadFinding(*done, note=self._note(output))
                 continue
             to_inspect.append((source, output.output))
             if len(to_inspect) == INSPECTION_LOT:
@@ -233,7 +234,7 @@ class Reconciliation:
         if output.has_manifest:
             detail = f"made from {source}" if source else "a manifest that can't be read"
         elif output.objects:
-            detail = f"{output.objects} objects without a manifest"
+            detail = f"{counted(output.objects, 'object')} without a manifest"
         elif output.has_report:
             detail = f"the failure report of {source or 'an upload'}, which is gone"
         elif output.has_products:

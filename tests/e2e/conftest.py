@@ -15,7 +15,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The whole system on SQLite, shared by all tests of this worker."""
     # At least two tasks, so that a live upload can run during a backfill.
     # Without products: they would take more time than the conversions.
-    options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1), products=False)
+    options = SandboxOptions(
+        parallel_tasks=max(2, os.cpu_count() or 1), gallery=True, products=False
+    )
     with Sandbox(tmp_path_factory.mktemp("sandbox"), options) as running:
         yield running
 
