@@ -2,7 +2,7 @@
 
 Its parent (flows/products/in_child.py) writes the jobs to standard input, as one line of
 JSON, and keeps it open: when it closes, the parent has ended, and so does the child. For
-each job the child writes one line of JSON to standard output.
+each job the child writes lines of JSON to standard output: one for each product, then the result.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from flows.core.locations import MANIFEST_SUFFIX, PRODUCTS_SUFFIX
 from flows.core.termination import stopped_by_signals
@@ -31,8 +32,8 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _log = logging.getLogger(__name__)
 
 
-def make_one(job: ProductJob) -> JobResult:
-    """Make the products of one output, unless they are current."""
+def make_one(job: ProductJob, on_end: Callable[[str, dict[str, Any]], None]) -> JobResult:
+    """Make the products of one output, unless they are current; `on_end` as in `make_products`."""
     # PLC0415: the parent reads this module's protocol without them.
     from flows.products.failed_record import record_failure  # noqa: PLC0415
     from flows.products.make import make_products  # noqa: PLC0415
@@ -49,7 +50,7 @@ def make_one(job: ProductJob) -> JobResult:
         if before is not None and is_current(before, sha256):
             return JobResult(job.output, "current", json.loads(before))
     try:
-        record = make_products(job.output, job.storage_options)
+        record = make_products(job.output, job.storage_options, on_end=on_end)
     # BLE001: whatever it is, the record says it.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: products not made", job.output, exc_info=True)
@@ -74,18 +75,25 @@ def main() -> None:
     # What a library prints must not look like a result.
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+
+    def write(line: str) -> None:
+        results.write(line + "\n")
+        results.flush()
+
+    def write_product(name: str, entry: dict[str, Any]) -> None:
+        write(json.dumps({"product": name, "entry": entry}))
+
     jobs = [ProductJob(**fields) for fields in json.loads(sys.stdin.readline())]
     threading.Thread(target=_end_with_parent, args=(sys.stdin,), daemon=True).start()
     with stopped_by_signals():
         for job in jobs:
             try:
-                result = make_one(job)
+                result = make_one(job, write_product)
             # BLE001: the other outputs are independent. The store failed, so nothing is recorded.
             except Exception as error:  # noqa: BLE001
                 cause = f"{type(error).__name__}: {error}"
                 result = JobResult(job.output, "failed", error=cause)
-            results.write(replace(result, was_reported=True).as_line() + "\n")
-            results.flush()
+            write(replace(result, was_reported=True).as_line())
 
 
 if __name__ == "__main__":

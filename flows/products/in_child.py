@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flows.core.locations import PRODUCTS_SUFFIX
 from flows.products.failed_record import record_failure
@@ -34,11 +36,11 @@ _log = logging.getLogger(__name__)
 
 def make_in_child(
     jobs: Sequence[ProductJob], *, limit: timedelta | None = None
-) -> Iterator[JobResult]:
+) -> Generator[JobResult]:
     """Make the products of these outputs one after another; yield a result for each, in order.
 
     A failure is in the result and in the output's record, and is not raised. If the
-    caller is stopped, the child ends.
+    generator is closed, the child ends.
 
     Args:
         jobs: the outputs.
@@ -46,7 +48,7 @@ def make_in_child(
     """
     left = list(jobs)
     while left:
-        for result in _in_one_child(left, limit):
+        for result in _in_one_child(tuple(left), limit):
             yield _recorded(left.pop(0), result)
 
 
@@ -63,25 +65,43 @@ def _in_one_child(jobs: Sequence[ProductJob], limit: timedelta | None) -> Iterat
             start_new_session=True,
         )
     except OSError as error:
-        yield JobResult(jobs[0].output, "failed", error=f"its process did not start: {error}")
+        why = f"its process did not start: {error}"
+        yield JobResult(jobs[0].output, "failed", {"products": {}}, why)
         return
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(child, lines), daemon=True).start()
     try:
         _write(child, jobs)
         for job in jobs:
-            allowed = limit or job.limit
-            try:
-                line = lines.get(timeout=allowed.total_seconds())
-            except queue.Empty:
-                yield JobResult(job.output, "failed", error=f"TimedOut: not made in {allowed}")
+            result = _next_result(child, lines, job, limit or job.limit)
+            yield result
+            if not result.was_reported:
                 return
-            if line is None:
-                yield JobResult(job.output, "failed", error=_how_it_ended(child.wait()))
-                return
-            yield JobResult(**json.loads(line))
     finally:
         _end(child)
+
+
+def _next_result(
+    child: subprocess.Popen[str],
+    lines: queue.SimpleQueue[str | None],
+    job: ProductJob,
+    limit: timedelta,
+) -> JobResult:
+    made: dict[str, Any] = {}
+    until = time.monotonic() + limit.total_seconds()
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            error = f"TimedOut: not made within {limit}"
+            return JobResult(job.output, "failed", {"products": made}, error)
+        if line is None:
+            error = _how_it_ended(child.wait())
+            return JobResult(job.output, "failed", {"products": made}, error)
+        fields = json.loads(line)
+        if "product" not in fields:
+            return JobResult(**fields)
+        made[fields["product"]] = fields["entry"]
 
 
 def _environment() -> dict[str, str]:
@@ -133,11 +153,11 @@ def _recorded(job: ProductJob, result: JobResult) -> JobResult:
     if result.state != "failed" or result.was_reported:
         return result
     try:
-        record = record_failure(job, result.error)
+        record = record_failure(job, result.error, result.record["products"])
     # BLE001: the failure itself is reported.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s%s not written: %r", job.output, PRODUCTS_SUFFIX, error)
-        return result
+        return replace(result, record={})
     if record is None:
         return JobResult(job.output, "incomplete")
     return JobResult(job.output, "failed", record, result.error)

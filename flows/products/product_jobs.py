@@ -57,7 +57,8 @@ class JobResult:
     Attributes:
         state: `made`; `current`, if nothing was to be done; `incomplete`, if there is no
             complete output; `failed`, if at least one product was not made.
-        record: the record beside the output; empty if there is none.
+        record: the record beside the output; empty if there is none. Of a child that ended or
+            hung, only what it had made.
         error: what failed, for people; empty if nothing did.
         was_reported: whether the child reported it; otherwise it ended, or hung.
     """

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 
 from rich.console import Console
 
 from flows.core.locations import S3Location, parse_location
 from flows.products.product_jobs import ProductJob
-from flows.stores.s3_client import s3_client
 from operations.clients.connections import prefect_api
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
 from operations.draw.product_runs import request_runs, requested_outputs
-from operations.draw.targets import FoundOutput, local_outputs, s3_outputs
+from operations.draw.targets import FoundOutput, outputs_of
 
 # Outputs in a run: a task takes a minute to start, and a few seconds for each output.
 TOGETHER = 50
@@ -80,15 +80,13 @@ def _wanted(
     found: dict[str, tuple[FoundOutput, bool]] = {}
     with progress_bar() as progress:
         for target in targets:
-            in_s3 = is_in_s3(target)
-            outputs = s3_outputs(s3_client({}), target) if in_s3 else local_outputs(target)
-            found |= {each.output: (each, in_s3 and not here) for each in outputs}
+            by_run = is_in_s3(target) and not here
+            outputs = outputs_of(target, progress, force=force)
+            found |= {each.output: (each, by_run) for each in outputs}
             progress("finding outputs", len(found), None)
     counts["outputs"] = len(found)
-    counts["current"] = 0 if force else sum(each.is_current for each, _ in found.values())
-    wanted = [
-        (each.output, by_run) for each, by_run in found.values() if force or not each.is_current
-    ]
+    counts["current"] = sum(each.is_current for each, _ in found.values())
+    wanted = [(each.output, by_run) for each, by_run in found.values() if not each.is_current]
     return (
         [output for output, by_run in wanted if not by_run],
         [output for output, by_run in wanted if by_run],
@@ -115,9 +113,9 @@ def _make(
     from flows.products.in_child import make_in_child  # noqa: PLC0415 - requesting runs needs less
 
     jobs = [ProductJob(output, force=force) for output in outputs]
-    with progress_bar() as progress:
+    with progress_bar() as progress, closing(make_in_child(jobs)) as made:
         progress("making", 0, len(jobs))
-        for number, result in enumerate(make_in_child(jobs), start=1):
+        for number, result in enumerate(made, start=1):
             progress("making", number, len(jobs))
             counts[result.state] += 1
             if result.error:

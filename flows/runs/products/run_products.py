@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 from prefect.logging import get_run_logger
 
@@ -46,18 +47,18 @@ def make_and_show(jobs: Sequence[ProductJob]) -> list[JobResult]:
 
     logger = get_run_logger()
     results: list[JobResult] = []
-    for job, result in zip(jobs, make_in_child(jobs), strict=True):
-        results.append(result)
-        if result.state == "failed":
-            logger.warning(
-                "%s: products not made: %s; the output is not affected, and `echodrop draw %s` "
-                "makes them again",
-                job.output,
-                result.error,
-                job.output,
-            )
-        else:
-            logger.info("%s: products %s", job.output, result.state)
+    # Closed here, so that a run that is stopped ends the child at once.
+    with closing(make_in_child(jobs)) as made:
+        for result in made:
+            results.append(result)
+            if result.state == "failed":
+                logger.warning(
+                    "%s: products not made: %s; the output is not affected, and "
+                    "`echodrop draw %s` makes them again",
+                    *(result.output, result.error, result.output),
+                )
+            else:
+                logger.info("%s: products %s", result.output, result.state)
     _count(sum(result.state == "failed" for result in results))
     show_pictures(
         [
