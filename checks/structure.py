@@ -41,7 +41,7 @@ ROOMS = """
     operations.sending
     operations.console
     operations.catalog
-    operations.backfill operations.replay operations.reconcile
+    operations.backfill operations.replay operations.reconcile operations.draw
     operations
     gallery
     sandbox.stack sandbox.sea

@@ -14,6 +14,7 @@ from echodrop.examples import epilog
 from echodrop.file_commands import Model, check, convert, doctor
 from gallery.command import gallery
 from operations.commands import backfill, catalog, reconcile, status
+from operations.draw_command import draw
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
@@ -176,7 +177,7 @@ def sample_grow(
 # A new command is a line here, and its examples are in echodrop/examples.py.
 for command in (
     *(demo, up, convert, check, doctor),
-    *(status, reconcile, replay, backfill, catalog, gallery),
+    *(status, reconcile, replay, backfill, draw, catalog, gallery),
     *(deploy, images, release, undeploy),
 ):
     app.command(epilog=epilog(command.__name__))(command)

@@ -27,6 +27,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backfill s3://archive/2007/ --dry-run",
         "backfill s3://archive/2007/ --sidecars with",
     ),
+    "draw": (
+        "draw out/",
+        "draw s3://output/cruise/ --dry-run",
+        "draw s3://output/cruise/D2007.zarr --force",
+    ),
     "catalog": ("catalog s3://output/", "catalog out/ --dry-run"),
     "gallery": ("gallery out/", "gallery s3://output/cruise/ --open"),
     "images": ("images --stack echodrop --dry-run",),

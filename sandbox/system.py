@@ -44,6 +44,7 @@ class SandboxOptions:
         triggers: how many Lambda environments poll the queue. SQLite supports only one.
         parallel_tasks: how many tasks run at once.
         parameters: parameters of template.yaml by name.
+        products: whether conversions make pictures, as in a stack by default.
         delivery: delivery settings of the notification queue, shorter than the template's.
         function_timeout: seconds a trigger invocation may take, less than the template's.
         runs_tasks: whether flow runs are executed. Otherwise they stay scheduled, and
@@ -59,6 +60,7 @@ class SandboxOptions:
     triggers: int | None = None
     parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    products: bool = True
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     function_timeout: float = 20.0
     runs_tasks: bool = True
@@ -117,6 +119,7 @@ class Sandbox:
                 # The sandbox costs nothing.
                 "MonthlyBudgetUsd": "0",
                 "BrakeRunsAnHour": "0",
+                "Products": "on" if self.options.products else "off",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,
