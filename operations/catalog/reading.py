@@ -14,7 +14,7 @@ from typing import Any
 
 from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
-from operations.catalog.places import FolderListing, Place
+from operations.catalog.place import FolderListing, Place
 from operations.clients.parallel import in_parallel
 
 FOLDER = "catalog/"

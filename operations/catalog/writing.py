@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from operations.catalog.places import ChangedMeanwhileError, Place
+from operations.catalog.place import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
     STATE,
