@@ -156,6 +156,9 @@ def backfill(
         bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,  # former name
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert again what is published at its version.")
+    ] = False,
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
@@ -185,6 +188,7 @@ def backfill(
             rules=rules,
             checkpoint=checkpoint,
             restart=restart or anew,  # former name
+            force=force,
             rate=rate,
             outstanding=outstanding,
             together=together,

@@ -29,7 +29,7 @@ from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
-from operations.findings.findings import RunFacts, Source, UploadFinding
+from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
@@ -124,17 +124,19 @@ class MemoryRuns:
     def retries(self, run_id: str) -> int:
         return self.retried.count(run_id)
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
         assert state_id == "state"
         assert at_most in {3, None}
         self.retried.append(run_id)
-        return "retried"
+        return ChangeResult("retried", done=True)
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
         assert state_id == "state"
         assert why
         self.ended.append((run_id, retry_at_most))
-        return "ended"
+        return ChangeResult("ended", done=True)
 
 
 @dataclass
@@ -211,6 +213,7 @@ class FakeInbox:
         size: int,
         sha256: str,
         sidecars: Mapping[str, str] | None = None,
+        missing: str | None = None,
     ) -> None:
         manifest = {
             "manifest_version": 1,
@@ -219,6 +222,7 @@ class FakeInbox:
                 {"kind": "xml", "uri": uri, "etag": etag} for uri, etag in (sidecars or {}).items()
             ],
             "output": {"objects": objects, "bytes": size, "sha256": sha256},
+            "missing": missing,
         }
         self.s3.put_object(
             Bucket=self.output, Key=f"{output}.manifest.json", Body=json.dumps(manifest)
