@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,11 +149,16 @@ def sample_write(
     pings: Annotated[int, typer.Option(min=1)] = 480,
     samples: Annotated[int, typer.Option(min=1, help="Samples per ping.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    start: Annotated[
+        datetime | None, typer.Option(help="Time of the first ping, UTC (default: an evening).")
+    ] = None,
 ) -> None:
     """Write an EK60 file of a transect over a simulated sea."""
-    from sandbox.sea.sample_file import write_sample
+    from sandbox.sea.sample_file import DUSK, write_sample
 
-    written = write_sample(target, pings=pings, samples=samples, seed=seed)
+    first = start.replace(tzinfo=UTC) if start else DUSK
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 
