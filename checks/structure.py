@@ -41,6 +41,7 @@ ROOMS = """
     operations.sending
     operations.console
     operations.backfill operations.replay operations.reconcile
+    operations.status
     operations
     sandbox.stack sandbox.sea
     sandbox.parts
