@@ -40,7 +40,7 @@ ROOMS = """
     operations.inventory
     operations.sending
     operations.console
-    operations.backfill operations.replay operations.reconcile
+    operations.backfill operations.replay operations.reconcile operations.rules
     operations.status
     operations
     sandbox.stack sandbox.sea

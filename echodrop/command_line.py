@@ -10,6 +10,7 @@ from rich.console import Console
 
 from operations.commands import backfill, reconcile, status
 from operations.replay_command import replay
+from operations.rules_command import rules_app
 from release.commands import images, release, undeploy
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 sample = typer.Typer(help="Make sample files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(sample, name="sample")
+app.add_typer(rules_app, name="rules")
 
 State = Annotated[Path, typer.Option("--folder", help="Folder for the system's state and logs.")]
 Model = Annotated[

@@ -10,10 +10,9 @@ from rich.console import Console
 
 from flows.core.locations import S3Location
 from flows.failures.failure_report import failure_named, replay_command
-from lambda_trigger.decisions.run_identity import RunRequest
 from lambda_trigger.decisions.wording import counted
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
-from operations.clients.trigger_decision import TriggerDecision
+from operations.clients.trigger_decision import TriggerDecision, decision_in_words
 from operations.console.printing import write, write_name
 from operations.console.report import age
 from operations.findings.findings import IN_PROGRESS, Kind, RunFacts, Source, UploadFinding
@@ -158,26 +157,6 @@ class UploadFollower:
             tuple(self.runs.states(run.id)) if run else (),
             self.runs.page(run.id) if run else "",
         )
-
-
-def decision_in_words(decision: TriggerDecision) -> str:
-    """The trigger's decision in one sentence."""
-    verdict = decision.verdict
-    if verdict is not None:
-        detail = f": {verdict.detail}" if verdict.detail else ""
-        name = type(verdict).__name__
-        return f"{name}: {verdict.reason}{detail}"
-    assert decision.request is not None  # noqa: S101 - without a verdict there is a request
-    return request_in_words(decision.request)
-
-
-def request_in_words(request: RunRequest) -> str:
-    """The requested conversion in one sentence."""
-    parameters = request.parameters
-    model = f"{parameters['sonar_model']}, by its {parameters['sonar_model_source']}"
-    settings = f", with {parameters['xml_path']}" if parameters["xml_path"] else ""
-    paused = f"; paused: {request.paused}" if request.paused else ""
-    return f"{model}; run of {request.deployment}{settings}{paused}"
 
 
 def _part(console: Console, label: str, text: str, *, whole: bool = False, style: str = "") -> None:
