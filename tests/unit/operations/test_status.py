@@ -106,7 +106,9 @@ def test_a_batch_that_died_after_its_last_file_is_listed(world: FakeInbox) -> No
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def health(facts: PrefectFacts, dead: int = 0, **queues: str | None) -> dict[str, HealthLine]:
+def health(
+    facts: PrefectFacts, dead: int = 0, queues: dict[str, str | None] | None = None
+) -> dict[str, HealthLine]:
     def prefect(deployments: list[str]) -> PrefectFacts:
         assert deployments == ["flow/ecs"]
         return facts
@@ -115,7 +117,7 @@ def health(facts: PrefectFacts, dead: int = 0, **queues: str | None) -> dict[str
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "flow/ecs"'
     )
-    found = Health(rules, prefect, lambda _url: dead, {DEAD_LETTERS: "url", **queues}, NOW)
+    found = Health(rules, prefect, lambda _url: dead, {DEAD_LETTERS: "url", **(queues or {})}, NOW)
     return {line.part: line for line in found.lines()}
 
 
@@ -150,7 +152,7 @@ def test_a_fault_of_the_system_has_its_part_and_its_remedy(
 
 
 def test_a_queue_without_a_known_url_is_unknown_and_not_a_fault() -> None:
-    line = health(PrefectFacts((pool(),)), **{QUEUE: None})[QUEUE]
+    line = health(PrefectFacts((pool(),)), queues={QUEUE: None})[QUEUE]
     assert line.state.startswith("unknown")
     assert not line.is_fault
 
