@@ -40,9 +40,11 @@ ROOMS = """
     operations.inventory
     operations.sending
     operations.console
+    operations.catalog
     operations.backfill operations.replay operations.reconcile operations.rules
     operations.status
     operations
+    gallery
     sandbox.stack sandbox.sea
     sandbox.parts
     sandbox.aws sandbox.prefect

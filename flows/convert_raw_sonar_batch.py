@@ -19,7 +19,7 @@ from pydantic import PositiveInt
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
-from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
+from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.publishing.publication import Published, Skipped
 from flows.runs.batch_entries import BatchFile, batch_files
 from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
@@ -127,7 +127,10 @@ def convert_raw_sonar_batch(
         return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
-    return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data
+    state = batch_state(outcomes)
+    if isinstance(state.data, PartlyFailed):
+        state = failed_run(state.data)
+    return state  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
 def _sizes(batch: list[BatchFile]) -> list[tuple[ConversionRequest, int | None]]:

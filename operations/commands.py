@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from operations.options import (
+    DryRun,
     Json,
+    Output,
     PrefectRate,
     Prefix,
     Queue,
@@ -17,6 +19,7 @@ from operations.options import (
     Shown,
     Stack,
     complete_settings,
+    output_root,
 )
 
 # `--help` should not wait for slow imports.
@@ -114,6 +117,23 @@ def reconcile(
             as_json=as_json,
         )
     )
+
+
+def catalog(
+    place: Output = None,
+    *,
+    stack: Stack = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the catalogue of all outputs up to date: STAC, a Parquet and a CSV table, the page's list.
+
+    Exit code 0: it is up to date; 1: manifests can't be read, and are not in it; 2: a service did not answer.
+    """
+    from operations.catalog.terminal import catalog_at_terminal
+
+    named = output_root(place, stack)
+    raise typer.Exit(catalog_at_terminal(named, dry_run=dry_run, as_json=as_json))
 
 
 def backfill(

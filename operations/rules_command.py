@@ -11,14 +11,7 @@ from operations.options import Rules, Stack, complete_settings
 
 # ruff: noqa: PLC0415 - see operations.commands
 
-rules_app = typer.Typer(
-    help="Check a rules document, and see what it does with an upload.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 
-
-@rules_app.command("check")
 def check_rules(
     files: Annotated[list[Path], typer.Argument(help="Rules documents in TOML (docs/rules.md).")],
 ) -> None:
@@ -28,7 +21,6 @@ def check_rules(
     raise typer.Exit(check_at_terminal(files))
 
 
-@rules_app.command("explain")
 def explain_rules(
     upload: Annotated[str, typer.Argument(help="s3://bucket/key; it need not exist yet.")],
     rules: Rules = None,

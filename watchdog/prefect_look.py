@@ -134,7 +134,8 @@ class PrefectLook:
         self, runs: Mapping[str, Any], limit: int, offset: int = 0
     ) -> Sequence[Mapping[str, Any]]:
         wanted = _of_flows(FLOWS, runs) | {
-            **{"limit": limit, "offset": offset},
+            "limit": limit,
+            "offset": offset,
             "sort": "EXPECTED_START_TIME_ASC",
         }
         page: list[dict[str, Any]] = self._ask("/flow_runs/filter", wanted)

@@ -13,7 +13,7 @@ from prefect.states import Completed
 from flows.core.outcomes import AllFailed, InvalidParameters, PartlyFailed
 from flows.core.run_ends import Outcome
 from flows.runs.batch_entries import BatchFile
-from flows.runs.failed_runs import failed_run
+from flows.runs.failed_runs import failed_state
 
 # A state's message is shown in a list of runs, so it names a few; the table names all.
 _FAILURES_NAMED = 3
@@ -48,7 +48,7 @@ def _facts(state: State[Any]) -> dict[str, Any]:
 
 
 def batch_state(files: list[dict[str, Any]]) -> State[Any]:
-    """End the batch: Completed if every file is Completed or Skipped, else Failed with the outcomes."""
+    """Completed if every file is Completed or Skipped, else Failed with the outcomes."""
     counts = Counter(file["outcome"] for file in files)
     counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     failures = [file for file in files if not file["completed"]]
@@ -59,7 +59,7 @@ def batch_state(files: list[dict[str, Any]]) -> State[Any]:
         named.append("...")
     message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {counted}"
     kind = AllFailed if len(failures) == len(files) else PartlyFailed
-    return failed_run(kind(message, files))
+    return failed_state(kind(message, files))
 
 
 def outcome_rows(files: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

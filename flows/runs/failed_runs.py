@@ -27,13 +27,18 @@ FILES_TAG = "files:"
 def failed_run(failure: Outcome, raw_file: object = None) -> State[Any]:
     """Tag and log a run that ends with this outcome, and return its state."""
     log_failure(failure, raw_file)
+    tag_run(*outcome_tags(failure))
+    return failed_state(failure)
+
+
+def outcome_tags(failure: Outcome) -> list[str]:
+    """The tag with the outcome, and for a batch one for each outcome of its failed files."""
     files = failure.files if isinstance(failure, PartlyFailed) else []
     counts = Counter(file["outcome"] for file in files if not file["completed"])
-    tag_run(
+    return [
         OUTCOME_TAG + failure.outcome,
         *(f"{FILES_TAG}{outcome}:{count}" for outcome, count in counts.items()),
-    )
-    return failed_state(failure)
+    ]
 
 
 def failed_state(failure: Outcome) -> State[Any]:
@@ -44,18 +49,22 @@ def failed_state(failure: Outcome) -> State[Any]:
 def failed_file(failure: Outcome, raw_file: object) -> State[Any]:
     """Log the outcome of a file in a batch, and return the state of its task run.
 
-    A task run's tags cannot be changed, so its state has the outcome's name. A transient fault is
-    retried, and logged when it is not retried again.
+    A transient fault is retried, and logged when it is not retried again.
     """
     if not isinstance(failure, TransientFault) or (task_run.run_count or 0) > RETRIES:
         log_failure(failure, raw_file)
+    return file_state(failure)
+
+
+def file_state(failure: Outcome) -> State[Any]:
+    """Failed, with the outcome's name, because the tags of a task run cannot be changed."""
     return Failed(name=failure.outcome, message=str(failure), data=failure)
 
 
 def log_failure(failure: Outcome, raw_file: object) -> None:
     """Log the outcome, the cause and what to do about it."""
     # TRY400: the outcome has the cause; a traceback would add nothing.
-    get_run_logger().error(  # noqa: TRY400
+    get_run_logger().error(
         "\n".join(["%s: %s", *what_to_do(failure.remedy, replay_command(raw_file))]),
         failure.outcome,
         failure,

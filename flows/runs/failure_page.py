@@ -44,8 +44,7 @@ def show_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
             )
             if reports[0].outcome in _BY_STATE:
                 _end_progress(client, flow_run.id, reports[0].outcome)
-        if reports[0].outcome not in _BY_STATE:
-            _emit(flow_run, reports)
+        emit_failure(flow_run, reports)
     # BLE001: a fault of the UI must not change how the run ends.
     except Exception as error:  # noqa: BLE001
         get_logger("flows.runs.failure_page").warning("failure not shown: %s", error)
@@ -55,9 +54,7 @@ def failure_page(reports: Sequence[FailureReport]) -> str:
     """For each failed file, in Markdown: outcome, reason, remedy and the command to type."""
     # Markdown shows an indented line as code.
     pages = [
-        "\n\n".join(
-            [f"## {each.outcome}", each.message, *what_to_do(each.remedy, each.replay)]
-        )
+        "\n\n".join([f"## {each.outcome}", each.message, *what_to_do(each.remedy, each.replay)])
         for each in reports[:_FILES_SHOWN]
     ]
     if more := len(reports) - len(pages):
@@ -79,12 +76,16 @@ def _end_progress(client: SyncPrefectClient, run_id: UUID, outcome: str) -> None
             client.update_artifact(bar.id, ArtifactUpdate(description=told))
 
 
-def _emit(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
+def emit_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
+    """Emit the event of a run that its own process ended, with the urgency of its failures."""
+    if reports[0].outcome in _BY_STATE:
+        return
     emit_event(
         EVENT,
         resource={
             "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
             "prefect.resource.name": flow_run.name,
+            "echodrop.outcome": reports[0].outcome,
             "echodrop.urgency": "notice" if all(each.is_notice for each in reports) else "alert",
         },
         related=[

@@ -71,7 +71,15 @@ class Api:
                 found = [each for each in self.batches if not tags or tags & set(each["tags"])]
                 return 200, found[body["offset"] : body["offset"] + body["limit"]]
             keys = wanted.get("idempotency_key", {}).get("any_")
-            found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
+            names = wanted.get("state", {}).get("name", {}).get("any_")
+            tags = wanted.get("tags", {}).get("any_")
+            found = [
+                each
+                for each in self.runs
+                if (keys is None or each["idempotency_key"] in keys)
+                and (names is None or each["state"]["name"] in names)
+                and (tags is None or set(tags) & set(each["tags"]))
+            ]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
         if path == "/flow_run_states/?flow_run_id=run-1":
             return 200, [{"name": name} for name in self.states]
@@ -147,9 +155,15 @@ def test_all_runs_in_a_state_are_read_page_by_page(api: Api, count: int) -> None
 
 
 def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: Api) -> None:
-    api.runs = [{**run(1), "deployment_version": "0.1.0"}]
+    tagged = {**run(2, name="Failed"), "tags": ["echodrop", "outcome:BadFile"]}
+    tagged["state"]["message"] = "BadFile: cut"
+    other = {**run(3, name="Failed"), "tags": ["echodrop", "outcome:DiskFault"]}
+    # Of an earlier end, which the name of the state does not tell.
+    stale = {**run(4, name="TimedOut"), "tags": ["outcome:BadFile"]}
+    api.runs = [{**run(1), "deployment_version": "0.1.0"}, tagged, other, stale]
     since, until = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
-    (found,) = PrefectRuns(api.url).in_states((), since, until, names=("BadFile",))
+    found, named = PrefectRuns(api.url).in_states((), since, until, names=("BadFile",))
+    assert (named.id, named.state_name, named.message) == ("run-2", "BadFile", "cut")
     assert (found.version, found.parameters["raw_file"]) == ("0.1.0", "s3://inbox/1.raw")
     assert api.asked[0][2]["flow_runs"] == {
         "state": {"name": {"any_": ["BadFile"]}},

@@ -132,7 +132,7 @@ def test_a_valid_document_is_shown_and_a_wrong_one_named_with_its_line(
     ],
 )
 def test_an_upload_is_explained_without_sending_it(
-    world: FakeInbox, rules: Path, capsys: Any, key: str, body: Any, says: str, code: int
+    *, world: FakeInbox, rules: Path, capsys: Any, key: str, body: Any, says: str, code: int
 ) -> None:
     if body is not None:
         world.drop(key, file_head(body) if isinstance(body, str) else body)

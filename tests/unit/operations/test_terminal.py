@@ -95,6 +95,7 @@ def test_status_follows_one_upload_until_it_has_its_outcome(
 
 
 def test_status_says_first_that_the_system_has_a_fault(
+    *,
     world: FakeInbox,
     rules: Path,
     queue: str,
