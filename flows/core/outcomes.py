@@ -35,7 +35,7 @@ class BadFile(FileFault):
     converts_partly = True
     remedy = (
         "get an intact copy and upload it under the same key; or convert the intact part: "
-        "echodrop convert FILE OUT --allow-partial"
+        "echodrop convert, or for an upload echodrop replay, with --allow-partial"
     )
     file: str
     cause: str
@@ -83,7 +83,7 @@ class BadSidecar(FileFault):
     converts_partly = True
     remedy = (
         "upload an intact copy of the sidecar, then replay the raw file; or convert "
-        "without the damaged data: echodrop convert FILE OUT --allow-partial"
+        "without the damaged data: echodrop convert or replay with --allow-partial"
     )
     file: str
     sidecar: str
@@ -102,7 +102,7 @@ class UnsupportedDatagram(FileFault):
     converts_partly = True
     remedy = (
         "convert without the datagram, if the message allows it: "
-        "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers"
+        "echodrop convert or replay with --allow-partial; report it to echopype's maintainers"
     )
     file: str
     datagram: str | None
@@ -149,7 +149,7 @@ class OutputMismatch(ConversionFailure):
 
 
 class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome
-    """The request is invalid: a parameter has an invalid value, or fits no variable."""
+    """A parameter of the request has an invalid value, or fits no variable."""
 
     is_retryable = False
     remedy = "correct the rules document or the call, then replay"

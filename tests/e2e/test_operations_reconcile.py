@@ -85,6 +85,7 @@ def status(sandbox: Sandbox, *arguments: str, reads: int | None = None) -> str:
             return running.stderr.read()
         out, err = running.communicate()
     assert running.returncode in {0, 1}, err
+    assert "Traceback" not in err, err
     return out
 
 
