@@ -41,7 +41,8 @@ ROOMS = """
     operations.sending
     operations.console
     operations.catalog
-    operations.backfill operations.replay operations.reconcile operations.draw
+    operations.backfill operations.replay operations.reconcile operations.draw operations.rules
+    operations.status
     operations
     gallery
     sandbox.stack sandbox.sea

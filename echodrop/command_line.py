@@ -16,6 +16,7 @@ from gallery.command import gallery
 from operations.commands import backfill, catalog, reconcile, status
 from operations.draw_command import draw
 from operations.replay_command import replay
+from operations.rules_command import check_rules, explain_rules
 from release.commands import images, release, undeploy
 
 app = typer.Typer(
@@ -26,6 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 sample = typer.Typer(help="Make sample files.", no_args_is_help=True, rich_markup_mode=None)
+rules = typer.Typer(
+    help="Check a rules document, and see what it does with an upload.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 State = Annotated[Path, typer.Option("--folder", help="Folder for the system's state and logs.")]
 
@@ -183,4 +189,7 @@ for command in (
     app.command(epilog=epilog(command.__name__))(command)
 sample.command("write", epilog=epilog("write"))(sample_write)
 sample.command("grow", epilog=epilog("grow"))(sample_grow)
+rules.command("check", epilog=epilog("check_rules"))(check_rules)
+rules.command("explain", epilog=epilog("explain_rules"))(explain_rules)
 app.add_typer(sample, name="sample")
+app.add_typer(rules, name="rules")

@@ -47,7 +47,7 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
     [({}, False), ({"identity": "a" * 64}, True), ({"identity": "a" * 64, "forced": True}, False)],
 )
 def test_an_entry_of_the_trigger_skips_its_published_version_unless_forced(
-    more: dict[str, Any], skips: bool
+    *, more: dict[str, Any], skips: bool
 ) -> None:
     (file,) = batch_files([{**GOOD, "overwrite": True, **more}], RUN, convert_raw_sonar.fn)
     assert isinstance(file.request, ConversionRequest)
