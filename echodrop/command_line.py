@@ -151,7 +151,12 @@ def sample_write(
     """Write an EK60 file of a transect over a simulated sea."""
     from sandbox.sea.sample_file import write_sample
 
-    written = write_sample(target, pings=pings, samples=samples, seed=seed)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = write_sample(target, pings=pings, samples=samples, seed=seed)
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}: choose a folder that can be written to", err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 
