@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from echodrop.examples import epilog
 from echodrop.file_commands import Model, check, convert, doctor
-from operations.commands import backfill, reconcile, status
+from gallery.command import gallery
+from operations.commands import backfill, catalog, reconcile, status
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
@@ -86,7 +88,7 @@ def up(
     from sandbox.system import SandboxOptions
     from sandbox.up import run_up
 
-    options = SandboxOptions(database=database, parallel_tasks=tasks)
+    options = SandboxOptions(database=database, parallel_tasks=tasks, gallery=True)
     raise typer.Exit(run_up(folder, options, Console()))
 
 
@@ -147,13 +149,17 @@ def sample_write(
     pings: Annotated[int, typer.Option(min=1)] = 480,
     samples: Annotated[int, typer.Option(min=1, help="Samples per ping.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    start: Annotated[
+        datetime | None, typer.Option(help="Time of the first ping, UTC (default: an evening).")
+    ] = None,
 ) -> None:
     """Write an EK60 file of a transect over a simulated sea."""
-    from sandbox.sea.sample_file import write_sample
+    from sandbox.sea.sample_file import DUSK, write_sample
 
+    first = start.replace(tzinfo=UTC) if start else DUSK
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        written = write_sample(target, pings=pings, samples=samples, seed=seed)
+        written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
     except OSError as error:
         typer.echo(f"{target}: {error.strerror}: choose a folder that can be written to", err=True)
         raise typer.Exit(1) from error
@@ -174,7 +180,7 @@ def sample_grow(
 # A new command is a line here, and its examples are in echodrop/examples.py.
 for command in (
     *(demo, up, convert, check, doctor),
-    *(status, reconcile, replay, backfill),
+    *(status, reconcile, replay, backfill, catalog, gallery),
     *(deploy, images, release, undeploy),
 ):
     app.command(epilog=epilog(command.__name__))(command)

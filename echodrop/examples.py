@@ -27,6 +27,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backfill s3://archive/2007/ --dry-run",
         "backfill s3://archive/2007/ --rate 2",
     ),
+    "catalog": ("catalog s3://output/", "catalog out/ --dry-run"),
+    "gallery": ("gallery out/", "gallery s3://output/cruise/ --open"),
     "images": ("images --stack echodrop --dry-run",),
     "release": (
         "release --stack echodrop --dry-run",

@@ -100,7 +100,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
         ):
             folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="echodrop-"))
             known = pool.submit(_published, request)
-            if not request.overwrite:
+            if not request.overwrite or request.skip_published:
                 # Check before fetching: after a rerun of a batch most files are already published.
                 published = known.result()
                 if published is not None and _is_up_to_date(request, published):
@@ -148,6 +148,8 @@ def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> 
     if request.wanted is not None and version.differs_from(request.wanted):
         raise Superseded(request.raw_file, str(request.wanted), str(version))
     content = Content(request.source.uri, version, dict(request.sidecar_etags))
+    if request.overwrite:
+        return Content.of_manifest(published.manifest).includes(content)
     decision = decide(
         request.output.uri,
         content,

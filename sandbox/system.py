@@ -50,6 +50,7 @@ class SandboxOptions:
             neither the ECS worker nor the task executor is started.
         credential: the `user:password` that the Prefect server requires, stored in the
             stack's secret; None for a server without authentication.
+        gallery: whether the gallery of the outputs is served.
         watched_speedup: how many times faster the template's schedules and alarms run.
             None does not start schedules, alarms and watchdog.
     """
@@ -63,6 +64,7 @@ class SandboxOptions:
     runs_tasks: bool = True
     credential: str | None = None
     watched_speedup: float | None = None
+    gallery: bool = False
 
     def trigger_count(self, maximum_concurrency: int) -> int:
         """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""
@@ -101,6 +103,8 @@ class Sandbox:
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.aws_port, self.prefect_port = free_port(), free_port()
         self.aws_endpoint_url = f"http://{HOST}:{self.aws_port}"
+        self.gallery_port = free_port()
+        self.gallery_url = f"http://{HOST}:{self.gallery_port}/"
         self.ui_url = f"http://{HOST}:{self.prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
         self.api = SandboxPrefectApi(self.prefect_api_url, self.options.credential)
@@ -180,7 +184,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.ALARMS, programs.SCHEDULER)
+        self.parts.stop(programs.ALARMS, programs.SCHEDULER, programs.GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)

@@ -76,6 +76,7 @@ def how_to_use(sandbox: Sandbox) -> str:
     )
     aws = f"aws --endpoint-url {sandbox.aws_endpoint_url} s3"
     return f"""
+Gallery       {sandbox.gallery_url}
 Prefect UI    {sandbox.ui_url}
 S3 endpoint   {sandbox.aws_endpoint_url}  (inbox {names.inbox_bucket}, output {names.output_bucket})
 Logs          {sandbox.state.logs}

@@ -25,6 +25,11 @@ OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
 CLAIM_SUFFIX = ".claim.json"
 MANIFEST_SUFFIX = ".manifest.json"
 FAILURE_SUFFIX = ".failure.json"
+# The products of a complete output, and their record, which is written last.
+PICTURE_SUFFIX = ".echogram.png"
+THUMBNAIL_SUFFIX = ".thumbnail.png"
+VIEWER_SUFFIX = ".echogram.zarr"
+PRODUCTS_SUFFIX = ".products.json"
 
 
 @dataclass(frozen=True)

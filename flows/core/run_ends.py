@@ -5,8 +5,23 @@ Those with exceptions of their own are in `flows.core.outcomes`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
+
+# Prefect's own name of a failed state: its UI and CLI filter by it, so every failed run has it.
+FAILED = "Failed"
+# The tag of a failed run that names its outcome; the watchdog has its own copy.
+OUTCOME_TAG = "outcome:"
+
+
+def outcome_of(state_name: str, tags: Iterable[str]) -> str:
+    """The outcome of a failed run, by its tag; of any other run the name of its state.
+
+    In earlier releases a failed state had the outcome as its name.
+    """
+    named = (tag.removeprefix(OUTCOME_TAG) for tag in tags if tag.startswith(OUTCOME_TAG))
+    return next(named, state_name) if state_name == FAILED else state_name
 
 
 class RunEnd:
@@ -52,7 +67,7 @@ class TimedOut(RunEnd):
     remedy = "replay it; if it hangs again, the end of the task's log shows where: report a bug"
 
 
-class Outcome(RunEnd, Exception):  # noqa: N818 - outcomes have the names of flow run states
+class Outcome(RunEnd, Exception):  # noqa: N818 - an outcome has its own name
     """Base class of all outcomes: a sentence for people, attributes for machines.
 
     Most are dataclasses, whose fields fill the places of `sentence`. `preflight` is set on

@@ -8,11 +8,12 @@ from typing import Any
 
 from prefect.client.schemas import State
 from prefect.exceptions import MissingResult
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from flows.core.outcomes import AllFailed, InvalidParameters, PartlyFailed
 from flows.core.run_ends import Outcome
 from flows.runs.batch_entries import BatchFile
+from flows.runs.failed_runs import failed_state
 
 # A state's message is shown in a list of runs, so it names a few; the table names all.
 _FAILURES_NAMED = 3
@@ -56,10 +57,9 @@ def batch_state(files: list[dict[str, Any]]) -> State[Any]:
     named = [f"{file['name']} ({file['outcome']})" for file in failures[:_FAILURES_NAMED]]
     if len(failures) > len(named):
         named.append("...")
-    # The watchdog reads the counts after "In all: " (watchdog/prefect_look.py).
     message = f"{len(failures)} of {len(files)} files failed: {', '.join(named)}. In all: {counted}"
     kind = AllFailed if len(failures) == len(files) else PartlyFailed
-    return Failed(name=kind.outcome, message=message, data=kind(message, files))
+    return failed_state(kind(message, files))
 
 
 def outcome_rows(files: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

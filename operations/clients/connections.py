@@ -62,6 +62,9 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
     region = region_of(session, variables)
     frozen = found.get_frozen_credentials()
+    runs = PrefectRuns(
+        url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
+    )
     decisions = TriggerDecisions(
         load_rules(rules, variables),
         storage_of(
@@ -69,9 +72,7 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
             region,
             variables.get("AWS_ENDPOINT_URL"),
         ),
-    )
-    runs = PrefectRuns(
-        url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
+        runs.by_identity,
     )
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
     return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
