@@ -51,7 +51,7 @@ ROOMS = """
     sandbox
     release
     echodrop
-    image checks
+    image checks setup
     benchmarks.measuring
     benchmarks.chaos benchmarks.trigger
     benchmarks

@@ -164,8 +164,12 @@ def sample_write(
     from sandbox.sea.sample_file import DUSK, write_sample
 
     first = start.replace(tzinfo=UTC) if start else DUSK
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}: choose a folder that can be written to", err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 

@@ -30,7 +30,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "backfill": (
         "backfill s3://archive/2007/ --dry-run",
-        "backfill s3://archive/2007/ --sidecars with",
+        "backfill s3://archive/2007/ --rate 2",
     ),
     "draw": (
         "draw out/",
