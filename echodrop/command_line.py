@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from operations.commands import backfill, reconcile, status
+from operations.options import Local, find_sandbox
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
 
@@ -29,6 +30,12 @@ Model = Annotated[
 # Commands import their modules when they run, because importing echopype and Prefect
 # takes seconds and `--help` should be fast.
 # ruff: noqa: PLC0415
+
+
+@app.callback()
+def _options(local: Local = None) -> None:
+    if local is not None:
+        find_sandbox(local)
 
 
 @app.command()
