@@ -7,12 +7,17 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from operations.clients.stack_settings import SettingMissingError
+from operations.clients.stack_settings import PREFECT, QUEUE, RULES, STACK, SettingMissingError
 
 # The folder of `echodrop up`.
 LOCAL = Path(".echodrop/up")
-# Settings of an account or a server: the operator means these, not the sandbox.
-_SETTINGS = ("AWS_", "PREFECT_API_", "ECHODROP_STACK", "ECHODROP_RULES", "ECHODROP_QUEUE")
+# They name an account, a server or a stack: the operator means these, not the sandbox.
+_OF_THE_OPERATOR = (
+    *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN"),
+    *("AWS_ENDPOINT_URL", PREFECT, STACK, RULES, QUEUE),
+)
+
+_CREDENTIALS = ("AWS_SESSION_TOKEN", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 
 
 def environment_of(folder: Path) -> dict[str, str]:
@@ -33,14 +38,14 @@ def use_sandbox(
 
     Args:
         folder: the sandbox's folder; default: that of `echodrop up` in this folder, if a
-            sandbox runs there and no variable names an account or a server.
+            sandbox runs there and no variable names an account, a server or a stack.
         variables: default: the environment of this process.
 
     Raises:
         SettingMissingError: no sandbox runs on the named folder, or it is still starting.
     """
     given = os.environ if variables is None else variables
-    if folder is None and any(name.startswith(_SETTINGS) for name in given):
+    if folder is None and any(given.get(name) for name in _OF_THE_OPERATOR):
         return None
     place = folder or LOCAL
     found = environment_of(place)
@@ -48,5 +53,8 @@ def use_sandbox(
         raise SettingMissingError(
             f"no sandbox is running on {folder}: start one with echodrop up --folder {folder}"
         )
+    if found:
+        for name in (*_OF_THE_OPERATOR, *_CREDENTIALS):
+            given.pop(name, None)
     given.update(found)
     return place if found else None
