@@ -40,8 +40,10 @@ ROOMS = """
     operations.inventory
     operations.sending
     operations.console
+    operations.catalog
     operations.backfill operations.replay operations.reconcile
     operations
+    gallery
     sandbox.stack sandbox.sea
     sandbox.parts
     sandbox.aws sandbox.prefect

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from operations.commands import backfill, reconcile, status
+from echodrop.examples import epilog
+from echodrop.file_commands import Model, check, convert, doctor
+from gallery.command import gallery
+from operations.commands import backfill, catalog, reconcile, status
 from operations.options import Local, find_sandbox
 from operations.replay_command import replay
 from release.commands import images, release, undeploy
@@ -16,29 +21,49 @@ from release.commands import images, release, undeploy
 app = typer.Typer(
     help="An S3 bucket that is an inbox for echosounder files.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
+    # Python's own traceback is a third as long.
+    pretty_exceptions_enable=False,
 )
 sample = typer.Typer(help="Make sample files.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(sample, name="sample")
 
 State = Annotated[Path, typer.Option("--folder", help="Folder for the system's state and logs.")]
-Model = Annotated[
-    str | None, typer.Option(help="Sonar model. Default: detected from the file's first bytes.")
-]
 
 # Commands import their modules when they run, because importing echopype and Prefect
 # takes seconds and `--help` should be fast.
 # ruff: noqa: PLC0415
 
 
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        typer.echo(f"echodrop {metadata.version('echodrop')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(local: Local = None) -> None:
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+    local: Local = None,
+) -> None:
     if local is not None:
         find_sandbox(local)
 
 
-@app.command()
+def _need_a_clone() -> None:
+    """End the command in an installed wheel, which has no template and no sandbox."""
+    if not Path(__file__).parents[1].joinpath("template.yaml").is_file():
+        typer.echo(
+            "This command needs a clone of the repository, with its template: git clone it, and "
+            "type make there.",
+            err=True,
+        )
+        raise typer.Exit(2)
+
+
 def demo(
     raw: Annotated[
         str | None, typer.Option(help="A raw file, or s3://bucket/key of a public one.")
@@ -47,12 +72,12 @@ def demo(
     folder: State = Path(".echodrop/demo"),
 ) -> None:
     """Convert one file through the whole system on this machine and show the result."""
+    _need_a_clone()
     from sandbox.demo import run_demo
 
     raise typer.Exit(run_demo(folder, raw=raw, sonar_model=model, console=Console()))
 
 
-@app.command()
 def up(
     folder: State = Path(".echodrop/up"),
     database: Annotated[
@@ -62,78 +87,14 @@ def up(
     tasks: Annotated[int, typer.Option(help="Number of conversions at the same time.", min=1)] = 2,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
+    _need_a_clone()
     from sandbox.system import SandboxOptions
     from sandbox.up import run_up
 
-    options = SandboxOptions(database=database, parallel_tasks=tasks)
+    options = SandboxOptions(database=database, parallel_tasks=tasks, gallery=True)
     raise typer.Exit(run_up(folder, options, Console()))
 
 
-@app.command()
-def convert(
-    raw: Annotated[str, typer.Argument(help="A path, s3://bucket/key or http(s) URL.")],
-    out: Annotated[str, typer.Argument(help="A folder, or a path that ends in .zarr or .nc.")],
-    *,
-    model: Model = None,
-    xml: Annotated[str | None, typer.Option(help="The settings XML of an AZFP file.")] = None,
-    output_type: Annotated[
-        Literal["zarr", "netcdf"] | None,
-        typer.Option("--type", help="Default: from the ending of OUT, otherwise zarr."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
-    anonymous: Annotated[
-        bool, typer.Option("--anon", help="Read a public bucket without credentials.")
-    ] = False,
-    partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Convert the intact part of a damaged file.")
-    ] = False,
-    verify: Annotated[
-        Literal["sampled", "full"], typer.Option(help="How much of the output to verify.")
-    ] = "sampled",
-    zarr_format: Annotated[int, typer.Option(help="Zarr format, 2 or 3.", min=2, max=3)] = 3,
-    corrections: Annotated[
-        bool,
-        typer.Option(help="Take the file's values where echopype changes or drops them, or not."),
-    ] = True,
-    compact: Annotated[
-        bool, typer.Option(help="Compress losslessly, or write as echopype does.")
-    ] = True,
-) -> None:
-    """Convert one raw file and verify the output, without a server.
-
-    Exit code 0: the output is published or already existed; 1: the file cannot be converted;
-    2: invalid arguments; 3: a temporary error, retry.
-    """
-    from flows.terminal import convert_at_terminal
-
-    options = {
-        "output_path": out,
-        "output_type": output_type or ("netcdf" if out.endswith(".nc") else "zarr"),
-        "xml_path": xml,
-        "input_storage_options": {"anon": True} if anonymous else {},
-        "overwrite": overwrite,
-        "allow_partial": partial,
-        "verify": verify,
-        "zarr_format": zarr_format,
-        "corrections": corrections,
-        "compact": compact,
-    }
-    raise typer.Exit(convert_at_terminal(raw, model, options))
-
-
-@app.command()
-def check(
-    file: Path,
-    model: Model = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - an option
-) -> None:
-    """Check a raw file's datagrams: whether it is intact, its pings and its lost bytes."""
-    from flows.terminal import check_at_terminal
-
-    raise typer.Exit(check_at_terminal(file, model, as_json=as_json))
-
-
-@app.command()
 def deploy(
     *,
     stack: Annotated[str, typer.Option(help="Name of the deployed stack.")] = "echodrop",
@@ -166,6 +127,8 @@ def deploy(
     from operations.reconcile.reconcile_flow import reconcile_specs
     from release.code_version import code_version
 
+    if not only_check:
+        _need_a_clone()
     if only_check and connect:
         raise typer.BadParameter(
             "--check and --connect-inbox cannot be combined: --check changes nothing"
@@ -184,25 +147,24 @@ def deploy(
     )
 
 
-for command in (status, reconcile, replay, backfill, images, release, undeploy):
-    app.command()(command)
-
-
-@sample.command("write")
 def sample_write(
     target: Path,
     pings: Annotated[int, typer.Option(min=1)] = 480,
     samples: Annotated[int, typer.Option(min=1, help="Samples per ping.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    start: Annotated[
+        datetime | None, typer.Option(help="Time of the first ping, UTC (default: an evening).")
+    ] = None,
 ) -> None:
     """Write an EK60 file of a transect over a simulated sea."""
-    from sandbox.sea.sample_file import write_sample
+    from sandbox.sea.sample_file import DUSK, write_sample
 
-    written = write_sample(target, pings=pings, samples=samples, seed=seed)
+    first = start.replace(tzinfo=UTC) if start else DUSK
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 
-@sample.command("grow")
 def sample_grow(
     source: Path,
     target: Path,
@@ -212,3 +174,15 @@ def sample_grow(
     from sandbox.terminal import grow_at_terminal
 
     raise typer.Exit(grow_at_terminal(source, target, size))
+
+
+# A new command is a line here, and its examples are in echodrop/examples.py.
+for command in (
+    *(demo, up, convert, check, doctor),
+    *(status, reconcile, replay, backfill, catalog, gallery),
+    *(deploy, images, release, undeploy),
+):
+    app.command(epilog=epilog(command.__name__))(command)
+sample.command("write", epilog=epilog("write"))(sample_write)
+sample.command("grow", epilog=epilog("grow"))(sample_grow)
+app.add_typer(sample, name="sample")

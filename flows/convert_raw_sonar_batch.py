@@ -93,7 +93,8 @@ def convert_raw_sonar_batch(
 
     Args:
         files: for each file the parameters of `convert_raw_sonar` except
-            `pause_above_bytes`, and the `identity` that its own run would have.
+            `pause_above_bytes`, and the `identity` that its own run would have. A file with
+            an identity is skipped if this version of it is published, unless `forced` is true.
         max_workers: the most files converted in parallel; processors and memory of the
             task may allow fewer. A Dask scheduler that is already running uses its own
             number.

@@ -187,6 +187,7 @@ class Submission:
             job_variables=task.job_variables | rule.job_variables,
             lane=upload.lane,
             paused=paused,
+            is_forced=upload.generation > 0,
         )
         if self.batch and is_small(upload, rule, wanted, self.batch):
             return Batchable(wanted, model.model, task.name)
@@ -204,7 +205,10 @@ class Submission:
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
     ) -> dict[str, Any]:
-        return candidate.rule.parameters | {
+        partial = {"allow_partial": True} if upload.allow_partial else {}
+        return {
+            **candidate.rule.parameters,
+            **partial,
             "raw_file": uri(upload.bucket, upload.key),
             "sonar_model": model.model,
             "sonar_model_source": model.source,

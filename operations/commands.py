@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from operations.options import (
+    DryRun,
     Json,
+    Output,
     PrefectRate,
     Prefix,
     Queue,
@@ -17,6 +19,7 @@ from operations.options import (
     Shown,
     Stack,
     complete_settings,
+    output_root,
 )
 
 # `--help` should not wait for slow imports.
@@ -102,6 +105,23 @@ def reconcile(
     )
 
 
+def catalog(
+    place: Output = None,
+    *,
+    stack: Stack = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the catalogue of all outputs up to date: STAC, a Parquet and a CSV table, the page's list.
+
+    Exit code 0: it is up to date; 1: manifests can't be read, and are not in it; 2: a service did not answer.
+    """
+    from operations.catalog.terminal import catalog_at_terminal
+
+    named = output_root(place, stack)
+    raise typer.Exit(catalog_at_terminal(named, dry_run=dry_run, as_json=as_json))
+
+
 def backfill(
     archive: Annotated[
         str,
@@ -136,6 +156,9 @@ def backfill(
         bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,  # former name
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert again what is published at its version.")
+    ] = False,
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
@@ -165,6 +188,7 @@ def backfill(
             rules=rules,
             checkpoint=checkpoint,
             restart=restart or anew,  # former name
+            force=force,
             rate=rate,
             outstanding=outstanding,
             together=together,

@@ -39,6 +39,12 @@ Local = Annotated[
         " neither a stack nor AWS is named)."
     ),
 ]
+Output = Annotated[
+    str | None,
+    typer.Argument(
+        help="Outputs: s3://bucket/prefix/ or a folder (default: the stack's output bucket)."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
 
@@ -72,3 +78,12 @@ def complete_settings(stack: str | None, prefect_rate: float | None, **needed: o
         complete_environment(needed, stack)
     except SettingMissingError as error:
         raise typer.Exit(print_error(error)) from error
+
+
+def output_root(named: str | None, stack: str | None) -> str:
+    """The output bucket or folder that is named, else the stack's."""
+    from operations.clients.stack_settings import OUTPUT
+
+    if named is None or stack is not None:
+        complete_settings(stack, None, **{OUTPUT: named})
+    return named or os.environ[OUTPUT]

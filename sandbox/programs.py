@@ -17,6 +17,7 @@ TASK_EXECUTOR = "task-executor"
 TRIGGER = "trigger"
 SCHEDULER = "scheduler"
 ALARMS = "alarms"
+GALLERY = "gallery"
 REGISTRATION = "deployment"
 
 
@@ -123,6 +124,17 @@ def alarms(
         environment,
         log,
         is_ready="evaluating",
+    )
+
+
+def gallery(outputs: str, port: int, environment: Mapping[str, str], log: Path) -> Part:
+    """Return the part that shows the outputs, s3://bucket/, in a browser."""
+    return Part(
+        GALLERY,
+        _module("echodrop", "gallery", outputs, "--port", str(port)),
+        environment,
+        log,
+        is_ready="Gallery of",
     )
 
 

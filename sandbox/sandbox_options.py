@@ -24,6 +24,7 @@ class SandboxOptions:
             neither the ECS worker nor the task executor is started.
         credential: the `user:password` that the Prefect server requires, stored in the
             stack's secret; None for a server without authentication.
+        gallery: whether the gallery of the outputs is served.
         keeps_state: whether objects and runs of an earlier sandbox on the folder are still there. With
             PostgreSQL the objects are, but not the runs.
         watched_speedup: how many times faster the template's schedules and alarms run.
@@ -38,6 +39,7 @@ class SandboxOptions:
     function_timeout: float = 20.0
     runs_tasks: bool = True
     credential: str | None = None
+    gallery: bool = False
     keeps_state: bool = False
     watched_speedup: float | None = None
 

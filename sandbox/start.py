@@ -97,6 +97,12 @@ def _start_on_aws(sandbox: Sandbox) -> None:
                 logs / "ecs-worker.log",
             )
         )
+    if sandbox.options.gallery:
+        waiting.append(programs.GALLERY)
+        outputs = f"s3://{sandbox.names.output_bucket}/"
+        sandbox.parts.launch(
+            programs.gallery(outputs, sandbox.gallery_port, connected, logs / "gallery.log")
+        )
     sandbox.parts.wait_ready(*waiting)
     if sandbox.options.watched_speedup is not None:
         # Last, so that a part that is still starting raises no alarm.
@@ -108,6 +114,7 @@ def _start_on_aws(sandbox: Sandbox) -> None:
             "pid": os.getpid(),
             "sandbox_id": sandbox.sandbox_id,
             "ui_url": sandbox.ui_url,
+            "gallery_url": sandbox.gallery_url if sandbox.options.gallery else None,
             "prefect_api_url": sandbox.prefect_api_url,
             "aws_endpoint_url": sandbox.aws_endpoint_url,
             "inbox_bucket": sandbox.names.inbox_bucket,

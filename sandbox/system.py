@@ -63,6 +63,8 @@ class Sandbox:
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.aws_port, self.prefect_port = self.state.port("aws"), self.state.port("prefect")
         self.aws_endpoint_url = f"http://{HOST}:{self.aws_port}"
+        self.gallery_port = self.state.port("gallery")
+        self.gallery_url = f"http://{HOST}:{self.gallery_port}/"
         self.ui_url = f"http://{HOST}:{self.prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
         self.api = SandboxPrefectApi(self.prefect_api_url, self.options.credential)
@@ -142,7 +144,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.ALARMS, programs.SCHEDULER)
+        self.parts.stop(programs.ALARMS, programs.SCHEDULER, programs.GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)

@@ -96,7 +96,7 @@ def how_to_use(sandbox: Sandbox) -> str:
      s3.upload_file("FILE.raw", "{names.inbox_bucket}", "FILE.raw")
 2. See what became of it (also replay, reconcile, backfill):  {echodrop} status
 3. Open Prefect's UI, its runs and their pages:  {sandbox.ui_url}
-4. See the outputs of s3://{names.output_bucket}/:  {echodrop} gallery
+4. Open the gallery of s3://{names.output_bucket}/:  {sandbox.gallery_url}
 5. Stop: Ctrl-C. The next start on {sandbox.state.path} has the objects and runs again;
    delete the folder to begin with none. Logs: {sandbox.state.logs}
 

@@ -168,13 +168,14 @@ class AllFailed(PartlyFailed):
 
 @dataclass(eq=False, repr=False)
 class AccessDenied(ConversionFailure):
-    """The store refuses access with the given credentials."""
+    """The store refuses access with the given credentials, or the bucket does not exist."""
 
-    sentence = "{what}: access denied: {cause}"
+    sentence = "{what}: {fault}: {cause}"
     is_retryable = False
-    remedy = "correct the task's role or the bucket's policy, then replay"
+    remedy = "correct the bucket's name, its policy or the task's role, then replay"
     what: str
     cause: str
+    fault: str = "access denied"
 
 
 @dataclass(eq=False, repr=False)

@@ -175,7 +175,8 @@ class ObjectStore:
             try:
                 answer = self.client.get_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
-                if error_code(error)[0] == 404:
+                status, code = error_code(error)
+                if status == 404 and code != "NoSuchBucket":
                     return None
                 raise
             return StoredObject(

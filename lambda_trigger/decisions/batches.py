@@ -101,7 +101,11 @@ def run_of(files: Sequence[RunRequest], batch: BatchRule) -> RunRequest:
             json.dumps([batch.deployment, identities]).encode()
         ).hexdigest(),
         parameters={
-            "files": [{**wanted.parameters, "identity": wanted.idempotency_key} for wanted in files]
+            "files": [
+                {**wanted.parameters, "identity": wanted.idempotency_key}
+                | ({"forced": True} if wanted.is_forced else {})
+                for wanted in files
+            ]
         },
         job_variables=first.job_variables,
         lane=first.lane,

@@ -55,9 +55,7 @@ def output_facts(body: bytes, output: str) -> Facts:
             "published_at": moment(manifest["published_at"]),
             "outcome": "Completed",
             "missing": manifest["missing"],
-            "quality": [
-                fact["sentence"] for fact in manifest.get("quality", []) if fact["alarm"]
-            ],
+            "quality": [fact["sentence"] for fact in manifest.get("quality", []) if fact["alarm"]],
             "corrections": sum(each["count"] for each in manifest.get("corrections", [])),
             "raw": source["uri"],
             "channel_ids": contents["channels"],

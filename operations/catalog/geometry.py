@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 Point = Sequence[float]
@@ -25,14 +26,20 @@ def geometry_of(track: Sequence[Point] | None, box: Box | None) -> Geometry | No
         box: west, south, east, north; west greater than east if it crosses the antimeridian.
     """
     if track:
-        lines = _cut(track)
-        if len(lines) > 1:
-            return {"type": "MultiLineString", "coordinates": lines}
-        if len(lines[0]) > 1:
-            return {"type": "LineString", "coordinates": lines[0]}
-        return {"type": "Point", "coordinates": lines[0][0]}
-    if box is None:
-        return None
+        return _line(track)
+    return _area(box) if box else None
+
+
+def _line(track: Sequence[Point]) -> Geometry:
+    lines = _cut(track)
+    if len(lines) > 1:
+        return {"type": "MultiLineString", "coordinates": lines}
+    if len(lines[0]) > 1:
+        return {"type": "LineString", "coordinates": lines[0]}
+    return {"type": "Point", "coordinates": lines[0][0]}
+
+
+def _area(box: Box) -> Geometry:
     west, south, east, north = box
     if (west, south) == (east, north):
         return {"type": "Point", "coordinates": [west, south]}
@@ -49,7 +56,7 @@ def _ring(west: float, south: float, east: float, north: float) -> list[list[flo
 def _cut(track: Sequence[Point]) -> list[list[list[float]]]:
     """The track in lines, none of which crosses the antimeridian; each has two points or is the only one."""
     lines = [[list(track[0])]]
-    for (east, north), (to_east, to_north) in zip(track, track[1:], strict=False):
+    for (east, north), (to_east, to_north) in pairwise(track):
         if abs(to_east - east) > 180:
             edge = 180.0 if east > 0 else -180.0
             # The step to the same place, counted on beyond the antimeridian.

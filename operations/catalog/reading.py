@@ -115,7 +115,6 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
     ]
     answers = in_parallel(lambda each: _read(place, *each), new)
     for number, (output, path, facts) in enumerate(answers, start=1):
-        progress("reading manifests", number, len(new))
         if isinstance(facts, str):
             reading.unreadable[path] = facts
         elif facts is not None:
@@ -123,6 +122,7 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
             (state.outputs if output else state.failed)[output or path] = facts
             if output:
                 _add_products(facts, listing, viewers)
+        progress("reading manifests", number, len(new))
     for facts in state.outputs.values():
         _add_products(facts, listing, viewers)
     return reading

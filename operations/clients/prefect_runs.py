@@ -12,7 +12,7 @@ from flows.core.run_ends import FAILED, OUTCOME_TAG
 from operations.clients import run_states
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi
-from operations.findings.findings import RunFacts
+from operations.findings.findings import ChangeResult, RunFacts
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
@@ -42,11 +42,13 @@ class ConversionRuns(Protocol):
     def retries(self, run_id: str) -> int:
         """How often a run was retried."""
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
-        """Retry a run, unless it was retried `at_most` times; return the result in words."""
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
+        """Retry a run, unless it was retried `at_most` times."""
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
-        """End a run whose task is gone, then retry it as `retry` does; return the result in words."""
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
+        """End a run whose task is gone, then retry it as `retry` does."""
 
 
 class PrefectRuns:
@@ -157,11 +159,13 @@ class PrefectRuns:
         """How often a run was retried; see `run_states.retries`."""
         return run_states.retries(self._api, run_id)
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
         """Retry a run; see `run_states.retry`."""
         return run_states.retry(self._api, run_id, state_id, at_most=at_most)
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
         """End a run whose task is gone; see `run_states.end`."""
         return run_states.end(self._api, run_id, state_id, why, retry_at_most=retry_at_most)
 

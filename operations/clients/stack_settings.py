@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 QUEUE = "ECHODROP_QUEUE_URL"
 DEAD_LETTERS = "ECHODROP_DEAD_LETTERS_URL"
+OUTPUT = "ECHODROP_OUTPUT"
 RULES = "ECHODROP_RULES_PARAMETER"
 PREFECT = "PREFECT_API_URL"
 STACK = "ECHODROP_STACK"
@@ -24,6 +25,7 @@ _OUTPUTS = {
     RULES: "RulesParameter",
     QUEUE: "UploadQueueUrl",
     DEAD_LETTERS: "DeadLettersUrl",
+    OUTPUT: "OutputUri",
 }
 _SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - the name of a variable
 # If an operator has a credential for Prefect, it is used instead of the system's.

@@ -58,18 +58,22 @@ REMEDIES: dict[Kind, str] = {
     Kind.OUTPUT_WITHOUT_SOURCE: "if the upload was removed on purpose, remove the output too",
 }
 NEEDS_ATTENTION = frozenset(REMEDIES)
+# A run will come to its end, or somebody has to end it.
+IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
     """Notify the trigger of the upload; a `generation` above 0 requests a new run of a known identity.
 
-    `is_repair` requests a run for this file alone, and tags it as a repair.
+    `is_repair` requests a run for this file alone, and tags it as a repair. `allow_partial`
+    asks for the intact part of a damaged file.
     """
 
     generation: int
     is_repair: bool = False
     lane: str = LIVE
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,25 @@ class RunFacts:
     in_batch: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def allows_partial(self) -> bool:
+        """Whether it converts the intact part of a damaged file."""
+        return self.parameters.get("allow_partial") is True
+
 
 Action = Notify | Retry | End
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What became of a request to change something: its name, whether it was `done`, and why not."""
+
+    name: str
+    done: bool = False
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}" if self.why else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +192,24 @@ class UploadFinding:
     def needs_attention(self) -> bool:
         """Whether an operator, or --fix, should act."""
         return self.kind in NEEDS_ATTENTION
+
+    @property
+    def next_generation(self) -> int:
+        """The generation of another conversion.
+
+        If Prefect has forgotten the run of a published upload, its generation 0 is over all the same.
+        """
+        return self.latest.generation + 1 if self.latest else int(self.kind is Kind.DONE)
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether there is anything to say: it is not done or ignored, or it lacks something."""
+        return self.kind is not Kind.IGNORED and (self.kind is not Kind.DONE or bool(self.detail))
+
+    @property
+    def reason(self) -> str:
+        """The detail without the upload's own name, so that equal reasons are equal texts."""
+        return self.detail.replace(f"{self.uri}: ", "")
 
     @property
     def remedy(self) -> str:

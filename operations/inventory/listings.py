@@ -40,12 +40,18 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
 
 
 def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
-    """One object as it is now; None if it is gone."""
+    """One object as it is now; None if it is gone.
+
+    Raises:
+        ClientError: S3 refuses, or there is no such bucket.
+    """
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         # The answer to a HEAD request has no body, so it has no error code.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            # This fails if it is the bucket that does not exist.
+            s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
             return None
         raise
     return Source(bucket, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])

@@ -11,8 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from flows.core.locations import S3Location, parse_location
 from flows.failures.failure_report import failure_named
-from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.decisions.inbox_rules import (
+    Candidate,
+    SettingsXml,
+    judge_bucket,
+    judge_key,
+)
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Waiting
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_api import PAGE
@@ -94,9 +100,15 @@ class UploadInspector:
         """An upload (`s3://bucket/key`) as it is now, with the key of its output; a finding if it has none.
 
         Raises:
-            ClientError: S3 refuses.
+            ClientError: S3 refuses; ValueError: the URI names no object.
         """
-        _, _, bucket, key = upload.split("/", 3)
+        place = parse_location(upload)
+        if not isinstance(place, S3Location) or not place.key:
+            raise ValueError(f"{upload} names no upload: give s3://bucket/key")
+        bucket, key = place.bucket, place.key
+        if elsewhere := judge_bucket(bucket, self.services.rules):
+            kind = Kind.IGNORED if isinstance(elsewhere, Ignored) else Kind.REJECTED
+            return UploadFinding(kind, upload, f"{elsewhere.reason}: {elsewhere.detail}")
         source = source_now(self.services.s3, bucket, key)
         if source is None:
             return UploadFinding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")

@@ -1,7 +1,8 @@
 """The scheduled reconciliation, which makes a lost notification harmless.
 
 Each hour it checks the uploads that no earlier run found done: new ones, and those
-with a fault. Each week it checks everything, including all outputs.
+with a fault. Each week it checks everything, including all outputs. Then it brings the catalogue
+up to date.
 
 The run ends Completed. The state's name is Repaired if everything that needed attention
 was sent again or retried, or NeedsAttention if an operator has to act. This pages
@@ -26,6 +27,8 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from events.sending import QueueTarget
 from flows.deployment.deployment_specs import DeploymentSpec
+from operations.catalog.places import BucketPlace
+from operations.catalog.writing import CatalogUpdate, update_catalog
 from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
@@ -150,9 +153,28 @@ def reconcile_inbox(
             look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
+    catalog, catalog_fault = _update_catalog(connections, place)
+    summary |= {"catalog": catalog and catalog.as_json()}
+    if catalog_fault:
+        message += f"; the catalogue is not up to date: {catalog_fault}"
     get_run_logger().info(message)
     # Prefect unpacks the data of a returned state.
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
+
+
+def _update_catalog(
+    connections: Connections, place: ReportLocation
+) -> tuple[CatalogUpdate | None, str]:
+    """Bring the catalogue up to date; an error here does not change the result of the run."""
+    try:
+        root = place.prefix.removesuffix(".echodrop/reconcile/")
+        found = update_catalog(BucketPlace(connections.services.s3, place.bucket, root))
+    # BLE001: the inbox is reconciled without it; the next run updates it.
+    except Exception as error:  # noqa: BLE001
+        get_run_logger().warning("catalogue not updated", exc_info=True)
+        return None, f"{type(error).__name__}: {error}"
+    unreadable = len(found.reading.unreadable)
+    return found, f"{unreadable} manifests or reports can't be read" if unreadable else ""
 
 
 def _settled(

@@ -61,7 +61,7 @@ class Report:
         """Count findings, write a line for each that is not done or ignored, and pass them on."""
         for found in findings:
             tally.add(found)
-            if found.kind not in tally.quiet:
+            if found.is_remarkable:
                 self.write(found.as_json())
             yield found
 

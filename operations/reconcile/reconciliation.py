@@ -15,6 +15,7 @@ from flows.core.locations import S3Location
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
+from lambda_trigger.decisions.wording import counted
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.services import OperationsServices
@@ -108,7 +109,8 @@ class Reconciliation:
         for number, (source, output_key, facts) in enumerate(checked, start=1):
             self.progress("reading manifests", number, total)
             if facts is not None and self._is_settled(source, output_key, facts, inventory):
-                yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
+                remarks = "; ".join(facts.manifest.remarks) if facts.manifest else ""
+                yield UploadFinding(Kind.DONE, source.uri, remarks, source.modified, source)
                 continue
             to_inspect.append((source, output_key))
             if len(to_inspect) == INSPECTION_LOT:
@@ -223,7 +225,7 @@ class Reconciliation:
         if output.has_manifest:
             detail = f"made from {source}" if source else "a manifest that can't be read"
         elif output.objects:
-            detail = f"{output.objects} objects without a manifest"
+            detail = f"{counted(output.objects, 'object')} without a manifest"
         elif output.has_report:
             detail = f"the failure report of {source or 'an upload'}, which is gone"
         else:

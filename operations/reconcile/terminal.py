@@ -17,7 +17,7 @@ from operations.console.durations import duration
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.findings.findings import Kind, UploadFinding
+from operations.findings.findings import UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation
@@ -152,7 +152,7 @@ def _counted(
 ) -> Iterator[UploadFinding]:
     for finding in findings:
         tally.add(finding)
-        if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:
+        if as_json and finding.is_remarkable:
             _write(finding.as_json())
         yield finding
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import boto3
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from events.replay import LocalHandler
 from flows.core.locations import S3Location, parse_location
@@ -20,6 +18,7 @@ from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.printing import write, write_grouped
 from operations.console.report import json_line
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Replayed
@@ -154,12 +153,14 @@ def _as_json(each: Replayed) -> dict[str, object]:
 
 def _print(counts: Counter[str], listed: list[Replayed], closing: str) -> None:
     console = Console()
-    table = Table("message", "uploads", "what", "detail", box=None)
-    for each in listed:
-        uploads = ", ".join(each.letter.uploads)
-        table.add_row(each.letter.id, escape(uploads), each.what, escape(each.detail[:300]))
-    if listed:
-        console.print(table)
+    write_grouped(
+        console,
+        (
+            (f"{each.what}: {each.detail}", f"{each.letter.id} {', '.join(each.letter.uploads)}")
+            for each in listed
+        ),
+    )
     for what, count in counts.items():
-        console.print(f"{what}: {count:,}", highlight=False)
-    console.print(closing, highlight=False)
+        write(console, f"{what}: {count:,}")
+    for line in closing.splitlines():
+        write(console, line)

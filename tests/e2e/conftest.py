@@ -14,7 +14,7 @@ from sandbox.system import Sandbox, SandboxOptions
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The whole system on SQLite, shared by all tests of this worker."""
     # At least two tasks, so that a live upload can run during a backfill.
-    options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1))
+    options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1), gallery=True)
     with Sandbox(tmp_path_factory.mktemp("sandbox"), options) as running:
         yield running
 

@@ -172,9 +172,7 @@ def simplified(latitude: Floats, longitude: Floats) -> list[list[float]]:
     return [[round(float(longitude[n]), 5), round(float(latitude[n]), 5)] for n in sorted(kept)]
 
 
-def _farthest(
-    track: NDArray[np.complex128], first: int, last: int
-) -> tuple[float, int, int, int]:
+def _farthest(track: NDArray[np.complex128], first: int, last: int) -> tuple[float, int, int, int]:
     """The point between two that is farthest from the line between them: minus its distance, and all three."""
     between = track[first + 1 : last] - track[first]
     if not between.size:

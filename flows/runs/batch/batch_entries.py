@@ -16,6 +16,8 @@ _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator ne
 
 # The parameter with the file's identity, by which a task run of a batch is found.
 _IDENTITY = "identity"
+# The parameter that asks for a conversion of what is published at this version.
+_FORCED = "forced"
 IDENTITY_SHOWN = 12
 
 
@@ -77,8 +79,10 @@ def _request(
         if entry.get(name) is not None:
             raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
     try:
-        given = checked_parameters(one_file, entry, **{_IDENTITY: str})
-        return requested_conversion(given, run)
+        given = checked_parameters(one_file, entry, **{_IDENTITY: str, _FORCED: bool})
+        # The trigger groups uploads again in other batches, so a file may come twice.
+        skips = _IDENTITY in given and not given.get(_FORCED)
+        return requested_conversion(given, {**run, "skip_published": skips})
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None
 

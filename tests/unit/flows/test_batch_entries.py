@@ -43,6 +43,18 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "skips"),
+    [({}, False), ({"identity": "a" * 64}, True), ({"identity": "a" * 64, "forced": True}, False)],
+)
+def test_an_entry_of_the_trigger_skips_its_published_version_unless_forced(
+    more: dict[str, Any], skips: bool
+) -> None:
+    (file,) = batch_files([{**GOOD, "overwrite": True, **more}], RUN, convert_raw_sonar.fn)
+    assert isinstance(file.request, ConversionRequest)
+    assert file.request.skip_published == skips
+
+
+@pytest.mark.parametrize(
     ("changes", "cause"),
     [
         ({"sonar_model": "EK90"}, "files[0]: sonar_model is 'EK90'; known values: EK60"),

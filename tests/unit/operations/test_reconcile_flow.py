@@ -19,7 +19,7 @@ from operations.clients.connections import connect
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
-from operations.findings.findings import Kind, Notify, Retry, Source, UploadFinding
+from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile import reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
@@ -97,7 +97,7 @@ def test_the_limit_counts_fixes_and_not_refused_retries(
     for number in range(6):
         world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
     world.drop("lost.raw")
-    refused = "left alone: it is now Running"
+    refused = ChangeResult("left alone", why="it is now Running")
     monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
     name, lines = reconcile(limit=1)
     assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
@@ -232,9 +232,12 @@ def test_the_final_state_depends_on_what_is_left(
     for each in findings:
         tally.add(each)
     for finding, done in zip(findings, fixed, strict=False):
-        tally.add_result(
-            FixResult(finding, "retried" if done else "left alone: it runs", done=done)
+        result = (
+            ChangeResult("retried", done=True)
+            if done
+            else ChangeResult("left alone", why="it runs")
         )
+        tally.add_result(FixResult(finding, result))
     assert verdict(tally, "s3://output/report")[0] == name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,6 +72,39 @@ def test_a_current_output_that_lacks_something_is_listed_with_what_it_lacks() ->
     assert "missing: 18 pings are not in the file; the clock goes back 1 time" in text
     assert "40 pings" not in text
     assert not tally.needs_attention
+
+
+# A terminal of this width, or None for a pipe, which rich takes to be 80 columns wide.
+WIDTHS = [80, 200, None]
+
+
+def shown(width: int | None, draw: Callable[[Console], None]) -> list[str]:
+    """The lines that a console of this width prints."""
+    out = io.StringIO()
+    terminal = {"force_terminal": True, "width": width, "color_system": None}
+    draw(Console(file=out, **(terminal if width else {})))  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_and_reasons_are_whole_at_any_width(width: int | None) -> None:
+    folder = "cruises/2007/HB0706/Henry B. Bigelow/leg 2/" + "EK60 transect " * 6
+    uris = [f"s3://echodrop-inbox-123456789012/{folder}/[{number}].raw" for number in range(3)]
+    reason = "the file ends within a datagram: " + "intact up to byte 1234567, " * 12 + "the end"
+    tally = FindingTally()
+    for uri in uris:
+        detail = f"BadFile: {uri}: {reason}"
+        tally.add(UploadFinding(Kind.QUARANTINED, uri, detail, NOW - timedelta(hours=5)))
+    lines = shown(width, lambda console: tally.print(console, NOW))
+    assert [line.strip() for line in lines if "s3://" in line] == [f"{uri}  (5 h)" for uri in uris]
+    text = " ".join(" ".join(lines).split())
+    assert text.count(reason) == 1
+    assert text.count(REMEDIES[Kind.QUARANTINED]) == 1
+    assert "…" not in text
+    if width is None:
+        assert f"  BadFile: {reason}" in lines
+    else:
+        assert max(len(line) for line in lines if "s3://" not in line) <= width
 
 
 def open_nowhere() -> io.StringIO:

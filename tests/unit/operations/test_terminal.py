@@ -57,6 +57,23 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
     assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
+def test_status_says_what_the_output_of_a_partial_conversion_lacks(
+    world: FakeInbox, rules: Path, capsys: Any
+) -> None:
+    world.publish(world.drop("whole.raw"), "whole.zarr", {"zarr.json": b"{}"})
+    part = world.drop("part.raw")
+    world.publish(part, "part.zarr", {"zarr.json": b"{}"})
+    world.put_manifest(part, "part.zarr", objects=1, size=2, sha256="0", missing="bytes 9 to 99")
+    assert status_at_terminal(rules=rules, since="1h") == 0
+    out = capsys.readouterr().out
+    assert "2 done" in out
+    assert "missing: bytes 9 to 99" in out
+    assert f"s3://{world.inbox}/part.raw" in out
+    assert "whole.raw" not in out
+    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    assert [line["detail"] for line in lines(capsys) if "uri" in line] == ["missing: bytes 9 to 99"]
+
+
 def test_a_missing_setting_is_named_on_stderr(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -93,7 +110,7 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
     assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
     assert estimate["dollars"] > 0
     assert replay_dead_letters_at_terminal(**asked, dry_run=True, rate=0.01) == 1
-    assert "1 uploads, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
+    assert "1 upload, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(

@@ -64,7 +64,7 @@ ignore = true
         ("D2007.IDX", Ignored, Reason.COMPANION),
         ("D2007.out", Ignored, Reason.COMPANION),
         ("lines/seabed.evl", Ignored, Reason.COMPANION),
-        ("README.md", Ignored, Reason.COMPANION),
+        ("README.md", Ignored, Reason.DOCUMENT),
         ("notes/D2007.raw", Ignored, Reason.OUTSIDE_PREFIXES),
         ("D2007.raw.gz", Rejected, Reason.UNKNOWN_EXTENSION),
         ("D2007", Rejected, Reason.UNKNOWN_EXTENSION),
