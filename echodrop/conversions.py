@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.runs.batch_workers import worker_count
+from flows.runs.batch.batch_workers import worker_count
 
 from echodrop import Conversion
 from echodrop.remedies import REMEDIES, remedy_of
