@@ -15,6 +15,7 @@ from echodrop.file_commands import Model, check, convert, doctor
 from gallery.command import gallery
 from operations.commands import backfill, catalog, reconcile, status
 from operations.draw_command import draw
+from operations.options import Local, find_sandbox
 from operations.replay_command import replay
 from operations.rules_command import check_rules, explain_rules
 from release.commands import images, release, undeploy
@@ -53,8 +54,10 @@ def _options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
+    local: Local = None,
 ) -> None:
-    pass
+    if local is not None:
+        find_sandbox(local)
 
 
 def _need_a_clone() -> None:
