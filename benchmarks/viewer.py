@@ -88,7 +88,9 @@ def main() -> None:
                 write_catalogue(folder, {"outputs": [], "failed": []})
                 measure(browser, f"{upstream}#view={STORE}")  # the browser's own start
                 _print("viewer", measure(browser, f"{site}#view={STORE}"))
-                files = [path.stat().st_size for path in (folder / STORE).rglob("*") if path.is_file()]
+                files = [
+                    path.stat().st_size for path in (folder / STORE).rglob("*") if path.is_file()
+                ]
                 print(f"  the whole store: {len(files)} objects, {sum(files) / 1000:,.0f} kB")
                 write_catalogue(folder, long_catalogue(COUNT))
                 _print(f"gallery of {COUNT:,}", measure(browser, site))
