@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.runs.batch.batch_workers import worker_count
-
 from echodrop import Conversion
 from echodrop.remedies import REMEDIES, remedy_of
 from echodrop.requests import converted, requested
 from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.core.run_ends import Outcome
+from flows.runs.batch.batch_workers import worker_count
 from flows.runs.task_resources import task_resources
 from sonar_models import models_by_extension
 from task_sizes import peak_bytes

@@ -25,7 +25,7 @@ def test_the_printed_lines_open_the_output(
 ) -> None:
     xml = real_data / "azfp" / "15100804.XML" if model == "AZFP" else None
     done = convert(real_data / RAW[model], tmp_path / f"it's.{suffix}", xml=xml)
-    result = DemoResult(done.manifest, Path(done.output), tmp_path / "echogram.png")
+    result = DemoResult(done.manifest, Path(done.output))
     title, *lines = result.how_to_open().strip().splitlines()
     assert title == "Open it:"
     exec("\n".join(line.removeprefix("  ") for line in lines), {})  # noqa: S102 - as a person would
