@@ -31,9 +31,9 @@ class DemoResult:
         """Return the lines of Python that open the local copy."""
         return (
             "\nOpen it:\n"
-            "  import echopype\n"
-            f"  echodata = echopype.open_converted({str(self.path)!r})\n"
-            '  echodata["Sonar/Beam_group1"].backscatter_r\n'
+            "  from echodrop import open_output\n"
+            f"  echodata = open_output({str(self.path)!r})\n"
+            '  print(echodata["Sonar/Beam_group1"])\n'
         )
 
     def how_to_look(self) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from flows.core.locations import MANIFEST_SUFFIX, OUTPUT_SUFFIXES, PRODUCTS_SUFFIX
 from flows.products.product_jobs import is_current
-from operations.catalog.places import Place, place_at
+from operations.catalog.place import Place
+from operations.catalog.places import place_at
 from operations.catalog.reading import folders_below
 from operations.clients.parallel import in_parallel
 from operations.findings.output_state import ManifestUnreadableError, manifest_facts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
+from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location, parse_location
 from operations.findings.findings import Source
 from operations.findings.output_state import (
     FailureFacts,
@@ -38,6 +38,18 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
                 etag=item["ETag"].strip('"'),
                 modified=item["LastModified"],
             )
+
+
+def upload_place(uri: str) -> S3Location:
+    """The bucket and key of an upload that a person names.
+
+    Raises:
+        ValueError: the URI names no object.
+    """
+    place = parse_location(uri)
+    if not isinstance(place, S3Location) or not place.key:
+        raise ValueError(f"{uri} names no upload: give s3://bucket/key")
+    return place
 
 
 def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
