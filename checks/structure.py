@@ -41,7 +41,8 @@ ROOMS = """
     operations.sending
     operations.console
     operations.catalog
-    operations.backfill operations.replay operations.reconcile
+    operations.backfill operations.replay operations.reconcile operations.draw operations.rules
+    operations.status
     operations
     gallery
     sandbox.stack sandbox.sea
@@ -50,7 +51,7 @@ ROOMS = """
     sandbox
     release
     echodrop
-    image checks
+    image checks setup
     benchmarks.measuring
     benchmarks.chaos benchmarks.trigger
     benchmarks

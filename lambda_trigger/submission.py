@@ -64,8 +64,7 @@ class Submission:
     A listing of this invocation is newer than every upload that it was notified of,
     so the cache is safe.
 
-    If `batch` is given, a small upload gives Batchable instead of an outcome: the
-    caller then creates one run for several uploads.
+    With `batch`, a small upload gives Batchable: the caller creates one run for several.
     """
 
     rules: Rules
@@ -205,10 +204,9 @@ class Submission:
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
     ) -> dict[str, Any]:
-        partial = {"allow_partial": True} if upload.allow_partial else {}
         return {
             **candidate.rule.parameters,
-            **partial,
+            **({"allow_partial": True} if upload.allow_partial else {}),
             "raw_file": uri(upload.bucket, upload.key),
             "sonar_model": model.model,
             "sonar_model_source": model.source,

@@ -27,6 +27,9 @@ from operations.options import (
 
 
 def status(
+    upload: Annotated[
+        str | None, typer.Argument(help="s3://bucket/key: follow this upload alone.")
+    ] = None,
     *,
     since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
     prefix: Prefix = "",
@@ -35,16 +38,27 @@ def status(
     prefect_rate: PrefectRate = None,
     shown: Shown = 10,
     as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show the state of recent uploads, and which runs are unfinished or have failed.
+    """Show whether the system is healthy, then what became of recent uploads, or of one.
 
     Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
-    from operations.reconcile.terminal import status_at_terminal
+    from operations.status.terminal import status_at_terminal
 
     complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
-        status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
+        status_at_terminal(
+            uri=upload,
+            since=since,
+            prefix=prefix,
+            rules=rules,
+            shown=shown,
+            as_json=as_json,
+            watch=watch,
+        )
     )
 
 

@@ -31,6 +31,7 @@ class RunEnd:
         outcome: the name, which is the class's own.
         of_the_file: the file or its uploader is at fault; the file goes into quarantine.
         is_retryable: the same bytes and settings may succeed later: it is retried.
+        converts_partly: the intact part can be converted with `allow_partial`.
         pages: it wakes the person on call.
         remedy: what to do; empty if no file is reported under this name.
         reported: every class with a remedy by its name.
@@ -39,6 +40,7 @@ class RunEnd:
     outcome: ClassVar[str]
     of_the_file: ClassVar[bool] = False
     is_retryable: ClassVar[bool] = True
+    converts_partly: ClassVar[bool] = False
     pages: ClassVar[bool] = True
     remedy: ClassVar[str] = ""
     reported: ClassVar[dict[str, type[RunEnd]]] = {}

@@ -99,7 +99,7 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
         ClientError, OSError: the place can't be read.
     """
     reading, viewers = Reading(), set[str]()
-    for found in _folders(place, progress):
+    for found in folders_below(place, progress):
         reading.listing |= found.files
         viewers.update(each.removesuffix(f"{_VIEWER}/") for each in found.folders)
     listing = reading.listing
@@ -132,7 +132,7 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
     return reading
 
 
-def _folders(place: Place, progress: Progress) -> list[FolderListing]:
+def folders_below(place: Place, progress: Progress) -> list[FolderListing]:
     """List folder by folder, those of one depth in parallel, without the insides of stores."""
     found, waiting = [], [""]
     while waiting:

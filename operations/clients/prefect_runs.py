@@ -11,7 +11,8 @@ from urllib.parse import quote
 from flows.core.run_ends import FAILED, OUTCOME_TAG
 from operations.clients import run_states
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
-from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi
+from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi, run_page
+from operations.clients.prefect_health import PrefectFacts, prefect_facts
 from operations.findings.findings import ChangeResult, RunFacts
 
 FLOW = "convert-raw-sonar"
@@ -130,6 +131,26 @@ class PrefectRuns:
         for run in self._api.runs(wanted, BATCH):
             first = next(iter(entries_of(run)), {})
             yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
+
+    def health(self, deployments: Collection[str]) -> PrefectFacts:
+        """The health of these deployments and their pools; see `prefect_health`."""
+        return prefect_facts(self._api, deployments)
+
+    def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
+        """Time, name and message of each state that a run has had, in order.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        found = self._api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
+        return sorted(
+            (datetime.fromisoformat(each["timestamp"]), each["name"], each.get("message") or "")
+            for each in found
+        )
+
+    def page(self, run_id: str) -> str:
+        """The page of a run in Prefect's UI."""
+        return run_page(self._api.url, run_id)
 
     def unfinished_in(self, work_queue: str) -> int:
         """Count the runs of a work queue that wait for a task, or have one.

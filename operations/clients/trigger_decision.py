@@ -145,3 +145,23 @@ def output_prefixes(rules: Rules, prefix: str) -> list[str]:
 def is_of_azfp(candidate: Candidate) -> bool:
     """Whether a settings XML is part of the upload's identity."""
     return "AZFP" in candidate.models
+
+
+def decision_in_words(decision: TriggerDecision) -> str:
+    """The trigger's decision in one sentence."""
+    verdict = decision.verdict
+    if verdict is not None:
+        detail = f": {verdict.detail}" if verdict.detail else ""
+        name = type(verdict).__name__
+        return f"{name}: {verdict.reason}{detail}"
+    assert decision.request is not None  # noqa: S101 - without a verdict there is a request
+    return _request_in_words(decision.request)
+
+
+def _request_in_words(request: RunRequest) -> str:
+    """The requested conversion in one sentence."""
+    parameters = request.parameters
+    model = f"{parameters['sonar_model']}, by its {parameters['sonar_model_source']}"
+    settings = f", with {parameters['xml_path']}" if parameters["xml_path"] else ""
+    paused = f"; paused: {request.paused}" if request.paused else ""
+    return f"{model}; run of {request.deployment}{settings}{paused}"

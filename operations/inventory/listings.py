@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
+from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location, parse_location
 from operations.findings.findings import Source
 from operations.findings.output_state import (
     FailureFacts,
@@ -37,6 +38,18 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
                 etag=item["ETag"].strip('"'),
                 modified=item["LastModified"],
             )
+
+
+def upload_place(uri: str) -> S3Location:
+    """The bucket and key of an upload that a person names.
+
+    Raises:
+        ValueError: the URI names no object.
+    """
+    place = parse_location(uri)
+    if not isinstance(place, S3Location) or not place.key:
+        raise ValueError(f"{uri} names no upload: give s3://bucket/key")
+    return place
 
 
 def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
@@ -145,7 +158,9 @@ def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
 
 def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
     if output.endswith(".nc"):
-        return (item for item in listed(s3, bucket, output) if item.key == output)
+        # It comes first; what is made from it follows.
+        first = islice(listed(s3, bucket, output), 1)
+        return (item for item in first if item.key == output)
     return listed(s3, bucket, f"{output}/")
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flows.core.locations import S3Location, parse_location
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.inbox_rules import (
     Candidate,
@@ -33,7 +32,13 @@ from operations.findings.classification import (
 )
 from operations.findings.findings import Kind, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputFacts, OutputState, judge_output
-from operations.inventory.listings import checksum_now, output_now, read_report_of, source_now
+from operations.inventory.listings import (
+    checksum_now,
+    output_now,
+    read_report_of,
+    source_now,
+    upload_place,
+)
 from operations.inventory.scope import Scope
 
 # Generations of an upload in a request; if the last of them exists, more are requested.
@@ -102,9 +107,7 @@ class UploadInspector:
         Raises:
             ClientError: S3 refuses; ValueError: the URI names no object.
         """
-        place = parse_location(upload)
-        if not isinstance(place, S3Location) or not place.key:
-            raise ValueError(f"{upload} names no upload: give s3://bucket/key")
+        place = upload_place(upload)
         bucket, key = place.bucket, place.key
         if elsewhere := judge_bucket(bucket, self.services.rules):
             kind = Kind.IGNORED if isinstance(elsewhere, Ignored) else Kind.REJECTED

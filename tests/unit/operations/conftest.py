@@ -25,6 +25,7 @@ from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.catalog.place import Place
 from operations.catalog.places import BucketPlace, FolderPlace
+from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
@@ -335,6 +336,8 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
+    monkeypatch.setattr(PrefectRuns, "health", lambda *_: PrefectFacts())
+    monkeypatch.setattr(PrefectRuns, "states", lambda *_: [])
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)

@@ -13,8 +13,9 @@ from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
-from operations.reconcile.terminal import reconcile_at_terminal, status_at_terminal
+from operations.reconcile.terminal import reconcile_at_terminal
 from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
+from operations.status.terminal import status_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
@@ -72,6 +73,58 @@ def test_status_says_what_the_output_of_a_partial_conversion_lacks(
     assert "whole.raw" not in out
     assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
     assert [line["detail"] for line in lines(capsys) if "uri" in line] == ["missing: bytes 9 to 99"]
+
+
+def test_status_follows_one_upload_until_it_has_its_outcome(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    source = world.drop("a.raw")
+    run = world.run(source, "RUNNING", "Running")
+    asked: dict[str, Any] = {"uri": source.uri, "rules": rules}
+    assert status_at_terminal(**asked) == 0
+    assert f"http://127.0.0.1:9/runs/flow-run/{run.id}" in capsys.readouterr().out
+
+    def converted(_seconds: float) -> None:
+        world.publish(source, "a.zarr", {"zarr.json": b"{}"})
+
+    monkeypatch.setattr("operations.status.terminal.time.sleep", converted)
+    assert status_at_terminal(**asked, watch=True, as_json=True) == 0
+    assert [line["class"] for line in lines(capsys)] == ["running", "done"]
+    assert status_at_terminal(rules=rules, uri="s3://elsewhere/a.raw", as_json=True) == 1
+    assert lines(capsys)[0]["detail"].startswith("foreign-bucket")
+
+
+def test_status_says_first_that_the_system_has_a_fault(
+    *,
+    world: FakeInbox,
+    rules: Path,
+    queue: str,
+    aws: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
+    assert status_at_terminal(rules=rules) == 0
+    assert capsys.readouterr().out.startswith("The system is healthy\n")
+    aws("sqs").send_message(QueueUrl=queue, MessageBody="dead")
+    assert status_at_terminal(rules=rules) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("The system has 1 fault\n")
+    assert "echodrop replay --dlq" in out
+
+
+def test_status_says_that_prefect_does_not_answer(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def away(*_: Any) -> None:
+        raise PrefectUnavailableError("no answer from http://127.0.0.1:9/api")
+
+    monkeypatch.setattr(PrefectRuns, "health", away)
+    assert status_at_terminal(rules=rules) == 2
+    out = capsys.readouterr().out
+    assert out.startswith("The system has 1 fault\n")
+    assert "no answer from http://127.0.0.1:9/api" in out
+    assert "check PREFECT_API_URL" in out
 
 
 def test_a_missing_setting_is_named_on_stderr(
