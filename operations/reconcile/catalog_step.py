@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+from operations.catalog import child
 from operations.reconcile.reconcile_report import ReportLocation
 
 # A first catalogue of a large archive may take long; the next run begins where this one ended in vain.
@@ -26,7 +27,7 @@ def update_after(place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
         What was done, and why the catalogue is not up to date; `''` if it is.
     """
     root = f"s3://{place.bucket}/{place.prefix.removesuffix('.echodrop/reconcile/')}"
-    command = [sys.executable, "-m", "operations.catalog.child", root]
+    command = [sys.executable, "-m", child.__name__, root]
     try:
         done = subprocess.run(  # noqa: S603 - the project's own command
             command, check=False, capture_output=True, text=True, timeout=SECONDS
