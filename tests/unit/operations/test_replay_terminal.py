@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from echodrop import app
@@ -110,6 +112,19 @@ def test_an_unknown_outcome_is_refused_with_the_known_ones() -> None:
     assert done.exit_code == 2
     message = " ".join(done.output.replace("│", " ").split())
     assert "no run ends as 'Nonsense'; known outcomes: AccessDenied, Archived, BadFile" in message
+
+
+def test_every_option_with_fixed_values_takes_them_in_any_case_of_letters() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    choices = [
+        (name, param)
+        for name, command in group.commands.items()
+        for param in command.params
+        if hasattr(param.type, "case_sensitive")
+    ]
+    assert len(choices) >= 3
+    assert [(name, param.name) for name, param in choices if param.type.case_sensitive] == []  # type: ignore[attr-defined]
 
 
 def test_an_upload_elsewhere_and_a_missing_bucket_are_named(
