@@ -8,13 +8,10 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 INTO = "echodrop"
-ROOMS = ("events", "flows", "lambda_trigger", "operations", "release", "sandbox", "watchdog")
-MODULES = ("sonar_models", "task_sizes")
-IMPORTS = re.compile(rf"^(\s*(?:from|import) )({'|'.join((*ROOMS, *MODULES))})\b", re.MULTILINE)
 
 
 class BuildOnePackage(build_py):
-    """Moves what was collected below `echodrop`, and its imports with it.
+    """Moves the other packages and modules below `echodrop`, and their imports with them.
 
     An editable installation uses the folders where they are.
     """
@@ -25,14 +22,18 @@ class BuildOnePackage(build_py):
         if self.editable_mode:
             return
         built, package = Path(self.build_lib), Path(self.build_lib, INTO)
-        for name in ROOMS:
+        folders = {name.partition(".")[0] for name in self.distribution.packages} - {INTO}
+        modules = self.distribution.py_modules
+        for name in folders:
             # What an earlier build left.
             rmtree(package / name, ignore_errors=True)
-        for name in (*ROOMS, *(f"{module}.py" for module in MODULES)):
+        for name in (*folders, *(f"{module}.py" for module in modules)):
             (built / name).rename(package / name)
+        names = "|".join((*folders, *modules))
+        imports = re.compile(rf"^(\s*(?:from|import) )({names})\b", re.MULTILINE)
         for path in package.rglob("*.py"):
             text = path.read_text("utf-8")
-            path.write_text(IMPORTS.sub(rf"\1{INTO}.\2", text), "utf-8")
+            path.write_text(imports.sub(rf"\1{INTO}.\2", text), "utf-8")
 
 
 setup(cmdclass={"build_py": BuildOnePackage})

@@ -41,7 +41,7 @@ ROOMS = """
     operations.sending
     operations.console
     operations.catalog
-    operations.backfill operations.replay operations.reconcile operations.rules
+    operations.backfill operations.replay operations.reconcile operations.draw operations.rules
     operations.status
     operations
     gallery
@@ -51,7 +51,7 @@ ROOMS = """
     sandbox
     release
     echodrop
-    image checks
+    image checks setup
     benchmarks.measuring
     benchmarks.chaos benchmarks.trigger
     benchmarks

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         UnsupportedDatagram,
         WrongModel,
     )
+    from flows.products.opened_output import open_output
     from flows.walk.summary import FileSummary
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "check",
     "convert",
     "main",
+    "open_output",
 ]
 
 
@@ -214,6 +216,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
         from flows.walk.summary import FileSummary
 
         return FileSummary
+    if name == "open_output":
+        from flows.products.opened_output import open_output
+
+        return open_output
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from flows.core import outcomes
@@ -224,5 +230,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
 def main() -> None:
     """Run the command line."""
     from echodrop.command_line import app as command_line
+    from echodrop.pipes import quiet_pipe
 
-    command_line()
+    with quiet_pipe():
+        command_line()

@@ -14,6 +14,8 @@ from echodrop.examples import epilog
 from echodrop.file_commands import Model, check, convert, doctor
 from gallery.command import gallery
 from operations.commands import backfill, catalog, reconcile, status
+from operations.draw_command import draw
+from operations.options import Local, find_sandbox
 from operations.replay_command import replay
 from operations.rules_command import check_rules, explain_rules
 from release.commands import images, release, undeploy
@@ -52,8 +54,10 @@ def _options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
+    local: Local = None,
 ) -> None:
-    pass
+    if local is not None:
+        find_sandbox(local)
 
 
 def _need_a_clone() -> None:
@@ -166,8 +170,12 @@ def sample_write(
     from sandbox.sea.sample_file import DUSK, write_sample
 
     first = start.replace(tzinfo=UTC) if start else DUSK
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = write_sample(target, pings=pings, samples=samples, seed=seed, start=first)
+    except OSError as error:
+        typer.echo(f"{target}: {error.strerror}: choose a folder that can be written to", err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 
@@ -185,7 +193,7 @@ def sample_grow(
 # A new command is a line here, and its examples are in echodrop/examples.py.
 for command in (
     *(demo, up, convert, check, doctor),
-    *(status, reconcile, replay, backfill, catalog, gallery),
+    *(status, reconcile, replay, backfill, draw, catalog, gallery),
     *(deploy, images, release, undeploy),
 ):
     app.command(epilog=epilog(command.__name__))(command)

@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +19,7 @@ from echodrop.remedies import REMEDIES, remedy_of
 from echodrop.requests import converted, requested
 from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
 from flows.core.run_ends import Outcome
-from flows.runs.batch_workers import worker_count
+from flows.runs.batch.batch_workers import worker_count
 from flows.runs.task_resources import task_resources
 from sonar_models import models_by_extension
 from task_sizes import peak_bytes
@@ -113,12 +114,20 @@ def run_all(jobs: Sequence[Job], at_once: int, show: Callable[[Ended], None]) ->
                 show(each)
     finally:
         stop.set()
-        for lane in lanes:
-            while lane.is_alive():
-                for child in multiprocessing.active_children() if len(results) < len(jobs) else ():
-                    child.terminate()
-                lane.join(0.2)
+        if len(results) < len(jobs):
+            _end_children(lanes)
     return results
+
+
+def _end_children(lanes: Sequence[threading.Thread]) -> None:
+    """End each child by one SIGTERM; a second one would interrupt its clean-up."""
+    asked: set[int | None] = set()
+    while any(lane.is_alive() for lane in lanes):
+        for child in multiprocessing.active_children():
+            if child.pid not in asked:
+                asked.add(child.pid)
+                child.terminate()
+        time.sleep(0.1)
 
 
 def _lane(

@@ -30,7 +30,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "backfill": (
         "backfill s3://archive/2007/ --dry-run",
-        "backfill s3://archive/2007/ --sidecars with",
+        "backfill s3://archive/2007/ --rate 2",
+    ),
+    "draw": (
+        "draw out/",
+        "draw s3://output/cruise/ --dry-run",
+        "draw s3://output/cruise/D2007.zarr --force",
     ),
     "check_rules": ("rules check rules.toml",),
     "explain_rules": ("rules explain s3://inbox/cruise/a.raw --rules rules.toml",),

@@ -22,6 +22,7 @@ from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.flow_parameters import checked_parameters, requested_conversion
+from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
 from flows.runs.run_states import RETRYING, completed_state, this_run
@@ -167,6 +168,8 @@ def convert_raw_sonar(
         return failed_run(failure, raw_file)  # type: ignore[return-value]  # Prefect takes a state for its data
     except MemoryError as error:
         return end_out_of_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
+    size = saved.manifest["source"]["bytes"] if isinstance(saved, Published) else None
+    make_products_of([(request, size)])
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 

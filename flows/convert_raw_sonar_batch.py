@@ -21,14 +21,15 @@ from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.publishing.publication import Published, Skipped
-from flows.runs.batch_entries import BatchFile, batch_files
-from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.runs.batch_runners import RunnerName, dask_scheduler
-from flows.runs.batch_workers import worker_count
+from flows.runs.batch.batch_entries import BatchFile, batch_files
+from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.runs.batch.batch_runners import RunnerName, dask_scheduler
+from flows.runs.batch.batch_workers import worker_count
+from flows.runs.batch.isolated_tasks import run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.flow_parameters import checked_parameters
-from flows.runs.isolated_tasks import run_isolated
+from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
 from flows.runs.run_states import RETRYING, completed_state, this_run
@@ -127,6 +128,8 @@ def convert_raw_sonar_batch(
         return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
+    completed = {file["output"] for file in outcomes if file["completed"]}
+    make_products_of([each for each in sizes if each[0].output.uri in completed])
     state = batch_state(outcomes)
     if isinstance(state.data, PartlyFailed):
         state = failed_run(state.data)

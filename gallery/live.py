@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from operations.catalog.places import Place
+from operations.catalog.place import Place
 from operations.catalog.reading import CatalogState, load_state, read_changes
 from operations.catalog.writing import gallery_bytes, with_time
 
@@ -36,7 +36,7 @@ class GalleryUnreadableError(Exception):
 
 
 class LiveGallery:
-    """Reads the outputs in a thread of its own, and only after somebody has asked for the list.
+    """Reads the outputs in a thread of its own, and only after a request for the list.
 
     Args:
         place: the outputs.

@@ -1,6 +1,6 @@
 """The gallery's HTTP server on this machine: the page, and below `/data/` the outputs, read only.
 
-It reads with the credentials of whoever started it. So it listens on 127.0.0.1 alone, answers only requests
+It reads with the credentials of the user who started it. So it listens on 127.0.0.1 alone, answers only requests
 that name this machine as their host (a page elsewhere can make a browser ask, by DNS rebinding), and allows
 no other origin to read.
 """
@@ -21,7 +21,8 @@ from urllib.parse import unquote, urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gallery.live import EVERY, GalleryUnreadableError, LiveGallery
-from operations.catalog.places import ByteRange, FolderPlace, OpenedFile, Place, RangeInvalidError
+from operations.catalog.place import ByteRange, FileContent, Place, RangeInvalidError
+from operations.catalog.places import FolderPlace
 from operations.catalog.writing import GALLERY
 
 HOST = "127.0.0.1"
@@ -84,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif {".", ".."} & set(path.split("/")):
             self._refuse(HTTPStatus.NOT_FOUND, f"{path}: no such file")
         elif path == "config.json":
-            self._send(OpenedFile(io.BytesIO(CONFIG), "config", 0, len(CONFIG), len(CONFIG)), path)
+            self._send(FileContent(io.BytesIO(CONFIG), "config", 0, len(CONFIG), len(CONFIG)), path)
         elif path == DATA + GALLERY:
             self._send_list(path)
         elif path.startswith(DATA):
@@ -106,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             coding = "gzip" if "gzip" in self.headers.get("Accept-Encoding", "") else ""
             body = io.BytesIO(found.compressed if coding else found.body)
         length = len(body.getbuffer()) if body else 0
-        self._send(OpenedFile(body, found.etag, 0, length, length), path, coding=coding)
+        self._send(FileContent(body, found.etag, 0, length, length), path, coding=coding)
 
     def _send_file(self, place: Place, path: str, *, is_data: bool = False) -> None:
         try:
@@ -142,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(
         self,
-        found: OpenedFile,
+        found: FileContent,
         path: str,
         *,
         is_part: bool = False,
@@ -190,6 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not printed."""
 
 
-def _close(found: OpenedFile) -> None:
+def _close(found: FileContent) -> None:
     if found.body is not None:
         found.body.close()

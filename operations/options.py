@@ -32,6 +32,13 @@ PrefectRate = Annotated[
         min=1,
     ),
 ]
+Local = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of a running sandbox to use (default: the one of echodrop up in this folder, if"
+        " neither a stack nor AWS is named)."
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Argument(
@@ -41,10 +48,23 @@ Output = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
 
+def find_sandbox(folder: Path | None = None) -> None:
+    """Use the sandbox that runs on this folder, or the one of `echodrop up` in the current folder."""
+    from operations.clients.local_sandbox import use_sandbox
+    from operations.clients.stack_settings import SettingMissingError
+    from operations.console.command_errors import print_error
+
+    try:
+        if place := use_sandbox(folder):
+            typer.echo(f"Using the sandbox in {place}.", err=True)
+    except SettingMissingError as error:
+        raise typer.Exit(print_error(error)) from error
+
+
 def complete_settings(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
     """Take settings that neither the command line nor the environment gives from the stack's outputs.
 
-    The request rate is passed on in the environment, too.
+    Without a named stack, it is that of a running sandbox (operations/clients/local_sandbox.py). The request rate is passed on in the environment, too.
     """
     from operations.clients.prefect_api import RATE
     from operations.clients.stack_settings import SettingMissingError, complete_environment
@@ -53,6 +73,8 @@ def complete_settings(stack: str | None, prefect_rate: float | None, **needed: o
     if prefect_rate is not None:
         os.environ[RATE] = str(prefect_rate)
     try:
+        if stack is None:
+            find_sandbox()
         complete_environment(needed, stack)
     except SettingMissingError as error:
         raise typer.Exit(print_error(error)) from error

@@ -13,12 +13,12 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.core.locations import (
     MANIFEST_SUFFIX,
@@ -31,7 +31,12 @@ from flows.core.stopwatch import Stopwatch
 from flows.products.product_files import ProductFiles, product_files
 from flows.publishing.manifest import read_manifest
 
+if TYPE_CHECKING:
+    from flows.products.echogram import Echogram, Gridded
+
 PRODUCTS_VERSION = 1
+#: The colour map of pictures; see `flows.products.picture.colour_map` for others.
+DEFAULT_COLOURS = "ek500"
 #: Each product and the end of its name, in the order in which they are made.
 PRODUCTS: Mapping[str, str] = {
     "echogram": PICTURE_SUFFIX,
@@ -55,6 +60,8 @@ def make_products(
     storage_options: Mapping[str, Any] | None = None,
     *,
     only: Collection[str] | None = None,
+    colours: str = DEFAULT_COLOURS,
+    on_end: Callable[[str, dict[str, Any]], None] = lambda _name, _entry: None,
 ) -> dict[str, Any]:
     """Make the products of a complete output beside it, and write their record last.
 
@@ -65,6 +72,8 @@ def make_products(
         output: a path or an s3:// URI of a Zarr store or netCDF file.
         storage_options: as for s3fs.
         only: names of PRODUCTS. The others stay as they are in the record.
+        colours: the pictures' colour map: `ek500`, or a name of cmocean or matplotlib.
+        on_end: called after each product with its name and its entry in the record.
 
     Returns:
         The record, as written to `<output>.products.json`.
@@ -81,12 +90,14 @@ def make_products(
     body = files.read(MANIFEST_SUFFIX)
     if body is None:
         raise OutputIncompleteError(output)
-    source = _Source(output, storage_options, read_manifest(body, output + MANIFEST_SUFFIX))
+    manifest = read_manifest(body, output + MANIFEST_SUFFIX)
+    source = _Source(output, storage_options, manifest, colours)
     record = source.record_before(files)
     stopwatch = Stopwatch()
     for name in (name for name in PRODUCTS if name in wanted):
         with stopwatch.stage(name):
             record["products"][name] = _made(name, source, files)
+        on_end(name, record["products"][name])
         record["seconds"][name] = round(stopwatch.seconds[name], 3)
     record |= source.described()
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -98,9 +109,14 @@ class _Source:
     """A complete output, opened once for all of its products."""
 
     def __init__(
-        self, output: str, storage_options: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+        self,
+        output: str,
+        storage_options: Mapping[str, Any] | None,
+        manifest: Mapping[str, Any],
+        colours: str,
     ) -> None:
         self.output = output
+        self.colours = colours
         self.manifest = manifest
         self._options = storage_options
 
@@ -111,10 +127,19 @@ class _Source:
         return open_output(self.output, self._options)
 
     @cached_property
-    def picture(self) -> Any:  # noqa: ANN401 - typed with the drawing
-        from flows.products.panels import picture_of  # noqa: PLC0415 - as above
+    def echogram(self) -> Echogram:
+        from flows.products.echogram import sv_echogram  # noqa: PLC0415 - as above
+        from flows.products.nortek import nortek_echogram  # noqa: PLC0415 - as above
 
-        return picture_of(self.echodata)
+        if self.echodata.sonar_model == "AD2CP":
+            return nortek_echogram(self.echodata)
+        return sv_echogram(self.echodata, self.gridded, self.manifest)
+
+    @cached_property
+    def gridded(self) -> Gridded:
+        from flows.products.echogram import gridded  # noqa: PLC0415 - as above
+
+        return gridded(self.echodata)
 
     def record_before(self, files: ProductFiles) -> dict[str, Any]:
         """What an earlier run made of the same output."""
@@ -138,10 +163,13 @@ class _Source:
             "output_sha256": self.manifest["output"]["sha256"],
             "software": {name: metadata.version(name) for name in _SOFTWARE},
         }
-        if "picture" in self.__dict__:
+        if "echogram" in self.__dict__:
             fields["picture"] = {
-                "quantity": self.picture.quantity,
-                "panels": [panel.title for panel in self.picture.panels],
+                "quantity": self.echogram.quantity,
+                "vertical": self.echogram.vertical,
+                "panels": [panel.title for panel in self.echogram.panels],
+                "every_ping": self.echogram.every_ping,
+                "notes": self.echogram.notes,
             }
         return fields
 
@@ -162,13 +190,8 @@ def _made(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
 def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
     path = source.output.rpartition("/")[2] + PRODUCTS[name]
     if name == "viewer":
-        return {"state": "not_applicable", "reason": "this version makes no viewer stores yet"}
-    from flows.products.picture import draw  # noqa: PLC0415 - matplotlib: half a second
-
-    with tempfile.TemporaryDirectory(prefix="echodrop-picture-") as folder:
-        png = Path(folder) / "picture.png"
-        draw(source.picture, path).savefig(png, dpi=110 if name == "echogram" else 29)
-        body = png.read_bytes()
+        return _make_viewer(source, files)
+    body = _picture(source) if name == "echogram" else _thumbnail(source)
     files.write(PRODUCTS[name], body)
     return {
         "state": "made",
@@ -178,16 +201,67 @@ def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
     }
 
 
+def _make_viewer(source: _Source, files: ProductFiles) -> dict[str, Any]:
+    from flows.products.caption import title_of  # noqa: PLC0415 - as above
+    from flows.products.viewer_store import NotApplicableError, write_viewer_store  # noqa: PLC0415 - as above
+
+    name = source.output.rpartition("/")[2]
+    described = {
+        "title": title_of(source.echodata, source.manifest),
+        "source_manifest": name + MANIFEST_SUFFIX,
+    }
+    with tempfile.TemporaryDirectory(prefix="echodrop-products-") as parent:
+        folder = Path(parent) / "viewer.zarr"
+        try:
+            write_viewer_store(folder, source.echodata, source.gridded, described)
+        except NotApplicableError as error:
+            files.remove(VIEWER_SUFFIX)
+            return {"state": "not_applicable", "reason": str(error)}
+        bodies = sorted(path for path in folder.rglob("*") if path.is_file())
+        digest = hashlib.sha256()
+        for path in bodies:
+            digest.update(path.read_bytes())
+        entry = {
+            "state": "made",
+            "path": name + VIEWER_SUFFIX,
+            "bytes": sum(path.stat().st_size for path in bodies),
+            "objects": len(bodies),
+            "sha256": digest.hexdigest(),
+        }
+        files.write_store(VIEWER_SUFFIX, folder)
+    return entry
+
+
+def _picture(source: _Source) -> bytes:
+    from flows.products.caption import facts_of, title_of  # noqa: PLC0415 - as above
+    from flows.products.picture import Caption, draw, png_of  # noqa: PLC0415 - matplotlib
+    from flows.products.platform import Track  # noqa: PLC0415 - as above
+
+    track = Track(source.echodata)
+    facts = facts_of(source.echodata, source.manifest, track)
+    caption = Caption(title_of(source.echodata, source.manifest), facts)
+    return png_of(draw(source.echogram, caption, track, source.colours))
+
+
+def _thumbnail(source: _Source) -> bytes:
+    from flows.products.picture import thumbnail_of  # noqa: PLC0415 - as above
+
+    return thumbnail_of(source.echogram, source.colours)
+
+
 def main() -> int:
     """Make the products of the outputs named on the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m flows.products.make", description=__doc__)
     parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="a path or s3:// URI")
     parser.add_argument("--only", action="append", choices=list(PRODUCTS))
+    parser.add_argument(
+        "--colours", default=DEFAULT_COLOURS, help="ek500, or of cmocean or matplotlib"
+    )
     options = parser.parse_args()
     failed = False
     for output in options.outputs:
         try:
-            record = make_products(output, only=options.only)
+            record = make_products(output, only=options.only, colours=options.colours)
         # BLE001: the other outputs are independent.
         except Exception as error:  # noqa: BLE001
             record = {"output": output, "error": f"{type(error).__name__}: {error}"}

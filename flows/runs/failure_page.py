@@ -71,9 +71,9 @@ def _end_progress(client: SyncPrefectClient, run_id: UUID, outcome: str) -> None
         )
     )
     for bar in bars:
-        if isinstance(bar.data, float) and bar.data < DONE:
-            told = stopped_at(str(bar.description), outcome)
-            client.update_artifact(bar.id, ArtifactUpdate(description=told))
+        if isinstance(bar.data, int | float) and bar.data < DONE:
+            stopped = stopped_at(str(bar.description), outcome)
+            client.update_artifact(bar.id, ArtifactUpdate(description=stopped))
 
 
 def emit_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:

@@ -29,7 +29,13 @@ DOCUMENTS = re.compile(
 TEMPORARY = re.compile(
     r"(\.(tmp|temp|part|partial|filepart|crdownload|swp|lock|download)|~)$", re.IGNORECASE
 )
-OWN_OUTPUT = re.compile(r"(\.zarr/|\.(zarr|nc)$|\.(manifest|claim|failure)\.json$)", re.IGNORECASE)
+OWN_OUTPUT = re.compile(
+    r"(\.zarr/|\.(zarr|nc)$|\.(manifest|claim|failure|products)\.json$"
+    r"|\.(zarr|nc)\.(echogram|thumbnail)\.png$)",
+    re.IGNORECASE,
+)
+# The viewer store of an output (flows/core/locations.py), which no other output may be named as.
+VIEWER_STORE = re.compile(r"\.(zarr|nc)\.echogram\.zarr$")
 HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX/|\$RECYCLE\.BIN/|~\$)", re.IGNORECASE)
 SYSTEM_FILES = re.compile(r"(^|/)(thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 
@@ -137,6 +143,11 @@ def _accepted(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | 
         limit = MAX_KEY_BYTES - STORE_PATH_BYTES
         return Rejected(
             Reason.KEY_TOO_LONG, f"the output's key would be over {limit} bytes: {output_key[:80]}…"
+        )
+    if VIEWER_STORE.search(output_key):
+        of = output_key.removesuffix(".echogram.zarr")
+        return Rejected(
+            Reason.UNSAFE_NAME, f"its output would have the name of the viewer store of {of}"
         )
     return Candidate(rule, models, output_key)
 

@@ -1,7 +1,6 @@
-"""An output bucket or folder: listed a folder at a time, read by ranges, written on a condition.
+"""Output buckets and folders: listed a folder at a time, read by ranges, written on a condition.
 
-Paths are relative to the root and separated by '/'. An entity tag changes with the content; in a
-folder it is made from a file's size and time.
+In a folder, an entity tag is made from a file's size and time.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -20,82 +18,17 @@ from flows.core.locations import HttpLocation, LocalLocation, parse_location
 from flows.stores.durable_files import partial
 from flows.stores.object_store import ObjectStore, error_code
 from flows.stores.s3_client import s3_client
+from operations.catalog.place import (
+    ByteRange,
+    ChangedMeanwhileError,
+    FileContent,
+    FolderListing,
+    Place,
+    RangeInvalidError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-class ChangedMeanwhileError(Exception):
-    """Another writer has replaced the file."""
-
-
-class RangeInvalidError(Exception):
-    """The range begins after the end of the file."""
-
-
-@dataclass(frozen=True)
-class FolderListing:
-    """The files of a folder with their entity tags, and its folders, which end in '/'."""
-
-    files: dict[str, str]
-    folders: list[str]
-
-
-@dataclass(frozen=True)
-class OpenedFile:
-    """A file, or a part of one.
-
-    Attributes:
-        body: the bytes from `start`; None if the caller has this version.
-        etag: entity tag of the whole file.
-        start: offset of the first byte.
-        length: number of bytes in `body`.
-        size: bytes of the whole file.
-    """
-
-    body: IO[bytes] | None
-    etag: str
-    start: int = 0
-    length: int = 0
-    size: int = 0
-
-
-# First and last byte; a negative first one counts from the end.
-ByteRange = tuple[int, int | None]
-
-
-class Place(Protocol):
-    """Where outputs are."""
-
-    uri: str
-
-    def list(self, folder: str) -> FolderListing:
-        """List one folder, which is `''` or ends in '/'; the paths are relative to the root."""
-
-    def open(
-        self, path: str, part: ByteRange | None = None, known: str | None = None
-    ) -> OpenedFile | None:
-        """Open a file, or a range of it; None if it does not exist. `known` is a version that the caller has.
-
-        Raises:
-            RangeInvalidError: the range begins after the end.
-        """
-
-    def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
-        """Write a file of a media type; return its entity tag.
-
-        Args:
-            path: where.
-            body: its content.
-            kind: its media type.
-            replaces: the version to replace, `''` for none; None replaces any.
-
-        Raises:
-            ChangedMeanwhileError: the file is not this version.
-        """
-
-    def delete(self, paths: Iterable[str]) -> None:
-        """Delete files; missing ones count as deleted."""
 
 
 def place_at(named: str, options: dict[str, Any] | None = None) -> Place:
@@ -137,7 +70,7 @@ class BucketPlace:
 
     def open(
         self, path: str, part: ByteRange | None = None, known: str | None = None
-    ) -> OpenedFile | None:
+    ) -> FileContent | None:
         """One request."""
         asked: dict[str, Any] = {"IfNoneMatch": known} if known else {}
         if part is not None:
@@ -151,7 +84,7 @@ class BucketPlace:
         except ClientError as error:
             status, _ = error_code(error)
             if status == 304 and known:
-                return OpenedFile(None, known)
+                return FileContent(None, known)
             if status == 416:
                 raise RangeInvalidError(path) from error
             if status == 404:
@@ -162,7 +95,7 @@ class BucketPlace:
             span, _, whole = found["ContentRange"].removeprefix("bytes ").partition("/")
             start, size = int(span.partition("-")[0]), int(whole)
         body = cast("IO[bytes]", found["Body"])
-        return OpenedFile(body, found["ETag"].strip('"'), start, found["ContentLength"], size)
+        return FileContent(body, found["ETag"].strip('"'), start, found["ContentLength"], size)
 
     def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
         """One conditional put."""
@@ -202,7 +135,7 @@ class FolderPlace:
 
     def open(
         self, path: str, part: ByteRange | None = None, known: str | None = None
-    ) -> OpenedFile | None:
+    ) -> FileContent | None:
         """A file inside the folder; links that lead out of it do not exist."""
         try:
             real = (self._root / path).resolve()
@@ -218,11 +151,11 @@ class FolderPlace:
         if etag == known or (part is not None and start >= size):
             body.close()
             if etag == known:
-                return OpenedFile(None, etag)
+                return FileContent(None, etag)
             raise RangeInvalidError(path)
         body.seek(start)
         length = min(size, size if last is None else last + 1) - start
-        return OpenedFile(body, etag, start, length, size)
+        return FileContent(body, etag, start, length, size)
 
     def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
         """Write it beside its place and rename it; a lock makes the condition hold."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
-from operations.catalog.places import FolderListing, Place
+from operations.catalog.place import FolderListing, Place
 from operations.clients.parallel import in_parallel
 
 FOLDER = "catalog/"
@@ -38,6 +38,7 @@ class CatalogState:
         failed: facts of each failed upload, by the path of its report; with `etag`.
         written: digest and entity tag of each file of the catalogue, by path.
         made_at: when its content changed last, RFC 3339.
+        software: the version of echodrop that wrote it.
         version: entity tag of the stored state, `''` without one.
     """
 
@@ -45,13 +46,14 @@ class CatalogState:
     failed: dict[str, Facts] = field(default_factory=dict)
     written: dict[str, list[str]] = field(default_factory=dict)
     made_at: str = ""
+    software: str = ""
     version: str = ""
 
     def as_bytes(self) -> bytes:
         """The stored form."""
-        kept = {"version": VERSION, "made_at": self.made_at, "written": self.written}
-        text = json.dumps(kept | {"outputs": self.outputs, "failed": self.failed})
-        return gzip.compress(text.encode(), 6, mtime=0)
+        kept = vars(self) | {"version": VERSION}
+        text = json.dumps(kept, separators=(",", ":"))
+        return gzip.compress(text.encode(), 3, mtime=0)
 
 
 @dataclass
@@ -61,12 +63,14 @@ class Reading:
     Attributes:
         read: how many manifests and reports were read.
         removed: how many outputs and failures are gone.
+        changed: whether anything differs from what the state had.
         unreadable: manifests and reports that can't be read, each with the reason.
         listing: all files outside of Zarr stores, with their entity tags.
     """
 
     read: int = 0
     removed: int = 0
+    changed: bool = False
     unreadable: dict[str, str] = field(default_factory=dict)
     listing: dict[str, str] = field(default_factory=dict)
 
@@ -95,7 +99,7 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
         ClientError, OSError: the place can't be read.
     """
     reading, viewers = Reading(), set[str]()
-    for found in _folders(place, progress):
+    for found in folders_below(place, progress):
         reading.listing |= found.files
         viewers.update(each.removesuffix(f"{_VIEWER}/") for each in found.folders)
     listing = reading.listing
@@ -123,12 +127,12 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
             if output:
                 _add_products(facts, listing, viewers)
         progress("reading manifests", number, len(new))
-    for facts in state.outputs.values():
-        _add_products(facts, listing, viewers)
+    products_changed = [_add_products(each, listing, viewers) for each in state.outputs.values()]
+    reading.changed = any((reading.read, reading.removed, *products_changed))
     return reading
 
 
-def _folders(place: Place, progress: Progress) -> list[FolderListing]:
+def folders_below(place: Place, progress: Progress) -> list[FolderListing]:
     """List folder by folder, those of one depth in parallel, without the insides of stores."""
     found, waiting = [], [""]
     while waiting:
@@ -166,9 +170,15 @@ def _read(place: Place, output: str, path: str) -> tuple[str, str, Facts | str |
     return output, path, facts | {"etag": found.etag, "manifest" if output else "report": path}
 
 
-def _add_products(facts: Facts, listing: dict[str, str], viewers: set[str]) -> None:
+def _add_products(facts: Facts, listing: dict[str, str], viewers: set[str]) -> bool:
+    """Add the paths of the products; return whether they changed."""
     output = facts["output"]
-    for product, suffix in _PRODUCTS.items():
-        facts[product] = output + suffix if output + suffix in listing else None
+    found = {
+        product: output + suffix if output + suffix in listing else None
+        for product, suffix in _PRODUCTS.items()
+    }
     complete = output in viewers and output + _PRODUCTS_MADE in listing
-    facts["viewer"] = output + _VIEWER if complete else None
+    found["viewer"] = output + _VIEWER if complete else None
+    changed = any(facts.get(product, "") != path for product, path in found.items())
+    facts |= found
+    return changed

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
-from operations.catalog.places import ChangedMeanwhileError, Place
+from operations.catalog.place import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
     STATE,
@@ -96,8 +97,11 @@ def update_catalog(
 def _write(
     place: Place, state: CatalogState, reading: Reading, *, dry_run: bool, progress: Progress
 ) -> CatalogUpdate:
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     gone = {path for path in reading.listing if _OURS.fullmatch(path)}
+    counts = (len(state.outputs), len(state.failed))
+    if not reading.changed and _is_whole(state, reading.listing, gone):
+        return CatalogUpdate(*counts, reading, 0, 0)
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     known, changed, stale = state.written, 0, dict(state.written)
     state.written = {}
 
@@ -122,10 +126,18 @@ def _write(
         progress("writing the catalogue", changed, None)
     if not dry_run and (changed or gone or stale or not state.version):
         place.delete(sorted(gone))
-        state.made_at = now
+        state.made_at, state.software = now, metadata.version("echodrop")
         place.write(STATE, state.as_bytes(), "application/gzip", replaces=state.version)
-    counts = (len(state.outputs), len(state.failed))
     return CatalogUpdate(*counts, reading, changed, len(gone))
+
+
+def _is_whole(state: CatalogState, listing: Mapping[str, str], ours: set[str]) -> bool:
+    """Whether this version of echodrop wrote the catalogue, and all of it is as it was written."""
+    return (
+        state.software == metadata.version("echodrop")
+        and ours <= state.written.keys()
+        and all(listing.get(path) == etag for path, (_, etag) in state.written.items())
+    )
 
 
 def _files(state: CatalogState, uri: str) -> Iterator[tuple[str, str, bytes]]:
@@ -158,8 +170,8 @@ def gallery_bytes(state: CatalogState) -> bytes:
 
 def with_time(gallery: bytes, made_at: str) -> bytes:
     """Add the time, which is not compared."""
-    return b'{"made_at": ' + json.dumps(made_at).encode() + b", " + gallery[1:]
+    return b'{"made_at":' + json.dumps(made_at).encode() + b"," + gallery[1:]
 
 
 def _json(values: object) -> bytes:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

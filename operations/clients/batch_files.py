@@ -14,7 +14,7 @@ from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.findings.findings import RunFacts
 
 BATCH = "convert-raw-sonar-batch"
-# Digits of a file's identity in the name of its task run (flows.runs.batch_entries).
+# Digits of a file's identity in the name of its task run (flows.runs.batch.batch_entries).
 _IDENTITY_DIGITS = 12
 # Tags in a request: SQLite accepts at most a hundred arguments of a function, else the server answers 500.
 _TAGS = 100

@@ -16,7 +16,7 @@ from lambda_trigger.clients.prefect_connection import authorization_of
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from operations.clients.ecs_tasks import EcsTasks
-from operations.clients.prefect_api import RATE, authorization
+from operations.clients.prefect_api import RATE, RateLimitedPrefectApi, authorization
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.stack_settings import SettingMissingError
@@ -67,6 +67,22 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     decisions.existing_runs = runs.by_identity
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
     return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
+
+
+def prefect_api(environment: Mapping[str, str] | None = None) -> RateLimitedPrefectApi:
+    """Connect to Prefect alone.
+
+    Raises:
+        SettingMissingError: its address is not set.
+        ClientError: the secret with its credential can't be read.
+    """
+    variables = os.environ if environment is None else environment
+    url = variables.get("PREFECT_API_URL")
+    if not url:
+        raise SettingMissingError("not set: PREFECT_API_URL")
+    session = boto3.Session()
+    credential = _authorization(session, variables, region_of(session, variables))
+    return RateLimitedPrefectApi(url, credential, per_minute=_prefect_rate(variables))
 
 
 def trigger_decisions(

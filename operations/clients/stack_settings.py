@@ -11,6 +11,8 @@ from collections.abc import Mapping, MutableMapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from flows.products.product_jobs import SWITCH
+
 QUEUE = "ECHODROP_QUEUE_URL"
 DEAD_LETTERS = "ECHODROP_DEAD_LETTERS_URL"
 OUTPUT = "ECHODROP_OUTPUT"
@@ -25,6 +27,7 @@ _OUTPUTS = {
     RULES: "RulesParameter",
     QUEUE: "UploadQueueUrl",
     DEAD_LETTERS: "DeadLettersUrl",
+    SWITCH: "Products",
     OUTPUT: "OutputUri",
 }
 _SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - the name of a variable

@@ -42,18 +42,22 @@ class FindingTally:
     Attributes:
         shown: how many uploads of a class are listed.
         done: how many fixes succeeded.
+        notes: how many findings have each note.
     """
 
     shown: int = 10
     counts: Counter[Kind] = field(default_factory=Counter)
     fixes: Counter[str] = field(default_factory=Counter)
     done: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
     _listable: Counter[Kind] = field(default_factory=Counter)
     _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
+        if finding.note:
+            self.notes[finding.note] += 1
         if not finding.is_remarkable:
             return
         self._listable[finding.kind] += 1
@@ -83,6 +87,7 @@ class FindingTally:
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,
             "fixed": dict(self.fixes),
+            **({"notes": dict(self.notes)} if self.notes else {}),
         }
 
     def print(self, console: Console, now: datetime) -> None:
@@ -108,6 +113,8 @@ class FindingTally:
             console.print()
         for what, count in self.fixes.items():
             write(console, f"{what}: {count:,}")
+        for note, count in self.notes.items():
+            write(console, f"{count:,} {note}")
 
     def _cut(self, kind: Kind) -> None:
         oldest = sorted(

@@ -61,6 +61,9 @@ NEEDS_ATTENTION = frozenset(REMEDIES)
 # A run will come to its end, or somebody has to end it.
 IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
 
+# A note of a finding: nothing is wrong with the output.
+WITHOUT_PRODUCTS = "outputs have no current picture: echodrop draw s3://OUTPUT/ makes them"
+
 
 @dataclass(frozen=True, slots=True)
 class Notify:
@@ -175,7 +178,7 @@ class UploadFinding:
     `uri` is that of the upload, or of the output if there is no upload. `action` is
     what --fix would do, None if it can do nothing. `latest` is the run of the highest
     generation; `parameters_changed` is true if the trigger would now request other
-    parameters.
+    parameters. `note` is counted, and changes no class.
     """
 
     kind: Kind
@@ -187,6 +190,7 @@ class UploadFinding:
     action: Action | None = None
     latest: RunFacts | None = None
     parameters_changed: bool = False
+    note: str = ""
 
     @property
     def needs_attention(self) -> bool:

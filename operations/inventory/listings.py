@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -157,7 +158,9 @@ def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
 
 def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
     if output.endswith(".nc"):
-        return (item for item in listed(s3, bucket, output) if item.key == output)
+        # It comes first; what is made from it follows.
+        first = islice(listed(s3, bucket, output), 1)
+        return (item for item in first if item.key == output)
     return listed(s3, bucket, f"{output}/")
 
 

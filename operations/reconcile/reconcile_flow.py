@@ -27,8 +27,6 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from events.sending import QueueTarget
 from flows.deployment.deployment_specs import DeploymentSpec
-from operations.catalog.places import BucketPlace
-from operations.catalog.writing import CatalogUpdate, update_catalog
 from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
@@ -36,6 +34,7 @@ from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, Classifi
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.output_listing import newest_inventory
 from operations.inventory.scope import Scope
+from operations.reconcile.catalog_step import update_after
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
@@ -153,28 +152,11 @@ def reconcile_inbox(
             look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
-    catalog, catalog_fault = _update_catalog(connections, place)
-    summary |= {"catalog": catalog and catalog.as_json()}
-    if catalog_fault:
-        message += f"; the catalogue is not up to date: {catalog_fault}"
+    summary["catalog"], fault = update_after(connections.services.s3, place)
+    message += fault and f"; the catalogue is not up to date: {fault}"
     get_run_logger().info(message)
     # Prefect unpacks the data of a returned state.
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
-
-
-def _update_catalog(
-    connections: Connections, place: ReportLocation
-) -> tuple[CatalogUpdate | None, str]:
-    """Bring the catalogue up to date; an error here does not change the result of the run."""
-    try:
-        root = place.prefix.removesuffix(".echodrop/reconcile/")
-        found = update_catalog(BucketPlace(connections.services.s3, place.bucket, root))
-    # BLE001: the inbox is reconciled without it; the next run updates it.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("catalogue not updated", exc_info=True)
-        return None, f"{type(error).__name__}: {error}"
-    unreadable = len(found.reading.unreadable)
-    return found, f"{unreadable} manifests or reports can't be read" if unreadable else ""
 
 
 def _settled(

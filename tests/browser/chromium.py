@@ -36,7 +36,9 @@ def open_browser() -> Iterator[Browser]:
     """
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
-        raise BrowserNotFoundError(f"no browser on PATH ({', '.join(_NAMES)}); .ci/run installs chromium")
+        raise BrowserNotFoundError(
+            f"no browser on PATH ({', '.join(_NAMES)}); .ci/run installs chromium"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
         try:

@@ -27,10 +27,10 @@ export function paint(image, levels, channel, view, scale) {
   const gaps = [];
   for (let x = 0; x < width; x += 1) {
     const time = view.from + (x + 0.5) * msPerPixel;
-    const rows = sources.map((source) => (source.times.length ? source.rowAt(time, msPerPixel / 2) : -1));
+    const rows = sources.map((source) => (source.times.length ? source.rowAt(time, msPerPixel) : -1));
     if (rows[0] < 0) {
       const { times } = sources[0];
-      if (time < times[0] || time > times.at(-1)) continue;
+      if (time < times[0] || time > times.at(-1)) continue; // before the first ping and after the last
       if (gaps.at(-1)?.[1] === x) gaps.at(-1)[1] = x + 1;
       else gaps.push([x, x + 1]);
       continue;
@@ -44,7 +44,7 @@ export function paint(image, levels, channel, view, scale) {
       const { chunks } = columns[at];
       const offset = (ping % level.chunkPings) * level.chunkSamples;
       const perPixel = metresPerPixel / steps[rows[at]];
-      const first = (view.top - starts[rows[at]]) / steps[rows[at]] + 0.5;
+      const first = (view.top - starts[rows[at]]) / steps[rows[at]];
       filled = 0;
       for (let y = 0; y < height; y += 1) {
         const pixel = y * width + x;
@@ -94,7 +94,7 @@ export function valueAt(levels, channel, time, vertical, margin) {
     const source = level.channel(channel);
     const row = source.times.length ? source.rowAt(time, margin) : -1;
     if (row < 0) return null;
-    const sample = Math.floor((vertical - source.starts[row]) / source.steps[row] + 0.5);
+    const sample = source.sampleAt(vertical, row);
     if (sample < 0 || sample >= level.sampleCount) return null;
     const ping = source.pings[row];
     const bits = source.column(ping)[Math.floor(sample / level.chunkSamples)];
@@ -105,7 +105,7 @@ export function valueAt(levels, channel, time, vertical, margin) {
       sample,
       decibels: DECIBELS[bits[(ping % level.chunkPings) * level.chunkSamples + (sample % level.chunkSamples)]],
       time: source.times[row],
-      vertical: source.starts[row] + sample * source.steps[row],
+      vertical: source.starts[row] + (sample + 0.5) * source.steps[row],
     };
   }
   return null;

@@ -3,7 +3,7 @@
 import { readState, stateAddress, writeState } from "./address.js";
 import { element, make, plural, say, timeText } from "./dom.js";
 import { VirtualList } from "./list.js";
-import { TrackMap } from "./map.js";
+import { TrackMap, trackOf } from "./map.js";
 import { boxOf, matching, prepared } from "./search.js";
 
 const POLL_MS = 4000;
@@ -45,7 +45,7 @@ export class Gallery {
     try {
       const headers = this.tag ? { "If-None-Match": this.tag } : {};
       const answer = await fetch(this.root.address("catalog/gallery.json"), { cache: this.root.live ? "no-store" : "no-cache", headers });
-      if (answer.status === 304) return;
+      if (answer.status === 304) return void (await answer.text());
       if (answer.status === 404 || answer.status === 403) return this.isShown && say(NOTHING_YET);
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
       const catalogue = await answer.json();
@@ -59,7 +59,7 @@ export class Gallery {
   set({ outputs = [], failed = [] }) {
     const isFirst = this.entries === null;
     this.entries = prepared(outputs);
-    for (const entry of this.entries) if (entry.line) entry.drawn = { line: entry.line, entry };
+    for (const entry of this.entries) if (entry.line) entry.drawn = trackOf(entry.line, { entry });
     this.failed = failed.map((upload) => ({ ...upload, kind: "failed", text: `${upload.key} ${upload.outcome} ${upload.reason}`.toLowerCase() }));
     const cruises = grouped(this.entries, ({ cruise }) => cruise);
     const chosen = isFirst ? (readState().cruise ?? "") : element("find-cruise").value;

@@ -47,7 +47,8 @@ export function listen(canvas, to, wheelAxes = () => [1, 1]) {
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
-  canvas.addEventListener("pointerleave", () => to.point?.(null));
+  // A finger leaves where it is lifted; what it pointed at stays.
+  canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && to.point?.(null));
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 30 : 1;

@@ -60,32 +60,38 @@ export function unwrapped(points) {
   return line;
 }
 
+/** A track of a map: its line (x, y, x, y …) and the box around it. */
+export function trackOf(line, more = {}) {
+  const box = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let at = 0; at < line.length; at += 2) {
+    box[0] = Math.min(box[0], line[at]);
+    box[1] = Math.min(box[1], line[at + 1]);
+    box[2] = Math.max(box[2], line[at]);
+    box[3] = Math.max(box[3], line[at + 1]);
+  }
+  return { line, box, ...more };
+}
+
 /** The smallest box around tracks: it may cross the antimeridian. */
 function around(tracks) {
-  let [south, north] = [90, -90];
-  const spans = tracks.map(({ line }) => {
-    let [west, east] = [Infinity, -Infinity];
-    for (let at = 0; at < line.length; at += 2) {
-      [west, east] = [Math.min(west, line[at]), Math.max(east, line[at])];
-      [south, north] = [Math.min(south, line[at + 1]), Math.max(north, line[at + 1])];
-    }
-    const from = turned(west);
-    return [from, from + east - west];
-  }).sort(([one], [other]) => one - other);
+  const spans = tracks
+    .map(({ box: [west, , east] }) => [turned(west), turned(west) + east - west])
+    .sort(([one], [other]) => one - other);
   // The box starts after the widest gap between tracks.
   let [end, widest, west] = [spans[0][1], -1, spans[0][0]];
   for (const [from, to] of [...spans.slice(1), [spans[0][0] + 360, 0]]) {
     if (from - end > widest) [widest, west] = [from - end, from];
     end = Math.max(end, to);
   }
-  return [west, south, west + 360 - Math.max(widest, 0), north];
+  const least = (at, choose) => tracks.reduce((found, { box }) => choose(found, box[at]), tracks[0].box[at]);
+  return [west, least(1, Math.min), west + 360 - Math.max(widest, 0), least(3, Math.max)];
 }
 
 export class TrackMap {
   /** @param {object} on  choose(track), name(track | null), box([west, south, east, north]) */
   constructor(canvas, on = {}) {
     this.canvas = canvas;
-    this.tracks = []; // {line: x, y, x, y …}
+    this.tracks = []; // of trackOf
     this.highlight = null;
     this.marker = null;
     this.box = null;
@@ -224,15 +230,15 @@ export class TrackMap {
       context.strokeStyle = context.fillStyle = colour(line);
       context.lineWidth = width;
       context.beginPath();
-      for (const track of tracks) {
-        const points = track.line;
-        const last = points.length - 2;
-        const [x, y] = [this.x(points[0] + turn), this.y(points[1])];
-        const [endX, endY] = [this.x(points[last] + turn), this.y(points[last + 1])];
-        // Too short to see as a line.
-        if (Math.abs(endX - x) + Math.abs(endY - y) < 3) context.rect(x - dot / 2, y - dot / 2, dot, dot);
-        context.moveTo(x, y);
-        for (let at = 2; at <= last; at += 2) context.lineTo(this.x(points[at] + turn), this.y(points[at + 1]));
+      for (const { line: points, box } of tracks) {
+        const [left, right, top, bottom] = [this.x(box[0] + turn), this.x(box[2] + turn), this.y(box[3]), this.y(box[1])];
+        if (right < 0 || left > this.width || bottom < 0 || top > this.height) continue;
+        if (right - left + bottom - top < 3) {
+          context.rect(left - dot / 2, top - dot / 2, dot, dot); // too short to see as a line
+          continue;
+        }
+        for (let at = 0; at < points.length; at += 2)
+          context[at ? "lineTo" : "moveTo"](this.x(points[at] + turn), this.y(points[at + 1]));
       }
       context.stroke();
     };
@@ -244,11 +250,14 @@ export class TrackMap {
   near(x, y) {
     let [found, distance] = [undefined, NEAR_PIXELS];
     for (const track of this.tracks) {
-      const { line } = track;
-      for (let at = 0; at < line.length; at += 2) {
-        const to = Math.max(at - 2, 0);
-        for (const turn of TURNS) {
-          const here = toSegment(x, y, this.x(line[to] + turn), this.y(line[to + 1]), this.x(line[at] + turn), this.y(line[at + 1]));
+      const { line, box } = track;
+      for (const turn of TURNS) {
+        const isFar = this.x(box[0] + turn) > x + NEAR_PIXELS || this.x(box[2] + turn) < x - NEAR_PIXELS;
+        if (isFar || this.y(box[3]) > y + NEAR_PIXELS || this.y(box[1]) < y - NEAR_PIXELS) continue;
+        for (let at = 0; at < line.length; at += 2) {
+          const from = Math.max(at - 2, 0);
+          const [x0, y0, x1, y1] = [this.x(line[from] + turn), this.y(line[from + 1]), this.x(line[at] + turn), this.y(line[at + 1])];
+          const here = toSegment(x, y, x0, y0, x1, y1);
           if (here < distance) [found, distance] = [track, here];
         }
       }

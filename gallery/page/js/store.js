@@ -1,6 +1,7 @@
 // A viewer store: Sv at several resolutions, fetched a chunk at a time (flows/products/viewer_contract.py).
 
 import { FetchStore, get, open, root } from "../vendor/zarrita.js";
+import { Channel } from "./channel.js";
 
 const CACHED_CHUNKS = 96; // of 2 MB
 const PARALLEL = 8;
@@ -224,97 +225,4 @@ class Level {
     if (!this.byChannel.has(at)) this.byChannel.set(at, new Channel(this, at));
     return this.byChannel.get(at);
   }
-}
-
-/** The pings of one channel at one level, by time. */
-class Channel {
-  constructor(level, at) {
-    const { times, pingCount, starts, steps, sampleCount } = level;
-    Object.assign(this, { level, at });
-    // Channels that ping in turn share the ping axis: a row without ranges is another channel's ping.
-    const rows = Array.from({ length: pingCount }, (_, ping) => ping).filter(
-      (ping) => Number.isFinite(starts[at * pingCount + ping]) && steps[at * pingCount + ping] > 0,
-    );
-    rows.sort((one, other) => times[one] - times[other]);
-    const pick = (values) => Float64Array.from(rows, (ping) => values[at * pingCount + ping]);
-    this.pings = Int32Array.from(rows);
-    this.times = Float64Array.from(rows, (ping) => times[ping]);
-    this.starts = pick(starts);
-    this.steps = pick(steps);
-    this.floor = level.floor && pick(level.floor);
-    this.reach = reaches(this.times);
-    this.middleStep = median(this.steps) || 1;
-    const count = rows.length;
-    this.from = count ? this.times[0] - this.reach[0] / 1.5 : NaN;
-    this.to = count ? this.times[count - 1] + this.reach[count - 1] / 1.5 : NaN;
-    this.top = Math.min(...extremes(this.starts, (start, row) => start - this.steps[row] / 2, Math.min));
-    this.bottom = Math.max(...extremes(this.starts, (start, row) => start + (sampleCount - 0.5) * this.steps[row], Math.max));
-  }
-
-  /** The row of the first ping not before a time. */
-  rowAfter(time) {
-    let [low, high] = [0, this.times.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.times[middle] < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  countBetween(from, to) {
-    return Math.max(1, this.rowAfter(to) - this.rowAfter(from));
-  }
-
-  /** The row of the ping that a moment belongs to, or -1 in a gap; `margin` is half a pixel, in ms. */
-  rowAt(time, margin) {
-    const after = this.rowAfter(time);
-    const nearest = after > 0 && (after === this.times.length || time - this.times[after - 1] < this.times[after] - time) ? after - 1 : after;
-    return Math.abs(this.times[nearest] - time) <= Math.max(this.reach[nearest], margin) ? nearest : -1;
-  }
-
-  /** The keys of the chunks that a view needs. */
-  chunksOf({ from, to, top, bottom }) {
-    const { level } = this;
-    const [first, last] = [Math.max(0, this.rowAfter(from) - 1), Math.min(this.times.length - 1, this.rowAfter(to))];
-    const keys = new Map();
-    for (let row = first; row <= last; row += 1) {
-      const column = Math.floor(this.pings[row] / level.chunkPings);
-      const sample = (depth) => clampInteger((depth - this.starts[row]) / this.steps[row] + 0.5, level.sampleCount);
-      for (let part = Math.floor(sample(top) / level.chunkSamples); part <= Math.floor(sample(bottom) / level.chunkSamples); part += 1) {
-        const key = `${level.path}/${this.at}/${column}/${part}`;
-        if (!keys.has(key)) keys.set(key, { key, level, at: [this.at, column, part] });
-      }
-    }
-    return [...keys.values()];
-  }
-
-  /** The chunks of one ping, by place along the samples; undefined where not here yet. */
-  column(ping) {
-    const { level } = this;
-    const column = Math.floor(ping / level.chunkPings);
-    return Array.from({ length: Math.ceil(level.sampleCount / level.chunkSamples) }, (_, part) =>
-      level.store.chunk(`${level.path}/${this.at}/${column}/${part}`),
-    );
-  }
-}
-
-const clampInteger = (value, count) => Math.min(Math.max(Math.floor(value), 0), count - 1);
-
-function extremes(values, of, choose) {
-  let found;
-  values.forEach((value, row) => (found = found === undefined ? of(value, row) : choose(found, of(value, row))));
-  return found === undefined ? [] : [found];
-}
-
-function median(values) {
-  const sorted = Float64Array.from(values).sort();
-  return sorted[sorted.length >> 1];
-}
-
-/** How far from each ping (ms) the picture still shows it: 3/4 of the usual interval near it. */
-function reaches(times) {
-  if (times.length < 2) return new Float64Array(times.length).fill(500);
-  const intervals = times.slice(1).map((time, at) => time - times[at]);
-  return times.map((_, at) => 0.75 * median(intervals.subarray(Math.max(0, at - 5), at + 5)));
 }

@@ -5,7 +5,7 @@ import { NAMES, colourTable } from "./colours.js";
 import { clamp, element, make, onceAFrame, plural, positionText, say, timeText } from "./dom.js";
 import { valueAt } from "./echogram.js";
 import { listen } from "./gestures.js";
-import { TrackMap, unwrapped } from "./map.js";
+import { TrackMap, trackOf, unwrapped } from "./map.js";
 import { LEFT, Panels, RIGHT, TITLE } from "./panels.js";
 import { ViewerStore } from "./store.js";
 
@@ -89,7 +89,7 @@ export class Viewer {
     const byDefault = count === 1 || this.canvas.clientWidth < NARROW || count > 6 ? 0 : ALL;
     const numbers = (text) => (text ?? "").split(",").map(parseFloat);
     const [low, high] = numbers(state.db);
-    const [standardLow, standardHigh] = this.store.about.limits_db ?? [-90, -30];
+    const [standardLow, standardHigh] = this.store.about.limits ?? [-90, -30];
     this.channel = state.channel === "all" ? ALL : state.channel ? clamp(Number(state.channel) - 1 || 0, 0, count - 1) : byDefault;
     this.scale = { name: NAMES.includes(state.colours) ? state.colours : NAMES[0] };
     this.view = { ...this.extent };
@@ -263,7 +263,8 @@ export class Viewer {
     const isLoading = this.store.pending > 0 || !wanted.isOpen;
     element("loading").hidden = !isLoading;
     this.canvas.dataset.level = wanted.path;
-    this.canvas.dataset.state = isLoading ? "loading" : "complete";
+    const isCoarse = [...this.store.chunks.values()].some(({ bits }) => bits);
+    this.canvas.dataset.state = !isLoading ? "complete" : isCoarse ? "coarse" : "empty";
     this.readOut();
   }
 
@@ -289,7 +290,7 @@ export class Viewer {
     const { from, to, top, bottom } = this.view;
     const time = from + ((x - LEFT) / this.plotWidth) * (to - from);
     const vertical = top + ((y - panel.y) / panel.height) * (bottom - top);
-    const margin = (to - from) / this.plotWidth / 2;
+    const margin = (to - from) / this.plotWidth;
     const found = valueAt(this.levels().open, panel.channel, time, vertical, margin);
     const position = this.store.track.length ? this.store.positionAt(found?.time ?? time) : null;
     show("read-time", `${timeText(found?.time ?? time, 0, 21)} UTC`);
@@ -315,7 +316,7 @@ export class Viewer {
     const { about, track, channels, quantity, units } = this.store;
     const title = about.title ?? element("title").textContent;
     element("title").textContent = title;
-    document.title = `${title} – echodrop`;
+    document.title = `${title} · echodrop`;
     const output = this.path.replace(/\.echogram\.zarr\/?$/, "");
     const facts = [
       ["From", `${timeText(this.extent.first)} UTC`],
@@ -329,7 +330,7 @@ export class Viewer {
     const link = (text, path) => make("a", { href: this.root.address(path) }, text);
     element("links").replaceChildren(link("Picture", `${output}.echogram.png`), link("Manifest", `${output}.manifest.json`));
     element("viewer-map").hidden = !track.length;
-    this.map.tracks = track.length ? [{ line: unwrapped(track.map(({ longitude, latitude }) => [longitude, latitude])) }] : [];
+    this.map.tracks = track.length ? [trackOf(unwrapped(track.map(({ longitude, latitude }) => [longitude, latitude])))] : [];
     this.map.scale = null;
     this.map.redraw();
   }

@@ -29,7 +29,7 @@ from flows.core.outcomes import PartlyFailed
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from flows.publishing.manifest import read_manifest
-from flows.runs.isolated_tasks import run_isolated
+from flows.runs.batch.isolated_tasks import run_isolated
 from sandbox.parts.environments import system_environment
 from tests.contract.flows.task_runs import end_of, ended_task_runs
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.events import Event
+from prefect.events import Event, Resource
+from prefect.events.schemas.events import ResourceSpecification
 
 from flows.deployment.automations import AutomationsError, read_automations
 from flows.failures.failure_report import FAILURES
@@ -44,7 +45,7 @@ def test_every_failure_is_the_file_s_own_or_has_an_automation(
         *(
             Event(
                 event=f"prefect.flow-run.{name}",
-                resource={"prefect.resource.id": f"prefect.flow-run.{run.id}"},
+                resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
             )
             for name in outcomes
         ),
@@ -54,7 +55,7 @@ def test_every_failure_is_the_file_s_own_or_has_an_automation(
         for each in read_automations()
         for event in events
         if event.event in each.trigger.expect | each.trigger.after
-        and each.trigger.match.includes([event.resource])
+        and ResourceSpecification.model_validate(each.trigger.match).includes([event.resource])
     ]
     assert len(expecting) == (
         any(FAILURES[name].pages or name == "OutputConflict" for name in outcomes)

@@ -8,7 +8,7 @@ import pytest
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.outcomes import InvalidParameters
-from flows.runs.batch_entries import batch_files
+from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
 
 RUN = {"owner": "flow run 7", "run": {"flow_run_id": "7"}}

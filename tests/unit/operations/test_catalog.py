@@ -20,14 +20,14 @@ from stac_validator.validate import StacValidate
 
 from gallery.server import GalleryServer
 from operations.catalog.geometry import geometry_of, united
-from operations.catalog.places import (
+from operations.catalog.place import (
     ByteRange,
     ChangedMeanwhileError,
+    FileContent,
     FolderListing,
-    FolderPlace,
-    OpenedFile,
     Place,
 )
+from operations.catalog.places import FolderPlace
 from operations.catalog.reading import STATE
 from operations.catalog.terminal import catalog_at_terminal
 from operations.catalog.writing import update_catalog
@@ -52,7 +52,7 @@ class CountingPlace:
 
     def open(
         self, path: str, part: ByteRange | None = None, known: str | None = None
-    ) -> OpenedFile | None:
+    ) -> FileContent | None:
         self.reads[path] += 1
         return self._place.open(path, part, known)
 

@@ -16,7 +16,8 @@ from urllib3 import BaseHTTPResponse
 
 from gallery import live
 from gallery.server import GalleryServer
-from operations.catalog.places import FolderListing, FolderPlace, Place
+from operations.catalog.place import FolderListing, Place
+from operations.catalog.places import FolderPlace
 from operations.catalog.writing import update_catalog
 from sandbox.parts.waiting import wait_until
 from tests.unit.operations.conftest import put

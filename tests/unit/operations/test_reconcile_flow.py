@@ -15,6 +15,7 @@ import pytest
 from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
+from operations.catalog.places import BucketPlace
 from operations.clients.connections import connect
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
@@ -25,7 +26,7 @@ from operations.reconcile import reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
 from operations.sending.fixing import FixResult
-from tests.unit.operations.conftest import FakeInbox
+from tests.unit.operations.conftest import FakeInbox, put
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
@@ -177,6 +178,32 @@ def test_unreadable_marks_are_replaced_by_a_check_of_everything(
     key = ".echodrop/reconcile/settled"
     world.s3.put_object(Bucket=world.output, Key=key, Body=b"no notes")
     assert reconcile()[1][-1]["counts"] == {"output damaged": 1}
+
+
+def test_the_catalogue_is_brought_up_to_date_and_its_fault_changes_no_result(
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(world, "a.raw")
+    reconciled = reconcile()[0]
+    place = BucketPlace(world.s3, world.output, "")
+    # Outputs without an upload; the catalogue has them, too.
+    put(place, "cruise/b.zarr")
+    state: Any = reconcile_inbox.fn(grace_minutes=0)
+    assert state.name == reconciled == "Completed"
+    # The manifest of this test's upload has no contents.
+    assert state.message.endswith("1 manifests or reports can't be read")
+    assert state.data["catalog"]["outputs"] == 1
+    assert place.open("catalog/cruises/cruise/b.zarr.json") is not None
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("planned")
+
+    put(place, "cruise/c.zarr")
+    monkeypatch.setattr(BucketPlace, "write", refuse)
+    state = reconcile_inbox.fn(grace_minutes=0)
+    assert (state.name, state.data["counts"]) == ("Completed", {"done": 1})
+    assert state.data["catalog"] is None
+    assert state.message.endswith("the catalogue is not up to date: PermissionError: planned")
 
 
 def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,6 +162,23 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(
     with pytest.raises(BrokenPipeError):
         replay(uris=[f"s3://{world.inbox}/a.raw"], as_json=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_has_gone_before_the_end_leaves_no_trace() -> None:
+    root = str(Path(__file__).resolve().parents[3])
+    command = [sys.executable, "-m", "echodrop", "rules", "--help"]
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
 
 
 def test_an_invalid_time_is_refused_and_an_interruption_is_explained(

@@ -13,7 +13,14 @@ from rich.console import Console
 from flows.publishing.manifest import MANIFEST_VERSION
 from operations.console.report import FindingTally, age
 from operations.findings.classification import ClassificationLimits, classify
-from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, Source, UploadFinding
+from operations.findings.findings import (
+    NEEDS_ATTENTION,
+    REMEDIES,
+    WITHOUT_PRODUCTS,
+    Kind,
+    Source,
+    UploadFinding,
+)
 from operations.findings.output_state import OutputFacts, judge_output, manifest_facts
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -125,3 +132,14 @@ def test_only_classes_with_a_remedy_need_attention(kind: Kind) -> None:
 )
 def test_ages_are_in_the_largest_unit_that_fits(minutes: int, shown: str) -> None:
     assert age(NOW - timedelta(minutes=minutes), NOW) == shown
+
+
+def test_notes_are_counted_and_printed_and_need_no_attention() -> None:
+    tally = FindingTally()
+    for number in range(3):
+        tally.add(UploadFinding(Kind.DONE, f"s3://inbox/{number}.raw", note=WITHOUT_PRODUCTS))
+    assert not tally.needs_attention
+    assert tally.summary()["notes"] == {WITHOUT_PRODUCTS: 3}
+    console = Console(record=True, width=200, file=open_nowhere())
+    tally.print(console, NOW)
+    assert f"3 {WITHOUT_PRODUCTS}" in console.export_text()

@@ -11,7 +11,7 @@ from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.runs.batch_entries import batch_files
+from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.batches import MAX_PARAMETERS, Batchable, batches

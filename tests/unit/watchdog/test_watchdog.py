@@ -19,11 +19,12 @@ from moto import mock_aws
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from flows.core.outcomes import PartlyFailed
 from flows.core.run_ends import OUTCOME_TAG, outcome_of
 from flows.failures import incidents
 from flows.failures.failure_report import FAILURES, FailureReport
 from flows.failures.incidents import opens_incident
-from flows.runs.batch_outcomes import batch_state
+from flows.runs.batch.batch_outcomes import batch_state
 from flows.runs.failed_runs import FILES_TAG, outcome_tags
 from flows.stores.object_store import ObjectStore
 from operations.reconcile.reconcile_flow import reconcile_inbox
@@ -401,7 +402,9 @@ def test_the_tags_of_a_batch_count_its_failures_by_outcome(
         }
         for number, outcome in enumerate(outcomes)
     ]
-    tags = outcome_tags(batch_state(files).data)
+    failure = batch_state(files).result(raise_on_failure=False)
+    assert isinstance(failure, PartlyFailed)
+    tags = outcome_tags(failure)
     counted = failed_files({"state": {"name": "Failed"}, "tags": ["echodrop", *tags]})
     assert sum(counted[name] for name in FILE_OUTCOMES) == of_the_files
     assert counted.total() == of_the_files + of_the_system

@@ -16,7 +16,7 @@ from prefect.states import Crashed
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task
 
-from flows.runs.batch_runners import RunnerName, started_runner
+from flows.runs.batch.batch_runners import RunnerName, started_runner
 
 _PROCESS_DIED = "its process died, probably out of memory: convert the file alone on a larger task"
 

@@ -12,7 +12,7 @@ from prefect.states import Completed
 
 from flows.core.outcomes import AllFailed, InvalidParameters, PartlyFailed
 from flows.core.run_ends import Outcome
-from flows.runs.batch_entries import BatchFile
+from flows.runs.batch.batch_entries import BatchFile
 from flows.runs.failed_runs import failed_state
 
 # A state's message is shown in a list of runs, so it names a few; the table names all.
