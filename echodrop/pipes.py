@@ -14,9 +14,10 @@ def quiet_pipe() -> Iterator[None]:
     try:
         yield
     finally:
+        out = sys.__stdout__
         try:
-            if sys.__stdout__ is not None:
-                sys.__stdout__.flush()
+            if out is not None:
+                out.flush()
         except BrokenPipeError:
             # Python flushes once more when it ends, and would report the error then.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
