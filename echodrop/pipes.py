@@ -14,10 +14,9 @@ def quiet_pipe() -> Iterator[None]:
     try:
         yield
     finally:
-        out = sys.__stdout__
-        try:
-            if out is not None:
+        if (out := sys.__stdout__) is not None:
+            try:
                 out.flush()
-        except BrokenPipeError:
-            # Python flushes once more when it ends, and would report the error then.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            except BrokenPipeError:
+                # Python flushes once more when it ends, and would report the error then.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())

@@ -172,7 +172,7 @@ def test_a_reader_that_has_gone_before_the_end_leaves_no_trace() -> None:
     with subprocess.Popen(
         command,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
