@@ -61,15 +61,7 @@ def status_at_terminal(
 ) -> int:
     """Print the health, then the state of recent uploads and of older ones with unfinished or failed runs.
 
-    Args:
-        uri: follow this upload, `s3://bucket/key`, instead.
-        since: how far back: `90m`, `24h`, `7d`.
-        prefix: only uploads whose keys start with this.
-        rules: the rules document; default: the trigger's.
-        shown: how many uploads of a class to list, the oldest first.
-        as_json: print a line of JSON for each finding that is not done or ignored,
-            and one with the counts and the health.
-        watch: repeat it until Ctrl-C, or until the followed upload has its outcome.
+    The arguments are those of the command, see `operations.commands`; `uri` is the followed upload.
 
     Returns:
         An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
