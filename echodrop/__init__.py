@@ -230,5 +230,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
 def main() -> None:
     """Run the command line."""
     from echodrop.command_line import app as command_line
+    from echodrop.pipes import quiet_pipe
 
-    command_line()
+    with quiet_pipe():
+        command_line()
