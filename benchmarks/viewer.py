@@ -95,7 +95,9 @@ def main() -> None:
                 write_catalogue(folder, long_catalogue(COUNT))
                 _print(f"gallery of {COUNT:,}", measure(browser, site))
                 packed = len(gzip.compress((folder / "catalog" / "gallery.json").read_bytes(), 1))
-                print(f"  its list is {packed / 1000:,.0f} kB where the host compresses, as ours does")
+                print(
+                    f"  its list is {packed / 1000:,.0f} kB where the host compresses, as ours does"
+                )
 
 
 def _print(name: str, found: dict[str, float]) -> None:
