@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed
 
-from flows.products.product_jobs import ProductJob
+from flows.products.jobs.product_jobs import ProductJob
 from flows.runs.products.run_products import make_and_show
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 _QUICK = """
 import json, os, signal, sys, time
 from flows.core.locations import MANIFEST_SUFFIX, PRODUCTS_SUFFIX
-from flows.products import child, make
+from flows.products import make
+from flows.products.jobs import child
 from flows.products.product_files import product_files
 
 HOW, LOG = sys.argv[1:]

@@ -220,8 +220,7 @@ class OutputClaimed(TransientFault):
 
     def __init__(self, output: str, owner: str) -> None:
         super().__init__(output, f"is being published by {owner}")
-        self.output = output
-        self.owner = owner
+        self.output, self.owner = output, owner
 
 
 class ClaimLost(TransientFault):

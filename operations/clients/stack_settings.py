@@ -11,7 +11,7 @@ from collections.abc import Mapping, MutableMapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flows.products.product_jobs import SWITCH
+from flows.products.jobs.product_jobs import SWITCH
 
 QUEUE = "ECHODROP_QUEUE_URL"
 DEAD_LETTERS = "ECHODROP_DEAD_LETTERS_URL"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flows.core.locations import MANIFEST_SUFFIX, OUTPUT_SUFFIXES, PRODUCTS_SUFFIX
-from flows.products.product_jobs import is_current
+from flows.products.jobs.product_jobs import is_current
 from operations.catalog.place import Place
 from operations.catalog.places import place_at
 from operations.catalog.reading import folders_below

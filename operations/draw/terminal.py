@@ -9,7 +9,7 @@ from contextlib import closing
 from rich.console import Console
 
 from flows.core.locations import S3Location, parse_location
-from flows.products.product_jobs import ProductJob
+from flows.products.jobs.product_jobs import ProductJob
 from operations.clients.connections import prefect_api
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.progress import progress_bar
@@ -110,7 +110,7 @@ def _request(outputs: Sequence[str], counts: Counter[str], *, together: int, for
 def _make(
     outputs: Sequence[str], counts: Counter[str], failures: list[str], *, force: bool
 ) -> None:
-    from flows.products.in_child import make_in_child  # noqa: PLC0415 - requesting runs needs less
+    from flows.products.jobs.in_child import make_in_child  # noqa: PLC0415 - requesting runs needs less
 
     jobs = [ProductJob(output, force=force) for output in outputs]
     with progress_bar() as progress, closing(make_in_child(jobs)) as made:

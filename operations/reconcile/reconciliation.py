@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.locations import S3Location
-from flows.products.product_jobs import products_are_on
+from flows.products.jobs.product_jobs import products_are_on
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from flows.core.locations import PRODUCTS_SUFFIX, S3Location
 from flows.failures.failure_report import failure_named, replay_command
-from flows.products.product_jobs import is_current
+from flows.products.jobs.product_jobs import is_current
 from lambda_trigger.decisions.wording import counted
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
 from operations.clients.services import OperationsServices

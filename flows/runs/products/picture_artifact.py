@@ -11,8 +11,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from flows.core.locations import THUMBNAIL_SUFFIX, S3Location, parse_location
+from flows.products.jobs.product_jobs import JobResult, ProductJob
 from flows.products.product_files import product_files
-from flows.products.product_jobs import JobResult, ProductJob
 from flows.stores.s3_client import s3_client
 
 # Bytes of thumbnails in one artifact: it is stored in Prefect's database, and loaded with the page.

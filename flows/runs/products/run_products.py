@@ -10,7 +10,7 @@ from contextlib import closing
 
 from prefect.logging import get_run_logger
 
-from flows.products.product_jobs import JobResult, ProductJob, products_are_on
+from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are_on
 from flows.runs.products.failure_metric import metric_line
 from flows.runs.products.picture_artifact import show_pictures
 from flows.stores.request import ConversionRequest
@@ -43,7 +43,7 @@ def make_products_of(completed: Iterable[tuple[ConversionRequest, int | None]]) 
 
 def make_and_show(jobs: Sequence[ProductJob]) -> list[JobResult]:
     """Make the products in a child process, log and count failures, and show the pictures."""
-    from flows.products.in_child import make_in_child  # noqa: PLC0415 - most runs fail or finish without it
+    from flows.products.jobs.in_child import make_in_child  # noqa: PLC0415 - most runs fail or finish without it
 
     logger = get_run_logger()
     results: list[JobResult] = []

@@ -21,7 +21,7 @@ from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import BACKFILL, drawing
 from flows.make_products import make_products
-from flows.products import in_child, product_jobs
+from flows.products.jobs import in_child, product_jobs
 from flows.runs.products.failure_metric import METRIC
 from flows.runs.products.run_products import STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows.products.product_jobs import SWITCH
+from flows.products.jobs.product_jobs import SWITCH
 from flows.runs.products.run_products import STACK
 from tests.template.alarm_metrics import metrics_of
 from tests.template.invariants.registry import (

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from flows.conversion import convert
-from flows.products import in_child
-from flows.products.in_child import make_in_child
-from flows.products.product_jobs import ProductJob, is_current, products_are_on
+from flows.products.jobs import in_child
+from flows.products.jobs.in_child import make_in_child
+from flows.products.jobs.product_jobs import ProductJob, is_current, products_are_on
 from flows.stores.request import ConversionRequest
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
@@ -162,8 +162,8 @@ def test_the_child_ends_if_its_parent_is_killed(outputs: Outputs, tmp_path: Path
             "-c",
             (
                 "import json, sys\n"
-                "from flows.products import in_child\n"
-                "from flows.products.product_jobs import ProductJob\n"
+                "from flows.products.jobs import in_child\n"
+                "from flows.products.jobs.product_jobs import ProductJob\n"
                 "in_child._COMMAND = tuple(json.loads(sys.argv[1]))\n"
                 "list(in_child.make_in_child([ProductJob(sys.argv[2])]))"
             ),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flows.products import in_child
-from flows.products.product_jobs import JobResult, ProductJob
+from flows.products.jobs import in_child
+from flows.products.jobs.product_jobs import JobResult, ProductJob
 from operations.draw import terminal
 from operations.draw.terminal import draw_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines

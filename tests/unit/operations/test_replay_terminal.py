@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from echodrop import app
+from echodrop.command_line import app
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import Upload
 from operations.replay.choice import outcome_named

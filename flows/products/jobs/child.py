@@ -1,6 +1,6 @@
-"""The child process that makes products: `python -m flows.products.child`.
+"""The child process that makes products: `python -m flows.products.jobs.child`.
 
-Its parent (flows/products/in_child.py) writes the jobs to standard input, as one line of
+Its parent (flows/products/jobs/in_child.py) writes the jobs to standard input, as one line of
 JSON, and keeps it open: when it closes, the parent has ended, and so does the child. For
 each job the child writes lines of JSON to standard output: one for each product, then the result.
 """
@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from flows.core.locations import MANIFEST_SUFFIX, PRODUCTS_SUFFIX
 from flows.core.termination import stopped_by_signals
-from flows.products.product_jobs import JobResult, ProductJob, is_current
+from flows.products.jobs.product_jobs import JobResult, ProductJob, is_current
 
 # Seconds to clean up before the process ends in any case.
 _GRACE_SECONDS = 5.0
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 def make_one(job: ProductJob, on_end: Callable[[str, dict[str, Any]], None]) -> JobResult:
     """Make the products of one output, unless they are current; `on_end` as in `make_products`."""
     # PLC0415: the parent reads this module's protocol without them.
-    from flows.products.failed_record import record_failure  # noqa: PLC0415
+    from flows.products.jobs.failed_record import record_failure  # noqa: PLC0415
     from flows.products.make import make_products  # noqa: PLC0415
     from flows.products.product_files import product_files  # noqa: PLC0415
     from flows.publishing.manifest import read_manifest  # noqa: PLC0415

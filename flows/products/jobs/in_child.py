@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.core.locations import PRODUCTS_SUFFIX
-from flows.products.failed_record import record_failure
-from flows.products.product_jobs import JobResult, ProductJob
+from flows.products.jobs.failed_record import record_failure
+from flows.products.jobs.product_jobs import JobResult, ProductJob
 
-_COMMAND = (sys.executable, "-m", "flows.products.child")
-_ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = (sys.executable, "-m", "flows.products.jobs.child")
+_ROOT = Path(__file__).resolve().parents[3]
 # Seconds in which the child cleans up before it is killed.
 _GRACE_SECONDS = 5.0
 
