@@ -133,7 +133,9 @@ class ChannelCalibration:
         if not places.size:
             return
         # Blocks end where chunks do, so that few chunks are read twice.
-        numbers = self.panel.pings[places] // self.pings_a_block()
+        pings = self.panel.pings[places]
+        spacing = max(1, int(pings[-1] - pings[0]) // max(1, pings.size - 1))
+        numbers = pings // (self.pings_a_block() * spacing)
         for part in np.split(places, np.flatnonzero(np.diff(numbers)) + 1):
             yield self._block(part)
 

@@ -128,6 +128,9 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
             axis.axvspan(edges[place], edges[place + 1], color=_PASSIVE, lw=0, zorder=1.5)
         low, high = axis.get_position().y0, axis.get_position().height
         figure = axis.figure
+        if not by_time:
+            for edge in _pauses(panel, edges):
+                axis.axvline(edge, color="0.3", lw=0.8, ls="--")
         beside = figure.add_axes((1 - (_RIGHT - 0.12) / _WIDTH, low, 0.14 / _WIDTH, high))
         bar = figure.colorbar(picture, cax=beside, extend="both")
         bar.set_label(panel.quantity, fontsize=8)
@@ -146,7 +149,7 @@ def _can_be_drawn_by_time(panels: Sequence[DrawnPanel]) -> bool:
         steps = np.diff(times[:, 0])
         if (steps < 0).any() or np.isnat(panel.times).any():
             return False
-        # Most of the time without pings: thin lines.
+        # Most of the time without pings, which would be thin lines.
         if steps.size > 1 and steps.sum() > 4 * np.median(steps) * steps.size:
             return False
     return True
@@ -182,6 +185,15 @@ def _column_edges(ends: Floats) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int
     return np.array(edges), np.array(columns, np.intp)
 
 
+def _pauses(panel: DrawnPanel, edges: Floats) -> Floats:
+    """Where time goes back, or on by much more than usual, between two columns drawn by ping."""
+    steps = np.diff(panel.times.astype("datetime64[ns]").astype(np.int64)[:, 0])
+    if not steps.size:
+        return edges[:0]
+    usual = float(np.median(steps))
+    return edges[1:-1][(steps < 0) | (steps > _PAUSE * usual)]
+
+
 def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> None:
     if by_time:
         locator = AutoDateLocator()  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
@@ -200,7 +212,7 @@ def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> N
 
     axis.xaxis.set_major_locator(MaxNLocator(8))
     axis.xaxis.set_major_formatter(FuncFormatter(time_of))
-    axis.set_xlabel("Pings, with their time (UTC)")
+    axis.set_xlabel("Pings, with their time (UTC); dashed: pauses, or the clock goes back")
 
 
 def _label_distance(
