@@ -168,11 +168,19 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
             vertical = ("depth" if is_depth else "range") if is_calibrated else "sample"
             if not is_calibrated:
                 notes = list(dict.fromkeys([*reasons, "what was recorded is shown"]))
-            elif not is_depth:
+            elif is_depth:
+                deep = [each.offsets.mean() for each in found if each.offsets.size]
+                notes += [f"depth with the transducers at {_several(deep)} m"] if deep else []
+            else:
                 notes.append("range from the transducer: the file has no draft")
             return Gridded(found, vertical, notes)
         reasons = [note.partition(": ")[2] for note in notes]
     raise AssertionError("recorded levels need no calibration")
+
+
+def _several(values: list[float]) -> str:
+    ends = dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> Echogram:  # noqa: ANN401 - as above
@@ -219,6 +227,7 @@ def _drawn(each: GriddedPanel, floor: Floats | None, every: int, source: Gridded
         values=values,
         grid=grid,
         passive=panel.passive[ends[:, 0]] | panel.passive[ends[:, 1]],
+        colours=None if each.quantity == SV_LABEL else "viridis",
         sea_floor=None if floor is None or source.vertical == "sample" else floor[ends[:, 0]],
     )
 
