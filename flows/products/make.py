@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
@@ -61,6 +61,7 @@ def make_products(
     *,
     only: Collection[str] | None = None,
     colours: str = DEFAULT_COLOURS,
+    on_end: Callable[[str, dict[str, Any]], None] = lambda _name, _entry: None,
 ) -> dict[str, Any]:
     """Make the products of a complete output beside it, and write their record last.
 
@@ -72,6 +73,7 @@ def make_products(
         storage_options: as for s3fs.
         only: names of PRODUCTS. The others stay as they are in the record.
         colours: the pictures' colour map: `ek500`, or a name of cmocean or matplotlib.
+        on_end: called after each product with its name and its entry in the record.
 
     Returns:
         The record, as written to `<output>.products.json`.
@@ -95,6 +97,7 @@ def make_products(
     for name in (name for name in PRODUCTS if name in wanted):
         with stopwatch.stage(name):
             record["products"][name] = _made(name, source, files)
+        on_end(name, record["products"][name])
         record["seconds"][name] = round(stopwatch.seconds[name], 3)
     record |= source.described()
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -34,6 +34,8 @@ MAX_SAMPLES = 4096
 #: Cells of the finest level, which take four bytes of temporary disk each, and samples that are read
 #: (see `Gridded.cost`); of more, every k-th ping.
 MAX_CELLS, MAX_COST = 600_000_000, 400_000_000
+#: A missing chunk is an error in a browser's console, and 403 in a bucket that it may not list.
+_EVERY_CHUNK: Any = {"write_empty_chunks": True}
 #: A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
 _REPEATED = 1.5
 
@@ -213,6 +215,7 @@ def _write_level(group: zarr.Group, level: _Level, smaller: _Level | None) -> No
         dtype="float16",
         fill_value=np.float16(NODATA),
         compressors=ZstdCodec(level=1),
+        config=_EVERY_CHUNK,
         dimension_names=("channel", "ping", "sample"),
         attributes={"units": "dB", "long_name": "Volume backscattering strength (Sv re 1 m-1)"},
     )
@@ -257,6 +260,7 @@ def _write_beside(
             chunks=values.shape,
             dtype=values.dtype,
             compressors=ZstdCodec(level=1),
+            config=_EVERY_CHUNK,
             dimension_names=dimensions,
             attributes=attributes,
         )

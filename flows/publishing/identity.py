@@ -21,7 +21,7 @@ from flows.encoding.chunking import chunk_lengths, chunk_regions
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-Comparable: TypeAlias = "EchoData | xr.DataTree"
+Comparable: TypeAlias = "EchoData | xr.DataTree | dict[str, xr.Dataset]"
 
 # Formats cannot keep every Python type of an attribute. So sequences are compared by their
 # elements, numbers by value: JSON has neither tuples nor numpy scalars, netCDF makes arrays of
@@ -74,9 +74,11 @@ def groups_as_compared(tree: Comparable) -> dict[str, xr.Dataset]:
     # echopype takes seconds to import, and the creator of an EchoData has imported it already.
     from echopype.utils.coding import sanitize_dtypes  # noqa: PLC0415
 
-    if not isinstance(tree, xr.DataTree):
-        tree = tree._tree  # noqa: SLF001 - the EchoData's groups include empty ones only there
-    return {node.path.strip("/"): sanitize_dtypes(node.to_dataset()) for node in tree.subtree}
+    if not isinstance(tree, dict):
+        if not isinstance(tree, xr.DataTree):
+            tree = tree._tree  # noqa: SLF001 - the EchoData's groups include empty ones only there
+        tree = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
+    return {path: sanitize_dtypes(group) for path, group in tree.items()}
 
 
 def _names(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,7 +17,6 @@ from flows.encoding.zarr_layers import hidden_first
 from flows.publishing.claims import S3Claim
 from flows.publishing.publication import PublishOrder
 from flows.stores.object_store import ObjectStore
-from flows.stores.parallel_requests import CONNECTIONS, in_parallel, request_pool
 
 T = TypeVar("T")
 
@@ -61,15 +60,17 @@ class S3Attempt:
         self.claim.fence()
         self.store.delete([self.manifest_key])
 
-    def put(self, objects: Mapping[str, bytes]) -> dict[str, str]:
-        """Put objects by their full keys; return their entity tags.
+    def put(self, objects: Mapping[str, bytes], requests: Executor) -> dict[str, str]:
+        """Put objects by their full keys in parallel; return their entity tags.
 
         Raises:
             ClaimLost: the claim is lost, or too old to rely on.
         """
-        return dict(in_parallel(lambda key: (key, self._put_one(key, objects[key])), objects))
+        return dict(requests.map(lambda key: (key, self._put_one(key, objects[key])), objects))
 
-    def put_chunks(self, chunks: EncodedChunks[T], written: WrittenStore) -> dict[str, str]:
+    def put_chunks(
+        self, chunks: EncodedChunks[T], written: WrittenStore, requests: Executor
+    ) -> dict[str, str]:
         """Put chunks below the root while they are encoded; return their entity tags by full key.
 
         Raises:
@@ -92,14 +93,13 @@ class S3Attempt:
             return key, etag
 
         puts: list[Future[tuple[str, str]]] = []
-        with request_pool(CONNECTIONS) as pool:
-            for item in chunks:
-                if failed.is_set():
-                    break
-                written.add(item.key, item.body, keep=item.keep)
-                self.touched.add(self.root + item.key)
-                puts.append(pool.submit(put_one, item))
-            return dict(put.result() for put in puts)
+        for item in chunks:
+            if failed.is_set():
+                break
+            written.add(item.key, item.body, keep=item.keep)
+            self.touched.add(self.root + item.key)
+            puts.append(requests.submit(put_one, item))
+        return dict(put.result() for put in puts)
 
     def _put_one(self, key: str, body: bytes) -> str:
         self.claim.check()

@@ -21,7 +21,7 @@ from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.s3_netcdf import put_netcdf
 from flows.publishing.s3_zarr import ZarrPut
 from flows.stores.object_store import ObjectStore, error_code
-from flows.stores.parallel_requests import request_pool
+from flows.stores.parallel_requests import CONNECTIONS, request_pool
 
 _log = logging.getLogger(__name__)
 
@@ -68,15 +68,18 @@ def publish_to_s3(
         source={"uri": order.content.source, "version": str(order.content.version)},
         lease_seconds=lease_seconds,
     )
-    with claim:
-        attempt = S3Attempt(store, output, order, claim)
-        zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
-        try:
+    attempt = S3Attempt(store, output, order, claim)
+    zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
+    try:
+        if zarr is not None and order.manifest_at_start is None:
+            # Most outputs are new, so encode for a new output while waiting for the store.
+            zarr.encode_for_new_output()
+        with claim:
             return _publish(attempt, zarr)
-        finally:
-            # Always stop the encoder, because the file that it reads is closed soon.
-            if zarr is not None:
-                zarr.cancel()
+    finally:
+        # Always stop the encoder, because the file that it reads is closed soon.
+        if zarr is not None:
+            zarr.cancel()
 
 
 def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
@@ -86,9 +89,6 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
         listing = pool.submit(attempt.store.list, output.key)
         current = pool.submit(order.check_current)
         known = pool.submit(read_published, attempt.store, output)
-        if zarr is not None and order.manifest_at_start is None and attempt.claim.previous is None:
-            # Most outputs are new, so encode for a new output while waiting for the store.
-            zarr.encode_for_new_output()
         published = known.result()
         listed = set(listing.result())
         current.result()
@@ -101,7 +101,8 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
         now=published,
     )
     if decision == "skip":
-        return Skipped(output.uri, f"{order.content} is already published")
+        manifest = published.manifest if published else None
+        return Skipped(output.uri, f"{order.content} is already published", manifest)
     try:
         try:
             entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
@@ -135,7 +136,8 @@ def _put(
     if zarr is not None:
         old = {key for key in listed if key.startswith(attempt.root)}
         withdraw = bool(old) or attempt.manifest_key in listed
-        return zarr.put(old, withdraw=withdraw, published=is_published)
+        with request_pool(CONNECTIONS) as requests:
+            return zarr.put(old, requests, withdraw=withdraw, published=is_published)
     write = attempt.order.write_netcdf
     assert write is not None  # noqa: S101 - one of the two is set, see PublishOrder
     return put_netcdf(attempt, write)

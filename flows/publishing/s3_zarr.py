@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from flows.publishing.publication import EncodeZarr
 from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.zarr_verification import ZarrVerification
 from flows.stores.object_store import ObjectEntry, ObjectStore
-from flows.stores.parallel_requests import in_parallel, request_pool
 
 _FAMILY_OF_NEW = 0
 
@@ -28,6 +27,7 @@ class S3ReadBack:
 
     store: ObjectStore
     root: str
+    requests: Executor
 
     def list(self) -> dict[str, ObjectEntry]:
         """See `flows.publishing.zarr_verification.ReadBack`."""
@@ -37,7 +37,7 @@ class S3ReadBack:
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See `flows.publishing.zarr_verification.ReadBack`."""
-        found = in_parallel(lambda key: (key, self.store.get(self.root + key)), keys)
+        found = self.requests.map(lambda key: (key, self.store.get(self.root + key)), keys)
         return {key: stored.body for key, stored in found if stored is not None}
 
 
@@ -60,12 +60,14 @@ class ZarrPut:
             self._encoding = None
 
     def put(
-        self, old: set[str], *, withdraw: bool, published: bool
+        self, old: set[str], requests: Executor, *, withdraw: bool, published: bool
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Put the store and verify it; return the manifest's entries `output` and `verification`.
 
         Args:
             old: full keys of the old output.
+            requests: runs the parallel requests; closed before anything is cleaned up, so that
+                no put arrives after that.
             withdraw: whether there may be a manifest to delete.
             published: whether the old output has a valid manifest.
 
@@ -83,7 +85,7 @@ class ZarrPut:
                 attempt.withdraw()
             attempt.touched = set(old)
             self._hide(old)
-            etags = attempt.put_chunks(chunks, written)
+            etags = attempt.put_chunks(chunks, written, requests)
             documents = chunks.result()
             # Most of this wait has passed while chunks were put.
             attempt.watch.seconds["encode"] = chunks.seconds
@@ -92,17 +94,18 @@ class ZarrPut:
             new = {root + key for key in written.digests}
             leftovers = old - new
             attempt.touched |= new
-            attempt.put({key: b"" for key in leftovers if not is_metadata(key)})
-        check = ZarrVerification(attempt.output.uri, written, order.echodata, order.verify)
-        with ThreadPoolExecutor(1) as pool:
+            attempt.put({key: b"" for key in leftovers if not is_metadata(key)}, requests)
+        with ThreadPoolExecutor(1) as thread:
             # A few requests follow one after another, which leaves time to decode.
-            check.start_decoding(pool)
+            check = thread.submit(
+                ZarrVerification, attempt.output.uri, written, order.echodata, order.verify
+            )
             with attempt.watch.stage("publish"):
-                etags |= self._put_metadata(layers_of(documents))
+                etags |= self._put_metadata(layers_of(documents), requests)
             with attempt.watch.stage("verify"):
                 order.progress("verify", 0.0)
-                verification = check.read_back(
-                    S3ReadBack(attempt.store, root),
+                verification = check.result().read_back(
+                    S3ReadBack(attempt.store, root, requests),
                     {key.removeprefix(root): etag for key, etag in etags.items()},
                     leftovers=[key.removeprefix(root) for key in leftovers],
                 )
@@ -147,14 +150,16 @@ class ZarrPut:
         attempt.store.delete([prefix + key for key in root])
         attempt.store.delete([prefix + key for key in others])
 
-    def _put_metadata(self, layers: Layers) -> dict[str, str]:
+    def _put_metadata(self, layers: Layers, requests: Executor) -> dict[str, str]:
         """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
-        attempt, prefix = self._attempt, self._attempt.root
-        with request_pool(2) as pool:
-            fence = pool.submit(attempt.claim.fence)
-            current = pool.submit(attempt.order.check_current)
-            etags = attempt.put({prefix + key: body for key, body in layers.arrays.items()})
-            etags |= attempt.put({prefix + key: body for key, body in layers.groups.items()})
-            fence.result()
-            current.result()
-        return etags | attempt.put({prefix + key: body for key, body in layers.root.items()})
+        attempt = self._attempt
+
+        def put(layer: Mapping[str, bytes]) -> dict[str, str]:
+            return attempt.put({attempt.root + key: layer[key] for key in layer}, requests)
+
+        fence = requests.submit(attempt.claim.fence)
+        current = requests.submit(attempt.order.check_current)
+        etags = put(layers.arrays) | put(layers.groups)
+        fence.result()
+        current.result()
+        return etags | put(layers.root)

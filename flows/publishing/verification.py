@@ -9,8 +9,7 @@ import xarray as xr
 
 from flows.core.outcomes import OutputMismatch
 from flows.encoding.chunking import is_large
-from flows.publishing.contents import groups_of
-from flows.publishing.identity import differences
+from flows.publishing.identity import Comparable, differences, groups_as_compared
 from flows.rawfile.lazy_array import LazyArray
 from flows.stores.request import VerifyMode
 
@@ -32,7 +31,8 @@ def verify_netcdf(
         OutputMismatch: with the first differences.
     """
     with xr.open_datatree(path, engine="netcdf4", chunks=None) as tree:
-        compare_tree(output, echodata, tree, whole=mode == "full", string_widths=False)
+        expected = groups_as_compared(echodata)
+        compare_tree(output, expected, tree, whole=mode == "full", string_widths=False)
     return {
         "mode": mode,
         "objects_listed": 1,
@@ -42,14 +42,21 @@ def verify_netcdf(
 
 
 def compare_tree(
-    output: str, echodata: EchoData, tree: xr.DataTree, *, whole: bool, string_widths: bool = True
+    output: str,
+    expected: dict[str, xr.Dataset],
+    found: Comparable,
+    *,
+    whole: bool,
+    string_widths: bool = True,
 ) -> None:
     """Compare groups, dimensions, dtypes and attributes, and the values of small or all variables.
+
+    `expected`: the encoded groups, from `groups_as_compared`.
 
     Raises:
         OutputMismatch: with the first differences.
     """
-    for group in groups_of(echodata).values():
+    for group in expected.values():
         for variable in group.variables.values():
             if isinstance(variable.data, LazyArray):
                 variable.data.decode_again()
@@ -59,8 +66,8 @@ def compare_tree(
             for name, variable in group.variables.items()
             if whole or name == "ping_time" or not is_large(variable.shape)
         }
-        for path, group in groups_of(echodata).items()
+        for path, group in expected.items()
     }
-    found = differences(echodata, tree, only=compared, string_widths=string_widths)
-    if found:
-        raise OutputMismatch(output, "; ".join(map(str, found[:_DIFFERENCES_NAMED])))
+    differing = differences(expected, found, only=compared, string_widths=string_widths)
+    if differing:
+        raise OutputMismatch(output, "; ".join(map(str, differing[:_DIFFERENCES_NAMED])))

@@ -4,16 +4,15 @@ Reading back compares bytes. All objects are compared through the listing (key, 
 entity tag; S3 has compared each put with its SHA-256). Root metadata, ping times and
 some chunks of every large variable are read from the store. Some blocks of these chunks,
 16 MiB of each, are decoded and compared with the EchoData, which decodes them from the
-raw file again. Small variables are decoded from memory while requests are running.
+raw file again. Small variables are decoded from memory.
 `full` reads and decodes everything.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import xarray as xr
@@ -51,11 +50,17 @@ class ReadBack(Protocol):
 class ZarrVerification:
     """Both parts of the verification for one store.
 
+    Creating it compares everything except the values of large variables; that needs no
+    request. `read_back` does the rest.
+
     Args:
         output: URI for messages.
         written: the written objects, with the metadata.
         echodata: the encoded EchoData.
         mode: how much to read and decode.
+
+    Raises:
+        OutputMismatch: with the first differences.
     """
 
     def __init__(
@@ -64,7 +69,6 @@ class ZarrVerification:
         self._output = output
         self._written = written
         self._expected = groups_as_compared(echodata)
-        self._echodata = echodata
         self._mode = mode
         self._arrays = arrays_of(written.bodies)
         self._chunks = chunks_to_decode(self._arrays, all_of_them=mode == "full")
@@ -72,13 +76,13 @@ class ZarrVerification:
             key: Buffer.from_bytes(body) for key, body in written.bodies.items()
         }
         # Any: xarray accepts zarr's stores, but its annotation does not.
-        self._store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
-        self._groups: dict[str, xr.Dataset] = {}
-        self._decoded: Future[None] | None = None
-
-    def start_decoding(self, pool: Executor) -> None:
-        """Start the part that does not need the store; `read_back` waits for it."""
-        self._decoded = pool.submit(self._decode_small)
+        store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
+        tree = xr.open_datatree(
+            store, engine="zarr", chunks=None, decode_cf=False, create_default_indexes=False
+        )
+        self._undecoded = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
+        decoded = {path: xr.decode_cf(group) for path, group in self._undecoded.items()}
+        compare_tree(output, self._expected, decoded, whole=False)
 
     def read_back(
         self, store: ReadBack, etags: Mapping[str, str], leftovers: Iterable[str] = ()
@@ -110,29 +114,12 @@ class ZarrVerification:
                 self._compare_chunks({key: found[key] for key in some if key in self._chunks})
                 read += sum(map(len, found.values()))
             compare_listing(self._output, digests, etags, listing.result(), set(leftovers))
-        self._await_decoded()
         return {
             "mode": self._mode,
             "objects_listed": len(digests),
             "objects_read": len(keys),
             "bytes_read": read,
         }
-
-    def _await_decoded(self) -> None:
-        if self._decoded is None:
-            self._decode_small()
-        else:
-            self._decoded.result()
-
-    def _decode_small(self) -> None:
-        """Compare everything except the values of large variables."""
-        compare_tree(self._output, self._echodata, self._tree, whole=False)
-
-    @functools.cached_property
-    def _tree(self) -> xr.DataTree:
-        return xr.open_datatree(
-            self._store, engine="zarr", chunks=None, create_default_indexes=False
-        )
 
     def _keys_to_read(self) -> list[str]:
         """Root metadata, chunks of large variables, and all ping times; in `full` every object."""
@@ -150,11 +137,10 @@ class ZarrVerification:
         )
 
     def _compare_chunks(self, bodies: Mapping[str, bytes]) -> None:
-        """Decode the chunks of large variables that were read back, and compare their values."""
-        if not bodies:
-            return
-        # Only chunks in memory can be decoded: a missing chunk reads as fill values.
-        self._await_decoded()
+        """Decode the chunks of large variables that were read back, and compare their values.
+
+        Only chunks in memory can be decoded: a missing chunk reads as fill values.
+        """
         added = bodies.keys() - self._objects.keys()
         self._objects.update({key: Buffer.from_bytes(bodies[key]) for key in added})
         for key in bodies:
@@ -162,7 +148,7 @@ class ZarrVerification:
             group, _, name = path.rpartition("/")
             ours = self._expected[group].variables[name]
             # Decompressed as a whole, but decoded block by block.
-            stored = self._undecoded(group).variables[name][region].load()
+            stored = self._undecoded[group].variables[name][region].load()
             theirs = xr.conventions.decode_cf_variable(name, stored)
             for block, within in blocks_to_compare(ours, region, all_of_them=self._mode == "full"):
                 if not equal_bits(ours[block].values, theirs[within].values).all():
@@ -171,19 +157,6 @@ class ZarrVerification:
                     )
         for key in added:
             del self._objects[key]
-
-    def _undecoded(self, group: str) -> xr.Dataset:
-        """A group of the store, with its variables as stored."""
-        if group not in self._groups:
-            self._groups[group] = xr.open_dataset(
-                self._store,
-                engine="zarr",
-                group=group,
-                chunks=None,
-                decode_cf=False,
-                create_default_indexes=False,
-            )
-        return self._groups[group]
 
 
 def _matches(digest: Digest, body: bytes) -> bool:

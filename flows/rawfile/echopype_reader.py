@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import importlib
 import logging
@@ -19,6 +18,7 @@ import numpy as np
 
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
 from flows.rawfile.azfp.settings_check import check_settings
+from flows.rawfile.faster_parser import speed_up_parser
 from flows.rawfile.postponed_imports import postpone_imports
 from flows.stores.sidecars import FetchedSidecar
 
@@ -51,7 +51,7 @@ def import_echopype() -> ModuleType:
         # Deferred: code that only reads locations or manifests does not need it.
         echopype = importlib.import_module("echopype")
         if is_first:
-            _remember_layouts()
+            speed_up_parser()
             # Over 100,000 objects that live as long as the process: the collections during a
             # conversion and at the end of the process skip them.
             gc.freeze()
@@ -62,15 +62,6 @@ def import_echopype() -> ModuleType:
             if name.startswith("echopype"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         return echopype
-
-
-def _remember_layouts() -> None:
-    """Let echopype's parser keep names and formats, which it makes again for each datagram."""
-    parsers: Any = importlib.import_module("echopype.convert.utils.ek_raw_parsers")
-    parsers.camelcase2snakecase = functools.cache(parsers.camelcase2snakecase)
-    parser = parsers._SimradDatagramParser  # noqa: SLF001 - the base of all its parsers
-    for name in ("header_fmt", "header_size"):
-        setattr(parser, name, functools.lru_cache(64)(getattr(parser, name)))
 
 
 def open_raw_file(

@@ -11,6 +11,7 @@ import pytest
 from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.publishing.s3_attempt import S3Attempt
+from flows.stores.parallel_requests import request_pool
 
 Take = Callable[[EncodedObject], None]
 
@@ -74,7 +75,8 @@ def test_a_put_that_fails_ends_the_rest_and_waits_for_no_room() -> None:
 
     def put() -> None:
         try:
-            attempt.put_chunks(chunks, WrittenStore())
+            with request_pool(2) as requests:
+                attempt.put_chunks(chunks, WrittenStore(), requests)
         except PermissionError as error:
             failures.append(error)
         ended.set()

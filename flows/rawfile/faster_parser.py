@@ -1,0 +1,77 @@
+"""Faster versions of a few functions of echopype's Simrad parser, with the same results.
+
+A skeleton has few samples, so most of the time goes into the frames and headers of its
+datagrams.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import struct
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+_int32 = struct.Struct("<i").unpack
+_times = struct.Struct("<2L").unpack_from
+
+# Bytes of a length, of type and time, and of an untimed datagram's time.
+_LENGTH, _SHORTEST, _NO_TIME = 4, 16, bytes(8)
+# Methods of the base of echopype's datagram parsers whose results depend on the arguments alone.
+_PURE = ("header_fmt", "header_size", "header_fields", "validate_data_header")
+
+
+def speed_up_parser() -> None:
+    """Replace the slow functions in echopype's modules; called once, after its import."""
+    parsers: Any = importlib.import_module("echopype.convert.utils.ek_raw_parsers")
+    parsers.camelcase2snakecase = functools.cache(parsers.camelcase2snakecase)
+    base = parsers._SimradDatagramParser  # noqa: SLF001 - echopype has no public way
+    for name in _PURE:
+        setattr(base, name, functools.lru_cache(256)(getattr(base, name)))
+    parsers.SimradNMEAParser._unpack_contents = functools.partialmethod(  # noqa: SLF001 - see above
+        _sentence, importlib.import_module("echopype.convert.utils.ek_date_conversion").nt_to_unix
+    )
+    reader: Any = importlib.import_module("echopype.convert.utils.ek_raw_io").RawSimradFile
+    reader._read_next_dgram = with_two_reads(reader._read_next_dgram)  # noqa: SLF001
+
+
+def _sentence(
+    parser: Any,  # noqa: ANN401 - echopype ships no types
+    nt_to_unix: Callable[[tuple[int, int]], datetime],
+    datagram: bytes,
+    _bytes_read: int,
+    version: int,
+) -> dict[str, Any]:
+    """An NMEA datagram, with the fields that echopype uses; a file may have more of them than pings."""
+    text = datagram[parser.header_size(version) :].strip(b"\x00")
+    return {
+        "type": f"NME{version}",
+        "timestamp": nt_to_unix(_times(datagram, 4)),
+        "nmea_string": str(text, "ascii", errors="replace"),
+    }
+
+
+def with_two_reads(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The method `slow` of echopype's raw file, with two reads for a datagram instead of six.
+
+    Whatever is not a whole datagram with a time is left to `slow`.
+    """
+
+    def read_next(file: Any) -> Any:  # noqa: ANN401 - echopype ships no types
+        # `file.read` would count datagrams.
+        read = io.BufferedReader.read
+        length = read(file, _LENGTH)
+        size = _int32(length)[0] if len(length) == _LENGTH else 0
+        rest = read(file, size + _LENGTH) if size >= _SHORTEST else b""
+        if len(rest) != size + _LENGTH or rest[-4:] != length or rest[4:12] == _NO_TIME:
+            io.BufferedReader.seek(file, -len(length) - len(rest), io.SEEK_CUR)
+            return slow(file)
+        datagram = rest[:size]
+        if not file._return_raw:  # noqa: SLF001 - as in `slow`
+            datagram = file._convert_raw_datagram(datagram, size + 20)  # noqa: SLF001
+        file._current_dgram_offset += 1  # noqa: SLF001
+        return datagram
+
+    return read_next
