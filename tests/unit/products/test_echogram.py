@@ -12,12 +12,13 @@ import xarray as xr
 
 from flows.products import echogram as module
 from flows.products.caption import facts_of, title_of
-from flows.products.echogram import Echogram, gridded, sv_echogram
+from flows.products.echogram import Echogram, sv_echogram
 from flows.products.nortek import nortek_echogram
 from flows.products.opened_output import open_output
-from flows.products.panels import panels_of
 from flows.products.picture import Caption, draw, thumbnail_of
-from flows.products.platform import METRES_A_MILE, Track, sea_floor, transducer_depths
+from flows.products.sv.gridded import gridded
+from flows.products.sv.panels import panels_of
+from flows.products.sv.platform import METRES_A_MILE, PlatformTrack, sea_floor, transducer_depths
 from tests.unit.products.conftest import Converted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,7 +105,7 @@ def test_every_model_has_its_picture(
     assert note in echogram.notes
     if quantity == "Sv":
         assert {panel.limits for panel in echogram.panels} == {(-90, -30)}
-    track = Track(echodata)
+    track = PlatformTrack(echodata)
     caption = Caption(title_of(echodata, manifest), facts_of(echodata, manifest, track))
     figure = draw(echogram, caption, track, "ek500")
     axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
@@ -221,7 +222,7 @@ def test_columns_are_linear_means_of_pings(echodata: Any, monkeypatch: pytest.Mo
 
 
 def test_miles_are_those_of_the_positions(echodata: Any) -> None:
-    track = Track(echodata)
+    track = PlatformTrack(echodata)
     times = echodata["Sonar/Beam_group1"].ping_time.values
     latitude, longitude = track.at(times)
     assert np.isfinite(latitude).all()

@@ -14,9 +14,9 @@ import xarray as xr
 import zarr
 from echopype.calibrate import compute_Sv
 
-from flows.products import viewer_store
-from flows.products.echogram import gridded
+from flows.products import pyramid_level, viewer_store
 from flows.products.opened_output import open_output
+from flows.products.sv.gridded import gridded
 from flows.products.viewer_contract import violations
 from flows.products.viewer_store import NotApplicableError, write_viewer_store
 from tests.unit.products.conftest import Converted
@@ -50,8 +50,9 @@ def test_the_finest_level_is_sv_and_the_others_its_linear_means(
     without_draft = echodata["Platform"].assign(water_level=0.0).copy()
     without_draft["transducer_offset_z"] = without_draft["transducer_offset_z"] * 0
     echodata["Platform"] = without_draft
-    monkeypatch.setattr(viewer_store, "TILE_PINGS", 4)
-    monkeypatch.setattr(viewer_store, "TILE_SAMPLES", 256)
+    for module in (viewer_store, pyramid_level):
+        monkeypatch.setattr(module, "TILE_PINGS", 4)
+        monkeypatch.setattr(module, "TILE_SAMPLES", 256)
     write_viewer_store(tmp_path / "v.zarr", echodata, gridded(echodata), {"title": "a"})
     root = zarr.open_group(tmp_path / "v.zarr", mode="r")
     (scale,) = scales(root)
