@@ -25,7 +25,7 @@ MAX_COLUMNS, MAX_BINS = 1190, 270
 SV_LIMITS = (-90.0, -30.0)
 #: Samples that a picture reads; of more, every k-th ping, as long as that leaves so many pings. Pulse
 #: compression costs ten times as much.
-PICTURE_SAMPLES, _LEAST_PINGS = 40_000_000, 400
+PICTURE_SAMPLES, _LEAST_PINGS = 20_000_000, 250
 #: Metres shown below the deepest sea floor, as a share of its depth.
 _BELOW_THE_SEA_FLOOR = 0.25
 

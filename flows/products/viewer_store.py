@@ -22,9 +22,9 @@ from zarr.errors import ZarrUserWarning
 
 from flows.products.echogram import SV_LIMITS, every_ping_note
 from flows.products.pyramid_level import TILE_PINGS, TILE_SAMPLES, PyramidLevel, halved
-from flows.products.sv.depth_bins import VerticalGrid, grid_over, in_decibels
-from flows.products.sv.gridded import SV_LABEL, Gridded, GriddedPanel
-from flows.products.sv.panels import Floats, Ints, Times
+from flows.products.sv.depth_bins import grid_over, in_decibels
+from flows.products.sv.gridded import SV_LABEL, Gridded, GriddedPanel, source_of_columns
+from flows.products.sv.panels import Floats, Ints
 from flows.products.sv.platform import PlatformTrack, sea_floor
 
 #: As the contract has it; a float16 holds it as -10000.
@@ -33,11 +33,9 @@ NODATA = -9999.0
 MAX_SAMPLES = 4096
 #: Cells of the finest level, which take four bytes of temporary disk each, and samples that are read
 #: (see `Gridded.cost`); of more, every k-th ping.
-MAX_CELLS, MAX_COST = 600_000_000, 400_000_000
+MAX_CELLS, MAX_COST = 600_000_000, 200_000_000
 #: A missing chunk is an error in a browser's console, and 403 in a bucket that it may not list.
 _EVERY_CHUNK: Any = {"write_empty_chunks": True}
-#: A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
-_REPEATED = 1.5
 
 
 class NotApplicableError(Exception):
@@ -73,8 +71,7 @@ def write_viewer_store(
     every = max(1, math.ceil(cells / MAX_CELLS), math.ceil(source.cost() / MAX_COST))
     columns = np.arange(0, longest.panel.pings.size, every)
     times = longest.panel.times[columns]
-    notes = [*source.notes, *every_ping_note(every)]
-    sources = [_source_of_columns(each, times, longest, columns) for each in panels]
+    sources = [source_of_columns(each, times, longest, columns) for each in panels]
     floors = [sea_floor(echodata, each.panel) for each in panels]
     found = [
         np.full(columns.size, np.nan) if floor is None else np.where(s >= 0, floor[s], np.nan)
@@ -106,31 +103,18 @@ def write_viewer_store(
             halved = (level.columns > smaller.columns, level.grid.count > smaller.grid.count)
             factors = (factors[0] * (1 + halved[0]), factors[1] * (1 + halved[1]))
             level = smaller
-    root.attrs.update(_attributes(panels, source, datasets, {**described, "notes": notes}))
+    root.attrs.update(
+        _attributes(
+            panels,
+            source,
+            datasets,
+            {**described, "notes": [*source.notes, *every_ping_note(every)]},
+        )
+    )
     with warnings.catch_warnings():
         # Zarr 3 does not name it yet, but readers that know it need one request in place of many.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(root.store, zarr_format=3)
-
-
-def _source_of_columns(
-    each: GriddedPanel, times: Times, longest: GriddedPanel, columns: Ints
-) -> Ints:
-    """The place of the panel's ping in each column; -1 where it has none.
-
-    Channels that ping in turn have one ping each between two columns.
-    """
-    panel = each.panel
-    if np.array_equal(panel.times, longest.panel.times):
-        return columns
-    own = np.maximum.accumulate(panel.times.astype("datetime64[ns]").astype(np.int64))
-    starts = np.maximum.accumulate(times.astype("datetime64[ns]").astype(np.int64))
-    intervals = np.diff(own)
-    usual = float(np.median(intervals)) if intervals.size else 0.0
-    ends = np.append(starts[1:], starts[-1] + usual if starts.size else 0)
-    found = np.searchsorted(own, ends, side="left") - 1
-    age = starts - own[np.maximum(found, 0)]
-    return np.where((found >= 0) & (age <= _REPEATED * usual), found, -1)
 
 
 def _fill(

@@ -24,7 +24,7 @@ from flows.products.sv.panels import Floats, Ints, Panel
 #: complex numbers of a pulse compression five times as much.
 BLOCK_SAMPLES = 3_000_000
 _FM_SHARE = 5
-#: An AZFP measures neither. Values of shelf water are good enough for a picture.
+#: An AZFP measures neither. These are of shelf water.
 ASSUMED_WATER = {"salinity": 35.0, "pressure": 50.0}
 _GAINS_KEPT = 64
 
@@ -129,7 +129,6 @@ class ChannelCalibration:
 
     def _block(self, places: Ints) -> SvBlock:
         pings = self.panel.pings[places]
-        # Most pings of a range are cheaper to read together.
         span = slice(int(pings[0]), int(pings[-1]) + 1)
         dense = span.stop - span.start <= 2 * pings.size
         read = self._samples(span if dense else pings)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from flows.products.sv.calibration import ChannelCalibration, NotCalibratedError
 from flows.products.sv.depth_bins import Linear, VerticalGrid, bin_means, linear
-from flows.products.sv.panels import Floats, Panel, panels_of
+from flows.products.sv.panels import Floats, Ints, Panel, Times, panels_of
 from flows.products.sv.platform import transducer_depths
 
 SV_LABEL = "Sv (dB re 1 m⁻¹)"
 LEVEL_LABEL, COUNTS_LABEL = "recorded level (dB)", "recorded counts"
 # Pulse compression costs so many times as much.
 _FM_COST = 10
+# A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
+_REPEATED = 1.5
 
 
 @dataclass(eq=False)
@@ -115,3 +117,23 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
 def _several(values: list[float]) -> str:
     ends = dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values)))
     return " to ".join(ends)
+
+
+def source_of_columns(
+    each: GriddedPanel, times: Times, longest: GriddedPanel, columns: Ints
+) -> Ints:
+    """The place of the panel's ping in each column; -1 where it has none.
+
+    Channels that ping in turn have one ping each between two columns.
+    """
+    panel = each.panel
+    if np.array_equal(panel.times, longest.panel.times):
+        return columns
+    own = np.maximum.accumulate(panel.times.astype("datetime64[ns]").astype(np.int64))
+    starts = np.maximum.accumulate(times.astype("datetime64[ns]").astype(np.int64))
+    intervals = np.diff(own)
+    usual = float(np.median(intervals)) if intervals.size else 0.0
+    ends = np.append(starts[1:], starts[-1] + usual if starts.size else 0)
+    found = np.searchsorted(own, ends, side="left") - 1
+    age = starts - own[np.maximum(found, 0)]
+    return np.where((found >= 0) & (age <= _REPEATED * usual), found, -1)
