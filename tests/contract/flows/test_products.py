@@ -191,6 +191,13 @@ def test_the_picture_of_a_file_in_s3_is_an_artifact_with_a_link_that_opens(
     assert answer.status == 200
     assert answer.data.startswith(b"\x89PNG")
 
+    # A new publication lists by the output's name, and leaves the products.
+    products = {key for key in keys if not key.startswith("cruise/a.zarr/")}
+    drop.patch.setenv(product_jobs.SWITCH, "off")
+    places = {"output_path": output, "output_storage_options": options}
+    assert drop.convert(**places, overwrite=True, compact=False).name == "Completed"
+    assert products <= buckets_without_files.output_keys()
+
 
 def test_make_products_of_many_outputs_ends_completed_with_what_became_of_each(
     drop: Drop, tmp_path: Path
