@@ -19,26 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from echodrop.command_line import app
-    from flows.core.outcomes import (
-        AccessDenied,
-        Archived,
-        BadFile,
-        BadSidecar,
-        ConversionFailure,
-        DiskFault,
-        InvalidParameters,
-        MissingSidecar,
-        OutputConflict,
-        OutputMismatch,
-        SourceChanged,
-        TransientFault,
-        UnsupportedDatagram,
-        WrongModel,
-    )
-    from flows.products.opened_output import open_output
     from flows.walk.summary import FileSummary
 
+# Those that are not defined here are imported by `__getattr__`.
 __all__ = [
     "AccessDenied",
     "Archived",
@@ -47,7 +30,6 @@ __all__ = [
     "Conversion",
     "ConversionFailure",
     "DiskFault",
-    "FileSummary",
     "InvalidParameters",
     "MissingSidecar",
     "OutputConflict",
@@ -56,7 +38,6 @@ __all__ = [
     "TransientFault",
     "UnsupportedDatagram",
     "WrongModel",
-    "app",
     "check",
     "convert",
     "main",
@@ -208,14 +189,6 @@ def check(
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
     """Import what is used: `import echodrop` stays quick."""
     # ruff: noqa: PLC0415
-    if name == "app":
-        from echodrop.command_line import app
-
-        return app
-    if name == "FileSummary":
-        from flows.walk.summary import FileSummary
-
-        return FileSummary
     if name == "open_output":
         from flows.products.opened_output import open_output
 
@@ -230,5 +203,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
 def main() -> None:
     """Run the command line."""
     from echodrop.command_line import app as command_line
+    from echodrop.pipes import quiet_pipe
 
-    command_line()
+    with quiet_pipe():
+        command_line()

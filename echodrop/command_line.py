@@ -126,7 +126,10 @@ def deploy(
     ] = "7 * * * *",
     whole_look: Annotated[
         Literal["daily", "weekly"],
-        typer.Option(help="How often the reconciliation checks every upload and output."),
+        typer.Option(
+            case_sensitive=False,
+            help="How often the reconciliation checks every upload and output.",
+        ),
     ] = "weekly",
 ) -> None:
     """Register a deployed stack with Prefect, then report what is missing and how to fix it."""

@@ -78,7 +78,7 @@ def failed(raw: str, failure: Outcome) -> Ended:
     return Ended(raw, failure.outcome, None, str(failure), remedy_of(failure), code)
 
 
-def processes_for(jobs: Sequence[Job], at_most: int | None) -> int:
+def processes_for(jobs: Sequence[Job]) -> int:
     """How many files are converted at the same time: by processors, and by the memory they take."""
 
     def peak(job: Job) -> int:
@@ -86,7 +86,7 @@ def processes_for(jobs: Sequence[Job], at_most: int | None) -> int:
         size = path.stat().st_size if path.is_file() else 0
         return max(peak_bytes(model, size) for model in models_by_extension(job.raw) or {"EK60"})
 
-    return worker_count([peak(job) for job in jobs], task_resources(), max_workers=at_most)
+    return worker_count([peak(job) for job in jobs], task_resources())
 
 
 def run_all(jobs: Sequence[Job], at_once: int, show: Callable[[Ended], None]) -> list[Ended]:

@@ -45,7 +45,9 @@ def convert(
     xml: Annotated[str | None, typer.Option(help="The settings XML of AZFP files.")] = None,
     output_type: Annotated[
         Literal["zarr", "netcdf"] | None,
-        typer.Option("--type", help="Default: from the ending of OUT, otherwise zarr."),
+        typer.Option(
+            "--type", case_sensitive=False, help="Default: from the ending of OUT, otherwise zarr."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
     anonymous: Anonymous = False,
@@ -66,7 +68,8 @@ def convert(
         bool, typer.Option("--dry-run", help="Only print what would be done.")
     ] = False,
     verify: Annotated[
-        Literal["sampled", "full"], typer.Option(help="How much of the output to verify.")
+        Literal["sampled", "full"],
+        typer.Option(case_sensitive=False, help="How much of the output to verify."),
     ] = "sampled",
     zarr_format: Annotated[int, typer.Option(help="Zarr format, 2 or 3.", min=2, max=3)] = 3,
     corrections: Annotated[

@@ -30,7 +30,11 @@ def print_ended(err: Console, ended: Ended) -> None:
             style="green",
             highlight=False,
         )
-    Console().print(done.output, markup=False, highlight=False, soft_wrap=True)
+    out = Console()
+    if out.is_terminal and err.is_terminal:
+        # The console of the progress bar writes above it.
+        out = err
+    out.print(done.output, markup=False, highlight=False, soft_wrap=True)
     for line in _notes(ended):
         err.print(line, style="yellow", markup=False, highlight=False)
 

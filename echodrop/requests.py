@@ -10,7 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from echodrop import Conversion
-from flows.core.locations import OUTPUT_SUFFIXES, LocalLocation, OutputType, parse_location
+from flows.core.locations import (
+    OUTPUT_SUFFIXES,
+    HttpLocation,
+    LocalLocation,
+    OutputType,
+    parse_location,
+)
 from flows.core.outcomes import BadFile, InvalidParameters
 from flows.detected_model import detected_model
 from flows.stores.download import fetch
@@ -61,9 +67,12 @@ def output_type_of(out: str, output_type: OutputType | None) -> OutputType:
                 raise InvalidParameters(f"{out}: its ending contradicts the type {output_type}")
             return known
     try:
-        name = parse_location(out).name
+        location = parse_location(out)
     except ValueError as error:
         raise InvalidParameters(str(error)) from error
+    if isinstance(location, HttpLocation):
+        raise InvalidParameters(f"{out}: an output is a path or s3://, not http(s)")
+    name = location.name
     is_folder = out.endswith("/") or Path(out).is_dir()
     ends_as_file = _ENDING.fullmatch(PurePosixPath(name).suffix) or models_by_extension(name)
     if ends_as_file and not is_folder:

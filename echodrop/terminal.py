@@ -60,7 +60,7 @@ def convert_at_terminal(
         raws: paths, URLs, folders and prefixes, see `find_inputs`.
         out: a folder, or the output of a single file.
         fields: other arguments of `echodrop.requests.requested`.
-        at_once: how many files at the same time, at most.
+        at_once: how many files at the same time; None for what processors and memory allow.
         dry_run: only say what would be done.
 
     Returns:
@@ -82,7 +82,7 @@ def convert_at_terminal(
     jobs = [Job(each.raw, each.out, fields) for each in inputs.files]
     if dry_run:
         return _dry_run(jobs)
-    at_once = processes_for(jobs, at_once)
+    at_once = min(at_once or processes_for(jobs), len(jobs))
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn()]
     if len(jobs) > 1:
         columns.append(MofNCompleteColumn())
@@ -136,6 +136,21 @@ def _dry_run(jobs: Sequence[Job]) -> int:
     return max((code for _, code in planned), key=WORST.index)
 
 
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """A table at a terminal; in a pipe a line for each row, as long as it is."""
+    console = Console()
+    if not console.is_terminal:
+        for label, text in rows:
+            console.print(f"{label}: {text}", markup=False, highlight=False, soft_wrap=True)
+        return
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, highlight=False)
+
+
 def check_at_terminal(
     file: str, model: str | None, options: dict[str, Any], *, as_json: bool
 ) -> int:
@@ -161,14 +176,7 @@ def check_at_terminal(
     if as_json:
         print(json.dumps({**summary.as_json(), "quality": facts}, indent=1, ensure_ascii=False))  # noqa: T201 - Rich would wrap it
     else:
-        table = Table(show_header=False, box=None)
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        for label, text in check_rows(summary):
-            table.add_row(label, text)
-        for sentence in alarms(facts):
-            table.add_row("quality", sentence)
-        Console().print(table, highlight=False)
+        _print_rows([*check_rows(summary), *(("quality", sentence) for sentence in alarms(facts))])
     try:
         decide(summary, summary.sonar_model)
     except ConversionFailure as failure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows.publishing.contents import groups_of
 from flows.rawfile.corrections import Correction, SimradFacts, correct
-from flows.rawfile.engine import imaginary_parts, zero_imaginary_parts
+from flows.rawfile.samples import PingSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -44,3 +44,20 @@ def correct_values(
     for data in imaginary_parts(echodata):
         data.zeros_as_nan()
     return [], [*missing, *(f"not corrected: {correction}" for correction in found)]
+
+
+def imaginary_parts(echodata: EchoData) -> list[PingSamples]:
+    """The imaginary parts of samples that are read from the file."""
+    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
+    found = [
+        group[name].variable.data
+        for group in groups
+        for name in ("backscatter_i", "transmit_pulse_i")
+        if name in group
+    ]
+    return [data for data in found if isinstance(data, PingSamples)]
+
+
+def zero_imaginary_parts(echodata: EchoData) -> int:
+    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
+    return sum(data.zeros() for data in imaginary_parts(echodata))

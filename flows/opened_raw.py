@@ -22,7 +22,7 @@ from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.publishing.recording.parsed_facts import recording_facts
 from flows.publishing.recording.quality import walk_facts
 from flows.rawfile.azfp.missing import missing_of_azfp
-from flows.rawfile.corrections import Correction, read_facts
+from flows.rawfile.corrections import Correction
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file
 from flows.rawfile.parsed_pings import compare_pings
@@ -186,17 +186,13 @@ def _parse(
             taken = sidecars if with_sidecars else []
             return open_raw_file(path, request.sonar_model, taken, request.metadata, uri)
 
-        # Read before a fallback replaces a damaged file by its whole part.
-        facts = read_facts(source.path, summary)
-        if facts is not None:
-            resources.callback(facts.close)
         opened = open_file(source.path, summary, parse)
         resources.callback(opened.close)
         echodata = opened.echodata
         compare_pings(echodata, summary)
         moved = add_sidecars(echodata, checked.used)
         corrections, not_kept = correct_values(
-            echodata, facts, wanted=request.corrections, keep=request.metadata
+            echodata, opened.facts, wanted=request.corrections, keep=request.metadata
         )
         check_unchanged(source)
     quality = [

@@ -28,13 +28,21 @@ def gallery(
 
     Reads with your credentials, writes nothing, and is reachable from this machine alone. Ctrl-C ends it.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from gallery.server import GalleryServer
     from operations.catalog.places import place_at
+    from operations.catalog.reading import load_state
     from operations.console.command_errors import UNAVAILABLE, print_error
 
+    named = output_root(place, stack)
     try:
-        found = place_at(output_root(place, stack), {"anon": True} if anonymous else {})
+        found = place_at(named, {"anon": True} if anonymous else {})
+        # A bucket that can't be read is named here, not in the browser.
+        load_state(found)
         server = GalleryServer(found, port)
+    except (ClientError, BotoCoreError) as error:
+        raise typer.Exit(print_error(OSError(f"{named}: {error}"))) from error
     except (ValueError, *UNAVAILABLE) as error:
         raise typer.Exit(print_error(error)) from error
     sys.stdout.write(f"Gallery of {found.uri}: {server.url}\n")

@@ -95,8 +95,7 @@ class BadSidecar(FileFault):
 class UnsupportedDatagram(FileFault):
     """The file is intact, but has a datagram that the parser does not support.
 
-    `datagram` is its type, None if the parser refused the file without naming one; `detail` is
-    the parser's own text, for the report.
+    `datagram` is its type, None if the parser names none; `detail` is the parser's own text.
     """
 
     converts_partly = True
@@ -221,8 +220,7 @@ class OutputClaimed(TransientFault):
 
     def __init__(self, output: str, owner: str) -> None:
         super().__init__(output, f"is being published by {owner}")
-        self.output = output
-        self.owner = owner
+        self.output, self.owner = output, owner
 
 
 class ClaimLost(TransientFault):

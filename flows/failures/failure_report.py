@@ -31,10 +31,17 @@ _KIND_LENGTH = 120
 _TEXT_LENGTH = 2000
 
 
-def replay_command(source: object) -> str | None:
-    """The command that sends a raw file to the trigger again; None if it is not in S3."""
+def replay_command(source: object, *, partly: bool = False) -> str | None:
+    """The command that sends a raw file to the trigger again; None if it is not in S3.
+
+    Args:
+        source: its URI.
+        partly: whether only the intact part is converted.
+    """
     uri = str(source)
-    return f"echodrop replay {shlex.quote(uri)}" if uri.startswith("s3://") else None
+    if not uri.startswith("s3://"):
+        return None
+    return f"echodrop replay {shlex.quote(uri)}{' --allow-partial' if partly else ''}"
 
 
 def failure_named(name: str) -> type[RunEnd]:

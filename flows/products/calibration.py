@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from flows.products.panels import Floats, Ints, Panel
 
-#: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample.
+#: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample; the
+#: complex numbers of a pulse compression five times as much.
 BLOCK_SAMPLES = 3_000_000
+_FM_SHARE = 5
 #: An AZFP measures neither. Values of shelf water are good enough for a picture.
 ASSUMED_WATER = {"salinity": 35.0, "pressure": 50.0}
 _GAINS_KEPT = 64
@@ -64,6 +66,9 @@ class _Gain:
     step: float
 
 
+_NO_GAIN = _Gain(np.zeros(0), 0.0, 1.0)
+
+
 class ChannelCalibration:
     """The calibration of one panel of an output.
 
@@ -80,9 +85,9 @@ class ChannelCalibration:
         inherited = {"beam_group", "beam_group_index", "channel_all"} & set(beam.coords)
         other = {name for name in beam if str(name).startswith(("angle_a", "transmit_pulse"))}
         self._beam = beam.drop_vars(inherited | other)
-        self._small = self._beam.drop_dims("range_sample").load()
+        self._small = self._beam.drop_dims("range_sample")
         channel = self._beam["channel"]
-        environment, vendor = echodata["Environment"].load(), echodata["Vendor_specific"]
+        environment, vendor = echodata["Environment"], echodata["Vendor_specific"]
         self._environment, self._vendor = (
             each.sel(channel=channel) if "channel" in each.dims else each
             for each in (environment, vendor)
@@ -104,15 +109,18 @@ class ChannelCalibration:
         panel = self.panel
         if not panel.pings.size:
             return (0.0, 0.0, np.inf)
-        firsts = np.unique(self._settings, return_index=True)[1][:8]
-        spread = np.linspace(0, panel.pings.size - 1, 5).astype(np.intp)
         last, first, finest = 0.0, np.inf, np.inf
-        for place in np.unique(np.concatenate([firsts, spread])):
-            block = self._block(np.array([place]))
-            if known := np.flatnonzero(np.isfinite(block.values[0])).tolist():
-                start, step = float(block.start[0]), float(block.step[0])
-                last = max(last, start + step * (known[-1] + 1))
-                first, finest = min(first, start), min(finest, step)
+        firsts = np.unique(self._settings, return_index=True)[1][:8].tolist()
+        later = [panel.pings.size - 1, panel.pings.size // 2]
+        for place in dict.fromkeys([*firsts, *later]):
+            known = np.flatnonzero(np.isfinite(self._one_ping(place)))
+            if not known.size:
+                continue
+            gain = self._gain_at(place) if self.is_calibrated else _NO_GAIN
+            last = max(last, gain.start + gain.step * float(known[-1] + 1))
+            first, finest = min(first, gain.start), min(finest, gain.step)
+            if place == 0 and len(firsts) == 1 and known[-1] == self._width - 1:
+                break
         return (first if np.isfinite(first) else 0.0, last, finest)
 
     def blocks(self, every: int = 1) -> Iterator[SvBlock]:
@@ -137,7 +145,8 @@ class ChannelCalibration:
     def pings_a_block(self) -> int:
         """How many pings of the group are read at once."""
         samples = self._beam["backscatter_r"]
-        most = max(1, BLOCK_SAMPLES // max(1, self.samples_a_ping()))
+        share = _FM_SHARE if self.panel.encoding == "complex_FM" else 1
+        most = max(1, BLOCK_SAMPLES // share // max(1, self.samples_a_ping()))
         chunk = int(samples.encoding.get("preferred_chunks", {}).get("ping_time", 1))
         return most // chunk * chunk if 0 < chunk <= most else most
 
@@ -161,6 +170,15 @@ class ChannelCalibration:
             values[rows], start[rows], step[rows] = found
         return SvBlock(places, values, start, step)
 
+    @property
+    def _width(self) -> int:
+        return int(self._beam.sizes["range_sample"])
+
+    def _one_ping(self, place: int) -> Floats:
+        """The samples of one ping, of the first sector."""
+        one = self._beam["backscatter_r"].isel(channel=0, ping_time=int(self.panel.pings[place]))
+        return np.asarray(one.values, np.float64).reshape(self._width, -1)[:, 0]
+
     def _samples(self, pings: slice | Ints) -> xr.Dataset:
         """The samples of these pings of the group, without the channel's dimension."""
         names = [name for name in ("backscatter_r", "backscatter_i") if name in self._beam]
@@ -181,23 +199,31 @@ class ChannelCalibration:
 
     def _with_gains(self, places: Ints, level: NDArray[np.float32]) -> SvBlock:
         settings = self._settings[places]
-        wanted = np.unique(settings)
-        missing = np.array([s for s in wanted if s not in self._gains], dtype=np.intp)
-        if len(self._gains) + missing.size > _GAINS_KEPT:
-            self._gains = {s: self._gains[s] for s in wanted.tolist() if s in self._gains}
-        examples = np.array([np.flatnonzero(self._settings == s)[0] for s in missing], np.intp)
-        for rows in _groups(self._pulses[examples]):
-            computed = self._computed(examples[rows], None)
-            for row, setting in enumerate(missing[rows].tolist()):
-                self._gains[setting] = _Gain(*(each[row] for each in computed))
+        self._compute_gains(np.unique(settings))
         gains = [self._gains[s] for s in settings.tolist()]
-        if len(wanted) == 1:
+        if len({id(gain) for gain in gains}) == 1:
             level += gains[0].decibels.astype(np.float32)
         else:
             for row, gain in enumerate(gains):
                 level[row] += gain.decibels.astype(np.float32)
         start, step = (np.array([getattr(g, name) for g in gains]) for name in ("start", "step"))
         return SvBlock(places, level, start, step)
+
+    def _gain_at(self, place: int) -> _Gain:
+        """What the setting of one ping adds to a level."""
+        setting = int(self._settings[place])
+        self._compute_gains(np.array([setting]))
+        return self._gains[setting]
+
+    def _compute_gains(self, settings: Ints) -> None:
+        missing = np.array([s for s in settings.tolist() if s not in self._gains], np.intp)
+        if len(self._gains) + missing.size > _GAINS_KEPT:
+            self._gains = {s: self._gains[s] for s in settings.tolist() if s in self._gains}
+        examples = np.array([np.flatnonzero(self._settings == s)[0] for s in missing], np.intp)
+        for rows in _groups(self._pulses[examples]):
+            computed = self._computed(examples[rows], None)
+            for row, setting in enumerate(missing[rows].tolist()):
+                self._gains[setting] = _Gain(*(each[row] for each in computed))
 
     def _computed(self, places: Ints, samples: xr.Dataset | None) -> tuple[Floats, Floats, Floats]:
         """Sv by ping and sample, first range and step by ping; without samples, of a level of 0 dB."""

@@ -91,25 +91,23 @@ def bin_means(values: Linear, start: Floats, step: Floats, grid: VerticalGrid) -
 
 def _binned(power: Linear, missing: NDArray[np.bool_], edges: Floats) -> tuple[Linear, Linear]:
     """Sums and numbers of the samples between edges, which are given as sample numbers."""
-    samples = power.shape[1]
     # An edge that rounding puts just behind a sample is that sample's.
     cuts = np.ceil(edges - 1e-6)
-    below, above = cuts[:-1], cuts[1:]
-    # `reduceat` gives a bin without samples the value of the next one.
-    outside = (above <= 0) & (edges[1:] <= 0) | (below >= samples)
-    first = np.clip(below, 0, samples - 1).astype(np.intp)
-    sums = np.add.reduceat(power, first, axis=1)
-    if missing.any():
-        counts = np.add.reduceat((~missing).astype(np.float32), first, axis=1)
-    else:
-        widths = np.diff(np.append(first, samples))
-        counts = np.broadcast_to(np.maximum(widths, 1).astype(np.float32), sums.shape)
     # The last bin ends at its own edge, not at the end of the ping.
-    end = int(np.clip(above[-1], 0, samples))
-    if end < samples and not outside[-1]:
-        tail = slice(int(first[-1]), max(end, int(first[-1]) + 1))
-        sums[:, -1] = power[:, tail].sum(axis=1)
-        counts = counts.copy()
-        counts[:, -1] = (~missing[:, tail]).sum(axis=1)
-    sums[:, outside] = np.nan
-    return sums, np.where(counts > 0, counts, np.float32(np.nan))
+    samples = int(np.clip(cuts[-1], 0, power.shape[1]))
+    inside = int((cuts[:-1] < samples).sum())
+    shape = (len(power), len(edges) - 1)
+    sums, counts = np.full(shape, np.nan, np.float32), np.ones(shape, np.float32)
+    if not inside or not samples:
+        return sums, counts
+    # `reduceat` gives a bin without samples the value of the next one.
+    first = np.maximum(cuts[:inside], 0).astype(np.intp)
+    sums[:, :inside] = np.add.reduceat(power[:, :samples], first, axis=1)
+    if missing[:, :samples].any():
+        known = (~missing[:, :samples]).astype(np.float32)
+        counts[:, :inside] = np.add.reduceat(known, first, axis=1)
+    else:
+        counts[:, :inside] = np.maximum(np.diff(np.append(first, samples)), 1)
+    counts[counts == 0] = np.nan
+    sums[:, edges[1:] <= 0] = np.nan
+    return sums, counts

@@ -27,8 +27,9 @@ MAX_COLUMNS, MAX_BINS = 1190, 270
 SV_LABEL = "Sv (dB re 1 m⁻¹)"
 LEVEL_LABEL, COUNTS_LABEL = "recorded level (dB)", "recorded counts"
 SV_LIMITS = (-90.0, -30.0)
-#: Samples that a picture reads; of more, every k-th ping. Pulse compression costs ten times as much.
-PICTURE_SAMPLES = 60_000_000
+#: Samples that a picture reads; of more, every k-th ping, as long as that leaves so many pings. Pulse
+#: compression costs ten times as much.
+PICTURE_SAMPLES, _LEAST_PINGS = 40_000_000, 400
 _FM_COST = 10
 #: Metres shown below the deepest sea floor, as a share of its depth.
 _BELOW_THE_SEA_FLOOR = 0.25
@@ -176,7 +177,9 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
 
 def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> Echogram:  # noqa: ANN401 - as above
     """The echogram of an output with beam groups of samples, in bounded memory."""
-    every = max(1, math.ceil(source.cost() / PICTURE_SAMPLES))
+    longest = max((each.panel.pings.size for each in source.panels), default=0)
+    every = min(math.ceil(source.cost() / PICTURE_SAMPLES), longest // _LEAST_PINGS)
+    every = max(1, every)
     notes = list(source.notes)
     drawn = [_drawn(each, sea_floor(echodata, each.panel), every, source) for each in source.panels]
     if any(panel.sea_floor is not None for panel in drawn):
@@ -186,10 +189,7 @@ def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> 
         )
         if shown < recorded:
             notes.append(f"shown to {shown:.0f} m of {recorded:.0f} m, to below the sea floor")
-    if every > 1:
-        notes.append(
-            f"every {every}th ping" if every > 3 else f"every {('2nd', '3rd')[every - 2]} ping"
-        )
+    notes += every_ping_note(every)
     if any(e.panel.encoding == "counts" and e.quantity == SV_LABEL for e in source.panels):
         notes.append("salinity 35 and pressure 50 dbar are assumed: an AZFP does not measure them")
     if default := _not_calibrated(manifest, source):
@@ -251,6 +251,11 @@ def column_means(
     lasts = np.append(firsts[1:], kept * every)[:count] - every
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums / numbers, np.column_stack([firsts, lasts]).astype(np.intp)
+
+
+def every_ping_note(every: int) -> list[str]:
+    """What a reader must know if pings are left out."""
+    return [f"only one of {every} pings is shown"] if every > 1 else []
 
 
 def _not_calibrated(manifest: Mapping[str, Any], source: Gridded) -> str:

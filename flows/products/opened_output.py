@@ -20,7 +20,7 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
     `echopype.open_converted` opens the store four times, and netCDF only from a local
     disk. Here it is opened once, and netCDF from S3 is first downloaded to a temporary
     file, which is removed with the EchoData. Samples are read when they are used, and
-    only those that are used.
+    only those that are used; all else is in memory.
 
     Args:
         output: the location; a netCDF file's name ends in `.nc`.
@@ -52,6 +52,11 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
         filesystem, path = fsspec.url_to_fs(output, **options)
         filesystem.get_file(path, str(local))
         tree = xr.open_datatree(local, engine="netcdf4", chunks=None)
+    for node in tree.subtree:
+        own = node.to_dataset(inherit=False)
+        node.dataset = own.assign(
+            {n: v.load() for n, v in own.data_vars.items() if "range_sample" not in v.dims}
+        )
     echodata = EchoData(converted_raw_path=output)
     echodata._set_tree(tree)  # noqa: SLF001 - as open_converted does
     echodata._load_tree()  # noqa: SLF001 - as above

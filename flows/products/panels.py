@@ -71,7 +71,7 @@ def _all_panels(echodata: Any) -> Iterator[Panel]:  # noqa: ANN401 - as above
         if "backscatter_r" not in beam or "channel" not in beam.dims:
             continue
         encoding = _encoding(echodata, number, beam)
-        small = beam.drop_dims("range_sample").load()
+        small = beam.drop_dims("range_sample")
         for channel in range(beam.sizes["channel"]):
             one = small.isel(channel=channel)
             pings = np.flatnonzero(_has_pinged(one))

@@ -22,7 +22,7 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from flows.products.depth_bins import Linear, VerticalGrid, grid_over, in_decibels
-from flows.products.echogram import SV_LABEL, SV_LIMITS, Gridded, GriddedPanel
+from flows.products.echogram import SV_LABEL, SV_LIMITS, Gridded, GriddedPanel, every_ping_note
 from flows.products.panels import Floats, Ints, Times
 from flows.products.platform import Track, sea_floor
 
@@ -31,8 +31,11 @@ TILE_PINGS, TILE_SAMPLES = 2048, 512
 NODATA = -9999.0
 #: Bins of the finest level; its step grows beyond.
 MAX_SAMPLES = 4096
-#: Cells of the finest level, which take four bytes of temporary disk each; of more, every k-th ping.
-MAX_CELLS = 600_000_000
+#: Cells of the finest level, which take four bytes of temporary disk each, and samples that are read
+#: (see `Gridded.cost`); of more, every k-th ping.
+MAX_CELLS, MAX_COST = 600_000_000, 400_000_000
+#: A missing chunk is an error in a browser's console, and 403 in a bucket that it may not list.
+_EVERY_CHUNK: Any = {"write_empty_chunks": True}
 #: A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
 _REPEATED = 1.5
 
@@ -65,10 +68,10 @@ def write_viewer_store(
     grid = _common_grid(panels, source.vertical)
     longest = max(panels, key=lambda each: each.panel.pings.size)
     cells = longest.panel.pings.size * grid.count * len(panels)
-    every = max(1, math.ceil(cells / MAX_CELLS))
+    every = max(1, math.ceil(cells / MAX_CELLS), math.ceil(source.cost() / MAX_COST))
     columns = np.arange(0, longest.panel.pings.size, every)
     times = longest.panel.times[columns]
-    notes = [*source.notes, *([f"every {every}th ping"] if every > 1 else [])]
+    notes = [*source.notes, *every_ping_note(every)]
     sources = [_source_of_columns(each, times, longest, columns) for each in panels]
     floors = [sea_floor(echodata, each.panel) for each in panels]
     found = [
@@ -212,6 +215,7 @@ def _write_level(group: zarr.Group, level: _Level, smaller: _Level | None) -> No
         dtype="float16",
         fill_value=np.float16(NODATA),
         compressors=ZstdCodec(level=1),
+        config=_EVERY_CHUNK,
         dimension_names=("channel", "ping", "sample"),
         attributes={"units": "dB", "long_name": "Volume backscattering strength (Sv re 1 m-1)"},
     )
@@ -256,6 +260,7 @@ def _write_beside(
             chunks=values.shape,
             dtype=values.dtype,
             compressors=ZstdCodec(level=1),
+            config=_EVERY_CHUNK,
             dimension_names=dimensions,
             attributes=attributes,
         )

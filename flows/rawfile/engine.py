@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from flows.core.outcomes import ConversionFailure, OutputMismatch
+from flows.rawfile.corrections import FactsReader, SimradFacts
 from flows.rawfile.in_segments import SEGMENT_BYTES, cut
 from flows.rawfile.joined import JoinedFile
 from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
@@ -19,7 +20,6 @@ from flows.rawfile.reading import read_exactly
 from flows.rawfile.repairs.pings import written_kinds
 from flows.rawfile.repairs.repairer import Repairer
 from flows.rawfile.repairs.restored import rename_channels, restore
-from flows.rawfile.samples import PingSamples
 from flows.rawfile.scratch_rows import ScratchFile
 from flows.rawfile.skeleton import cuts_of, kept_counts, uncut, write_skeleton
 from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
@@ -74,13 +74,15 @@ class Engine:
 class OpenedFile:
     """An EchoData, and the open file that its samples are read from until `close`.
 
-    `repairs` are the changes to datagrams that echopype cannot read.
+    `repairs` are the changes to datagrams that echopype cannot read. `facts` are values of
+    a Simrad file, for its corrections.
     """
 
     echodata: EchoData
     warnings: Sequence[str]
     engine: Engine
     repairs: Sequence[Repair] = ()
+    facts: SimradFacts | None = None
     _open: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -115,7 +117,8 @@ def open_file(
             samples = RawSamples.open(path, summary.samples)
             stack.callback(samples.close)
             repairer = Repairer(summary.file, samples.pings.header)
-            skeleton = _skeleton(path, summary, samples, repairer)
+            reader = FactsReader()
+            skeleton = _skeleton(path, summary, samples, repairer, reader)
             echodata, warnings = parse(skeleton, with_sidecars=True)
             rename_channels(echodata, repairer.restored.names)
             attach_samples(echodata, samples)
@@ -133,7 +136,9 @@ def open_file(
             raise OutputMismatch(summary.file, named)
         engine = Engine("streamed", None, compared.pings, compared.samples)
         repairs = (*summary.repairs, *repairer.log.repairs())
-        return OpenedFile(echodata, warnings, engine, repairs, stack.pop_all())
+        facts = reader.facts(path, summary)
+        stack.callback(facts.close)
+        return OpenedFile(echodata, warnings, engine, repairs, facts, stack.pop_all())
 
 
 def _open_segments(
@@ -158,7 +163,7 @@ def _open_segments(
             reason = f"a segment failed to open: {failure}"
         else:
             engine = Engine("segments", None, *joined.counted_again())
-            return OpenedFile(echodata, joined.warnings, engine, (), stack.pop_all())
+            return OpenedFile(echodata, joined.warnings, engine, _open=stack.pop_all())
     return _open_whole(path, summary, parse, reason)
 
 
@@ -177,18 +182,21 @@ def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> 
 def _open_whole_simrad(
     path: Path, summary: FileSummary, pings: SampleIndex, parse: Parse, engine: Engine
 ) -> OpenedFile:
-    repairer = Repairer(summary.file, pings.header)
+    repairer, reader = Repairer(summary.file, pings.header), FactsReader()
     whole = path.with_name(f"{path.name}.whole")
-    write_skeleton(path, whole, summary.whole, summary.repeated, uncut(pings), repairer)
+    write_skeleton(path, whole, summary.whole, summary.repeated, uncut(pings), repairer, reader)
     repairs = (*summary.repairs, *repairer.log.repairs())
-    if summary.is_whole and not repairs:
-        whole.unlink()
-    else:
-        whole.replace(path)
-    echodata, warnings = parse(path, with_sidecars=True)
-    rename_channels(echodata, repairer.restored.names)
-    restore(echodata, repairer.restored, pings, {})
-    return OpenedFile(echodata, warnings, engine, repairs)
+    with ExitStack() as stack:
+        facts = reader.facts(path, summary)
+        stack.callback(facts.close)
+        if summary.is_whole and not repairs:
+            whole.unlink()
+        else:
+            whole.replace(path)
+        echodata, warnings = parse(path, with_sidecars=True)
+        rename_channels(echodata, repairer.restored.names)
+        restore(echodata, repairer.restored, pings, {})
+        return OpenedFile(echodata, warnings, engine, repairs, facts, stack.pop_all())
 
 
 def _skeleton(
@@ -196,13 +204,14 @@ def _skeleton(
     summary: FileSummary,
     samples: RawSamples,
     repairer: Repairer,
+    facts: FactsReader,
 ) -> Path:
     folder = path.with_name("skeleton")
     folder.mkdir(exist_ok=True)
     pings, pulses = samples.pings, samples.pulses
     cuts = cuts_of(pings, kept_counts(pings), pulses) + cuts_of(pulses, kept_counts(pulses))
     target = folder / path.name
-    write_skeleton(path, target, summary.whole, summary.repeated, cuts, repairer)
+    write_skeleton(path, target, summary.whole, summary.repeated, cuts, repairer, facts)
     return target
 
 
@@ -223,20 +232,3 @@ def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
     repairer = Repairer(summary.file, samples.pings.header)
     write_chosen(target, samples, summary.whole[0][0], chosen_pings(samples), repairer)
     return target
-
-
-def imaginary_parts(echodata: EchoData) -> list[PingSamples]:
-    """The imaginary parts of samples that are read from the file."""
-    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
-    found = [
-        group[name].variable.data
-        for group in groups
-        for name in ("backscatter_i", "transmit_pulse_i")
-        if name in group
-    ]
-    return [data for data in found if isinstance(data, PingSamples)]
-
-
-def zero_imaginary_parts(echodata: EchoData) -> int:
-    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
-    return sum(data.zeros() for data in imaginary_parts(echodata))

@@ -151,34 +151,37 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
         theirs: echopype's EchoData of the file from `write_chosen`.
     """
     places: dict[tuple[bool, str, int], list[tuple[str, int, int]]] = {}
-    groups = _beam_groups(ours)
-    for path, group in groups.items():
+    sampled: dict[str, dict[str, PingSamples]] = {}
+    for path, group in _beam_groups(ours).items():
+        sampled[path] = {
+            str(name): variable.data
+            for name, variable in group.variables.items()
+            if isinstance(variable.data, PingSamples)
+        }
         for channel, time, c, p in _pings(group):
             key = ("backscatter_i" in group, channel, time)
             places.setdefault(key, []).append((path, c, p))
     pings = samples = 0
     differences: list[SampleDifference] = []
     for group in _beam_groups(theirs).values():
+        read = {str(name): variable.values for name, variable in group.variables.items()}
         for channel, time, c, p in _pings(group):
             found = places.get(("backscatter_i" in group, channel, time), [])
             if len(found) != 1:
                 continue
             path, our_c, our_p = found[0]
             pings += 1
-            for name, variable in groups[path].data_vars.items():
-                data = variable.variable.data
-                if not isinstance(data, PingSamples):
-                    continue
+            for name, data in sampled[path].items():
                 if not data.has_samples(our_c, our_p):
                     # In the file for echopype it has zeros (`flows.rawfile.repairs.pings`).
                     continue
                 mine = data[our_c : our_c + 1, our_p : our_p + 1][0, 0]
                 samples += mine.size
-                echopypes = group[name].values[c, p] if name in group else np.empty(0)
-                wrong = _differing(mine, echopypes, zero_is_nan=str(name).endswith("_i"))
+                echopypes = read[name][c, p] if name in read else np.empty(0)
+                wrong = _differing(mine, echopypes, zero_is_nan=name.endswith("_i"))
                 if wrong:
                     at = np.datetime64(time, "ns")
-                    differences.append(SampleDifference(path, str(name), channel, at, wrong))
+                    differences.append(SampleDifference(path, name, channel, at, wrong))
     return Compared(pings, samples, tuple(differences))
 
 

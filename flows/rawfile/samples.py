@@ -123,7 +123,7 @@ class PingSamples(LazyArray):
 
     def zeros(self) -> int:
         """How many samples are exactly 0. Reads all of them."""
-        return sum(int(block.size - np.count_nonzero(block)) for block in self._all_pings())
+        return sum(int(np.count_nonzero(block == 0)) for block in self._all_pings())
 
     def zeros_as_nan(self) -> None:
         """From now on, imaginary parts of exactly 0 are NaN, as in echopype."""

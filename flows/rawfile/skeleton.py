@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.rawfile.corrections import FactsReader
 from flows.rawfile.reading import datagrams_between
 from flows.rawfile.repairs.pings import Cut, written_kinds
 from flows.rawfile.repairs.repairer import Repairer
@@ -86,6 +87,7 @@ def write_skeleton(  # noqa: PLR0917 - one call, by position
     left_out: Iterable[Span],
     cuts: Sequence[Cut],
     repairer: Repairer,
+    facts: FactsReader,
 ) -> None:
     """Write the skeleton of a raw file.
 
@@ -96,13 +98,14 @@ def write_skeleton(  # noqa: PLR0917 - one call, by position
         left_out: datagrams in them that are not.
         cuts: its sample datagrams.
         repairer: repairs each datagram.
+        facts: reads each datagram before that.
 
     Raises:
         OSError: the file cannot be read or has become shorter, or `target` cannot be written.
     """
     with source.open("rb", buffering=0) as raw, target.open("wb") as skeleton:
         items = datagrams_of(raw.fileno(), spans, left_out, cuts)
-        for datagram in repairer.repaired(raw.fileno(), items):
+        for datagram in repairer.repaired(raw.fileno(), facts.passing(items)):
             skeleton.write(datagram)
 
 

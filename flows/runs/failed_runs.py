@@ -16,7 +16,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Failed
 
 from flows.core.outcomes import PartlyFailed, TransientFault
-from flows.core.run_ends import OUTCOME_TAG, Outcome
+from flows.core.run_ends import OUTCOME_TAG, Outcome, RunEnd
 from flows.failures.failure_report import replay_command
 from flows.runs.run_states import RETRIES
 
@@ -63,17 +63,14 @@ def file_state(failure: Outcome) -> State[Any]:
 
 def log_failure(failure: Outcome, raw_file: object) -> None:
     """Log the outcome, the cause and what to do about it."""
-    # TRY400: the outcome has the cause; a traceback would add nothing.
-    get_run_logger().error(
-        "\n".join(["%s: %s", *what_to_do(failure.remedy, replay_command(raw_file))]),
-        failure.outcome,
-        failure,
-    )
+    lines = [f"{failure.outcome}: {failure}", *what_to_do(type(failure), raw_file)]
+    get_run_logger().error("%s", "\n".join(lines))
 
 
-def what_to_do(remedy: str, command: str | None) -> list[str]:
+def what_to_do(failure: type[RunEnd], raw_file: object) -> list[str]:
     """The lines that name the remedy and the command to type."""
-    lines = [f"What to do: {remedy}"] if remedy else []
+    command = replay_command(raw_file, partly=failure.converts_partly)
+    lines = [f"What to do: {failure.remedy}"] if failure.remedy else []
     return [*lines, f"    {command}"] if command else lines
 
 

@@ -17,7 +17,7 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 
 from flows.core.run_ends import Crashed, TimedOut
-from flows.failures.failure_report import FailureReport
+from flows.failures.failure_report import FailureReport, failure_named
 from flows.runs.failed_runs import what_to_do
 from flows.runs.run_progress import DONE, stopped_at
 
@@ -54,7 +54,13 @@ def failure_page(reports: Sequence[FailureReport]) -> str:
     """For each failed file, in Markdown: outcome, reason, remedy and the command to type."""
     # Markdown shows an indented line as code.
     pages = [
-        "\n\n".join([f"## {each.outcome}", each.message, *what_to_do(each.remedy, each.replay)])
+        "\n\n".join(
+            [
+                f"## {each.outcome}",
+                each.message,
+                *what_to_do(failure_named(each.outcome), each.source),
+            ]
+        )
         for each in reports[:_FILES_SHOWN]
     ]
     if more := len(reports) - len(pages):

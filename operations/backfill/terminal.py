@@ -49,19 +49,7 @@ def backfill_at_terminal(
 ) -> int:
     """Convert an archive in the backfill lane.
 
-    Args:
-        archive: `s3://bucket/prefix`, an inventory's manifest.json, or a list of keys.
-        queue_url: URL of the trigger's queue.
-        rules: the rules document; default: the trigger's.
-        checkpoint: the checkpoint's file; default: one below `.echodrop/backfill`.
-        restart: begin at the start of the archive.
-        force: convert again what is published at its current version.
-        rate: uploads a second.
-        outstanding: how many runs of the lane may be unfinished.
-        together: uploads in a message.
-        limit: most uploads that this call sends.
-        dry_run: only estimate the cost of what is left.
-        as_json: print one line of JSON instead of the summary.
+    The arguments are the options of the command, see `operations.commands`.
 
     Returns:
         An exit code: 0 the end of the archive was reached; 1 it was not, or the rules

@@ -82,12 +82,12 @@ class BucketPlace:
                 Bucket=self._store.bucket, Key=self._prefix + path, **asked
             )
         except ClientError as error:
-            status, _ = error_code(error)
+            status, code = error_code(error)
             if status == 304 and known:
                 return FileContent(None, known)
             if status == 416:
                 raise RangeInvalidError(path) from error
-            if status == 404:
+            if status == 404 and code != "NoSuchBucket":
                 return None
             raise
         start, size = 0, found["ContentLength"]

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
+from flows.core.locations import (
+    FAILURE_SUFFIX,
+    MANIFEST_SUFFIX,
+    PICTURE_SUFFIX,
+    PRODUCTS_SUFFIX,
+    THUMBNAIL_SUFFIX,
+    VIEWER_SUFFIX,
+)
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
 from operations.catalog.place import FolderListing, Place
 from operations.clients.parallel import in_parallel
@@ -22,8 +29,7 @@ STATE = f"{FOLDER}state.json.gz"
 # A catalogue of another version is read and written from the beginning.
 VERSION = 1
 
-_PRODUCTS = {"picture": ".echogram.png", "thumbnail": ".thumbnail.png"}
-_VIEWER, _PRODUCTS_MADE = ".echogram.zarr", ".products.json"
+_PRODUCTS = {"picture": PICTURE_SUFFIX, "thumbnail": THUMBNAIL_SUFFIX}
 
 # The current activity, how much of it is done, and the total (None: unknown).
 Progress = Callable[[str, int, int | None], None]
@@ -101,7 +107,7 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
     reading, viewers = Reading(), set[str]()
     for found in folders_below(place, progress):
         reading.listing |= found.files
-        viewers.update(each.removesuffix(f"{_VIEWER}/") for each in found.folders)
+        viewers.update(each.removesuffix(f"{VIEWER_SUFFIX}/") for each in found.folders)
     listing = reading.listing
     manifests = {each.removesuffix(MANIFEST_SUFFIX): each for each in _ending(listing, MANIFEST_SUFFIX)}  # fmt: skip
     reports = _ending(listing, FAILURE_SUFFIX)
@@ -177,8 +183,8 @@ def _add_products(facts: Facts, listing: dict[str, str], viewers: set[str]) -> b
         product: output + suffix if output + suffix in listing else None
         for product, suffix in _PRODUCTS.items()
     }
-    complete = output in viewers and output + _PRODUCTS_MADE in listing
-    found["viewer"] = output + _VIEWER if complete else None
+    complete = output in viewers and output + PRODUCTS_SUFFIX in listing
+    found["viewer"] = output + VIEWER_SUFFIX if complete else None
     changed = any(facts.get(product, "") != path for product, path in found.items())
     facts |= found
     return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from operations.catalog.place import ChangedMeanwhileError
@@ -31,7 +32,9 @@ def catalog_at_terminal(named: str, *, dry_run: bool = False, as_json: bool = Fa
         place = place_at(named)
         with progress_bar() as progress:
             update = update_catalog(place, dry_run=dry_run, progress=progress)
-    except (ValueError, ChangedMeanwhileError, *UNAVAILABLE) as error:
+    except (ClientError, BotoCoreError, ChangedMeanwhileError) as error:
+        return print_error(OSError(f"{named}: {error}"))
+    except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
     unreadable = update.reading.unreadable
     if as_json:

@@ -17,7 +17,7 @@ def write_name(console: Console, name: str, *, indent: int = 0, style: str = "")
 def write(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
     """Print a text: between words it breaks at the terminal's width, in a pipe it is one line."""
     if console.is_terminal:
-        console.print(Padding(Text(text, style), (0, 0, 0, indent)))
+        console.print(Padding(Text(text, style), (0, 0, 0, indent), expand=False))
     else:
         write_name(console, text, indent=indent, style=style)
 

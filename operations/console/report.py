@@ -95,6 +95,8 @@ class FindingTally:
         for kind in Kind:
             if self.counts[kind]:
                 remedy = f": {REMEDIES[kind]}" if kind in REMEDIES else ""
+                if kind is Kind.DONE and (marked := self._listable[kind]):
+                    remedy = f", {marked:,} of them with a remark: see below"
                 write(console, f"{self.counts[kind]:,} {kind}{remedy}", style=_style(kind))
         for kind in Kind:
             oldest = self.oldest(kind)

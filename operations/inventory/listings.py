@@ -70,30 +70,30 @@ def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
     return Source(bucket, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
 
 
+def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
+    """Read a small object; None if there is none."""
+    try:
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
+
+
 def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
     """Read the manifest of an output; None if there is none.
 
     Raises:
         ManifestUnreadableError: the manifest can't be read.
     """
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
-    except ClientError as error:
-        if _is_gone(error):
-            return None
-        raise
-    return manifest_facts(answer["Body"].read())
+    body = read_object(s3, bucket, output + MANIFEST_SUFFIX)
+    return None if body is None else manifest_facts(body)
 
 
 def read_report_of(s3: S3Client, bucket: str, output: str) -> FailureFacts | None:
     """Read the failure report beside an output; None if there is none, or it can't be read."""
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
-    except ClientError as error:
-        if _is_gone(error):
-            return None
-        raise
-    return failure_facts(answer["Body"].read())
+    body = read_object(s3, bucket, output + FAILURE_SUFFIX)
+    return None if body is None else failure_facts(body)
 
 
 def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:

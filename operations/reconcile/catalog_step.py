@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from typing import Any
 
-from operations.catalog.places import BucketPlace
-from operations.catalog.writing import update_catalog
+from operations.catalog import child
 from operations.reconcile.reconcile_report import ReportLocation
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+# A first catalogue of a large archive may take long; the next run begins where this one ended in vain.
+SECONDS = 1800
+_CAUSE_LENGTH = 500
 
 log = logging.getLogger(__name__)
 
 
-def update_after(s3: S3Client, place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
-    """Update the catalogue of the outputs beside which the reports are.
+def update_after(place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
+    """Update the catalogue of the outputs beside which the reports are, in a process of its own.
+
+    The memory that it takes grows with the outputs, and must not end this process.
 
     Returns:
         What was done, and why the catalogue is not up to date; `''` if it is.
     """
-    root = place.prefix.removesuffix(".echodrop/reconcile/")
+    root = f"s3://{place.bucket}/{place.prefix.removesuffix('.echodrop/reconcile/')}"
+    command = [sys.executable, "-m", child.__name__, root]
     try:
-        found = update_catalog(BucketPlace(s3, place.bucket, root))
-    # BLE001: the inbox is reconciled; the next run updates the catalogue.
-    except Exception as error:
+        done = subprocess.run(  # noqa: S603 - the project's own command
+            command, check=False, capture_output=True, text=True, timeout=SECONDS
+        )
+        update: dict[str, Any] | None = json.loads(done.stdout) if done.stdout else None
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         log.warning("catalogue not updated", exc_info=True)
         return None, f"{type(error).__name__}: {error}"
-    unreadable = len(found.reading.unreadable)
-    return found.as_json(), f"{unreadable} manifests or reports can't be read" if unreadable else ""
+    if update is None:
+        ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "failed"
+        return None, f"its update {ended}: {done.stderr.strip()[-_CAUSE_LENGTH:]}"
+    unreadable = len(update["unreadable"])
+    return update, f"{unreadable} manifests or reports can't be read" if unreadable else ""

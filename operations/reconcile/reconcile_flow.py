@@ -152,7 +152,7 @@ def reconcile_inbox(
             look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
-    summary["catalog"], fault = update_after(connections.services.s3, place)
+    summary["catalog"], fault = update_after(place)
     message += fault and f"; the catalogue is not up to date: {fault}"
     get_run_logger().info(message)
     # Prefect unpacks the data of a returned state.

@@ -41,21 +41,7 @@ def reconcile_at_terminal(
 ) -> int:
     """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
 
-    Args:
-        prefix: only uploads whose keys start with this.
-        rules: the rules document; default: the trigger's.
-        verify: read every output in full and compare its checksum.
-        fix: send lost uploads again, and retry runs that may succeed.
-        dry_run: with `fix`, only print what would be done.
-        queue_url: URL of the trigger's queue; `fix` needs it.
-        grace_minutes: an upload without a run counts as lost after this time, and a run
-            without a task as dead.
-        attempts: starts of a run, and new generations of an upload, before `fix` gives up.
-        rate: maximum uploads a second to fix.
-        limit: maximum uploads to fix, see `fix_order`.
-        shown: how many uploads of a class to list.
-        as_json: print a line of JSON for each finding that is not done or ignored,
-            for each fix, and for the summary.
+    The arguments are the options of the command, see `operations.commands`.
 
     Returns:
         An exit code: 0 nothing needs attention, 1 something does (fixed just now or

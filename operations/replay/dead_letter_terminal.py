@@ -43,17 +43,8 @@ def replay_dead_letters_at_terminal(
 ) -> int:
     """Send dead letters through the trigger's queue again; quarantine those that failed again.
 
-    Args:
-        dlq_url: URL of the dead-letter queue.
-        queue_url: URL of the trigger's queue.
-        quarantine: `s3://bucket/prefix` for poison messages; default:
-            `quarantine/dead-letters/` in the output bucket.
-        rules: the rules document, which names that bucket; default: the trigger's.
-        dry_run: only print what would be done.
-        rate: maximum messages a second.
-        limit: maximum number of messages.
-        replays: how often a message is sent again before it counts as poison.
-        as_json: print a line of JSON for each message, and one with the counts.
+    The arguments are the options of the command, see `operations.replay_command`. `replays` is how
+    often a message is sent again before it counts as poison.
 
     Returns:
         An exit code: 0 all messages were sent, or there were none; 1 some were set aside

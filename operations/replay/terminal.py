@@ -86,22 +86,8 @@ def replay_uploads_at_terminal(
 
     After an interruption, the next call resumes: it skips uploads that are in progress.
 
-    Args:
-        uris: `s3://bucket/key` each; empty to choose by runs.
-        since: runs that ended after this: `24h`, or an ISO 8601 time.
-        until: runs that ended before this.
-        prefix: runs of uploads whose keys start with this.
-        outcomes: names of the runs' states; empty for all that failed or crashed.
-        version: runs of this version of echodrop.
-        force: convert uploads again that are converted already, as a new generation.
-        allow_partial: convert the intact part of damaged uploads.
-        queue_url: URL of the trigger's queue.
-        rules: the rules document; default: the trigger's.
-        dry_run: only print what would be done, and what it would cost.
-        rate: maximum uploads a second.
-        limit: maximum number of uploads.
-        shown: how many uploads to list.
-        as_json: print a line of JSON for each upload, and one with the counts.
+    The arguments are the options of the command, see `operations.replay_command`; without
+    `uris` the uploads are chosen by their runs.
 
     Returns:
         An exit code: 0 all uploads are sent, done or in progress; 1 some can't be replayed;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -109,15 +110,11 @@ def _task_in_words(request: RunRequest, rules: Rules, candidate: Candidate, sour
     shared = [
         lane
         for lane in LANES
-        if batch and is_small(_in_lane(upload, lane), candidate.rule, request, batch)
+        if batch and is_small(replace(upload, lane=lane), candidate.rule, request, batch)
     ]
     own = "a task of its own"
     alone = f"{own}, but in lane {' and '.join(shared)} it may share one" if shared else own
     return f"size {tag_of(request.tags, 'tier')}; {alone}"
-
-
-def _in_lane(upload: Upload, lane: str) -> Upload:
-    return Upload(upload.bucket, upload.key, upload.size, lane=lane)
 
 
 def _rule_in_words(rule: PrefixRule, rules: Rules) -> str:

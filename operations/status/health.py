@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from operations.console.report import age
 
 # Prefect itself takes a worker for offline after three heartbeats of 30 seconds.
 HEARTBEAT = timedelta(seconds=90)
+QUEUE, DEAD_LETTERS, PREFECT = "upload queue", "dead letters", "Prefect"
 _LABEL = 14
 
 
@@ -36,68 +37,61 @@ class HealthLine:
         return bool(self.remedy)
 
 
-@dataclass(frozen=True)
-class Health:
-    """Reads the health of all parts.
+def health_lines(
+    rules: Rules,
+    prefect: Callable[[list[str]], PrefectFacts],
+    depth: Callable[[str], int],
+    queues: Mapping[str, str | None],
+    now: datetime,
+) -> Iterator[HealthLine]:
+    """Yield a line for each part of the system.
 
-    Attributes:
+    Args:
         rules: the rules of the inbox, which name the deployments.
         prefect: reads Prefect's facts about deployments.
-        depth: reads the number of messages in a queue.
+        depth: reads the number of messages in a queue, by its URL.
         queues: the URL of each queue by its part; None if it is unknown.
         now: with its time zone.
+
+    Raises:
+        ClientError: SQS refuses.
     """
-
-    rules: Rules
-    prefect: Callable[[list[str]], PrefectFacts]
-    depth: Callable[[str], int]
-    queues: dict[str, str | None]
-    now: datetime
-
-    def lines(self) -> Iterator[HealthLine]:
-        """Yield a line for each part.
-
-        Raises:
-            ClientError: SQS refuses.
-        """
-        for part, url in self.queues.items():
-            if url is None:
-                yield HealthLine(part, "unknown: its URL is neither in the environment nor given")
-                continue
-            waiting = self.depth(url)
-            is_dead = part == DEAD_LETTERS and waiting > 0
-            yield HealthLine(part, counted(waiting, "message"), "echodrop replay --dlq" * is_dead)
-        began = time.monotonic()
-        try:
-            facts = self.prefect(deployments_of(self.rules))
-        except PrefectUnavailableError as error:
-            remedy = "check PREFECT_API_URL and that the server runs; uploads wait in the queue"
-            yield HealthLine("Prefect", str(error), remedy)
-            return
-        yield HealthLine("Prefect", f"answers within {time.monotonic() - began:.1f} s")
-        for name in facts.unknown:
-            yield HealthLine("deployment", f"{name} is not registered", "echodrop deploy")
-        for name in facts.paused:
-            yield HealthLine("deployment", f"{name} is paused", "resume it in Prefect's UI")
-        for pool in facts.pools:
-            yield from self._of_pool(pool)
-
-    def _of_pool(self, pool: PoolFacts) -> Iterator[HealthLine]:
-        resume = f"prefect work-pool resume {pool.name}" * pool.is_paused
-        yield HealthLine("work pool", f"{pool.name} is {'paused' if resume else 'active'}", resume)
-        reported = pool.heartbeat
-        if reported is None:
-            yield HealthLine("worker", "none has ever reported", "start it: see WorkerAlarm")
-        elif self.now - reported > HEARTBEAT:
-            since = f"the last one reported {age(reported, self.now)} ago"
-            yield HealthLine("worker", since, "see WorkerHeartbeatAlarm in docs/runbook.md")
-        else:
-            yield HealthLine("worker", "reports")
-        for lane in pool.lanes:
-            yield _of_lane(lane, pool)
+    for part, url in queues.items():
+        if url is None:
+            yield HealthLine(part, "unknown: its URL is not in the environment")
+            continue
+        waiting = depth(url)
+        is_fault = part == DEAD_LETTERS and waiting > 0
+        yield HealthLine(part, counted(waiting, "message"), "echodrop replay --dlq" * is_fault)
+    began = time.monotonic()
+    try:
+        facts = prefect(deployments_of(rules))
+    except PrefectUnavailableError as error:
+        remedy = "check PREFECT_API_URL and that the server runs; uploads wait in the queue"
+        yield HealthLine(PREFECT, str(error), remedy)
+        return
+    yield HealthLine(PREFECT, f"answers within {time.monotonic() - began:.1f} s")
+    for name in facts.unknown:
+        yield HealthLine("deployment", f"{name} is not registered", "echodrop deploy")
+    for name in facts.paused:
+        yield HealthLine("deployment", f"{name} is paused", "resume it in Prefect's UI")
+    for pool in facts.pools:
+        yield from _of_pool(pool, now)
 
 
-QUEUE, DEAD_LETTERS = "upload queue", "dead letters"
+def _of_pool(pool: PoolFacts, now: datetime) -> Iterator[HealthLine]:
+    resume = f"prefect work-pool resume {pool.name}" * pool.is_paused
+    yield HealthLine("work pool", f"{pool.name} is {'paused' if resume else 'active'}", resume)
+    reported = pool.heartbeat
+    if reported is None:
+        yield HealthLine("worker", "none has ever reported", "start it: WorkerAlarm in the runbook")
+    elif now - reported > HEARTBEAT:
+        since = f"the last one reported {age(reported, now)} ago"
+        yield HealthLine("worker", since, "WorkerHeartbeatAlarm in the runbook")
+    else:
+        yield HealthLine("worker", "reports")
+    for lane in pool.lanes:
+        yield _of_lane(lane, pool)
 
 
 def deployments_of(rules: Rules) -> list[str]:
@@ -116,7 +110,7 @@ def _of_lane(lane: LaneFacts, pool: PoolFacts) -> HealthLine:
         return HealthLine(part, f"{state}; it is paused", resume)
     # Runs of a backfill wait by design, and those of a paused pool have their cause above.
     if lane.late and lane.name == "live" and not pool.is_paused:
-        return HealthLine(part, f"{state}, {lane.late:,} late", "see RunsLateAlarm")
+        return HealthLine(part, f"{state}, {lane.late:,} late", "RunsLateAlarm in the runbook")
     return HealthLine(part, state)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,13 +28,15 @@ from operations.reconcile.reconciliation import Reconciliation
 from operations.replay.dead_letter_queue import DeadLetterQueue
 from operations.status.health import (
     DEAD_LETTERS,
+    PREFECT,
     QUEUE,
-    Health,
+    HealthLine,
     health_as_json,
+    health_lines,
     print_health,
 )
 from operations.status.recent import Status
-from operations.status.upload import UploadFollower
+from operations.status.upload import follow
 
 _SECONDS_BETWEEN = 5.0
 
@@ -59,15 +61,7 @@ def status_at_terminal(
 ) -> int:
     """Print the health, then the state of recent uploads and of older ones with unfinished or failed runs.
 
-    Args:
-        uri: follow this upload, `s3://bucket/key`, instead.
-        since: how far back: `90m`, `24h`, `7d`.
-        prefix: only uploads whose keys start with this.
-        rules: the rules document; default: the trigger's.
-        shown: how many uploads of a class to list, the oldest first.
-        as_json: print a line of JSON for each finding that is not done or ignored,
-            and one with the counts and the health.
-        watch: repeat it until Ctrl-C, or until the followed upload has its outcome.
+    The arguments are those of the command, see `operations.commands`; `uri` is the followed upload.
 
     Returns:
         An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
@@ -112,7 +106,7 @@ def _watched(look: Callable[[Console], StatusLook]) -> int:
 def _one(connections: Connections, uri: str, console: Console, *, as_json: bool) -> StatusLook:
     now = datetime.now(UTC)
     inspector = UploadInspector(connections.services, _limits(connections), now)
-    found = UploadFollower(inspector, connections.runs).follow(uri)
+    found = follow(uri, inspector, connections.runs)
     if as_json:
         console.file.write(json_line(found.as_json()) + "\n")
     else:
@@ -129,10 +123,10 @@ def _recent(
     *,
     as_json: bool,
 ) -> StatusLook:
-    health = list(health_of(connections).lines())
+    health = list(_health(connections))
     if not as_json:
         print_health(console, health)
-    if any(line.part == "Prefect" and line.is_fault for line in health):
+    if any(line.part == PREFECT and line.is_fault for line in health):
         return StatusLook(EXIT_CODE)
     tally = FindingTally(shown)
     with progress_bar() as progress:
@@ -151,11 +145,10 @@ def _recent(
     return StatusLook(1 if tally.needs_attention or faults else 0)
 
 
-def health_of(connections: Connections) -> Health:
-    """The health of the system of these connections."""
+def _health(connections: Connections) -> Iterator[HealthLine]:
     region = connections.services.s3.meta.region_name
     sqs = connections.session.client("sqs", region_name=region)
-    return Health(
+    return health_lines(
         connections.services.rules,
         connections.runs.health,
         lambda url: DeadLetterQueue(sqs, url).count(),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from rich.console import Console
 
-from flows.core.locations import S3Location
+from flows.core.locations import PRODUCTS_SUFFIX, S3Location
 from flows.failures.failure_report import failure_named, replay_command
+from flows.products.jobs.product_jobs import is_current
 from lambda_trigger.decisions.wording import counted
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
+from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecision, decision_in_words
 from operations.console.printing import write, write_name
 from operations.console.report import age
-from operations.findings.findings import IN_PROGRESS, Kind, RunFacts, Source, UploadFinding
+from operations.findings.findings import IN_PROGRESS, Kind, Source, UploadFinding
+from operations.inventory.listings import read_manifest_of, read_object
 from operations.inventory.upload_inspection import UploadInspector
 
 # It will get its outcome without anybody's help.
@@ -47,6 +51,7 @@ class FollowedUpload:
         source: the upload as it is now, None if it is gone or the rules do not take it.
         decision: what the trigger would decide now.
         output: where its output is, or will be.
+        products: whether what is made from the output is current, if the upload is done.
         states: time, name and message of each state of its latest run.
         page: that run's page in Prefect's UI.
     """
@@ -55,6 +60,7 @@ class FollowedUpload:
     source: Source | None = None
     decision: TriggerDecision | None = None
     output: str = ""
+    products: str = ""
     states: tuple[tuple[datetime, str, str], ...] = ()
     page: str = ""
 
@@ -87,6 +93,7 @@ class FollowedUpload:
             "remedy": self.remedy or None,
             "command": self.command or None,
             "output": self.output or None,
+            "products": self.products or None,
             "run_url": self.page or None,
             "states": [
                 {"time": at.isoformat(), "name": name, "message": message}
@@ -105,6 +112,8 @@ class FollowedUpload:
         self._print_run(console)
         if self.output:
             _part(console, "output", self.output, whole=True)
+        if self.products:
+            _part(console, "products", self.products, whole=True)
         style = "red" if self.found.needs_attention else ""
         reason = f": {self.found.reason}" if self.found.reason else ""
         _part(console, "outcome", f"{self.found.kind}{reason}", style=style)
@@ -128,42 +137,43 @@ class FollowedUpload:
             _part(console, "", f"{_time(at)}  {name}{said}")
 
 
-@dataclass(frozen=True)
-class UploadFollower:
-    """Collects all that is known of one upload."""
+def follow(uri: str, inspector: UploadInspector, runs: RunHistory) -> FollowedUpload:
+    """Collect all that is known of an upload, `s3://bucket/key`.
 
-    inspector: UploadInspector
-    runs: RunHistory
+    Raises:
+        ValueError: the URI names no object.
+        ClientError, TransportError, PrefectUnavailableError: a service does not answer.
+    """
+    upload = inspector.upload_now(uri)
+    if isinstance(upload, UploadFinding):
+        return FollowedUpload(upload, upload.source)
+    source, output = upload
+    (found,) = inspector.at([(source, output)])
+    run, services = found.latest, inspector.services
+    return FollowedUpload(
+        found,
+        source,
+        services.decisions.of(source),
+        S3Location(services.rules.output_bucket, output).uri,
+        _products(services, output) if found.kind is Kind.DONE else "",
+        tuple(runs.states(run.id)) if run else (),
+        runs.page(run.id) if run else "",
+    )
 
-    def follow(self, uri: str) -> FollowedUpload:
-        """Follow an upload, `s3://bucket/key`.
 
-        Raises:
-            ValueError: the URI names no object.
-            ClientError, TransportError, PrefectUnavailableError: a service does not answer.
-        """
-        upload = self.inspector.upload_now(uri)
-        if isinstance(upload, UploadFinding):
-            return FollowedUpload(upload, upload.source)
-        source, output = upload
-        (found,) = self.inspector.at([(source, output)])
-        services = self.inspector.services
-        run: RunFacts | None = found.latest
-        return FollowedUpload(
-            found,
-            source,
-            services.decisions.of(source),
-            S3Location(services.rules.output_bucket, output).uri,
-            tuple(self.runs.states(run.id)) if run else (),
-            self.runs.page(run.id) if run else "",
-        )
+def _products(services: OperationsServices, output: str) -> str:
+    s3, bucket = services.s3, services.rules.output_bucket
+    manifest = read_manifest_of(s3, bucket, output)
+    record = read_object(s3, bucket, output + PRODUCTS_SUFFIX)
+    if manifest is not None and is_current(record, manifest.sha256):
+        return "the picture and the viewer store are current"
+    again = shlex.quote(S3Location(bucket, output).uri)
+    return f"not made from this output, or not all; echodrop draw {again}"
 
 
 def _part(console: Console, label: str, text: str, *, whole: bool = False, style: str = "") -> None:
-    if whole:
-        write_name(console, f"{label:<{_LABEL}}{text}", indent=2, style=style)
-        return
-    write(console, f"{label:<{_LABEL}}{text}", indent=2, style=style)
+    line = f"{label:<{_LABEL}}{text}"
+    (write_name if whole else write)(console, line, indent=2, style=style)
 
 
 def _time(moment: datetime) -> str:

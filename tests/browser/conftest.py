@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response, expect
 
 from tests.browser.chromium import BrowserNotFoundError, open_browser
+
+# On a machine with much other work.
+expect.set_options(timeout=30_000)
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 

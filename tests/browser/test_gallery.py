@@ -47,6 +47,10 @@ def test_ten_thousand_outputs_are_found_at_once_and_few_are_in_the_page(
     page.locator("#list").evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
     expect(page.get_by_text("D20100101-T000000")).to_be_visible()
     assert page.locator(".card").count() <= MOST_CARDS
+    page.locator("#list").evaluate("(list) => list.scrollBy(0, -1000)")
+    expect(page.get_by_text("D20100101-T080000")).to_be_attached()
+    names = page.locator(".card strong").all_inner_texts()
+    assert names == sorted(names, reverse=True), "the Tab key goes through them by time"
 
     seconds = page.evaluate(
         """() => {

@@ -38,7 +38,8 @@ def test_outputs_of_a_prefix_are_drawn_in_the_backfill_lane_and_once(
         if key not in inbox.outputs(key):
             return None
         s3 = sandbox.client("s3")
-        return s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read()
+        body: bytes = s3.get_object(Bucket=sandbox.names.output_bucket, Key=key)["Body"].read()
+        return body
 
     made = json.loads(wait_until(record, 240, "the products", every=1))
     states = {name: each["state"] for name, each in made["products"].items()}

@@ -92,6 +92,7 @@ def test_a_partial_output_does_not_look_whole(cruise: Path) -> None:
         ("cruise/a.bot cruise/a.xml o", 2, "only sidecars"),
         ("empty o", 2, "empty: holds no raw files"),
         ("ftp://a/b.raw o", 2, "not ftp://"),
+        ("cruise/a.raw http://a/b", 2, r"http://a/b: an output is a path or s3://"),
         ("cruise/a.raw o --model EK61", 2, "EK61 is none of EK60"),
         ("cruise/a.raw o.nc --type zarr", 2, "o.nc: its ending contradicts"),
         ("absent.raw o", 1, "BadFile: .*absent.raw: the file does not exist"),
@@ -212,6 +213,15 @@ def test_each_command_has_examples_that_parse() -> None:
         found.make_context(line, words)
         text = CliRunner().invoke(app, [*line.split()[: 2 if group is not root else 1], "--help"])
         assert f"echodrop {line}" in map(str.strip, text.output.splitlines())
+
+
+def test_what_check_prints_is_not_cut_in_a_pipe(cruise: Path) -> None:
+    checked = CliRunner().invoke(app, ["check", "cruise/cut.RAW"])
+    assert checked.exit_code == 1
+    lines = checked.stdout.splitlines()
+    assert "condition: truncated" in lines
+    (damage,) = [line for line in lines if line.startswith("damage: ")]
+    assert len(damage) > 100
 
 
 def test_the_version_and_the_completion_are_there() -> None:

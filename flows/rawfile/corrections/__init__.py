@@ -5,6 +5,6 @@
 
 from flows.rawfile.corrections.apply import Corrected, correct
 from flows.rawfile.corrections.correction import Correction, Groups
-from flows.rawfile.corrections.facts import SimradFacts, read_facts
+from flows.rawfile.corrections.facts import FactsReader, SimradFacts
 
-__all__ = ["Corrected", "Correction", "Groups", "SimradFacts", "correct", "read_facts"]
+__all__ = ["Corrected", "Correction", "FactsReader", "Groups", "SimradFacts", "correct"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,10 @@ from flows.rawfile.corrections.xml_values import (
     environment_values,
     ping_parameters,
 )
+from flows.rawfile.repairs.pings import Cut
 from flows.rawfile.streamed import UnknownLayoutError, pulse_index
 from flows.walk.sample_index import SampleIndex
 from flows.walk.simrad.ek80 import ADCP
-from flows.walk.simrad.framing import Datagram, datagrams
 from flows.walk.simrad.nt_time import ticks_to_times
 from flows.walk.summary import FileSummary
 
@@ -37,9 +37,12 @@ _RAW0_DEPTH_AT, _RAW0_MOTION_AT = 20, 52
 RAW0_FIELDS = ("depth", "heave", "roll", "pitch", "temperature", "heading")
 _KMB = struct.Struct("<4f")
 _KMB_AT = 56
+_TICKS = struct.Struct("<Q")
+_TICKS_AT, _BODY, _TRAILER = 8, 16, 4
 KMB_FIELDS = ("roll", "pitch", "heading", "heave")
 PARAMETER_FIELDS = ("start", "stop", "sound_speed", "depth")
-_BODY = 16
+# Types whose datagrams are read.
+_READ = frozenset({b"XML", b"MRU", b"TAG"})
 _NOTHING = PingParameters("", np.nan, np.nan, np.nan, np.nan)
 
 
@@ -80,56 +83,6 @@ class SimradFacts:
         os.close(self.fd)
 
 
-def read_facts(path: Path, summary: FileSummary) -> SimradFacts | None:
-    """The facts of a raw file; None for formats without an index of samples.
-
-    Args:
-        path: the raw file as the walk read it, before anything is left out of it.
-        summary: summary of the walk; only its whole spans are read.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    if summary.samples is None:
-        return None
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return _read(fd, summary.samples, summary)
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _read(fd: int, index: SampleIndex, summary: FileSummary) -> SimradFacts:
-    is_ek60 = summary.found == "EK60"
-    found = _Pass(fd)
-    if not is_ek60 or summary.datagrams.get("TAG0"):
-        for start, end in summary.whole:
-            for item in datagrams(fd, end, start):
-                if isinstance(item, Datagram):
-                    found.take(item)
-    motion = np.array(found.motion, np.float64).reshape(-1, len(KMB_FIELDS))
-    pings = _raw0_values(fd, index) if is_ek60 else found.parameters_of(index)
-    environments = [found.environment_of.get(at, -1) for at in index.offset.tolist()]
-    pulses = None
-    with suppress(UnknownLayoutError):
-        pulses = pulse_index(fd, index)
-    return SimradFacts(
-        fd=fd,
-        is_ek60=is_ek60,
-        index=index,
-        pulses=pulses,
-        pings=pings,
-        environment=np.array(environments, np.int64),
-        environments=tuple(found.environments),
-        has_mru0=found.has_mru0,
-        motion_times=_times(found.motion_ticks),
-        motion=dict(zip(KMB_FIELDS, motion.T, strict=True)),
-        tag_times=_times(found.tag_ticks),
-        tags=tuple(found.tags),
-    )
-
-
 def _times(ticks: list[int]) -> Times:
     return ticks_to_times(np.array(ticks, np.int64))
 
@@ -144,59 +97,104 @@ def _raw0_values(fd: int, index: SampleIndex) -> dict[str, Floats]:
 
 
 @dataclass
-class _Pass:
-    """The datagrams of one pass in file order, and what the next ping depends on."""
+class FactsReader:
+    """Reads the facts of a file from its datagrams in file order.
 
-    fd: int
-    parameters: PingParameters = _NOTHING
-    of_ping: dict[int, PingParameters] = field(default_factory=dict)
-    environments: list[Environment] = field(default_factory=list)
-    environment_of: dict[int, int] = field(default_factory=dict)
-    has_mru0: bool = False
-    motion_ticks: list[int] = field(default_factory=list)
-    motion: list[tuple[float, ...]] = field(default_factory=list)
-    tag_ticks: list[int] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
+    They are the datagrams as the walk found them, before any repair.
+    """
 
-    def take(self, item: Datagram) -> None:
-        """Take one datagram."""
-        if item.type == b"RAW3":
-            self.of_ping[item.offset] = self.parameters
-            self.environment_of[item.offset] = len(self.environments) - 1
-        elif item.type == b"XML0":
-            self._xml(item)
-        elif item.type == b"MRU0":
-            self.has_mru0 = True
-        elif item.type == b"MRU1":
-            self.motion_ticks.append(item.ticks)
-            self.motion.append(_KMB.unpack_from(item.head, _KMB_AT))
-        elif item.type == b"TAG0":
-            self.tag_ticks.append(item.ticks)
-            self.tags.append(_text(self._body(item)))
+    _parameters: PingParameters = _NOTHING
+    _of_ping: dict[int, PingParameters] = field(default_factory=dict)
+    _environments: list[Environment] = field(default_factory=list)
+    _environment_of: dict[int, int] = field(default_factory=dict)
+    _has_mru0: bool = False
+    _motion_ticks: list[int] = field(default_factory=list)
+    _motion: list[tuple[float, ...]] = field(default_factory=list)
+    _tag_ticks: list[int] = field(default_factory=list)
+    _tags: list[str] = field(default_factory=list)
 
-    def parameters_of(self, index: SampleIndex) -> dict[str, Floats]:
+    def passing(self, items: Iterable[bytes | Cut]) -> Iterator[bytes | Cut]:
+        """The same items, each of which is read as it passes."""
+        for item in items:
+            if isinstance(item, Cut):
+                self._of_ping[item.offset] = self._parameters
+                self._environment_of[item.offset] = len(self._environments) - 1
+            elif item[4:7] in _READ:
+                self._read(item)
+            yield item
+
+    def facts(self, path: Path, summary: FileSummary) -> SimradFacts:
+        """The facts, after all datagrams have passed.
+
+        Args:
+            path: the raw file as the walk read it, before anything is left out of it.
+            summary: summary of the walk.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        index = summary.samples
+        assert index is not None  # noqa: S101 - every Simrad file has one
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self._facts(fd, index, is_ek60=summary.found == "EK60")
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _facts(self, fd: int, index: SampleIndex, *, is_ek60: bool) -> SimradFacts:
+        motion = np.array(self._motion, np.float64).reshape(-1, len(KMB_FIELDS))
+        environments = [self._environment_of.get(at, -1) for at in index.offset.tolist()]
+        pulses = None
+        with suppress(UnknownLayoutError):
+            pulses = pulse_index(fd, index)
+        return SimradFacts(
+            fd=fd,
+            is_ek60=is_ek60,
+            index=index,
+            pulses=pulses,
+            pings=_raw0_values(fd, index) if is_ek60 else self._parameters_of(index),
+            environment=np.array(environments, np.int64),
+            environments=tuple(self._environments),
+            has_mru0=self._has_mru0,
+            motion_times=_times(self._motion_ticks),
+            motion=dict(zip(KMB_FIELDS, motion.T, strict=True)),
+            tag_times=_times(self._tag_ticks),
+            tags=tuple(self._tags),
+        )
+
+    def _parameters_of(self, index: SampleIndex) -> dict[str, Floats]:
         """The values of each ping's parameters."""
-        own = [self.of_ping.get(at, _NOTHING) for at in index.offset.tolist()]
+        own = [self._of_ping.get(at, _NOTHING) for at in index.offset.tolist()]
         return {
             name: np.array([getattr(each, name) for each in own], np.float64)
             for name in PARAMETER_FIELDS
         }
 
-    def _xml(self, item: Datagram) -> None:
-        body = self._body(item)
+    def _read(self, datagram: bytes) -> None:
+        type_, ticks = datagram[4:8], _TICKS.unpack_from(datagram, _TICKS_AT)[0]
+        body = datagram[_BODY:-_TRAILER]
+        if type_ == b"XML0":
+            self._read_xml(body, ticks)
+        elif type_ == b"MRU0":
+            self._has_mru0 = True
+        elif type_ == b"MRU1":
+            self._motion_ticks.append(ticks)
+            self._motion.append(_KMB.unpack_from(datagram, _KMB_AT))
+        elif type_ == b"TAG0":
+            self._tag_ticks.append(ticks)
+            self._tags.append(_text(body))
+
+    def _read_xml(self, body: bytes, ticks: int) -> None:
         parameters = ping_parameters(body) if b"<Parameter" in body else None
         if parameters is not None:
             if ADCP not in parameters.channel:
-                self.parameters = parameters
+                self._parameters = parameters
         elif b"<Environment" in body:
-            time = _times([item.ticks])[0]
-            before = self.environments[-1] if self.environments else None
-            environment = environment_values(body, time, before)
+            before = self._environments[-1] if self._environments else None
+            environment = environment_values(body, _times([ticks])[0], before)
             if environment is not None:
-                self.environments.append(environment)
-
-    def _body(self, item: Datagram) -> bytes:
-        return os.pread(self.fd, item.length - 12, item.offset + _BODY)
+                self._environments.append(environment)
 
 
 def _text(body: bytes) -> str:

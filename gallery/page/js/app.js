@@ -10,33 +10,30 @@ const viewer = new Viewer(root);
 const gallery = new Gallery(root);
 let found = {}; // the gallery's state, to come back to
 
-function addNeighbours() {
-  const known = viewer.store && gallery.neighbours(readState().view);
-  if (known) viewer.addEntry(...known);
-}
+let routes = 0;
 
 async function route() {
   dropState();
   const state = readState();
-  const isViewer = Boolean(state.view);
-  element("gallery").hidden = isViewer;
-  element("viewer").hidden = !isViewer;
-  if (!isViewer) {
+  const mine = (routes += 1);
+  gallery.isShown = !state.view;
+  element("gallery").hidden = !gallery.isShown;
+  element("viewer").hidden = gallery.isShown;
+  if (gallery.isShown) {
     viewer.close();
-    found = state;
     return gallery.show();
   }
-  if (gallery.isShown) gallery.hide();
   element("back").href = stateAddress(found);
   await viewer.open();
   // The echogram comes first; the catalogue of a large archive may be megabytes.
   await gallery.load();
-  addNeighbours();
+  const known = mine === routes && viewer.store && gallery.neighbours(state.view);
+  if (known) viewer.addEntry(...known);
 }
 
-addEventListener("hashchange", (event) => {
-  // The gallery's own state is not in the event's address yet: browsers take it before the last change.
-  found = readState().view && !new URL(event.oldURL).hash.includes("view=") ? Object.fromEntries(new URLSearchParams(new URL(event.oldURL).hash.slice(1))) : found;
+addEventListener("hashchange", ({ oldURL }) => {
+  const before = Object.fromEntries(new URLSearchParams(new URL(oldURL).hash.slice(1)));
+  if (!before.view) found = before;
   route();
 });
 addEventListener("unhandledrejection", ({ reason }) => say(`Something failed: ${reason?.message ?? reason}`));

@@ -69,13 +69,11 @@ export class Gallery {
     );
     element("find-cruise").value = chosen;
     element("failed-count").textContent = failed.length || "";
-    this.onEntries?.();
     if (this.isShown) this.find();
   }
 
   /** Show the gallery as the address says. */
   show() {
-    this.isShown = true;
     document.title = "echodrop gallery";
     say();
     const state = readState();
@@ -85,10 +83,6 @@ export class Gallery {
     EDGES.forEach((id, at) => (element(id).value = box[at] ?? ""));
     if (this.entries) this.find();
     else this.load();
-  }
-
-  hide() {
-    this.isShown = false;
   }
 
   // ---- finding -----------------------------------------------------------------------------

@@ -59,28 +59,26 @@ export class VirtualList {
       if (rows[middle].top + rows[middle].height < from) low = middle + 1;
       else high = middle;
     }
-    const kept = new Set();
-    for (let at = low; at < rows.length && rows[at].top < to; at += 1) {
-      const { top, items, columns, height } = rows[at];
-      items.forEach((item, place) => {
-        kept.add(item);
-        if (this.shown.has(item)) return;
-        const element = this.build(item);
-        Object.assign(element.style, {
-          position: "absolute",
-          top: `${top}px`,
-          height: `${height}px`,
-          left: `${(place / columns) * 100}%`,
-          width: `${100 / columns}%`,
-        });
-        this.shown.set(item, element);
-        container.append(element);
-      });
-    }
+    const inSight = [];
+    for (let at = low; at < rows.length && rows[at].top < to; at += 1)
+      rows[at].items.forEach((item, place) => inSight.push([item, place, rows[at]]));
+    const kept = new Set(inSight.map(([item]) => item));
     for (const [item, element] of this.shown)
       if (!kept.has(item)) {
         element.remove();
         this.shown.delete(item);
       }
+    // In order, for the Tab key and screen readers.
+    let before = this.spacer;
+    for (const [item, place, { top, columns, height }] of inSight) {
+      if (!this.shown.has(item)) {
+        const element = this.build(item);
+        const [left, width] = [`${(place / columns) * 100}%`, `${100 / columns}%`];
+        Object.assign(element.style, { position: "absolute", top: `${top}px`, height: `${height}px`, left, width });
+        this.shown.set(item, element);
+        before.after(element);
+      }
+      before = this.shown.get(item);
+    }
   }
 }

@@ -209,7 +209,7 @@ export class TrackMap {
     const mark = (value, positive, negative) => {
       const degrees = turned(value);
       const text = `${+Math.abs(degrees).toFixed(6)}°`;
-      return degrees === 0 ? text : text + (degrees < 0 ? negative : positive);
+      return degrees % 180 === 0 ? text : text + (degrees < 0 ? negative : positive);
     };
     for (const { at } of ticks(this.longitude(0), this.longitude(this.width), this.width / 90)) {
       context.moveTo(this.x(at), 0);
@@ -242,7 +242,7 @@ export class TrackMap {
       }
       context.stroke();
     };
-    stroke(this.tracks, "track", 1.6, 2.5);
+    stroke(this.tracks, "track", 1.6, this.tracks.length < 500 ? 4 : 2.5);
     if (this.highlight) stroke([this.highlight], "mark", 3, 6);
   }
 

@@ -5,7 +5,7 @@ import { Channel } from "./channel.js";
 
 const CACHED_CHUNKS = 96; // of 2 MB
 const PARALLEL = 8;
-const MOST_VALUES = 4e6; // in view, of 2 bytes before compression
+const MOST_VALUES = 8e6; // in view, of 2 bytes before compression
 const FLOAT16 = "float16";
 
 /** The value of each of the 65,536 float16, in dB; NaN for NaN, infinities and the store's no data. */
@@ -117,19 +117,18 @@ export class ViewerStore {
     return { latitude: between("latitude"), longitude: between("longitude") };
   }
 
-  /** The finest level with about a ping a pixel at most, and not too much to fetch. */
-  levelFor(view, width) {
+  /** The coarsest level that still has about a ping and a sample for each pixel, where there are so many. */
+  levelFor({ from, to, top, bottom }, shown, width, height) {
     const { factors } = this.coarsest;
-    const shown = view.shown.map((at) => this.coarsest.channel(at));
-    const pings = Math.max(...shown.map((channel) => channel.countBetween(view.from, view.to))) * factors[0];
-    const samples = ((view.bottom - view.top) / shown[0].middleStep) * factors[1];
-    return (
-      this.levels.find(
-        (level) =>
-          pings / level.factors[0] / width <= 1.5 &&
-          (pings * samples * shown.length) / (level.factors[0] * level.factors[1]) <= MOST_VALUES,
-      ) ?? this.coarsest
-    );
+    const channels = shown.map((at) => this.coarsest.channel(at));
+    const pings = Math.max(...channels.map((channel) => channel.countBetween(from, to))) * factors[0];
+    const samples = ((bottom - top) / channels[0].middleStep) * factors[1];
+    const isEnough = ({ factors: [ofPings, ofSamples] }) =>
+      (pings / ofPings >= 0.75 * width || ofPings === 1) && (samples / ofSamples >= height || ofSamples === 1);
+    const isTooMuch = ({ factors: [ofPings, ofSamples] }) =>
+      (pings / ofPings) * (samples / ofSamples) * shown.length > MOST_VALUES;
+    const enough = this.levels.findLastIndex(isEnough);
+    return this.levels.slice(Math.max(enough, 0)).find((level) => !isTooMuch(level)) ?? this.coarsest;
   }
 
   /** The bits of a chunk, or undefined while it is not here. */

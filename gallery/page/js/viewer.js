@@ -73,12 +73,12 @@ export class Viewer {
     const of = channels.map((_, at) => coarsest.channel(at)).filter((channel) => channel.times.length);
     if (!of.length) throw new Error("The viewer store has no pings.");
     this.extent = {
-      from: Math.min(...of.map((channel) => channel.from)),
-      to: Math.max(...of.map((channel) => channel.to)),
+      from: Math.floor(Math.min(...of.map((channel) => channel.from))),
+      to: Math.ceil(Math.max(...of.map((channel) => channel.to))),
       first: Math.min(...of.map(({ times }) => times[0])),
       last: Math.max(...of.map(({ times }) => times.at(-1))),
-      top: Math.min(0, ...of.map((channel) => channel.top)),
-      bottom: Math.max(...of.map((channel) => channel.bottom)),
+      top: round(Math.min(0, ...of.map((channel) => channel.top))),
+      bottom: round(Math.max(...of.map((channel) => channel.bottom))),
     };
   }
 
@@ -110,7 +110,7 @@ export class Viewer {
       colours: this.scale.name,
       db: `${this.scale.low},${this.scale.high}`,
       time: isWhole("from", "to") ? "" : `${new Date(from).toISOString()}/${new Date(to).toISOString()}`,
-      depth: isWhole("top", "bottom") ? "" : `${top.toFixed(2)},${bottom.toFixed(2)}`,
+      depth: isWhole("top", "bottom") ? "" : `${top},${bottom}`,
     };
     writeState(this.state);
   }
@@ -226,7 +226,8 @@ export class Viewer {
   }
 
   setView([from, to], [top, bottom]) {
-    this.view = { from, to, top, bottom };
+    // As exact as the address, so that it restores the very same picture.
+    this.view = { from: Math.round(from), to: Math.round(to), top: round(top), bottom: round(bottom) };
     this.changed();
     if (this.cursor) this.point(this.cursor.x, this.cursor.y);
   }
@@ -239,8 +240,8 @@ export class Viewer {
 
   /** Levels that can be drawn, the one wanted first; the others stand in for it. */
   levels() {
-    const view = { ...this.view, shown: this.shown };
-    const wanted = this.store.levelFor(view, this.plotWidth * this.drawing.ratio);
+    const { ratio } = this.drawing;
+    const wanted = this.store.levelFor(this.view, this.shown, this.plotWidth * ratio, this.panels[0].height * ratio);
     if (!wanted.isOpen) {
       const { store } = this;
       wanted.open().then(() => store.onChunk(), (error) => store.onError(error));
@@ -347,6 +348,9 @@ export class Viewer {
     element("notes").append(...sentences.map((text) => make("li", { className: "warn" }, text)));
   }
 }
+
+/** To millimetres. */
+const round = (metres) => Math.round(metres * 1000) / 1000;
 
 /** An interval moved within limits. */
 function shifted(from, to, by, least, most) {

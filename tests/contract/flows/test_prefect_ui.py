@@ -15,7 +15,7 @@ from flows.core.outcomes import InvalidParameters
 from tests.browser.chromium import BrowserNotFoundError, open_browser
 from tests.browser.conftest import SCREENSHOTS
 
-RAW = "s3://inbox/cruise/D2007.raw"
+RAW = "s3://inbox/cruise/D%202007.raw"
 TAG = "outcome:InvalidParameters"
 
 

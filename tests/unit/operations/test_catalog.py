@@ -17,7 +17,9 @@ import jsonschema_specifications
 import pandas as pd
 import pytest
 from stac_validator.validate import StacValidate
+from typer.testing import CliRunner
 
+from echodrop.command_line import app
 from gallery.server import GalleryServer
 from operations.catalog.geometry import geometry_of, united
 from operations.catalog.place import (
@@ -388,6 +390,19 @@ def test_the_box_of_a_cruise_is_the_narrowest(
 ) -> None:
     west, south, east, north = united([(w, -1, e, 1) for w, e in longitudes])
     assert (west, south, east, north) == (expected[0], -1, expected[1], 1)
+
+
+@pytest.mark.parametrize("command", ["catalog", "gallery"])
+def test_a_place_that_cannot_be_read_is_named(rules: Path, command: str) -> None:
+    for place, why in (
+        ("s3://no-such-bucket/a/", "The specified bucket does not exist"),
+        (str(rules.parent / "nowhere"), "no such folder"),
+        ("https://host/a", "give a folder, or s3://bucket/ of an output bucket"),
+    ):
+        done = CliRunner().invoke(app, [command, place])
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"{place}: ")
+        assert why in done.stderr
 
 
 def test_the_command_names_what_it_leaves_out(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,7 +25,7 @@ from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
 from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
 from operations.inventory.scope import Scope
-from operations.reconcile import reconcile_flow
+from operations.reconcile import catalog_step, reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
 from operations.sending.fixing import FixResult
@@ -42,6 +45,8 @@ def reconcile(
     monkeypatch.setattr(reconcile_flow, "connect", lambda: connect(rules))
     monkeypatch.setattr(reconcile_flow, "get_run_logger", lambda: logging.getLogger("test"))
     monkeypatch.setattr(reconcile_flow, "create_table_artifact", lambda *_, **__: None)
+    # It takes a process's start; one test has it.
+    monkeypatch.setattr(reconcile_flow, "update_after", lambda _: (None, ""))
 
     def call(**asked: Any) -> tuple[str, list[dict[str, Any]]]:
         state: Any = reconcile_inbox.fn(grace_minutes=0, rate=1000, **asked)
@@ -185,6 +190,7 @@ def test_the_catalogue_is_brought_up_to_date_and_its_fault_changes_no_result(
 ) -> None:
     done(world, "a.raw")
     reconciled = reconcile()[0]
+    monkeypatch.setattr(reconcile_flow, "update_after", catalog_step.update_after)
     place = BucketPlace(world.s3, world.output, "")
     # Outputs without an upload; the catalogue has them, too.
     put(place, "cruise/b.zarr")
@@ -195,15 +201,24 @@ def test_the_catalogue_is_brought_up_to_date_and_its_fault_changes_no_result(
     assert state.data["catalog"]["outputs"] == 1
     assert place.open("catalog/cruises/cruise/b.zarr.json") is not None
 
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError("planned")
-
     put(place, "cruise/c.zarr")
-    monkeypatch.setattr(BucketPlace, "write", refuse)
-    state = reconcile_inbox.fn(grace_minutes=0)
-    assert (state.name, state.data["counts"]) == ("Completed", {"done": 1})
-    assert state.data["catalog"] is None
-    assert state.message.endswith("the catalogue is not up to date: PermissionError: planned")
+    killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    for fault, says in (
+        (subprocess.CompletedProcess([], 2, "", "S3 refuses"), "its update failed: S3 refuses"),
+        (
+            subprocess.run(killed, capture_output=True, check=False, text=True),
+            "its update was ended by signal 9: ",
+        ),
+        (
+            subprocess.TimeoutExpired("python", 1800),
+            "TimeoutExpired: Command 'python' timed out after 1800 seconds",
+        ),
+    ):
+        monkeypatch.setattr("subprocess.run", Mock(side_effect=[fault]))
+        state = reconcile_inbox.fn(grace_minutes=0)
+        assert (state.name, state.data["counts"]) == ("Completed", {"done": 1})
+        assert state.data["catalog"] is None
+        assert state.message.endswith(f"the catalogue is not up to date: {says}")
 
 
 def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(

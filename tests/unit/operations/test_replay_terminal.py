@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from echodrop import app
+from echodrop.command_line import app
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import Upload
 from operations.replay.choice import outcome_named
@@ -112,6 +116,19 @@ def test_an_unknown_outcome_is_refused_with_the_known_ones() -> None:
     assert "no run ends as 'Nonsense'; known outcomes: AccessDenied, Archived, BadFile" in message
 
 
+def test_every_option_with_fixed_values_takes_them_in_any_case_of_letters() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    choices = [
+        (name, param)
+        for name, command in group.commands.items()
+        for param in command.params
+        if hasattr(param.type, "case_sensitive")
+    ]
+    assert len(choices) >= 3
+    assert [(name, param.name) for name, param in choices if param.type.case_sensitive] == []  # type: ignore[attr-defined]
+
+
 def test_an_upload_elsewhere_and_a_missing_bucket_are_named(
     world: FakeInbox, rules: Path, replay: Callable[..., int], capsys: Any
 ) -> None:
@@ -145,6 +162,25 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(
     with pytest.raises(BrokenPipeError):
         replay(uris=[f"s3://{world.inbox}/a.raw"], as_json=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_has_gone_before_the_end_leaves_no_trace() -> None:
+    root = str(Path(__file__).resolve().parents[3])
+    # What is still in the buffer is written when the command ends.
+    script = "from echodrop.pipes import quiet_pipe\nwith quiet_pipe(): print('{}')"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
 
 
 def test_an_invalid_time_is_refused_and_an_interruption_is_explained(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,13 @@ from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
 from operations.console.durations import duration
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
+from operations.inventory.listings import read_manifest_of
 from operations.inventory.scope import Scope
 from operations.inventory.upload_inspection import UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
-from operations.status.health import DEAD_LETTERS, QUEUE, Health, HealthLine
+from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
 from operations.status.recent import Status
-from operations.status.upload import UploadFollower
+from operations.status.upload import FollowedUpload, follow
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}"}
@@ -117,8 +119,8 @@ def health(
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "flow/ecs"'
     )
-    found = Health(rules, prefect, lambda _url: dead, {DEAD_LETTERS: "url", **(queues or {})}, NOW)
-    return {line.part: line for line in found.lines()}
+    urls = {DEAD_LETTERS: "url", **(queues or {})}
+    return {line.part: line for line in health_lines(rules, prefect, lambda _: dead, urls, NOW)}
 
 
 def pool(
@@ -179,7 +181,7 @@ def test_an_upload_is_followed_to_its_outcome_with_the_command_to_type(
     run = world.run(world.drop(key), "FAILED", "BadFile", message=message)
 
     inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
-    found = UploadFollower(inspector, History(message)).follow(f"s3://{world.inbox}/{key}")
+    found = follow(f"s3://{world.inbox}/{key}", inspector, History(message))
     terminal = {"force_terminal": True, "width": width, "color_system": None} if width else {}
     console = Console(file=io.StringIO(), **terminal)  # type: ignore[arg-type]
     found.print(console, datetime.now(UTC))
@@ -200,15 +202,21 @@ def test_an_upload_that_is_done_or_under_way_needs_no_command(world: FakeInbox) 
     world.publish(world.drop("done.raw"), "done.zarr", STORE)
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
-    follower = UploadFollower(inspector, History())
-    done = follower.follow(f"s3://{world.inbox}/done.raw")
-    running = follower.follow(f"s3://{world.inbox}/running.raw")
-    gone = follower.follow(f"s3://{world.inbox}/gone.raw")
-    assert [each.found.kind for each in (done, running, gone)] == [
-        *(Kind.DONE, Kind.RUNNING, Kind.IGNORED)
-    ]
-    assert {each.command + each.remedy for each in (done, running, gone)} == {""}
-    assert [each.is_under_way for each in (done, running, gone)] == [False, True, False]
+
+    def look(name: str) -> FollowedUpload:
+        return follow(f"s3://{world.inbox}/{name}.raw", inspector, History())
+
+    found = [look("done"), look("running"), look("gone")]
+    assert [each.found.kind for each in found] == [Kind.DONE, Kind.RUNNING, Kind.IGNORED]
+    assert {each.command + each.remedy for each in found} == {""}
+    assert [each.is_under_way for each in found] == [False, True, False]
+    assert found[0].products.endswith(f"echodrop draw s3://{world.output}/done.zarr")
+    manifest = read_manifest_of(world.s3, world.output, "done.zarr")
+    assert manifest is not None
+    record = {"output_sha256": manifest.sha256, "products": {}}
+    place = {"Bucket": world.output, "Key": "done.zarr.products.json"}
+    world.s3.put_object(**place, Body=json.dumps(record))
+    assert look("done").products == "the picture and the viewer store are current"
 
 
 @given(st.integers(0, 36525), st.sampled_from("smhd"))

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from flows import walk
 from flows.core.outcomes import OutputMismatch
+from flows.corrected_values import zero_imaginary_parts
 from flows.publishing.identity import Difference, differences
 from flows.rawfile import samples as raw_samples
 from flows.rawfile.echopype_reader import open_raw_file
-from flows.rawfile.engine import OpenedFile, open_file, zero_imaginary_parts
+from flows.rawfile.engine import OpenedFile, open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.samples import PingSamples
 from flows.walk.simrad.nt_time import ticks_to_times
