@@ -26,7 +26,7 @@ from flows.core.locations import PRODUCTS_SUFFIX
 from flows.products.jobs.failed_record import record_failure
 from flows.products.jobs.product_jobs import JobResult, ProductJob
 
-_COMMAND = (sys.executable, "-m", "flows.products.jobs.child")
+_COMMAND = (sys.executable, "-m", f"{__package__}.child")
 _ROOT = Path(__file__).resolve().parents[3]
 # Seconds in which the child cleans up before it is killed.
 _GRACE_SECONDS = 5.0
