@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import boto3
+import typer
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,9 +35,13 @@ def doctor_at_terminal(out: str, *, stack: str | None, region: str | None) -> in
     good = report(check_machine(out), print, "PROBLEM")
     if stack is None:
         return 0 if good else 1
-    from flows.deployment.stack_deployment import deploy_at_terminal  # noqa: PLC0415 - Prefect
+    from echodrop.command_line import deploy  # noqa: PLC0415 - it imports this module's command
 
-    code = deploy_at_terminal(stack, region=region, dry_run=False, only_check=True)
+    code = 0
+    try:
+        deploy(stack=stack, region=region, only_check=True)
+    except typer.Exit as end:
+        code = end.exit_code
     return code or (0 if good else 1)
 
 
