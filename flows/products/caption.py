@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flows.products.platform import Track
+from flows.products.sv.platform import PlatformTrack
 
 
 def title_of(echodata: Any, manifest: Mapping[str, Any]) -> str:  # noqa: ANN401 - echopype ships no types
@@ -16,7 +16,7 @@ def title_of(echodata: Any, manifest: Mapping[str, Any]) -> str:  # noqa: ANN401
     return f"{name}, {ship}" if ship else name
 
 
-def facts_of(echodata: Any, manifest: Mapping[str, Any], track: Track) -> list[str]:  # noqa: ANN401 - as above
+def facts_of(echodata: Any, manifest: Mapping[str, Any], track: PlatformTrack) -> list[str]:  # noqa: ANN401 - as above
     """Instrument, time and positions, a phrase each."""
     sonar = echodata["Sonar"].attrs
     # echopype names its own parser as the software of other makers' files.
@@ -35,7 +35,7 @@ def facts_of(echodata: Any, manifest: Mapping[str, Any], track: Track) -> list[s
     return facts
 
 
-def _position(track: Track, fix: int) -> str:
+def _position(track: PlatformTrack, fix: int) -> str:
     north = float(track.latitude[fix])
     east = (float(track.longitude[fix]) + 180) % 360 - 180
     return f"{abs(north):.4f}° {'NS'[north < 0]} {abs(east):.4f}° {'EW'[east < 0]}"

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.products.calibration import ChannelCalibration, NotCalibratedError
-from flows.products.depth_bins import (
+from flows.products.sv.depth_bins import (
     Linear,
     VerticalGrid,
-    bin_means,
     grid_over,
     in_decibels,
-    linear,
 )
-from flows.products.panels import Bools, Floats, Panel, Times, panels_of
-from flows.products.platform import sea_floor, transducer_depths
+from flows.products.sv.gridded import SV_LABEL, Gridded, GriddedPanel
+from flows.products.sv.panels import Bools, Floats, Times
+from flows.products.sv.platform import sea_floor
 
 # The pixels of a panel.
 MAX_COLUMNS, MAX_BINS = 1190, 270
-SV_LABEL = "Sv (dB re 1 m⁻¹)"
-LEVEL_LABEL, COUNTS_LABEL = "recorded level (dB)", "recorded counts"
 SV_LIMITS = (-90.0, -30.0)
 #: Samples that a picture reads; of more, every k-th ping, as long as that leaves so many pings. Pulse
 #: compression costs ten times as much.
-PICTURE_SAMPLES, _LEAST_PINGS = 40_000_000, 400
-_FM_COST = 10
+PICTURE_SAMPLES, _LEAST_PINGS = 20_000_000, 250
 #: Metres shown below the deepest sea floor, as a share of its depth.
 _BELOW_THE_SEA_FLOOR = 0.25
 
@@ -86,95 +81,6 @@ class Echogram:
         return "Sv" if first == SV_LABEL else first
 
 
-@dataclass(eq=False)
-class GriddedPanel:
-    """A panel ready to be averaged into depths or ranges.
-
-    Attributes:
-        offsets: what is added to its ranges: the depth of the transducer at each ping.
-        first, last, finest: extent and finest step of its samples on the vertical axis.
-    """
-
-    panel: Panel
-    calibration: ChannelCalibration
-    offsets: Floats
-    first: float
-    last: float
-    finest: float
-
-    def means(
-        self, grid: VerticalGrid, every: int = 1
-    ) -> Iterator[tuple[NDArray[np.intp], Linear]]:
-        """Places of pings, and their linear means by bin; passive pings have none."""
-        for block in self.calibration.blocks(every):
-            values = linear(block.values) if self.is_decibel else block.values
-            values[self.panel.passive[block.places]] = np.nan
-            start = block.start + self.offsets[block.places]
-            yield block.places, bin_means(values, start, block.step, grid)
-
-    @property
-    def is_decibel(self) -> bool:
-        """Whether its values are dB, which are averaged linearly; counts of an AZFP are not."""
-        return self.calibration.is_calibrated or self.panel.encoding != "counts"
-
-    @property
-    def quantity(self) -> str:
-        """Of its values, with the unit."""
-        if self.calibration.is_calibrated:
-            return SV_LABEL
-        return LEVEL_LABEL if self.is_decibel else COUNTS_LABEL
-
-
-@dataclass(eq=False)
-class Gridded:
-    """All panels of an output, as Sv by depth or range, or as recorded samples by their number."""
-
-    panels: list[GriddedPanel]
-    vertical: str
-    notes: list[str]
-
-    def cost(self) -> int:
-        """Samples to read, those of FM counted as their compression costs."""
-        return sum(
-            each.panel.pings.size
-            * each.calibration.samples_a_ping()
-            * (_FM_COST if each.panel.encoding == "complex_FM" else 1)
-            for each in self.panels
-        )
-
-
-def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
-    """Find the panels of an output and what can be computed of them."""
-    panels = panels_of(echodata)
-    reasons: list[str] = []
-    for is_calibrated in (True, False):
-        found: list[GriddedPanel] = []
-        notes: list[str] = []
-        depths = [transducer_depths(echodata, panel) for panel in panels]
-        is_depth = is_calibrated and all(depth is not None for depth in depths) and bool(depths)
-        for panel, depth in zip(panels, depths, strict=True):
-            calibration = ChannelCalibration(echodata, panel, is_calibrated=is_calibrated)
-            try:
-                first, last, finest = calibration.extent()
-            except NotCalibratedError as error:
-                notes.append(f"{panel.label}: no Sv, because {error}")
-                continue
-            offsets = depth if is_depth and depth is not None else np.zeros(panel.pings.size)
-            least, most = (offsets.min(), offsets.max()) if offsets.size else (0.0, 0.0)
-            found.append(
-                GriddedPanel(panel, calibration, offsets, first + least, last + most, finest)
-            )
-        if found or not panels:
-            vertical = ("depth" if is_depth else "range") if is_calibrated else "sample"
-            if not is_calibrated:
-                notes = list(dict.fromkeys([*reasons, "what was recorded is shown"]))
-            elif not is_depth:
-                notes.append("range from the transducer: the file has no draft")
-            return Gridded(found, vertical, notes)
-        reasons = [note.partition(": ")[2] for note in notes]
-    raise AssertionError("recorded levels need no calibration")
-
-
 def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> Echogram:  # noqa: ANN401 - as above
     """The echogram of an output with beam groups of samples, in bounded memory."""
     longest = max((each.panel.pings.size for each in source.panels), default=0)
@@ -219,6 +125,7 @@ def _drawn(each: GriddedPanel, floor: Floats | None, every: int, source: Gridded
         values=values,
         grid=grid,
         passive=panel.passive[ends[:, 0]] | panel.passive[ends[:, 1]],
+        colours=None if each.quantity == SV_LABEL else "viridis",
         sea_floor=None if floor is None or source.vertical == "sample" else floor[ends[:, 0]],
     )
 

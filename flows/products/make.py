@@ -14,11 +14,8 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
-from functools import cached_property
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.core.locations import (
     MANIFEST_SUFFIX,
@@ -28,13 +25,10 @@ from flows.core.locations import (
     VIEWER_SUFFIX,
 )
 from flows.core.stopwatch import Stopwatch
+from flows.products.complete_output import CompleteOutput
 from flows.products.product_files import ProductFiles, product_files
 from flows.publishing.manifest import read_manifest
 
-if TYPE_CHECKING:
-    from flows.products.echogram import Echogram, Gridded
-
-PRODUCTS_VERSION = 1
 #: The colour map of pictures; see `flows.products.picture.colour_map` for others.
 DEFAULT_COLOURS = "ek500"
 #: Each product and the end of its name, in the order in which they are made.
@@ -43,7 +37,6 @@ PRODUCTS: Mapping[str, str] = {
     "thumbnail": THUMBNAIL_SUFFIX,
     "viewer": VIEWER_SUFFIX,
 }
-_SOFTWARE = ("echodrop", "echopype", "matplotlib")
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +84,7 @@ def make_products(
     if body is None:
         raise OutputIncompleteError(output)
     manifest = read_manifest(body, output + MANIFEST_SUFFIX)
-    source = _Source(output, storage_options, manifest, colours)
+    source = CompleteOutput(output, storage_options, manifest, colours)
     record = source.record_before(files)
     stopwatch = Stopwatch()
     for name in (name for name in PRODUCTS if name in wanted):
@@ -105,76 +98,7 @@ def make_products(
     return record
 
 
-class _Source:
-    """A complete output, opened once for all of its products."""
-
-    def __init__(
-        self,
-        output: str,
-        storage_options: Mapping[str, Any] | None,
-        manifest: Mapping[str, Any],
-        colours: str,
-    ) -> None:
-        self.output = output
-        self.colours = colours
-        self.manifest = manifest
-        self._options = storage_options
-
-    @cached_property
-    def echodata(self) -> Any:  # noqa: ANN401 - echopype ships no types
-        from flows.products.opened_output import open_output  # noqa: PLC0415 - echopype: seconds
-
-        return open_output(self.output, self._options)
-
-    @cached_property
-    def echogram(self) -> Echogram:
-        from flows.products.echogram import sv_echogram  # noqa: PLC0415 - as above
-        from flows.products.nortek import nortek_echogram  # noqa: PLC0415 - as above
-
-        if self.echodata.sonar_model == "AD2CP":
-            return nortek_echogram(self.echodata)
-        return sv_echogram(self.echodata, self.gridded, self.manifest)
-
-    @cached_property
-    def gridded(self) -> Gridded:
-        from flows.products.echogram import gridded  # noqa: PLC0415 - as above
-
-        return gridded(self.echodata)
-
-    def record_before(self, files: ProductFiles) -> dict[str, Any]:
-        """What an earlier run made of the same output."""
-        empty: dict[str, Any] = {"products": {}, "picture": None, "seconds": {}}
-        body = files.read(PRODUCTS_SUFFIX)
-        if body is None:
-            return empty
-        try:
-            before: dict[str, Any] = json.loads(body)
-            is_same = before["output_sha256"] == self.manifest["output"]["sha256"]
-            return {name: before[name] for name in empty} if is_same else empty
-        except (ValueError, KeyError, TypeError):
-            return empty
-
-    def described(self) -> dict[str, Any]:
-        """The record's other fields."""
-        fields: dict[str, Any] = {
-            "products_version": PRODUCTS_VERSION,
-            "made_at": datetime.now(UTC).isoformat(),
-            "output": self.output,
-            "output_sha256": self.manifest["output"]["sha256"],
-            "software": {name: metadata.version(name) for name in _SOFTWARE},
-        }
-        if "echogram" in self.__dict__:
-            fields["picture"] = {
-                "quantity": self.echogram.quantity,
-                "vertical": self.echogram.vertical,
-                "panels": [panel.title for panel in self.echogram.panels],
-                "every_ping": self.echogram.every_ping,
-                "notes": self.echogram.notes,
-            }
-        return fields
-
-
-def _made(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
+def _made(name: str, source: CompleteOutput, files: ProductFiles) -> dict[str, Any]:
     """Make one product; returns its entry in the record."""
     suffix = PRODUCTS[name]
     try:
@@ -187,7 +111,7 @@ def _made(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
         return {"state": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
-def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
+def _make(name: str, source: CompleteOutput, files: ProductFiles) -> dict[str, Any]:
     path = source.output.rpartition("/")[2] + PRODUCTS[name]
     if name == "viewer":
         return _make_viewer(source, files)
@@ -201,7 +125,7 @@ def _make(name: str, source: _Source, files: ProductFiles) -> dict[str, Any]:
     }
 
 
-def _make_viewer(source: _Source, files: ProductFiles) -> dict[str, Any]:
+def _make_viewer(source: CompleteOutput, files: ProductFiles) -> dict[str, Any]:
     from flows.products.caption import title_of  # noqa: PLC0415 - as above
     from flows.products.viewer_store import NotApplicableError, write_viewer_store  # noqa: PLC0415 - as above
 
@@ -232,18 +156,18 @@ def _make_viewer(source: _Source, files: ProductFiles) -> dict[str, Any]:
     return entry
 
 
-def _picture(source: _Source) -> bytes:
+def _picture(source: CompleteOutput) -> bytes:
     from flows.products.caption import facts_of, title_of  # noqa: PLC0415 - as above
     from flows.products.picture import Caption, draw, png_of  # noqa: PLC0415 - matplotlib
-    from flows.products.platform import Track  # noqa: PLC0415 - as above
+    from flows.products.sv.platform import PlatformTrack  # noqa: PLC0415 - as above
 
-    track = Track(source.echodata)
+    track = PlatformTrack(source.echodata)
     facts = facts_of(source.echodata, source.manifest, track)
     caption = Caption(title_of(source.echodata, source.manifest), facts)
     return png_of(draw(source.echogram, caption, track, source.colours))
 
 
-def _thumbnail(source: _Source) -> bytes:
+def _thumbnail(source: CompleteOutput) -> bytes:
     from flows.products.picture import thumbnail_of  # noqa: PLC0415 - as above
 
     return thumbnail_of(source.echogram, source.colours)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.products.calibration import BLOCK_SAMPLES
-from flows.products.depth_bins import (
+from flows.products.echogram import MAX_BINS, DrawnPanel, Echogram, column_means, percentiles
+from flows.products.sv.calibration import BLOCK_SAMPLES
+from flows.products.sv.depth_bins import (
     Linear,
     VerticalGrid,
     bin_means,
@@ -17,7 +18,6 @@ from flows.products.depth_bins import (
     in_decibels,
     linear,
 )
-from flows.products.echogram import MAX_BINS, DrawnPanel, Echogram, column_means, percentiles
 
 _AMPLITUDE = "echo amplitude (dB)"
 _VELOCITY = "velocity (m s⁻¹)"

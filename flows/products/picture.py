@@ -6,28 +6,25 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, image
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, ListedColormap
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from flows.products.echogram import DrawnPanel, Echogram
-from flows.products.panels import Floats
-from flows.products.platform import Track
+from flows.products.sv.platform import PlatformTrack
+from flows.products.time_axis import can_be_drawn_by_time, column_edges, pauses, positions
 
 # Of Simrad's EK500: 12 colours, and white below.
 _EK500 = "#9f9f9f #5f5f5f #0000ff #00007f #00bf00 #007f00 #ffff00 #ff7f00 #ff00bf #ff0000 #a6533c #783c28"
 _NO_DATA, _PASSIVE, _SEA_FLOOR = "#efe6d4", "#b9dcf2", "black"
 _DPI, _WIDTH, _LEFT, _RIGHT = 120, 12.0, 0.85, 1.25
 _THUMBNAIL = (320, 180)
-#: A longer pause than this many usual intervals is drawn as missing pings.
-_PAUSE = 3.0
 _AXES = {"depth": "Depth (m)", "range": "Range (m)", "sample": "Sample"}
 
 
@@ -55,7 +52,7 @@ def colour_map(name: str) -> Colormap:
     return colormaps[name]
 
 
-def draw(echogram: Echogram, caption: Caption, track: Track | None, colours: str) -> Figure:
+def draw(echogram: Echogram, caption: Caption, track: PlatformTrack | None, colours: str) -> Figure:
     """The figure of an echogram.
 
     Args:
@@ -80,7 +77,7 @@ def draw(echogram: Echogram, caption: Caption, track: Track | None, colours: str
     figure.text(
         _LEFT / _WIDTH, 0.1 / total, "\n".join(notes), fontsize=8, va="bottom", color="0.25"
     )
-    by_time = _can_be_drawn_by_time(echogram.panels)
+    by_time = can_be_drawn_by_time(echogram.panels)
     axes: list[Axes] = []
     for number, panel in enumerate(echogram.panels):
         lower = total - top - height * (number + 1)
@@ -99,7 +96,7 @@ def draw(echogram: Echogram, caption: Caption, track: Track | None, colours: str
     spans = [
         edges[[0, -1]]
         for panel in echogram.panels
-        if (edges := _column_edges(_positions(panel, by_time=by_time))[0]).size
+        if (edges := column_edges(positions(panel, by_time=by_time))[0]).size
     ]
     if spans:
         axes[0].set_xlim(np.min(spans), np.max(spans))
@@ -115,7 +112,7 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
     axis.set_ylim(panel.grid.stop, panel.grid.start)
     if not np.isfinite(panel.values).any() and not panel.passive.any():
         axis.text(0.5, 0.5, "no samples", transform=axis.transAxes, ha="center")
-    edges, column_of = _column_edges(_positions(panel, by_time=by_time))
+    edges, column_of = column_edges(positions(panel, by_time=by_time))
     if column_of.size:
         shown = np.full((column_of.size, panel.grid.count), np.nan, np.float32)
         shown[column_of >= 0] = panel.values[column_of[column_of >= 0]]
@@ -128,6 +125,9 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
             axis.axvspan(edges[place], edges[place + 1], color=_PASSIVE, lw=0, zorder=1.5)
         low, high = axis.get_position().y0, axis.get_position().height
         figure = axis.figure
+        if not by_time:
+            for edge in pauses(panel, edges):
+                axis.axvline(edge, color="0.3", lw=0.8, ls="--")
         beside = figure.add_axes((1 - (_RIGHT - 0.12) / _WIDTH, low, 0.14 / _WIDTH, high))
         bar = figure.colorbar(picture, cax=beside, extend="both")
         bar.set_label(panel.quantity, fontsize=8)
@@ -139,49 +139,6 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
             axis.plot(centres, line, color=_SEA_FLOOR, lw=1.1, zorder=3)
 
 
-def _can_be_drawn_by_time(panels: Sequence[DrawnPanel]) -> bool:
-    """Not if the clock goes back, nor if the pings are bursts that would be thin lines."""
-    for panel in panels:
-        times = panel.times.astype("datetime64[ns]").astype(np.int64)
-        steps = np.diff(times[:, 0])
-        if (steps < 0).any() or np.isnat(panel.times).any():
-            return False
-        # Most of the time without pings: thin lines.
-        if steps.size > 1 and steps.sum() > 4 * np.median(steps) * steps.size:
-            return False
-    return True
-
-
-def _positions(panel: DrawnPanel, *, by_time: bool) -> Floats:
-    """First and last position of each column on the horizontal axis (columns by 2)."""
-    if by_time:
-        found: Floats = date2num(panel.times)  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
-        return found
-    # Groups of different pings cover the same time.
-    share: Floats = panel.numbers / (panel.numbers.max(initial=0) + 1)
-    return share
-
-
-def _column_edges(ends: Floats) -> tuple[Floats, np.ndarray[Any, np.dtype[np.intp]]]:
-    """Edges of the cells that are drawn, and the column in each; -1 for a pause without pings."""
-    if not len(ends):
-        return np.empty(0), np.empty(0, np.intp)
-    gaps = ends[1:, 0] - ends[:-1, 1]
-    usual = float(np.median(gaps)) if gaps.size else 0.0
-    if usual <= 0:
-        usual = float(gaps[gaps > 0].min()) if (gaps > 0).any() else 1e-6
-    edges, columns = [ends[0, 0] - usual / 2], []
-    for column, last in enumerate(ends[:, 1].tolist()):
-        columns.append(column)
-        gap = gaps[column] if column < gaps.size else usual
-        if gap > _PAUSE * usual:
-            edges += [last + usual / 2, last + gap - usual / 2]
-            columns.append(-1)
-        else:
-            edges.append(max(last + gap / 2, edges[-1] + usual * 1e-6))
-    return np.array(edges), np.array(columns, np.intp)
-
-
 def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> None:
     if by_time:
         locator = AutoDateLocator()  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
@@ -190,7 +147,7 @@ def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> N
         axis.set_xlabel("Time (UTC)")
         return
     longest = max(panels, key=lambda panel: len(panel.times))
-    numbers = _positions(longest, by_time=False)[:, 0]
+    numbers = positions(longest, by_time=False)[:, 0]
 
     def time_of(number: float, _: int) -> str:
         if not numbers.size:
@@ -200,13 +157,13 @@ def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> N
 
     axis.xaxis.set_major_locator(MaxNLocator(8))
     axis.xaxis.set_major_formatter(FuncFormatter(time_of))
-    axis.set_xlabel("Pings, with their time (UTC)")
+    axis.set_xlabel("Pings, with their time (UTC); dashed: pauses, or the clock goes back")
 
 
 def _label_distance(
     first: Axes,
     panels: Sequence[DrawnPanel],
-    track: Track,
+    track: PlatformTrack,
     *,
     by_time: bool,
 ) -> None:
@@ -218,7 +175,7 @@ def _label_distance(
     known = np.isfinite(miles)
     if known.sum() < 2 or np.nanmax(miles) < 0.005:
         return
-    places = _positions(longest, by_time=by_time)[known, 0]
+    places = positions(longest, by_time=by_time)[known, 0]
     sailed = np.maximum.accumulate(miles[known])
     ticks = [t for t in MaxNLocator(8).tick_values(0, float(sailed[-1])) if t <= sailed[-1]]
     beside = first.secondary_xaxis("top")

@@ -11,9 +11,8 @@ import math
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import zarr
@@ -21,23 +20,22 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from flows.products.depth_bins import Linear, VerticalGrid, grid_over, in_decibels
-from flows.products.echogram import SV_LABEL, SV_LIMITS, Gridded, GriddedPanel, every_ping_note
-from flows.products.panels import Floats, Ints, Times
-from flows.products.platform import Track, sea_floor
+from flows.products.echogram import SV_LIMITS, every_ping_note
+from flows.products.pyramid_level import TILE_PINGS, TILE_SAMPLES, PyramidLevel, halved
+from flows.products.sv.depth_bins import grid_over, in_decibels
+from flows.products.sv.gridded import SV_LABEL, Gridded, GriddedPanel, source_of_columns
+from flows.products.sv.panels import Floats, Ints
+from flows.products.sv.platform import PlatformTrack, sea_floor
 
-TILE_PINGS, TILE_SAMPLES = 2048, 512
 #: As the contract has it; a float16 holds it as -10000.
 NODATA = -9999.0
 #: Bins of the finest level; its step grows beyond.
 MAX_SAMPLES = 4096
 #: Cells of the finest level, which take four bytes of temporary disk each, and samples that are read
 #: (see `Gridded.cost`); of more, every k-th ping.
-MAX_CELLS, MAX_COST = 600_000_000, 400_000_000
+MAX_CELLS, MAX_COST = 600_000_000, 200_000_000
 #: A missing chunk is an error in a browser's console, and 403 in a bucket that it may not list.
 _EVERY_CHUNK: Any = {"write_empty_chunks": True}
-#: A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
-_REPEATED = 1.5
 
 
 class NotApplicableError(Exception):
@@ -62,28 +60,32 @@ def write_viewer_store(
         NotApplicableError: no channel has Sv.
     """
     panels = [each for each in source.panels if each.panel.pings.size]
-    if not panels or not all(each.quantity == SV_LABEL for each in panels):
+    if not panels or panels[0].quantity != SV_LABEL:
         nothing = "the file has no pings of a calibrated echosounder"
         raise NotApplicableError("; ".join(source.notes) if panels else nothing)
-    grid = _common_grid(panels, source.vertical)
+    first = 0.0 if source.vertical == "depth" else min(each.first for each in panels)
+    last, finest = max(each.last for each in panels), min(each.finest for each in panels)
+    grid = grid_over(first, last, finest, MAX_SAMPLES)
     longest = max(panels, key=lambda each: each.panel.pings.size)
     cells = longest.panel.pings.size * grid.count * len(panels)
     every = max(1, math.ceil(cells / MAX_CELLS), math.ceil(source.cost() / MAX_COST))
     columns = np.arange(0, longest.panel.pings.size, every)
     times = longest.panel.times[columns]
-    notes = [*source.notes, *every_ping_note(every)]
-    sources = [_source_of_columns(each, times, longest, columns) for each in panels]
+    sources = [source_of_columns(each, times, longest, columns) for each in panels]
     floors = [sea_floor(echodata, each.panel) for each in panels]
     found = [
         np.full(columns.size, np.nan) if floor is None else np.where(s >= 0, floor[s], np.nan)
         for floor, s in zip(floors, sources, strict=True)
     ]
-    beside = {"ping_time": times, **_positions(echodata, times)}
+    beside: dict[str, NDArray[Any]] = {"ping_time": times}
+    latitude, longitude = PlatformTrack(echodata).at(times)
+    if np.isfinite(latitude).any():
+        beside |= {"latitude": latitude, "longitude": longitude}
     if source.vertical == "depth":
         beside["transducer_depth"] = longest.offsets[columns]
     root = zarr.open_group(folder, mode="w", zarr_format=3)
     with tempfile.TemporaryDirectory(prefix="echodrop-viewer-", dir=folder.parent) as scratch:
-        level = _Level(Path(scratch) / "0", len(panels), columns.size, grid)
+        level = PyramidLevel(Path(scratch) / "0", len(panels), columns.size, grid)
         for channel, (each, source_of) in enumerate(zip(panels, sources, strict=True)):
             _fill(level, channel, each, source_of, every)
         factors = (1, 1)
@@ -101,40 +103,23 @@ def write_viewer_store(
             halved = (level.columns > smaller.columns, level.grid.count > smaller.grid.count)
             factors = (factors[0] * (1 + halved[0]), factors[1] * (1 + halved[1]))
             level = smaller
-    root.attrs.update(_attributes(panels, source, datasets, {**described, "notes": notes}))
+    root.attrs.update(
+        _attributes(
+            panels,
+            source,
+            datasets,
+            {**described, "notes": [*source.notes, *every_ping_note(every)]},
+        )
+    )
     with warnings.catch_warnings():
         # Zarr 3 does not name it yet, but readers that know it need one request in place of many.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(root.store, zarr_format=3)
 
 
-def _common_grid(panels: list[GriddedPanel], vertical: str) -> VerticalGrid:
-    first = 0.0 if vertical == "depth" else min(each.first for each in panels)
-    finest = min(each.finest for each in panels)
-    return grid_over(first, max(each.last for each in panels), finest, MAX_SAMPLES)
-
-
-def _source_of_columns(
-    each: GriddedPanel, times: Times, longest: GriddedPanel, columns: Ints
-) -> Ints:
-    """The place of the panel's ping in each column; -1 where it has none.
-
-    Channels that ping in turn have one ping each between two columns.
-    """
-    panel = each.panel
-    if np.array_equal(panel.times, longest.panel.times):
-        return columns
-    own = np.maximum.accumulate(panel.times.astype("datetime64[ns]").astype(np.int64))
-    starts = np.maximum.accumulate(times.astype("datetime64[ns]").astype(np.int64))
-    intervals = np.diff(own)
-    usual = float(np.median(intervals)) if intervals.size else 0.0
-    ends = np.append(starts[1:], starts[-1] + usual if starts.size else 0)
-    found = np.searchsorted(own, ends, side="left") - 1
-    age = starts - own[np.maximum(found, 0)]
-    return np.where((found >= 0) & (age <= _REPEATED * usual), found, -1)
-
-
-def _fill(level: _Level, channel: int, each: GriddedPanel, source_of: Ints, every: int) -> None:
+def _fill(
+    level: PyramidLevel, channel: int, each: GriddedPanel, source_of: Ints, every: int
+) -> None:
     """Write the finest level of one channel."""
     known = np.flatnonzero(source_of >= 0)
     places_of = source_of[known]
@@ -148,65 +133,7 @@ def _fill(level: _Level, channel: int, each: GriddedPanel, source_of: Ints, ever
                 level.write(channel, int(known[here][run[0]]), means[rows[run]])
 
 
-@dataclass(eq=False)
-class _Level:
-    """One level in a temporary file: linear Sv, 0 where there is none (channel, column, bin)."""
-
-    path: Path
-    channels: int
-    columns: int
-    grid: VerticalGrid
-
-    def __post_init__(self) -> None:
-        self._file: BinaryIO = self.path.open("w+b", buffering=0)
-        self._file.truncate(self.channels * self.columns * self.grid.count * 4)
-
-    def close(self) -> None:
-        """Remove the file."""
-        self._file.close()
-        self.path.unlink()
-
-    def write(self, channel: int, column: int, values: Linear) -> None:
-        """Write some columns of a channel, from `column` on."""
-        self._file.seek(self._offset(channel, column))
-        self._file.write(np.nan_to_num(values, nan=0.0, posinf=0.0).astype("<f4").tobytes())
-
-    def read(self, channel: int, column: int, count: int) -> Linear:
-        """At most `count` columns of a channel, from `column` on."""
-        count = min(count, self.columns - column)
-        self._file.seek(self._offset(channel, column))
-        body = self._file.read(count * self.grid.count * 4)
-        return np.frombuffer(body, "<f4").reshape(count, self.grid.count)
-
-    def _offset(self, channel: int, column: int) -> int:
-        return (channel * self.columns + column) * self.grid.count * 4
-
-    def next(self, path: Path) -> _Level | None:
-        """The level above, empty; None if this one is a single tile."""
-        grid, columns = self.grid, self.columns
-        if columns <= TILE_PINGS and grid.count <= TILE_SAMPLES:
-            return None
-        if columns > TILE_PINGS:
-            columns = -(-columns // 2)
-        if grid.count > TILE_SAMPLES:
-            grid = VerticalGrid(grid.start, grid.step * 2, -(-grid.count // 2))
-        return _Level(path, self.channels, columns, grid)
-
-
-def halved(values: Linear, axis: int) -> Linear:
-    """Means of two neighbours along an axis; one without a value does not count."""
-    if values.shape[axis] % 2:
-        widths = [(0, int(number == axis)) for number in range(values.ndim)]
-        values = np.pad(values, widths)
-    shape = list(values.shape)
-    shape[axis : axis + 1] = [shape[axis] // 2, 2]
-    pairs = values.reshape(shape)
-    sums, counts = pairs.sum(axis=axis + 1), (pairs > 0).sum(axis=axis + 1)
-    found: Linear = sums / np.maximum(counts, 1).astype(np.float32)
-    return found
-
-
-def _write_level(group: zarr.Group, level: _Level, smaller: _Level | None) -> None:
+def _write_level(group: zarr.Group, level: PyramidLevel, smaller: PyramidLevel | None) -> None:
     """Write a level's Sv, and the linear means of the next into its file."""
     array = group.create_array(
         "Sv",
@@ -233,7 +160,11 @@ def _write_level(group: zarr.Group, level: _Level, smaller: _Level | None) -> No
 
 
 def _write_beside(
-    group: zarr.Group, level: _Level, beside: Mapping[str, NDArray[Any]], floor: Floats, factor: int
+    group: zarr.Group,
+    level: PyramidLevel,
+    beside: Mapping[str, NDArray[Any]],
+    floor: Floats,
+    factor: int,
 ) -> None:
     """Write what belongs to the pings; of several in a column, that of the first."""
     shape = (level.channels, level.columns)
@@ -265,12 +196,6 @@ def _write_beside(
             attributes=attributes,
         )
         array[...] = values
-
-
-def _positions(echodata: Any, times: Times) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - as above
-    latitude, longitude = Track(echodata).at(times)
-    known = np.isfinite(latitude).any()
-    return {"latitude": latitude, "longitude": longitude} if known else {}
 
 
 def _attributes(

@@ -9,8 +9,9 @@ from importlib import metadata
 from typing import Any
 
 from flows.core.locations import MANIFEST_SUFFIX, PRODUCTS_SUFFIX
+from flows.products.complete_output import PRODUCTS_VERSION
 from flows.products.jobs.product_jobs import ProductJob
-from flows.products.make import PRODUCTS, PRODUCTS_VERSION
+from flows.products.make import PRODUCTS
 from flows.products.product_files import product_files
 from flows.publishing.manifest import read_manifest
 

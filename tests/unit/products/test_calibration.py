@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from echopype.calibrate import compute_Sv
 
-from flows.products import calibration
-from flows.products.calibration import ASSUMED_WATER, ChannelCalibration, NotCalibratedError
 from flows.products.opened_output import open_output
-from flows.products.panels import Panel, panels_of
+from flows.products.sv import calibration
+from flows.products.sv.calibration import ASSUMED_WATER, ChannelCalibration, NotCalibratedError
+from flows.products.sv.panels import Panel, panels_of
 from tests.unit.products.conftest import Converted
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.products.depth_bins import VerticalGrid, bin_means, grid_over, in_decibels, linear
-from flows.products.viewer_store import halved
+from flows.products.pyramid_level import halved
+from flows.products.sv.depth_bins import VerticalGrid, bin_means, grid_over, in_decibels, linear
 
 
 @given(

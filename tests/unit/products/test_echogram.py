@@ -12,12 +12,13 @@ import xarray as xr
 
 from flows.products import echogram as module
 from flows.products.caption import facts_of, title_of
-from flows.products.echogram import Echogram, gridded, sv_echogram
+from flows.products.echogram import Echogram, sv_echogram
 from flows.products.nortek import nortek_echogram
 from flows.products.opened_output import open_output
-from flows.products.panels import panels_of
 from flows.products.picture import Caption, draw, thumbnail_of
-from flows.products.platform import METRES_A_MILE, Track, sea_floor, transducer_depths
+from flows.products.sv.gridded import gridded
+from flows.products.sv.panels import panels_of
+from flows.products.sv.platform import METRES_A_MILE, PlatformTrack, sea_floor, transducer_depths
 from tests.unit.products.conftest import Converted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,7 +105,7 @@ def test_every_model_has_its_picture(
     assert note in echogram.notes
     if quantity == "Sv":
         assert {panel.limits for panel in echogram.panels} == {(-90, -30)}
-    track = Track(echodata)
+    track = PlatformTrack(echodata)
     caption = Caption(title_of(echodata, manifest), facts_of(echodata, manifest, track))
     figure = draw(echogram, caption, track, "ek500")
     axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
@@ -124,15 +125,16 @@ def test_the_sea_floor_is_that_of_the_bot_by_channel(converted: Converted) -> No
     echodata, echogram, _ = shown(output)
     bot = xr.open_datatree(output, engine="zarr")["Vendor_specific"].detected_seafloor_depth
     for panel, drawn in zip(panels_of(echodata), echogram.panels, strict=True):
-        expected = bot.sel(channel=panel.channel_id).values
+        recorded = bot.sel(channel=panel.channel_id).values
+        expected = np.where(recorded > 0, recorded, np.nan)
         np.testing.assert_array_equal(sea_floor(echodata, panel), expected)
         assert drawn.sea_floor is not None
         np.testing.assert_array_equal(drawn.sea_floor, expected)
         # Nothing but noise is below.
-        assert expected.max() < drawn.grid.stop < 1.3 * expected.max()
+        assert recorded.max() < drawn.grid.stop < 1.3 * recorded.max()
     figure = draw(echogram, Caption("x", []), None, "haline")
     lines = figure.axes[0].lines
-    below, above = bot.values[0].min(), bot.values[0].max()
+    below, above = bot.values[0][bot.values[0] > 0].min(), bot.values[0].max()
     assert [below <= np.nanmin(line.get_ydata()) <= above for line in lines] == [True, True]
     assert any("black line: sea floor" in note for note in echogram.notes)
 
@@ -153,12 +155,13 @@ def test_depth_is_echopypes_where_the_file_has_a_draft(converted: Converted) -> 
     assert transducer_depths(draft, panels_of(draft)[0]) is None, "nobody entered it"
 
 
-def test_passive_and_missing_pings_are_visible(echodata: Any) -> None:
+@pytest.mark.parametrize("pause", [60, 36_000])
+def test_passive_and_missing_pings_are_visible(echodata: Any, pause: int) -> None:
     beam = echodata["Sonar/Beam_group1"].load()
     mode = beam.channel_mode.copy(data=np.zeros(beam.channel_mode.shape, np.float32))
     mode[:, 3] = 1
     times = beam.ping_time.values.copy()
-    times[6:] += np.timedelta64(600, "s")
+    times[6:] += np.timedelta64(pause, "s")
     echodata["Sonar/Beam_group1"] = beam.assign(channel_mode=mode).assign_coords(ping_time=times)
     echogram = sv_echogram(echodata, gridded(echodata), {})
     assert "2 of 18 pings are passive (light blue)" in echogram.notes
@@ -169,14 +172,25 @@ def test_passive_and_missing_pings_are_visible(echodata: Any) -> None:
     (picture,) = figure.axes[0].images
     values = picture.get_array()
     assert values is not None
-    # Nine pings and the pause are ten cells; the pause and the passive ping have no colour.
-    assert values.shape[1] == 10
-    assert np.flatnonzero(np.ma.getmaskarray(values).all(axis=0)).tolist() == [3, 6]
+    empty = np.flatnonzero(np.ma.getmaskarray(values).all(axis=0)).tolist()
     assert len(figure.axes[0].patches) == 1
+    if pause == 60:
+        # Nine pings and the pause are ten cells; the pause and the passive ping have no colour.
+        assert (values.shape[1], empty) == (10, [3, 6])
+        return
+    # By time, 45 s of pings in ten hours would be two lines: pings, with a line for the pause.
+    assert (values.shape[1], empty) == (9, [3])
+    edges = np.arange(10) / 9 - 1 / 18
+    (line,) = (line.get_xdata() for line in figure.axes[0].lines)
+    assert np.asarray(line) == pytest.approx([edges[6]] * 2)
 
 
 @pytest.mark.parametrize(
-    ("changed", "label"), [(0, "Time (UTC)"), (-3600, "Pings, with their time (UTC)")]
+    ("changed", "label"),
+    [
+        (0, "Time (UTC)"),
+        (-3600, "Pings, with their time (UTC); dashed: pauses, or the clock goes back"),
+    ],
 )
 def test_a_clock_that_goes_back_is_drawn_by_ping(echodata: Any, changed: int, label: str) -> None:
     beam = echodata["Sonar/Beam_group1"].load()
@@ -208,7 +222,7 @@ def test_columns_are_linear_means_of_pings(echodata: Any, monkeypatch: pytest.Mo
 
 
 def test_miles_are_those_of_the_positions(echodata: Any) -> None:
-    track = Track(echodata)
+    track = PlatformTrack(echodata)
     times = echodata["Sonar/Beam_group1"].ping_time.values
     latitude, longitude = track.at(times)
     assert np.isfinite(latitude).all()

@@ -14,9 +14,9 @@ import xarray as xr
 import zarr
 from echopype.calibrate import compute_Sv
 
-from flows.products import viewer_store
-from flows.products.echogram import gridded
+from flows.products import pyramid_level, viewer_store
 from flows.products.opened_output import open_output
+from flows.products.sv.gridded import gridded
 from flows.products.viewer_contract import violations
 from flows.products.viewer_store import NotApplicableError, write_viewer_store
 from tests.unit.products.conftest import Converted
@@ -47,8 +47,12 @@ def array(group: zarr.Group, name: str) -> Any:
 def test_the_finest_level_is_sv_and_the_others_its_linear_means(
     echodata: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer_store, "TILE_PINGS", 4)
-    monkeypatch.setattr(viewer_store, "TILE_SAMPLES", 256)
+    without_draft = echodata["Platform"].assign(water_level=0.0).copy()
+    without_draft["transducer_offset_z"] = without_draft["transducer_offset_z"] * 0
+    echodata["Platform"] = without_draft
+    for module in (viewer_store, pyramid_level):
+        monkeypatch.setattr(module, "TILE_PINGS", 4)
+        monkeypatch.setattr(module, "TILE_SAMPLES", 256)
     write_viewer_store(tmp_path / "v.zarr", echodata, gridded(echodata), {"title": "a"})
     root = zarr.open_group(tmp_path / "v.zarr", mode="r")
     (scale,) = scales(root)
@@ -107,14 +111,15 @@ def test_the_sea_floor_of_the_bot_is_in_it(converted: Converted, tmp_path: Path)
     output = converted("ek60/D20070724-T042400.raw", "EK60")
     root = write(open_output(str(output)), tmp_path / "v.zarr")
     bot = xr.open_datatree(output, engine="zarr")["Vendor_specific"].detected_seafloor_depth
-    np.testing.assert_allclose(array(root, "0/bottom"), bot.values, rtol=1e-6)
+    expected = np.where(bot.values > 0, bot.values, np.nan)
+    np.testing.assert_allclose(array(root, "0/bottom"), expected, rtol=1e-6)
 
 
 def test_of_a_huge_file_every_kth_ping_is_in_it(
     echodata: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = array(write(echodata, tmp_path / "whole.zarr"), "0/Sv")
-    monkeypatch.setattr(viewer_store, "MAX_CELLS", 2 * 9 * 700 // 3)
+    monkeypatch.setattr(viewer_store, "MAX_CELLS", whole.size // 3)
     root = write(echodata, tmp_path / "v.zarr")
     np.testing.assert_array_equal(array(root, "0/Sv"), whole[:, ::3])
     ours: Any = root.attrs["echodrop"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.products.panels import Floats, Panel, Times
+from flows.products.sv.panels import Floats, Panel, Times
 from flows.publishing.contents import positions_of
 
 _EARTH_RADIUS = 6_371_000.0
@@ -63,7 +63,7 @@ def sea_floor(echodata: Any, panel: Panel) -> Floats | None:  # noqa: ANN401 - a
     return line if np.isfinite(line).any() else None
 
 
-class Track:
+class PlatformTrack:
     """The positions of a recording.
 
     Attributes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.products.panels import Floats
+from flows.products.sv.panels import Floats
 
 Linear = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""The cost of products, as `python -m benchmarks.products`."""
