@@ -32,6 +32,7 @@ setup: .venv/ready ## create the environment (other targets do this automaticall
 	@# PYTHONDONTWRITEBYTECODE each of them would compile echopype's imports again.
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+	@echo "Done. For the command echodrop: source .venv/bin/activate"
 
 demo: .venv/ready ## convert a file to a verified Zarr store through the whole system (RAW=path or s3://…, MODEL=EK80)
 	@$(BIN)/echodrop demo $(if $(RAW),--raw '$(RAW)') $(if $(MODEL),--model '$(MODEL)')

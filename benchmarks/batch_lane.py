@@ -33,7 +33,7 @@ from flows.rawfile.echopype_reader import import_echopype
 from flows.stores.request import ConversionRequest
 from sandbox.prefect.prefect_api import FINAL_STATES
 from sandbox.sea.sample_file import write_sample
-from sandbox.system import Sandbox
+from sandbox.system import Sandbox, SandboxOptions
 
 TARGET = 4.0
 SMALL_EK80 = ("ek80/-1519668699940320059.raw", "ek80/2917763601822576513.raw")
@@ -131,7 +131,10 @@ class LanePair:
 
 def lanes(files: Sequence[Small], count: int, single: int) -> float:
     """Run both ways, print their rates, and return the ratio."""
-    with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder)) as sandbox:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Sandbox(Path(folder), SandboxOptions(products=False)) as sandbox,
+    ):
         both = LanePair(sandbox, files)
         batch, each = both.entries("batch", count), both.entries("each", single)
         batch_seconds, runs = both.run("convert-raw-sonar-batch", [{"files": batch}])

@@ -225,6 +225,7 @@ def main() -> None:
     set_up = SandboxOptions(
         database=options.database,
         parallel_tasks=options.lane + 2,
+        products=False,
         parameters={
             "BackfillConcurrency": str(options.lane),
             "ArchiveBucketArns": f"arn:aws:s3:::{ARCHIVE}",

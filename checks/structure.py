@@ -31,7 +31,7 @@ ROOMS = """
     flows.walk flows.encoding
     flows.rawfile
     flows.publishing
-    flows.failures
+    flows.failures flows.products
     flows.runs flows.deployment
     flows
     watchdog
@@ -40,15 +40,18 @@ ROOMS = """
     operations.inventory
     operations.sending
     operations.console
-    operations.backfill operations.replay operations.reconcile
+    operations.catalog
+    operations.backfill operations.replay operations.reconcile operations.draw operations.rules
+    operations.status
     operations
+    gallery
     sandbox.stack sandbox.sea
     sandbox.parts
     sandbox.aws sandbox.prefect
     sandbox
     release
     echodrop
-    image checks
+    image checks setup
     benchmarks.measuring
     benchmarks.chaos benchmarks.trigger
     benchmarks

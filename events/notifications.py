@@ -26,8 +26,9 @@ class NotifiedObject:
     """An object to send a notification of. `size` is in bytes, `stored_at` in ISO 8601.
 
     If size or entity tag is None, the notification leaves it out. A `generation` above 0
-    requests another conversion of a converted upload, `lane` is 'live' or 'backfill', and
-    `is_repair` requests a run for this file alone, tagged as a repair.
+    requests another conversion of a converted upload, `lane` is 'live' or 'backfill',
+    `is_repair` requests a run for this file alone, tagged as a repair, and `allow_partial`
+    converts the intact part of a damaged file.
     """
 
     bucket: str
@@ -39,6 +40,7 @@ class NotifiedObject:
     generation: int = 0
     lane: str = LIVE
     is_repair: bool = False
+    allow_partial: bool = False
 
 
 def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
@@ -190,6 +192,7 @@ def _known_fields(**facts: str | int | None) -> dict[str, Any]:
 def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
     """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
     marks = {"repair": True} if item.is_repair else {}
+    marks |= {"allow_partial": True} if item.allow_partial else {}
     if not item.generation and item.lane == LIVE and not marks:
         return {}
     return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from events.fixture_files import INBOX
 from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
-from events.sending import QueueTarget, ReplayRow, Target
+from events.sending import QueueTarget, Target
 from lambda_trigger.clients.transport_errors import TransportError
+from lambda_trigger.decisions.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,23 +39,27 @@ def replay_at_terminal(
         An exit code: 1 if a record must be sent again, 2 if the settings are wrong.
     """
     err = Console(stderr=True)
-    table = Table("source", "key", "outcome", "reason", "detail", box=None)
+    console = Console()
     again = 0
     try:
         messages = fixture_messages(fixtures, inbox or INBOX)
         if dry_run:
             for message in messages:
-                Console().print(f"would send {message.source}", markup=False, highlight=False)
+                _print(console, f"would send {message.source}")
             return 0
         for row in replay(messages, _target(queue_url, function)):
-            _add(table, row)
+            style = _STYLES.get(row.outcome, "yellow")
+            detail = row.flow_run_id or row.detail
+            parts = (f"{row.outcome}: {row.reason}", row.source, row.key, detail)
+            _print(console, "  ".join(part for part in parts if part), style)
             again += row.outcome == "Retried"
+    except BrokenPipeError:
+        raise
     except (TransportError, ValueError, OSError) as error:
-        err.print(str(error), style="red", markup=False, highlight=False)
+        _print(err, str(error), "red")
         return 2
-    Console().print(table)
     if again:
-        err.print(f"{again} records must be sent again", style="red")
+        _print(err, f"{counted(again, 'record')} must be sent again", "red")
     return 1 if again else 0
 
 
@@ -68,7 +73,6 @@ def _target(queue_url: str | None, function: str | None) -> Target:
     return LocalHandler()
 
 
-def _add(table: Table, row: ReplayRow) -> None:
-    style = _STYLES.get(row.outcome, "yellow")
-    outcome = f"[{style}]{row.outcome}[/{style}]"
-    table.add_row(row.source, row.key, outcome, row.reason, row.flow_run_id or row.detail)
+def _print(console: Console, line: str, style: str = "") -> None:
+    """Print one line whole, so that no key is cut."""
+    console.print(Text(line, style), soft_wrap=True)

@@ -19,11 +19,13 @@ from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
+from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.flow_parameters import checked_parameters, requested_conversion
+from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
-from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
 
@@ -47,7 +49,7 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
     """Fetch the raw file and its sidecars, check every datagram, and parse it."""
     from flows.conversion import open_raw  # noqa: PLC0415 - see the module's docstring
 
-    with ProgressArtifact(f"opening {request.raw_file}") as progress:
+    with ProgressArtifact(f"opening {request.raw_file}", last="open") as progress:
         return open_raw(request, progress)
 
 
@@ -65,7 +67,7 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
 
     if isinstance(opened, Skipped):
         return opened
-    with ProgressArtifact(f"saving {opened.request.output.uri}") as progress:
+    with ProgressArtifact(f"saving {opened.request.output.uri}", first="encode") as progress:
         saved = save(opened, progress)
     if isinstance(saved, Published):
         show_manifest(saved.manifest)
@@ -108,12 +110,12 @@ def convert_raw_sonar(
     """Convert one raw echosounder file to a verified Zarr or netCDF output.
 
     The run ends Completed; Completed with the name Skipped if nothing was written; or
-    Failed with the name of its outcome (BadFile, WrongModel, MissingSidecar,
-    BadSidecar, UnsupportedDatagram, SourceChanged, OutputMismatch, OutputConflict,
-    AccessDenied, Archived, DiskFault, InvalidParameters; TransientFault, OutputClaimed
-    or ClaimLost after minutes of retries; TimedOut if it took far longer than a file of
-    its size may), with the file and the cause in the message; or Crashed if it ran out
-    of memory.
+    Failed with a tag that names its outcome, such as `outcome:BadFile` (WrongModel,
+    MissingSidecar, BadSidecar, UnsupportedDatagram, SourceChanged, OutputMismatch,
+    OutputConflict, AccessDenied, Archived, DiskFault, InvalidParameters; TransientFault,
+    OutputClaimed or ClaimLost after minutes of retries), with the outcome, the file and the
+    cause in the message; TimedOut if it took far longer than a file of its size may; or
+    Crashed if it ran out of memory.
 
     Args:
         raw_file: `s3://bucket/key` with the key unescaped, `http(s)://`, or a path.
@@ -150,6 +152,7 @@ def convert_raw_sonar(
     """
     # Must come first: `locals()` has only the parameters here.
     given = dict(locals())
+    forget_outcome()
     try:
         checked = checked_parameters(convert_raw_sonar.fn, given)
         request = requested_conversion(checked, this_run())
@@ -162,10 +165,11 @@ def convert_raw_sonar(
         ):
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:
-        get_run_logger().error("%s: %s", failure.outcome, failure)
-        return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+        return failed_run(failure, raw_file)  # type: ignore[return-value]  # Prefect takes a state for its data
     except MemoryError as error:
         return end_out_of_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
+    size = saved.manifest["source"]["bytes"] if isinstance(saved, Published) else None
+    make_products_of([(request, size)])
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 

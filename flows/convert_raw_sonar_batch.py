@@ -19,18 +19,20 @@ from pydantic import PositiveInt
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
-from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
+from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.publishing.publication import Published, Skipped
-from flows.runs.batch_entries import BatchFile, batch_files
-from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.runs.batch_runners import RunnerName, dask_scheduler
-from flows.runs.batch_workers import worker_count
+from flows.runs.batch.batch_entries import BatchFile, batch_files
+from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.runs.batch.batch_runners import RunnerName, dask_scheduler
+from flows.runs.batch.batch_workers import worker_count
+from flows.runs.batch.isolated_tasks import run_isolated
+from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.flow_parameters import checked_parameters
-from flows.runs.isolated_tasks import run_isolated
+from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
-from flows.runs.run_states import RETRYING, completed_state, failed_state, this_run
+from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.task_resources import task_resources
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
@@ -60,8 +62,7 @@ def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> S
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
-        get_run_logger().error("%s: %s", failure.outcome, failure)
-        return failed_state(failure)
+        return failed_file(failure, getattr(request, "raw_file", None))
     except MemoryError as error:
         # Ends as if its process had died: the batch continues, and the file gets its own run.
         return out_of_memory(error)
@@ -87,13 +88,14 @@ def convert_raw_sonar_batch(
 
     Each file is a task run with the file's name and its own state (one of those of
     `convert_raw_sonar`), claim and manifest. The run ends Completed if every file ended
-    Completed or Skipped; else Failed with the name PartlyFailed or AllFailed. The table
+    Completed or Skipped; else Failed with the outcome PartlyFailed or AllFailed. The table
     `batch` and `files` in the failure list each file and its outcome. A second run
     skips published files.
 
     Args:
         files: for each file the parameters of `convert_raw_sonar` except
-            `pause_above_bytes`, and the `identity` that its own run would have.
+            `pause_above_bytes`, and the `identity` that its own run would have. A file with
+            an identity is skipped if this version of it is published, unless `forced` is true.
         max_workers: the most files converted in parallel; processors and memory of the
             task may allow fewer. A Dask scheduler that is already running uses its own
             number.
@@ -106,6 +108,7 @@ def convert_raw_sonar_batch(
     """
     # Must come first: `locals()` has only the parameters here.
     given = dict(locals())
+    forget_outcome()
     logger = get_run_logger()
     try:
         checked = checked_parameters(convert_raw_sonar_batch.fn, given)
@@ -122,12 +125,15 @@ def convert_raw_sonar_batch(
                 task_runner,
             )
     except (InvalidParameters, TransientFault) as failure:
-        # TRY400: the outcome has the cause; a traceback would add nothing.
-        logger.error("%s: %s", failure.outcome, failure)  # noqa: TRY400
-        return failed_state(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
+        return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
-    return batch_state(outcomes)  # type: ignore[return-value]  # Prefect takes a state for its data
+    completed = {file["output"] for file in outcomes if file["completed"]}
+    make_products_of([each for each in sizes if each[0].output.uri in completed])
+    state = batch_state(outcomes)
+    if isinstance(state.data, PartlyFailed):
+        state = failed_run(state.data)
+    return state  # type: ignore[return-value]  # Prefect takes a state for its data
 
 
 def _sizes(batch: list[BatchFile]) -> list[tuple[ConversionRequest, int | None]]:

@@ -100,11 +100,12 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
         ):
             folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="echodrop-"))
             known = pool.submit(_published, request)
-            if not request.overwrite:
+            if not request.overwrite or request.skip_published:
                 # Check before fetching: after a rerun of a batch most files are already published.
                 published = known.result()
                 if published is not None and _is_up_to_date(request, published):
-                    return Skipped(request.output.uri, f"{request.raw_file} is already published")
+                    reason = f"{request.raw_file} is already published"
+                    return Skipped(request.output.uri, reason, published.manifest)
             with watch.stage("fetch"):
                 inputs = fetch_inputs(request, Path(folder), progress)
             opened = _parse(
@@ -114,6 +115,18 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
             return opened
     except Superseded as superseded:
         return Skipped(request.output.uri, str(superseded))
+
+
+def is_published(request: ConversionRequest) -> bool:
+    """Whether `open_raw` would skip the file, because its current version is already published.
+
+    Raises:
+        OutputConflict: the output was published from another source.
+        AccessDenied, TransientFault: the store's answer.
+    """
+    with named_ends(request.raw_file):
+        published = _published(request)
+        return published is not None and _is_up_to_date(request, published)
 
 
 def _published(request: ConversionRequest) -> PublishedManifest | None:
@@ -135,6 +148,8 @@ def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> 
     if request.wanted is not None and version.differs_from(request.wanted):
         raise Superseded(request.raw_file, str(request.wanted), str(version))
     content = Content(request.source.uri, version, dict(request.sidecar_etags))
+    if request.overwrite:
+        return Content.of_manifest(published.manifest).includes(content)
     decision = decide(
         request.output.uri,
         content,

@@ -43,7 +43,7 @@ def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
     """
     request, output = opened.request, opened.request.output
     with (
-        named_ends(output.uri),
+        named_ends(output.uri, writes=True),
         tempfile.TemporaryDirectory(prefix="echodrop-") as folder,
     ):
         order = publish_order(opened, Path(folder), progress)

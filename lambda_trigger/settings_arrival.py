@@ -14,6 +14,7 @@ from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.outcomes import Ignored, Outcome, Reason, Upload
 from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.sidecars import ListedObject, data_below
+from lambda_trigger.decisions.wording import counted
 
 # Up to this number of data files are submitted in the XML's own invocation. More
 # are queued, one message each: then no deployment is too large for an invocation,
@@ -55,7 +56,7 @@ class ArrivedSettings:
             yield xml, Ignored(Reason.SIDECAR_USED, self._queue(chain(first, data), queue_arn))
         else:
             submitted = yield from self._submit(chain(first, data))
-            yield xml, Ignored(Reason.SIDECAR_USED, f"{submitted} data files submitted")
+            yield xml, Ignored(Reason.SIDECAR_USED, f"{counted(submitted, 'data file')} submitted")
 
     def _submit(self, data: Iterable[ListedObject]) -> Generator[Settled, None, int]:
         submitted = 0
@@ -85,8 +86,10 @@ class ArrivedSettings:
             if self.deadline.left() < HAND_OVER_SECONDS:
                 rest = json.dumps(_notification(self.xml, self.xml.key, after=batch[-1].key))
                 self.storage.send_messages(queue_arn, [rest], self.deadline)
-                return f"{queued} data files queued, to be continued after {batch[-1].key}"
-        return f"{queued} data files queued"
+                return (
+                    f"{counted(queued, 'data file')} queued, to be continued after {batch[-1].key}"
+                )
+        return f"{counted(queued, 'data file')} queued"
 
 
 def _notification(

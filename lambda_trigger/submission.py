@@ -64,8 +64,7 @@ class Submission:
     A listing of this invocation is newer than every upload that it was notified of,
     so the cache is safe.
 
-    If `batch` is given, a small upload gives Batchable instead of an outcome: the
-    caller then creates one run for several uploads.
+    With `batch`, a small upload gives Batchable: the caller creates one run for several.
     """
 
     rules: Rules
@@ -146,14 +145,26 @@ class Submission:
                 candidate.rule,
                 lambda folder: self._xmls_in(upload.bucket, folder),
                 named_sidecar(found.metadata, tags),
-                of_several=lambda xmls: self.serials.choose(
-                    self.storage, upload.bucket, xmls, found, self.deadline
+                of_several=lambda xmls: (
+                    self.serials.choose(self.storage, upload.bucket, xmls, found, self.deadline)
+                    or self._submitted_with(upload, candidate, xmls)
                 ),
             )
             if not isinstance(choice, ListedObject):
                 return choice
             xml = choice
         return self._submit(upload, candidate, model, xml)
+
+    def _submitted_with(
+        self, upload: Upload, candidate: Candidate, xmls: list[ListedObject]
+    ) -> ListedObject | None:
+        """The XML that the upload has been submitted with; None if it has not, or with several.
+
+        S3 dates objects in full seconds, so times cannot always show which XML was there first.
+        """
+        identities = {_identity(upload, candidate, xml, 0): xml for xml in xmls}
+        found = self.flow_runs.existing(list(identities), self.deadline)
+        return identities[found.pop()] if len(found) == 1 else None
 
     def _submit(
         self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
@@ -170,18 +181,12 @@ class Submission:
             deployment=rule.deployment,
             name=run_name(upload.key, model.model, rule),
             tags=run_tags(upload, model.model, rule, task.name),
-            idempotency_key=idempotency_key(
-                rule.deployment,
-                upload.bucket,
-                upload.key,
-                upload.version_id or upload.etag or "",
-                sidecar_etags=_sidecar_etags(upload, xml),
-                generation=upload.generation,
-            ),
+            idempotency_key=_identity(upload, candidate, xml, upload.generation),
             parameters=self._parameters(upload, candidate, model, xml),
             job_variables=task.job_variables | rule.job_variables,
             lane=upload.lane,
             paused=paused,
+            is_forced=upload.generation > 0,
         )
         if self.batch and is_small(upload, rule, wanted, self.batch):
             return Batchable(wanted, model.model, task.name)
@@ -199,7 +204,9 @@ class Submission:
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None
     ) -> dict[str, Any]:
-        return candidate.rule.parameters | {
+        return {
+            **candidate.rule.parameters,
+            **({"allow_partial": True} if upload.allow_partial else {}),
             "raw_file": uri(upload.bucket, upload.key),
             "sonar_model": model.model,
             "sonar_model_source": model.source,
@@ -217,6 +224,19 @@ class Submission:
             listing = self.storage.list_objects(bucket, folder, self.deadline, below=False)
             self.xmls[bucket, folder] = [item for item in listing if is_settings_xml(item)]
         return self.xmls[bucket, folder]
+
+
+def _identity(
+    upload: Upload, candidate: Candidate, xml: ListedObject | None, generation: int
+) -> str:
+    return idempotency_key(
+        candidate.rule.deployment,
+        upload.bucket,
+        upload.key,
+        upload.version_id or upload.etag or "",
+        sidecar_etags=_sidecar_etags(upload, xml),
+        generation=generation,
+    )
 
 
 def _sidecar_etags(upload: Upload, xml: ListedObject | None) -> dict[str, str]:

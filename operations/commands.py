@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from operations.options import (
+    DryRun,
     Json,
+    Output,
     PrefectRate,
     Prefix,
     Queue,
@@ -17,6 +19,7 @@ from operations.options import (
     Shown,
     Stack,
     complete_settings,
+    output_root,
 )
 
 # `--help` should not wait for slow imports.
@@ -24,6 +27,9 @@ from operations.options import (
 
 
 def status(
+    upload: Annotated[
+        str | None, typer.Argument(help="s3://bucket/key: follow this upload alone.")
+    ] = None,
     *,
     since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
     prefix: Prefix = "",
@@ -32,16 +38,27 @@ def status(
     prefect_rate: PrefectRate = None,
     shown: Shown = 10,
     as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show the state of recent uploads, and which runs are unfinished or have failed.
+    """Show whether the system is healthy, then what became of recent uploads, or of one.
 
     Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
-    from operations.reconcile.terminal import status_at_terminal
+    from operations.status.terminal import status_at_terminal
 
     complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
     raise typer.Exit(
-        status_at_terminal(since=since, prefix=prefix, rules=rules, shown=shown, as_json=as_json)
+        status_at_terminal(
+            uri=upload,
+            since=since,
+            prefix=prefix,
+            rules=rules,
+            shown=shown,
+            as_json=as_json,
+            watch=watch,
+        )
     )
 
 
@@ -102,6 +119,23 @@ def reconcile(
     )
 
 
+def catalog(
+    place: Output = None,
+    *,
+    stack: Stack = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the catalogue of all outputs up to date: STAC, a Parquet and a CSV table, the page's list.
+
+    Exit code 0: it is up to date; 1: manifests can't be read, and are not in it; 2: a service did not answer.
+    """
+    from operations.catalog.terminal import catalog_at_terminal
+
+    named = output_root(place, stack)
+    raise typer.Exit(catalog_at_terminal(named, dry_run=dry_run, as_json=as_json))
+
+
 def backfill(
     archive: Annotated[
         str,
@@ -136,6 +170,9 @@ def backfill(
         bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,  # former name
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert again what is published at its version.")
+    ] = False,
     queue: Queue = None,
     rules: Rules = None,
     stack: Stack = None,
@@ -165,6 +202,7 @@ def backfill(
             rules=rules,
             checkpoint=checkpoint,
             restart=restart or anew,  # former name
+            force=force,
             rate=rate,
             outstanding=outstanding,
             together=together,

@@ -13,6 +13,15 @@ from operations.options import DryRun, Json, PrefectRate, Queue, Rules, Stack, c
 # ruff: noqa: PLC0415 - see operations.commands
 
 
+def _outcomes(texts: list[str] | None) -> list[str] | None:
+    from operations.replay.choice import outcome_named
+
+    try:
+        return None if texts is None else [outcome_named(text) for text in texts]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def replay(
     what: Annotated[
         list[str] | None,
@@ -32,12 +41,16 @@ def replay(
     outcome: Annotated[
         list[str] | None,
         typer.Option(
-            help="Runs that ended in this state, such as BadFile (default: all failed and crashed)."
+            callback=_outcomes,
+            help="Runs that ended in this state, such as BadFile (default: all failed and crashed).",
         ),
     ] = None,
     version: Annotated[str | None, typer.Option(help="Runs of this version of echodrop.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Convert uploads again that are already converted.")
+    ] = False,
+    partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Convert the intact part of damaged uploads.")
     ] = False,
     dlq: Annotated[
         bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
@@ -83,9 +96,18 @@ def replay(
     if uris and len(uris) != len(what or []):
         raise typer.BadParameter("replay uploads and notifications in separate calls")
     if letters:
-        _reject_options("dead letters", {"--force": force, "--prefect-rate": prefect_rate})
+        _reject_options(
+            "dead letters",
+            {"--force": force, "--allow-partial": partial} | {"--prefect-rate": prefect_rate},
+        )
     elif what and not uris:
-        of_uploads = {"--force": force, "--rate": rate, "--limit": limit, "--json": as_json}
+        of_uploads = {
+            "--force": force,
+            "--allow-partial": partial,
+            "--rate": rate,
+            "--limit": limit,
+            "--json": as_json,
+        }
         _reject_options("notifications", {**of_uploads, "--prefect-rate": prefect_rate})
     if what and not uris:
         from events.terminal import replay_at_terminal
@@ -125,6 +147,7 @@ def replay(
             outcomes=tuple(outcome or ()),
             version=version or "",
             force=force,
+            allow_partial=partial,
             queue_url=queue or os.environ["ECHODROP_QUEUE_URL"],
             rules=rules,
             dry_run=dry_run,

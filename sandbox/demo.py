@@ -1,7 +1,7 @@
 """`echodrop demo`: converts one file through the whole system and shows the result."""
 
+import glob
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from flows.stores import durable_files
 from sandbox.demo_report import DemoResult, report_of
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.errors import SandboxError
@@ -48,7 +49,7 @@ def run_demo(
 ) -> int:
     """Convert one file through the whole system on this machine and report the result.
 
-    The store, its manifest and an echogram remain in `folder`/output. All
+    The store, its manifest and its picture remain in `folder`/output. All
     processes are stopped.
 
     Args:
@@ -91,7 +92,8 @@ def _run(
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
         console.print(report_of(result, source.stat().st_size, seconds))
-        console.print(result.how_to_open(), markup=False, highlight=False, soft_wrap=True)
+        for text in (result.how_to_open(), result.how_to_look()):
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         return result.verified
 
 
@@ -204,24 +206,20 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -
 
 
 def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoResult:
-    """Download the output and its manifest from the sandbox's S3, and draw an echogram."""
-    from sandbox.echogram import draw_echogram  # noqa: PLC0415 - imports echopype: seconds
-
+    """Download the output, its manifest and its products from the sandbox's S3."""
     uri = str(run.parameters["output_path"])
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3 = sandbox.client("s3")
     local = target / Path(key).name
-    if local.is_dir():
-        shutil.rmtree(local)
+    for before in target.glob(f"{glob.escape(local.name)}*"):
+        durable_files.remove(before)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
     for item in (item for page in pages for item in page.get("Contents", [])):
         path = target / item["Key"].removeprefix(key.rpartition("/")[0] + "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, item["Key"], str(path))
-    echogram = local.with_suffix(".png")
-    draw_echogram(str(local), echogram)
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
-    return DemoResult(manifest, local, echogram)
+    return DemoResult(manifest, local)
 
 
 @contextmanager

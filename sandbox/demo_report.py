@@ -1,5 +1,6 @@
 """Builds the demo's final report from the output's manifest."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +8,15 @@ from typing import Any
 
 from rich.table import Table
 
+from flows.core.locations import PICTURE_SUFFIX
+
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The downloaded output: its manifest, the local copy and its echogram."""
+    """The downloaded output: its manifest, and the local copy with its products beside it."""
 
     manifest: Mapping[str, Any]
     path: Path
-    echogram: Path
 
     @property
     def verified(self) -> bool:
@@ -29,9 +31,17 @@ class DemoResult:
         """Return the lines of Python that open the local copy."""
         return (
             "\nOpen it:\n"
-            "  import echopype\n"
-            f"  echodata = echopype.open_converted({str(self.path)!r})\n"
-            '  echodata["Sonar/Beam_group1"].backscatter_r\n'
+            "  from echodrop import open_output\n"
+            f"  echodata = open_output({str(self.path)!r})\n"
+            '  print(echodata["Sonar/Beam_group1"])\n'
+        )
+
+    def how_to_look(self) -> str:
+        """Return the picture's address, and the line that opens the gallery."""
+        picture = self.path.with_name(self.path.name + PICTURE_SUFFIX)
+        address = picture.absolute().as_uri() if picture.is_file() else "not made, see the log"
+        return (
+            f"Picture:  {address}\nGallery:  echodrop gallery {shlex.quote(str(self.path.parent))}"
         )
 
 
@@ -62,7 +72,6 @@ def report_of(result: DemoResult, raw_bytes: int, seconds: float) -> Table:
                  f"{output['bytes'] / raw_bytes:.2f} of the raw file")),
         ("seconds", f"{seconds:.1f} from upload to completion; in the task: {stages}"),
         ("saved at", str(result.path)),
-        ("echogram", str(result.echogram)),
         (
             "verified",
             f"[green]yes[/green]: {verification['objects_listed']} objects listed with their "

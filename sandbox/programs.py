@@ -17,6 +17,7 @@ TASK_EXECUTOR = "task-executor"
 TRIGGER = "trigger"
 SCHEDULER = "scheduler"
 ALARMS = "alarms"
+GALLERY = "gallery"
 REGISTRATION = "deployment"
 
 
@@ -24,11 +25,17 @@ class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happe
     """The flow could not be registered as a deployment on the work pool."""
 
 
-def aws_server(port: int, endpoint_url: str, environment: Mapping[str, str], log: Path) -> Part:
-    """Return the part that runs moto."""
+def aws_server(
+    port: int, endpoint_url: str, keep: Path | None, environment: Mapping[str, str], log: Path
+) -> Part:
+    """Return the part that runs moto; it keeps its objects in the folder `keep`, if there is one."""
     return Part(
         AWS,
-        _module("sandbox.aws.aws_server", "--port", str(port)),
+        _module(
+            "sandbox.aws.aws_server",
+            *("--port", str(port)),
+            *(("--keep", str(keep)) if keep else ()),
+        ),
         # moto reports this many running tasks of a service; the worker is a part of the sandbox.
         {**environment, "MOTO_ECS_SERVICE_RUNNING": "1"},
         log,
@@ -117,6 +124,17 @@ def alarms(
         environment,
         log,
         is_ready="evaluating",
+    )
+
+
+def gallery(outputs: str, port: int, environment: Mapping[str, str], log: Path) -> Part:
+    """Return the part that shows the outputs, s3://bucket/, in a browser."""
+    return Part(
+        GALLERY,
+        _module("echodrop", "gallery", outputs, "--port", str(port)),
+        environment,
+        log,
+        is_ready="Gallery of",
     )
 
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 def start_parts(sandbox: Sandbox) -> None:
     """Start every part in its order, and wait until the system is ready."""
     inherited = {**system_environment(), MARK: sandbox.sandbox_id}
-    connected = {**inherited, **sandbox.addresses()}
     logs = sandbox.state.logs
+    keep = sandbox.state.objects if sandbox.options.keeps_state else None
     sandbox.parts.launch(
-        programs.aws_server(sandbox.aws_port, sandbox.aws_endpoint_url, inherited, logs / "aws.log")
+        programs.aws_server(
+            sandbox.aws_port, sandbox.aws_endpoint_url, keep, inherited, logs / "aws.log"
+        )
     )
     database_url = _start_database(sandbox, inherited)
     sandbox.parts.launch(
@@ -40,6 +42,25 @@ def start_parts(sandbox: Sandbox) -> None:
             log=logs / "prefect-server.log",
         )
     )
+    _start_on_aws(sandbox)
+
+
+def restart_aws(sandbox: Sandbox) -> None:
+    """Start AWS again, with its stack, and then every part that uses it.
+
+    Only the objects are kept, and only with `keeps_state`: messages in queues are lost.
+    """
+    kept = {AWS, prefect_server.NAME, postgresql.NAME}
+    sandbox.parts.stop(*(name for name in sandbox.parts if name not in kept))
+    sandbox.start_part(AWS)
+    _start_on_aws(sandbox)
+
+
+def _start_on_aws(sandbox: Sandbox) -> None:
+    """Create the stack, and start every part that uses it."""
+    inherited = {**system_environment(), MARK: sandbox.sandbox_id}
+    connected = {**inherited, **sandbox.addresses()}
+    logs = sandbox.state.logs
     sandbox.parts.wait_ready(AWS)
     keep_tasks_running(sandbox.aws_endpoint_url)
     make_stack(sandbox.client, sandbox.stack, sandbox.options.delivery)
@@ -76,6 +97,12 @@ def start_parts(sandbox: Sandbox) -> None:
                 logs / "ecs-worker.log",
             )
         )
+    if sandbox.options.gallery:
+        waiting.append(programs.GALLERY)
+        outputs = f"s3://{sandbox.names.output_bucket}/"
+        sandbox.parts.launch(
+            programs.gallery(outputs, sandbox.gallery_port, connected, logs / "gallery.log")
+        )
     sandbox.parts.wait_ready(*waiting)
     if sandbox.options.watched_speedup is not None:
         # Last, so that a part that is still starting raises no alarm.
@@ -87,10 +114,13 @@ def start_parts(sandbox: Sandbox) -> None:
             "pid": os.getpid(),
             "sandbox_id": sandbox.sandbox_id,
             "ui_url": sandbox.ui_url,
+            "gallery_url": sandbox.gallery_url if sandbox.options.gallery else None,
             "prefect_api_url": sandbox.prefect_api_url,
             "aws_endpoint_url": sandbox.aws_endpoint_url,
             "inbox_bucket": sandbox.names.inbox_bucket,
             "output_bucket": sandbox.names.output_bucket,
+            # The operator's commands take it (operations/clients/local_sandbox.py).
+            "environment": {**sandbox.environment(), "ECHODROP_STACK": stack_name},
         }
     )
 

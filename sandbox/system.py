@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,59 +14,22 @@ import boto3
 import psutil
 
 from sandbox import programs
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts import postgresql
 from sandbox.parts.environments import REGION, aws_environment, prefect_environment
 from sandbox.parts.orphans import end_marked_processes, marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
-from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
 from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
+from sandbox.sandbox_options import SandboxOptions
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from sandbox.start import start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
-
-
-@dataclass(frozen=True)
-class SandboxOptions:
-    """Options of a sandbox.
-
-    Attributes:
-        database: `sqlite`, `postgresql` (a private cluster) or the SQLAlchemy URL of an
-            empty database. A used database has runs of deleted objects, and Prefect
-            would not convert the same files again.
-        triggers: how many Lambda environments poll the queue. SQLite supports only one.
-        parallel_tasks: how many tasks run at once.
-        parameters: parameters of template.yaml by name.
-        delivery: delivery settings of the notification queue, shorter than the template's.
-        function_timeout: seconds a trigger invocation may take, less than the template's.
-        runs_tasks: whether flow runs are executed. Otherwise they stay scheduled, and
-            neither the ECS worker nor the task executor is started.
-        credential: the `user:password` that the Prefect server requires, stored in the
-            stack's secret; None for a server without authentication.
-        watched_speedup: how many times faster the template's schedules and alarms run.
-            None does not start schedules, alarms and watchdog.
-    """
-
-    database: str = "sqlite"
-    triggers: int | None = None
-    parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
-    function_timeout: float = 20.0
-    runs_tasks: bool = True
-    credential: str | None = None
-    watched_speedup: float | None = None
-
-    def trigger_count(self, maximum_concurrency: int) -> int:
-        """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""
-        most = 1 if self.database.startswith("sqlite") else maximum_concurrency
-        return self.triggers or most
 
 
 def _ignore_progress(part: str, state: str) -> None:
@@ -99,8 +61,10 @@ class Sandbox:
         self.sandbox_id = uuid.uuid4().hex
         self.parts = PartSet(on_progress)
         self._watchdog: subprocess.Popen[bytes] | None = None
-        self.aws_port, self.prefect_port = free_port(), free_port()
+        self.aws_port, self.prefect_port = self.state.port("aws"), self.state.port("prefect")
         self.aws_endpoint_url = f"http://{HOST}:{self.aws_port}"
+        self.gallery_port = self.state.port("gallery")
+        self.gallery_url = f"http://{HOST}:{self.gallery_port}/"
         self.ui_url = f"http://{HOST}:{self.prefect_port}"
         self.prefect_api_url = f"{self.ui_url}/api"
         self.api = SandboxPrefectApi(self.prefect_api_url, self.options.credential)
@@ -113,6 +77,7 @@ class Sandbox:
                 # The sandbox costs nothing.
                 "MonthlyBudgetUsd": "0",
                 "BrakeRunsAnHour": "0",
+                "Products": "on" if self.options.products else "off",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
                 **self.options.parameters,
@@ -169,7 +134,7 @@ class Sandbox:
             RegistrationFailed: the flow could not be registered.
             PostgresqlMissing: PostgreSQL is required but not installed.
         """
-        self.state.acquire()
+        self.state.acquire(keep=self.options.keeps_state)
         try:
             self.state.write_description({"pid": os.getpid(), "sandbox_id": self.sandbox_id})
             self._watchdog = start_watchdog(self.sandbox_id, [self.state.lock_descriptor])
@@ -180,7 +145,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.ALARMS, programs.SCHEDULER)
+        self.parts.stop(programs.ALARMS, programs.SCHEDULER, programs.GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)

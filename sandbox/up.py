@@ -4,18 +4,25 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sandbox.parts.environments import aws_environment
 from sandbox.parts.errors import SandboxError
 from sandbox.parts.signals import ended_by_signals
+from sandbox.parts.state_folder import UP
+from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.programs import AWS
+from sandbox.start import restart_aws
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
+
+# A part that exits this often cannot run.
+_RESTARTS = 5
 
 _STYLES = {
     "COMPLETED": "green",
@@ -32,6 +39,9 @@ _STYLES = {
 def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
     """Start the system, print its flow runs, and stop it on Ctrl-C or SIGTERM.
 
+    Objects and runs of the last start on the folder are there again. A part that exits is
+    started again.
+
     Args:
         folder: folder for its state, logs and database.
         options: its options.
@@ -39,7 +49,7 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
 
     Returns:
         The exit code: 0 if a signal stopped it; 1 if it could not start, a part
-        exited, or another sandbox is running on the folder.
+        exited again and again, or another sandbox is running on the folder.
     """
     with ended_by_signals():
         try:
@@ -56,7 +66,7 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
 
 def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
     with _progress(console) as show:
-        sandbox = Sandbox(folder, options, on_progress=show)
+        sandbox = Sandbox(folder, replace(options, keeps_state=True), on_progress=show)
         sandbox.start()
     try:
         console.print(how_to_use(sandbox), highlight=False, markup=False, soft_wrap=True)
@@ -67,42 +77,43 @@ def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
 
 
 def how_to_use(sandbox: Sandbox) -> str:
-    """Return the system's addresses and the commands that upload a file."""
-    names = sandbox.names
-    keys = aws_environment(sandbox.aws_endpoint_url)
-    variables = " ".join(
-        f"{name}={shlex.quote(keys[name])}"
+    """Return the system's addresses and what to try."""
+    names, found = sandbox.names, sandbox.environment()
+    keys = " ".join(
+        f"{name}={shlex.quote(found[name])}"
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
     )
-    aws = f"aws --endpoint-url {sandbox.aws_endpoint_url} s3"
+    here = sandbox.state.path == UP.resolve()
+    echodrop = "echodrop" if here else f"echodrop --local {shlex.quote(str(sandbox.state.path))}"
     return f"""
-Prefect UI    {sandbox.ui_url}
-S3 endpoint   {sandbox.aws_endpoint_url}  (inbox {names.inbox_bucket}, output {names.output_bucket})
-Logs          {sandbox.state.logs}
+1. Drop a file, from another terminal:
+     {keys} \\
+       aws --endpoint-url {sandbox.aws_endpoint_url} s3 cp FILE.raw s3://{names.inbox_bucket}/
+   or in Python:
+     import boto3
+     s3 = boto3.client("s3", endpoint_url="{sandbox.aws_endpoint_url}", region_name="{found["AWS_REGION"]}",
+                       aws_access_key_id="{found["AWS_ACCESS_KEY_ID"]}", aws_secret_access_key="{found["AWS_SECRET_ACCESS_KEY"]}")
+     s3.upload_file("FILE.raw", "{names.inbox_bucket}", "FILE.raw")
+2. See what became of it (also replay, reconcile, backfill):  {echodrop} status
+3. Open Prefect's UI, its runs and their pages:  {sandbox.ui_url}
+4. Open the gallery of s3://{names.output_bucket}/:  {sandbox.gallery_url}
+5. Stop: Ctrl-C. The next start on {sandbox.state.path} has the objects and runs again;
+   delete the folder to begin with none. Logs: {sandbox.state.logs}
 
-Upload a file from another terminal:
-  export {variables}
-  {aws} cp FILE.raw s3://{names.inbox_bucket}/
-List the output:
-  {aws} ls --recursive s3://{names.output_bucket}/
-Without the aws command, in Python:
-  import boto3
-  s3 = boto3.client("s3", endpoint_url="{sandbox.aws_endpoint_url}", region_name="{keys["AWS_REGION"]}",
-                    aws_access_key_id="{keys["AWS_ACCESS_KEY_ID"]}", aws_secret_access_key="{keys["AWS_SECRET_ACCESS_KEY"]}")
-  s3.upload_file("FILE.raw", "{names.inbox_bucket}", "FILE.raw")
-
-Press Ctrl-C to stop. Flow runs:"""
+Flow runs:"""
 
 
 def _follow(sandbox: Sandbox, console: Console) -> None:
-    """Print uploads without a flow run and the state changes of flow runs.
+    """Print uploads without a flow run and the state changes of flow runs, until a signal arrives.
 
-    Runs until a signal arrives or a part exits.
+    Raises:
+        PartDied: a part exits again and again.
     """
     seen: dict[str, str] = {}
     triggers = TriggerLog(sandbox.state.logs)
+    supervisor = Supervisor(sandbox.parts)
     while True:
-        sandbox.check()
+        keep_running(sandbox, supervisor, console)
         for found in triggers.new_outcomes():
             if found.outcome != "Submitted":
                 text = f"{found.key or 'a notification'}: {found.reason}, {found.detail}"
@@ -110,13 +121,31 @@ def _follow(sandbox: Sandbox, console: Console) -> None:
         try:
             runs = sandbox.api.flow_runs()
         except OSError:
-            # The server is busy or stopping. If it has exited, the next `check` raises.
+            # The server is busy, or has exited.
             runs = []
         for run in runs:
             if seen.get(run.id) != run.state_name:
                 seen[run.id] = run.state_name
                 _print_run(run, console)
         time.sleep(1)
+
+
+def keep_running(sandbox: Sandbox, supervisor: Supervisor, console: Console) -> None:
+    """Start the parts that have exited again.
+
+    Raises:
+        PartDied: a part exits again and again.
+    """
+    for name, part in sandbox.parts.items():
+        if not part.is_running and name not in supervisor.down:
+            if supervisor.restarts[name] >= _RESTARTS:
+                part.check()
+            _print_line("Restarted", "yellow", f"{name}: it has exited ({part.log})", console)
+    if sandbox.parts[AWS].is_running:
+        supervisor.step()
+    else:
+        supervisor.restarts[AWS] += 1
+        restart_aws(sandbox)
 
 
 def _print_run(run: FlowRunInfo, console: Console) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 CONVERSIONS = ("convert-raw-sonar", "convert-raw-sonar-batch")
 FLOWS = (*CONVERSIONS, "reconcile-inbox")
-# Names of Failed states whose cause is the file, not the system.
+# Outcomes whose cause is the file, not the system.
 FILE_OUTCOMES = (
     "BadFile",
     "WrongModel",
@@ -28,10 +27,9 @@ FILE_OUTCOMES = (
     "SourceChanged",
     "Archived",
 )
-# A batch with failed files; the end of its state message counts them by outcome.
-BATCH_OUTCOMES = ("PartlyFailed", "AllFailed")
-_COUNTED = re.compile(r"(\d+) ([^,]+)")
-_SUCCESS_STATES = ("Completed", "Skipped")
+# The tags of a failed run: its outcome, and for a batch how many of its files failed with which.
+OUTCOME_TAG, FILES_TAG = "outcome:", "files:"
+_FAILED = "Failed"
 # Lanes in which runs should not wait.
 LIVE_QUEUES = ("live", "default")
 
@@ -40,8 +38,8 @@ RUNNING_LIMIT = timedelta(hours=6)
 # The heartbeat age of a pool that never had a worker.
 NO_WORKER_SECONDS = 86400.0
 
-# The server's own limit on a page.
-_PAGE = 200
+# The server's own limit on a page; pages of failed runs.
+_PAGE, _PAGES = 200, 25
 _UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 # Seconds for all requests of a check, including a minute of 429. The function's timeout in
 # template.yaml is longer, so that the other checks still run.
@@ -76,20 +74,16 @@ class PrefectLook:
             PrefectUnreachableError: Prefect does not answer as expected.
         """
         just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
-        failed = {**just_ended, "state": {"type": {"any_": ["FAILED"]}}}
-        in_batches = self._failed_files(failed)
-        # In one request: a bad file's run that ends between two requests would look like a failure.
-        others = self._count(_named(failed, (*FILE_OUTCOMES, *BATCH_OUTCOMES), exclude=True))
-        bad_files = self._count(_named(failed, FILE_OUTCOMES))
-        bad_in_batches = sum(in_batches[name] for name in FILE_OUTCOMES)
+        failures = self._failures({**just_ended, "state": {"type": {"any_": ["FAILED"]}}})
+        bad_files = sum(failures[name] for name in FILE_OUTCOMES)
         live = {"work_queue_name": {"any_": list(LIVE_QUEUES)}}
         due = {"expected_start_time": {"before_": self.now.isoformat()}}
         waiting = self._page(
             {**live, **due, "state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, 1
         )
         return {
-            "FailedRuns": others + in_batches.total() - bad_in_batches,
-            "BadFiles": bad_files + bad_in_batches,
+            "FailedRuns": failures.total() - bad_files,
+            "BadFiles": bad_files,
             "CrashedRuns": self._count({**just_ended, "state": {"type": {"any_": ["CRASHED"]}}}),
             "LateRuns": self._count({**live, "state": {"name": {"any_": ["Late"]}}}),
             "StuckPendingRuns": self._longer_than(PENDING_LIMIT, "PENDING"),
@@ -103,10 +97,16 @@ class PrefectLook:
             "WorkerHeartbeatAgeSeconds": self._heartbeat_age(),
         }
 
-    def _failed_files(self, failed: Mapping[str, Any]) -> Counter[str]:
-        """Count the failed files of the latest batches, one page of them, by outcome."""
-        batches = self._page(_named(failed, BATCH_OUTCOMES), _PAGE)
-        return sum((failed_files(run["state"]["message"] or "") for run in batches), Counter())
+    def _failures(self, failed: Mapping[str, Any]) -> Counter[str]:
+        """Count the failed files by outcome; each run is read once, with its outcome."""
+        counts: Counter[str] = Counter()
+        for page in range(_PAGES):
+            runs = self._page(failed, _PAGE, page * _PAGE)
+            for run in runs:
+                counts += failed_files(run)
+            if len(runs) < _PAGE:
+                break
+        return counts
 
     def _longer_than(self, limit: timedelta, state: str) -> int:
         runs = self._page({"state": {"type": {"any_": [state]}}}, _PAGE)
@@ -130,8 +130,14 @@ class PrefectLook:
     def _count(self, runs: Mapping[str, Any], flows: Sequence[str] = FLOWS) -> int:
         return int(self._ask("/flow_runs/count", _of_flows(flows, runs)))
 
-    def _page(self, runs: Mapping[str, Any], limit: int) -> Sequence[Mapping[str, Any]]:
-        wanted = _of_flows(FLOWS, runs) | {"limit": limit, "sort": "EXPECTED_START_TIME_ASC"}
+    def _page(
+        self, runs: Mapping[str, Any], limit: int, offset: int = 0
+    ) -> Sequence[Mapping[str, Any]]:
+        wanted = _of_flows(FLOWS, runs) | {
+            "limit": limit,
+            "offset": offset,
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
         page: list[dict[str, Any]] = self._ask("/flow_runs/filter", wanted)
         return page
 
@@ -147,25 +153,20 @@ class PrefectLook:
         return self._http.ask("POST", path, body, patience=self._deadline - time.monotonic())
 
 
-def failed_files(message: str) -> Counter[str]:
-    """Count the failed files of a batch by outcome, from the message of its Failed state.
+def failed_files(run: Mapping[str, Any]) -> Counter[str]:
+    """Count the failed files of a failed run by outcome.
 
-    A message without counts is one failure without a name.
+    A run whose outcome is unknown is one failure, with the name of its state: in earlier releases
+    this name was the outcome.
     """
-    _, _, counted = message.rpartition("In all: ")
-    of_outcome: Counter[str] = Counter()
-    for number, outcome in _COUNTED.findall(counted):
-        of_outcome[outcome] += int(number)
-    for name in _SUCCESS_STATES:
-        del of_outcome[name]
-    return of_outcome or Counter([""])
-
-
-def _named(
-    runs: Mapping[str, Any], names: Sequence[str], *, exclude: bool = False
-) -> dict[str, Any]:
-    these = "not_any_" if exclude else "any_"
-    return {**runs, "state": {**runs["state"], "name": {these: list(names)}}}
+    outcome, counts = run["state"]["name"], Counter[str]()
+    for tag in run.get("tags") or ():
+        if tag.startswith(FILES_TAG):
+            name, _, count = tag.removeprefix(FILES_TAG).rpartition(":")
+            counts[name] += int(count)
+        elif tag.startswith(OUTCOME_TAG) and outcome == _FAILED:
+            outcome = tag.removeprefix(OUTCOME_TAG)
+    return counts or Counter([outcome])
 
 
 def _of_flows(flows: Sequence[str], runs: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        with Sandbox(folder, SandboxOptions(database=options.database)) as sandbox:
+        with Sandbox(folder, SandboxOptions(database=options.database, products=False)) as sandbox:
             report = run_trial(
                 sandbox,
                 options.data,

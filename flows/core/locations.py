@@ -25,6 +25,11 @@ OUTPUT_SUFFIXES: dict[OutputType, str] = {"netcdf": ".nc", "zarr": ".zarr"}
 CLAIM_SUFFIX = ".claim.json"
 MANIFEST_SUFFIX = ".manifest.json"
 FAILURE_SUFFIX = ".failure.json"
+# The products of a complete output, and their record, which is written last.
+PICTURE_SUFFIX = ".echogram.png"
+THUMBNAIL_SUFFIX = ".thumbnail.png"
+VIEWER_SUFFIX = ".echogram.zarr"
+PRODUCTS_SUFFIX = ".products.json"
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
 
     Raises:
         ValueError: `output_path` has a scheme that cannot be written to, or the suffix
-            of the other output type.
+            of the other output type, or is the name of a product of another output.
     """
     # The text itself: `s3://` without its slashes would be a local name.
     parse_location(output_path)
@@ -162,5 +167,12 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
                 raise ValueError(
                     f"output_path {output_path} ends in {suffix}, but output_type is {output_type}"
                 )
-            return location
-    return location.child(converted_name(raw_name, output_type))
+            return _not_a_product(location)
+    return _not_a_product(location.child(converted_name(raw_name, output_type)))
+
+
+def _not_a_product(output: OutputLocation) -> OutputLocation:
+    of = output.name.removesuffix(VIEWER_SUFFIX)
+    if of != output.name and of.endswith(tuple(OUTPUT_SUFFIXES.values())):
+        raise ValueError(f"output {output.uri} would have the name of the viewer store of {of}")
+    return output

@@ -1,9 +1,8 @@
 """The named outcomes of a conversion, as exceptions with facts, and what follows from each.
 
-A `ConversionFailure` is final: the same bytes would fail again, so a run never retries it,
-and its class is the name of the flow run's Failed state. A `TransientFault` has an
-external cause (the store answered 503, another run holds the output) and is retried
-with back-off. Any other exception is a bug in echodrop.
+A `ConversionFailure` is final: the same bytes would fail again, so a run never retries it.
+A `TransientFault` has an external cause (the store answered 503, another run holds the
+output) and is retried with back-off. Any other exception is a bug in echodrop.
 """
 
 from __future__ import annotations
@@ -33,9 +32,10 @@ class BadFile(FileFault):
     time of the last whole ping before the damage.
     """
 
+    converts_partly = True
     remedy = (
         "get an intact copy and upload it under the same key; or convert the intact part: "
-        "echodrop convert FILE OUT --allow-partial"
+        "echodrop convert, or for an upload echodrop replay, with --allow-partial"
     )
     file: str
     cause: str
@@ -45,8 +45,7 @@ class BadFile(FileFault):
     def __post_init__(self) -> None:
         intact = ""
         if self.last_good_byte is not None:
-            ping = self.last_good_ping
-            last = f", last whole ping {ping.isoformat()}" if ping is not None else ""
+            last = f", last whole ping {ping.isoformat()}" if (ping := self.last_good_ping) else ""
             intact = f" (intact up to byte {self.last_good_byte}{last})"
         Exception.__init__(self, f"{self.file}: {self.cause}{intact}")
 
@@ -81,9 +80,10 @@ class BadSidecar(FileFault):
     """
 
     sentence = "{file}: sidecar {sidecar} {fault}: {cause}"
+    converts_partly = True
     remedy = (
         "upload an intact copy of the sidecar, then replay the raw file; or convert "
-        "without the damaged data: echodrop convert FILE OUT --allow-partial"
+        "without the damaged data: echodrop convert or replay with --allow-partial"
     )
     file: str
     sidecar: str
@@ -95,13 +95,13 @@ class BadSidecar(FileFault):
 class UnsupportedDatagram(FileFault):
     """The file is intact, but has a datagram that the parser does not support.
 
-    `datagram` is its type, None if the parser refused the file without naming one; `detail` is
-    the parser's own text, for the report.
+    `datagram` is its type, None if the parser names none; `detail` is the parser's own text.
     """
 
+    converts_partly = True
     remedy = (
         "convert without the datagram, if the message allows it: "
-        "echodrop convert FILE OUT --allow-partial; report it to echopype's maintainers"
+        "echodrop convert or replay with --allow-partial; report it to echopype's maintainers"
     )
     file: str
     datagram: str | None
@@ -148,7 +148,7 @@ class OutputMismatch(ConversionFailure):
 
 
 class InvalidParameters(ConversionFailure, ValueError):  # noqa: N818 - see Outcome
-    """The request is invalid: a parameter has an invalid value, or fits no variable."""
+    """A parameter of the request has an invalid value, or fits no variable."""
 
     is_retryable = False
     remedy = "correct the rules document or the call, then replay"
@@ -168,13 +168,14 @@ class AllFailed(PartlyFailed):
 
 @dataclass(eq=False, repr=False)
 class AccessDenied(ConversionFailure):
-    """The store refuses access with the given credentials."""
+    """The store refuses access with the given credentials, or the bucket does not exist."""
 
-    sentence = "{what}: access denied: {cause}"
+    sentence = "{what}: {fault}: {cause}"
     is_retryable = False
-    remedy = "correct the task's role or the bucket's policy, then replay"
+    remedy = "correct the bucket's name, its policy or the task's role, then replay"
     what: str
     cause: str
+    fault: str = "access denied"
 
 
 @dataclass(eq=False, repr=False)
@@ -219,8 +220,7 @@ class OutputClaimed(TransientFault):
 
     def __init__(self, output: str, owner: str) -> None:
         super().__init__(output, f"is being published by {owner}")
-        self.output = output
-        self.owner = owner
+        self.output, self.owner = output, owner
 
 
 class ClaimLost(TransientFault):

@@ -5,8 +5,23 @@ Those with exceptions of their own are in `flows.core.outcomes`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
+
+# Prefect's own name of a failed state: its UI and CLI filter by it, so every failed run has it.
+FAILED = "Failed"
+# The tag of a failed run that names its outcome; the watchdog has its own copy.
+OUTCOME_TAG = "outcome:"
+
+
+def outcome_of(state_name: str, tags: Iterable[str]) -> str:
+    """The outcome of a failed run, by its tag; of any other run the name of its state.
+
+    In earlier releases a failed state had the outcome as its name.
+    """
+    named = (tag.removeprefix(OUTCOME_TAG) for tag in tags if tag.startswith(OUTCOME_TAG))
+    return next(named, state_name) if state_name == FAILED else state_name
 
 
 class RunEnd:
@@ -16,6 +31,7 @@ class RunEnd:
         outcome: the name, which is the class's own.
         of_the_file: the file or its uploader is at fault; the file goes into quarantine.
         is_retryable: the same bytes and settings may succeed later: it is retried.
+        converts_partly: the intact part can be converted with `allow_partial`.
         pages: it wakes the person on call.
         remedy: what to do; empty if no file is reported under this name.
         reported: every class with a remedy by its name.
@@ -24,6 +40,7 @@ class RunEnd:
     outcome: ClassVar[str]
     of_the_file: ClassVar[bool] = False
     is_retryable: ClassVar[bool] = True
+    converts_partly: ClassVar[bool] = False
     pages: ClassVar[bool] = True
     remedy: ClassVar[str] = ""
     reported: ClassVar[dict[str, type[RunEnd]]] = {}
@@ -52,7 +69,7 @@ class TimedOut(RunEnd):
     remedy = "replay it; if it hangs again, the end of the task's log shows where: report a bug"
 
 
-class Outcome(RunEnd, Exception):  # noqa: N818 - outcomes have the names of flow run states
+class Outcome(RunEnd, Exception):  # noqa: N818 - an outcome has its own name
     """Base class of all outcomes: a sentence for people, attributes for machines.
 
     Most are dataclasses, whose fields fill the places of `sentence`. `preflight` is set on

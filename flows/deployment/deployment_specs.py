@@ -83,3 +83,8 @@ def conversions(
         )
     )
     return one, many
+
+
+def drawing(name: str = "ecs") -> DeploymentSpec:
+    """Return the deployment that makes products of outputs that exist already, behind live uploads."""
+    return DeploymentSpec("flows.make_products.make_products", name, work_queue=BACKFILL)

@@ -23,6 +23,7 @@ from flows.deployment.deployment_specs import (
     DeploymentSpec,
     QueueSpec,
     conversions,
+    drawing,
     lanes,
 )
 from flows.deployment.registered_automations import register_automations
@@ -49,7 +50,7 @@ def register(
         work_pool: name of the pool.
         work_pool_type: `ecs`; `process` runs flows without AWS.
         queues: queues of the pool; by default the two lanes without a limit.
-        deployments: by default those of the conversions.
+        deployments: by default those of conversions and products.
         notify_block: `type/name` of the block that Prefect's automations notify; empty
             for none, and None leaves the automations unchanged.
         dry_run: list the changes and write nothing.
@@ -66,7 +67,7 @@ def register(
     with get_client(sync_client=True) as client:
         _register_pool(client, done, template, work_pool_type)
         register_queues(client, done, lanes() if queues is None else queues)
-        for spec in conversions() if deployments is None else deployments:
+        for spec in (*conversions(), drawing()) if deployments is None else deployments:
             register_deployment(client, done, spec)
         if notify_block is not None:
             register_automations(client, done, read_automations(), notify_block)

@@ -45,20 +45,10 @@ class Wanted:
 def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
     """Check the API, work pool, queues, deployments, automations and the last heartbeat."""
     register = f"echodrop deploy --stack {stack}"
-    subject = f"Prefect's API at {client.api_url}"
-    try:
-        # Prefect Cloud has neither /admin/version nor /health; a server and Cloud both have this
-        # one.
-        pools = client.request("POST", "/work_pools/filter", json={"limit": 1})
-        pools.raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
-        yield Finding(
-            subject,
-            str(error),
-            "prefect cloud login, or prefect config set PREFECT_API_URL=… PREFECT_API_AUTH_STRING=…",
-        )
+    answer = check_api(client)
+    yield answer
+    if answer.problem is not None:
         return
-    yield Finding(subject)
     try:
         pool = client.read_work_pool(wanted.work_pool)
     except ObjectNotFound:
@@ -74,6 +64,23 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
         for automation in wanted.automations:
             yield _automation(found.get(automation.name), automation.name, register)
     yield _worker(client, wanted.work_pool, stack)
+
+
+def check_api(client: SyncPrefectClient) -> Finding:
+    """Check that Prefect's API answers, with these credentials."""
+    subject = f"Prefect's API at {client.api_url}"
+    try:
+        # Prefect Cloud has neither /admin/version nor /health; a server and Cloud both have this
+        # one.
+        pools = client.request("POST", "/work_pools/filter", json={"limit": 1})
+        pools.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        return Finding(
+            subject,
+            str(error),
+            "prefect cloud login, or prefect config set PREFECT_API_URL=… PREFECT_API_AUTH_STRING=…",
+        )
+    return Finding(subject)
 
 
 def _pool(pool: WorkPool) -> Finding:

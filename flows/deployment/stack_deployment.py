@@ -18,7 +18,13 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployment.automations import AutomationsError, read_automations
-from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
+from flows.deployment.deployment_specs import (
+    DeploymentSpec,
+    QueueSpec,
+    conversions,
+    drawing,
+    lanes,
+)
 from flows.deployment.deployments import register
 from flows.deployment.inbox_events import connect_inbox
 from flows.deployment.registered_deployment import DeploymentTakenError
@@ -67,7 +73,7 @@ def deploy(
         client: returns a boto3 client of the service named.
         stack: name of the stack.
         say: prints a line for people.
-        more: deployments in addition to those of the conversions.
+        more: deployments in addition to those of conversions and products.
         dry_run: print the changes, and write nothing.
         only_check: only check, without registration.
         connect: add EventBridge to the notifications of the inbox.
@@ -134,7 +140,7 @@ def register_stack(
     Args:
         outputs: outputs of the stack.
         say: prints each change as a line for people.
-        more: deployments in addition to those of the conversions.
+        more: deployments in addition to those of conversions and products.
         dry_run: print the changes, and write nothing.
 
     Raises:
@@ -167,7 +173,7 @@ def _deployments(
     outputs: Mapping[str, str], more: Sequence[DeploymentSpec]
 ) -> tuple[DeploymentSpec, ...]:
     limit = int(outputs["ConversionConcurrency"]) or None
-    return (*conversions(concurrency_limit=limit), *more)
+    return (*conversions(concurrency_limit=limit), drawing(), *more)
 
 
 def deploy_at_terminal(

@@ -1,4 +1,4 @@
-"""The findings of a check of a deployed stack."""
+"""The findings of a check of a deployed stack, or of this machine."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ class Finding:
     note: str | None = None
 
 
-def report(findings: Iterable[Finding], say: Callable[[str], object]) -> bool:
-    """Print each finding; return whether there is no problem."""
+def report(
+    findings: Iterable[Finding], say: Callable[[str], object], word: str = "MISSING"
+) -> bool:
+    """Print each finding, a problem after `word`; return whether there is no problem."""
     good = True
     for finding in findings:
         if finding.problem is not None:
             good = False
-            say(f"MISSING  {finding.subject}: {finding.problem}")
+            say(f"{word:8} {finding.subject}: {finding.problem}")
         elif finding.note is not None:
             say(f"NOTE     {finding.subject}: {finding.note}")
         else:

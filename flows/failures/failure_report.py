@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,19 @@ _EXIT_CODE = r"(?:exit|status) code:? -?\d+"
 _NUMBERED = re.compile(rf"({_EXIT_CODE})|\S*\d\S*")
 _KIND_LENGTH = 120
 _TEXT_LENGTH = 2000
+
+
+def replay_command(source: object, *, partly: bool = False) -> str | None:
+    """The command that sends a raw file to the trigger again; None if it is not in S3.
+
+    Args:
+        source: its URI.
+        partly: whether only the intact part is converted.
+    """
+    uri = str(source)
+    if not uri.startswith("s3://"):
+        return None
+    return f"echodrop replay {shlex.quote(uri)}{' --allow-partial' if partly else ''}"
 
 
 def failure_named(name: str) -> type[RunEnd]:
@@ -100,7 +114,7 @@ class FailureReport:
     @property
     def replay(self) -> str | None:
         """The command that sends the file to the trigger again; None if it is not in S3."""
-        return f"echodrop replay {self.source}" if self.source.startswith("s3://") else None
+        return replay_command(self.source)
 
     @property
     def report_uri(self) -> str | None:

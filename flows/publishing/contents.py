@@ -44,6 +44,7 @@ def contents_of(echodata: EchoData) -> dict[str, Any]:
                 for channel in group["channel"].values
             }
         ),
+        "frequencies": _frequencies(list(beams.values())),
         "pings": {
             name: int(group.sizes["ping_time"])
             for name, group in beams.items()
@@ -53,6 +54,17 @@ def contents_of(echodata: EchoData) -> dict[str, Any]:
         "position_box": positions.track.box if positions else None,
         "positions": positions.track.as_json(positions.source) if positions else None,
     }
+
+
+def _frequencies(beams: list[xr.Dataset]) -> dict[str, float]:
+    """Nominal frequency in Hz of each channel that has one."""
+    found: dict[str, float] = {}
+    for group in beams:
+        nominal = group.get("frequency_nominal")
+        if nominal is not None and nominal.dims == ("channel",) and "channel" in group:
+            pairs = zip(group["channel"].values, nominal.values, strict=True)
+            found |= {str(channel): float(hertz) for channel, hertz in pairs if np.isfinite(hertz)}
+    return found
 
 
 def _time_range(beams: list[xr.Dataset]) -> dict[str, str] | None:

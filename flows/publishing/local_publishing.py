@@ -123,7 +123,8 @@ def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Publi
         now=published,
     )
     if decision == "skip":
-        return Skipped(output.uri, f"{order.content} is already published")
+        manifest = published.manifest if published else None
+        return Skipped(output.uri, f"{order.content} is already published", manifest)
     if published is None and output.path.exists() and not (claim.torn or order.overwrite):
         # This is a person's disk, not an output bucket: only an output that echodrop left torn may
         # be deleted.

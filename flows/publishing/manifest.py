@@ -132,7 +132,7 @@ def _validator() -> jsonschema.Draft202012Validator:
 @functools.cache
 def manifest_schema() -> dict[str, Any]:
     """The JSON schema of the manifest."""
-    text = resources.files("flows.publishing").joinpath("manifest.schema.json").read_text("utf-8")
+    text = resources.files(__package__).joinpath("manifest.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
 

@@ -65,7 +65,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Nothing was written, because it was not necessary."""
+    """Nothing was written, because it was not necessary.
+
+    `manifest` is that of the output if it is published, else None.
+    """
 
     output: str
     reason: str
+    manifest: Mapping[str, Any] | None = None

@@ -101,7 +101,8 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
         now=published,
     )
     if decision == "skip":
-        return Skipped(output.uri, f"{order.content} is already published")
+        manifest = published.manifest if published else None
+        return Skipped(output.uri, f"{order.content} is already published", manifest)
     try:
         try:
             entry, verification = _put(attempt, zarr, listed, is_published=published is not None)

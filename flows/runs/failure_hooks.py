@@ -11,7 +11,6 @@ from typing import Any
 from prefect import Flow
 from prefect.client.schemas import State
 from prefect.client.schemas.objects import FlowRun
-from prefect.logging import get_logger
 from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in its __all__
 from prefect.utilities.urls import url_for
 
@@ -27,6 +26,7 @@ from flows.failures.failure_report import (
     kind_of,
 )
 from flows.runs.ecs_metadata import task_image
+from flows.runs.failure_page import show_failure
 from flows.runs.flow_parameters import requested_conversion
 from flows.stores.request import ConversionRequest
 
@@ -64,8 +64,8 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     reports = [
         _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
     ]
-    get_logger("flows.runs.failure_hooks").info("reporting %s failures", len(reports))
     alerts.send_alerts(reports)
+    show_failure(flow_run, reports)
     for request, report in zip(requests, reports, strict=True):
         if request is not None:
             quarantine.hold(request, report)
@@ -82,7 +82,8 @@ def _failed_files(flow_run: FlowRun, state: State[Any]) -> list[_Failed]:
             if not file["completed"]
         ]
     outcome, facts = _named(error, state)
-    message = state.message or outcome
+    # The state's message begins with the outcome.
+    message = str(error) if isinstance(error, Outcome) else state.message or outcome
     if "files" in parameters:
         return [_Failed(entries[0] if entries else {}, outcome, message, facts, len(entries))]
     return [_Failed(parameters, outcome, message, facts)]

@@ -11,6 +11,7 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
+DONE = 100.0
 # Percentage at the end of each stage, measured on a 100 MB EK60 file.
 _STAGES = {
     "fetch": (0.0, 20.0),
@@ -26,13 +27,28 @@ _STAGES = {
 _INTERVAL_SECONDS = 2.0
 
 
-class ProgressArtifact:
-    """Takes progress from any thread, and updates the server at most every two seconds."""
+def stopped_at(description: str, outcome: str) -> str:
+    """The description of a progress that goes no further."""
+    return f"{description}: stopped, {outcome}"
 
-    def __init__(self, description: str) -> None:
+
+class ProgressArtifact:
+    """Takes progress from any thread, and updates the server at most every two seconds.
+
+    It ends at 100 %, or its description says what stopped it.
+
+    Args:
+        description: what is converted.
+        first: the first stage of this part of the conversion.
+        last: its last stage.
+    """
+
+    def __init__(self, description: str, first: str = "fetch", last: str = "manifest") -> None:
         self._description = description
+        self._from, self._to = _STAGES[first][0], _STAGES[last][1]
         self._percent = 0.0
-        self._stage = "fetch"
+        self._stage = first
+        self._artifact: UUID | None = None
         self._over = threading.Event()
         self._logger = get_run_logger()
 
@@ -53,6 +69,13 @@ class ProgressArtifact:
     ) -> None:
         self._over.set()
         self._thread.join(timeout=10)
+        if self._artifact is None:
+            return
+        if kind is None:
+            self._percent = DONE
+        else:
+            self._description = stopped_at(self._description, kind.__name__)
+        self._show()
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Record how far a stage is, 0 to 1."""
@@ -60,23 +83,27 @@ class ProgressArtifact:
         if stage != self._stage:
             self._stage = stage
             self._logger.info("%s: %s", self._description, stage)
-        self._percent = first + (last - first) * min(1.0, fraction)
+        reached = first + (last - first) * min(1.0, fraction)
+        self._percent = DONE * (reached - self._from) / (self._to - self._from)
 
     def _update_server(self) -> None:
-        artifact: UUID | None = None
         shown = -1.0
         while not self._over.wait(_INTERVAL_SECONDS):
-            if self._percent == shown:
-                continue
-            shown = self._percent
-            try:
-                if artifact is None:
-                    created = create_progress_artifact(shown, description=self._description)
-                    # Prefect's annotation includes the coroutine for async callers.
-                    assert isinstance(created, UUID)  # noqa: S101
-                    artifact = created
-                else:
-                    update_progress_artifact(artifact, progress=shown)
-            # BLE001: a failed update must not stop the conversion.
-            except Exception as error:  # noqa: BLE001
-                self._logger.debug("progress not updated: %s", error)
+            if self._percent != shown:
+                shown = self._percent
+                self._show()
+
+    def _show(self) -> None:
+        try:
+            if self._artifact is None:
+                created = create_progress_artifact(self._percent, description=self._description)
+                # Prefect's annotation includes the coroutine for async callers.
+                assert isinstance(created, UUID)  # noqa: S101
+                self._artifact = created
+            else:
+                update_progress_artifact(
+                    self._artifact, progress=self._percent, description=self._description
+                )
+        # BLE001: a failed update must not stop the conversion.
+        except Exception as error:  # noqa: BLE001
+            self._logger.debug("progress not updated: %s", error)

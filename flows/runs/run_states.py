@@ -7,10 +7,9 @@ from typing import Any
 
 from prefect.client.schemas import State, TaskRun
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 
-from flows.core.run_ends import Outcome
 from flows.core.transient_faults import is_transient
 from flows.publishing.publication import Published, Skipped
 from flows.runs.ecs_metadata import task_image
@@ -45,11 +44,6 @@ def completed_state(saved: Published | Skipped) -> State[str]:
     output = saved.manifest["output"]
     message = f"{saved.output}: {output['objects']} objects, {output['bytes']} bytes, verified"
     return Completed(message=message, data=saved.output)
-
-
-def failed_state(failure: Outcome) -> State[Any]:
-    """Failed, with the outcome's name; its data is the failure."""
-    return Failed(name=failure.outcome, message=str(failure), data=failure)
 
 
 def this_run() -> dict[str, Any]:

@@ -24,13 +24,8 @@ from flows.core.transient_faults import retrying
 from flows.stores.errors import named_ends
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import request_pool
-from flows.stores.range_readers import (
-    CurrentSource,
-    HttpReader,
-    RangeReader,
-    S3Reader,
-    http_headers,
-)
+from flows.stores.range_readers import CurrentSource, HttpReader, RangeReader, http_headers
+from flows.stores.remote_files import reader_of
 from flows.stores.s3_client import s3_client
 
 PART_BYTES = 16 * 1024 * 1024
@@ -93,11 +88,7 @@ def fetch(
     with named_ends(location.uri):
         if isinstance(location, LocalLocation):
             return _link(location, target, wanted, at_most)
-        reader: RangeReader = (
-            HttpReader(location, http_headers(options))
-            if isinstance(location, HttpLocation)
-            else S3Reader(s3_client(options), location)
-        )
+        reader = reader_of(location, options)
         return download(reader, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
 
 

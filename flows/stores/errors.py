@@ -30,7 +30,7 @@ _NO_CREDENTIALS = NoCredentialsError | PartialCredentialsError | SSOError
 
 
 @contextmanager
-def named_ends(what: str) -> Iterator[None]:
+def named_ends(what: str, *, writes: bool = False) -> Iterator[None]:
     """Turn exceptions of the block into outcomes that name `what` it read or wrote.
 
     Outcomes, missing files (each caller has its own outcome for them) and unknown
@@ -38,10 +38,12 @@ def named_ends(what: str) -> Iterator[None]:
 
     Args:
         what: URI of the file or output.
+        writes: the block writes an output, so a missing folder is a fault of the disk.
 
     Raises:
         Archived: the object is in an archive tier (Glacier or Intelligent-Tiering).
-        AccessDenied: the store or the disk refuses access, or there are no credentials.
+        AccessDenied: the store or the disk refuses access, there are no credentials, or the
+            bucket does not exist.
         TransientFault: a transient error that retries did not resolve.
         InvalidParameters: a request that cannot be sent, such as one with an invalid bucket name.
         DiskFault: the local disk is full or broken.
@@ -49,9 +51,11 @@ def named_ends(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Outcome, FileNotFoundError):
+    except Outcome:
         raise
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and not writes:
+            raise
         named = _outcome_of(error, what)
         if named is None:
             raise
@@ -60,12 +64,14 @@ def named_ends(what: str) -> Iterator[None]:
 
 def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
     cause = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.filename is not None:
+        cause = f"{error.strerror}: {error.filename}"
     if is_transient(error):
         return TransientFault(what, cause)
     if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":
         return Archived(what, cause)
-    if _refuses(error):
-        return AccessDenied(what, cause)
+    if refusal := _refusal(error):
+        return AccessDenied(what, cause, refusal)
     if isinstance(error, ParamValidationError | ProfileNotFound):
         return InvalidParameters(f"{what}: {cause}")
     # An OSError without a number does not come from a disk.
@@ -74,8 +80,12 @@ def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
     return None
 
 
-def _refuses(error: Exception) -> bool:
+def _refusal(error: Exception) -> str | None:
+    """How a store or the disk refuses access, None if it does not."""
+    refused = isinstance(error, PermissionError | _NO_CREDENTIALS)
     if isinstance(error, ClientError):
         status, code = error_code(error)
-        return status in {401, 403} or code == "NoSuchBucket"
-    return isinstance(error, PermissionError | _NO_CREDENTIALS)
+        if code == "NoSuchBucket":
+            return "the bucket does not exist"
+        refused = status in {401, 403}
+    return "access denied" if refused else None

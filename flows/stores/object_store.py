@@ -175,7 +175,8 @@ class ObjectStore:
             try:
                 answer = self.client.get_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
-                if error_code(error)[0] == 404:
+                status, code = error_code(error)
+                if status == 404 and code != "NoSuchBucket":
                     return None
                 raise
             return StoredObject(
@@ -205,8 +206,12 @@ class ObjectStore:
         return self.client.get_object_tagging(Bucket=self.bucket, Key=key, **version)["TagSet"]
 
     def put_tags(self, key: str, version_id: str | None, tags: Sequence[TagTypeDef]) -> None:
-        """Replace the tags of one version of an object."""
+        """Replace the tags of one version of an object; without tags, remove all of them."""
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        if not tags:
+            # Not every S3 accepts an empty set.
+            self.client.delete_object_tagging(Bucket=self.bucket, Key=key, **version)
+            return
         self.client.put_object_tagging(
             Bucket=self.bucket, Key=key, Tagging={"TagSet": tags}, **version
         )

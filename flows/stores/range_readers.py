@@ -87,8 +87,8 @@ class S3Reader:
             size = int(answer["ContentRange"].rpartition("/")[2])
             body: Iterator[bytes] = answer["Body"].iter_chunks(_BLOCK_BYTES)
         except ClientError as error:
-            status = error_code(error)[0]
-            if status == 404:
+            status, code = error_code(error)
+            if status == 404 and code != "NoSuchBucket":
                 raise FileNotFoundError(self._location.uri) from error
             if status != 416:
                 raise

@@ -50,6 +50,8 @@ class ConversionRequest:
     """The request for one conversion. The flow's docstring describes the other fields.
 
     Attributes:
+        skip_published: convert nothing if this version of the source is published, even with
+            `overwrite`.
         owner: the owner of the claim: the flow run's id, or this process.
         run: the manifest's `run` entry without the owner.
 
@@ -76,6 +78,7 @@ class ConversionRequest:
     chunks: Mapping[str, int] | None = None
     zarr_format: Literal[2, 3] = 3
     verify: VerifyMode = "sampled"
+    skip_published: bool = False
     owner: str = field(default_factory=_process_owner)
     run: Mapping[str, str | None] = field(default_factory=dict)
 

@@ -78,7 +78,7 @@ def named_sidecars(
     named.update({kind: parse_location(uri) for kind, uri in given.items()})
     if SONAR_MODELS[sonar_model].needs_xml and "xml" not in named:
         raise MissingSidecar(
-            raw.uri, "settings XML", f"is required for {sonar_model}: set xml_path"
+            raw.uri, "settings XML", f"is required for {sonar_model}, and none is named"
         )
     if not SONAR_MODELS[sonar_model].needs_xml:
         named.pop("xml", None)

@@ -174,6 +174,12 @@ class FileSummary:
         sentences += [what.sentence(name) for name, what in self.left_out.items()]
         return [*sentences, *self.unconverted]
 
+    def __str__(self) -> str:
+        """The rows of `echodrop check`."""
+        from flows.walk.rows import check_rows  # noqa: PLC0415 - which imports this module
+
+        return "\n".join(f"{label}: {text}" for label, text in check_rows(self))
+
     def as_json(self) -> dict[str, Any]:
         """The summary as JSON values (times in ISO 8601, UTC), without spans and ping times."""
         return {

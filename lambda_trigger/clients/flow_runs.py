@@ -1,13 +1,14 @@
 """The Prefect API: it creates one flow run for an upload, even if it is requested again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.http_client import Reply, Request, error_of
-from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of
-from lambda_trigger.decisions.run_identity import RunRequest
+from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of, rows_of
+from lambda_trigger.decisions.run_identity import RunRequest, batch_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,28 @@ class PrefectApi:
         return FlowRun(
             str(run["id"]), str(run["name"]), str(state.get("name", "")), reply.status == 201
         )
+
+    def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
+        """Find which of these identities have a run, or a place in a batch.
+
+        Raises:
+            TransportError: Prefect did not answer.
+        """
+        wanted = {
+            "operator": "or_",
+            "idempotency_key": {"any_": list(identities)},
+            "tags": {"any_": [batch_tag(each) for each in identities]},
+        }
+        body = {"flow_runs": wanted, "limit": 2 * len(identities)}
+        reply, request = self._connection.send(
+            "flow runs", "POST", "/flow_runs/filter", deadline, body
+        )
+        if reply.status != 200:
+            raise error_of(request, reply)
+        found: set[str] = set()
+        for run in rows_of(request, reply):
+            found |= {str(run.get("idempotency_key")), *(run.get("tags") or ())}
+        return {each for each in identities if not found.isdisjoint({each, batch_tag(each)})}
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
         """Read a flow run; None if no run has this id.

@@ -90,6 +90,25 @@ def authorization_of(secret: str) -> str:
     )
 
 
+def rows_of(request: Request, reply: Reply) -> list[dict[str, Any]]:
+    """Parse a response of Prefect that must be a list of objects.
+
+    Raises:
+        RefusedError: it is not.
+    """
+    try:
+        answer = json.loads(reply.body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
+        raise RefusedError(
+            request.service,
+            request.operation,
+            f"not a list of Prefect: {excerpt(reply.body)}",
+        )
+    return answer
+
+
 def json_of(request: Request, reply: Reply, field: str = "id") -> dict[str, Any]:
     """Parse a response of Prefect that must have this field.
 

@@ -36,6 +36,9 @@ class RunCreation(Protocol):
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
         """Create or find the one run of an identity."""
 
+    def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
+        """Find which of these identities have a run, or a place in a batch."""
+
     def set_state(
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
     ) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lambda_trigger.decisions.outcomes import Upload
 from lambda_trigger.decisions.rules_document import BatchRule, PrefixRule
-from lambda_trigger.decisions.run_identity import RunRequest
+from lambda_trigger.decisions.run_identity import RunRequest, batch_tag
 
 # Prefect accepts parameters of up to 512 KB.
 MAX_PARAMETERS = 400_000
@@ -96,12 +96,16 @@ def run_of(files: Sequence[RunRequest], batch: BatchRule) -> RunRequest:
     return RunRequest(
         deployment=batch.deployment,
         name=f"{len(files)} files · {first.name} …",
-        tags=[*shared, *(f"file:{identity}" for identity in identities)],
+        tags=[*shared, *map(batch_tag, identities)],
         idempotency_key=hashlib.sha256(
             json.dumps([batch.deployment, identities]).encode()
         ).hexdigest(),
         parameters={
-            "files": [{**wanted.parameters, "identity": wanted.idempotency_key} for wanted in files]
+            "files": [
+                {**wanted.parameters, "identity": wanted.idempotency_key}
+                | ({"forced": True} if wanted.is_forced else {})
+                for wanted in files
+            ]
         },
         job_variables=first.job_variables,
         lane=first.lane,

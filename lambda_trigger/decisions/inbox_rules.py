@@ -20,14 +20,22 @@ STORE_PATH_BYTES = 200
 
 SIDECAR = re.compile(r"\.xml$", re.IGNORECASE)
 COMPANIONS = re.compile(
-    r"\.(bot|idx|out|evl|evr|ev|ecs|evi|cal|ini|cfg|log|txt|md|csv|tsv|json|yaml|yml|pdf|doc|docx"
-    r"|xls|xlsx|png|jpe?g|gps|nmea|md5|sha1|sha256|mat|dep|pro|snap|work)$",
+    r"\.(bot|idx|out|evl|evr|ev|ecs|evi|cal|ini|cfg|gps|nmea|dep|pro|snap|work)$", re.IGNORECASE
+)
+DOCUMENTS = re.compile(
+    r"\.(log|txt|md|csv|tsv|json|yaml|yml|pdf|doc|docx|xls|xlsx|png|jpe?g|md5|sha1|sha256|mat)$",
     re.IGNORECASE,
 )
 TEMPORARY = re.compile(
     r"(\.(tmp|temp|part|partial|filepart|crdownload|swp|lock|download)|~)$", re.IGNORECASE
 )
-OWN_OUTPUT = re.compile(r"(\.zarr/|\.(zarr|nc)$|\.(manifest|claim|failure)\.json$)", re.IGNORECASE)
+OWN_OUTPUT = re.compile(
+    r"(\.zarr/|\.(zarr|nc)$|\.(manifest|claim|failure|products)\.json$"
+    r"|\.(zarr|nc)\.(echogram|thumbnail)\.png$)",
+    re.IGNORECASE,
+)
+# The viewer store of an output (flows/core/locations.py), which no other output may be named as.
+VIEWER_STORE = re.compile(r"\.(zarr|nc)\.echogram\.zarr$")
 HIDDEN = re.compile(r"(^|/)(\.[^/]|__MACOSX/|\$RECYCLE\.BIN/|~\$)", re.IGNORECASE)
 SYSTEM_FILES = re.compile(r"(^|/)(thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 
@@ -83,7 +91,13 @@ KEY_RULES: tuple[
         COMPANIONS.search,
         Ignored,
         Reason.COMPANION,
-        "a companion file; only its data file is converted",
+        "a file beside a recording; only the recording is converted",
+    ),
+    (
+        DOCUMENTS.search,
+        Ignored,
+        Reason.DOCUMENT,
+        "a text, table or picture; only recordings of echosounders are converted",
     ),
 )
 
@@ -93,11 +107,18 @@ def judge_key(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | 
     return _refusal(bucket, key, rules) or _accepted(bucket, key, rules)
 
 
-def _refusal(bucket: str, key: str, rules: Rules) -> Verdict | None:
+def judge_bucket(bucket: str, rules: Rules) -> Verdict | None:
+    """Return why no object of a bucket is converted; None for the inbox and the archives."""
     if bucket == rules.output_bucket:
         return Ignored(Reason.OWN_OUTPUT, "in the output bucket")
     if bucket != rules.inbox_bucket and bucket not in rules.archive_buckets:
         return Rejected(Reason.FOREIGN_BUCKET, f"the inbox is {rules.inbox_bucket}, not {bucket}")
+    return None
+
+
+def _refusal(bucket: str, key: str, rules: Rules) -> Verdict | None:
+    if elsewhere := judge_bucket(bucket, rules):
+        return elsewhere
     for test, verdict, reason, detail in KEY_RULES:
         if found := test(key):
             return verdict(reason, detail.format(found=found))
@@ -122,6 +143,11 @@ def _accepted(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | 
         limit = MAX_KEY_BYTES - STORE_PATH_BYTES
         return Rejected(
             Reason.KEY_TOO_LONG, f"the output's key would be over {limit} bytes: {output_key[:80]}…"
+        )
+    if VIEWER_STORE.search(output_key):
+        of = output_key.removesuffix(".echogram.zarr")
+        return Rejected(
+            Reason.UNSAFE_NAME, f"its output would have the name of the viewer store of {of}"
         )
     return Candidate(rule, models, output_key)
 

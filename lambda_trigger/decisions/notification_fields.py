@@ -47,9 +47,9 @@ def size_in(item: dict[str, Any]) -> int | None:
 
 
 def echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
-    """Read the fields that echodrop adds to a notification: `generation`, `lane`, `repair`, `after`.
+    """Read the fields that echodrop adds to a notification.
 
-    An unknown lane is an error: treated as live, a whole backfill would run
+    They are `generation`, `lane`, `repair`, `allow_partial` and `after`. An unknown lane is an error: treated as live, a whole backfill would run
     before today's uploads.
     """
     ours = holder.get("echodrop")
@@ -64,5 +64,6 @@ def echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
         "generation": generation,
         "lane": lane,
         "is_repair": (ours.get("repair") or ours.get("mends")) is True,  # former name
+        "allow_partial": ours.get("allow_partial") is True,
         "after": after if isinstance(after, str) else "",
     }

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     TEMPORARY = "temporary"
     OWN_OUTPUT = "own-output"
     COMPANION = "companion"
+    DOCUMENT = "document"
     SIDECAR_USED = "sidecar-used"
     SIDECAR_ALONE = "sidecar-alone"
     OUTSIDE_PREFIXES = "outside-prefixes"
@@ -111,7 +112,8 @@ class Upload:
     notification does not give it. `generation` is 0 unless a replay forced a new
     conversion. `lane` names the work queue and is not part of the run's identity.
     `is_repair` marks a notification that was sent again to fix a failure: the upload
-    gets a run of its own, and that run has the tag `repair`. `request_id` is the
+    gets a run of its own, and that run has the tag `repair`. `allow_partial` asks for the
+    intact part of a damaged file. `request_id` is the
     id of the S3 request that stored the object. `after` is set when one invocation
     could not queue all the data of a settings XML: the next one continues after
     this key.
@@ -129,6 +131,7 @@ class Upload:
     generation: int = 0
     lane: str = LIVE
     is_repair: bool = False
+    allow_partial: bool = False
     after: str = ""
 
     @property

@@ -78,6 +78,15 @@ class Rules:
         return max(fitting, key=lambda rule: len(rule.prefix), default=None)
 
 
+# The names that a document may have (docs/rules.md).
+TOP = (
+    *("version", "inbox_bucket", "output_bucket", "archive_buckets"),
+    *("size_limits", "waiting", "prefix", "tier", "batch"),
+)
+SIZE_LIMITS, WAITING = ("pause_above", "reject_above"), ("limit_hours",)
+BATCH = tuple(BatchRule.__dataclass_fields__)
+
+
 def parse_rules(text: str) -> Rules:
     """Parse and check a rules document.
 
@@ -102,20 +111,7 @@ class _Document(RulesTable):
     """Checks the tables of a rules document."""
 
     def rules(self, document: dict[str, Any]) -> Rules:
-        self.only(
-            document,
-            (
-                "version",
-                "inbox_bucket",
-                "output_bucket",
-                "archive_buckets",
-                "size_limits",
-                "waiting",
-                "prefix",
-                "tier",
-                "batch",
-            ),
-        )
+        self.only(document, TOP)
         if document.get("version") != DOCUMENT_VERSION or document["version"] is True:
             self.wrong("version", f"version must be {DOCUMENT_VERSION}")
         inbox, output = (
@@ -126,13 +122,13 @@ class _Document(RulesTable):
             self.wrong(
                 "output_bucket", "output_bucket is the inbox: every output would be an upload again"
             )
-        limits = self.table(document, "size_limits", ("pause_above", "reject_above"))
+        limits = self.table(document, "size_limits", SIZE_LIMITS)
         pause = self.number(limits, "pause_above", Rules.pause_above, "size_limits", whole=True)
         reject = self.number(limits, "reject_above", Rules.reject_above, "size_limits", whole=True)
         if pause > reject:
             name = "pause_above" if "pause_above" in limits else "reject_above"
             self.wrong(name, "pause_above is greater than reject_above", "size_limits")
-        waiting = self.table(document, "waiting", ("limit_hours",))
+        waiting = self.table(document, "waiting", WAITING)
         limit_hours = self.number(waiting, "limit_hours", Rules.waiting_limit_hours, "waiting")
         return Rules(
             inbox,
@@ -155,7 +151,7 @@ class _Document(RulesTable):
     def batch(self, document: dict[str, Any]) -> BatchRule | None:
         if "batch" not in document:
             return None
-        table = self.table(document, "batch", tuple(BatchRule.__dataclass_fields__))
+        table = self.table(document, "batch", BATCH)
         default = BatchRule()
         lanes = table.get("lanes", list(default.lanes))
         if not isinstance(lanes, list) or not all(lane in LANES for lane in lanes):

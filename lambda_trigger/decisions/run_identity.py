@@ -17,7 +17,7 @@ class RunRequest:
     """The flow run to create.
 
     `lane` is a work queue of the deployment's pool. `paused` is the reason why the
-    run waits for an operator.
+    run waits for an operator. `is_forced` asks for a conversion of what is published already.
     """
 
     deployment: str
@@ -28,6 +28,7 @@ class RunRequest:
     job_variables: dict[str, Any]
     lane: str
     paused: str | None = None
+    is_forced: bool = False
 
 
 def idempotency_key(
@@ -56,6 +57,11 @@ def idempotency_key(
     """
     parts = [deployment, bucket, key, version, sorted(sidecar_etags.items()), generation]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def batch_tag(identity: str) -> str:
+    """Return the tag of a batch that holds the file of this identity."""
+    return f"file:{identity}"
 
 
 def uri(bucket: str, key: str) -> str:

@@ -17,6 +17,7 @@ from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict
 from lambda_trigger.decisions.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import Rules
 from operations.backfill.checkpoint import Checkpoint
+from operations.clients.parallel import in_parallel
 from operations.inventory.archive_items import Archive, ArchiveItem
 from operations.sending.back_pressure import BackPressure
 from operations.sending.estimates import Estimate
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 TOGETHER = 20
 # Older SQS queues accept 256 KiB a message.
 _BYTES_A_MESSAGE = 240_000
+
+
+# An object, the verdict on its key, and the generation to request or why none is.
+_Judged = tuple[ArchiveItem, Candidate | SettingsXml | Verdict, int | str]
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Backfill:
         pace: uploads a second.
         limit: most uploads that this call sends.
         together: most uploads in a message.
+        wanted: the generation to request for an object, or why it needs no conversion;
+            called in several threads.
         on_wait: called with the reason for each wait.
     """
 
@@ -55,6 +62,7 @@ class Backfill:
     pace: Pace = field(default_factory=lambda: Pace(None))
     limit: int | None = None
     together: int = TOGETHER
+    wanted: Callable[[ArchiveItem, Candidate], int | str] = lambda _item, _candidate: 0
     on_wait: Callable[[str], None] = lambda _why: None
 
     def run(self) -> Iterator[int]:
@@ -68,16 +76,15 @@ class Backfill:
         size = sent = 0
         if self.checkpoint.ended:
             return
-        for item in self.archive.items(self.checkpoint.place):
-            verdict = judge_key(item.bucket, item.key, self.rules)
-            record = _record(item) if isinstance(verdict, Candidate) else None
+        for item, verdict, wanted in self._judged():
+            record = _record(item, wanted) if isinstance(wanted, int) else None
             weight = len(json.dumps(record)) + 2 if record else 0
             if len(records) == self.together or size + weight > _BYTES_A_MESSAGE:
                 yield self._send(records)
                 sent, records, size = sent + len(records), [], 0
             if self.limit is not None and sent + len(records) >= self.limit:
                 break
-            self._note(item, verdict)
+            self._note(item, verdict, wanted)
             if record:
                 records.append(record)
                 size += weight
@@ -89,19 +96,30 @@ class Backfill:
     def estimate(self) -> Estimate:
         """Estimate the rest of the archive without sending it."""
         found = Estimate()
-        for item in self.archive.items(self.checkpoint.place):
+        for item, verdict, wanted in self._judged():
             if self.limit is not None and found.uploads == self.limit:
                 break
-            verdict = judge_key(item.bucket, item.key, self.rules)
-            self._note(item, verdict)
-            if isinstance(verdict, Candidate):
+            self._note(item, verdict, wanted)
+            if isinstance(wanted, int):
                 found.add(item.key, item.size)
         return found
 
-    def _note(self, item: ArchiveItem, verdict: Candidate | SettingsXml | Verdict) -> None:
+    def _judged(self) -> Iterator[_Judged]:
+        def judged(item: ArchiveItem) -> _Judged:
+            verdict = judge_key(item.bucket, item.key, self.rules)
+            wanted = self.wanted(item, verdict) if isinstance(verdict, Candidate) else ""
+            return item, verdict, wanted
+
+        return in_parallel(judged, self.archive.items(self.checkpoint.place))
+
+    def _note(
+        self, item: ArchiveItem, verdict: Candidate | SettingsXml | Verdict, wanted: int | str
+    ) -> None:
         noted = self.checkpoint
         noted.place = item.place
         match verdict:
+            case Candidate() if isinstance(wanted, str):
+                noted.skipped[wanted] += 1
             case Candidate():
                 noted.bytes += item.size or 0
             case SettingsXml():
@@ -124,5 +142,9 @@ class Backfill:
         return len(records)
 
 
-def _record(item: ArchiveItem) -> dict[str, Any]:
-    return s3_record(NotifiedObject(item.bucket, item.key, item.size, item.etag, lane=BACKFILL))
+def _record(item: ArchiveItem, generation: int) -> dict[str, Any]:
+    return s3_record(
+        NotifiedObject(
+            *(item.bucket, item.key, item.size, item.etag), lane=BACKFILL, generation=generation
+        )
+    )

@@ -32,6 +32,7 @@ class Checkpoint:
         bytes: total size of the uploads, as far as it is known.
         left_out: number of uploads that the rules ignore, by reason.
         refused: number of uploads that the rules reject, by reason.
+        skipped: number of uploads that need no conversion, by reason.
         ended: whether the archive's end was reached.
     """
 
@@ -45,6 +46,7 @@ class Checkpoint:
     bytes: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     ended: bool = False
 
     def save(self) -> None:
@@ -88,8 +90,9 @@ def checkpoint_of(
         return new
     try:
         values: dict[str, Any] = json.loads(place.read_text())
-        for name in ("left_out", "refused"):
-            values[name] = Counter(values[name])
+        for name in ("left_out", "refused", "skipped"):
+            # Earlier releases wrote no `skipped`.
+            values[name] = Counter(values[name] if name != "skipped" else values.get(name, ()))
         found = Checkpoint(place, **values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{place} is not the checkpoint of a backfill: {error!r}") from error

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from lambda_trigger.decisions.outcomes import BACKFILL
 from lambda_trigger.decisions.rules_document import Rules
+from lambda_trigger.decisions.wording import counted
 from operations.backfill.archive_sender import TOGETHER, Backfill
 from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
+from operations.backfill.wanted import WantedConversions
 from operations.clients.connections import connect
+from operations.clients.services import OperationsServices
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.printing import write, write_name
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
+from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at
+from operations.inventory.upload_inspection import UploadInspector
 from operations.sending.back_pressure import RUNS, BackPressure
 from operations.sending.estimates import length
 from operations.sending.pacing import Pace
@@ -32,6 +39,7 @@ def backfill_at_terminal(
     rules: Path | None = None,
     checkpoint: Path | None = None,
     restart: bool = False,
+    force: bool = False,
     rate: float = RATE,
     outstanding: int = RUNS,
     together: int = TOGETHER,
@@ -41,18 +49,7 @@ def backfill_at_terminal(
 ) -> int:
     """Convert an archive in the backfill lane.
 
-    Args:
-        archive: `s3://bucket/prefix`, an inventory's manifest.json, or a list of keys.
-        queue_url: URL of the trigger's queue.
-        rules: the rules document; default: the trigger's.
-        checkpoint: the checkpoint's file; default: one below `.echodrop/backfill`.
-        restart: begin at the start of the archive.
-        rate: uploads a second.
-        outstanding: how many runs of the lane may be unfinished.
-        together: uploads in a message.
-        limit: most uploads that this call sends.
-        dry_run: only estimate the cost of what is left.
-        as_json: print one line of JSON instead of the summary.
+    The arguments are the options of the command, see `operations.commands`.
 
     Returns:
         An exit code: 0 the end of the archive was reached; 1 it was not, or the rules
@@ -77,7 +74,10 @@ def backfill_at_terminal(
             *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
         )
         backfill = Backfill(
-            active_rules, found, noted, sqs, pressure, Pace(rate), limit=limit, together=together
+            *(active_rules, found, noted, sqs, pressure, Pace(rate)),
+            limit=limit,
+            together=together,
+            wanted=_wanted(connections.services, force=force).generation_of,
         )
         if dry_run:
             estimate = backfill.estimate()
@@ -104,6 +104,11 @@ def backfill_at_terminal(
     return 0 if noted.ended and not noted.refused else 1
 
 
+def _wanted(services: OperationsServices, *, force: bool) -> WantedConversions:
+    inspector = UploadInspector(services, ClassificationLimits(), datetime.now(UTC))
+    return WantedConversions(services, inspector, force)
+
+
 def _check_bucket(bucket: str, rules: Rules) -> None:
     if bucket not in {rules.inbox_bucket, *rules.archive_buckets}:
         raise ValueError(
@@ -118,6 +123,7 @@ def _counts(noted: Checkpoint) -> dict[str, object]:
         "bytes": noted.bytes,
         "left_out": dict(noted.left_out),
         "refused": dict(noted.refused),
+        "skipped": dict(noted.skipped),
         "ended": noted.ended,
         "checkpoint": str(noted.path),
     }
@@ -125,7 +131,8 @@ def _counts(noted: Checkpoint) -> dict[str, object]:
 
 def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) -> None:
     line = (
-        f"{noted.sent:,} uploads sent in {noted.messages:,} messages, {noted.bytes:,} bytes; "
+        f"{counted(noted.sent, 'upload')} sent in {counted(noted.messages, 'message')},"
+        f" {counted(noted.bytes, 'byte')}; "
         f"this call took {length(time.monotonic() - began)}"
     )
     _print(_counts(noted), f"{line}; {stopped}" if stopped else line, noted, as_json=as_json)
@@ -136,11 +143,15 @@ def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: 
         print(json_line(values))  # noqa: T201 - the command's result
         return
     console = Console()
-    console.print(line, highlight=False, soft_wrap=True)
-    for what, reasons in (("left out", noted.left_out), ("refused", noted.refused)):
+    write(console, line)
+    for what, reasons in (
+        ("not sent", noted.skipped),
+        ("left out by the rules", noted.left_out),
+        ("refused by the rules", noted.refused),
+    ):
         if reasons:
-            console.print(f"{what} by the rules: {_listed(reasons)}", highlight=False)
-    console.print(f"checkpoint: {noted.path}", highlight=False, markup=False, soft_wrap=True)
+            write(console, f"{what}: {_listed(reasons)}")
+    write_name(console, f"checkpoint: {noted.path}")
 
 
 def _listed(reasons: Counter[str]) -> str:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from flows.core.run_ends import outcome_of
 from lambda_trigger.decisions.outcomes import LANES, LIVE
+from lambda_trigger.decisions.run_identity import batch_tag
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.findings.findings import RunFacts
 
 BATCH = "convert-raw-sonar-batch"
-# Digits of a file's identity in the name of its task run (flows.runs.batch_entries).
+# Digits of a file's identity in the name of its task run (flows.runs.batch.batch_entries).
 _IDENTITY_DIGITS = 12
 # Tags in a request: SQLite accepts at most a hundred arguments of a function, else the server answers 500.
 _TAGS = 100
@@ -24,7 +26,7 @@ def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
-    tags = [f"file:{identity}" for identity in identities]
+    tags = [batch_tag(identity) for identity in identities]
     found = {
         identity: facts
         for start in range(0, len(tags), _TAGS)
@@ -57,12 +59,13 @@ def entries_of(batch: dict[str, Any]) -> list[dict[str, Any]]:
 def run_facts(run: dict[str, Any]) -> RunFacts:
     """The facts of a flow run that the API returned."""
     state = run["state"]
+    outcome = outcome_of(state["name"], run.get("tags") or ())
     return RunFacts(
         id=run["id"],
         state_id=state["id"],
         state_type=state["type"],
-        state_name=state["name"],
-        message=state.get("message") or "",
+        state_name=outcome,
+        message=(state.get("message") or "").removeprefix(f"{outcome}: "),
         starts=run.get("run_count") or 0,
         since=datetime.fromisoformat(state["timestamp"]),
         raw_file=str((run.get("parameters") or {}).get("raw_file") or ""),

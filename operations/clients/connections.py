@@ -16,7 +16,7 @@ from lambda_trigger.clients.prefect_connection import authorization_of
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from operations.clients.ecs_tasks import EcsTasks
-from operations.clients.prefect_api import RATE, authorization
+from operations.clients.prefect_api import RATE, RateLimitedPrefectApi, authorization
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.stack_settings import SettingMissingError
@@ -47,34 +47,59 @@ def connect(rules: Path | None = None, environment: Mapping[str, str] | None = N
     """
     variables = os.environ if environment is None else environment
     session = boto3.Session()
-    found = session.get_credentials()
     url, parameter = variables.get("PREFECT_API_URL"), variables.get("ECHODROP_RULES_PARAMETER")
     missing = [
         what
         for what, there in (
             ("PREFECT_API_URL", url),
             ("ECHODROP_RULES_PARAMETER, or --rules", rules or parameter),
-            ("AWS credentials", found),
+            ("AWS credentials", session.get_credentials()),
         )
         if not there
     ]
-    if missing or url is None or found is None:
+    if missing or url is None:
         raise SettingMissingError(f"not set: {'; '.join(missing)}")
     region = region_of(session, variables)
-    frozen = found.get_frozen_credentials()
-    decisions = TriggerDecisions(
-        load_rules(rules, variables),
-        storage_of(
-            Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token),
-            region,
-            variables.get("AWS_ENDPOINT_URL"),
-        ),
-    )
     runs = PrefectRuns(
         url, _authorization(session, variables, region), per_minute=_prefect_rate(variables)
     )
+    decisions = trigger_decisions(load_rules(rules, variables), session, variables)
+    decisions.existing_runs = runs.by_identity
     tasks = EcsTasks(session.client("ecs", region_name=region), runs.cluster_of)
     return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
+
+
+def prefect_api(environment: Mapping[str, str] | None = None) -> RateLimitedPrefectApi:
+    """Connect to Prefect alone.
+
+    Raises:
+        SettingMissingError: its address is not set.
+        ClientError: the secret with its credential can't be read.
+    """
+    variables = os.environ if environment is None else environment
+    url = variables.get("PREFECT_API_URL")
+    if not url:
+        raise SettingMissingError("not set: PREFECT_API_URL")
+    session = boto3.Session()
+    credential = _authorization(session, variables, region_of(session, variables))
+    return RateLimitedPrefectApi(url, credential, per_minute=_prefect_rate(variables))
+
+
+def trigger_decisions(
+    rules: Rules, session: boto3.Session, variables: Mapping[str, str]
+) -> TriggerDecisions:
+    """The trigger's decision by these rules, which reads S3 with this session's credentials.
+
+    Raises:
+        SettingMissingError: there are no credentials.
+    """
+    found = session.get_credentials()
+    if found is None:
+        raise SettingMissingError("not set: AWS credentials")
+    frozen = found.get_frozen_credentials()
+    keys = Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+    region, endpoint = region_of(session, variables), variables.get("AWS_ENDPOINT_URL")
+    return TriggerDecisions(rules, storage_of(keys, region, endpoint))
 
 
 def load_rules(rules: Path | None, environment: Mapping[str, str] | None = None) -> Rules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,12 +16,17 @@ PATIENCE = 600.0
 _ATTEMPTS = 7
 # Prefect Cloud's smallest plan allows 250 a minute; worker, trigger and tasks need the rest.
 CLOUD_REQUESTS_A_MINUTE = 100.0
+_WORKSPACE = re.compile(r"/accounts/([^/]+)/workspaces/([^/]+)")
 # The variable with an operator's own limit.
 RATE = "ECHODROP_PREFECT_RATE"
 
 
 class PrefectUnavailableError(Exception):
-    """Prefect's API did not answer, or refused the request."""
+    """Prefect's API did not answer, or refused the request with this HTTP `status`."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def authorization(api_key: str | None, auth_string: str | None) -> str | None:
@@ -39,8 +45,18 @@ def requests_a_minute(url: str, configured: float | None = None) -> float | None
         url: URL of the API.
         configured: the operator's limit; 0 or None selects the default for the server.
     """
-    of_a_workspace = "/accounts/" in url and "/workspaces/" in url
-    return configured or (CLOUD_REQUESTS_A_MINUTE if of_a_workspace else None)
+    return configured or (CLOUD_REQUESTS_A_MINUTE if _WORKSPACE.search(url) else None)
+
+
+def run_page(url: str, run_id: str) -> str:
+    """The page of a run in the UI of the server, or of the Cloud workspace, whose API is at `url`."""
+    place = _WORKSPACE.search(url)
+    if place is None:
+        return f"{url.rstrip('/').removesuffix('/api')}/runs/flow-run/{run_id}"
+    account, workspace = place.groups()
+    return (
+        f"https://app.prefect.cloud/account/{account}/workspace/{workspace}/runs/flow-run/{run_id}"
+    )
 
 
 class RateLimitedPrefectApi:
@@ -52,6 +68,7 @@ class RateLimitedPrefectApi:
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
     ) -> None:
+        self.url = url
         self._http = PrefectHttp(
             url, authorization, attempts=_ATTEMPTS, per_minute=requests_a_minute(url, per_minute)
         )
@@ -80,13 +97,15 @@ class RateLimitedPrefectApi:
             if len(page) < PAGE:
                 return
 
-    def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
+    def ask(self, method: str, path: str, body: object, *, patience: float = PATIENCE) -> Any:  # noqa: ANN401 - any JSON
         """Send one request; return the JSON of the answer.
+
+        After `patience` seconds no further attempt begins.
 
         Raises:
             PrefectUnavailableError: no answer, or a refusal.
         """
         try:
-            return self._http.ask(method, path, body, patience=PATIENCE)
+            return self._http.ask(method, path, body, patience=patience)
         except PrefectUnreachableError as error:
-            raise PrefectUnavailableError(str(error)) from error
+            raise PrefectUnavailableError(str(error), error.status) from error

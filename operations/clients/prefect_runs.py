@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from flows.core.run_ends import FAILED, OUTCOME_TAG
 from operations.clients import run_states
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
-from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi
-from operations.findings.findings import RunFacts
+from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi, run_page
+from operations.clients.prefect_health import PrefectFacts, prefect_facts
+from operations.findings.findings import ChangeResult, RunFacts
 
 FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
@@ -41,11 +43,13 @@ class ConversionRuns(Protocol):
     def retries(self, run_id: str) -> int:
         """How often a run was retried."""
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
-        """Retry a run, unless it was retried `at_most` times; return the result in words."""
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
+        """Retry a run, unless it was retried `at_most` times."""
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
-        """End a run whose task is gone, then retry it as `retry` does; return the result in words."""
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
+        """End a run whose task is gone, then retry it as `retry` does."""
 
 
 class PrefectRuns:
@@ -88,7 +92,7 @@ class PrefectRuns:
             states: types such as RUNNING or FAILED; empty for any.
             since: only runs that ended at this time or after.
             until: only runs that ended at this time or before.
-            names: only states with these names, such as BadFile.
+            names: only these outcomes, such as BadFile, or names of states, such as Crashed.
 
         Raises:
             PrefectUnavailableError: Prefect does not answer.
@@ -100,8 +104,11 @@ class PrefectRuns:
         ended = {"after_": since, "before_": until}
         if since or until:
             wanted["end_time"] = {side: at.isoformat() for side, at in ended.items() if at}
-        yield from (run_facts(run) for run in self._api.runs(wanted, FLOW) if run.get("state"))
-        # The state name of a file differs from that of its batch.
+        for filters in (wanted, _tagged(wanted, names)) if names else (wanted,):
+            for run in self._api.runs(filters, FLOW):
+                if run.get("state") and (not names or run_facts(run).state_name in names):
+                    yield run_facts(run)
+        # The outcome of a file differs from that of its batch.
         wanted["state"] = {what: of for what, of in wanted["state"].items() if what != "name"}
         for run in self._api.runs(wanted, BATCH):
             for _, facts in files_of(self._api, run) if run.get("state") else ():
@@ -124,6 +131,26 @@ class PrefectRuns:
         for run in self._api.runs(wanted, BATCH):
             first = next(iter(entries_of(run)), {})
             yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
+
+    def health(self, deployments: Collection[str]) -> PrefectFacts:
+        """The health of these deployments and their pools; see `prefect_health`."""
+        return prefect_facts(self._api, deployments)
+
+    def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
+        """Time, name and message of each state that a run has had, in order.
+
+        Raises:
+            PrefectUnavailableError: Prefect does not answer.
+        """
+        found = self._api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
+        return sorted(
+            (datetime.fromisoformat(each["timestamp"]), each["name"], each.get("message") or "")
+            for each in found
+        )
+
+    def page(self, run_id: str) -> str:
+        """The page of a run in Prefect's UI."""
+        return run_page(self._api.url, run_id)
 
     def unfinished_in(self, work_queue: str) -> int:
         """Count the runs of a work queue that wait for a task, or have one.
@@ -153,11 +180,13 @@ class PrefectRuns:
         """How often a run was retried; see `run_states.retries`."""
         return run_states.retries(self._api, run_id)
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
         """Retry a run; see `run_states.retry`."""
         return run_states.retry(self._api, run_id, state_id, at_most=at_most)
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
         """End a run whose task is gone; see `run_states.end`."""
         return run_states.end(self._api, run_id, state_id, why, retry_at_most=retry_at_most)
 
@@ -173,3 +202,9 @@ class PrefectRuns:
         variables = pool["base_job_template"].get("variables", {}).get("properties", {})
         # ECS uses this cluster if none is named.
         return variables.get("cluster", {}).get("default") or "default"
+
+
+def _tagged(wanted: Mapping[str, Any], outcomes: Sequence[str]) -> dict[str, Any]:
+    """The filter for failed runs with these outcomes; runs of earlier releases have them as names."""
+    state = {**wanted["state"], "name": {"any_": [FAILED]}}
+    return {**wanted, "state": state, "tags": {"any_": [OUTCOME_TAG + name for name in outcomes]}}

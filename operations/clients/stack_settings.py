@@ -11,8 +11,11 @@ from collections.abc import Mapping, MutableMapping
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from flows.products.jobs.product_jobs import SWITCH
+
 QUEUE = "ECHODROP_QUEUE_URL"
 DEAD_LETTERS = "ECHODROP_DEAD_LETTERS_URL"
+OUTPUT = "ECHODROP_OUTPUT"
 RULES = "ECHODROP_RULES_PARAMETER"
 PREFECT = "PREFECT_API_URL"
 STACK = "ECHODROP_STACK"
@@ -24,6 +27,8 @@ _OUTPUTS = {
     RULES: "RulesParameter",
     QUEUE: "UploadQueueUrl",
     DEAD_LETTERS: "DeadLettersUrl",
+    SWITCH: "Products",
+    OUTPUT: "OutputUri",
 }
 _SECRET = "PREFECT_AUTH_SECRET_ARN"  # noqa: S105 - the name of a variable
 # If an operator has a credential for Prefect, it is used instead of the system's.

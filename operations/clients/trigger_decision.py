@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -55,7 +55,12 @@ def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) 
 class _RecordingPrefect:
     """Replaces Prefect in a decision: records the requested run and creates nothing."""
 
+    find: Callable[[Sequence[str]], Iterable[str]]
     request: RunRequest | None = None
+
+    def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
+        del deadline
+        return set(self.find(identities))
 
     def create_run(self, wanted: RunRequest, deadline: Deadline) -> FlowRun:
         del deadline
@@ -84,10 +89,14 @@ class TriggerDecision:
 
 @dataclass
 class TriggerDecisions:
-    """Runs the trigger's own decision; it reads S3 and changes nothing."""
+    """Runs the trigger's own decision; it reads S3 and changes nothing.
+
+    `existing_runs` returns which of some identities have a run.
+    """
 
     rules: Rules
     storage: Storage
+    existing_runs: Callable[[Sequence[str]], Iterable[str]] = lambda _identities: ()
     patience: timedelta = field(default=_PATIENCE)
 
     def of(self, source: Source) -> TriggerDecision:
@@ -96,7 +105,7 @@ class TriggerDecisions:
         Raises:
             TransportError: S3 does not answer.
         """
-        recorder = _RecordingPrefect()
+        recorder = _RecordingPrefect(self.existing_runs)
         deadline = Deadline(self.patience.total_seconds())
         submission = Submission(self.rules, self.storage, recorder, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)
@@ -136,3 +145,23 @@ def output_prefixes(rules: Rules, prefix: str) -> list[str]:
 def is_of_azfp(candidate: Candidate) -> bool:
     """Whether a settings XML is part of the upload's identity."""
     return "AZFP" in candidate.models
+
+
+def decision_in_words(decision: TriggerDecision) -> str:
+    """The trigger's decision in one sentence."""
+    verdict = decision.verdict
+    if verdict is not None:
+        detail = f": {verdict.detail}" if verdict.detail else ""
+        name = type(verdict).__name__
+        return f"{name}: {verdict.reason}{detail}"
+    assert decision.request is not None  # noqa: S101 - without a verdict there is a request
+    return _request_in_words(decision.request)
+
+
+def _request_in_words(request: RunRequest) -> str:
+    """The requested conversion in one sentence."""
+    parameters = request.parameters
+    model = f"{parameters['sonar_model']}, by its {parameters['sonar_model_source']}"
+    settings = f", with {parameters['xml_path']}" if parameters["xml_path"] else ""
+    paused = f"; paused: {request.paused}" if request.paused else ""
+    return f"{model}; run of {request.deployment}{settings}{paused}"

@@ -24,8 +24,22 @@ UNAVAILABLE = (
 
 
 def print_error(error: Exception) -> int:
-    """Print the error on stderr; return the exit code."""
+    """Print the error on stderr; return the exit code.
+
+    Raises:
+        BrokenPipeError: the error itself: nobody reads the output any more, so the command ends.
+    """
+    if isinstance(error, BrokenPipeError):
+        raise error
     Console(stderr=True).print(
-        str(error), style="red", markup=False, highlight=False, soft_wrap=True
+        _sentence(error), style="red", markup=False, highlight=False, soft_wrap=True
     )
     return EXIT_CODE
+
+
+def _sentence(error: Exception) -> str:
+    details = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+    if details.get("Code") == "NoSuchBucket":
+        name = str(details.get("BucketName", ""))
+        return f"bucket {name} does not exist: correct the rules document, or create it"
+    return str(error)

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from operations.console.printing import write, write_grouped
 from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
 from operations.sending.fixing import FixResult
 
+# A listed upload of this class has a remark.
+_TITLES = {
+    Kind.DONE: "done, but the output lacks something, or a quality fact is above its threshold"
+}
 _STYLES = {Kind.DONE: "green", Kind.IGNORED: "dim"}
 
 
@@ -38,23 +41,26 @@ class FindingTally:
 
     Attributes:
         shown: how many uploads of a class are listed.
-        quiet: classes that are counted but not listed, unless an output lacks something.
         done: how many fixes succeeded.
+        notes: how many findings have each note.
     """
 
     shown: int = 10
-    quiet: frozenset[Kind] = frozenset({Kind.DONE, Kind.IGNORED})
     counts: Counter[Kind] = field(default_factory=Counter)
     fixes: Counter[str] = field(default_factory=Counter)
     done: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    _listable: Counter[Kind] = field(default_factory=Counter)
     _listed: dict[Kind, list[UploadFinding]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, finding: UploadFinding) -> None:
         """Count a finding, and keep it if it is among the oldest of its class."""
         self.counts[finding.kind] += 1
-        is_remarkable = finding.kind is Kind.DONE and finding.detail
-        if finding.kind in self.quiet and not is_remarkable:
+        if finding.note:
+            self.notes[finding.note] += 1
+        if not finding.is_remarkable:
             return
+        self._listable[finding.kind] += 1
         kept = self._listed[finding.kind]
         kept.append(finding)
         if len(kept) > 10 * self.shown:
@@ -62,7 +68,7 @@ class FindingTally:
 
     def add_result(self, result: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""
-        self.fixes[result.what.partition(":")[0]] += 1
+        self.fixes[result.result.name] += 1
         self.done += result.done
 
     @property
@@ -81,35 +87,34 @@ class FindingTally:
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
             "needs_attention": self.needs_attention,
             "fixed": dict(self.fixes),
+            **({"notes": dict(self.notes)} if self.notes else {}),
         }
 
     def print(self, console: Console, now: datetime) -> None:
-        """Print counts with remedies, then each class's oldest."""
-        counts = Table("class", "uploads", "what to do", box=None)
-        counts.columns[1].justify = "right"
+        """Print counts with remedies, then each class's oldest by their reasons."""
         for kind in Kind:
             if self.counts[kind]:
-                counts.add_row(
-                    self._styled(kind), f"{self.counts[kind]:,}", escape(REMEDIES.get(kind, ""))
-                )
-        console.print(counts)
-        listed = Table("class", "since", "upload", "why", box=None, title_justify="left")
+                remedy = f": {REMEDIES[kind]}" if kind in REMEDIES else ""
+                if kind is Kind.DONE and (marked := self._listable[kind]):
+                    remedy = f", {marked:,} of them with a remark: see below"
+                write(console, f"{self.counts[kind]:,} {kind}{remedy}", style=_style(kind))
         for kind in Kind:
-            for finding in self.oldest(kind):
-                listed.add_row(
-                    self._styled(kind),
-                    age(finding.since, now),
-                    escape(finding.uri),
-                    escape(finding.detail[:200]),
-                )
-            more = self.counts[kind] - self.shown
-            if more > 0 and kind not in self.quiet:
-                listed.add_row("", "", f"… and {more:,} more", "")
-        if listed.row_count:
+            oldest = self.oldest(kind)
+            if not oldest:
+                continue
             console.print()
-            console.print(listed)
+            write(console, _TITLES.get(kind, kind.value), style=_style(kind))
+            rows = ((each.reason, _name(each, now)) for each in oldest)
+            write_grouped(console, rows, indent=2)
+            more = self._listable[kind] - len(oldest)
+            if more > 0:
+                write(console, f"… and {more:,} more", indent=2)
+        if self.fixes:
+            console.print()
         for what, count in self.fixes.items():
-            console.print(f"{escape(what)}: {count:,}", highlight=False)
+            write(console, f"{what}: {count:,}")
+        for note, count in self.notes.items():
+            write(console, f"{count:,} {note}")
 
     def _cut(self, kind: Kind) -> None:
         oldest = sorted(
@@ -117,7 +122,11 @@ class FindingTally:
         )
         self._listed[kind] = oldest[: self.shown]
 
-    @staticmethod
-    def _styled(kind: Kind) -> str:
-        style = _STYLES.get(kind, "red" if kind in NEEDS_ATTENTION else "yellow")
-        return f"[{style}]{kind.value}[/{style}]"
+
+def _name(finding: UploadFinding, now: datetime) -> str:
+    since = age(finding.since, now)
+    return f"{finding.uri}  ({since})" if since else finding.uri
+
+
+def _style(kind: Kind) -> str:
+    return _STYLES.get(kind, "red" if kind in NEEDS_ATTENTION else "yellow")

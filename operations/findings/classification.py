@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
+from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputState
 
@@ -91,7 +92,8 @@ def classify(  # noqa: PLR0917 - the facts that decide
     if run.state_type == "COMPLETED":
         following = None
         if sum(each.is_repair and each.generation > 0 for each in runs) < limits.attempts:
-            following = Notify(run.generation + 1, is_repair=True, lane=_lane(source, limits, now))
+            lane, partial = _lane(source, limits, now), run.allows_partial
+            following = Notify(run.generation + 1, True, lane, partial)  # noqa: FBT003 - its fields in order
         return _completed_but_not_current(source, run, output, following)
     if run.state_type in {"FAILED", "CRASHED"}:
         return _failed_or_crashed(source, run, output, limits)
@@ -163,7 +165,7 @@ def _failed_or_crashed(
     action: Retry | Notify | None = retry_action(run)
     if run.starts >= max_starts and not run.in_batch:
         action = None
-        detail += f" (started {run.starts} times)"
+        detail += f" (started {counted(run.starts, 'time')})"
     return UploadFinding(kind, source.uri, detail, run.since, source, run.id, action)
 
 
@@ -174,7 +176,9 @@ def retry_action(run: RunFacts) -> Retry | Notify:
     found by its identity, as it ended. So the file gets its own run.
     """
     if run.in_batch:
-        return Notify(run.generation, is_repair=True, lane=run.lane)
+        return Notify(
+            run.generation, is_repair=True, lane=run.lane, allow_partial=run.allows_partial
+        )
     return Retry(run.id, run.state_id)
 
 

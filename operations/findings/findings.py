@@ -44,32 +44,39 @@ REMEDIES: dict[Kind, str] = {
     Kind.REJECTED: "correct name, size or declaration and upload again, or remove it",
     Kind.OVERDUE: "upload what it waits for, or restore it from the archive tier",
     Kind.LATE: "check that the worker is running and the work pool is not paused; it then starts by itself",
-    Kind.STUCK: "--fix ends and retries a run without a task; otherwise see the log, and cancel the run",
-    Kind.NEVER_NOTIFIED: "--fix sends it to the trigger again",
-    Kind.BACKLOG: "older than a day: --fix sends it gradually in the backfill lane; or run backfill",
+    Kind.STUCK: "reconcile --fix ends and retries a run without a task; otherwise see the log, and cancel the run",
+    Kind.NEVER_NOTIFIED: "reconcile --fix sends it to the trigger again",
+    Kind.BACKLOG: "older than a day: reconcile --fix sends it gradually in the backfill lane; or run backfill",
     Kind.QUARANTINED: "the file is faulty: upload a corrected copy under the same key",
-    Kind.FAILED: "see the outcome in docs/runbook.md; --fix retries what may succeed",
-    Kind.CRASHED: "--fix retries the run; if exit code 137 recurs, use a larger task",
-    Kind.TORN: "the output is incomplete and can't be opened; --fix publishes it again",
-    Kind.SUPERSEDED: "the output is from an older upload; --fix converts the current one",
+    Kind.FAILED: "see the outcome in docs/runbook.md; reconcile --fix retries what may succeed",
+    Kind.CRASHED: "reconcile --fix retries the run; if exit code 137 recurs, use a larger task",
+    Kind.TORN: "the output is incomplete and can't be opened; reconcile --fix publishes it again",
+    Kind.SUPERSEDED: "the output is from an older upload; reconcile --fix converts the current one",
     Kind.CONTESTED: "two uploads have the same output: rename one and upload it again",
-    Kind.OUTPUT_MISSING: "--fix converts it again, as a new generation",
-    Kind.OUTPUT_DAMAGED: "--fix converts it again, as a new generation",
+    Kind.OUTPUT_MISSING: "reconcile --fix converts it again, as a new generation",
+    Kind.OUTPUT_DAMAGED: "reconcile --fix converts it again, as a new generation",
     Kind.OUTPUT_WITHOUT_SOURCE: "if the upload was removed on purpose, remove the output too",
 }
 NEEDS_ATTENTION = frozenset(REMEDIES)
+# A run will come to its end, or somebody has to end it.
+IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
+
+# A note of a finding: nothing is wrong with the output.
+WITHOUT_PRODUCTS = "outputs have no current picture: echodrop draw s3://OUTPUT/ makes them"
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
     """Notify the trigger of the upload; a `generation` above 0 requests a new run of a known identity.
 
-    `is_repair` requests a run for this file alone, and tags it as a repair.
+    `is_repair` requests a run for this file alone, and tags it as a repair. `allow_partial`
+    asks for the intact part of a damaged file.
     """
 
     generation: int
     is_repair: bool = False
     lane: str = LIVE
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,7 @@ class RunFacts:
     Attributes:
         starts: how often it was started. `upload_inspection` also counts starts whose task
             never appeared.
+        state_name: its outcome if it failed, else the name of its state.
         since: when its state began.
         work_pool: name of its work pool.
         cluster: cluster of its task, if the run names one; else the pool's.
@@ -142,8 +150,25 @@ class RunFacts:
     in_batch: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def allows_partial(self) -> bool:
+        """Whether it converts the intact part of a damaged file."""
+        return self.parameters.get("allow_partial") is True
+
 
 Action = Notify | Retry | End
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What became of a request to change something: its name, whether it was `done`, and why not."""
+
+    name: str
+    done: bool = False
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}" if self.why else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +178,7 @@ class UploadFinding:
     `uri` is that of the upload, or of the output if there is no upload. `action` is
     what --fix would do, None if it can do nothing. `latest` is the run of the highest
     generation; `parameters_changed` is true if the trigger would now request other
-    parameters.
+    parameters. `note` is counted, and changes no class.
     """
 
     kind: Kind
@@ -165,11 +190,30 @@ class UploadFinding:
     action: Action | None = None
     latest: RunFacts | None = None
     parameters_changed: bool = False
+    note: str = ""
 
     @property
     def needs_attention(self) -> bool:
         """Whether an operator, or --fix, should act."""
         return self.kind in NEEDS_ATTENTION
+
+    @property
+    def next_generation(self) -> int:
+        """The generation of another conversion.
+
+        If Prefect has forgotten the run of a published upload, its generation 0 is over all the same.
+        """
+        return self.latest.generation + 1 if self.latest else int(self.kind is Kind.DONE)
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether there is anything to say: it is not done or ignored, or it lacks something."""
+        return self.kind is not Kind.IGNORED and (self.kind is not Kind.DONE or bool(self.detail))
+
+    @property
+    def reason(self) -> str:
+        """The detail without the upload's own name, so that equal reasons are equal texts."""
+        return self.detail.replace(f"{self.uri}: ", "")
 
     @property
     def remedy(self) -> str:

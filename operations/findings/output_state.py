@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flows.publishing.manifest import MANIFEST_VERSION
+from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import Source
 
 
@@ -143,7 +144,7 @@ def judge_output(
     if output.fault:
         return OutputState("damaged", output.fault)
     if manifest is None:
-        return OutputState("half", f"{output.objects} objects") if output.objects else _ABSENT
+        return OutputState("half", counted(output.objects, "object")) if output.objects else _ABSENT
     if manifest.source_uri != source.uri:
         return OutputState("contested", f"the output is made from {manifest.source_uri}")
     if stale := _stale(source, manifest, wanted_settings or {}):
@@ -154,8 +155,8 @@ def judge_output(
     ):
         return OutputState(
             "damaged",
-            f"{output.objects} objects, {output.bytes} bytes; "
-            f"the manifest says {manifest.objects} and {manifest.bytes}",
+            f"{counted(output.objects, 'object')}, {counted(output.bytes, 'byte')}; "
+            f"the manifest says {manifest.objects:,} and {manifest.bytes:,}",
         )
     return OutputState("current", "; ".join(manifest.remarks))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,13 +19,19 @@ from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from flows.core.locations import PICTURE_SUFFIX, THUMBNAIL_SUFFIX, VIEWER_SUFFIX
 from lambda_trigger.decisions.sidecars import ListedObject
 from operations.findings.findings import Source
 
 # Objects of a Zarr store, and files beside an output. The inbox's rules accept no key
-# below a `.zarr/`, so the first one is the root of the store.
+# below a `.zarr/`, so the first one is the root of the store: an output, or its viewer store.
 _STORE = re.compile(r"(.*?\.zarr)/", re.DOTALL)
-_SIDE_FILE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure)\.json", re.DOTALL)
+_SIDE_FILE = re.compile(r"(.*\.(?:zarr|nc))\.(manifest|claim|failure|products)\.json", re.DOTALL)
+_PRODUCT = re.compile(
+    r"(.*\.(?:zarr|nc))"
+    rf"(?:{'|'.join(map(re.escape, (PICTURE_SUFFIX, THUMBNAIL_SUFFIX, VIEWER_SUFFIX)))})",
+    re.DOTALL,
+)
 
 _LOADED_AT_ONCE = 1000
 
@@ -35,25 +41,33 @@ CREATE TABLE source (
 );
 CREATE TABLE settings (folder TEXT, key TEXT, size INT, etag TEXT, modified TEXT);
 CREATE TABLE output (
-    output TEXT PRIMARY KEY, objects INT, bytes INT, manifest INT, failure INT, modified TEXT
+    output TEXT PRIMARY KEY, objects INT, bytes INT, manifest INT, failure INT, modified TEXT,
+    products INT, published TEXT, made TEXT
 ) WITHOUT ROWID;
 CREATE INDEX source_output ON source (output);
 CREATE INDEX settings_folder ON settings (folder);
 """
 _ADD = """
-INSERT INTO output VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET
+INSERT INTO output VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (output) DO UPDATE SET
     objects = objects + excluded.objects, bytes = bytes + excluded.bytes,
     manifest = manifest + excluded.manifest, failure = failure + excluded.failure,
-    modified = max(modified, excluded.modified)
+    modified = max(modified, excluded.modified), products = products + excluded.products,
+    published = max(published, excluded.published), made = max(made, excluded.made)
 """
+# What `made` is in a listing without times, such as an S3 inventory: later than any time.
+_AT_SOME_TIME = "made"
 
-Part = Literal["object", "manifest", "claim", "failure"]
+# `products` is the record of the products, `product` one of them.
+Part = Literal["object", "manifest", "claim", "failure", "products", "product"]
 
 
 def part_of_output(key: str) -> tuple[str, Part] | None:
     """The output that a key of the output bucket belongs to, and its part; None for other keys."""
-    if found := _STORE.match(key):
-        return found[1], "object"
+    store = _STORE.match(key)
+    if product := _PRODUCT.fullmatch(store[1] if store else key):
+        return product[1], "product"
+    if store:
+        return store[1], "object"
     if found := _SIDE_FILE.fullmatch(key):
         beside: Any = found[2]
         return found[1], beside
@@ -64,7 +78,8 @@ def part_of_output(key: str) -> tuple[str, Part] | None:
 class ListedOutput:
     """One output in the listing; `modified` is the time of its newest part, ISO 8601.
 
-    `has_report` is true if a failure report lies beside it.
+    `has_report` is true if a failure report lies beside it, `has_products` if anything made
+    from it does, and `products_are_current` if their record is not older than its manifest.
     """
 
     output: str
@@ -73,6 +88,8 @@ class ListedOutput:
     has_manifest: bool = False
     has_report: bool = False
     modified: str = ""
+    has_products: bool = False
+    products_are_current: bool = False
 
 
 class Inventory:
@@ -131,7 +148,8 @@ class Inventory:
             cursor.execute(
                 "SELECT bucket, key, size, etag, source.modified, source.output,"
                 " coalesce(objects, 0), coalesce(bytes, 0), coalesce(manifest, 0),"
-                " coalesce(failure, 0), coalesce(output.modified, '') FROM source"
+                " coalesce(failure, 0), coalesce(output.modified, ''), coalesce(products, 0),"
+                " coalesce(published, ''), coalesce(made, '') FROM source"
                 " LEFT JOIN output ON output.output = source.output ORDER BY source.rowid"
             )
             for bucket, key, size, etag, modified, *output in cursor:
@@ -142,7 +160,8 @@ class Inventory:
         """Yield each output that no upload maps to, by key; uploads may be added meanwhile."""
         last = ""
         while rows := self._database.execute(
-            "SELECT output, objects, bytes, manifest, failure, modified FROM output"
+            "SELECT output, objects, bytes, manifest, failure, modified, products, published, made"
+            " FROM output"
             " WHERE output > ? AND NOT EXISTS"
             " (SELECT 1 FROM source WHERE source.output = output.output)"
             " ORDER BY output LIMIT ?",
@@ -159,20 +178,29 @@ class Inventory:
 
 
 def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite
-    output, objects, size, manifest, failure, modified = row
-    return ListedOutput(output, objects, size, bool(manifest), bool(failure), modified)
+    output, objects, size, manifest, failure, modified, products, published, made = row
+    return ListedOutput(
+        *(output, objects, size, bool(manifest), bool(failure), modified),
+        has_products=bool(products),
+        products_are_current=bool(made) and made >= published,
+    )
 
 
-def _summed(
-    listing: Iterable[tuple[str, int, datetime | None]],
-) -> Iterator[tuple[str, int, int, int, int, str]]:
+def _summed(listing: Iterable[tuple[str, int, datetime | None]]) -> Iterator[tuple[Any, ...]]:
     """Sum neighbouring keys of one output into one row: a store has hundreds of keys."""
     parts = ((part_of_output(key), size, modified) for key, size, modified in listing)
     known = ((found, size, modified) for found, size, modified in parts if found)
     for output, of_output in groupby(known, key=lambda each: each[0][0]):
-        total, marks, newest = 0, Counter[Part](), ""
+        total, marks, newest = 0, Counter[Part](), defaultdict[Part, str](str)
         for (_, part), size, modified in of_output:
-            newest = max(newest, modified.isoformat() if modified else "")
+            newest[part] = max(newest[part], modified.isoformat() if modified else "")
             marks[part] += 1
             total += size if part == "object" else 0
-        yield output, marks["object"], total, marks["manifest"], marks["failure"], newest
+        products = marks.pop("products", 0) + marks.pop("product", 0)
+        made = newest.pop("products", None)
+        newest.pop("product", None)
+        yield (
+            *(output, marks["object"], total, marks["manifest"], marks["failure"]),
+            *(max(newest.values(), default=""), products, newest["manifest"]),
+            _AT_SOME_TIME if made == "" else made or "",
+        )

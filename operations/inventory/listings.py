@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX
+from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location, parse_location
 from operations.findings.findings import Source
 from operations.findings.output_state import (
     FailureFacts,
@@ -39,16 +40,44 @@ def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
             )
 
 
+def upload_place(uri: str) -> S3Location:
+    """The bucket and key of an upload that a person names.
+
+    Raises:
+        ValueError: the URI names no object.
+    """
+    place = parse_location(uri)
+    if not isinstance(place, S3Location) or not place.key:
+        raise ValueError(f"{uri} names no upload: give s3://bucket/key")
+    return place
+
+
 def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
-    """One object as it is now; None if it is gone."""
+    """One object as it is now; None if it is gone.
+
+    Raises:
+        ClientError: S3 refuses, or there is no such bucket.
+    """
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         # The answer to a HEAD request has no body, so it has no error code.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            # This fails if it is the bucket that does not exist.
+            s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
             return None
         raise
     return Source(bucket, key, head["ContentLength"], head["ETag"].strip('"'), head["LastModified"])
+
+
+def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
+    """Read a small object; None if there is none."""
+    try:
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if _is_gone(error):
+            return None
+        raise
 
 
 def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:
@@ -57,24 +86,14 @@ def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | 
     Raises:
         ManifestUnreadableError: the manifest can't be read.
     """
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=output + MANIFEST_SUFFIX)
-    except ClientError as error:
-        if _is_gone(error):
-            return None
-        raise
-    return manifest_facts(answer["Body"].read())
+    body = read_object(s3, bucket, output + MANIFEST_SUFFIX)
+    return None if body is None else manifest_facts(body)
 
 
 def read_report_of(s3: S3Client, bucket: str, output: str) -> FailureFacts | None:
     """Read the failure report beside an output; None if there is none, or it can't be read."""
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=output + FAILURE_SUFFIX)
-    except ClientError as error:
-        if _is_gone(error):
-            return None
-        raise
-    return failure_facts(answer["Body"].read())
+    body = read_object(s3, bucket, output + FAILURE_SUFFIX)
+    return None if body is None else failure_facts(body)
 
 
 def source_named(s3: S3Client, bucket: str, output: ListedOutput) -> str:
@@ -139,7 +158,9 @@ def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:
 
 def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
     if output.endswith(".nc"):
-        return (item for item in listed(s3, bucket, output) if item.key == output)
+        # It comes first; what is made from it follows.
+        first = islice(listed(s3, bucket, output), 1)
+        return (item for item in first if item.key == output)
     return listed(s3, bucket, f"{output}/")
 
 

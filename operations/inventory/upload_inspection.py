@@ -12,7 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flows.failures.failure_report import failure_named
-from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
+from lambda_trigger.decisions.inbox_rules import (
+    Candidate,
+    SettingsXml,
+    judge_bucket,
+    judge_key,
+)
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Waiting
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_api import PAGE
@@ -27,7 +32,13 @@ from operations.findings.classification import (
 )
 from operations.findings.findings import Kind, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputFacts, OutputState, judge_output
-from operations.inventory.listings import checksum_now, output_now, read_report_of, source_now
+from operations.inventory.listings import (
+    checksum_now,
+    output_now,
+    read_report_of,
+    source_now,
+    upload_place,
+)
 from operations.inventory.scope import Scope
 
 # Generations of an upload in a request; if the last of them exists, more are requested.
@@ -94,9 +105,13 @@ class UploadInspector:
         """An upload (`s3://bucket/key`) as it is now, with the key of its output; a finding if it has none.
 
         Raises:
-            ClientError: S3 refuses.
+            ClientError: S3 refuses; ValueError: the URI names no object.
         """
-        _, _, bucket, key = upload.split("/", 3)
+        place = upload_place(upload)
+        bucket, key = place.bucket, place.key
+        if elsewhere := judge_bucket(bucket, self.services.rules):
+            kind = Kind.IGNORED if isinstance(elsewhere, Ignored) else Kind.REJECTED
+            return UploadFinding(kind, upload, f"{elsewhere.reason}: {elsewhere.detail}")
         source = source_now(self.services.s3, bucket, key)
         if source is None:
             return UploadFinding(Kind.IGNORED, upload, f"{Reason.SUPERSEDED}: the object is gone")

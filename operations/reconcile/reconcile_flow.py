@@ -1,7 +1,8 @@
 """The scheduled reconciliation, which makes a lost notification harmless.
 
 Each hour it checks the uploads that no earlier run found done: new ones, and those
-with a fault. Each week it checks everything, including all outputs.
+with a fault. Each week it checks everything, including all outputs. Then it brings the catalogue
+up to date.
 
 The run ends Completed. The state's name is Repaired if everything that needed attention
 was sent again or retried, or NeedsAttention if an operator has to act. This pages
@@ -33,6 +34,7 @@ from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, Classifi
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.output_listing import newest_inventory
 from operations.inventory.scope import Scope
+from operations.reconcile.catalog_step import update_after
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
@@ -150,6 +152,8 @@ def reconcile_inbox(
             look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
+    summary["catalog"], fault = update_after(place)
+    message += fault and f"; the catalogue is not up to date: {fault}"
     get_run_logger().info(message)
     # Prefect unpacks the data of a returned state.
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]

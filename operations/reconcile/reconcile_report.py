@@ -61,7 +61,7 @@ class Report:
         """Count findings, write a line for each that is not done or ignored, and pass them on."""
         for found in findings:
             tally.add(found)
-            if found.kind not in tally.quiet:
+            if found.is_remarkable:
                 self.write(found.as_json())
             yield found
 
@@ -119,16 +119,23 @@ def figures(
 
 
 def rows(tally: FindingTally) -> list[dict[str, str]]:
-    """A table for the UI: each class with its count, its oldest uploads and its remedy."""
-    return [
-        {
-            "class": kind.value,
-            "uploads": f"{tally.counts[kind]:,}",
-            "oldest": ", ".join(found.uri for found in tally.oldest(kind)[:3]),
-            "what to do": REMEDIES.get(kind, ""),
-        }
+    """A table for the UI: each class with its count, its oldest uploads and its remedy, then the notes."""
+    classes = [
+        (kind.value, tally.counts[kind], tally.oldest(kind)[:3], REMEDIES.get(kind, ""))
         for kind in Kind
         if tally.counts[kind]
+    ]
+    return [
+        {
+            "class": name,
+            "uploads": f"{count:,}",
+            "oldest": ", ".join(found.uri for found in oldest),
+            "what to do": remedy,
+        }
+        for name, count, oldest, remedy in [
+            *classes,
+            *(("note", count, [], note) for note, count in tally.notes.items()),
+        ]
     ]
 
 

@@ -7,20 +7,23 @@ lists no outputs, and sends no requests about these uploads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.locations import S3Location
+from flows.products.jobs.product_jobs import products_are_on
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
+from lambda_trigger.decisions.wording import counted
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import is_of_azfp
 from operations.findings.classification import ClassificationLimits, is_dead, unfinished_finding
-from operations.findings.findings import Kind, Source, UploadFinding
+from operations.findings.findings import WITHOUT_PRODUCTS, Kind, Source, UploadFinding
 from operations.findings.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory, ListedOutput
@@ -45,6 +48,8 @@ class Reconciliation:
             the hour in which their output is read in full. This run adds those that it
             finds done. If None, everything is checked and nothing is kept.
         inventory_of_outputs: an S3 inventory of the output bucket, used instead of a listing.
+        wants_products: whether an output without current products gets a note. Only the listing
+            of the outputs shows it, so there is no such note where they are not listed.
     """
 
     services: OperationsServices
@@ -54,6 +59,7 @@ class Reconciliation:
     progress: Progress = lambda _what, _done, _total: None
     settled: Settled | None = None
     inventory_of_outputs: InventoryReport | None = None
+    wants_products: bool = field(default_factory=lambda: products_are_on(os.environ))
 
     def findings(self) -> Iterator[UploadFinding]:
         """Yield one finding for each upload, each output without an upload, and each other dead run.
@@ -105,12 +111,14 @@ class Reconciliation:
             total = len(rows)
         checked = in_parallel(self._read_facts, rows)
         to_inspect: list[tuple[Source, str]] = []
-        for number, (source, output_key, facts) in enumerate(checked, start=1):
+        for number, (source, output, facts) in enumerate(checked, start=1):
             self.progress("reading manifests", number, total)
-            if facts is not None and self._is_settled(source, output_key, facts, inventory):
-                yield UploadFinding(Kind.DONE, source.uri, source=source, since=source.modified)
+            if facts is not None and self._is_settled(source, output.output, facts, inventory):
+                remarks = "; ".join(facts.manifest.remarks) if facts.manifest else ""
+                done = (Kind.DONE, source.uri, remarks, source.modified, source)
+                yield UploadFinding(*done, note=self._note(output))
                 continue
-            to_inspect.append((source, output_key))
+            to_inspect.append((source, output.output))
             if len(to_inspect) == INSPECTION_LOT:
                 yield from inspector.at(to_inspect)
                 to_inspect.clear()
@@ -132,15 +140,18 @@ class Reconciliation:
 
     def _read_facts(
         self, row: tuple[Source, ListedOutput]
-    ) -> tuple[Source, str, OutputFacts | None]:
+    ) -> tuple[Source, ListedOutput, OutputFacts | None]:
         source, output = row
-        name = output.output
         if self._lists_outputs and not output.has_manifest:
-            return source, name, None
+            return source, output, None
         facts = self._facts(output)
-        if facts.fault or facts.manifest is None or not self.inspector.verified(name, facts):
-            return source, name, None
-        return source, name, facts
+        name, unknown = output.output, facts.fault or facts.manifest is None
+        is_sure = not unknown and self.inspector.verified(name, facts)
+        return source, output, facts if is_sure else None
+
+    def _note(self, output: ListedOutput) -> str:
+        lacks = self.wants_products and self._lists_outputs and not output.products_are_current
+        return WITHOUT_PRODUCTS if lacks else ""
 
     def _facts(self, output: ListedOutput) -> OutputFacts:
         bucket = self.services.rules.output_bucket
@@ -223,9 +234,11 @@ class Reconciliation:
         if output.has_manifest:
             detail = f"made from {source}" if source else "a manifest that can't be read"
         elif output.objects:
-            detail = f"{output.objects} objects without a manifest"
+            detail = f"{counted(output.objects, 'object')} without a manifest"
         elif output.has_report:
             detail = f"the failure report of {source or 'an upload'}, which is gone"
+        elif output.has_products:
+            detail = "what was made from an output that is gone"
         else:
             return None
         return UploadFinding(Kind.OUTPUT_WITHOUT_SOURCE, place, detail, since)

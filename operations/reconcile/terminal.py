@@ -1,4 +1,4 @@
-"""`echodrop reconcile` and `echodrop status` at a terminal."""
+"""`echodrop reconcile` at a terminal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from events.sending import QueueTarget
 from operations.clients.connections import connect
 from operations.clients.stack_settings import SettingMissingError
 from operations.console.command_errors import UNAVAILABLE, print_error
-from operations.console.durations import duration
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.findings.findings import Kind, UploadFinding
+from operations.findings.findings import UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation
-from operations.reconcile.status import Status
 from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
 from operations.sending.pacing import Pace
 
@@ -43,21 +41,7 @@ def reconcile_at_terminal(
 ) -> int:
     """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
 
-    Args:
-        prefix: only uploads whose keys start with this.
-        rules: the rules document; default: the trigger's.
-        verify: read every output in full and compare its checksum.
-        fix: send lost uploads again, and retry runs that may succeed.
-        dry_run: with `fix`, only print what would be done.
-        queue_url: URL of the trigger's queue; `fix` needs it.
-        grace_minutes: an upload without a run counts as lost after this time, and a run
-            without a task as dead.
-        attempts: starts of a run, and new generations of an upload, before `fix` gives up.
-        rate: maximum uploads a second to fix.
-        limit: maximum uploads to fix, see `fix_order`.
-        shown: how many uploads of a class to list.
-        as_json: print a line of JSON for each finding that is not done or ignored,
-            for each fix, and for the summary.
+    The arguments are the options of the command, see `operations.commands`.
 
     Returns:
         An exit code: 0 nothing needs attention, 1 something does (fixed just now or
@@ -98,47 +82,6 @@ def reconcile_at_terminal(
     return _print_summary(tally, reconciliation, as_json=as_json)
 
 
-def status_at_terminal(
-    *,
-    since: str = "24h",
-    prefix: str = "",
-    rules: Path | None = None,
-    shown: int = 10,
-    as_json: bool = False,
-) -> int:
-    """Print the state of recent uploads, and of older ones that have unfinished or failed runs.
-
-    Args:
-        since: how far back: `90m`, `24h`, `7d`.
-        prefix: only uploads whose keys start with this.
-        rules: the rules document; default: the trigger's.
-        shown: how many uploads of a class to list, the oldest first.
-        as_json: print a line of JSON for each finding that is not done or ignored,
-            and one with the counts.
-
-    Returns:
-        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
-        answer.
-    """
-    tally = FindingTally(shown)
-    try:
-        window = duration(since)
-        connections = connect(rules)
-        limits = ClassificationLimits(
-            waiting=timedelta(hours=connections.services.rules.waiting_limit_hours)
-        )
-        with progress_bar() as progress:
-            reconciliation = Reconciliation(
-                connections.services, Scope(prefix), limits, progress=progress
-            )
-            status = Status(reconciliation, window)
-            for _ in _counted(status.findings(), tally, as_json=as_json):
-                pass
-    except (ValueError, *UNAVAILABLE) as error:
-        return print_error(error)
-    return _print_summary(tally, reconciliation, as_json=as_json)
-
-
 def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         _write(tally.summary())
@@ -152,7 +95,7 @@ def _counted(
 ) -> Iterator[UploadFinding]:
     for finding in findings:
         tally.add(finding)
-        if as_json and finding.kind not in {Kind.DONE, Kind.IGNORED}:
+        if as_json and finding.is_remarkable:
             _write(finding.as_json())
         yield finding
 

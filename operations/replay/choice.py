@@ -11,17 +11,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from flows.core.run_ends import Defect
+from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.rules_document import Rules
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
 from operations.findings.classification import retry_action
-from operations.findings.findings import Action, End, Kind, Notify, RunFacts, UploadFinding
+from operations.findings.findings import (
+    IN_PROGRESS,
+    Action,
+    End,
+    Kind,
+    Notify,
+    RunFacts,
+    UploadFinding,
+)
 from operations.inventory.scope import Scope
 
-_IN_PROGRESS = frozenset({Kind.QUEUED, Kind.LATE, Kind.RUNNING, Kind.STUCK, Kind.PAUSED})
+_FAILED = "Failed"
+# States that are not failures, and the state of an exception that is not an outcome.
+_OTHER_STATES = ("Completed", "Skipped", "Cancelled", _FAILED)
 # The trigger requests no run for these.
 _NOT_CONVERTED = frozenset(
     {Kind.IGNORED, Kind.REJECTED, Kind.WAITING, Kind.OVERDUE, Kind.CONTESTED}
 )
+
+
+def outcome_named(text: str) -> str:
+    """The name of the state that an operator means, in any case of letters.
+
+    Raises:
+        ValueError: no run ends in a state of this name.
+    """
+    known = {name.lower(): name for name in (*FAILURES, *_OTHER_STATES)}
+    # Alerts and reports use this name for the state Failed.
+    known[Defect.outcome.lower()] = _FAILED
+    if found := known.get(text.strip().lower()):
+        return found
+    names = ", ".join(sorted({*known.values()}))
+    raise ValueError(f"no run ends as {text!r}; known outcomes: {names}")
 
 
 @dataclass(frozen=True)
@@ -80,13 +107,18 @@ class ReplayDecision:
 
 
 def decide_replay(
-    found: UploadFinding, *, force: bool, choice: RunChoice | None = None
+    found: UploadFinding,
+    *,
+    force: bool,
+    allow_partial: bool = False,
+    choice: RunChoice | None = None,
 ) -> ReplayDecision:
     """Decide how to replay an upload.
 
     Args:
         found: the finding for the upload.
         force: convert it even if it is converted already.
+        allow_partial: convert the intact part of a damaged file.
         choice: how its run was chosen, if the upload was not named.
     """
     run = found.latest
@@ -99,9 +131,12 @@ def decide_replay(
     if why := _settled(found, choice, force=force):
         return ReplayDecision(None, why, settled=True)
     if run is None:
-        return ReplayDecision(Notify(0))
-    if force or run.state_type not in FAILED_OR_CRASHED or found.parameters_changed:
-        return ReplayDecision(Notify(run.generation + 1, lane=run.lane))
+        return ReplayDecision(Notify(found.next_generation, allow_partial=allow_partial))
+    # A run keeps its parameters when it is retried.
+    changed = found.parameters_changed or (allow_partial and not run.allows_partial)
+    if force or changed or run.state_type not in FAILED_OR_CRASHED:
+        following = Notify(found.next_generation, lane=run.lane, allow_partial=allow_partial)
+        return ReplayDecision(following)
     return ReplayDecision(retry_action(run))
 
 
@@ -116,7 +151,7 @@ def _settled(found: UploadFinding, choice: RunChoice | None, *, force: bool) -> 
 
 def _in_progress(found: UploadFinding) -> str:
     """Why the upload's run is left to its task; empty if it is not."""
-    if found.kind in _IN_PROGRESS:
+    if found.kind in IN_PROGRESS:
         return f"{found.kind}: {found.detail}"
     run = found.latest
     if run is not None and run.has_task and not run.in_batch:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import boto3
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from events.replay import LocalHandler
 from flows.core.locations import S3Location, parse_location
@@ -20,6 +18,7 @@ from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.printing import write, write_grouped
 from operations.console.report import json_line
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Replayed
@@ -44,17 +43,8 @@ def replay_dead_letters_at_terminal(
 ) -> int:
     """Send dead letters through the trigger's queue again; quarantine those that failed again.
 
-    Args:
-        dlq_url: URL of the dead-letter queue.
-        queue_url: URL of the trigger's queue.
-        quarantine: `s3://bucket/prefix` for poison messages; default:
-            `quarantine/dead-letters/` in the output bucket.
-        rules: the rules document, which names that bucket; default: the trigger's.
-        dry_run: only print what would be done.
-        rate: maximum messages a second.
-        limit: maximum number of messages.
-        replays: how often a message is sent again before it counts as poison.
-        as_json: print a line of JSON for each message, and one with the counts.
+    The arguments are the options of the command, see `operations.replay_command`. `replays` is how
+    often a message is sent again before it counts as poison.
 
     Returns:
         An exit code: 0 all messages were sent, or there were none; 1 some were set aside
@@ -154,12 +144,14 @@ def _as_json(each: Replayed) -> dict[str, object]:
 
 def _print(counts: Counter[str], listed: list[Replayed], closing: str) -> None:
     console = Console()
-    table = Table("message", "uploads", "what", "detail", box=None)
-    for each in listed:
-        uploads = ", ".join(each.letter.uploads)
-        table.add_row(each.letter.id, escape(uploads), each.what, escape(each.detail[:300]))
-    if listed:
-        console.print(table)
+    write_grouped(
+        console,
+        (
+            (f"{each.what}: {each.detail}", f"{each.letter.id} {', '.join(each.letter.uploads)}")
+            for each in listed
+        ),
+    )
     for what, count in counts.items():
-        console.print(f"{what}: {count:,}", highlight=False)
-    console.print(closing, highlight=False)
+        write(console, f"{what}: {count:,}")
+    for line in closing.splitlines():
+        write(console, line)

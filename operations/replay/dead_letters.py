@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from events.sending import Message, ReplayRow
+from lambda_trigger.decisions.wording import counted
 from operations.replay.dead_letter_queue import REPLAYS, DeadLetter, DeadLetterQueue
 from operations.replay.poison import Quarantine
 
@@ -127,7 +128,7 @@ class DeadLetterReplay:
                 yield Replayed(letter, "sent")
 
     def _set_aside(self, letter: DeadLetter) -> Replayed:
-        times = f"failed again after it was sent {letter.replays} times"
+        times = f"failed again after it was sent {counted(letter.replays, 'time')}"
         why = letter.undelivered
         reason = f"{times}: {why}" if why else times
         if self.diagnose is not None:

@@ -10,13 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from events.sending import QueueTarget
 from operations.clients.connections import Connections, connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.durations import moment
+from operations.console.printing import write, write_grouped
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
 from operations.findings.classification import ClassificationLimits
@@ -49,21 +48,20 @@ class _ReplayReport:
             line = {"uri": uri, "what": what, "detail": detail}
             print(json_line(line))  # noqa: T201 - the command's result
         elif len(self.rows) < self.shown:
-            self.rows.append((uri, f"{what}: {detail}" if detail else what))
+            self.rows.append((f"{what}: {detail}" if detail else what, uri))
 
     def end(self, rate: float | None, closing: str = "") -> None:
         if self.as_json:
             summary = {"counts": dict(self.counts), "estimate": self.estimate.as_json(rate)}
             print(json_line(summary))  # noqa: T201 - the command's result
             return
-        console, table = Console(), Table("upload", "what", box=None)
-        for uri, what in self.rows:
-            table.add_row(escape(uri), escape(what[:300]))
+        console = Console()
+        write_grouped(console, self.rows)
         if self.rows:
-            console.print(table)
+            console.print()
         for what, count in self.counts.items():
-            console.print(f"{what}: {count:,}", highlight=False)
-        console.print(closing or self.estimate.sentence(rate), highlight=False)
+            write(console, f"{what}: {count:,}")
+        write(console, closing or self.estimate.sentence(rate))
 
 
 def replay_uploads_at_terminal(
@@ -75,6 +73,7 @@ def replay_uploads_at_terminal(
     outcomes: tuple[str, ...] = (),
     version: str = "",
     force: bool = False,
+    allow_partial: bool = False,
     queue_url: str,
     rules: Path | None = None,
     dry_run: bool = False,
@@ -87,21 +86,8 @@ def replay_uploads_at_terminal(
 
     After an interruption, the next call resumes: it skips uploads that are in progress.
 
-    Args:
-        uris: `s3://bucket/key` each; empty to choose by runs.
-        since: runs that ended after this: `24h`, or an ISO 8601 time.
-        until: runs that ended before this.
-        prefix: runs of uploads whose keys start with this.
-        outcomes: names of the runs' states; empty for all that failed or crashed.
-        version: runs of this version of echodrop.
-        force: convert uploads again that are converted already, as a new generation.
-        queue_url: URL of the trigger's queue.
-        rules: the rules document; default: the trigger's.
-        dry_run: only print what would be done, and what it would cost.
-        rate: maximum uploads a second.
-        limit: maximum number of uploads.
-        shown: how many uploads to list.
-        as_json: print a line of JSON for each upload, and one with the counts.
+    The arguments are the options of the command, see `operations.replay_command`; without
+    `uris` the uploads are chosen by their runs.
 
     Returns:
         An exit code: 0 all uploads are sent, done or in progress; 1 some can't be replayed;
@@ -138,6 +124,7 @@ def replay_uploads_at_terminal(
             queue_url,
             choice=by_runs,
             force=force,
+            allow_partial=allow_partial,
             dry_run=dry_run,
             rate=rate,
             limit=limit,
@@ -162,6 +149,7 @@ def _replayed(
     *,
     choice: RunChoice | None,
     force: bool,
+    allow_partial: bool,
     dry_run: bool,
     rate: float | None,
     limit: int | None,
@@ -175,7 +163,9 @@ def _replayed(
         with progress_bar() as progress:
             for number, found in enumerate(look.at_uris(uris), start=1):
                 progress("uploads", number, len(uris))
-                wanted = decide_replay(found, force=force, choice=choice)
+                wanted = decide_replay(
+                    found, force=force, allow_partial=allow_partial, choice=choice
+                )
                 if wanted.action is None:
                     report.add(found.uri, wanted.why, failed=not wanted.settled)
                     continue

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lambda_trigger.decisions.wording import counted
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
@@ -73,10 +75,11 @@ class BackPressure:
             ],
         )
         if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
-            return f"{waiting} messages in the trigger's queue"
+            return f"{counted(waiting, 'message')} in the trigger's queue"
         unfinished = self.lane.unfinished_in(self.work_queue)
         if unfinished + waiting * self.together >= self.runs:
             return (
-                f"{unfinished} runs of the lane have not ended, {waiting} messages will start more"
+                f"{counted(unfinished, 'run')} of the lane {'has' if unfinished == 1 else 'have'} not"
+                f" ended, {counted(waiting, 'message')} will start more"
             )
         return ""

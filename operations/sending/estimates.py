@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lambda_trigger.decisions.wording import counted
 from operations.sending.prices import ARM64, S3_GET, S3_PUT, TRIGGER, Fargate
 from sonar_models import models_by_extension
 from task_sizes import STANDARD, TaskSize, size_for
@@ -59,13 +60,15 @@ class Estimate:
         self.dollars += dollars_of_task(ARM64, task, seconds, objects)
 
     def sentence(self, rate: float | None, at_once: int | None = None) -> str:
-        """One line for people.
+        """One line for people; says so if there is nothing to estimate.
 
         Args:
             rate: uploads a second that are sent.
             at_once: conversions at a time, where that is limited.
         """
-        parts = [f"{self.uploads:,} uploads", f"{self.bytes:,} bytes"]
+        if not self.uploads:
+            return "nothing to convert"
+        parts = [counted(self.uploads, "upload"), counted(self.bytes, "byte")]
         if self.of_unknown_size:
             parts.append(f"{self.of_unknown_size:,} of unknown size")
         if rate:
@@ -73,7 +76,7 @@ class Estimate:
         parts.append(f"about {length(self.task_seconds)} of tasks")
         if at_once:
             parts.append(f"{length(self.task_seconds / at_once)} with {at_once} at a time")
-        return ", ".join([*parts, f"${self.dollars:,.2f} at most, list prices"])
+        return ", ".join([*parts, f"{amount(self.dollars)} at most, list prices"])
 
     def as_json(self, rate: float | None) -> dict[str, object]:
         """JSON values; seconds and US dollars."""
@@ -85,6 +88,11 @@ class Estimate:
             "task_seconds": round(self.task_seconds),
             "dollars": round(self.dollars, 4),
         }
+
+
+def amount(dollars: float) -> str:
+    """An amount of money: `$12.34`, `less than $0.01`."""
+    return f"${dollars:,.2f}" if dollars >= 0.01 or not dollars else "less than $0.01"
 
 
 def length(seconds: float) -> str:

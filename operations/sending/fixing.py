@@ -16,7 +16,7 @@ from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import BATCH, Message, Target
 from operations.clients.prefect_runs import ConversionRuns
 from operations.findings.classification import ATTEMPTS
-from operations.findings.findings import End, Notify, Retry, Source, UploadFinding
+from operations.findings.findings import ChangeResult, End, Notify, Retry, Source, UploadFinding
 from operations.sending.pacing import Pace
 
 # Uploads that one call fixes, and how many a second: a fault of the system must not double
@@ -27,11 +27,20 @@ RATE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FixResult:
-    """A finding with what was done about it, in words; `done` is False if the fix failed."""
+    """A finding with what was done about it."""
 
     finding: UploadFinding
-    what: str
-    done: bool
+    result: ChangeResult
+
+    @property
+    def what(self) -> str:
+        """The result in words."""
+        return str(self.result)
+
+    @property
+    def done(self) -> bool:
+        """Whether the fix succeeded."""
+        return self.result.done
 
 
 def notification_of(source: Source, action: Notify) -> Message:
@@ -45,6 +54,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         generation=action.generation,
         lane=action.lane,
         is_repair=action.is_repair,
+        allow_partial=action.allow_partial,
     )
     return Message(source.uri, ENVELOPES["eventbridge"](item))
 
@@ -113,25 +123,27 @@ class Fixer:
         ]
         if self.dry_run or not notifications:
             yield from (
-                FixResult(finding, "would notify", done=False) for finding, _ in notifications
+                FixResult(finding, ChangeResult("would notify")) for finding, _ in notifications
             )
             return
         rows = self.queue.send([message for _, message in notifications])
         for (finding, _), row in zip(notifications, rows, strict=True):
-            sent = row.outcome == "Sent"
-            yield FixResult(finding, "notified" if sent else f"not sent: {row.detail}", done=sent)
+            sent = ChangeResult("notified", done=True)
+            refused = ChangeResult("not sent", why=row.detail)
+            yield FixResult(finding, sent if row.outcome == "Sent" else refused)
 
     def _retry(self, finding: UploadFinding, action: Retry) -> FixResult:
         if self.dry_run:
-            return FixResult(finding, "would retry", done=False)
-        what = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
-        return FixResult(finding, what, done=what == "retried")
+            return FixResult(finding, ChangeResult("would retry"))
+        retried = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
+        return FixResult(finding, retried)
 
     def _end(self, finding: UploadFinding, action: End) -> FixResult:
         if self.dry_run:
-            return FixResult(
-                finding, "would end and retry" if action.retry else "would end", done=False
-            )
+            would = "would end and retry" if action.retry else "would end"
+            return FixResult(finding, ChangeResult(would))
         at_most = self.attempts if action.retry else 0
-        what = self.runs.end(action.run_id, action.state_id, finding.detail, retry_at_most=at_most)
-        return FixResult(finding, what, done=what.startswith("ended"))
+        return FixResult(
+            finding,
+            self.runs.end(action.run_id, action.state_id, finding.detail, retry_at_most=at_most),
+        )

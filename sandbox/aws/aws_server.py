@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from sandbox.aws import event_bridge, message_queues
+from sandbox.aws.kept_objects import KeptObjects
 from sandbox.parts.ports import HOST
 
 if TYPE_CHECKING:
@@ -54,13 +56,18 @@ def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
     return serve_request
 
 
-def serve(port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def serve(port: int, keep: Path | None) -> None:
+    """Serve until SIGTERM or SIGINT; the objects are kept in the folder `keep`, if there is one."""
     event_bridge.patch()
     message_queues.patch()
+    application: WSGIApplication = _Dispatcher(create_backend_app)
+    if keep is not None:
+        objects = KeptObjects(keep)
+        objects.restore()
+        application = objects.keeping(application)
     server = wsgi.Server(
         (HOST, port),
-        _with_raw_uri(_Dispatcher(create_backend_app)),
+        _with_raw_uri(application),
         numthreads=_THREADS,
         request_queue_size=512,
         timeout=60,
@@ -77,16 +84,18 @@ def serve(port: int) -> None:
         server.start()
     except KeyboardInterrupt:
         # Threads in a long poll would delay the end by 20 s. There is nothing to
-        # save, because moto keeps everything in memory.
+        # save: kept objects are in their folder, and all else is in memory alone.
         logging.shutdown()
         os._exit(0)
 
 
 def main() -> None:
-    """Run the server (`python -m sandbox.aws.aws_server --port N`)."""
+    """Run the server (`python -m sandbox.aws.aws_server --port N [--keep FOLDER]`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    serve(parser.parse_args().port)
+    parser.add_argument("--keep", type=Path)
+    given = parser.parse_args()
+    serve(given.port, given.keep)
 
 
 if __name__ == "__main__":

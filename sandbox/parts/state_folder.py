@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from operations.clients.local_sandbox import LOCAL
 from sandbox.parts.errors import SandboxError
+from sandbox.parts.ports import free_port, is_free
 from sandbox.parts.postgresql import remove_cluster
 
 DEFAULT = Path(".echodrop")
+# The folder of `echodrop up`, where the operator's commands look for it.
+UP = LOCAL
 
 
 class AlreadyRunning(SandboxError):  # noqa: N818 - the name says what happened
@@ -44,6 +48,9 @@ class StateFolder:
         self.tasks = self.path / "tasks"
         self.prefect_home = self.path / "prefect"
         self.postgresql = self.path / "postgresql"
+        self.objects = self.path / "objects"
+        self._ports_path = self.path / "ports.json"
+        self._ports: dict[str, int] = {}
         self._lock_path = self.path / "lock"
         self._description = self.path / "sandbox.json"
         self._lock: int | None = None
@@ -55,14 +62,22 @@ class StateFolder:
             raise RuntimeError("the folder is not locked")
         return self._lock
 
-    def acquire(self, within: float = 5.0) -> None:
-        """Lock the folder and delete the state of an earlier sandbox.
+    def port(self, name: str) -> int:
+        """Return the port that this server had in the last start, if it is free; else a free one."""
+        try:
+            last = json.loads(self._ports_path.read_text()).get(name)
+        except FileNotFoundError:
+            last = None
+        self._ports[name] = last if last and is_free(last) else free_port()
+        return self._ports[name]
 
-        The buckets exist only in moto's memory. If Prefect still had runs of the
-        deleted objects, it would not convert the same files again.
+    def acquire(self, within: float = 5.0, *, keep: bool = False) -> None:
+        """Lock the folder and delete the state of an earlier sandbox.
 
         Args:
             within: seconds to wait for a sandbox that is stopping.
+            keep: keep its objects and Prefect's runs. One goes with the other: if Prefect
+                still had runs of deleted objects, it would not convert the same files again.
 
         Raises:
             AlreadyRunning: another sandbox holds the lock.
@@ -83,7 +98,8 @@ class StateFolder:
                     ) from None
             time.sleep(0.1)
         self._lock = lock
-        self._clear()
+        self._clear(keep=keep)
+        self._ports_path.write_text(json.dumps(self._ports))
         self.write_description({"pid": os.getpid()})
 
     def release(self) -> None:
@@ -112,9 +128,11 @@ class StateFolder:
         pid = self.describe_running().get("pid")
         return pid is not None and Path(f"/proc/{pid}").exists()
 
-    def _clear(self) -> None:
+    def _clear(self, *, keep: bool) -> None:
         self._description.unlink(missing_ok=True)
         remove_cluster(self.postgresql)
-        for folder in (self.logs, self.tasks, self.prefect_home):
+        kept = (self.prefect_home, self.objects)
+        for folder in (self.logs, self.tasks, *(() if keep else kept)):
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+        for folder in (self.logs, self.tasks, *kept):
+            folder.mkdir(exist_ok=True)

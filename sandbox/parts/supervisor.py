@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.processes import PartDied
@@ -21,6 +22,11 @@ class Supervisor:
         self.restarts: Counter[str] = Counter()
         self._parts = parts
         self._down_until: dict[str, float] = {}
+
+    @property
+    def down(self) -> Iterable[str]:
+        """The parts that wait for their restart."""
+        return self._down_until.keys()
 
     def kill(self, name: str, down_seconds: float) -> None:
         """Send SIGKILL to a part's processes; it stays down for at least `down_seconds`."""

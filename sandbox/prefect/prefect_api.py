@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from flows.core.run_ends import outcome_of
+
 # Seconds. On a busy machine a request may wait long for SQLite.
 _TIMEOUT = 60
 
@@ -23,7 +25,8 @@ class FlowRunInfo:
         id: its id.
         name: its name.
         state_type: PENDING, RUNNING, COMPLETED, FAILED, CRASHED, ...
-        state_name: the state's name, such as Completed, Skipped or Late.
+        state_name: the outcome of a failed run, such as BadFile; else the state's name, such as
+            Completed, Skipped or Late.
         message: the state's message.
         parameters: the flow's parameters.
         run_count: how many times it was started.
@@ -124,12 +127,13 @@ class SandboxPrefectApi:
 
 def _flow_run(found: dict[str, Any]) -> FlowRunInfo:
     state = found.get("state") or {}
+    outcome = outcome_of(state.get("name") or "", found.get("tags") or ())
     return FlowRunInfo(
         id=found["id"],
         name=found["name"],
         state_type=state.get("type") or "",
-        state_name=state.get("name") or "",
-        message=state.get("message") or "",
+        state_name=outcome,
+        message=(state.get("message") or "").removeprefix(f"{outcome}: "),
         parameters=found.get("parameters") or {},
         run_count=found.get("run_count") or 0,
         seconds=found.get("estimated_run_time") or 0.0,

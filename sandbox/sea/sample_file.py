@@ -24,7 +24,7 @@ from sandbox.sea.simrad_frame import frame, nt_time
 
 #: Pings generated at once; limits memory.
 _PINGS_PER_BLOCK = 256
-_DUSK = datetime(2025, 9, 14, 17, 30, tzinfo=UTC)
+DUSK = datetime(2025, 9, 14, 17, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def write_sample(
     channels: Sequence[int] = (18_000, 38_000, 120_000, 200_000),
     samples: int = 1000,
     seed: int = 0,
-    start: datetime = _DUSK,
+    start: datetime = DUSK,
     ping_interval: timedelta = timedelta(seconds=5),
     latitude: float = 57.3,
     longitude: float = 1.9,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,9 +23,12 @@ def look(url: str, pool: str, now: datetime | None = None) -> dict[str, float]:
     return PrefectLook(url, None, pool, taken, timedelta(minutes=15)).metrics()
 
 
-def run_in(api: ApiCall, *states: dict[str, Any], flow: str = "convert-raw-sonar") -> str:
+def run_in(
+    api: ApiCall, *states: dict[str, Any], flow: str = "convert-raw-sonar", tags: Sequence[str] = ()
+) -> str:
     flow_id = api("POST", "/flows/", {"name": flow})["id"]
-    run = api("POST", "/flow_runs/", {"flow_id": flow_id, "name": uuid.uuid4().hex})["id"]
+    body = {"flow_id": flow_id, "name": uuid.uuid4().hex, "tags": list(tags)}
+    run = api("POST", "/flow_runs/", body)["id"]
     for state in states:
         api("POST", f"/flow_runs/{run}/set_state", {"state": state, "force": True})
     return str(run)
@@ -37,15 +40,13 @@ def test_each_kind_of_problem_has_its_own_count(prefect_api: ApiCall, prefect_ap
     before = look(prefect_api_url, pool)
     assert before["WorkerHeartbeatAgeSeconds"] == NO_WORKER_SECONDS
     run_in(prefect_api, {"type": "FAILED", "name": "AccessDenied"})
-    run_in(prefect_api, {"type": "FAILED", "name": "BadFile"})
+    run_in(prefect_api, {"type": "FAILED"}, tags=["echodrop", "outcome:BadFile"])
     run_in(prefect_api, {"type": "CRASHED"})
     run_in(prefect_api, {"type": "PENDING"})
     run_in(prefect_api, {"type": "RUNNING"})
     # A batch is counted by its files.
-    text = (
-        "5 of 6 files failed: a (AccessDenied), ... In all: 3 AccessDenied, 2 BadFile, 1 Completed"
-    )
-    run_in(prefect_api, {"type": "FAILED", "name": "PartlyFailed", "message": text}, flow=BATCH)
+    counts = ["outcome:PartlyFailed", "files:AccessDenied:3", "files:BadFile:2"]
+    run_in(prefect_api, {"type": "FAILED"}, flow=BATCH, tags=counts)
     run_in(prefect_api, {"type": "FAILED", "name": "Failed"}, flow="reconcile-inbox")
     # A run of another flow is ignored.
     run_in(prefect_api, {"type": "FAILED"}, flow="somebody-elses")
@@ -73,7 +74,7 @@ def test_a_bad_file_that_ends_during_the_check_is_not_a_system_failure(
         def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
             nonlocal asked
             if asked == question:
-                run_in(prefect_api, {"type": "FAILED", "name": "BadFile"})
+                run_in(prefect_api, {"type": "FAILED"}, tags=["outcome:BadFile"])
             asked += 1
             return super()._ask(path, body)
 

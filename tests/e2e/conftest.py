@@ -14,7 +14,10 @@ from sandbox.system import Sandbox, SandboxOptions
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The whole system on SQLite, shared by all tests of this worker."""
     # At least two tasks, so that a live upload can run during a backfill.
-    options = SandboxOptions(parallel_tasks=max(2, os.cpu_count() or 1))
+    # Without products: they would take more time than the conversions.
+    options = SandboxOptions(
+        parallel_tasks=max(2, os.cpu_count() or 1), gallery=True, products=False
+    )
     with Sandbox(tmp_path_factory.mktemp("sandbox"), options) as running:
         yield running
 
@@ -33,7 +36,7 @@ def postgresql_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[San
     except PostgresqlMissing as missing:
         pytest.skip(str(missing))
     folder = tmp_path_factory.mktemp("sandbox-on-postgresql")
-    with Sandbox(folder, SandboxOptions(database="postgresql")) as running:
+    with Sandbox(folder, SandboxOptions(database="postgresql", products=False)) as running:
         yield running
 
 

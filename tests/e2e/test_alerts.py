@@ -127,6 +127,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         delivery=DeliveryOptions(visibility_timeout=2),
         function_timeout=20,
         watched_speedup=30,
+        products=False,
     )
     with Sandbox(tmp_path_factory.mktemp("watched"), options) as running:
         ssm, name = running.client("ssm"), running.names.rules_parameter

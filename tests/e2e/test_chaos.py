@@ -38,7 +38,7 @@ def log(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def report(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ChaosReport:
-    options = SandboxOptions(database=database())
+    options = SandboxOptions(database=database(), products=False)
     with Sandbox(tmp_path_factory.mktemp("chaos"), options) as sandbox:
         return run_trial(sandbox, real_data, seed=SEED, files=FILES, log=log)
 

@@ -67,6 +67,28 @@ def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def status(sandbox: Sandbox, *arguments: str, reads: int | None = None) -> str:
+    """Run the command as an operator would; return what it printed, or its errors if the reader stops."""
+    command = [sys.executable, "-m", "echodrop", "status", *arguments]
+    environment = {
+        **sandbox.environment(),
+        "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        if reads is not None:
+            running.stdout.close()
+            return running.stderr.read()
+        out, err = running.communicate()
+    assert running.returncode in {0, 1}, err
+    assert "Traceback" not in err, err
+    return out
+
+
 def tell_of_uploads(s3: Any, bucket: str, *, to: dict[str, Any]) -> None:
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=to)
 
@@ -84,7 +106,7 @@ def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
         name: write_sample(tmp_path / f"{name}.raw", pings=10, seed=seed).path
         for seed, name in enumerate(("whole", "damaged", "crashed", "dead", "lost"))
     }
-    (tmp_path / "bad.raw").write_bytes(samples["whole"].read_bytes()[:3000])
+    (tmp_path / "bad.raw").write_bytes(samples["whole"].read_bytes()[:9000])
     dropped = ("whole", "damaged", "crashed", "dead")
     for name in dropped:
         inbox.drop(samples[name], key(name))
@@ -165,3 +187,21 @@ def test_lost_damaged_and_crashed_uploads_are_found_and_fixed(
         return ends == ["Completed"] * 2
 
     wait_until(converted_again, 120, "the new generation to be done")
+
+    # The system says that it is healthy, and what to do about the file with the fault.
+    assert status(sandbox, "--prefix", PREFIX).startswith("The system is healthy\n")
+    command = f"echodrop replay {inbox.uri(key('bad'))} --allow-partial"
+    assert f"type      {command}\n" in status(sandbox, inbox.uri(key("bad")))
+    (line, _) = replay(sandbox, queue["QueueUrl"], *command.split()[2:])
+    assert (line["uri"], line["what"]) == (inbox.uri(key("bad")), "notified")
+
+    def partly_converted() -> bool:
+        ends = [run.state_name for run in inbox.runs([key("bad")])[key("bad")]]
+        return sorted(ends) == ["BadFile", "Completed"]
+
+    wait_until(partly_converted, 120, "the intact part to be converted")
+    assert "outcome   done: missing: " in status(sandbox, inbox.uri(key("bad")))
+    marks = s3.get_object_tagging(Bucket=sandbox.names.inbox_bucket, Key=key("bad"))["TagSet"]
+    assert marks == []
+    # A reader that stops reading, as `head` does, leaves no trace.
+    assert status(sandbox, "--json", "--list", "500", reads=1) == ""

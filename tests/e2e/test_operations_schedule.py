@@ -50,6 +50,7 @@ def run(sandbox: Sandbox, deployment: str) -> tuple[str, str, list[dict[str, Any
         every=0.5,
     )
     assert end.state_type == "COMPLETED", end.message
+    assert "the catalogue is not up to date" not in end.message
     place = end.message.partition("report ")[2].partition(";")[0]
     bucket, _, key = place.removeprefix("s3://").partition("/")
     assert bucket == sandbox.names.output_bucket
@@ -96,5 +97,6 @@ def test_the_schedule_fixes_lost_uploads_and_signals_the_others(
 
     inbox.drop(tmp_path / "lost.raw", f"{PREFIX}lost.mp3")
     _, name, lines = run(sandbox, deployment)
+    assert f"catalog/cruises/{PREFIX}lost.zarr.json" in inbox.outputs("catalog/cruises/")
     assert name == "NeedsAttention"
     assert lines[-1]["counts"] == {"done": 1, "rejected": 1}

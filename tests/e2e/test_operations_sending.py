@@ -35,7 +35,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from operations.replay import dead_letter_queue
 dead_letter_queue._HIDDEN_SECONDS = 4
-from echodrop import app
+from echodrop.command_line import app
 app()
 """
 QUEUE_COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

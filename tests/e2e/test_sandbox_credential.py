@@ -37,7 +37,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     sample = write_sample(folder / "sample.raw", pings=20, seed=11).path
     truncated = folder / "truncated.raw"
     truncated.write_bytes(sample.read_bytes()[:-100])
-    with Sandbox(folder / "state", SandboxOptions(credential=CREDENTIAL)) as running:
+    with Sandbox(
+        folder / "state", SandboxOptions(credential=CREDENTIAL, products=False)
+    ) as running:
         inbox = SandboxInbox(running)
         inbox.drop(sample, GOOD)
         inbox.drop(truncated, BAD)

@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ import psutil
 import pytest
 from rich.console import Console
 
-from sandbox.parts.environments import aws_environment
 from sandbox.parts.orphans import MARK, end_marked_processes, marked_processes, start_watchdog
 from sandbox.parts.processes import PartDied
 from sandbox.parts.state_folder import StateFolder
 from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import SandboxPrefectApi
+from sandbox.programs import AWS
 from sandbox.sea.sample_file import write_sample
-from sandbox.system import TASK_EXECUTOR, Sandbox, SandboxOptions
+from sandbox.system import TASK_EXECUTOR, TRIGGER, Sandbox, SandboxOptions
 from sandbox.up import run_up
 
 pytestmark = pytest.mark.xdist_group("sandbox")
@@ -90,14 +93,31 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
         assert description(folder) == {}
 
     with up(folder) as second:
-        running = wait_until(
-            lambda: description(folder).get("sandbox_id") and description(folder), 60, "the lock"
+        last, running = (
+            running,
+            wait_until(
+                lambda: description(folder).get("ui_url") and description(folder), 180, "the system"
+            ),
         )
+        # Ports, objects and runs are there again.
+        for address in ("ui_url", "aws_endpoint_url"):
+            assert running[address] == last[address]
+        s3 = s3_of(running)
+        stored = s3.get_object(Bucket=running["inbox_bucket"], Key="sample.raw")["Body"].read()
+        assert stored == sample.read_bytes()
+        runs = SandboxPrefectApi(running["prefect_api_url"]).flow_runs()
+        assert [run.parameters["raw_file"].rpartition("/")[2] for run in runs] == ["sample.raw"]
+
+        # A part that is killed comes back, and after AWS also what uses it.
+        for part in (f"{TRIGGER}-1", AWS):
+            kill_part(running["sandbox_id"], part)
+            wait_until(partial(has_restarted, folder, part), 60, f"the restart of {part}")
         wait_until(
-            lambda: any("task_executor" in line for line in programs(running["sandbox_id"])),
-            60,
-            f"the {TASK_EXECUTOR}",
+            lambda: {TASK_EXECUTOR, f"{TRIGGER}-1", AWS} <= parts_of(running["sandbox_id"]),
+            120,
+            "every part",
         )
+        assert s3.head_object(Bucket=running["inbox_bucket"], Key="sample.raw")
         os.kill(second.pid, signal.SIGKILL)
         wait_until(
             lambda: not programs(running["sandbox_id"]),
@@ -108,11 +128,38 @@ def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Pa
 
 
 def upload(running: dict[str, Any], sample: Path) -> None:
-    keys = aws_environment(running["aws_endpoint_url"])
-    s3 = boto3.session.Session(
+    s3_of(running).upload_file(str(sample), running["inbox_bucket"], "sample.raw")
+
+
+def s3_of(running: dict[str, Any]) -> Any:
+    keys = running["environment"]
+    return boto3.session.Session(
         keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name=keys["AWS_REGION"]
-    ).client("s3", endpoint_url=running["aws_endpoint_url"])
-    s3.upload_file(str(sample), running["inbox_bucket"], "sample.raw")
+    ).client("s3", endpoint_url=keys["AWS_ENDPOINT_URL"])
+
+
+# The module of each part that a test kills.
+_MODULES = {
+    TASK_EXECUTOR: "sandbox.aws.task_executor",
+    f"{TRIGGER}-1": "sandbox.aws.event_source",
+    AWS: "sandbox.aws.aws_server",
+}
+
+
+def has_restarted(folder: Path, part: str) -> bool:
+    text = folder.with_suffix(".log").read_text()
+    return bool(re.search(rf"Restarted\s+{part}: ", text))
+
+
+def parts_of(sandbox_id: str) -> set[str]:
+    lines = programs(sandbox_id)
+    return {part for part, module in _MODULES.items() if any(module in line for line in lines)}
+
+
+def kill_part(sandbox_id: str, part: str) -> None:
+    for process in marked_processes(sandbox_id):
+        if _MODULES[part] in process.cmdline():
+            process.kill()
 
 
 def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> None:

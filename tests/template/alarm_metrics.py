@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flows.runs.products.failure_metric import SERVICE as PRODUCTS
 from operations.reconcile.reconcile_report import NAMESPACE
 from operations.reconcile.reconcile_report import SERVICE as RECONCILE
 from tests.template.deliveries import log_group_arn, refusals_of_role
@@ -97,7 +98,14 @@ def _refusals(stack: Translated, service: str) -> Iterator[str]:
         keys = {"cloudwatch:namespace": NAMESPACE}
         yield from refusals_of_role(stack, role, "cloudwatch:PutMetricData", "*", keys)
         return
-    function = stack.of_type("AWS::Lambda::Function")[FUNCTIONS[service]]
-    streams = f"{log_group_arn(stack, function['LoggingConfig']['LogGroup'])}:log-stream:any"
+    if service == PRODUCTS:
+        task = stack.of_type("AWS::ECS::TaskDefinition")["ConversionTask"]
+        (container,) = task["ContainerDefinitions"]
+        group = container["LogConfiguration"]["Options"]["awslogs-group"]
+        role = task["ExecutionRoleArn"]
+    else:
+        function = stack.of_type("AWS::Lambda::Function")[FUNCTIONS[service]]
+        group, role = function["LoggingConfig"]["LogGroup"], function["Role"]
+    streams = f"{log_group_arn(stack, group)}:log-stream:any"
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        yield from refusals_of_role(stack, function["Role"], action, streams, {})
+        yield from refusals_of_role(stack, role, action, streams, {})

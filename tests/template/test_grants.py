@@ -18,6 +18,7 @@ ACTIONS = {
     "complete_multipart_upload": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
     "delete_object": "s3:DeleteObject",
+    "delete_object_tagging": "s3:DeleteObjectTagging",
     "delete_objects": "s3:DeleteObject",
     "get_object": "s3:GetObject",
     "get_object_tagging": "s3:GetObjectTagging",
@@ -31,6 +32,7 @@ ACTIONS = {
 # Needed because of a call's parameter, not its name.
 BY_PARAMETER = {
     "VersionId": "s3:GetObjectVersion",
+    "delete_object_tagging": "s3:DeleteObjectVersionTagging",
     "get_object_tagging": "s3:GetObjectVersionTagging",
     "put_object_tagging": "s3:PutObjectVersionTagging",
 }
@@ -93,6 +95,7 @@ def test_the_trigger_has_exactly_the_rights_that_it_needs(stacks: dict[str, Tran
 # The parts of `operations` and `events` that the scheduled reconciliation runs, by the role's action.
 OPERATIONS = {
     "operations/inventory/listings.py": {"list_objects_v2", "head_object", "get_object"},
+    "operations/catalog/places.py": {"list_objects_v2", "get_object"},
     "operations/clients/ecs_tasks.py": {"list_tasks", "describe_tasks"},
     "operations/clients/connections.py": {"get_parameter"},
     "operations/reconcile/reconcile_flow.py": {"put_metric_data"},
@@ -123,6 +126,8 @@ def test_the_reconciliation_has_exactly_the_rights_that_it_needs(
         asked |= {OPERATIONS_ACTIONS[method] for method in methods}
     # As the trigger reads an upload: its first bytes, tags and settings.
     asked |= {"s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket"}
+    # The catalogue is written and cleared through the flow's store.
+    asked |= {"s3:PutObject", "s3:DeleteObject"}
     assert granted(stacks["all made"], "OperationsRole") == asked
 
 

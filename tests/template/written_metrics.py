@@ -1,4 +1,4 @@
-"""Every metric of trigger, watchdog and reconciliation, read from their real output."""
+"""Every metric of trigger, watchdog, conversions and reconciliation, read from their real output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from functools import cache
 from typing import Any
 
+from flows.runs.products.failure_metric import metric_line
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
 from lambda_trigger.telemetry import Telemetry
 from operations.console.report import FindingTally
@@ -40,6 +41,7 @@ def _lines(stack: str) -> Iterator[dict[str, Any]]:
         telemetry.cold_start(1.0)
     yield from map(json.loads, out.getvalue().splitlines())
     yield json.loads(emf_line(stack, dict.fromkeys(UNITS, 0.0), {}, 0))
+    yield json.loads(metric_line(stack, 1, 0))
 
 
 def _of_the_reconciliation(stack: str) -> Iterator[Metric]:

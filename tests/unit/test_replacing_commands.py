@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
 # What runs in an account; the sandbox, the tests and the benchmarks write to their own machine.
 PACKAGES = (
+    "echodrop",
     "flows",
     "lambda_trigger",
     "watchdog",
@@ -30,10 +31,7 @@ PACKAGES = (
     "image",
     "release",
 )
-MODULES = [
-    ROOT / "echodrop.py",
-    *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py")),
-]
+MODULES = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
 
 VERBS = "put|set|update|modify|replace|reset|tag|untag|attach|detach|purge|enable|disable"
 TYPED = re.compile(rf"aws\s+[\w-]+\s+((?:{VERBS})-[\w-]+)")

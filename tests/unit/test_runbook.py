@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from echodrop.command_line import app
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.clients import transport_errors
 from lambda_trigger.clients.transport_errors import TransportError
@@ -31,15 +34,42 @@ def alarms() -> list[str]:
     return [name for name, it in resources.items() if it["Type"] == "AWS::CloudWatch::Alarm"]
 
 
+def entries(section: str) -> dict[str, dict[str, str]]:
+    """The entries of a section: by heading, what it means, where to look, what to type."""
+    text = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", RUNBOOK, re.DOTALL | re.MULTILINE)
+    assert text, section
+    found = re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", text[1], re.DOTALL | re.MULTILINE)
+    return {name: dict(re.findall(r"^- (\w+): (.*)$", body, re.MULTILINE)) for name, body in found}
+
+
 @pytest.mark.parametrize("alarm", alarms())
 def test_an_alarm_has_its_meaning_what_to_look_at_and_what_to_type(alarm: str) -> None:
-    (row,) = [row for row in rows("Alerts") if row[0] == alarm]
-    assert len(row) == 4
-    assert all(len(cell) > 5 for cell in row[1:])
+    entry = entries("Alerts")[alarm]
+    assert list(entry) == ["Means", "Look", "Type"]
+    assert all(len(text) > 5 for text in entry.values())
 
 
-def test_no_row_is_of_an_alarm_that_is_gone() -> None:
-    assert {row[0] for row in rows("Alerts")} == set(alarms())
+def test_no_entry_is_of_an_alarm_that_is_gone() -> None:
+    assert set(entries("Alerts")) == set(alarms())
+
+
+def test_the_commonest_situations_come_first_with_a_command_each() -> None:
+    assert re.findall(r"^## (.*)$", RUNBOOK, re.MULTILINE)[0] == "The commonest situations"
+    found = entries("The commonest situations")
+    assert len(found) == 5
+    for entry in found.values():
+        assert list(entry) == ["Means", "Look", "Type"]
+        assert "`" in entry["Type"]
+
+
+def test_every_command_of_the_runbook_exists_with_its_options() -> None:
+    """Type what the page says, without running it."""
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, rest in re.findall(r"`echodrop (\w+)([^`]*)`", RUNBOOK):
+        command = group.commands[name]
+        options = {option for each in command.params for option in each.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
 
 
 @pytest.mark.parametrize("reason", [str(reason) for reason in Reason] + ["unexpected-error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ FASTEST = 50.0
 # Metres that two fixes may differ beside that: rounding, and sentences that were received late.
 SLACK = 1000.0
 _EARTH_RADIUS = 6_371_000.0
+# The track in the manifest: at most so many points, none closer to the line through the others (degrees of latitude).
+TRACK_POINTS = 40
+_TRACK_TOLERANCE = 1e-4
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -30,6 +34,7 @@ class TrackFixes:
         jumps: those that nothing could have reached from the others.
         good: which fixes are neither (bool, one for each).
         box: degrees, in GeoJSON's order of corners; None without a good fix.
+        line: the track of the good fixes, simplified: [longitude, latitude] in degrees, in the order of time.
     """
 
     fixes: int
@@ -37,6 +42,7 @@ class TrackFixes:
     jumps: int
     good: Bools
     box: dict[str, float] | None
+    line: list[list[float]]
 
     def as_json(self, source: str) -> dict[str, Any]:
         """The manifest's `positions`; `source` is the name of the latitude's variable."""
@@ -46,6 +52,7 @@ class TrackFixes:
             "good": int(self.good.sum()),
             "no_fix": self.no_fix,
             "jumps": self.jumps,
+            "track": self.line,
         }
 
 
@@ -70,6 +77,7 @@ def track_of(times: Times, latitude: Floats, longitude: Floats) -> TrackFixes:
         jumps=int(rows.size - kept.size),
         good=good,
         box=narrowest_box(latitude[good], longitude[good]),
+        line=simplified(latitude[good], longitude[good]),
     )
 
 
@@ -132,3 +140,45 @@ def narrowest_box(latitude: Floats, longitude: Floats) -> dict[str, float] | Non
         "east": east,
         "north": float(latitude.max()),
     }
+
+
+def simplified(latitude: Floats, longitude: Floats) -> list[list[float]]:
+    """At most `TRACK_POINTS` of a track's positions: those that are farthest from the line through the others.
+
+    Source: D. H. Douglas and T. K. Peucker, 1973, with the farthest point of the whole line first.
+
+    Args:
+        latitude: degrees, without NaN.
+        longitude: degrees, -180 to 180; the track may cross the antimeridian.
+
+    Returns:
+        [longitude, latitude] in degrees with five decimals (1 m), in the order of the track.
+    """
+    if not latitude.size:
+        return []
+    # A flat map in degrees of latitude, without a step at the antimeridian.
+    east = np.unwrap(longitude, period=360) * np.cos(np.radians(latitude.mean()))
+    track = east + 1j * latitude
+    kept, spans = {0, track.size - 1}, [_farthest(track, 0, track.size - 1)]
+    while spans and len(kept) < TRACK_POINTS:
+        negative, first, at, last = heapq.heappop(spans)
+        if -negative < _TRACK_TOLERANCE:
+            break
+        kept.add(at)
+        heapq.heappush(spans, _farthest(track, first, at))
+        heapq.heappush(spans, _farthest(track, at, last))
+    if len(kept) == 2 and abs(track[-1] - track[0]) < _TRACK_TOLERANCE:
+        kept = {0}
+    return [[round(float(longitude[n]), 5), round(float(latitude[n]), 5)] for n in sorted(kept)]
+
+
+def _farthest(track: NDArray[np.complex128], first: int, last: int) -> tuple[float, int, int, int]:
+    """The point between two that is farthest from the line between them: minus its distance, and all three."""
+    between = track[first + 1 : last] - track[first]
+    if not between.size:
+        return 0.0, first, first, last
+    step = track[last] - track[first]
+    share = np.clip((between * step.conj()).real / (abs(step) ** 2 or 1.0), 0, 1)
+    distance = np.abs(between - share * step)
+    at = int(distance.argmax())
+    return -float(distance[at]), first, first + 1 + at, last

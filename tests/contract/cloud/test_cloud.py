@@ -152,7 +152,7 @@ def test_trigger_worker_watchdog_and_commands_use_calls_that_cloud_serves(
     assert runs.by_identity([uuid.uuid4().hex for _ in range(250)]) == {}
     assert [each.id for each in runs.in_states(("CRASHED",)) if each.id == run] == [run]
     assert runs.cluster_of(POOL) == account.outputs["ClusterName"]
-    assert runs.retry(run, facts.state_id, at_most=3) == "retried"
+    assert str(runs.retry(run, facts.state_id, at_most=3)) == "retried"
     assert runs.unfinished_in("live") >= 1
     assert runs.at_once_in("backfill") == int(account.outputs["BackfillConcurrency"])
     assert list(runs.with_tasks()) == []
@@ -206,7 +206,7 @@ def test_the_commands_wait_after_any_number_of_429s(
     cloud.throttle = refusals = Refusals(9, SOON)
     runs = PrefectRuns(cloud.url, BEARER, per_minute=6000)
     facts = runs.by_identity([key])[key]
-    assert runs.retry(run, facts.state_id, at_most=3) == "retried"
+    assert str(runs.retry(run, facts.state_id, at_most=3)) == "retried"
     assert set(refusals.refused.values()) == {9}
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from queue import Queue
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from prefect import tags
 from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.convert_raw_sonar import convert_raw_sonar
 from flows.deployment.automations import HEARTBEAT, AutomationsError, read_automations
 from flows.deployment.deployment_specs import conversions
 from flows.deployment.deployments import register
@@ -138,15 +141,29 @@ def run(block: str, prefect_api: ApiCall) -> Callable[..., str]:
 
 
 def test_a_failed_run_is_reported_and_a_bad_file_is_not(
-    heard: tuple[str, Queue[dict[str, Any]]], run: Callable[..., str]
+    heard: tuple[str, Queue[dict[str, Any]]],
+    run: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run("bad", "live", type="FAILED", name="BadFile", message="truncated")
-    run("unlike", "live", type="FAILED", name="OutputMismatch", message='not "the" same\nat all')
+    raw = tmp_path / "bad.raw"
+    raw.write_bytes(b"no echosounder wrote this")
+
+    def convert(model: str) -> None:
+        named = convert_raw_sonar.with_options(flow_run_name=f"run {model}")
+        with tags("echodrop"):
+            named(str(raw), model, output_path=str(tmp_path), return_state=True)
+
+    convert("EK80")
+    convert("EK90")
+    monkeypatch.setattr("flows.conversion.open_raw", lambda *_: int("odd"))
+    convert("EK60")
     run("long", "backfill", type="FAILED", name="TimedOut", message="after an hour")
-    texts = sorted(heard[1].get(timeout=180)["text"].partition(" http")[0] for _ in range(2))
-    assert texts == [
+    texts = sorted(heard[1].get(timeout=180)["text"].partition(" http")[0] for _ in range(3))
+    assert [text.partition(" known values")[0] for text in texts] == [
+        "run EK60 failed: Flow run encountered an exception: ValueError: invalid literal for int() with base 10: 'odd'",
+        "run EK90 failed: InvalidParameters: sonar_model is 'EK90';",
         "run long took too long: after an hour",
-        'run unlike failed, OutputMismatch: not "the" same\nat all',
     ]
     assert heard[1].empty()
 

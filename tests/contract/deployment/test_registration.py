@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployment.deployments import register
+from operations.clients.prefect_runs import PrefectRuns
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -76,6 +78,36 @@ def test_what_an_operator_has_set_stays_as_it_is(prefect_api: ApiCall) -> None:
     assert prefect_api("GET", f"/work_pools/{POOL}/queues/backfill")["is_paused"]
     with pytest.raises(ValueError, match="of type process, not ecs"):
         register(work_pool=POOL)
+
+
+def test_the_health_of_a_registered_pool_is_read(
+    prefect_api: ApiCall, prefect_api_url: str
+) -> None:
+    here(deployments=conversions("lanes"), queues=lanes(5, 50))
+    runs = PrefectRuns(prefect_api_url)
+    facts = runs.health([ONE, "convert-raw-sonar/nowhere"])
+    assert facts.unknown == ("convert-raw-sonar/nowhere",)
+    (pool,) = facts.pools
+    assert (pool.name, pool.is_paused, pool.heartbeat) == (POOL, False, None)
+    assert {lane.name: (lane.limit, lane.waiting) for lane in pool.lanes} == {
+        "live": (50, 0),
+        "backfill": (5, 0),
+    }
+    prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "w"})
+    prefect_api("PATCH", f"/work_pools/{POOL}", {"is_paused": True})
+    deployment = prefect_api("GET", f"/deployments/name/{ONE}")["id"]
+    wanted = {
+        "work_queue_name": "backfill",
+        "parameters": {"raw_file": "a", "sonar_model": "EK60", "output_path": "b"},
+    }
+    run = prefect_api("POST", f"/deployments/{deployment}/create_flow_run", wanted)["id"]
+    (pool,) = runs.health([ONE]).pools
+    assert pool.is_paused
+    assert pool.heartbeat is not None
+    assert datetime.now(UTC) - pool.heartbeat < timedelta(minutes=1)
+    assert {lane.name: lane.waiting for lane in pool.lanes} == {"live": 0, "backfill": 1}
+    assert [name for _, name, _ in runs.states(run)] == ["Scheduled"]
+    prefect_api("DELETE", f"/flow_runs/{run}")
 
 
 def test_lanes_that_were_turned_round_are_put_right(prefect_api: ApiCall) -> None:

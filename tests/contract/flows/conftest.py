@@ -107,6 +107,16 @@ class Buckets:
 @pytest.fixture
 def buckets(s3_port: int, real_data: Path) -> Buckets:
     """Two empty buckets."""
+    return _buckets(s3_port, real_data)
+
+
+@pytest.fixture
+def buckets_without_files(s3_port: int) -> Buckets:
+    """Two empty buckets, for tests that need no recorded files."""
+    return _buckets(s3_port, Path())
+
+
+def _buckets(s3_port: int, real_data: Path) -> Buckets:
     name = uuid.uuid4().hex
     client = s3_client(options_for(s3_port))
     for kind in ("inbox", "output"):

@@ -8,6 +8,11 @@ from typing import Any
 from sandbox.parts.waiting import wait_until
 
 
+def end_of(state: Any) -> tuple[str, str, str]:
+    """The type and the name of a flow run's state, and the outcome of its failure."""
+    return state.type.value, state.name, state.result(raise_on_failure=False).outcome
+
+
 def ended_task_runs(
     api: Callable[..., Any], flow_run_id: str, count: int | None = None
 ) -> list[dict[str, Any]]:

@@ -29,9 +29,9 @@ from flows.core.outcomes import PartlyFailed
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from flows.publishing.manifest import read_manifest
-from flows.runs.isolated_tasks import run_isolated
+from flows.runs.batch.isolated_tasks import run_isolated
 from sandbox.parts.environments import system_environment
-from tests.contract.flows.task_runs import ended_task_runs
+from tests.contract.flows.task_runs import end_of, ended_task_runs
 
 ApiCall = Callable[..., Any]
 
@@ -108,8 +108,11 @@ def batch(prefect_api_url: str, real_data: Path, tmp_path_factory: pytest.TempPa
 def test_each_file_ends_by_itself_and_the_batch_names_those_that_failed(
     batch: Done, prefect_api: ApiCall
 ) -> None:
-    assert (batch.state.type.value, batch.state.name) == ("FAILED", "PartlyFailed")
-    assert batch.state.message.startswith("2 of 8 files failed: ")
+    assert end_of(batch.state) == ("FAILED", "Failed", "PartlyFailed")
+    assert batch.state.message.startswith("PartlyFailed: 2 of 8 files failed: ")
+    tags = prefect_api("GET", f"/flow_runs/{batch.run_id}")["tags"]
+    counts = Counter(BROKEN.values())
+    assert set(tags) == {"outcome:PartlyFailed", *(f"files:{n}:{c}" for n, c in counts.items())}
     runs = ended_task_runs(prefect_api, batch.run_id, 8)
     states = {run["name"]: (run["state_type"], run["state_name"]) for run in runs}
     assert states == {
@@ -189,12 +192,12 @@ def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
         [{**good, "sonar_model": "EK90", "output_path": str(tmp_path / "x.zarr")}],
         return_state=True,
     )
-    assert state.name == "AllFailed"
+    assert end_of(state) == ("FAILED", "Failed", "AllFailed")
     (outcome,) = state.result(raise_on_failure=False).files
     assert outcome["outcome"] == "InvalidParameters"
     assert "files[0]: sonar_model is 'EK90'" in outcome["message"]
     state = convert_raw_sonar_batch([good, good], return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert end_of(state) == ("FAILED", "Failed", "InvalidParameters")
     assert "files[0] and files[1] have the same output" in state.message
     assert list(tmp_path.iterdir()) == []
 

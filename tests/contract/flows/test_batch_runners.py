@@ -20,9 +20,9 @@ from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import DeploymentSpec
 from flows.publishing.manifest import read_manifest
-from flows.runs.batch_runners import RunnerName
-from flows.runs.isolated_tasks import run_isolated
-from tests.contract.flows.task_runs import ended_task_runs
+from flows.runs.batch.batch_runners import RunnerName
+from flows.runs.batch.isolated_tasks import run_isolated
+from tests.contract.flows.task_runs import end_of, ended_task_runs
 
 ApiCall = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def test_each_file_ends_as_in_its_own_process(
         for name, (model, _) in EXPECTED.items()
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner=runner, return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
+    assert end_of(state) == ("FAILED", "Failed", "PartlyFailed")
     outcomes = state.result(raise_on_failure=False).files
     assert [file["outcome"] for file in outcomes] == [outcome for _, outcome in EXPECTED.values()]
     for file in outcomes:
@@ -137,7 +137,7 @@ def test_missing_dask_is_reported_with_the_package_to_install(
         "output_path": str(tmp_path / "out.zarr"),
     }
     state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert end_of(state) == ("FAILED", "Failed", "InvalidParameters")
     assert "prefect_dask is not installed: install echodrop with the extra '.[dask]'" in (
         state.message
     )
@@ -158,7 +158,7 @@ def test_a_scheduler_that_does_not_answer_ends_the_batch_by_name(
     }
     with dask.config.set({"scheduler-address": address, "distributed.comm.timeouts.connect": "1s"}):
         state: Any = convert_raw_sonar_batch([file], task_runner="dask", return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", outcome)
+    assert end_of(state) == ("FAILED", "Failed", outcome)
     assert address in state.message
     assert list(tmp_path.iterdir()) == []
 
@@ -185,7 +185,7 @@ def test_a_store_that_does_not_answer_is_that_file_s_own_transient_fault(
         for name in (away_raw, raw)
     ]
     state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
+    assert end_of(state) == ("FAILED", "Failed", "PartlyFailed")
     outcomes = state.result(raise_on_failure=False).files
     assert [file["outcome"] for file in outcomes] == ["TransientFault", "Completed"]
     assert outcomes[0]["facts"]["what"] == away_raw

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 from prefect import flow, tags, task
+from prefect.artifacts import create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Failed
 from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
 
 from flows import conversion
@@ -28,11 +30,12 @@ from flows.core.outcomes import BadFile, TransientFault, WrongModel
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from flows.runs import run_progress
+from flows.runs.failure_hooks import report_failure
 from flows.runs.run_states import RETRIES
 from lambda_trigger import larger_task
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
-from tests.contract.flows.task_runs import ended_task_runs
+from tests.contract.flows.task_runs import end_of, ended_task_runs
 
 ApiCall = Callable[..., Any]
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -102,17 +105,39 @@ def test_the_same_again_is_skipped_and_returns_the_same_path(parameters: dict[st
     assert state.result() == parameters["output_path"]
 
 
+def lines_of(caplog: pytest.LogCaptureFixture, cause: str) -> list[str]:
+    """What the run logged about this cause, and every traceback."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if (cause in record.getMessage() or record.exc_info) and "Retry" not in record.getMessage()
+    ]
+
+
 def test_a_bad_file_fails_by_name_and_is_not_retried(
-    parameters: dict[str, Any], real_data: Path, tmp_path: Path, prefect_api: ApiCall
+    parameters: dict[str, Any],
+    real_data: Path,
+    tmp_path: Path,
+    prefect_api: ApiCall,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     raw = tmp_path / "cut.raw"
     raw.write_bytes((real_data / _RAW).read_bytes()[:-100])
     parameters["raw_file"] = str(raw)
     state: Any = convert_raw_sonar(**parameters, return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "BadFile")
-    assert state.message.startswith(str(raw))
+    assert end_of(state) == ("FAILED", "Failed", "BadFile")
+    assert state.message.startswith(f"BadFile: {raw}: ")
     run_id = str(state.state_details.flow_run_id)
-    assert prefect_api("GET", f"/flow_runs/{run_id}")["state"]["name"] == "BadFile"
+    run = prefect_api("GET", f"/flow_runs/{run_id}")
+    assert (run["state"]["name"], run["tags"]) == ("Failed", ["outcome:BadFile"])
+    # The log has the cause once, with the remedy, and the page of the run has both, too.
+    (line,) = lines_of(caplog, "truncated at byte")
+    assert line == f"{state.message}\nWhat to do: {BadFile.remedy}"
+    (page,) = prefect_api("POST", "/artifacts/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    assert (page["type"], page["key"]) == ("markdown", "failure")
+    assert [part in page["data"] for part in ("## BadFile", f"{raw}: ", BadFile.remedy)] == [
+        True
+    ] * 3
     tasks = ended_task_runs(prefect_api, run_id, 1)
     assert [(task["name"].startswith("Open Raw File"), task["run_count"]) for task in tasks] == [
         (True, 1)
@@ -126,10 +151,10 @@ def test_another_model_and_bad_parameters_are_named(parameters: dict[str, Any]) 
     with pytest.raises(WrongModel, match="declared as EK60, but the file is from EK80"):
         convert_raw_sonar(**{**parameters, "sonar_model": "EK60"})
     state: Any = convert_raw_sonar(**{**parameters, "sonar_model": "EK90"}, return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
+    assert end_of(state) == ("FAILED", "Failed", "InvalidParameters")
     assert "sonar_model is 'EK90'; known values: EK60" in state.message
     state = convert_raw_sonar(**parameters, chunks={"nonsense": 3}, return_state=True)
-    assert state.name == "InvalidParameters"
+    assert end_of(state) == ("FAILED", "Failed", "InvalidParameters")
     assert "nonsense" in state.message
 
 
@@ -150,8 +175,17 @@ def test_a_transient_fault_is_retried(
     assert faults == []
 
 
+def test_a_run_that_is_retried_forgets_its_outcome(
+    parameters: dict[str, Any], prefect_api: ApiCall
+) -> None:
+    with tags("echodrop", "outcome:BadFile", "files:BadFile:3"):
+        state: Any = convert_raw_sonar(**parameters, return_state=True)
+    run = prefect_api("GET", f"/flow_runs/{state.state_details.flow_run_id}")
+    assert (run["state"]["name"], run["tags"]) == ("Completed", ["echodrop"])
+
+
 def test_a_lasting_fault_ends_the_run_by_its_name(
-    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(flow_module.open_raw_file, "retry_delay_seconds", [0] * RETRIES)
     calls: list[int] = []
@@ -162,8 +196,10 @@ def test_a_lasting_fault_ends_the_run_by_its_name(
 
     monkeypatch.setattr(conversion, "open_raw", fail)
     state: Any = convert_raw_sonar(**parameters, return_state=True)
-    assert (state.type.value, state.name) == ("FAILED", "TransientFault")
+    assert end_of(state) == ("FAILED", "Failed", "TransientFault")
     assert len(calls) == 1 + RETRIES
+    (line,) = lines_of(caplog, "503 for minutes")
+    assert line.endswith(TransientFault.remedy)
 
 
 def test_a_large_file_waits_for_an_operator(
@@ -258,8 +294,8 @@ def test_a_parameter_of_another_type_ends_the_run_by_name(parameters: dict[str, 
         ({"overwrite": "perhaps"}, "overwrite: Input should be a valid boolean"),
     ):
         state: Any = convert_raw_sonar(**parameters | wrong, return_state=True)
-        assert (state.type.value, state.name) == ("FAILED", "InvalidParameters")
-        assert state.message.startswith(cause)
+        assert end_of(state) == ("FAILED", "Failed", "InvalidParameters")
+        assert state.message.startswith(f"InvalidParameters: {cause}")
 
 
 def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,6 +334,41 @@ def test_the_progress_artifact_moves(prefect_api: ApiCall, monkeypatch: pytest.M
     assert {artifact["type"] for artifact in seen} == {"progress"}
     assert all(artifact["task_run_id"] for artifact in seen)
     assert seen[0]["description"] == "a file"
+
+
+def test_progress_ends_at_100_or_at_what_stopped_it(
+    prefect_api: ApiCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_progress, "_INTERVAL_SECONDS", 0.05)
+    by_run = {"any_": list[str]()}
+
+    def bars() -> dict[str, float]:
+        found = prefect_api("POST", "/artifacts/filter", {"flow_runs": {"id": by_run}})
+        return {bar["description"]: bar["data"] for bar in found if bar["type"] == "progress"}
+
+    def broken(raw_file: str) -> None:
+        with run_progress.ProgressArtifact("broken") as progress:
+            progress("fetch", 1.0)
+            wait_until(lambda: "broken" in bars(), 30, "the bar")
+            raise BadFile(raw_file, "cut")
+
+    @flow(on_failure=[report_failure])
+    def stopping(raw_file: str) -> Any:
+        by_run["any_"] = [str(flow_run.get_id())]
+        with run_progress.ProgressArtifact("whole", last="open") as progress:
+            progress("fetch", 1.0)
+            wait_until(lambda: bars() == {"whole": 40.0}, 30, "the bar")
+        with pytest.raises(BadFile):
+            broken(raw_file)
+        create_progress_artifact(30.0, description="killed")
+        return Failed(name="TimedOut")
+
+    stopping("a.raw", return_state=True)
+    assert bars() == {
+        "whole": 100.0,
+        "broken: stopped, BadFile: stopped, TimedOut": 20.0,
+        "killed: stopped, TimedOut": 30.0,
+    }
 
 
 def test_a_refused_progress_bar_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

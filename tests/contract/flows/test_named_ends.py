@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from echodrop import app
+from echodrop.command_line import app
 from flows.conversion import convert
 from flows.core import transient_faults
 from flows.core.outcomes import (

@@ -147,6 +147,24 @@ def test_a_published_version_is_not_converted_again(buckets: Buckets) -> None:
     assert buckets.output.list("") == before
 
 
+def test_a_notified_version_that_is_published_is_skipped_unless_it_was_replaced(
+    buckets: Buckets,
+) -> None:
+    wish: dict[str, Any] = {"overwrite": True, "skip_published": True}
+    etag = buckets.upload("ek60.raw", EK60)
+    assert isinstance(buckets.convert(source_etag=etag), Published)
+    before = buckets.output.list("")
+    assert isinstance(buckets.convert(source_etag=etag, **wish), Skipped)
+    assert buckets.output.list("") == before
+    body = (buckets.real_data / EK60).read_bytes()
+    assert isinstance(
+        buckets.convert(
+            source_etag=buckets.upload("ek60.raw", body[:-1]), allow_partial=True, **wish
+        ),
+        Published,
+    )
+
+
 def test_another_version_does_not_replace_it_without_overwrite(buckets: Buckets) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.convert()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
+
+from flows.core.source_version import SourceVersion
 from flows.failures.failure_report import FailedRun, FailureReport
-from flows.failures.quarantine import hold
+from flows.failures.quarantine import hold, release
 from tests.contract.flows.conftest import Buckets
 
 REPORT = "out.zarr.failure.json"
@@ -38,6 +42,20 @@ def test_a_file_at_fault_is_marked_and_its_report_is_kept(buckets: Buckets) -> N
     kept = buckets.output.get(REPORT)
     assert kept is not None
     assert json.loads(kept.body)["outcome"] == "BadFile"
+
+
+@pytest.mark.parametrize("own", [{}, {"cruise": "2007"}])
+def test_a_released_file_keeps_only_the_tags_of_its_owner(
+    buckets: Buckets, own: dict[str, str]
+) -> None:
+    etag = buckets.upload("a.raw", b"cut")
+    if own:
+        given: list[Any] = [{"Key": name, "Value": text} for name, text in own.items()]
+        buckets.inbox.put_tags("a.raw", None, given)
+    fail(buckets, "a.raw", etag)
+    request = buckets.request("a.raw", source_etag=etag)
+    release(request.source, request.input_storage_options, SourceVersion(etag, None))
+    assert tags(buckets, "a.raw") == own
 
 
 def test_what_was_replaced_or_removed_leaves_no_report_beside_the_newer_ones_output(

@@ -11,6 +11,10 @@ from prefect.utilities.callables import parameter_schema
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
+from lambda_trigger.clients.clock import Deadline
+from lambda_trigger.clients.flow_runs import PrefectApi
+from lambda_trigger.clients.http_client import HttpClient
+from lambda_trigger.clients.prefect_connection import PrefectConnection
 from lambda_trigger.decisions.outcomes import BACKFILL
 from operations.clients.prefect_runs import PrefectRuns
 from tests.contract.conftest import ApiCall
@@ -100,6 +104,9 @@ def test_small_files_of_a_backfill_share_a_run_and_are_found_by_it(
     assert {identity: facts.id for identity, facts in found.items()} == dict.fromkeys(
         identities, together
     )
+    own = alone["idempotency_key"]
+    asked = PrefectApi(PrefectConnection(HttpClient(), prefect_api_url, None))
+    assert asked.existing([*identities, own, "0" * 64], Deadline(10)) == {*identities, own}
     assert all(facts.in_batch and facts.state_type == "SCHEDULED" for facts in found.values())
 
 
@@ -136,9 +143,9 @@ def test_a_finished_file_of_a_running_batch_has_its_own_state(
     (running,) = (run for run in runs.in_states(("RUNNING",)) if run.id == run_id)
     assert running.raw_file == f"s3://{batching.inbox}/a/good.raw"
     # Its task was killed: the batch is ended, and each of its files finds it.
-    assert runs.end(run_id, running.state_id, "no task", retry_at_most=0) == "ended"
+    assert str(runs.end(run_id, running.state_id, "no task", retry_at_most=0)) == "ended"
     found_again = runs.end(run_id, running.state_id, "no task", retry_at_most=0)
-    assert found_again == "left alone: it is now Crashed"
+    assert str(found_again) == "left alone: it is now Crashed"
     ended = {
         run.raw_file.rpartition("/")[2]: run.state_name
         for run in runs.in_states(("FAILED", "CRASHED"))
@@ -177,7 +184,7 @@ def test_a_batch_with_all_files_finished_still_waits_for_its_task(
     assert (found.raw_file, found.in_batch) == (f"s3://{batching.inbox}/z/1.raw", True)
     assert (found.lane, found.is_repair) == (BACKFILL, False)
     assert runs.retries(run_id) == 0
-    assert runs.end(run_id, found.state_id, "no task", retry_at_most=0) == "ended"
+    assert str(runs.end(run_id, found.state_id, "no task", retry_at_most=0)) == "ended"
     assert run_id not in {run.id for run in runs.with_tasks()}
 
 

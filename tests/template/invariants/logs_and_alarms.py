@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows.products.jobs.product_jobs import SWITCH
+from flows.runs.products.run_products import STACK
 from tests.template.alarm_metrics import metrics_of
 from tests.template.invariants.registry import (
     ROOT,
@@ -62,10 +64,30 @@ def a_bad_file_raises_no_alert_by_default(stack: Translated) -> Iterator[str]:
         if topic not in heard:
             yield f"{kind}s have no subscriber"
     of_the_files = {"UploadsRejectedAlarm", "UploadsLackSettingsAlarm"}
+    # Nothing is lost if one is not made.
+    never_urgent = {"ProductsFailedAlarm"}
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
-        wanted = topics["Notice" if name in of_the_files and not pages else "Alert"]
+        is_notice = name in never_urgent or (name in of_the_files and not pages)
+        wanted = topics["Notice" if is_notice else "Alert"]
         if {*alarm.get("AlarmActions", []), *alarm.get("OKActions", [])} - {wanted}:
             yield f"{name} goes to the wrong topic"
+
+
+@invariant
+def products_are_switched_and_counted_by_the_stack(stack: Translated) -> Iterator[str]:
+    wanted = {
+        SWITCH: stack.resolver.resolve({"Ref": "Products"}),
+        STACK: stack.account.stack_name,
+    }
+    for name in ("ConversionTask", "OperationsTask"):
+        definition = stack.of_type("AWS::ECS::TaskDefinition")[name]
+        (container,) = definition["ContainerDefinitions"]
+        environment = {item["Name"]: item["Value"] for item in container["Environment"]}
+        for variable, text in wanted.items():
+            if environment.get(variable) != text:
+                yield f"{name} has {variable}={environment.get(variable)}"
+    if stack.resolver.resolve(stack.template["Outputs"]["Products"]["Value"]) != wanted[SWITCH]:
+        yield "an operator's commands do not learn whether products are wanted"
 
 
 @invariant

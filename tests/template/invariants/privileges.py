@@ -112,7 +112,11 @@ def tasks_read_inbox_and_archive_and_write_below_the_output_prefix(
     wanted |= {("s3:ListBucket", stack.bucket_arn(bucket)) for bucket in (inbox, output)}
     wanted.add(("s3:ListBucketMultipartUploads", stack.bucket_arn(output)))
     # A file with a fault gets tags, only in the inbox, and an alert is sent.
-    marks = {f"s3:{verb}Object{kind}Tagging" for verb in ("Get", "Put") for kind in ("", "Version")}
+    marks = {
+        f"s3:{verb}Object{kind}Tagging"
+        for verb in ("Get", "Put", "Delete")
+        for kind in ("", "Version")
+    }
     wanted |= {(action, stack.bucket_arn(f"{inbox}/*")) for action in marks}
     wanted |= {("sns:Publish", stack.arn(topic)) for topic in ("AlertTopic", "NoticeTopic")}
     wanted |= {(action, stack.arn("Key")) for action in ("kms:Decrypt", "kms:GenerateDataKey")}

@@ -1,4 +1,4 @@
-"""The scheduled reconciliation finds what it needs, and writes only its report."""
+"""The scheduled reconciliation finds what it needs, and writes only its report and the catalogue."""
 
 from collections.abc import Iterator
 
@@ -47,6 +47,8 @@ def the_reconciliation_writes_only_its_report(stack: Translated) -> Iterator[str
     }
     wanted = {
         ("s3:PutObject", stack.bucket_arn(f"{_reports(stack)}*")),
+        ("s3:PutObject", stack.bucket_arn(f"{_root(stack)}catalog/*")),
+        ("s3:DeleteObject", stack.bucket_arn(f"{_root(stack)}catalog/*")),
         ("sqs:SendMessage", stack.arn("UploadQueue")),
         ("cloudwatch:PutMetricData", "*"),
     }
@@ -93,5 +95,9 @@ def outputs_are_listed_only_below_their_prefix(stack: Translated) -> Iterator[st
 
 
 def _reports(stack: Translated) -> str:
+    return f"{_root(stack)}.echodrop/reconcile/"
+
+
+def _root(stack: Translated) -> str:
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
-    return f"{output}/{stack.resolver.resolve({'Ref': 'OutputPrefix'})}.echodrop/reconcile/"
+    return f"{output}/{stack.resolver.resolve({'Ref': 'OutputPrefix'})}"

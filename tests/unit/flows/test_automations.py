@@ -1,17 +1,20 @@
 """automations.toml is checked before it is registered, and covers every failure."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.events import Event, Resource
+from prefect.events.schemas.events import ResourceSpecification
 
-from flows.core.run_ends import Outcome
 from flows.deployment.automations import AutomationsError, read_automations
 from flows.failures.failure_report import FAILURES
+from flows.runs.failure_page import emit_failure
+from tests.unit.flows.test_failure_report import REPORT
 
-# The flow reports these as notices, file by file. A conflict has an automation too.
-NOTICES = {name for name, failure in FAILURES.items() if not failure.pages} - {"OutputConflict"}
 ENTRY = """
 [[automation]]
 name = "one"
@@ -25,14 +28,38 @@ within = 540
 """
 
 
-def test_every_failure_is_the_file_s_own_or_has_an_automation() -> None:
-    # A run that ended without an outcome is Failed, Crashed or TimedOut in Prefect's own words.
-    failures = {name for name, kind in FAILURES.items() if issubclass(kind, Outcome)} | {
-        "AllFailed"
-    }
-    expected = {event for each in read_automations() for event in each.trigger.expect}
-    assert {f"prefect.flow-run.{name}" for name in failures - NOTICES} <= expected
-    assert not {f"prefect.flow-run.{name}" for name in NOTICES | {"PartlyFailed"}} & expected
+@pytest.mark.parametrize("outcomes", [*([name] for name in FAILURES), ["BadFile", "DiskFault"]])
+def test_every_failure_is_the_file_s_own_or_has_an_automation(
+    outcomes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is reported if one of its failures is not the file's own."""
+    emitted: list[Event] = []
+    monkeypatch.setattr(
+        "flows.runs.failure_page.emit_event",
+        lambda event, **parts: emitted.append(Event(event=event, **parts)),
+    )
+    run = FlowRun(id=UUID(int=7), flow_id=UUID(int=8), name="run", tags=["echodrop"])
+    emit_failure(run, [replace(REPORT, outcome=name) for name in outcomes])
+    events = [
+        *emitted,
+        *(
+            Event(
+                event=f"prefect.flow-run.{name}",
+                resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
+            )
+            for name in outcomes
+        ),
+    ]
+    expecting = [
+        each.name
+        for each in read_automations()
+        for event in events
+        if event.event in each.trigger.expect | each.trigger.after
+        and ResourceSpecification.model_validate(each.trigger.match).includes([event.resource])
+    ]
+    assert len(expecting) == (
+        any(FAILURES[name].pages or name == "OutputConflict" for name in outcomes)
+    )
 
 
 def test_all_apply_only_to_our_runs() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.outcomes import InvalidParameters
-from flows.runs.batch_entries import batch_files
+from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
 
 RUN = {"owner": "flow run 7", "run": {"flow_run_id": "7"}}
@@ -40,6 +40,18 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
     assert file.request == ConversionRequest(
         **GOOD, overwrite=True, source_etag="abc", owner="flow run 7", run={"flow_run_id": "7"}
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "skips"),
+    [({}, False), ({"identity": "a" * 64}, True), ({"identity": "a" * 64, "forced": True}, False)],
+)
+def test_an_entry_of_the_trigger_skips_its_published_version_unless_forced(
+    *, more: dict[str, Any], skips: bool
+) -> None:
+    (file,) = batch_files([{**GOOD, "overwrite": True, **more}], RUN, convert_raw_sonar.fn)
+    assert isinstance(file.request, ConversionRequest)
+    assert file.request.skip_published == skips
 
 
 @pytest.mark.parametrize(

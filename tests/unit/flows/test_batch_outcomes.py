@@ -11,9 +11,9 @@ from prefect.states import Completed, Crashed
 
 from flows.core.outcomes import AllFailed, BadFile, InvalidParameters, PartlyFailed
 from flows.core.run_ends import Outcome
-from flows.runs.batch_entries import BatchFile
-from flows.runs.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.runs.run_states import failed_state
+from flows.runs.batch.batch_entries import BatchFile
+from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.runs.failed_runs import file_state
 from flows.stores.request import ConversionRequest
 
 
@@ -28,7 +28,7 @@ def outcome(name: str, state: State[Any]) -> dict[str, Any]:
 
 GOOD = outcome("a.raw", Completed(message="/out/a.nc: 1 object", data="/out/a.nc"))
 SKIPPED = outcome("b.raw", Completed(name="Skipped", message="already published"))
-BAD = outcome("c.raw", failed_state(BadFile("/in/c.raw", "cut", last_good_byte=17)))
+BAD = outcome("c.raw", file_state(BadFile("/in/c.raw", "cut", last_good_byte=17)))
 DEAD = outcome("d.raw", Crashed(message="its process died"))
 
 
@@ -41,11 +41,13 @@ def test_completed_and_skipped_files_make_a_completed_batch() -> None:
 
 def test_one_failed_file_makes_a_partly_failed_batch_with_its_facts() -> None:
     for bad in (BAD, DEAD):
-        assert batch_state([GOOD, bad, SKIPPED]).name == "PartlyFailed"
+        assert batch_state([GOOD, bad, SKIPPED]).name == "Failed"
     state = batch_state([GOOD, BAD, DEAD])
-    assert (state.type.value, state.name) == ("FAILED", "PartlyFailed")
+    assert (state.type.value, state.name) == ("FAILED", "Failed")
     assert state.message is not None
-    assert state.message.startswith("2 of 3 files failed: c.raw (BadFile), d.raw (Crashed). ")
+    assert state.message.startswith(
+        "PartlyFailed: 2 of 3 files failed: c.raw (BadFile), d.raw (Crashed). "
+    )
     failure = state.result(raise_on_failure=False)
     assert isinstance(failure, PartlyFailed)
     assert not isinstance(failure, AllFailed)
@@ -57,8 +59,9 @@ def test_one_failed_file_makes_a_partly_failed_batch_with_its_facts() -> None:
 
 def test_all_failed_is_named_and_only_some_failures_are_listed() -> None:
     state = batch_state([BAD] * 5)
-    assert (state.type.value, state.name) == ("FAILED", "AllFailed")
+    assert isinstance(state.result(raise_on_failure=False), AllFailed)
     assert state.message is not None
+    assert state.message.startswith("AllFailed: 5 of 5 files failed: ")
     assert state.message.count("c.raw") == 3
 
 
@@ -71,7 +74,7 @@ def test_failed_files_come_first_in_the_table() -> None:
 
 def test_an_invalid_entry_has_an_outcome_too() -> None:
     wrong = InvalidParameters("files[0].sonar_model: Field required")
-    result = file_outcome(BatchFile("files[0]", {}, wrong), failed_state(wrong))
+    result = file_outcome(BatchFile("files[0]", {}, wrong), file_state(wrong))
     assert (result["outcome"], result["raw_file"], result["output"]) == (
         "InvalidParameters",
         None,

@@ -210,7 +210,7 @@ def test_sidecars_of_either_case_are_used_and_left_out_on_demand(
 
 def test_azfp_names_the_missing_sidecar(real_data: Path, tmp_path: Path) -> None:
     raw = real_data / "azfp" / "15100520-Test.01A"
-    with pytest.raises(MissingSidecar, match=r"settings XML.*set xml_path"):
+    with pytest.raises(MissingSidecar, match=r"settings XML.*is required"):
         convert(request(raw, tmp_path, sonar_model="AZFP"))
     with pytest.raises(MissingSidecar, match=r"nowhere\.XML"):
         convert(request(raw, tmp_path, sonar_model="AZFP", xml_path="/nowhere.XML"))

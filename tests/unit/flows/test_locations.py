@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.core.locations import (
+    VIEWER_SUFFIX,
     HttpLocation,
     LocalLocation,
     S3Location,
@@ -14,6 +15,7 @@ from flows.core.locations import (
     output_location,
     parse_location,
 )
+from lambda_trigger.decisions.inbox_rules import VIEWER_STORE
 
 
 @given(st.text(min_size=1).filter(lambda key: not key.startswith("/")))
@@ -61,3 +63,16 @@ def test_an_output_path_is_the_output_or_its_folder() -> None:
         output_location("/x.nc", "r.raw", "zarr")
     with pytest.raises(ValueError, match="cannot be written to"):
         output_location("https://h/x", "r.raw", "zarr")
+
+
+@pytest.mark.parametrize("of", ["r.zarr", "r.nc"])
+def test_no_output_has_the_name_of_another_s_viewer_store(of: str) -> None:
+    taken = f"{of}{VIEWER_SUFFIX}"
+    with pytest.raises(ValueError, match=f"the viewer store of {of}"):
+        output_location("s3://b/x/", f"{of}.echogram.raw", "zarr")
+    with pytest.raises(ValueError, match=f"the viewer store of {of}"):
+        output_location(f"/x/{taken}", "r.raw", "zarr")
+    # The trigger, which cannot import it, rejects such an upload.
+    assert VIEWER_STORE.search(taken)
+    assert not VIEWER_STORE.search(f"r{VIEWER_SUFFIX}")
+    assert output_location("/x", "echogram.raw", "zarr").name == "echogram.zarr"

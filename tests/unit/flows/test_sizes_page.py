@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.cost_table import TERABYTE, standing, standing_items
 from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.sending.prices import ARM64, X86_64
+from operations.sending.prices import ARM64, S3_GET, S3_PUT, X86_64
 from task_sizes import LARGE, STANDARD, size_for
 
 SIZES = (STANDARD, LARGE)
@@ -53,6 +53,19 @@ def test_every_dollar_follows_from_its_row_s_seconds_and_objects() -> None:
         assert number(row["file"]) == pytest.approx(arm, rel=0.005), row[0]
         assert number(row["tb"]) == pytest.approx(arm * TERABYTE / size, rel=0.01), row[0]
         assert number(row["x86"]) == pytest.approx(x86 * TERABYTE / size, rel=0.01), row[0]
+
+
+def test_the_dollars_of_products_follow_from_their_seconds_and_objects() -> None:
+    rows = re.findall(
+        r"^\| \w+ [\d.]+ MB \| ([\d.]+) s \| \d+ MB \| (\d+) \| \$([\d.]+) \|$",
+        PAGE.read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 3
+    hour = ARM64.dollars(STANDARD.cpu, STANDARD.memory, STANDARD.ephemeral_storage, 3600)
+    for seconds, objects, dollars in rows:
+        wanted = float(seconds) * hour / 3600 + int(objects) * (S3_PUT + S3_GET)
+        assert float(dollars) == pytest.approx(wanted, rel=0.02)
 
 
 def test_the_first_minute_and_the_month_cost_what_is_said() -> None:

@@ -23,11 +23,14 @@ from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
+from operations.catalog.place import Place
+from operations.catalog.places import BucketPlace, FolderPlace
+from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
-from operations.findings.findings import RunFacts, Source, UploadFinding
+from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
@@ -122,17 +125,19 @@ class MemoryRuns:
     def retries(self, run_id: str) -> int:
         return self.retried.count(run_id)
 
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> str:
+    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
         assert state_id == "state"
         assert at_most in {3, None}
         self.retried.append(run_id)
-        return "retried"
+        return ChangeResult("retried", done=True)
 
-    def end(self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None) -> str:
+    def end(
+        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
+    ) -> ChangeResult:
         assert state_id == "state"
         assert why
         self.ended.append((run_id, retry_at_most))
-        return "ended"
+        return ChangeResult("ended", done=True)
 
 
 @dataclass
@@ -209,6 +214,7 @@ class FakeInbox:
         size: int,
         sha256: str,
         sidecars: Mapping[str, str] | None = None,
+        missing: str | None = None,
     ) -> None:
         manifest = {
             "manifest_version": 1,
@@ -217,6 +223,7 @@ class FakeInbox:
                 {"kind": "xml", "uri": uri, "etag": etag} for uri, etag in (sidecars or {}).items()
             ],
             "output": {"objects": objects, "bytes": size, "sha256": sha256},
+            "missing": missing,
         }
         self.s3.put_object(
             Bucket=self.output, Key=f"{output}.manifest.json", Body=json.dumps(manifest)
@@ -329,6 +336,8 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
+    monkeypatch.setattr(PrefectRuns, "health", lambda *_: PrefectFacts())
+    monkeypatch.setattr(PrefectRuns, "states", lambda *_: [])
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
     monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
@@ -360,3 +369,54 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def received(sqs: Any, url: str) -> list[str]:
     answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
     return [message["Body"] for message in answer.get("Messages", [])]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        return FolderPlace(tmp_path)
+    world: FakeInbox = request.getfixturevalue("world")
+    return BucketPlace(world.s3, world.output, "below/")
+
+
+def put(place: Place, output: str, **contents: Any) -> None:
+    place.write(f"{output}.manifest.json", manifest(output, **contents), "application/json")
+
+
+def manifest(output: str, **contents: Any) -> bytes:
+    """A manifest with what the catalogue reads."""
+    place = {"west": 3.0, "south": 51.0, "east": 4.0, "north": 52.0}
+    known = {
+        "dimensions": {
+            "/": {},
+            "Sonar/Beam_group1": {"channel": 2, "ping_time": 60, "range_sample": 1000},
+        },
+        "channels": ["GPT  18 kHz 1", "WBT 400040-15 ES38-7_ES"],
+        "frequencies": {"GPT  18 kHz 1": 18000.0, "WBT 400040-15 ES38-7_ES": 38000.0},
+        "pings": {"Sonar/Beam_group1": 60},
+        "time_range": {
+            "first": "2025-09-14T17:30:00.123456789Z",
+            "last": "2025-09-14T17:34:55.000000000Z",
+        },
+        "position_box": place,
+        "positions": {"track": [[3.0, 51.0], [3.5, 51.5], [4.0, 52.0]]},
+    }
+    fact = {"name": "ping_gap", "sentence": "a gap of 20 s", "alarm": True}
+    return json.dumps(
+        {
+            "manifest_version": 1,
+            "published_at": "2026-01-01T00:00:00+00:00",
+            "source": {"uri": f"s3://inbox/{output}.raw", "bytes": 100},
+            "sonar": {"model": "EK60"},
+            "output": {"bytes": 50},
+            "contents": known | contents,
+            "missing": "3 pings",
+            "corrections": [{"what": "x", "count": 2}],
+            "quality": [fact, fact | {"alarm": False, "sentence": "no gap"}],
+        }
+    ).encode()
+
+
+def report(key: str) -> bytes:
+    where = {"uri": f"s3://inbox/{key}", "etag": None, "version_id": None}
+    return json.dumps({"outcome": "BadFile", "message": "cut off", "source": where}).encode()

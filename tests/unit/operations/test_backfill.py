@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, Upload
 from lambda_trigger.decisions.rules_document import parse_rules
@@ -270,6 +271,56 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
         .get("Messages", [])
     ]
     assert sorted(len(json.loads(body)["Records"]) for body in bodies) == [1, 2, 2]
+
+
+def test_what_is_published_at_its_version_is_sent_only_by_force(
+    world: FakeInbox, rules: Path, queue: str, aws: Any, capsys: Any
+) -> None:
+    for name in ("done", "replaced", "forgotten", "new"):
+        source = world.drop(f"{name}.raw")
+        if name != "new":
+            world.publish(source, f"{name}.zarr", {"zarr.json": b"{}"})
+        if name == "done":
+            world.run(source, "COMPLETED", "Completed", generation=2)
+    world.drop("replaced.raw", file_head("EK60") + b"another upload")
+    settings, data = (
+        world.drop("azfp/s.xml", b"<AZFP/>"),
+        world.drop("azfp/a.01A", file_head("AZFP")),
+    )
+    world.publish(data, "azfp/a.01A.zarr", {"zarr.json": b"{}"}, sidecars={settings.uri: "older"})
+    world.run(world.drop("running.raw"), "RUNNING", "Running")
+    checkpoint = rules.with_name("checkpoint")
+    asked: dict[str, Any] = {
+        "queue_url": queue,
+        "rules": rules,
+        "checkpoint": checkpoint,
+        "rate": 1e6,
+    }
+    archive = f"s3://{world.inbox}/"
+
+    def sent() -> dict[str, int]:
+        found = [each for body in received(aws("sqs"), queue) for each in read_body(body)]
+        return {each.key: each.generation for each in found if isinstance(each, Upload)}
+
+    assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
+    out = capsys.readouterr().out
+    assert "4 uploads" in out
+    assert "not sent: published at this version 2" in out
+    # A list without entity tags.
+    names = rules.with_name("keys.txt")
+    names.write_text("done.raw\nreplaced.raw\n")
+    assert backfill_at_terminal(str(names), **asked, dry_run=True, as_json=True) == 0
+    (line,) = lines(capsys)
+    assert line["estimate"]["uploads"] == 1
+
+    assert backfill_at_terminal(archive, **asked) == 0
+    due = {"azfp/a.01A": 0, "new.raw": 0, "replaced.raw": 0}
+    assert sent() == due | {"running.raw": 0}
+    capsys.readouterr()
+    assert backfill_at_terminal(archive, **asked, restart=True, force=True, as_json=True) == 0
+    (line,) = lines(capsys)
+    assert line["skipped"] == {"in progress": 1}
+    assert sent() == due | {"done.raw": 3, "forgotten.raw": 1}
 
 
 def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(

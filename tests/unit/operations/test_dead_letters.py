@@ -165,7 +165,7 @@ def test_a_poison_message_is_set_aside_with_its_reason_and_uploads(queues: Queue
     (replayed,) = queues.replay(diagnose=lambda messages: [retried(messages[0])]).run()
     assert replayed.what == "set aside"
     (stored,) = queues.set_aside()
-    assert stored["reason"] == "failed again after it was sent 1 times; refused: HTTP 409"
+    assert stored["reason"] == "failed again after it was sent 1 time; refused: HTTP 409"
     assert stored["uploads"] == ["s3://inbox/poison ä.raw"]
     assert stored["message_id"] == replayed.letter.id
     assert stored["body"] == body_of("poison ä")

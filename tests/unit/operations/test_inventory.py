@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
@@ -17,7 +17,12 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 # Names whose order changes with their suffix, and folders that look like outputs.
 STEMS = st.text(alphabet="a.-/ é2", min_size=1, max_size=4)
 PARTS = st.sampled_from(
-    [".zarr/zarr.json", ".zarr/a/c/0", ".zarr.manifest.json", ".nc", ".nc.manifest.json"]
+    [
+        *(".zarr/zarr.json", ".zarr/a/c/0", ".zarr.manifest.json", ".nc", ".nc.manifest.json"),
+        # What is made from an output is not counted as a part of it.
+        *(".zarr.echogram.zarr/0/c/0", ".nc.echogram.zarr/zarr.json", ".zarr.thumbnail.png"),
+        *(".zarr.echogram.png", ".nc.products.json"),
+    ]
 )
 
 
@@ -36,7 +41,7 @@ def test_uploads_and_outputs_are_joined_in_any_order(
         row = counted[part[0]]
         if part[1] == "manifest":
             row[2] = 1
-        else:
+        elif part[1] == "object":
             row[0] += 1
             row[1] += size
     wanted = {stem + suffix: f"{stem}{suffix}.raw" for stem, suffix in uploads}
@@ -71,6 +76,12 @@ def test_uploads_and_outputs_are_joined_in_any_order(
         ("a.nc.claim.json", "a.nc", "claim"),
         ("a.zarr.failure.json", "a.zarr", "failure"),
         ("cruise.nc/b.nc", "cruise.nc/b.nc", "object"),
+        ("a/b.zarr.echogram.png", "a/b.zarr", "product"),
+        ("a/b.nc.thumbnail.png", "a/b.nc", "product"),
+        ("a/b.zarr.products.json", "a/b.zarr", "products"),
+        ("a/b.zarr.echogram.zarr/zarr.json", "a/b.zarr", "product"),
+        ("a/b.nc.echogram.zarr/0/Sv/c/0/0", "a/b.nc", "product"),
+        ("echogram.zarr/zarr.json", "echogram.zarr", "object"),
         ("a\nb.zarr/zarr.json", "a\nb.zarr", "object"),
     ],
 )
@@ -81,3 +92,42 @@ def test_a_key_names_its_output(key: str, output: str, part: str) -> None:
 @pytest.mark.parametrize("key", ["notes.txt", "cruise.nc/readme", "a.manifest.json", "zarr"])
 def test_a_key_that_is_not_part_of_an_output_is_ignored(key: str) -> None:
     assert part_of_output(key) is None
+
+
+@pytest.mark.parametrize(
+    ("published", "made", "current"),
+    [
+        (WHEN, WHEN + timedelta(seconds=1), True),
+        # S3's times have whole seconds.
+        (WHEN, WHEN, True),
+        (WHEN, WHEN - timedelta(seconds=1), False),
+        (WHEN, None, False),
+    ],
+)
+def test_products_are_current_if_their_record_is_not_older_than_the_manifest(
+    published: datetime, made: datetime | None, *, current: bool
+) -> None:
+    listing = [
+        ("a.zarr.echogram.png", 9, made),
+        ("a.zarr.manifest.json", 1, published),
+        *([("a.zarr.products.json", 1, made)] if made else []),
+        ("a.zarr/zarr.json", 2, published),
+    ]
+    with Inventory() as inventory:
+        inventory.add_outputs(listing)
+        (found,) = inventory.outputs_without_source()
+    assert (found.objects, found.bytes, found.has_products) == (1, 2, True)
+    assert found.modified == published.isoformat()
+    assert found.products_are_current is current
+
+
+def test_a_listing_without_times_shows_only_whether_there_are_products() -> None:
+    with Inventory() as inventory:
+        inventory.add_outputs(
+            (name, 1, None)
+            for name in ("a.zarr.manifest.json", "a.zarr.products.json", "b.zarr.manifest.json")
+        )
+        found = {
+            each.output: each.products_are_current for each in inventory.outputs_without_source()
+        }
+    assert found == {"a.zarr": True, "b.zarr": False}

@@ -52,6 +52,18 @@ def test_an_estimate_is_not_below_the_measured_cost() -> None:
         assert measured <= found.dollars <= 1.5 * measured
 
 
+def test_one_upload_is_one_and_a_cost_is_never_nothing() -> None:
+    found = Estimate()
+    assert found.sentence(None) == "nothing to convert"
+    found.add("a.raw", 1)
+    assert found.sentence(None).startswith("1 upload, 1 byte, ")
+    assert found.sentence(None).endswith("less than $0.01 at most, list prices")
+    for _ in range(9):
+        found.add("a.raw", 1)
+    assert found.sentence(None).startswith("10 uploads, 10 bytes, ")
+    assert found.sentence(None).endswith("$0.02 at most, list prices")
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0.4, "0 s"), (90, "90 s"), (3600, "60 min"), (1e5, "28 h"), (1e6, "12 d")],

@@ -71,7 +71,15 @@ class Api:
                 found = [each for each in self.batches if not tags or tags & set(each["tags"])]
                 return 200, found[body["offset"] : body["offset"] + body["limit"]]
             keys = wanted.get("idempotency_key", {}).get("any_")
-            found = [each for each in self.runs if keys is None or each["idempotency_key"] in keys]
+            names = wanted.get("state", {}).get("name", {}).get("any_")
+            tags = wanted.get("tags", {}).get("any_")
+            found = [
+                each
+                for each in self.runs
+                if (keys is None or each["idempotency_key"] in keys)
+                and (names is None or each["state"]["name"] in names)
+                and (tags is None or set(tags) & set(each["tags"]))
+            ]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
         if path == "/flow_run_states/?flow_run_id=run-1":
             return 200, [{"name": name} for name in self.states]
@@ -147,9 +155,15 @@ def test_all_runs_in_a_state_are_read_page_by_page(api: Api, count: int) -> None
 
 
 def test_runs_are_read_by_the_names_of_their_states_and_between_two_times(api: Api) -> None:
-    api.runs = [{**run(1), "deployment_version": "0.1.0"}]
+    tagged = {**run(2, name="Failed"), "tags": ["echodrop", "outcome:BadFile"]}
+    tagged["state"]["message"] = "BadFile: cut"
+    other = {**run(3, name="Failed"), "tags": ["echodrop", "outcome:DiskFault"]}
+    # Of an earlier end, which the name of the state does not tell.
+    stale = {**run(4, name="TimedOut"), "tags": ["outcome:BadFile"]}
+    api.runs = [{**run(1), "deployment_version": "0.1.0"}, tagged, other, stale]
     since, until = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
-    (found,) = PrefectRuns(api.url).in_states((), since, until, names=("BadFile",))
+    found, named = PrefectRuns(api.url).in_states((), since, until, names=("BadFile",))
+    assert (named.id, named.state_name, named.message) == ("run-2", "BadFile", "cut")
     assert (found.version, found.parameters["raw_file"]) == ("0.1.0", "s3://inbox/1.raw")
     assert api.asked[0][2]["flow_runs"] == {
         "state": {"name": {"any_": ["BadFile"]}},
@@ -175,7 +189,7 @@ def test_the_runs_and_the_limit_of_a_lane_are_read(api: Api) -> None:
 
 def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
     api.runs = [run(1)]
-    assert PrefectRuns(api.url).retry("run-1", "state-1", at_most=3) == "retried"
+    assert str(PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)) == "retried"
     method, path, body = api.asked[-1]
     assert (method, path) == ("POST", "/flow_runs/run-1/set_state")
     assert body["state"] == {"type": "SCHEDULED", "name": "AwaitingRetry"}
@@ -184,14 +198,14 @@ def test_a_run_is_retried_as_the_ui_does(api: Api) -> None:
 def test_a_run_that_has_moved_on_is_left_alone(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
     result = PrefectRuns(api.url).retry("run-1", "an earlier state", at_most=3)
-    assert result == "left alone: it is now Running"
+    assert str(result) == "left alone: it is now Running"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
 def test_a_run_that_retries_do_not_start_is_retried_up_to_the_limit(api: Api) -> None:
     api.runs, api.states = [run(1, "CRASHED", "Crashed")], ["AwaitingRetry", "Crashed"] * 3
     result = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
-    assert result == "left alone: it was already retried 3 times"
+    assert str(result) == "left alone: it was already retried 3 times"
     assert not any(path.endswith("set_state") for _, path, _ in api.asked)
 
 
@@ -203,7 +217,7 @@ def test_a_run_whose_task_is_gone_is_ended_and_then_retried(api: Api) -> None:
     api.runs = [run(1, "RUNNING", "Running")]
     api.verdict = {"status": "ACCEPT", "state": {"id": "state-1"}}
     result = PrefectRuns(api.url).end("run-1", "state-1", "no task", retry_at_most=3)
-    assert result == "ended, retried"
+    assert str(result) == "ended, retried"
     crashed, retried = set_states(api)
     assert crashed == {"type": "CRASHED", "message": "Found by reconcile: no task"}
     assert retried["name"] == "AwaitingRetry"
@@ -212,16 +226,16 @@ def test_a_run_whose_task_is_gone_is_ended_and_then_retried(api: Api) -> None:
 def test_a_dead_run_that_nobody_needs_is_only_ended(api: Api) -> None:
     api.runs = [run(1, "PENDING", "Pending"), run(2, "CANCELLING", "Cancelling")]
     runs = PrefectRuns(api.url)
-    assert runs.end("run-1", "state-1", "why", retry_at_most=0) == "ended"
+    assert str(runs.end("run-1", "state-1", "why", retry_at_most=0)) == "ended"
     # A cancelled run stays cancelled.
-    assert runs.end("run-2", "state-2", "why", retry_at_most=3) == "ended"
+    assert str(runs.end("run-2", "state-2", "why", retry_at_most=3)) == "ended"
     assert [state["type"] for state in set_states(api)] == ["CRASHED", "CANCELLED"]
 
 
 def test_a_run_that_has_ended_meanwhile_is_not_ended_again(api: Api) -> None:
     api.runs = [run(1, "COMPLETED", "Completed")]
     result = PrefectRuns(api.url).end("run-1", "running", "why", retry_at_most=3)
-    assert result == "left alone: it is now Completed"
+    assert str(result) == "left alone: it is now Completed"
     assert set_states(api) == []
 
 
@@ -242,7 +256,7 @@ def test_the_cluster_is_the_work_pools(
 def test_a_refusal_by_prefect_is_reported(api: Api) -> None:
     api.runs, api.verdict = [run(1)], {"status": "ABORT", "details": {"reason": "no deployment"}}
     result = PrefectRuns(api.url).retry("run-1", "state-1", at_most=3)
-    assert result == "Prefect refused: no deployment"
+    assert str(result) == "Prefect refused: no deployment"
 
 
 def test_a_request_to_a_busy_server_is_retried(api: Api) -> None:

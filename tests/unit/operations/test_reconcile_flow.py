@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
+from operations.catalog.places import BucketPlace
 from operations.clients.connections import connect
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
-from operations.findings.findings import Kind, Notify, Retry, Source, UploadFinding
+from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
 from operations.inventory.scope import Scope
-from operations.reconcile import reconcile_flow
+from operations.reconcile import catalog_step, reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
 from operations.sending.fixing import FixResult
-from tests.unit.operations.conftest import FakeInbox
+from tests.unit.operations.conftest import FakeInbox, put
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
@@ -41,6 +45,8 @@ def reconcile(
     monkeypatch.setattr(reconcile_flow, "connect", lambda: connect(rules))
     monkeypatch.setattr(reconcile_flow, "get_run_logger", lambda: logging.getLogger("test"))
     monkeypatch.setattr(reconcile_flow, "create_table_artifact", lambda *_, **__: None)
+    # It takes a process's start; one test has it.
+    monkeypatch.setattr(reconcile_flow, "update_after", lambda _: (None, ""))
 
     def call(**asked: Any) -> tuple[str, list[dict[str, Any]]]:
         state: Any = reconcile_inbox.fn(grace_minutes=0, rate=1000, **asked)
@@ -97,7 +103,7 @@ def test_the_limit_counts_fixes_and_not_refused_retries(
     for number in range(6):
         world.run(world.drop(f"{number}.raw"), "CRASHED", "Crashed", message="no such image")
     world.drop("lost.raw")
-    refused = "left alone: it is now Running"
+    refused = ChangeResult("left alone", why="it is now Running")
     monkeypatch.setattr(PrefectRuns, "retry", lambda *_, **__: refused)
     name, lines = reconcile(limit=1)
     assert [each.key for each in notified(aws("sqs"), queue)] == ["lost.raw"]
@@ -179,6 +185,42 @@ def test_unreadable_marks_are_replaced_by_a_check_of_everything(
     assert reconcile()[1][-1]["counts"] == {"output damaged": 1}
 
 
+def test_the_catalogue_is_brought_up_to_date_and_its_fault_changes_no_result(
+    world: FakeInbox, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(world, "a.raw")
+    reconciled = reconcile()[0]
+    monkeypatch.setattr(reconcile_flow, "update_after", catalog_step.update_after)
+    place = BucketPlace(world.s3, world.output, "")
+    # Outputs without an upload; the catalogue has them, too.
+    put(place, "cruise/b.zarr")
+    state: Any = reconcile_inbox.fn(grace_minutes=0)
+    assert state.name == reconciled == "Completed"
+    # The manifest of this test's upload has no contents.
+    assert state.message.endswith("1 manifests or reports can't be read")
+    assert state.data["catalog"]["outputs"] == 1
+    assert place.open("catalog/cruises/cruise/b.zarr.json") is not None
+
+    put(place, "cruise/c.zarr")
+    killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    for fault, says in (
+        (subprocess.CompletedProcess([], 2, "", "S3 refuses"), "its update failed: S3 refuses"),
+        (
+            subprocess.run(killed, capture_output=True, check=False, text=True),
+            "its update was ended by signal 9: ",
+        ),
+        (
+            subprocess.TimeoutExpired("python", 1800),
+            "TimeoutExpired: Command 'python' timed out after 1800 seconds",
+        ),
+    ):
+        monkeypatch.setattr("subprocess.run", Mock(side_effect=[fault]))
+        state = reconcile_inbox.fn(grace_minutes=0)
+        assert (state.name, state.data["counts"]) == ("Completed", {"done": 1})
+        assert state.data["catalog"] is None
+        assert state.message.endswith(f"the catalogue is not up to date: {says}")
+
+
 def test_a_run_for_a_prefix_checks_all_of_it_and_settles_nothing(
     world: FakeInbox, reconcile: Reconcile
 ) -> None:
@@ -232,9 +274,12 @@ def test_the_final_state_depends_on_what_is_left(
     for each in findings:
         tally.add(each)
     for finding, done in zip(findings, fixed, strict=False):
-        tally.add_result(
-            FixResult(finding, "retried" if done else "left alone: it runs", done=done)
+        result = (
+            ChangeResult("retried", done=True)
+            if done
+            else ChangeResult("left alone", why="it runs")
         )
+        tally.add_result(FixResult(finding, result))
     assert verdict(tally, "s3://output/report")[0] == name
 
 

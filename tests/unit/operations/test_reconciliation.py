@@ -13,7 +13,15 @@ import pytest
 from events.file_heads import file_head
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
-from operations.findings.findings import NEEDS_ATTENTION, End, Kind, Notify, Retry
+from operations.findings.findings import (
+    NEEDS_ATTENTION,
+    WITHOUT_PRODUCTS,
+    End,
+    Kind,
+    Notify,
+    Retry,
+)
+from operations.inventory.listings import output_now
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from tests.unit.operations.conftest import FakeInbox
@@ -427,3 +435,58 @@ def test_runs_are_requested_in_pages_that_prefect_accepts(world: FakeInbox) -> N
     found = world.reconcile()
     assert {each.kind for each in found.values()} == {Kind.NEVER_NOTIFIED}
     assert world.runs.asked == [200, 200, 80]
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".nc"])
+def test_products_beside_an_output_are_neither_strangers_nor_damage(
+    world: FakeInbox, suffix: str
+) -> None:
+    if suffix == ".zarr":
+        whole(world)
+        output, upload = OUTPUT, KEY
+    else:
+        upload, output = "netcdf/a.raw", "nc/a.nc"
+        body = b"CDF"
+        world.s3.put_object(Bucket=world.output, Key=output, Body=body)
+        sha256 = hashlib.sha256(body).hexdigest()
+        world.put_manifest(world.drop(upload), output, objects=1, size=len(body), sha256=sha256)
+    make_products(world, output)
+    # Read whole, listed, and looked at alone, as a forced replay does.
+    for scope in (Scope(verify=True), Scope()):
+        (finding,) = world.reconcile(scope).values()
+        assert (finding.kind, finding.detail, finding.note) == (Kind.DONE, "", "")
+    facts = output_now(world.s3, world.output, output)
+    assert facts.manifest is not None
+    assert (facts.objects, facts.bytes) == (facts.manifest.objects, facts.manifest.bytes)
+    world.s3.delete_object(Bucket=world.inbox, Key=upload)
+    (alone,) = world.reconcile().values()
+    assert (alone.kind, alone.uri) == (Kind.OUTPUT_WITHOUT_SOURCE, f"s3://{world.output}/{output}")
+
+
+def test_an_output_without_current_products_is_a_note_and_no_fault(
+    world: FakeInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole(world)
+
+    def notes() -> list[str]:
+        return [each.note for each in world.reconcile().values() if not each.needs_attention]
+
+    assert notes() == [""]
+    monkeypatch.setenv("ECHODROP_PRODUCTS", "on")
+    assert notes() == [WITHOUT_PRODUCTS]
+    make_products(world, OUTPUT)
+    assert notes() == [""]
+
+
+def test_what_was_made_from_an_output_that_is_gone_is_reported(world: FakeInbox) -> None:
+    make_products(world, "old.zarr")
+    (finding,) = world.reconcile().values()
+    assert finding.kind is Kind.OUTPUT_WITHOUT_SOURCE
+    assert finding.uri == f"s3://{world.output}/old.zarr"
+    assert "gone" in finding.detail
+
+
+def make_products(world: FakeInbox, output: str) -> None:
+    for end in (".echogram.png", ".thumbnail.png", ".echogram.zarr/zarr.json", ".products.json"):
+        world.s3.put_object(Bucket=world.output, Key=output + end, Body=b"{}")
+    world.s3.put_object(Bucket=world.output, Key=f"{output}.echogram.zarr/0/Sv/c/0/0", Body=b"1")

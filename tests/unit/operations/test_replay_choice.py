@@ -67,7 +67,7 @@ def failed_again_after_it_was_forced(world: FakeInbox) -> None:
     [
         (lambda world: world.drop(KEY), Notify(0), Notify(0)),
         (published, None, Notify(1)),
-        (published_and_forgotten, None, Notify(0)),
+        (published_and_forgotten, None, Notify(1)),
         (ran("RUNNING", "Running"), None, None),
         (ran("SCHEDULED", "Late"), None, None),
         (ran("PAUSED", "Suspended"), None, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,14 @@ from rich.console import Console
 from flows.publishing.manifest import MANIFEST_VERSION
 from operations.console.report import FindingTally, age
 from operations.findings.classification import ClassificationLimits, classify
-from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, Source, UploadFinding
+from operations.findings.findings import (
+    NEEDS_ATTENTION,
+    REMEDIES,
+    WITHOUT_PRODUCTS,
+    Kind,
+    Source,
+    UploadFinding,
+)
 from operations.findings.output_state import OutputFacts, judge_output, manifest_facts
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -73,6 +81,39 @@ def test_a_current_output_that_lacks_something_is_listed_with_what_it_lacks() ->
     assert not tally.needs_attention
 
 
+# A terminal of this width, or None for a pipe, which rich takes to be 80 columns wide.
+WIDTHS = [80, 200, None]
+
+
+def shown(width: int | None, draw: Callable[[Console], None]) -> list[str]:
+    """The lines that a console of this width prints."""
+    out = io.StringIO()
+    terminal = {"force_terminal": True, "width": width, "color_system": None}
+    draw(Console(file=out, **(terminal if width else {})))  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_and_reasons_are_whole_at_any_width(width: int | None) -> None:
+    folder = "cruises/2007/HB0706/Henry B. Bigelow/leg 2/" + "EK60 transect " * 6
+    uris = [f"s3://echodrop-inbox-123456789012/{folder}/[{number}].raw" for number in range(3)]
+    reason = "the file ends within a datagram: " + "intact up to byte 1234567, " * 12 + "the end"
+    tally = FindingTally()
+    for uri in uris:
+        detail = f"BadFile: {uri}: {reason}"
+        tally.add(UploadFinding(Kind.QUARANTINED, uri, detail, NOW - timedelta(hours=5)))
+    lines = shown(width, lambda console: tally.print(console, NOW))
+    assert [line.strip() for line in lines if "s3://" in line] == [f"{uri}  (5 h)" for uri in uris]
+    text = " ".join(" ".join(lines).split())
+    assert text.count(reason) == 1
+    assert text.count(REMEDIES[Kind.QUARANTINED]) == 1
+    assert "…" not in text
+    if width is None:
+        assert f"  BadFile: {reason}" in lines
+    else:
+        assert max(len(line) for line in lines if "s3://" not in line) <= width
+
+
 def open_nowhere() -> io.StringIO:
 
     return io.StringIO()
@@ -91,3 +132,14 @@ def test_only_classes_with_a_remedy_need_attention(kind: Kind) -> None:
 )
 def test_ages_are_in_the_largest_unit_that_fits(minutes: int, shown: str) -> None:
     assert age(NOW - timedelta(minutes=minutes), NOW) == shown
+
+
+def test_notes_are_counted_and_printed_and_need_no_attention() -> None:
+    tally = FindingTally()
+    for number in range(3):
+        tally.add(UploadFinding(Kind.DONE, f"s3://inbox/{number}.raw", note=WITHOUT_PRODUCTS))
+    assert not tally.needs_attention
+    assert tally.summary()["notes"] == {WITHOUT_PRODUCTS: 3}
+    console = Console(record=True, width=200, file=open_nowhere())
+    tally.print(console, NOW)
+    assert f"3 {WITHOUT_PRODUCTS}" in console.export_text()

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import io
+import json
+import shlex
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from lambda_trigger.decisions.rules_document import parse_rules
+from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
 from operations.console.durations import duration
+from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
+from operations.inventory.listings import read_manifest_of
 from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
-from operations.reconcile.status import Status
+from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
+from operations.status.recent import Status
+from operations.status.upload import FollowedUpload, follow
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}"}
@@ -92,6 +103,120 @@ def test_a_batch_that_died_after_its_last_file_is_listed(world: FakeInbox) -> No
     world.runs.others, world.tasks.there["batch"] = [dead], False
     later = timedelta(hours=5)
     assert status_of(world, timedelta(hours=2), later=later) == {"a.raw": Kind.STUCK}
+
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def health(
+    facts: PrefectFacts, dead: int = 0, queues: dict[str, str | None] | None = None
+) -> dict[str, HealthLine]:
+    def prefect(deployments: list[str]) -> PrefectFacts:
+        assert deployments == ["flow/ecs"]
+        return facts
+
+    rules = parse_rules(
+        'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
+        '[[prefix]]\nprefix = ""\ndeployment = "flow/ecs"'
+    )
+    urls = {DEAD_LETTERS: "url", **(queues or {})}
+    return {line.part: line for line in health_lines(rules, prefect, lambda _: dead, urls, NOW)}
+
+
+def pool(
+    *, paused: bool = False, heartbeat: timedelta | None = timedelta(), late: int = 0
+) -> PoolFacts:
+    lanes = (LaneFacts("live", 3, late, 2, 10), LaneFacts("backfill", 900, 900, 1))
+    return PoolFacts("ships", paused, None, None if heartbeat is None else NOW - heartbeat, lanes)
+
+
+@pytest.mark.parametrize(
+    ("facts", "dead", "faulty", "remedy"),
+    [
+        (PrefectFacts((pool(),)), 0, None, ""),
+        (PrefectFacts((pool(),)), 1, "dead letters", "echodrop replay --dlq"),
+        (PrefectFacts((pool(paused=True),)), 0, "work pool", "prefect work-pool resume ships"),
+        (PrefectFacts((pool(heartbeat=None),)), 0, "worker", "WorkerAlarm"),
+        (PrefectFacts((pool(heartbeat=timedelta(hours=3)),)), 0, "worker", "WorkerHeartbeatAlarm"),
+        (PrefectFacts((pool(late=2),)), 0, "lane live", "RunsLateAlarm"),
+        (PrefectFacts((), unknown=("flow/ecs",)), 0, "deployment", "echodrop deploy"),
+    ],
+)
+def test_a_fault_of_the_system_has_its_part_and_its_remedy(
+    facts: PrefectFacts, dead: int, faulty: str | None, remedy: str
+) -> None:
+    found = health(facts, dead)
+    assert {part for part, line in found.items() if line.is_fault} == (
+        {faulty} if faulty else set()
+    )
+    if faulty:
+        assert remedy in found[faulty].remedy
+
+
+def test_a_queue_without_a_known_url_is_unknown_and_not_a_fault() -> None:
+    line = health(PrefectFacts((pool(),)), queues={QUEUE: None})[QUEUE]
+    assert line.state.startswith("unknown")
+    assert not line.is_fault
+
+
+@dataclass(frozen=True)
+class History:
+    """The states of any run."""
+
+    message: str = ""
+
+    def states(self, _run_id: str) -> list[tuple[datetime, str, str]]:
+        return [(NOW, "Scheduled", ""), (NOW, "Failed", self.message)]
+
+    def page(self, run_id: str) -> str:
+        return f"http://prefect/runs/flow-run/{run_id}"
+
+
+@pytest.mark.parametrize("width", [80, 200, None])
+def test_an_upload_is_followed_to_its_outcome_with_the_command_to_type(
+    world: FakeInbox, width: int | None
+) -> None:
+    key = "cruises/2007/" + "a very long leg of a survey/" * 4 + "it's.raw"
+    message = f"s3://{world.inbox}/{key}: the file ends within a datagram (intact up to byte 4711)"
+    run = world.run(world.drop(key), "FAILED", "BadFile", message=message)
+
+    inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
+    found = follow(f"s3://{world.inbox}/{key}", inspector, History(message))
+    terminal = {"force_terminal": True, "width": width, "color_system": None} if width else {}
+    console = Console(file=io.StringIO(), **terminal)  # type: ignore[arg-type]
+    found.print(console, datetime.now(UTC))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    text = " ".join(printed.split())
+    assert "EK60, by its bytes; run of convert-raw-sonar/ecs" in text
+    assert text.count("the file ends within a datagram (intact up to byte 4711)") == 1
+    assert "outcome quarantined: BadFile: the file ends" in text
+    assert "get an intact copy" in text
+    quoted = shlex.quote(f"s3://{world.inbox}/{key}")
+    assert f"  type      echodrop replay {quoted} --allow-partial\n" in printed
+    assert f"s3://{world.output}/{key.removesuffix('.raw')}.zarr\n" in printed
+    assert f"http://prefect/runs/flow-run/{run.id}\n" in printed
+    assert not found.is_under_way
+
+
+def test_an_upload_that_is_done_or_under_way_needs_no_command(world: FakeInbox) -> None:
+    world.publish(world.drop("done.raw"), "done.zarr", STORE)
+    world.run(world.drop("running.raw"), "RUNNING", "Running")
+    inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
+
+    def look(name: str) -> FollowedUpload:
+        return follow(f"s3://{world.inbox}/{name}.raw", inspector, History())
+
+    found = [look("done"), look("running"), look("gone")]
+    assert [each.found.kind for each in found] == [Kind.DONE, Kind.RUNNING, Kind.IGNORED]
+    assert {each.command + each.remedy for each in found} == {""}
+    assert [each.is_under_way for each in found] == [False, True, False]
+    assert found[0].products.endswith(f"echodrop draw s3://{world.output}/done.zarr")
+    manifest = read_manifest_of(world.s3, world.output, "done.zarr")
+    assert manifest is not None
+    record = {"output_sha256": manifest.sha256, "products": {}}
+    place = {"Bucket": world.output, "Key": "done.zarr.products.json"}
+    world.s3.put_object(**place, Body=json.dumps(record))
+    assert look("done").products == "the picture and the viewer store are current"
 
 
 @given(st.integers(0, 36525), st.sampled_from("smhd"))

@@ -13,8 +13,9 @@ from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
 from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
-from operations.reconcile.terminal import reconcile_at_terminal, status_at_terminal
+from operations.reconcile.terminal import reconcile_at_terminal
 from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
+from operations.status.terminal import status_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
@@ -57,6 +58,75 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
     assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
+def test_status_says_what_the_output_of_a_partial_conversion_lacks(
+    world: FakeInbox, rules: Path, capsys: Any
+) -> None:
+    world.publish(world.drop("whole.raw"), "whole.zarr", {"zarr.json": b"{}"})
+    part = world.drop("part.raw")
+    world.publish(part, "part.zarr", {"zarr.json": b"{}"})
+    world.put_manifest(part, "part.zarr", objects=1, size=2, sha256="0", missing="bytes 9 to 99")
+    assert status_at_terminal(rules=rules, since="1h") == 0
+    out = capsys.readouterr().out
+    assert "2 done" in out
+    assert "missing: bytes 9 to 99" in out
+    assert f"s3://{world.inbox}/part.raw" in out
+    assert "whole.raw" not in out
+    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    assert [line["detail"] for line in lines(capsys) if "uri" in line] == ["missing: bytes 9 to 99"]
+
+
+def test_status_follows_one_upload_until_it_has_its_outcome(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    source = world.drop("a.raw")
+    run = world.run(source, "RUNNING", "Running")
+    asked: dict[str, Any] = {"uri": source.uri, "rules": rules}
+    assert status_at_terminal(**asked) == 0
+    assert f"http://127.0.0.1:9/runs/flow-run/{run.id}" in capsys.readouterr().out
+
+    def converted(_seconds: float) -> None:
+        world.publish(source, "a.zarr", {"zarr.json": b"{}"})
+
+    monkeypatch.setattr("operations.status.terminal.time.sleep", converted)
+    assert status_at_terminal(**asked, watch=True, as_json=True) == 0
+    assert [line["class"] for line in lines(capsys)] == ["running", "done"]
+    assert status_at_terminal(rules=rules, uri="s3://elsewhere/a.raw", as_json=True) == 1
+    assert lines(capsys)[0]["detail"].startswith("foreign-bucket")
+
+
+def test_status_says_first_that_the_system_has_a_fault(
+    *,
+    world: FakeInbox,
+    rules: Path,
+    queue: str,
+    aws: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
+    assert status_at_terminal(rules=rules) == 0
+    assert capsys.readouterr().out.startswith("The system is healthy\n")
+    aws("sqs").send_message(QueueUrl=queue, MessageBody="dead")
+    assert status_at_terminal(rules=rules) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("The system has 1 fault\n")
+    assert "echodrop replay --dlq" in out
+
+
+def test_status_says_that_prefect_does_not_answer(
+    world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def away(*_: Any) -> None:
+        raise PrefectUnavailableError("no answer from http://127.0.0.1:9/api")
+
+    monkeypatch.setattr(PrefectRuns, "health", away)
+    assert status_at_terminal(rules=rules) == 2
+    out = capsys.readouterr().out
+    assert out.startswith("The system has 1 fault\n")
+    assert "no answer from http://127.0.0.1:9/api" in out
+    assert "check PREFECT_API_URL" in out
+
+
 def test_a_missing_setting_is_named_on_stderr(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -93,7 +163,7 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
     assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
     assert estimate["dollars"] > 0
     assert replay_dead_letters_at_terminal(**asked, dry_run=True, rate=0.01) == 1
-    assert "1 uploads, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
+    assert "1 upload, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
 
 
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(

@@ -146,6 +146,10 @@ class MemoryFlowRuns:
             state = self.states[name].state_name
         return FlowRun(name, first.name, state, created)
 
+    def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
+        deadline.limit(1, "prefect", "flow runs")
+        return self.runs.keys() & set(identities)
+
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
         deadline.limit(1, "prefect", "flow run")
         if self.broken:

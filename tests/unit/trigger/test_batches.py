@@ -11,10 +11,11 @@ from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.runs.batch_entries import batch_files
+from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.batches import MAX_PARAMETERS, Batchable, batches
+from lambda_trigger.decisions.outcomes import BACKFILL
 from lambda_trigger.decisions.rules_document import BatchRule, parse_rules
 from lambda_trigger.decisions.rules_table import RulesError
 from lambda_trigger.decisions.run_identity import RunRequest
@@ -96,6 +97,20 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
     tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
     assert sorted(file.name[-12:] for file in files) == tagged
     assert [file.name[:-12] for file in files] == ["a.raw · ", "b.raw · "]
+
+
+def test_a_forced_file_says_so_in_the_batch_and_its_wishes_reach_its_run(trigger: Trigger) -> None:
+    put(trigger, "a.raw", "b.raw")
+    lane = BACKFILL
+    fix(
+        trigger,
+        ("a.raw", Notify(1, lane=lane, allow_partial=True)),
+        ("b.raw", Notify(0, lane=lane)),
+    )
+    (run,) = trigger.flow_runs.runs.values()
+    forced, plain = run.parameters["files"]
+    assert (forced["forced"], forced["allow_partial"]) == (True, True)
+    assert plain.keys().isdisjoint({"forced", "allow_partial"})
 
 
 def test_the_identity_of_each_file_is_a_tag(trigger: Trigger) -> None:

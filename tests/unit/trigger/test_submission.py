@@ -384,6 +384,27 @@ def test_a_second_xml_does_not_reject_what_is_submitted(
     assert only_run(trigger).parameters["xml_path"] == f"s3://inbox/{used}"
 
 
+@pytest.mark.parametrize("serials", [(55078, 55078), (55099, 55075)], ids=["both fit", "none fits"])
+@pytest.mark.parametrize(("arriving", "used"), ARRIVALS)
+def test_a_second_xml_within_the_same_second_does_not_reject_what_is_submitted(
+    trigger: Trigger, serials: tuple[int, int], arriving: list[str], used: str
+) -> None:
+    xmls = dict(zip(("m/one.xml", "m/two.xml"), serials, strict=True))
+    for key in arriving:
+        body = xml_of(xmls[key], key) if key in xmls else azfp_of(55078)
+        trigger.storage.put(key, body, last_modified=at(1))
+        trigger.notify(key)
+        assert {line["outcome"] for line in trigger.lines} <= {"Submitted", "Waiting", "Ignored"}
+    assert only_run(trigger).parameters["xml_path"] == f"s3://inbox/{used}"
+    # A forced replay keeps the XML, too.
+    forced = eventbridge({"key": "m/a.01A"})
+    forced["detail"]["echodrop"] = {"generation": 1}
+    trigger.receive(forced)
+    assert [run.parameters["xml_path"] for run in trigger.flow_runs.runs.values()] == [
+        f"s3://inbox/{used}"
+    ] * 2
+
+
 def test_a_fitting_xml_replaces_one_of_another_instrument(trigger: Trigger) -> None:
     trigger.storage.put("m/other.xml", xml_of(55099))
     trigger.storage.put("m/a.01A", azfp_of(55078))

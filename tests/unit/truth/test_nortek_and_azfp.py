@@ -24,6 +24,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echodrop.conversions import DONE
+from echodrop.terminal import convert_at_terminal
 from flows import walk
 from flows.conversion import convert
 from flows.core.outcomes import BadFile, BadSidecar, UnsupportedDatagram
@@ -33,7 +35,6 @@ from flows.rawfile.azfp.settings import read_settings
 from flows.rawfile.echopype_reader import import_echopype, open_raw_file
 from flows.rawfile.engine import open_file
 from flows.stores.request import ConversionRequest
-from flows.terminal import DONE, convert_at_terminal
 from flows.walk.ad2cp import KINDS, RAW_ECHOSOUNDER, STRING, checksum
 from flows.walk.ad2cp_lengths import misreading
 from flows.walk.asl.azfp import HEADER_SIZE
@@ -750,8 +751,8 @@ def test_settings_of_another_instrument_are_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     raw, settings_ = real_data / AZFP, fleet_files / xml
-    fields = {"xml_path": str(settings_), "output_path": str(tmp_path / "o"), "output_type": "zarr"}
-    assert convert_at_terminal(str(raw), "AZFP", fields) == DONE
+    fields = {"xml_path": str(settings_), "model": "AZFP"}
+    assert convert_at_terminal([str(raw)], str(tmp_path / "o"), fields) == DONE
     sentence = (
         "settings of the instrument 55078, which recorded the data: "
         f"{settings_} is of instrument {serial}, and was used in their place"

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from flows.conversion import convert
 from flows.publishing.publication import Published
-from flows.publishing.recording.positions import narrowest_box, track_of
+from flows.publishing.recording.positions import (
+    TRACK_POINTS,
+    narrowest_box,
+    simplified,
+    track_of,
+)
 from flows.stores.request import ConversionRequest
 
 latitudes = st.floats(-90, 90, allow_nan=False)
@@ -117,6 +122,44 @@ def test_fixes_are_counted(
     assert (int(track.good.sum()), track.no_fix, track.jumps) == counts
 
 
+@given(
+    turns=st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=120),
+    start=st.floats(-180, 180),
+)
+def test_the_simplified_track_has_the_ends_and_leaves_no_far_point_out(
+    turns: list[tuple[float, float]], start: float
+) -> None:
+    north, east = np.cumsum(np.array(turns), axis=0).T / 4
+    longitude = (east + start + 180) % 360 - 180
+    line = simplified(north, longitude)
+    assert 1 <= len(line) <= TRACK_POINTS
+    ends = [[round(longitude[n], 5), round(north[n], 5)] for n in (0, -1)]
+    assert line[0] == ends[0]
+    assert line[-1] == ends[1] or len(line) == 1
+    if len(line) < TRACK_POINTS:
+        scale = np.cos(np.radians(north.mean()))
+        kept = np.array(line)
+        x = np.unwrap(np.concatenate([[longitude[0]], kept[:, 0]]), period=360)[1:] * scale
+        flat = x + 1j * kept[:, 1]
+        points = np.unwrap(longitude, period=360) * scale + 1j * north
+        begins = flat[:-1] if flat.size > 1 else flat
+        steps = np.diff(flat) if flat.size > 1 else np.zeros(1)
+        length = np.where(np.abs(steps) > 0, np.abs(steps) ** 2, 1)
+        share = np.clip(((points[:, None] - begins) * steps.conj()).real / length, 0, 1)
+        away = np.abs(points[:, None] - begins - share * steps).min(axis=1)
+        assert away.max() < 2e-4
+
+
+def test_a_straight_track_is_two_points_and_a_mooring_one() -> None:
+    along = np.linspace(0, 1, 1000)
+    assert simplified(along + 50, 179.5 + along - 360 * (along > 0.5)) == [
+        [179.5, 50],
+        [-179.5, 51],
+    ]
+    assert simplified(np.full(9, 50.0), np.full(9, 5.0)) == [[5, 50]]
+    assert simplified(np.array([]), np.array([])) == []
+
+
 def contents_of(raw: Path, folder: Path) -> dict[str, Any]:
     request = ConversionRequest(
         raw_file=str(raw),
@@ -131,7 +174,9 @@ def contents_of(raw: Path, folder: Path) -> dict[str, Any]:
 
 
 def test_the_box_of_a_track_across_the_antimeridian(fleet_files: Path, tmp_path: Path) -> None:
-    box = contents_of(fleet_files / "simrad/ek60_antimeridian.raw", tmp_path)["position_box"]
+    contents = contents_of(fleet_files / "simrad/ek60_antimeridian.raw", tmp_path)
+    box, track = contents["position_box"], contents["positions"]["track"]
+    assert {longitude > 0 for longitude, _ in track} == {True, False}
     assert box["west"] > box["east"]
     assert width(box["west"], box["east"]) < 1
 

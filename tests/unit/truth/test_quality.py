@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from echodrop import app
+from echodrop.command_line import app
 from flows.conversion import OpenedRaw, open_raw
 from flows.publishing.manifest import manifest_schema
 from flows.publishing.recording.name_times import time_in_name

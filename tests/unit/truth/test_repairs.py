@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from echodrop.conversions import DONE
+from echodrop.terminal import check_at_terminal
 from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
 from flows.publishing.publication import Published
 from flows.stores.request import ConversionRequest
-from flows.terminal import DONE, check_at_terminal
 
 Groups = Callable[[str], xr.Dataset]
 Check = Callable[[Groups], bool]
@@ -317,6 +318,6 @@ def test_check_refuses_what_a_conversion_refuses(fleet_files: Path) -> None:
     refused = {
         path.stem
         for path in (fleet_files / "simrad").glob("*.raw")
-        if check_at_terminal(path, model_of(path)) != DONE
+        if check_at_terminal(str(path), model_of(path), {}, as_json=False) != DONE
     }
     assert refused == {"ek80_fm_5_FMD", "ek80_complex_zero_tail"}

@@ -19,23 +19,25 @@ from moto import mock_aws
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
-from flows.core.outcomes import AllFailed, PartlyFailed
+from flows.core.outcomes import PartlyFailed
+from flows.core.run_ends import OUTCOME_TAG, outcome_of
 from flows.failures import incidents
 from flows.failures.failure_report import FAILURES, FailureReport
 from flows.failures.incidents import opens_incident
-from flows.runs.batch_outcomes import batch_state
+from flows.runs.batch.batch_outcomes import batch_state
+from flows.runs.failed_runs import FILES_TAG, outcome_tags
 from flows.stores.object_store import ObjectStore
 from operations.reconcile.reconcile_flow import reconcile_inbox
 from tests.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
-from watchdog import handler
+from watchdog import handler, prefect_look
 from watchdog import incidents as watched
 from watchdog.cost_brake import BrakeLimits
 from watchdog.emf import UNITS, emf_line
 from watchdog.handler import WatchdogClients, subject
 from watchdog.incidents import Incident, IncidentNote
 from watchdog.prefect_http import PrefectHttp
-from watchdog.prefect_look import BATCH_OUTCOMES, FILE_OUTCOMES, FLOWS, failed_files
+from watchdog.prefect_look import FILE_OUTCOMES, FLOWS, failed_files
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -389,10 +391,9 @@ def test_errors_are_raised_after_all_metrics_are_written(
         (["SourceChanged", "BadFile"], 2, 0),
     ],
 )
-def test_the_message_of_a_batch_counts_its_failures_by_outcome(
+def test_the_tags_of_a_batch_count_its_failures_by_outcome(
     outcomes: list[str], of_the_files: int, of_the_system: int
 ) -> None:
-    """The counts come from the state message, because a list of runs has nothing else."""
     files = [
         {
             "name": f"{number}.raw",
@@ -401,22 +402,38 @@ def test_the_message_of_a_batch_counts_its_failures_by_outcome(
         }
         for number, outcome in enumerate(outcomes)
     ]
-    state = batch_state(files)
-    assert state.name in BATCH_OUTCOMES
-    counted = failed_files(str(state.message))
+    failure = batch_state(files).result(raise_on_failure=False)
+    assert isinstance(failure, PartlyFailed)
+    tags = outcome_tags(failure)
+    counted = failed_files({"state": {"name": "Failed"}, "tags": ["echodrop", *tags]})
     assert sum(counted[name] for name in FILE_OUTCOMES) == of_the_files
     assert counted.total() == of_the_files + of_the_system
 
 
-def test_a_batch_without_counts_is_a_failure() -> None:
-    assert failed_files("somebody set it by hand").total() == 1
+@pytest.mark.parametrize(
+    ("name", "tags", "outcome"),
+    [
+        ("Failed", ["echodrop", "outcome:BadFile"], "BadFile"),
+        # In earlier releases the name was the outcome.
+        ("BadFile", ["echodrop"], "BadFile"),
+        # A tag of an earlier end says nothing about this one.
+        ("TimedOut", ["outcome:BadFile"], "TimedOut"),
+        ("Failed", [], "Failed"),
+        ("PartlyFailed", None, "PartlyFailed"),
+    ],
+)
+def test_a_run_without_counts_is_one_failure(
+    name: str, tags: list[str] | None, outcome: str
+) -> None:
+    assert failed_files({"state": {"name": name}, "tags": tags}) == {outcome: 1}
+    assert outcome_of(name, tags or ()) == outcome
 
 
 def test_both_sides_of_the_contract_agree() -> None:
     assert (incidents.HEAD, incidents.REPORTED) == (watched.HEAD, watched.REPORTED)
     assert incidents.WINDOW == watched.WINDOW
+    assert (OUTCOME_TAG, FILES_TAG) == (prefect_look.OUTCOME_TAG, prefect_look.FILES_TAG)
     assert set(FILE_OUTCOMES) == {name for name, failure in FAILURES.items() if not failure.pages}
-    assert set(BATCH_OUTCOMES) == {PartlyFailed.outcome, AllFailed.outcome}
     named = {convert_raw_sonar.name, convert_raw_sonar_batch.name, reconcile_inbox.name}
     assert set(FLOWS) == named
 

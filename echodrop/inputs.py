@@ -1,0 +1,134 @@
+"""Finds the raw files that the command line's arguments mean, and where each output goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.core.locations import (
+    OUTPUT_SUFFIXES,
+    LocalLocation,
+    Location,
+    OutputType,
+    S3Location,
+    output_location,
+    parse_location,
+)
+from flows.core.outcomes import InvalidParameters
+from flows.detected_model import is_sidecar
+from flows.stores.errors import named_ends
+from flows.stores.s3_client import s3_client
+from sonar_models import models_by_extension
+
+
+@dataclass(frozen=True)
+class Input:
+    """A raw file, and the folder or path of its output."""
+
+    raw: str
+    out: str
+
+
+@dataclass(frozen=True)
+class FoundInputs:
+    """The raw files in order, and the number of sidecars among the arguments."""
+
+    files: Sequence[Input]
+    sidecars: int
+
+
+def find_inputs(
+    raws: Sequence[str], out: str, output_type: OutputType, options: dict[str, Any]
+) -> FoundInputs:
+    """The raw files that the arguments mean; a file that is named twice comes once.
+
+    A folder, or an `s3://` prefix that ends in `/`, stands for the raw files below it, by
+    their extensions (`sonar_models`); their subfolders are kept below `out`.
+
+    Args:
+        raws: paths, URLs, folders and prefixes.
+        out: a folder, or for a single file the output itself.
+        output_type: type of the outputs.
+        options: storage options of S3 inputs.
+
+    Raises:
+        InvalidParameters: a folder holds no raw file, nothing but sidecars is given, two files
+            have the same output, or several files have one output.
+        AccessDenied, TransientFault: S3 refuses, or did not answer.
+    """
+    found: dict[str, Input] = {}
+    sidecars = 0
+    many = len(raws) > 1
+    for raw in raws:
+        try:
+            location = parse_location(raw)
+        except ValueError as error:
+            raise InvalidParameters(str(error)) from error
+        if is_folder(location, raw):
+            many = True
+            inside = sorted(_below(location, options))
+            if not inside:
+                raise InvalidParameters(f"{raw}: holds no raw files (.raw, .01A, .azfp, .ad2cp)")
+            for folder, uri in inside:
+                found.setdefault(uri, Input(uri, f"{out.rstrip('/')}/{folder}"))
+        elif len(raws) > 1 and is_sidecar(location.name):
+            sidecars += 1
+        else:
+            found.setdefault(location.uri, Input(location.uri, out))
+    if not found:
+        raise InvalidParameters("only sidecars (.bot, .idx, .xml) are given, and no raw file")
+    if many and out.endswith(tuple(OUTPUT_SUFFIXES.values())):
+        raise InvalidParameters(f"{out}: is one output, so give one file, or a folder for several")
+    _check_outputs(list(found.values()), output_type)
+    return FoundInputs(list(found.values()), sidecars)
+
+
+def is_folder(location: Location, raw: str) -> bool:
+    """Whether an argument stands for the raw files below it."""
+    if isinstance(location, LocalLocation):
+        return location.path.is_dir()
+    return isinstance(location, S3Location) and (raw.endswith("/") or not location.key)
+
+
+def _below(location: Location, options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each raw file below a folder: its folder below that one ('' or ending in `/`), and its URI."""
+    if isinstance(location, LocalLocation):
+        root = location.path
+        names: Iterator[str] = (
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if models_by_extension(path.name) and path.is_file()
+        )
+    else:
+        assert isinstance(location, S3Location)  # noqa: S101 - `is_folder`
+        names = _keys(location, options)
+    for name in names:
+        folder, slash, _ = name.rpartition("/")
+        yield folder + slash, location.child(name).uri
+
+
+def _keys(folder: S3Location, options: dict[str, Any]) -> Iterator[str]:
+    with named_ends(folder.uri):
+        pages = s3_client(options).get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=folder.bucket, Prefix=folder.key):
+            for entry in page.get("Contents", []):
+                if models_by_extension(entry["Key"]):
+                    yield entry["Key"].removeprefix(folder.key)
+
+
+def _check_outputs(inputs: Sequence[Input], output_type: OutputType) -> None:
+    sources = defaultdict(list)
+    for each in inputs:
+        try:
+            output = output_location(each.out, parse_location(each.raw).name, output_type)
+        except ValueError as error:
+            raise InvalidParameters(str(error)) from error
+        sources[output.uri].append(each.raw)
+    for uri, raws in sources.items():
+        if len(raws) > 1:
+            raise InvalidParameters(
+                f"{uri}: would be the output of {' and '.join(raws)}: "
+                "convert them to different folders"
+            )

@@ -1,0 +1,1 @@
+"""Products of several outputs, made in a child process of its own; the record of those that fail."""

@@ -1,0 +1,78 @@
+"""Makes the products of what a run has published; nothing here changes how the run ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+
+from prefect.logging import get_run_logger
+
+from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are_on
+from flows.runs.products.failure_metric import metric_line
+from flows.runs.products.picture_artifact import show_pictures
+from flows.stores.request import ConversionRequest
+
+STACK = "ECHODROP_STACK"
+
+
+def make_products_of(completed: Iterable[tuple[ConversionRequest, int | None]]) -> None:
+    """Make the products of these conversions' outputs, if the stack wants products.
+
+    Those of an output that was already published are made if they are missing or stale.
+
+    Args:
+        completed: each conversion with the bytes of its raw file, None if unknown.
+    """
+    if not products_are_on(os.environ):
+        return
+    jobs = [
+        ProductJob(
+            request.output.uri, dict(request.output_storage_options), source_bytes=source_bytes
+        )
+        for request, source_bytes in completed
+    ]
+    try:
+        make_and_show(jobs)
+    # BLE001: the outputs are published and verified; the warning and the record name the cause.
+    except Exception as error:  # noqa: BLE001
+        get_run_logger().warning("products not made: %r", error)
+
+
+def make_and_show(jobs: Sequence[ProductJob]) -> list[JobResult]:
+    """Make the products in a child process, log and count failures, and show the pictures."""
+    from flows.products.jobs.in_child import make_in_child  # noqa: PLC0415 - most runs fail or finish without it
+
+    logger = get_run_logger()
+    results: list[JobResult] = []
+    # Closed here, so that a run that is stopped ends the child at once.
+    with closing(make_in_child(jobs)) as made:
+        for result in made:
+            results.append(result)
+            if result.state == "failed":
+                logger.warning(
+                    "%s: products not made: %s; the output is not affected, and "
+                    "`echodrop draw %s` makes them again",
+                    *(result.output, result.error, result.output),
+                )
+            else:
+                logger.info("%s: products %s", result.output, result.state)
+    _count(sum(result.state == "failed" for result in results))
+    show_pictures(
+        [
+            (job, result)
+            for job, result in zip(jobs, results, strict=True)
+            if result.state in {"made", "failed"} and result.record
+        ]
+    )
+    return results
+
+
+def _count(failed: int) -> None:
+    """Write the metric of failures to the task's log, from which CloudWatch extracts it."""
+    stack = os.environ.get(STACK)
+    if failed and stack:
+        sys.stdout.write(metric_line(stack, failed, time.time_ns() // 1_000_000) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,193 @@
+"""Output buckets and folders: listed a folder at a time, read by ranges, written on a condition.
+
+In a folder, an entity tag is made from a file's size and time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from flows.core.locations import HttpLocation, LocalLocation, parse_location
+from flows.stores.durable_files import partial
+from flows.stores.object_store import ObjectStore, error_code
+from flows.stores.s3_client import s3_client
+from operations.catalog.place import (
+    ByteRange,
+    ChangedMeanwhileError,
+    FileContent,
+    FolderListing,
+    Place,
+    RangeInvalidError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def place_at(named: str, options: dict[str, Any] | None = None) -> Place:
+    """The place that `s3://bucket/prefix/` or a folder names; `options` are fsspec's for S3.
+
+    Raises:
+        ValueError: it is neither.
+        FileNotFoundError: the folder does not exist.
+    """
+    location = parse_location(named)
+    if isinstance(location, HttpLocation):
+        raise ValueError(f"{named}: give a folder, or s3://bucket/ of an output bucket")  # noqa: TRY004 - the value is wrong
+    if isinstance(location, LocalLocation):
+        if not location.path.is_dir():
+            raise FileNotFoundError(f"{named}: no such folder")
+        return FolderPlace(location.path)
+    prefix = location.key and f"{location.key.rstrip('/')}/"
+    return BucketPlace(s3_client(options or {}), location.bucket, prefix)
+
+
+class BucketPlace:
+    """The keys of a bucket below a prefix, which is `''` or ends in '/'."""
+
+    def __init__(self, s3: S3Client, bucket: str, prefix: str = "") -> None:
+        self.uri = f"s3://{bucket}/{prefix}"
+        self._store, self._prefix = ObjectStore(s3, bucket), prefix
+
+    def list(self, folder: str) -> FolderListing:
+        """One request for a thousand names."""
+        found, cut = FolderListing({}, []), len(self._prefix)
+        pages = self._store.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._store.bucket, Prefix=self._prefix + folder, Delimiter="/"
+        )
+        for page in pages:
+            for item in page.get("Contents", []):
+                found.files[item["Key"][cut:]] = item["ETag"].strip('"')
+            found.folders.extend(each["Prefix"][cut:] for each in page.get("CommonPrefixes", []))
+        return found
+
+    def open(
+        self, path: str, part: ByteRange | None = None, known: str | None = None
+    ) -> FileContent | None:
+        """One request."""
+        asked: dict[str, Any] = {"IfNoneMatch": known} if known else {}
+        if part is not None:
+            first, last = part
+            end = "" if last is None else last
+            asked["Range"] = f"bytes={first}" if first < 0 else f"bytes={first}-{end}"
+        try:
+            found = self._store.client.get_object(
+                Bucket=self._store.bucket, Key=self._prefix + path, **asked
+            )
+        except ClientError as error:
+            status, code = error_code(error)
+            if status == 304 and known:
+                return FileContent(None, known)
+            if status == 416:
+                raise RangeInvalidError(path) from error
+            if status == 404 and code != "NoSuchBucket":
+                return None
+            raise
+        start, size = 0, found["ContentLength"]
+        if "ContentRange" in found:
+            span, _, whole = found["ContentRange"].removeprefix("bytes ").partition("/")
+            start, size = int(span.partition("-")[0]), int(whole)
+        body = cast("IO[bytes]", found["Body"])
+        return FileContent(body, found["ETag"].strip('"'), start, found["ContentLength"], size)
+
+    def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
+        """One conditional put."""
+        asked = {"ContentType": kind}
+        if replaces is not None:
+            asked |= {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
+        try:
+            return self._store.put(self._prefix + path, body, **asked)
+        except ClientError as error:
+            # 404: it was removed. 409: another put of it has not ended.
+            if replaces is not None and error_code(error)[0] in {404, 409, 412}:
+                raise ChangedMeanwhileError(path) from error
+            raise
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """A thousand of them in one request."""
+        self._store.delete(self._prefix + path for path in paths)
+
+
+class FolderPlace:
+    """The files of a folder. Symbolic links to folders are not followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.uri, self._root = f"{root}/", root.resolve()
+
+    def list(self, folder: str) -> FolderListing:
+        """One reading of the folder."""
+        found = FolderListing({}, [])
+        # A folder that is being replaced may be gone.
+        with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    found.folders.append(f"{folder}{entry.name}/")
+                elif entry.is_file():
+                    found.files[folder + entry.name] = _etag(entry.stat())
+        return found
+
+    def open(
+        self, path: str, part: ByteRange | None = None, known: str | None = None
+    ) -> FileContent | None:
+        """A file inside the folder; links that lead out of it do not exist."""
+        try:
+            real = (self._root / path).resolve()
+            if not real.is_relative_to(self._root) or not real.is_file():
+                return None
+            body = real.open("rb")
+        except (OSError, ValueError):
+            return None
+        facts = os.fstat(body.fileno())
+        etag, size = _etag(facts), facts.st_size
+        first, last = part or (0, None)
+        start = max(0, size + first) if first < 0 else first
+        if etag == known or (part is not None and start >= size):
+            body.close()
+            if etag == known:
+                return FileContent(None, etag)
+            raise RangeInvalidError(path)
+        body.seek(start)
+        length = min(size, size if last is None else last + 1) - start
+        return FileContent(body, etag, start, length, size)
+
+    def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
+        """Write it beside its place and rename it; a lock makes the condition hold."""
+        del kind
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = partial(target)
+        beside.write_bytes(body)
+        with _locked(target) if replaces is not None else nullcontext():
+            now = _etag(target.stat()) if target.exists() else ""
+            if replaces is not None and replaces != now:
+                beside.unlink()
+                raise ChangedMeanwhileError(path)
+            etag = _etag(beside.stat())
+            beside.replace(target)
+        return etag
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """The files, and the folders that become empty."""
+        for path in paths:
+            target = self._root / path
+            target.unlink(missing_ok=True)
+            with suppress(OSError):
+                target.parent.rmdir()
+
+
+def _etag(facts: os.stat_result) -> str:
+    return f"{facts.st_mtime_ns:x}-{facts.st_size:x}"
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    with target.with_name(f".{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,190 @@
+"""Reads outputs incrementally: the listing shows what is new, and only that is read.
+
+The listing does not descend into Zarr stores, so an output costs a few names, however many objects
+it has. Products are known from their names: `.products.json` is written when all are complete.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.core.locations import (
+    FAILURE_SUFFIX,
+    MANIFEST_SUFFIX,
+    PICTURE_SUFFIX,
+    PRODUCTS_SUFFIX,
+    THUMBNAIL_SUFFIX,
+    VIEWER_SUFFIX,
+)
+from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
+from operations.catalog.place import FolderListing, Place
+from operations.clients.parallel import in_parallel
+
+FOLDER = "catalog/"
+STATE = f"{FOLDER}state.json.gz"
+# A catalogue of another version is read and written from the beginning.
+VERSION = 1
+
+_PRODUCTS = {"picture": PICTURE_SUFFIX, "thumbnail": THUMBNAIL_SUFFIX}
+
+# The current activity, how much of it is done, and the total (None: unknown).
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass
+class CatalogState:
+    """What a catalogue knows; stored beside it.
+
+    Attributes:
+        outputs: facts of each output, by path; with `etag`, the version of its manifest.
+        failed: facts of each failed upload, by the path of its report; with `etag`.
+        written: digest and entity tag of each file of the catalogue, by path.
+        made_at: when its content changed last, RFC 3339.
+        software: the version of echodrop that wrote it.
+        version: entity tag of the stored state, `''` without one.
+    """
+
+    outputs: dict[str, Facts] = field(default_factory=dict)
+    failed: dict[str, Facts] = field(default_factory=dict)
+    written: dict[str, list[str]] = field(default_factory=dict)
+    made_at: str = ""
+    software: str = ""
+    version: str = ""
+
+    def as_bytes(self) -> bytes:
+        """The stored form."""
+        kept = vars(self) | {"version": VERSION}
+        text = json.dumps(kept, separators=(",", ":"))
+        return gzip.compress(text.encode(), 3, mtime=0)
+
+
+@dataclass
+class Reading:
+    """What a reading found.
+
+    Attributes:
+        read: how many manifests and reports were read.
+        removed: how many outputs and failures are gone.
+        changed: whether anything differs from what the state had.
+        unreadable: manifests and reports that can't be read, each with the reason.
+        listing: all files outside of Zarr stores, with their entity tags.
+    """
+
+    read: int = 0
+    removed: int = 0
+    changed: bool = False
+    unreadable: dict[str, str] = field(default_factory=dict)
+    listing: dict[str, str] = field(default_factory=dict)
+
+
+def load_state(place: Place) -> CatalogState:
+    """The stored state; an empty one if there is none, or it can't be read."""
+    found = place.open(STATE)
+    if found is None or found.body is None:
+        return CatalogState()
+    with found.body as body:
+        try:
+            kept: dict[str, Any] = json.loads(gzip.decompress(body.read()))
+        except (ValueError, OSError, EOFError):
+            return CatalogState(version=found.etag)
+    if kept.pop("version", None) != VERSION:
+        return CatalogState(version=found.etag)
+    return CatalogState(**kept, version=found.etag)
+
+
+def read_changes(place: Place, state: CatalogState, progress: Progress) -> Reading:
+    """Bring outputs and failures of the state up to date; the state changes while this reads.
+
+    A manifest that can't be read leaves what is known of its output.
+
+    Raises:
+        ClientError, OSError: the place can't be read.
+    """
+    reading, viewers = Reading(), set[str]()
+    for found in folders_below(place, progress):
+        reading.listing |= found.files
+        viewers.update(each.removesuffix(f"{VIEWER_SUFFIX}/") for each in found.folders)
+    listing = reading.listing
+    manifests = {each.removesuffix(MANIFEST_SUFFIX): each for each in _ending(listing, MANIFEST_SUFFIX)}  # fmt: skip
+    reports = _ending(listing, FAILURE_SUFFIX)
+    for known, current in ((state.outputs, manifests), (state.failed, reports)):
+        for gone in known.keys() - set(current):
+            del known[gone]
+            reading.removed += 1
+    new = [
+        (output, path)
+        for output, path in manifests.items()
+        if state.outputs.get(output, {}).get("etag") != listing[path]
+    ]
+    new += [
+        ("", path) for path in reports if state.failed.get(path, {}).get("etag") != listing[path]
+    ]
+    answers = in_parallel(lambda each: _read(place, *each), new)
+    for number, (output, path, facts) in enumerate(answers, start=1):
+        if isinstance(facts, str):
+            reading.unreadable[path] = facts
+        elif facts is not None:
+            reading.read += 1
+            (state.outputs if output else state.failed)[output or path] = facts
+            if output:
+                _add_products(facts, listing, viewers)
+        progress("reading manifests", number, len(new))
+    products_changed = [_add_products(each, listing, viewers) for each in state.outputs.values()]
+    reading.changed = any((reading.read, reading.removed, *products_changed))
+    return reading
+
+
+def folders_below(place: Place, progress: Progress) -> list[FolderListing]:
+    """List folder by folder, those of one depth in parallel, without the insides of stores."""
+    found, waiting = [], [""]
+    while waiting:
+        level = list(in_parallel(place.list, waiting))
+        found += level
+        progress("listing folders", len(found), None)
+        waiting = [
+            folder
+            for each in level
+            for folder in each.folders
+            if not folder.endswith(".zarr/") and not _is_hidden(folder[:-1])
+        ]
+    return found
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(".")
+
+
+def _ending(listing: dict[str, str], suffix: str) -> list[str]:
+    return [path for path in listing if path.endswith(suffix) and not _is_hidden(path)]
+
+
+def _read(place: Place, output: str, path: str) -> tuple[str, str, Facts | str | None]:
+    """The facts in a manifest (with `output`) or report; a text says why it has none, None that it is gone."""
+    found = place.open(path)
+    if found is None or found.body is None:
+        return output, path, None
+    with found.body as stream:
+        body = stream.read()
+    try:
+        facts = output_facts(body, output) if output else failure_facts(body)
+    except FactsUnreadableError as error:
+        return output, path, str(error)
+    return output, path, facts | {"etag": found.etag, "manifest" if output else "report": path}
+
+
+def _add_products(facts: Facts, listing: dict[str, str], viewers: set[str]) -> bool:
+    """Add the paths of the products; return whether they changed."""
+    output = facts["output"]
+    found = {
+        product: output + suffix if output + suffix in listing else None
+        for product, suffix in _PRODUCTS.items()
+    }
+    complete = output in viewers and output + PRODUCTS_SUFFIX in listing
+    found["viewer"] = output + VIEWER_SUFFIX if complete else None
+    changed = any(facts.get(product, "") != path for product, path in found.items())
+    facts |= found
+    return changed

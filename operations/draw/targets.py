@@ -1,0 +1,87 @@
+"""Which outputs a target of `echodrop draw` has, and which of them lack current products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.core.locations import MANIFEST_SUFFIX, OUTPUT_SUFFIXES, PRODUCTS_SUFFIX
+from flows.products.jobs.product_jobs import is_current
+from operations.catalog.place import Place
+from operations.catalog.places import place_at
+from operations.catalog.reading import folders_below
+from operations.clients.parallel import in_parallel
+from operations.findings.output_state import ManifestUnreadableError, manifest_facts
+from operations.inventory.stock_taking import Progress
+
+_SUFFIXES = tuple(OUTPUT_SUFFIXES.values())
+_MANIFESTS = tuple(suffix + MANIFEST_SUFFIX for suffix in _SUFFIXES)
+
+
+class TargetError(ValueError):
+    """A target is not an output, and has no outputs below it."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"{target}: no complete output there: an output has a manifest, NAME.zarr.manifest.json "
+            "or NAME.nc.manifest.json; a prefix in S3 ends in a slash"
+        )
+
+
+@dataclass(frozen=True)
+class FoundOutput:
+    """A complete output: its path or URI, and whether its products are current."""
+
+    output: str
+    is_current: bool
+
+
+def outputs_of(target: str, progress: Progress, *, force: bool = False) -> list[FoundOutput]:
+    """Find the outputs of a target: an output, or all below a folder or `s3://bucket/prefix/`.
+
+    Folders are listed, and not the stores in them. A record and its manifest are read for
+    each output that has a record; with `force` none is.
+
+    Raises:
+        TargetError: it has none.
+        ValueError, OSError, ClientError: it can't be read.
+    """
+    whole = target.rstrip("/")
+    if whole.endswith(_SUFFIXES):
+        folder, _, wanted = whole.rpartition("/")
+        place = place_at(f"{folder}/" if folder else ".")
+        listings = [place.list("")]
+    else:
+        place, wanted = place_at(target), ""
+        listings = folders_below(place, progress)
+    files = {name for each in listings for name in each.files}
+    outputs = sorted(
+        name.removesuffix(MANIFEST_SUFFIX) for name in files if name.endswith(_MANIFESTS)
+    )
+    if wanted:
+        outputs = [output for output in outputs if output == wanted]
+    if not outputs:
+        raise TargetError(target)
+
+    def look(output: str) -> FoundOutput:
+        has_record = output + PRODUCTS_SUFFIX in files and not force
+        return FoundOutput(place.uri + output, has_record and _is_current(place, output))
+
+    return list(in_parallel(look, outputs))
+
+
+def _is_current(place: Place, output: str) -> bool:
+    record, manifest = (
+        _read(place, output + suffix) for suffix in (PRODUCTS_SUFFIX, MANIFEST_SUFFIX)
+    )
+    try:
+        return is_current(record, manifest_facts(manifest).sha256)
+    except ManifestUnreadableError:
+        return False
+
+
+def _read(place: Place, path: str) -> bytes:
+    found = place.open(path)
+    if found is None or found.body is None:
+        return b""
+    with found.body as stream:
+        return stream.read()

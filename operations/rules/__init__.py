@@ -1,0 +1,1 @@
+"""`echodrop rules`: checks a rules document, and explains what it does with an upload."""

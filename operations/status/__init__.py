@@ -1,0 +1,1 @@
+"""`echodrop status`: whether the system is healthy, and what became of uploads."""

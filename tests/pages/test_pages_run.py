@@ -1,0 +1,79 @@
+"""The commands and the Python of README and the guide run as written, in the order of the page."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/guide.md")
+# A block is run unless the comment before it gives the reason why not.
+_BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?```(?P<language>console|python)\n(?P<text>.*?)```",
+    re.DOTALL,
+)
+# What a page shows of an output may leave out parts.
+_LEFT_OUT = "..."
+
+
+def blocks_of(page: str) -> list[re.Match[str]]:
+    return list(_BLOCK.finditer((PROJECT / page).read_text("utf-8")))
+
+
+def commands_of(console: str) -> list[tuple[str, str]]:
+    """Each command of a console block, and the output that the page shows."""
+    commands: list[tuple[str, str]] = []
+    for line in console.splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:].partition("  # ")[0], ""))
+        else:
+            command, shown = commands[-1]
+            commands[-1] = (command, f"{shown}{line}\n")
+    return commands
+
+
+def same_output(shown: str, printed: str) -> bool:
+    parts = [re.escape(part) for part in shown.strip().split(_LEFT_OUT)]
+    return re.fullmatch(".*".join(parts), printed.strip(), re.DOTALL) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_as_written(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, object] = {}
+    ran = 0
+    for block in blocks_of(page):
+        if block["reason"]:
+            continue
+        if block["language"] == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                # S102: the code of the page is the project's own.
+                exec(compile(block["text"], page, "exec"), names)  # noqa: S102
+            ran += 1
+            continue
+        for command, shown in commands_of(block["text"]):
+            result = subprocess.run(
+                ["bash", "-c", command], capture_output=True, text=True, check=False
+            )
+            assert result.returncode == 0, f"{page}: {command}\n{result.stdout}{result.stderr}"
+            if shown:
+                assert same_output(shown, result.stdout), f"{page}: {command}\n{result.stdout}"
+            ran += 1
+    assert ran >= 3
+
+
+def test_an_output_that_differs_is_noticed() -> None:
+    assert same_output("a ... c\n", "a b c\n")
+    assert not same_output("a ... c\n", "a b d\n")
+    assert commands_of("$ ls  # lists\nx\n$ pwd\n") == [("ls", "x\n"), ("pwd", "")]

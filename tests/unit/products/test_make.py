@@ -1,0 +1,140 @@
+"""Products are made beside a complete output, each whole or not at all, and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.products import echogram, viewer_store
+from flows.products.make import OutputIncompleteError, make_products
+from flows.products.viewer_contract import violations
+from tests.unit.products.conftest import Converted
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_record_names_what_is_beside_the_output(sample: Path) -> None:
+    before = contents(sample.parent)
+    record = make_products(str(sample))
+    folder = sample.parent
+    for name in ("echogram", "thumbnail"):
+        product = record["products"][name]
+        body = (folder / product["path"]).read_bytes()
+        assert product["state"] == "made"
+        assert body.startswith(b"\x89PNG")
+        assert (len(body), hashlib.sha256(body).hexdigest()) == (
+            product["bytes"],
+            product["sha256"],
+        )
+    viewer = record["products"]["viewer"]
+    assert violations(folder / viewer["path"]) == []
+    stored = contents(folder / viewer["path"])
+    assert (len(stored), sum(map(len, stored.values()))) == (viewer["objects"], viewer["bytes"])
+    assert json.loads((folder / "s.zarr.products.json").read_text()) == record
+    manifest = json.loads((folder / "s.zarr.manifest.json").read_text())
+    assert record["output_sha256"] == manifest["output"]["sha256"]
+    assert record["picture"]["panels"][0].startswith("38 kHz")
+    after = contents(folder)
+    made = tuple(f"s.zarr{end}" for end in (".echogram", ".thumbnail.png", ".products.json"))
+    assert {name for name in after if name not in before} == {
+        n for n in after if n.startswith(made)
+    }
+    assert {name: after[name] for name in before} == before, "the output itself is only read"
+
+
+def test_a_failing_product_stops_no_other_and_leaves_nothing(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_products(str(sample))
+
+    def fail(*_: object) -> None:
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(viewer_store, "_write_level", fail)
+    record = make_products(str(sample))
+    assert record["products"]["viewer"] == {"state": "failed", "error": "MemoryError: no more"}
+    assert record["products"]["echogram"]["state"] == "made"
+    assert not Path(f"{sample}.echogram.zarr").exists(), "an older one would be taken for this"
+    monkeypatch.undo()
+    monkeypatch.setattr(echogram, "column_means", fail)
+    record = make_products(str(sample))
+    states = {name: product["state"] for name, product in record["products"].items()}
+    assert states == {"echogram": "failed", "thumbnail": "failed", "viewer": "made"}
+    assert [
+        p.name for p in sample.parent.iterdir() if ".partial" in p.name or p.suffix == ".png"
+    ] == []
+
+
+def test_only_some_keeps_the_others_of_the_same_output(sample: Path) -> None:
+    make_products(str(sample), only=["echogram"])
+    record = make_products(str(sample), only=["viewer"])
+    assert {name: p["state"] for name, p in record["products"].items()} == {
+        "echogram": "made",
+        "viewer": "made",
+    }
+    assert record["picture"]["quantity"] == "Sv"
+    manifest = Path(f"{sample}.manifest.json")
+    changed = json.loads(manifest.read_text())
+    changed["output"]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(changed))
+    record = make_products(str(sample), only=["thumbnail"])
+    assert list(record["products"]) == ["thumbnail"], "those of another output do not count"
+    with pytest.raises(ValueError, match=r"unknown products \['movie'\]"):
+        make_products(str(sample), only=["movie"])
+
+
+def test_an_incomplete_output_has_no_products(sample: Path) -> None:
+    Path(f"{sample}.manifest.json").unlink()
+    with pytest.raises(OutputIncompleteError, match="has no manifest"):
+        make_products(str(sample))
+    assert not Path(f"{sample}.products.json").exists()
+
+
+def test_netcdf_gives_the_same_picture(converted: Converted) -> None:
+    records = [
+        make_products(
+            str(converted("ek60/D20070724-T042400.raw", "EK60", suffix)), only=["thumbnail"]
+        )
+        for suffix in (".zarr", ".nc")
+    ]
+    zarr, netcdf = (record["products"]["thumbnail"] for record in records)
+    assert zarr["sha256"] == netcdf["sha256"]
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_line_for_each_output(sample: Path) -> None:
+    command = [sys.executable, "-m", "flows.products.make", "--only", "thumbnail"]
+    done = subprocess.run(
+        [*command, str(sample), str(sample.parent / "absent.zarr")],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    made, absent = (json.loads(line) for line in done.stdout.splitlines())
+    assert made["products"]["thumbnail"]["state"] == "made"
+    assert "has no manifest" in absent["error"]
+    assert done.returncode == 1
+
+
+def test_colours_are_by_name(sample: Path) -> None:
+    def thumbnail(name: str) -> Any:
+        return make_products(str(sample), only=["thumbnail"], colours=name)["products"]["thumbnail"]
+
+    made = [thumbnail(name) for name in ("ek500", "haline", "magma")]
+    assert len({product["sha256"] for product in made}) == 3
+    assert thumbnail("grue")["state"] == "failed"
