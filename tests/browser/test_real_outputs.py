@@ -19,7 +19,7 @@ from operations.catalog.places import FolderPlace
 from tests.browser.conftest import Visitor
 from tests.browser.test_viewer import check_reading, complete, reading
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 EK60 = "ek60/D20070724-T042400.zarr"
 AD2CP = "ad2cp/SG198_0099_a.zarr"

@@ -13,10 +13,11 @@ import pytest
 import zarr
 from playwright.sync_api import Page, expect
 
+from flows.products.viewer_contract import violations
 from tests.browser.conftest import Visitor
 from tests.browser.site import place_page, static_host, write_catalogue, write_viewer_store
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 VIEWER = "cruise/T 1.zarr.echogram.zarr"
 # EK500's twelve steps, from the lowest: Simrad's colours, as echopype and Echoview have them.
@@ -32,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place_page(folder)
     (folder / "cruise").mkdir()
     write_viewer_store(folder / VIEWER)
+    assert violations(folder / VIEWER) == []
     write_catalogue(folder, {"outputs": [], "failed": []})
     return folder
 

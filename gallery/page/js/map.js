@@ -100,6 +100,7 @@ export class TrackMap {
     this.center = [0, 20];
     this.scale = null;
     new ResizeObserver(() => this.redraw()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
     listen(canvas, {
       move: (dx, dy) => this.moveTo(this.center[0] - dx / this.scaleX, this.center[1] + dy / this.scale),
       zoom: (x, y, fx, fy) => this.zoom(x, y, Math.sqrt(fx * fy)),

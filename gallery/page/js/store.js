@@ -66,6 +66,7 @@ export class ViewerStore {
     this.files = files;
     this.about = attributes.echodrop ?? {};
     this.vertical = contract.verticalRef === "depth" ? "Depth" : "Range";
+    this.dataType = contract.dataType;
     this.quantity = this.about.quantity ?? contract.dataType;
     this.units = this.about.units ?? "dB";
     this.levels = contract.datasets.map((dataset) => new Level(this, dataset));
@@ -202,13 +203,13 @@ class Level {
   async read() {
     const at = (name) => `${this.path}/${name}`;
     const [values, times, starts, steps, floor] = await Promise.all([
-      open.v3(root(this.store.files).resolve(at("Sv")), { kind: "array" }),
+      open.v3(root(this.store.files).resolve(at(this.store.dataType)), { kind: "array" }),
       this.store.numbers(at("ping_time")),
       this.store.numbers(at("range_start")),
       this.store.numbers(at("range_step")),
       this.store.files.known.size ? this.store.numbers(at("bottom")) : null,
     ]);
-    if (values.dtype !== "uint16") throw new Error(`Sv of level ${this.path} is ${values.dtype}, not float16.`);
+    if (values.dtype !== "uint16") throw new Error(`${this.store.dataType} of level ${this.path} is ${values.dtype}, not float16.`);
     [this.channelCount, this.pingCount, this.sampleCount] = values.shape;
     [, this.chunkPings, this.chunkSamples] = values.chunks;
     this.times = times.data.map((nanoseconds) => nanoseconds / 1e6);

@@ -1,0 +1,1 @@
+"""What the gallery's page costs in a browser."""
