@@ -95,7 +95,7 @@ def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> 
         )
         if shown < recorded:
             notes.append(f"shown to {shown:.0f} m of {recorded:.0f} m, to below the sea floor")
-    notes += every_ping_note(every)
+    notes += [*source.cut_notes(), *every_ping_note(every)]
     if any(e.panel.encoding == "counts" and e.quantity == SV_LABEL for e in source.panels):
         notes.append("salinity 35 and pressure 50 dbar are assumed: an AZFP does not measure them")
     if default := _not_calibrated(manifest, source):

@@ -108,7 +108,7 @@ def write_viewer_store(
             panels,
             source,
             datasets,
-            {**described, "notes": [*source.notes, *every_ping_note(every)]},
+            {**described, "notes": [*source.notes, *source.cut_notes(), *every_ping_note(every)]},
         )
     )
     with warnings.catch_warnings():

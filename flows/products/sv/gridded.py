@@ -28,7 +28,9 @@ class GriddedPanel:
 
     Attributes:
         offsets: what is added to its ranges: the depth of the transducer at each ping.
-        first, last, finest: extent and finest step of its samples on the vertical axis.
+        first, last, finest: extent and finest step of its samples on the vertical axis, of
+            some of its pings.
+        is_cut: whether a ping that was averaged reaches farther than `last`.
     """
 
     panel: Panel
@@ -37,6 +39,7 @@ class GriddedPanel:
     first: float
     last: float
     finest: float
+    is_cut: bool = False
 
     def means(
         self, grid: VerticalGrid, every: int = 1
@@ -46,6 +49,9 @@ class GriddedPanel:
             values = linear(block.values) if self.is_decibel else block.values
             values[self.panel.passive[block.places]] = np.nan
             start = block.start + self.offsets[block.places]
+            if block.places.size and block.step.min() > 0:
+                beyond = int((self.last - start.min()) / block.step.min()) + 2
+                self.is_cut |= bool(np.isfinite(values[:, beyond:]).any())
             yield block.places, bin_means(values, start, block.step, grid)
 
     @property
@@ -68,6 +74,14 @@ class Gridded:
     panels: list[GriddedPanel]
     vertical: str
     notes: list[str]
+
+    def cut_notes(self) -> list[str]:
+        """Which panels have pings that reach farther than their grid."""
+        return [
+            f"{each.panel.label}: some pings reach beyond {each.last:.0f} m, which is not shown"
+            for each in self.panels
+            if each.is_cut
+        ]
 
     def cost(self) -> int:
         """Samples to read, those of FM counted as their compression costs."""

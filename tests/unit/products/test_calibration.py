@@ -11,6 +11,8 @@ from echopype.calibrate import compute_Sv
 from flows.products.opened_output import open_output
 from flows.products.sv import calibration
 from flows.products.sv.calibration import ASSUMED_WATER, ChannelCalibration, NotCalibratedError
+from flows.products.sv.depth_bins import VerticalGrid
+from flows.products.sv.gridded import gridded
 from flows.products.sv.panels import Panel, panels_of
 from tests.unit.products.conftest import Converted
 
@@ -92,8 +94,16 @@ def test_every_kth_ping_of_a_channel(echodata: Any) -> None:
 
 
 def test_blocks_of_a_wide_file_are_bounded(converted: Converted) -> None:
-    """Its longest ping has 26,040 samples, so all of them have that width."""
+    """Its longest ping has 26,040 samples, so all of them have that width; a cut one is said."""
     echodata = open_output(str(converted("ragged60.raw", "EK60")))
+    source = gridded(echodata)
+    wide = max(source.panels, key=lambda each: each.last)
+    assert wide.last > 4000
+    # As if the long ping were not among those that were looked at.
+    wide.last = 19.2
+    for each in source.panels[:2]:
+        assert [values.shape[1] for _, values in each.means(VerticalGrid(0, 1, 19))]
+    assert source.cut_notes() == ["18 kHz: some pings reach beyond 19 m, which is not shown"]
     for panel in panels_of(echodata)[:1]:
         for block in ChannelCalibration(echodata, panel).blocks():
             assert block.values.size <= calibration.BLOCK_SAMPLES
