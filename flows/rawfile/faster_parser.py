@@ -54,7 +54,7 @@ def _sentence(
 
 
 def with_two_reads(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The method `slow` of echopype's raw file, with two reads for a datagram instead of six.
+    """The method `slow` of echopype's raw file, with two reads for a datagram instead of five.
 
     Whatever is not a whole datagram with a time is left to `slow`.
     """

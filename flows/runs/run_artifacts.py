@@ -14,6 +14,7 @@ def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
     """The manifest as rows for people, in reading order."""
     source, output, contents = manifest["source"], manifest["output"], manifest["contents"]
     times, box = contents["time_range"], contents["position_box"]
+    quality = manifest.get("quality", [])
     facts = {
         "source": source["uri"],
         "version": source["version_id"] or source["etag"],
@@ -27,7 +28,10 @@ def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
         "corrections": "; ".join(
             f"{each['what']} ({each['count']:,} values)" for each in manifest["corrections"]
         ),
-        "quality": "; ".join(alarms(manifest.get("quality", []))),
+        "quality": "; ".join(alarms(quality)),
+        "quality, within limits": "; ".join(
+            str(fact["sentence"]) for fact in quality if not fact["alarm"]
+        ),
         "read whole by echopype, because": manifest["engine"]["reason"],
         "pings": ", ".join(f"{name}: {count:,}" for name, count in contents["pings"].items()),
         "channels": ", ".join(contents["channels"]),

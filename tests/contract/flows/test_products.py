@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import prefect.context
+import psutil
 import pytest
 import urllib3
 from prefect.context import SettingsContext
@@ -19,16 +24,18 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.deployment import deployments
-from flows.deployment.deployment_specs import BACKFILL, drawing
+from flows.deployment.deployment_specs import BACKFILL, conversions, drawing
 from flows.make_products import make_products
 from flows.products.jobs import in_child, product_jobs
 from flows.runs.products.failure_metric import METRIC
 from flows.runs.products.run_products import STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.draw.product_runs import DEPLOYMENT, request_runs, requested_outputs
+from sandbox.parts.environments import system_environment
 from sandbox.sea.sample_file import write_sample
 from tests.contract.conftest import ApiCall
 from tests.contract.flows.conftest import Buckets, options_for
+from tests.contract.flows.fault_proxy import Fault, fault_proxy
 from tests.product_children import product_child
 
 pytestmark = pytest.mark.slow
@@ -191,6 +198,13 @@ def test_the_picture_of_a_file_in_s3_is_an_artifact_with_a_link_that_opens(
     assert answer.status == 200
     assert answer.data.startswith(b"\x89PNG")
 
+    # A new publication lists by the output's name, and leaves the products.
+    products = {key for key in keys if not key.startswith("cruise/a.zarr/")}
+    drop.patch.setenv(product_jobs.SWITCH, "off")
+    places = {"output_path": output, "output_storage_options": options}
+    assert drop.convert(**places, overwrite=True, compact=False).name == "Completed"
+    assert products <= buckets_without_files.output_keys()
+
 
 def test_make_products_of_many_outputs_ends_completed_with_what_became_of_each(
     drop: Drop, tmp_path: Path
@@ -229,3 +243,58 @@ def test_draw_requests_runs_in_the_backfill_lane_once(
     # A run that keeps current products does not do what a forced one would.
     assert requested_outputs(api, force=True) == set()
     assert DEPLOYMENT == "make-products/ecs"
+
+
+def test_a_task_that_is_stopped_while_it_draws_leaves_no_process_and_a_verified_output(
+    drop: Drop,
+    buckets_without_files: Buckets,
+    prefect_api: ApiCall,
+    prefect_api_url: str,
+    tmp_path: Path,
+) -> None:
+    at_picture = threading.Event()
+
+    def hang(_number: int, line: str) -> Fault | None:
+        if not (line.startswith("PUT") and ".echogram.png" in line):
+            return None
+        at_picture.set()
+        return "hang"
+
+    registered = deployments.register(
+        work_pool="drawing", work_pool_type="process", deployments=conversions("drawing")
+    )
+    with fault_proxy(buckets_without_files.port, hang) as proxy:
+        parameters = drop.parameters | {
+            "output_path": f"s3://{buckets_without_files.output.bucket}/a.zarr",
+            "output_storage_options": options_for(proxy.port),
+        }
+        deployment = registered.deployments["convert-raw-sonar/drawing"]
+        run = prefect_api(
+            "POST", f"/deployments/{deployment}/create_flow_run", {"parameters": parameters}
+        )
+        task = subprocess.Popen(
+            [sys.executable, "-m", "flows.runs.execute_run"],
+            env={
+                **os.environ,
+                **system_environment(),
+                product_jobs.SWITCH: "on",
+                "PREFECT_API_URL": prefect_api_url,
+                "PREFECT__FLOW_RUN_ID": run["id"],
+                "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
+            },
+            cwd=tmp_path,
+        )
+        try:
+            assert at_picture.wait(240)
+            family = psutil.Process(task.pid).children(recursive=True)
+            children = [each for each in family if "flows.products.jobs.child" in each.cmdline()]
+            assert len(children) == 1
+            task.terminate()
+            assert task.wait(60) == 0
+        finally:
+            task.kill()
+        gone, alive = psutil.wait_procs(children, timeout=30)
+    assert (len(gone), alive) == (1, [])
+    state = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
+    assert (state["type"], state["name"]) == ("SCHEDULED", "AwaitingRetry")
+    assert "a.zarr.manifest.json" in buckets_without_files.output_keys()
