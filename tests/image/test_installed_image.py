@@ -133,6 +133,7 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
         # A busy machine needs longer than Prefect's 20 s to start it.
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
+        ECHODROP_PRODUCTS="on",
     )
     assert done.returncode == 0, done.stderr
     output = Path(done.stdout.split()[-1])
@@ -140,6 +141,8 @@ def test_a_file_is_converted_from_the_image(task: Image, tmp_path: Path) -> None
     manifest = json.loads((tmp_path / "sample.zarr.manifest.json").read_text())
     assert manifest["software"]["echodrop"] == version("echodrop")
     assert manifest["output"]["objects"] > 10
+    record = json.loads((tmp_path / "sample.zarr.products.json").read_text())
+    assert {each["state"] for each in record["products"].values()} == {"made"}, record
     assert set((task.root / "app").rglob("*")) == before
 
 

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-UNUSED = {"pims", "imageio", "pillow", "slicerator", "tifffile"}
+UNUSED = {"pims", "imageio", "slicerator", "tifffile"}
 NOT_FOR_IMAGES = {"moto", "cheroot", "pytest", "hypothesis", "mypy", "ruff", "uv", "awslambdaric"}
 
 
