@@ -208,7 +208,10 @@ def test_the_table_opens_in_pandas_duckdb_and_as_csv(tmp_path: Path) -> None:
     update_catalog(place)
     table = str(tmp_path / "catalog/outputs.parquet")
     frame = pd.read_parquet(table).set_index("name")
-    assert frame.loc["a", "first"] == pd.Timestamp("2025-09-14T17:30:00.123456Z")
+    # fastparquet reads times without their zone; pyarrow and DuckDB have it.
+    assert frame.loc["a", "first"] == pd.Timestamp("2025-09-14T17:30:00.123456")
+    kinds = duckdb.execute("select distinct typeof(first) from read_parquet(?)", [table])
+    assert kinds.fetchall() == [("TIMESTAMP WITH TIME ZONE",)]
     assert list(frame.loc["a", "channels"]) == ["18 kHz", "38 kHz"]
     assert frame.loc["b, c", "geometry"] is None
     question = "select output, year(first), frequencies[2] from read_parquet(?) where name = 'a'"
