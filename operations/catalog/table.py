@@ -50,10 +50,9 @@ def parquet(outputs: Iterable[Facts]) -> bytes:
                 file.write(json.dumps({**_row(facts), "geometry": shape}) + "\n")
         column = {"encoding": "WKB", "geometry_types": sorted(kinds)}
         geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-        names = ", ".join(f'"{name}"' for name in _COLUMNS)
         with duckdb.connect() as database:
             database.execute(
-                f"COPY (SELECT {names}, unhex(geometry) AS geometry FROM read_json($rows,"  # noqa: S608 - names of this module
+                "COPY (SELECT * REPLACE (unhex(geometry) AS geometry) FROM read_json($rows,"
                 " format = 'newline_delimited', columns = $columns)) TO $table"
                 " (FORMAT parquet, COMPRESSION zstd, KV_METADATA {geo: $geo})",
                 {
