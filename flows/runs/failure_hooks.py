@@ -65,7 +65,8 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
         _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
     ]
     alerts.send_alerts(reports)
-    show_failure(flow_run, reports)
+    by_prefect = state.is_crashed() or state.name == TimedOut.outcome
+    show_failure(flow_run, reports, ended_by_itself=not by_prefect)
     for request, report in zip(requests, reports, strict=True):
         if request is not None:
             quarantine.hold(request, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,38 +16,56 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 from prefect.logging import get_logger
 
-from flows.core.run_ends import Crashed, TimedOut
+from flows.core.outcomes import OutputConflict
 from flows.failures.failure_report import FailureReport, failure_named
 from flows.runs.failed_runs import what_to_do
 from flows.runs.run_progress import DONE, stopped_at
 
 # Prefect's automations expect it (flows/deployment/automations.toml).
 EVENT = "echodrop.run.failed"
-# The flow's process did not end these: Prefect's own events report them.
-_BY_STATE = {Crashed.outcome, TimedOut.outcome}
 # A page that people read; the table `batch` has every file.
 _FILES_SHOWN = 20
 
 
-def show_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
-    """Show the reports of a run's failed files in Prefect; an error is logged."""
+def show_failure(
+    flow_run: FlowRun, reports: Sequence[FailureReport], *, ended_by_itself: bool
+) -> None:
+    """Show the reports of a run's failed files in Prefect; an error is logged.
+
+    Args:
+        flow_run: the run.
+        reports: one for each failed file.
+        ended_by_itself: False if the run crashed or took too long: Prefect's own events report it.
+    """
+    # First, because people are called by it; the page is for reading.
+    if ended_by_itself:
+        _or_warning(lambda: emit_failure(flow_run, reports))
+    _or_warning(lambda: _show_page(flow_run, reports, ended_by_itself=ended_by_itself))
+
+
+def _or_warning(show: Callable[[], None]) -> None:
     try:
-        with get_client(sync_client=True) as client:
-            client.create_artifact(
-                ArtifactCreate(
-                    key="failure",
-                    type="markdown",
-                    description="Outcome, reason and remedy",
-                    data=failure_page(reports),
-                    flow_run_id=flow_run.id,
-                )
-            )
-            if reports[0].outcome in _BY_STATE:
-                _end_progress(client, flow_run.id, reports[0].outcome)
-        emit_failure(flow_run, reports)
+        show()
     # BLE001: a fault of the UI must not change how the run ends.
     except Exception as error:  # noqa: BLE001
         get_logger("flows.runs.failure_page").warning("failure not shown: %s", error)
+
+
+def _show_page(
+    flow_run: FlowRun, reports: Sequence[FailureReport], *, ended_by_itself: bool
+) -> None:
+    with get_client(sync_client=True) as client:
+        client.create_artifact(
+            ArtifactCreate(
+                key="failure",
+                type="markdown",
+                description="Outcome, reason and remedy",
+                data=failure_page(reports),
+                flow_run_id=flow_run.id,
+            )
+        )
+        if not ended_by_itself:
+            _end_progress(client, flow_run.id, reports[0].outcome)
 
 
 def failure_page(reports: Sequence[FailureReport]) -> str:
@@ -83,20 +101,22 @@ def _end_progress(client: SyncPrefectClient, run_id: UUID, outcome: str) -> None
 
 
 def emit_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
-    """Emit the event of a run that its own process ended, with the urgency of its failures."""
-    if reports[0].outcome in _BY_STATE:
-        return
+    """Emit the event of a run that its own process ended, with its most urgent failure."""
+    # One automation expects alerts, another conflicts among notices.
+    first = min(
+        reports, key=lambda each: (each.is_notice, each.outcome != OutputConflict.outcome)
+    )
     emit_event(
         EVENT,
         resource={
             "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
             "prefect.resource.name": flow_run.name,
-            "echodrop.outcome": reports[0].outcome,
-            "echodrop.urgency": "notice" if all(each.is_notice for each in reports) else "alert",
+            "echodrop.outcome": first.outcome,
+            "echodrop.urgency": "notice" if first.is_notice else "alert",
         },
         related=[
             {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}
             for tag in flow_run.tags
         ],
-        payload=reports[0].as_alert(),
+        payload=first.as_alert(),
     )

@@ -1,6 +1,6 @@
 """The Prefect API: it creates one flow run for an upload, even if it is requested again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +10,15 @@ from lambda_trigger.clients.http_client import Reply, Request, error_of
 from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of, rows_of
 from lambda_trigger.decisions.run_identity import RunRequest, batch_tag
 
+_OUTCOME_TAG = "outcome:"
+
 
 @dataclass(frozen=True, slots=True)
 class FlowRun:
-    """Prefect's answer. `created` is False if the identity already had a run."""
+    """Prefect's answer. `created` is False if the identity already had a run.
+
+    `state` is the outcome of a run that failed with one (`outcome_of`), else the state's name.
+    """
 
     id: str
     name: str
@@ -38,6 +43,16 @@ class RunState:
     job_variables: dict[str, Any]
 
 
+def outcome_of(run: Mapping[str, Any]) -> str:
+    """How a run ended: its tag `outcome:…` if its state is Failed, else the state's name.
+
+    The flow sets the tag (docs/decisions/failed-by-tag.md); runs of earlier releases have it as name.
+    """
+    name = str((run.get("state") or {}).get("name", ""))
+    tags = [str(tag) for tag in run.get("tags") or () if str(tag).startswith(_OUTCOME_TAG)]
+    return tags[-1].removeprefix(_OUTCOME_TAG) if name == "Failed" and tags else name
+
+
 class PrefectApi:
     """A client for the few API calls that the trigger needs."""
 
@@ -60,10 +75,7 @@ class PrefectApi:
         if reply.status not in {200, 201}:
             raise error_of(request, reply)
         run = json_of(request, reply)
-        state = run.get("state") or {}
-        return FlowRun(
-            str(run["id"]), str(run["name"]), str(state.get("name", "")), reply.status == 201
-        )
+        return FlowRun(str(run["id"]), str(run["name"]), outcome_of(run), reply.status == 201)
 
     def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
         """Find which of these identities have a run, or a place in a batch.

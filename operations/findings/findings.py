@@ -201,9 +201,11 @@ class UploadFinding:
     def next_generation(self) -> int:
         """The generation of another conversion.
 
-        If Prefect has forgotten the run of a published upload, its generation 0 is over all the same.
+        If Prefect has forgotten the run of a published upload, its generation 0 is over all the same:
+        a batch would skip it, even if the output is damaged.
         """
-        return self.latest.generation + 1 if self.latest else int(self.kind is Kind.DONE)
+        published = self.kind in {Kind.DONE, Kind.OUTPUT_DAMAGED}
+        return self.latest.generation + 1 if self.latest else int(published)
 
     @property
     def is_remarkable(self) -> bool:

@@ -12,31 +12,11 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.pages_of_docs import blocks_of, commands_of
+
 PAGES = ("README.md", "docs/guide.md")
-# A block is run unless the comment before it gives the reason why not.
-_BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?```(?P<language>console|python)\n(?P<text>.*?)```",
-    re.DOTALL,
-)
 # What a page shows of an output may leave out parts.
 _LEFT_OUT = "..."
-
-
-def blocks_of(page: str) -> list[re.Match[str]]:
-    return list(_BLOCK.finditer((PROJECT / page).read_text("utf-8")))
-
-
-def commands_of(console: str) -> list[tuple[str, str]]:
-    """Each command of a console block, and the output that the page shows."""
-    commands: list[tuple[str, str]] = []
-    for line in console.splitlines():
-        if line.startswith("$ "):
-            commands.append((line[2:].partition("  # ")[0], ""))
-        else:
-            command, shown = commands[-1]
-            commands[-1] = (command, f"{shown}{line}\n")
-    return commands
 
 
 def same_output(shown: str, printed: str) -> bool:

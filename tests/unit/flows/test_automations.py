@@ -12,7 +12,7 @@ from prefect.events.schemas.events import ResourceSpecification
 
 from flows.deployment.automations import AutomationsError, read_automations
 from flows.failures.failure_report import FAILURES
-from flows.runs.failure_page import emit_failure
+from flows.runs.failure_page import show_failure
 from tests.unit.flows.test_failure_report import REPORT
 
 ENTRY = """
@@ -28,9 +28,24 @@ within = 540
 """
 
 
-@pytest.mark.parametrize("outcomes", [*([name] for name in FAILURES), ["BadFile", "DiskFault"]])
+# How Prefect itself ends a run.
+BY_PREFECT = {"Crashed", "TimedOut"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        *(([name], name if name in BY_PREFECT else "Failed") for name in FAILURES),
+        (["BadFile", "DiskFault"], "Failed"),
+        # A file of a batch whose process died; the batch itself ended.
+        (["Crashed", "DiskFault"], "Failed"),
+        (["Crashed"], "Failed"),
+        (["BadFile", "OutputConflict"], "Failed"),
+        (["OutputConflict", "DiskFault"], "Failed"),
+    ],
+)
 def test_every_failure_is_the_file_s_own_or_has_an_automation(
-    outcomes: list[str], monkeypatch: pytest.MonkeyPatch
+    outcomes: list[str], state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run is reported if one of its failures is not the file's own."""
     emitted: list[Event] = []
@@ -38,16 +53,16 @@ def test_every_failure_is_the_file_s_own_or_has_an_automation(
         "flows.runs.failure_page.emit_event",
         lambda event, **parts: emitted.append(Event(event=event, **parts)),
     )
+    # The event does not depend on the page, which Prefect may refuse.
+    monkeypatch.setattr("flows.runs.failure_page.get_client", lambda **_: 1 / 0)
     run = FlowRun(id=UUID(int=7), flow_id=UUID(int=8), name="run", tags=["echodrop"])
-    emit_failure(run, [replace(REPORT, outcome=name) for name in outcomes])
+    reports = [replace(REPORT, outcome=name) for name in outcomes]
+    show_failure(run, reports, ended_by_itself=state not in BY_PREFECT)
     events = [
         *emitted,
-        *(
-            Event(
-                event=f"prefect.flow-run.{name}",
-                resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
-            )
-            for name in outcomes
+        Event(
+            event=f"prefect.flow-run.{state}",
+            resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
         ),
     ]
     expecting = [
