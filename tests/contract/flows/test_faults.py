@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import random
+from typing import Any
 
 import pytest
 
