@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from flows.products import echogram, make, viewer_store
 from flows.products.jobs.failed_record import record_failure
 from flows.products.jobs.product_jobs import ProductJob
 from flows.products.make import OutputIncompleteError, make_products
-from flows.products.product_files import OutputReplacedError
+from flows.products.product_files import OutputReplacedError, product_files
 from flows.products.viewer_contract import violations
 from tests.unit.products.conftest import Converted
 
@@ -140,6 +141,30 @@ def test_no_record_calls_products_current_while_they_are_replaced(sample: Path) 
     seen = []
     make_products(str(sample), only=["thumbnail"], on_end=lambda *_: seen.append(record.exists()))
     assert (seen, record.exists()) == ([False], True)
+
+
+def test_products_are_on_the_disk_before_they_have_their_name(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = tmp_path / "store"
+    (store / "0").mkdir(parents=True)
+    for name in ("zarr.json", "0/c"):
+        (store / name).write_bytes(b"1")
+    files = product_files(str(sample))
+    files.write(".thumbnail.png", b"1")
+    files.write_store(".echogram.zarr", store)
+    files.remove(".thumbnail.png")
+    for end in (".thumbnail.png", ".echogram.zarr/zarr.json", ".echogram.zarr/0/c"):
+        (path,) = (each for each in synced if each.endswith(f"-{sample.name}{end}"))
+        assert ".partial-" in path
+    assert synced.count(str(sample.parent)) == 3
+    assert contents(Path(f"{sample}.echogram.zarr")) == {"zarr.json": b"1", "0/c": b"1"}
 
 
 def test_a_failure_leaves_no_half_written_or_older_product(sample: Path) -> None:
