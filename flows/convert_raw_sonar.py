@@ -168,8 +168,8 @@ def convert_raw_sonar(
         return failed_run(failure, raw_file)  # type: ignore[return-value]  # Prefect takes a state for its data
     except MemoryError as error:
         return end_out_of_memory(error)  # type: ignore[return-value]  # Prefect takes a state for its data
-    size = saved.manifest["source"]["bytes"] if isinstance(saved, Published) else None
-    make_products_of([(request, size)])
+    if saved.manifest is not None:
+        make_products_of([request])
     return completed_state(saved)  # type: ignore[return-value]  # Prefect takes a state for its data
 
 

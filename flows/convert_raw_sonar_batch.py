@@ -128,11 +128,12 @@ def convert_raw_sonar_batch(
         return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
     _show(outcomes)
-    completed = {file["output"] for file in outcomes if file["completed"]}
-    make_products_of([each for each in sizes if each[0].output.uri in completed])
     state = batch_state(outcomes)
     if isinstance(state.data, PartlyFailed):
+        # Logged and tagged before products take their time.
         state = failed_run(state.data)
+    completed = {file["output"] for file in outcomes if file["completed"]}
+    make_products_of([request for request, _ in sizes if request.output.uri in completed])
     return state  # type: ignore[return-value]  # Prefect takes a state for its data
 
 

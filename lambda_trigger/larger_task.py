@@ -34,6 +34,15 @@ RESTART_DELAY, CHANGE_SECONDS = 30, 15
 # Seconds to wait for the observer here; after that the message returns to the queue. Up to ten
 # events of one invocation may have to wait.
 OBSERVER_WAIT = 4
+_REMEDY = (
+    "set larger job_variables for its prefix in the rules document, then convert it again "
+    "(docs/runbook.md, Crashed)"
+)
+# Of a run that makes products or reconciles.
+_OTHER_REMEDY = (
+    "no raw file is affected; run its deployment again with larger job variables, or products "
+    "with `echodrop draw --together 1` (docs/runbook.md, Products)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +104,10 @@ def judge(killed: KilledTask, run: RunState) -> Outcome:
         why = "because the run does not say how much memory its task had"
     else:
         why = f"after {before} was too small" if before else "and there is no larger size"
+    converts = not run.parameters.keys().isdisjoint({"raw_file", "files"})
     return Rejected(
         Reason.OUT_OF_MEMORY,
-        f"{OUT_OF_MEMORY} on size {size}, {why}: set larger job_variables for its prefix "
-        "in the rules document, then convert it again (docs/runbook.md, Crashed)",
+        f"{OUT_OF_MEMORY} on size {size}, {why}: {_REMEDY if converts else _OTHER_REMEDY}",
     )
 
 

@@ -26,7 +26,12 @@ from flows.core.locations import (
 )
 from flows.core.stopwatch import Stopwatch
 from flows.products.complete_output import CompleteOutput
-from flows.products.product_files import ProductFiles, product_files
+from flows.products.product_files import (
+    FilesOfVersion,
+    OutputReplacedError,
+    ProductFiles,
+    product_files,
+)
 from flows.publishing.manifest import read_manifest
 
 #: The colour map of pictures; see `flows.products.picture.colour_map` for others.
@@ -59,7 +64,8 @@ def make_products(
     """Make the products of a complete output beside it, and write their record last.
 
     A product that cannot be made is recorded as failed, with its error; the others are
-    made all the same. The output itself is only read.
+    made all the same. The output itself is only read. While products are replaced there
+    is no record, so that none says of half of them that they are current.
 
     Args:
         output: a path or an s3:// URI of a Zarr store or netCDF file.
@@ -73,19 +79,22 @@ def make_products(
 
     Raises:
         OutputIncompleteError: the output has no manifest.
+        OutputReplacedError: it was replaced meanwhile, by a run that makes its own products.
         ValueError: `only` has an unknown name, or products cannot be written there.
     """
     wanted = set(PRODUCTS if only is None else only)
     if unknown := sorted(wanted - set(PRODUCTS)):
         raise ValueError(f"unknown products {unknown}; known: {sorted(PRODUCTS)}")
     output = output.rstrip("/")
-    files = product_files(output, storage_options)
-    body = files.read(MANIFEST_SUFFIX)
+    beside = product_files(output, storage_options)
+    body = beside.read(MANIFEST_SUFFIX)
     if body is None:
         raise OutputIncompleteError(output)
     manifest = read_manifest(body, output + MANIFEST_SUFFIX)
     source = CompleteOutput(output, storage_options, manifest, colours)
+    files = FilesOfVersion(beside, output, manifest["output"]["sha256"])
     record = source.record_before(files)
+    files.remove(PRODUCTS_SUFFIX)
     stopwatch = Stopwatch()
     for name in (name for name in PRODUCTS if name in wanted):
         with stopwatch.stage(name):
@@ -103,6 +112,8 @@ def _made(name: str, source: CompleteOutput, files: ProductFiles) -> dict[str, A
     suffix = PRODUCTS[name]
     try:
         return _make(name, source, files)
+    except OutputReplacedError:
+        raise
     # BLE001: whatever fails must not stop the other products, nor change what was published.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s%s was not made", source.output, suffix, exc_info=True)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import xarray as xr
+from zarr.storage import FsspecStore
 
+from flows.core.locations import LocalLocation, Location, S3Location, parse_location
 from flows.rawfile.echopype_reader import import_echopype
 
 
@@ -31,27 +32,26 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
 
     Raises:
         FileNotFoundError: nothing is there.
+        ValueError: it is an http(s) URL.
     """
     import_echopype()
     from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
     output = output.rstrip("/")
-    options = None
-    if "://" in output:
-        # Another run may have replaced the output since this process last read it.
-        fresh = {"skip_instance_cache": True, "use_listings_cache": False}
-        options = {**(storage_options or {}), **fresh}
+    location = parse_location(output)
     folder = None
-    if not output.endswith(".nc"):
-        tree = xr.open_datatree(output, engine="zarr", chunks=None, storage_options=options)
-    elif options is None:
-        tree = xr.open_datatree(Path(output).expanduser(), engine="netcdf4", chunks=None)
-    else:
+    if isinstance(location, LocalLocation):
+        engine = "netcdf4" if output.endswith(".nc") else "zarr"
+        tree = xr.open_datatree(location.path, engine=engine, chunks=None)
+    elif output.endswith(".nc"):
         folder = tempfile.TemporaryDirectory(prefix="echodrop-output-")
         local = Path(folder.name) / "output.nc"
-        filesystem, path = fsspec.url_to_fs(output, **options)
-        filesystem.get_file(path, str(local))
+        _filesystem(storage_options).get_file(_path(location), str(local))
         tree = xr.open_datatree(local, engine="netcdf4", chunks=None)
+    else:
+        filesystem = _filesystem(storage_options, asynchronous=True)
+        store = FsspecStore(filesystem, read_only=True, path=_path(location))
+        tree = xr.open_datatree(store, engine="zarr", chunks=None)  # type: ignore[arg-type]  # takes a Zarr store, too
     for node in tree.subtree:
         own = node.to_dataset(inherit=False)
         node.dataset = own.assign(
@@ -63,3 +63,18 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
     if folder is not None:
         weakref.finalize(echodata, folder.cleanup)
     return echodata
+
+
+def _filesystem(options: Mapping[str, Any] | None, **more: Any) -> Any:  # noqa: ANN401 - s3fs ships no types
+    import s3fs  # noqa: PLC0415 - outputs on a disk need no S3
+
+    # Another run may have replaced the output since this process last read it.
+    fresh = {"skip_instance_cache": True, "use_listings_cache": False}
+    return s3fs.S3FileSystem(**{**(options or {}), **fresh, **more})
+
+
+def _path(location: Location) -> str:
+    """The path in s3fs. fsspec would split a URI at `::`, which a key may have."""
+    if not isinstance(location, S3Location):
+        raise ValueError(f"{location.uri}: outputs are read from S3 or a local folder only")  # noqa: TRY004 - the value is wrong
+    return f"{location.bucket}/{location.key}"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from flows.core.locations import LocalLocation, S3Location, parse_location
-from flows.stores.durable_files import partial, remove, swap
+from flows.core.locations import MANIFEST_SUFFIX, LocalLocation, S3Location, parse_location
+from flows.publishing.manifest import read_manifest
+from flows.stores.durable_files import (
+    StoreFolder,
+    partial,
+    remove,
+    swap,
+    sync_folder,
+    write_synced,
+)
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import CONNECTIONS, in_parallel
 from flows.stores.s3_client import s3_client
@@ -26,7 +33,7 @@ class ProductFiles(Protocol):
         """Write one file, in place of the one before."""
 
     def write_store(self, suffix: str, folder: Path) -> None:
-        """Write a local Zarr store in place of the one before; `folder` may be moved."""
+        """Write a local Zarr store in place of the one before."""
 
     def remove(self, suffix: str) -> None:
         """Remove a file or a store if it exists."""
@@ -47,8 +54,59 @@ def product_files(output: str, storage_options: Mapping[str, Any] | None = None)
     raise ValueError(f"{output}: products can be written to S3 or a local folder only")
 
 
+class OutputReplacedError(RuntimeError):
+    """Another run has replaced the output, or does so now: the products are that run's matter."""
+
+    def __init__(self, output: str) -> None:
+        super().__init__(f"{output} was replaced while its products were made: nothing to do here")
+
+
+class FilesOfVersion:
+    """The files beside an output, as long as it has this checksum.
+
+    Each change first reads the manifest again, so that the products of a newer output stay.
+
+    Raises:
+        OutputReplacedError: from each change, if the output is another, or incomplete.
+    """
+
+    def __init__(self, files: ProductFiles, output: str, sha256: str) -> None:
+        self._files, self._output, self._sha256 = files, output, sha256
+
+    def read(self, suffix: str) -> bytes | None:
+        """See ProductFiles."""
+        return self._files.read(suffix)
+
+    def write(self, suffix: str, body: bytes) -> None:
+        """See ProductFiles."""
+        self._check()
+        self._files.write(suffix, body)
+
+    def write_store(self, suffix: str, folder: Path) -> None:
+        """See ProductFiles."""
+        self._check()
+        self._files.write_store(suffix, folder)
+
+    def remove(self, suffix: str) -> None:
+        """See ProductFiles."""
+        self._check()
+        self._files.remove(suffix)
+
+    def _check(self) -> None:
+        body = self._files.read(MANIFEST_SUFFIX)
+        if (
+            body is None
+            or read_manifest(body, self._output + MANIFEST_SUFFIX)["output"]["sha256"]
+            != self._sha256
+        ):
+            raise OutputReplacedError(self._output)
+
+
 class LocalProductFiles:
-    """Files and folders beside a local output; each is written under another name and renamed."""
+    """Files and folders beside a local output; each is written under another name and renamed.
+
+    What is written is on the disk before it has its name.
+    """
 
     def __init__(self, output: LocalLocation) -> None:
         self._output = output
@@ -67,8 +125,8 @@ class LocalProductFiles:
         """See ProductFiles."""
         temporary = partial(self._path(suffix))
         try:
-            temporary.write_bytes(body)
-            swap(temporary, self._path(suffix))
+            write_synced(temporary, body)
+            self._place(temporary, suffix)
         finally:
             remove(temporary)
 
@@ -76,15 +134,24 @@ class LocalProductFiles:
         """See ProductFiles."""
         temporary = partial(self._path(suffix))
         try:
-            # Between two disks this copies, so that the last step is a rename in any case.
-            shutil.move(folder, temporary)
-            swap(temporary, self._path(suffix))
+            store = StoreFolder(temporary)
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    store.write(path.relative_to(folder).as_posix(), path.read_bytes())
+            store.sync()
+            self._place(temporary, suffix)
         finally:
             remove(temporary)
 
     def remove(self, suffix: str) -> None:
         """See ProductFiles."""
         remove(self._path(suffix))
+        sync_folder(self._path(suffix).parent)
+
+    def _place(self, temporary: Path, suffix: str) -> None:
+        final = self._path(suffix)
+        swap(temporary, final)
+        sync_folder(final.parent)
 
 
 class S3ProductFiles:

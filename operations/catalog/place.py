@@ -20,10 +20,17 @@ class RangeInvalidError(Exception):
 
 @dataclass(frozen=True)
 class FolderListing:
-    """The files of a folder with their entity tags, and its folders, which end in '/'."""
+    """A folder.
+
+    Attributes:
+        files: its files with their entity tags.
+        folders: its folders, which end in '/'.
+        times: when each file was stored, seconds since 1970.
+    """
 
     files: dict[str, str]
     folders: list[str]
+    times: dict[str, float]
 
 
 @dataclass(frozen=True)

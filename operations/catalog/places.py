@@ -58,13 +58,15 @@ class BucketPlace:
 
     def list(self, folder: str) -> FolderListing:
         """One request for a thousand names."""
-        found, cut = FolderListing({}, []), len(self._prefix)
+        found, cut = FolderListing({}, [], {}), len(self._prefix)
         pages = self._store.client.get_paginator("list_objects_v2").paginate(
             Bucket=self._store.bucket, Prefix=self._prefix + folder, Delimiter="/"
         )
         for page in pages:
             for item in page.get("Contents", []):
-                found.files[item["Key"][cut:]] = item["ETag"].strip('"')
+                path = item["Key"][cut:]
+                found.files[path] = item["ETag"].strip('"')
+                found.times[path] = item["LastModified"].timestamp()
             found.folders.extend(each["Prefix"][cut:] for each in page.get("CommonPrefixes", []))
         return found
 
@@ -123,14 +125,16 @@ class FolderPlace:
 
     def list(self, folder: str) -> FolderListing:
         """One reading of the folder."""
-        found = FolderListing({}, [])
+        found = FolderListing({}, [], {})
         # A folder that is being replaced may be gone.
         with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     found.folders.append(f"{folder}{entry.name}/")
                 elif entry.is_file():
-                    found.files[folder + entry.name] = _etag(entry.stat())
+                    facts = entry.stat()
+                    found.files[folder + entry.name] = _etag(facts)
+                    found.times[folder + entry.name] = facts.st_mtime
         return found
 
     def open(

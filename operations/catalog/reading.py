@@ -1,13 +1,15 @@
 """Reads outputs incrementally: the listing shows what is new, and only that is read.
 
 The listing does not descend into Zarr stores, so an output costs a few names, however many objects
-it has. Products are known from their names: `.products.json` is written when all are complete.
+it has. Products are known from their names, and count if they are not older than the manifest; a viewer store
+needs its record `.products.json`, which is removed before products are replaced and written last.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,9 +106,14 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
     Raises:
         ClientError, OSError: the place can't be read.
     """
-    reading, viewers = Reading(), set[str]()
+    reading, viewers, times = Reading(), set[str](), dict[str, float]()
     for found in folders_below(place, progress):
         reading.listing |= found.files
+        times |= {
+            path: time
+            for path, time in found.times.items()
+            if path.endswith((MANIFEST_SUFFIX, PRODUCTS_SUFFIX, *_PRODUCTS.values()))
+        }
         viewers.update(each.removesuffix(f"{VIEWER_SUFFIX}/") for each in found.folders)
     listing = reading.listing
     manifests = {each.removesuffix(MANIFEST_SUFFIX): each for each in _ending(listing, MANIFEST_SUFFIX)}  # fmt: skip
@@ -131,9 +138,9 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
             reading.read += 1
             (state.outputs if output else state.failed)[output or path] = facts
             if output:
-                _add_products(facts, listing, viewers)
+                _add_products(facts, times, viewers)
         progress("reading manifests", number, len(new))
-    products_changed = [_add_products(each, listing, viewers) for each in state.outputs.values()]
+    products_changed = [_add_products(each, times, viewers) for each in state.outputs.values()]
     reading.changed = any((reading.read, reading.removed, *products_changed))
     return reading
 
@@ -176,14 +183,18 @@ def _read(place: Place, output: str, path: str) -> tuple[str, str, Facts | str |
     return output, path, facts | {"etag": found.etag, "manifest" if output else "report": path}
 
 
-def _add_products(facts: Facts, listing: dict[str, str], viewers: set[str]) -> bool:
-    """Add the paths of the products; return whether they changed."""
+def _add_products(facts: Facts, times: dict[str, float], viewers: set[str]) -> bool:
+    """Add the paths of the products that are not older than the output; return whether they changed."""
     output = facts["output"]
+
+    def is_current(path: str) -> bool:
+        return times.get(path, -math.inf) >= times[output + MANIFEST_SUFFIX]
+
     found = {
-        product: output + suffix if output + suffix in listing else None
+        product: output + suffix if is_current(output + suffix) else None
         for product, suffix in _PRODUCTS.items()
     }
-    complete = output in viewers and output + PRODUCTS_SUFFIX in listing
+    complete = output in viewers and is_current(output + PRODUCTS_SUFFIX)
     found["viewer"] = output + VIEWER_SUFFIX if complete else None
     changed = any(facts.get(product, "") != path for product, path in found.items())
     facts |= found

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from operations.clients.prefect_api import RateLimitedPrefectApi
-from operations.clients.prefect_runs import UNFINISHED
+from operations.clients.prefect_runs import UNFINISHED, WITH_TASKS
 
 FLOW = "make-products"
 DEPLOYMENT = f"{FLOW}/ecs"
+# A run of fifty outputs takes minutes.
+HANGS = timedelta(days=1)
 
 
 def requested_outputs(api: RateLimitedPrefectApi, *, force: bool) -> set[str]:
     """The outputs of runs that have not ended yet; with `force`, only of those that force, too.
 
+    Runs whose task has had its state for a day do not count: such a task hangs, or is gone.
+
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
     unfinished = api.runs({"state": {"type": {"any_": list(UNFINISHED)}}}, FLOW)
-    parameters: Iterator[dict[str, Any]] = (run["parameters"] for run in unfinished)
+    since = datetime.now(UTC) - HANGS
+    parameters: Iterator[dict[str, Any]] = (
+        run["parameters"]
+        for run in unfinished
+        if run["state"]["type"] not in WITH_TASKS
+        or datetime.fromisoformat(run["state"]["timestamp"]) > since
+    )
     return {
         output
         for each in parameters

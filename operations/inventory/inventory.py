@@ -57,15 +57,15 @@ INSERT INTO output VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (output) DO UP
 # What `made` is in a listing without times, such as an S3 inventory: later than any time.
 _AT_SOME_TIME = "made"
 
-# `products` is the record of the products, `product` one of them.
-Part = Literal["object", "manifest", "claim", "failure", "products", "product"]
+# `products` is the record of the products, `picture` and `product` are some of them.
+Part = Literal["object", "manifest", "claim", "failure", "products", "picture", "product"]
 
 
 def part_of_output(key: str) -> tuple[str, Part] | None:
     """The output that a key of the output bucket belongs to, and its part; None for other keys."""
     store = _STORE.match(key)
     if product := _PRODUCT.fullmatch(store[1] if store else key):
-        return product[1], "product"
+        return product[1], "picture" if key.endswith(PICTURE_SUFFIX) else "product"
     if store:
         return store[1], "object"
     if found := _SIDE_FILE.fullmatch(key):
@@ -79,7 +79,7 @@ class ListedOutput:
     """One output in the listing; `modified` is the time of its newest part, ISO 8601.
 
     `has_report` is true if a failure report lies beside it, `has_products` if anything made
-    from it does, and `products_are_current` if their record is not older than its manifest.
+    from it does, and `products_are_current` if it has a picture, and their record is not older than its manifest.
     """
 
     output: str
@@ -196,8 +196,11 @@ def _summed(listing: Iterable[tuple[str, int, datetime | None]]) -> Iterator[tup
             newest[part] = max(newest[part], modified.isoformat() if modified else "")
             marks[part] += 1
             total += size if part == "object" else 0
-        products = marks.pop("products", 0) + marks.pop("product", 0)
-        made = newest.pop("products", None)
+        products = sum(marks.pop(part, 0) for part in ("products", "picture", "product"))
+        made, picture = newest.pop("products", None), newest.pop("picture", None)
+        if picture is None:
+            # Each output has a picture, unless it failed.
+            made = None
         newest.pop("product", None)
         yield (
             *(output, marks["object"], total, marks["manifest"], marks["failure"]),

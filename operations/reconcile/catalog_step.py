@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
-import sys
 from typing import Any
 
+from flows.core.child_module import command_of, environment_for
 from operations.catalog import child
 from operations.reconcile.reconcile_report import ReportLocation
 
@@ -27,10 +28,15 @@ def update_after(place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
         What was done, and why the catalogue is not up to date; `''` if it is.
     """
     root = f"s3://{place.bucket}/{place.prefix.removesuffix('.echodrop/reconcile/')}"
-    command = [sys.executable, "-m", child.__name__, root]
+    command = [*command_of(child.__name__), root]
     try:
         done = subprocess.run(  # noqa: S603 - the project's own command
-            command, check=False, capture_output=True, text=True, timeout=SECONDS
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env=environment_for(os.environ),
         )
         update: dict[str, Any] | None = json.loads(done.stdout) if done.stdout else None
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:

@@ -2,7 +2,8 @@
 
 Its parent (flows/products/jobs/in_child.py) writes the jobs to standard input, as one line of
 JSON, and keeps it open: when it closes, the parent has ended, and so does the child. For
-each job the child writes lines of JSON to standard output: one for each product, then the result.
+each job the child writes lines of JSON to standard output: from which output it draws, then
+one for each product, then the result.
 """
 
 from __future__ import annotations
@@ -32,30 +33,40 @@ _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _log = logging.getLogger(__name__)
 
 
-def make_one(job: ProductJob, on_end: Callable[[str, dict[str, Any]], None]) -> JobResult:
-    """Make the products of one output, unless they are current; `on_end` as in `make_products`."""
+def make_one(job: ProductJob, report: Callable[[dict[str, Any]], None]) -> JobResult:
+    """Make the products of one output, unless they are current; `report` gets each line before the result."""
     # PLC0415: the parent reads this module's protocol without them.
     from flows.products.jobs.failed_record import record_failure  # noqa: PLC0415
-    from flows.products.make import make_products  # noqa: PLC0415
-    from flows.products.product_files import product_files  # noqa: PLC0415
+    from flows.products.make import OutputIncompleteError, make_products  # noqa: PLC0415
+    from flows.products.product_files import OutputReplacedError, product_files  # noqa: PLC0415
     from flows.publishing.manifest import read_manifest  # noqa: PLC0415
 
     files = product_files(job.output, job.storage_options)
     body = files.read(MANIFEST_SUFFIX)
     if body is None:
         return JobResult(job.output, "incomplete")
+    manifest = read_manifest(body, job.output + MANIFEST_SUFFIX)
+    sha256 = manifest["output"]["sha256"]
     if not job.force:
-        sha256 = read_manifest(body, job.output + MANIFEST_SUFFIX)["output"]["sha256"]
         before = files.read(PRODUCTS_SUFFIX)
         if before is not None and is_current(before, sha256):
             return JobResult(job.output, "current", json.loads(before))
+    report({"output_sha256": sha256, "source_bytes": manifest["source"]["bytes"]})
     try:
-        record = make_products(job.output, job.storage_options, on_end=on_end)
+        record = make_products(
+            job.output,
+            job.storage_options,
+            on_end=lambda name, entry: report({"product": name, "entry": entry}),
+        )
+    except (OutputIncompleteError, OutputReplacedError):
+        # The run that replaces it makes its products.
+        return JobResult(job.output, "incomplete")
     # BLE001: whatever it is, the record says it.
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: products not made", job.output, exc_info=True)
         cause = f"{type(error).__name__}: {error}"
-        return JobResult(job.output, "failed", record_failure(job, cause) or {}, cause)
+        record = record_failure(job, cause, output_sha256=sha256) or {}
+        return JobResult(job.output, "failed", record, cause)
     return JobResult.of_record(job.output, record)
 
 
@@ -80,15 +91,12 @@ def main() -> None:
         results.write(line + "\n")
         results.flush()
 
-    def write_product(name: str, entry: dict[str, Any]) -> None:
-        write(json.dumps({"product": name, "entry": entry}))
-
     jobs = [ProductJob(**fields) for fields in json.loads(sys.stdin.readline())]
     threading.Thread(target=_end_with_parent, args=(sys.stdin,), daemon=True).start()
     with stopped_by_signals():
         for job in jobs:
             try:
-                result = make_one(job, write_product)
+                result = make_one(job, lambda fields: write(json.dumps(fields)))
             # BLE001: the other outputs are independent. The store failed, so nothing is recorded.
             except Exception as error:  # noqa: BLE001
                 cause = f"{type(error).__name__}: {error}"

@@ -15,8 +15,6 @@ SWITCH = "ECHODROP_PRODUCTS"
 _BASE = timedelta(minutes=15)
 # Less than a tenth of the speed of the slowest measured products (docs/benchmarks.md).
 _BYTES_A_SECOND = 1_000_000
-# Used if the size is unknown.
-_ASSUMED_BYTES = 5_000_000_000
 
 
 def products_are_on(environment: Mapping[str, str]) -> bool:
@@ -32,19 +30,16 @@ class ProductJob:
         output: path or s3:// URI.
         storage_options: as for s3fs.
         force: make them even if they are current.
-        source_bytes: size of the raw file, None if unknown; only for the time limit.
     """
 
     output: str
     storage_options: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
-    source_bytes: int | None = None
 
-    @property
-    def limit(self) -> timedelta:
-        """How long it may take."""
-        size = _ASSUMED_BYTES if self.source_bytes is None else self.source_bytes
-        return _BASE + timedelta(seconds=size // _BYTES_A_SECOND)
+
+def time_limit(source_bytes: int) -> timedelta:
+    """How long the products of a raw file of this size may take."""
+    return _BASE + timedelta(seconds=source_bytes // _BYTES_A_SECOND)
 
 
 JobState = Literal["made", "current", "incomplete", "failed"]
@@ -58,7 +53,7 @@ class JobResult:
         state: `made`; `current`, if nothing was to be done; `incomplete`, if there is no
             complete output; `failed`, if at least one product was not made.
         record: the record beside the output; empty if there is none. Of a child that ended or
-            hung, only what it had made.
+            hung, what it had made, and the checksum of the output that it made it from.
         error: what failed, for people; empty if nothing did.
         was_reported: whether the child reported it; otherwise it ended, or hung.
     """

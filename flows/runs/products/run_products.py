@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from datetime import timedelta
 
 from prefect.logging import get_run_logger
 
@@ -16,39 +17,45 @@ from flows.runs.products.picture_artifact import show_pictures
 from flows.stores.request import ConversionRequest
 
 STACK = "ECHODROP_STACK"
+# How long a conversion may stay for its products: its outcome is known only after them.
+TOTAL = timedelta(hours=1)
 
 
-def make_products_of(completed: Iterable[tuple[ConversionRequest, int | None]]) -> None:
-    """Make the products of these conversions' outputs, if the stack wants products.
+def make_products_of(completed: Iterable[ConversionRequest]) -> None:
+    """Make the products of these conversions' outputs within an hour, if the stack wants products.
 
     Those of an output that was already published are made if they are missing or stale.
-
-    Args:
-        completed: each conversion with the bytes of its raw file, None if unknown.
     """
     if not products_are_on(os.environ):
         return
     jobs = [
-        ProductJob(
-            request.output.uri, dict(request.output_storage_options), source_bytes=source_bytes
-        )
-        for request, source_bytes in completed
+        ProductJob(request.output.uri, dict(request.output_storage_options))
+        for request in completed
     ]
     try:
-        make_and_show(jobs)
+        results = make_and_show(jobs, total=TOTAL)
+        if left := [job.output for job in jobs[len(results) :]]:
+            get_run_logger().warning(
+                "products of %s outputs not made within %s, the first is %s; "
+                "`echodrop draw` makes them",
+                *(len(left), TOTAL, left[0]),
+            )
     # BLE001: the outputs are published and verified; the warning and the record name the cause.
     except Exception as error:  # noqa: BLE001
         get_run_logger().warning("products not made: %r", error)
 
 
-def make_and_show(jobs: Sequence[ProductJob]) -> list[JobResult]:
-    """Make the products in a child process, log and count failures, and show the pictures."""
+def make_and_show(jobs: Sequence[ProductJob], *, total: timedelta | None = None) -> list[JobResult]:
+    """Make the products in a child process, log and count failures, and show the pictures.
+
+    After `total` the remaining outputs have no result.
+    """
     from flows.products.jobs.in_child import make_in_child  # noqa: PLC0415 - most runs fail or finish without it
 
     logger = get_run_logger()
     results: list[JobResult] = []
     # Closed here, so that a run that is stopped ends the child at once.
-    with closing(make_in_child(jobs)) as made:
+    with closing(make_in_child(jobs, total=total)) as made:
         for result in made:
             results.append(result)
             if result.state == "failed":
@@ -63,7 +70,7 @@ def make_and_show(jobs: Sequence[ProductJob]) -> list[JobResult]:
     show_pictures(
         [
             (job, result)
-            for job, result in zip(jobs, results, strict=True)
+            for job, result in zip(jobs, results, strict=False)
             if result.state in {"made", "failed"} and result.record
         ]
     )

@@ -16,7 +16,9 @@ from tests.contract.flows.conftest import EK60, Buckets, options_for
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.parametrize(("name", "output_type"), [("a b/out?.zarr", "zarr"), ("out.nc", "netcdf")])
+@pytest.mark.parametrize(
+    ("name", "output_type"), [("a b/out?::b.zarr", "zarr"), ("a::b/out.nc", "netcdf")]
+)
 def test_products_are_beside_the_output(
     buckets: Buckets, tmp_path: Path, name: str, output_type: str
 ) -> None:

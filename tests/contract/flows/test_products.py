@@ -21,12 +21,14 @@ import urllib3
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows import conversion
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import BACKFILL, conversions, drawing
 from flows.make_products import make_products
 from flows.products.jobs import in_child, product_jobs
+from flows.publishing.publication import Skipped
 from flows.runs.products.failure_metric import METRIC
 from flows.runs.products.run_products import STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
@@ -160,6 +162,12 @@ def test_a_run_of_a_published_file_makes_products_that_are_missing_or_stale(drop
     assert drop.convert(overwrite=True, compact=False).name == "Completed"
     assert picture.read_bytes() == b"1"
     assert drop.record["output_sha256"] != first["output_sha256"]
+    # A newer upload makes the products with its own output.
+    children = drop.children.read_text()
+    superseded = Skipped(str(drop.output), "there is a newer version")
+    drop.patch.setattr(conversion, "open_raw", lambda *_: superseded)
+    assert drop.convert().name == "Skipped"
+    assert drop.children.read_text() == children
 
 
 def test_a_batch_makes_the_products_of_its_published_files_in_one_process(
@@ -170,7 +178,20 @@ def test_a_batch_makes_the_products_of_its_published_files_in_one_process(
         drop.parameters | {"output_path": str(tmp_path / f"{name}.zarr")} for name in ("a", "b")
     ]
     files.append(drop.parameters | {"raw_file": "/nowhere/c.raw"})
+    order: list[str] = []
+    module = sys.modules[convert_raw_sonar_batch.fn.__module__]
+
+    def noted(name: str, step: Any) -> Any:
+        def call(given: Any) -> Any:
+            order.append(name)
+            return step(given)
+
+        return call
+
+    for name in ("failed_run", "make_products_of"):
+        drop.patch.setattr(module, name, noted(name, getattr(module, name)))
     state: Any = convert_raw_sonar_batch(files, task_runner="threads", return_state=True)
+    assert order == ["failed_run", "make_products_of"], "the failure is tagged first"
     assert "1 of 3 files failed" in state.message
     assert len(drop.children.read_text().splitlines()) == 1
     assert {path.name for path in tmp_path.glob("*.products.json")} == {

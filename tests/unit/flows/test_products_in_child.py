@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from flows.conversion import convert
+from flows.core.child_module import command_of, environment_for
 from flows.products.jobs import in_child
 from flows.products.jobs.in_child import make_in_child
 from flows.products.jobs.product_jobs import ProductJob, is_current, products_are_on
@@ -114,6 +116,71 @@ def test_current_products_stay_unless_forced_or_stale(
     assert record_of(output)["output_sha256"] == "0" * 64
     Path(f"{output}.products.json").write_text("{")
     assert state() == "made"
+
+
+@pytest.mark.parametrize(
+    ("does", "error"),
+    [
+        # It never reads its jobs, which are more than a pipe holds.
+        ("time.sleep(120)", "TimedOut"),
+        ("sys.stdin.close(); time.sleep(120)", "TimedOut"),
+        ("os.close(1); time.sleep(120)", "did not end"),
+        ("os.write(1, b'{\"output\": '); os._exit(4)", "exit code 4"),
+        ("os.write(1, b'\\xff\\n'); os._exit(4)", "exit code 4"),
+    ],
+)
+def test_a_child_that_does_not_keep_to_the_protocol_never_stops_the_parent(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch, does: str, error: str
+) -> None:
+    monkeypatch.setattr(in_child, "_GRACE_SECONDS", 0.5)
+    command = (sys.executable, "-c", f"import os, sys, time; {does}")
+    monkeypatch.setattr(in_child, "_COMMAND", command)
+    jobs = [ProductJob(outputs(f"{number}.zarr")) for number in range(2)]
+    jobs += [ProductJob("/nowhere/" + "n" * 10_000)] * 20
+    with closing(make_in_child(jobs, limit=timedelta(seconds=2))) as results:
+        for job in jobs[:2]:
+            result = next(results)
+            assert (result.output, result.state) == (job.output, "failed")
+            assert error in result.error
+
+
+def test_after_the_time_for_all_outputs_the_others_are_left(
+    outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "children"
+    hangs = f"open({str(log)!r}, 'a').write('x'); import time; time.sleep(120)"
+    monkeypatch.setattr(in_child, "_COMMAND", (sys.executable, "-c", hangs))
+    jobs = [ProductJob(outputs(f"{number}.zarr")) for number in range(3)]
+    (result,) = make_in_child(jobs, total=timedelta(seconds=2))
+    assert "TimedOut" in result.error
+    assert log.read_text() == "x"
+    assert not list(make_in_child(jobs, total=timedelta(0)))
+
+
+def test_a_killed_child_leaves_no_temporary_files(
+    outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "made"
+    killed = (
+        "import os, tempfile\n"
+        f"open({str(log)!r}, 'w').write(tempfile.mkdtemp())\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    monkeypatch.setattr(in_child, "_COMMAND", (sys.executable, "-c", killed))
+    (result,) = make_in_child([ProductJob(outputs("a.zarr"))])
+    assert "out of memory" in result.error
+    folder = Path(log.read_text())
+    assert folder.parent.name.startswith("echodrop-products-")
+    assert not folder.parent.exists()
+
+
+def test_files_of_the_current_folder_are_not_run(tmp_path: Path) -> None:
+    for name in ("json", "flows"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
+    environment = environment_for({**os.environ, "PYTHONPATH": os.pathsep})
+    command = command_of("flows.core.locations")
+    assert subprocess.run(command, env=environment, cwd=tmp_path, check=False).returncode == 0
+    assert command_of("flows.products.jobs.child") == in_child._COMMAND
 
 
 class _Stopped(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -135,6 +136,27 @@ def test_the_page_gets_each_output_with_its_products_and_each_failure(place: Pla
             "report": "cruise/x.zarr.failure.json",
         }
     ]
+
+
+def test_products_of_an_older_output_and_half_written_ones_are_not_shown(tmp_path: Path) -> None:
+    place = FolderPlace(tmp_path)
+    put(place, "a.zarr")
+    ends = (".echogram.png", ".thumbnail.png", ".echogram.zarr/zarr.json")
+
+    def shown() -> list[bool]:
+        update_catalog(place)
+        (output,) = listed(place)["outputs"]
+        return [output[name] is not None for name in ("picture", "thumbnail", "viewer")]
+
+    for end in ends:
+        place.write(f"a.zarr{end}", b"1", "image/png")
+    # While they are replaced.
+    assert shown() == [True, True, False]
+    place.write("a.zarr.products.json", b"{}", "application/json")
+    assert shown() == [True] * 3
+    written = (tmp_path / "a.zarr.products.json").stat().st_mtime
+    os.utime(tmp_path / "a.zarr.manifest.json", (written + 1, written + 1))
+    assert shown() == [False] * 3
 
 
 @pytest.fixture

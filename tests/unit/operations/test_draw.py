@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from flows.products.jobs import in_child
 from flows.products.jobs.product_jobs import JobResult, ProductJob
 from operations.draw import terminal
+from operations.draw.product_runs import requested_outputs
 from operations.draw.terminal import draw_at_terminal
 from tests.unit.operations.conftest import FakeInbox, lines
 
@@ -86,7 +88,8 @@ class Prefect:
     """Prefect's API, in memory."""
 
     def __init__(self, *unfinished: dict[str, Any]) -> None:
-        self.unfinished = [{"parameters": each} for each in unfinished]
+        state = {"type": "RUNNING", "timestamp": datetime.now(UTC).isoformat()}
+        self.unfinished = [{"parameters": each, "state": state} for each in unfinished]
         self.created: list[dict[str, Any]] = []
 
     def runs(self, _wanted: object, flow: str) -> list[dict[str, Any]]:
@@ -157,6 +160,24 @@ def test_outputs_in_s3_are_drawn_by_runs_that_are_requested_once(
     assert drawn == []
     assert draw_at_terminal([f"s3://{bucket}/cruise/stale.zarr"], here=True) == 1
     assert [job.output for job in drawn] == [uris[1]]
+
+
+@pytest.mark.parametrize(
+    ("state", "hours", "counts"),
+    [
+        ("RUNNING", 23, True),
+        ("RUNNING", 25, False),
+        ("PENDING", 25, False),
+        ("SCHEDULED", 99, True),
+    ],
+)
+def test_a_run_that_hangs_for_a_day_does_not_hold_its_outputs(
+    state: str, hours: int, *, counts: bool
+) -> None:
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    api: Any = Prefect({"outputs": ["a"]})
+    api.unfinished[0]["state"] = {"type": state, "timestamp": f"{since:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    assert requested_outputs(api, force=False) == ({"a"} if counts else set())
 
 
 @pytest.mark.parametrize("target", ["nothing/", "cruise/torn.zarr", "gs://bucket/"])

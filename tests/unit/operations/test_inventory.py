@@ -76,7 +76,7 @@ def test_uploads_and_outputs_are_joined_in_any_order(
         ("a.nc.claim.json", "a.nc", "claim"),
         ("a.zarr.failure.json", "a.zarr", "failure"),
         ("cruise.nc/b.nc", "cruise.nc/b.nc", "object"),
-        ("a/b.zarr.echogram.png", "a/b.zarr", "product"),
+        ("a/b.zarr.echogram.png", "a/b.zarr", "picture"),
         ("a/b.nc.thumbnail.png", "a/b.nc", "product"),
         ("a/b.zarr.products.json", "a/b.zarr", "products"),
         ("a/b.zarr.echogram.zarr/zarr.json", "a/b.zarr", "product"),
@@ -119,13 +119,23 @@ def test_products_are_current_if_their_record_is_not_older_than_the_manifest(
     assert (found.objects, found.bytes, found.has_products) == (1, 2, True)
     assert found.modified == published.isoformat()
     assert found.products_are_current is current
+    # A picture that failed leaves only the record.
+    with Inventory() as inventory:
+        inventory.add_outputs(listing[1:])
+        (found,) = inventory.outputs_without_source()
+    assert not found.products_are_current
 
 
 def test_a_listing_without_times_shows_only_whether_there_are_products() -> None:
     with Inventory() as inventory:
         inventory.add_outputs(
             (name, 1, None)
-            for name in ("a.zarr.manifest.json", "a.zarr.products.json", "b.zarr.manifest.json")
+            for name in (
+                "a.zarr.echogram.png",
+                "a.zarr.manifest.json",
+                "a.zarr.products.json",
+                "b.zarr.manifest.json",
+            )
         )
         found = {
             each.output: each.products_are_current for each in inventory.outputs_without_source()

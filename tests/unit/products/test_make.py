@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from flows.products import echogram, viewer_store
+from flows.products import echogram, make, viewer_store
+from flows.products.jobs.failed_record import record_failure
+from flows.products.jobs.product_jobs import ProductJob
 from flows.products.make import OutputIncompleteError, make_products
+from flows.products.product_files import OutputReplacedError, product_files
 from flows.products.viewer_contract import violations
 from tests.unit.products.conftest import Converted
 
@@ -87,10 +91,7 @@ def test_only_some_keeps_the_others_of_the_same_output(sample: Path) -> None:
         "viewer": "made",
     }
     assert record["picture"]["quantity"] == "Sv"
-    manifest = Path(f"{sample}.manifest.json")
-    changed = json.loads(manifest.read_text())
-    changed["output"]["sha256"] = "0" * 64
-    manifest.write_text(json.dumps(changed))
+    another_version(sample)
     record = make_products(str(sample), only=["thumbnail"])
     assert list(record["products"]) == ["thumbnail"], "those of another output do not count"
     with pytest.raises(ValueError, match=r"unknown products \['movie'\]"):
@@ -102,6 +103,90 @@ def test_an_incomplete_output_has_no_products(sample: Path) -> None:
     with pytest.raises(OutputIncompleteError, match="has no manifest"):
         make_products(str(sample))
     assert not Path(f"{sample}.products.json").exists()
+
+
+def another_version(output: Path) -> None:
+    """Replace the output's manifest, as another run does."""
+    manifest = Path(f"{output}.manifest.json")
+    changed = json.loads(manifest.read_text())
+    changed["output"]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(changed))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_products_of_a_newer_output_stay(
+    sample: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    newer = Path(f"{sample}.echogram.png"), Path(f"{sample}.products.json")
+
+    def picture(_source: object) -> bytes:
+        another_version(sample)
+        for path in newer:
+            path.write_bytes(b"newer")
+        if fails:
+            raise MemoryError
+        return b"older"
+
+    monkeypatch.setattr(make, "_picture", picture)
+    with pytest.raises(OutputReplacedError):
+        make_products(str(sample))
+    assert [path.read_bytes() for path in newer] == [b"newer"] * 2
+    assert record_failure(ProductJob(str(sample)), "killed", {}, "1" * 64) is None
+    assert [path.read_bytes() for path in newer] == [b"newer"] * 2
+
+
+def test_no_record_calls_products_current_while_they_are_replaced(sample: Path) -> None:
+    record = Path(f"{sample}.products.json")
+    make_products(str(sample), only=["thumbnail"])
+    seen = []
+    make_products(str(sample), only=["thumbnail"], on_end=lambda *_: seen.append(record.exists()))
+    assert (seen, record.exists()) == ([False], True)
+
+
+def test_products_are_on_the_disk_before_they_have_their_name(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = tmp_path / "store"
+    (store / "0").mkdir(parents=True)
+    for name in ("zarr.json", "0/c"):
+        (store / name).write_bytes(b"1")
+    files = product_files(str(sample))
+    files.write(".thumbnail.png", b"1")
+    files.write_store(".echogram.zarr", store)
+    files.remove(".thumbnail.png")
+    for end in (".thumbnail.png", ".echogram.zarr/zarr.json", ".echogram.zarr/0/c"):
+        (path,) = (each for each in synced if each.endswith(f"-{sample.name}{end}"))
+        assert ".partial-" in path
+    assert synced.count(str(sample.parent)) == 3
+    assert contents(Path(f"{sample}.echogram.zarr")) == {"zarr.json": b"1", "0/c": b"1"}
+
+
+def test_a_failure_leaves_no_half_written_or_older_product(sample: Path) -> None:
+    ends = (".echogram.png", ".thumbnail.png", ".echogram.zarr")
+    for end in ends[:2]:
+        Path(f"{sample}{end}").write_bytes(b"1")
+    Path(f"{sample}{ends[2]}/0").mkdir(parents=True)
+    entry = {"state": "made"}
+    record = record_failure(ProductJob(str(sample)), "killed", {"echogram": entry})
+    assert record is not None
+    assert {name: each["state"] for name, each in record["products"].items()} == {
+        "echogram": "made",
+        "thumbnail": "failed",
+        "viewer": "failed",
+    }
+    assert [Path(f"{sample}{end}").exists() for end in ends] == [True, False, False]
+
+
+def test_a_process_that_did_not_begin_leaves_current_products(sample: Path) -> None:
+    made = make_products(str(sample), only=["thumbnail"])
+    assert record_failure(ProductJob(str(sample)), "did not start") == made
+    assert Path(f"{sample}.thumbnail.png").exists()
 
 
 def test_netcdf_gives_the_same_picture(converted: Converted) -> None:

@@ -164,6 +164,21 @@ def test_a_second_kill_is_rejected_with_a_remedy() -> None:
     assert "job_variables" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("parameters", "remedy"),
+    [
+        ({"raw_file": "s3://inbox/a.raw"}, "convert it again"),
+        ({"files": [{"raw_file": "s3://inbox/a.raw"}]}, "convert it again"),
+        ({"outputs": ["s3://output/a.zarr"], "force": False}, "echodrop draw"),
+    ],
+)
+def test_the_remedy_is_that_of_the_flow(parameters: dict[str, Any], remedy: str) -> None:
+    found = outcome(run(size=LARGE, parameters=parameters))
+    assert isinstance(found, Rejected)
+    assert remedy in found.detail
+    assert ("rules document" in found.detail) is ("outputs" not in parameters)
+
+
 def test_there_is_no_size_above_large() -> None:
     found = outcome(run(size=LARGE))
     assert isinstance(found, Rejected)
