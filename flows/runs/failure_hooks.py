@@ -15,6 +15,7 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in
 from prefect.utilities.urls import url_for
 
 from flows.core.outcomes import InvalidParameters, PartlyFailed, TransientFault
+from flows.core.public_uri import public_uri
 from flows.core.run_ends import Crashed, Defect, Outcome, TimedOut
 from flows.core.transient_faults import is_transient
 from flows.failures import alerts, quarantine
@@ -124,7 +125,7 @@ def _report(
     file: _Failed, request: ConversionRequest | None, run: FailedRun, tags: frozenset[str]
 ) -> FailureReport:
     parameters = file.parameters
-    source = str(parameters.get("raw_file") or "")
+    source = public_uri(str(parameters.get("raw_file") or ""))
     preflight = file.facts.get("preflight")
     own_fields = {"outcome", "message", "preflight"}
     return FailureReport(

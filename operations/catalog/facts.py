@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.core.locations import OUTPUT_SUFFIXES
+from flows.core.public_uri import public_uri
 
 Facts = dict[str, Any]
 
@@ -57,7 +58,7 @@ def output_facts(body: bytes, output: str) -> Facts:
             "missing": manifest["missing"],
             "quality": [fact["sentence"] for fact in manifest.get("quality", []) if fact["alarm"]],
             "corrections": sum(each["count"] for each in manifest.get("corrections", [])),
-            "raw": source["uri"],
+            "raw": public_uri(source["uri"]),
             "channel_ids": contents["channels"],
             "frequencies": [frequencies.get(each) for each in contents["channels"]],
             "dimensions": next(
@@ -81,7 +82,7 @@ def failure_facts(body: bytes) -> Facts:
     """
     try:
         report = json.loads(body)
-        uri = report["source"]["uri"]
+        uri = public_uri(report["source"]["uri"])
         return {
             "key": uri.split("/", 3)[3] if uri.startswith("s3://") else uri,
             "outcome": report["outcome"],
