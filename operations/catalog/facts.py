@@ -40,7 +40,7 @@ def output_facts(body: bytes, output: str) -> Facts:
         box, positions = contents["position_box"], contents.get("positions") or {}
         frequencies = contents.get("frequencies") or {}
         folder, _, name = output.rpartition("/")
-        return {
+        facts = {
             "output": output,
             "name": _stem(name),
             "cruise": folder,
@@ -70,8 +70,11 @@ def output_facts(body: bytes, output: str) -> Facts:
                 {},
             ),
         }
+        # One that can't be written is named, and does not stop the catalogue.
+        json_bytes(facts)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FactsUnreadableError(f"not a manifest: {error!r}") from error
+    return facts
 
 
 def failure_facts(body: bytes) -> Facts:
@@ -83,14 +86,25 @@ def failure_facts(body: bytes) -> Facts:
     try:
         report = json.loads(body)
         uri = public_uri(report["source"]["uri"])
-        return {
+        facts = {
             "key": uri.split("/", 3)[3] if uri.startswith("s3://") else uri,
             "outcome": report["outcome"],
             "reason": report["message"],
             "at": moment(report.get("failed_at")),
         }
+        json_bytes(facts)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise FactsUnreadableError(f"not a failure report: {error!r}") from error
+    return facts
+
+
+def json_bytes(values: object) -> bytes:
+    """The values as JSON in UTF-8.
+
+    Raises:
+        ValueError: a NaN, an infinity or a lone surrogate, which Python reads, but JSON does not have.
+    """
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def moment(text: str | None) -> str | None:

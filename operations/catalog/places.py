@@ -129,8 +129,11 @@ class FolderPlace:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     found.folders.append(f"{folder}{entry.name}/")
-                elif entry.is_file():
-                    found.files[folder + entry.name] = _etag(entry.stat())
+                    continue
+                # So may a file; the rest of the folder is still there.
+                with suppress(FileNotFoundError):
+                    if entry.is_file():
+                        found.files[folder + entry.name] = _etag(entry.stat())
         return found
 
     def open(
