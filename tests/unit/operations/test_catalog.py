@@ -145,7 +145,7 @@ def test_the_page_gets_each_output_with_its_products_and_each_failure(place: Pla
 def served(tmp_path: Path) -> Iterator[tuple[FolderPlace, str]]:
     """A folder of outputs, and where it is served."""
     place = FolderPlace(tmp_path)
-    with GalleryServer(place) as server:
+    with GalleryServer(place, token="") as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield place, f"{server.url}data/"
         server.shutdown()
