@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ import xarray as xr
 from flows.rawfile.echopype_reader import import_echopype
 
 
-def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - echopype ships no types
+def open_output(
+    output: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> Any:  # noqa: ANN401 - echopype ships no types
     """Open the Zarr store or netCDF file at `output`, a path or an s3:// URI.
 
     `echopype.open_converted` opens the store four times, and netCDF only from a local
@@ -35,7 +38,7 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
     import_echopype()
     from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
-    output = output.rstrip("/")
+    output = os.fspath(output).rstrip("/")
     options = None
     if "://" in output:
         # Another run may have replaced the output since this process last read it.
