@@ -103,9 +103,7 @@ def _end_progress(client: SyncPrefectClient, run_id: UUID, outcome: str) -> None
 def emit_failure(flow_run: FlowRun, reports: Sequence[FailureReport]) -> None:
     """Emit the event of a run that its own process ended, with its most urgent failure."""
     # One automation expects alerts, another conflicts among notices.
-    first = min(
-        reports, key=lambda each: (each.is_notice, each.outcome != OutputConflict.outcome)
-    )
+    first = min(reports, key=lambda each: (each.is_notice, each.outcome != OutputConflict.outcome))
     emit_event(
         EVENT,
         resource={

@@ -41,11 +41,12 @@ class PoolFacts:
 
 @dataclass(frozen=True)
 class PrefectFacts:
-    """The pools of the deployments, and the deployments that are not registered."""
+    """The pools of the deployments, and the deployments and pools that are not registered."""
 
     pools: tuple[PoolFacts, ...] = ()
     unknown: tuple[str, ...] = ()
     paused: tuple[str, ...] = field(default=())
+    missing_pools: tuple[str, ...] = ()
 
 
 def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> PrefectFacts:
@@ -56,10 +57,12 @@ def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> P
     """
     found = {name: _deployment(api, name) for name in deployments}
     pools = sorted({str(each["work_pool_name"]) for each in found.values() if each})
+    by_name = {name: _pool(api, name) for name in pools}
     return PrefectFacts(
-        tuple(_pool(api, name) for name in pools),
+        tuple(each for each in by_name.values() if each),
         tuple(name for name, each in found.items() if each is None),
         tuple(name for name, each in found.items() if each and each.get("paused")),
+        tuple(name for name, each in by_name.items() if each is None),
     )
 
 
@@ -67,9 +70,9 @@ def _ask(api: RateLimitedPrefectApi, method: str, path: str, body: object) -> An
     return api.ask(method, path, body, patience=_PATIENCE)
 
 
-def _deployment(api: RateLimitedPrefectApi, name: str) -> dict[str, Any] | None:
+def _or_none(api: RateLimitedPrefectApi, path: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = _ask(api, "GET", f"/deployments/name/{quote(name)}", None)
+        found: dict[str, Any] = _ask(api, "GET", path, None)
     except PrefectUnavailableError as error:
         if error.status == 404:
             return None
@@ -77,9 +80,15 @@ def _deployment(api: RateLimitedPrefectApi, name: str) -> dict[str, Any] | None:
     return found
 
 
-def _pool(api: RateLimitedPrefectApi, name: str) -> PoolFacts:
+def _deployment(api: RateLimitedPrefectApi, name: str) -> dict[str, Any] | None:
+    return _or_none(api, f"/deployments/name/{quote(name)}")
+
+
+def _pool(api: RateLimitedPrefectApi, name: str) -> PoolFacts | None:
     path = f"/work_pools/{quote(name, safe='')}"
-    pool = _ask(api, "GET", path, None)
+    pool = _or_none(api, path)
+    if pool is None:
+        return None
     workers = _ask(api, "POST", f"{path}/workers/filter", {})
     reported = [_time(each["last_heartbeat_time"]) for each in workers]
     return PoolFacts(

@@ -121,7 +121,8 @@ def _without_run(
     if now - source.modified < limits.arriving:
         return UploadFinding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
     detail = "; ".join(part for part in ("no run", output.detail) if part)
-    action = Notify(0, lane=lane)
+    # A batch would skip a damaged output, whose manifest is there; a repair has a run of its own.
+    action = Notify(0, is_repair=kind is Kind.OUTPUT_DAMAGED, lane=lane)
     return UploadFinding(kind, source.uri, detail, source.modified, source, action=action)
 
 

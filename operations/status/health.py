@@ -75,6 +75,8 @@ def health_lines(
         yield HealthLine("deployment", f"{name} is not registered", "echodrop deploy")
     for name in facts.paused:
         yield HealthLine("deployment", f"{name} is paused", "resume it in Prefect's UI")
+    for name in facts.missing_pools:
+        yield HealthLine("work pool", f"{name} is not registered", "echodrop deploy")
     for pool in facts.pools:
         yield from _of_pool(pool, now)
 

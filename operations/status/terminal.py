@@ -127,6 +127,8 @@ def _recent(
     if not as_json:
         print_health(console, health)
     if any(line.part == PREFECT and line.is_fault for line in health):
+        if as_json:
+            console.file.write(json_line(health_as_json(health)) + "\n")
         return StatusLook(EXIT_CODE)
     tally = FindingTally(shown)
     with progress_bar() as progress:

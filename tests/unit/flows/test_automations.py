@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.events import Event, Resource
+from prefect.events import Event, RelatedResource, Resource
 from prefect.events.schemas.events import ResourceSpecification
 
 from flows.deployment.automations import AutomationsError, read_automations
@@ -63,6 +63,21 @@ def test_every_failure_is_the_file_s_own_or_has_an_automation(
         Event(
             event=f"prefect.flow-run.{state}",
             resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
+            related=[
+                RelatedResource(
+                    {
+                        "prefect.resource.id": "prefect.flow.1",
+                        "prefect.resource.role": "flow",
+                        "prefect.resource.name": "convert-raw-sonar",
+                    }
+                ),
+                RelatedResource(
+                    {
+                        "prefect.resource.id": "prefect.tag.echodrop",
+                        "prefect.resource.role": "tag",
+                    }
+                ),
+            ],
         ),
     ]
     expecting = [
@@ -71,6 +86,10 @@ def test_every_failure_is_the_file_s_own_or_has_an_automation(
         for event in events
         if event.event in each.trigger.expect | each.trigger.after
         and ResourceSpecification.model_validate(each.trigger.match).includes([event.resource])
+        and all(
+            ResourceSpecification.model_validate(wanted).includes(event.related)
+            for wanted in each.trigger.match_related
+        )
     ]
     assert len(expecting) == (
         any(FAILURES[name].pages or name == "OutputConflict" for name in outcomes)

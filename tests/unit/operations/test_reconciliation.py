@@ -42,6 +42,11 @@ def removed_object(world: FakeInbox) -> None:
     world.s3.delete_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0")
 
 
+def removed_object_without_a_run(world: FakeInbox) -> None:
+    whole(world)
+    world.s3.delete_object(Bucket=world.output, Key=f"{OUTPUT}/Sonar/c/0")
+
+
 def unreadable_manifest(world: FakeInbox) -> None:
     removed_object(world)
     world.s3.put_object(Bucket=world.output, Key=f"{OUTPUT}.manifest.json", Body=b"{}")
@@ -135,6 +140,12 @@ PLANTED: dict[str, tuple[Plant, Kind, Notify | type[Retry | End] | None]] = {
     "one output for two": (two_uploads_of_one_output, Kind.CONTESTED, None),
     "output gone": (completed_without_output, Kind.OUTPUT_MISSING, NEW_GENERATION),
     "an object gone": (removed_object, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
+    # A batch would skip it, because its manifest is there.
+    "an object gone, the run forgotten": (
+        removed_object_without_a_run,
+        Kind.OUTPUT_DAMAGED,
+        Notify(0, is_repair=True, lane=BACKFILL),
+    ),
     "manifest spoilt": (unreadable_manifest, Kind.OUTPUT_DAMAGED, NEW_GENERATION),
 }
 

@@ -140,6 +140,7 @@ def pool(
         (PrefectFacts((pool(heartbeat=timedelta(hours=3)),)), 0, "worker", "WorkerHeartbeatAlarm"),
         (PrefectFacts((pool(late=2),)), 0, "lane live", "RunsLateAlarm"),
         (PrefectFacts((), unknown=("flow/ecs",)), 0, "deployment", "echodrop deploy"),
+        (PrefectFacts((), missing_pools=("ecs",)), 0, "work pool", "echodrop deploy"),
     ],
 )
 def test_a_fault_of_the_system_has_its_part_and_its_remedy(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import PrefectApi
+from lambda_trigger.clients.flow_runs import PrefectApi, outcome_of
 from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection, authorization_of
 from lambda_trigger.clients.transport_errors import (
@@ -207,3 +207,18 @@ def test_a_wrong_secret_is_named_but_not_shown(secret: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key") as error:
         authorization_of(secret)
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "outcome"),
+    [
+        ("Failed", ["echodrop", "outcome:Archived"], "Archived"),
+        ("Failed", ["echodrop"], "Failed"),
+        # An earlier end of a run that was started again.
+        ("Running", ["outcome:Archived"], "Running"),
+        # A run of an earlier release.
+        ("Archived", [], "Archived"),
+    ],
+)
+def test_the_outcome_of_a_failed_run_is_its_tag(name: str, tags: list[str], outcome: str) -> None:
+    assert outcome_of({"state": {"name": name}, "tags": tags}) == outcome
