@@ -15,7 +15,7 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in
 from prefect.utilities.urls import url_for
 
 from flows.core.outcomes import InvalidParameters, PartlyFailed, TransientFault
-from flows.core.public_uri import public_uri
+from flows.core.public_uri import public_text, public_uri
 from flows.core.run_ends import Crashed, Defect, Outcome, TimedOut
 from flows.core.transient_faults import is_transient
 from flows.failures import alerts, quarantine
@@ -114,10 +114,13 @@ def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[st
         return TimedOut.outcome, {"cause": state.message}
     if error is None:
         return Defect.outcome, {"cause": state.message}
-    facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
+    facts = {
+        "error": type(error).__name__,
+        "cause": public_text(f"{type(error).__name__}: {error}"),
+    }
     if is_transient(error):
         return TransientFault.outcome, facts
-    text = "".join(traceback.format_exception(error))
+    text = public_text("".join(traceback.format_exception(error)))
     return Defect.outcome, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
 
 
