@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from flows.core.locations import HttpLocation, S3Location
 from flows.core.outcomes import AccessDenied, SourceChanged, TransientFault
+from flows.core.public_uri import public_text
 from flows.core.source_version import SourceVersion
 from flows.stores.object_store import error_code
 
@@ -23,6 +25,15 @@ _BLOCK_BYTES = 1024 * 1024
 
 # HTTP statuses of a missing file.
 _GONE = frozenset({404, 410})
+
+
+def _publish_no_signature(record: logging.LogRecord) -> bool:
+    """A filter for urllib3's lines about retries, which have the path with its query."""
+    record.msg, record.args = public_text(record.getMessage()), ()
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_publish_no_signature)
 
 
 @dataclass(frozen=True)
@@ -214,7 +225,7 @@ class HttpReader:
         if answer.status in {401, 403, 407}:
             raise AccessDenied(self._uri, f"HTTP status {answer.status}")
         if answer.status == 429 or answer.status >= 500:
-            raise TransientFault(self._url, f"HTTP status {answer.status}")
+            raise TransientFault(self._uri, f"HTTP status {answer.status}")
         raise AccessDenied(self._uri, f"unexpected HTTP status {answer.status}")
 
     @staticmethod
