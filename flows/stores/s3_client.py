@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,13 @@ def s3_client(options: dict[str, Any]) -> S3Client:
         ValueError: see `check_options`.
     """
     check_options(options)
-    return _client(json.dumps(options, sort_keys=True))
+    return _client(json.dumps(options, sort_keys=True), _environment())
+
+
+def _environment() -> tuple[str | None, ...]:
+    """What a client without options takes from the environment, as its commands may change it."""
+    names = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "AWS_ACCESS_KEY_ID")
+    return tuple(os.environ.get(name) for name in names)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -73,13 +80,13 @@ def check_options(options: Mapping[str, Any]) -> None:
     if unknown := sorted(set(settings) - _CLIENT_SETTINGS):
         raise ValueError(f"unknown client_kwargs {unknown}; known: {sorted(_CLIENT_SETTINGS)}")
     try:
-        _client(json.dumps(dict(options), sort_keys=True))
+        _client(json.dumps(dict(options), sort_keys=True), _environment())
     except (TypeError, ValueError, AttributeError, BotoCoreError) as error:
         raise ValueError(f"storage options: {error}") from error
 
 
 @functools.lru_cache(maxsize=16)
-def _client(options_json: str) -> S3Client:
+def _client(options_json: str, _made_in: tuple[str | None, ...]) -> S3Client:
     options = json.loads(options_json)
     settings = dict(options.get("client_kwargs") or {})
     if endpoint := options.get("endpoint_url"):

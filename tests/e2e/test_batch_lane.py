@@ -133,7 +133,8 @@ def test_small_files_of_a_backfill_share_a_task_and_a_bad_one_affects_no_other(
     assert len(batches()) == 1
     assert len(batch["parameters"]["files"]) == 4
     assert not any(inbox.runs(files).values()), "a file of the batch has a run of its own, too"
-    assert (batch["state"]["name"], batch["work_queue_name"]) == ("PartlyFailed", "backfill")
+    assert (batch["state"]["name"], batch["work_queue_name"]) == ("Failed", "backfill")
+    assert {"outcome:PartlyFailed", "files:BadFile:1"} <= set(batch["tags"])
     assert "damaged.raw" in batch["state"]["message"]
 
     outputs = inbox.outputs(PREFIX)

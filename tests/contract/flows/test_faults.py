@@ -14,6 +14,7 @@ from flows.core.outcomes import AccessDenied
 from flows.publishing.manifest import read_manifest
 from flows.publishing.publication import Published, Skipped
 from flows.stores.request import ConversionRequest
+from flows.stores.s3_client import s3_client
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 
@@ -157,7 +158,7 @@ def test_a_refused_request_is_not_retried(buckets: Buckets) -> None:
     def refuse(request: object, **_: object) -> None:
         puts.append(str(request))
 
-    client = buckets.inbox.client
+    client = s3_client(dict(request.output_storage_options))
     client.meta.events.register("before-send.s3.PutObject", refuse)
     try:
         with pytest.raises(AccessDenied, match="nobody-has-this"):
