@@ -6,6 +6,7 @@ shared access signatures.
 
 from __future__ import annotations
 
+import logging
 import re
 
 _HTTP = ("http://", "https://")
@@ -45,6 +46,16 @@ def public_text(text: str) -> str:
         return f"?{kept}" if kept or not found[1] else ""
 
     return _QUERY.sub(shorter, _USER.sub(r"\1", text))
+
+
+def public_lines(logger: str) -> None:
+    """Take passwords and signatures out of the lines of a logger."""
+
+    def shorter(record: logging.LogRecord) -> bool:
+        record.msg, record.args = public_text(record.getMessage()), ()
+        return True
+
+    logging.getLogger(logger).addFilter(shorter)
 
 
 def _kept(query: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from flows.core.locations import HttpLocation, S3Location
 from flows.core.outcomes import AccessDenied, SourceChanged, TransientFault
-from flows.core.public_uri import public_text
+from flows.core.public_uri import public_lines
 from flows.core.source_version import SourceVersion
 from flows.stores.object_store import error_code
 
@@ -26,14 +25,8 @@ _BLOCK_BYTES = 1024 * 1024
 # HTTP statuses of a missing file.
 _GONE = frozenset({404, 410})
 
-
-def _publish_no_signature(record: logging.LogRecord) -> bool:
-    """A filter for urllib3's lines about retries, which have the path with its query."""
-    record.msg, record.args = public_text(record.getMessage()), ()
-    return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_publish_no_signature)
+# Its lines about retries have the path with its query.
+public_lines("urllib3.connectionpool")
 
 
 @dataclass(frozen=True)
