@@ -113,7 +113,7 @@ def add_outputs(root: Path, numbers: Iterable[int]) -> None:
     """Add the manifests and names of products."""
     for number in numbers:
         output = root / f"cruise-{number % 20:02}/D{number:06}.zarr"
-        output.parent.mkdir(exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
         output.with_name(f"{output.name}.manifest.json").write_bytes(manifest(number))
         for product in (".echogram.png", ".thumbnail.png", ".products.json"):
             output.with_name(output.name + product).touch()

@@ -7,8 +7,10 @@
         print("partial:", done.missing)
     echodata = open_output(done.output)
 
-Every failure is a `ConversionFailure` (the same call would fail again) or a `TransientFault`
-(try later); their subclasses, which `echodrop` exports too, have the facts as attributes.
+Every failure of `convert` and `check` is a `ConversionFailure` (the same call would fail again) or a
+`TransientFault` (try later); their subclasses, which `echodrop` exports too, have the facts as attributes.
+Besides, `convert` raises `MemoryError`, and in the main thread `SystemExit` on SIGTERM and SIGHUP, if the
+program does not handle these: it cleans up first. `open_output` raises `FileNotFoundError`.
 """
 
 from __future__ import annotations
@@ -129,6 +131,8 @@ def convert(
         SourceChanged: the file changed while it was read.
         OutputMismatch: the data read back is not the data written.
         TransientFault: the store did not answer, or another process writes the same output.
+        MemoryError: the memory is full.
+        SystemExit: SIGTERM or SIGHUP came, and this is the main thread and nothing else handles it.
     """
     from echodrop.requests import converted, requested
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from echodrop import Conversion
 from echodrop.remedies import REMEDIES, remedy_of
 from echodrop.requests import converted, requested
 from flows.core.outcomes import ConversionFailure, InvalidParameters, TransientFault
+from flows.core.public_uri import public_text, public_uri
 from flows.core.run_ends import Outcome
 from flows.runs.batch.batch_workers import worker_count
 from flows.runs.task_resources import task_resources
@@ -31,11 +31,12 @@ WORST = (DONE, TRANSIENT, FAILED, USAGE)
 
 @dataclass(frozen=True)
 class Job:
-    """One file to convert: the arguments of `echodrop.requests.requested`."""
+    """One file to convert: the arguments of `echodrop.requests.requested`, and its size in bytes."""
 
     raw: str
     out: str
     fields: dict[str, Any] = field(default_factory=dict)
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,17 @@ def run(job: Job, progress: Callable[[str, float], None] | None = None) -> Ended
     except (ConversionFailure, TransientFault) as failure:
         return failed(job.raw, failure)
     except MemoryError as error:
-        message = f"{job.raw}: {error or 'the memory is full'}"
-        return Ended(job.raw, "OutOfMemory", None, message, REMEDIES["OutOfMemory"], FAILED)
+        message = f"{public_uri(job.raw)}: {error or 'the memory is full'}"
+        return Ended(
+            public_uri(job.raw), "OutOfMemory", None, message, REMEDIES["OutOfMemory"], FAILED
+        )
     outcome = "partial" if done.partial else "skipped" if done.skipped else "published"
-    return Ended(job.raw, outcome, done)
+    return Ended(public_uri(job.raw), outcome, done)
 
 
 def failed(raw: str, failure: Outcome) -> Ended:
     """The end of a file by a failure."""
+    raw = public_uri(raw)
     code = TRANSIENT if isinstance(failure, TransientFault) else FAILED
     if isinstance(failure, InvalidParameters):
         code = USAGE
@@ -79,14 +83,16 @@ def failed(raw: str, failure: Outcome) -> Ended:
 
 
 def processes_for(jobs: Sequence[Job]) -> int:
-    """How many files are converted at the same time: by processors, and by the memory they take."""
+    """How many files are converted at the same time: by processors, and by the memory they take.
 
-    def peak(job: Job) -> int:
-        path = Path(job.raw)
-        size = path.stat().st_size if path.is_file() else 0
+    It is one if a size is unknown.
+    """
+
+    def peak(job: Job, size: int) -> int:
         return max(peak_bytes(model, size) for model in models_by_extension(job.raw) or {"EK60"})
 
-    return worker_count([peak(job) for job in jobs], task_resources())
+    peaks = [peak(job, job.size) for job in jobs if job.size is not None]
+    return worker_count(peaks, task_resources()) if len(peaks) == len(jobs) else 1
 
 
 def run_all(jobs: Sequence[Job], at_once: int, show: Callable[[Ended], None]) -> list[Ended]:
@@ -151,12 +157,14 @@ def _lane(
                 pool.shutdown()
                 pool = None
                 if not stop.is_set():
-                    message = f"{job.raw}: its process died, probably out of memory"
+                    message = f"{public_uri(job.raw)}: its process died, probably out of memory"
                     remedy = REMEDIES["Crashed"]
-                    ended.put(Ended(job.raw, "Crashed", None, message, remedy, FAILED))
+                    ended.put(Ended(public_uri(job.raw), "Crashed", None, message, remedy, FAILED))
             except Exception as error:  # noqa: BLE001 - one file's defect does not end the others
-                message = f"{job.raw}: {type(error).__name__}: {error}"
-                ended.put(Ended(job.raw, "Defect", None, message, REMEDIES["Defect"], FAILED))
+                message = public_text(f"{job.raw}: {type(error).__name__}: {error}")
+                ended.put(
+                    Ended(public_uri(job.raw), "Defect", None, message, REMEDIES["Defect"], FAILED)
+                )
     finally:
         if pool is not None:
             pool.shutdown()

@@ -62,7 +62,10 @@ def convert(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Files at the same time. Default: by processors and memory.", min=1),
+        typer.Option(
+            help="Files at the same time. Default: by processors and memory; single S3 objects and URLs one by one.",
+            min=1,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be done.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.core.locations import (
     OUTPUT_SUFFIXES,
+    HttpLocation,
     LocalLocation,
     Location,
     OutputType,
@@ -17,6 +18,7 @@ from flows.core.locations import (
     parse_location,
 )
 from flows.core.outcomes import InvalidParameters
+from flows.core.public_uri import public_uri
 from flows.detected_model import is_sidecar
 from flows.stores.errors import named_ends
 from flows.stores.s3_client import s3_client
@@ -25,10 +27,11 @@ from sonar_models import models_by_extension
 
 @dataclass(frozen=True)
 class Input:
-    """A raw file, and the folder or path of its output."""
+    """A raw file, the folder or path of its output, and its size in bytes if a listing had it."""
 
     raw: str
     out: str
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ def find_inputs(
             inside = sorted(_below(location, options))
             if not inside:
                 raise InvalidParameters(f"{raw}: holds no raw files (.raw, .01A, .azfp, .ad2cp)")
-            for folder, uri in inside:
-                found.setdefault(uri, Input(uri, f"{out.rstrip('/')}/{folder}"))
+            for folder, uri, size in inside:
+                found.setdefault(uri, Input(uri, f"{out.rstrip('/')}/{folder}", size))
         elif len(raws) > 1 and is_sidecar(location.name):
             sidecars += 1
         else:
-            found.setdefault(location.uri, Input(location.uri, out))
+            # The URI of a URL lacks what gives access.
+            given = location.url if isinstance(location, HttpLocation) else location.uri
+            found.setdefault(location.uri, Input(given, out, _local_size(location)))
     if not found:
         raise InvalidParameters("only sidecars (.bot, .idx, .xml) are given, and no raw file")
     if many and out.endswith(tuple(OUTPUT_SUFFIXES.values())):
@@ -92,43 +97,56 @@ def is_folder(location: Location, raw: str) -> bool:
     return isinstance(location, S3Location) and (raw.endswith("/") or not location.key)
 
 
-def _below(location: Location, options: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each raw file below a folder: its folder below that one ('' or ending in `/`), and its URI."""
+def _local_size(location: Location) -> int | None:
+    if isinstance(location, LocalLocation) and location.path.is_file():
+        return location.path.stat().st_size
+    return None
+
+
+def _below(location: Location, options: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Each raw file below a folder: its folder below that one ('' or ending in `/`), URI, and size."""
     if isinstance(location, LocalLocation):
         root = location.path
-        names: Iterator[str] = (
-            path.relative_to(root).as_posix()
+        names: Iterator[tuple[str, int]] = (
+            (path.relative_to(root).as_posix(), path.stat().st_size)
             for path in root.rglob("*")
             if models_by_extension(path.name) and path.is_file()
         )
     else:
         assert isinstance(location, S3Location)  # noqa: S101 - `is_folder`
         names = _keys(location, options)
-    for name in names:
+    for name, size in names:
         folder, slash, _ = name.rpartition("/")
-        yield folder + slash, location.child(name).uri
+        uri = location.child(name).uri
+        if {".", ".."} & set(folder.split("/")):
+            # On a disk it would lead out of the folder of the outputs.
+            raise InvalidParameters(f"{uri}: has a folder '.' or '..': convert it by itself")
+        yield folder + slash, uri, size
 
 
-def _keys(folder: S3Location, options: dict[str, Any]) -> Iterator[str]:
+def _keys(folder: S3Location, options: dict[str, Any]) -> Iterator[tuple[str, int]]:
     with named_ends(folder.uri):
         pages = s3_client(options).get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=folder.bucket, Prefix=folder.key):
             for entry in page.get("Contents", []):
                 if models_by_extension(entry["Key"]):
-                    yield entry["Key"].removeprefix(folder.key)
+                    yield entry["Key"].removeprefix(folder.key), entry["Size"]
 
 
 def _check_outputs(inputs: Sequence[Input], output_type: OutputType) -> None:
-    sources = defaultdict(list)
+    sources: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for each in inputs:
         try:
             output = output_location(each.out, parse_location(each.raw).name, output_type)
         except ValueError as error:
             raise InvalidParameters(str(error)) from error
-        sources[output.uri].append(each.raw)
-    for uri, raws in sources.items():
-        if len(raws) > 1:
+        # Many disks do not tell upper from lower case.
+        same = output.uri.casefold() if isinstance(output, LocalLocation) else output.uri
+        sources[same].append((output.uri, public_uri(each.raw)))
+    for found in sources.values():
+        if len(found) > 1:
+            raws = [raw for _, raw in found]
             raise InvalidParameters(
-                f"{uri}: would be the output of {' and '.join(raws)}: "
+                f"{found[0][0]}: would be the output of {' and '.join(raws)}: "
                 "convert them to different folders"
             )

@@ -18,6 +18,7 @@ from flows.core.locations import (
     parse_location,
 )
 from flows.core.outcomes import BadFile, InvalidParameters
+from flows.core.public_uri import public_uri
 from flows.detected_model import detected_model
 from flows.stores.download import fetch
 from flows.stores.errors import named_ends
@@ -71,7 +72,7 @@ def output_type_of(out: str, output_type: OutputType | None) -> OutputType:
     except ValueError as error:
         raise InvalidParameters(str(error)) from error
     if isinstance(location, HttpLocation):
-        raise InvalidParameters(f"{out}: an output is a path or s3://, not http(s)")
+        raise InvalidParameters(f"{public_uri(out)}: an output is a path or s3://, not http(s)")
     name = location.name
     is_folder = out.endswith("/") or Path(out).is_dir()
     ends_as_file = _ENDING.fullmatch(PurePosixPath(name).suffix) or models_by_extension(name)
@@ -114,6 +115,6 @@ def checked(raw: str, model: str | None, options: dict[str, Any]) -> FileSummary
                 path = fetch(location, Path(folder, "raw"), options).path
             return dataclasses.replace(preflight(path, model), file=location.name)
     except FileNotFoundError as error:
-        raise BadFile(raw, "the file does not exist") from error
+        raise BadFile(public_uri(raw), "the file does not exist") from error
     except ValueError as error:
         raise InvalidParameters(str(error)) from error

@@ -79,7 +79,7 @@ def convert_at_terminal(
     if inputs.sidecars:
         err.print(f"sidecars (.bot, .idx, .xml) among the arguments, not inputs: {inputs.sidecars}")
     fields = {**fields, "output_type": output_type}
-    jobs = [Job(each.raw, each.out, fields) for each in inputs.files]
+    jobs = [Job(each.raw, each.out, fields, each.size) for each in inputs.files]
     if dry_run:
         return _dry_run(jobs)
     at_once = min(at_once or processes_for(jobs), len(jobs))
@@ -127,7 +127,7 @@ def _dry_run(jobs: Sequence[Job]) -> int:
         except (ConversionFailure, TransientFault) as failure:
             return f"would fail: {failure.outcome}: {failure}", failed(job.raw, failure).code
         verb = "already published" if known else "would convert"
-        return f"{verb}: {job.raw} ({request.sonar_model}) -> {request.output.uri}", DONE
+        return f"{verb}: {request.source.uri} ({request.sonar_model}) -> {request.output.uri}", DONE
 
     with ThreadPoolExecutor(8) as pool:
         planned = list(pool.map(plan, jobs))

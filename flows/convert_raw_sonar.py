@@ -17,6 +17,7 @@ from prefect.runtime import deployment
 from flows.core.closing import closed
 from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
+from flows.core.public_uri import public_uri
 from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
@@ -49,7 +50,7 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
     """Fetch the raw file and its sidecars, check every datagram, and parse it."""
     from flows.conversion import open_raw  # noqa: PLC0415 - see the module's docstring
 
-    with ProgressArtifact(f"opening {request.raw_file}", last="open") as progress:
+    with ProgressArtifact(f"opening {public_uri(request.raw_file)}", last="open") as progress:
         return open_raw(request, progress)
 
 
@@ -185,7 +186,7 @@ def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> No
     size = f"{now.size:,} bytes" if now.size is not None else "unknown size"
     get_run_logger().warning(
         "%s: %s, more than %s bytes: waiting for an operator to resume the run",
-        request.raw_file,
+        public_uri(request.raw_file),
         size,
         f"{pause_above_bytes:,}",
     )

@@ -20,6 +20,7 @@ from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
+from flows.core.public_uri import public_uri
 from flows.publishing.publication import Published, Skipped
 from flows.runs.batch.batch_entries import BatchFile, batch_files
 from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
@@ -163,7 +164,7 @@ def _workers(
         if peak > usable:
             get_run_logger().warning(
                 "%s: may need %s MB of memory, more than this task has",
-                request.raw_file,
+                public_uri(request.raw_file),
                 peak // 10**6,
             )
     return worker_count(peaks, resources, max_workers=max_workers)

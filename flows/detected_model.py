@@ -36,7 +36,7 @@ def detected_model(raw_file: str, options: dict[str, Any]) -> str:
         raise InvalidParameters(str(error)) from error
     if is_sidecar(location.name):
         raise InvalidParameters(
-            f"{raw_file}: is a sidecar, not a raw file: give the raw file that it belongs to; "
+            f"{location.uri}: is a sidecar, not a raw file: give the raw file that it belongs to; "
             ".bot and .idx beside it are taken with it"
         )
     try:

@@ -14,6 +14,7 @@ from flows import walk
 from flows.core.locations import LocalLocation
 from flows.core.outcomes import ConversionFailure, Superseded
 from flows.core.progress import Progress
+from flows.core.public_uri import public_uri
 from flows.core.stopwatch import Stopwatch
 from flows.corrected_values import correct_values
 from flows.publishing import local_publishing, s3_publishing
@@ -104,7 +105,7 @@ def open_raw(request: ConversionRequest, progress: Progress) -> OpenedRaw | Skip
                 # Check before fetching: after a rerun of a batch most files are already published.
                 published = known.result()
                 if published is not None and _is_up_to_date(request, published):
-                    reason = f"{request.raw_file} is already published"
+                    reason = f"{public_uri(request.raw_file)} is already published"
                     return Skipped(request.output.uri, reason, published.manifest)
             with watch.stage("fetch"):
                 inputs = fetch_inputs(request, Path(folder), progress)
@@ -146,8 +147,9 @@ def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> 
         return False
     version = now.version
     if request.wanted is not None and version.differs_from(request.wanted):
-        raise Superseded(request.raw_file, str(request.wanted), str(version))
-    content = Content(request.source.uri, version, dict(request.sidecar_etags))
+        raise Superseded(public_uri(request.raw_file), str(request.wanted), str(version))
+    sidecars = {public_uri(uri): etag for uri, etag in request.sidecar_etags.items()}
+    content = Content(request.source.uri, version, sidecars)
     if request.overwrite:
         return Content.of_manifest(published.manifest).includes(content)
     decision = decide(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.locations import LocalLocation
+from flows.core.locations import LocalLocation, parse_location
 from flows.core.outcomes import InvalidParameters, Superseded
 from flows.core.progress import Progress
 from flows.encoding.chunking import ChunksNotUsableError
@@ -119,10 +119,9 @@ def _check_current(opened: OpenedRaw) -> None:
     request, options = opened.request, dict(opened.request.input_storage_options)
     if request.wanted is None:
         return
+    notified = {parse_location(uri) for uri in request.sidecar_etags}
     pinned = [opened.source] + [
-        sidecar.file
-        for sidecar in opened.sidecars
-        if sidecar.file.location.uri in request.sidecar_etags
+        sidecar.file for sidecar in opened.sidecars if sidecar.file.location in notified
     ]
     with ThreadPoolExecutor(len(pinned)) as pool:
         found = pool.map(lambda file: current_source(file.location, options), pinned)

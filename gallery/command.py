@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
 from typing import Annotated
@@ -26,7 +27,8 @@ def gallery(
 ) -> None:
     """Show the outputs in a browser: maps, echograms, quality. New ones appear by themselves.
 
-    Reads with your credentials, writes nothing, and is reachable from this machine alone. Ctrl-C ends it.
+    Reads with your credentials, writes nothing, and is reachable from this machine alone, with the token
+    in the printed address. Ctrl-C ends it.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,7 +42,7 @@ def gallery(
         found = place_at(named, {"anon": True} if anonymous else {})
         # A bucket that can't be read is named here, not in the browser.
         load_state(found)
-        server = GalleryServer(found, port)
+        server = GalleryServer(found, port, token=os.environ.get("ECHODROP_GALLERY_TOKEN"))
     except (ClientError, BotoCoreError) as error:
         raise typer.Exit(print_error(OSError(f"{named}: {error}"))) from error
     except (ValueError, *UNAVAILABLE) as error:

@@ -1,8 +1,9 @@
 """The gallery's HTTP server on this machine: the page, and below `/data/` the outputs, read only.
 
 It reads with the credentials of the user who started it. So it listens on 127.0.0.1 alone, answers only requests
-that name this machine as their host (a page elsewhere can make a browser ask, by DNS rebinding), and allows
-no other origin to read.
+that name this machine as their host (a page elsewhere can make a browser ask, by DNS rebinding), allows
+no other origin to read, and asks for a token, because other users of the machine reach it, too. The address of the
+page has the token, which the browser then keeps as a cookie.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import io
 import json
 import mimetypes
 import re
+import secrets
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,6 +37,8 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _KINDS_OF_DATA = {".json": "application/json", ".png": "image/png", ".csv": "text/csv"}
 _OTHER = "application/octet-stream"
 _BLOCK = 256 * 1024
+# Hidden files are not outputs, but a Zarr store of format 2 has these.
+_ZARR_2 = {".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 
 
 class GalleryServer(ThreadingHTTPServer):
@@ -45,6 +49,7 @@ class GalleryServer(ThreadingHTTPServer):
         port: 0 for a free one.
         page: folder of the static page.
         every: see `LiveGallery`.
+        token: what a request must have; a random one by default, none if it is empty.
 
     Raises:
         OSError: the port is taken.
@@ -53,16 +58,25 @@ class GalleryServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, place: Place, port: int = 0, page: Path = PAGE, every: float = EVERY
+        self,
+        place: Place,
+        port: int = 0,
+        page: Path = PAGE,
+        every: float = EVERY,
+        token: str | None = None,
     ) -> None:
         super().__init__((HOST, port), _Handler)
         self.place, self.page, self.live = place, FolderPlace(page), LiveGallery(place, every)
+        self.token = secrets.token_urlsafe(16) if token is None else token
+        # Cookies are shared by all ports of a host.
+        self.cookie = f"echodrop-{self.server_port}={self.token}"
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
 
     @property
     def url(self) -> str:
-        """The page's address."""
-        return f"http://{HOST}:{self.server_port}/"
+        """The page's address, with the token."""
+        query = f"?token={self.token}" if self.token else ""
+        return f"http://{HOST}:{self.server_port}/{query}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         """A browser that goes away is not an error."""
@@ -76,13 +90,21 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     # A connection that a browser keeps open and does not use.
     timeout: ClassVar[float] = 120.0
+    _has_token = False
 
     def do_GET(self) -> None:
         """Answer one request."""
-        path = unquote(urlsplit(self.path).path).removeprefix("/")
+        address = urlsplit(self.path)
+        path = unquote(address.path).removeprefix("/")
+        given = parse_qs(address.query).get("token", [""])[-1]
+        self._has_token = _is_same(given, self.server.token)
+        hidden = {part for part in path.split("/") if part.startswith(".")}
         if self.headers.get("Host") not in self.server.hosts:
             self._refuse(HTTPStatus.FORBIDDEN, "this server answers only this machine")
-        elif {".", ".."} & set(path.split("/")):
+        elif not (self._has_token or self._has_cookie()):
+            why = "open the address that `echodrop gallery` has printed; it has a token"
+            self._refuse(HTTPStatus.FORBIDDEN, why)
+        elif hidden - _ZARR_2:
             self._refuse(HTTPStatus.NOT_FOUND, f"{path}: no such file")
         elif path == "config.json":
             self._send(FileContent(io.BytesIO(CONFIG), "config", 0, len(CONFIG), len(CONFIG)), path)
@@ -94,6 +116,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(self.server.page, path or "index.html")
 
     do_HEAD = do_GET  # noqa: N815 - as in http.server
+
+    def _has_cookie(self) -> bool:
+        given = self.headers.get("Cookie", "").split(";")
+        return any(_is_same(each.strip(), self.server.cookie) for each in given)
+
+    def end_headers(self) -> None:
+        """Add what all answers have."""
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Referrer-Policy", "no-referrer")
+        if self._has_token and self.server.token:
+            cookie = f"{self.server.cookie}; HttpOnly; SameSite=Strict; Path=/"
+            self.send_header("Set-Cookie", cookie)
+        super().end_headers()
 
     def _send_list(self, path: str) -> None:
         try:
@@ -189,6 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in http.server
         """Requests are not printed."""
+
+
+def _is_same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())
 
 
 def _close(found: FileContent) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from flows.core.public_uri import public_uri
 from sonar_models import without_extension
 
 OutputType = Literal["netcdf", "zarr"]
@@ -67,8 +68,8 @@ class HttpLocation:
 
     @property
     def uri(self) -> str:
-        """The URL."""
-        return self.url
+        """The URL without user, password and signature: it is recorded, compared and shown."""
+        return public_uri(self.url)
 
     @property
     def name(self) -> str:
@@ -135,9 +136,9 @@ def parse_location(text: str) -> Location:
         try:
             host = parse_url(text).host
         except LocationParseError as error:
-            raise ValueError(f"{text}: is not a URL: {error}") from error
+            raise ValueError(f"{public_uri(text)}: is not a URL") from error
         if not host:
-            raise ValueError(f"{text}: has no host")
+            raise ValueError(f"{public_uri(text)}: has no host")
         return HttpLocation(text)
     raise ValueError(f"{text}: only s3://, http(s):// and local paths are allowed, not {scheme}://")
 
@@ -152,7 +153,8 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
 
     Raises:
         ValueError: `output_path` has a scheme that cannot be written to, or the suffix
-            of the other output type, or is the name of a product of another output.
+            of the other output type, or is the name of a product of another output; or
+            `raw_name` has a slash.
     """
     # The text itself: `s3://` without its slashes would be a local name.
     parse_location(output_path)
@@ -160,7 +162,7 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
     location = parse_location(stripped)
     if isinstance(location, HttpLocation):
         # TRY004: the value is wrong, not its type.
-        raise ValueError(f"output_path {output_path}: http(s) cannot be written to")  # noqa: TRY004
+        raise ValueError(f"output_path {public_uri(output_path)}: http(s) cannot be written to")  # noqa: TRY004
     for known, suffix in OUTPUT_SUFFIXES.items():
         if stripped.endswith(suffix):
             if known != output_type:
@@ -168,6 +170,9 @@ def output_location(output_path: str, raw_name: str, output_type: OutputType) ->
                     f"output_path {output_path} ends in {suffix}, but output_type is {output_type}"
                 )
             return _not_a_product(location)
+    if "/" in raw_name:
+        # `%2F` in a URL: the output would lie in another folder.
+        raise ValueError(f"the raw file's name {raw_name!r} has a '/': give the output's own path")
     return _not_a_product(location.child(converted_name(raw_name, output_type)))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flows.core.public_uri import public_uri
 from flows.products.sv.platform import PlatformTrack
 
 
 def title_of(echodata: Any, manifest: Mapping[str, Any]) -> str:  # noqa: ANN401 - echopype ships no types
     """The raw file's name, and the ship's where the file has one."""
-    name: str = manifest["source"]["uri"].rpartition("/")[2]
+    name: str = public_uri(manifest["source"]["uri"]).rpartition("/")[2]
     platform = echodata["Platform"]
     ship = str(platform.attrs.get("platform_name") or "").strip() if platform is not None else ""
     return f"{name}, {ship}" if ship else name

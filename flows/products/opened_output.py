@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from flows.core.locations import LocalLocation, Location, S3Location, parse_loca
 from flows.rawfile.echopype_reader import import_echopype
 
 
-def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - echopype ships no types
+def open_output(
+    output: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> Any:  # noqa: ANN401 - echopype ships no types
     """Open the Zarr store or netCDF file at `output`, a path or an s3:// URI.
 
     `echopype.open_converted` opens the store four times, and netCDF only from a local
@@ -37,7 +40,7 @@ def open_output(output: str, storage_options: Mapping[str, Any] | None = None) -
     import_echopype()
     from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
-    output = output.rstrip("/")
+    output = os.fspath(output).rstrip("/")
     location = parse_location(output)
     folder = None
     if isinstance(location, LocalLocation):

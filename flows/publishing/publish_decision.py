@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flows.core.outcomes import OutputConflict
+from flows.core.public_uri import public_uri
 from flows.core.source_version import SourceVersion
 from flows.encoding.zarr_layers import CONSOLIDATED_ROOT
 
@@ -35,9 +36,9 @@ class Content:
         """The content that a manifest lists."""
         source = manifest["source"]
         return cls(
-            source["uri"],
+            public_uri(source["uri"]),
             SourceVersion(source["etag"], source["version_id"]),
-            {sidecar["uri"]: sidecar["etag"] for sidecar in manifest["sidecars"]},
+            {public_uri(sidecar["uri"]): sidecar["etag"] for sidecar in manifest["sidecars"]},
         )
 
     def is_same_source(self, other: Content) -> bool:

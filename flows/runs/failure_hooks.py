@@ -15,6 +15,7 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]  # not in
 from prefect.utilities.urls import url_for
 
 from flows.core.outcomes import InvalidParameters, PartlyFailed, TransientFault
+from flows.core.public_uri import public_text, public_uri
 from flows.core.run_ends import Crashed, Defect, Outcome, TimedOut
 from flows.core.transient_faults import is_transient
 from flows.failures import alerts, quarantine
@@ -113,10 +114,13 @@ def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[st
         return TimedOut.outcome, {"cause": state.message}
     if error is None:
         return Defect.outcome, {"cause": state.message}
-    facts = {"error": type(error).__name__, "cause": f"{type(error).__name__}: {error}"}
+    facts = {
+        "error": type(error).__name__,
+        "cause": public_text(f"{type(error).__name__}: {error}"),
+    }
     if is_transient(error):
         return TransientFault.outcome, facts
-    text = "".join(traceback.format_exception(error))
+    text = public_text("".join(traceback.format_exception(error)))
     return Defect.outcome, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
 
 
@@ -124,7 +128,7 @@ def _report(
     file: _Failed, request: ConversionRequest | None, run: FailedRun, tags: frozenset[str]
 ) -> FailureReport:
     parameters = file.parameters
-    source = str(parameters.get("raw_file") or "")
+    source = public_uri(str(parameters.get("raw_file") or ""))
     preflight = file.facts.get("preflight")
     own_fields = {"outcome", "message", "preflight"}
     return FailureReport(

@@ -22,6 +22,7 @@ from flows.core.outcomes import (
     InvalidParameters,
     TransientFault,
 )
+from flows.core.public_uri import public_text, public_uri
 from flows.core.run_ends import Outcome
 from flows.core.transient_faults import is_transient
 from flows.stores.object_store import error_code
@@ -56,7 +57,7 @@ def named_ends(what: str, *, writes: bool = False) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, FileNotFoundError) and not writes:
             raise
-        named = _outcome_of(error, what)
+        named = _outcome_of(error, public_uri(what))
         if named is None:
             raise
         raise named from error
@@ -66,6 +67,8 @@ def _outcome_of(error: Exception, what: str) -> Outcome | MemoryError | None:
     cause = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.filename is not None:
         cause = f"{error.strerror}: {error.filename}"
+    # Errors of urllib3 have the path with its query.
+    cause = public_text(cause)
     if is_transient(error):
         return TransientFault(what, cause)
     if isinstance(error, ClientError) and error_code(error)[1] == "InvalidObjectState":

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from flows.core.locations import HttpLocation, S3Location
 from flows.core.outcomes import AccessDenied, SourceChanged, TransientFault
+from flows.core.public_uri import public_lines
 from flows.core.source_version import SourceVersion
 from flows.stores.object_store import error_code
 
@@ -23,6 +24,9 @@ _BLOCK_BYTES = 1024 * 1024
 
 # HTTP statuses of a missing file.
 _GONE = frozenset({404, 410})
+
+# Its lines about retries have the path with its query.
+public_lines("urllib3.connectionpool")
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class HttpReader:
     """A file on a web server, read in ranges if the server supports them, else as one stream."""
 
     def __init__(self, location: HttpLocation, headers: dict[str, str]) -> None:
-        self._url = location.url
+        self._url, self._uri = location.url, location.uri
         # With compressed transfer, ranges would not count the file's bytes.
         self._headers = {"Accept-Encoding": "identity", **headers}
         self._pool = urllib3.PoolManager(
@@ -157,7 +161,7 @@ class HttpReader:
             self._refuse(answer)
         if _file_size(answer) is None and not answer.headers.get("Transfer-Encoding"):
             cause = "the server sends no length, so a truncated file would not be detected"
-            raise AccessDenied(self._url, cause)
+            raise AccessDenied(self._uri, cause)
         modified = answer.headers.get("Last-Modified")
         return Beginning(
             _file_size(answer),
@@ -193,12 +197,12 @@ class HttpReader:
         """See `RangeReader`."""
         answer = self._get({"Range": f"bytes={start}-{start + length - 1}"})
         if answer.status in {404, 416}:
-            raise SourceChanged(self._url, str(version), f"HTTP status {answer.status}")
+            raise SourceChanged(self._uri, str(version), f"HTTP status {answer.status}")
         self._refuse(answer)
         # Servers seldom support If-Match; the version in the response serves as well.
         found = self._version(answer)
         if answer.status != 206 or found != version:
-            raise SourceChanged(self._url, str(version), str(found))
+            raise SourceChanged(self._uri, str(version), str(found))
         return answer.data
 
     def _get(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
@@ -210,12 +214,12 @@ class HttpReader:
         if answer.status in {200, 206}:
             return
         if answer.status in _GONE:
-            raise FileNotFoundError(self._url)
+            raise FileNotFoundError(self._uri)
         if answer.status in {401, 403, 407}:
-            raise AccessDenied(self._url, f"HTTP status {answer.status}")
+            raise AccessDenied(self._uri, f"HTTP status {answer.status}")
         if answer.status == 429 or answer.status >= 500:
-            raise TransientFault(self._url, f"HTTP status {answer.status}")
-        raise AccessDenied(self._url, f"unexpected HTTP status {answer.status}")
+            raise TransientFault(self._uri, f"HTTP status {answer.status}")
+        raise AccessDenied(self._uri, f"unexpected HTTP status {answer.status}")
 
     @staticmethod
     def _version(answer: urllib3.BaseHTTPResponse) -> SourceVersion:

@@ -20,6 +20,7 @@ from flows.core.locations import (
     parse_location,
 )
 from flows.core.outcomes import InvalidParameters
+from flows.core.public_uri import public_uri
 from flows.core.source_version import SourceVersion
 from flows.stores.range_readers import http_headers
 from flows.stores.s3_client import check_options
@@ -101,7 +102,9 @@ class ConversionRequest:
         # Any case is accepted and normalized; only this method changes the frozen dataclass.
         object.__setattr__(self, "sonar_model", self.sonar_model.upper())
         if not self.source.name:
-            raise ValueError(f"raw_file {self.raw_file!r} is a folder or bucket, not a file")
+            raise ValueError(
+                f"raw_file {public_uri(self.raw_file)!r} is a folder or bucket, not a file"
+            )
         sidecars = [self.xml_path, *self.given_sidecars.values(), *self.sidecar_etags]
         inputs = [self.source, *(parse_location(uri) for uri in sidecars if uri is not None)]
         self._check_storage("input_storage_options", self.input_storage_options, inputs)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.core.locations import OUTPUT_SUFFIXES
+from flows.core.public_uri import public_uri
 
 Facts = dict[str, Any]
 
@@ -39,7 +40,7 @@ def output_facts(body: bytes, output: str) -> Facts:
         box, positions = contents["position_box"], contents.get("positions") or {}
         frequencies = contents.get("frequencies") or {}
         folder, _, name = output.rpartition("/")
-        return {
+        facts = {
             "output": output,
             "name": _stem(name),
             "cruise": folder,
@@ -57,7 +58,7 @@ def output_facts(body: bytes, output: str) -> Facts:
             "missing": manifest["missing"],
             "quality": [fact["sentence"] for fact in manifest.get("quality", []) if fact["alarm"]],
             "corrections": sum(each["count"] for each in manifest.get("corrections", [])),
-            "raw": source["uri"],
+            "raw": public_uri(source["uri"]),
             "channel_ids": contents["channels"],
             "frequencies": [frequencies.get(each) for each in contents["channels"]],
             "dimensions": next(
@@ -69,8 +70,11 @@ def output_facts(body: bytes, output: str) -> Facts:
                 {},
             ),
         }
+        # One that can't be written is named, and does not stop the catalogue.
+        json_bytes(facts)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FactsUnreadableError(f"not a manifest: {error!r}") from error
+    return facts
 
 
 def failure_facts(body: bytes) -> Facts:
@@ -81,15 +85,26 @@ def failure_facts(body: bytes) -> Facts:
     """
     try:
         report = json.loads(body)
-        uri = report["source"]["uri"]
-        return {
+        uri = public_uri(report["source"]["uri"])
+        facts = {
             "key": uri.split("/", 3)[3] if uri.startswith("s3://") else uri,
             "outcome": report["outcome"],
             "reason": report["message"],
             "at": moment(report.get("failed_at")),
         }
+        json_bytes(facts)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise FactsUnreadableError(f"not a failure report: {error!r}") from error
+    return facts
+
+
+def json_bytes(values: object) -> bytes:
+    """The values as JSON in UTF-8.
+
+    Raises:
+        ValueError: a NaN, an infinity or a lone surrogate, which Python reads, but JSON does not have.
+    """
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def moment(text: str | None) -> str | None:

@@ -131,10 +131,13 @@ class FolderPlace:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     found.folders.append(f"{folder}{entry.name}/")
-                elif entry.is_file():
-                    facts = entry.stat()
-                    found.files[folder + entry.name] = _etag(facts)
-                    found.times[folder + entry.name] = facts.st_mtime
+                    continue
+                # So may a file; the rest of the folder is still there.
+                with suppress(FileNotFoundError):
+                    if entry.is_file():
+                        facts = entry.stat()
+                        found.files[folder + entry.name] = _etag(facts)
+                        found.times[folder + entry.name] = facts.st_mtime
         return found
 
     def open(

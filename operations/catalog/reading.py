@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,7 @@ def load_state(place: Place) -> CatalogState:
     with found.body as body:
         try:
             kept: dict[str, Any] = json.loads(gzip.decompress(body.read()))
-        except (ValueError, OSError, EOFError):
+        except (ValueError, OSError, EOFError, zlib.error):
             return CatalogState(version=found.etag)
     if kept.pop("version", None) != VERSION:
         return CatalogState(version=found.etag)
@@ -106,7 +107,8 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
     Raises:
         ClientError, OSError: the place can't be read.
     """
-    reading, viewers, times = Reading(), set[str](), dict[str, float]()
+    reading, viewers, stores = Reading(), set[str](), set[str]()
+    times = dict[str, float]()
     for found in folders_below(place, progress):
         reading.listing |= found.files
         times |= {
@@ -114,9 +116,15 @@ def read_changes(place: Place, state: CatalogState, progress: Progress) -> Readi
             for path, time in found.times.items()
             if path.endswith((MANIFEST_SUFFIX, PRODUCTS_SUFFIX, *_PRODUCTS.values()))
         }
+        stores.update(each.removesuffix("/") for each in found.folders)
         viewers.update(each.removesuffix(f"{VIEWER_SUFFIX}/") for each in found.folders)
     listing = reading.listing
-    manifests = {each.removesuffix(MANIFEST_SUFFIX): each for each in _ending(listing, MANIFEST_SUFFIX)}  # fmt: skip
+    # A manifest whose output was deleted says nothing of what is there.
+    manifests = {
+        output: path
+        for path in _ending(listing, MANIFEST_SUFFIX)
+        if (output := path.removesuffix(MANIFEST_SUFFIX)) in stores or output in listing
+    }
     reports = _ending(listing, FAILURE_SUFFIX)
     for known, current in ((state.outputs, manifests), (state.failed, reports)):
         for gone in known.keys() - set(current):

@@ -180,5 +180,6 @@ def _escaped(uri: str) -> str:
     """The upload's location as a URL; keys in our S3 URIs are not escaped."""
     scheme, mark, rest = uri.partition("://")
     if not mark:
-        return Path(uri).as_uri()
+        # A path of Windows, or a relative one, is no file URL on this machine.
+        return Path(uri).as_uri() if Path(uri).is_absolute() else quote(uri)
     return f"s3://{quote(rest)}" if scheme == "s3" else uri

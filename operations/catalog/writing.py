@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from operations.catalog.facts import json_bytes
 from operations.catalog.place import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
@@ -145,7 +146,7 @@ def _files(state: CatalogState, uri: str) -> Iterator[tuple[str, str, bytes]]:
     outputs = [state.outputs[key] for key in sorted(state.outputs)]
     for path, document in documents(outputs, uri):
         kind = "application/geo+json" if document["type"] == "Feature" else "application/json"
-        yield path, kind, _json(document)
+        yield path, kind, json_bytes(document)
     made: tuple[tuple[str, str, Callable[[], bytes]], ...] = (
         ("outputs.parquet", "application/vnd.apache.parquet", lambda: parquet(outputs)),
         ("outputs.csv", "text/csv; charset=utf-8", lambda: comma_separated(outputs)),
@@ -165,13 +166,9 @@ def gallery_bytes(state: CatalogState) -> bytes:
         {name: value for name, value in facts.items() if name != "etag"}
         for _, facts in sorted(state.failed.items())
     ]
-    return _json({"gallery_version": GALLERY_VERSION, "outputs": outputs, "failed": failed})
+    return json_bytes({"gallery_version": GALLERY_VERSION, "outputs": outputs, "failed": failed})
 
 
 def with_time(gallery: bytes, made_at: str) -> bytes:
     """Add the time, which is not compared."""
     return b'{"made_at":' + json.dumps(made_at).encode() + b"," + gallery[1:]
-
-
-def _json(values: object) -> bytes:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -21,6 +21,8 @@ CHANNELS = ("18 kHz", "38 kHz", "120 kHz")
 PINGS, SAMPLES = 3000, 1100
 # The ship pinged every second, and was silent for ten minutes before this ping.
 SILENCE_BEFORE, SILENCE = 2000, 600
+# The receiver lost its position in these pings.
+NO_FIX = (1200, 1400)
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RANGE_START, RANGE_STEP = 1.5, 0.25
 NO_DATA = -9999
@@ -75,6 +77,8 @@ def write_viewer_store(path: Path) -> None:
     pings = np.arange(PINGS)
     seconds = pings + np.where(pings >= SILENCE_BEFORE, SILENCE, 0.0)
     latitude, longitude = 60 + seconds * 1e-5, -1 + seconds * 2e-5
+    for degrees in (latitude, longitude):
+        degrees[slice(*NO_FIX)] = np.nan
     root = zarr.create_group(path, zarr_format=3)
     for level in range(LEVELS):
         factor = 2**level

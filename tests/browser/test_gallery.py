@@ -166,3 +166,33 @@ def test_a_page_served_live_shows_new_outputs_by_itself(visitor: Visitor, tmp_pa
         page = open_gallery(visitor, address, "1 output")
         write_catalogue(tmp_path, catalogue)
         expect(page.locator("#summary")).to_have_text("40 outputs", timeout=10_000)
+
+
+def test_outputs_without_a_track_or_times_and_failed_uploads_are_found(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    place_page(tmp_path)
+    catalogue = long_catalogue(40)
+    dated, undated = catalogue["outputs"][:2]
+    dated |= {"track": None, "box": [170.0, 10.0, -170.0, 20.0]}
+    undated |= {"cruise": dated["cruise"], "first": None, "last": None, "track": None, "box": None}
+    other = {**catalogue["failed"][0], "key": "x.raw", "at": None, "report": "x.zarr.failure.json"}
+    failed = [*catalogue["failed"], other]
+    write_catalogue(tmp_path, {**catalogue, "outputs": [dated, undated], "failed": failed})
+    with static_host(tmp_path) as address:
+        page = open_gallery(visitor, address, "2 outputs")
+        expect(page.locator(".heading")).to_contain_text("2010-01-01 \u2013 2010-01-01")
+        # Inside of the output's box, far from its edges; and beside it.
+        for west, east, found in ((175, 176, "1 output of 2"), (160, 169, "0 outputs of 2")):
+            for edge, value in (("west", west), ("south", 14), ("east", east), ("north", 15)):
+                page.fill(f"#{edge}", str(value))
+            expect(page.locator("#summary")).to_have_text(found)
+        open_failed = (
+            ("", "3 failed uploads"),
+            ("&from=2013-04-01&to=2013-04-01", "2 failed uploads"),
+            ("&from=2013-04-02", "0 failed uploads"),
+            ("&cruise=SH00", "0 failed uploads"),
+            ("&find=x.raw", "1 failed upload"),
+        )
+        for more, found in open_failed:
+            open_gallery(visitor, f"{address}#show=failed{more}", found)

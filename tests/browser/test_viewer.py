@@ -15,7 +15,13 @@ from playwright.sync_api import Page, expect
 
 from flows.products.viewer_contract import violations
 from tests.browser.conftest import Visitor
-from tests.browser.site import place_page, static_host, write_catalogue, write_viewer_store
+from tests.browser.site import (
+    NO_FIX,
+    place_page,
+    static_host,
+    write_catalogue,
+    write_viewer_store,
+)
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -171,6 +177,21 @@ def test_a_value_and_its_colour_are_the_stores_own_at_each_zoom_channel_and_scal
     assert colour() == colour_of(value, round(value) - 20, round(value) + 1)
     page.select_option("#colours", "greys")
     assert len(set(re.findall("..", colour()))) == 1
+
+
+def test_no_position_is_shown_where_the_file_has_none(visitor: Visitor, site: str) -> None:
+    page = open_viewer(visitor, f"{site}#view={VIEWER}&channel=1")
+    box = page.locator("#echogram").bounding_box()
+    assert box
+
+    def position(ping: float) -> str:
+        x = 58 + (box["width"] - 58 - 12) * ping / 3600
+        page.locator("#echogram").hover(position={"x": x, "y": 200})
+        complete(page)
+        return str(reading(page)["read_position"])
+
+    assert position(sum(NO_FIX) / 2) == "not known"
+    assert number(position(1000)) == pytest.approx(60.01, abs=0.001)
 
 
 def test_silence_and_empty_pings_are_seen_as_such(visitor: Visitor, site: str) -> None:

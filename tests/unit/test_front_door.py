@@ -65,6 +65,11 @@ def test_a_damaged_file_is_converted_in_part_on_demand(sample: Path, tmp_path: P
     assert done.missing is not None
     assert "lost" in done.missing
     assert done.output == str(tmp_path / "cut.nc")
+    opened = echodrop.open_output(tmp_path / "cut.nc")
+    assert opened["Sonar/Beam_group1"].sizes["ping_time"] > 0
+    for absent in ("absent.nc", "absent.zarr"):
+        with pytest.raises(FileNotFoundError):
+            echodrop.open_output(tmp_path / absent)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from prefect.exceptions import MissingResult
 from prefect.states import Completed
 
 from flows.core.outcomes import AllFailed, InvalidParameters, PartlyFailed
+from flows.core.public_uri import public_uri
 from flows.core.run_ends import Outcome
 from flows.runs.batch.batch_entries import BatchFile
 from flows.runs.failed_runs import failed_state
@@ -24,9 +25,10 @@ def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:
 
     `outcome` is the name of its task run's state; `facts` are those of the failure.
     """
+    raw_file = file.entry.get("raw_file")
     return {
         "name": file.name,
-        "raw_file": file.entry.get("raw_file"),
+        "raw_file": public_uri(raw_file) if isinstance(raw_file, str) else raw_file,
         "sonar_model": file.entry.get("sonar_model"),
         "output": None if isinstance(file.request, InvalidParameters) else file.request.output.uri,
         "completed": state.is_completed(),

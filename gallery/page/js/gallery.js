@@ -60,7 +60,7 @@ export class Gallery {
     const isFirst = this.entries === null;
     this.entries = prepared(outputs);
     for (const entry of this.entries) if (entry.line) entry.drawn = trackOf(entry.line, { entry });
-    this.failed = failed.map((upload) => ({ ...upload, kind: "failed", text: `${upload.key} ${upload.outcome} ${upload.reason}`.toLowerCase() }));
+    this.failed = failed.map(failedUpload);
     const cruises = grouped(this.entries, ({ cruise }) => cruise);
     const chosen = isFirst ? (readState().cruise ?? "") : element("find-cruise").value;
     element("find-cruise").replaceChildren(
@@ -118,8 +118,8 @@ export class Gallery {
     question.box = boxOf(EDGES.map((id) => element(id).value));
     writeState({ ...question, box: question.box?.join(",") });
     const found = matching(this.entries, question);
-    const words = question.find.toLowerCase().split(/\s+/).filter(Boolean);
-    const failed = this.failed.filter(({ text }) => words.every((word) => text.includes(word)));
+    // A failed upload has no place.
+    const failed = matching(this.failed, { ...question, box: null });
     const isFailed = question.show === "failed";
     this.list.set(isFailed ? [{ heading: null, items: failed }] : this.groups(found));
     const tracks = found.map(({ drawn }) => drawn).filter(Boolean);
@@ -162,7 +162,8 @@ export class Gallery {
   }
 
   build_heading({ cruise, items }) {
-    const times = `${timeText(items.at(-1).from || 0, 0, 10)} – ${timeText(items[0].from || 0, 0, 10)}`;
+    const dated = items.filter(({ from }) => Number.isFinite(from));
+    const times = dated.length ? `${timeText(dated.at(-1).from, 0, 10)} – ${timeText(dated[0].from, 0, 10)}` : "times not known";
     return make("div", { className: "heading", role: "listitem" }, make("h2", {}, cruise || "(no folder)"), make("span", {}, `${plural(items.length, "output")} · ${times}`));
   }
 
@@ -203,6 +204,19 @@ export class Gallery {
       make("p", { className: "when" }, at ? `${timeText(Date.parse(at), 0, 16)} UTC` : "", ...(report ? [" · ", make("a", { href: this.root.address(report) }, "report")] : [])),
     );
   }
+}
+
+/** A failed upload with what a search needs; its time is that of the failure. */
+function failedUpload(upload) {
+  const [path, time] = [upload.report ?? upload.key, Date.parse(upload.at)];
+  return {
+    ...upload,
+    kind: "failed",
+    text: `${upload.key} ${upload.outcome} ${upload.reason}`.toLowerCase(),
+    cruise: path.slice(0, Math.max(path.lastIndexOf("/"), 0)),
+    from: time,
+    to: time,
+  };
 }
 
 function grouped(items, of) {

@@ -11,6 +11,7 @@ export function prepared(outputs) {
       from: Date.parse(entry.first),
       to: Date.parse(entry.last ?? entry.first),
       line: lineOf(entry),
+      reach: entry.track?.length ? lineOf(entry) : cornersOf(entry),
       quality: entry.quality ?? [],
     }))
     .sort((one, other) => (other.from || 0) - (one.from || 0));
@@ -19,9 +20,15 @@ export function prepared(outputs) {
 function lineOf({ track, box }) {
   if (track?.length) return unwrapped(track);
   if (!box) return null;
-  const [west, south, east, north] = box;
-  const end = east < west ? east + 360 : east;
+  const [west, south, end, north] = cornersOf({ box });
   return Float64Array.of(west, south, end, south, end, north, west, north, west, south);
+}
+
+/** Two corners of a box: as a part of a line they stand for all of it. */
+function cornersOf({ box }) {
+  if (!box) return null;
+  const [west, south, east, north] = box;
+  return Float64Array.of(west, south, east < west ? east + 360 : east, north);
 }
 
 /** The entries that fit: find (text), from and to (dates), cruise, show ("missing" or "quality"), box. */
@@ -36,7 +43,7 @@ export function matching(entries, { find = "", from, to, cruise, show, box }) {
       (!cruise || entry.cruise === cruise) &&
       (show !== "missing" || entry.missing) &&
       (show !== "quality" || entry.quality.length) &&
-      (!box || (entry.line !== null && passes(entry.line, box))),
+      (!box || (entry.reach !== null && passes(entry.reach, box))),
   );
 }
 

@@ -48,6 +48,8 @@ class Files {
   }
 }
 
+const isKnown = ({ latitude, longitude }) => Number.isFinite(latitude) && Number.isFinite(longitude);
+
 export class ViewerStore {
   /** Open the store at an address. Throws an error that says what is wrong with it. */
   static async open(address) {
@@ -98,21 +100,22 @@ export class ViewerStore {
     const paths = ["latitude", "longitude"].map((name) => `${this.coarsest.path}/${name}`);
     const [latitude, longitude] = await Promise.all(paths.map((path) => this.numbers(path).catch(() => null)));
     await this.coarsest.open();
-    this.track = [];
-    if (!latitude || !longitude) return;
-    this.coarsest.times.forEach((time, at) => {
-      const point = { time, latitude: latitude.data[at], longitude: longitude.data[at] };
-      if (Number.isFinite(point.latitude) && Number.isFinite(point.longitude)) this.track.push(point);
-    });
-    this.track.sort((one, other) => one.time - other.time);
+    // The rows without a position stay: the ship was somewhere else than between its neighbours.
+    this.fixes = [];
+    if (latitude && longitude)
+      this.coarsest.times.forEach((time, at) => this.fixes.push({ time, latitude: latitude.data[at], longitude: longitude.data[at] }));
+    this.fixes.sort((one, other) => one.time - other.time);
+    this.track = this.fixes.filter(isKnown);
   }
 
-  /** The position at a time, between the two nearest; null outside of the track. */
+  /** The position at a time, between the two nearest; null outside of the track, and where the file has none. */
   positionAt(time) {
-    const after = this.track.findIndex((point) => point.time >= time);
-    if (after < 0) return this.track.at(-1) ?? null;
-    const [one, other] = [this.track[Math.max(after - 1, 0)], this.track[after]];
-    if (one === other || Math.abs(one.longitude - other.longitude) > 180) return other;
+    const after = this.fixes.findIndex((point) => point.time >= time);
+    const [one, other] = [this.fixes[after - 1], this.fixes[after]];
+    if (!other || !isKnown(other)) return null;
+    if (other.time === time) return other;
+    if (!one || !isKnown(one)) return null;
+    if (Math.abs(one.longitude - other.longitude) > 180) return other;
     const part = (time - one.time) / (other.time - one.time);
     const between = (name) => one[name] + part * (other[name] - one[name]);
     return { latitude: between("latitude"), longitude: between("longitude") };

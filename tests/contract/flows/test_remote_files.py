@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
+from urllib3 import Retry
 
 import echodrop
 from echodrop.command_line import app
@@ -116,6 +117,27 @@ def test_a_file_on_a_web_server_is_converted_and_checked(site: str, tmp_path: Pa
     absent = ran("convert", f"{site}/absent.raw", str(tmp_path))
     assert absent.exit_code == 1
     assert f"BadFile: {site}/absent.raw: the file does not exist" in absent.stderr
+
+
+def test_a_newly_signed_url_is_the_same_file_and_its_signature_is_nowhere(
+    site: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
+    address = site.replace("http://", "http://user:SECRET@")
+    said = ""
+    for signature in ("SECRET1", "SECRET2"):
+        url = f"{address}/sea.raw?X-Amz-Signature={signature}"
+        done = ran("convert", url, str(tmp_path))
+        assert done.exit_code == 0, done.output
+        said += done.output
+    assert f"Skipped: {site}/sea.raw is already published" in said
+    # Nothing listens there.
+    refused = ran("convert", "http://127.0.0.1:9/sea.raw?X-Amz-Signature=SECRET3", str(tmp_path))
+    assert refused.exit_code == 3, refused.output
+    assert "Retrying" in caplog.text
+    assert "SECRET" not in said + refused.output + caplog.text
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"SECRET" not in path.read_bytes(), path
 
 
 def test_the_model_is_found_by_one_small_request(buckets: Buckets, sample: Path) -> None:

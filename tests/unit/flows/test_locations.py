@@ -76,3 +76,9 @@ def test_no_output_has_the_name_of_another_s_viewer_store(of: str) -> None:
     assert VIEWER_STORE.search(taken)
     assert not VIEWER_STORE.search(f"r{VIEWER_SUFFIX}")
     assert output_location("/x", "echogram.raw", "zarr").name == "echogram.zarr"
+
+
+def test_a_name_with_a_slash_does_not_lead_out_of_the_folder() -> None:
+    location = parse_location("https://host/a/..%2F..%2Fevil.raw")
+    with pytest.raises(ValueError, match=r"'\.\./\.\./evil\.raw' has a '/'"):
+        output_location("/data/out", location.name, "zarr")

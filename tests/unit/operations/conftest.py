@@ -380,6 +380,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def put(place: Place, output: str, **contents: Any) -> None:
+    """Write an output: something of its store, and its manifest."""
+    if place.open(part := f"{output}/zarr.json" if output.endswith(".zarr") else output) is None:
+        place.write(part, b"{}", "application/json")
     place.write(f"{output}.manifest.json", manifest(output, **contents), "application/json")
 
 

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from echodrop.command_line import app
 from gallery.server import GalleryServer
+from operations.catalog import places
 from operations.catalog.geometry import geometry_of, united
 from operations.catalog.place import (
     ByteRange,
@@ -34,9 +35,10 @@ from operations.catalog.places import FolderPlace
 from operations.catalog.reading import STATE
 from operations.catalog.terminal import catalog_at_terminal
 from operations.catalog.writing import update_catalog
-from tests.unit.operations.conftest import put, report
+from tests.unit.operations.conftest import manifest, put, report
 
 SCHEMAS = Path(__file__).parents[2] / "schemas/stac"
+BOX = {"west": 3.0, "south": 51.0, "east": 4.0, "north": 52.0}
 ODD = "cruise: a/%41 b#?&+é.zarr"
 
 
@@ -95,6 +97,7 @@ def test_the_page_gets_each_output_with_its_products_and_each_failure(place: Pla
     # A viewer store that is not complete has no record yet.
     place.write("b.nc.echogram.zarr/zarr.json", b"{}", "application/json")
     place.write("cruise/x.zarr.failure.json", report("cruise/x.raw"), "application/json")
+    put(place, "cruise/y.zarr")
     place.write("cruise/y.zarr.manifest.json", b'{"manifest_version": 1}', "application/json")
     update = update_catalog(place)
     assert list(update.reading.unreadable) == ["cruise/y.zarr.manifest.json"]
@@ -163,7 +166,7 @@ def test_products_of_an_older_output_and_half_written_ones_are_not_shown(tmp_pat
 def served(tmp_path: Path) -> Iterator[tuple[FolderPlace, str]]:
     """A folder of outputs, and where it is served."""
     place = FolderPlace(tmp_path)
-    with GalleryServer(place) as server:
+    with GalleryServer(place, token="") as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield place, f"{server.url}data/"
         server.shutdown()
@@ -437,6 +440,7 @@ def test_the_command_names_what_it_leaves_out(
     put(place, "a.zarr")
     assert catalog_at_terminal(str(tmp_path), as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["outputs"] == 1
+    put(place, "b.zarr")
     place.write("b.zarr.manifest.json", b"{", "application/json")
     assert catalog_at_terminal(str(tmp_path)) == 1
     shown = capsys.readouterr().out
@@ -444,3 +448,68 @@ def test_the_command_names_what_it_leaves_out(
     assert "b.zarr.manifest.json is left out" in shown
     assert catalog_at_terminal(str(tmp_path / "nowhere")) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_an_output_is_listed_only_with_its_store(place: Place) -> None:
+    put(place, "a/kept.zarr")
+    put(place, "a/gone.zarr")
+    put(place, "a/gone.nc")
+    update_catalog(place)
+    place.delete(["a/gone.zarr/zarr.json", "a/gone.nc"])
+    assert update_catalog(place).reading.removed == 2
+    assert [each["name"] for each in listed(place)["outputs"]] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "fault"),
+    [
+        (manifest("b.zarr", position_box={**BOX, "west": float("nan")}), "not JSON compliant"),
+        (manifest("b.zarr").replace(b'"bytes": 50', b'"bytes": 1e999'), "not JSON compliant"),
+        (manifest("b.zarr").replace(b"3 pings", b"\\ud800"), "surrogates not allowed"),
+        (manifest("b.zarr").replace(b"s3://inbox/b.zarr.raw", b"in/a b.raw"), None),
+        (manifest("b.zarr").replace(b"s3://inbox/b.zarr.raw", b"C:\\\\data\\\\a.raw"), None),
+    ],
+)
+def test_an_odd_manifest_does_not_stop_the_catalogue(
+    place: Place, odd: bytes, fault: str | None
+) -> None:
+    put(place, "a.zarr")
+    put(place, "b.zarr")
+    place.write("b.zarr.manifest.json", odd, "application/json")
+    unreadable = update_catalog(place).reading.unreadable
+    assert list(unreadable) == (["b.zarr.manifest.json"] if fault else [])
+    assert fault is None or fault in unreadable["b.zarr.manifest.json"]
+    assert len(listed(place)["outputs"]) == (1 if fault else 2)
+
+
+def test_a_damaged_state_is_replaced(place: Place) -> None:
+    put(place, "a.zarr")
+    update_catalog(place)
+    # The head of a gzip file, and then no deflate stream.
+    place.write(STATE, b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20, "application/gzip")
+    assert update_catalog(place).reading.read == 1
+
+
+def test_a_file_that_vanishes_leaves_the_rest_of_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.nc").write_bytes(b"1")
+    read_entry = places._etag
+
+    def vanishes(facts: os.stat_result) -> str:
+        if facts.st_ino == (tmp_path / "2.nc").stat().st_ino:
+            raise FileNotFoundError
+        return read_entry(facts)
+
+    monkeypatch.setattr(places, "_etag", vanishes)
+    assert sorted(FolderPlace(tmp_path).list("").files) == ["0.nc", "1.nc", "3.nc", "4.nc"]
+
+
+def test_a_signature_of_an_earlier_manifest_is_not_published(place: Place) -> None:
+    put(place, "a.zarr")
+    signed = b"https://user:SECRET@h/a.raw?X-Amz-Signature=SECRET"
+    odd = manifest("a.zarr").replace(b"s3://inbox/a.zarr.raw", signed)
+    place.write("a.zarr.manifest.json", odd, "application/json")
+    update_catalog(place)
+    assert listed(place)["outputs"][0]["raw"] == "https://h/a.raw"

@@ -37,7 +37,8 @@ def get(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]
         pool = urllib3.HTTPConnectionPool("127.0.0.1", server.server_port, retries=False)
 
         def call(path: str, method: str = "GET", **headers: str) -> BaseHTTPResponse:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            named = {"Cookie": f"other=1; {server.cookie}"}
+            named |= {name.replace("_", "-"): value for name, value in headers.items()}
             return pool.urlopen(method, path, headers=named, decode_content=False, timeout=20)
 
         yield call
@@ -100,6 +101,9 @@ def test_nothing_outside_of_the_outputs_and_no_other_host(
     outside = tmp_path.parent / f"{tmp_path.name}-outside.txt"
     outside.write_text("secret")
     (tmp_path / "link.txt").symlink_to(outside)
+    for hidden in (".hidden", ".aws/credentials"):
+        place.write(hidden, b"secret", "text/plain")
+    place.write("a.zarr/.zmetadata", b"{}", "application/json")
     name = outside.name
     for path in (
         f"/data/../{name}",
@@ -112,13 +116,37 @@ def test_nothing_outside_of_the_outputs_and_no_other_host(
         "/data/link.txt",
         "/server.py",
         "/data/a%00b",
+        "/data/.hidden",
+        "/data/.aws/credentials",
     ):
         answer = get(path)
         assert (answer.status, b"secret" in answer.data) == (404, False), path
     assert get("/data/inside/a.txt").data == b"inside"
+    assert get("/data/a.zarr/.zmetadata").data == b"{}"
     answer = get("/data/inside/a.txt", Host="elsewhere.example")
     assert (answer.status, b"inside" in answer.data) == (403, False)
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_another_user_of_the_machine_does_not_have_the_token(place: Place) -> None:
+    place.write("a.txt", b"inside", "text/plain")
+    with GalleryServer(place) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root, _, token = server.url.partition("?token=")
+        assert len(token) > 20
+        for path in ("", "data/a.txt", "config.json", "data/a.txt?token=", "data/a.txt?token=é"):
+            for cookie in ("", f"echodrop-{server.server_port}=", f"other={token}"):
+                answer = urllib3.request("GET", root + path, headers={"Cookie": cookie})
+                assert (answer.status, b"inside" in answer.data) == (403, False)
+                assert "Set-Cookie" not in answer.headers
+        opened = urllib3.request("GET", server.url)
+        assert opened.status == 200
+        cookie, *attributes = opened.headers["Set-Cookie"].split("; ")
+        assert {"HttpOnly", "SameSite=Strict"} <= set(attributes)
+        assert opened.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        read = urllib3.request("GET", f"{root}data/a.txt", headers={"Cookie": cookie})
+        assert read.data == b"inside"
+        server.shutdown()
 
 
 def names(get: Get) -> set[str]:
