@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from lambda_trigger.decisions.outcomes import LANES
 from operations.clients.prefect_api import PrefectUnavailableError, RateLimitedPrefectApi
 
+#: The flow of `echodrop draw s3://…`.
+DRAWING_FLOW = "make-products"
 # Seconds after which no request is repeated: who asks for the status wants to know now.
 _PATIENCE = 5.0
 _WAITING, _WITH_TASK = ("SCHEDULED",), ("PENDING", "RUNNING", "CANCELLING")
@@ -41,12 +43,16 @@ class PoolFacts:
 
 @dataclass(frozen=True)
 class PrefectFacts:
-    """The pools of the deployments, and the deployments and pools that are not registered."""
+    """The pools of the deployments, and the deployments and pools that are not registered.
+
+    `failed_drawings` counts the runs of `make-products` that failed within a day.
+    """
 
     pools: tuple[PoolFacts, ...] = ()
     unknown: tuple[str, ...] = ()
     paused: tuple[str, ...] = field(default=())
     missing_pools: tuple[str, ...] = ()
+    failed_drawings: int = 0
 
 
 def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> PrefectFacts:
@@ -63,7 +69,20 @@ def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> P
         tuple(name for name, each in found.items() if each is None),
         tuple(name for name, each in found.items() if each and each.get("paused")),
         tuple(name for name, each in by_name.items() if each is None),
+        _failed_drawings(api),
     )
+
+
+def _failed_drawings(api: RateLimitedPrefectApi) -> int:
+    since = datetime.now(UTC) - timedelta(days=1)
+    wanted = {
+        "flows": {"name": {"any_": [DRAWING_FLOW]}},
+        "flow_runs": {
+            "state": {"type": {"any_": ["FAILED", "CRASHED"]}},
+            "end_time": {"after_": since.isoformat()},
+        },
+    }
+    return int(_ask(api, "POST", "/flow_runs/count", wanted))
 
 
 def _ask(api: RateLimitedPrefectApi, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - any JSON

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from operations.clients.prefect_api import RateLimitedPrefectApi
+from operations.clients.prefect_health import DRAWING_FLOW
 from operations.clients.prefect_runs import UNFINISHED, WITH_TASKS
 
-FLOW = "make-products"
-DEPLOYMENT = f"{FLOW}/ecs"
+DEPLOYMENT = f"{DRAWING_FLOW}/ecs"
 # A run of fifty outputs takes minutes.
 HANGS = timedelta(days=1)
 
@@ -24,7 +24,7 @@ def requested_outputs(api: RateLimitedPrefectApi, *, force: bool) -> set[str]:
     Raises:
         PrefectUnavailableError: Prefect does not answer.
     """
-    unfinished = api.runs({"state": {"type": {"any_": list(UNFINISHED)}}}, FLOW)
+    unfinished = api.runs({"state": {"type": {"any_": list(UNFINISHED)}}}, DRAWING_FLOW)
     since = datetime.now(UTC) - HANGS
     parameters: Iterator[dict[str, Any]] = (
         run["parameters"]

@@ -79,6 +79,9 @@ def health_lines(
         yield HealthLine("work pool", f"{name} is not registered", "echodrop deploy")
     for pool in facts.pools:
         yield from _of_pool(pool, now)
+    failed = facts.failed_drawings
+    state = f"{counted(failed, 'run')} of make-products failed within a day"
+    yield HealthLine("products", state, "ProductsFailedAlarm in the runbook" * bool(failed))
 
 
 def _of_pool(pool: PoolFacts, now: datetime) -> Iterator[HealthLine]:

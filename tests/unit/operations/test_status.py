@@ -140,6 +140,7 @@ def pool(
         (PrefectFacts((pool(heartbeat=timedelta(hours=3)),)), 0, "worker", "WorkerHeartbeatAlarm"),
         (PrefectFacts((pool(late=2),)), 0, "lane live", "RunsLateAlarm"),
         (PrefectFacts((), unknown=("flow/ecs",)), 0, "deployment", "echodrop deploy"),
+        (PrefectFacts((), failed_drawings=2), 0, "products", "ProductsFailedAlarm"),
         (PrefectFacts((), missing_pools=("ecs",)), 0, "work pool", "echodrop deploy"),
     ],
 )
