@@ -118,8 +118,8 @@ export class Gallery {
     question.box = boxOf(EDGES.map((id) => element(id).value));
     writeState({ ...question, box: question.box?.join(",") });
     const found = matching(this.entries, question);
-    // A failed upload has no place.
-    const failed = matching(this.failed, { ...question, box: null });
+    // A failed upload has neither a place nor remarks.
+    const failed = matching(this.failed, { ...question, show: "failed", box: null });
     const isFailed = question.show === "failed";
     this.list.set(isFailed ? [{ heading: null, items: failed }] : this.groups(found));
     const tracks = found.map(({ drawn }) => drawn).filter(Boolean);
