@@ -88,3 +88,19 @@ def _restore_logging() -> Iterator[None]:
     logging.disable(logging.NOTSET)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An environment without AWS credentials, as on a machine without an account."""
+    from flows.stores import s3_client  # noqa: PLC0415 - most tests need no S3
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    # Clients are cached, and have read other credentials.
+    s3_client._client.cache_clear()
+    yield
+    s3_client._client.cache_clear()

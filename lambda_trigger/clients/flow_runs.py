@@ -49,8 +49,9 @@ def outcome_of(run: Mapping[str, Any]) -> str:
     The flow sets the tag (docs/decisions/failed-by-tag.md); runs of earlier releases have it as name.
     """
     name = str((run.get("state") or {}).get("name", ""))
-    tags = [str(tag) for tag in run.get("tags") or () if str(tag).startswith(_OUTCOME_TAG)]
-    return tags[-1].removeprefix(_OUTCOME_TAG) if name == "Failed" and tags else name
+    tags = (str(tag) for tag in run.get("tags") or ())
+    named = (tag.removeprefix(_OUTCOME_TAG) for tag in tags if tag.startswith(_OUTCOME_TAG))
+    return next(named, name) if name == "Failed" else name
 
 
 class PrefectApi:

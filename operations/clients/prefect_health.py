@@ -13,6 +13,8 @@ from operations.clients.prefect_api import PrefectUnavailableError, RateLimitedP
 
 #: The flow of `echodrop draw s3://…`.
 DRAWING_FLOW = "make-products"
+# It ends Completed under the first name if some products could not be made.
+_DRAWN_IN_PART = ("PartlyMade", "Failed", "Crashed")
 # Seconds after which no request is repeated: who asks for the status wants to know now.
 _PATIENCE = 5.0
 _WAITING, _WITH_TASK = ("SCHEDULED",), ("PENDING", "RUNNING", "CANCELLING")
@@ -45,7 +47,7 @@ class PoolFacts:
 class PrefectFacts:
     """The pools of the deployments, and the deployments and pools that are not registered.
 
-    `failed_drawings` counts the runs of `make-products` that failed within a day.
+    `failed_drawings` counts the runs of `make-products` within a day that did not make all.
     """
 
     pools: tuple[PoolFacts, ...] = ()
@@ -78,7 +80,7 @@ def _failed_drawings(api: RateLimitedPrefectApi) -> int:
     wanted = {
         "flows": {"name": {"any_": [DRAWING_FLOW]}},
         "flow_runs": {
-            "state": {"type": {"any_": ["FAILED", "CRASHED"]}},
+            "state": {"name": {"any_": list(_DRAWN_IN_PART)}},
             "end_time": {"after_": since.isoformat()},
         },
     }

@@ -80,7 +80,7 @@ def health_lines(
     for pool in facts.pools:
         yield from _of_pool(pool, now)
     failed = facts.failed_drawings
-    state = f"{counted(failed, 'run')} of make-products failed within a day"
+    state = f"{counted(failed, 'run')} of make-products within a day did not make all"
     yield HealthLine("products", state, "ProductsFailedAlarm in the runbook" * bool(failed))
 
 

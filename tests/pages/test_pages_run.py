@@ -25,15 +25,14 @@ def same_output(shown: str, printed: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_as_written(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("MPLBACKEND", "agg")
-    # As on a machine without an account.
-    for name in [name for name in os.environ if name.startswith(("AWS_", "ECHODROP_", "PREFECT_"))]:
+    for name in [name for name in os.environ if name.startswith(("ECHODROP_", "PREFECT_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     names: dict[str, object] = {}
     ran = 0
     for block in blocks_of(page):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -12,19 +11,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
 from echodrop.command_line import app
-from flows.stores import s3_client
 from sandbox.parts.ports import free_port
 
-
-@pytest.fixture(autouse=True)
-def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    # Clients that another test made with its own account.
-    s3_client._client.cache_clear()
+pytestmark = pytest.mark.usefixtures("no_account")
 
 
 def doctor(out: Path | str, prefect: str | None = None) -> tuple[int, list[str]]:

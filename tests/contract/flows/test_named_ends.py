@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 import resource
 from collections.abc import Callable, Iterator
@@ -26,7 +25,6 @@ from flows.core.outcomes import (
 )
 from flows.publishing.publication import Published
 from flows.stores import download as source
-from flows.stores import s3_client
 from flows.stores.request import ConversionRequest
 from tests.contract.flows.conftest import EK60, Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
@@ -146,29 +144,15 @@ def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
     assert failure.value.what.startswith(f"s3://{named}")
 
 
-@pytest.fixture
-def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """An environment without credentials."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    # Clients are cached, and have read other environment variables.
-    s3_client._client.cache_clear()
-    yield
-    s3_client._client.cache_clear()
-
-
-@pytest.mark.usefixtures("no_credentials")
+@pytest.mark.usefixtures("no_account")
 def test_without_credentials_it_is_access_denied(buckets: Buckets, tmp_path: Path) -> None:
     where = {"endpoint_url": f"http://127.0.0.1:{buckets.port}"}
     with pytest.raises(AccessDenied, match="NoCredentialsError"):
         buckets.convert(input_storage_options=where, output_path=str(tmp_path / "out.zarr"))
 
 
-@pytest.mark.usefixtures("no_credentials")
-def test_a_public_bucket_needs_no_credentials(
+@pytest.mark.usefixtures("no_account")
+def test_a_public_bucket_needs_no_account(
     buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{buckets.port}")
@@ -285,7 +269,7 @@ def test_a_disk_that_is_full_while_a_file_is_fetched_is_named(buckets: Buckets) 
     assert buckets.output_keys() == set()
 
 
-@pytest.mark.usefixtures("no_credentials")
+@pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize(
     "end", [("503", 3, "Try again: s3://inbox-"), ("403", 1, "AccessDenied: ")], ids=str
 )

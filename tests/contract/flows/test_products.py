@@ -32,6 +32,7 @@ from flows.publishing.publication import Skipped
 from flows.runs.products.failure_metric import METRIC
 from flows.runs.products.run_products import STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
+from operations.clients.prefect_health import prefect_facts
 from operations.draw.product_runs import DEPLOYMENT, request_runs, requested_outputs
 from sandbox.parts.environments import system_environment
 from sandbox.sea.sample_file import write_sample
@@ -228,8 +229,10 @@ def test_the_picture_of_a_file_in_s3_is_an_artifact_with_a_link_that_opens(
 
 
 def test_make_products_of_many_outputs_ends_completed_with_what_became_of_each(
-    drop: Drop, tmp_path: Path
+    drop: Drop, tmp_path: Path, prefect_api_url: str
 ) -> None:
+    api = RateLimitedPrefectApi(prefect_api_url)
+    failed_before = prefect_facts(api, []).failed_drawings
     drop.child("fails")
     outputs = [str(tmp_path / f"{name}.zarr") for name in ("good", "bad")]
     with pytest.MonkeyPatch.context() as patch:
@@ -241,9 +244,11 @@ def test_make_products_of_many_outputs_ends_completed_with_what_became_of_each(
     assert (state.type.value, state.name) == ("COMPLETED", "PartlyMade")
     assert [each["state"] for each in state.result()] == ["made", "failed", "incomplete"]
     assert outputs[1] in state.message
+    assert prefect_facts(api, []).failed_drawings == failed_before + 1
     drop.child("well")
     again: Any = make_products(outputs[:2], return_state=True)
     assert (again.name, again.message) == ("Completed", "1 current, 1 made")
+    assert prefect_facts(api, []).failed_drawings == failed_before + 1
 
 
 def test_draw_requests_runs_in_the_backfill_lane_once(
