@@ -17,12 +17,13 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
 import anyio
 import anyio.abc
 from prefect.cli import app, flow_run
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow, load_flow_from_flow_run
 from prefect.logging import get_logger
 from prefect.runner import _flow_run_executor, _starter_engine
@@ -31,6 +32,7 @@ from prefect.runner._flow_run_executor import FlowRunExecutor
 from prefect.runner._hook_runner import HookRunner
 from prefect.runner._process_manager import ProcessHandle
 from prefect.runner._starter_engine import EngineCommandStarter
+from prefect.states import Cancelled
 
 from flows.runs.engine_process import EngineProcess, fork_engine
 
@@ -81,17 +83,34 @@ class _Executor(FlowRunExecutor):
 
     async def _end_was_requested(self) -> bool:
         """Whether the run is no longer running: it was cancelled or rescheduled."""
-        try:
-            with anyio.fail_after(_PATIENCE):
-                async with get_client() as client:
-                    state = (await client.read_flow_run(self._flow_run.id)).state
-        # BLE001: on any error, the exit code must show that the process died.
-        except Exception as error:  # noqa: BLE001
-            get_logger("flows.runs.execute_run").warning(
-                "run state not read from Prefect: %r", error
-            )
-            return False
+        state = await _state_of(self._flow_run.id)
         return state is not None and not (state.is_running() or state.is_pending())
+
+
+async def _state_of(run_id: UUID) -> State | None:
+    """The state of a run; None if Prefect does not answer."""
+    try:
+        with anyio.fail_after(_PATIENCE):
+            async with get_client() as client:
+                return (await client.read_flow_run(run_id)).state
+    # BLE001: on any error, the exit code must show that the process died.
+    except Exception as error:  # noqa: BLE001
+        get_logger("flows.runs.execute_run").warning("run state not read from Prefect: %r", error)
+        return None
+
+
+async def _end_cancelling(run_id: UUID) -> None:
+    """Mark a run as cancelled if it ended while it was being cancelled.
+
+    If a task is stopped at that moment, Prefect's command only tries to reschedule the run. The
+    server refuses that, and the run would stay in this state until the server's limit of 300 s.
+    """
+    state = await _state_of(run_id)
+    if state is not None and state.is_cancelling():
+        async with get_client() as client:
+            await client.set_flow_run_state(
+                run_id, Cancelled(message="The flow's process has ended."), force=True
+            )
 
 
 class _Starter(EngineCommandStarter):
@@ -143,6 +162,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code:
             raise
+    anyio.run(_end_cancelling, UUID(os.environ["PREFECT__FLOW_RUN_ID"]))
     sys.exit(_Executor.exit_code)
 
 

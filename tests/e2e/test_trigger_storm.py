@@ -119,8 +119,10 @@ def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
 
 def all_are_counted(outcomes: Counter[str]) -> None:
     assert outcomes.pop("Rejected: malformed") == MALFORMED
-    # If a create's answer was lost, by a kill or a time-out, its outcome is 'existing'.
-    assert outcomes["Submitted: new"] <= UPLOADS
+    # How many are 'new' is not exact. If a create's answer was lost, by a kill or a time-out,
+    # none of an upload's messages is. If two create its run in the same moment, Prefect answers
+    # both that it is new: it compares the run's time with that of the request.
+    assert outcomes["Submitted: new"] <= 1.02 * UPLOADS
     assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + REPORTED_AGAIN
     assert set(outcomes) == {"Submitted: new", "Submitted: existing"}
 

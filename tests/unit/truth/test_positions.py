@@ -133,7 +133,7 @@ def test_the_simplified_track_has_the_ends_and_leaves_no_far_point_out(
     longitude = (east + start + 180) % 360 - 180
     line = simplified(north, longitude)
     assert 1 <= len(line) <= TRACK_POINTS
-    ends = [[round(longitude[n], 5), round(north[n], 5)] for n in (0, -1)]
+    ends = [[round(float(longitude[n]), 5), round(float(north[n]), 5)] for n in (0, -1)]
     assert line[0] == ends[0]
     assert line[-1] == ends[1] or len(line) == 1
     if len(line) < TRACK_POINTS:
