@@ -62,7 +62,7 @@ def wait_for_end(sandbox: Sandbox, run: FlowRunInfo) -> FlowRunInfo:
         return now if now.is_final else None
 
     return wait_until(
-        end, 240, "the run to end", every=0.5, describe=lambda: str(states(sandbox, run))
+        end, 360, "the run to end", every=0.5, describe=lambda: str(states(sandbox, run))
     )
 
 

@@ -167,12 +167,13 @@ def test_a_run_that_is_cancelled_is_no_fault_of_its_task(start: Any) -> None:
 
 def test_a_cancelled_run_whose_task_is_stopped_at_the_same_time_is_cancelled(start: Any) -> None:
     task = start("waits")
-    task.engine()
+    engine = task.engine()
+    # It answers neither of the two.
+    engine.suspend()
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
     task.api("POST", f"/flow_runs/{task.run_id}/set_state", cancelling)
-    # Before Prefect's observer in the task sees the state.
     task.process.terminate()
-    assert task.process.wait(60) == 0
+    assert task.process.wait(120) == 0
     # Prefect's own limit for a run in this state is 300 s.
     wait_until(lambda: task.state[0] == "CANCELLED", 60, "the run to be cancelled", every=0.1)
 
