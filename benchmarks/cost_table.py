@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring.grow import grow
 from operations.console.report import FindingTally
 from operations.reconcile.reconcile_report import figures
 from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
@@ -41,7 +42,6 @@ from operations.sending.prices import (
     X86_64,
     Fargate,
 )
-from sandbox.sea.grow import grow
 from sandbox.stack.template import TEMPLATE
 from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS

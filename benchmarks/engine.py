@@ -30,9 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.grow import grow
 from benchmarks.measuring.grown_records import grow_records
 from benchmarks.measuring.measured_process import Peak, measure
-from sandbox.sea.grow import grow
 
 FIXED_BYTES, RAGGED_BYTES = 350_000_000, 500_000_000
 

@@ -38,13 +38,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.live_uploads import WAIT_SECONDS, Drops, Live, print_stages
+from benchmarks.measuring.run_times import RunTimes, run_times
 from flows.core.locations import MANIFEST_SUFFIX
 from flows.publishing.manifest import read_manifest
 from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect.run_times import RunTimes, run_times
 from sandbox.system import Sandbox, SandboxOptions
 
 SMALL = "ek80/-1519668699940320059.raw"

@@ -42,9 +42,9 @@ from operations.findings.findings import RunFacts
 from operations.inventory.upload_inspection import GENERATIONS, LOT
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
-from sandbox.prefect.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from sandbox.sea.sample_file import write_sample
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from tests.cloud.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from watchdog.cost_brake import BrakeLimits
 from watchdog.pool_brake import WorkPool, observe
 from watchdog.prefect_http import PrefectHttp

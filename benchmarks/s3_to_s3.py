@@ -31,13 +31,13 @@ from typing import Any
 
 import s3fs
 
+from benchmarks.measuring.grow import grow
 from benchmarks.measuring.latency_proxy import LatencyProxy, latency_proxy
 from benchmarks.measuring.s3_server import INBOX, OUTPUT, s3_server, storage_options
 from flows.conversion import convert
 from flows.publishing.publication import Published
 from flows.rawfile.echopype_reader import import_echopype
 from flows.stores.request import ConversionRequest
-from sandbox.sea.grow import grow
 
 Way = Callable[[int], object]
 

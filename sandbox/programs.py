@@ -1,11 +1,9 @@
 """Parts of the sandbox that run the project's own programs: AWS, task executor, triggers."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sandbox.parts.errors import SandboxError
 from sandbox.parts.processes import Part
@@ -15,8 +13,6 @@ from sandbox.stack.template import TriggerDefinition
 AWS = "aws"
 TASK_EXECUTOR = "task-executor"
 TRIGGER = "trigger"
-SCHEDULER = "scheduler"
-ALARMS = "alarms"
 GALLERY = "gallery"
 REGISTRATION = "deployment"
 
@@ -89,41 +85,6 @@ def trigger(
         environment,
         log,
         is_ready="polling",
-    )
-
-
-def scheduler(plan: Sequence[Mapping[str, Any]], environment: Mapping[str, str], log: Path) -> Part:
-    """Return the part that runs the template's schedules; `plan` is read by `sandbox.aws.scheduler`."""
-    return Part(
-        SCHEDULER,
-        _module("sandbox.aws.scheduler", "--plan", json.dumps(plan)),
-        environment,
-        log,
-        is_ready="running",
-    )
-
-
-def alarms(
-    definitions: Mapping[str, Mapping[str, Any]],
-    functions: Sequence[str],
-    speedup: float,
-    *,
-    logs: Path,
-    environment: Mapping[str, str],
-    log: Path,
-) -> Part:
-    """Return the part that evaluates the template's alarms on the logs in a folder."""
-    return Part(
-        ALARMS,
-        _module(
-            "sandbox.aws.alarms",
-            *("--alarms", json.dumps(definitions), "--logs", str(logs)),
-            *("--speedup", str(speedup)),
-            *(part for name in functions for part in ("--function", name)),
-        ),
-        environment,
-        log,
-        is_ready="evaluating",
     )
 
 

@@ -28,8 +28,6 @@ class SandboxOptions:
         gallery: whether the gallery of the outputs is served.
         keeps_state: whether objects and runs of an earlier sandbox on the folder are still there. With
             PostgreSQL the objects are, but not the runs.
-        watched_speedup: how many times faster the template's schedules and alarms run.
-            None does not start schedules, alarms and watchdog.
     """
 
     database: str = "sqlite"
@@ -43,7 +41,6 @@ class SandboxOptions:
     credential: str | None = None
     gallery: bool = False
     keeps_state: bool = False
-    watched_speedup: float | None = None
 
     def trigger_count(self, maximum_concurrency: int) -> int:
         """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""

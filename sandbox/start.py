@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox import programs
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
-from sandbox.aws.scheduler import seconds_of
 from sandbox.aws.task_definitions import TaskDefinitions
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
@@ -104,11 +103,6 @@ def _start_on_aws(sandbox: Sandbox) -> None:
             programs.gallery(outputs, sandbox.gallery_port, connected, logs / "gallery.log")
         )
     sandbox.parts.wait_ready(*waiting)
-    if sandbox.options.watched_speedup is not None:
-        # Last, so that a part that is still starting raises no alarm.
-        sandbox.parts.wait_ready(
-            *_launch_monitoring(sandbox, inherited, sandbox.options.watched_speedup)
-        )
     sandbox.state.write_description(
         {
             "pid": os.getpid(),
@@ -145,44 +139,6 @@ def _start_database(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
     sandbox.parts.launch(postgresql.postgresql(binaries, data, port, environment, log))
     sandbox.parts.wait_ready(postgresql.NAME)
     return postgresql.database_url(port)
-
-
-def _launch_monitoring(sandbox: Sandbox, inherited: Mapping[str, str], speedup: float) -> list[str]:
-    """Start the schedules, with the watchdog, and the alarms."""
-    aws = {**inherited, **aws_environment(sandbox.aws_endpoint_url)}
-    watchdog = sandbox.stack.properties("Watchdog")
-    plan: list[dict[str, Any]] = []
-    for name in sandbox.stack.of_type("AWS::Events::Rule"):
-        rule = sandbox.stack.rule(name)
-        if rule.schedule is None:
-            continue
-        every = seconds_of(rule.schedule) / speedup
-        call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
-        plan += [
-            {"name": watchdog["FunctionName"], "every": every, **call}
-            for target in rule.targets
-            if target["Arn"] == sandbox.stack.resolver.resolve({"Fn::GetAtt": ["Watchdog", "Arn"]})
-        ]
-    variables = dict(watchdog["Environment"]["Variables"])
-    look_back = float(variables["ECHODROP_LOOK_BACK_SECONDS"]) / speedup
-    variables["ECHODROP_LOOK_BACK_SECONDS"] = str(look_back)
-    logs = sandbox.state.logs
-    sandbox.parts.launch(programs.scheduler(plan, {**aws, **variables}, logs / "scheduler.log"))
-    definitions = {
-        name: sandbox.stack.properties(name)
-        for name in sandbox.stack.of_type("AWS::CloudWatch::Alarm")
-    }
-    sandbox.parts.launch(
-        programs.alarms(
-            definitions,
-            [watchdog["FunctionName"], sandbox.stack.trigger().name],
-            speedup,
-            logs=logs,
-            environment=aws,
-            log=logs / "alarms.log",
-        )
-    )
-    return [programs.SCHEDULER, programs.ALARMS]
 
 
 def _launch_triggers(sandbox: Sandbox, inherited: Mapping[str, str]) -> list[str]:

@@ -145,7 +145,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.ALARMS, programs.SCHEDULER, programs.GALLERY)
+        self.parts.stop(programs.GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)

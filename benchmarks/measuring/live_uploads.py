@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.measuring.run_times import RunTimes, run_times
 from sandbox.inbox import SandboxInbox
-from sandbox.prefect.run_times import RunTimes, run_times
 from sandbox.system import Sandbox
 
 WAIT_SECONDS = 1800

@@ -20,9 +20,9 @@ from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.programs import SCHEDULER
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
+from tests.monitoring.monitored import SCHEDULER, monitored
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 
@@ -126,10 +126,12 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     options = SandboxOptions(
         delivery=DeliveryOptions(visibility_timeout=2),
         function_timeout=20,
-        watched_speedup=30,
         products=False,
     )
-    with Sandbox(tmp_path_factory.mktemp("watched"), options) as running:
+    with (
+        Sandbox(tmp_path_factory.mktemp("watched"), options) as running,
+        monitored(running, speedup=30),
+    ):
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
         more = [(STORM, DEPLOYMENT, "batch = true"), (LOST, NO_DEPLOYMENT, "")]

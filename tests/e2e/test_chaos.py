@@ -2,7 +2,7 @@
 
 The test has its own sandbox, because it kills parts. It uses PostgreSQL if it is
 installed, otherwise SQLite, whose database stops with the server.
-`python -m benchmarks.chaos REAL_DATA` runs it with sixty files in about nine minutes;
+`python -m tests.chaos REAL_DATA` runs it with sixty files in about nine minutes;
 `--seed 8 --files 200` uses another seed and more files.
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.plan import FaultKind
-from benchmarks.chaos.trial import ChaosReport, run_trial
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
+from tests.chaos.plan import FaultKind
+from tests.chaos.trial import ChaosReport, run_trial
 from tests.conftest import REPORT_LINE
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.timeout(2400)]

@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.measuring.grow import grow
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.sea.grow import grow
 from sandbox.system import Sandbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from benchmarks.chaos.files import ChaosFiles, FileUpload
-from benchmarks.chaos.plan import FaultKind, FaultPlan, PlannedFault
 from events.notifications import ENVELOPES, NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
 from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.system import TRIGGER, Sandbox
+from tests.chaos.files import ChaosFiles, FileUpload
+from tests.chaos.plan import FaultKind, FaultPlan, PlannedFault
 
 _TICK_SECONDS = 0.2
 # A fault without a target waits this long for one, then is skipped.
