@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from sandbox import programs
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
 from sandbox.aws.task_definitions import TaskDefinitions
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
+from sandbox.parts.errors import SandboxError
 from sandbox.parts.orphans import MARK
 from sandbox.parts.ports import free_port
+from sandbox.parts.processes import Part
 from sandbox.prefect import ecs_worker, prefect_server
-from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 
 if TYPE_CHECKING:
     from sandbox.system import Sandbox
+
+AWS = "aws"
+TASK_EXECUTOR = "task-executor"
+TRIGGER = "trigger"
+GALLERY = "gallery"
+REGISTRATION = "deployment"
+
+
+class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happened
+    """The flow could not be registered as a deployment on the work pool."""
+
+
+def _launch(
+    sandbox: Sandbox,
+    name: str,
+    environment: Mapping[str, str],
+    *module: str,
+    is_ready: Callable[[], bool] | str,
+) -> str:
+    """Start a part that runs one of the project's modules; return its name."""
+    log = sandbox.state.logs / f"{name}.log"
+    command = [sys.executable, "-m", *module]
+    sandbox.parts.launch(Part(name, command, environment, log, is_ready=is_ready))
+    return name
 
 
 def start_parts(sandbox: Sandbox) -> None:
     """Start every part in its order, and wait until the system is ready."""
     inherited = {**system_environment(), MARK: sandbox.sandbox_id}
     logs = sandbox.state.logs
-    keep = sandbox.state.objects if sandbox.options.keeps_state else None
-    sandbox.parts.launch(
-        programs.aws_server(
-            sandbox.aws_port, sandbox.aws_endpoint_url, keep, inherited, logs / "aws.log"
-        )
+    kept = ["--keep", str(sandbox.state.objects)] if sandbox.options.keeps_state else []
+    _launch(
+        sandbox,
+        AWS,
+        # moto reports this many running tasks of a service; the worker is a part of the sandbox.
+        {**inherited, "MOTO_ECS_SERVICE_RUNNING": "1"},
+        *("sandbox.aws.aws_server", "--port", str(sandbox.aws_port), *kept),
+        is_ready=lambda: prefect_server.answers(f"{sandbox.aws_endpoint_url}/moto-api/"),
     )
     database_url = _start_database(sandbox, inherited)
     sandbox.parts.launch(
@@ -67,23 +98,19 @@ def _start_on_aws(sandbox: Sandbox) -> None:
         put_credential(sandbox.client, sandbox.stack, sandbox.options.credential)
     waiting = [prefect_server.NAME]
     if sandbox.options.runs_tasks:
-        waiting.append(TASK_EXECUTOR)
-        sandbox.parts.launch(
-            programs.task_executor(
-                sandbox.names.cluster,
-                sandbox.options.parallel_tasks,
-                folder=sandbox.state.tasks,
-                task_logs=sandbox.state.task_logs,
-                environment=connected,
-                log=logs / "task-executor.log",
-            )
+        executor = _launch(
+            sandbox,
+            TASK_EXECUTOR,
+            connected,
+            *("sandbox.aws.task_executor", "--cluster", sandbox.names.cluster),
+            *("--parallelism", str(sandbox.options.parallel_tasks)),
+            *("--folder", str(sandbox.state.tasks), "--logs", str(sandbox.state.task_logs)),
+            is_ready="running up to",
         )
+        waiting.append(executor)
     sandbox.parts.wait_ready(*waiting)
-    sandbox.parts.on_progress(programs.REGISTRATION, "starting")
     stack_name = sandbox.stack.resolver.account.stack_name
-    operator = {**connected, **sandbox.environment()}
-    programs.register(stack_name, operator, logs / "registration.log")
-    sandbox.parts.on_progress(programs.REGISTRATION, "ready")
+    _register(sandbox, stack_name, {**connected, **sandbox.environment()})
     waiting = _launch_triggers(sandbox, inherited)
     if sandbox.options.runs_tasks:
         waiting.append(ecs_worker.NAME)
@@ -97,11 +124,16 @@ def _start_on_aws(sandbox: Sandbox) -> None:
             )
         )
     if sandbox.options.gallery:
-        waiting.append(programs.GALLERY)
-        outputs = f"s3://{sandbox.names.output_bucket}/"
-        sandbox.parts.launch(
-            programs.gallery(outputs, sandbox.gallery_port, connected, logs / "gallery.log")
+        gallery = _launch(
+            sandbox,
+            GALLERY,
+            # The sandbox's S3 is open to all users of this machine, too.
+            {**connected, "ECHODROP_GALLERY_TOKEN": ""},
+            *("echodrop", "gallery", f"s3://{sandbox.names.output_bucket}/"),
+            *("--port", str(sandbox.gallery_port)),
+            is_ready="Gallery of",
         )
+        waiting.append(gallery)
     sandbox.parts.wait_ready(*waiting)
     sandbox.state.write_description(
         {
@@ -141,7 +173,26 @@ def _start_database(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
     return postgresql.database_url(port)
 
 
+def _register(sandbox: Sandbox, stack: str, environment: Mapping[str, str]) -> None:
+    """Register a stack's work pool and deployments.
+
+    Raises:
+        RegistrationFailed: the command failed; the message has its output.
+    """
+    sandbox.parts.on_progress(REGISTRATION, "starting")
+    command = [sys.executable, "-m", "sandbox.prefect.registration", "--stack", stack]
+    log = sandbox.state.logs / "registration.log"
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603 - the project's own command
+            command, check=False, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    if done.returncode != 0:
+        raise RegistrationFailed(f"{' '.join(command)} failed; {log}:\n{log.read_text()[-4000:]}")
+    sandbox.parts.on_progress(REGISTRATION, "ready")
+
+
 def _launch_triggers(sandbox: Sandbox, inherited: Mapping[str, str]) -> list[str]:
+    """Start the Lambda environments of the trigger; return their names."""
     function = sandbox.stack.trigger()
     queue = sandbox.client("sqs").get_queue_url(QueueName=function.queue)
     # As in Lambda: AWS variables and those that the template sets.
@@ -151,17 +202,15 @@ def _launch_triggers(sandbox: Sandbox, inherited: Mapping[str, str]) -> list[str
         **function.environment,
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
     }
-    count = sandbox.options.trigger_count(function.maximum_concurrency)
-    names = [f"{TRIGGER}-{number + 1}" for number in range(count)]
-    for name in names:
-        sandbox.parts.launch(
-            programs.trigger(
-                name,
-                function,
-                queue["QueueUrl"],
-                timeout=sandbox.options.function_timeout,
-                environment=environment,
-                log=sandbox.state.logs / f"{name}.log",
-            )
+    shorter = replace(function, timeout=sandbox.options.function_timeout)
+    return [
+        _launch(
+            sandbox,
+            f"{TRIGGER}-{number + 1}",
+            environment,
+            *("sandbox.aws.event_source", "--queue-url", queue["QueueUrl"]),
+            *("--function", json.dumps(asdict(shorter))),
+            is_ready="polling",
         )
-    return names
+        for number in range(sandbox.options.trigger_count(function.maximum_concurrency))
+    ]

@@ -13,7 +13,6 @@ from typing import Any, Self
 import boto3
 import psutil
 
-from sandbox import programs
 from sandbox.parts import postgresql
 from sandbox.parts.environments import REGION, aws_environment, prefect_environment
 from sandbox.parts.orphans import end_marked_processes, marked_processes, start_watchdog
@@ -22,12 +21,11 @@ from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.sandbox_options import SandboxOptions
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
-from sandbox.start import start_parts
+from sandbox.start import AWS, GALLERY, TASK_EXECUTOR, TRIGGER, start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
@@ -145,7 +143,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.GALLERY)
+        self.parts.stop(GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
         self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
         self.parts.stop(prefect_server.NAME)

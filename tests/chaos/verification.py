@@ -10,7 +10,7 @@ from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from sandbox.inbox import SandboxInbox
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.programs import TASK_EXECUTOR
+from sandbox.start import TASK_EXECUTOR
 from sandbox.system import Sandbox
 from tests.chaos.files import ChaosFiles, ExpectedOutcome
 from tests.chaos.opened_output import differences_from

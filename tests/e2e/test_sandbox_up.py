@@ -24,8 +24,8 @@ from sandbox.parts.processes import PartDied
 from sandbox.parts.state_folder import StateFolder
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.programs import AWS
 from sandbox.sea.sample_file import write_sample
+from sandbox.start import AWS
 from sandbox.system import TASK_EXECUTOR, TRIGGER, Sandbox, SandboxOptions
 from sandbox.up import run_up
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws.event_source import load_handler
-from sandbox.aws.lambda_invocation import SandboxLambdaContext, count_invocation
+from sandbox.aws.event_source import SandboxLambdaContext, count_invocation, load_handler
 
 log = logging.getLogger("tests.monitoring.scheduler")
 

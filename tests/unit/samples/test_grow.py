@@ -1,7 +1,7 @@
 """A grown file repeats the source's pings with later times and has no other data."""
 
 import struct
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import echopype
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from benchmarks.measuring.grow import grow
 from flows.walk import preflight
+from sandbox.sea.ek60 import datagram
 from sandbox.sea.sample_file import write_sample
-from sandbox.sea.simrad_frame import frame
 
+# NT times count from here.
+EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 REAL_FILES = [
     ("ek60/D20070724-T042400.raw", "EK60"),
     ("ek80/EK80_-D20221108-T151353.raw", "EK80"),
@@ -97,22 +99,22 @@ def test_configuration_before_the_pings_is_not_repeated(
     tmp_path: Path,
 ) -> None:
     datagrams = [
-        frame(b"XML0", 10_000_000, b"<Configuration/>"),
-        frame(b"NME0", 10_000_000, b"$GPZDA\0\0"),
-        frame(b"XML0", 10_000_000, b"<Environment/>"),
-        frame(b"FIL1", 10_000_000, bytes(8)),
-        frame(b"XML0", 20_000_000, b"<Parameter/>"),
-        frame(b"RAW3", 20_000_000, bytes(140)),
-        frame(b"XML0", 30_000_000, b"<Environment/>"),
+        datagram(b"XML0", EPOCH + timedelta(seconds=1), b"<Configuration/>"),
+        datagram(b"NME0", EPOCH + timedelta(seconds=1), b"$GPZDA\0\0"),
+        datagram(b"XML0", EPOCH + timedelta(seconds=1), b"<Environment/>"),
+        datagram(b"FIL1", EPOCH + timedelta(seconds=1), bytes(8)),
+        datagram(b"XML0", EPOCH + timedelta(seconds=2), b"<Parameter/>"),
+        datagram(b"RAW3", EPOCH + timedelta(seconds=2), bytes(140)),
+        datagram(b"XML0", EPOCH + timedelta(seconds=3), b"<Environment/>"),
     ]
     source = tmp_path / "source.raw"
     source.write_bytes(b"".join(datagrams))
     grow(source, tmp_path / "grown.raw", source.stat().st_size + 1)
     again = [
-        frame(b"XML0", 30_000_000, b"<Parameter/>"),
-        frame(b"RAW3", 30_000_000, bytes(140)),
+        datagram(b"XML0", EPOCH + timedelta(seconds=3), b"<Parameter/>"),
+        datagram(b"RAW3", EPOCH + timedelta(seconds=3), bytes(140)),
         # After a ping it is repeated with the pings.
-        frame(b"XML0", 40_000_000, b"<Environment/>"),
+        datagram(b"XML0", EPOCH + timedelta(seconds=4), b"<Environment/>"),
     ]
     assert (tmp_path / "grown.raw").read_bytes() == b"".join(datagrams + again)
 
