@@ -37,8 +37,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.live_uploads import WAIT_SECONDS, Drops, Live, print_stages
-from benchmarks.measuring.run_times import RunTimes, run_times
+from benchmarks.measuring.live_uploads import (
+    WAIT_SECONDS,
+    Drops,
+    Live,
+    RunTimes,
+    print_stages,
+    run_times,
+)
 from flows.core.locations import MANIFEST_SUFFIX
 from flows.publishing.manifest import read_manifest
 from lambda_trigger.decisions.outcomes import BACKFILL

@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from typing import Any
 import boto3
 
 from benchmarks.measuring.latency_proxy import latency_proxy
+from benchmarks.measuring.servers import moto, port_of, prefect_on_sqlite, running
 from sandbox.aws.aws_resources import keep_tasks_running, registration_arguments
 from sandbox.aws.ecs_tasks import (
     DETAIL_TYPE,
@@ -35,15 +35,11 @@ from sandbox.aws.ecs_tasks import (
     change_detail,
     stopped_detail,
 )
-from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.processes import Part
-from sandbox.parts.waiting import wait_until
+from sandbox.parts.environments import aws_environment, prefect_environment
+from sandbox.parts.ports import HOST
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.prefect.prefect_server import answers, prefect_server, sqlite_url
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
-PROJECT = Path(__file__).resolve().parents[1]
 EVENTS_AT_ONCE = 10
 PATIENCE = 1800
 # Longer than the long polling of prefect-aws.
@@ -179,46 +175,23 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--round-trip", type=float, default=0.08, help="seconds to Prefect")
     options = parser.parse_args()
-    aws_port, prefect_port = free_port(), free_port()
-    aws_url, inherited = f"http://{HOST}:{aws_port}", system_environment(os.environ)
-    environment = inherited | {"PYTHONPATH": str(PROJECT)} | aws_environment(aws_url)
-    parameters = {"PrefectApiUrl": f"http://{HOST}:{prefect_port}/api", "PrefectAuth": "none"}
-    stack = Stack.read({**UNUSED_PARAMETERS, **parameters})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        parts = [
-            Part(
-                "aws",
-                [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(aws_port)],
-                environment,
-                folder / "aws.log",
-                is_ready=lambda: answers(f"{aws_url}/moto-api/"),
-            ),
-            prefect_server(
-                prefect_port,
-                home=folder,
-                database_url=sqlite_url(folder),
-                environment=environment,
-                log=folder / "prefect.log",
-            ),
-        ]
-        try:
-            for part in parts:
-                part.start()
-            for part in parts:
-                wait_until(part.poll_ready, part.ready_within, part.name)
+        with (
+            moto(folder) as aws_port,
+            running(prefect_on_sqlite(folder)) as server,
+            latency_proxy(port_of(server), options.round_trip) as proxy,
+        ):
+            aws_url, api_url = f"http://{HOST}:{aws_port}", f"http://{HOST}:{port_of(server)}/api"
             keep_tasks_running(aws_url)
-            with latency_proxy(prefect_port, options.round_trip) as proxy:
-                queue = stack.queue("TaskStateQueue").name
-                far = f"http://{HOST}:{proxy.port}/api"
-                os.environ |= aws_environment(aws_url) | prefect_environment(folder, far)
-                os.environ["PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME"] = queue
-                session = boto3.Session()
-                near = SandboxPrefectApi(f"http://{HOST}:{prefect_port}/api")
-                measure(session.client, near, stack, options.tasks)
-        finally:
-            for part in parts:
-                part.stop()
+            stack = Stack.read(
+                {**UNUSED_PARAMETERS, "PrefectApiUrl": api_url, "PrefectAuth": "none"}
+            )
+            os.environ |= aws_environment(aws_url)
+            os.environ |= prefect_environment(folder, f"http://{HOST}:{proxy.port}/api")
+            queue = stack.queue("TaskStateQueue").name
+            os.environ["PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME"] = queue
+            measure(boto3.Session().client, SandboxPrefectApi(api_url), stack, options.tasks)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures how long Prefect's server on SQLite blocks under load, plain and as in the sandbox.
 
-    python benchmarks/sqlite_server.py [seconds]
+    python -m benchmarks.sqlite_server [seconds]
 
 Six clients create runs, change states, list runs and write logs at the same time.
 Prints the answered requests, the longest wait, and the ratio of both to the plain
@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.parts.environments import system_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_server import prefect_server, sqlite_url
+from benchmarks.measuring.servers import port_of, prefect_on_sqlite, running
+from sandbox.parts.ports import HOST
 
 PATIENCE = 120
 LOG_LINE = {
@@ -81,22 +79,13 @@ class Load:
 def measure(seconds: float, *, plain: bool) -> Load:
     """Put a new server under load for `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
-        home, port = Path(folder), free_port()
-        server = prefect_server(
-            port,
-            home=home,
-            database_url=sqlite_url(home),
-            environment=system_environment(),
-            log=home / "server.log",
-        )
+        server = prefect_on_sqlite(Path(folder))
         if plain:
             server.command = [
                 "prefect" if c == "sandbox.prefect.sqlite_server" else c for c in server.command
             ]
-        server.start()
-        try:
-            wait_until(server.poll_ready, 120, "the server")
-            load = Load(port, time.monotonic() + seconds)
+        with running(server):
+            load = Load(port_of(server), time.monotonic() + seconds)
             flow_id = load.ask("POST", "/flows/", {"name": "benchmark"})["id"]
             clients = [
                 *(threading.Thread(target=load.create_and_run, args=[flow_id]) for _ in range(3)),
@@ -107,8 +96,6 @@ def measure(seconds: float, *, plain: bool) -> Load:
                 client.start()
             for client in clients:
                 client.join()
-        finally:
-            server.stop()
     return load
 
 

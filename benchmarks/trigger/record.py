@@ -3,7 +3,7 @@
 The handler uses moto and a real Prefect server. It runs alternately with the same two
 bare requests on persistent connections:
 
-    python benchmarks/trigger/record.py [--records 200]
+    python -m benchmarks.trigger.record [--records 200]
 
 Exits with 1 if a record takes over 15 ms more than its requests.
 """
@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import io
 import json
-import logging
 import os
 import statistics
 import sys
@@ -27,13 +26,13 @@ from typing import Any
 
 import boto3
 import urllib3
-from moto.server import ThreadedMotoServer
 
+from benchmarks.measuring.servers import PATIENT, moto, port_of, prefect_on_sqlite, running
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, in_sqs, notification_bodies
-from sandbox.parts.environments import aws_environment, system_environment
-from sandbox.parts.ports import free_port
-from sandbox.prefect.prefect_server import prefect_server, sqlite_url
+from sandbox.aws.event_source import SandboxLambdaContext
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.ports import HOST
 
 REGION = "eu-west-1"
 INBOX = "inbox"
@@ -48,24 +47,9 @@ deployment = "convert-raw-sonar/ecs"
 """
 
 
-class Context:
-    """The part of Lambda's context that the handler uses."""
-
-    aws_request_id = "benchmark"
-    function_name = "trigger"
-    invoked_function_arn = "local"
-    memory_limit_in_mb = 512
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return a minute."""
-        return 60_000
-
-
 def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], list[float]]:
     """Return the seconds of each record in the handler, and of each pair of bare requests."""
-    http = urllib3.PoolManager(
-        retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
-    )
+    http = urllib3.PoolManager(retries=PATIENT)
     flow = http.request("POST", f"{prefect_url}/flows/", json={"name": "convert-raw-sonar"}).json()
     http.request("POST", f"{prefect_url}/work_pools/", json={"name": "echodrop", "type": "ecs"})
     deployment = http.request(
@@ -82,6 +66,7 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
 
     content = file_head("EK60")
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    context: Any = SandboxLambdaContext("trigger", timeout=60)
     ours: list[float] = []
     bare: list[float] = []
     for number in range(records + 5):
@@ -92,7 +77,7 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
         written = io.StringIO()
         started = time.perf_counter()
         with contextlib.redirect_stdout(written):
-            answer = handler(event, Context())
+            answer = handler(event, context)
         ours.append(time.perf_counter() - started)
         if answer != {"batchItemFailures": []}:
             raise RuntimeError(f"the record failed: {written.getvalue()}")
@@ -121,23 +106,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=200)
     records = parser.parse_args().records
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    aws.start()
-    host, aws_port = aws.get_host_and_port()
-    aws_url = f"http://{host}:{aws_port}"
-    with tempfile.TemporaryDirectory() as temporary:
-        home, port = Path(temporary), free_port()
-        prefect_url = f"http://127.0.0.1:{port}/api"
-        server = prefect_server(
-            port,
-            home=home,
-            database_url=sqlite_url(home),
-            environment=system_environment(),
-            log=home / "server.log",
-        )
-        os.environ.update(
-            {
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with moto(folder) as aws_port, running(prefect_on_sqlite(folder)) as server:
+            aws_url = f"http://{HOST}:{aws_port}"
+            prefect_url = f"http://{HOST}:{port_of(server)}/api"
+            os.environ |= {
                 **aws_environment(aws_url),
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
@@ -145,15 +119,7 @@ def main() -> None:
                 "ECHODROP_STACK": "echodrop",
                 "PREFECT_API_URL": prefect_url,
             }
-        )
-        server.start()
-        try:
-            while not server.poll_ready():
-                time.sleep(0.1)
             ours, bare = measure(records, aws_url, prefect_url)
-        finally:
-            server.stop()
-            aws.stop()
     record, requests = statistics.median(ours) * 1000, statistics.median(bare) * 1000
     print(f"warm, median of {records}:")
     print(f"  a record through the handler  {record:7.1f} ms")

@@ -4,7 +4,7 @@ Eight Lambda environments read notifications from the queue, read the beginning 
 object and create its run in Prefect. The bare loop has eight connections that only send
 the same requests to Prefect. Both use the same server on PostgreSQL, alternately:
 
-    python benchmarks/trigger/storm.py [--uploads 300] [--rounds 2]
+    python -m benchmarks.trigger.storm [--uploads 300] [--rounds 2]
 
 Exits with 1 if the trigger creates fewer than 0.85 of the bare loop's runs.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.measuring.run_times import RunTimes, run_times
+from benchmarks.measuring.live_uploads import RunTimes, run_times
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
