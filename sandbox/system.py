@@ -1,21 +1,18 @@
 """Runs the whole system on one machine: AWS, Prefect, worker, tasks and trigger as processes."""
 
 import os
-import signal
 import subprocess
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
-import psutil
 
 from sandbox.parts import postgresql
 from sandbox.parts.environments import REGION, aws_environment, prefect_environment
-from sandbox.parts.orphans import end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.orphans import end_marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
@@ -164,42 +161,7 @@ class Sandbox:
         """Stop one part."""
         self.parts.stop(name)
 
-    def kill_part(self, name: str) -> None:
-        """Send SIGKILL to one part; `check` raises PartDied for it."""
-        if (pid := self.parts[name].pid) is not None:
-            os.kill(pid, signal.SIGKILL)
-
     def start_part(self, name: str) -> None:
         """Start one part again and wait until it is ready."""
         self.parts.launch(self.parts[name])
         self.parts.wait_ready(name)
-
-    def processes(self) -> list[psutil.Process]:
-        """List every running process of this sandbox."""
-        return marked_processes(self.sandbox_id)
-
-    def task_processes(self, run_id: str) -> list[psutil.Process]:
-        """List the running processes of a flow run's task."""
-        return self.processes_by_run().get(run_id, [])
-
-    def processes_by_run(self) -> dict[str, list[psutil.Process]]:
-        """Return the running processes of each flow run's task."""
-        found: dict[str, list[psutil.Process]] = {}
-        for process in self.processes():
-            with suppress(psutil.Error):
-                if run := process.environ().get("PREFECT__FLOW_RUN_ID"):
-                    found.setdefault(run, []).append(process)
-        return found
-
-    def flow_process(self, run_id: str) -> psutil.Process:
-        """Return the process that runs the flow; Linux kills this one if memory runs out.
-
-        Raises:
-            LookupError: the task has not started it, or has ended.
-        """
-        task = {process.pid: process for process in self.task_processes(run_id)}
-        for process in task.values():
-            with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                if os.getpgid(process.pid) == process.pid and process.ppid() in task:
-                    return process
-        raise LookupError(f"flow run {run_id} has no process")

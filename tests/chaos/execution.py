@@ -12,11 +12,12 @@ import psutil
 from events.notifications import ENVELOPES, NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
-from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect import ecs_worker, prefect_server
 from sandbox.system import TRIGGER, Sandbox
+from tests.chaos.chaos_supervisor import ChaosSupervisor
 from tests.chaos.files import ChaosFiles, FileUpload
 from tests.chaos.plan import FaultKind, FaultPlan, PlannedFault
+from tests.task_processes import processes_by_run
 
 _TICK_SECONDS = 0.2
 # A fault without a target waits this long for one, then is skipped.
@@ -49,7 +50,7 @@ class PlanExecution:
     _outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.sandbox.parts)
+        self.supervisor = ChaosSupervisor(self.sandbox.parts)
         self._s3 = self.sandbox.client("s3")
         self._ecs = self.sandbox.client("ecs")
         self._events = self.sandbox.client("events")
@@ -149,7 +150,7 @@ class PlanExecution:
 
     def _kill_task(self, fault: PlannedFault) -> str:
         """Send SIGKILL to all processes of a run's task, or only to the flow's process."""
-        tasks = self.sandbox.processes_by_run()
+        tasks = processes_by_run(self.sandbox)
         if fault.kind is FaultKind.ENGINE:
             tasks = {run: _children(processes) for run, processes in tasks.items()}
         runs = sorted(run for run, processes in tasks.items() if processes)

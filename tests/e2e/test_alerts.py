@@ -23,6 +23,7 @@ from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from tests.monitoring.monitored import SCHEDULER, monitored
+from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 
@@ -266,7 +267,7 @@ def test_a_crashed_task_raises_two_alerts_and_its_recovery_is_reported(
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
     # Not SIGKILL: a run that is killed for its memory is retried automatically.
-    sandbox.flow_process(run.id).send_signal(signal.SIGSEGV)
+    flow_process(sandbox, run.id).send_signal(signal.SIGSEGV)
     wait_until(
         lambda: any(STOPPED in it["Message"] for it in listener.listen()), 120, "the rule's alert"
     )
@@ -362,7 +363,7 @@ def test_a_failure_is_reported_although_one_alert_path_is_down(
     sns.delete_topic(TopicArn=topic)
     inbox.drop(cut, "HB0712/cut.raw")
     run = inbox.wait_for_ends(["HB0712/cut.raw"], 120)["HB0712/cut.raw"]
-    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to end")
+    wait_until(lambda: not task_processes(sandbox, run.id), 60, "its task to end")
     listener.alarm("WatchdogSilentAlarm", "ALARM", 120)
     assert sns.create_topic(Name=topic.rpartition(":")[2])["TopicArn"] == topic
     listener.subscribe(topic)

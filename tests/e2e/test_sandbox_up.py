@@ -173,7 +173,9 @@ def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> 
 
 
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> None:
-    sandbox.kill_part(TASK_EXECUTOR)
+    pid = sandbox.parts[TASK_EXECUTOR].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
     last_line = (sandbox.state.logs / f"{TASK_EXECUTOR}.log").read_text().splitlines()[-1]
     try:
         with pytest.raises(PartDied, match=f"{TASK_EXECUTOR} was ended by SIGKILL") as death:
