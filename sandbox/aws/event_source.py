@@ -165,7 +165,7 @@ def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
         failed = {each["itemIdentifier"] for each in response.get("batchItemFailures") or []}
     except (TypeError, KeyError):
         return everything
-    return min(failed, everything)
+    return failed if failed.issubset(everything) else everything
 
 
 def load_handler(name: str) -> Handler:
