@@ -161,11 +161,13 @@ def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder, at = Path(name), []
+        runs = folder / "runs"
+        runs.touch()
         for _ in range(kills):
+            size = runs.stat().st_size
             process = subprocess.Popen(command_of(send, keys, name), cwd=ROOT)
-            before = size(folder / "runs")
             # Python's start-up is not measured.
-            while size(folder / "runs") == before and process.poll() is None:
+            while runs.stat().st_size == size and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.8 * seconds / (kills + 1)))
             process.kill()
@@ -173,16 +175,11 @@ def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
             checkpoint = folder / "checkpoint.json"
             at.append(json.loads(checkpoint.read_text())["sent"] if checkpoint.exists() else 0)
         result, _ = called(send, keys, name)
-        again = check(folder / "runs", keys, kills)
+        again = check(runs, keys, kills)
         print(
             f"killed {kills} times (seed {seed}), at {at}; the last call ended at {result['sent']:,}"
         )
         print(f"every key is sent; {again} runs were requested again, each with its first identity")
-
-
-def size(path: Path) -> int:
-    """Size of a file, 0 if it does not exist."""
-    return path.stat().st_size if path.exists() else 0
 
 
 def check(runs: Path, keys: int, kills: int) -> int:

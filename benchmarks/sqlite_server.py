@@ -7,8 +7,6 @@ Prints the answered requests, the longest wait, and the ratio of both to the pla
 server.
 """
 
-import http.client
-import json
 import sys
 import tempfile
 import threading
@@ -16,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import urllib3
 
 from benchmarks.measuring.servers import port_of, prefect_on_sqlite, running
 from sandbox.parts.ports import HOST
@@ -37,24 +37,23 @@ class Load:
     end: float
     waits: list[float] = field(default_factory=list)
     refused: int = 0
+    http: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(maxsize=8, retries=False)
+    )
 
     def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         """Send one request and record its time; return None if it was refused."""
         begun = time.monotonic()
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         try:
-            connection.request(
-                method, f"/api{path}", json.dumps(body), {"Content-Type": "application/json"}
+            answer = self.http.request(
+                method, f"http://{HOST}:{self.port}/api{path}", json=body, timeout=PATIENCE
             )
-            answer = connection.getresponse()
-            content = answer.read()
         finally:
-            connection.close()
             self.waits.append(time.monotonic() - begun)
         if answer.status >= 400:
             self.refused += 1
             return None
-        return json.loads(content) if content else None
+        return answer.json() if answer.data else None
 
     def create_and_run(self, flow_id: str) -> None:
         """Create runs and set each of their states."""
