@@ -41,7 +41,8 @@ up: .venv/ready ## run the whole system on this machine until Ctrl-C
 	@$(BIN)/echodrop up
 
 test: .venv/ready ## run every test that this machine can run
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	@# Three at a time on two cores, since tests of running systems mostly wait; the order is tests/conftest.py's.
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 quick: .venv/ready ## check style and types, and run the tests that need no server
 	$(BIN)/ruff check .

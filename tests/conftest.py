@@ -35,11 +35,29 @@ _REAL_DATA = Path(
 REPORT_LINE = "report"
 
 
+# Groups that take minutes, the longest first. Each starts servers of its own and mostly waits.
+LONGEST_FIRST = ("sandbox", "alerts", "storm", "prefect-server", "chaos", "sending")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that convert recorded files as slow."""
+    """Mark tests that convert recorded files as slow, and start the longest groups first.
+
+    pytest-xdist hands out tests in their order. Single tests are last, so that no worker
+    is left with a long group at the end.
+    """
     for item in items:
         if {"real_data", "fleet_files"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    if group is None:
+        return len(LONGEST_FIRST) + 1
+    names = (*LONGEST_FIRST, group.args[0])
+    return names.index(group.args[0])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -26,7 +26,7 @@ from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = pytest.mark.xdist_group("sending")
 
 # Messages of a killed command reappear after two minutes, which is too long for a test.
 # A process started in the background ignores SIGINT, unlike one at an operator's terminal.

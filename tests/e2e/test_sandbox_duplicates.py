@@ -12,8 +12,6 @@ from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
 from sandbox.trigger_log import TriggerLog
 
-pytestmark = pytest.mark.xdist_group("sandbox")
-
 
 def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:
     """Send the same notification five times, and one in each envelope."""
@@ -76,6 +74,7 @@ def check_one_run_of_ten_notifications(sandbox: Sandbox, key: str) -> None:
     assert manifests == [f"{stem}.zarr.manifest.json"]
 
 
+@pytest.mark.xdist_group("sandbox")
 def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -90,6 +89,7 @@ def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
     check_one_run_of_ten_notifications(sandbox, key)
 
 
+@pytest.mark.xdist_group("chaos")
 def test_on_postgresql_four_triggers_at_once_make_one_run_of_ten_notifications(
     postgresql_sandbox: Sandbox, tmp_path: Path
 ) -> None:

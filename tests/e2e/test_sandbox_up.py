@@ -29,8 +29,6 @@ from sandbox.start import AWS
 from sandbox.system import TASK_EXECUTOR, TRIGGER, Sandbox, SandboxOptions
 from sandbox.up import run_up
 
-pytestmark = pytest.mark.xdist_group("sandbox")
-
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -72,6 +70,7 @@ def programs(sandbox_id: str) -> list[str]:
     return found
 
 
+@pytest.mark.xdist_group("sandbox-up")
 def test_sigterm_stops_everything_and_sigkill_leaves_nothing_either(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with up(folder) as first:
@@ -162,6 +161,7 @@ def kill_part(sandbox_id: str, part: str) -> None:
             process.kill()
 
 
+@pytest.mark.xdist_group("sandbox")
 def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> None:
     shown = io.StringIO()
     console = Console(file=shown, width=200)
@@ -172,6 +172,7 @@ def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> 
     sandbox.check()
 
 
+@pytest.mark.xdist_group("sandbox")
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> None:
     pid = sandbox.parts[TASK_EXECUTOR].pid
     assert pid is not None

@@ -1,7 +1,11 @@
-"""A thousand notifications, from eight Lambda environments to a real Prefect on PostgreSQL.
+"""Three hundred notifications, from eight Lambda environments to a real Prefect on PostgreSQL.
 
 Of each storm 30 % notify of an upload again, 5 % are not notifications. All are
 shuffled and use every envelope. The flow runs are not executed.
+
+Eight environments with ten messages each hold 80 messages at a time, so that a storm
+fills them almost four times. More messages would repeat the same races:
+tests/unit/trigger/test_storm.py handles a thousand, without a server.
 """
 
 from collections import Counter
@@ -19,9 +23,12 @@ from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
 from tests.storm import Storm, make_storm
 
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = pytest.mark.xdist_group("storm")
 
-UPLOADS, REPORTED_AGAIN, MALFORMED = 650, 300, 50
+UPLOADS, REPORTED_AGAIN, MALFORMED = 195, 90, 15
+# Most runs that two environments may create at the same moment. It depends on the number of
+# environments, not on that of the messages.
+CREATED_TWICE = 13
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,7 @@ def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
 
 
 def send(sandbox: Sandbox, storm: Storm) -> None:
-    assert len(storm.bodies) == UPLOADS + REPORTED_AGAIN + MALFORMED == 1000
+    assert len(storm.bodies) == UPLOADS + REPORTED_AGAIN + MALFORMED == 300
     sqs = sandbox.client("sqs")
     queue = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
     for start in range(0, len(storm.bodies), 10):
@@ -122,7 +129,7 @@ def all_are_counted(outcomes: Counter[str]) -> None:
     # How many are 'new' is not exact. If a create's answer was lost, by a kill or a time-out,
     # none of an upload's messages is. If two create its run in the same moment, Prefect answers
     # both that it is new: it compares the run's time with that of the request.
-    assert outcomes["Submitted: new"] <= 1.02 * UPLOADS
+    assert outcomes["Submitted: new"] <= UPLOADS + CREATED_TWICE
     assert outcomes["Submitted: new"] + outcomes["Submitted: existing"] == UPLOADS + REPORTED_AGAIN
     assert set(outcomes) == {"Submitted: new", "Submitted: existing"}
 
@@ -141,7 +148,7 @@ def test_the_storm_has_the_same_result_if_prefect_is_killed_twice(system: Sandbo
     for share in (0.2, 0.5):
         wait_until(
             lambda share=share: watch.outcomes()["Submitted: new"] >= share * UPLOADS,  # type: ignore[misc]  # mypy can't infer a default's type
-            90,
+            300,
             f"{share:.0%} of the uploads to be submitted",
             describe=lambda: str(watch.outcomes()),
         )
