@@ -93,7 +93,7 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     logs = sandbox.state.logs
     sandbox.parts.wait_ready(AWS)
     keep_tasks_running(sandbox.aws_endpoint_url)
-    make_stack(sandbox.client, sandbox.stack, sandbox.options.delivery)
+    make_stack(sandbox.client, sandbox.stack, sandbox.options.visibility_timeout)
     if sandbox.options.credential is not None:
         put_credential(sandbox.client, sandbox.stack, sandbox.options.credential)
     waiting = [prefect_server.NAME]

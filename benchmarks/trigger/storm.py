@@ -25,7 +25,6 @@ import urllib3
 
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, notification_bodies
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -110,7 +109,7 @@ def main() -> None:
         triggers=CONCURRENCY,
         runs_tasks=False,
         function_timeout=60,
-        delivery=DeliveryOptions(visibility_timeout=70),
+        visibility_timeout=70,
     )
     bare, ours = [], []
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder), options) as sandbox:

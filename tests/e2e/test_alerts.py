@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import ecs_worker, prefect_server
@@ -125,7 +124,7 @@ class Listener:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     options = SandboxOptions(
-        delivery=DeliveryOptions(visibility_timeout=2),
+        visibility_timeout=2,
         function_timeout=20,
         products=False,
     )
