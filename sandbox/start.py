@@ -18,13 +18,14 @@ from sandbox.parts.errors import SandboxError
 from sandbox.parts.orphans import MARK
 from sandbox.parts.ports import free_port
 from sandbox.parts.processes import Part
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
 
 if TYPE_CHECKING:
     from sandbox.system import Sandbox
 
 AWS = "aws"
 TASK_EXECUTOR = "task-executor"
+ECS_WORKER = "ecs-worker"
 TRIGGER = "trigger"
 GALLERY = "gallery"
 REGISTRATION = "deployment"
@@ -90,7 +91,6 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     """Create the stack, and start every part that uses it."""
     inherited = {**system_environment(), MARK: sandbox.sandbox_id}
     connected = {**inherited, **sandbox.addresses()}
-    logs = sandbox.state.logs
     sandbox.parts.wait_ready(AWS)
     keep_tasks_running(sandbox.aws_endpoint_url)
     make_stack(sandbox.client, sandbox.stack, sandbox.options.visibility_timeout)
@@ -113,16 +113,7 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     _register(sandbox, stack_name, {**connected, **sandbox.environment()})
     waiting = _launch_triggers(sandbox, inherited)
     if sandbox.options.runs_tasks:
-        waiting.append(ecs_worker.NAME)
-        sandbox.parts.launch(
-            ecs_worker.ecs_worker(
-                sandbox.api,
-                sandbox.stack,
-                sandbox.names.work_pool,
-                {**connected, **_container(sandbox, "WorkerTask")},
-                logs / "ecs-worker.log",
-            )
-        )
+        waiting.append(_launch_worker(sandbox, connected))
     if sandbox.options.gallery:
         gallery = _launch(
             sandbox,
@@ -152,10 +143,32 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     )
 
 
-def _container(sandbox: Sandbox, definition: str) -> dict[str, str]:
-    """Return the environment of a task definition's container, including secret values."""
+def _launch_worker(sandbox: Sandbox, connected: Mapping[str, str]) -> str:
+    """Start the real Prefect ECS worker with the command and the container of the stack's service.
+
+    It passes its own `PREFECT_*` to every task, so it must not get settings of the server.
+    """
+    definition = sandbox.stack.task_definition("WorkerTask")
+    (container,) = definition["containerDefinitions"]
     definitions = TaskDefinitions(sandbox.client("ecs"), sandbox.client("secretsmanager"))
-    return definitions.environment(sandbox.stack.task_definition(definition)["family"])
+    environment = {
+        **connected,
+        **definitions.environment(definition["family"]),
+        # A free port for each sandbox on the host, and short intervals.
+        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+        "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    pool = sandbox.names.work_pool
+    return _launch(
+        sandbox,
+        ECS_WORKER,
+        environment,
+        *(*container["command"], "--name", "sandbox"),
+        is_ready=lambda: sandbox.api.worker_is_online(pool),
+    )
 
 
 def _start_database(sandbox: Sandbox, environment: Mapping[str, str]) -> str:

@@ -16,13 +16,13 @@ from sandbox.parts.orphans import end_marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
 from sandbox.sandbox_options import SandboxOptions
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
-from sandbox.start import AWS, GALLERY, TASK_EXECUTOR, TRIGGER, start_parts
+from sandbox.start import AWS, ECS_WORKER, GALLERY, TASK_EXECUTOR, TRIGGER, start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
@@ -142,7 +142,7 @@ class Sandbox:
         """Stop every part in order, then end all other processes of the sandbox."""
         self.parts.stop(GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
-        self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
+        self.parts.stop(TASK_EXECUTOR, ECS_WORKER)
         self.parts.stop(prefect_server.NAME)
         self.parts.stop(postgresql.NAME, AWS)
         end_marked_processes(self.sandbox_id, grace_seconds=1.0)

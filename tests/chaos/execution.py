@@ -12,7 +12,8 @@ import psutil
 from events.notifications import ENVELOPES, NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
+from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox
 from tests.chaos.chaos_supervisor import ChaosSupervisor
 from tests.chaos.files import ChaosFiles, FileUpload
@@ -25,7 +26,7 @@ _TARGET_TIMEOUT = 60.0
 # Prefix of the names of the parts that a fault kills.
 _PARTS = {
     FaultKind.TRIGGER: TRIGGER,
-    FaultKind.WORKER: ecs_worker.NAME,
+    FaultKind.WORKER: ECS_WORKER,
     FaultKind.PREFECT: prefect_server.NAME,
     FaultKind.DATABASE: postgresql.NAME,
 }

@@ -17,9 +17,10 @@ import pytest
 
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.sea.sample_file import write_sample
+from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from tests.monitoring.monitored import SCHEDULER, monitored
 from tests.task_processes import flow_process, task_processes
@@ -280,9 +281,9 @@ def test_a_stopped_worker_and_its_recovery_are_reported(
     sandbox: Sandbox, listener: Listener
 ) -> None:
     listener.begin()
-    sandbox.stop_part(ecs_worker.NAME)
+    sandbox.stop_part(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "ALARM", 120)
-    sandbox.start_part(ecs_worker.NAME)
+    sandbox.start_part(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "OK", 120)
 
 

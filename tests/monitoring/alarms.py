@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.aws.new_lines import NewLines
+from sandbox.trigger_log import NewLines
 from tests.monitoring.alarm_states import Alarm, Sample, alarm_notification, samples_of
 
 log = logging.getLogger("tests.monitoring.alarms")
