@@ -14,20 +14,19 @@ import argparse
 import contextlib
 import hashlib
 import io
-import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 import uuid
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import boto3
 import urllib3
 
-from benchmarks.measuring.servers import PATIENT, moto, port_of, prefect_on_sqlite, running
+from benchmarks.measuring.measured import timed
+from benchmarks.measuring.servers import PATIENT, FlowRunServer, flow_runs, moto
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, in_sqs, notification_bodies
 from sandbox.aws.event_source import SandboxLambdaContext
@@ -43,43 +42,31 @@ inbox_bucket = "{INBOX}"
 output_bucket = "output"
 [[prefix]]
 prefix = ""
-deployment = "convert-raw-sonar/ecs"
+deployment = "convert-raw-sonar/benchmark"
 """
 
 
-def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], list[float]]:
+def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[float], list[float]]:
     """Return the seconds of each record in the handler, and of each pair of bare requests."""
-    http = urllib3.PoolManager(retries=PATIENT)
-    flow = http.request("POST", f"{prefect_url}/flows/", json={"name": "convert-raw-sonar"}).json()
-    http.request("POST", f"{prefect_url}/work_pools/", json={"name": "echodrop", "type": "ecs"})
-    deployment = http.request(
-        "POST",
-        f"{prefect_url}/deployments/",
-        json={"name": "ecs", "flow_id": flow["id"], "work_pool_name": "echodrop"},
-    ).json()
-    s3: Any = boto3.client("s3", endpoint_url=aws_url)
+    s3: Any = boto3.client("s3")
     s3.create_bucket(Bucket=INBOX, CreateBucketConfiguration={"LocationConstraint": REGION})
-    boto3.client("ssm", endpoint_url=aws_url).put_parameter(
-        Name="/rules", Type="String", Value=RULES
-    )
+    boto3.client("ssm").put_parameter(Name="/rules", Type="String", Value=RULES)
     from lambda_trigger.handler import handler  # noqa: PLC0415 - after its environment is set
 
-    content = file_head("EK60")
+    http, content = urllib3.PoolManager(retries=PATIENT), file_head("EK60")
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
     context: Any = SandboxLambdaContext("trigger", timeout=60)
+    create = f"{server.api_url}/deployments/{server.deployment}/create_flow_run"
     ours: list[float] = []
     bare: list[float] = []
     for number in range(records + 5):
         key = f"HB0706/EK60/{number}.raw"
         s3.put_object(Bucket=INBOX, Key=key, Body=content)
         (body,) = notification_bodies([NotifiedObject(INBOX, key, len(content), etag)])
-        event = in_sqs([body])
-        written = io.StringIO()
-        started = time.perf_counter()
+        event, written = in_sqs([body]), io.StringIO()
         with contextlib.redirect_stdout(written):
-            answer = handler(event, context)
-        ours.append(time.perf_counter() - started)
-        if answer != {"batchItemFailures": []}:
+            ours.append(timed(partial(handler, event, context)))
+        if '"Retried"' in written.getvalue():
             raise RuntimeError(f"the record failed: {written.getvalue()}")
         run = {
             "name": f"{number} · EK60 · HB0706",
@@ -88,15 +75,9 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
             "parameters": {"raw_file": f"s3://{INBOX}/{key}", "sonar_model": "EK60"},
             "job_variables": {},
         }
-        text = json.dumps(run).encode()
         started = time.perf_counter()
         http.request("GET", f"{aws_url}/{INBOX}/{key}", headers={"Range": "bytes=0-1023"})
-        http.request(
-            "POST",
-            f"{prefect_url}/deployments/{deployment['id']}/create_flow_run",
-            body=text,
-            headers={"Content-Type": "application/json"},
-        )
+        http.request("POST", create, json=run)
         bare.append(time.perf_counter() - started)
     return ours[5:], bare[5:]
 
@@ -106,20 +87,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=200)
     records = parser.parse_args().records
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with moto(folder) as aws_port, running(prefect_on_sqlite(folder)) as server:
-            aws_url = f"http://{HOST}:{aws_port}"
-            prefect_url = f"http://{HOST}:{port_of(server)}/api"
-            os.environ |= {
-                **aws_environment(aws_url),
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-                "ECHODROP_RULES_PARAMETER": "/rules",
-                "ECHODROP_STACK": "echodrop",
-                "PREFECT_API_URL": prefect_url,
-            }
-            ours, bare = measure(records, aws_url, prefect_url)
+    with flow_runs() as server, moto(server.home) as aws_port:
+        aws_url = f"http://{HOST}:{aws_port}"
+        os.environ |= {
+            **aws_environment(aws_url),
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "ECHODROP_RULES_PARAMETER": "/rules",
+            "ECHODROP_STACK": "echodrop",
+            "PREFECT_API_URL": server.api_url,
+        }
+        ours, bare = measure(records, aws_url, server)
     record, requests = statistics.median(ours) * 1000, statistics.median(bare) * 1000
     print(f"warm, median of {records}:")
     print(f"  a record through the handler  {record:7.1f} ms")
