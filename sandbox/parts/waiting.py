@@ -12,7 +12,7 @@ def wait_until(
     within: float,
     what: str,
     *,
-    every: float = 0.1,
+    every: float = 0.2,
     describe: Callable[[], str] | None = None,
 ) -> Value:
     """Call `look` until it returns a true value, and return that value.

@@ -210,14 +210,14 @@ def test_a_failed_run_sends_a_notice_within_ten_seconds_and_no_alert(
     assert not [it for it in alerts if "RunsFailedAlarm" in it["Message"]]
 
 
-def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
+def test_twenty_failures_of_one_cause_are_one_message_and_a_count(
     sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
-    """Ten files share a task, because fifty tasks would take minutes."""
+    """Ten files share a task, because twenty tasks would take minutes."""
     inbox = SandboxInbox(sandbox)
     # Stopped, so that notifications arrive ten at a time.
     sandbox.stop_part(f"{TRIGGER}-1")
-    keys = [f"{STORM}cut-{number}.raw" for number in range(50)]
+    keys = [f"{STORM}cut-{number}.raw" for number in range(20)]
     for key in keys:
         inbox.drop(cut, key)
     sandbox.start_part(f"{TRIGGER}-1")
@@ -233,9 +233,11 @@ def test_fifty_failures_of_one_cause_are_one_message_and_a_count(
     wait_until(failed, 400, "all files to fail", every=0.5)
     cruise = STORM.strip("/")
     wait_until(lambda: listener.failures(cruise), 60, "the alert")
-    # All fifty are recorded, and one message was sent.
+    # All twenty are recorded, and one message was sent.
     noted = wait_until(
-        lambda: found if len(set(found := cruise_notes(sandbox))) == 50 else None, 60, "fifty notes"
+        lambda: found if len(set(found := cruise_notes(sandbox))) == 20 else None,
+        60,
+        "twenty notes",
     )
     look_in(sandbox, minutes=61)
     assert len(listener.failures(cruise)) == 1
