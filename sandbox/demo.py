@@ -79,6 +79,7 @@ def _run(
         with Sandbox(folder, on_progress=shown_progress(console, status)) as sandbox:
             started = time.monotonic()
             key = f"demo/{source.name}"
+            status.update(f"uploading {source.name}")
             _upload(sandbox, source, key, sonar_model, console)
             run = _followed_run(sandbox, key, console, status, within)
             if run.state_type != "COMPLETED":
