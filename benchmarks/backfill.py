@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -29,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.measuring.measured import ROOT, Measured, called, command_of
 from benchmarks.measuring.planted_uploads import etag
 from events.file_heads import file_head
 from lambda_trigger.clients.aws_answers import ObjectHead
@@ -45,7 +43,6 @@ from operations.sending.back_pressure import BackPressure
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
-PROJECT = Path(__file__).resolve().parents[1]
 RULES = """
 version = 1
 inbox_bucket = "inbox"
@@ -131,9 +128,9 @@ def number_of(key: str) -> int:
     return int(key[-12:-4])
 
 
-def send(keys: int, folder: Path) -> dict[str, Any]:
+def send(keys: int, name: str) -> dict[str, Any]:
     """Send the rest of a listing of this size, in this process."""
-    rules = parse_rules(RULES)
+    rules, folder = parse_rules(RULES), Path(name)
     s3: Any = FakeArchive(keys)
     noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")
     started = time.perf_counter()
@@ -144,30 +141,19 @@ def send(keys: int, folder: Path) -> dict[str, Any]:
             pass
     return {
         "seconds": time.perf_counter() - started,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "requests": dict(s3.requests),
         "sent": noted.sent,
     }
 
 
-def call(keys: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a process that sends."""
-    return subprocess.Popen(
-        [sys.executable, __file__, "--send", str(folder), "--keys", str(keys)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.PIPE,
-    )
-
-
-def measured(keys: int) -> dict[str, Any]:
-    """Send a whole listing in a separate process."""
+def measured(keys: int) -> tuple[float, Measured]:
+    """Send a whole listing in a process of its own: the seconds without imports, and the process."""
     with tempfile.TemporaryDirectory() as folder:
-        out, _ = call(keys, Path(folder)).communicate()
-        result: dict[str, Any] = json.loads(out)
+        result, process = called(send, keys, folder)
         check(Path(folder) / "runs", keys, kills=0)
-    print(f"{keys:>9,} keys: {result['seconds']:.1f} s, peak {result['peak_mb']:.0f} MB")
+    print(f"{keys:>9,} keys: {result['seconds']:.1f} s, peak {process.megabytes:.0f} MB")
     print(f"          requests {result['requests']}")
-    return result
+    return result["seconds"], process
 
 
 def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
@@ -175,28 +161,25 @@ def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder, at = Path(name), []
+        runs = folder / "runs"
+        runs.touch()
         for _ in range(kills):
-            process = call(keys, folder)
-            before = size(folder / "runs")
+            size = runs.stat().st_size
+            process = subprocess.Popen(command_of(send, keys, name), cwd=ROOT)
             # Python's start-up is not measured.
-            while size(folder / "runs") == before and process.poll() is None:
+            while runs.stat().st_size == size and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.8 * seconds / (kills + 1)))
             process.kill()
-            process.communicate()
+            process.wait()
             checkpoint = folder / "checkpoint.json"
             at.append(json.loads(checkpoint.read_text())["sent"] if checkpoint.exists() else 0)
-        out, _ = call(keys, folder).communicate()
-        again = check(folder / "runs", keys, kills)
+        result, _ = called(send, keys, name)
+        again = check(runs, keys, kills)
         print(
-            f"killed {kills} times (seed {seed}), at {at}; the last call ended at {json.loads(out)['sent']:,}"
+            f"killed {kills} times (seed {seed}), at {at}; the last call ended at {result['sent']:,}"
         )
         print(f"every key is sent; {again} runs were requested again, each with its first identity")
-
-
-def size(path: Path) -> int:
-    """Size of a file, 0 if it does not exist."""
-    return path.stat().st_size if path.exists() else 0
 
 
 def check(runs: Path, keys: int, kills: int) -> int:
@@ -229,16 +212,12 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.send:
-        print(json.dumps(send(options.keys, options.send)))
-        return
-    small, large = measured(options.keys // 100), measured(options.keys)
-    memory = large["peak_mb"] / small["peak_mb"]
+    (before, small), (seconds, large) = measured(options.keys // 100), measured(options.keys)
+    memory = large.megabytes / small.megabytes
     print(f"memory, 100 times the keys: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
-    print(f"seconds, 100 times the keys: x{large['seconds'] / small['seconds']:.0f}")
-    killed(options.keys, options.kills, options.seed, large["seconds"])
+    print(f"seconds, 100 times the keys: x{seconds / before:.0f}")
+    killed(options.keys, options.kills, options.seed, seconds)
     if memory > MEMORY_AT_MOST:
         raise SystemExit("memory grows with the keys")
 

@@ -1,6 +1,6 @@
 """Compares files per minute of batches with one task per file, in the sandbox.
 
-    python -m benchmarks.batch_lane REAL_DATA [--files 60] [--single 12] [--threads]
+    python -m benchmarks.batch_lane REAL_DATA [--files 60] [--single 12]
 
 The runs of both are created through Prefect's API, and the ECS worker and the task
 executor run them in one sandbox. The time is from the first `create_flow_run` to the
@@ -8,29 +8,24 @@ end of the last run. The files are, in turn, the two small EK80 files of REAL_DA
 and 218 KB) and a synthetic EK60 file of 264 KB, each with its own key. With one task
 per file fewer files are converted, so that it takes only minutes; its rate is steady
 after the first files. Both use as many processes at a time as the machine has
-processors. Target: at least 4 times the files per minute. `--threads` also converts the
-files with threads and with processes, without Prefect and S3, for
-docs/decisions/warm-lane.md. Exits with 1 if the target is missed.
+processors. Target: at least 4 times the files per minute. Exits with
+1 if the target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.conversion import convert
-from flows.rawfile.echopype_reader import import_echopype
-from flows.stores.request import ConversionRequest
+from sandbox.inbox import SandboxInbox
+from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FINAL_STATES
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox, SandboxOptions
@@ -95,23 +90,16 @@ class LanePair:
             )["id"]
             for parameters in calls
         ]
-        while True:
+
+        def ended() -> list[dict[str, Any]] | None:
             self._sandbox.check()
-            runs = [
-                run
-                for run in api.request(
-                    "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": created}}}
-                )
-                if run["state"]["type"] in FINAL_STATES
-            ]
-            if len(runs) == len(created):
-                seconds = time.monotonic() - begun
-                break
-            if time.monotonic() - begun > WAIT_SECONDS:
-                raise SystemExit(
-                    f"{flow}: {len(runs)} of {len(created)} runs after {WAIT_SECONDS} s"
-                )
-            time.sleep(0.5)
+            found: list[dict[str, Any]] = api.request(
+                "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": created}}}
+            )
+            return found if all(run["state"]["type"] in FINAL_STATES for run in found) else None
+
+        runs = wait_until(ended, WAIT_SECONDS, f"{len(created)} runs of {flow}", every=0.5)
+        seconds = time.monotonic() - begun
         for run in runs:
             if run["state"]["name"] != "Completed":
                 raise SystemExit(f"{flow}: {run['state']['name']}: {run['state']['message']}")
@@ -119,14 +107,8 @@ class LanePair:
 
     def manifests(self, lane: str) -> int:
         """The number of published outputs of a lane."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._sandbox.names.output_bucket, Prefix=f"benchmark/{lane}/"
-        )
-        return sum(
-            entry["Key"].endswith(".manifest.json")
-            for page in pages
-            for entry in page.get("Contents", [])
-        )
+        names = SandboxInbox(self._sandbox).outputs(f"benchmark/{lane}/")
+        return sum(name.endswith(".manifest.json") for name in names)
 
 
 def lanes(files: Sequence[Small], count: int, single: int) -> float:
@@ -161,65 +143,15 @@ def lanes(files: Sequence[Small], count: int, single: int) -> float:
     return batch_pace / each_pace
 
 
-def _convert(file: tuple[str, str, str]) -> None:
-    raw, model, output = file
-    convert(
-        ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, output_type="zarr")
-    )
-
-
-def _import(_number: int) -> None:
-    import_echopype()
-    # So that each process of the pool gets one of them.
-    time.sleep(1)
-
-
-def threads_and_processes(files: Sequence[Small], count: int, rounds: int = 3) -> None:
-    """Print the median seconds to convert `count` files to disk, with threads and processes."""
-    workers = os.cpu_count() or 1
-    import_echopype()
-    seconds: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        spawn = multiprocessing.get_context("spawn")
-        pools: dict[str, Executor] = {
-            "one thread": ThreadPoolExecutor(1),
-            f"{workers} threads": ThreadPoolExecutor(workers),
-            f"{workers} processes": ProcessPoolExecutor(workers, mp_context=spawn),
-        }
-        for pool in pools.values():
-            list(pool.map(_import, range(workers)))
-        for round_number in range(rounds):
-            for name, pool in pools.items():
-                jobs = []
-                for number in range(count):
-                    file = files[number % len(files)]
-                    output = f"{folder}/{name}/{round_number}-{number}.zarr"
-                    jobs.append((str(file.path), file.model, output))
-                begun = time.monotonic()
-                list(pool.map(_convert, jobs))
-                seconds.setdefault(name, []).append(time.monotonic() - begun)
-        for pool in pools.values():
-            pool.shutdown()
-    baseline = statistics.median(seconds["one thread"])
-    for name, measured in seconds.items():
-        median = statistics.median(measured)
-        print(
-            f"{name:<14}{median:>9.1f} s {60 * count / median:>7.0f} files/min {baseline / median:>6.2f}"
-        )
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real_data", type=Path)
     parser.add_argument("--files", type=int, default=60)
     parser.add_argument("--single", type=int, default=12)
-    parser.add_argument("--threads", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = small_files(arguments.real_data, Path(folder))
-        if arguments.threads:
-            threads_and_processes(files, arguments.files)
         ratio = lanes(files, arguments.files, arguments.single)
     sys.exit(0 if ratio >= TARGET else 1)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.measured_process import waited_for
+from benchmarks.measuring.measured import called
 from operations.catalog.place import ByteRange, FileContent, FolderListing
 from operations.catalog.places import FolderPlace
 from operations.catalog.reading import load_state, read_changes
@@ -119,9 +118,9 @@ def add_outputs(root: Path, numbers: Iterable[int]) -> None:
             output.with_name(output.name + product).touch()
 
 
-def step(what: str, root: Path, seconds: float) -> dict[str, Any]:
+def step(what: str, root: str, seconds: float) -> dict[str, Any]:
     """Run one step in this process."""
-    place = DistantPlace(root, seconds)
+    place = DistantPlace(Path(root), seconds)
     began = time.perf_counter()
     if what == "baseline":
         folders = list(in_parallel(place.list, place.list("").folders))
@@ -135,8 +134,8 @@ def step(what: str, root: Path, seconds: float) -> dict[str, Any]:
         found = len(gallery_bytes(state))
     else:
         found = update_catalog(place).outputs
-    spent = {"seconds": time.perf_counter() - began, "processor": time.process_time()}
-    return {"what": what, "found": found, "requests": dict(place.requests), **spent}
+    seconds = time.perf_counter() - began
+    return {"found": found, "requests": dict(place.requests), "seconds": seconds}
 
 
 def _body(place: FolderPlace, path: str) -> bytes:
@@ -152,12 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=int, default=10_000)
     parser.add_argument("--milliseconds", type=float, default=30)
-    parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.step:
-        what, root = options.step
-        print(json.dumps(step(what, Path(root), options.milliseconds / 1000)))
-        return
     with tempfile.TemporaryDirectory(prefix="catalog-") as name:
         root = Path(name) / "outputs"
         root.mkdir()
@@ -166,24 +160,11 @@ def main() -> None:
         for what in ("baseline", "first", "ten new", "no news", "page"):
             if what == "ten new":
                 add_outputs(root, range(options.outputs, options.outputs + 10))
-            log = Path(name) / "log"
-            command = ("-m", "benchmarks.catalog", "--step", what, str(root), "--milliseconds")
-            peak = waited_for(
-                [
-                    "/bin/sh",
-                    "-c",
-                    '"$@" > ' + str(log),
-                    "sh",
-                    sys.executable,
-                    *command,
-                    str(options.milliseconds),
-                ]
-            )
-            found = json.loads(log.read_text())
+            found, measured = called(step, what, str(root), options.milliseconds / 1000)
             baseline = baseline or found["seconds"]
             print(
                 f"{what:>9}: {found['seconds']:6.2f} s, x{found['seconds'] / baseline:.2f} of the baseline,"
-                f" processor {found['processor']:.1f} s, peak {peak.bytes / 1e6:.0f} MB,"
+                f" processor {measured.processor:.1f} s, peak {measured.megabytes:.0f} MB,"
                 f" requests {found['requests']}, {found['found']:,}"
             )
 

@@ -14,10 +14,7 @@ size is not measured but extrapolated linearly: `line`.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring.grow import grow
+from benchmarks.measuring.measured import called
+from benchmarks.measuring.steps import convert
 from operations.console.report import FindingTally
 from operations.reconcile.reconcile_report import figures
 from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
@@ -41,7 +41,6 @@ from operations.sending.prices import (
     X86_64,
     Fargate,
 )
-from sandbox.sea.grow import grow
 from sandbox.stack.template import TEMPLATE
 from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS
@@ -53,14 +52,6 @@ ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
 # Metrics of the watchdog and the reconciliation; those of the trigger are written only with
 # uploads.
 METRICS = len(UNITS) + len(figures("echodrop", FindingTally(), 0.0))
-
-CHILD = """
-import sys
-from flows.conversion import convert
-from flows.stores.request import ConversionRequest
-raw, model, output = sys.argv[1:]
-convert(ConversionRequest(raw_file=raw, sonar_model=model, output_path=output, output_type="zarr"))
-"""
 
 
 @dataclass(frozen=True)
@@ -84,20 +75,8 @@ class MeasuredConversion:
 
 def measure(raw: Path, model: str, folder: Path) -> MeasuredConversion:
     """Convert once in a separate process."""
-    output = folder / f"{raw.stem}.zarr"
-    command = [sys.executable, "-c", CHILD, str(raw), model, str(output)]
-    before = _processor_seconds()
-    subprocess.run(command, check=True, capture_output=True)
-    seconds = _processor_seconds() - before
-    manifest = json.loads(Path(f"{output}.manifest.json").read_text())
-    objects = int(manifest["output"]["objects"])
-    return MeasuredConversion(model, raw.stat().st_size, seconds, objects)
-
-
-def _processor_seconds() -> float:
-    """Processor seconds of all child processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    objects, spent = called(convert, str(raw), model, str(folder / f"{raw.stem}.zarr"))
+    return MeasuredConversion(model, raw.stat().st_size, spent.processor, objects)
 
 
 def dollars(

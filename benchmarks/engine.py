@@ -22,19 +22,22 @@ Exits with 1 if a target is missed.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.measuring.grow import grow
 from benchmarks.measuring.grown_records import grow_records
-from benchmarks.measuring.measured_process import Peak, measure
-from sandbox.sea.grow import grow
+from benchmarks.measuring.measured import Measured, called, in_turn, median
+from benchmarks.measuring.steps import (
+    convert,
+    import_conversion,
+    import_echopype_alone,
+    open_and_save,
+)
 
-FIXED_BYTES, RAGGED_BYTES = 350_000_000, 500_000_000
+FIXED_MB, RAGGED_MB = 350, 500
 
 
 @dataclass(frozen=True)
@@ -64,63 +67,32 @@ KINDS = (
 )
 
 
-def processor(peaks: Sequence[Peak]) -> float:
-    """Median processor seconds."""
-    return statistics.median(peak.processor_seconds for peak in peaks)
-
-
-def memory(peaks: Sequence[Peak]) -> float:
-    """Median bytes at the peak."""
-    return statistics.median(peak.bytes for peak in peaks)
-
-
-def wall(peaks: Sequence[Peak]) -> float:
-    """Median seconds."""
-    return statistics.median(peak.seconds for peak in peaks)
-
-
-def pairs(
-    raw: Path, model: str, runs: int, *, baseline: bool = True
-) -> tuple[list[Peak], list[Peak]]:
-    """Convert one file alternately with echopype and with echodrop."""
-    theirs, ours = [], []
+def compare(kind: FileKind, raw: Path, runs: int, imports: list[Measured]) -> bool:
+    """Print the ratios of one file; return whether all targets are met."""
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
-        for _ in range(runs):
-            if baseline:
-                theirs.append(measure("open and save", str(raw), model, f"{folder}/theirs.zarr"))
-            parameters = {
-                "raw_file": str(raw),
-                "sonar_model": model,
-                "output_path": f"{folder}/ours.zarr",
-                "output_type": "zarr",
-                "overwrite": True,
-            }
-            ours.append(measure("convert", parameters))
-    return theirs, ours
-
-
-def compare(kind: FileKind, raw: Path, runs: int, imports: tuple[float, ...]) -> bool:
-    """Print the ratios of one file; return whether all targets are met.
-
-    `imports`: processor seconds, echopype's and ours, then bytes, echopype's and ours.
-    """
-    theirs, ours = pairs(raw, kind.model, runs)
-    size = raw.stat().st_size
-    whole = processor(ours) / processor(theirs)
-    aside = (processor(ours) - imports[1]) / (processor(theirs) - imports[0])
-    limit = FIXED_BYTES + kind.bytes_per_file_byte * size
+        ways = {
+            "theirs": lambda: called(open_and_save, str(raw), kind.model, f"{folder}/theirs.zarr"),
+            "ours": lambda: called(convert, str(raw), kind.model, f"{folder}/ours.zarr"),
+        }
+        found = in_turn(ways, runs)
+    theirs, ours = (median([each for _, each in found[name]]) for name in ways)
+    size = raw.stat().st_size / 1e6
+    whole = ours.processor / theirs.processor
+    aside = (ours.processor - imports[1].processor) / (theirs.processor - imports[0].processor)
+    limit = FIXED_MB + kind.bytes_per_file_byte * size
     print(
-        f"{kind.name} {size / 1e6:.0f} MB, medians of {runs}\n"
-        f"  processor seconds: {processor(ours):.2f} of {processor(theirs):.2f}: ratio {whole:.2f} "
+        f"{kind.name} {size:.0f} MB, medians of {runs}\n"
+        f"  processor seconds: {ours.processor:.2f} of {theirs.processor:.2f}: ratio {whole:.2f} "
         f"({kind.whole}); imports aside {aside:.2f} ({kind.aside})\n"
-        f"  wall seconds: {wall(ours):.2f} of {wall(theirs):.2f}: ratio {wall(ours) / wall(theirs):.2f}\n"
-        f"  peak memory: {memory(ours) / 1e6:.0f} MB of {memory(theirs) / 1e6:.0f}: ratio "
-        f"{memory(ours) / memory(theirs):.2f} (at most {limit / 1e6:.0f} MB); imports aside "
-        f"{(memory(ours) - imports[3]) / size:.1f} of {(memory(theirs) - imports[2]) / size:.1f} "
-        "bytes a byte of the file",
+        f"  wall seconds: {ours.seconds:.2f} of {theirs.seconds:.2f}: "
+        f"ratio {ours.seconds / theirs.seconds:.2f}\n"
+        f"  peak memory: {ours.megabytes:.0f} MB of {theirs.megabytes:.0f}: ratio "
+        f"{ours.megabytes / theirs.megabytes:.2f} (at most {limit:.0f} MB); imports aside "
+        f"{(ours.megabytes - imports[1].megabytes) / size:.1f} of "
+        f"{(theirs.megabytes - imports[0].megabytes) / size:.1f} bytes a byte of the file",
         flush=True,
     )
-    return whole <= kind.whole and aside <= kind.aside and memory(ours) <= limit
+    return whole <= kind.whole and aside <= kind.aside and ours.megabytes <= limit
 
 
 def main() -> int:
@@ -131,12 +103,13 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--only", choices=[kind.name for kind in KINDS])
     parser.add_argument("--ragged", type=Path, help="an EK60 file with one long ping")
-    options: Any = parser.parse_args()
-    bare = [
-        [measure(step) for _ in range(options.runs)] for step in ("imports of echopype", "imports")
+    options = parser.parse_args()
+    imports = [
+        median([called(each)[1] for _ in range(options.runs)])
+        for each in (import_echopype_alone, import_conversion)
     ]
-    imports = (*map(processor, bare), *map(memory, bare))
-    print(f"imports: echopype {imports[0]:.2f} s, ours {imports[1]:.2f} s of a processor")
+    theirs, ours = (each.processor for each in imports)
+    print(f"imports: echopype {theirs:.2f} s, ours {ours:.2f} s of a processor")
     met = []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
         for kind in KINDS:
@@ -144,12 +117,11 @@ def main() -> int:
                 raw = Path(folder) / f"grown{Path(kind.source).suffix}"
                 kind.grow(options.data, raw, options.megabytes * 1_000_000)
                 met.append(compare(kind, raw, options.runs, imports))
-    if options.ragged is not None:
-        _, ours = pairs(options.ragged, "EK60", options.runs, baseline=False)
-        print(
-            f"ragged {options.ragged.stat().st_size / 1e6:.0f} MB: peak {memory(ours) / 1e6:.0f} MB"
-        )
-        met.append(memory(ours) <= RAGGED_BYTES)
+        if options.ragged is not None:
+            output = f"{folder}/ragged.zarr"
+            _, once = called(convert, str(options.ragged), "EK60", output)
+            print(f"ragged {options.ragged.stat().st_size / 1e6:.0f} MB: {once.megabytes:.0f} MB")
+            met.append(once.megabytes <= RAGGED_MB)
     return int(not all(met))
 
 

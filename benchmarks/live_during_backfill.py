@@ -15,8 +15,8 @@ database. But the tasks share the processors: the times from the task's start on
 those of a machine that the backfill keeps busy.
 
 Prints the medians and ratios of each stage; how long the backfill's own runs waited in
-the same minutes, which is how long a live upload would wait without its lane; the order
-in which runs began; and the number of outputs whose manifest has this file's checksum.
+the same minutes, which is how long a live upload would wait without its lane; how many of
+them were waiting; and the number of outputs whose manifest has this file's checksum.
 Exits with 1 if a file has no such manifest, if a live upload began after all backfill
 runs that were waiting when it was requested, or if none was waiting, because then the
 backfill was over too soon for a result.
@@ -32,25 +32,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.live_uploads import WAIT_SECONDS, Drops, Live, print_stages
+from benchmarks.measuring.live_uploads import (
+    WAIT_SECONDS,
+    Drops,
+    Live,
+    RunTimes,
+    print_stages,
+    run_times,
+)
 from flows.core.locations import MANIFEST_SUFFIX
 from flows.publishing.manifest import read_manifest
 from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect.run_times import RunTimes, run_times
+from sandbox.prefect.prefect_api import FINAL_STATES
 from sandbox.system import Sandbox, SandboxOptions
 
 SMALL = "ek80/-1519668699940320059.raw"
 ARCHIVE = "echodrop-archive"
 # Uploads per message of the backfill, and so files per batch.
 TOGETHER = 20
+# Uploads a second, unfinished runs of the backfill; and its concurrent tasks.
+LIMITS = ("--rate", "20", "--outstanding", "4", "--together", str(TOGETHER))
+LANE = 1
 BATCH_RULE = f"""
 [batch]
 up_to_bytes = 20_000_000
@@ -66,10 +75,10 @@ def lane_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
     return runs
 
 
-def start_backfill(sandbox: Sandbox, folder: Path, *asked: str) -> subprocess.Popen[str]:
+def start_backfill(sandbox: Sandbox, folder: Path) -> subprocess.Popen[str]:
     """Start the command as an operator of the sandbox's stack would."""
     stack = sandbox.stack.resolver.account.stack_name
-    command = ["backfill", f"s3://{ARCHIVE}/", "--stack", stack, "--json", *asked]
+    command = ["backfill", f"s3://{ARCHIVE}/", "--stack", stack, "--json", *LIMITS]
     return subprocess.Popen(
         [sys.executable, "-m", "echodrop", *command, "--checkpoint", str(folder / "checkpoint")],
         env={**system_environment(), **sandbox.environment()},
@@ -108,43 +117,24 @@ def verified(sandbox: Sandbox, sources: Sequence[str], sha256: str) -> int:
     return len(found & set(sources))
 
 
-def print_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
-    """Print when each run began; return the live uploads that were not ahead of the backfill."""
-    began = min(times.created for times in lane)
-    marks = [("backfill", times) for times in lane]
-    marks += [(f"LIVE {number}", live.times) for number, live in enumerate(during, 1)]
-    in_order = sorted((times.started, name) for name, times in marks if times.started)
-    print("\nbegun, seconds from the backfill's first run:")
-    print("  " + ", ".join(f"{name} {(at - began).total_seconds():.0f}" for at, name in in_order))
+def problems_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[str]:
+    """Print how many runs waited for each live upload; the uploads that were not ahead of them."""
     problems = []
     for number, live in enumerate(during, 1):
+        requested, begun = live.times.created, live.times.started
         waiting = [
             times
             for times in lane
-            if times.created < live.times.created
-            and (not times.pending or times.pending > live.times.created)
+            if times.created < requested and (not times.pending or times.pending > requested)
         ]
-        before = [
-            times for times in waiting if times.started and times.started < begun_of(live.times)
-        ]
+        before = [each for each in waiting if each.started and begun and each.started < begun]
         print(
-            f"LIVE {number}: {live.messages} messages in the trigger's queue before it, "
+            f"live {number}: {live.messages} messages in the trigger's queue before it, "
             f"{len(waiting)} runs of the backfill waited, {len(before)} of them began before it"
         )
-        if not waiting:
-            problems.append(
-                f"no run of the backfill waited when live upload {number} was requested"
-            )
-        elif len(before) == len(waiting):
-            problems.append(f"live upload {number} began after all that waited")
+        if len(before) == len(waiting):
+            problems.append(f"live upload {number}: no run of the backfill waited and began later")
     return problems
-
-
-def begun_of(times: RunTimes) -> datetime:
-    """Return the time at which a finished run began."""
-    if times.started is None:
-        raise ValueError(f"the run has not begun: {times}")
-    return times.started
 
 
 def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list[str]:
@@ -157,9 +147,8 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
     baseline = [drops.drop(f"live/idle-{number}.raw") for number in range(options.live)]
     archive = make_archive(sandbox, file, options.files)
 
-    asked = ["--rate", str(options.rate), "--outstanding", str(options.outstanding)]
     started = time.monotonic()
-    backfill = start_backfill(sandbox, folder, *asked, "--together", str(TOGETHER))
+    backfill = start_backfill(sandbox, folder)
     try:
         wait_until(
             lambda: (
@@ -177,7 +166,7 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
             backfill.communicate()
     if backfill.returncode:
         raise SystemExit(f"echodrop backfill: exit code {backfill.returncode}: {out}")
-    wait_until(all_ended(sandbox), WAIT_SECONDS, "the backfill's runs to end", every=1)
+    wait_until(lambda: all_ended(sandbox), WAIT_SECONDS, "the backfill's runs to end", every=1)
     seconds = time.monotonic() - started
 
     runs = lane_runs(sandbox)
@@ -185,7 +174,7 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
     print_stages(baseline, during)
     waits = [(times.pending - times.created).total_seconds() for times in lane if times.pending]
     print(f"requested -> taken, the backfill's own runs: {statistics.median(waits):.2f} (median)")
-    problems = print_order(during, lane)
+    problems = problems_of_order(during, lane)
     sources = [f"s3://{ARCHIVE}/{key}" for key in archive]
     sources += [SandboxInbox(sandbox).uri(key) for key in drops.keys]
     good = verified(sandbox, sources, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -198,15 +187,10 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
     return problems
 
 
-def all_ended(sandbox: Sandbox) -> Callable[[], bool]:
-    """Return a check whether the backfill's runs have ended."""
-
-    def look() -> bool:
-        sandbox.check()
-        ends = {run["state"]["type"] for run in lane_runs(sandbox)}
-        return not ends & {"SCHEDULED", "PENDING", "RUNNING"}
-
-    return look
+def all_ended(sandbox: Sandbox) -> bool:
+    """Whether the backfill's runs have ended."""
+    sandbox.check()
+    return {run["state"]["type"] for run in lane_runs(sandbox)} <= FINAL_STATES
 
 
 def main() -> None:
@@ -216,18 +200,13 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=200, help="files in the archive")
     parser.add_argument("--live", type=int, default=5, help="live uploads in each part")
     parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
-    parser.add_argument("--lane", type=int, default=1, help="concurrent tasks of the backfill")
-    parser.add_argument("--rate", type=float, default=20.0, help="uploads per second")
-    parser.add_argument(
-        "--outstanding", type=int, default=4, help="unfinished runs of the backfill"
-    )
     options = parser.parse_args()
     set_up = SandboxOptions(
         database=options.database,
-        parallel_tasks=options.lane + 2,
+        parallel_tasks=LANE + 2,
         products=False,
         parameters={
-            "BackfillConcurrency": str(options.lane),
+            "BackfillConcurrency": str(LANE),
             "ArchiveBucketArns": f"arn:aws:s3:::{ARCHIVE}",
         },
     )

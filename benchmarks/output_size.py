@@ -1,6 +1,6 @@
 """Compares the size of the output with echopype's, and checks that it decodes to the same bits.
 
-    python benchmarks/output_size.py [--data FOLDER_OF_REAL_FILES]
+    python -m benchmarks.output_size [--data FOLDER_OF_REAL_FILES]
 
 Targets, for the real EK60 file: Zarr at most 0.45 of `EchoData.to_zarr`,
 netCDF at most 0.80 of `EchoData.to_netcdf`. Exits with 1 if one is missed or
@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,7 @@ import echopype
 import xarray as xr
 from echopype.echodata import EchoData
 
+from benchmarks.measuring.measured import timed
 from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import encode_zarr
 from flows.publishing.identity import differences
@@ -34,12 +33,7 @@ REPEATS = 3
 
 def median_seconds(work: Callable[[], object]) -> float:
     """Median of a few runs without warm-up."""
-    taken = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    return statistics.median(timed(work) for _ in range(REPEATS))
 
 
 def files_of(path: Path) -> list[Path]:
@@ -93,13 +87,9 @@ def main() -> int:
             str(data / name), model, xml_path=str(data / xml) if xml else None
         )
         for kind, suffix in (("zarr", "zarr"), ("netcdf", "nc")):
-            folder = Path(tempfile.mkdtemp())
-            try:
-                own, ours, verdict = compare(echodata, suffix, folder)
-                own_bytes = sum(p.stat().st_size for p in own)
-                our_bytes = sum(p.stat().st_size for p in ours)
-            finally:
-                shutil.rmtree(folder)
+            with tempfile.TemporaryDirectory() as folder:
+                own, ours, verdict = compare(echodata, suffix, Path(folder))
+                own_bytes, our_bytes = (sum(p.stat().st_size for p in s) for s in (own, ours))
             ratio, target = our_bytes / own_bytes, TARGETS.get((model, kind))
             missed |= "DIFFERS" in verdict or (target is not None and ratio > target)
             print(

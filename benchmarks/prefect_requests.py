@@ -1,6 +1,6 @@
 """Counts the requests of each part to Prefect's API, as Prefect Cloud counts them for a plan.
 
-    python benchmarks/prefect_requests.py [--minutes 2] [--files 250]
+    python -m benchmarks.prefect_requests [--minutes 2] [--files 250]
 
 A fake Prefect Cloud counts the requests and forwards them to a real server. The worker
 runs the stack's own command at its own intervals. The conversion is one run of a sample
@@ -21,13 +21,10 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.measuring.flow_run_process import FlowRunServer, flow_runs
-from benchmarks.measuring.measured_process import ROOT
+from benchmarks.measuring.servers import FlowRunServer, flow_runs
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import lanes
 from flows.deployment.work_pool_template import base_job_template
@@ -42,9 +39,9 @@ from operations.findings.findings import RunFacts
 from operations.inventory.upload_inspection import GENERATIONS, LOT
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
-from sandbox.prefect.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from sandbox.sea.sample_file import write_sample
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from tests.cloud.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
 from watchdog.cost_brake import BrakeLimits
 from watchdog.pool_brake import WorkPool, observe
 from watchdog.prefect_http import PrefectHttp
@@ -65,7 +62,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=250, help="files to reconcile")
     given = parser.parse_args()
     print("| what | requests | of 250 a minute |\n|---|---|---|")
-    with flow_runs() as server, prefect_cloud(urlsplit(server.api_url).port or 0) as cloud:
+    with flow_runs() as server, prefect_cloud(server.port) as cloud:
         _worker(server, cloud, given.minutes)
         _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
         with _counted(cloud) as asked:
@@ -173,32 +170,19 @@ def _create(trigger: PrefectApi, key: str) -> None:
 
 def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder, "a.raw")
-        write_sample(raw, pings=200)
+        raw = write_sample(Path(folder, "a.raw"), pings=200).path
         parameters = {
             "raw_file": str(raw),
             "sonar_model": "EK60",
-            "output_path": str(Path(folder, "a.zarr")),
+            "output_path": str(raw.with_suffix(".zarr")),
             "output_type": "zarr",
         }
-        create = f"/deployments/{server.deployment}/create_flow_run"
-        run = _post(server, create, {"parameters": parameters})
+        run = server.create(parameters)
+        home = prefect_environment(server.home / "task", cloud.url)
         with _counted(cloud) as asked:
-            subprocess.run(
-                [sys.executable, "-m", "flows.runs.execute_run"],
-                env={
-                    **system_environment(),
-                    **prefect_environment(server.home / "task", cloud.url),
-                    **cloud.environment,
-                    "PREFECT__FLOW_RUN_ID": run["id"],
-                    "PYTHONPATH": str(ROOT),
-                },
-                cwd=server.home / "work",
-                check=True,
-                capture_output=True,
-            )
+            server.execute(run, home | cloud.environment)
         _row("one conversion", asked[1])
-        logs = _post(server, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+        logs = server.ask("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
         print(f"| one conversion, lines of log (a limit of their own) | {len(logs)} | |")
 
 
@@ -211,7 +195,7 @@ def _commands(server: FlowRunServer, cloud: PrefectCloud, keys: list[str]) -> No
     chosen = {found[key].id for key in keys[:_REPLAYED]}
     for run in chosen:
         state = {"state": {"type": "FAILED", "name": "Failed"}, "force": True}
-        _post(server, f"/flow_runs/{run}/set_state", state)
+        server.ask("POST", f"/flow_runs/{run}/set_state", state)
     with _counted(cloud) as asked:
         failed = [each for each in runs.in_states(("FAILED", "CRASHED")) if each.id in chosen]
         again = _found(runs, keys[:_REPLAYED])
@@ -229,19 +213,6 @@ def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
         lot = keys[start : start + LOT]
         later = [uuid.uuid4().hex for _ in range(len(lot) * (GENERATIONS - 1))]
         found |= runs.by_identity([*lot, *later])
-    return found
-
-
-def _post(server: FlowRunServer, path: str, body: object) -> dict[str, str]:
-    answer = urllib3.request(
-        "POST",
-        server.api_url + path,
-        json=body,
-        retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None),
-    )
-    if answer.status >= 300:
-        raise RuntimeError(f"{path}: {answer.status} {answer.data!r}")
-    found: dict[str, str] = answer.json()
     return found
 
 

@@ -13,21 +13,16 @@ upload is classified wrongly, or memory grows.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.fake_inbox import FakeBuckets
+from benchmarks.measuring.measured import called
 from benchmarks.measuring.planted_uploads import NOW, PLANTED, World
 from operations.console.report import FindingTally
 from operations.reconcile.reconciliation import Reconciliation
 
-PROJECT = Path(__file__).resolve().parents[1]
 MEMORY_AT_MOST = 1.2
 
 
@@ -47,17 +42,18 @@ def measure(uploads: int, objects: int) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "requests": dict(buckets.requests),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "counts": counts,
-        "not_found": [
-            f"{kind}, classified as {found.get(number, 'nothing')}"
-            for number, kind in planted.items()
-            if found.get(number) != kind
-        ],
-        "miscounted": [
-            f"{kind}: {counts.get(kind, 0)} instead of {wanted}"
-            for kind, wanted in Counter(map(world.kind, range(uploads))).items()
-            if counts.get(kind, 0) != wanted
+        "wrong": [
+            *(
+                f"{kind}, classified as {found.get(number, 'nothing')}"
+                for number, kind in planted.items()
+                if found.get(number) != kind
+            ),
+            *(
+                f"{kind}: {counts.get(kind, 0)} instead of {wanted}"
+                for kind, wanted in Counter(map(world.kind, range(uploads))).items()
+                if counts.get(kind, 0) != wanted
+            ),
         ],
     }
 
@@ -67,30 +63,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uploads", type=int, default=100_000)
     parser.add_argument("--objects", type=int, default=12, help="objects per output")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one, options.objects)))
-        return
-    results = {}
+    results, megabytes = [], []
     for uploads in (options.uploads // 100, options.uploads):
-        sizes = ("--one", str(uploads), "--objects", str(options.objects))
-        command = [sys.executable, __file__, *sizes]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, check=True, env={"PYTHONPATH": str(PROJECT)}
-        )
-        results[uploads] = json.loads(done.stdout)
-        found = results[uploads]
-        print(f"{uploads:>9,} uploads: {found['seconds']:.1f} s, peak {found['peak_mb']:.0f} MB")
+        found, measured = called(measure, uploads, options.objects)
+        results.append(found)
+        megabytes.append(measured.megabytes)
+        print(f"{uploads:>9,} uploads: {found['seconds']:.1f} s, peak {megabytes[-1]:.0f} MB")
         print(f"          requests {found['requests']}")
         print(f"          found {found['counts']}")
-    small, large = results.values()
-    memory = large["peak_mb"] / small["peak_mb"]
+    small, large = results
+    memory = megabytes[1] / megabytes[0]
     print(f"memory, 100 times the uploads: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the uploads: x{large['seconds'] / small['seconds']:.0f}")
-    wrong = [
-        each for found in results.values() for each in found["not_found"] + found["miscounted"]
-    ]
+    wrong = [each for found in results for each in found["wrong"]]
     if memory > MEMORY_AT_MOST:
         wrong.append("memory grows with the uploads")
     if wrong:

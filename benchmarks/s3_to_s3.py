@@ -22,22 +22,22 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import s3fs
 
+from benchmarks.measuring.grow import grow
 from benchmarks.measuring.latency_proxy import LatencyProxy, latency_proxy
-from benchmarks.measuring.s3_server import INBOX, OUTPUT, s3_server, storage_options
+from benchmarks.measuring.measured import timed
+from benchmarks.measuring.servers import INBOX, OUTPUT, s3_server, storage_options
 from flows.conversion import convert
 from flows.publishing.publication import Published
 from flows.rawfile.echopype_reader import import_echopype
 from flows.stores.request import ConversionRequest
-from sandbox.sea.grow import grow
 
 Way = Callable[[int], object]
 
@@ -52,8 +52,7 @@ TARGETS = {_SLOW: 1 / 40, _PUT: 1 / 3, _LOCAL: 1.5}
 REQUESTS_BEYOND_OBJECTS = 30
 
 
-@dataclass(frozen=True)
-class MeasuredMethod:
+class MeasuredMethod(NamedTuple):
     """Median seconds and requests of one way to convert."""
 
     seconds: float
@@ -65,26 +64,21 @@ def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[s
 
     They run in turn, so that other load on the machine affects all of them.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    requests: dict[str, list[int]] = {name: [] for name in ways}
-    for name, (way, _) in ways.items():
-        if name != _SLOW:
-            way(-1)
-    for run in range(max(runs for _, runs in ways.values())):
-        for name, (way, runs) in ways.items():
-            if run < runs:
-                proxy.requests()
-                begun = time.perf_counter()
-                way(run)
-                seconds[name].append(time.perf_counter() - begun)
-                requests[name].append(proxy.requests())
-    return {
-        name: MeasuredMethod(
-            statistics.median(seconds[name]), int(statistics.median(requests[name]))
-        )
-        for name in ways
-        if seconds[name]
+    found: dict[str, list[tuple[float, int]]] = {
+        name: [] for name, (_, runs) in ways.items() if runs
     }
+    for run in range(-1, max(runs for _, runs in ways.values())):
+        for name, (way, runs) in ways.items():
+            if run >= runs or (run < 0 and name == _SLOW):
+                continue
+            proxy.requests()
+            seconds = timed(partial(way, run))
+            if run >= 0:
+                found[name].append((seconds, proxy.requests()))
+    medians = {
+        name: map(statistics.median, zip(*each, strict=True)) for name, each in found.items()
+    }
+    return {name: MeasuredMethod(next(each), int(next(each))) for name, each in medians.items()}
 
 
 class Ways:
@@ -204,7 +198,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-benchmark-") as folder,
-        s3_server() as (port, direct),
+        s3_server(Path(folder)) as (port, direct),
         latency_proxy(port, ROUND_TRIP) as proxy,
     ):
         scratch = Path(folder)

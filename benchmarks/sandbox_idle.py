@@ -1,6 +1,6 @@
 """Measures memory, processor time and start-up of each part of an idle sandbox, then one upload.
 
-    python benchmarks/sandbox_idle.py [sqlite|postgresql]
+    python -m benchmarks.sandbox_idle [sqlite|postgresql]
 
 Memory is the proportional set size (PSS), so that shared memory counts once. The ratio
 is to the Prefect server, which is needed in any case. The upload is a sample file: seconds

@@ -1,14 +1,12 @@
 """Measures how long Prefect's server on SQLite blocks under load, plain and as in the sandbox.
 
-    python benchmarks/sqlite_server.py [seconds]
+    python -m benchmarks.sqlite_server [seconds]
 
 Six clients create runs, change states, list runs and write logs at the same time.
 Prints the answered requests, the longest wait, and the ratio of both to the plain
 server.
 """
 
-import http.client
-import json
 import sys
 import tempfile
 import threading
@@ -17,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.parts.environments import system_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_server import prefect_server, sqlite_url
+import urllib3
+
+from benchmarks.measuring.servers import port_of, prefect_on_sqlite, running
+from sandbox.parts.ports import HOST
 
 PATIENCE = 120
 LOG_LINE = {
@@ -39,24 +37,23 @@ class Load:
     end: float
     waits: list[float] = field(default_factory=list)
     refused: int = 0
+    http: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(maxsize=8, retries=False)
+    )
 
     def ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         """Send one request and record its time; return None if it was refused."""
         begun = time.monotonic()
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         try:
-            connection.request(
-                method, f"/api{path}", json.dumps(body), {"Content-Type": "application/json"}
+            answer = self.http.request(
+                method, f"http://{HOST}:{self.port}/api{path}", json=body, timeout=PATIENCE
             )
-            answer = connection.getresponse()
-            content = answer.read()
         finally:
-            connection.close()
             self.waits.append(time.monotonic() - begun)
         if answer.status >= 400:
             self.refused += 1
             return None
-        return json.loads(content) if content else None
+        return answer.json() if answer.data else None
 
     def create_and_run(self, flow_id: str) -> None:
         """Create runs and set each of their states."""
@@ -81,22 +78,13 @@ class Load:
 def measure(seconds: float, *, plain: bool) -> Load:
     """Put a new server under load for `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
-        home, port = Path(folder), free_port()
-        server = prefect_server(
-            port,
-            home=home,
-            database_url=sqlite_url(home),
-            environment=system_environment(),
-            log=home / "server.log",
-        )
+        server = prefect_on_sqlite(Path(folder))
         if plain:
             server.command = [
                 "prefect" if c == "sandbox.prefect.sqlite_server" else c for c in server.command
             ]
-        server.start()
-        try:
-            wait_until(server.poll_ready, 120, "the server")
-            load = Load(port, time.monotonic() + seconds)
+        with running(server):
+            load = Load(port_of(server), time.monotonic() + seconds)
             flow_id = load.ask("POST", "/flows/", {"name": "benchmark"})["id"]
             clients = [
                 *(threading.Thread(target=load.create_and_run, args=[flow_id]) for _ in range(3)),
@@ -107,8 +95,6 @@ def measure(seconds: float, *, plain: bool) -> Load:
                 client.start()
             for client in clients:
                 client.join()
-        finally:
-            server.stop()
     return load
 
 

@@ -20,7 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.flow_run_process import OURS, PREFECTS, FlowRunServer, flow_runs
+from benchmarks.measuring.measured import in_turn
+from benchmarks.measuring.servers import OURS, PREFECTS, FlowRunServer, flow_runs
 
 WANTED = 0.5
 
@@ -51,8 +52,8 @@ def timeline(
         "tasks, imports": committed - running - stages,
         **{f"  {stage}": seconds for stage, seconds in work.items()},
         "start to manifest": committed - begun,
-        "manifest to the task's end": begun + measured.peak.seconds - committed,
-        "processor": measured.peak.processor_seconds,
+        "manifest to the task's end": begun + measured.spent.seconds - committed,
+        "processor": measured.spent.processor,
     }
 
 
@@ -64,11 +65,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     options: Any = parser.parse_args()
     raw = options.raw.resolve()
-    found: dict[str, list[dict[str, float]]] = {"Prefect's command": [], "a task's command": []}
     with flow_runs() as runs:
-        for _ in range(options.runs):
-            for name, command in zip(found, (PREFECTS, OURS), strict=True):
-                found[name].append(timeline(runs, raw, options.model, command))
+        ways = {
+            "Prefect's command": lambda: timeline(runs, raw, options.model, PREFECTS),
+            "a task's command": lambda: timeline(runs, raw, options.model, OURS),
+        }
+        found = in_turn(ways, options.runs)
     theirs, ours = (
         {part: statistics.median(each[part] for each in lines) for part in lines[0]}
         for lines in found.values()

@@ -53,7 +53,7 @@ ROOMS = """
     echodrop
     image checks setup
     benchmarks.measuring
-    benchmarks.chaos benchmarks.gallery benchmarks.trigger
+    benchmarks.trigger
     benchmarks
 """
 MODULES_A_FOLDER = 16

@@ -179,17 +179,6 @@ def sample_write(
     typer.echo(f"{written.path}: {written.bytes:,} bytes, {written.pings} pings")
 
 
-def sample_grow(
-    source: Path,
-    target: Path,
-    size: Annotated[str, typer.Option(help="Minimum size, such as 100MB or 2GiB.")],
-) -> None:
-    """Grow a Simrad file by repeating its pings with later times."""
-    from sandbox.terminal import grow_at_terminal
-
-    raise typer.Exit(grow_at_terminal(source, target, size))
-
-
 # A new command is a line here, and its examples are in echodrop/examples.py.
 for command in (
     *(demo, up, convert, check, doctor),
@@ -198,7 +187,6 @@ for command in (
 ):
     app.command(epilog=epilog(command.__name__))(command)
 sample.command("write", epilog=epilog("write"))(sample_write)
-sample.command("grow", epilog=epilog("grow"))(sample_grow)
 rules.command("check", epilog=epilog("check_rules"))(check_rules)
 rules.command("explain", epilog=epilog("explain_rules"))(explain_rules)
 app.add_typer(sample, name="sample")

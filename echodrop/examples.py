@@ -48,7 +48,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "undeploy": ("undeploy --stack echodrop --dry-run",),
     "write": ("sample write sea.raw", "sample write sea.raw --pings 100 --samples 500"),
-    "grow": ("sample grow sea.raw large.raw --size 2GiB",),
 }
 
 

@@ -4,21 +4,13 @@ import glob
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 from botocore import UNSIGNED
 from botocore.config import Config
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.status import Status
 
 from flows.stores import durable_files
 from sandbox.demo_report import DemoResult, report_of
@@ -26,6 +18,7 @@ from sandbox.inbox import SandboxInbox
 from sandbox.parts.errors import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
+from sandbox.progress import shown_progress
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.trigger_log import TriggerLog
@@ -78,13 +71,17 @@ def run_demo(
 def _run(
     folder: Path, raw: str | None, sonar_model: str | None, console: Console, within: float
 ) -> bool:
-    with tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs:
+    with (
+        tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs,
+        console.status("starting") as status,
+    ):
         source = _source_file(raw, Path(inputs), console)
-        with _show_progress(console) as show, Sandbox(folder, on_progress=show) as sandbox:
+        with Sandbox(folder, on_progress=shown_progress(console, status)) as sandbox:
             started = time.monotonic()
             key = f"demo/{source.name}"
+            status.update(f"uploading {source.name}")
             _upload(sandbox, source, key, sonar_model, console)
-            run = _followed_run(sandbox, key, console, within)
+            run = _followed_run(sandbox, key, console, status, within)
             if run.state_type != "COMPLETED":
                 ended = f"{source.name} ended {run.state_name}: {run.message}"
                 console.print(ended, style="red", markup=False)
@@ -122,7 +119,6 @@ def _public_object(uri: str, inputs: Path, console: Console) -> Path:
     client = boto3.client("s3", config=Config(signature_version=UNSIGNED))
     stem = key.rpartition(".")[0]
     try:
-        size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
         beside = client.list_objects_v2(Bucket=bucket, Prefix=stem).get("Contents", [])
         wanted = {key} | {
             item["Key"]
@@ -130,10 +126,9 @@ def _public_object(uri: str, inputs: Path, console: Console) -> Path:
             if item["Key"].rpartition(".")[0] == stem
             and Path(item["Key"]).suffix.lower() in _COMPANIONS
         }
-        with _transferred(f"Downloading {uri}", size, console) as advance:
-            for each in sorted(wanted):
-                callback = advance if each == key else None
-                client.download_file(bucket, each, str(inputs / Path(each).name), Callback=callback)
+        for each in sorted(wanted):
+            console.print(f"Downloading s3://{bucket}/{each}")
+            client.download_file(bucket, each, str(inputs / Path(each).name))
     except (BotoCoreError, ClientError) as error:
         raise DemoError(f"RAW={uri}: {error} (only public objects can be read)") from error
     return inputs / Path(key).name
@@ -149,18 +144,8 @@ def _upload(
         s3.upload_file(str(companion), bucket, f"demo/{companion.name}")
         console.print(f"Uploaded {companion.name} to s3://{bucket}/demo/")
     metadata = {"Metadata": {"sonar-model": sonar_model}} if sonar_model else None
-    what = f"Uploading {source.name} to s3://{bucket}/demo/"
-    with _transferred(what, source.stat().st_size, console) as advance:
-        s3.upload_file(str(source), bucket, key, ExtraArgs=metadata, Callback=advance)
-
-
-@contextmanager
-def _transferred(what: str, size: int, console: Console) -> Iterator[Callable[[int], None]]:
-    """Show a bar for a transfer of `size` bytes; yields what is called with each count."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=size)
-        yield lambda count: progress.advance(task, count)
+    s3.upload_file(str(source), bucket, key, ExtraArgs=metadata)
+    console.print(f"Uploaded {source.name} to s3://{bucket}/demo/")
 
 
 def _companions(source: Path) -> Iterator[Path]:
@@ -173,33 +158,35 @@ def _companions(source: Path) -> Iterator[Path]:
             yield beside
 
 
-def _followed_run(sandbox: Sandbox, key: str, console: Console, within: float) -> FlowRunInfo:
+def _followed_run(
+    sandbox: Sandbox, key: str, console: Console, status: Status, within: float
+) -> FlowRunInfo:
     """Wait until the file's flow run has ended, and print its log lines."""
     deadline = time.monotonic() + within
     shown = 0
     inbox, trigger_log = SandboxInbox(sandbox), TriggerLog(sandbox.state.logs)
-    with console.status("waiting for the flow run") as status:
-        while time.monotonic() < deadline:
-            sandbox.check()
-            for found in trigger_log.new_outcomes():
-                if found.key == key and found.outcome != "Submitted":
-                    raise DemoError(f"{key}: {found.outcome}, {found.reason}: {found.detail}")
-            for run in inbox.runs([key])[key]:
-                status.update(f"{run.name}: {run.state_name.lower()}")
-                lines = sandbox.api.logs(run.id)
-                for line in lines[shown:]:
-                    console.print(
-                        f"  {line.splitlines()[0]}",
-                        style="dim",
-                        markup=False,
-                        highlight=False,
-                        no_wrap=True,
-                        overflow="ellipsis",
-                    )
-                shown = len(lines)
-                if run.is_final:
-                    return run
-            time.sleep(0.3)
+    status.update("waiting for the flow run")
+    while time.monotonic() < deadline:
+        sandbox.check()
+        for found in trigger_log.new_outcomes():
+            if found.key == key and found.outcome != "Submitted":
+                raise DemoError(f"{key}: {found.outcome}, {found.reason}: {found.detail}")
+        for run in inbox.runs([key])[key]:
+            status.update(f"{run.name}: {run.state_name.lower()}")
+            lines = sandbox.api.logs(run.id)
+            for line in lines[shown:]:
+                console.print(
+                    f"  {line.splitlines()[0]}",
+                    style="dim",
+                    markup=False,
+                    highlight=False,
+                    no_wrap=True,
+                    overflow="ellipsis",
+                )
+            shown = len(lines)
+            if run.is_final:
+                return run
+        time.sleep(0.3)
     raise DemoError(
         f"{key} has no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
     )
@@ -220,21 +207,3 @@ def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoRe
         s3.download_file(bucket, item["Key"], str(path))
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
     return DemoResult(manifest, local)
-
-
-@contextmanager
-def _show_progress(console: Console) -> Iterator[Callable[[str, str], None]]:
-    """Show on one line which part is starting or stopping."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting")
-        ready: list[str] = []
-
-        def show(part: str, state: str) -> None:
-            if state == "ready":
-                ready.append(part)
-            progress.update(task, description=f"{state} {part} ({len(ready)} parts ready)")
-            if state in {"ready", "stopped"} and not console.is_terminal:
-                console.print(f"{part}: {state}")
-
-        yield show

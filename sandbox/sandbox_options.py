@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandbox.aws.aws_resources import DeliveryOptions
+from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class SandboxOptions:
         parallel_tasks: how many tasks run at once.
         parameters: parameters of template.yaml by name.
         products: whether conversions make pictures, as in a stack by default.
-        delivery: delivery settings of the notification queue, shorter than the template's.
+        visibility_timeout: seconds until SQS delivers a failed notification again. This value
+            times MaxReceiveCount is how long an outage of Prefect may last.
         function_timeout: seconds a trigger invocation may take, less than the template's.
         runs_tasks: whether flow runs are executed. Otherwise they stay scheduled, and
             neither the ECS worker nor the task executor is started.
@@ -28,8 +29,6 @@ class SandboxOptions:
         gallery: whether the gallery of the outputs is served.
         keeps_state: whether objects and runs of an earlier sandbox on the folder are still there. With
             PostgreSQL the objects are, but not the runs.
-        watched_speedup: how many times faster the template's schedules and alarms run.
-            None does not start schedules, alarms and watchdog.
     """
 
     database: str = "sqlite"
@@ -37,13 +36,12 @@ class SandboxOptions:
     parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
     parameters: Mapping[str, str] = field(default_factory=dict)
     products: bool = True
-    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+    visibility_timeout: int = VISIBILITY_TIMEOUT
     function_timeout: float = 20.0
     runs_tasks: bool = True
     credential: str | None = None
     gallery: bool = False
     keeps_state: bool = False
-    watched_speedup: float | None = None
 
     def trigger_count(self, maximum_concurrency: int) -> int:
         """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""

@@ -2,34 +2,65 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
-from sandbox import programs
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
-from sandbox.aws.scheduler import seconds_of
 from sandbox.aws.task_definitions import TaskDefinitions
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
+from sandbox.parts.errors import SandboxError
 from sandbox.parts.orphans import MARK
 from sandbox.parts.ports import free_port
-from sandbox.prefect import ecs_worker, prefect_server
-from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
+from sandbox.parts.processes import Part
+from sandbox.prefect import prefect_server
 
 if TYPE_CHECKING:
     from sandbox.system import Sandbox
+
+AWS = "aws"
+TASK_EXECUTOR = "task-executor"
+ECS_WORKER = "ecs-worker"
+TRIGGER = "trigger"
+GALLERY = "gallery"
+REGISTRATION = "deployment"
+
+
+class RegistrationFailed(SandboxError):  # noqa: N818 - the name says what happened
+    """The flow could not be registered as a deployment on the work pool."""
+
+
+def _launch(
+    sandbox: Sandbox,
+    name: str,
+    environment: Mapping[str, str],
+    *module: str,
+    is_ready: Callable[[], bool] | str,
+) -> str:
+    """Start a part that runs one of the project's modules; return its name."""
+    log = sandbox.state.logs / f"{name}.log"
+    command = [sys.executable, "-m", *module]
+    sandbox.parts.launch(Part(name, command, environment, log, is_ready=is_ready))
+    return name
 
 
 def start_parts(sandbox: Sandbox) -> None:
     """Start every part in its order, and wait until the system is ready."""
     inherited = {**system_environment(), MARK: sandbox.sandbox_id}
     logs = sandbox.state.logs
-    keep = sandbox.state.objects if sandbox.options.keeps_state else None
-    sandbox.parts.launch(
-        programs.aws_server(
-            sandbox.aws_port, sandbox.aws_endpoint_url, keep, inherited, logs / "aws.log"
-        )
+    kept = ["--keep", str(sandbox.state.objects)] if sandbox.options.keeps_state else []
+    _launch(
+        sandbox,
+        AWS,
+        # moto reports this many running tasks of a service; the worker is a part of the sandbox.
+        {**inherited, "MOTO_ECS_SERVICE_RUNNING": "1"},
+        *("sandbox.aws.aws_server", "--port", str(sandbox.aws_port), *kept),
+        is_ready=lambda: prefect_server.answers(f"{sandbox.aws_endpoint_url}/moto-api/"),
     )
     database_url = _start_database(sandbox, inherited)
     sandbox.parts.launch(
@@ -60,55 +91,41 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     """Create the stack, and start every part that uses it."""
     inherited = {**system_environment(), MARK: sandbox.sandbox_id}
     connected = {**inherited, **sandbox.addresses()}
-    logs = sandbox.state.logs
     sandbox.parts.wait_ready(AWS)
     keep_tasks_running(sandbox.aws_endpoint_url)
-    make_stack(sandbox.client, sandbox.stack, sandbox.options.delivery)
+    make_stack(sandbox.client, sandbox.stack, sandbox.options.visibility_timeout)
     if sandbox.options.credential is not None:
         put_credential(sandbox.client, sandbox.stack, sandbox.options.credential)
     waiting = [prefect_server.NAME]
     if sandbox.options.runs_tasks:
-        waiting.append(TASK_EXECUTOR)
-        sandbox.parts.launch(
-            programs.task_executor(
-                sandbox.names.cluster,
-                sandbox.options.parallel_tasks,
-                folder=sandbox.state.tasks,
-                task_logs=sandbox.state.task_logs,
-                environment=connected,
-                log=logs / "task-executor.log",
-            )
+        executor = _launch(
+            sandbox,
+            TASK_EXECUTOR,
+            connected,
+            *("sandbox.aws.task_executor", "--cluster", sandbox.names.cluster),
+            *("--parallelism", str(sandbox.options.parallel_tasks)),
+            *("--folder", str(sandbox.state.tasks), "--logs", str(sandbox.state.task_logs)),
+            is_ready="running up to",
         )
+        waiting.append(executor)
     sandbox.parts.wait_ready(*waiting)
-    sandbox.parts.on_progress(programs.REGISTRATION, "starting")
     stack_name = sandbox.stack.resolver.account.stack_name
-    operator = {**connected, **sandbox.environment()}
-    programs.register(stack_name, operator, logs / "registration.log")
-    sandbox.parts.on_progress(programs.REGISTRATION, "ready")
+    _register(sandbox, stack_name, {**connected, **sandbox.environment()})
     waiting = _launch_triggers(sandbox, inherited)
     if sandbox.options.runs_tasks:
-        waiting.append(ecs_worker.NAME)
-        sandbox.parts.launch(
-            ecs_worker.ecs_worker(
-                sandbox.api,
-                sandbox.stack,
-                sandbox.names.work_pool,
-                {**connected, **_container(sandbox, "WorkerTask")},
-                logs / "ecs-worker.log",
-            )
-        )
+        waiting.append(_launch_worker(sandbox, connected))
     if sandbox.options.gallery:
-        waiting.append(programs.GALLERY)
-        outputs = f"s3://{sandbox.names.output_bucket}/"
-        sandbox.parts.launch(
-            programs.gallery(outputs, sandbox.gallery_port, connected, logs / "gallery.log")
+        gallery = _launch(
+            sandbox,
+            GALLERY,
+            # The sandbox's S3 is open to all users of this machine, too.
+            {**connected, "ECHODROP_GALLERY_TOKEN": ""},
+            *("echodrop", "gallery", f"s3://{sandbox.names.output_bucket}/"),
+            *("--port", str(sandbox.gallery_port)),
+            is_ready="Gallery of",
         )
+        waiting.append(gallery)
     sandbox.parts.wait_ready(*waiting)
-    if sandbox.options.watched_speedup is not None:
-        # Last, so that a part that is still starting raises no alarm.
-        sandbox.parts.wait_ready(
-            *_launch_monitoring(sandbox, inherited, sandbox.options.watched_speedup)
-        )
     sandbox.state.write_description(
         {
             "pid": os.getpid(),
@@ -126,10 +143,32 @@ def _start_on_aws(sandbox: Sandbox) -> None:
     )
 
 
-def _container(sandbox: Sandbox, definition: str) -> dict[str, str]:
-    """Return the environment of a task definition's container, including secret values."""
+def _launch_worker(sandbox: Sandbox, connected: Mapping[str, str]) -> str:
+    """Start the real Prefect ECS worker with the command and the container of the stack's service.
+
+    It passes its own `PREFECT_*` to every task, so it must not get settings of the server.
+    """
+    definition = sandbox.stack.task_definition("WorkerTask")
+    (container,) = definition["containerDefinitions"]
     definitions = TaskDefinitions(sandbox.client("ecs"), sandbox.client("secretsmanager"))
-    return definitions.environment(sandbox.stack.task_definition(definition)["family"])
+    environment = {
+        **connected,
+        **definitions.environment(definition["family"]),
+        # A free port for each sandbox on the host, and short intervals.
+        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+        "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    pool = sandbox.names.work_pool
+    return _launch(
+        sandbox,
+        ECS_WORKER,
+        environment,
+        *(*container["command"], "--name", "sandbox"),
+        is_ready=lambda: sandbox.api.worker_is_online(pool),
+    )
 
 
 def _start_database(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
@@ -147,45 +186,26 @@ def _start_database(sandbox: Sandbox, environment: Mapping[str, str]) -> str:
     return postgresql.database_url(port)
 
 
-def _launch_monitoring(sandbox: Sandbox, inherited: Mapping[str, str], speedup: float) -> list[str]:
-    """Start the schedules, with the watchdog, and the alarms."""
-    aws = {**inherited, **aws_environment(sandbox.aws_endpoint_url)}
-    watchdog = sandbox.stack.properties("Watchdog")
-    plan: list[dict[str, Any]] = []
-    for name in sandbox.stack.of_type("AWS::Events::Rule"):
-        rule = sandbox.stack.rule(name)
-        if rule.schedule is None:
-            continue
-        every = seconds_of(rule.schedule) / speedup
-        call = {"handler": watchdog["Handler"], "timeout": watchdog["Timeout"]}
-        plan += [
-            {"name": watchdog["FunctionName"], "every": every, **call}
-            for target in rule.targets
-            if target["Arn"] == sandbox.stack.resolver.resolve({"Fn::GetAtt": ["Watchdog", "Arn"]})
-        ]
-    variables = dict(watchdog["Environment"]["Variables"])
-    look_back = float(variables["ECHODROP_LOOK_BACK_SECONDS"]) / speedup
-    variables["ECHODROP_LOOK_BACK_SECONDS"] = str(look_back)
-    logs = sandbox.state.logs
-    sandbox.parts.launch(programs.scheduler(plan, {**aws, **variables}, logs / "scheduler.log"))
-    definitions = {
-        name: sandbox.stack.properties(name)
-        for name in sandbox.stack.of_type("AWS::CloudWatch::Alarm")
-    }
-    sandbox.parts.launch(
-        programs.alarms(
-            definitions,
-            [watchdog["FunctionName"], sandbox.stack.trigger().name],
-            speedup,
-            logs=logs,
-            environment=aws,
-            log=logs / "alarms.log",
+def _register(sandbox: Sandbox, stack: str, environment: Mapping[str, str]) -> None:
+    """Register a stack's work pool and deployments.
+
+    Raises:
+        RegistrationFailed: the command failed; the message has its output.
+    """
+    sandbox.parts.on_progress(REGISTRATION, "starting")
+    command = [sys.executable, "-m", "sandbox.prefect.registration", "--stack", stack]
+    log = sandbox.state.logs / "registration.log"
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603 - the project's own command
+            command, check=False, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
-    )
-    return [programs.SCHEDULER, programs.ALARMS]
+    if done.returncode != 0:
+        raise RegistrationFailed(f"{' '.join(command)} failed; {log}:\n{log.read_text()[-4000:]}")
+    sandbox.parts.on_progress(REGISTRATION, "ready")
 
 
 def _launch_triggers(sandbox: Sandbox, inherited: Mapping[str, str]) -> list[str]:
+    """Start the Lambda environments of the trigger; return their names."""
     function = sandbox.stack.trigger()
     queue = sandbox.client("sqs").get_queue_url(QueueName=function.queue)
     # As in Lambda: AWS variables and those that the template sets.
@@ -195,17 +215,15 @@ def _launch_triggers(sandbox: Sandbox, inherited: Mapping[str, str]) -> list[str
         **function.environment,
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
     }
-    count = sandbox.options.trigger_count(function.maximum_concurrency)
-    names = [f"{TRIGGER}-{number + 1}" for number in range(count)]
-    for name in names:
-        sandbox.parts.launch(
-            programs.trigger(
-                name,
-                function,
-                queue["QueueUrl"],
-                timeout=sandbox.options.function_timeout,
-                environment=environment,
-                log=sandbox.state.logs / f"{name}.log",
-            )
+    shorter = replace(function, timeout=sandbox.options.function_timeout)
+    return [
+        _launch(
+            sandbox,
+            f"{TRIGGER}-{number + 1}",
+            environment,
+            *("sandbox.aws.event_source", "--queue-url", queue["QueueUrl"]),
+            *("--function", json.dumps(asdict(shorter))),
+            is_ready="polling",
         )
-    return names
+        for number in range(sandbox.options.trigger_count(function.maximum_concurrency))
+    ]

@@ -1,33 +1,28 @@
 """Runs the whole system on one machine: AWS, Prefect, worker, tasks and trigger as processes."""
 
 import os
-import signal
 import subprocess
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
-import psutil
 
-from sandbox import programs
 from sandbox.parts import postgresql
 from sandbox.parts.environments import REGION, aws_environment, prefect_environment
-from sandbox.parts.orphans import end_marked_processes, marked_processes, start_watchdog
+from sandbox.parts.orphans import end_marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.programs import AWS, TASK_EXECUTOR, TRIGGER
 from sandbox.sandbox_options import SandboxOptions
 from sandbox.stack.names import AwsAccount
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
-from sandbox.start import start_parts
+from sandbox.start import AWS, ECS_WORKER, GALLERY, TASK_EXECUTOR, TRIGGER, start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
 
@@ -145,9 +140,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop every part in order, then end all other processes of the sandbox."""
-        self.parts.stop(programs.ALARMS, programs.SCHEDULER, programs.GALLERY)
+        self.parts.stop(GALLERY)
         self.parts.stop(*(name for name in self.parts if name.startswith(TRIGGER)))
-        self.parts.stop(TASK_EXECUTOR, ecs_worker.NAME)
+        self.parts.stop(TASK_EXECUTOR, ECS_WORKER)
         self.parts.stop(prefect_server.NAME)
         self.parts.stop(postgresql.NAME, AWS)
         end_marked_processes(self.sandbox_id, grace_seconds=1.0)
@@ -166,42 +161,7 @@ class Sandbox:
         """Stop one part."""
         self.parts.stop(name)
 
-    def kill_part(self, name: str) -> None:
-        """Send SIGKILL to one part; `check` raises PartDied for it."""
-        if (pid := self.parts[name].pid) is not None:
-            os.kill(pid, signal.SIGKILL)
-
     def start_part(self, name: str) -> None:
         """Start one part again and wait until it is ready."""
         self.parts.launch(self.parts[name])
         self.parts.wait_ready(name)
-
-    def processes(self) -> list[psutil.Process]:
-        """List every running process of this sandbox."""
-        return marked_processes(self.sandbox_id)
-
-    def task_processes(self, run_id: str) -> list[psutil.Process]:
-        """List the running processes of a flow run's task."""
-        return self.processes_by_run().get(run_id, [])
-
-    def processes_by_run(self) -> dict[str, list[psutil.Process]]:
-        """Return the running processes of each flow run's task."""
-        found: dict[str, list[psutil.Process]] = {}
-        for process in self.processes():
-            with suppress(psutil.Error):
-                if run := process.environ().get("PREFECT__FLOW_RUN_ID"):
-                    found.setdefault(run, []).append(process)
-        return found
-
-    def flow_process(self, run_id: str) -> psutil.Process:
-        """Return the process that runs the flow; Linux kills this one if memory runs out.
-
-        Raises:
-            LookupError: the task has not started it, or has ended.
-        """
-        task = {process.pid: process for process in self.task_processes(run_id)}
-        for process in task.values():
-            with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                if os.getpgid(process.pid) == process.pid and process.ppid() in task:
-                    return process
-        raise LookupError(f"flow run {run_id} has no process")

@@ -2,22 +2,18 @@
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from sandbox.parts.errors import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.parts.state_folder import UP
 from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.programs import AWS
-from sandbox.start import restart_aws
+from sandbox.progress import shown_progress
+from sandbox.start import AWS, restart_aws
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
 
@@ -65,7 +61,8 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
 
 
 def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
-    with _progress(console) as show:
+    with console.status("starting") as status:
+        show = shown_progress(console, status)
         sandbox = Sandbox(folder, replace(options, keeps_state=True), on_progress=show)
         sandbox.start()
     try:
@@ -160,33 +157,3 @@ def _print_run(run: FlowRunInfo, console: Console) -> None:
 def _print_line(state: str, style: str, text: str, console: Console) -> None:
     console.print(f"{time.strftime('%H:%M:%S')} [{style}]{state:<12}[/{style}]", end=" ")
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, str], None]]:
-    """Show each part and its start time while the system starts."""
-    started: dict[str, float] = {}
-    took: dict[str, float] = {}
-
-    def shown() -> Table:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        for part, since in started.items():
-            if part in took:
-                table.add_row(f"[green]ready[/green]    {part}", f"{took[part]:.1f} s")
-            else:
-                table.add_row(
-                    f"[yellow]starting[/yellow] {part}", f"{time.monotonic() - since:.0f} s"
-                )
-        return table
-
-    with Live(get_renderable=shown, console=console, refresh_per_second=4) as live:
-
-        def show(part: str, state: str) -> None:
-            if state == "starting":
-                started[part] = time.monotonic()
-                took.pop(part, None)
-            elif state == "ready":
-                took[part] = time.monotonic() - started[part]
-            live.refresh()
-
-        yield show

@@ -1,15 +1,15 @@
 """Measures the import time of each package that the trigger could use, above an empty Python.
 
-python benchmarks/trigger/imports.py [--rounds 15]
+python -m benchmarks.trigger.imports [--rounds 15]
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
 import sys
-import time
+from functools import partial
+
+from benchmarks.measuring.measured import in_turn, median, run
 
 RUNTIME = "import awslambdaric.bootstrap"
 PARTS = {
@@ -29,25 +29,17 @@ PARTS = {
 }
 
 
-def seconds(code: str) -> float:
-    """Time a Python process that runs this code."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"{RUNTIME}; {code}"], check=True)
-    return time.perf_counter() - started
-
-
 def main() -> None:
     """Measure all parts in turn and print their medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = {name: [] for name in PARTS}
-    for code in PARTS.values():  # one unmeasured round, so that files are cached
-        seconds(code)
-    for _ in range(rounds):
-        for name, code in PARTS.items():
-            times[name].append(seconds(code))
-    medians = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    ways = {
+        name: partial(run, [sys.executable, "-c", f"{RUNTIME}; {code}"])
+        for name, code in PARTS.items()
+    }
+    in_turn(ways, 1)  # not measured, so that files are cached
+    medians = {name: median(each).seconds * 1000 for name, each in in_turn(ways, rounds).items()}
     base = medians["the runtime client alone"]
     print(f"start of Python to the end of the import, median of {rounds}:")
     for name, milliseconds in medians.items():

@@ -3,7 +3,7 @@
 The handler uses moto and a real Prefect server. It runs alternately with the same two
 bare requests on persistent connections:
 
-    python benchmarks/trigger/record.py [--records 200]
+    python -m benchmarks.trigger.record [--records 200]
 
 Exits with 1 if a record takes over 15 ms more than its requests.
 """
@@ -14,26 +14,24 @@ import argparse
 import contextlib
 import hashlib
 import io
-import json
-import logging
 import os
 import statistics
 import sys
-import tempfile
 import time
 import uuid
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import boto3
 import urllib3
-from moto.server import ThreadedMotoServer
 
+from benchmarks.measuring.measured import timed
+from benchmarks.measuring.servers import PATIENT, FlowRunServer, flow_runs, moto
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, in_sqs, notification_bodies
-from sandbox.parts.environments import aws_environment, system_environment
-from sandbox.parts.ports import free_port
-from sandbox.prefect.prefect_server import prefect_server, sqlite_url
+from sandbox.aws.event_source import SandboxLambdaContext
+from sandbox.parts.environments import aws_environment
+from sandbox.parts.ports import HOST
 
 REGION = "eu-west-1"
 INBOX = "inbox"
@@ -44,57 +42,31 @@ inbox_bucket = "{INBOX}"
 output_bucket = "output"
 [[prefix]]
 prefix = ""
-deployment = "convert-raw-sonar/ecs"
+deployment = "convert-raw-sonar/benchmark"
 """
 
 
-class Context:
-    """The part of Lambda's context that the handler uses."""
-
-    aws_request_id = "benchmark"
-    function_name = "trigger"
-    invoked_function_arn = "local"
-    memory_limit_in_mb = 512
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return a minute."""
-        return 60_000
-
-
-def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], list[float]]:
+def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[float], list[float]]:
     """Return the seconds of each record in the handler, and of each pair of bare requests."""
-    http = urllib3.PoolManager(
-        retries=urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
-    )
-    flow = http.request("POST", f"{prefect_url}/flows/", json={"name": "convert-raw-sonar"}).json()
-    http.request("POST", f"{prefect_url}/work_pools/", json={"name": "echodrop", "type": "ecs"})
-    deployment = http.request(
-        "POST",
-        f"{prefect_url}/deployments/",
-        json={"name": "ecs", "flow_id": flow["id"], "work_pool_name": "echodrop"},
-    ).json()
-    s3: Any = boto3.client("s3", endpoint_url=aws_url)
+    s3: Any = boto3.client("s3")
     s3.create_bucket(Bucket=INBOX, CreateBucketConfiguration={"LocationConstraint": REGION})
-    boto3.client("ssm", endpoint_url=aws_url).put_parameter(
-        Name="/rules", Type="String", Value=RULES
-    )
+    boto3.client("ssm").put_parameter(Name="/rules", Type="String", Value=RULES)
     from lambda_trigger.handler import handler  # noqa: PLC0415 - after its environment is set
 
-    content = file_head("EK60")
+    http, content = urllib3.PoolManager(retries=PATIENT), file_head("EK60")
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    context: Any = SandboxLambdaContext("trigger", timeout=60)
+    create = f"{server.api_url}/deployments/{server.deployment}/create_flow_run"
     ours: list[float] = []
     bare: list[float] = []
     for number in range(records + 5):
         key = f"HB0706/EK60/{number}.raw"
         s3.put_object(Bucket=INBOX, Key=key, Body=content)
         (body,) = notification_bodies([NotifiedObject(INBOX, key, len(content), etag)])
-        event = in_sqs([body])
-        written = io.StringIO()
-        started = time.perf_counter()
+        event, written = in_sqs([body]), io.StringIO()
         with contextlib.redirect_stdout(written):
-            answer = handler(event, Context())
-        ours.append(time.perf_counter() - started)
-        if answer != {"batchItemFailures": []}:
+            ours.append(timed(partial(handler, event, context)))
+        if '"Retried"' in written.getvalue():
             raise RuntimeError(f"the record failed: {written.getvalue()}")
         run = {
             "name": f"{number} · EK60 · HB0706",
@@ -103,15 +75,9 @@ def measure(records: int, aws_url: str, prefect_url: str) -> tuple[list[float], 
             "parameters": {"raw_file": f"s3://{INBOX}/{key}", "sonar_model": "EK60"},
             "job_variables": {},
         }
-        text = json.dumps(run).encode()
         started = time.perf_counter()
         http.request("GET", f"{aws_url}/{INBOX}/{key}", headers={"Range": "bytes=0-1023"})
-        http.request(
-            "POST",
-            f"{prefect_url}/deployments/{deployment['id']}/create_flow_run",
-            body=text,
-            headers={"Content-Type": "application/json"},
-        )
+        http.request("POST", create, json=run)
         bare.append(time.perf_counter() - started)
     return ours[5:], bare[5:]
 
@@ -121,39 +87,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=200)
     records = parser.parse_args().records
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    aws.start()
-    host, aws_port = aws.get_host_and_port()
-    aws_url = f"http://{host}:{aws_port}"
-    with tempfile.TemporaryDirectory() as temporary:
-        home, port = Path(temporary), free_port()
-        prefect_url = f"http://127.0.0.1:{port}/api"
-        server = prefect_server(
-            port,
-            home=home,
-            database_url=sqlite_url(home),
-            environment=system_environment(),
-            log=home / "server.log",
-        )
-        os.environ.update(
-            {
-                **aws_environment(aws_url),
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-                "ECHODROP_RULES_PARAMETER": "/rules",
-                "ECHODROP_STACK": "echodrop",
-                "PREFECT_API_URL": prefect_url,
-            }
-        )
-        server.start()
-        try:
-            while not server.poll_ready():
-                time.sleep(0.1)
-            ours, bare = measure(records, aws_url, prefect_url)
-        finally:
-            server.stop()
-            aws.stop()
+    with flow_runs() as server, moto(server.home) as aws_port:
+        aws_url = f"http://{HOST}:{aws_port}"
+        os.environ |= {
+            **aws_environment(aws_url),
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "ECHODROP_RULES_PARAMETER": "/rules",
+            "ECHODROP_STACK": "echodrop",
+            "PREFECT_API_URL": server.api_url,
+        }
+        ours, bare = measure(records, aws_url, server)
     record, requests = statistics.median(ours) * 1000, statistics.median(bare) * 1000
     print(f"warm, median of {records}:")
     print(f"  a record through the handler  {record:7.1f} ms")

@@ -3,7 +3,7 @@
 It uses the real runtime client (awslambdaric), and runs alternately with a Lambda that
 does the same with Prefect's `run_deployment`:
 
-    python benchmarks/trigger/start_up.py [--rounds 20]
+    python -m benchmarks.trigger.start_up [--rounds 20]
 
 Exits with 1 if the trigger takes over half of the other's time, or its zip is over 1.5 MB.
 """
@@ -17,18 +17,13 @@ import sys
 import tempfile
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import prefect
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.contract.runtime_api import (  # noqa: E402 - the tests are not an installed package
-    RuntimeApi,
-    runtime_packages,
-    start_function,
-)
+from benchmarks.measuring.measured import ROOT, in_turn
+from tests.contract.runtime_api import RuntimeApi, runtime_packages, start_function
 
 RATIO_LIMIT = 0.5
 ZIP_LIMIT = 1_500_000
@@ -104,12 +99,9 @@ def main() -> None:
             "trigger, not compiled": (plain, "lambda_trigger.handler.handler", runtime),
             "run_deployment": (baseline, "baseline.handler", [site_packages]),
         }
-        times: dict[str, list[float]] = {name: [] for name in functions}
-        for arguments in functions.values():  # one unmeasured round, so that files are cached
-            seconds_to_first_next(*arguments)
-        for _ in range(rounds):
-            for name, arguments in functions.items():
-                times[name].append(seconds_to_first_next(*arguments))
+        ways = {name: partial(seconds_to_first_next, *each) for name, each in functions.items()}
+        in_turn(ways, 1)  # not measured, so that files are cached
+        times = in_turn(ways, rounds)
         archive = folder / "trigger.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
             for path in sorted(ours.rglob("*")):

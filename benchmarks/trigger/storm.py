@@ -4,7 +4,7 @@ Eight Lambda environments read notifications from the queue, read the beginning 
 object and create its run in Prefect. The bare loop has eight connections that only send
 the same requests to Prefect. Both use the same server on PostgreSQL, alternately:
 
-    python benchmarks/trigger/storm.py [--uploads 300] [--rounds 2]
+    python -m benchmarks.trigger.storm [--uploads 300] [--rounds 2]
 
 Exits with 1 if the trigger creates fewer than 0.85 of the bare loop's runs.
 """
@@ -25,7 +25,6 @@ import urllib3
 
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, notification_bodies
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -110,7 +109,7 @@ def main() -> None:
         triggers=CONCURRENCY,
         runs_tasks=False,
         function_timeout=60,
-        delivery=DeliveryOptions(visibility_timeout=70),
+        visibility_timeout=70,
     )
     bare, ours = [], []
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder), options) as sandbox:

@@ -1,1 +1,1 @@
-"""The parts of AWS that moto lacks: schedules, event sources, alarms, tasks."""
+"""What moto lacks: an event source, tasks that run, rules' targets, kept objects."""

@@ -8,7 +8,6 @@ created, because moto does not apply them; tests/template checks those.
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sandbox.stack.template import Stack
@@ -17,28 +16,19 @@ from sandbox.stack.template import Stack
 Client = Callable[[str], Any]
 
 
-@dataclass(frozen=True)
-class DeliveryOptions:
-    """Delivery settings of the notification queue that differ from the template.
-
-    Attributes:
-        visibility_timeout: seconds until SQS delivers a failed notification again.
-            The template has 360, six times the function's timeout. This value times
-            MaxReceiveCount is how long an outage of Prefect may last.
-    """
-
-    visibility_timeout: int = 20
+# Seconds; the template has 360, six times the function's timeout.
+VISIBILITY_TIMEOUT = 20
 
 
-def make_stack(client: Client, stack: Stack, delivery: DeliveryOptions) -> None:
+def make_stack(client: Client, stack: Stack, visibility_timeout: int = VISIBILITY_TIMEOUT) -> None:
     """Create the resources of a stack that the sandbox needs.
 
     Args:
         client: returns a boto3 client for a service.
         stack: the stack to create.
-        delivery: delivery settings of the notification queue.
+        visibility_timeout: seconds until SQS delivers a failed notification again.
     """
-    _make_queues(client, stack, delivery)
+    _make_queues(client, stack, visibility_timeout)
     _make_topics(client, stack)
     _make_rules(client, stack)
     _make_buckets(client, stack)
@@ -83,21 +73,14 @@ def keep_tasks_running(endpoint_url: str) -> None:
     urllib.request.urlopen(url, data=body, timeout=10).close()  # noqa: S310 - a loopback http URL
 
 
-def queue_attributes(stack: Stack, logical_id: str, delivery: DeliveryOptions) -> dict[str, str]:
-    """Return a queue's attributes; the upload queue gets the sandbox's visibility timeout."""
-    attributes = stack.queue(logical_id).attributes()
-    if logical_id == "UploadQueue":
-        attributes["VisibilityTimeout"] = str(delivery.visibility_timeout)
-    return attributes
-
-
-def _make_queues(client: Client, stack: Stack, delivery: DeliveryOptions) -> None:
-    sqs, queues = client("sqs"), stack.of_type("AWS::SQS::Queue")
+def _make_queues(client: Client, stack: Stack, visibility_timeout: int) -> None:
+    queues = {name: stack.queue(name) for name in stack.of_type("AWS::SQS::Queue")}
     # Dead letter queues have no dead letter queue themselves; they must exist first.
-    for name in sorted(queues, key=lambda name: stack.queue(name).dead_letters is not None):
-        sqs.create_queue(
-            QueueName=stack.queue(name).name, Attributes=queue_attributes(stack, name, delivery)
-        )
+    for name in sorted(queues, key=lambda name: queues[name].dead_letters is not None):
+        attributes = queues[name].attributes()
+        if name == "UploadQueue":
+            attributes["VisibilityTimeout"] = str(visibility_timeout)
+        client("sqs").create_queue(QueueName=queues[name].name, Attributes=attributes)
 
 
 def _make_topics(client: Client, stack: Stack) -> None:

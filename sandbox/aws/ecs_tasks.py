@@ -2,8 +2,7 @@
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 DETAIL_TYPE = "ECS Task State Change"
@@ -16,35 +15,8 @@ class NoCommand(Exception):  # noqa: N818 - the name says what happened
     """A task has no command, and the sandbox has no image that defines one."""
 
 
-@dataclass(frozen=True)
-class TaskRequest:
-    """The task that RunTask requested.
-
-    Attributes:
-        arn: the task's ARN.
-        command: the container's command.
-        environment: the variables of the task's container override.
-        described: the task as DescribeTasks returns it.
-    """
-
-    arn: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    described: Mapping[str, Any]
-
-    @property
-    def definition(self) -> str:
-        """The ARN of its task definition."""
-        return str(self.described["taskDefinitionArn"])
-
-    @property
-    def task_id(self) -> str:
-        """The last part of the ARN."""
-        return self.arn.rsplit("/", 1)[-1]
-
-
-def task_request(described: Mapping[str, Any]) -> TaskRequest:
-    """Read command and environment from a described task.
+def container_override(described: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the variables that RunTask was given, of a described task.
 
     Raises:
         NoCommand: no container override has a command.
@@ -52,10 +24,8 @@ def task_request(described: Mapping[str, Any]) -> TaskRequest:
     overrides: list[dict[str, Any]] = described.get("overrides", {}).get("containerOverrides", [])
     for override in overrides:
         if command := override.get("command"):
-            environment = {
-                variable["name"]: variable["value"] for variable in override.get("environment", [])
-            }
-            return TaskRequest(described["taskArn"], list(command), environment, described)
+            variables = override.get("environment", [])
+            return list(command), {each["name"]: each["value"] for each in variables}
     raise NoCommand(f"task {described['taskArn']} has no command in its container overrides")
 
 

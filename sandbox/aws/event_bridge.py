@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from jsonpath_ng.ext.parser import parse
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.events.models import UNDEFINED, EventPattern, Rule
@@ -112,20 +111,14 @@ def target_event(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
-    """Return a target's input: the event, a part of it, a constant or a transformed text."""
-    if constant := target.get("Input"):
-        return str(constant)
-    if path := target.get("InputPath"):
-        return json.dumps(_at(path, event))
+    """Return a target's input: the event, or the text that its transformer makes of it."""
     if not (transformer := target.get("InputTransformer")):
         return json.dumps(event)
     paths: Mapping[str, str] = transformer.get("InputPathsMap", {})
-    values = {name: _at(path, event) for name, path in paths.items()}
-    values["aws.events.event.json"] = event
     template = str(transformer["InputTemplate"])
 
     def filled(place: re.Match[str]) -> str:
-        value = values.get(place[1])
+        value = _at(paths[place[1]], event)
         # Inside quotes a value is inserted as text, elsewhere as JSON.
         if template.count('"', 0, place.start()) % 2 == 0:
             return json.dumps(value)
@@ -135,9 +128,11 @@ def target_input(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
     return _PLACEHOLDER.sub(filled, template)
 
 
-def _at(path: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    found = parse(path).find(event)
-    return found[0].value if found else None
+def _at(path: str, event: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return what is at a path of names, such as `$.detail.reason`; None if nothing is."""
+    for name in path.split(".")[1:]:
+        event = event.get(name) if isinstance(event, dict) else None
+    return event
 
 
 def deliver(target: Mapping[str, Any], event: Mapping[str, Any], account: str, region: str) -> None:

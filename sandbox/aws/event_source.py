@@ -7,58 +7,79 @@ the others again after the visibility timeout.
 
 import argparse
 import importlib
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.aws.lambda_invocation import (
-    SandboxLambdaContext,
-    count_invocation,
-    failed_messages,
-    lambda_event,
-)
+from sandbox.stack.names import AwsAccount
+from sandbox.stack.template import TriggerDefinition
 
 log = logging.getLogger("sandbox.aws.event_source")
 
-Handler = Callable[[dict[str, Any], SandboxLambdaContext], Any]
-
 
 @dataclass(frozen=True)
-class SourceMapping:
-    """An event source mapping and its function, as the template defines them.
+class SandboxLambdaContext:
+    """The context argument of a Lambda handler.
 
     Attributes:
         function_name: the function's name.
         timeout: seconds an invocation may take.
-        memory: the function's memory in MiB.
-        batch_size: most messages in one invocation.
-        partial_failures: whether the response lists the failed messages
-            (`ReportBatchItemFailures`). Otherwise an invocation that returns
-            has handled its whole batch.
+        memory_limit_in_mb: the function's memory in MiB.
     """
 
     function_name: str
     timeout: float
-    memory: int = 512
-    batch_size: int = 10
-    partial_failures: bool = True
+    memory_limit_in_mb: int = 512
+    function_version: str = "$LATEST"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's ARN."""
+        region = os.environ.get("AWS_REGION", "us-east-1")
+        return AwsAccount(region=region).arn("AWS::Lambda::Function", self.function_name)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left until the invocation times out."""
+        left = self.timeout - (time.monotonic() - self._started)
+        return max(0, int(left * 1000))
+
+
+def count_invocation(function: str, errors: int) -> None:
+    """Write Lambda's own metrics of an invocation as a log line."""
+    metrics = [{"Name": name, "Unit": "Count"} for name in ("Invocations", "Errors")]
+    directive = {"Namespace": "AWS/Lambda", "Dimensions": [["FunctionName"]], "Metrics": metrics}
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        "FunctionName": function,
+        "Invocations": 1,
+        "Errors": errors,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+Handler = Callable[[dict[str, Any], SandboxLambdaContext], Any]
 
 
 class EventSource:
     """Polls a queue and calls a handler."""
 
-    def __init__(self, queue_url: str, handler: Handler, mapping: SourceMapping) -> None:
+    def __init__(self, queue_url: str, handler: Handler, function: TriggerDefinition) -> None:
         self._sqs = boto3.client("sqs")
-        self._queue_url, self._handler, self._mapping = queue_url, handler, mapping
+        self._queue_url, self._handler, self._function = queue_url, handler, function
         self.is_invoking = False
         answer = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
         self._queue_arn = answer["Attributes"]["QueueArn"]
@@ -67,7 +88,7 @@ class EventSource:
         """Receive and handle one batch, delete the messages that did not fail, return the batch size."""
         messages: Sequence[Any] = self._sqs.receive_message(
             QueueUrl=self._queue_url,
-            MaxNumberOfMessages=self._mapping.batch_size,
+            MaxNumberOfMessages=self._function.batch_size,
             WaitTimeSeconds=wait_seconds,
             AttributeNames=["All"],
         ).get("Messages", [])
@@ -78,21 +99,21 @@ class EventSource:
 
     def _invoke(self, messages: Sequence[Any]) -> set[str]:
         ids = [message["MessageId"] for message in messages]
-        mapping = self._mapping
-        context = SandboxLambdaContext(mapping.function_name, mapping.timeout, mapping.memory)
+        function = self._function
+        context = SandboxLambdaContext(function.name, function.timeout, function.memory)
         self.is_invoking = True
-        signal.setitimer(signal.ITIMER_REAL, mapping.timeout)
+        signal.setitimer(signal.ITIMER_REAL, function.timeout)
         try:
             response = self._handler(lambda_event(messages, self._queue_arn), context)
         except Exception:
             # As in Lambda, the whole batch fails if the handler raises.
             log.exception("the handler raised; %s messages failed", len(ids))
-            count_invocation(mapping.function_name, errors=1)
+            count_invocation(function.name, errors=1)
             return set(ids)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self.is_invoking = False
-        failed = failed_messages(response, ids) if mapping.partial_failures else set()
+        failed = failed_messages(response, ids) if function.partial_failures else set()
         log.info("batch of %s messages, %s failed", len(ids), len(failed))
         return failed
 
@@ -105,6 +126,46 @@ class EventSource:
                     for number, message in enumerate(messages)
                 ],
             )
+
+
+def lambda_event(messages: Iterable[Mapping[str, Any]], queue_arn: str) -> dict[str, Any]:
+    """Convert received SQS messages to a Lambda event."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": dict(message.get("Attributes", {})),
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn,
+                "awsRegion": queue_arn.split(":")[3],
+            }
+            for message in messages
+        ]
+    }
+
+
+def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
+    """Return the ids of a batch's messages that failed according to the handler's response.
+
+    With `ReportBatchItemFailures`, an empty response or list means that no message
+    failed. An invalid response, or an identifier that is empty or not in the batch,
+    means that all failed:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    if response is None:
+        return set()
+    everything = set(message_ids)
+    if not isinstance(response, dict):
+        return everything
+    try:
+        failed = {each["itemIdentifier"] for each in response.get("batchItemFailures") or []}
+    except (TypeError, KeyError):
+        return everything
+    return failed if failed.issubset(everything) else everything
 
 
 def load_handler(name: str) -> Handler:
@@ -124,30 +185,14 @@ def main() -> None:
     """Poll until SIGTERM (`python -m sandbox.aws.event_source ...`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queue-url", required=True)
-    parser.add_argument("--handler", required=True)
-    parser.add_argument("--function-name", required=True)
-    parser.add_argument(
-        "--timeout", type=float, required=True, help="seconds an invocation may take"
-    )
-    parser.add_argument("--memory", type=int, required=True, help="the function's memory in MiB")
-    parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--partial-failures", action="store_true")
+    parser.add_argument("--function", type=json.loads, required=True, help="the template's")
     parser.add_argument("--wait", type=int, default=2, help="seconds of a long poll")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGALRM, _time_out)
-    source = EventSource(
-        arguments.queue_url,
-        load_handler(arguments.handler),
-        SourceMapping(
-            arguments.function_name,
-            arguments.timeout,
-            arguments.memory,
-            arguments.batch_size,
-            arguments.partial_failures,
-        ),
-    )
+    function = TriggerDefinition(**arguments.function)
+    source = EventSource(arguments.queue_url, load_handler(function.handler), function)
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature

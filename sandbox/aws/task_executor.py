@@ -29,11 +29,10 @@ from sandbox.aws.ecs_tasks import (
     STARTING_STATES,
     STOPPING_STATES,
     NoCommand,
-    TaskRequest,
     change_detail,
+    container_override,
     exit_code,
     stopped_detail,
-    task_request,
 )
 from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
 from sandbox.parts.environments import aws_environment, container_environment
@@ -55,7 +54,7 @@ _GRACE_SECONDS = 3.0
 
 @dataclass
 class _Running:
-    request: TaskRequest
+    described: Mapping[str, Any]
     process: "subprocess.Popen[bytes]"
     folder: Path
     asked_to_stop_at: float | None = None
@@ -70,7 +69,7 @@ class TaskExecutor:
         self._ecs, self._events = boto3.client("ecs"), boto3.client("events")
         self._definitions = TaskDefinitions(self._ecs, boto3.client("secretsmanager"))
         self._seen: set[str] = set()
-        self._waiting: deque[TaskRequest] = deque()
+        self._waiting: deque[Mapping[str, Any]] = deque()
         self._running: dict[str, _Running] = {}
 
     def step(self) -> None:
@@ -91,7 +90,7 @@ class TaskExecutor:
             try:
                 running.process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("task %s did not stop in time", running.request.task_id)
+                log.warning("process %s did not stop in time", running.process.pid)
             _signal_group(running.process, signal.SIGKILL)
 
     def _wanted(self) -> list[str]:
@@ -108,17 +107,12 @@ class TaskExecutor:
             for described in answer["tasks"]:
                 self._seen.add(described["taskArn"])
                 self._put_events(*(change_detail(described, status) for status in STARTING_STATES))
-                try:
-                    self._waiting.append(task_request(described))
-                except NoCommand as problem:
-                    self._report_stopped(described, None, asked_to_stop=False, reason=str(problem))
+                self._waiting.append(described)
 
     def _stop_unwanted(self, wanted: set[str]) -> None:
-        for request in [request for request in self._waiting if request.arn not in wanted]:
-            self._waiting.remove(request)
-            self._report_stopped(
-                request.described, None, asked_to_stop=True, reason="stopped before it started"
-            )
+        for described in [each for each in self._waiting if each["taskArn"] not in wanted]:
+            self._waiting.remove(described)
+            self._report_stopped(described, None, asked=True, reason="stopped before it started")
         for arn, running in self._running.items():
             if arn in wanted:
                 continue
@@ -128,24 +122,27 @@ class TaskExecutor:
             elif time.monotonic() - running.asked_to_stop_at > _STOP_TIMEOUT:
                 _signal_group(running.process, signal.SIGKILL)
 
-    def _start(self, request: TaskRequest) -> None:
+    def _start(self, described: Mapping[str, Any]) -> None:
+        arn = str(described["taskArn"])
+        task_id = arn.rpartition("/")[2]
         # As on Fargate, a task has its own files, which are deleted with it.
-        folder = self._folder / request.task_id
+        folder = self._folder / task_id
         folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         try:
+            command, given = container_override(described)
             environment = {
                 **container_environment(),
                 # Fargate sets the region and the role's credentials.
                 **aws_environment(os.environ["AWS_ENDPOINT_URL"]),
-                **self._definitions.environment(request.definition),
-                **request.environment,
+                **self._definitions.environment(described["taskDefinitionArn"]),
+                **given,
                 "TMPDIR": str(folder),
                 MARK: os.environ.get(MARK, ""),
             }
-            with (self._logs / f"{request.task_id}.log").open("ab") as output:
+            with (self._logs / f"{task_id}.log").open("ab") as output:
                 process = subprocess.Popen(  # noqa: S603 - runs the command that RunTask requested
-                    list(request.command),
+                    command,
                     cwd=folder,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -153,15 +150,14 @@ class TaskExecutor:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        except (OSError, SecretUnreadable) as problem:
-            self._report_stopped(
-                request.described, None, asked_to_stop=False, reason=f"cannot start: {problem}"
-            )
+        except (OSError, NoCommand, SecretUnreadable) as problem:
+            reason = f"cannot start: {problem}"
+            self._report_stopped(described, None, asked=False, reason=reason)
             return
-        run = request.environment.get("PREFECT__FLOW_RUN_ID", "")
-        log.info("task %s of flow run %s runs as process %s", request.arn, run, process.pid)
-        self._running[request.arn] = _Running(request, process, folder)
-        self._put_events(change_detail(request.described, "RUNNING"))
+        run = given.get("PREFECT__FLOW_RUN_ID", "")
+        log.info("task %s of flow run %s runs as process %s", arn, run, process.pid)
+        self._running[arn] = _Running(described, process, folder)
+        self._put_events(change_detail(described, "RUNNING"))
 
     def _report_ended(self) -> None:
         for arn, running in list(self._running.items()):
@@ -169,23 +165,15 @@ class TaskExecutor:
             if code is None:
                 continue
             _end_container(running.folder)
-            self._report_stopped(
-                running.request.described,
-                exit_code(code),
-                asked_to_stop=running.asked_to_stop_at is not None,
-            )
+            asked = running.asked_to_stop_at is not None
+            self._report_stopped(running.described, exit_code(code), asked=asked)
             shutil.rmtree(running.folder, ignore_errors=True)
             del self._running[arn]
 
     def _report_stopped(
-        self,
-        described: Mapping[str, Any],
-        code: int | None,
-        *,
-        asked_to_stop: bool,
-        reason: str = "",
+        self, described: Mapping[str, Any], code: int | None, *, asked: bool, reason: str = ""
     ) -> None:
-        detail = stopped_detail(described, code, asked_to_stop=asked_to_stop, reason=reason)
+        detail = stopped_detail(described, code, asked_to_stop=asked, reason=reason)
         log.info("task %s stopped: exit code %s %s", described["taskArn"], code, reason)
         self._ecs.stop_task(
             cluster=self._cluster, task=described["taskArn"], reason=detail["stoppedReason"]

@@ -31,13 +31,9 @@ def system_environment(inherited: Mapping[str, str] | None = None) -> dict[str, 
 
 def container_environment() -> dict[str, str]:
     """Return a task's variables as an image sets them: PATH and locale, no host settings."""
-    kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
-    full = system_environment()
-    given = {
-        name: full[name]
-        for name in (*kept, "PATH", "PYTHONUNBUFFERED", "NO_PROXY", "no_proxy")
-        if name in full
-    }
+    kept = {"HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "TZ"}
+    kept |= {"PATH", "PYTHONUNBUFFERED", "NO_PROXY", "no_proxy"}
+    given = {name: value for name, value in system_environment().items() if name in kept}
     # The image sets this too: it adds the flow's warnings to the run's log.
     return {**given, "PREFECT_LOGGING_EXTRA_LOGGERS": "flows"}
 

@@ -19,14 +19,12 @@ class PartDied(SandboxError):  # noqa: N818 - the name says what happened
     """A part exited unexpectedly.
 
     Attributes:
-        part: the part's name.
         exit_code: its exit code; negative if a signal ended it.
-        log: its log file.
-        log_end: the last lines of the log.
+        log_end: the last lines of its log.
     """
 
     def __init__(self, part: str, exit_code: int, log: Path, log_end: str) -> None:
-        self.part, self.exit_code, self.log, self.log_end = part, exit_code, log, log_end
+        self.exit_code, self.log_end = exit_code, log_end
         how = (
             f"was ended by {signal.Signals(-exit_code).name}"
             if exit_code < 0
@@ -39,7 +37,6 @@ class PartNotReady(SandboxError):  # noqa: N818 - the name says what happened
     """A part is running but did not become ready in time."""
 
     def __init__(self, part: str, seconds: float, log: Path, log_end: str) -> None:
-        self.part, self.seconds, self.log, self.log_end = part, seconds, log, log_end
         super().__init__(
             f"{part} was not ready after {seconds:.0f} s; the end of {log}:\n{log_end}"
         )

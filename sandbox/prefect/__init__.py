@@ -1,1 +1,1 @@
-"""Real Prefect servers and workers, and a stand-in for Prefect Cloud."""
+"""Real Prefect servers, and a client of their API."""

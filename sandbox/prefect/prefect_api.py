@@ -1,18 +1,26 @@
 """A client of the Prefect API for flow runs, their states and logs."""
 
-import base64
-import json
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from flows.core.run_ends import outcome_of
 
 # Seconds. On a busy machine a request may wait long for SQLite.
 _TIMEOUT = 60
+# 503 means that the SQLite database was locked and nothing was changed.
+_BUSY = urllib3.Retry(
+    connect=False,
+    read=False,
+    status=5,
+    status_forcelist=[HTTPStatus.SERVICE_UNAVAILABLE],
+    allowed_methods=None,
+    backoff_factor=0.2,
+    raise_on_status=False,
+)
 
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
@@ -54,40 +62,23 @@ class SandboxPrefectApi:
     def __init__(self, url: str, credential: str | None = None) -> None:
         """Connect to the API at `url`; `credential` is `user:password` for basic authentication."""
         self.url = url
-        self._headers = {"Content-Type": "application/json"}
-        if credential is not None:
-            encoded = base64.b64encode(credential.encode()).decode()
-            self._headers["Authorization"] = f"Basic {encoded}"
+        # A new connection each time: the server may have been killed meanwhile.
+        headers = {**urllib3.make_headers(basic_auth=credential), "connection": "close"}
+        self._http = urllib3.PoolManager(headers=headers, timeout=_TIMEOUT, retries=_BUSY)
 
     def request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Send a request and return the decoded response (None if it is empty).
 
-        A response of 503 is retried: it means that the SQLite database was locked
-        and nothing was changed.
-
         Raises:
-            OSError: no connection, or a response of 400 and above
-                (`urllib.error.HTTPError`).
+            OSError: no connection, or a response of 400 and above.
         """
-        for pause in (0.2, 0.4, 0.8, 1.6, 3.2):
-            try:
-                return self._send(method, path, body)
-            except urllib.error.HTTPError as problem:
-                if problem.code != HTTPStatus.SERVICE_UNAVAILABLE:
-                    raise
-                time.sleep(pause)
-        return self._send(method, path, body)
-
-    def _send(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        request = urllib.request.Request(  # noqa: S310 - a loopback http URL
-            f"{self.url}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers=self._headers,
-        )
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 - see above
-            content = response.read()
-        return json.loads(content) if content else None
+        try:
+            answer = self._http.request(method, f"{self.url}{path}", json=body)
+        except HTTPError as problem:
+            raise OSError(f"{method} {path}: {problem}") from problem
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise OSError(f"{method} {path}: {answer.status} {answer.data[:500]!r}")
+        return answer.json() if answer.data else None
 
     def flow_runs(self) -> list[FlowRunInfo]:
         """Return all flow runs, oldest first."""

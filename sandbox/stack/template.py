@@ -77,7 +77,7 @@ class TriggerDefinition:
 
     name: str
     handler: str
-    timeout: int
+    timeout: float
     memory: int
     environment: Mapping[str, str]
     queue: str

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.template_alarms import state_by_lines
+from tests.monitoring.template_alarms import state_by_lines
 from watchdog.emf import emf_line
 from watchdog.prefect_http import PrefectUnreachableError
 from watchdog.prefect_look import FLOWS, NO_WORKER_SECONDS, PrefectLook

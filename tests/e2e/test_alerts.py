@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.programs import SCHEDULER
 from sandbox.sea.sample_file import write_sample
+from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
+from tests.monitoring.monitored import SCHEDULER, monitored
+from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 
@@ -124,12 +125,14 @@ class Listener:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     options = SandboxOptions(
-        delivery=DeliveryOptions(visibility_timeout=2),
+        visibility_timeout=2,
         function_timeout=20,
-        watched_speedup=30,
         products=False,
     )
-    with Sandbox(tmp_path_factory.mktemp("watched"), options) as running:
+    with (
+        Sandbox(tmp_path_factory.mktemp("watched"), options) as running,
+        monitored(running, speedup=30),
+    ):
         ssm, name = running.client("ssm"), running.names.rules_parameter
         rules = ssm.get_parameter(Name=name)["Parameter"]["Value"]
         more = [(STORM, DEPLOYMENT, "batch = true"), (LOST, NO_DEPLOYMENT, "")]
@@ -266,7 +269,7 @@ def test_a_crashed_task_raises_two_alerts_and_its_recovery_is_reported(
     run = wait_until(lambda: running(inbox, "killed.raw"), 120, "the run to start")
     listener.begin()
     # Not SIGKILL: a run that is killed for its memory is retried automatically.
-    sandbox.flow_process(run.id).send_signal(signal.SIGSEGV)
+    flow_process(sandbox, run.id).send_signal(signal.SIGSEGV)
     wait_until(
         lambda: any(STOPPED in it["Message"] for it in listener.listen()), 120, "the rule's alert"
     )
@@ -280,9 +283,9 @@ def test_a_stopped_worker_and_its_recovery_are_reported(
     sandbox: Sandbox, listener: Listener
 ) -> None:
     listener.begin()
-    sandbox.stop_part(ecs_worker.NAME)
+    sandbox.stop_part(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "ALARM", 120)
-    sandbox.start_part(ecs_worker.NAME)
+    sandbox.start_part(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "OK", 120)
 
 
@@ -362,7 +365,7 @@ def test_a_failure_is_reported_although_one_alert_path_is_down(
     sns.delete_topic(TopicArn=topic)
     inbox.drop(cut, "HB0712/cut.raw")
     run = inbox.wait_for_ends(["HB0712/cut.raw"], 120)["HB0712/cut.raw"]
-    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to end")
+    wait_until(lambda: not task_processes(sandbox, run.id), 60, "its task to end")
     listener.alarm("WatchdogSilentAlarm", "ALARM", 120)
     assert sns.create_topic(Name=topic.rpartition(":")[2])["TopicArn"] == topic
     listener.subscribe(topic)

@@ -14,6 +14,7 @@ import pytest
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox
+from tests.task_processes import task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -81,7 +82,7 @@ def test_each_file_of_a_batch_whose_task_dies_gets_its_outcome(
         found = batch()
         if found is None:
             return None
-        for process in sandbox.task_processes(found["id"]):
+        for process in task_processes(sandbox, found["id"]):
             process.kill()
         state = found["state"]
         gone = state["type"] == "CRASHED" and (state["message"] or "").startswith("exit code")

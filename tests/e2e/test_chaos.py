@@ -3,7 +3,7 @@
 The test kills parts, and is the first on its sandbox: the inbox must be empty. It uses
 PostgreSQL if it is installed, otherwise SQLite, whose database stops with the server.
 The files are one of each kind and eleven more, the faults one of each kind and one more.
-`python -m benchmarks.chaos REAL_DATA` runs it with sixty files in about nine minutes;
+`python -m tests.chaos REAL_DATA` runs it with sixty files in about nine minutes;
 `--seed 8 --files 200` uses another seed and more files.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.plan import FaultKind
-from benchmarks.chaos.trial import ChaosReport, run_trial
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
+from tests.chaos.plan import FaultKind
+from tests.chaos.trial import ChaosReport, run_trial
 from tests.conftest import REPORT_LINE
 
 pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(2400)]

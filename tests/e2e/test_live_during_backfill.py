@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measuring.live_uploads import RunTimes, run_times
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect.run_times import RunTimes, run_times
 from sandbox.system import Sandbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")

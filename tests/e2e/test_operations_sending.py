@@ -22,7 +22,6 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
 from lambda_trigger.decisions.outcomes import BACKFILL
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 
@@ -44,9 +43,7 @@ QUEUE_COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVi
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A sandbox whose rules name a missing deployment."""
-    options = SandboxOptions(
-        runs_tasks=False, function_timeout=8, delivery=DeliveryOptions(visibility_timeout=8)
-    )
+    options = SandboxOptions(runs_tasks=False, function_timeout=8, visibility_timeout=8)
     with Sandbox(tmp_path_factory.mktemp("sending"), options) as running:
         running.client("s3").put_bucket_notification_configuration(
             Bucket=running.names.inbox_bucket, NotificationConfiguration={}

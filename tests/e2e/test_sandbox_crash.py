@@ -10,11 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.measuring.grow import grow
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.sea.grow import grow
 from sandbox.system import Sandbox
+from tests.task_processes import flow_process, task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -35,12 +36,12 @@ def test_a_task_killed_while_it_publishes_runs_once_more_on_the_large_size_and_c
     grow(real_data / "ek60/D20070724-T042400.raw", grown, GROWN_BYTES)
     inbox.drop(grown, KEY)
     run = wait_until(lambda: running(inbox), 120, "the run to start", every=0.5)
-    task = sandbox.task_processes(run.id)
+    task = task_processes(sandbox, run.id)
     assert task
     wait_until(lambda: inbox.outputs(f"{STORE}.claim.json"), 120, "its claim", every=0.01)
     halt_once(task, lambda: bool(inbox.outputs(f"{STORE}/")))
     # As Linux does for want of memory: the largest process of the task, and no other.
-    sandbox.flow_process(run.id).kill()
+    flow_process(sandbox, run.id).kill()
     for process in task:
         with suppress(psutil.NoSuchProcess):
             process.resume()
@@ -83,7 +84,7 @@ def test_a_task_killed_a_second_time_is_crashed_for_good_and_says_what_to_do(
         run = wait_until(lambda: running(inbox, key), 120, f"start {start}", every=0.1)
         assert run.run_count == start
         # The whole task at once, as where its host is lost.
-        for process in sandbox.task_processes(run.id):
+        for process in task_processes(sandbox, run.id):
             process.kill()
         wait_until(lambda: not running(inbox, key), 120, "the kill to be reported", every=0.1)
     crashed = wait_until(lambda: given_up(sandbox, run), 60, "the run to be given up")

@@ -17,8 +17,8 @@ from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import code_version
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect import ecs_worker
 from sandbox.sea.sample_file import write_sample
+from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 
 pytestmark = pytest.mark.xdist_group("sandbox-credential")
@@ -107,7 +107,7 @@ def test_no_output_manifest_or_report_contains_the_credential(guarded: Sandbox) 
 
 
 def test_the_trigger_has_only_the_secrets_arn_and_the_worker_the_value(guarded: Sandbox) -> None:
-    trigger, worker = guarded.parts[f"{TRIGGER}-1"], guarded.parts[ecs_worker.NAME]
+    trigger, worker = guarded.parts[f"{TRIGGER}-1"], guarded.parts[ECS_WORKER]
     assert "PREFECT_AUTH_SECRET_ARN" in trigger.environment
     assert not holds(dumped(dict(trigger.environment)))
     assert worker.environment["PREFECT_API_AUTH_STRING"] == CREDENTIAL

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.grow import grow
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.sea.grow import grow
 from sandbox.system import Sandbox
+from tests.task_processes import flow_process, task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -37,8 +38,8 @@ def started(sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Pa
         inbox.drop(grown, key)
         run = wait_until(running, 120, "the run to start")
         # SIGTERM must reach the flow's process.
-        wait_until(lambda: len(sandbox.task_processes(run.id)) > 1, 120, "the flow's process")
-        sandbox.flow_process(run.id).suspend()
+        wait_until(lambda: len(task_processes(sandbox, run.id)) > 1, 120, "the flow's process")
+        flow_process(sandbox, run.id).suspend()
         return run
 
     return start
@@ -48,7 +49,7 @@ def stop_task_of(sandbox: Sandbox, run: FlowRunInfo) -> None:
     pid = sandbox.api.request("GET", f"/flow_runs/{run.id}")["infrastructure_pid"]
     cluster, _, task = pid.partition("::")
     sandbox.client("ecs").stop_task(cluster=cluster, task=task, reason="Spot interruption")
-    sandbox.flow_process(run.id).resume()
+    flow_process(sandbox, run.id).resume()
 
 
 def states(sandbox: Sandbox, run: FlowRunInfo) -> list[str]:
@@ -87,6 +88,6 @@ def test_a_cancelled_run_is_not_retried_after_its_task_stops(
     sandbox.api.request("POST", f"/flow_runs/{run.id}/set_state", cancelling)
     stop_task_of(sandbox, run)
     assert wait_for_end(sandbox, run).state_name == "Cancelled"
-    wait_until(lambda: not sandbox.task_processes(run.id), 60, "its task to be gone")
+    wait_until(lambda: not task_processes(sandbox, run.id), 60, "its task to be gone")
     assert "AwaitingRetry" not in states(sandbox, run)
     assert not [key for key in inbox.outputs("stopped/cancelled") if key.endswith(".manifest.json")]

@@ -24,8 +24,8 @@ from sandbox.parts.processes import PartDied
 from sandbox.parts.state_folder import StateFolder
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.programs import AWS
 from sandbox.sea.sample_file import write_sample
+from sandbox.start import AWS
 from sandbox.system import TASK_EXECUTOR, TRIGGER, Sandbox, SandboxOptions
 from sandbox.up import run_up
 
@@ -174,7 +174,9 @@ def test_a_second_up_on_the_folder_reports_the_running_one(sandbox: Sandbox) -> 
 
 @pytest.mark.xdist_group("sandbox")
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(sandbox: Sandbox) -> None:
-    sandbox.kill_part(TASK_EXECUTOR)
+    pid = sandbox.parts[TASK_EXECUTOR].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
     last_line = (sandbox.state.logs / f"{TASK_EXECUTOR}.log").read_text().splitlines()[-1]
     try:
         with pytest.raises(PartDied, match=f"{TASK_EXECUTOR} was ended by SIGKILL") as death:

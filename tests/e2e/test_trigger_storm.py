@@ -15,7 +15,6 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import NotifiedObject
-from sandbox.aws.aws_resources import DeliveryOptions
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
@@ -44,7 +43,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         # As deployed. A busy machine answers late, and an invocation that ends
         # before its answers arrive would request the same run again.
         function_timeout=60,
-        delivery=DeliveryOptions(visibility_timeout=70),
+        visibility_timeout=70,
     )
     with Sandbox(tmp_path_factory.mktemp("storm"), options) as running:
         # Only the storms notify of the uploads.

@@ -76,8 +76,6 @@ def test_a_name_that_starts_with_a_dash_can_be_given(real_data: Path, tmp_path: 
         (["check", "{text}"], 1, "not this format"),
         (["check", "{whole}"], 0, "intact"),
         (["check", "{absent}"], 2, "{absent}"),
-        (["sample", "grow", "{whole}", "{out}", "--size", "much"], 2, "much"),
-        (["sample", "grow", "{text}", "{out}", "--size", "1MB"], 1, "{text}"),
     ],
 )
 def test_each_end_has_its_exit_code_and_names_the_file(
@@ -101,14 +99,10 @@ def test_each_end_has_its_exit_code_and_names_the_file(
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
-def test_a_sample_can_be_written_grown_and_checked(tmp_path: Path) -> None:
-    sample, grown = tmp_path / "sea.raw", tmp_path / "more.raw"
+def test_a_sample_can_be_written_and_checked(tmp_path: Path) -> None:
+    sample = tmp_path / "sea.raw"
     assert runner.invoke(app, ["sample", "write", str(sample), "--pings", "5"]).exit_code == 0
-    size = 3 * sample.stat().st_size
-    done = runner.invoke(app, ["sample", "grow", str(sample), str(grown), "--size", str(size)])
-    assert done.exit_code == 0, done.output
-    assert grown.stat().st_size >= size
-    assert runner.invoke(app, ["check", str(grown)]).exit_code == 0
+    assert runner.invoke(app, ["check", str(sample)]).exit_code == 0
 
 
 def test_replay_without_settings_says_which_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

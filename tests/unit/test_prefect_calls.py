@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 from prefect.server.api.server import create_api_app
 
-from sandbox.prefect.prefect_cloud_calls import served, served_call
+from tests.cloud.prefect_cloud_calls import served, served_call
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from sandbox.prefect.prefect_cloud import KEY, PrefectCloud, prefect_cloud
+from tests.cloud.prefect_cloud import KEY, PrefectCloud, prefect_cloud
 from tests.contract.deployment.account import Account
 
 

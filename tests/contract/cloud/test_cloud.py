@@ -24,8 +24,8 @@ from operations.clients.prefect_runs import PrefectRuns
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_cloud import KEY, PrefectCloud
 from sandbox.sea.sample_file import write_sample
+from tests.cloud.prefect_cloud import KEY, PrefectCloud
 from tests.contract.deployment.account import POOL, Account
 from watchdog.prefect_look import PrefectLook
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from benchmarks.measuring.grow import grow
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from sandbox.parts.environments import system_environment
-from sandbox.sea.grow import grow
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from flows.walk import preflight
-from sandbox.sea.ek60_datagrams import POWER_STEP_DB, Conditions, samples_body
-from sandbox.sea.ek60_transducers import transceiver_for
-from sandbox.sea.sample_file import SamplePing, write_ek60, write_sample
+from sandbox.sea.ek60 import POWER_STEP_DB, TRANSCEIVERS, Motion, samples
+from sandbox.sea.sample_file import SamplePing, sentences, write_ek60, write_sample
 
 FREQUENCIES = (18_000, 38_000, 70_000, 120_000, 200_000, 333_000)
 START = datetime(2024, 2, 29, 23, 59, 58, 500_000, tzinfo=UTC)
@@ -38,14 +37,12 @@ def test_echopype_reads_exactly_the_written_samples(
     angle = data.draw(arrays.arrays(np.int8, (*shape, 2)))
     times = [START + timedelta(seconds=1) * ping for ping in range(shape[1])]
     pings = (
-        SamplePing(when, Conditions(heave=0.25 * number), [*power[:, number]], [*angle[:, number]])
+        SamplePing(when, Motion(heave=0.25 * number), [*power[:, number]], [*angle[:, number]])
         for number, when in enumerate(times)
     )
     path = tmp_path_factory.mktemp("written") / "written.raw"
     with path.open("wb") as out:
-        write_ek60(
-            out, [transceiver_for(f) for f in channels], pings, start=START, survey="property"
-        )
+        write_ek60(out, [TRANSCEIVERS[f] for f in channels], pings, start=START, survey="property")
 
     echodata = echopype.open_raw(path, "EK60")
     beam = echodata["Sonar/Beam_group1"]
@@ -83,7 +80,9 @@ def test_the_reported_facts_match_the_file(tmp_path: Path) -> None:
     assert summary.bytes_total == facts.bytes == facts.path.stat().st_size
     assert list(summary.pings.values()) == [facts.pings] * 2 == [7, 7]
     assert summary.datagrams == {"CON0": 1, "TAG0": 1, "NME0": 14, "RAW0": 14}
-    assert facts.last_time - facts.first_time == timedelta(seconds=30)
+    assert summary.first_time is not None
+    assert summary.last_time is not None
+    assert summary.last_time - summary.first_time == timedelta(seconds=30)
 
 
 def test_the_same_arguments_give_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
@@ -137,8 +136,11 @@ def test_the_ship_moves_at_its_speed_along_its_course(transect: Path) -> None:
 def test_positions_in_every_hemisphere_are_read_back(
     tmp_path: Path, latitude: float, longitude: float
 ) -> None:
-    path = tmp_path / "s.raw"
-    write_sample(path, pings=1, samples=5, latitude=latitude, longitude=longitude)
+    path, empty = tmp_path / "s.raw", np.zeros((1, 5), dtype=np.int16)
+    nmea = sentences(latitude, longitude, 0.0, START)
+    ping = SamplePing(START, Motion(), [*empty], [np.zeros((5, 2), dtype=np.int8)], nmea)
+    with path.open("wb") as out:
+        write_ek60(out, [TRANSCEIVERS[38_000]], [ping], start=START, survey="positions")
     platform = echopype.open_raw(path, "EK60")["Platform"]
     np.testing.assert_allclose(platform.latitude.values, latitude, atol=1e-5)
     np.testing.assert_allclose(platform.longitude.values, longitude, atol=1e-5)
@@ -173,11 +175,9 @@ def test_a_write_error_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_samples_of_different_lengths_are_rejected() -> None:
-    channel = transceiver_for(38_000)
+    channel = TRANSCEIVERS[38_000]
     with pytest.raises(ValueError, match="do not fit"):
-        samples_body(
-            1, channel, Conditions(), np.zeros(3, dtype=np.int16), np.zeros((2, 2), dtype=np.int8)
-        )
-    ping = SamplePing(START, Conditions(), [], [])
+        samples(1, channel, Motion(), np.zeros(3, dtype=np.int16), np.zeros((2, 2), dtype=np.int8))
+    ping = SamplePing(START, Motion(), [], [])
     with pytest.raises(ValueError, match="shorter"):
         write_ek60(io.BytesIO(), [channel], iter([ping]), start=START, survey="none")

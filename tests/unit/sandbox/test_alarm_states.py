@@ -9,9 +9,9 @@ import pytest
 from operations.console.report import FindingTally
 from operations.findings.findings import Kind
 from operations.reconcile.reconcile_report import NAMESPACE, figures
-from sandbox.aws.alarm_states import Alarm, Sample, alarm_notification, samples_of
-from sandbox.aws.scheduler import seconds_of
-from tests.template_alarms import STACK, alarm
+from tests.monitoring.alarm_states import Alarm, Sample, alarm_notification, samples_of
+from tests.monitoring.scheduler import seconds_of
+from tests.monitoring.template_alarms import STACK, alarm
 from watchdog.emf import emf_line
 
 

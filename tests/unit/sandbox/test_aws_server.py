@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from sandbox.aws.aws_resources import DeliveryOptions, make_stack
+from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT, make_stack
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.processes import Part
@@ -43,7 +43,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     try:
         wait_until(server.poll_ready, 60, "moto")
-        make_stack(connect(url), STACK, DeliveryOptions())
+        make_stack(connect(url), STACK)
         yield url
     finally:
         server.stop()
@@ -207,7 +207,7 @@ def test_a_queue_matches_the_template_except_the_visibility_timeout(
     sqs, wanted = connect(endpoint)("sqs"), STACK.queue(logical_id)
     url = sqs.get_queue_url(QueueName=wanted.name)["QueueUrl"]
     made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    timeout = DeliveryOptions().visibility_timeout
+    timeout = VISIBILITY_TIMEOUT
     visible = timeout if logical_id == "UploadQueue" else wanted.visibility_timeout
     assert int(made["VisibilityTimeout"]) == visible
     assert int(made["MessageRetentionPeriod"]) == wanted.retention

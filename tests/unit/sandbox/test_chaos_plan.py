@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.files import make_files
-from benchmarks.chaos.plan import FaultKind, make_plan
-from benchmarks.chaos.task_history import executed_tasks, overlapping_runs
+from tests.chaos.files import make_files
+from tests.chaos.plan import FaultKind, make_plan
+from tests.chaos.task_history import executed_tasks, overlapping_runs
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_seed_does_not() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.ecs_tasks import NoCommand, exit_code, stopped_detail, task_request
+from sandbox.aws.ecs_tasks import NoCommand, container_override, exit_code, stopped_detail
 
 DESCRIBED: dict[str, Any] = {
     "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/default/abc",
@@ -24,15 +24,14 @@ DESCRIBED: dict[str, Any] = {
 
 
 def test_command_and_environment_come_from_the_container_override() -> None:
-    request = task_request(DESCRIBED)
-    assert request.task_id == "abc"
-    assert request.command == ["python", "-m", "flows.runs.execute_run"]
-    assert request.environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
+    command, environment = container_override(DESCRIBED)
+    assert command == ["python", "-m", "flows.runs.execute_run"]
+    assert environment == {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
 
 
 def test_a_task_without_a_command_raises_with_its_arn() -> None:
     with pytest.raises(NoCommand, match="task/default/abc"):
-        task_request({**DESCRIBED, "overrides": {}})
+        container_override({**DESCRIBED, "overrides": {}})
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.aws.event_source import EventSource, SourceMapping
-from sandbox.aws.lambda_invocation import SandboxLambdaContext, failed_messages
+from sandbox.aws.event_source import EventSource, SandboxLambdaContext, failed_messages
+from sandbox.stack.template import TriggerDefinition
 
 IDS = ["one", "two", "three"]
 PROJECT = Path(__file__).resolve().parents[3]
@@ -69,7 +69,9 @@ def bodies(queue_url: str) -> list[str]:
 
 
 def source(queue: Any, handler: Any, **options: Any) -> EventSource:
-    return EventSource(queue.url, handler, SourceMapping("trigger", 5, **options))
+    found = {"batch_size": 10, "partial_failures": True, **options}
+    function = TriggerDefinition("trigger", "", 5, 512, {}, "", maximum_concurrency=2, **found)
+    return EventSource(queue.url, handler, function)
 
 
 def test_a_batch_has_ten_messages_in_lambdas_format(queue: Any) -> None:

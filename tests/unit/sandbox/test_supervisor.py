@@ -11,8 +11,8 @@ import pytest
 
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.processes import Part
-from sandbox.parts.supervisor import Supervisor
 from sandbox.parts.waiting import wait_until
+from tests.chaos.chaos_supervisor import ChaosSupervisor
 
 
 def serving(name: str, folder: Path, code: str = "import time; print('up', flush=True)") -> Part:
@@ -31,7 +31,7 @@ def parts(tmp_path: Path) -> Iterator[PartSet]:
 
 
 def test_a_killed_part_restarts_after_its_downtime_and_not_earlier(parts: PartSet) -> None:
-    supervisor, other = Supervisor(parts), parts["other"].pid
+    supervisor, other = ChaosSupervisor(parts), parts["other"].pid
     supervisor.kill("one", 0.5)
     killed = time.monotonic()
     supervisor.step()
@@ -56,7 +56,7 @@ def test_a_part_that_exits_is_restarted_until_it_is_ready(parts: PartSet, tmp_pa
         "mark.write_text('x' * (tried + 1)); tried < 2 and sys.exit(1); print('up', flush=True)"
     )
     parts.launch(serving("flaky", tmp_path, code))
-    supervisor = Supervisor(parts)
+    supervisor = ChaosSupervisor(parts)
     supervisor.restart_all(within=60)
     assert parts["flaky"].is_running
     assert dict(supervisor.restarts) == {"flaky": 2}
@@ -65,4 +65,4 @@ def test_a_part_that_exits_is_restarted_until_it_is_ready(parts: PartSet, tmp_pa
 def test_the_error_names_a_part_that_is_never_ready(parts: PartSet, tmp_path: Path) -> None:
     parts.launch(serving("flaky", tmp_path, "raise SystemExit(1)"))
     with pytest.raises(TimeoutError, match=r"^flaky not ready after 2 s$"):
-        Supervisor(parts).restart_all(within=2)
+        ChaosSupervisor(parts).restart_all(within=2)

@@ -22,7 +22,7 @@ from lambda_trigger.clients.transport_errors import (
     UnavailableError,
 )
 from lambda_trigger.handler import handler
-from tests.template_alarms import state_by_lines
+from tests.monitoring.template_alarms import state_by_lines
 from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
 
 

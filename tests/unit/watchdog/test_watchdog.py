@@ -28,7 +28,7 @@ from flows.runs.batch.batch_outcomes import batch_state
 from flows.runs.failed_runs import FILES_TAG, outcome_tags
 from flows.stores.object_store import ObjectStore
 from operations.reconcile.reconcile_flow import reconcile_inbox
-from tests.template_alarms import state_by_lines
+from tests.monitoring.template_alarms import state_by_lines
 from tests.unit.flows.test_failure_report import REPORT
 from watchdog import handler, prefect_look
 from watchdog import incidents as watched

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.execution import PlanExecution
-from benchmarks.chaos.files import make_files
-from benchmarks.chaos.plan import FaultKind, make_plan
-from benchmarks.chaos.verification import ChaosVerification
 from sandbox.parts import postgresql
 from sandbox.system import Sandbox
+from tests.chaos.execution import PlanExecution
+from tests.chaos.files import make_files
+from tests.chaos.plan import FaultKind, make_plan
+from tests.chaos.verification import ChaosVerification
 
 # Seconds of faults per file, and seconds until all files must have their final outcome.
 SECONDS_PER_FILE = 1.5

@@ -35,7 +35,7 @@ def differences_from(
         yield f"the output has no {', '.join(sorted(missing))}"
 
 
-def _facts_of(opened: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - echopype has no types
+def _facts_of(opened: Any) -> Iterator[tuple[str, Any]]:
     beam = opened["Sonar/Beam_group1"]
     yield "groups", sorted(opened.group_paths)
     yield "Beam_group1", dict(beam.sizes)

@@ -1,6 +1,6 @@
 """Runs a chaos test: uploads real files while parts of the system are killed at random.
 
-    python -m benchmarks.chaos REAL_DATA [--seed 7] [--files 200] [--database sqlite] [--keep FOLDER]
+    python -m tests.chaos REAL_DATA [--seed 7] [--files 200] [--database sqlite] [--keep FOLDER]
 
 tests/e2e/test_chaos.py runs the same test with one seed and fewer files. Prints each
 fault, what reconcile finds and fixes, and a report: whether every file has its expected
@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.chaos.trial import run_trial
 from sandbox.system import Sandbox, SandboxOptions
+from tests.chaos.trial import run_trial
 
 
 def main() -> int:
@@ -36,9 +36,9 @@ def main() -> int:
                 options.data,
                 seed=options.seed,
                 files=options.files,
-                log=lambda line: print(line, flush=True),
+                log=lambda line: print(line, flush=True),  # noqa: T201 - a script,
             )
-    print(*report.lines(), sep="\n")
+    print(*report.lines(), sep="\n")  # noqa: T201
     return 1 if report.problems else 0
 
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from benchmarks.chaos.files import ChaosFiles, FileUpload
-from benchmarks.chaos.plan import FaultKind, FaultPlan, PlannedFault
 from events.notifications import ENVELOPES, NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
-from sandbox.parts.supervisor import Supervisor
-from sandbox.prefect import ecs_worker, prefect_server
+from sandbox.prefect import prefect_server
+from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox
+from tests.chaos.chaos_supervisor import ChaosSupervisor
+from tests.chaos.files import ChaosFiles, FileUpload
+from tests.chaos.plan import FaultKind, FaultPlan, PlannedFault
+from tests.task_processes import processes_by_run
 
 _TICK_SECONDS = 0.2
 # A fault without a target waits this long for one, then is skipped.
@@ -24,7 +26,7 @@ _TARGET_TIMEOUT = 240.0
 # Prefix of the names of the parts that a fault kills.
 _PARTS = {
     FaultKind.TRIGGER: TRIGGER,
-    FaultKind.WORKER: ecs_worker.NAME,
+    FaultKind.WORKER: ECS_WORKER,
     FaultKind.PREFECT: prefect_server.NAME,
     FaultKind.DATABASE: postgresql.NAME,
 }
@@ -49,7 +51,7 @@ class PlanExecution:
     _outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.sandbox.parts)
+        self.supervisor = ChaosSupervisor(self.sandbox.parts)
         self._s3 = self.sandbox.client("s3")
         self._ecs = self.sandbox.client("ecs")
         self._events = self.sandbox.client("events")
@@ -149,7 +151,7 @@ class PlanExecution:
 
     def _kill_task(self, fault: PlannedFault) -> str:
         """Send SIGKILL to all processes of a run's task, or only to the flow's process."""
-        tasks = self.sandbox.processes_by_run()
+        tasks = processes_by_run(self.sandbox)
         if fault.kind is FaultKind.ENGINE:
             tasks = {run: _children(processes) for run, processes in tasks.items()}
         runs = sorted(run for run, processes in tasks.items() if processes)

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.chaos.files import ChaosFiles, ExpectedOutcome
-from benchmarks.chaos.opened_output import differences_from
-from benchmarks.chaos.reconcile_command import ReconcileCommand
-from benchmarks.chaos.task_history import ExecutedTask, executed_tasks, overlapping_runs
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from sandbox.inbox import SandboxInbox
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.programs import TASK_EXECUTOR
+from sandbox.start import TASK_EXECUTOR
 from sandbox.system import Sandbox
+from tests.chaos.files import ChaosFiles, ExpectedOutcome
+from tests.chaos.opened_output import differences_from
+from tests.chaos.reconcile_command import ReconcileCommand
+from tests.chaos.task_history import ExecutedTask, executed_tasks, overlapping_runs
 
 _ROUND_SECONDS = 10.0
 # Classes of files that have no final outcome yet.

@@ -11,31 +11,18 @@ at most a quarter of the conversion, imports aside.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.engine import KINDS
-from benchmarks.measuring.measured_process import Peak, measure, waited_for
+from benchmarks.measuring.measured import called, median, run
+from benchmarks.measuring.steps import convert, import_conversion, import_products
 
-_IMPORTS = (
-    "import flows.products.make, flows.products.picture, flows.products.viewer_store;"
-    "from flows.rawfile.echopype_reader import import_echopype; import_echopype();"
-    "import echopype.calibrate; echopype.calibrate.compute_Sv"
-)
 _PRODUCTS = {
     "picture": ("--only", "echogram", "--only", "thumbnail"),
     "all products": (),
 }
-
-
-def _median(peaks: list[Peak]) -> tuple[float, float]:
-    """Processor seconds, and megabytes at the peak."""
-    return (
-        statistics.median(peak.processor_seconds for peak in peaks),
-        statistics.median(peak.bytes for peak in peaks) / 1e6,
-    )
 
 
 def main() -> None:
@@ -46,11 +33,12 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--only", choices=[kind.name for kind in KINDS])
     options = parser.parse_args()
-    bare = [
-        _median([measure("imports") for _ in range(options.runs)]),
-        _median([waited_for([sys.executable, "-c", _IMPORTS]) for _ in range(options.runs)]),
-    ]
-    print(f"imports: conversion {bare[0][0]:.2f} s, products {bare[1][0]:.2f} s of a processor")
+    times = range(options.runs)
+    bare, bare_products = (
+        median([called(each)[1] for _ in times]).processor
+        for each in (import_conversion, import_products)
+    )
+    print(f"imports: conversion {bare:.2f} s, products {bare_products:.2f} s of a processor")
     for kind in KINDS:
         if options.only not in {None, kind.name}:
             continue
@@ -58,23 +46,17 @@ def main() -> None:
             raw = Path(folder) / f"grown{Path(kind.source).suffix}"
             kind.grow(options.data, raw, options.megabytes * 1_000_000)
             output = f"{folder}/out.zarr"
-            parameters = {
-                "raw_file": str(raw),
-                "sonar_model": kind.model,
-                "output_path": output,
-                "output_type": "zarr",
-                "overwrite": True,
-            }
-            base = _median([measure("convert", parameters) for _ in range(options.runs)])
+            base = median([called(convert, str(raw), kind.model, output)[1] for _ in times])
             print(f"{kind.name} {raw.stat().st_size / 1e6:.0f} MB, medians of {options.runs}")
-            print(f"  conversion: {base[0]:.2f} s of a processor, {base[1]:.0f} MB")
+            print(f"  conversion: {base.processor:.2f} s of a processor, {base.megabytes:.0f} MB")
             for name, only in _PRODUCTS.items():
                 command = [sys.executable, "-m", "flows.products.make", *only, output]
-                found = _median([waited_for(command) for _ in range(options.runs)])
-                aside = (found[0] - bare[1][0]) / (base[0] - bare[0][0])
+                found = median([run(command) for _ in times])
+                aside = (found.processor - bare_products) / (base.processor - bare)
                 print(
-                    f"  {name}: {found[0]:.2f} s, {found[1]:.0f} MB: ratio {found[0] / base[0]:.2f}, "
-                    f"imports aside {aside:.2f}; memory {found[1] / base[1]:.2f}",
+                    f"  {name}: {found.processor:.2f} s, {found.megabytes:.0f} MB: "
+                    f"ratio {found.processor / base.processor:.2f}, imports aside {aside:.2f}; "
+                    f"memory {found.megabytes / base.megabytes:.2f}",
                     flush=True,
                 )
 

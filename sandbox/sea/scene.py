@@ -8,12 +8,10 @@ plausible but do not model a real survey.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from sandbox.sea.smooth_noise import Field, Texture, fractal_line
 
 Floats = npt.NDArray[np.float32]
 
@@ -24,14 +22,15 @@ _LAYER_FISH = (3.0, 0.0, -3.0, -5.0, -7.0, -9.0)
 _PLANKTON = (-10.0, 0.0, 6.0, 11.0, 14.0, 15.0)
 _SEABED = (1.0, 0.0, -1.0, -2.0, -3.0, -4.0)
 
+# Metres below the transducer.
+_SEABED_DEPTH = 84.0
 _DAY_DEPTH, _NIGHT_DEPTH = 60.0, 20.0
 _TWILIGHT_HOURS = 0.35
 _THERMOCLINE = 27.0
 _PINGS_PER_SCHOOL = 17
 
 
-@dataclass(frozen=True, slots=True)
-class _School:
+class _School(NamedTuple):
     """A school: centre (ping, range in m), half axes (pings, m), level (dB), frequency response."""
 
     ping: float
@@ -54,28 +53,28 @@ class Sea:
         rng: np.random.Generator,
         local_hours: npt.NDArray[np.float64],
         ranges: Floats,
-        *,
-        seabed_depth: float,
     ) -> None:
         """Generate the seabed, the layer's depth and the schools of the whole transect."""
         pings = local_hours.size
         self._ranges = ranges
         self._positions = np.arange(ranges.size, dtype=np.float32)
         self.seabed = (
-            seabed_depth
-            + 6.0 * fractal_line(rng, pings, 120, 4)
-            + 0.8 * fractal_line(rng, pings, 17, 3)
-            + 0.25 * fractal_line(rng, pings, 3, 2)
-        ).clip(0.5 * seabed_depth, 1.5 * seabed_depth)
-        self._hardness = 1.5 * fractal_line(rng, pings, 60, 3)
+            _SEABED_DEPTH
+            + 6.0 * _fractal_line(rng, pings, 120, 4)
+            + 0.8 * _fractal_line(rng, pings, 17, 3)
+            + 0.25 * _fractal_line(rng, pings, 3, 2)
+        ).clip(0.5 * _SEABED_DEPTH, 1.5 * _SEABED_DEPTH)
+        self._hardness = 1.5 * _fractal_line(rng, pings, 60, 3)
         night = _nightness(local_hours).astype(np.float32)
         self._layer = (
-            _DAY_DEPTH + (_NIGHT_DEPTH - _DAY_DEPTH) * night + 1.6 * fractal_line(rng, pings, 45, 3)
+            _DAY_DEPTH
+            + (_NIGHT_DEPTH - _DAY_DEPTH) * night
+            + 1.6 * _fractal_line(rng, pings, 45, 3)
         )
-        self._thermocline = _THERMOCLINE + 1.2 * fractal_line(rng, pings, 25, 3)
+        self._thermocline = _THERMOCLINE + 1.2 * _fractal_line(rng, pings, 25, 3)
         shape = (pings, ranges.size)
-        self._patches = Texture(rng, shape, (22, 16))
-        self._wisps = Texture(rng, shape, (5, 6))
+        self._patches = _Texture(rng, shape, (22, 16))
+        self._wisps = _Texture(rng, shape, (5, 6))
         self._schools = list(self._draw_schools(rng, pings))
 
     def _draw_schools(self, rng: np.random.Generator, pings: int) -> Iterator[_School]:
@@ -126,7 +125,7 @@ class Sea:
         water += _bottom_echo(depth - second, -34.0 + 2 * hardness, steepness, rise=2.0)
         return water
 
-    def _add_schools(self, water: Floats, wisps: Field, first_ping: int, frequency: float) -> None:
+    def _add_schools(self, water: Floats, wisps: Floats, first_ping: int, frequency: float) -> None:
         """Add the schools to ``water`` (pings, samples), with irregular edges."""
         step = float(self._ranges[1] - self._ranges[0]) if self._ranges.size > 1 else 1.0
         for school in self._schools:
@@ -173,3 +172,49 @@ def _window(centre: float, half: float, size: int) -> slice:
     """Return the indices within ``half`` of ``centre``, kept inside ``size``."""
     start, stop = (int(np.clip(edge, 0, size)) for edge in (centre - half, centre + half + 1))
     return slice(start, stop)
+
+
+def _fractal_line(rng: np.random.Generator, count: int, scale: float, octaves: int) -> Floats:
+    """Return a rough line of shape (count,): noise of ``scale`` steps plus finer, weaker noise."""
+    line = np.zeros(count, dtype=np.float32)
+    for octave in range(octaves):
+        step = max(scale / 2**octave, 1.0)
+        knots = rng.standard_normal(int(count / step) + 2, dtype=np.float32)
+        index, blend = _between_knots(np.arange(count, dtype=np.float32) / np.float32(step))
+        line += (knots[index] * (1 - blend) + knots[index + 1] * blend) / np.float32(2**octave)
+    return line
+
+
+class _Texture:
+    """A field over pings and ranges. Reading it in parts gives the same values each time."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, int],
+        scales: tuple[float, float],
+    ) -> None:
+        """Generate the lattice for ``shape`` (pings, samples) with cells of ``scales`` steps."""
+        rows, columns = (int(n / scale) + 2 for n, scale in zip(shape, scales, strict=True))
+        self._knots = rng.standard_normal((rows, columns), dtype=np.float32)
+        self._scales = scales
+
+    def at(self, pings: npt.NDArray[np.float32], samples: npt.NDArray[np.float32]) -> Floats:
+        """Return the field at ``pings`` (p,) by ``samples`` (s,), counted from 0: shape (p, s)."""
+        row, down = _between_knots(pings / np.float32(self._scales[0]))
+        column, across = _between_knots(samples / np.float32(self._scales[1]))
+        return _blend(_blend(self._knots.T, column, across).T, row, down)
+
+
+def _blend(knots: Floats, index: npt.NDArray[np.intp], share: Floats) -> Floats:
+    """Interpolate between the rows of ``knots`` (k, n) at each index by its ``share``: shape (i, n)."""
+    before: Floats = knots[index]
+    before += (knots[index + 1] - before) * share[:, None]
+    return before
+
+
+def _between_knots(position: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Split positions into the knot before and a smooth interpolation weight from 0 to 1."""
+    index = position.astype(np.intp)
+    rest = position - index.astype(np.float32)
+    return index, rest * rest * (3 - 2 * rest)

@@ -1,6 +1,6 @@
 """Measures requests, bytes and seconds to the first picture of the page, at 30 ms a round trip.
 
-    python -m benchmarks.gallery.viewer [--round-trip 0.03]
+    python -m benchmarks.viewer [--round-trip 0.03]
 
 A static host serves the page, a viewer store of 3,000 pings and a catalogue of 10,000 outputs; a browser
 without a cache opens them through a proxy. 'First' is when something of the echogram, or the first cards,

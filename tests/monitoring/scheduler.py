@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws.event_source import load_handler
-from sandbox.aws.lambda_invocation import SandboxLambdaContext, count_invocation
+from sandbox.aws.event_source import SandboxLambdaContext, count_invocation, load_handler
 
-log = logging.getLogger("sandbox.aws.scheduler")
+log = logging.getLogger("tests.monitoring.scheduler")
 
 _UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400, "days": 86400}
 
@@ -65,7 +64,7 @@ def _scheduled_call(plan: Mapping[str, Any]) -> ScheduledCall:
 
 
 def main() -> None:
-    """Run the schedules until SIGTERM (`python -m sandbox.aws.scheduler --plan JSON`)."""
+    """Run the schedules until SIGTERM (`python -m tests.monitoring.scheduler --plan JSON`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", type=json.loads, required=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.aws.alarm_states import Alarm, Sample, samples_of
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from tests.monitoring.alarm_states import Alarm, Sample, samples_of
 
 STACK = Stack.read(
     {

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from sandbox.parts.ports import HOST
-from sandbox.prefect.prefect_cloud_calls import served_call
+from tests.cloud.prefect_cloud_calls import served_call
 
 KEY = "pnu_sandbox"
 _ACCOUNT, _WORKSPACE = uuid.UUID(int=1), uuid.UUID(int=2)

@@ -16,10 +16,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.aws.alarm_states import Alarm, Sample, alarm_notification, samples_of
-from sandbox.aws.new_lines import NewLines
+from sandbox.trigger_log import NewLines
+from tests.monitoring.alarm_states import Alarm, Sample, alarm_notification, samples_of
 
-log = logging.getLogger("sandbox.aws.alarms")
+log = logging.getLogger("tests.monitoring.alarms")
 
 DEPTH = "ApproximateNumberOfMessagesVisible"
 _KEPT = 20_000
@@ -89,7 +89,7 @@ class CloudWatch:
 
 
 def main() -> None:
-    """Evaluate the alarms until SIGTERM (`python -m sandbox.aws.alarms ...`)."""
+    """Evaluate the alarms until SIGTERM (`python -m tests.monitoring.alarms ...`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alarms", type=json.loads, required=True, help="alarm properties by name")
     parser.add_argument("--logs", type=Path, required=True)

@@ -1,1 +1,0 @@
-"""What the gallery's page costs in a browser."""

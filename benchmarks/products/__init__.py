@@ -1,1 +1,0 @@
-"""The cost of products, as `python -m benchmarks.products`."""
