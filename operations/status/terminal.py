@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -19,6 +20,15 @@ from operations.clients.stack_settings import DEAD_LETTERS as DEAD_LETTERS_URL
 from operations.clients.stack_settings import QUEUE as QUEUE_URL
 from operations.console.command_errors import EXIT_CODE, INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.durations import duration
+from operations.console.options import (
+    Json,
+    PrefectRate,
+    Prefix,
+    Rules,
+    Shown,
+    Stack,
+    complete_settings,
+)
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ClassificationLimits
@@ -49,31 +59,34 @@ class StatusLook:
     is_final: bool = False
 
 
-def status_at_terminal(
+def status(
+    upload: Annotated[
+        str | None, typer.Argument(help="s3://bucket/key: follow this upload alone.")
+    ] = None,
     *,
-    uri: str | None = None,
-    since: str = "24h",
-    prefix: str = "",
-    rules: Path | None = None,
-    shown: int = 10,
-    as_json: bool = False,
-    watch: bool = False,
+    since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
+    prefix: Prefix = "",
+    rules: Rules = None,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    shown: Shown = 10,
+    as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until Ctrl-C.")
+    ] = False,
 ) -> int:
-    """Print the health, then the state of recent uploads and of older ones with unfinished or failed runs.
+    """Show whether the system is healthy, then what became of recent uploads, or of one.
 
-    The arguments are those of the command, see `operations.commands`; `uri` is the followed upload.
-
-    Returns:
-        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
-        answer, 130 interrupted.
+    Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
     try:
+        complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
         window = duration(since)
         connections = connect(rules)
 
         def look(console: Console) -> StatusLook:
-            if uri is not None:
-                return _one(connections, uri, console, as_json=as_json)
+            if upload is not None:
+                return _one(connections, upload, console, as_json=as_json)
             return _recent(connections, window, prefix, shown, console, as_json=as_json)
 
         return _watched(look) if watch else look(Console()).code

@@ -328,6 +328,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     for name, text in aws_environment(aws_url).items():
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("ECHODROP_STACK", "echodrop")
     monkeypatch.delenv("ECHODROP_RULES_PARAMETER", raising=False)
     monkeypatch.setattr(PrefectRuns, "by_identity", lambda _, ids: world.runs.by_identity(ids))
     monkeypatch.setattr(
