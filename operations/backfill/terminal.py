@@ -107,8 +107,7 @@ def backfill(
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
         if restart:
             noted = Checkpoint(place, archive, queue_url, content)
-        region = connections.services.s3.meta.region_name
-        sqs = connections.session.client("sqs", region_name=region)
+        sqs = connections.session.client("sqs", region_name=connections.region)
         pressure = BackPressure(
             *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
         )

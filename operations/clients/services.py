@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambda_trigger.decisions.rules_document import Rules
 from operations.clients.ecs_tasks import Tasks
-from operations.clients.prefect_runs import ConversionRuns
+from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.trigger_decision import TriggerDecisions
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class OperationsServices:
 
     s3: S3Client
     decisions: TriggerDecisions
-    runs: ConversionRuns
+    runs: PrefectRuns
     tasks: Tasks
 
     @property

@@ -7,7 +7,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any
 from urllib.parse import unquote_plus
 
 
@@ -63,27 +63,9 @@ def text_line(row: list[str]) -> tuple[RowReader, bool]:
 
 def text_of(name: str, stream: IO[bytes]) -> IO[str]:
     """Open a stream as text; a name that ends in .gz is unpacked."""
-    plain = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
-    return io.TextIOWrapper(io.BufferedReader(cast("Any", _Raw(plain))), "utf-8", newline="\n")
-
-
-class _Raw(io.RawIOBase):
-    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+    plain: Any = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
+    buffered: Any = plain if isinstance(plain, io.BufferedIOBase) else io.BufferedReader(plain)
+    return io.TextIOWrapper(buffered, "utf-8", newline="\n")
 
 
 def readable(name: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lambda_trigger.decisions.outcomes import BACKFILL
+from operations.clients.prefect_runs import PrefectRuns
 from operations.findings.findings import Kind, Notify, UploadFinding
-from operations.sending.back_pressure import RunCounter, room_in_lane
+from operations.sending.back_pressure import room_in_lane
 from operations.sending.fixing import Fixer, FixResult
 
 # Findings of a class that are kept until the listing ends; the next call finds the others again.
@@ -65,7 +66,7 @@ class FixQueue:
 
 
 def fix_in_order(
-    findings: Iterable[UploadFinding], fixer: Fixer, lane: RunCounter
+    findings: Iterable[UploadFinding], fixer: Fixer, lane: PrefectRuns
 ) -> Iterator[FixResult]:
     """Read all findings first, then fix them in order, as far as the limits allow.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -28,7 +27,6 @@ from operations.console.options import (
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.findings.findings import UploadFinding
 from operations.inventory.scope import Scope
 from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation
@@ -72,26 +70,20 @@ def reconcile(
     The exit codes are those of status.
     """
     tally = FindingTally(shown)
+    write: Callable[[object], object] = _write if as_json else lambda _: None
     needed = {QUEUE: queue} if fix and not dry_run else {}
     try:
         complete_settings(
             stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
         )
         connections = connect(rules)
-        hours = connections.services.rules.waiting_limit_hours
-        limits = ClassificationLimits(
-            arriving=timedelta(minutes=grace),
-            taskless=timedelta(minutes=grace),
-            waiting=timedelta(hours=hours),
-            attempts=attempts,
-        )
+        limits = ClassificationLimits.of(connections.services.rules, grace, attempts)
         with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
-            findings = _counted(reconciliation.findings(), tally, as_json=as_json)
-            region = connections.services.s3.meta.region_name
-            sqs = connections.session.client("sqs", region_name=region)
+            findings = tally.record(reconciliation.findings(), write)
+            sqs = connections.session.client("sqs", region_name=connections.region)
             url = queue or os.environ.get(QUEUE, "")
             fixer = Fixer(
                 *(QueueTarget(sqs, url), connections.runs, attempts, dry_run),
@@ -102,8 +94,7 @@ def reconcile(
             for number, result in enumerate(results, start=1):
                 progress("fixing", number, None)
                 tally.add_result(result)
-                if as_json:
-                    _write({"uri": result.finding.uri, "fix": result.what})
+                write({"uri": result.finding.uri, "fix": result.what})
     except UNAVAILABLE as error:
         return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
@@ -115,16 +106,6 @@ def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_js
     else:
         tally.print(Console(), reconciliation.now)
     return 1 if tally.needs_attention else 0
-
-
-def _counted(
-    findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool
-) -> Iterator[UploadFinding]:
-    for finding in findings:
-        tally.add(finding)
-        if as_json and finding.is_remarkable:
-            _write(finding.as_json())
-        yield finding
 
 
 def _write(values: object) -> None:

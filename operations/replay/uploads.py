@@ -99,9 +99,8 @@ def replay_uploads(
         services = connections.services
         uris = _uris(chosen, connections)
         look = UploadInspector(services, ClassificationLimits(attempts=_ATTEMPTS), now)
-        region = services.s3.meta.region_name
         queue = QueueTarget(
-            connections.session.client("sqs", region_name=region), options.queue_url
+            connections.session.client("sqs", region_name=connections.region), options.queue_url
         )
         pace = Pace(rate)
 

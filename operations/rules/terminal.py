@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import boto3
 import typer
 from rich.console import Console
 
@@ -95,7 +93,7 @@ def _by_key(console: Console, verdict: SettingsXml | Verdict) -> int:
 
 
 def _by_content(console: Console, rules: ParsedRules, candidate: Candidate, source: Source) -> int:
-    decision = trigger_decisions(rules, boto3.Session(), os.environ).of(source)
+    decision = trigger_decisions(rules).of(source)
     name = "Submitted: " if decision.request else ""
     _part(console, "outcome", f"{name}{decision_in_words(decision)}")
     if decision.request is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lambda_trigger.decisions.wording import counted
+from operations.clients.prefect_runs import PrefectRuns
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -19,14 +20,7 @@ RUNS = 200
 _POLL_SECONDS = 2.0
 
 
-class RunCounter(Protocol):
-    """Counts runs in Prefect."""
-
-    def unfinished_in(self, work_queue: str) -> int:
-        """Count the runs of a work queue that have not ended."""
-
-
-def room_in_lane(lane: RunCounter, work_queue: str, runs: int = RUNS) -> int:
+def room_in_lane(lane: PrefectRuns, work_queue: str, runs: int = RUNS) -> int:
     """Count how many more runs a lane takes before `runs` are unfinished.
 
     Raises:
@@ -49,7 +43,7 @@ class BackPressure:
 
     sqs: SQSClient
     queue_url: str
-    lane: RunCounter
+    lane: PrefectRuns
     work_queue: str
     messages: int = MESSAGES
     runs: int = RUNS

@@ -14,7 +14,7 @@ from itertools import islice
 
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import BATCH, Message, Target
-from operations.clients.prefect_runs import ConversionRuns
+from operations.clients.prefect_runs import PrefectRuns
 from operations.findings.classification import ATTEMPTS
 from operations.findings.findings import ChangeResult, End, Notify, Retry, Source, UploadFinding
 from operations.sending.pacing import Pace
@@ -73,7 +73,7 @@ class Fixer:
     """
 
     queue: Target
-    runs: ConversionRuns
+    runs: PrefectRuns
     attempts: int | None = ATTEMPTS
     dry_run: bool = False
     pace: Pace = field(default_factory=lambda: Pace(None))

@@ -118,7 +118,9 @@ def _watched(look: Callable[[Console], StatusLook]) -> int:
 
 def _one(connections: Connections, uri: str, console: Console, *, as_json: bool) -> StatusLook:
     now = datetime.now(UTC)
-    inspector = UploadInspector(connections.services, _limits(connections), now)
+    inspector = UploadInspector(
+        connections.services, ClassificationLimits.of(connections.services.rules), now
+    )
     found = follow(uri, inspector, connections.runs)
     if as_json:
         console.file.write(json_line(found.as_json()) + "\n")
@@ -146,7 +148,10 @@ def _recent(
     tally = FindingTally(shown)
     with progress_bar() as progress:
         reconciliation = Reconciliation(
-            connections.services, Scope(prefix), _limits(connections), progress=progress
+            connections.services,
+            Scope(prefix),
+            ClassificationLimits.of(connections.services.rules),
+            progress=progress,
         )
         for finding in Status(reconciliation, window).findings():
             tally.add(finding)
@@ -161,8 +166,7 @@ def _recent(
 
 
 def _health(connections: Connections) -> Iterator[HealthLine]:
-    region = connections.services.s3.meta.region_name
-    sqs = connections.session.client("sqs", region_name=region)
+    sqs = connections.session.client("sqs", region_name=connections.region)
     return health_lines(
         connections.services.rules,
         connections.runs.health,
@@ -170,8 +174,3 @@ def _health(connections: Connections) -> Iterator[HealthLine]:
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),
     )
-
-
-def _limits(connections: Connections) -> ClassificationLimits:
-    hours = connections.services.rules.waiting_limit_hours
-    return ClassificationLimits(waiting=timedelta(hours=hours))

@@ -18,10 +18,9 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from echodrop.command_line import app
-from echodrop.conversions import Ended, Job, run_all
+from echodrop.conversions import REMEDIES, Ended, Job, run_all
 from echodrop.examples import EXAMPLES
 from echodrop.lazy_commands import LazyCommand
-from echodrop.remedies import REMEDIES
 from flows.core.outcomes import ConversionFailure
 from flows.core.run_ends import RunEnd
 from sandbox.sea.sample_file import write_sample

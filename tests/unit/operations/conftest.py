@@ -89,7 +89,7 @@ def aws(aws_url: str) -> Callable[[str], Any]:
 
 
 @dataclass
-class MemoryRuns:
+class MemoryRuns(PrefectRuns):
     """The runs of Prefect, in memory, by identity."""
 
     runs: dict[str, RunFacts] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from lambda_trigger.decisions.rules_document import parse_rules
 from operations.backfill.archive_sender import Backfill
 from operations.backfill.checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
 from operations.backfill.terminal import backfill as backfill_command
+from operations.clients.prefect_runs import PrefectRuns
 from operations.inventory.archive_items import ArchiveItem
 from operations.sending.back_pressure import BackPressure
 from operations.sending.pacing import Pace
@@ -79,7 +80,7 @@ class Names:
 
 
 @dataclass
-class FakeLane:
+class FakeLane(PrefectRuns):
     unended: Iterator[int] = field(default_factory=lambda: iter(()))
 
     def unfinished_in(self, work_queue: str) -> int:

@@ -13,8 +13,7 @@ import pytest
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import Message, ReplayRow
 from operations.replay.dead_letter_queue import DeadLetterQueue
-from operations.replay.dead_letters import DeadLetterReplay
-from operations.replay.poison import Quarantine
+from operations.replay.dead_letters import DeadLetterReplay, Quarantine
 from sandbox.parts.waiting import wait_until
 
 BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"

@@ -82,7 +82,9 @@ class Api:
             ]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
         if path == "/flow_run_states/?flow_run_id=run-1":
-            return 200, [{"name": name} for name in self.states]
+            return 200, [
+                {"name": name, "timestamp": "2026-01-01T00:00:00Z"} for name in self.states
+            ]
         return self._of_one(path)
 
     def _of_one(self, path: str) -> tuple[int, Any]:
@@ -379,6 +381,7 @@ def test_an_invalid_rate_is_refused_before_any_request(
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "convert-raw-sonar/ecs"\n'
     )
-    environment = {"PREFECT_API_URL": WORKSPACE, RATE: configured}
+    monkeypatch.setenv("PREFECT_API_URL", WORKSPACE)
+    monkeypatch.setenv(RATE, configured)
     with pytest.raises(SettingMissingError, match=f"{RATE}={configured}"):
-        connect(rules, environment)
+        connect(rules)

@@ -169,8 +169,7 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(
 def test_a_reader_that_has_gone_before_the_end_leaves_no_trace() -> None:
     root = str(Path(__file__).resolve().parents[3])
     # What is still in the buffer is written when the command ends.
-    script = "from echodrop.pipes import quiet_pipe\nwith quiet_pipe(): print('{}')"
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, "-m", "echodrop", "--version"]
     with subprocess.Popen(
         command,
         cwd=root,
