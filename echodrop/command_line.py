@@ -10,7 +10,7 @@ import typer
 
 from echodrop.lazy_commands import lazy_group
 
-# A new command is a line here, and its examples are in echodrop/examples.py. Its function, which
+# A new command is a line here, and its examples are in echodrop/lazy_commands.py. Its function, which
 # has its options and returns the exit code, is imported when it runs.
 COMMANDS = {
     "demo": (

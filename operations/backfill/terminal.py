@@ -15,11 +15,9 @@ from rich.console import Console
 from lambda_trigger.decisions.outcomes import BACKFILL
 from lambda_trigger.decisions.rules_document import Rules as ParsedRules
 from lambda_trigger.decisions.wording import counted
-from operations.backfill.archive_sender import TOGETHER, Backfill
+from operations.backfill.archive_sender import TOGETHER, Backfill, WantedConversions
 from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
-from operations.backfill.wanted import WantedConversions
-from operations.clients.connections import connect
-from operations.clients.services import OperationsServices
+from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
@@ -29,9 +27,8 @@ from operations.console.report import json_line
 from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at
 from operations.inventory.upload_inspection import UploadInspector
-from operations.sending.back_pressure import RUNS, BackPressure
+from operations.sending.back_pressure import RUNS, BackPressure, Pace
 from operations.sending.estimates import length
-from operations.sending.pacing import Pace
 
 # Uploads a second that one Prefect server accepts in addition to the live ones.
 RATE = 5.0

@@ -7,6 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 
@@ -14,12 +15,29 @@ from flows.stores.s3_client import s3_client
 from lambda_trigger.clients.prefect_connection import authorization_of
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
-from operations.clients.ecs_tasks import EcsTasks
+from operations.clients.ecs_tasks import EcsTasks, Tasks
 from operations.clients.prefect_api import RATE, RateLimitedPrefectApi, authorization
 from operations.clients.prefect_runs import PrefectRuns
-from operations.clients.services import OperationsServices
 from operations.clients.stack_settings import RULES, SettingMissingError
 from operations.clients.trigger_decision import TriggerDecisions, storage_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class OperationsServices:
+    """S3, the trigger's decision, the runs in Prefect, and their tasks."""
+
+    s3: S3Client
+    decisions: TriggerDecisions
+    runs: PrefectRuns
+    tasks: Tasks
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the inbox."""
+        return self.decisions.rules
 
 
 @dataclass(frozen=True)

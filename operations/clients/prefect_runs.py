@@ -34,7 +34,7 @@ class PrefectRuns:
         """The runs of these idempotency keys, by key: the file's own run, else its batch.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         found: dict[str, RunFacts] = {}
         wanted = list(identities)
@@ -65,7 +65,7 @@ class PrefectRuns:
             names: only these outcomes, such as BadFile, or names of states, such as Crashed.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         state = {"type": list(states), "name": list(names)}
         wanted: dict[str, Any] = {
@@ -93,7 +93,7 @@ class PrefectRuns:
         A batch has the name of its first file.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {"state": {"type": {"any_": list(WITH_TASKS)}}}
         for run in self._api.runs(wanted, FLOW):
@@ -110,7 +110,7 @@ class PrefectRuns:
         """Time, name and message of each state that a run has had, in order.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         found = self._api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
         return sorted(
@@ -126,7 +126,7 @@ class PrefectRuns:
         """Count the runs of a work queue that wait for a task, or have one.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {
             "work_queue_name": {"any_": [work_queue]},
@@ -139,7 +139,7 @@ class PrefectRuns:
         """The concurrency limit of a work queue; None for no limit.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
         queues = self._api.ask("POST", "/work_queues/filter", wanted)
@@ -150,7 +150,7 @@ class PrefectRuns:
         """How often a run was retried, by its history. Its run count does not include tasks that never started.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         return sum(name == _RETRIED for _, name, _ in self.states(run_id))
 
@@ -158,7 +158,7 @@ class PrefectRuns:
         """Retry a run that is still in this state, as Retry in the UI does, unless it was retried `at_most` times.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         if moved := _why_state_changed(self._state(run_id), state_id):
             return moved
@@ -176,7 +176,7 @@ class PrefectRuns:
         It ends as crashed or, if it was being cancelled, as cancelled.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         state = self._state(run_id)
         if moved := _why_state_changed(state, state_id):
@@ -202,7 +202,7 @@ class PrefectRuns:
         """The ECS cluster of a work pool; None if it is not an ECS pool.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer, or there is no such pool.
+            PrefectUnreachableError: Prefect does not answer, or there is no such pool.
         """
         pool = self._api.ask("GET", f"/work_pools/{quote(work_pool, safe='')}", None)
         if pool.get("type") != "ecs":

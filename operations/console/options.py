@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from operations.clients.local_sandbox import use_sandbox
 from operations.clients.prefect_api import RATE
-from operations.clients.stack_settings import OUTPUT, complete_environment
+from operations.clients.stack_settings import OUTPUT, complete_environment, use_sandbox
 
 Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start with this.")]
 Rules = Annotated[Path | None, typer.Option(help="The rules document (default: the trigger's).")]
@@ -56,7 +55,7 @@ def find_sandbox(folder: Path | None = None) -> None:
 def complete_settings(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
     """Take settings that neither the command line nor the environment gives from the stack's outputs.
 
-    Without a named stack, it is that of a running sandbox (operations/clients/local_sandbox.py). The request rate is passed on in the environment, too.
+    Without a named stack, it is that of a running sandbox (operations/clients/stack_settings.py). The request rate is passed on in the environment, too.
 
     Raises:
         SettingMissingError: a setting is missing, and the stack does not supply it.

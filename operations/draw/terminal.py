@@ -17,8 +17,7 @@ from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_er
 from operations.console.options import Json, PrefectRate, Stack, complete_settings
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
-from operations.draw.product_runs import request_runs, requested_outputs
-from operations.draw.targets import FoundOutput, outputs_of
+from operations.draw.targets import FoundOutput, outputs_of, request_runs, requested_outputs
 
 # Outputs in a run: a task takes a minute to start, and a few seconds for each output.
 TOGETHER = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import unquote_plus
@@ -17,7 +17,6 @@ class ArchiveError(ValueError):
 
 # Bucket ('' if not given), key, bytes, entity tag.
 KeyFields = tuple[str, str, int | None, str | None]
-RowReader = Callable[[list[str]], KeyFields | None]
 
 
 @dataclass(frozen=True)
@@ -42,23 +41,12 @@ class KeyColumns:
         )
 
 
-def columns_of_header(row: list[str]) -> tuple[RowReader, bool]:
+def columns_of_header(row: list[str]) -> tuple[KeyColumns, bool]:
     """Return how to read a CSV, and whether this first row only names its columns."""
     names = [name.strip().lower() for name in row]
     if "key" in names:
         return KeyColumns(names, quoted=False), True
     return KeyColumns(["bucket", "key"], quoted=True), False
-
-
-def text_line(row: list[str]) -> tuple[RowReader, bool]:
-    """Return how to read a text file, whose first row is a key."""
-    del row
-
-    def read(line: list[str]) -> KeyFields | None:
-        key = line[0].rstrip("\r\n")
-        return ("", key, None, None) if key else None
-
-    return read, False
 
 
 def text_of(name: str, stream: IO[bytes]) -> IO[str]:

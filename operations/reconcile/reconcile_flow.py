@@ -30,11 +30,9 @@ from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.inventory.archive_items import InventoryReport
-from operations.inventory.output_listing import newest_inventory
+from operations.inventory.archive_items import InventoryReport, newest_inventory
 from operations.inventory.scope import Scope
 from operations.reconcile.catalog_step import update_after
-from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
     REPORTS,
@@ -47,8 +45,8 @@ from operations.reconcile.reconcile_report import (
 )
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled
-from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
-from operations.sending.pacing import Pace
+from operations.sending.back_pressure import Pace
+from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
@@ -109,7 +107,7 @@ def reconcile_inbox(
         prefix: only uploads whose keys start with this; all of them are checked.
         whole: check everything, not only what no earlier run found done.
         fix: send lost uploads again, and retry runs that may succeed.
-        limit: maximum uploads to fix, see `fix_order`.
+        limit: maximum uploads to fix, see `FixQueue`.
         rate: maximum uploads a second to fix.
         attempts: how often an upload is attempted.
         grace_minutes: time until a new upload must have a run, and a run its task.

@@ -28,10 +28,9 @@ from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.scope import Scope
-from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation
-from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
-from operations.sending.pacing import Pace
+from operations.sending.back_pressure import Pace
+from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
 
 
 def reconcile(

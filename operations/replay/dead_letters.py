@@ -85,7 +85,6 @@ class DeadLetterReplay:
         queue_url: URL of the trigger's queue.
         quarantine: where poison messages go.
         diagnose: finds the reason by calling the trigger; None if its settings are missing.
-        replays: how often a message is sent again before it counts as poison.
         rate: maximum messages a second; None for no limit.
         limit: maximum number of messages.
     """
@@ -95,7 +94,6 @@ class DeadLetterReplay:
     queue_url: str
     quarantine: Quarantine
     diagnose: Diagnose | None = None
-    replays: int = 1
     rate: float | None = None
     limit: int | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -109,10 +107,10 @@ class DeadLetterReplay:
         try:
             for letters in self.dead.received(self.limit):
                 began = time.monotonic()
-                poison = [each for each in letters if each.replays >= self.replays]
+                poison = [each for each in letters if each.replays]
                 for letter in poison:
                     yield self._set_aside(letter)
-                for lot in _lots([each for each in letters if each.replays < self.replays]):
+                for lot in _lots([each for each in letters if not each.replays]):
                     yield from self._send(lot)
                 if self.rate:
                     spent = time.monotonic() - began
@@ -133,8 +131,7 @@ class DeadLetterReplay:
                     return
                 seen.update(letter.id for letter in new)
                 for letter in new:
-                    is_poison = letter.replays >= self.replays
-                    yield Replayed(letter, "would set aside" if is_poison else "would send")
+                    yield Replayed(letter, "would set aside" if letter.replays else "would send")
         finally:
             self.dead.release()
 

@@ -21,9 +21,9 @@ from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
 from operations.replay.choice import RunChoice, decide_replay
+from operations.sending.back_pressure import Pace
 from operations.sending.estimates import Estimate
 from operations.sending.fixing import Fixer
-from operations.sending.pacing import Pace
 
 # An operator requested it, so the number of earlier starts is no limit.
 _ATTEMPTS = 10_000

@@ -21,6 +21,7 @@ def test_outputs_of_a_prefix_are_drawn_in_the_backfill_lane_and_once(
 ) -> None:
     for name, text in sandbox.environment().items():
         monkeypatch.setenv(name, text)
+    monkeypatch.setenv("ECHODROP_STACK", "echodrop")
     sample = write_sample(tmp_path / "a.raw", pings=40, channels=(38_000,), samples=200).path
     inbox.drop(sample, "drawn/a.raw")
     (end,) = inbox.wait_for_ends(["drawn/a.raw"], 180).values()

@@ -19,8 +19,7 @@ from typer.testing import CliRunner, Result
 
 from echodrop.command_line import app
 from echodrop.conversions import REMEDIES, Ended, Job, run_all
-from echodrop.examples import EXAMPLES
-from echodrop.lazy_commands import LazyCommand
+from echodrop.lazy_commands import EXAMPLES, LazyCommand
 from flows.core.outcomes import ConversionFailure
 from flows.core.run_ends import RunEnd
 from sandbox.sea.sample_file import write_sample

@@ -25,9 +25,9 @@ from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.catalog.place import Place
 from operations.catalog.places import BucketPlace, FolderPlace
+from operations.clients.connections import OperationsServices
 from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding

@@ -21,9 +21,8 @@ from operations.backfill.archive_sender import Backfill
 from operations.backfill.checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
 from operations.backfill.terminal import backfill as backfill_command
 from operations.clients.prefect_runs import PrefectRuns
-from operations.inventory.archive_items import ArchiveItem
-from operations.sending.back_pressure import BackPressure
-from operations.sending.pacing import Pace
+from operations.inventory.archive_items import ArchiveItem, Listing
+from operations.sending.back_pressure import BackPressure, Pace
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(
@@ -66,17 +65,18 @@ class FakeQueue:
         return [each for each in found if isinstance(each, Upload)]
 
 
-@dataclass
-class Names:
+class Names(Listing):
     """An archive of these keys; a place is a key."""
 
-    keys: list[str]
+    def __init__(self, keys: list[str]) -> None:
+        self.__dict__["keys"] = keys
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
-        return (ArchiveItem("archive", key, key, 7, "tag") for key in self.keys if key > after)
-
-    def content(self) -> str:
-        return ""
+        return (
+            ArchiveItem("archive", key, key, 7, "tag")
+            for key in self.__dict__["keys"]
+            if key > after
+        )
 
 
 @dataclass

@@ -18,12 +18,12 @@ from operations.clients.connections import connect
 from operations.clients.prefect_api import (
     CLOUD_REQUESTS_A_MINUTE,
     RATE,
-    PrefectUnavailableError,
     authorization,
     requests_a_minute,
 )
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import SettingMissingError
+from watchdog.prefect_http import PrefectUnreachableError
 
 
 def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:
@@ -267,7 +267,7 @@ def test_a_request_to_a_busy_server_is_retried(api: Api) -> None:
 
 
 def test_an_error_names_the_request(api: Api) -> None:
-    with pytest.raises(PrefectUnavailableError, match=r"GET /flow_runs/gone: HTTP 404"):
+    with pytest.raises(PrefectUnreachableError, match=r"GET /flow_runs/gone: HTTP 404"):
         PrefectRuns(api.url).retry("gone", "state", at_most=3)
 
 

@@ -14,7 +14,7 @@ import pytest
 from events.file_heads import file_head
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind, UploadFinding
-from operations.inventory.output_listing import newest_inventory
+from operations.inventory.archive_items import newest_inventory
 from operations.inventory.scope import READ_AN_HOUR, Scope
 from operations.reconcile.reconcile_report import ReportLocation
 from operations.reconcile.reconciliation import Reconciliation

@@ -11,12 +11,12 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
-from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
 from operations.reconcile.terminal import reconcile
 from operations.replay.terminal import replay
 from operations.status.terminal import status
 from tests.unit.operations.conftest import FakeInbox, lines, received
+from watchdog.prefect_http import PrefectUnreachableError
 
 
 def test_reconcile_exits_with_1_if_something_needs_attention(
@@ -117,7 +117,7 @@ def test_status_says_that_prefect_does_not_answer(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
-        raise PrefectUnavailableError("no answer from http://127.0.0.1:9/api")
+        raise PrefectUnreachableError("no answer from http://127.0.0.1:9/api")
 
     monkeypatch.setattr(PrefectRuns, "health", away)
     assert status(rules=rules) == 2
@@ -143,7 +143,7 @@ def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
-        raise PrefectUnavailableError("prefect is away")
+        raise PrefectUnreachableError("prefect is away")
 
     world.drop("lost.raw", file_head("EK60"))
     monkeypatch.setattr(PrefectRuns, "by_identity", away)
