@@ -206,8 +206,17 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
 
 def main() -> None:
     """Run the command line."""
-    from echodrop.command_line import app as command_line
-    from echodrop.pipes import quiet_pipe
+    import sys
 
-    with quiet_pipe():
+    from echodrop.command_line import app as command_line
+
+    try:
         command_line()
+    finally:
+        if (out := sys.__stdout__) is not None:
+            try:
+                out.flush()
+            except BrokenPipeError:
+                # The reader has stopped, as `head` does: no error of the command. Python flushes
+                # once more when it ends, and would report the error then.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())

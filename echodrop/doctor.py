@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
+from typing import Annotated
 
 import boto3
 import typer
@@ -17,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from echodrop.system_commands import deploy
 from flows.core.locations import LocalLocation, OutputLocation, output_location
 from flows.core.run_ends import Outcome
 from flows.deployment.stack_finding import Finding, report
@@ -30,18 +32,22 @@ _SECONDS = 5
 _QUICK = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1})
 
 
-def doctor_at_terminal(out: str, *, stack: str | None, region: str | None) -> int:
-    """Print a line for each check, and a remedy below each problem; 0 if there is none."""
-    good = report(check_machine(out), print, "PROBLEM")
-    if stack is None:
-        return 0 if good else 1
-    from echodrop.command_line import deploy  # noqa: PLC0415 - it imports this module's command
+def doctor(
+    *,
+    out: Annotated[
+        str, typer.Option(help="Folder or s3:// prefix that outputs go to, to test it.")
+    ] = ".",
+    stack: Annotated[
+        str | None, typer.Option(help="Also check this deployed stack, as deploy --check does.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region of the stack.")] = None,
+) -> int:
+    """Check this machine: packages, disk, credentials, S3, Prefect; and what to do.
 
-    code = 0
-    try:
-        deploy(stack=stack, region=region, only_check=True)
-    except typer.Exit as end:
-        code = end.exit_code
+    Exit code 0: everything that a conversion needs is there; 1: something is missing.
+    """
+    good = report(check_machine(out), print, "PROBLEM")
+    code = deploy(stack=stack, region=region, only_check=True) if stack is not None else 0
     return code or (0 if good else 1)
 
 

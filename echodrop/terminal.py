@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -32,6 +33,7 @@ from echodrop.conversions import (
     run_all,
 )
 from echodrop.inputs import find_inputs
+from echodrop.model_option import Model
 from echodrop.printing import print_ended, print_failure, print_summary
 from echodrop.requests import checked, output_type_of, requested
 from flows.core.outcomes import ConversionFailure, TransientFault
@@ -44,72 +46,131 @@ from flows.walk import check_rows, decide
 INTERRUPTED = 130
 
 
-def convert_at_terminal(
-    raws: Sequence[str],
-    out: str,
-    fields: dict[str, Any],
+Anonymous = Annotated[
+    bool, typer.Option("--anon", help="Read a public bucket without credentials.")
+]
+
+
+def _options(*, anonymous: bool) -> dict[str, Any]:
+    return {"anon": True} if anonymous else {}
+
+
+def convert(
+    raw: Annotated[
+        list[str],
+        typer.Argument(help="Paths, folders, s3://bucket/key, s3://bucket/prefix/, http(s) URLs."),
+    ],
+    out: Annotated[str, typer.Argument(help="A folder, or a path that ends in .zarr or .nc.")],
     *,
-    at_once: int | None = None,
-    dry_run: bool = False,
+    model: Model = None,
+    xml: Annotated[str | None, typer.Option(help="The settings XML of AZFP files.")] = None,
+    output_type: Annotated[
+        Literal["zarr", "netcdf"] | None,
+        typer.Option(
+            "--type", case_sensitive=False, help="Default: from the ending of OUT, otherwise zarr."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+    anonymous: Anonymous = False,
+    partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Convert the intact part of a damaged file.")
+    ] = False,
+    platform: Annotated[str | None, typer.Option(help="Name of the ship or platform.")] = None,
+    survey: Annotated[str | None, typer.Option(help="Name of the survey.")] = None,
+    water_level: Annotated[
+        float | None,
+        typer.Option(help="Distance of the water level from the platform's origin, in m."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Files at the same time. Default: by processors and memory; single S3 objects and URLs one by one.",
+            min=1,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done.")
+    ] = False,
+    verify: Annotated[
+        Literal["sampled", "full"],
+        typer.Option(case_sensitive=False, help="How much of the output to verify."),
+    ] = "sampled",
+    zarr_format: Annotated[int, typer.Option(help="Zarr format, 2 or 3.", min=2, max=3)] = 3,
+    corrections: Annotated[
+        bool,
+        typer.Option(help="Take the file's values where echopype changes or drops them, or not."),
+    ] = True,
+    compact: Annotated[
+        bool, typer.Option(help="Compress losslessly, or write as echopype does.")
+    ] = True,
 ) -> int:
-    """Convert files with a progress display; print the outputs' paths, and what went wrong.
+    """Convert raw files and verify the outputs, without a server.
 
-    Only paths go to standard output, so that a script can read it.
+    A folder stands for the raw files below it. What is published already is skipped, so the same
+    command continues after an interruption.
 
-    Args:
-        raws: paths, URLs, folders and prefixes, see `find_inputs`.
-        out: a folder, or the output of a single file.
-        fields: other arguments of `echodrop.requests.requested`.
-        at_once: how many files at the same time; None for what processors and memory allow.
-        dry_run: only say what would be done.
-
-    Returns:
-        An exit code, the worst of the files': DONE (published, or skipped because it was
-            already published), FAILED (invalid file), TRANSIENT (try again), USAGE.
+    Exit code 0: every output is published, wholly or in part, or already existed; 1: a file
+    cannot be converted; 2: invalid arguments; 3: a temporary error, retry.
     """
+    options = _options(anonymous=anonymous)
     err = Console(stderr=True, soft_wrap=True)
     try:
-        output_type = output_type_of(out, fields.get("output_type"))
-        options = dict(fields.get("input_storage_options", {}))
-        inputs = find_inputs(raws, out, output_type, options)
+        chosen = output_type_of(out, output_type)
+        inputs = find_inputs(raw, out, chosen, options)
     except (ConversionFailure, TransientFault) as failure:
         refused = failed(out, failure)
         print_failure(err, refused)
         return refused.code
     if inputs.sidecars:
         err.print(f"sidecars (.bot, .idx, .xml) among the arguments, not inputs: {inputs.sidecars}")
-    fields = {**fields, "output_type": output_type}
-    jobs = [Job(each.raw, each.out, fields, each.size) for each in inputs.files]
+    fields = {
+        "model": model,
+        "output_type": chosen,
+        "xml_path": xml,
+        "convert_params": {
+            "platform_name": platform,
+            "survey_name": survey,
+            "water_level": water_level,
+        },
+        "input_storage_options": options,
+        "overwrite": overwrite,
+        "allow_partial": partial,
+        "verify": verify,
+        "zarr_format": zarr_format,
+        "corrections": corrections,
+        "compact": compact,
+    }
+    found = [Job(each.raw, each.out, fields, each.size) for each in inputs.files]
     if dry_run:
-        return _dry_run(jobs)
-    at_once = min(at_once or processes_for(jobs), len(jobs))
+        return _dry_run(found)
+    at_once = min(jobs or processes_for(found), len(found))
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn()]
-    if len(jobs) > 1:
+    if len(found) > 1:
         columns.append(MofNCompleteColumn())
     progress = Progress(
         *columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal
     )
     try:
         with stopped_by_signals(), progress:
-            if len(jobs) == 1:
+            if len(found) == 1:
                 task = progress.add_task("starting", total=1.0)
                 one = run(
-                    jobs[0],
+                    found[0],
                     lambda stage, done: progress.update(task, description=stage, completed=done),
                 )
                 ended = [one]
             else:
-                task = progress.add_task(f"converting, {at_once} at a time", total=len(jobs))
+                task = progress.add_task(f"converting, {at_once} at a time", total=len(found))
 
                 def show(each: Ended) -> None:
                     progress.advance(task)
                     print_ended(err, each)
 
-                ended = run_all(jobs, at_once, show)
+                ended = run_all(found, at_once, show)
     except KeyboardInterrupt:
         err.print("Stopped. What is published stays; the same command converts the rest.")
         return INTERRUPTED
-    if len(jobs) == 1:
+    if len(found) == 1:
         print_ended(err, one)
     else:
         print_summary(err, ended)
@@ -151,24 +212,20 @@ def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
     console.print(table, highlight=False)
 
 
-def check_at_terminal(
-    file: str, model: str | None, options: dict[str, Any], *, as_json: bool
+def check(
+    file: Annotated[str, typer.Argument(help="A path, s3://bucket/key or http(s) URL.")],
+    *,
+    model: Model = None,
+    anonymous: Anonymous = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Walk over a file's datagrams and print a summary.
+    """Check a raw file's datagrams: whether it is intact, its pings and its lost bytes.
 
-    Args:
-        file: path or URL of the raw file.
-        model: its sonar model; None to detect it.
-        options: storage options.
-        as_json: print the summary and the quality facts as JSON.
-
-    Returns:
-        DONE if `convert` would open the file without `--allow-partial`, else FAILED: both ask
-            `flows.walk.decide`; USAGE if the file cannot be read.
+    Exit code 0: `convert` would take it; 1: it is damaged; 2: it cannot be read.
     """
     err = Console(stderr=True, soft_wrap=True)
     try:
-        summary = checked(file, model, options)
+        summary = checked(file, model, _options(anonymous=anonymous))
     except Outcome as failure:
         print_failure(err, failed(file, failure))
         return USAGE

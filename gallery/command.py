@@ -8,11 +8,13 @@ import webbrowser
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
-from operations.options import Output, Stack, output_root
-
-# `--help` should not wait for slow imports.
-# ruff: noqa: PLC0415
+from gallery.server import GalleryServer
+from operations.catalog.places import place_at
+from operations.catalog.reading import load_state
+from operations.console.command_errors import UNAVAILABLE, print_error
+from operations.console.options import Output, Stack, output_root
 
 
 def gallery(
@@ -24,29 +26,23 @@ def gallery(
         bool, typer.Option("--anon", help="Read a public bucket without credentials.")
     ] = False,
     stack: Stack = None,
-) -> None:
+) -> int:
     """Show the outputs in a browser: maps, echograms, quality. New ones appear by themselves.
 
     Reads with your credentials, writes nothing, and is reachable from this machine alone, with the token
     in the printed address. Ctrl-C ends it.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from gallery.server import GalleryServer
-    from operations.catalog.places import place_at
-    from operations.catalog.reading import load_state
-    from operations.console.command_errors import UNAVAILABLE, print_error
-
-    named = output_root(place, stack)
+    named = place
     try:
+        named = output_root(place, stack)
         found = place_at(named, {"anon": True} if anonymous else {})
         # A bucket that can't be read is named here, not in the browser.
         load_state(found)
         server = GalleryServer(found, port, token=os.environ.get("ECHODROP_GALLERY_TOKEN"))
     except (ClientError, BotoCoreError) as error:
-        raise typer.Exit(print_error(OSError(f"{named}: {error}"))) from error
+        return print_error(OSError(f"{named}: {error}"))
     except (ValueError, *UNAVAILABLE) as error:
-        raise typer.Exit(print_error(error)) from error
+        return print_error(error)
     sys.stdout.write(f"Gallery of {found.uri}: {server.url}\n")
     sys.stdout.flush()
     if opens:
@@ -57,3 +53,4 @@ def gallery(
         sys.stdout.write("Stopped.\n")
     finally:
         server.server_close()
+    return 0

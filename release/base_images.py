@@ -16,27 +16,22 @@ from pathlib import Path
 
 from release.code_version import DOCKERFILE, ROOT
 
-_ARGUMENT = re.compile(r"^ARG\s+(\w+)=(\S+)", re.MULTILINE)
-_FROM = re.compile(
-    r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?", re.MULTILINE | re.IGNORECASE
+# An image, and the name of the stage that is made from it. A name that begins with $ is an ARG's.
+_NAMED = re.compile(
+    r"^(?:ARG\s+\w+=(?=\S*:)|FROM\s+(?:--\S+\s+)?|COPY\s.*?--from=|#\s*syntax=)(\S+)"
+    r"(?:\s+AS\s+(\S+))?",
+    re.MULTILINE | re.IGNORECASE,
 )
-_COPY_FROM = re.compile(r"^COPY\s+.*--from=(\S+)", re.MULTILINE)
-_SYNTAX = re.compile(r"^#\s*syntax=(\S+)", re.MULTILINE)
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 def foreign_images(dockerfile: str) -> list[str]:
-    """Return every external image of a build, with build arguments filled in."""
-    defaults = dict(_ARGUMENT.findall(dockerfile))
-    stages: set[str] = set()
-    found: list[str] = []
-    for image, stage in _FROM.findall(dockerfile):
-        filled = re.sub(r"\$\{?(\w+)\}?", lambda name: defaults.get(name[1], name[0]), image)
-        if filled not in {*stages, "scratch"}:
-            found.append(filled)
-        stages.add(stage)
-    found += [image for image in _COPY_FROM.findall(dockerfile) if image not in stages]
-    return list(dict.fromkeys([*_SYNTAX.findall(dockerfile), *found]))
+    """Return every external image of a build; arguments hold images whole."""
+    named = _NAMED.findall(dockerfile)
+    stages = {"scratch", *(stage for _, stage in named)}
+    return list(
+        dict.fromkeys(image for image, _ in named if image not in stages and image[0] != "$")
+    )
 
 
 def unpinned(dockerfile: str) -> list[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from botocore.exceptions import ClientError
 
 from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import CodeVersion
-from release.steps import Program, Step, StepContext, StepFailedError, run_program
+from release.steps import Step, StepContext, StepFailedError, program, run_program
 
 PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 FOLDER = Path(".echodrop")
@@ -62,7 +60,7 @@ def images_plan(work: ImageWork) -> list[Step]:
     steps: list[Step] = []
     if work.ours:
         steps.append(
-            Program(
+            program(
                 "create or update the image repository",
                 (
                     *("sam", "deploy", "--template-file", REPOSITORY_TEMPLATE),
@@ -73,109 +71,75 @@ def images_plan(work: ImageWork) -> list[Step]:
             )
         )
     if work.missing:
-        steps.append(RegistryLogin(work.registry))
-    steps += [BuildImage(work, target) for target in work.missing]
-    return [*steps, KeepDigests(work)]
+        steps.append(registry_login(work.registry))
+    steps += [build_image(work, target) for target in work.missing]
+    return [*steps, store_digests(work)]
 
 
-@dataclass(frozen=True)
-class RegistryLogin:
-    """Log docker in to the account's registry, for twelve hours."""
+def registry_login(registry: str) -> Step:
+    """Log docker in to the account's registry, for twelve hours; the password is passed on stdin."""
 
-    registry: str
-    title: str = "log docker in to the registry"
-
-    def shown(self) -> list[str]:
-        """Return the login as a command line."""
-        login = f"docker login --username AWS --password-stdin {self.registry}"
-        return [f"aws ecr get-login-password | {login}"]
-
-    def run(self, context: StepContext) -> None:
-        """Get a password from ECR and pass it to docker on stdin."""
-        try:
-            (data,) = context.client("ecr").get_authorization_token()["authorizationData"]
-        except ClientError as error:
-            raise StepFailedError(self.title, str(error)) from error
+    def run(context: StepContext) -> None:
+        (data,) = context.client("ecr").get_authorization_token()["authorizationData"]
         user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-        words = ("docker", "login", "--username", user, "--password-stdin", self.registry)
-        run_program(self.title, words, context, typed=password)
+        words = ("docker", "login", "--username", user, "--password-stdin", registry)
+        run_program(words, context, typed=password)
+
+    login = f"docker login --username AWS --password-stdin {registry}"
+    shown = f"aws ecr get-login-password | {login}"
+    return Step("log docker in to the registry", [shown], run)
 
 
-@dataclass(frozen=True)
-class BuildImage:
+def build_image(work: ImageWork, target: str) -> Step:
     """Build one target and push it; its digest is the result `<target>_digest`."""
+    metadata = FOLDER / f"image-{target}.json"
+    words = [
+        *("docker", "buildx", "build", "--target", target),
+        *("--platform", PLATFORMS[work.architecture]),
+        # Without attestations the image is a single manifest, which ECR scans on push.
+        *("--provenance=false", "--sbom=false", "--push"),
+        *("--label", f"org.opencontainers.image.version={work.code.version}"),
+    ]
+    if work.code.revision:
+        words += ["--label", f"org.opencontainers.image.revision={work.code.revision}"]
+    words += ["--metadata-file", str(metadata)]
+    words += ["--tag", f"{work.registry}/{work.repository}:{work.tag(target)}", "."]
+    build = program(f"build and push the {target} image for {PLATFORMS[work.architecture]}", words)
 
-    work: ImageWork
-    target: str
-
-    @property
-    def title(self) -> str:
-        """Which image is built, for which platform."""
-        return f"build and push the {self.target} image for {PLATFORMS[self.work.architecture]}"
-
-    @property
-    def metadata(self) -> Path:
-        """The file in which buildx writes the digest."""
-        return FOLDER / f"image-{self.target}.json"
-
-    def _program(self) -> Program:
-        work = self.work
-        words = [
-            *("docker", "buildx", "build", "--target", self.target),
-            *("--platform", PLATFORMS[work.architecture]),
-            # Without attestations the image is a single manifest, which ECR scans on push.
-            *("--provenance=false", "--sbom=false", "--push"),
-            *("--label", f"org.opencontainers.image.version={work.code.version}"),
-        ]
-        if work.code.revision:
-            words += ["--label", f"org.opencontainers.image.revision={work.code.revision}"]
-        words += ["--metadata-file", str(self.metadata)]
-        words += ["--tag", f"{work.registry}/{work.repository}:{work.tag(self.target)}", "."]
-        return Program(self.title, tuple(words))
-
-    def shown(self) -> list[str]:
-        """Return the command line of buildx."""
-        return self._program().shown()
-
-    def run(self, context: StepContext) -> None:
-        """Build and push the image, and read its digest."""
-        written = context.folder / self.metadata
+    def run(context: StepContext) -> None:
+        written = context.folder / metadata
         written.parent.mkdir(parents=True, exist_ok=True)
         written.unlink(missing_ok=True)
-        self._program().run(context)
+        build.run(context)
         try:
             digest = json.loads(written.read_text("utf-8"))["containerimage.digest"]
         except (OSError, ValueError, KeyError) as error:
-            raise StepFailedError(self.title, f"buildx wrote no digest to {written}") from error
-        context.results[f"{self.target}_digest"] = digest
+            raise StepFailedError(f"buildx wrote no digest to {written}") from error
+        context.results[f"{target}_digest"] = digest
         context.say(f"      {digest}")
 
+    return replace(build, run=run)
 
-@dataclass(frozen=True)
-class KeepDigests:
-    """Store the digests of this version."""
 
-    work: ImageWork
-    title: str = f"store the digests in {RECORD}"
+def store_digests(work: ImageWork) -> Step:
+    """Store the digests of this version, and add those of images that are not built to the results."""
 
-    def shown(self) -> list[str]:
-        """Return a line for each image that is not built."""
-        return [
-            f"{self.work.tag(target)} is in the repository: {digest}"
-            for target, digest in self.work.pushed.items()
-        ]
-
-    def run(self, context: StepContext) -> None:
-        """Write the record, and add the digests to the results."""
-        for target, digest in self.work.pushed.items():
+    def run(context: StepContext) -> None:
+        for target, digest in work.pushed.items():
             context.results[f"{target}_digest"] = digest
         record = {
-            "version": self.work.code.version,
-            "revision": self.work.code.revision,
-            "repository": f"{self.work.registry}/{self.work.repository}",
-            "architecture": self.work.architecture,
+            "version": work.code.version,
+            "revision": work.code.revision,
+            "repository": f"{work.registry}/{work.repository}",
+            "architecture": work.architecture,
             **{target: context.results[f"{target}_digest"] for target in TARGETS},
         }
         path = context.folder / RECORD
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+    shown = [
+        f"{work.tag(target)} is in the repository: {digest}"
+        for target, digest in work.pushed.items()
+    ]
+    return Step(f"store the digests in {RECORD}", shown, run)

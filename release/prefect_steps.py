@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -14,73 +13,41 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployment.registered_automations import our_automations
-from release.steps import StepContext, StepFailedError
+from release.steps import Step, StepContext, StepFailedError
 
 _PAGE = 200
 
 
 @contextmanager
-def _prefect(url: str, title: str) -> Iterator[SyncPrefectClient]:
+def _prefect(url: str) -> Iterator[SyncPrefectClient]:
     with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
         try:
             yield client
         except httpx.HTTPError as error:
-            raise StepFailedError(
-                title,
-                f"{url}: {error}",
-                "prefect cloud login, or --no-prefect if Prefect itself is gone",
-            ) from error
+            remedy = "prefect cloud login, or --no-prefect if Prefect itself is gone"
+            raise StepFailedError(f"{url}: {error}", remedy) from error
 
 
-@dataclass(frozen=True)
-class PausePool:
+def pause_pool(url: str, pool: str) -> Step:
     """Pause the work pool."""
 
-    url: str
-    pool: str
-
-    @property
-    def title(self) -> str:
-        """What the step does."""
-        return f"pause work pool {self.pool}, so that no conversion starts"
-
-    def shown(self) -> list[str]:
-        """Return the command of Prefect."""
-        return [f"prefect work-pool pause {self.pool}"]
-
-    def run(self, context: StepContext) -> None:
-        """Pause it."""
-        with _prefect(self.url, self.title) as client:
+    def run(context: StepContext) -> None:
+        with _prefect(url) as client:
             try:
-                client.update_work_pool(self.pool, WorkPoolUpdate(is_paused=True))
+                client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
             except ObjectNotFound:
                 context.say("      it is already gone")
 
+    title = f"pause work pool {pool}, so that no conversion starts"
+    return Step(title, [f"prefect work-pool pause {pool}"], run)
 
-@dataclass(frozen=True)
-class DeletePrefectObjects:
+
+def delete_prefect_objects(url: str, pool: str) -> Step:
     """Delete echodrop's automations, the pool's deployments, and the pool; runs and their logs stay."""
 
-    url: str
-    pool: str
-
-    @property
-    def title(self) -> str:
-        """What the step does."""
-        return f"delete the automations, the deployments of work pool {self.pool}, and the pool"
-
-    def shown(self) -> list[str]:
-        """Return the commands of Prefect."""
-        return [
-            "prefect automation delete NAME    # each one of echodrop",
-            f"prefect deployment delete NAME    # each one of work pool {self.pool}",
-            f"prefect work-pool delete {self.pool}",
-        ]
-
-    def run(self, context: StepContext) -> None:
-        """Delete them."""
-        named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool]))
-        with _prefect(self.url, self.title) as client:
+    def run(context: StepContext) -> None:
+        named = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
+        with _prefect(url) as client:
             for name, automation in our_automations(client).items():
                 client.delete_automation(automation.id)
                 context.say(f"      automation {name} deleted")
@@ -89,6 +56,14 @@ class DeletePrefectObjects:
                     client.delete_deployment(deployment.id)
                     context.say(f"      deployment {deployment.name} deleted")
             try:
-                client.delete_work_pool(self.pool)
+                client.delete_work_pool(pool)
             except ObjectNotFound:
                 context.say("      the pool is already gone")
+
+    shown = [
+        "prefect automation delete NAME    # each one of echodrop",
+        f"prefect deployment delete NAME    # each one of work pool {pool}",
+        f"prefect work-pool delete {pool}",
+    ]
+    title = f"delete the automations, the deployments of work pool {pool}, and the pool"
+    return Step(title, shown, run)

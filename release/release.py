@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from release.images import ImageWork, images_plan
 from release.parameters import DIGESTS
-from release.steps import AwsCall, Program, Step
+from release.steps import Step, aws_call, program
 
 # IAM's error code if the role exists.
 _ROLE_IS_THERE = frozenset({"InvalidInput"})
@@ -37,19 +37,19 @@ def deploy_plan(
     }
     steps: list[Step] = []
     if check:
-        steps.append(Program("check the template, its policies and the code", ("checks/run",)))
+        steps.append(program("check the template, its policies and the code", ("checks/run",)))
     steps += images_plan(work)
     return [
         *steps,
-        AwsCall(
+        aws_call(
             "create the service-linked role of ECS, which a new account lacks",
             "iam",
             "create_service_linked_role",
             {"AWSServiceName": "ecs.amazonaws.com"},
             done_already=_ROLE_IS_THERE,
         ),
-        Program("build the two functions", ("sam", "build")),
-        Program(
+        program("build the two functions", ("sam", "build")),
+        program(
             f"create or update the stack {stack}",
             (
                 *("sam", "deploy", "--stack-name", stack, "--s3-prefix", stack),
@@ -64,7 +64,7 @@ def deploy_plan(
                 f" ROLLBACK_COMPLETE: aws cloudformation delete-stack --stack-name {stack}, then retry"
             ),
         ),
-        Program(
+        program(
             "register with Prefect, and verify",
             ("echodrop", "deploy", "--stack", stack),
             remedy="each MISSING line has a remedy below it; then repeat this command",

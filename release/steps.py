@@ -8,10 +8,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -23,9 +23,8 @@ _RESULT = re.compile(r"\{(\w+)\}")
 class StepFailedError(Exception):
     """A step failed; `remedy` says what to do before the command is repeated."""
 
-    def __init__(self, title: str, reason: str, remedy: str = "") -> None:
-        super().__init__(f"{title}: {reason}")
-        self.title = title
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
 
@@ -56,52 +55,36 @@ class StepContext:
     folder: Path = ROOT
 
 
-class Step(Protocol):
-    """One step of a plan; a dry run only prints `title` and `shown`."""
-
-    @property
-    def title(self) -> str:
-        """What the step does."""
-
-    def shown(self) -> Sequence[str]:
-        """Return the equivalent commands."""
-
-    def run(self, context: StepContext) -> None:
-        """Carry out the step.
-
-        Raises:
-            StepFailedError: the step failed.
-        """
-
-
 @dataclass(frozen=True)
-class Program:
-    """Run a program. `{name}` in a word is replaced with the result of an earlier step."""
+class Step:
+    """One step of a plan; a dry run only prints `title`, and `shown`, the equivalent commands.
+
+    `run` carries it out, and raises StepFailedError or ClientError if it fails.
+    """
 
     title: str
-    words: tuple[str, ...]
-    remedy: str = ""
+    shown: Sequence[str]
+    run: Callable[[StepContext], object]
 
-    def shown(self) -> list[str]:
-        """Return the command line, with names in place of results that are not known yet."""
-        words = [_RESULT.sub(lambda name: f"<{name[1]}>", word) for word in self.words]
-        return [shlex.join(words)]
 
-    def run(self, context: StepContext) -> None:
-        """Run it; its output goes to the terminal."""
-        words = [_RESULT.sub(lambda name: context.results[name[1]], word) for word in self.words]
-        run_program(self.title, words, context, remedy=self.remedy)
+def program(title: str, words: Sequence[str], remedy: str = "") -> Step:
+    """Run a program; its output goes to the terminal.
+
+    `{name}` in a word is replaced with the result of an earlier step, and shown as `<name>`.
+    """
+
+    def run(context: StepContext) -> None:
+        filled = [_RESULT.sub(lambda name: context.results[name[1]], word) for word in words]
+        run_program(filled, context, remedy=remedy)
+
+    shown = shlex.join(_RESULT.sub(lambda name: f"<{name[1]}>", word) for word in words)
+    return Step(title, [shown], run)
 
 
 def run_program(
-    title: str,
-    words: Sequence[str],
-    context: StepContext,
-    *,
-    typed: str | None = None,
-    remedy: str = "",
+    words: Sequence[str], context: StepContext, *, typed: str | None = None, remedy: str = ""
 ) -> None:
-    """Run a program in the run's folder.
+    """Run a program in the run's folder, with `typed` on its stdin.
 
     Raises:
         StepFailedError: the program is missing, or its exit code is not 0.
@@ -116,34 +99,31 @@ def run_program(
             check=False,
         )
     except OSError as error:
-        raise StepFailedError(title, str(error), remedy) from error
+        raise StepFailedError(str(error), remedy) from error
     if done.returncode:
-        raise StepFailedError(title, f"{words[0]} ended with exit code {done.returncode}", remedy)
+        raise StepFailedError(f"{words[0]} ended with exit code {done.returncode}", remedy)
 
 
-@dataclass(frozen=True)
-class AwsCall:
-    """A call of AWS's API; an error code in `done_already` means that nothing is left to do."""
+def aws_call(
+    title: str,
+    service: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+    done_already: Collection[str] = (),
+) -> Step:
+    """Call AWS's API; an error code in `done_already` means that nothing is left to do."""
 
-    title: str
-    service: str
-    operation: str
-    arguments: Mapping[str, Any]
-    done_already: frozenset[str] = frozenset()
-
-    def shown(self) -> list[str]:
-        """Return the call as a command line."""
-        words = ["aws", self.service, self.operation.replace("_", "-")]
-        return [shlex.join([*words, "--cli-input-json", json.dumps(dict(self.arguments))])]
-
-    def run(self, context: StepContext) -> None:
-        """Make the call."""
+    def run(context: StepContext) -> None:
         try:
-            getattr(context.client(self.service), self.operation)(**self.arguments)
+            getattr(context.client(service), operation)(**arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in self.done_already:
-                raise StepFailedError(self.title, str(error)) from error
+            if error.response["Error"]["Code"] not in done_already:
+                raise
             context.say("      already done")
+
+    words = ["aws", service, operation.replace("_", "-")]
+    shown = shlex.join([*words, "--cli-input-json", json.dumps(dict(arguments))])
+    return Step(title, [shown], run)
 
 
 def carry_out(steps: Sequence[Step], context: StepContext, *, dry_run: bool) -> None:
@@ -154,7 +134,11 @@ def carry_out(steps: Sequence[Step], context: StepContext, *, dry_run: bool) -> 
     """
     for number, step in enumerate(steps, 1):
         context.say(f"[{number}/{len(steps)}] {step.title}")
-        for line in step.shown():
+        for line in step.shown:
             context.say(f"      {line}")
         if not dry_run:
-            step.run(context)
+            try:
+                step.run(context)
+            except (StepFailedError, ClientError) as error:
+                remedy = error.remedy if isinstance(error, StepFailedError) else ""
+                raise StepFailedError(f"{step.title}: {error}", remedy) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import boto3
+import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from release.code_version import code_version
@@ -25,6 +27,14 @@ from release.release import deploy_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
 from sandbox.stack.parameters import TemplateError
+
+Stack = Annotated[str, typer.Option(help="The stack's name.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", help="NAME=VALUE of the stack; docs/deploy.md lists them."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the steps.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 DONE, FAILED, NOT_READY = 0, 1, 2
 # The stack's name is part of the names of its buckets.
@@ -70,32 +80,44 @@ def find(session: boto3.Session, stack: str) -> StackFacts:
     )
 
 
-def release_at_terminal(
+def images(
+    *, stack: Stack = "echodrop", parameter: Parameters = None, dry_run: DryRun = False
+) -> int:
+    """Build both images, push them, and store their digests in .echodrop/images.json.
+
+    An image of this code that is already in the repository is not built again. Exit code 0: both
+    exist; 1: a step failed; 2: something is missing, and nothing was done.
+    """
+    return release_plan(stack, parameter or (), dry_run=dry_run, images_alone=True)
+
+
+def release(
+    *,
+    stack: Stack = "echodrop",
+    parameter: Parameters = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    check: Annotated[bool, typer.Option(help="Run checks/run first.")] = True,
+) -> int:
+    """Release this code: check it, build images, deploy the stack, register with Prefect, and verify.
+
+    A parameter that is not given keeps the stack's value. The exit codes are those of images.
+    """
+    return release_plan(stack, parameter or (), dry_run=dry_run, ask=not yes, check=check)
+
+
+def release_plan(
     stack: str,
     words: Sequence[str],
     *,
     dry_run: bool,
-    images_alone: bool,
+    images_alone: bool = False,
     ask: bool = True,
     check: bool = True,
     context: StepContext | None = None,
     session: boto3.Session | None = None,
 ) -> int:
-    """Build and push the images and, unless `images_alone`, release the stack.
-
-    Args:
-        stack: name of the stack.
-        words: parameters, NAME=VALUE each.
-        dry_run: only print the steps.
-        images_alone: stop after the images.
-        ask: whether sam asks for confirmation before it changes the stack.
-        check: whether the project's checks run first.
-        context: what the steps share; default: that of this machine.
-        session: the AWS session; default: that of this machine.
-
-    Returns:
-        0 if all is done; 1 if a step failed; 2 if something is missing, and nothing was done.
-    """
+    """Release the stack, or only its images; see the commands. Tests give context and session."""
     context = context or terminal_context()
     code = code_version()
     if code is None:
@@ -177,57 +199,48 @@ def _carry_out(
     return NOT_READY if problems else DONE
 
 
-def undeploy_at_terminal(
-    stack: str,
+def undeploy(
     *,
-    delete_data: Sequence[str],
-    wait_minutes: float,
-    prefect: bool,
-    dry_run: bool,
-    confirmed: bool,
-    ask: Callable[[str], str] = input,
-    context: StepContext | None = None,
+    stack: Stack = "echodrop",
+    delete_data: Annotated[
+        list[str] | None,
+        typer.Option(help="A bucket of the stack to delete with its content."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Minutes to wait for running conversions.", min=0)
+    ] = 60,
+    prefect: Annotated[
+        bool, typer.Option(help="Also delete pool, deployments and automations in Prefect.")
+    ] = True,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> int:
-    """Remove a stack.
+    """Remove a stack except its data: Prefect's objects, stack, images, sam's files, secret, key.
 
-    Args:
-        stack: name of the stack.
-        delete_data: buckets of the stack to delete with their content.
-        wait_minutes: minutes to wait for running conversions.
-        prefect: whether to delete the objects in Prefect, too.
-        dry_run: only print the steps.
-        confirmed: do not ask for the name of the stack.
-        ask: reads a line from the terminal.
-        context: what the steps share; default: that of this machine.
-
-    Returns:
-        0 if all is gone; 1 if a step failed or the removal was not confirmed; 2 if AWS does not
-        answer or there is no such stack.
+    It can be repeated until all is gone. Exit code 0: all is gone; 1: a step failed; 2: there is no stack.
     """
-    context = context or terminal_context()
+    data, context = delete_data or [], terminal_context()
     try:
         deployed = read_deployed(context.client, stack, context.folder)
         if deployed is None:
             complain(f"there is no stack {stack}, and no unfinished removal of it")
             return NOT_READY
-        steps = undeploy_plan(
-            deployed, delete_data=delete_data, wait_minutes=wait_minutes, prefect=prefect
-        )
+        steps = undeploy_plan(deployed, delete_data=data, wait_minutes=wait, prefect=prefect)
     except (BotoCoreError, ClientError, BucketNotOursError) as error:
         complain(f"stack {stack}: {error}")
         return NOT_READY
-    for line in describe_retained(deployed, delete_data, prefect=prefect):
+    for line in describe_retained(deployed, data, prefect=prefect):
         say(line)
-    if not dry_run and not confirmed and not _wanted(stack, delete_data, ask):
+    if not dry_run and not yes and not _wanted(stack, data):
         complain("nothing was done")
         return FAILED
     return _carry_out(steps, context, [], dry_run=dry_run)
 
 
-def _wanted(stack: str, delete_data: Sequence[str], ask: Callable[[str], str]) -> bool:
+def _wanted(stack: str, delete_data: Sequence[str]) -> bool:
     data = f", with all data in {', '.join(delete_data)}" if delete_data else ""
     try:
-        answer = ask(f"Remove the stack {stack}{data}? Type its name: ")
+        answer = input(f"Remove the stack {stack}{data}? Type its name: ")
     except EOFError:
         complain("there is no terminal for the confirmation: use --yes")
         return False

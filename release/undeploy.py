@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from release.aws_steps import AwaitTasks, DeleteBucket, DeleteObjects, DeleteStack
+from release.aws_steps import NO_BUCKET, await_tasks, delete_objects, delete_stack
 from release.facts import repository_is_made, stack_of
 from release.images import FOLDER, repository_stack
-from release.notes import DeleteNote, WriteNote
-from release.prefect_steps import DeletePrefectObjects, PausePool
-from release.steps import AwsCall, Step
+from release.prefect_steps import delete_prefect_objects, pause_pool
+from release.steps import Step, aws_call
 
 _GONE = frozenset({"ResourceNotFoundException", "NotFoundException", "KMSInvalidStateException"})
 # Resources that the stack retains (DeletionPolicy) and the removal handles.
@@ -98,24 +97,32 @@ def undeploy_plan(
     url, pool = outputs["PrefectUrl"], outputs["WorkPoolName"]
     family = outputs["TaskFamily"]
     families = (family, f"{family.removesuffix('-convert')}-operations")
-    steps: list[Step] = [WriteNote(deployed, note)]
+    write = f"store the facts about the stack in {note}, for a retry"
+    steps = [Step(write, [], lambda context: deployed.write(context.folder / note))]
     if prefect:
-        steps.append(PausePool(url, pool))
+        steps.append(pause_pool(url, pool))
     # A cluster with tasks can't be deleted.
-    steps.append(AwaitTasks(outputs["ClusterName"], families, wait_minutes))
-    steps.append(DeleteStack(stack))
+    steps.append(await_tasks(outputs["ClusterName"], families, wait_minutes))
+    steps.append(delete_stack(stack))
     if prefect:
         # After the stack, because its alarms would report them as missing.
-        steps.append(DeletePrefectObjects(url, pool))
+        steps.append(delete_prefect_objects(url, pool))
     if deployed.sam_bucket:
-        steps.append(DeleteObjects(deployed.sam_bucket, f"{stack}/"))
+        steps.append(delete_objects(deployed.sam_bucket, f"{stack}/"))
     if deployed.repository_is_made:
-        steps.append(DeleteStack(repository_stack(stack)))
+        steps.append(delete_stack(repository_stack(stack)))
     steps += [_delete_secret(secret) for secret in deployed.retained.get(SECRET, ())]
     steps += [_delete_key(key) for key in deployed.retained.get(KEY, ())]
     for bucket in delete_data:
-        steps += [DeleteObjects(bucket, ""), DeleteBucket(bucket)]
-    return [*steps, DeleteNote(note)]
+        steps.append(delete_objects(bucket, ""))
+        call = aws_call(
+            f"delete the bucket {bucket}", "s3", "delete_bucket", {"Bucket": bucket}, NO_BUCKET
+        )
+        steps.append(replace(call, shown=[f"aws s3api delete-bucket --bucket {bucket}"]))
+    forget = Step(
+        f"delete {note}", [], lambda context: (context.folder / note).unlink(missing_ok=True)
+    )
+    return [*steps, forget]
 
 
 def describe_retained(
@@ -142,9 +149,9 @@ def describe_retained(
     return lines
 
 
-def _delete_secret(secret: str) -> AwsCall:
+def _delete_secret(secret: str) -> Step:
     # The credential can be made again in Prefect; a secret that waits for deletion blocks its name.
-    return AwsCall(
+    return aws_call(
         f"delete the secret {secret}",
         "secretsmanager",
         "delete_secret",
@@ -153,8 +160,8 @@ def _delete_secret(secret: str) -> AwsCall:
     )
 
 
-def _delete_key(key: str) -> AwsCall:
-    return AwsCall(
+def _delete_key(key: str) -> Step:
+    return aws_call(
         f"schedule the key {key} for deletion in {KEY_WAITS_DAYS} days; until then it can be restored",
         "kms",
         "schedule_key_deletion",

@@ -136,7 +136,7 @@ def _start_on_aws(sandbox: Sandbox) -> None:
             "aws_endpoint_url": sandbox.aws_endpoint_url,
             "inbox_bucket": sandbox.names.inbox_bucket,
             "output_bucket": sandbox.names.output_bucket,
-            # The operator's commands take it (operations/clients/local_sandbox.py), and read
+            # The operator's commands take it (operations/clients/stack_settings.py), and read
             # Prefect's credential from the stack's secret, as on AWS.
             "environment": {**sandbox.addresses(), "ECHODROP_STACK": stack_name},
         }

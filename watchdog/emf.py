@@ -14,22 +14,13 @@ SERVICE = "watchdog"
 
 # The metrics and their units. A check leaves out metrics whose value is unknown.
 UNITS: Mapping[str, str] = {
-    "PrefectReachable": "Count",
-    "FailedRuns": "Count",
-    "BadFiles": "Count",
-    "CrashedRuns": "Count",
-    "LateRuns": "Count",
-    "StuckPendingRuns": "Count",
-    "StuckRunningRuns": "Count",
-    "OldestWaitingSeconds": "Seconds",
-    "UnendedRuns": "Count",
-    "WorkerHeartbeatAgeSeconds": "Seconds",
-    "DeadLetters": "Count",
-    "IncidentsOpen": "Count",
-    "IncidentsReported": "Count",
-    "QuietPrefixes": "Count",
-    "RunsStarted": "Count",
-    "BrakePulled": "Count",
+    name: "Seconds" if name.endswith("Seconds") else "Count"
+    for name in (
+        *("PrefectReachable", "FailedRuns", "BadFiles", "CrashedRuns", "LateRuns"),
+        *("StuckPendingRuns", "StuckRunningRuns", "OldestWaitingSeconds", "UnendedRuns"),
+        *("WorkerHeartbeatAgeSeconds", "DeadLetters", "IncidentsOpen", "IncidentsReported"),
+        *("QuietPrefixes", "RunsStarted", "BrakePulled"),
+    )
 }
 
 

@@ -25,7 +25,6 @@ from watchdog.incidents import Incident, IncidentStore
 from watchdog.pool_brake import NoteStore, WorkPool, brake, observe, spend_of_month
 from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook, authorization_of
-from watchdog.quiet_inbox import quiet_prefixes
 from watchdog.settings import WatchdogSettings, read_settings
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -226,3 +225,23 @@ def subject(update: Mapping[str, Any]) -> str:
     files = "1 file" if count == 1 else f"{count} files"
     text = f"{update['outcome']}: {files}{where}, {update['state']}"
     return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]
+
+
+def quiet_prefixes(
+    s3: S3Client, bucket: str, quiet_hours: Mapping[str, float], now: datetime
+) -> list[str]:
+    """List the prefixes whose newest object is older than their limit, or that have no object.
+
+    A request lists a thousand objects, and the search ends at the first recent one. So
+    configure the prefix of a running cruise, not that of an archive.
+    """
+    return [
+        prefix
+        for prefix, hours in quiet_hours.items()
+        if not _has_upload_since(s3, bucket, prefix, now - timedelta(hours=hours))
+    ]
+
+
+def _has_upload_since(s3: S3Client, bucket: str, prefix: str, since: datetime) -> bool:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return any(item["LastModified"] >= since for page in pages for item in page.get("Contents", []))

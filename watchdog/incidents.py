@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
 
 HEAD, REPORTED = "incident.json", "reported.json"
-MARKS = frozenset({REPORTED, "told.json"})  # former name
 # The same window as in tasks: a later failure starts another incident.
 WINDOW = timedelta(hours=1)
 # A task makes three attempts to report an incident; it has given up by then.
@@ -98,7 +97,7 @@ def read_incidents(notes: Sequence[IncidentNote], prefix: str) -> list[Incident]
         match note.key.removeprefix(prefix).split("/"):
             case [identity, name] if name == HEAD:
                 heads[identity, note.etag] = note
-            case [identity, opening, name] if name in MARKS:
+            case [identity, opening, name] if name == REPORTED:
                 marks[identity, opening] = note
             case [identity, opening, _]:
                 followers[identity, opening].append(note)

@@ -23,6 +23,10 @@ _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 30.0
 
 
+# Seconds that a request may wait for the rate limit and for 429 to end.
+PATIENCE = 600.0
+
+
 class PrefectUnreachableError(Exception):
     """Prefect's API did not answer as expected; `status` is the HTTP status, None without an answer."""
 
@@ -70,7 +74,7 @@ class PrefectHttp:
         self._next = 0.0
         self._paused_until = 0.0
 
-    def ask(self, method: str, path: str, body: object, *, patience: float) -> Any:  # noqa: ANN401 - any JSON
+    def ask(self, method: str, path: str, body: object, *, patience: float = PATIENCE) -> Any:  # noqa: ANN401 - any JSON
         """Send a request that is safe to repeat; return the JSON of the answer, None if it is empty.
 
         Args:

@@ -18,7 +18,7 @@ from events.file_heads import file_head
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.decisions.rules_document import parse_rules
 from lambda_trigger.decisions.run_identity import idempotency_key
-from operations.clients.services import OperationsServices
+from operations.clients.connections import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions
 from operations.findings.findings import RunFacts
 

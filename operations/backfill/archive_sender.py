@@ -17,11 +17,16 @@ from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict
 from lambda_trigger.decisions.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import Rules
 from operations.backfill.checkpoint import Checkpoint
+from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
+from operations.clients.trigger_decision import is_of_azfp
+from operations.findings.findings import IN_PROGRESS, Source
+from operations.findings.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.archive_items import Archive, ArchiveItem
-from operations.sending.back_pressure import BackPressure
+from operations.inventory.listings import read_manifest_of, source_now
+from operations.inventory.upload_inspection import UploadInspector
+from operations.sending.back_pressure import BackPressure, Pace
 from operations.sending.estimates import Estimate
-from operations.sending.pacing import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -34,6 +39,59 @@ _BYTES_A_MESSAGE = 240_000
 
 # An object, the verdict on its key, and the generation to request or why none is.
 _Judged = tuple[ArchiveItem, Candidate | SettingsXml | Verdict, int | str]
+
+
+# Why an object is not sent.
+PUBLISHED, RUNNING = "published at this version", "in progress"
+
+
+@dataclass(frozen=True)
+class WantedConversions:
+    """Finds the generation to request for an object, or why it needs none.
+
+    Attributes:
+        services: S3, the trigger's decision, and the runs.
+        inspector: finds the runs of an upload.
+        force: convert published objects again, as a new generation.
+    """
+
+    services: OperationsServices
+    inspector: UploadInspector
+    force: bool = False
+
+    def generation_of(self, item: ArchiveItem, candidate: Candidate) -> int | str:
+        """The generation to request; a text is the reason why nothing is requested.
+
+        Raises:
+            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
+        """
+        if not self.force:
+            return PUBLISHED if self._is_published(item, candidate) else 0
+        source = source_now(self.services.s3, item.bucket, item.key)
+        if source is None:
+            return 0
+        (found,) = self.inspector.at([(source, candidate.output_key)])
+        return RUNNING if found.kind in IN_PROGRESS else found.next_generation
+
+    def _is_published(self, item: ArchiveItem, candidate: Candidate) -> bool:
+        s3, bucket = self.services.s3, self.services.rules.output_bucket
+        try:
+            manifest = read_manifest_of(s3, bucket, candidate.output_key)
+        except ManifestUnreadableError:
+            return False
+        if manifest is None:
+            return False
+        source: Source | None
+        if item.etag is None or is_of_azfp(candidate):
+            source = source_now(s3, item.bucket, item.key)
+        else:
+            source = Source(item.bucket, item.key, item.size or 0, item.etag, self.inspector.now)
+        if source is None:
+            return False
+        # Other models are converted without settings.
+        settings = self.services.decisions.of(source).settings if is_of_azfp(candidate) else None
+        facts = OutputFacts(None, manifest=manifest)
+        return judge_output(source, facts, settings).state == "current"
 
 
 @dataclass
@@ -70,7 +128,7 @@ class Backfill:
 
         Raises:
             ArchiveError, OSError, ClientError: the archive can't be read, or the queue refuses.
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         records: list[dict[str, Any]] = []
         size = sent = 0

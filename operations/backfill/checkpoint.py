@@ -91,8 +91,7 @@ def checkpoint_of(
     try:
         values: dict[str, Any] = json.loads(place.read_text())
         for name in ("left_out", "refused", "skipped"):
-            # Earlier releases wrote no `skipped`.
-            values[name] = Counter(values[name] if name != "skipped" else values.get(name, ()))
+            values[name] = Counter(values[name])
         found = Checkpoint(place, **values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{place} is not the checkpoint of a backfill: {error!r}") from error

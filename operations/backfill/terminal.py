@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from lambda_trigger.decisions.outcomes import BACKFILL
-from lambda_trigger.decisions.rules_document import Rules
+from lambda_trigger.decisions.rules_document import Rules as ParsedRules
 from lambda_trigger.decisions.wording import counted
-from operations.backfill.archive_sender import TOGETHER, Backfill
+from operations.backfill.archive_sender import TOGETHER, Backfill, WantedConversions
 from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
-from operations.backfill.wanted import WantedConversions
-from operations.clients.connections import connect
-from operations.clients.services import OperationsServices
+from operations.clients.connections import OperationsServices, connect
+from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
 from operations.console.printing import write, write_name
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
 from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at
 from operations.inventory.upload_inspection import UploadInspector
-from operations.sending.back_pressure import RUNS, BackPressure
+from operations.sending.back_pressure import RUNS, BackPressure, Pace
 from operations.sending.estimates import length
-from operations.sending.pacing import Pace
 
 # Uploads a second that one Prefect server accepts in addition to the live ones.
 RATE = 5.0
 
 
-def backfill_at_terminal(
-    archive: str,
+def backfill(
+    archive: Annotated[
+        str,
+        typer.Argument(
+            help="s3://bucket/prefix; s3://…/manifest.json of an S3 inventory; or a list of keys,"
+            " .txt or .csv (.gz)."
+        ),
+    ],
     *,
-    queue_url: str,
-    rules: Path | None = None,
-    checkpoint: Path | None = None,
-    restart: bool = False,
-    force: bool = False,
-    rate: float = RATE,
-    outstanding: int = RUNS,
-    together: int = TOGETHER,
-    limit: int | None = None,
-    dry_run: bool = False,
-    as_json: bool = False,
+    rate: Annotated[float, typer.Option(help="Uploads a second.", min=0.001)] = RATE,
+    outstanding: Annotated[
+        int,
+        typer.Option(
+            help="How many runs of the backfill lane may be unfinished; a batch counts as one.",
+            min=1,
+        ),
+    ] = RUNS,
+    together: Annotated[
+        int,
+        typer.Option(help="Uploads in a message; they may be converted together.", min=1, max=100),
+    ] = TOGETHER,
+    limit: Annotated[
+        int | None, typer.Option(help="Maximum uploads that this call sends.", min=1)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="The checkpoint's file (default: below .echodrop/backfill, by archive and queue)."
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Ignore the checkpoint and begin at the start.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert again what is published at its version.")
+    ] = False,
+    queue: Queue = None,
+    rules: Rules = None,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only estimate what is left: bytes, seconds, dollars.")
+    ] = False,
+    as_json: Json = False,
 ) -> int:
-    """Convert an archive in the backfill lane.
+    """Convert an archive behind the live uploads; after an interruption, the next call resumes.
 
-    The arguments are the options of the command, see `operations.commands`.
-
-    Returns:
-        An exit code: 0 the end of the archive was reached; 1 it was not, or the rules
-        reject some uploads; 2 something could not be read or did not answer; 130 interrupted.
+    Exit code 0: all is sent; 1: not all is sent, or the rules reject some; 2: a service did not answer.
     """
     began = time.monotonic()
     noted: Checkpoint | None = None
     try:
+        complete_settings(
+            stack,
+            prefect_rate,
+            PREFECT_API_URL=None,
+            ECHODROP_RULES_PARAMETER=rules,
+            ECHODROP_QUEUE_URL=queue,
+        )
+        queue_url = queue or os.environ[QUEUE]
         connections = connect(rules)
         active_rules = connections.services.rules
         found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
@@ -68,8 +104,7 @@ def backfill_at_terminal(
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
         if restart:
             noted = Checkpoint(place, archive, queue_url, content)
-        region = connections.services.s3.meta.region_name
-        sqs = connections.session.client("sqs", region_name=region)
+        sqs = connections.session.client("sqs", region_name=connections.region)
         pressure = BackPressure(
             *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
         )
@@ -109,7 +144,7 @@ def _wanted(services: OperationsServices, *, force: bool) -> WantedConversions:
     return WantedConversions(services, inspector, force)
 
 
-def _check_bucket(bucket: str, rules: Rules) -> None:
+def _check_bucket(bucket: str, rules: ParsedRules) -> None:
     if bucket not in {rules.inbox_bucket, *rules.archive_buckets}:
         raise ValueError(
             f"{bucket} is neither the inbox nor an archive: add it to archive_buckets in the rules"

@@ -12,38 +12,36 @@ from operations.catalog.places import place_at
 from operations.catalog.reading import FOLDER
 from operations.catalog.writing import update_catalog
 from operations.console.command_errors import UNAVAILABLE, print_error
+from operations.console.options import DryRun, Json, Output, Stack, output_root
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
 
 
-def catalog_at_terminal(named: str, *, dry_run: bool = False, as_json: bool = False) -> int:
-    """Bring the catalogue up to date, and print what changed.
+def catalog(
+    place: Output = None, *, stack: Stack = None, dry_run: DryRun = False, as_json: Json = False
+) -> int:
+    """Bring the catalogue of all outputs up to date: STAC, a Parquet and a CSV table, the page's list.
 
-    Args:
-        named: output bucket or folder.
-        dry_run: only print what would change.
-        as_json: print one line of JSON.
-
-    Returns:
-        An exit code: 0 the catalogue is up to date, 1 manifests or reports can't be read,
-        2 a service did not answer, or other writers were faster.
+    Exit code 0: it is up to date; 1: manifests can't be read, and are not in it; 2: a service did not answer.
     """
+    named = place
     try:
-        place = place_at(named)
+        named = output_root(place, stack)
+        root = place_at(named)
         with progress_bar() as progress:
-            update = update_catalog(place, dry_run=dry_run, progress=progress)
+            update = update_catalog(root, dry_run=dry_run, progress=progress)
     except (ClientError, BotoCoreError, ChangedMeanwhileError) as error:
         return print_error(OSError(f"{named}: {error}"))
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
     unreadable = update.reading.unreadable
     if as_json:
-        sys.stdout.write(json_line({"catalog": place.uri + FOLDER, **update.as_json()}) + "\n")
+        sys.stdout.write(json_line({"catalog": root.uri + FOLDER, **update.as_json()}) + "\n")
         return 1 if unreadable else 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
     would = "would be " if dry_run else ""
     console.print(
-        f"{place.uri}{FOLDER}: {update.outputs:,} outputs and {update.failed:,} failed uploads,"
+        f"{root.uri}{FOLDER}: {update.outputs:,} outputs and {update.failed:,} failed uploads,"
         f" of which {update.reading.read:,} are new or changed; {update.reading.removed:,} are gone"
     )
     console.print(f"{update.written:,} files {would}written, {update.removed:,} {would}removed")

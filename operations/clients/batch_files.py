@@ -24,7 +24,7 @@ def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[
     """Find the latest batch of each of these files, as facts about the file.
 
     Raises:
-        PrefectUnavailableError: Prefect does not answer.
+        PrefectUnreachableError: Prefect does not answer.
     """
     tags = [batch_tag(identity) for identity in identities]
     found = {
@@ -40,7 +40,7 @@ def files_of(api: RateLimitedPrefectApi, batch: dict[str, Any]) -> Iterator[tupl
     """Yield the identity and the facts of each file of a batch; the identity is empty if missing.
 
     Raises:
-        PrefectUnavailableError: Prefect does not answer.
+        PrefectUnreachableError: Prefect does not answer.
     """
     # A batch that was retried has later task runs with the same names.
     ends = {task["name"].rpartition(" · ")[2]: task["state"] for task in api.task_runs(batch["id"])}

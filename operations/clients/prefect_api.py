@@ -7,26 +7,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
+from watchdog.prefect_http import PrefectHttp
 
 # The server's own limit on a page (PREFECT_SERVER_API_DEFAULT_LIMIT).
 PAGE = 200
-# Seconds that a request may wait for the rate limit and for 429 to end.
-PATIENCE = 600.0
 _ATTEMPTS = 7
 # Prefect Cloud's smallest plan allows 250 a minute; worker, trigger and tasks need the rest.
 CLOUD_REQUESTS_A_MINUTE = 100.0
 _WORKSPACE = re.compile(r"/accounts/([^/]+)/workspaces/([^/]+)")
 # The variable with an operator's own limit.
 RATE = "ECHODROP_PREFECT_RATE"
-
-
-class PrefectUnavailableError(Exception):
-    """Prefect's API did not answer, or refused the request with this HTTP `status`."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def authorization(api_key: str | None, auth_string: str | None) -> str | None:
@@ -59,7 +49,7 @@ def run_page(url: str, run_id: str) -> str:
     )
 
 
-class RateLimitedPrefectApi:
+class RateLimitedPrefectApi(PrefectHttp):
     """Prefect's API at `url`, with at most `per_minute` requests; transient errors are retried.
 
     After a 429 all threads wait as long as it says, at most ten minutes.
@@ -68,8 +58,7 @@ class RateLimitedPrefectApi:
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
     ) -> None:
-        self.url = url
-        self._http = PrefectHttp(
+        super().__init__(
             url, authorization, attempts=_ATTEMPTS, per_minute=requests_a_minute(url, per_minute)
         )
 
@@ -96,16 +85,3 @@ class RateLimitedPrefectApi:
             seen += len(page)
             if len(page) < PAGE:
                 return
-
-    def ask(self, method: str, path: str, body: object, *, patience: float = PATIENCE) -> Any:  # noqa: ANN401 - any JSON
-        """Send one request; return the JSON of the answer.
-
-        After `patience` seconds no further attempt begins.
-
-        Raises:
-            PrefectUnavailableError: no answer, or a refusal.
-        """
-        try:
-            return self._http.ask(method, path, body, patience=patience)
-        except PrefectUnreachableError as error:
-            raise PrefectUnavailableError(str(error), error.status) from error

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from lambda_trigger.decisions.outcomes import LANES
-from operations.clients.prefect_api import PrefectUnavailableError, RateLimitedPrefectApi
+from operations.clients.prefect_api import RateLimitedPrefectApi
+from watchdog.prefect_http import PrefectUnreachableError
 
 #: The flow of `echodrop draw s3://…`.
 DRAWING_FLOW = "make-products"
@@ -61,7 +62,7 @@ def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> P
     """Read the facts about these deployments, `flow/deployment` each, and about their pools.
 
     Raises:
-        PrefectUnavailableError: Prefect does not answer.
+        PrefectUnreachableError: Prefect does not answer.
     """
     found = {name: _deployment(api, name) for name in deployments}
     pools = sorted({str(each["work_pool_name"]) for each in found.values() if each})
@@ -94,7 +95,7 @@ def _ask(api: RateLimitedPrefectApi, method: str, path: str, body: object) -> An
 def _or_none(api: RateLimitedPrefectApi, path: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = _ask(api, "GET", path, None)
-    except PrefectUnavailableError as error:
+    except PrefectUnreachableError as error:
         if error.status == 404:
             return None
         raise

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from flows.core.run_ends import FAILED, OUTCOME_TAG
-from operations.clients import run_states
+from lambda_trigger.decisions.wording import counted
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi, run_page
 from operations.clients.prefect_health import PrefectFacts, prefect_facts
@@ -19,37 +19,7 @@ FLOW = "convert-raw-sonar"
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
 UNFINISHED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
 FAILED_OR_CRASHED = ("FAILED", "CRASHED")
-
-
-class ConversionRuns(Protocol):
-    """What the commands need from Prefect."""
-
-    def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
-        """The runs of these identities, by identity."""
-
-    def in_states(
-        self,
-        states: Sequence[str],
-        since: datetime | None = None,
-        until: datetime | None = None,
-        *,
-        names: Sequence[str] = (),
-    ) -> Iterator[RunFacts]:
-        """Yield all runs in these state types, with these state names, that ended between two times."""
-
-    def with_tasks(self) -> Iterator[RunFacts]:
-        """Yield each run that waits for the end of a task, once."""
-
-    def retries(self, run_id: str) -> int:
-        """How often a run was retried."""
-
-    def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
-        """Retry a run, unless it was retried `at_most` times."""
-
-    def end(
-        self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
-    ) -> ChangeResult:
-        """End a run whose task is gone, then retry it as `retry` does."""
+_RETRIED = "AwaitingRetry"
 
 
 class PrefectRuns:
@@ -64,7 +34,7 @@ class PrefectRuns:
         """The runs of these idempotency keys, by key: the file's own run, else its batch.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         found: dict[str, RunFacts] = {}
         wanted = list(identities)
@@ -95,7 +65,7 @@ class PrefectRuns:
             names: only these outcomes, such as BadFile, or names of states, such as Crashed.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         state = {"type": list(states), "name": list(names)}
         wanted: dict[str, Any] = {
@@ -123,7 +93,7 @@ class PrefectRuns:
         A batch has the name of its first file.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {"state": {"type": {"any_": list(WITH_TASKS)}}}
         for run in self._api.runs(wanted, FLOW):
@@ -140,7 +110,7 @@ class PrefectRuns:
         """Time, name and message of each state that a run has had, in order.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         found = self._api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
         return sorted(
@@ -156,7 +126,7 @@ class PrefectRuns:
         """Count the runs of a work queue that wait for a task, or have one.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {
             "work_queue_name": {"any_": [work_queue]},
@@ -169,7 +139,7 @@ class PrefectRuns:
         """The concurrency limit of a work queue; None for no limit.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer.
+            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
         queues = self._api.ask("POST", "/work_queues/filter", wanted)
@@ -177,24 +147,62 @@ class PrefectRuns:
         return None if not limits or None in limits else sum(limits)
 
     def retries(self, run_id: str) -> int:
-        """How often a run was retried; see `run_states.retries`."""
-        return run_states.retries(self._api, run_id)
+        """How often a run was retried, by its history. Its run count does not include tasks that never started.
+
+        Raises:
+            PrefectUnreachableError: Prefect does not answer.
+        """
+        return sum(name == _RETRIED for _, name, _ in self.states(run_id))
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
-        """Retry a run; see `run_states.retry`."""
-        return run_states.retry(self._api, run_id, state_id, at_most=at_most)
+        """Retry a run that is still in this state, as Retry in the UI does, unless it was retried `at_most` times.
+
+        Raises:
+            PrefectUnreachableError: Prefect does not answer.
+        """
+        if moved := _why_state_changed(self._state(run_id), state_id):
+            return moved
+        retried = self.retries(run_id)
+        if at_most is not None and retried >= at_most:
+            return _left_alone(f"it was already retried {counted(retried, 'time')}")
+        answer = self._set_state(run_id, {"type": "SCHEDULED", "name": _RETRIED})
+        return _refusal(answer) or ChangeResult("retried", done=True)
 
     def end(
         self, run_id: str, state_id: str, why: str, *, retry_at_most: int | None
     ) -> ChangeResult:
-        """End a run whose task is gone; see `run_states.end`."""
-        return run_states.end(self._api, run_id, state_id, why, retry_at_most=retry_at_most)
+        """End a run that is still in this state and whose task is gone, then retry it as `retry` does.
+
+        It ends as crashed or, if it was being cancelled, as cancelled.
+
+        Raises:
+            PrefectUnreachableError: Prefect does not answer.
+        """
+        state = self._state(run_id)
+        if moved := _why_state_changed(state, state_id):
+            return moved
+        kind = "CANCELLED" if state.get("type") == "CANCELLING" else "CRASHED"
+        answer = self._set_state(run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
+        if refusal := _refusal(answer):
+            return refusal
+        if kind == "CANCELLED" or retry_at_most == 0:
+            return ChangeResult("ended", done=True)
+        retried = self.retry(run_id, answer["state"]["id"], at_most=retry_at_most)
+        return ChangeResult(f"ended, {retried.name}", done=True, why=retried.why)
+
+    def _state(self, run_id: str) -> dict[str, Any]:
+        return self._api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
+
+    def _set_state(self, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
+        wanted = {"state": state, "force": False}
+        answer: dict[str, Any] = self._api.ask("POST", f"/flow_runs/{run_id}/set_state", wanted)
+        return answer
 
     def cluster_of(self, work_pool: str) -> str | None:
         """The ECS cluster of a work pool; None if it is not an ECS pool.
 
         Raises:
-            PrefectUnavailableError: Prefect does not answer, or there is no such pool.
+            PrefectUnreachableError: Prefect does not answer, or there is no such pool.
         """
         pool = self._api.ask("GET", f"/work_pools/{quote(work_pool, safe='')}", None)
         if pool.get("type") != "ecs":
@@ -208,3 +216,19 @@ def _tagged(wanted: Mapping[str, Any], outcomes: Sequence[str]) -> dict[str, Any
     """The filter for failed runs with these outcomes; runs of earlier releases have them as names."""
     state = {**wanted["state"], "name": {"any_": [FAILED]}}
     return {**wanted, "state": state, "tags": {"any_": [OUTCOME_TAG + name for name in outcomes]}}
+
+
+def _why_state_changed(state: dict[str, Any], state_id: str) -> ChangeResult | None:
+    """Why the run is left alone, if its state has changed since it was seen."""
+    return None if state.get("id") == state_id else _left_alone(f"it is now {state.get('name')}")
+
+
+def _left_alone(why: str) -> ChangeResult:
+    return ChangeResult("left alone", why=why)
+
+
+def _refusal(answer: dict[str, Any]) -> ChangeResult | None:
+    if answer.get("status") == "ACCEPT":
+        return None
+    reason = (answer.get("details") or {}).get("reason") or answer.get("status")
+    return ChangeResult("Prefect refused", why=str(reason))

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.rules_table import RulesError
-from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.stack_settings import SettingMissingError
+from watchdog.prefect_http import PrefectUnreachableError
 
 EXIT_CODE = 2
 INTERRUPTED = 130
@@ -16,7 +16,7 @@ UNAVAILABLE = (
     SettingMissingError,
     RulesError,
     TransportError,
-    PrefectUnavailableError,
+    PrefectUnreachableError,
     BotoCoreError,
     ClientError,
     OSError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,6 +66,16 @@ class FindingTally:
         kept.append(finding)
         if len(kept) > 10 * self.shown:
             self._cut(finding.kind)
+
+    def record(
+        self, findings: Iterable[UploadFinding], write: Callable[[dict[str, object]], object]
+    ) -> Iterator[UploadFinding]:
+        """Count findings, write each that is not done or ignored, and pass them on."""
+        for found in findings:
+            self.add(found)
+            if found.is_remarkable:
+                write(found.as_json())
+            yield found
 
     def add_result(self, result: FixResult) -> None:
         """Count what --fix did, or why it did nothing."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from flows.core.locations import S3Location, parse_location
 from flows.products.jobs.product_jobs import ProductJob
 from operations.clients.connections import prefect_api
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from operations.console.options import Json, PrefectRate, Stack, complete_settings
 from operations.console.progress import progress_bar
 from operations.console.report import json_line
-from operations.draw.product_runs import request_runs, requested_outputs
-from operations.draw.targets import FoundOutput, outputs_of
+from operations.draw.targets import FoundOutput, outputs_of, request_runs, requested_outputs
 
 # Outputs in a run: a task takes a minute to start, and a few seconds for each output.
 TOGETHER = 50
@@ -31,32 +33,39 @@ def is_in_s3(target: str) -> bool:
     return isinstance(parse_location(target), S3Location)
 
 
-def draw_at_terminal(
-    targets: Sequence[str],
+def draw(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET…", help="An output, a folder, s3://output/key or s3://output/prefix/."
+        ),
+    ],
     *,
-    force: bool = False,
-    here: bool = False,
-    dry_run: bool = False,
-    together: int = TOGETHER,
-    as_json: bool = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also outputs whose products are current.")
+    ] = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Make those in S3 on this machine, not in runs.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be made.")
+    ] = False,
+    together: Annotated[int, typer.Option(help="Outputs in a run.", min=1, max=500)] = TOGETHER,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    as_json: Json = False,
 ) -> int:
-    """Make the products of outputs that lack current ones, or request runs for those in S3.
+    """Make the echogram, thumbnail and viewer store of outputs that lack current ones.
 
-    Args:
-        targets: outputs, folders, `s3://bucket/key` or `s3://bucket/prefix`.
-        force: also those whose products are current.
-        here: make those in S3 on this machine too.
-        dry_run: only count.
-        together: outputs in a run.
-        as_json: print one line of JSON instead of the summary.
-
-    Returns:
-        An exit code: 0 all is made, current or requested; 1 something was not made; 2 a
-        target is wrong, or a service did not answer; 130 interrupted.
+    Outputs on this machine are drawn here, those in S3 by runs in the backfill lane.
+    Exit code 0: all is made, current or requested; 1: something could not be made; 2: a
+    target is wrong, or a service did not answer.
     """
     counts = Counter[str]()
     failures: list[str] = []
     try:
+        if any(map(is_in_s3, targets)) and not here and not dry_run:
+            complete_settings(stack, prefect_rate, PREFECT_API_URL=None)
         ours, theirs = _wanted(targets, counts, force=force, here=here)
         if dry_run:
             counts["to make here"] = len(ours)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
+from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.findings.output_state import FailureFacts, OutputState
@@ -44,6 +46,15 @@ class ClassificationLimits:
     running: timedelta = timedelta(hours=6)
     waiting: timedelta = timedelta(hours=24)
     attempts: int = ATTEMPTS
+
+    @classmethod
+    def of(
+        cls, rules: Rules, grace_minutes: float = GRACE_MINUTES, attempts: int = ATTEMPTS
+    ) -> Self:
+        """The limits by the rules of the inbox and an operator's options."""
+        grace = timedelta(minutes=grace_minutes)
+        waiting = timedelta(hours=rules.waiting_limit_hours)
+        return cls(arriving=grace, taskless=grace, waiting=waiting, attempts=attempts)
 
 
 def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:

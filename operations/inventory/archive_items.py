@@ -9,28 +9,28 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from flows.core.locations import S3Location, parse_location
 from operations.inventory.key_rows import (
     ArchiveError,
     KeyColumns,
     KeyFields,
-    RowReader,
     columns_of_header,
     readable,
-    text_line,
     text_of,
 )
+from operations.inventory.listings import listed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_CHUNK = 1024 * 1024
 _LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
 
 
@@ -43,24 +43,6 @@ class ArchiveItem:
     place: str
     size: int | None = None
     etag: str | None = None
-
-
-class Archive(Protocol):
-    """Lists objects, always in the same order."""
-
-    def items(self, after: str = "") -> Iterator[ArchiveItem]:
-        """List the objects after a place; `''` lists all.
-
-        Raises:
-            ArchiveError, OSError, ClientError: it can't be read.
-        """
-
-    def content(self) -> str:
-        """Identify the content that places refer to; `''` if places stay valid when the content changes.
-
-        Raises:
-            OSError, ClientError: it can't be read.
-        """
 
 
 @dataclass(frozen=True)
@@ -102,12 +84,13 @@ class KeyList:
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """Read line by line."""
         with text_of(self.name, self.open_binary()) as lines:
-            rows = csv.reader(lines) if ".csv" in self.name else ([line] for line in lines)
-            read = columns_of_header if ".csv" in self.name else text_line
-            columns: RowReader | None = None
-            for number, row in enumerate(readable(self.name, rows), start=1):
-                if columns is None:
-                    columns, is_header = read(row)
+            is_table = ".csv" in self.name
+            texts = ([line.rstrip("\r\n")] for line in lines)
+            columns = KeyColumns(["key"], quoted=False)
+            rows = readable(self.name, csv.reader(lines) if is_table else texts)
+            for number, row in enumerate(rows, start=1):
+                if is_table and number == 1:
+                    columns, is_header = columns_of_header(row)
                     if is_header:
                         continue
                 if number > int(after or 0) and (found := columns(row)):
@@ -116,10 +99,7 @@ class KeyList:
     def content(self) -> str:
         """SHA-256 of the file: a line number is a place only in this list."""
         with closing(self.open_binary()) as stream:
-            digest = hashlib.sha256()
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return hashlib.file_digest(cast("Any", stream), "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -163,6 +143,12 @@ class InventoryReport:
         return self.s3.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
 
 
+# Each lists its `items` after a place, always in the same order, `''` lists all; `content` identifies
+# what places refer to, `''` if they stay valid when the content changes. Both raise ArchiveError,
+# OSError or ClientError if the archive can't be read.
+Archive = Listing | KeyList | InventoryReport
+
+
 def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     """Open `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, or either as .gz).
 
@@ -202,3 +188,55 @@ def _item(fields: KeyFields, bucket: str, place: str) -> ArchiveItem:
     if not own and key.startswith("s3://"):
         own, _, key = key.removeprefix("s3://").partition("/")
     return ArchiveItem(own or bucket, key, place, size, etag)
+
+
+# S3 makes one each day or each week; if the newest is older, the inventory was switched off.
+OLDEST = timedelta(days=8)
+
+log = logging.getLogger(__name__)
+
+
+def newest_inventory(
+    s3: S3Client, bucket: str, prefix: str, now: datetime
+) -> InventoryReport | None:
+    """Find an inventory to read instead of listing `bucket`; None if there is no usable one.
+
+    S3 delivers it into the output bucket itself, beside the reports, where the reconciliation
+    has access.
+
+    Args:
+        s3: its client.
+        bucket: the bucket that it must list, and that it is stored in.
+        prefix: where S3 delivers it.
+        now: with its time zone.
+
+    Raises:
+        ClientError: S3 refuses.
+    """
+    manifests = [item for item in listed(s3, bucket, prefix) if item.key.endswith("/manifest.json")]
+    for item in sorted(manifests, key=lambda each: each.modified, reverse=True):
+        if why := _why_unusable(
+            s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now
+        ):
+            log.warning("inventory %s is not used: %s", item.uri, why)
+            continue
+        return InventoryReport(s3, bucket, item.key)
+    return None
+
+
+def _why_unusable(manifest: bytes, bucket: str, now: datetime) -> str:
+    """Why an inventory can't replace a listing; empty if it can."""
+    try:
+        fields = json.loads(manifest)
+        made = datetime.fromtimestamp(int(fields["creationTimestamp"]) / 1000, UTC)
+        source, form = fields["sourceBucket"], fields["fileFormat"]
+        columns = {name.strip().lower() for name in fields["fileSchema"].split(",")}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        return f"it is not the manifest of an S3 inventory: {error!r}"
+    if source != bucket:
+        return f"it lists bucket {source}"
+    if form != "CSV" or "size" not in columns:
+        return f"it must be CSV with sizes, but is {form} of {', '.join(sorted(columns))}"
+    if now - made > OLDEST:
+        return f"it was made on {made:%Y-%m-%d}"
+    return ""

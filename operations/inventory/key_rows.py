@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any
 from urllib.parse import unquote_plus
 
 
@@ -17,7 +17,6 @@ class ArchiveError(ValueError):
 
 # Bucket ('' if not given), key, bytes, entity tag.
 KeyFields = tuple[str, str, int | None, str | None]
-RowReader = Callable[[list[str]], KeyFields | None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class KeyColumns:
         )
 
 
-def columns_of_header(row: list[str]) -> tuple[RowReader, bool]:
+def columns_of_header(row: list[str]) -> tuple[KeyColumns, bool]:
     """Return how to read a CSV, and whether this first row only names its columns."""
     names = [name.strip().lower() for name in row]
     if "key" in names:
@@ -50,40 +49,11 @@ def columns_of_header(row: list[str]) -> tuple[RowReader, bool]:
     return KeyColumns(["bucket", "key"], quoted=True), False
 
 
-def text_line(row: list[str]) -> tuple[RowReader, bool]:
-    """Return how to read a text file, whose first row is a key."""
-    del row
-
-    def read(line: list[str]) -> KeyFields | None:
-        key = line[0].rstrip("\r\n")
-        return ("", key, None, None) if key else None
-
-    return read, False
-
-
 def text_of(name: str, stream: IO[bytes]) -> IO[str]:
     """Open a stream as text; a name that ends in .gz is unpacked."""
-    plain = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
-    return io.TextIOWrapper(io.BufferedReader(cast("Any", _Raw(plain))), "utf-8", newline="\n")
-
-
-class _Raw(io.RawIOBase):
-    """Adapts a stream that can only read, such as S3's body, to `TextIOWrapper`."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any stream
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+    plain: Any = gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream
+    buffered: Any = plain if isinstance(plain, io.BufferedIOBase) else io.BufferedReader(plain)
+    return io.TextIOWrapper(buffered, "utf-8", newline="\n")
 
 
 def readable(name: str, rows: Iterator[list[str]]) -> Iterator[list[str]]:

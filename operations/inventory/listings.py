@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -23,8 +23,6 @@ from operations.inventory.inventory import ListedOutput
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-_CHUNK = 1024 * 1024
 
 
 def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
@@ -165,7 +163,5 @@ def _parts(s3: S3Client, bucket: str, output: str) -> Iterator[Source]:
 
 
 def _sha256(s3: S3Client, bucket: str, key: str) -> str:
-    digest = hashlib.sha256()
-    for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
+    body: Any = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    return hashlib.file_digest(body, "sha256").hexdigest()

@@ -9,9 +9,9 @@ from itertools import islice
 
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.decisions.outcomes import Ignored, Reason
+from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import output_prefixes
 from operations.findings.classification import not_converted
 from operations.findings.findings import Source, UploadFinding
@@ -93,7 +93,7 @@ class StockTaking:
         """Add archive uploads that have an unfinished or failed run, an output or a failure report.
 
         Raises:
-            ClientError: S3 refuses; PrefectUnavailableError: Prefect does not answer.
+            ClientError: S3 refuses; PrefectUnreachableError: Prefect does not answer.
         """
         archives = tuple(f"s3://{bucket}/" for bucket in self.services.rules.archive_buckets)
         if not archives:

@@ -19,10 +19,10 @@ from lambda_trigger.decisions.inbox_rules import (
     judge_key,
 )
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Waiting
+from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_api import PAGE
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecision, identity
 from operations.findings.classification import (
     ClassificationLimits,
@@ -60,7 +60,7 @@ class UploadInspector:
         """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored.
 
         Raises:
-            ClientError, TransportError, PrefectUnavailableError: a service does not answer.
+            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
         """
         lot: list[tuple[Source, str]] = []
         for found in in_parallel(self.upload_now, uris):
@@ -77,7 +77,7 @@ class UploadInspector:
         """Yield the finding for each of these uploads, given with the keys of their outputs.
 
         Raises:
-            ClientError, TransportError, PrefectUnavailableError: as `at_uris`.
+            ClientError, TransportError, PrefectUnreachableError: as `at_uris`.
         """
         sources = list(uploads)
         if not sources:

@@ -12,11 +12,10 @@ could not do its checks.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
@@ -31,11 +30,9 @@ from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.inventory.archive_items import InventoryReport
-from operations.inventory.output_listing import newest_inventory
+from operations.inventory.archive_items import InventoryReport, newest_inventory
 from operations.inventory.scope import Scope
 from operations.reconcile.catalog_step import update_after
-from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
     REPORTS,
@@ -48,8 +45,8 @@ from operations.reconcile.reconcile_report import (
 )
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled
-from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
-from operations.sending.pacing import Pace
+from operations.sending.back_pressure import Pace
+from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
@@ -110,7 +107,7 @@ def reconcile_inbox(
         prefix: only uploads whose keys start with this; all of them are checked.
         whole: check everything, not only what no earlier run found done.
         fix: send lost uploads again, and retry runs that may succeed.
-        limit: maximum uploads to fix, see `fix_order`.
+        limit: maximum uploads to fix, see `FixQueue`.
         rate: maximum uploads a second to fix.
         attempts: how often an upload is attempted.
         grace_minutes: time until a new upload must have a run, and a run its task.
@@ -124,32 +121,25 @@ def reconcile_inbox(
     place = place_of(os.environ.get(REPORTS))
     stack = _stack()
     connections = connect()
-    rules = connections.services.rules
-    limits = ClassificationLimits(
-        arriving=timedelta(minutes=grace_minutes),
-        taskless=timedelta(minutes=grace_minutes),
-        waiting=timedelta(hours=rules.waiting_limit_hours),
-        attempts=attempts,
-    )
+    limits = ClassificationLimits.of(connections.services.rules, grace_minutes, attempts)
     scope = Scope(prefix, verify=verify, verify_days=verify_days)
     look = Reconciliation(connections.services, scope, limits)
     tally = FindingTally()
-    with contextlib.ExitStack() as open_until_then:
-        if not prefix:
-            look.settled = _settled(connections, place, look.now, whole=whole)
-            open_until_then.callback(look.settled.close)
-            if look.settled.checks_everything:
-                look.inventory_of_outputs = _inventory(connections, place, look.now)
-        report = Report(open_until_then.enter_context(tempfile.TemporaryFile()))
+    if not prefix:
+        look.settled = _settled(connections, place, look.now, whole=whole)
+        if look.settled.checks_everything:
+            look.inventory_of_outputs = _inventory(connections, place, look.now)
+    with tempfile.TemporaryFile() as file:
+        report = Report(file)
         at_most = limit if fix else 0
         _look(look, connections, tally, report, attempts=attempts, rate=rate, limit=at_most)
         seconds = (datetime.now(UTC) - look.now).total_seconds()
         summary = tally.summary() | {"began": look.now.isoformat(), "seconds": round(seconds, 1)}
         kept = report.keep(connections.services.s3, place, look.now, summary)
-        age = look.now - look.settled.whole_began if look.settled is not None else None
-        _measure(connections, figures(stack, tally, seconds, age))
-        if look.settled is not None:
-            look.settled.save(connections.services.s3, place, look.now)
+    age = look.now - look.settled.whole_began if look.settled is not None else None
+    _measure(connections, figures(stack, tally, seconds, age))
+    if look.settled is not None:
+        look.settled.save(connections.services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
     summary["catalog"], fault = update_after(place)
@@ -197,10 +187,11 @@ def _look(
     queue_url = os.environ.get(QUEUE)
     if limit and not queue_url:
         raise SettingMissingError(f"not set: {QUEUE}")
-    region = connections.services.s3.meta.region_name
-    queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url or "")
+    queue = QueueTarget(
+        connections.session.client("sqs", region_name=connections.region), queue_url or ""
+    )
     fixer = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
-    findings = report.record(look.findings(), tally)
+    findings = tally.record(look.findings(), report.write)
     for result in fix_in_order(findings, fixer, connections.runs):
         tally.add_result(result)
         report.write({"uri": result.finding.uri, "fix": result.what})
@@ -215,9 +206,8 @@ def _stack() -> str:
 
 def _measure(connections: Connections, metrics: list[MetricDatumTypeDef]) -> None:
     """Write the metrics to CloudWatch; an error here does not fail the run."""
-    region = connections.services.s3.meta.region_name
     try:
-        connections.session.client("cloudwatch", region_name=region).put_metric_data(
+        connections.session.client("cloudwatch", region_name=connections.region).put_metric_data(
             Namespace=NAMESPACE, MetricData=metrics
         )
     # BLE001: an alarm reports the missing metrics.

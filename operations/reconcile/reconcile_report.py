@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 from flows.core.locations import S3Location, parse_location
 from operations.clients.stack_settings import SettingMissingError
 from operations.console.report import FindingTally, json_line
-from operations.findings.findings import REMEDIES, Kind, UploadFinding
+from operations.findings.findings import REMEDIES, Kind
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.literals import StandardUnitType
@@ -54,16 +53,6 @@ class Report:
     def write(self, values: object) -> None:
         """Add a line."""
         self.file.write(json_line(values).encode() + b"\n")
-
-    def record(
-        self, findings: Iterator[UploadFinding], tally: FindingTally
-    ) -> Iterator[UploadFinding]:
-        """Count findings, write a line for each that is not done or ignored, and pass them on."""
-        for found in findings:
-            tally.add(found)
-            if found.is_remarkable:
-                self.write(found.as_json())
-            yield found
 
     def keep(
         self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]

@@ -18,9 +18,9 @@ from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
 from lambda_trigger.decisions.wording import counted
+from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import is_of_azfp
 from operations.findings.classification import ClassificationLimits, is_dead, unfinished_finding
 from operations.findings.findings import WITHOUT_PRODUCTS, Kind, Source, UploadFinding
@@ -69,7 +69,7 @@ class Reconciliation:
 
         Raises:
             ClientError: S3 refuses; TransportError: it does not answer;
-            PrefectUnavailableError: Prefect does not.
+            PrefectUnreachableError: Prefect does not.
         """
         with Inventory() as inventory:
             stock = StockTaking(self.services, self.scope, self.inspector, self.progress)

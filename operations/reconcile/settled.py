@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
 VERSION = 1
 NAME = "settled"
 MARK_BYTES = 16
-_LOADED_AT_ONCE = 10_000
 # The last code: the object was removed.
 _WRITTEN_MEANWHILE = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
 
@@ -53,56 +48,32 @@ def mark_of(source: Source, output: str, *settings: str) -> bytes:
 
 @dataclass
 class Settled:
-    """The marks of one run: those that it loaded, and those that it keeps.
+    """The marks of one run, some hundred bytes each: those that it loaded, and those that it keeps.
 
     Attributes:
         whole_began: when the last check of everything began.
         checks_everything: whether this run checks everything; it then loads no marks.
-        began_with: how many marks were loaded.
+        known: the marks that were loaded.
         version: the entity tag of the object that they were loaded from.
         kept_by: when the run that stored them began.
     """
 
     whole_began: datetime
     checks_everything: bool = True
-    began_with: int = 0
+    known: frozenset[bytes] = frozenset()
     version: str = ""
     kept_by: datetime | None = None
-    _new: int = field(default=0, init=False)
-    # An empty name makes a private database in a temporary file.
-    _database: sqlite3.Connection = field(default_factory=lambda: sqlite3.connect(""), init=False)
-
-    def __post_init__(self) -> None:
-        # Marks are not sorted: without a cache for a million of them, each one needs a disk access.
-        self._database.execute("PRAGMA cache_size = -65536")
-        self._database.execute("CREATE TABLE mark (mark BLOB PRIMARY KEY, kept INT) WITHOUT ROWID")
-
-    def close(self) -> None:
-        """Delete the temporary database."""
-        self._database.close()
+    _kept: set[bytes] = field(default_factory=set, init=False)
 
     def knows(self, mark: bytes) -> bool:
         """Whether this mark was found done before; if so, it is kept."""
-        changed = self._database.execute("UPDATE mark SET kept = 1 WHERE mark = ?", (mark,))
-        return changed.rowcount == 1
+        if mark in self.known:
+            self._kept.add(mark)
+        return mark in self.known
 
     def keep(self, mark: bytes) -> None:
         """Keep the mark of an upload that this run found done."""
-        added = self._database.execute("INSERT OR IGNORE INTO mark VALUES (?, 1)", (mark,))
-        self._new += added.rowcount == 1
-
-    def add_known(self, body: IO[bytes]) -> None:
-        """Load the marks that an earlier run stored.
-
-        Raises:
-            ValueError: the last mark is cut.
-        """
-        while chunk := body.read(MARK_BYTES * _LOADED_AT_ONCE):
-            if len(chunk) % MARK_BYTES:
-                raise ValueError("the last mark is cut")
-            rows = ((chunk[at : at + MARK_BYTES],) for at in range(0, len(chunk), MARK_BYTES))
-            self._database.executemany("INSERT INTO mark VALUES (?, 0)", rows)
-            self.began_with += len(chunk) // MARK_BYTES
+        self._kept.add(mark)
 
     def save(self, s3: S3Client, place: ReportLocation, began: datetime) -> bool:
         """Store the marks that this run keeps, if they changed; return whether they were stored.
@@ -113,35 +84,23 @@ class Settled:
         Raises:
             ClientError: S3 refuses.
         """
-        (kept,) = self._database.execute("SELECT count(*) FROM mark WHERE kept = 1").fetchone()
-        if not self.checks_everything and not self._new and kept == self.began_with:
+        if not self.checks_everything and self._kept == self.known:
             return False
-        with tempfile.TemporaryFile() as file:
-            head = {
-                "version": VERSION,
-                "whole_began": self.whole_began.isoformat(),
-                "began": began.isoformat(),
-                "count": kept,
-            }
-            file.write(json.dumps(head).encode() + b"\n")
-            file.writelines(self._kept())
-            file.seek(0)
-            key = place.prefix + NAME
-            if self.checks_everything:
-                s3.put_object(Bucket=place.bucket, Key=key, Body=file)
-                return True
-            try:
-                s3.put_object(Bucket=place.bucket, Key=key, Body=file, IfMatch=self.version)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _WRITTEN_MEANWHILE:
-                    return False
-                raise
+        head = {
+            "version": VERSION,
+            "whole_began": self.whole_began.isoformat(),
+            "began": began.isoformat(),
+            "count": len(self._kept),
+        }
+        body = json.dumps(head).encode() + b"\n" + b"".join(self._kept)
+        condition: Any = {} if self.checks_everything else {"IfMatch": self.version}
+        try:
+            s3.put_object(Bucket=place.bucket, Key=place.prefix + NAME, Body=body, **condition)
+        except ClientError as error:
+            if condition and error.response.get("Error", {}).get("Code") in _WRITTEN_MEANWHILE:
+                return False
+            raise
         return True
-
-    def _kept(self) -> Iterator[bytes]:
-        with closing(self._database.cursor()) as cursor:
-            for (mark,) in cursor.execute("SELECT mark FROM mark WHERE kept = 1"):
-                yield mark
 
 
 def load_settled(s3: S3Client, place: ReportLocation) -> Settled | None:
@@ -158,24 +117,22 @@ def load_settled(s3: S3Client, place: ReportLocation) -> Settled | None:
         if error.response.get("Error", {}).get("Code") == "NoSuchKey":
             return None
         raise
-    with tempfile.TemporaryFile() as file:
-        for chunk in answer["Body"].iter_chunks(1024 * 1024):
-            file.write(chunk)
-        file.seek(0)
-        try:
-            return _read(file, answer["ETag"])
-        except (ValueError, KeyError, TypeError, sqlite3.IntegrityError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise SettledUnreadableError(f"s3://{place.bucket}/{key}", reason) from error
+    try:
+        return _read(answer["Body"].read(), answer["ETag"])
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise SettledUnreadableError(f"s3://{place.bucket}/{key}", reason) from error
 
 
-def _read(file: IO[bytes], version: str) -> Settled:
-    head = json.loads(file.readline())
+def _read(body: bytes, version: str) -> Settled:
+    first, _, rest = body.partition(b"\n")
+    head = json.loads(first)
     if head["version"] != VERSION:
         raise ValueError(f"it has version {head['version']!r}")
     whole_began, began = (datetime.fromisoformat(head[each]) for each in ("whole_began", "began"))
-    found = Settled(whole_began, checks_everything=False, version=version, kept_by=began)
-    found.add_known(file)
-    if found.began_with != head["count"]:
-        raise ValueError(f"{found.began_with} marks instead of {head['count']}")
-    return found
+    known = frozenset(rest[at : at + MARK_BYTES] for at in range(0, len(rest), MARK_BYTES))
+    if not len(rest) == MARK_BYTES * len(known) == MARK_BYTES * head["count"]:
+        raise ValueError(f"{len(rest)} bytes of marks instead of {head['count']} marks")
+    return Settled(
+        whole_began, checks_everything=False, known=known, version=version, kept_by=began
+    )

@@ -2,72 +2,90 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from events.sending import QueueTarget
 from operations.clients.connections import connect
-from operations.clients.stack_settings import SettingMissingError
+from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import UNAVAILABLE, print_error
+from operations.console.options import (
+    Json,
+    PrefectRate,
+    Prefix,
+    Queue,
+    Rules,
+    Shown,
+    Stack,
+    complete_settings,
+)
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.findings.findings import UploadFinding
 from operations.inventory.scope import Scope
-from operations.reconcile.fix_order import fix_in_order
 from operations.reconcile.reconciliation import Reconciliation
-from operations.sending.fixing import FIX_LIMIT, RATE, Fixer
-from operations.sending.pacing import Pace
+from operations.sending.back_pressure import Pace
+from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
 
 
-def reconcile_at_terminal(
+def reconcile(
     *,
-    prefix: str = "",
-    rules: Path | None = None,
-    verify: bool = False,
-    fix: bool = False,
-    dry_run: bool = False,
-    queue_url: str | None = None,
-    grace_minutes: float = GRACE_MINUTES,
-    attempts: int = ATTEMPTS,
-    rate: float | None = RATE,
-    limit: int = FIX_LIMIT,
-    shown: int = 10,
-    as_json: bool = False,
+    prefix: Prefix = "",
+    rules: Rules = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every output in full and compare its checksum.")
+    ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Send lost uploads again, and retry runs that may succeed."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: only print what would be done.")
+    ] = False,
+    queue: Queue = None,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    grace: Annotated[
+        float,
+        typer.Option(help="Minutes until a new upload must have a run, and a run its task.", min=0),
+    ] = GRACE_MINUTES,
+    attempts: Annotated[
+        int, typer.Option(help="How often an upload is attempted.", min=0)
+    ] = ATTEMPTS,
+    rate: Annotated[float, typer.Option(help="Uploads a second to fix.", min=0.001)] = RATE,
+    limit: Annotated[
+        int, typer.Option(help="Maximum uploads to fix; the newest of each class.", min=0)
+    ] = FIX_LIMIT,
+    shown: Shown = 10,
+    as_json: Json = False,
 ) -> int:
-    """Compare inbox, outputs and flow runs; print every class with its count, list and remedy.
+    """Compare inbox, outputs and flow runs; show what is lost, torn or damaged, and how to fix it.
 
-    The arguments are the options of the command, see `operations.commands`.
-
-    Returns:
-        An exit code: 0 nothing needs attention, 1 something does (fixed just now or
-        not), 2 a service did not answer.
+    The exit codes are those of status.
     """
-    if fix and not queue_url and not dry_run:
-        return print_error(SettingMissingError("not set: --queue, the URL of the trigger's queue"))
     tally = FindingTally(shown)
+    write: Callable[[object], object] = _write if as_json else lambda _: None
+    needed = {QUEUE: queue} if fix and not dry_run else {}
     try:
-        connections = connect(rules)
-        hours = connections.services.rules.waiting_limit_hours
-        limits = ClassificationLimits(
-            arriving=timedelta(minutes=grace_minutes),
-            taskless=timedelta(minutes=grace_minutes),
-            waiting=timedelta(hours=hours),
-            attempts=attempts,
+        complete_settings(
+            stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
         )
+        connections = connect(rules)
+        limits = ClassificationLimits.of(connections.services.rules, grace, attempts)
         with progress_bar() as progress:
             reconciliation = Reconciliation(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
-            findings = _counted(reconciliation.findings(), tally, as_json=as_json)
-            region = connections.services.s3.meta.region_name
-            sqs = connections.session.client("sqs", region_name=region)
+            findings = tally.record(reconciliation.findings(), write)
+            sqs = connections.session.client("sqs", region_name=connections.region)
+            url = queue or os.environ.get(QUEUE, "")
             fixer = Fixer(
-                *(QueueTarget(sqs, queue_url or ""), connections.runs, attempts, dry_run),
+                *(QueueTarget(sqs, url), connections.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
@@ -75,8 +93,7 @@ def reconcile_at_terminal(
             for number, result in enumerate(results, start=1):
                 progress("fixing", number, None)
                 tally.add_result(result)
-                if as_json:
-                    _write({"uri": result.finding.uri, "fix": result.what})
+                write({"uri": result.finding.uri, "fix": result.what})
     except UNAVAILABLE as error:
         return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)
@@ -88,16 +105,6 @@ def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_js
     else:
         tally.print(Console(), reconciliation.now)
     return 1 if tally.needs_attention else 0
-
-
-def _counted(
-    findings: Iterator[UploadFinding], tally: FindingTally, *, as_json: bool
-) -> Iterator[UploadFinding]:
-    for finding in findings:
-        tally.add(finding)
-        if as_json and finding.is_remarkable:
-            _write(finding.as_json())
-        yield finding
 
 
 def _write(values: object) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from flows.core.run_ends import Defect
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.rules_document import Rules
-from operations.clients.prefect_runs import FAILED_OR_CRASHED, ConversionRuns
+from operations.clients.prefect_runs import FAILED_OR_CRASHED, PrefectRuns
 from operations.findings.classification import retry_action
 from operations.findings.findings import (
     IN_PROGRESS,
@@ -66,7 +66,7 @@ class RunChoice:
     outcomes: tuple[str, ...] = ()
     version: str = ""
 
-    def uploads(self, runs: ConversionRuns, rules: Rules) -> list[str]:
+    def uploads(self, runs: PrefectRuns, rules: Rules) -> list[str]:
         """URIs of the uploads of the chosen runs, each once, from inbox and archives.
 
         All pages are read before the first upload is sent, because a retried run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from events.sending import BATCH
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import Upload
+from operations.sending.back_pressure import messages_in
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -58,14 +59,7 @@ class DeadLetterQueue:
 
     def count(self) -> int:
         """The approximate number of messages in the queue, including those in flight."""
-        answer = self.sqs.get_queue_attributes(
-            QueueUrl=self.url,
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-            ],
-        )
-        return sum(int(number) for number in answer["Attributes"].values())
+        return messages_in(self.sqs, self.url)
 
     def received(self, limit: int | None = None) -> Iterator[list[DeadLetter]]:
         """Receive the messages, at most `limit`, one list for each request, and hide them in the queue.

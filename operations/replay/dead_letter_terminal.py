@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import boto3
 from rich.console import Console
-from rich.progress import track
 
 from events.replay import LocalHandler
 from flows.core.locations import S3Location, parse_location
@@ -19,32 +17,19 @@ from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.printing import write, write_grouped
+from operations.console.progress import progress_bar
 from operations.console.report import json_line
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
-from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Replayed
-from operations.replay.poison import Quarantine
+from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
+from operations.replay.uploads import ReplayOptions
 from operations.sending.estimates import Estimate
 from sonar_models import models_by_extension
 
 QUARANTINE = "quarantine/dead-letters/"
 
 
-def replay_dead_letters_at_terminal(
-    *,
-    dlq_url: str,
-    queue_url: str,
-    quarantine: str | None = None,
-    rules: Path | None = None,
-    dry_run: bool = False,
-    rate: float | None = None,
-    limit: int | None = None,
-    replays: int = 1,
-    as_json: bool = False,
-) -> int:
+def replay_dead_letters(dlq_url: str, options: ReplayOptions, quarantine: str | None = None) -> int:
     """Send dead letters through the trigger's queue again; quarantine those that failed again.
-
-    The arguments are the options of the command, see `operations.replay_command`. `replays` is how
-    often a message is sent again before it counts as poison.
 
     Returns:
         An exit code: 0 all messages were sent, or there were none; 1 some were set aside
@@ -56,43 +41,49 @@ def replay_dead_letters_at_terminal(
     listed: list[Replayed] = []
     estimate = Estimate()
     try:
-        sqs = boto3.client("sqs", region_name=region_of(boto3.Session(), os.environ))
+        sqs = boto3.client("sqs", region_name=region_of(boto3.Session()))
         dead = DeadLetterQueue(sqs, dlq_url)
         if quarantine is None:
-            quarantine = f"s3://{load_rules(rules).output_bucket}/{QUARANTINE}"
+            quarantine = f"s3://{load_rules(options.rules).output_bucket}/{QUARANTINE}"
         replay = DeadLetterReplay(
             dead,
             sqs,
-            queue_url,
+            options.queue_url,
             _quarantine(quarantine),
             diagnose=_diagnosis(os.environ),
-            replays=replays,
-            rate=rate,
-            limit=limit,
+            rate=options.rate,
+            limit=options.limit,
         )
-        for each in _tracked(replay.preview() if dry_run else replay.run(), dead.count()):
-            counts[each.what] += 1
-            total_bytes += len(each.letter.body.encode())
-            if each.what in {"sent", "would send"}:
-                _estimate(estimate, each.letter)
-            if as_json:
-                print(json_line(_as_json(each)))  # noqa: T201 - the command's result
-            elif each.detail:
-                listed.append(each)
+        total = dead.count()
+        with progress_bar() as progress:
+            for each in replay.preview() if options.dry_run else replay.run():
+                counts[each.what] += 1
+                progress("dead letters", counts.total(), total)
+                total_bytes += len(each.letter.body.encode())
+                if each.what in {"sent", "would send"}:
+                    _estimate(estimate, each.letter)
+                if options.as_json:
+                    print(json_line(_as_json(each)))  # noqa: T201 - the command's result
+                elif each.detail:
+                    listed.append(each)
         left = dead.count()
     except KeyboardInterrupt:
         _print(counts, listed, "interrupted; nothing is lost, and the next call resumes")
         return INTERRUPTED
     except (*UNAVAILABLE, ValueError) as error:
         return print_error(error)
-    if as_json:
+    if options.as_json:
         summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
-            "estimate": estimate.as_json(rate)
+            "estimate": estimate.as_json(options.rate)
         }
         print(json_line(summary))  # noqa: T201 - the command's result
     else:
         queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
-        _print(counts, listed, f"{queue}\n{estimate.sentence(rate if dry_run else None)}")
+        _print(
+            counts,
+            listed,
+            f"{queue}\n{estimate.sentence(options.rate if options.dry_run else None)}",
+        )
     return 1 if left or counts["set aside"] or counts["kept"] else 0
 
 
@@ -119,18 +110,6 @@ def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:
     except ConfigurationError:
         return None
     return LocalHandler().send
-
-
-def _tracked(messages: Iterator[Replayed], total: int) -> Iterator[Replayed]:
-    console = Console(stderr=True)
-    yield from track(
-        messages,
-        "dead letters",
-        total=total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _as_json(each: Replayed) -> dict[str, object]:

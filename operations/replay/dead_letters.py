@@ -10,17 +10,20 @@ its run has the same identity, and a message that is set aside twice is one obje
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from events.sending import Message, ReplayRow
 from lambda_trigger.decisions.wording import counted
 from operations.replay.dead_letter_queue import REPLAYS, DeadLetter, DeadLetterQueue
-from operations.replay.poison import Quarantine
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 # Older SQS queues accept 256 KiB a request, including attributes.
@@ -38,6 +41,36 @@ class Replayed:
     detail: str = ""
 
 
+class Quarantine:
+    """Stores poison messages: one JSON object for each message body, below a prefix of a bucket."""
+
+    def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def put(self, letter: DeadLetter, reason: str) -> str:
+        """Store a message with the reason; return the URI of the object.
+
+        The object holds `reason`, `uploads`, `message_id` (which identifies the `Retried`
+        lines in the trigger's log), `replays`, `attributes`, `set_aside_at` and the
+        unchanged `body`.
+        """
+        key = f"{self._prefix}{hashlib.sha256(letter.body.encode()).hexdigest()[:32]}.json"
+        content = {
+            "reason": reason,
+            "uploads": letter.uploads,
+            "message_id": letter.id,
+            "replays": letter.replays,
+            "attributes": letter.attributes,
+            "set_aside_at": datetime.now(UTC).isoformat(),
+            "body": letter.body,
+        }
+        body = json.dumps(content, indent=1, ensure_ascii=False).encode()
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
+        return f"s3://{self._bucket}/{key}"
+
+
 # Calls the trigger in this process with the messages, and returns the outcome of each record.
 Diagnose = Callable[[Sequence[Message]], list[ReplayRow]]
 
@@ -52,7 +85,6 @@ class DeadLetterReplay:
         queue_url: URL of the trigger's queue.
         quarantine: where poison messages go.
         diagnose: finds the reason by calling the trigger; None if its settings are missing.
-        replays: how often a message is sent again before it counts as poison.
         rate: maximum messages a second; None for no limit.
         limit: maximum number of messages.
     """
@@ -62,7 +94,6 @@ class DeadLetterReplay:
     queue_url: str
     quarantine: Quarantine
     diagnose: Diagnose | None = None
-    replays: int = 1
     rate: float | None = None
     limit: int | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -76,10 +107,10 @@ class DeadLetterReplay:
         try:
             for letters in self.dead.received(self.limit):
                 began = time.monotonic()
-                poison = [each for each in letters if each.replays >= self.replays]
+                poison = [each for each in letters if each.replays]
                 for letter in poison:
                     yield self._set_aside(letter)
-                for lot in _lots([each for each in letters if each.replays < self.replays]):
+                for lot in _lots([each for each in letters if not each.replays]):
                     yield from self._send(lot)
                 if self.rate:
                     spent = time.monotonic() - began
@@ -100,8 +131,7 @@ class DeadLetterReplay:
                     return
                 seen.update(letter.id for letter in new)
                 for letter in new:
-                    is_poison = letter.replays >= self.replays
-                    yield Replayed(letter, "would set aside" if is_poison else "would send")
+                    yield Replayed(letter, "would set aside" if letter.replays else "would send")
         finally:
             self.dead.release()
 

@@ -1,182 +1,157 @@
-"""`echodrop replay` of uploads at a terminal."""
+"""`echodrop replay`: its options, and which of the three replays they choose."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from events.sending import QueueTarget
-from operations.clients.connections import Connections, connect
-from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
+from events.terminal import replay_at_terminal
+from operations.clients.stack_settings import DEAD_LETTERS, QUEUE
+from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.durations import moment
-from operations.console.printing import write, write_grouped
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
-from operations.findings.classification import ClassificationLimits
-from operations.findings.findings import UploadFinding
-from operations.inventory.upload_inspection import UploadInspector
-from operations.replay.choice import RunChoice, decide_replay
-from operations.sending.estimates import Estimate
-from operations.sending.fixing import Fixer, FixResult
-from operations.sending.pacing import Pace
-
-# An operator requested it, so the number of earlier starts is no limit.
-_ATTEMPTS = 10_000
-
-
-@dataclass
-class _ReplayReport:
-    """What was done, what was skipped, and what failed."""
-
-    as_json: bool
-    shown: int
-    estimate: Estimate
-    counts: Counter[str] = field(default_factory=Counter)
-    rows: list[tuple[str, str]] = field(default_factory=list)
-    failures: int = 0
-
-    def add(self, uri: str, what: str, detail: str = "", *, failed: bool = False) -> None:
-        self.counts[what] += 1
-        self.failures += failed
-        if self.as_json:
-            line = {"uri": uri, "what": what, "detail": detail}
-            print(json_line(line))  # noqa: T201 - the command's result
-        elif len(self.rows) < self.shown:
-            self.rows.append((f"{what}: {detail}" if detail else what, uri))
-
-    def end(self, rate: float | None, closing: str = "") -> None:
-        if self.as_json:
-            summary = {"counts": dict(self.counts), "estimate": self.estimate.as_json(rate)}
-            print(json_line(summary))  # noqa: T201 - the command's result
-            return
-        console = Console()
-        write_grouped(console, self.rows)
-        if self.rows:
-            console.print()
-        for what, count in self.counts.items():
-            write(console, f"{what}: {count:,}")
-        write(console, closing or self.estimate.sentence(rate))
+from operations.console.options import (
+    DryRun,
+    Json,
+    PrefectRate,
+    Queue,
+    Rules,
+    Stack,
+    complete_settings,
+)
+from operations.replay.choice import RunChoice, outcome_named
+from operations.replay.dead_letter_terminal import replay_dead_letters
+from operations.replay.uploads import ReplayOptions, replay_uploads
 
 
-def replay_uploads_at_terminal(
-    *,
-    uris: Iterable[str] = (),
-    since: str | None = None,
-    until: str | None = None,
-    prefix: str = "",
-    outcomes: tuple[str, ...] = (),
-    version: str = "",
-    force: bool = False,
-    allow_partial: bool = False,
-    queue_url: str,
-    rules: Path | None = None,
-    dry_run: bool = False,
-    rate: float | None = None,
-    limit: int | None = None,
-    shown: int = 20,
-    as_json: bool = False,
-) -> int:
-    """Replay uploads: those named, or those whose runs match.
-
-    After an interruption, the next call resumes: it skips uploads that are in progress.
-
-    The arguments are the options of the command, see `operations.replay_command`; without
-    `uris` the uploads are chosen by their runs.
-
-    Returns:
-        An exit code: 0 all uploads are sent, done or in progress; 1 some can't be replayed;
-        2 a service did not answer; 130 interrupted.
-    """
-    now = datetime.now(UTC)
-    report: _ReplayReport | None = None
+def _outcomes(texts: list[str] | None) -> list[str] | None:
     try:
+        return None if texts is None else [outcome_named(text) for text in texts]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def replay(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Uploads (s3://bucket/key), or files of notifications (events/fixtures/*.json)."
+        ),
+    ] = None,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Runs that ended after this: 24h, 2026-01-31, 2026-01-31T12:00."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Runs that ended before this.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Runs of uploads whose keys start with this.")
+    ] = None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(
+            callback=_outcomes,
+            help="Runs that ended in this state, such as BadFile (default: all failed and crashed).",
+        ),
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Runs of this version of echodrop.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Convert uploads again that are already converted.")
+    ] = False,
+    partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Convert the intact part of damaged uploads.")
+    ] = False,
+    dlq: Annotated[
+        bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
+    ] = False,
+    dlq_url: Annotated[
+        str | None, typer.Option(help="URL of the dead-letter queue (default: the stack's).")
+    ] = None,
+    quarantine: Annotated[
+        str | None, typer.Option(help="s3://bucket/prefix for dead letters that failed again.")
+    ] = None,
+    queue: Queue = None,
+    function: Annotated[
+        str | None, typer.Option(help="Name of the deployed function, for notifications.")
+    ] = None,
+    inbox: Annotated[
+        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
+    ] = None,
+    rules: Rules = None,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Maximum uploads or messages a second.", min=0.001)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Maximum uploads or messages in total.", min=1)
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> int:
+    """Send uploads, failed or crashed runs, dead letters or notifications through the trigger again.
+
+    Finished and running uploads are skipped; failed ones are retried. After an interruption, the
+    next call resumes. Exit code 0: all is sent or done; 1: not all; 2: a service did not answer.
+    """
+    by_runs = any(chosen is not None for chosen in (since, until, prefix, outcome, version))
+    letters = dlq or dlq_url is not None
+    if sum((bool(what), by_runs, letters)) != 1:
+        raise typer.BadParameter(
+            "give one of: uploads or notifications; --since, --until, --prefix, --outcome or"
+            " --version; --dlq"
+        )
+    uris = [each for each in what or [] if each.startswith("s3://")]
+    if uris and len(uris) != len(what or []):
+        raise typer.BadParameter("replay uploads and notifications in separate calls")
+    runs_alone = {"--force": force, "--allow-partial": partial, "--prefect-rate": prefect_rate}
+    if what and not uris:
+        paced = {"--rate": rate, "--limit": limit, "--json": as_json}
+        _reject_options("notifications", runs_alone | paced)
+        files = [Path(each) for each in what]
+        return replay_at_terminal(
+            files, queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
+        )
+    if letters:
+        _reject_options("dead letters", runs_alone)
+    try:
+        if letters:
+            needed = {QUEUE: queue, DEAD_LETTERS: dlq_url}
+            complete_settings(stack, None, ECHODROP_RULES_PARAMETER=rules or quarantine, **needed)
+        else:
+            needed = {"PREFECT_API_URL": None, QUEUE: queue}
+            complete_settings(stack, prefect_rate, ECHODROP_RULES_PARAMETER=rules, **needed)
+        options = ReplayOptions(*(queue or os.environ[QUEUE], rules, dry_run, rate, limit, as_json))
+        if letters:
+            return replay_dead_letters(dlq_url or os.environ[DEAD_LETTERS], options, quarantine)
+        now = datetime.now(UTC)
         choice = RunChoice(
             moment(since, now) if since else None,
             moment(until, now) if until else now if force else None,
-            prefix,
-            outcomes,
-            version,
+            prefix or "",
+            tuple(outcome or ()),
+            version or "",
         )
-        if force and not uris and not until:
-            # The next call would choose the uploads that this one converts, too.
-            Console(stderr=True).print(
-                f"to resume after an interruption, add --until {now.isoformat()}",
-                highlight=False,
-                soft_wrap=True,
-            )
-        connections = connect(rules)
-        report = _ReplayReport(as_json, shown, Estimate())
-        named = list(uris)
-        by_runs = None if named else choice
-        if by_runs:
-            named = by_runs.uploads(connections.runs, connections.services.rules)
-        for result in _replayed(
-            named,
-            report,
-            connections,
-            now,
-            queue_url,
-            choice=by_runs,
-            force=force,
-            allow_partial=allow_partial,
-            dry_run=dry_run,
-            rate=rate,
-            limit=limit,
-        ):
-            report.add(result.finding.uri, result.what, failed=not (result.done or dry_run))
-    except KeyboardInterrupt:
-        if report:
-            report.end(rate, "interrupted; the next call resumes")
-        return INTERRUPTED
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
-    report.end(rate)
-    return 1 if report.failures else 0
+    if force and by_runs and not until:
+        # The next call would choose the uploads that this one converts, too.
+        again = f"to resume after an interruption, add --until {now.isoformat()}"
+        Console(stderr=True).print(again, highlight=False, soft_wrap=True)
+    return replay_uploads(uris or choice, options, now, force=force, allow_partial=partial)
 
 
-def _replayed(
-    uris: list[str],
-    report: _ReplayReport,
-    connections: Connections,
-    now: datetime,
-    queue_url: str,
-    *,
-    choice: RunChoice | None,
-    force: bool,
-    allow_partial: bool,
-    dry_run: bool,
-    rate: float | None,
-    limit: int | None,
-) -> Iterator[FixResult]:
-    look = UploadInspector(connections.services, ClassificationLimits(attempts=_ATTEMPTS), now)
-    region = connections.services.s3.meta.region_name
-    queue = QueueTarget(connections.session.client("sqs", region_name=region), queue_url)
-    pace = Pace(None if dry_run else rate)
+def _reject_options(what: str, given: Mapping[str, object]) -> None:
+    """Reject options that would be ignored silently.
 
-    def decided() -> Iterator[UploadFinding]:
-        with progress_bar() as progress:
-            for number, found in enumerate(look.at_uris(uris), start=1):
-                progress("uploads", number, len(uris))
-                wanted = decide_replay(
-                    found, force=force, allow_partial=allow_partial, choice=choice
-                )
-                if wanted.action is None:
-                    report.add(found.uri, wanted.why, failed=not wanted.settled)
-                    continue
-                yield replace(found, action=wanted.action)
-
-    def paced() -> Iterator[UploadFinding]:
-        for found in islice(decided(), limit):
-            pace.take()
-            if found.source is not None:
-                report.estimate.add(found.source.key, found.source.size)
-            yield found
-
-    # No limit of attempts: an operator requested the replay.
-    yield from Fixer(queue, connections.runs, None, dry_run=dry_run).fix(paced())
+    Raises:
+        BadParameter: such an option is given.
+    """
+    for option, value in given.items():
+        if value:
+            raise typer.BadParameter(f"{option} does not apply to {what}")

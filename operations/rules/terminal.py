@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-import boto3
+import typer
 from rich.console import Console
 
 from flows.core.locations import S3Location
@@ -15,13 +14,15 @@ from flows.stores.s3_client import s3_client
 from lambda_trigger.decisions.batches import is_small
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
 from lambda_trigger.decisions.outcomes import LANES, Rejected, Upload
-from lambda_trigger.decisions.rules_document import PrefixRule, Rules, parse_rules
+from lambda_trigger.decisions.rules_document import PrefixRule, parse_rules
+from lambda_trigger.decisions.rules_document import Rules as ParsedRules
 from lambda_trigger.decisions.rules_table import RulesError
 from lambda_trigger.decisions.run_identity import RunRequest, tag_of
 from lambda_trigger.decisions.wording import counted
 from operations.clients.connections import load_rules, trigger_decisions
 from operations.clients.trigger_decision import decision_in_words
 from operations.console.command_errors import UNAVAILABLE, print_error
+from operations.console.options import Rules, Stack, complete_settings
 from operations.console.printing import write, write_name
 from operations.findings.findings import Source
 from operations.inventory.listings import source_now, upload_place
@@ -29,15 +30,13 @@ from operations.inventory.listings import source_now, upload_place
 _LABEL = 10
 
 
-def check_at_terminal(paths: Sequence[Path]) -> int:
-    """Check rules documents; print the rules of each, or its first wrong line.
-
-    Returns:
-        An exit code: 0 all are valid, 1 one is not.
-    """
+def check_rules(
+    files: Annotated[list[Path], typer.Argument(help="Rules documents in TOML (docs/rules.md).")],
+) -> int:
+    """Check rules documents before they are deployed; name the first wrong line of each."""
     out, err = Console(), Console(stderr=True)
     code = 0
-    for path in paths:
+    for path in files:
         try:
             rules = parse_rules(path.read_text("utf-8"))
         except (RulesError, OSError, UnicodeDecodeError) as error:
@@ -52,23 +51,21 @@ def check_at_terminal(paths: Sequence[Path]) -> int:
     return code
 
 
-def explain_at_terminal(uri: str, rules: Path | None = None) -> int:
-    """Print which rule takes an upload, and the outcome that the trigger would give it now.
+def explain_rules(
+    upload: Annotated[str, typer.Argument(help="s3://bucket/key; it need not exist yet.")],
+    rules: Rules = None,
+    stack: Stack = None,
+) -> int:
+    """Show which rule takes an upload, and which outcome and sonar model it would get; send nothing.
 
-    If the object does not exist, only its key is judged.
-
-    Args:
-        uri: `s3://bucket/key`.
-        rules: the rules document; default: the trigger's.
-
-    Returns:
-        An exit code: 0 it would not be rejected, 1 it would be, 2 a service did not answer.
+    Exit code 0: it would not be rejected; 1: it would be; 2: a service did not answer.
     """
     console = Console()
     try:
+        complete_settings(stack, None, ECHODROP_RULES_PARAMETER=rules)
         active = load_rules(rules)
-        place = upload_place(uri)
-        write_name(console, uri, style="bold")
+        place = upload_place(upload)
+        write_name(console, upload, style="bold")
         rule = active.rule_for(place.key)
         by_rule = _rule_in_words(rule, active) if rule else "no prefix of the rules includes it"
         _part(console, "rule", f"{rule.prefix!r}: {by_rule}" if rule else by_rule)
@@ -95,8 +92,8 @@ def _by_key(console: Console, verdict: SettingsXml | Verdict) -> int:
     return 1 if isinstance(verdict, Rejected) else 0
 
 
-def _by_content(console: Console, rules: Rules, candidate: Candidate, source: Source) -> int:
-    decision = trigger_decisions(rules, boto3.Session(), os.environ).of(source)
+def _by_content(console: Console, rules: ParsedRules, candidate: Candidate, source: Source) -> int:
+    decision = trigger_decisions(rules).of(source)
     name = "Submitted: " if decision.request else ""
     _part(console, "outcome", f"{name}{decision_in_words(decision)}")
     if decision.request is not None:
@@ -104,7 +101,9 @@ def _by_content(console: Console, rules: Rules, candidate: Candidate, source: So
     return 1 if isinstance(decision.verdict, Rejected) else 0
 
 
-def _task_in_words(request: RunRequest, rules: Rules, candidate: Candidate, source: Source) -> str:
+def _task_in_words(
+    request: RunRequest, rules: ParsedRules, candidate: Candidate, source: Source
+) -> str:
     upload = Upload(source.bucket, source.key, source.size)
     batch = rules.batch
     shared = [
@@ -117,7 +116,7 @@ def _task_in_words(request: RunRequest, rules: Rules, candidate: Candidate, sour
     return f"size {tag_of(request.tags, 'tier')}; {alone}"
 
 
-def _rule_in_words(rule: PrefixRule, rules: Rules) -> str:
+def _rule_in_words(rule: PrefixRule, rules: ParsedRules) -> str:
     if rule.ignore:
         return "ignored"
     output = S3Location(rules.output_bucket, rule.output_prefix).uri

@@ -1,13 +1,14 @@
-"""Limits how many uploads of a backfill are in progress, so that live uploads do not wait behind it."""
+"""Limits the rate of a sender, and how many uploads of a backfill are in progress: live uploads do not wait behind it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from lambda_trigger.decisions.wording import counted
+from operations.clients.prefect_runs import PrefectRuns
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -19,18 +20,18 @@ RUNS = 200
 _POLL_SECONDS = 2.0
 
 
-class RunCounter(Protocol):
-    """Counts runs in Prefect."""
+def messages_in(sqs: SQSClient, queue_url: str) -> int:
+    """The approximate number of messages in a queue, including those in flight."""
+    wanted: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=wanted)
+    return sum(map(int, answer["Attributes"].values()))
 
-    def unfinished_in(self, work_queue: str) -> int:
-        """Count the runs of a work queue that have not ended."""
 
-
-def room_in_lane(lane: RunCounter, work_queue: str, runs: int = RUNS) -> int:
+def room_in_lane(lane: PrefectRuns, work_queue: str, runs: int = RUNS) -> int:
     """Count how many more runs a lane takes before `runs` are unfinished.
 
     Raises:
-        PrefectUnavailableError: Prefect does not answer.
+        PrefectUnreachableError: Prefect does not answer.
     """
     return max(0, runs - lane.unfinished_in(work_queue))
 
@@ -49,7 +50,7 @@ class BackPressure:
 
     sqs: SQSClient
     queue_url: str
-    lane: RunCounter
+    lane: PrefectRuns
     work_queue: str
     messages: int = MESSAGES
     runs: int = RUNS
@@ -60,21 +61,14 @@ class BackPressure:
         """Wait until another message may be sent; report the reason for waiting.
 
         Raises:
-            ClientError, PrefectUnavailableError: SQS or Prefect does not answer.
+            ClientError, PrefectUnreachableError: SQS or Prefect does not answer.
         """
         while why := self._reason_to_wait():
             report(why)
             self.sleep(_POLL_SECONDS)
 
     def _reason_to_wait(self) -> str:
-        answer = self.sqs.get_queue_attributes(
-            QueueUrl=self.queue_url,
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-            ],
-        )
-        if (waiting := sum(map(int, answer["Attributes"].values()))) >= self.messages:
+        if (waiting := messages_in(self.sqs, self.queue_url)) >= self.messages:
             return f"{counted(waiting, 'message')} in the trigger's queue"
         unfinished = self.lane.unfinished_in(self.work_queue)
         if unfinished + waiting * self.together >= self.runs:
@@ -83,3 +77,26 @@ class BackPressure:
                 f" ended, {counted(waiting, 'message')} will start more"
             )
         return ""
+
+
+@dataclass
+class Pace:
+    """Limits a sender to `rate` items a second; None sets no limit.
+
+    A sender that was slower than the rate does not catch up afterwards.
+    """
+
+    rate: float | None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _next: float = field(default=0.0, init=False)
+
+    def take(self, count: int = 1) -> None:
+        """Wait until `count` more items may be sent."""
+        if not self.rate or not count:
+            return
+        now = self.clock()
+        if (wait := self._next - now) > 0:
+            self.sleep(wait)
+            now = self._next
+        self._next = now + count / self.rate

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.wording import counted
-from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
 from operations.console.printing import write
 from operations.console.report import age
+from watchdog.prefect_http import PrefectUnreachableError
 
 # Prefect itself takes a worker for offline after three heartbeats of 30 seconds.
 HEARTBEAT = timedelta(seconds=90)
@@ -66,7 +66,7 @@ def health_lines(
     began = time.monotonic()
     try:
         facts = prefect(deployments_of(rules))
-    except PrefectUnavailableError as error:
+    except PrefectUnreachableError as error:
         remedy = "check PREFECT_API_URL and that the server runs; uploads wait in the queue"
         yield HealthLine(PREFECT, str(error), remedy)
         return

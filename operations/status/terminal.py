@@ -5,27 +5,41 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from itertools import chain
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from flows.failures.failure_report import FAILURES
 from operations.clients.connections import Connections, connect
+from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.stack_settings import DEAD_LETTERS as DEAD_LETTERS_URL
 from operations.clients.stack_settings import QUEUE as QUEUE_URL
 from operations.console.command_errors import EXIT_CODE, INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.durations import duration
+from operations.console.options import (
+    Json,
+    PrefectRate,
+    Prefix,
+    Rules,
+    Shown,
+    Stack,
+    complete_settings,
+)
 from operations.console.progress import progress_bar
 from operations.console.report import FindingTally, json_line
-from operations.findings.classification import ClassificationLimits
+from operations.findings.classification import ClassificationLimits, unfinished_finding
+from operations.findings.findings import RunFacts, UploadFinding
 from operations.inventory.scope import Scope
 from operations.inventory.upload_inspection import UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
-from operations.replay.dead_letter_queue import DeadLetterQueue
+from operations.sending.back_pressure import messages_in
 from operations.status.health import (
     DEAD_LETTERS,
     PREFECT,
@@ -35,10 +49,63 @@ from operations.status.health import (
     health_lines,
     print_health,
 )
-from operations.status.recent import Status
 from operations.status.upload import follow
 
 _SECONDS_BETWEEN = 5.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """The status of the uploads of the last `window`.
+
+    They get the same classes as in a reconciliation. Older uploads, and those of an archive, are
+    included if Prefect has an unfinished run of them, a run that ended with a fault of the file,
+    or one that failed or crashed in the window.
+    """
+
+    reconciliation: Reconciliation
+    window: timedelta = timedelta(hours=24)
+
+    def findings(self) -> Iterator[UploadFinding]:
+        """Yield a finding for each upload of the window, then for each older one with such a run.
+
+        Raises:
+            ClientError, TransportError, PrefectUnreachableError: as `Reconciliation.findings`.
+        """
+        whole = self.reconciliation
+        since = whole.now - self.window
+        seen, runs_seen = set[str](), set[str]()
+        for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
+            seen.add(finding.uri)
+            runs_seen.add(finding.run_id)
+            yield finding
+        older = list(self._older(seen, UNFINISHED))
+        tasks = whole.services.tasks.of(older)
+        for run in older:
+            facts = replace(run, has_task=tasks.get(run.id))
+            runs_seen.add(run.id)
+            yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
+        # A failed run is not enough: a later generation may have converted the upload since.
+        of_the_file = sorted(name for name, failure in FAILURES.items() if failure.of_the_file)
+        failed = chain(
+            self._older(seen, FAILED_OR_CRASHED, since),
+            self._older(seen, FAILED_OR_CRASHED, names=of_the_file),
+        )
+        yield from whole.inspector.at_uris(run.raw_file for run in failed)
+        yield from whole.dead_runs(runs_seen)
+
+    def _older(
+        self,
+        seen: set[str],
+        states: Sequence[str],
+        since: datetime | None = None,
+        names: Sequence[str] = (),
+    ) -> Iterator[RunFacts]:
+        whole = self.reconciliation
+        for run in whole.services.runs.in_states(states, since, names=names):
+            if whole.scope.takes(whole.services.rules, run.raw_file) and run.raw_file not in seen:
+                seen.add(run.raw_file)
+                yield run
 
 
 @dataclass(frozen=True)
@@ -49,31 +116,34 @@ class StatusLook:
     is_final: bool = False
 
 
-def status_at_terminal(
+def status(
+    upload: Annotated[
+        str | None, typer.Argument(help="s3://bucket/key: follow this upload alone.")
+    ] = None,
     *,
-    uri: str | None = None,
-    since: str = "24h",
-    prefix: str = "",
-    rules: Path | None = None,
-    shown: int = 10,
-    as_json: bool = False,
-    watch: bool = False,
+    since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
+    prefix: Prefix = "",
+    rules: Rules = None,
+    stack: Stack = None,
+    prefect_rate: PrefectRate = None,
+    shown: Shown = 10,
+    as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until Ctrl-C.")
+    ] = False,
 ) -> int:
-    """Print the health, then the state of recent uploads and of older ones with unfinished or failed runs.
+    """Show whether the system is healthy, then what became of recent uploads, or of one.
 
-    The arguments are those of the command, see `operations.commands`; `uri` is the followed upload.
-
-    Returns:
-        An exit code: 0 nothing needs attention, 1 something does, 2 a service did not
-        answer, 130 interrupted.
+    Exit code 0: nothing needs attention; 1: something does; 2: a service did not answer.
     """
     try:
+        complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
         window = duration(since)
         connections = connect(rules)
 
         def look(console: Console) -> StatusLook:
-            if uri is not None:
-                return _one(connections, uri, console, as_json=as_json)
+            if upload is not None:
+                return _one(connections, upload, console, as_json=as_json)
             return _recent(connections, window, prefix, shown, console, as_json=as_json)
 
         return _watched(look) if watch else look(Console()).code
@@ -105,7 +175,9 @@ def _watched(look: Callable[[Console], StatusLook]) -> int:
 
 def _one(connections: Connections, uri: str, console: Console, *, as_json: bool) -> StatusLook:
     now = datetime.now(UTC)
-    inspector = UploadInspector(connections.services, _limits(connections), now)
+    inspector = UploadInspector(
+        connections.services, ClassificationLimits.of(connections.services.rules), now
+    )
     found = follow(uri, inspector, connections.runs)
     if as_json:
         console.file.write(json_line(found.as_json()) + "\n")
@@ -133,7 +205,10 @@ def _recent(
     tally = FindingTally(shown)
     with progress_bar() as progress:
         reconciliation = Reconciliation(
-            connections.services, Scope(prefix), _limits(connections), progress=progress
+            connections.services,
+            Scope(prefix),
+            ClassificationLimits.of(connections.services.rules),
+            progress=progress,
         )
         for finding in Status(reconciliation, window).findings():
             tally.add(finding)
@@ -148,17 +223,11 @@ def _recent(
 
 
 def _health(connections: Connections) -> Iterator[HealthLine]:
-    region = connections.services.s3.meta.region_name
-    sqs = connections.session.client("sqs", region_name=region)
+    sqs = connections.session.client("sqs", region_name=connections.region)
     return health_lines(
         connections.services.rules,
         connections.runs.health,
-        lambda url: DeadLetterQueue(sqs, url).count(),
+        lambda url: messages_in(sqs, url),
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),
     )
-
-
-def _limits(connections: Connections) -> ClassificationLimits:
-    hours = connections.services.rules.waiting_limit_hours
-    return ClassificationLimits(waiting=timedelta(hours=hours))

@@ -13,8 +13,8 @@ from flows.core.locations import PRODUCTS_SUFFIX, S3Location
 from flows.failures.failure_report import failure_named, replay_command
 from flows.products.jobs.product_jobs import is_current
 from lambda_trigger.decisions.wording import counted
+from operations.clients.connections import OperationsServices
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecision, decision_in_words
 from operations.console.printing import write, write_name
 from operations.console.report import age
@@ -142,7 +142,7 @@ def follow(uri: str, inspector: UploadInspector, runs: RunHistory) -> FollowedUp
 
     Raises:
         ValueError: the URI names no object.
-        ClientError, TransportError, PrefectUnavailableError: a service does not answer.
+        ClientError, TransportError, PrefectUnreachableError: a service does not answer.
     """
     upload = inspector.upload_now(uri)
     if isinstance(upload, UploadFinding):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from operations.clients.local_sandbox import LOCAL
+from operations.clients.stack_settings import LOCAL
 from sandbox.parts.errors import SandboxError
 from sandbox.parts.ports import free_port, is_free
 from sandbox.parts.postgresql import remove_cluster

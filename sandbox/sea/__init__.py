@@ -1,1 +1,1 @@
-"""Sample files: a survey over a simulated sea, and real files grown to a size."""
+"""Sample files: a survey over a simulated sea."""

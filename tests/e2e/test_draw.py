@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.draw.terminal import draw_at_terminal
+from operations.draw.terminal import draw
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
@@ -21,6 +21,7 @@ def test_outputs_of_a_prefix_are_drawn_in_the_backfill_lane_and_once(
 ) -> None:
     for name, text in sandbox.environment().items():
         monkeypatch.setenv(name, text)
+    monkeypatch.setenv("ECHODROP_STACK", "echodrop")
     sample = write_sample(tmp_path / "a.raw", pings=40, channels=(38_000,), samples=200).path
     inbox.drop(sample, "drawn/a.raw")
     (end,) = inbox.wait_for_ends(["drawn/a.raw"], 180).values()
@@ -29,9 +30,9 @@ def test_outputs_of_a_prefix_are_drawn_in_the_backfill_lane_and_once(
     assert not [key for key in inbox.outputs("drawn/") if "echogram" in key]
 
     target = inbox.output_uri("drawn/")
-    assert draw_at_terminal([target]) == 0
+    assert draw([target]) == 0
     # What is requested is not requested again.
-    assert draw_at_terminal([target]) == 0
+    assert draw([target]) == 0
 
     def record() -> bytes | None:
         key = "drawn/a.zarr.products.json"
@@ -50,4 +51,4 @@ def test_outputs_of_a_prefix_are_drawn_in_the_backfill_lane_and_once(
         "POST", "/flow_runs/filter", {"flows": {"name": {"any_": ["make-products"]}}}
     )
     assert [run["work_queue_name"] for run in runs] == ["backfill"]
-    assert draw_at_terminal([target], dry_run=True) == 0
+    assert draw([target], dry_run=True) == 0

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.xdist_group("sandbox")
 PREFIX = "reconcile/"
 RECONCILE = """
 import sys
-from operations.reconcile.terminal import reconcile_at_terminal
-sys.exit(reconcile_at_terminal(
-    prefix="reconcile/", fix=len(sys.argv) > 1, queue_url=sys.argv[-1], grace_minutes=0,
+from operations.reconcile.terminal import reconcile
+sys.exit(reconcile(
+    prefix="reconcile/", fix=len(sys.argv) > 1, queue=sys.argv[-1], grace=0,
     verify=True, as_json=True,
 ))
 """

@@ -18,9 +18,8 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from echodrop.command_line import app
-from echodrop.conversions import Ended, Job, run_all
-from echodrop.examples import EXAMPLES
-from echodrop.remedies import REMEDIES
+from echodrop.conversions import REMEDIES, Ended, Job, run_all
+from echodrop.lazy_commands import EXAMPLES, LazyCommand
 from flows.core.outcomes import ConversionFailure
 from flows.core.run_ends import RunEnd
 from sandbox.sea.sample_file import write_sample
@@ -210,6 +209,10 @@ def test_each_command_has_examples_that_parse() -> None:
             if not isinstance(found, TyperGroup):
                 break
             group = found
+        summary = found.get_short_help_str(200)
+        assert isinstance(found, LazyCommand)
+        found = found.load()
+        assert found.get_short_help_str(200) == summary
         found.make_context(line, words)
         text = CliRunner().invoke(app, [*line.split()[: 2 if group is not root else 1], "--help"])
         assert f"echodrop {line}" in map(str.strip, text.output.splitlines())

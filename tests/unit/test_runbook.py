@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from echodrop.command_line import app
+from echodrop.lazy_commands import LazyCommand
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.clients import transport_errors
 from lambda_trigger.clients.transport_errors import TransportError
@@ -67,7 +68,7 @@ def test_every_command_of_the_runbook_exists_with_its_options() -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     for name, rest in re.findall(r"`echodrop (\w+)([^`]*)`", RUNBOOK):
-        command = group.commands[name]
+        command = lazy.load() if isinstance(lazy := group.commands[name], LazyCommand) else lazy
         options = {option for each in command.params for option in each.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
 

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from release.prefect_steps import DeletePrefectObjects, PausePool
+from release.prefect_steps import delete_prefect_objects, pause_pool
 from release.steps import StepContext, StepFailedError
 from sandbox.parts.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, Account
@@ -46,11 +46,11 @@ def test_pool_deployments_and_automations_go_and_others_stay(
     prefect_api("POST", "/work_pools/", {"name": "somebody-else", "type": "process"})
     try:
         assert names(prefect_api, "automations")
-        PausePool(prefect_api_url, POOL).run(running)
+        pause_pool(prefect_api_url, POOL).run(running)
         assert prefect_api("GET", f"/work_pools/{POOL}")["is_paused"]
         for _ in ("once", "again, quietly"):
-            DeletePrefectObjects(prefect_api_url, POOL).run(running)
-            PausePool(prefect_api_url, POOL).run(running)
+            delete_prefect_objects(prefect_api_url, POOL).run(running)
+            pause_pool(prefect_api_url, POOL).run(running)
             assert POOL not in names(prefect_api, "work_pools")
         assert "somebody-else" in names(prefect_api, "work_pools")
         left = prefect_api("POST", "/deployments/filter", {})
@@ -63,6 +63,6 @@ def test_pool_deployments_and_automations_go_and_others_stay(
 def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(running: StepContext) -> None:
     url = f"http://{HOST}:{free_port()}/api"
     with pytest.raises(StepFailedError) as failed:
-        PausePool(url, POOL).run(running)
+        pause_pool(url, POOL).run(running)
     assert url in failed.value.reason
     assert "--no-prefect" in failed.value.remedy

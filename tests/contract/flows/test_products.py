@@ -33,7 +33,7 @@ from flows.runs.products.failure_metric import METRIC
 from flows.runs.products.run_products import STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.clients.prefect_health import prefect_facts
-from operations.draw.product_runs import DEPLOYMENT, request_runs, requested_outputs
+from operations.draw.targets import DEPLOYMENT, request_runs, requested_outputs
 from sandbox.parts.environments import system_environment
 from sandbox.sea.sample_file import write_sample
 from tests.contract.conftest import ApiCall

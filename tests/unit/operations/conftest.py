@@ -25,9 +25,9 @@ from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.catalog.place import Place
 from operations.catalog.places import BucketPlace, FolderPlace
+from operations.clients.connections import OperationsServices
 from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
-from operations.clients.services import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
@@ -89,7 +89,7 @@ def aws(aws_url: str) -> Callable[[str], Any]:
 
 
 @dataclass
-class MemoryRuns:
+class MemoryRuns(PrefectRuns):
     """The runs of Prefect, in memory, by identity."""
 
     runs: dict[str, RunFacts] = field(default_factory=dict)
@@ -328,6 +328,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     for name, text in aws_environment(aws_url).items():
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("ECHODROP_STACK", "echodrop")
     monkeypatch.delenv("ECHODROP_RULES_PARAMETER", raising=False)
     monkeypatch.setattr(PrefectRuns, "by_identity", lambda _, ids: world.runs.by_identity(ids))
     monkeypatch.setattr(

@@ -19,10 +19,10 @@ from lambda_trigger.decisions.outcomes import BACKFILL, Upload
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.backfill.archive_sender import Backfill
 from operations.backfill.checkpoint import Checkpoint, CheckpointError, checkpoint_of, default_place
-from operations.backfill.terminal import backfill_at_terminal
-from operations.inventory.archive_items import ArchiveItem
-from operations.sending.back_pressure import BackPressure
-from operations.sending.pacing import Pace
+from operations.backfill.terminal import backfill as backfill_command
+from operations.clients.prefect_runs import PrefectRuns
+from operations.inventory.archive_items import ArchiveItem, Listing
+from operations.sending.back_pressure import BackPressure, Pace
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(
@@ -65,21 +65,22 @@ class FakeQueue:
         return [each for each in found if isinstance(each, Upload)]
 
 
-@dataclass
-class Names:
+class Names(Listing):
     """An archive of these keys; a place is a key."""
 
-    keys: list[str]
+    def __init__(self, keys: list[str]) -> None:
+        self.__dict__["keys"] = keys
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
-        return (ArchiveItem("archive", key, key, 7, "tag") for key in self.keys if key > after)
-
-    def content(self) -> str:
-        return ""
+        return (
+            ArchiveItem("archive", key, key, 7, "tag")
+            for key in self.__dict__["keys"]
+            if key > after
+        )
 
 
 @dataclass
-class FakeLane:
+class FakeLane(PrefectRuns):
     unended: Iterator[int] = field(default_factory=lambda: iter(()))
 
     def unfinished_in(self, work_queue: str) -> int:
@@ -216,13 +217,13 @@ def test_a_backfill_does_not_resume_in_a_changed_list(
 ) -> None:
     keys, place = tmp_path / "keys.txt", tmp_path / "c"
     keys.write_text("".join(f"old/{number}.raw\n" for number in range(9)))
-    asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "checkpoint": place, "rate": 1e6}
-    assert backfill_at_terminal(str(keys), **asked, limit=5) == 1
+    asked: dict[str, Any] = {"queue": queue, "rules": rules, "checkpoint": place, "rate": 1e6}
+    assert backfill_command(str(keys), **asked, limit=5) == 1
     # The list has changed: its first lines were never sent.
     keys.write_text("".join(f"new/{number}.raw\n" for number in range(9)))
-    assert backfill_at_terminal(str(keys), **asked) == 2
+    assert backfill_command(str(keys), **asked) == 2
     assert "has changed since" in capsys.readouterr().err.replace("\n", " ")
-    assert backfill_at_terminal(str(keys), **asked, restart=True) == 0
+    assert backfill_command(str(keys), **asked, restart=True) == 0
     sent = [
         upload.key
         for body in received(aws("sqs"), queue)
@@ -234,7 +235,7 @@ def test_a_backfill_does_not_resume_in_a_changed_list(
     ]
     another = tmp_path / "other.txt"
     another.write_text("a.raw\n")
-    assert backfill_at_terminal(str(another), **asked, restart=True) == 2
+    assert backfill_command(str(another), **asked, restart=True) == 2
     assert "is the checkpoint of" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -245,23 +246,23 @@ def test_the_command_ends_0_at_the_archive_s_end_and_1_before_it(
         world.drop(f"old/{number}.raw")
     archive = f"s3://{world.inbox}/old/"
     asked: dict[str, Any] = {
-        "queue_url": queue,
+        "queue": queue,
         "rules": rules,
         "checkpoint": rules.with_name("checkpoint"),
         "rate": 1000.0,
         "together": 2,
     }
-    assert backfill_at_terminal(archive, **asked, dry_run=True, as_json=True) == 0
+    assert backfill_command(archive, **asked, dry_run=True, as_json=True) == 0
     (sent,) = lines(capsys)
     assert sent["estimate"]["uploads"] == 5
-    assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
+    assert backfill_command(archive, **asked, dry_run=True) == 0
     assert "with 4 at a time" in capsys.readouterr().out.replace("\n", " ")
-    assert backfill_at_terminal(archive, **asked, limit=3) == 1
+    assert backfill_command(archive, **asked, limit=3) == 1
     assert "the limit was reached" in capsys.readouterr().out.replace("\n", " ")
-    assert backfill_at_terminal(archive, **asked, as_json=True) == 0
+    assert backfill_command(archive, **asked, as_json=True) == 0
     (sent,) = lines(capsys)
     assert (sent["sent"], sent["messages"], sent["ended"]) == (5, 3, True)
-    assert backfill_at_terminal(archive, **asked) == 0
+    assert backfill_command(archive, **asked) == 0
     assert "--restart begins again" in capsys.readouterr().out.replace("\n", " ")
     bodies = [
         message["Body"]
@@ -291,7 +292,7 @@ def test_what_is_published_at_its_version_is_sent_only_by_force(
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     checkpoint = rules.with_name("checkpoint")
     asked: dict[str, Any] = {
-        "queue_url": queue,
+        "queue": queue,
         "rules": rules,
         "checkpoint": checkpoint,
         "rate": 1e6,
@@ -302,22 +303,22 @@ def test_what_is_published_at_its_version_is_sent_only_by_force(
         found = [each for body in received(aws("sqs"), queue) for each in read_body(body)]
         return {each.key: each.generation for each in found if isinstance(each, Upload)}
 
-    assert backfill_at_terminal(archive, **asked, dry_run=True) == 0
+    assert backfill_command(archive, **asked, dry_run=True) == 0
     out = capsys.readouterr().out
     assert "4 uploads" in out
     assert "not sent: published at this version 2" in out
     # A list without entity tags.
     names = rules.with_name("keys.txt")
     names.write_text("done.raw\nreplaced.raw\n")
-    assert backfill_at_terminal(str(names), **asked, dry_run=True, as_json=True) == 0
+    assert backfill_command(str(names), **asked, dry_run=True, as_json=True) == 0
     (line,) = lines(capsys)
     assert line["estimate"]["uploads"] == 1
 
-    assert backfill_at_terminal(archive, **asked) == 0
+    assert backfill_command(archive, **asked) == 0
     due = {"azfp/a.01A": 0, "new.raw": 0, "replaced.raw": 0}
     assert sent() == due | {"running.raw": 0}
     capsys.readouterr()
-    assert backfill_at_terminal(archive, **asked, restart=True, force=True, as_json=True) == 0
+    assert backfill_command(archive, **asked, restart=True, force=True, as_json=True) == 0
     (line,) = lines(capsys)
     assert line["skipped"] == {"in progress": 1}
     assert sent() == due | {"done.raw": 3, "forgotten.raw": 1}
@@ -326,8 +327,8 @@ def test_what_is_published_at_its_version_is_sent_only_by_force(
 def test_the_command_refuses_a_bucket_that_the_trigger_would_refuse(
     world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
-    asked: dict[str, Any] = {"queue_url": "queue", "rules": rules}
-    assert backfill_at_terminal(f"s3://{world.output}/x", **asked) == 2
+    asked: dict[str, Any] = {"queue": "queue", "rules": rules}
+    assert backfill_command(f"s3://{world.output}/x", **asked) == 2
     assert "add it to archive_buckets" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -340,5 +341,5 @@ def test_an_interruption_says_that_the_next_call_resumes(
     monkeypatch.setattr(Backfill, "run", stop)
     archive = f"s3://{world.inbox}/"
     place = tmp_path / "c"
-    assert backfill_at_terminal(archive, queue_url="q", rules=rules, checkpoint=place) == 130
+    assert backfill_command(archive, queue="q", rules=rules, checkpoint=place) == 130
     assert "the next call resumes" in capsys.readouterr().out.replace("\n", " ")

@@ -33,7 +33,7 @@ from operations.catalog.place import (
 )
 from operations.catalog.places import FolderPlace
 from operations.catalog.reading import STATE
-from operations.catalog.terminal import catalog_at_terminal
+from operations.catalog.terminal import catalog
 from operations.catalog.writing import update_catalog
 from tests.unit.operations.conftest import manifest, put, report
 
@@ -438,15 +438,15 @@ def test_the_command_names_what_it_leaves_out(
 ) -> None:
     place = FolderPlace(tmp_path)
     put(place, "a.zarr")
-    assert catalog_at_terminal(str(tmp_path), as_json=True) == 0
+    assert catalog(str(tmp_path), as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["outputs"] == 1
     put(place, "b.zarr")
     place.write("b.zarr.manifest.json", b"{", "application/json")
-    assert catalog_at_terminal(str(tmp_path)) == 1
+    assert catalog(str(tmp_path)) == 1
     shown = capsys.readouterr().out
     assert "1 outputs" in shown
     assert "b.zarr.manifest.json is left out" in shown
-    assert catalog_at_terminal(str(tmp_path / "nowhere")) == 2
+    assert catalog(str(tmp_path / "nowhere")) == 2
     assert "no such folder" in capsys.readouterr().err
 
 

@@ -13,8 +13,8 @@ import pytest
 from flows.products.jobs import in_child
 from flows.products.jobs.product_jobs import JobResult, ProductJob
 from operations.draw import terminal
-from operations.draw.product_runs import requested_outputs
-from operations.draw.terminal import draw_at_terminal
+from operations.draw.targets import requested_outputs
+from operations.draw.terminal import draw
 from tests.unit.operations.conftest import FakeInbox, lines
 
 MADE = {"echogram": {"state": "made"}, "viewer": {"state": "not_applicable"}}
@@ -108,11 +108,11 @@ class Prefect:
 def test_outputs_of_a_folder_that_lack_current_products_are_drawn_here(
     folder: Path, drawn: list[ProductJob], capsys: Any
 ) -> None:
-    assert draw_at_terminal([str(folder)], dry_run=True, as_json=True) == 0
+    assert draw([str(folder)], dry_run=True, as_json=True) == 0
     assert drawn == []
     (counts,) = lines(capsys)
     assert (counts["outputs"], counts["current"], counts["to make here"]) == (4, 1, 3)
-    assert draw_at_terminal([str(folder)], as_json=True) == 1
+    assert draw([str(folder)], as_json=True) == 1
     assert [job.output for job in drawn] == [str(folder / name) for name in LACKING]
     (counts,) = lines(capsys)
     assert (counts["made"], counts["failed"]) == (2, 1)
@@ -123,14 +123,14 @@ def test_an_output_alone_and_with_force(
     folder: Path, drawn: list[ProductJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current = str(folder / "current.nc")
-    assert draw_at_terminal([current]) == 0
+    assert draw([current]) == 0
     assert drawn == []
-    assert draw_at_terminal([current], force=True) == 0
+    assert draw([current], force=True) == 0
     assert [(job.output, job.force) for job in drawn] == [(current, True)]
     monkeypatch.chdir(folder)
     drawn.clear()
     # Named twice, drawn once.
-    assert draw_at_terminal(["none.zarr/", str(folder / "none.zarr")]) == 0
+    assert draw(["none.zarr/", str(folder / "none.zarr")]) == 0
     assert {Path(job.output).resolve() for job in drawn} == {folder / "none.zarr"}
 
 
@@ -141,10 +141,10 @@ def test_outputs_in_s3_are_drawn_by_runs_that_are_requested_once(
     prefect = Prefect({"outputs": [uris[0]]})
     monkeypatch.setattr(terminal, "prefect_api", lambda: prefect)
     target = f"s3://{bucket}/"
-    assert draw_at_terminal([target], dry_run=True, as_json=True) == 0
+    assert draw([target], dry_run=True, as_json=True) == 0
     (counts,) = lines(capsys)
     assert (counts["to request"], prefect.created) == (3, [])
-    assert draw_at_terminal([target], together=1, as_json=True) == 0
+    assert draw([target], together=1, as_json=True) == 0
     assert [each["parameters"] for each in prefect.created] == [
         {"outputs": [uri], "force": False} for uri in uris[1:]
     ]
@@ -154,11 +154,11 @@ def test_outputs_in_s3_are_drawn_by_runs_that_are_requested_once(
     assert len({each["idempotency_key"] for each in prefect.created}) == 2
     # A run that keeps what is current does not replace one that is forced.
     prefect.created.clear()
-    assert draw_at_terminal([f"{target}cruise/"], force=True) == 0
+    assert draw([f"{target}cruise/"], force=True) == 0
     (created,) = prefect.created
     assert created["parameters"] == {"outputs": uris[:2], "force": True}
     assert drawn == []
-    assert draw_at_terminal([f"s3://{bucket}/cruise/stale.zarr"], here=True) == 1
+    assert draw([f"s3://{bucket}/cruise/stale.zarr"], here=True) == 1
     assert [job.output for job in drawn] == [uris[1]]
 
 
@@ -183,5 +183,5 @@ def test_a_run_that_hangs_for_a_day_does_not_hold_its_outputs(
 @pytest.mark.parametrize("target", ["nothing/", "cruise/torn.zarr", "gs://bucket/"])
 def test_a_target_without_outputs_is_named(folder: Path, target: str, capsys: Any) -> None:
     named = target if "://" in target else str(folder / target)
-    assert draw_at_terminal([named]) == 2
+    assert draw([named]) == 2
     assert named.rstrip("/") in capsys.readouterr().err

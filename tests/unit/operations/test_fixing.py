@@ -12,9 +12,8 @@ from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, Upload
 from operations.console.report import FindingTally
 from operations.findings.findings import Action, End, Kind, Notify, Retry, Source, UploadFinding
-from operations.reconcile.fix_order import FixQueue
-from operations.sending.fixing import Fixer
-from operations.sending.pacing import Pace
+from operations.sending.back_pressure import Pace
+from operations.sending.fixing import Fixer, FixQueue
 from tests.unit.operations.conftest import MemoryRuns
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.clients.local_sandbox import LOCAL, use_sandbox
-from operations.clients.stack_settings import SettingMissingError
+from operations.clients.stack_settings import LOCAL, SettingMissingError, use_sandbox
 
 ENVIRONMENT = {"ECHODROP_STACK": "sandbox", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
 

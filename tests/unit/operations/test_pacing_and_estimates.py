@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from operations.sending.back_pressure import Pace
 from operations.sending.estimates import Estimate, length
-from operations.sending.pacing import Pace
 
 
 def test_the_rate_is_kept_and_a_slow_sender_does_not_catch_up() -> None:

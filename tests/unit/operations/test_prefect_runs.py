@@ -18,12 +18,12 @@ from operations.clients.connections import connect
 from operations.clients.prefect_api import (
     CLOUD_REQUESTS_A_MINUTE,
     RATE,
-    PrefectUnavailableError,
     authorization,
     requests_a_minute,
 )
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import SettingMissingError
+from watchdog.prefect_http import PrefectUnreachableError
 
 
 def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:
@@ -82,7 +82,9 @@ class Api:
             ]
             return 200, found[body["offset"] : body["offset"] + body["limit"]]
         if path == "/flow_run_states/?flow_run_id=run-1":
-            return 200, [{"name": name} for name in self.states]
+            return 200, [
+                {"name": name, "timestamp": "2026-01-01T00:00:00Z"} for name in self.states
+            ]
         return self._of_one(path)
 
     def _of_one(self, path: str) -> tuple[int, Any]:
@@ -265,7 +267,7 @@ def test_a_request_to_a_busy_server_is_retried(api: Api) -> None:
 
 
 def test_an_error_names_the_request(api: Api) -> None:
-    with pytest.raises(PrefectUnavailableError, match=r"GET /flow_runs/gone: HTTP 404"):
+    with pytest.raises(PrefectUnreachableError, match=r"GET /flow_runs/gone: HTTP 404"):
         PrefectRuns(api.url).retry("gone", "state", at_most=3)
 
 
@@ -379,6 +381,7 @@ def test_an_invalid_rate_is_refused_before_any_request(
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "convert-raw-sonar/ecs"\n'
     )
-    environment = {"PREFECT_API_URL": WORKSPACE, RATE: configured}
+    monkeypatch.setenv("PREFECT_API_URL", WORKSPACE)
+    monkeypatch.setenv(RATE, configured)
     with pytest.raises(SettingMissingError, match=f"{RATE}={configured}"):
-        connect(rules, environment)
+        connect(rules)

@@ -20,7 +20,6 @@ from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
 from operations.catalog.places import BucketPlace
 from operations.clients.connections import connect
-from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
 from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
@@ -30,6 +29,7 @@ from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
 from operations.sending.fixing import FixResult
 from tests.unit.operations.conftest import FakeInbox, put
+from watchdog.prefect_http import PrefectUnreachableError
 
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
@@ -164,10 +164,10 @@ def test_an_interrupted_run_settles_nothing(
     world.drop("lost.raw")
 
     def away(*_: object, **__: object) -> None:
-        raise PrefectUnavailableError("planned")
+        raise PrefectUnreachableError("planned")
 
     monkeypatch.setattr(PrefectRuns, "with_tasks", away)
-    with pytest.raises(PrefectUnavailableError, match="planned"):
+    with pytest.raises(PrefectUnreachableError, match="planned"):
         reconcile()
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     assert reconcile()[1][-1]["counts"] == {"done": 1, "never notified": 1}

@@ -17,17 +17,18 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from echodrop.command_line import app
+from echodrop.lazy_commands import LazyCommand
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import Upload
 from operations.replay.choice import outcome_named
-from operations.replay.terminal import replay_uploads_at_terminal
+from operations.replay.terminal import replay as replay_command
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 
 @pytest.fixture
 def replay(rules: Path, queue: str) -> Callable[..., int]:
     def call(**asked: Any) -> int:
-        return replay_uploads_at_terminal(rules=rules, queue_url=queue, **asked)
+        return replay_command(rules=rules, queue=queue, **asked)
 
     return call
 
@@ -43,7 +44,7 @@ def test_failed_runs_are_retried_and_the_trigger_is_notified_of_lost_uploads(
     world.run(world.drop("running.raw"), "RUNNING", "Running")
     world.drop("lost.raw")
     uris = [f"s3://{world.inbox}/{name}.raw" for name in ("failed", "running", "lost", "gone")]
-    assert replay(uris=uris[:3], dry_run=True, as_json=True) == 0
+    assert replay(what=uris[:3], dry_run=True, as_json=True) == 0
     assert printed(capsys) == {
         "failed.raw": "would retry",
         "running.raw": "running: Running",
@@ -51,7 +52,7 @@ def test_failed_runs_are_retried_and_the_trigger_is_notified_of_lost_uploads(
     }
     assert (world.runs.retried, received(aws("sqs"), queue)) == ([], [])
 
-    assert replay(uris=uris, as_json=True) == 1
+    assert replay(what=uris, as_json=True) == 1
     assert printed(capsys) == {
         "failed.raw": "retried",
         "running.raw": "running: Running",
@@ -72,7 +73,7 @@ def test_runs_are_chosen_and_forced_to_a_new_generation(
         world.publish(world.drop(key), key.replace(".raw", ".zarr"), {"zarr.json": b"{}"})
         world.run(world.source(key), "COMPLETED", "Completed", version="0.1.0")
     world.run(world.drop("a/4.raw"), "FAILED", "BadFile", version="0.1.0")
-    chosen: dict[str, Any] = {"prefix": "a/", "since": "1h", "outcomes": ("Completed",)}
+    chosen: dict[str, Any] = {"prefix": "a/", "since": "1h", "outcome": ["Completed"]}
     assert replay(**chosen, as_json=True) == 0
     assert printed(capsys) == {"a/1.raw": "done", "a/2.raw": "done"}
     assert replay(**chosen, version="0.2.0") == 0
@@ -89,7 +90,7 @@ def test_the_intact_part_of_a_damaged_upload_is_a_new_generation(
 ) -> None:
     """Its model is declared nowhere: the trigger finds it in the bytes."""
     uri = world.run(world.drop("bad.raw"), "FAILED", "BadFile").raw_file
-    assert replay(uris=[uri], allow_partial=True, as_json=True) == 0
+    assert replay(what=[uri], partial=True, as_json=True) == 0
     assert printed(capsys) == {"bad.raw": "notified"}
     (upload,) = [read_body(body)[0] for body in received(aws("sqs"), queue)]
     assert isinstance(upload, Upload)
@@ -99,7 +100,7 @@ def test_the_intact_part_of_a_damaged_upload_is_a_new_generation(
     partial = replace(run, parameters={**run.parameters, "allow_partial": True})
     identity = next(key for key, each in world.runs.runs.items() if each is run)
     world.runs.runs[identity] = partial
-    assert replay(uris=[uri], allow_partial=True, as_json=True) == 0
+    assert replay(what=[uri], partial=True, as_json=True) == 0
     assert printed(capsys) == {"bad.raw": "retried"}
 
 
@@ -122,11 +123,12 @@ def test_every_option_with_fixed_values_takes_them_in_any_case_of_letters() -> N
     choices = [
         (name, param)
         for name, command in group.commands.items()
-        for param in command.params
+        if isinstance(command, LazyCommand)
+        for param in command.load().params
         if hasattr(param.type, "case_sensitive")
     ]
     assert len(choices) >= 3
-    assert [(name, param.name) for name, param in choices if param.type.case_sensitive] == []  # type: ignore[attr-defined]
+    assert [(name, param.name) for name, param in choices if param.type.case_sensitive] == []
 
 
 def test_an_upload_elsewhere_and_a_missing_bucket_are_named(
@@ -134,18 +136,18 @@ def test_an_upload_elsewhere_and_a_missing_bucket_are_named(
 ) -> None:
     world.drop("notes.md")
     uris = ["s3://other/a.raw", f"s3://{world.output}/a.zarr", f"s3://{world.inbox}/notes.md"]
-    assert replay(uris=uris, as_json=True) == 1
+    assert replay(what=uris, as_json=True) == 1
     found = [line["what"] for line in lines(capsys) if "uri" in line]
     assert found == [
         f"rejected: foreign-bucket: the inbox is {world.inbox}, not other",
         "ignored: own-output: in the output bucket",
         "ignored: document: a text, table or picture; only recordings of echosounders are converted",
     ]
-    assert replay(uris=["s3://inbox"]) == 2
+    assert replay(what=["s3://inbox"]) == 2
     assert "s3://inbox names no upload: give s3://bucket/key" in capsys.readouterr().err
     world.s3.delete_object(Bucket=world.inbox, Key="notes.md")
     world.s3.delete_bucket(Bucket=world.inbox)
-    assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 2
+    assert replay(what=[f"s3://{world.inbox}/a.raw"]) == 2
     assert f"bucket {world.inbox} does not exist" in capsys.readouterr().err
 
 
@@ -160,15 +162,14 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(
     monkeypatch.setattr(sys, "stdout", Gone())
     # The command line ends quietly at this error; print_error would have printed it.
     with pytest.raises(BrokenPipeError):
-        replay(uris=[f"s3://{world.inbox}/a.raw"], as_json=True)
+        replay(what=[f"s3://{world.inbox}/a.raw"], as_json=True)
     assert capsys.readouterr().err == ""
 
 
 def test_a_reader_that_has_gone_before_the_end_leaves_no_trace() -> None:
     root = str(Path(__file__).resolve().parents[3])
     # What is still in the buffer is written when the command ends.
-    script = "from echodrop.pipes import quiet_pipe\nwith quiet_pipe(): print('{}')"
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, "-m", "echodrop", "--version"]
     with subprocess.Popen(
         command,
         cwd=root,
@@ -193,6 +194,6 @@ def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
         raise KeyboardInterrupt
 
     world.drop("a.raw")
-    monkeypatch.setattr("operations.replay.terminal.Fixer.fix", stop)
-    assert replay(uris=[f"s3://{world.inbox}/a.raw"]) == 130
+    monkeypatch.setattr("operations.replay.uploads.Fixer.fix", stop)
+    assert replay(what=[f"s3://{world.inbox}/a.raw"]) == 130
     assert "the next call resumes" in capsys.readouterr().out

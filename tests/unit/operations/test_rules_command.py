@@ -24,7 +24,7 @@ from lambda_trigger.decisions.rules_document import (
     Rules,
     parse_rules,
 )
-from operations.rules.terminal import check_at_terminal, explain_at_terminal
+from operations.rules.terminal import check_rules, explain_rules
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from sonar_models import SONAR_MODELS
 from tests.unit.operations.conftest import FakeInbox
@@ -108,11 +108,11 @@ def test_a_valid_document_is_shown_and_a_wrong_one_named_with_its_line(
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text(DOCUMENT)
     bad.write_text(DOCUMENT + "bogus = 3\n")
-    assert check_at_terminal([good]) == 0
+    assert check_rules([good]) == 0
     out = capsys.readouterr().out
     assert f"{good}: valid, 1 prefix\n" in out
     assert "'survey/': zarr below s3://output/survey/ by convert-raw-sonar/ecs" in out
-    assert check_at_terminal([bad, good, tmp_path / "missing.toml"]) == 1
+    assert check_rules([bad, good, tmp_path / "missing.toml"]) == 1
     err = capsys.readouterr().err
     assert f"{bad}: rules document, line 7: 'bogus' is not known here" in err
     assert "missing.toml" in err
@@ -137,7 +137,7 @@ def test_an_upload_is_explained_without_sending_it(
     if body is not None:
         world.drop(key, file_head(body) if isinstance(body, str) else body)
     before = world.s3.list_objects_v2(Bucket=world.inbox).get("Contents", [])
-    assert explain_at_terminal(f"s3://{world.inbox}/{key}", rules) == code
+    assert explain_rules(f"s3://{world.inbox}/{key}", rules) == code
     out = capsys.readouterr().out
     assert says in out
     assert "rule      '': zarr below" in out
@@ -150,9 +150,9 @@ def test_small_files_of_a_lane_with_batches_may_share_a_task(
 ) -> None:
     world.drop("a.raw")
     rules.write_text(rules.read_text() + "\n[batch]\n")
-    assert explain_at_terminal(f"s3://{world.inbox}/a.raw", rules) == 0
+    assert explain_rules(f"s3://{world.inbox}/a.raw", rules) == 0
     assert "in lane backfill it may share one" in capsys.readouterr().out
-    assert explain_at_terminal("s3://other/a.raw", rules) == 1
+    assert explain_rules("s3://other/a.raw", rules) == 1
     assert "foreign-bucket" in capsys.readouterr().out
-    assert explain_at_terminal("inbox/a.raw", rules) == 2
+    assert explain_rules("inbox/a.raw", rules) == 2
     assert "give s3://bucket/key" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from operations.inventory.scope import Scope
 from operations.inventory.upload_inspection import UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
-from operations.status.recent import Status
+from operations.status.terminal import Status
 from operations.status.upload import FollowedUpload, follow
 from tests.unit.operations.conftest import FakeInbox
 

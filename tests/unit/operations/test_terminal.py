@@ -11,12 +11,12 @@ import pytest
 
 from events.file_heads import file_head
 from events.notifications import ENVELOPES, NotifiedObject
-from operations.clients.prefect_api import PrefectUnavailableError
 from operations.clients.prefect_runs import PrefectRuns
-from operations.reconcile.terminal import reconcile_at_terminal
-from operations.replay.dead_letter_terminal import replay_dead_letters_at_terminal
-from operations.status.terminal import status_at_terminal
+from operations.reconcile.terminal import reconcile
+from operations.replay.terminal import replay
+from operations.status.terminal import status
 from tests.unit.operations.conftest import FakeInbox, lines, received
+from watchdog.prefect_http import PrefectUnreachableError
 
 
 def test_reconcile_exits_with_1_if_something_needs_attention(
@@ -24,20 +24,20 @@ def test_reconcile_exits_with_1_if_something_needs_attention(
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
     world.drop("notes.txt")
-    assert reconcile_at_terminal(rules=rules, as_json=True) == 0
+    assert reconcile(rules=rules, as_json=True) == 0
     assert lines(capsys) == [
         {"counts": {"done": 1, "ignored": 1}, "needs_attention": False, "fixed": {}}
     ]
 
     for number in range(3):
         world.drop(f"lost-{number}.raw")
-    asked: dict[str, Any] = {"rules": rules, "grace_minutes": 0, "queue_url": queue}
-    assert reconcile_at_terminal(**asked, as_json=True) == 1
+    asked: dict[str, Any] = {"rules": rules, "grace": 0, "queue": queue}
+    assert reconcile(**asked, as_json=True) == 1
     assert [line.get("class") for line in lines(capsys)] == ["never notified"] * 3 + [None]
-    assert reconcile_at_terminal(**asked, fix=True, dry_run=True, as_json=True) == 1
+    assert reconcile(**asked, fix=True, dry_run=True, as_json=True) == 1
     assert lines(capsys)[-1]["fixed"] == {"would notify": 3}
     assert received(aws("sqs"), queue) == []
-    assert reconcile_at_terminal(**asked, fix=True, limit=2) == 1
+    assert reconcile(**asked, fix=True, limit=2) == 1
     out = capsys.readouterr().out
     assert "never notified" in out
     assert "notified: 2" in out
@@ -48,13 +48,13 @@ def test_status_shows_a_window_and_refuses_an_invalid_one(
     world: FakeInbox, rules: Path, capsys: Any
 ) -> None:
     world.publish(world.drop("a.raw"), "a.zarr", {"zarr.json": b"{}"})
-    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    assert status(rules=rules, since="1h", as_json=True) == 0
     world.drop("bad.raw", b"a text")
-    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 1
+    assert status(rules=rules, since="1h", as_json=True) == 1
     rejected, summary = lines(capsys)[1:]
     assert rejected["class"] == "rejected"
     assert summary["counts"] == {"done": 1, "rejected": 1}
-    assert status_at_terminal(rules=rules, since="yesterday") == 2
+    assert status(rules=rules, since="yesterday") == 2
     assert "'yesterday' is not a duration" in capsys.readouterr().err
 
 
@@ -65,13 +65,13 @@ def test_status_says_what_the_output_of_a_partial_conversion_lacks(
     part = world.drop("part.raw")
     world.publish(part, "part.zarr", {"zarr.json": b"{}"})
     world.put_manifest(part, "part.zarr", objects=1, size=2, sha256="0", missing="bytes 9 to 99")
-    assert status_at_terminal(rules=rules, since="1h") == 0
+    assert status(rules=rules, since="1h") == 0
     out = capsys.readouterr().out
     assert "2 done" in out
     assert "missing: bytes 9 to 99" in out
     assert f"s3://{world.inbox}/part.raw" in out
     assert "whole.raw" not in out
-    assert status_at_terminal(rules=rules, since="1h", as_json=True) == 0
+    assert status(rules=rules, since="1h", as_json=True) == 0
     assert [line["detail"] for line in lines(capsys) if "uri" in line] == ["missing: bytes 9 to 99"]
 
 
@@ -80,17 +80,17 @@ def test_status_follows_one_upload_until_it_has_its_outcome(
 ) -> None:
     source = world.drop("a.raw")
     run = world.run(source, "RUNNING", "Running")
-    asked: dict[str, Any] = {"uri": source.uri, "rules": rules}
-    assert status_at_terminal(**asked) == 0
+    asked: dict[str, Any] = {"upload": source.uri, "rules": rules}
+    assert status(**asked) == 0
     assert f"http://127.0.0.1:9/runs/flow-run/{run.id}" in capsys.readouterr().out
 
     def converted(_seconds: float) -> None:
         world.publish(source, "a.zarr", {"zarr.json": b"{}"})
 
     monkeypatch.setattr("operations.status.terminal.time.sleep", converted)
-    assert status_at_terminal(**asked, watch=True, as_json=True) == 0
+    assert status(**asked, watch=True, as_json=True) == 0
     assert [line["class"] for line in lines(capsys)] == ["running", "done"]
-    assert status_at_terminal(rules=rules, uri="s3://elsewhere/a.raw", as_json=True) == 1
+    assert status(rules=rules, upload="s3://elsewhere/a.raw", as_json=True) == 1
     assert lines(capsys)[0]["detail"].startswith("foreign-bucket")
 
 
@@ -104,10 +104,10 @@ def test_status_says_first_that_the_system_has_a_fault(
     capsys: Any,
 ) -> None:
     monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
-    assert status_at_terminal(rules=rules) == 0
+    assert status(rules=rules) == 0
     assert capsys.readouterr().out.startswith("The system is healthy\n")
     aws("sqs").send_message(QueueUrl=queue, MessageBody="dead")
-    assert status_at_terminal(rules=rules) == 1
+    assert status(rules=rules) == 1
     out = capsys.readouterr().out
     assert out.startswith("The system has 1 fault\n")
     assert "echodrop replay --dlq" in out
@@ -117,10 +117,10 @@ def test_status_says_that_prefect_does_not_answer(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
-        raise PrefectUnavailableError("no answer from http://127.0.0.1:9/api")
+        raise PrefectUnreachableError("no answer from http://127.0.0.1:9/api")
 
     monkeypatch.setattr(PrefectRuns, "health", away)
-    assert status_at_terminal(rules=rules) == 2
+    assert status(rules=rules) == 2
     out = capsys.readouterr().out
     assert out.startswith("The system has 1 fault\n")
     assert "no answer from http://127.0.0.1:9/api" in out
@@ -130,10 +130,10 @@ def test_status_says_that_prefect_does_not_answer(
 def test_a_missing_setting_is_named_on_stderr(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    assert reconcile_at_terminal(rules=rules, fix=True) == 2
-    assert "--queue" in capsys.readouterr().err
+    assert reconcile(rules=rules, fix=True) == 2
+    assert "ECHODROP_QUEUE_URL" in capsys.readouterr().err
     monkeypatch.delenv("PREFECT_API_URL")
-    assert reconcile_at_terminal() == 2
+    assert reconcile() == 2
     printed = capsys.readouterr().err
     assert "PREFECT_API_URL" in printed
     assert "ECHODROP_RULES_PARAMETER" in printed
@@ -143,11 +143,11 @@ def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
     world: FakeInbox, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def away(*_: Any) -> None:
-        raise PrefectUnavailableError("prefect is away")
+        raise PrefectUnreachableError("prefect is away")
 
     world.drop("lost.raw", file_head("EK60"))
     monkeypatch.setattr(PrefectRuns, "by_identity", away)
-    assert reconcile_at_terminal(rules=rules) == 2
+    assert reconcile(rules=rules) == 2
     assert "prefect is away" in capsys.readouterr().err
 
 
@@ -157,12 +157,12 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
     for key in ("a.raw", "settings.xml"):
         body = ENVELOPES["eventbridge"](NotifiedObject("inbox", key, 50_000_000, "tag"))
         aws("sqs").send_message(QueueUrl=queue, MessageBody=body)
-    asked: dict[str, Any] = {"dlq_url": queue, "queue_url": "none", "rules": rules}
-    assert replay_dead_letters_at_terminal(**asked, dry_run=True, as_json=True) == 1
+    asked: dict[str, Any] = {"dlq_url": queue, "queue": "none", "rules": rules}
+    assert replay(**asked, dry_run=True, as_json=True) == 1
     estimate = lines(capsys)[-1]["estimate"]
     assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
     assert estimate["dollars"] > 0
-    assert replay_dead_letters_at_terminal(**asked, dry_run=True, rate=0.01) == 1
+    assert replay(**asked, dry_run=True, rate=0.01) == 1
     assert "1 upload, 50,000,000 bytes, sent within 100 s" in capsys.readouterr().out
 
 
@@ -175,13 +175,13 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
 ) -> None:
     sqs = aws("sqs")
     dlq = sqs.create_queue(QueueName=f"dead-{uuid.uuid4().hex}")["QueueUrl"]
-    asked: dict[str, Any] = {"queue_url": queue, "rules": rules, "as_json": True}
-    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
+    asked: dict[str, Any] = {"queue": queue, "rules": rules, "as_json": True}
+    assert replay(dlq_url=dlq, **asked) == 0
     sqs.send_message(QueueUrl=dlq, MessageBody="poison")
-    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked, dry_run=True) == 1
-    assert replay_dead_letters_at_terminal(dlq_url=dlq, **asked) == 0
+    assert replay(dlq_url=dlq, **asked, dry_run=True) == 1
+    assert replay(dlq_url=dlq, **asked) == 0
     # As if it had failed: SQS keeps the attributes of a message.
-    assert replay_dead_letters_at_terminal(dlq_url=queue, **asked | {"queue_url": dlq}) == 1
+    assert replay(dlq_url=queue, **asked | {"queue": dlq}) == 1
     printed = lines(capsys)
     assert [line.get("what") for line in printed] == [
         *(None, "would send", None, "sent", None),
@@ -191,7 +191,7 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
     (kept,) = [item["Key"] for item in listing]
     assert kept.startswith("quarantine/dead-letters/")
     assert kept in printed[-2]["detail"]
-    assert reconcile_at_terminal(rules=rules, as_json=True) == 0
+    assert reconcile(rules=rules, as_json=True) == 0
 
 
 def test_an_interrupted_replay_says_that_nothing_is_lost(
@@ -201,5 +201,5 @@ def test_an_interrupted_replay_says_that_nothing_is_lost(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("operations.replay.dead_letters.DeadLetterReplay.run", stop)
-    assert replay_dead_letters_at_terminal(dlq_url=queue, queue_url=queue, rules=rules) == 130
+    assert replay(dlq_url=queue, queue=queue, rules=rules) == 130
     assert "the next call resumes" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 from release.code_version import CodeVersion
 from release.images import ImageWork
 from release.release import deploy_plan, quoted
-from release.steps import Program, Step
+from release.steps import Step, program
 from release.undeploy import (
     BUCKET,
     KEY,
@@ -44,7 +44,7 @@ DEPLOYED = Deployed(
 
 
 def shown(steps: list[Step]) -> str:
-    return "\n".join(line for step in steps for line in step.shown())
+    return "\n".join(line for step in steps for line in step.shown)
 
 
 def order(steps: list[Step], *words: str) -> list[int]:
@@ -161,5 +161,4 @@ def test_everything_that_the_stack_retains_has_a_step_or_is_data() -> None:
 
 
 def test_a_dry_run_shows_the_commands_that_a_run_executes() -> None:
-    program = Program("say", ("echo", "{task_digest}", "a b"))
-    assert program.shown() == ["echo '<task_digest>' 'a b'"]
+    assert program("say", ("echo", "{task_digest}", "a b")).shown == ["echo '<task_digest>' 'a b'"]

@@ -11,7 +11,7 @@ import pytest
 from release import terminal
 from release.code_version import CodeVersion
 from release.steps import StepContext
-from release.terminal import release_at_terminal
+from release.terminal import release_plan
 from tests.unit.release.conftest import Peers
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -33,7 +33,7 @@ def release(
 
     def call(*words: str, **options: Any) -> int:
         given = {"dry_run": False, "images_alone": False, "check": False, "ask": False, **options}
-        return release_at_terminal("survey", words, context=running, session=session, **given)
+        return release_plan("survey", words, context=running, session=session, **given)
 
     return call
 

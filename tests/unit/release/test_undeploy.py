@@ -9,7 +9,6 @@ import pytest
 
 from release import terminal
 from release.steps import StepContext
-from release.terminal import undeploy_at_terminal
 from release.undeploy import KEY, SAM_STACK, SECRET, Deployed, note_of, read_deployed
 
 OUTPUTS = {
@@ -89,17 +88,18 @@ def deployed(session: boto3.Session) -> dict[str, str]:
 def undeploy(running: StepContext, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Undeploy:
     monkeypatch.setattr(terminal, "say", lines.append)
     monkeypatch.setattr(terminal, "complain", lines.append)
+    monkeypatch.setattr(terminal, "terminal_context", lambda: running)
 
     def call(**options: Any) -> int:
         given = {
             "delete_data": (),
-            "wait_minutes": 0.0,
+            "wait": 0.0,
             "prefect": False,
             "dry_run": False,
-            "confirmed": True,
+            "yes": True,
             **options,
         }
-        return undeploy_at_terminal("survey", context=running, **given)
+        return terminal.undeploy(stack="survey", **given)
 
     return call
 
@@ -127,7 +127,7 @@ def test_everything_but_the_data_is_deleted(
 def test_a_dry_run_deletes_nothing(
     undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, running: StepContext
 ) -> None:
-    assert undeploy(dry_run=True, confirmed=False) == 0
+    assert undeploy(dry_run=True, yes=False) == 0
     assert stacks(session) == {"survey", "survey-images", SAM_STACK}
     assert not (running.folder / note_of("survey")).exists()
 
@@ -150,21 +150,34 @@ def test_a_foreign_bucket_stops_the_removal_before_the_first_step(
 
 @pytest.mark.parametrize("answer", ["", "yes", "echodrop"])
 def test_only_the_stack_s_name_confirms(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, answer: str
+    *,
+    undeploy: Undeploy,
+    deployed: dict[str, str],
+    session: boto3.Session,
+    answer: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert undeploy(confirmed=False, ask=lambda _: answer) == 1
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert undeploy(yes=False) == 1
     assert "survey" in stacks(session)
-    assert undeploy(confirmed=False, ask=lambda _: "survey") == 0
+    monkeypatch.setattr("builtins.input", lambda _: "survey")
+    assert undeploy(yes=False) == 0
     assert "survey" not in stacks(session)
 
 
 def test_without_a_terminal_nothing_is_confirmed(
-    undeploy: Undeploy, deployed: dict[str, str], session: boto3.Session, lines: list[str]
+    *,
+    undeploy: Undeploy,
+    deployed: dict[str, str],
+    session: boto3.Session,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def nobody(_: str) -> str:
         raise EOFError
 
-    assert undeploy(confirmed=False, ask=nobody) == 1
+    monkeypatch.setattr("builtins.input", nobody)
+    assert undeploy(yes=False) == 1
     assert any("--yes" in line for line in lines)
     assert "survey" in stacks(session)
 

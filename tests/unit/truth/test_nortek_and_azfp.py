@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echodrop.conversions import DONE
-from echodrop.terminal import convert_at_terminal
+from echodrop.terminal import convert as convert_command
 from flows import walk
 from flows.conversion import convert
 from flows.core.outcomes import BadFile, BadSidecar, UnsupportedDatagram
@@ -751,8 +751,8 @@ def test_settings_of_another_instrument_are_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     raw, settings_ = real_data / AZFP, fleet_files / xml
-    fields = {"xml_path": str(settings_), "model": "AZFP"}
-    assert convert_at_terminal([str(raw)], str(tmp_path / "o"), fields) == DONE
+    out = str(tmp_path / "o")
+    assert convert_command([str(raw)], out, xml=str(settings_), model="AZFP") == DONE
     sentence = (
         "settings of the instrument 55078, which recorded the data: "
         f"{settings_} is of instrument {serial}, and was used in their place"

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from echodrop.conversions import DONE
-from echodrop.terminal import check_at_terminal
+from echodrop.terminal import check
 from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
 from flows.publishing.publication import Published
@@ -318,6 +318,6 @@ def test_check_refuses_what_a_conversion_refuses(fleet_files: Path) -> None:
     refused = {
         path.stem
         for path in (fleet_files / "simrad").glob("*.raw")
-        if check_at_terminal(str(path), model_of(path), {}, as_json=False) != DONE
+        if check(str(path), model=model_of(path)) != DONE
     }
     assert refused == {"ek80_fm_5_FMD", "ek80_complex_zero_tail"}

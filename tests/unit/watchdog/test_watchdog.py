@@ -205,20 +205,19 @@ def follow(services: WatchdogClients, folder: str, count: int) -> None:
         )
 
 
-def mark_reported(services: WatchdogClients, folder: str, mark: str = incidents.REPORTED) -> None:
-    incidents.mark_reported(ObjectStore(services.s3, "output"), folder + mark)
+def mark_reported(services: WatchdogClients, folder: str) -> None:
+    incidents.mark_reported(ObjectStore(services.s3, "output"), folder + incidents.REPORTED)
 
 
 def later(**passed: float) -> datetime:
     return datetime.now(UTC) + timedelta(**passed)
 
 
-@pytest.mark.parametrize("mark", sorted(watched.MARKS))
 def test_incidents_of_tasks_are_counted_reported_once_and_deleted(
-    services: WatchdogClients, settings: WatchdogSettings, mark: str
+    services: WatchdogClients, settings: WatchdogSettings
 ) -> None:
     folder = opened(services)
-    mark_reported(services, folder, mark)
+    mark_reported(services, folder)
     follow(services, folder, 49)
     now = datetime.now(UTC)
     assert look(settings, services, now)[0]["IncidentsReported"] == 1

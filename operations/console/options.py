@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-# ruff: noqa: PLC0415 - see operations.commands
+from operations.clients.prefect_api import RATE
+from operations.clients.stack_settings import OUTPUT, complete_environment, use_sandbox
 
 Prefix = Annotated[str, typer.Option(help="Only uploads whose keys start with this.")]
 Rules = Annotated[Path | None, typer.Option(help="The rules document (default: the trigger's).")]
@@ -32,13 +33,6 @@ PrefectRate = Annotated[
         min=1,
     ),
 ]
-Local = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of a running sandbox to use (default: the one of echodrop up in this folder, if"
-        " neither a stack nor AWS is named)."
-    ),
-]
 Output = Annotated[
     str | None,
     typer.Argument(
@@ -49,41 +43,36 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would b
 
 
 def find_sandbox(folder: Path | None = None) -> None:
-    """Use the sandbox that runs on this folder, or the one of `echodrop up` in the current folder."""
-    from operations.clients.local_sandbox import use_sandbox
-    from operations.clients.stack_settings import SettingMissingError
-    from operations.console.command_errors import print_error
+    """Use the sandbox that runs on this folder, or the one of `echodrop up` in the current folder.
 
-    try:
-        if place := use_sandbox(folder):
-            typer.echo(f"Using the sandbox in {place}.", err=True)
-    except SettingMissingError as error:
-        raise typer.Exit(print_error(error)) from error
+    Raises:
+        SettingMissingError: no sandbox runs on the named folder, or it is still starting.
+    """
+    if place := use_sandbox(folder):
+        typer.echo(f"Using the sandbox in {place}.", err=True)
 
 
 def complete_settings(stack: str | None, prefect_rate: float | None, **needed: object) -> None:
     """Take settings that neither the command line nor the environment gives from the stack's outputs.
 
-    Without a named stack, it is that of a running sandbox (operations/clients/local_sandbox.py). The request rate is passed on in the environment, too.
-    """
-    from operations.clients.prefect_api import RATE
-    from operations.clients.stack_settings import SettingMissingError, complete_environment
-    from operations.console.command_errors import print_error
+    Without a named stack, it is that of a running sandbox (operations/clients/stack_settings.py). The request rate is passed on in the environment, too.
 
+    Raises:
+        SettingMissingError: a setting is missing, and the stack does not supply it.
+    """
     if prefect_rate is not None:
         os.environ[RATE] = str(prefect_rate)
-    try:
-        if stack is None:
-            find_sandbox()
-        complete_environment(needed, stack)
-    except SettingMissingError as error:
-        raise typer.Exit(print_error(error)) from error
+    if stack is None:
+        find_sandbox()
+    complete_environment(needed, stack)
 
 
 def output_root(named: str | None, stack: str | None) -> str:
-    """The output bucket or folder that is named, else the stack's."""
-    from operations.clients.stack_settings import OUTPUT
+    """The output bucket or folder that is named, else the stack's.
 
+    Raises:
+        SettingMissingError: as `complete_settings`.
+    """
     if named is None or stack is not None:
         complete_settings(stack, None, **{OUTPUT: named})
     return named or os.environ[OUTPUT]
