@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.deployment.stack_finding import Finding
+from flows.deployment.stack_images import worker_services
 from task_sizes import LARGE, STANDARD, TaskSize
 
 SERVICE_CODE = "fargate"
@@ -54,6 +55,13 @@ class LaneLimits:
     backfill: int
     deployment_limit: int = 0
     workers: int = 1
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, str], workers: int = 1) -> Self:
+        """The limits in a stack's outputs."""
+        names = ("LiveConcurrency", "BackfillConcurrency", "ConversionConcurrency")
+        live, backfill, limit = (int(outputs[name]) for name in names)
+        return cls(live, backfill, limit, workers)
 
     @property
     def runs(self) -> int:
@@ -109,12 +117,11 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
         client: returns a boto3 client of the service named.
         outputs: outputs of the stack.
     """
-    lanes = LaneLimits(
-        int(outputs["LiveConcurrency"]),
-        int(outputs["BackfillConcurrency"]),
-        int(outputs["ConversionConcurrency"]),
-        _workers(client("ecs"), outputs),
-    )
+    try:
+        services = worker_services(client("ecs"), outputs)
+    except ClientError:
+        services = []
+    lanes = LaneLimits.of(outputs, max([1, *(int(each["desiredCount"]) for each in services)]))
     try:
         quota = _read(client("service-quotas"))
     except (ClientError, BotoCoreError) as error:
@@ -147,26 +154,10 @@ def _read(quotas: Any) -> float:  # noqa: ANN401 - boto3's client
     return float(found["Quota"]["Value"])
 
 
-def _workers(ecs: Any, outputs: Mapping[str, str]) -> int:  # noqa: ANN401 - boto3's client
-    """The desired count of workers; 1 if it cannot be read or is 0."""
-    try:
-        services = ecs.describe_services(
-            cluster=outputs["ClusterName"], services=[outputs["WorkerServiceName"]]
-        )["services"]
-    except ClientError:
-        return 1
-    return max([1, *(int(service["desiredCount"]) for service in services)])
-
-
 def check_brake(outputs: Mapping[str, str]) -> Finding:
     """A note if lanes full of small files start more runs than the brake allows."""
-    lanes = LaneLimits(
-        int(outputs["LiveConcurrency"]),
-        int(outputs["BackfillConcurrency"]),
-        int(outputs["ConversionConcurrency"]),
-    )
     limit = int(outputs["BrakeRunsAnHour"])
-    most = lanes.runs * RUNS_AN_HOUR_OF_A_SLOT
+    most = LaneLimits.of(outputs).runs * RUNS_AN_HOUR_OF_A_SLOT
     if not limit:
         return Finding("brake by runs an hour", note="switched off (BrakeRunsAnHour=0)")
     subject = f"brake at {limit} runs an hour"
