@@ -22,7 +22,6 @@ from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
-from flows.runs.flow_parameters import checked_parameters, requested_conversion
 from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
@@ -155,10 +154,9 @@ def convert_raw_sonar(
     given = dict(locals())
     forget_outcome()
     try:
-        checked = checked_parameters(convert_raw_sonar.fn, given)
-        request = requested_conversion(checked, this_run())
-        if checked["pause_above_bytes"] is not None:
-            _wait_for_operator(request, checked["pause_above_bytes"])
+        request = ConversionRequest(**given, **this_run())
+        if request.pause_above_bytes is not None:
+            _wait_for_operator(request, request.pause_above_bytes)
         limit = time_limit([source_bytes(request)])
         with (
             time_limited(convert_raw_sonar, limit),
@@ -176,9 +174,9 @@ def convert_raw_sonar(
 
 def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:
     """Pause until an operator resumes the run, if the file is large or of unknown size."""
-    from flows.stores.download import current_source  # noqa: PLC0415 - see the module's docstring
+    from flows.stores.sources import current_source  # noqa: PLC0415 - see the module's docstring
 
-    options = dict(request.input_storage_options)
+    options = request.input_storage_options
     now = retry_step(lambda: current_source(request.source, options))
     # A missing file is reported by the fetch.
     if now is None or (now.size is not None and now.size <= pause_above_bytes):

@@ -29,13 +29,14 @@ from flows.rawfile.engine import Engine, open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.sidecars.check import check_sidecars
 from flows.rawfile.sidecars.groups import add_sidecars
-from flows.stores.download import FetchedFile, check_unchanged, current_source
+from flows.stores.download import FetchedFile, check_unchanged
 from flows.stores.errors import named_ends
 from flows.stores.fetching import Inputs, fetch_inputs
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
 from flows.stores.s3_client import s3_client
 from flows.stores.sidecars import FetchedSidecar
+from flows.stores.sources import current_source
 from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -135,13 +136,13 @@ def _published(request: ConversionRequest) -> PublishedManifest | None:
     with named_ends(output.uri):
         if isinstance(output, LocalLocation):
             return local_publishing.read_published(output)
-        store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+        store = ObjectStore(s3_client(request.output_storage_options), output.bucket)
         return s3_publishing.read_published(store, output)
 
 
 def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> bool:
     """Whether the current version of the source is already published; raises on a conflict."""
-    now = current_source(request.source, dict(request.input_storage_options))
+    now = current_source(request.source, request.input_storage_options)
     if now is None:
         # Missing: the fetch reports it.
         return False

@@ -46,7 +46,7 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
     # BLE001: the run has already failed, and that failure is reported.
     try:
         if _is_current(source, request.input_storage_options, request.wanted):
-            store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+            store = ObjectStore(s3_client(request.output_storage_options), output.bucket)
             store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: failure report not written: %s", output.uri, error)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flows.core.locations import MANIFEST_SUFFIX, S3Location
-from flows.core.stopwatch import Stopwatch
 from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.encoding.zarr_layers import hidden_first
@@ -36,7 +35,6 @@ class S3Attempt:
     output: S3Location
     order: PublishOrder
     claim: S3Claim
-    watch: Stopwatch = field(default_factory=Stopwatch)
     touched: set[str] = field(default_factory=set)
 
     @property

@@ -13,7 +13,7 @@ from flows.publishing.publication import WriteNetcdf
 from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.verification import verify_netcdf
 from flows.stores.download import download
-from flows.stores.range_readers import S3Reader
+from flows.stores.sources import S3Source
 
 
 def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -25,24 +25,21 @@ def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], 
         ClaimLost, Superseded: raised before anything was changed.
         OutputMismatch: the file read back differs from the file written.
     """
-    order, store, watch = attempt.order, attempt.store, attempt.watch
+    order, store = attempt.order, attempt.store
     key = attempt.output.key
     path = order.scratch / attempt.output.name
-    with watch.stage("encode"):
-        order.progress("encode", 0.0)
+    with order.stage("encode"):
         write(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with watch.stage("publish"):
-        order.progress("publish", 0.0)
+    with order.stage("publish"):
         if attempt.claim.previous is not None:
             store.abort_uploads(key)
         order.check_current()
         attempt.withdraw()
         attempt.touched = {key}
         etag = store.put_file(key, path)
-    with watch.stage("verify"):
-        order.progress("verify", 0.0)
+    with order.stage("verify"):
         size = path.stat().st_size
         path.unlink()
         _read_back(attempt, path, SourceVersion(etag), digest)
@@ -54,7 +51,7 @@ def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], 
 def _read_back(attempt: S3Attempt, path: Path, version: SourceVersion, digest: str) -> None:
     output = attempt.output
     try:
-        found = download(S3Reader(attempt.store.client, output), output, path, wanted=version)
+        found = download(S3Source(attempt.store.client, output), output, path, wanted=version)
     except (FileNotFoundError, Superseded, SourceChanged) as error:
         raise OutputMismatch(output.uri, f"cannot be read back: {error}") from error
     if found.sha256 != digest:

@@ -16,12 +16,12 @@ from flows.core.outcomes import ClaimLost, OutputMismatch
 from flows.publishing import manifest as manifests
 from flows.publishing.claims import LEASE_SECONDS, S3Claim
 from flows.publishing.publication import Published, PublishOrder, Skipped
-from flows.publishing.publish_decision import PublishedManifest, decide
+from flows.publishing.publish_decision import PublishedManifest
 from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.s3_netcdf import put_netcdf
-from flows.publishing.s3_zarr import ZarrPut
+from flows.publishing.s3_zarr import put_zarr
 from flows.stores.object_store import ObjectStore, error_code
-from flows.stores.parallel_requests import CONNECTIONS, request_pool
+from flows.stores.parallel_requests import request_pool
 
 _log = logging.getLogger(__name__)
 
@@ -68,21 +68,11 @@ def publish_to_s3(
         source={"uri": order.content.source, "version": str(order.content.version)},
         lease_seconds=lease_seconds,
     )
-    attempt = S3Attempt(store, output, order, claim)
-    zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
-    try:
-        if zarr is not None and order.manifest_at_start is None:
-            # Most outputs are new, so encode for a new output while waiting for the store.
-            zarr.encode_for_new_output()
-        with claim:
-            return _publish(attempt, zarr)
-    finally:
-        # Always stop the encoder, because the file that it reads is closed soon.
-        if zarr is not None:
-            zarr.cancel()
+    with claim:
+        return _publish(S3Attempt(store, output, order, claim))
 
 
-def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
+def _publish(attempt: S3Attempt) -> Published | Skipped:
     order, output = attempt.order, attempt.output
     with request_pool(3) as pool:
         # Without the slash, so that the manifest and a failure report are listed too.
@@ -92,26 +82,17 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
         published = known.result()
         listed = set(listing.result())
         current.result()
-    decision = decide(
-        output.uri,
-        order.content,
-        overwrite=order.overwrite,
-        owner=order.owner,
-        at_start=order.manifest_at_start,
-        now=published,
-    )
-    if decision == "skip":
-        manifest = published.manifest if published else None
-        return Skipped(output.uri, f"{order.content} is already published", manifest)
+    if skipped := order.skipped(output.uri, published):
+        return skipped
     try:
         try:
-            entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
+            entry, verification = _put(attempt, listed, is_published=published is not None)
         except OutputMismatch:
             # Objects that the claim's next owner has put are not a mismatch of this run.
             attempt.claim.fence()
             raise
         order.progress("manifest", 0.0)
-        manifest = order.describe(entry, verification, attempt.watch.seconds)
+        manifest = order.describe(entry, verification, order.watch.seconds)
         if (report := output.key + FAILURE_SUFFIX) in listed:
             # Before the manifest, so that a published source is never left in quarantine.
             order.release()
@@ -130,23 +111,20 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
 
 
 def _put(
-    attempt: S3Attempt, zarr: ZarrPut | None, listed: set[str], *, is_published: bool
+    attempt: S3Attempt, listed: set[str], *, is_published: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Put the output; return the manifest's entries `output` and `verification`."""
-    if zarr is not None:
-        old = {key for key in listed if key.startswith(attempt.root)}
-        withdraw = bool(old) or attempt.manifest_key in listed
-        with request_pool(CONNECTIONS) as requests:
-            return zarr.put(old, requests, withdraw=withdraw, published=is_published)
-    write = attempt.order.write_netcdf
-    assert write is not None  # noqa: S101 - one of the two is set, see PublishOrder
-    return put_netcdf(attempt, write)
+    order = attempt.order
+    if order.encode_zarr is not None:
+        return put_zarr(attempt, order.encode_zarr, listed, is_published=is_published)
+    assert order.write_netcdf is not None  # noqa: S101 - one of the two is set, see PublishOrder
+    return put_netcdf(attempt, order.write_netcdf)
 
 
 def _commit(attempt: S3Attempt, body: bytes) -> None:
     """Write the manifest, unless another run has written one."""
     key = attempt.manifest_key
-    with attempt.watch.stage("commit"):
+    with attempt.order.watch.stage("commit"):
         try:
             attempt.store.put(key, body, IfNoneMatch="*")
         except ClientError as error:

@@ -28,7 +28,6 @@ from flows.failures.failure_report import (
 )
 from flows.runs.ecs_metadata import task_image
 from flows.runs.failure_page import show_failure
-from flows.runs.flow_parameters import requested_conversion
 from flows.stores.request import ConversionRequest
 
 _TRACEBACK_LENGTH = 4000
@@ -152,6 +151,6 @@ def _report(
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
     """The requested conversion; None if the parameters are invalid."""
     try:
-        return requested_conversion(parameters, {})
+        return ConversionRequest(**parameters)
     except (InvalidParameters, TypeError, AttributeError):
         return None

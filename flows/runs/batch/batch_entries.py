@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, PositiveInt, ValidationError
+
 from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters
-from flows.runs.flow_parameters import checked_parameters, requested_conversion
-from flows.stores.request import ConversionRequest
+from flows.runs.batch.batch_runners import RunnerName
+from flows.stores.request import ConversionRequest, invalid
 
 # A file that waits for an operator would block the others for days.
 _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
 
-# The parameter with the file's identity, by which a task run of a batch is found.
-_IDENTITY = "identity"
-# The parameter that asks for a conversion of what is published at this version.
-_FORCED = "forced"
+_OF_THE_RUN = {"owner", "run", "skip_published"}
+# So many characters of the identity are in a task run's name, by which it is found.
 IDENTITY_SHOWN = 12
 
 
@@ -37,9 +37,25 @@ class BatchFile:
     request: ConversionRequest | InvalidParameters
 
 
-def batch_files(
-    files: Sequence[object], run: Mapping[str, Any], one_file: Callable[..., Any]
-) -> list[BatchFile]:
+class BatchParameters(BaseModel):
+    """The parameters of a batch.
+
+    Raises:
+        InvalidParameters: one of them is invalid.
+    """
+
+    files: list[Any]
+    max_workers: PositiveInt | None
+    task_runner: RunnerName
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - as the fields declare them
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise invalid(error) from None
+
+
+def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
     """Check the list, and each entry in it.
 
     An invalid entry fails only its own file. An invalid list fails the run.
@@ -47,7 +63,6 @@ def batch_files(
     Args:
         files: the entries.
         run: `owner` and `run` of every ConversionRequest.
-        one_file: the flow's function for one file, whose parameters each entry has.
 
     Raises:
         InvalidParameters: the list is empty, an entry is not an object, or two entries
@@ -64,7 +79,7 @@ def batch_files(
             )
         request: ConversionRequest | InvalidParameters
         try:
-            request = _request(label, entry, run, one_file)
+            request = _request(label, entry, run)
         except InvalidParameters as wrong:
             request = wrong
         found.append(BatchFile(_name(entry, label), entry, request))
@@ -72,19 +87,19 @@ def batch_files(
     return found
 
 
-def _request(
-    label: str, entry: Mapping[str, Any], run: Mapping[str, Any], one_file: Callable[..., Any]
-) -> ConversionRequest:
+def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
     for name, reason in _NOT_IN_A_BATCH.items():
         if entry.get(name) is not None:
             raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
+    if own := entry.keys() & _OF_THE_RUN:
+        raise InvalidParameters(f"{label}: {min(own)}: Extra inputs are not permitted")
     try:
-        given = checked_parameters(one_file, entry, **{_IDENTITY: str, _FORCED: bool})
-        # The trigger groups uploads again in other batches, so a file may come twice.
-        skips = _IDENTITY in given and not given.get(_FORCED)
-        return requested_conversion(given, {**run, "skip_published": skips})
+        request = ConversionRequest(**entry, **run)
     except InvalidParameters as error:
         raise InvalidParameters(f"{label}: {error}") from None
+    # The trigger groups uploads again in other batches, so a file may come twice.
+    skips = request.identity is not None and not request.forced
+    return request.model_copy(update={"skip_published": skips})
 
 
 def _name(entry: Mapping[str, Any], label: str) -> str:
@@ -92,7 +107,7 @@ def _name(entry: Mapping[str, Any], label: str) -> str:
         name = parse_location(entry["raw_file"]).name or label
     except (KeyError, ValueError, TypeError, AttributeError):
         name = label
-    identity = entry.get(_IDENTITY)
+    identity = entry.get("identity")
     return f"{name} · {identity[:IDENTITY_SHOWN]}" if isinstance(identity, str) else name
 
 

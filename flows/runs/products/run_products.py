@@ -28,10 +28,7 @@ def make_products_of(completed: Iterable[ConversionRequest]) -> None:
     """
     if not products_are_on(os.environ):
         return
-    jobs = [
-        ProductJob(request.output.uri, dict(request.output_storage_options))
-        for request in completed
-    ]
+    jobs = [ProductJob(request.output.uri, request.output_storage_options) for request in completed]
     try:
         results = make_and_show(jobs, total=TOTAL)
         if left := [job.output for job in jobs[len(results) :]]:

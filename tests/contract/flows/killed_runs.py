@@ -184,7 +184,7 @@ class Trials:
         """Publish, after waiting for a claim to expire if necessary; return the outcome."""
         if stop is not None:
             self._install(stop)
-        request = dataclasses.replace(self._request, owner=owner, run={"image": str(number)})
+        request = self._request.model_copy(update={"owner": owner, "run": {"image": str(number)}})
         published = self._published()
         opened = dataclasses.replace(
             self.valued(number),
