@@ -6,6 +6,7 @@ a second, and loading the flow does not take the four seconds of echopype's impo
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
@@ -14,7 +15,6 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
-from flows.core.closing import closed
 from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.public_uri import public_uri
@@ -41,6 +41,8 @@ PAUSE_POLL_SECONDS = 10
 # read the current file.
 @task(
     name="Open Raw File",
+    # Replaces the result when Prefect only visualizes the flow.
+    viz_return_value=Skipped("", "drawn"),
     persist_result=False,
     cache_policy=NO_CACHE,
     **RETRYING,
@@ -55,7 +57,6 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
 
 @task(
     name="Save Converted File",
-    # Replaces the result when Prefect only visualizes the flow.
     viz_return_value=Skipped("", "drawn"),
     persist_result=False,
     cache_policy=NO_CACHE,
@@ -160,7 +161,7 @@ def convert_raw_sonar(
         limit = time_limit([source_bytes(request)])
         with (
             time_limited(convert_raw_sonar, limit),
-            closed(open_raw_file(request)) as opened,
+            closing(open_raw_file(request)) as opened,
         ):
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:

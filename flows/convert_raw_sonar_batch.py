@@ -7,6 +7,7 @@ Prefect and echopype. docs/decisions/warm-lane.md explains why a batch uses proc
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from prefect import flow, task
@@ -16,7 +17,6 @@ from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from pydantic import PositiveInt
 
-from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.core.public_uri import public_uri
@@ -24,7 +24,6 @@ from flows.publishing.publication import Published, Skipped
 from flows.runs.batch.batch_entries import BatchFile, BatchParameters, batch_files
 from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
 from flows.runs.batch.batch_runners import RunnerName, dask_scheduler
-from flows.runs.batch.batch_workers import worker_count
 from flows.runs.batch.isolated_tasks import run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
@@ -32,7 +31,7 @@ from flows.runs.products.run_products import make_products_of
 from flows.runs.run_artifacts import show_manifest
 from flows.runs.run_progress import ProgressArtifact
 from flows.runs.run_states import RETRYING, completed_state, this_run
-from flows.runs.task_resources import task_resources
+from flows.runs.task_resources import task_resources, worker_count
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
 from task_sizes import peak_bytes, usable_bytes
@@ -57,7 +56,7 @@ def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> S
             raise request
         with (
             ProgressArtifact(name) as progress,
-            closed(open_raw(request, progress)) as opened,
+            closing(open_raw(request, progress)) as opened,
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.locations import LocalLocation, parse_location
+from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters, Superseded
 from flows.core.progress import Progress
 from flows.encoding.chunking import ChunksNotUsableError
@@ -18,14 +18,12 @@ from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import stream_zarr
 from flows.failures import quarantine
 from flows.opened_raw import OpenedRaw
-from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.contents import contents_of
 from flows.publishing.manifest import build_manifest, described_source
+from flows.publishing.outputs import output_at
 from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.stores.download import check_unchanged
 from flows.stores.errors import named_ends
-from flows.stores.object_store import ObjectStore
-from flows.stores.s3_client import s3_client
 from flows.stores.sources import current_source
 
 if TYPE_CHECKING:
@@ -51,10 +49,7 @@ def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
     ):
         order = publish_order(opened, Path(folder), progress)
         try:
-            if isinstance(output, LocalLocation):
-                return local_publishing.publish_to_folder(output, order)
-            store = ObjectStore(s3_client(request.output_storage_options), output.bucket)
-            return s3_publishing.publish_to_s3(store, output, order)
+            return output_at(output, request.output_storage_options).publish(order)
         except Superseded as superseded:
             return Skipped(output.uri, str(superseded))
 

@@ -51,31 +51,34 @@ class FolderReadBack:
         return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
 
 
-def read_published(output: LocalLocation) -> PublishedManifest | None:
-    """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + MANIFEST_SUFFIX)
-    try:
-        body = place.path.read_bytes()
-        manifest = manifests.read_manifest(body, place.uri)
-    except (FileNotFoundError, manifests.ManifestInvalidError):
-        return None
-    published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
-    return published if Path(f"{output.path}{published.root_suffix}").is_file() else None
+@dataclass(frozen=True)
+class FolderOutput:
+    """An output on this machine."""
 
+    location: LocalLocation
 
-def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:
-    """Publish an output, or skip it if it is already published.
+    def published(self) -> PublishedManifest | None:
+        """See `flows.publishing.outputs.Output`."""
+        place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
+        try:
+            body = place.path.read_bytes()
+            manifest = manifests.read_manifest(body, place.uri)
+        except (FileNotFoundError, manifests.ManifestInvalidError):
+            return None
+        published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
+        root = Path(f"{self.location.path}{published.root_suffix}")
+        return published if root.is_file() else None
 
-    Raises:
-        OutputClaimed: another process is publishing it.
-        OutputConflict: it was published from another source, or was not written by
-            echodrop, and `overwrite` is off.
-        OutputMismatch: the data read back differs from the data encoded.
-        OSError: from the disk; `flows.stores.errors` turns it into an outcome.
-    """
-    output.path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(output) as claim:
-        return _publish(output, order, claim)
+    def publish(self, order: PublishOrder) -> Published | Skipped:
+        """See `flows.publishing.outputs.Output`.
+
+        Raises:
+            OutputConflict: also if the output was not written by echodrop.
+            OSError: from the disk; `flows.stores.errors` turns it into an outcome.
+        """
+        self.location.path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(self.location) as claim:
+            return _publish(self.location, order, claim, self.published())
 
 
 @dataclass
@@ -115,8 +118,9 @@ def _lock(output: LocalLocation) -> Iterator[_Claim]:
         os.close(handle)
 
 
-def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Published | Skipped:
-    published = read_published(output)
+def _publish(
+    output: LocalLocation, order: PublishOrder, claim: _Claim, published: PublishedManifest | None
+) -> Published | Skipped:
     claim.torn = claim.torn and published is None and output.path.exists()
     order.check_current()
     if skipped := order.skipped(output.uri, published):

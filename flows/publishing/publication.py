@@ -103,3 +103,6 @@ class Skipped:
     output: str
     reason: str
     manifest: Mapping[str, Any] | None = None
+
+    def close(self) -> None:
+        """Do nothing: an opened file has a copy to remove here."""

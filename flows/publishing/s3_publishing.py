@@ -7,6 +7,8 @@ leaves after each.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,59 +28,60 @@ from flows.stores.parallel_requests import request_pool
 _log = logging.getLogger(__name__)
 
 
-def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest | None:
-    """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + MANIFEST_SUFFIX)
-    found = store.get(place.key)
-    if found is None:
-        return None
-    try:
-        published = PublishedManifest(manifests.read_manifest(found.body, place.uri), found.etag)
-    except manifests.ManifestInvalidError as error:
-        _log.warning("treated as unpublished: %s", error)
-        return None
-    if store.head(output.key + published.root_suffix) is None:
-        _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
-        return None
-    return published
+@dataclass(frozen=True)
+class S3Output:
+    """An output in a bucket."""
+
+    store: ObjectStore
+    location: S3Location
+    lease_seconds: float = LEASE_SECONDS
+
+    def published(self) -> PublishedManifest | None:
+        """See `flows.publishing.outputs.Output`."""
+        place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
+        found = self.store.get(place.key)
+        if found is None:
+            return None
+        try:
+            published = PublishedManifest(
+                manifests.read_manifest(found.body, place.uri), found.etag
+            )
+        except manifests.ManifestInvalidError as error:
+            _log.warning("treated as unpublished: %s", error)
+            return None
+        if self.store.head(self.location.key + published.root_suffix) is None:
+            _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
+            return None
+        return published
+
+    def publish(self, order: PublishOrder) -> Published | Skipped:
+        """See `flows.publishing.outputs.Output`; a mismatch deletes the output.
+
+        Raises:
+            ClaimLost: another run took over the claim in the meantime.
+            ClientError: from the store; `flows.stores.errors` turns it into an outcome.
+        """
+        claim = S3Claim(
+            self.store,
+            self.location.key + CLAIM_SUFFIX,
+            output=self.location.uri,
+            owner=order.owner,
+            source={"uri": order.content.source, "version": str(order.content.version)},
+            lease_seconds=self.lease_seconds,
+        )
+        with claim:
+            return _publish(S3Attempt(self.store, self.location, order, claim), self.published)
 
 
-def publish_to_s3(
-    store: ObjectStore,
-    output: S3Location,
-    order: PublishOrder,
-    *,
-    lease_seconds: float = LEASE_SECONDS,
+def _publish(
+    attempt: S3Attempt, read_published: Callable[[], PublishedManifest | None]
 ) -> Published | Skipped:
-    """Publish an output, or skip it if it is already published.
-
-    Raises:
-        OutputClaimed: another live run is publishing it; a later retry may succeed.
-        ClaimLost: another run took over the claim in the meantime.
-        OutputConflict: it was published from another source and `overwrite` is off.
-        OutputMismatch: the data read back differs from the data encoded; the output was deleted.
-        Superseded: the source was replaced in the meantime; the new objects were deleted.
-        ClientError: from the store; `flows.stores.errors` turns it into an outcome.
-    """
-    claim = S3Claim(
-        store,
-        output.key + CLAIM_SUFFIX,
-        output=output.uri,
-        owner=order.owner,
-        source={"uri": order.content.source, "version": str(order.content.version)},
-        lease_seconds=lease_seconds,
-    )
-    with claim:
-        return _publish(S3Attempt(store, output, order, claim))
-
-
-def _publish(attempt: S3Attempt) -> Published | Skipped:
     order, output = attempt.order, attempt.output
     with request_pool(3) as pool:
         # Without the slash, so that the manifest and a failure report are listed too.
         listing = pool.submit(attempt.store.list, output.key)
         current = pool.submit(order.check_current)
-        known = pool.submit(read_published, attempt.store, output)
+        known = pool.submit(read_published)
         published = known.result()
         listed = set(listing.result())
         current.result()

@@ -1,13 +1,16 @@
-"""The processors and memory of this task."""
+"""The processors and memory of this task, and how many conversions fit them."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.runs.ecs_metadata import ecs_metadata
+from task_sizes import usable_bytes
 
 _MIB = 2**20
 
@@ -42,6 +45,30 @@ def _usable_processors() -> int:
 def _machine_memory() -> int:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, *cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+
+
+def worker_count(
+    peaks: Sequence[int], resources: TaskResources, *, max_workers: int | None = None
+) -> int:
+    """The number of processes: one a processor, and no more than fit the memory together.
+
+    Args:
+        peaks: peak memory in bytes of each file's conversion, from `task_sizes.peak_bytes`.
+        resources: of the task.
+        max_workers: an upper limit; the result may be smaller.
+
+    Returns:
+        At least 1: a file that should not fit is still tried, alone.
+    """
+    wanted = min(math.ceil(resources.processors), max_workers or len(peaks), len(peaks))
+    left = usable_bytes(resources.memory)
+    count = 0
+    for peak in sorted(peaks, reverse=True)[:wanted]:
+        left -= peak
+        if left < 0:
+            break
+        count += 1
+    return max(1, count)
 
 
 def cgroup_limits(root: Path, own: Path) -> list[int]:

@@ -53,8 +53,7 @@ def _process_owner() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
 
 
-def invalid(error: ValidationError) -> InvalidParameters:
-    """The outcome for values that pydantic refuses, with the name of each parameter."""
+def _invalid(error: ValidationError) -> InvalidParameters:
     faults = []
     for fault in error.errors(include_url=False):
         if fault["type"] == "value_error":
@@ -67,10 +66,25 @@ def invalid(error: ValidationError) -> InvalidParameters:
     return InvalidParameters("; ".join(faults))
 
 
-class ConversionRequest(BaseModel):
-    """The request for one conversion. The flow's docstring describes the other fields.
+class Parameters(BaseModel):
+    """Checked parameters; None stands for a parameter's default.
 
-    None stands for a field's default.
+    Raises:
+        InvalidParameters: with the name of each invalid parameter and, unless it may be
+            secret, its value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - as the fields declare them
+        try:
+            super().__init__(**{name: each for name, each in given.items() if each is not None})
+        except ValidationError as error:
+            raise _invalid(error) from None
+
+
+class ConversionRequest(Parameters):
+    """The request for one conversion. The flow's docstring describes the other fields.
 
     Attributes:
         identity: of an entry in a batch: the identity that its own run would have.
@@ -79,13 +93,7 @@ class ConversionRequest(BaseModel):
             `overwrite`.
         owner: the owner of the claim: the flow run's id, or this process.
         run: the manifest's `run` entry without the owner.
-
-    Raises:
-        InvalidParameters: a field is invalid; the message has its name and, unless it may be
-            secret, its value.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     raw_file: str
     sonar_model: str
@@ -112,12 +120,6 @@ class ConversionRequest(BaseModel):
     skip_published: bool = False
     owner: str = Field(default_factory=_process_owner)
     run: dict[str, Any] = {}
-
-    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - as the fields declare them
-        try:
-            super().__init__(**{name: each for name, each in given.items() if each is not None})
-        except ValidationError as error:
-            raise invalid(error) from None
 
     @field_validator("sonar_model")
     @classmethod

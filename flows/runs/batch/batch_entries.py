@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, PositiveInt, ValidationError
+from pydantic import PositiveInt
 
 from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters
 from flows.runs.batch.batch_runners import RunnerName
-from flows.stores.request import ConversionRequest, invalid
+from flows.stores.request import ConversionRequest, Parameters
 
 # A file that waits for an operator would block the others for days.
 _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
@@ -37,22 +37,12 @@ class BatchFile:
     request: ConversionRequest | InvalidParameters
 
 
-class BatchParameters(BaseModel):
-    """The parameters of a batch.
-
-    Raises:
-        InvalidParameters: one of them is invalid.
-    """
+class BatchParameters(Parameters):
+    """The parameters of a batch."""
 
     files: list[Any]
-    max_workers: PositiveInt | None
+    max_workers: PositiveInt | None = None
     task_runner: RunnerName
-
-    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - as the fields declare them
-        try:
-            super().__init__(**given)
-        except ValidationError as error:
-            raise invalid(error) from None
 
 
 def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
