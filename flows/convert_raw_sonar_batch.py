@@ -21,15 +21,19 @@ from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.core.public_uri import public_uri
 from flows.publishing.publication import Published, Skipped
-from flows.runs.batch.batch_entries import BatchFile, BatchParameters, batch_files
-from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.runs.batch.batch_runners import RunnerName, dask_scheduler
-from flows.runs.batch.isolated_tasks import run_isolated
+from flows.runs.batch.batch_entries import (
+    BatchFile,
+    BatchParameters,
+    batch_files,
+    batch_state,
+    file_outcome,
+    outcome_rows,
+)
+from flows.runs.batch.isolated_tasks import RunnerName, dask_scheduler, run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.products.run_products import make_products_of
-from flows.runs.run_artifacts import show_manifest
-from flows.runs.run_progress import ProgressArtifact
+from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.task_resources import task_resources, worker_count
 from flows.runs.time_limit import source_bytes, time_limit, time_limited

@@ -1,9 +1,9 @@
-"""Seconds by stage, for the manifest's timings."""
+"""Progress of a conversion, and its seconds by stage."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -21,3 +21,7 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+
+# Called with the stage and the part of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]

@@ -17,11 +17,10 @@ from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
+from flows.deployment.account_checks import check_brake, check_cost_tag, check_quota
 from flows.deployment.automations import Automation, our_automations
-from flows.deployment.cost_tag import check_cost_tag
 from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec
 from flows.deployment.deployments import flow_of
-from flows.deployment.fargate_quota import check_brake, check_quota
 from flows.deployment.inbox_events import check_inbox
 from flows.deployment.stack_finding import Finding
 from flows.deployment.stack_images import worker_services

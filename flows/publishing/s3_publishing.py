@@ -19,8 +19,7 @@ from flows.publishing import manifest as manifests
 from flows.publishing.claims import LEASE_SECONDS, S3Claim
 from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.publishing.publish_decision import PublishedManifest
-from flows.publishing.s3_attempt import S3Attempt
-from flows.publishing.s3_netcdf import put_netcdf
+from flows.publishing.s3_attempt import S3Attempt, put_netcdf
 from flows.publishing.s3_zarr import put_zarr
 from flows.stores.object_store import ObjectStore, error_code
 from flows.stores.parallel_requests import request_pool

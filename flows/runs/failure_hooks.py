@@ -25,8 +25,8 @@ from flows.failures.failure_report import (
     cruise_of,
     kind_of,
 )
-from flows.runs.ecs_metadata import task_image
 from flows.runs.failure_page import show_failure
+from flows.runs.task_resources import task_image
 from flows.stores.request import ConversionRequest
 
 _TRACEBACK_LENGTH = 4000

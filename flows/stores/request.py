@@ -34,19 +34,9 @@ from sonar_models import SONAR_MODELS, TAKE_BOT_AND_IDX
 
 VerifyMode = Literal["sampled", "full"]
 
-# Keys of `convert_params`: metadata for the output, and sidecars.
-METADATA: Mapping[str, Literal["string", "number"]] = {
-    "platform_name": "string",
-    "platform_type": "string",
-    "platform_code_ICES": "string",
-    "survey_name": "string",
-    "water_level": "number",
-}
-_TYPES: Mapping[str, Any] = {"string": str, "number": int | float}
-_SIDECAR_PARAMETERS: Mapping[str, Kind] = {"bot_path": "bot", "idx_path": "idx"}
-_INCLUDE_PARAMETERS: Mapping[str, Kind] = {"include_bot": "bot", "include_idx": "idx"}
 # Parameters whose values a message may show; storage options contain credentials.
-_SHOWN = {"output_type", "zarr_format", "verify", "chunks"}
+_SHOWN = {"output_type", "zarr_format", "verify", "chunks", "convert_params"}
+_KINDS: tuple[Kind, ...] = ("bot", "idx")
 
 
 def _process_owner() -> str:
@@ -83,6 +73,22 @@ class Parameters(BaseModel):
             raise _invalid(error) from None
 
 
+class ConvertParams(BaseModel):
+    """Metadata that the file does not have; sidecars in other folders, required or left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    platform_name: str | None = None
+    platform_type: str | None = None
+    platform_code_ICES: str | None = None  # noqa: N815 - SONAR-netCDF4's name
+    survey_name: str | None = None
+    water_level: float | None = None
+    bot_path: str | None = None
+    idx_path: str | None = None
+    include_bot: bool | None = None
+    include_idx: bool | None = None
+
+
 class ConversionRequest(Parameters):
     """The request for one conversion. The flow's docstring describes the other fields.
 
@@ -100,7 +106,7 @@ class ConversionRequest(Parameters):
     output_path: str
     output_type: OutputType = "netcdf"
     xml_path: str | None = None
-    convert_params: dict[str, Any] = {}
+    convert_params: ConvertParams = ConvertParams()
     input_storage_options: dict[str, Any] = {}
     output_storage_options: dict[str, Any] = {}
     overwrite: bool = False
@@ -138,25 +144,16 @@ class ConversionRequest(Parameters):
         inputs = [self.source, *(parse_location(uri) for uri in sidecars if uri is not None)]
         _check_storage("input_storage_options", self.input_storage_options, inputs)
         _check_storage("output_storage_options", self.output_storage_options, [self.output])
-        self._check_convert_params()
+        self._check_sidecars()
         self._check_chunks()
         return self
 
-    def _check_convert_params(self) -> None:
-        known = {**METADATA, **_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}
-        if unknown := sorted(map(str, self.convert_params.keys() - known.keys())):
-            raise ValueError(f"unknown convert_params {unknown}; known: {', '.join(sorted(known))}")
-        for name, value in self.metadata.items():
-            # True is an int in Python.
-            if not isinstance(value, _TYPES[METADATA[name]]) or isinstance(value, bool):
-                # TRY004: pydantic collects only ValueErrors.
-                raise ValueError(f"convert_params {name} is {value!r}, not a {METADATA[name]}")  # noqa: TRY004
-        for name, kind in {**_SIDECAR_PARAMETERS, **_INCLUDE_PARAMETERS}.items():
-            value = self.convert_params.get(name)
-            # 1 == True in Python, but code that checks `is True` would not accept it.
-            if name in _INCLUDE_PARAMETERS and value is not None and type(value) is not bool:
-                raise ValueError(f"convert_params {name} is {value!r}, not true or false")
-            if value and self.sonar_model not in TAKE_BOT_AND_IDX:
+    def _check_sidecars(self) -> None:
+        if self.sonar_model in TAKE_BOT_AND_IDX:
+            return
+        for name, value in self.convert_params:
+            kind = name.removeprefix("include_").removesuffix("_path")
+            if kind in _KINDS and value:
                 raise ValueError(
                     f"convert_params {name} is {value!r}, but {self.sonar_model} writes no "
                     f".{kind}, only {', '.join(TAKE_BOT_AND_IDX)} do"
@@ -192,11 +189,8 @@ class ConversionRequest(Parameters):
     @property
     def given_sidecars(self) -> dict[Kind, str]:
         """URIs of the sidecars that `convert_params` names."""
-        return {
-            kind: str(self.convert_params[name])
-            for name, kind in _SIDECAR_PARAMETERS.items()
-            if self.convert_params.get(name)
-        }
+        named = {kind: getattr(self.convert_params, f"{kind}_path") for kind in _KINDS}
+        return {kind: uri for kind, uri in named.items() if uri}
 
     @property
     def required_sidecars(self) -> set[Kind]:
@@ -209,14 +203,15 @@ class ConversionRequest(Parameters):
         return self._included(wanted=False)
 
     def _included(self, *, wanted: bool) -> set[Kind]:
-        given = self.convert_params
-        return {kind for name, kind in _INCLUDE_PARAMETERS.items() if given.get(name) is wanted}
+        return {
+            kind for kind in _KINDS if getattr(self.convert_params, f"include_{kind}") is wanted
+        }
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The metadata in `convert_params`, which the output gets in addition to the file's."""
-        given = ((name, self.convert_params.get(name)) for name in METADATA)
-        return {name: value for name, value in given if value is not None}
+        sidecars = {f"{kind}_path" for kind in _KINDS} | {f"include_{kind}" for kind in _KINDS}
+        return self.convert_params.model_dump(exclude=sidecars, exclude_none=True)
 
 
 def _check_storage(name: str, options: Mapping[str, Any], locations: Sequence[Location]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -12,7 +13,6 @@ from datetime import timedelta
 from prefect.logging import get_run_logger
 
 from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are_on
-from flows.runs.products.failure_metric import metric_line
 from flows.runs.products.picture_artifact import show_pictures
 from flows.stores.request import ConversionRequest
 
@@ -80,3 +80,26 @@ def _count(failed: int) -> None:
     if failed and stack:
         sys.stdout.write(metric_line(stack, failed, time.time_ns() // 1_000_000) + "\n")
         sys.stdout.flush()
+
+
+NAMESPACE = "echodrop"
+SERVICE = "products"
+METRIC = "ProductsFailed"
+
+
+def metric_line(stack: str, failed: int, now_ms: int) -> str:
+    """Return one line of JSON.
+
+    Args:
+        stack: the stack that the metric belongs to; all stacks of an account share the namespace.
+        failed: number of outputs with a product that was not made.
+        now_ms: milliseconds since the epoch.
+    """
+    owner = {"stack": stack, "service": SERVICE}
+    directive = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(owner)],
+        "Metrics": [{"Name": METRIC, "Unit": "Count"}],
+    }
+    line = {"_aws": {"Timestamp": now_ms, "CloudWatchMetrics": [directive]}}
+    return json.dumps({**line, **owner, METRIC: failed})

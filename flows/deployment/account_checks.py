@@ -1,11 +1,13 @@
-"""Checks whether conversions fit the quota of Fargate vCPU, and whether full lanes trigger the brake.
+"""Checks of the account: the quota of Fargate vCPU, the brake, and the budget's tag.
 
 ECS refuses a task beyond the quota. The worker retries for some minutes, and then the
-run crashes. So lanes with more tasks than the quota make runs crash.
+run crashes. So lanes with more tasks than the quota make runs crash. A budget that filters
+by a tag counts nothing, and sends no alert, until the tag is activated.
 
 Sources: "Amazon ECS endpoints and quotas", AWS General Reference: *Fargate On-Demand
 vCPU resource count* is 6 in each region and adjustable; it counts everything that the
-account runs on Fargate in the region.
+account runs on Fargate in the region. "ListCostAllocationTags", AWS Cost Explorer API
+reference: only the paying account can read it.
 """
 
 from __future__ import annotations
@@ -168,3 +170,37 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
         "large, deploy with"
     )
     return Finding(subject, note=note, fix=f"BrakeRunsAnHour={most}")
+
+
+COST_TAG = "application"
+_ACTIVATE = (
+    "aws ce update-cost-allocation-tags-status "
+    f"--cost-allocation-tags-status TagKey={COST_TAG},Status=Active"
+)
+
+
+def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
+    """Look the tag up.
+
+    Args:
+        client: returns a boto3 client of the service named.
+        budget: name of the stack's budget.
+
+    Returns:
+        A problem if the tag exists and is not active; a note if Cost Explorer does not
+        know it yet, or does not answer this account.
+    """
+    subject = f"cost allocation tag {COST_TAG}of budget {budget}"
+    try:
+        found = client("ce").list_cost_allocation_tags(TagKeys=[COST_TAG], Type="UserDefined")
+    except (ClientError, BotoCoreError) as error:
+        note = f"not checked ({error}). In an organization the management account must activate it:"
+        return Finding(subject, note=note, fix=_ACTIVATE)
+    tags = {tag["TagKey"]: tag["Status"] for tag in found["CostAllocationTags"]}
+    if tags.get(COST_TAG) == "Active":
+        return Finding(subject)
+    if COST_TAG in tags:
+        problem = "is not active, so the budget and the brake count no cost"
+        return Finding(subject, problem, _ACTIVATE)
+    note = "Cost Explorer lists it a day after its first use. Then run:"
+    return Finding(subject, note=note, fix=_ACTIVATE)
