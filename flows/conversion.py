@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from flows.core.stopwatch import Progress
+from flows.core.progress import Progress
 from flows.core.termination import stopped_by_signals
 from flows.core.transient_faults import retry_step
 from flows.opened_raw import OpenedRaw, open_raw

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from flows import walk
 from flows.core.outcomes import ConversionFailure, Superseded
+from flows.core.progress import Progress, Stopwatch
 from flows.core.public_uri import public_uri
-from flows.core.stopwatch import Progress, Stopwatch
 from flows.corrected_values import correct_values
 from flows.publishing.outputs import output_at
 from flows.publishing.publication import Skipped

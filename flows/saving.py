@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters, Superseded
-from flows.core.stopwatch import Progress
+from flows.core.progress import Progress
 from flows.encoding.chunking import ChunksNotUsableError
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.netcdf_encoding import write_netcdf

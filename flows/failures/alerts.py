@@ -22,7 +22,7 @@ from flows.failures.failure_report import FailureReport
 from flows.failures.incidents import incident_id, mark_reported, opens_incident
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import in_parallel
-from flows.stores.s3_client import s3_client
+from flows.stores.s3_client import store_of
 
 ALERT_TOPIC = "ECHODROP_ALERT_TOPIC_ARN"
 NOTICE_TOPIC = "ECHODROP_NOTICE_TOPIC_ARN"
@@ -65,7 +65,7 @@ def send_alerts(reports: Sequence[FailureReport], channels: Channels | None = No
     try:
         ways = channels or Channels.of(os.environ)
         place = ways.incidents
-        store = None if place is None else ObjectStore(s3_client({}), place.bucket)
+        store = None if place is None else store_of(place, {})
         root = "" if place is None else place.key
         in_parallel(lambda report: _send_alert(report, ways.topic_of(report), store, root), reports)
     # BLE001: a fault of the channels must not change how the run ends.

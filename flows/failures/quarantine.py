@@ -16,7 +16,7 @@ from flows.core.source_version import SourceVersion
 from flows.failures.failure_report import FailureReport, report_bytes
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
-from flows.stores.s3_client import s3_client
+from flows.stores.s3_client import store_of
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3.type_defs import TagTypeDef
@@ -43,11 +43,11 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
     source, output = request.source, request.output
     if not isinstance(source, S3Location) or not isinstance(output, S3Location):
         return
-    inbox = ObjectStore(s3_client(request.input_storage_options), source.bucket)
+    inbox = store_of(source, request.input_storage_options)
     # BLE001: the run has already failed, and that failure is reported.
     try:
         if _is_current(inbox, source, request.wanted):
-            store = ObjectStore(s3_client(request.output_storage_options), output.bucket)
+            store = store_of(output, request.output_storage_options)
             store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: failure report not written: %s", output.uri, error)
@@ -64,7 +64,7 @@ def _is_current(inbox: ObjectStore, source: S3Location, version: SourceVersion) 
 def release(source: Location, options: dict[str, Any], version: SourceVersion) -> None:
     """Remove the quarantine tags of this version, keep others; errors are logged, not raised."""
     if isinstance(source, S3Location):
-        _mark(ObjectStore(s3_client(options), source.bucket), source, version, {})
+        _mark(store_of(source, options), source, version, {})
 
 
 def _mark(

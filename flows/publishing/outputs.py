@@ -9,8 +9,7 @@ from flows.publishing.local_publishing import FolderOutput
 from flows.publishing.publication import Published, PublishOrder, Skipped
 from flows.publishing.publish_decision import PublishedManifest
 from flows.publishing.s3_publishing import S3Output
-from flows.stores.object_store import ObjectStore
-from flows.stores.s3_client import s3_client
+from flows.stores.s3_client import store_of
 
 
 class Output(Protocol):
@@ -35,5 +34,5 @@ class Output(Protocol):
 def output_at(location: OutputLocation, options: dict[str, Any]) -> Output:
     """The output at a location; `options` are the storage options of its place."""
     if isinstance(location, S3Location):
-        return S3Output(ObjectStore(s3_client(options), location.bucket), location)
+        return S3Output(store_of(location, options), location)
     return FolderOutput(location)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.stopwatch import Progress, Stopwatch
+from flows.core.progress import Progress, Stopwatch
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.stores.request import VerifyMode

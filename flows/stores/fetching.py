@@ -17,7 +17,7 @@ from flows.core.outcomes import (
     MissingSidecar,
     SourceChanged,
 )
-from flows.core.stopwatch import Progress
+from flows.core.progress import Progress
 from flows.stores.download import FetchedFile, fetch
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import (
