@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# Called with the stage and the part of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
 
 class Stopwatch:
     """Adds up the time spent in named stages."""
@@ -21,7 +24,3 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
-
-
-# Called with the stage and the part of it that is done, 0 to 1.
-Progress = Callable[[str, float], None]

@@ -23,6 +23,12 @@ from flows.deployment.stack_finding import Finding
 from flows.deployment.stack_images import worker_services
 from task_sizes import LARGE, STANDARD, TaskSize
 
+COST_TAG = "application"
+_ACTIVATE = (
+    "aws ce update-cost-allocation-tags-status "
+    f"--cost-allocation-tags-status TagKey={COST_TAG},Status=Active"
+)
+
 SERVICE_CODE = "fargate"
 QUOTA_CODE = "L-3032A538"
 # The smallest value that AWS documents; new accounts have it.
@@ -170,13 +176,6 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
         "large, deploy with"
     )
     return Finding(subject, note=note, fix=f"BrakeRunsAnHour={most}")
-
-
-COST_TAG = "application"
-_ACTIVATE = (
-    "aws ce update-cost-allocation-tags-status "
-    f"--cost-allocation-tags-status TagKey={COST_TAG},Status=Active"
-)
 
 
 def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:

@@ -13,6 +13,9 @@ import urllib3
 
 from task_sizes import usable_bytes
 
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
+_ENDPOINT_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
+
 _MIB = 2**20
 
 
@@ -105,10 +108,6 @@ def _limit(file: Path) -> list[int]:
     except OSError:
         return []
     return [int(text)] if text.isdigit() else []
-
-
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
-_ENDPOINT_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 
 
 def ecs_metadata(path: str = "") -> dict[str, Any] | None:

@@ -20,6 +20,9 @@ from flows.runs.batch.isolated_tasks import RunnerName
 from flows.runs.failed_runs import failed_state
 from flows.stores.request import ConversionRequest, Parameters
 
+# A state's message is shown in a list of runs, so it names a few; the table names all.
+_FAILURES_NAMED = 3
+
 # A file that waits for an operator would block the others for days.
 _NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
 
@@ -119,10 +122,6 @@ def _check_outputs(files: Sequence[BatchFile]) -> None:
                 f"files[{first[output]}] and files[{place}] have the same output: {output}"
             )
         first[output] = place
-
-
-# A state's message is shown in a list of runs, so it names a few; the table names all.
-_FAILURES_NAMED = 3
 
 
 def file_outcome(file: BatchFile, state: State[Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from prefect.tasks import Task
 
 from flows.core.outcomes import InvalidParameters, TransientFault
 
+RunnerName = Literal["processes", "threads", "dask"]
+
 _PROCESS_DIED = "its process died, probably out of memory: convert the file alone on a larger task"
 
 
@@ -95,9 +97,6 @@ def _set_crashed(task_runs: Sequence[UUID]) -> None:
             except (httpx.HTTPError, PrefectException) as error:
                 # It had not begun, so the server does not know it.
                 get_run_logger().debug("task run %s not set to Crashed: %s", identity, error)
-
-
-RunnerName = Literal["processes", "threads", "dask"]
 
 
 def dask_scheduler() -> str | None:

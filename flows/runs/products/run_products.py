@@ -16,6 +16,10 @@ from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are
 from flows.runs.products.picture_artifact import show_pictures
 from flows.stores.request import ConversionRequest
 
+NAMESPACE = "echodrop"
+SERVICE = "products"
+METRIC = "ProductsFailed"
+
 STACK = "ECHODROP_STACK"
 # How long a conversion may stay for its products: its outcome is known only after them.
 TOTAL = timedelta(hours=1)
@@ -82,13 +86,11 @@ def _count(failed: int) -> None:
         sys.stdout.flush()
 
 
-NAMESPACE = "echodrop"
-SERVICE = "products"
-METRIC = "ProductsFailed"
-
-
 def metric_line(stack: str, failed: int, now_ms: int) -> str:
-    """Return one line of JSON.
+    """The metric of products that were not made, as a log line from which CloudWatch extracts it.
+
+    A request to CloudWatch would need a right and take time. Source: "Specification:
+    Embedded metric format", CloudWatch user guide.
 
     Args:
         stack: the stack that the metric belongs to; all stacks of an account share the namespace.
