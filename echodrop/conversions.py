@@ -18,8 +18,7 @@ from echodrop.requests import converted, requested
 from flows.core.outcomes import BadFile, ConversionFailure, InvalidParameters, TransientFault
 from flows.core.public_uri import public_text, public_uri
 from flows.core.run_ends import Outcome
-from flows.runs.batch.batch_workers import worker_count
-from flows.runs.task_resources import task_resources
+from flows.runs.task_resources import task_resources, worker_count
 from sonar_models import models_by_extension
 from task_sizes import peak_bytes
 

@@ -15,7 +15,8 @@ callers use `convert`.
 
 from __future__ import annotations
 
-from flows.core.closing import closed
+from contextlib import closing
+
 from flows.core.progress import Progress
 from flows.core.termination import stopped_by_signals
 from flows.core.transient_faults import retry_step
@@ -37,7 +38,7 @@ def convert(request: ConversionRequest, progress: Progress | None = None) -> Pub
     report_progress = progress or (lambda _stage, _fraction: None)
     with (
         stopped_by_signals(),
-        closed(retry_step(lambda: open_raw(request, report_progress))) as opened,
+        closing(retry_step(lambda: open_raw(request, report_progress))) as opened,
     ):
         if isinstance(opened, Skipped):
             return opened

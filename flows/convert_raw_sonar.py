@@ -6,6 +6,7 @@ a second, and loading the flow does not take the four seconds of echopype's impo
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
@@ -14,7 +15,6 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
-from flows.core.closing import closed
 from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.public_uri import public_uri
@@ -22,10 +22,8 @@ from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
-from flows.runs.flow_parameters import checked_parameters, requested_conversion
 from flows.runs.products.run_products import make_products_of
-from flows.runs.run_artifacts import show_manifest
-from flows.runs.run_progress import ProgressArtifact
+from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
@@ -42,6 +40,8 @@ PAUSE_POLL_SECONDS = 10
 # read the current file.
 @task(
     name="Open Raw File",
+    # Replaces the result when Prefect only visualizes the flow.
+    viz_return_value=Skipped("", "drawn"),
     persist_result=False,
     cache_policy=NO_CACHE,
     **RETRYING,
@@ -56,7 +56,6 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
 
 @task(
     name="Save Converted File",
-    # Replaces the result when Prefect only visualizes the flow.
     viz_return_value=Skipped("", "drawn"),
     persist_result=False,
     cache_policy=NO_CACHE,
@@ -155,14 +154,13 @@ def convert_raw_sonar(
     given = dict(locals())
     forget_outcome()
     try:
-        checked = checked_parameters(convert_raw_sonar.fn, given)
-        request = requested_conversion(checked, this_run())
-        if checked["pause_above_bytes"] is not None:
-            _wait_for_operator(request, checked["pause_above_bytes"])
+        request = ConversionRequest(**given, **this_run())
+        if request.pause_above_bytes is not None:
+            _wait_for_operator(request, request.pause_above_bytes)
         limit = time_limit([source_bytes(request)])
         with (
             time_limited(convert_raw_sonar, limit),
-            closed(open_raw_file(request)) as opened,
+            closing(open_raw_file(request)) as opened,
         ):
             saved = save_converted_file(opened)
     except (ConversionFailure, TransientFault) as failure:
@@ -176,9 +174,9 @@ def convert_raw_sonar(
 
 def _wait_for_operator(request: ConversionRequest, pause_above_bytes: int) -> None:
     """Pause until an operator resumes the run, if the file is large or of unknown size."""
-    from flows.stores.download import current_source  # noqa: PLC0415 - see the module's docstring
+    from flows.stores.sources import current_source  # noqa: PLC0415 - see the module's docstring
 
-    options = dict(request.input_storage_options)
+    options = request.input_storage_options
     now = retry_step(lambda: current_source(request.source, options))
     # A missing file is reported by the fetch.
     if now is None or (now.size is not None and now.size <= pause_above_bytes):

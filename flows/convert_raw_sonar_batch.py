@@ -7,6 +7,7 @@ Prefect and echopype. docs/decisions/warm-lane.md explains why a batch uses proc
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from prefect import flow, task
@@ -16,25 +17,25 @@ from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from pydantic import PositiveInt
 
-from flows.convert_raw_sonar import convert_raw_sonar
-from flows.core.closing import closed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.core.public_uri import public_uri
 from flows.publishing.publication import Published, Skipped
-from flows.runs.batch.batch_entries import BatchFile, batch_files
-from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
-from flows.runs.batch.batch_runners import RunnerName, dask_scheduler
-from flows.runs.batch.batch_workers import worker_count
-from flows.runs.batch.isolated_tasks import run_isolated
+from flows.runs.batch.batch_entries import (
+    BatchFile,
+    BatchParameters,
+    batch_files,
+    batch_state,
+    file_outcome,
+    outcome_rows,
+)
+from flows.runs.batch.isolated_tasks import RunnerName, dask_scheduler, run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
-from flows.runs.flow_parameters import checked_parameters
 from flows.runs.products.run_products import make_products_of
-from flows.runs.run_artifacts import show_manifest
-from flows.runs.run_progress import ProgressArtifact
+from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import RETRYING, completed_state, this_run
-from flows.runs.task_resources import task_resources
+from flows.runs.task_resources import task_resources, worker_count
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
 from task_sizes import peak_bytes, usable_bytes
@@ -59,7 +60,7 @@ def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> S
             raise request
         with (
             ProgressArtifact(name) as progress,
-            closed(open_raw(request, progress)) as opened,
+            closing(open_raw(request, progress)) as opened,
         ):
             saved = opened if isinstance(opened, Skipped) else save(opened, progress)
     except (ConversionFailure, TransientFault) as failure:
@@ -112,10 +113,10 @@ def convert_raw_sonar_batch(
     forget_outcome()
     logger = get_run_logger()
     try:
-        checked = checked_parameters(convert_raw_sonar_batch.fn, given)
-        batch = batch_files(checked["files"], this_run(), convert_raw_sonar.fn)
+        checked = BatchParameters(**given)
+        batch = batch_files(checked.files, this_run())
         sizes = _sizes(batch)
-        workers = _workers(sizes, checked["max_workers"], task_runner)
+        workers = _workers(sizes, checked.max_workers, task_runner)
         logger.info("%s files with %s, %s in parallel", len(batch), task_runner, workers)
         limit = time_limit([size for _, size in sizes])
         with time_limited(convert_raw_sonar_batch, limit):

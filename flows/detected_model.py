@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.core.locations import parse_location
 from flows.core.outcomes import BadFile, InvalidParameters
-from flows.stores.remote_files import first_bytes
+from flows.stores.sources import first_bytes
 from sonar_models import FORMATS, HEAD_BYTES, model_in_bytes
 
 _BESIDE = re.compile(r"\.(bot|idx|xml)$", re.IGNORECASE)

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import walk
-from flows.core.locations import LocalLocation
 from flows.core.outcomes import ConversionFailure, Superseded
-from flows.core.progress import Progress
+from flows.core.progress import Progress, Stopwatch
 from flows.core.public_uri import public_uri
-from flows.core.stopwatch import Stopwatch
 from flows.corrected_values import correct_values
-from flows.publishing import local_publishing, s3_publishing
+from flows.publishing.outputs import output_at
 from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.publishing.recording.parsed_facts import recording_facts
@@ -29,13 +27,12 @@ from flows.rawfile.engine import Engine, open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.sidecars.check import check_sidecars
 from flows.rawfile.sidecars.groups import add_sidecars
-from flows.stores.download import FetchedFile, check_unchanged, current_source
+from flows.stores.download import FetchedFile, check_unchanged
 from flows.stores.errors import named_ends
 from flows.stores.fetching import Inputs, fetch_inputs
-from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
-from flows.stores.s3_client import s3_client
 from flows.stores.sidecars import FetchedSidecar
+from flows.stores.sources import current_source
 from flows.walk.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -131,17 +128,13 @@ def is_published(request: ConversionRequest) -> bool:
 
 
 def _published(request: ConversionRequest) -> PublishedManifest | None:
-    output = request.output
-    with named_ends(output.uri):
-        if isinstance(output, LocalLocation):
-            return local_publishing.read_published(output)
-        store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
-        return s3_publishing.read_published(store, output)
+    with named_ends(request.output.uri):
+        return output_at(request.output, request.output_storage_options).published()
 
 
 def _is_up_to_date(request: ConversionRequest, published: PublishedManifest) -> bool:
     """Whether the current version of the source is already published; raises on a conflict."""
-    now = current_source(request.source, dict(request.input_storage_options))
+    now = current_source(request.source, request.input_storage_options)
     if now is None:
         # Missing: the fetch reports it.
         return False

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.locations import LocalLocation, parse_location
+from flows.core.locations import parse_location
 from flows.core.outcomes import InvalidParameters, Superseded
 from flows.core.progress import Progress
 from flows.encoding.chunking import ChunksNotUsableError
@@ -18,18 +18,19 @@ from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import stream_zarr
 from flows.failures import quarantine
 from flows.opened_raw import OpenedRaw
-from flows.publishing import local_publishing, s3_publishing
 from flows.publishing.contents import contents_of
-from flows.publishing.manifest import build_manifest, described_sidecars, described_source
+from flows.publishing.manifest import build_manifest, described_source
+from flows.publishing.outputs import output_at
 from flows.publishing.publication import Published, PublishOrder, Skipped
-from flows.stores.download import check_unchanged, current_source
+from flows.stores.download import check_unchanged
 from flows.stores.errors import named_ends
-from flows.stores.object_store import ObjectStore
-from flows.stores.s3_client import s3_client
+from flows.stores.sources import current_source
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
+# The manifest's entries of a conversion without a flow run.
+_NO_RUN = dict.fromkeys(("flow_run_id", "flow_run_url", "tier", "enlarged", "image"))
 # A disk with less free space than this counts as full.
 _ROOM_BYTES = 16 * 1024 * 1024
 
@@ -48,10 +49,7 @@ def save(opened: OpenedRaw, progress: Progress) -> Published | Skipped:
     ):
         order = publish_order(opened, Path(folder), progress)
         try:
-            if isinstance(output, LocalLocation):
-                return local_publishing.publish_to_folder(output, order)
-            store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
-            return s3_publishing.publish_to_s3(store, output, order)
+            return output_at(output, request.output_storage_options).publish(order)
         except Superseded as superseded:
             return Skipped(output.uri, str(superseded))
 
@@ -116,7 +114,7 @@ def _check_current(opened: OpenedRaw) -> None:
     """
     # Samples of a local file are read from the file itself, not from a copy.
     check_unchanged(opened.source)
-    request, options = opened.request, dict(opened.request.input_storage_options)
+    request, options = opened.request, opened.request.input_storage_options
     if request.wanted is None:
         return
     notified = {parse_location(uri) for uri in request.sidecar_etags}
@@ -137,36 +135,29 @@ def _manifest(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     request = opened.request
-    is_zarr = request.output_type == "zarr"
     return build_manifest(
         source=described_source(opened.source),
-        sidecars=described_sidecars(opened.sidecars),
+        sidecars=[
+            {"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in opened.sidecars
+        ],
         sonar={"model": request.sonar_model, "found_by": request.sonar_model_source},
         preflight=opened.preflight,
         output={
             "uri": request.output.uri,
             "type": request.output_type,
-            "zarr_format": request.zarr_format if is_zarr else None,
+            "zarr_format": request.zarr_format if request.output_type == "zarr" else None,
             "compact": request.compact,
             **output,
         },
         contents=contents_of(opened.echodata),
         missing=opened.missing,
         verification=verification,
-        run={
-            "owner": request.owner,
-            "flow_run_id": None,
-            "flow_run_url": None,
-            "tier": None,
-            "enlarged": None,
-            "image": None,
-            **request.run,
-        },
+        run={"owner": request.owner, **_NO_RUN, **request.run},
         engine=opened.engine.as_json(),
         corrections=[each.as_json() for each in opened.corrections],
         quality=opened.quality,
         not_converted=opened.not_converted,
         repairs=opened.repairs,
         parser_warnings=opened.parser_warnings,
-        timings={**opened.seconds, **seconds},
+        timings={stage: round(spent, 4) for stage, spent in {**opened.seconds, **seconds}.items()},
     )

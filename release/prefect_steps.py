@@ -12,7 +12,7 @@ from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deployment.registered_automations import our_automations
+from flows.deployment.automations import our_automations
 from release.steps import Step, StepContext, StepFailedError
 
 _PAGE = 200

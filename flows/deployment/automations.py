@@ -1,15 +1,19 @@
-"""Prefect automations: read from automations.toml and checked before they are registered."""
+"""Prefect automations: read from automations.toml, checked, and registered."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.actions import CallWebhook, SendNotification
+from prefect.events.schemas.automations import Automation as Found
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
 AUTOMATIONS = Path(__file__).with_name("automations.toml")
@@ -22,14 +26,42 @@ HEARTBEAT = "prefect.flow-run.heartbeat"
 
 _KEYS = {"name", "description", "says", "trigger"}
 _OF_OUR_RUNS = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
+_PAGE = 200
+_COMPARED = ("description", "tags", "trigger", "actions")
 
 
 class AutomationsError(ValueError):
-    """The automations file is invalid: the `problem`, and `where` in the file it is."""
+    """The automations file is invalid, or their block does not exist: `where` and `problem`."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
         self.where, self.problem = where, problem
+
+
+@dataclass
+class Registration:
+    """The changes that a registration made, or would make.
+
+    Attributes:
+        work_pool: name of the pool.
+        dry_run: write nothing.
+        changes: sentences for people; empty if nothing changed.
+        notes: further sentences for people.
+        deployments: ids of the existing deployments by full name, `flow/deployment`.
+        pool_is_new: the pool was just created, so no worker has sent a heartbeat yet.
+    """
+
+    work_pool: str
+    dry_run: bool = False
+    changes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    deployments: dict[str, str] = field(default_factory=dict)
+    pool_is_new: bool = False
+
+    def writes(self, change: str) -> bool:
+        """Record a change; return whether to write it."""
+        self.changes.append(change)
+        return not self.dry_run
 
 
 @dataclass(frozen=True)
@@ -102,3 +134,62 @@ def _automation(entry: dict[str, Any]) -> Automation:
             where, f"trigger: a live run may send no heartbeat for {silence:.0f} s"
         )
     return Automation(PREFIX + where, entry["description"], entry["says"], trigger)
+
+
+def register_automations(
+    client: SyncPrefectClient, done: Registration, wanted: Sequence[Automation], block: str
+) -> None:
+    """Write the differences; an automation that is switched off stays off.
+
+    Args:
+        client: client of the server.
+        done: collects the changes.
+        wanted: the automations; without a block, ours are deleted from the server.
+        block: the block that they notify, `type/name` on the server: a webhook is
+            called, any other must be a notification block; empty for none.
+
+    Raises:
+        AutomationsError: the block does not exist.
+    """
+    found = our_automations(client)
+    ours: list[AutomationCore] = []
+    if block:
+        identity, webhook = _read_block(client, block), block.startswith("webhook/")
+        ours = [automation.to(identity, webhook=webhook) for automation in wanted]
+    else:
+        done.notes.append("no Prefect automations: NotifyBlock is empty")
+    for automation in ours:
+        theirs = found.pop(automation.name, None)
+        if theirs is None:
+            if done.writes(f"create automation {automation.name}"):
+                client.create_automation(automation)
+            continue
+        differing = [
+            name for name in _COMPARED if getattr(automation, name) != getattr(theirs, name)
+        ]
+        change = f"change {', '.join(differing)} of automation {automation.name}"
+        if differing and done.writes(change):
+            kept = automation.model_copy(update={"enabled": theirs.enabled})
+            client.update_automation(theirs.id, kept)
+    for name, stale in found.items():
+        if done.writes(f"delete automation {name}"):
+            client.delete_automation(stale.id)
+
+
+def our_automations(client: SyncPrefectClient) -> dict[str, Found]:
+    """Return the automations on the server that have our prefix and tag, by name."""
+    found: list[Found] = []
+    while len(found) % _PAGE == 0:
+        page = client.read_automations(limit=_PAGE, offset=len(found))
+        found += page
+        if not page:
+            break
+    return {each.name: each for each in found if each.name.startswith(PREFIX) and TAG in each.tags}
+
+
+def _read_block(client: SyncPrefectClient, block: str) -> UUID:
+    kind, _, name = block.partition("/")
+    try:
+        return client.read_block_document_by_name(name, kind, include_secrets=False).id
+    except ObjectNotFound as error:
+        raise AutomationsError(f"block {block}", "does not exist on the server") from error

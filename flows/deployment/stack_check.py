@@ -15,18 +15,15 @@ from typing import Any
 import httpx
 from botocore.exceptions import ClientError
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import WorkPool
-from prefect.events.schemas.automations import Automation as RegisteredAutomation
 from prefect.exceptions import ObjectNotFound
 
-from flows.deployment.automations import Automation
-from flows.deployment.cost_tag import check_cost_tag
+from flows.deployment.account_checks import check_brake, check_cost_tag, check_quota
+from flows.deployment.automations import Automation, our_automations
 from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec
-from flows.deployment.fargate_quota import check_brake, check_quota
+from flows.deployment.deployments import flow_of
 from flows.deployment.inbox_events import check_inbox
-from flows.deployment.registered_automations import our_automations
-from flows.deployment.registered_deployment import full_name
 from flows.deployment.stack_finding import Finding
+from flows.deployment.stack_images import worker_services
 
 # A worker sends a heartbeat every 30 s.
 HEARTBEAT = timedelta(seconds=90)
@@ -44,26 +41,73 @@ class Wanted:
 
 def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iterator[Finding]:
     """Check the API, work pool, queues, deployments, automations and the last heartbeat."""
+    pool, ours = wanted.work_pool, metadata.version("echodrop")
     register = f"echodrop deploy --stack {stack}"
-    answer = check_api(client)
-    yield answer
+    absent = "does not exist"
+
+    def look(
+        subject: str, read: Callable[[], Any], *faults: tuple[Callable[[Any], bool], str, str]
+    ) -> Finding:
+        """A finding with the first fault: how it is seen, the problem, and the command."""
+        try:
+            found = read()
+        except (ObjectNotFound, KeyError):
+            return Finding(subject, absent, register)
+        for is_so, problem, fix in faults:
+            if is_so(found):
+                return Finding(subject, problem.format(found), fix)
+        return Finding(subject)
+
+    yield (answer := check_api(client))
     if answer.problem is not None:
         return
-    try:
-        pool = client.read_work_pool(wanted.work_pool)
-    except ObjectNotFound:
-        yield Finding(f"work pool {wanted.work_pool}", "does not exist", register)
+    yield (
+        answer := look(
+            f"work pool {pool}",
+            lambda: client.read_work_pool(pool),
+            (
+                lambda found: found.is_paused,
+                "is paused, no run starts",
+                f"prefect work-pool resume {pool}",
+            ),
+        )
+    )
+    if answer.problem == absent:
         return
-    yield _pool(pool)
     for queue in wanted.queues:
-        yield _queue(client, wanted.work_pool, queue.name, register)
-    for deployment in wanted.deployments:
-        yield _deployment(client, full_name(deployment), register)
-    if wanted.automations:
-        found = our_automations(client)
-        for automation in wanted.automations:
-            yield _automation(found.get(automation.name), automation.name, register)
-    yield _worker(client, wanted.work_pool, stack)
+        yield look(
+            f"work queue {queue.name}",
+            partial(client.read_work_queue_by_name, queue.name, work_pool_name=pool),
+            (
+                lambda found: found.is_paused,
+                "is paused, so none of its runs starts",
+                f"prefect work-queue resume {queue.name} --pool {pool}",
+            ),
+        )
+    for spec in wanted.deployments:
+        name = f"{flow_of(spec).name}/{spec.name}"
+        yield look(
+            f"deployment {name}",
+            partial(client.read_deployment_by_name, name),
+            (lambda found: found.paused, "is paused", f"prefect deployment resume {name}"),
+            (
+                lambda found: found.version != ours,
+                f"was registered by version {{0.version}}, this code is {ours}",
+                register,
+            ),
+        )
+    registered = our_automations(client) if wanted.automations else {}
+    for each in wanted.automations:
+        yield look(
+            f"automation '{each.name}'",
+            partial(registered.__getitem__, each.name),
+            (
+                lambda found: not found.enabled,
+                "is switched off",
+                f"prefect automation resume '{each.name}'",
+            ),
+        )
+    yield _worker(client, pool, stack)
 
 
 def check_api(client: SyncPrefectClient) -> Finding:
@@ -83,48 +127,6 @@ def check_api(client: SyncPrefectClient) -> Finding:
     return Finding(subject)
 
 
-def _pool(pool: WorkPool) -> Finding:
-    subject = f"work pool {pool.name}"
-    if pool.is_paused:
-        return Finding(subject, "is paused, no run starts", f"prefect work-pool resume {pool.name}")
-    return Finding(subject)
-
-
-def _queue(client: SyncPrefectClient, pool: str, name: str, register: str) -> Finding:
-    subject = f"work queue {name}"
-    try:
-        found = client.read_work_queue_by_name(name, work_pool_name=pool)
-    except ObjectNotFound:
-        return Finding(subject, "does not exist", register)
-    if found.is_paused:
-        resume = f"prefect work-queue resume {name} --pool {pool}"
-        return Finding(subject, "is paused, so none of its runs starts", resume)
-    return Finding(subject)
-
-
-def _deployment(client: SyncPrefectClient, name: str, register: str) -> Finding:
-    try:
-        found = client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return Finding(f"deployment {name}", "does not exist", register)
-    if found.paused:
-        return Finding(f"deployment {name}", "is paused", f"prefect deployment resume {name}")
-    ours = metadata.version("echodrop")
-    if found.version != ours:
-        problem = f"was registered by version {found.version}, this code is {ours}"
-        return Finding(f"deployment {name}", problem, register)
-    return Finding(f"deployment {name}")
-
-
-def _automation(found: RegisteredAutomation | None, name: str, register: str) -> Finding:
-    subject = f"automation '{name}'"
-    if found is None:
-        return Finding(subject, "does not exist", register)
-    if not found.enabled:
-        return Finding(subject, "is switched off", f"prefect automation resume '{name}'")
-    return Finding(subject)
-
-
 def last_heartbeats(client: SyncPrefectClient, pool: str) -> list[datetime]:
     """The time of the last heartbeat of each worker of the pool."""
     workers = client.request(
@@ -133,11 +135,8 @@ def last_heartbeats(client: SyncPrefectClient, pool: str) -> list[datetime]:
         path_params={"work_pool_name": pool},
         json={},
     ).json()
-    return [
-        datetime.fromisoformat(worker["last_heartbeat_time"])
-        for worker in workers
-        if worker["last_heartbeat_time"]
-    ]
+    beats = [worker["last_heartbeat_time"] for worker in workers]
+    return [datetime.fromisoformat(beat) for beat in beats if beat]
 
 
 def _worker(client: SyncPrefectClient, pool: str, stack: str) -> Finding:
@@ -196,22 +195,12 @@ def _check_exists(subject: str, look: Callable[[], object], fix: str) -> Finding
     return Finding(subject)
 
 
-def worker_is_wanted(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN401 - boto3's client
-    """Whether the worker's service exists and wants a worker; the check reports how many run."""
-    cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
-    try:
-        services = ecs.describe_services(cluster=cluster, services=[name])["services"]
-    except ClientError:
-        return False
-    return any(service["desiredCount"] for service in services)
-
-
 def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client
     cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
     subject = f"worker service {name}"
     fix = f"sam deploy --stack-name {stack} --parameter-overrides WorkerCount=1"
     try:
-        services = ecs.describe_services(cluster=cluster, services=[name])["services"]
+        services = worker_services(ecs, outputs)
     except ClientError as error:
         return Finding(subject, str(error), fix)
     if not services or not services[0]["desiredCount"]:

@@ -17,27 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deployment.automations import AutomationsError, read_automations
-from flows.deployment.deployment_specs import (
-    DeploymentSpec,
-    QueueSpec,
-    conversions,
-    drawing,
-    lanes,
-)
-from flows.deployment.deployments import register
+from flows.deployment.automations import AutomationsError, Registration, read_automations
+from flows.deployment.deployment_specs import DeploymentSpec, conversions, drawing, lanes
+from flows.deployment.deployments import DeploymentTakenError, register
 from flows.deployment.inbox_events import connect_inbox
-from flows.deployment.registered_deployment import DeploymentTakenError
-from flows.deployment.registration import Registration
-from flows.deployment.stack_check import (
-    Wanted,
-    check_aws,
-    check_prefect,
-    last_heartbeats,
-    worker_is_wanted,
-)
+from flows.deployment.stack_check import Wanted, check_aws, check_prefect, last_heartbeats
 from flows.deployment.stack_finding import report
-from flows.deployment.stack_images import check_images, definitions_in_force
+from flows.deployment.stack_images import check_images, definitions_in_force, worker_services
 from flows.deployment.work_pool_template import StackOutputsError, base_job_template, check_outputs
 
 # A worker looks for its pool, and sends a heartbeat, every 30 s; its task may also still be
@@ -93,23 +79,25 @@ def deploy(
     )
     if connect:
         connect_inbox(client("s3"), outputs["Inbox"], say, dry_run=dry_run)
-    deployments = _deployments(outputs, more)
+    wanted = _wanted(outputs, more)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         with get_client(sync_client=True) as prefect:
-            if pool_is_new and worker_is_wanted(client("ecs"), outputs):
-                _await_worker(prefect, outputs["WorkPoolName"], say, patience)
-            wanted = Wanted(
-                outputs["WorkPoolName"],
-                _queues(outputs),
-                deployments,
-                read_automations() if outputs["NotifyBlock"] else (),
-            )
+            if pool_is_new and _wants_worker(client("ecs"), outputs):
+                _await_worker(prefect, wanted.work_pool, say, patience)
             findings = [*check_prefect(prefect, wanted, stack)]
-        findings += check_aws(client, outputs, stack, deployments)
+        findings += check_aws(client, outputs, stack, wanted.deployments)
     if version is not None:
-        definitions = definitions_in_force(client("ecs"), outputs, deployments)
+        definitions = definitions_in_force(client("ecs"), outputs, wanted.deployments)
         findings += check_images(client("ecr"), definitions, version, f"make deploy STACK={stack}")
     return report(findings, say)
+
+
+def _wants_worker(ecs: Any, outputs: Mapping[str, str]) -> bool:  # noqa: ANN401 - boto3's client
+    """Whether the worker's service exists and wants a worker; the check reports how many run."""
+    try:
+        return any(service["desiredCount"] for service in worker_services(ecs, outputs))
+    except ClientError:
+        return False
 
 
 def _await_worker(
@@ -137,24 +125,15 @@ def register_stack(
 ) -> Registration:
     """Register work pool, queues and deployments from a stack's outputs.
 
-    Args:
-        outputs: outputs of the stack.
-        say: prints each change as a line for people.
-        more: deployments in addition to those of conversions and products.
-        dry_run: print the changes, and write nothing.
-
-    Raises:
-        StackOutputsError: the stack has an older version.
-        AutomationsError: the block for the automations does not exist on the server.
-        DeploymentTakenError: another stack has deployments with these names.
+    Arguments and errors are those of `deploy`; `say` prints each change.
     """
-    template = base_job_template(outputs)
+    template, wanted = base_job_template(outputs), _wanted(outputs, more)
     with temporary_settings({PREFECT_API_URL: outputs["PrefectUrl"]}):
         done = register(
             template,
-            work_pool=outputs["WorkPoolName"],
-            queues=_queues(outputs),
-            deployments=_deployments(outputs, more),
+            work_pool=wanted.work_pool,
+            queues=wanted.queues,
+            deployments=wanted.deployments,
             notify_block=outputs["NotifyBlock"],
             dry_run=dry_run,
         )
@@ -165,15 +144,14 @@ def register_stack(
     return done
 
 
-def _queues(outputs: Mapping[str, str]) -> tuple[QueueSpec, ...]:
-    return lanes(int(outputs["BackfillConcurrency"]), int(outputs["LiveConcurrency"]))
-
-
-def _deployments(
-    outputs: Mapping[str, str], more: Sequence[DeploymentSpec]
-) -> tuple[DeploymentSpec, ...]:
+def _wanted(outputs: Mapping[str, str], more: Sequence[DeploymentSpec]) -> Wanted:
     limit = int(outputs["ConversionConcurrency"]) or None
-    return (*conversions(concurrency_limit=limit), drawing(), *more)
+    return Wanted(
+        outputs["WorkPoolName"],
+        lanes(int(outputs["BackfillConcurrency"]), int(outputs["LiveConcurrency"])),
+        (*conversions(concurrency_limit=limit), drawing(), *more),
+        read_automations() if outputs["NotifyBlock"] else (),
+    )
 
 
 def deploy_at_terminal(

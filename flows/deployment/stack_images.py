@@ -7,6 +7,7 @@ digest show what the image contains.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -117,17 +118,22 @@ def definitions_in_force(
         each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments
     }
     wanted = {f"task definition {family}": family for family in sorted(families)}
-    cluster, service = outputs["ClusterName"], outputs["WorkerServiceName"]
-    try:
-        found = ecs.describe_services(cluster=cluster, services=[service])["services"]
-    except ClientError:
-        found = []
-    wanted |= {f"worker service {service}": each["taskDefinition"] for each in found}
+    with suppress(ClientError):
+        for service in worker_services(ecs, outputs):
+            subject = f"worker service {outputs['WorkerServiceName']}"
+            wanted[subject] = service["taskDefinition"]
     definitions = {}
     for subject, name in wanted.items():
-        try:
+        with suppress(ClientError):
             answer = ecs.describe_task_definition(taskDefinition=name)
-        except ClientError:
-            continue
-        definitions[subject] = answer["taskDefinition"]
+            definitions[subject] = answer["taskDefinition"]
     return definitions
+
+
+def worker_services(ecs: Any, outputs: Mapping[str, str]) -> list[dict[str, Any]]:  # noqa: ANN401 - boto3's client
+    """ECS's description of the worker's service; empty if it does not exist."""
+    cluster, name = outputs["ClusterName"], outputs["WorkerServiceName"]
+    found: list[dict[str, Any]] = ecs.describe_services(cluster=cluster, services=[name])[
+        "services"
+    ]
+    return found

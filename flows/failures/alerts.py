@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import boto3
 from botocore.config import Config
@@ -22,10 +22,7 @@ from flows.failures.failure_report import FailureReport
 from flows.failures.incidents import incident_id, mark_reported, opens_incident
 from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import in_parallel
-from flows.stores.s3_client import s3_client
-
-if TYPE_CHECKING:  # the stubs are installed for development alone
-    from mypy_boto3_sns import SNSClient
+from flows.stores.s3_client import store_of
 
 ALERT_TOPIC = "ECHODROP_ALERT_TOPIC_ARN"
 NOTICE_TOPIC = "ECHODROP_NOTICE_TOPIC_ARN"
@@ -67,39 +64,38 @@ def send_alerts(reports: Sequence[FailureReport], channels: Channels | None = No
     """Send one message for each incident that these failures open; never raise."""
     try:
         ways = channels or Channels.of(os.environ)
-        with_topic = [report for report in reports if ways.topic_of(report)]
-        in_parallel(lambda report: _send_alert(report, ways), with_topic)
+        place = ways.incidents
+        store = None if place is None else store_of(place, {})
+        root = "" if place is None else place.key
+        in_parallel(lambda report: _send_alert(report, ways.topic_of(report), store, root), reports)
     # BLE001: a fault of the channels must not change how the run ends.
     except Exception as error:  # noqa: BLE001
         _log.warning("alerts not sent: %s", error)
 
 
-def _send_alert(report: FailureReport, channels: Channels) -> None:
-    topic = channels.topic_of(report)
+def _send_alert(
+    report: FailureReport, topic: str | None, store: ObjectStore | None, root: str
+) -> None:
+    """Send the message if this failure opens an incident, or if that is not known."""
     if topic is None:
         return
-    try:
-        _send_once(report, topic, channels.incidents)
+    mark = None
     # BLE001: an alert that fails must not stop the others.
+    try:
+        if store is not None:
+            try:
+                mark = opens_incident(store, root, report)
+            # BLE001: a second message is better than none.
+            except Exception as error:  # noqa: BLE001
+                _log.warning("%s: incident not recorded: %s", report.source, error)
+            else:
+                if mark is None:
+                    return
+        _publish(topic, report)
+        if store is not None and mark is not None:
+            mark_reported(store, mark)
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: alert not sent to %s: %s", report.source, topic, error)
-
-
-def _send_once(report: FailureReport, topic: str, place: S3Location | None) -> None:
-    if place is None:
-        _publish(topic, report)
-        return
-    store = ObjectStore(s3_client({}), place.bucket)
-    try:
-        mark = opens_incident(store, place.key, report)
-    # BLE001: a second message is better than none.
-    except Exception as error:  # noqa: BLE001
-        _log.warning("%s: incident not recorded: %s", report.source, error)
-        _publish(topic, report)
-        return
-    if mark:
-        _publish(topic, report)
-        mark_reported(store, mark)
 
 
 def _publish(topic: str, report: FailureReport) -> None:
@@ -111,7 +107,12 @@ def _publish(topic: str, report: FailureReport) -> None:
         "sonar_model": report.sonar_model,
         "urgency": "notice" if report.is_notice else "alert",
     }
-    _sns(topic).publish(
+    # A topic that does not answer delays the end of a task by seconds, not minutes.
+    config = Config(
+        connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    sns = boto3.Session().client("sns", region_name=topic.split(":")[3], config=config)
+    sns.publish(
         TopicArn=topic,
         Subject=subject(report),
         Message=json.dumps(message, indent=1, ensure_ascii=False),
@@ -129,11 +130,3 @@ def subject(report: FailureReport) -> str:
     more = f" and {report.files - 1} more" if report.files > 1 else ""
     text = f"{report.outcome}: {name}{more}" + (f" ({report.cruise})" if report.cruise else "")
     return "".join(c if " " <= c <= "~" else "?" for c in text)[:_SUBJECT_LENGTH]
-
-
-def _sns(topic: str) -> SNSClient:
-    # A topic that does not answer delays the end of a task by seconds, not minutes.
-    config = Config(
-        connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
-    )
-    return boto3.Session().client("sns", region_name=topic.split(":")[3], config=config)

@@ -97,19 +97,14 @@ class FailureReport:
     files: int = 1
 
     @property
-    def of_the_file(self) -> bool:
-        """Whether the file is at fault, and so goes into quarantine."""
-        return failure_named(self.outcome).of_the_file
+    def end(self) -> type[RunEnd]:
+        """What follows from the outcome."""
+        return failure_named(self.outcome)
 
     @property
     def is_notice(self) -> bool:
         """Whether it can wait for the morning."""
-        return not failure_named(self.outcome).pages
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return failure_named(self.outcome).remedy
+        return not self.end.pages
 
     @property
     def replay(self) -> str | None:
@@ -119,7 +114,7 @@ class FailureReport:
     @property
     def report_uri(self) -> str | None:
         """URI of the report while the file is in quarantine."""
-        if self.of_the_file and self.output and self.output.startswith("s3://"):
+        if self.end.of_the_file and self.output and self.output.startswith("s3://"):
             return self.output + FAILURE_SUFFIX
         return None
 
@@ -140,7 +135,7 @@ class FailureReport:
             | {"image": self.run.image},
             "started_at": self.run.started_at,
             "failed_at": self.failed_at.isoformat(),
-            "remedy": self.remedy,
+            "remedy": self.end.remedy,
             "replay": self.replay,
         }
 
@@ -159,7 +154,7 @@ class FailureReport:
             "flow_run_id": self.run.id,
             "flow_run_name": self.run.name,
             "replay": self.replay,
-            "remedy": self.remedy,
+            "remedy": self.end.remedy,
             "report": self.report_uri,
             "failed_at": self.failed_at.isoformat(),
         }

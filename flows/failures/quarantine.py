@@ -16,7 +16,7 @@ from flows.core.source_version import SourceVersion
 from flows.failures.failure_report import FailureReport, report_bytes
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
-from flows.stores.s3_client import s3_client
+from flows.stores.s3_client import store_of
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3.type_defs import TagTypeDef
@@ -38,54 +38,49 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
     A version that was replaced in the meantime is tagged if it still exists, but gets
     no report, because the report describes the current version.
     """
-    if not report.of_the_file or request.wanted is None:
+    if not report.end.of_the_file or request.wanted is None:
         return
     source, output = request.source, request.output
     if not isinstance(source, S3Location) or not isinstance(output, S3Location):
         return
+    inbox = store_of(source, request.input_storage_options)
     # BLE001: the run has already failed, and that failure is reported.
     try:
-        if _is_current(source, request.input_storage_options, request.wanted):
-            store = ObjectStore(s3_client(dict(request.output_storage_options)), output.bucket)
+        if _is_current(inbox, source, request.wanted):
+            store = store_of(output, request.output_storage_options)
             store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: failure report not written: %s", output.uri, error)
     reason = report.message.removeprefix(f"{report.source}: ")
     marks = {OUTCOME_TAG: report.outcome, REASON_TAG: tag_value(reason)}
-    _mark(source, request.input_storage_options, request.wanted, marks)
+    _mark(inbox, source, request.wanted, marks)
 
 
-def _is_current(source: S3Location, options: Mapping[str, Any], version: SourceVersion) -> bool:
-    now = ObjectStore(s3_client(dict(options)), source.bucket).head(source.key)
-    if now is None:
-        return False
-    return not SourceVersion(now.etag, now.version_id).differs_from(version)
+def _is_current(inbox: ObjectStore, source: S3Location, version: SourceVersion) -> bool:
+    now = inbox.head(source.key)
+    return now is not None and not SourceVersion(now.etag, now.version_id).differs_from(version)
 
 
-def release(source: Location, options: Mapping[str, Any], version: SourceVersion) -> None:
+def release(source: Location, options: dict[str, Any], version: SourceVersion) -> None:
     """Remove the quarantine tags of this version, keep others; errors are logged, not raised."""
     if isinstance(source, S3Location):
-        _mark(source, options, version, {})
+        _mark(store_of(source, options), source, version, {})
 
 
 def _mark(
-    source: S3Location,
-    options: Mapping[str, Any],
-    version: SourceVersion,
-    marks: Mapping[str, str],
+    inbox: ObjectStore, source: S3Location, version: SourceVersion, marks: Mapping[str, str]
 ) -> None:
     # BLE001: the bucket may be read-only; the report is written anyway.
     try:
-        store = ObjectStore(s3_client(dict(options)), source.bucket)
-        if version.version_id is None and not _is_current(source, options, version):
+        if version.version_id is None and not _is_current(inbox, source, version):
             # There is no version id, and the object has changed.
             return
-        before = store.tags(source.key, version.version_id)
+        before = inbox.tags(source.key, version.version_id)
         after = retagged(before, marks)
         if after is None:
             _log.warning("%s: not tagged, it already has %s tags", source.uri, len(before))
         elif after != before:
-            store.put_tags(source.key, version.version_id, after)
+            inbox.put_tags(source.key, version.version_id, after)
     except Exception as error:  # noqa: BLE001
         _log.warning("%s: quarantine tags not changed: %s", source.uri, error)
 

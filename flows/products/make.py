@@ -24,7 +24,7 @@ from flows.core.locations import (
     THUMBNAIL_SUFFIX,
     VIEWER_SUFFIX,
 )
-from flows.core.stopwatch import Stopwatch
+from flows.core.progress import Stopwatch
 from flows.products.complete_output import CompleteOutput
 from flows.products.product_files import (
     FilesOfVersion,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import xarray as xr
+import zarr
 
 from flows.encoding.chunking import chunk_lengths, chunk_regions, is_large
-from flows.encoding.zarr_documents import chunk_key
 from flows.rawfile.lazy_array import Region
 
 Item = TypeVar("Item")
@@ -22,56 +20,31 @@ _BLOCK_BYTES = 2**20
 _BLOCKS_OF_A_CHUNK = 16
 
 
-@dataclass(frozen=True)
-class ChunkedArray:
-    """The part of an array's metadata that sampling needs."""
-
-    path: str
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    zarr_format: Literal[2, 3]
-
-    @property
-    def is_large(self) -> bool:
-        """Whether only some of its chunks are read back."""
-        return is_large(self.shape)
-
-    def chunk_keys(self) -> list[tuple[str, Region]]:
-        """Each chunk's key in the store, and its region of the array."""
-        return [
-            (f"{self.path}/{chunk_key(index, self.zarr_format)}", region)
-            for index, region in chunk_regions(self.shape, self.chunks)
-        ]
+def arrays_of(store: Any) -> dict[str, zarr.Array[Any]]:  # noqa: ANN401 - zarr's store
+    """The arrays of a Zarr store by path."""
+    members = zarr.open_group(store, mode="r").members(max_depth=None)
+    return {path: each for path, each in members if isinstance(each, zarr.Array)}
 
 
-def arrays_of(encoded: Mapping[str, bytes]) -> list[ChunkedArray]:
-    """The arrays in a store's metadata, whose keys and documents are given."""
-    arrays = []
-    for key, body in encoded.items():
-        folder, _, name = key.rpartition("/")
-        if name == ".zarray":
-            document = json.loads(body)
-            arrays.append(
-                ChunkedArray(folder, tuple(document["shape"]), tuple(document["chunks"]), 2)
-            )
-        elif name == "zarr.json" and folder:
-            document = json.loads(body)
-            if document["node_type"] == "array":
-                chunks = document["chunk_grid"]["configuration"]["chunk_shape"]
-                arrays.append(ChunkedArray(folder, tuple(document["shape"]), tuple(chunks), 3))
-    return arrays
+def chunk_keys(path: str, array: zarr.Array[Any]) -> list[tuple[str, Region]]:
+    """Each chunk's key in the store, and its region of the array."""
+    return [
+        (f"{path}/{array.metadata.encode_chunk_key(index)}", region)
+        for index, region in chunk_regions(array.shape, array.chunks)
+    ]
 
 
 def chunks_to_decode(
-    arrays: Iterable[ChunkedArray], *, all_of_them: bool
+    arrays: Mapping[str, zarr.Array[Any]], *, all_of_them: bool
 ) -> dict[str, tuple[str, Region]]:
     """Key -> array path and region: of each large array the first, last and some others, or all."""
     chosen: dict[str, tuple[str, Region]] = {}
-    for array in filter(lambda array: array.is_large, arrays):
-        chunks = array.chunk_keys()
-        if not all_of_them:
-            chunks = _some(chunks, _CHUNKS_OF_A_LARGE_VARIABLE)
-        chosen.update({key: (array.path, region) for key, region in chunks})
+    for path, array in arrays.items():
+        if is_large(array.shape):
+            chunks = chunk_keys(path, array)
+            if not all_of_them:
+                chunks = _some(chunks, _CHUNKS_OF_A_LARGE_VARIABLE)
+            chosen.update({key: (path, region) for key, region in chunks})
     return chosen
 
 

@@ -14,13 +14,18 @@ from typing import Any
 
 from flows.core.locations import CLAIM_SUFFIX, MANIFEST_SUFFIX, LocalLocation
 from flows.core.outcomes import OutputClaimed, OutputConflict
-from flows.core.stopwatch import Stopwatch
 from flows.encoding.codec_families import family_unlike
 from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.publishing import manifest as manifests
-from flows.publishing.publication import Published, PublishOrder, Skipped
-from flows.publishing.publish_decision import PublishedManifest, decide
+from flows.publishing.publication import (
+    EncodeZarr,
+    Published,
+    PublishOrder,
+    Skipped,
+    WriteNetcdf,
+)
+from flows.publishing.publish_decision import PublishedManifest
 from flows.publishing.verification import verify_netcdf
 from flows.publishing.zarr_verification import ZarrVerification
 from flows.stores import durable_files
@@ -46,31 +51,34 @@ class FolderReadBack:
         return {key: path.read_bytes() for key in keys if (path := self.root / key).is_file()}
 
 
-def read_published(output: LocalLocation) -> PublishedManifest | None:
-    """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + MANIFEST_SUFFIX)
-    try:
-        body = place.path.read_bytes()
-        manifest = manifests.read_manifest(body, place.uri)
-    except (FileNotFoundError, manifests.ManifestInvalidError):
-        return None
-    published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
-    return published if Path(f"{output.path}{published.root_suffix}").is_file() else None
+@dataclass(frozen=True)
+class FolderOutput:
+    """An output on this machine."""
 
+    location: LocalLocation
 
-def publish_to_folder(output: LocalLocation, order: PublishOrder) -> Published | Skipped:
-    """Publish an output, or skip it if it is already published.
+    def published(self) -> PublishedManifest | None:
+        """See `flows.publishing.outputs.Output`."""
+        place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
+        try:
+            body = place.path.read_bytes()
+            manifest = manifests.read_manifest(body, place.uri)
+        except (FileNotFoundError, manifests.ManifestInvalidError):
+            return None
+        published = PublishedManifest(manifest, hashlib.sha256(body).hexdigest())
+        root = Path(f"{self.location.path}{published.root_suffix}")
+        return published if root.is_file() else None
 
-    Raises:
-        OutputClaimed: another process is publishing it.
-        OutputConflict: it was published from another source, or was not written by
-            echodrop, and `overwrite` is off.
-        OutputMismatch: the data read back differs from the data encoded.
-        OSError: from the disk; `flows.stores.errors` turns it into an outcome.
-    """
-    output.path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(output) as claim:
-        return _publish(output, order, claim)
+    def publish(self, order: PublishOrder) -> Published | Skipped:
+        """See `flows.publishing.outputs.Output`.
+
+        Raises:
+            OutputConflict: also if the output was not written by echodrop.
+            OSError: from the disk; `flows.stores.errors` turns it into an outcome.
+        """
+        self.location.path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(self.location) as claim:
+            return _publish(self.location, order, claim, self.published())
 
 
 @dataclass
@@ -110,37 +118,29 @@ def _lock(output: LocalLocation) -> Iterator[_Claim]:
         os.close(handle)
 
 
-def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Published | Skipped:
-    published = read_published(output)
+def _publish(
+    output: LocalLocation, order: PublishOrder, claim: _Claim, published: PublishedManifest | None
+) -> Published | Skipped:
     claim.torn = claim.torn and published is None and output.path.exists()
     order.check_current()
-    decision = decide(
-        output.uri,
-        order.content,
-        overwrite=order.overwrite,
-        owner=order.owner,
-        at_start=order.manifest_at_start,
-        now=published,
-    )
-    if decision == "skip":
-        manifest = published.manifest if published else None
-        return Skipped(output.uri, f"{order.content} is already published", manifest)
+    if skipped := order.skipped(output.uri, published):
+        return skipped
     if published is None and output.path.exists() and not (claim.torn or order.overwrite):
         # This is a person's disk, not an output bucket: only an output that echodrop left torn may
         # be deleted.
         raise OutputConflict(output.uri, str(order.content), "an output without a manifest")
     for stale in output.path.parent.glob(f".partial-*-{glob.escape(output.name)}"):
         durable_files.remove(stale)
-    watch = Stopwatch()
     beside, manifest_beside = durable_files.partial(output.path), durable_files.partial(output.path)
     try:
         if order.encode_zarr is not None:
-            entry, verification = _build_zarr(output, order, beside, watch)
+            entry, verification = _build_zarr(output, order, order.encode_zarr, beside)
         else:
-            entry, verification = _build_netcdf(output, order, beside, watch)
+            assert order.write_netcdf is not None  # noqa: S101 - see PublishOrder
+            entry, verification = _build_netcdf(output, order, order.write_netcdf, beside)
         order.check_current()
-        with watch.stage("commit"):
-            manifest = order.describe(entry, verification, watch.seconds)
+        with order.watch.stage("commit"):
+            manifest = order.describe(entry, verification, order.watch.seconds)
             durable_files.write_synced(manifest_beside, manifests.manifest_bytes(manifest))
             manifest_path = output.sibling(output.name + MANIFEST_SUFFIX).path
             # From here on only names change, which needs no disk space.
@@ -157,10 +157,8 @@ def _publish(output: LocalLocation, order: PublishOrder, claim: _Claim) -> Publi
 
 
 def _build_zarr(
-    output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
+    output: LocalLocation, order: PublishOrder, encode: EncodeZarr, beside: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert order.encode_zarr is not None  # noqa: S101 - the caller has checked it
-
     def read(name: str) -> bytes | None:
         found = output.path / name
         return found.read_bytes() if found.is_file() else None
@@ -174,33 +172,25 @@ def _build_zarr(
         store.write(item.key, item.body)
         order.progress("encode", item.fraction)
 
-    with watch.stage("encode"):
-        order.progress("encode", 0.0)
-        for key, body in order.encode_zarr(family, put).items():
+    with order.stage("encode"):
+        for key, body in encode(family, put).items():
             put(EncodedObject(key, body, keep=True))
-    with watch.stage("publish"):
-        order.progress("publish", 0.0)
+    with order.stage("publish"):
         store.sync()
-    with watch.stage("verify"):
-        order.progress("verify", 0.0)
+    with order.stage("verify"):
         check = ZarrVerification(output.uri, written, order.echodata, order.verify)
         verification = check.read_back(FolderReadBack(beside), etags={})
     return manifests.described_store(written, family), verification
 
 
 def _build_netcdf(
-    output: LocalLocation, order: PublishOrder, beside: Path, watch: Stopwatch
+    output: LocalLocation, order: PublishOrder, write: WriteNetcdf, beside: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert order.write_netcdf is not None  # noqa: S101 - the caller has checked it
-    with watch.stage("encode"):
-        order.progress("encode", 0.0)
-        order.write_netcdf(beside)
-    with watch.stage("publish"):
-        order.progress("publish", 0.0)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with watch.stage("verify"):
-        order.progress("verify", 0.0)
+    with order.stage("encode"):
+        write(beside)
+    with order.stage("publish"), beside.open("rb") as file:
+        os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with order.stage("verify"):
         verification = verify_netcdf(output.uri, beside, order.echodata, mode=order.verify)
     return manifests.described_file(beside.stat().st_size, digest), verification

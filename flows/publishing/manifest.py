@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from typing import Any
@@ -18,7 +18,6 @@ import jsonschema
 
 from flows.encoding.written_store import WrittenStore
 from flows.stores.download import FetchedFile
-from flows.stores.sidecars import FetchedSidecar
 
 MANIFEST_VERSION = 1
 
@@ -62,11 +61,6 @@ def described_file(size: int, sha256: str) -> dict[str, Any]:
     return {"codec_family": None, "objects": 1, "bytes": size, "sha256": sha256}
 
 
-def described_sidecars(sidecars: Sequence[FetchedSidecar]) -> list[dict[str, Any]]:
-    """The manifest's entries for the sidecars."""
-    return [{"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in sidecars]
-
-
 def software_versions() -> dict[str, str]:
     """Versions of Python and of each package that affects the output."""
     return {
@@ -75,46 +69,13 @@ def software_versions() -> dict[str, str]:
     }
 
 
-def build_manifest(
-    *,
-    source: Mapping[str, Any],
-    sidecars: Sequence[Mapping[str, Any]],
-    sonar: Mapping[str, Any],
-    preflight: Mapping[str, Any],
-    output: Mapping[str, Any],
-    contents: Mapping[str, Any],
-    missing: str | None,
-    verification: Mapping[str, Any],
-    run: Mapping[str, Any],
-    engine: Mapping[str, Any],
-    corrections: Sequence[Mapping[str, Any]],
-    quality: Sequence[Mapping[str, Any]],
-    not_converted: Sequence[Mapping[str, Any]],
-    repairs: Sequence[Mapping[str, Any]],
-    parser_warnings: Sequence[str],
-    timings: Mapping[str, float],
-) -> dict[str, Any]:
-    """A manifest of JSON values, as the schema describes it. `timings` in seconds."""
+def build_manifest(**entries: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values, as the schema describes them
+    """A manifest of now, with these entries and the versions of the software."""
     return {
         "manifest_version": MANIFEST_VERSION,
         "published_at": datetime.now(UTC).isoformat(),
-        "source": dict(source),
-        "sidecars": [dict(sidecar) for sidecar in sidecars],
-        "sonar": dict(sonar),
-        "preflight": dict(preflight),
-        "output": dict(output),
-        "contents": dict(contents),
-        "missing": missing,
-        "verification": dict(verification),
+        **entries,
         "software": software_versions(),
-        "run": dict(run),
-        "engine": dict(engine),
-        "corrections": [dict(correction) for correction in corrections],
-        "quality": [dict(fact) for fact in quality],
-        "not_converted": [dict(entry) for entry in not_converted],
-        "repairs": [dict(repair) for repair in repairs],
-        "parser_warnings": list(parser_warnings),
-        "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
     }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.core.progress import Progress
+from flows.core.progress import Progress, Stopwatch
 from flows.encoding.encoded_chunks import EncodedObject
-from flows.publishing.publish_decision import Content
+from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.stores.request import VerifyMode
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class PublishOrder:
         release: takes the source out of quarantine; called if there is a failure report
             at the output.
         scratch: a folder for temporary files.
+        watch: seconds by stage, for the manifest.
     """
 
     content: Content
@@ -53,6 +55,33 @@ class PublishOrder:
     scratch: Path
     verify: VerifyMode = "sampled"
     progress: Progress = lambda _stage, _fraction: None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Report the begin of a stage, and count the block's seconds."""
+        self.progress(name, 0.0)
+        with self.watch.stage(name):
+            yield
+
+    def skipped(self, output: str, published: PublishedManifest | None) -> Skipped | None:
+        """The result if the content is already published, else None: publish it.
+
+        Raises:
+            OutputConflict: see `flows.publishing.publish_decision.decide`.
+        """
+        decision = decide(
+            output,
+            self.content,
+            overwrite=self.overwrite,
+            owner=self.owner,
+            at_start=self.manifest_at_start,
+            now=published,
+        )
+        if decision == "publish":
+            return None
+        manifest = published.manifest if published else None
+        return Skipped(output, f"{self.content} is already published", manifest)
 
 
 @dataclass(frozen=True)
@@ -73,3 +102,6 @@ class Skipped:
     output: str
     reason: str
     manifest: Mapping[str, Any] | None = None
+
+    def close(self) -> None:
+        """Do nothing: an opened file has a copy to remove here."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from flows.core.locations import MANIFEST_SUFFIX, S3Location
-from flows.core.stopwatch import Stopwatch
+from flows.core.outcomes import OutputMismatch, SourceChanged, Superseded
+from flows.core.source_version import SourceVersion
 from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
 from flows.encoding.written_store import WrittenStore
 from flows.encoding.zarr_layers import hidden_first
 from flows.publishing.claims import S3Claim
-from flows.publishing.publication import PublishOrder
+from flows.publishing.manifest import described_file
+from flows.publishing.publication import PublishOrder, WriteNetcdf
+from flows.publishing.verification import verify_netcdf
+from flows.stores.download import download
 from flows.stores.object_store import ObjectStore
+from flows.stores.sources import S3Source
 
 T = TypeVar("T")
 
@@ -36,7 +43,6 @@ class S3Attempt:
     output: S3Location
     order: PublishOrder
     claim: S3Claim
-    watch: Stopwatch = field(default_factory=Stopwatch)
     touched: set[str] = field(default_factory=set)
 
     @property
@@ -119,3 +125,45 @@ class S3Attempt:
         # and no root unless its deletion failed.
         except Exception as error:  # noqa: BLE001
             _log.warning("%s: incomplete output not deleted: %s", self.output.uri, error)
+
+
+def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Put the file and verify it; return the manifest's entries `output` and `verification`.
+
+    The old file is readable until the new one replaces it.
+
+    Raises:
+        ClaimLost, Superseded: raised before anything was changed.
+        OutputMismatch: the file read back differs from the file written.
+    """
+    order, store = attempt.order, attempt.store
+    key = attempt.output.key
+    path = order.scratch / attempt.output.name
+    with order.stage("encode"):
+        write(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with order.stage("publish"):
+        if attempt.claim.previous is not None:
+            store.abort_uploads(key)
+        order.check_current()
+        attempt.withdraw()
+        attempt.touched = {key}
+        etag = store.put_file(key, path)
+    with order.stage("verify"):
+        size = path.stat().st_size
+        path.unlink()
+        _read_back(attempt, path, SourceVersion(etag), digest)
+        verification = verify_netcdf(attempt.output.uri, path, order.echodata, mode=order.verify)
+        path.unlink()
+    return described_file(size, digest), verification
+
+
+def _read_back(attempt: S3Attempt, path: Path, version: SourceVersion, digest: str) -> None:
+    output = attempt.output
+    try:
+        found = download(S3Source(attempt.store.client, output), output, path, wanted=version)
+    except (FileNotFoundError, Superseded, SourceChanged) as error:
+        raise OutputMismatch(output.uri, f"cannot be read back: {error}") from error
+    if found.sha256 != digest:
+        raise OutputMismatch(output.uri, "the bytes read back differ from those put")

@@ -7,6 +7,8 @@ leaves after each.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,102 +18,83 @@ from flows.core.outcomes import ClaimLost, OutputMismatch
 from flows.publishing import manifest as manifests
 from flows.publishing.claims import LEASE_SECONDS, S3Claim
 from flows.publishing.publication import Published, PublishOrder, Skipped
-from flows.publishing.publish_decision import PublishedManifest, decide
-from flows.publishing.s3_attempt import S3Attempt
-from flows.publishing.s3_netcdf import put_netcdf
-from flows.publishing.s3_zarr import ZarrPut
+from flows.publishing.publish_decision import PublishedManifest
+from flows.publishing.s3_attempt import S3Attempt, put_netcdf
+from flows.publishing.s3_zarr import put_zarr
 from flows.stores.object_store import ObjectStore, error_code
-from flows.stores.parallel_requests import CONNECTIONS, request_pool
+from flows.stores.parallel_requests import request_pool
 
 _log = logging.getLogger(__name__)
 
 
-def read_published(store: ObjectStore, output: S3Location) -> PublishedManifest | None:
-    """The content of an output's manifest; None if it is not valid or the output does not exist."""
-    place = output.sibling(output.name + MANIFEST_SUFFIX)
-    found = store.get(place.key)
-    if found is None:
-        return None
-    try:
-        published = PublishedManifest(manifests.read_manifest(found.body, place.uri), found.etag)
-    except manifests.ManifestInvalidError as error:
-        _log.warning("treated as unpublished: %s", error)
-        return None
-    if store.head(output.key + published.root_suffix) is None:
-        _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
-        return None
-    return published
+@dataclass(frozen=True)
+class S3Output:
+    """An output in a bucket."""
 
+    store: ObjectStore
+    location: S3Location
+    lease_seconds: float = LEASE_SECONDS
 
-def publish_to_s3(
-    store: ObjectStore,
-    output: S3Location,
-    order: PublishOrder,
-    *,
-    lease_seconds: float = LEASE_SECONDS,
-) -> Published | Skipped:
-    """Publish an output, or skip it if it is already published.
+    def published(self) -> PublishedManifest | None:
+        """See `flows.publishing.outputs.Output`."""
+        place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
+        found = self.store.get(place.key)
+        if found is None:
+            return None
+        try:
+            published = PublishedManifest(
+                manifests.read_manifest(found.body, place.uri), found.etag
+            )
+        except manifests.ManifestInvalidError as error:
+            _log.warning("treated as unpublished: %s", error)
+            return None
+        if self.store.head(self.location.key + published.root_suffix) is None:
+            _log.warning("treated as unpublished: %s: its output does not exist", place.uri)
+            return None
+        return published
 
-    Raises:
-        OutputClaimed: another live run is publishing it; a later retry may succeed.
-        ClaimLost: another run took over the claim in the meantime.
-        OutputConflict: it was published from another source and `overwrite` is off.
-        OutputMismatch: the data read back differs from the data encoded; the output was deleted.
-        Superseded: the source was replaced in the meantime; the new objects were deleted.
-        ClientError: from the store; `flows.stores.errors` turns it into an outcome.
-    """
-    claim = S3Claim(
-        store,
-        output.key + CLAIM_SUFFIX,
-        output=output.uri,
-        owner=order.owner,
-        source={"uri": order.content.source, "version": str(order.content.version)},
-        lease_seconds=lease_seconds,
-    )
-    attempt = S3Attempt(store, output, order, claim)
-    zarr = ZarrPut(attempt, order.encode_zarr) if order.encode_zarr is not None else None
-    try:
-        if zarr is not None and order.manifest_at_start is None:
-            # Most outputs are new, so encode for a new output while waiting for the store.
-            zarr.encode_for_new_output()
+    def publish(self, order: PublishOrder) -> Published | Skipped:
+        """See `flows.publishing.outputs.Output`; a mismatch deletes the output.
+
+        Raises:
+            ClaimLost: another run took over the claim in the meantime.
+            ClientError: from the store; `flows.stores.errors` turns it into an outcome.
+        """
+        claim = S3Claim(
+            self.store,
+            self.location.key + CLAIM_SUFFIX,
+            output=self.location.uri,
+            owner=order.owner,
+            source={"uri": order.content.source, "version": str(order.content.version)},
+            lease_seconds=self.lease_seconds,
+        )
         with claim:
-            return _publish(attempt, zarr)
-    finally:
-        # Always stop the encoder, because the file that it reads is closed soon.
-        if zarr is not None:
-            zarr.cancel()
+            return _publish(S3Attempt(self.store, self.location, order, claim), self.published)
 
 
-def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
+def _publish(
+    attempt: S3Attempt, read_published: Callable[[], PublishedManifest | None]
+) -> Published | Skipped:
     order, output = attempt.order, attempt.output
     with request_pool(3) as pool:
         # Without the slash, so that the manifest and a failure report are listed too.
         listing = pool.submit(attempt.store.list, output.key)
         current = pool.submit(order.check_current)
-        known = pool.submit(read_published, attempt.store, output)
+        known = pool.submit(read_published)
         published = known.result()
         listed = set(listing.result())
         current.result()
-    decision = decide(
-        output.uri,
-        order.content,
-        overwrite=order.overwrite,
-        owner=order.owner,
-        at_start=order.manifest_at_start,
-        now=published,
-    )
-    if decision == "skip":
-        manifest = published.manifest if published else None
-        return Skipped(output.uri, f"{order.content} is already published", manifest)
+    if skipped := order.skipped(output.uri, published):
+        return skipped
     try:
         try:
-            entry, verification = _put(attempt, zarr, listed, is_published=published is not None)
+            entry, verification = _put(attempt, listed, is_published=published is not None)
         except OutputMismatch:
             # Objects that the claim's next owner has put are not a mismatch of this run.
             attempt.claim.fence()
             raise
         order.progress("manifest", 0.0)
-        manifest = order.describe(entry, verification, attempt.watch.seconds)
+        manifest = order.describe(entry, verification, order.watch.seconds)
         if (report := output.key + FAILURE_SUFFIX) in listed:
             # Before the manifest, so that a published source is never left in quarantine.
             order.release()
@@ -130,23 +113,20 @@ def _publish(attempt: S3Attempt, zarr: ZarrPut | None) -> Published | Skipped:
 
 
 def _put(
-    attempt: S3Attempt, zarr: ZarrPut | None, listed: set[str], *, is_published: bool
+    attempt: S3Attempt, listed: set[str], *, is_published: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Put the output; return the manifest's entries `output` and `verification`."""
-    if zarr is not None:
-        old = {key for key in listed if key.startswith(attempt.root)}
-        withdraw = bool(old) or attempt.manifest_key in listed
-        with request_pool(CONNECTIONS) as requests:
-            return zarr.put(old, requests, withdraw=withdraw, published=is_published)
-    write = attempt.order.write_netcdf
-    assert write is not None  # noqa: S101 - one of the two is set, see PublishOrder
-    return put_netcdf(attempt, write)
+    order = attempt.order
+    if order.encode_zarr is not None:
+        return put_zarr(attempt, order.encode_zarr, listed, is_published=is_published)
+    assert order.write_netcdf is not None  # noqa: S101 - one of the two is set, see PublishOrder
+    return put_netcdf(attempt, order.write_netcdf)
 
 
 def _commit(attempt: S3Attempt, body: bytes) -> None:
     """Write the manifest, unless another run has written one."""
     key = attempt.manifest_key
-    with attempt.watch.stage("commit"):
+    with attempt.order.watch.stage("commit"):
         try:
             attempt.store.put(key, body, IfNoneMatch="*")
         except ClientError as error:

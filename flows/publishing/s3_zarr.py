@@ -17,6 +17,7 @@ from flows.publishing.publication import EncodeZarr
 from flows.publishing.s3_attempt import S3Attempt
 from flows.publishing.zarr_verification import ZarrVerification
 from flows.stores.object_store import ObjectEntry, ObjectStore
+from flows.stores.parallel_requests import CONNECTIONS, request_pool
 
 _FAMILY_OF_NEW = 0
 
@@ -41,69 +42,57 @@ class S3ReadBack:
         return {key: stored.body for key, stored in found if stored is not None}
 
 
-class ZarrPut:
-    """Encodes a store and puts it, as part of one attempt."""
+def put_zarr(
+    attempt: S3Attempt, encode: EncodeZarr, listed: set[str], *, is_published: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Encode a store, put and verify it; return the manifest's entries `output` and `verification`.
 
-    def __init__(self, attempt: S3Attempt, encode: EncodeZarr) -> None:
-        self._attempt = attempt
-        self._encode = encode
-        self._encoding: tuple[int, EncodedChunks[dict[str, bytes]]] | None = None
+    Args:
+        attempt: the attempt, which holds the claim.
+        encode: the store's encoder.
+        listed: full keys of the old output, its manifest among them.
+        is_published: whether the old output has a valid manifest.
 
-    def encode_for_new_output(self) -> None:
-        """Begin to encode for a new output, as most are."""
-        self._encoding_in(_FAMILY_OF_NEW)
-
-    def cancel(self) -> None:
-        """Stop encoding, if it has begun."""
-        if self._encoding is not None:
-            self._encoding[1].cancel()
-            self._encoding = None
-
-    def put(
-        self, old: set[str], requests: Executor, *, withdraw: bool, published: bool
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Put the store and verify it; return the manifest's entries `output` and `verification`.
-
-        Args:
-            old: full keys of the old output.
-            requests: runs the parallel requests; closed before anything is cleaned up, so that
-                no put arrives after that.
-            withdraw: whether there may be a manifest to delete.
-            published: whether the old output has a valid manifest.
-
-        Raises:
-            ClaimLost: another run took over the output.
-            Superseded: the source was replaced in the meantime.
-            OutputMismatch: the data read back differs from the data encoded.
-        """
-        attempt, order, root = self._attempt, self._attempt.order, self._attempt.root
-        family = self._codec_family(old, published=published)
-        written = WrittenStore()
-        with attempt.watch.stage("publish"):
-            chunks = self._encoding_in(family)
-            if withdraw:
-                attempt.withdraw()
-            attempt.touched = set(old)
-            self._hide(old)
-            etags = attempt.put_chunks(chunks, written, requests)
-            documents = chunks.result()
-            # Most of this wait has passed while chunks were put.
-            attempt.watch.seconds["encode"] = chunks.seconds
-            for key, body in documents.items():
-                written.add(key, body, keep=True)
-            new = {root + key for key in written.digests}
-            leftovers = old - new
-            attempt.touched |= new
-            attempt.put({key: b"" for key in leftovers if not is_metadata(key)}, requests)
+    Raises:
+        ClaimLost: another run took over the output.
+        Superseded: the source was replaced in the meantime.
+        OutputMismatch: the data read back differs from the data encoded.
+    """
+    order, root = attempt.order, attempt.root
+    old = {key for key in listed if key.startswith(root)}
+    family = _codec_family(attempt, old, is_published=is_published)
+    written = WrittenStore()
+    # Closed before anything is cleaned up, so that no put arrives after that.
+    with request_pool(CONNECTIONS) as requests:
+        with order.stage("encode"):
+            chunks = EncodedChunks(functools.partial(encode, family))
+        try:
+            with order.watch.stage("publish"):
+                if old or attempt.manifest_key in listed:
+                    attempt.withdraw()
+                attempt.touched = set(old)
+                _hide(attempt, old)
+                etags = attempt.put_chunks(chunks, written, requests)
+                documents = chunks.result()
+        finally:
+            # The file that it reads is closed soon.
+            chunks.cancel()
+        # Most of this wait has passed while chunks were put.
+        order.watch.seconds["encode"] = chunks.seconds
+        for key, body in documents.items():
+            written.add(key, body, keep=True)
+        new = {root + key for key in written.digests}
+        leftovers = old - new
+        attempt.touched |= new
         with ThreadPoolExecutor(1) as thread:
-            # A few requests follow one after another, which leaves time to decode.
+            # Requests follow one after another, which leaves time to decode.
             check = thread.submit(
                 ZarrVerification, attempt.output.uri, written, order.echodata, order.verify
             )
-            with attempt.watch.stage("publish"):
-                etags |= self._put_metadata(layers_of(documents), requests)
-            with attempt.watch.stage("verify"):
-                order.progress("verify", 0.0)
+            with order.watch.stage("publish"):
+                attempt.put({key: b"" for key in leftovers if not is_metadata(key)}, requests)
+                etags |= _put_metadata(attempt, layers_of(documents), requests)
+            with order.stage("verify"):
                 verification = check.result().read_back(
                     S3ReadBack(attempt.store, root, requests),
                     {key.removeprefix(root): etag for key, etag in etags.items()},
@@ -113,53 +102,43 @@ class ZarrPut:
                     # If the claim was lost in the meantime, they belong to another run.
                     attempt.claim.fence()
                     attempt.store.delete(leftovers)
-        return described_store(written, family), verification
+    return described_store(written, family), verification
 
-    def _codec_family(self, old: set[str], *, published: bool) -> int:
-        """The family that readers of the previous output cannot decode."""
-        attempt = self._attempt
-        family = attempt.claim.codec_family
-        if family is not None and not published:
-            # An earlier run has hidden the previous output, and has chosen the family.
-            return family
 
-        def read(name: str) -> bytes | None:
-            key = attempt.root + name
-            found = attempt.store.get(key) if key in old else None
-            return found.body if found is not None else None
-
-        family = family_unlike(read)
-        if family is None:
-            return _FAMILY_OF_NEW
-        attempt.claim.store_codec_family(family)
+def _codec_family(attempt: S3Attempt, old: set[str], *, is_published: bool) -> int:
+    """The family that readers of the previous output cannot decode."""
+    family = attempt.claim.codec_family
+    if family is not None and not is_published:
+        # An earlier run has hidden the previous output, and has chosen the family.
         return family
 
-    def _encoding_in(self, family: int) -> EncodedChunks[dict[str, bytes]]:
-        """Start an encoder of the store in this codec family."""
-        if self._encoding is not None and self._encoding[0] != family:
-            self.cancel()
-        if self._encoding is None:
-            self._attempt.order.progress("encode", 0.0)
-            self._encoding = family, EncodedChunks(functools.partial(self._encode, family))
-        return self._encoding[1]
+    def read(name: str) -> bytes | None:
+        key = attempt.root + name
+        found = attempt.store.get(key) if key in old else None
+        return found.body if found is not None else None
 
-    def _hide(self, old: set[str]) -> None:
-        """Make the old output unopenable: first its root, then everything below."""
-        attempt, prefix = self._attempt, self._attempt.root
-        root, others = hidden_first(key.removeprefix(prefix) for key in old)
-        attempt.store.delete([prefix + key for key in root])
-        attempt.store.delete([prefix + key for key in others])
+    family = family_unlike(read)
+    if family is None:
+        return _FAMILY_OF_NEW
+    attempt.claim.store_codec_family(family)
+    return family
 
-    def _put_metadata(self, layers: Layers, requests: Executor) -> dict[str, str]:
-        """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
-        attempt = self._attempt
 
-        def put(layer: Mapping[str, bytes]) -> dict[str, str]:
-            return attempt.put({attempt.root + key: layer[key] for key in layer}, requests)
+def _hide(attempt: S3Attempt, old: set[str]) -> None:
+    """Make the old output unopenable: first its root, then everything below."""
+    for layer in hidden_first(key.removeprefix(attempt.root) for key in old):
+        attempt.store.delete([attempt.root + key for key in layer])
 
-        fence = requests.submit(attempt.claim.fence)
-        current = requests.submit(attempt.order.check_current)
-        etags = put(layers.arrays) | put(layers.groups)
-        fence.result()
-        current.result()
-        return etags | put(layers.root)
+
+def _put_metadata(attempt: S3Attempt, layers: Layers, requests: Executor) -> dict[str, str]:
+    """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
+
+    def put(layer: Mapping[str, bytes]) -> dict[str, str]:
+        return attempt.put({attempt.root + key: layer[key] for key in layer}, requests)
+
+    fence = requests.submit(attempt.claim.fence)
+    current = requests.submit(attempt.order.check_current)
+    etags = put(layers.arrays) | put(layers.groups)
+    fence.result()
+    current.result()
+    return etags | put(layers.root)

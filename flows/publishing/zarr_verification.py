@@ -22,7 +22,12 @@ from zarr.core.buffer.cpu import Buffer
 from flows.core.outcomes import OutputMismatch
 from flows.encoding.written_store import Digest, WrittenStore
 from flows.encoding.zarr_layers import ROOT_KEYS
-from flows.publishing.chunk_sample import arrays_of, blocks_to_compare, chunks_to_decode
+from flows.publishing.chunk_sample import (
+    arrays_of,
+    blocks_to_compare,
+    chunk_keys,
+    chunks_to_decode,
+)
 from flows.publishing.identity import equal_bits, groups_as_compared
 from flows.publishing.verification import compare_tree
 from flows.stores.object_store import ObjectEntry
@@ -70,13 +75,13 @@ class ZarrVerification:
         self._written = written
         self._expected = groups_as_compared(echodata)
         self._mode = mode
-        self._arrays = arrays_of(written.bodies)
-        self._chunks = chunks_to_decode(self._arrays, all_of_them=mode == "full")
         self._objects: dict[str, zarr.core.buffer.Buffer] = {
             key: Buffer.from_bytes(body) for key, body in written.bodies.items()
         }
         # Any: xarray accepts zarr's stores, but its annotation does not.
         store: Any = zarr.storage.MemoryStore(self._objects, read_only=True)
+        self._arrays = arrays_of(store)
+        self._chunks = chunks_to_decode(self._arrays, all_of_them=mode == "full")
         tree = xr.open_datatree(
             store, engine="zarr", chunks=None, decode_cf=False, create_default_indexes=False
         )
@@ -130,9 +135,9 @@ class ZarrVerification:
             | self._chunks.keys()
             | {
                 key
-                for array in self._arrays
-                if array.path.rpartition("/")[2] == "ping_time"
-                for key, _ in array.chunk_keys()
+                for path, array in self._arrays.items()
+                if path.rpartition("/")[2] == "ping_time"
+                for key, _ in chunk_keys(path, array)
             }
         )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import Flow
 from prefect.client.schemas import State
@@ -26,19 +25,16 @@ from flows.failures.failure_report import (
     cruise_of,
     kind_of,
 )
-from flows.runs.ecs_metadata import task_image
 from flows.runs.failure_page import show_failure
-from flows.runs.flow_parameters import requested_conversion
+from flows.runs.task_resources import task_image
 from flows.stores.request import ConversionRequest
 
 _TRACEBACK_LENGTH = 4000
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """One failed file: the parameters of its conversion, and its outcome."""
+class _Fault(NamedTuple):
+    """The outcome of a failed file; `files`: of so many, if a whole batch crashed."""
 
-    parameters: Mapping[str, Any]
     outcome: str
     message: str
     facts: Mapping[str, Any]
@@ -52,8 +48,6 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     hooks is killed too, EventBridge reports the run.
     """
     del flow
-    failed = _failed_files(flow_run, state)
-    requests = [_request(file.parameters) for file in failed]
     run = FailedRun(
         id=str(flow_run.id),
         name=flow_run.name,
@@ -61,97 +55,94 @@ def report_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
         image=task_image(),
         started_at=flow_run.start_time.isoformat() if flow_run.start_time else None,
     )
-    tags = frozenset(flow_run.tags)
-    reports = [
-        _report(file, request, run, tags) for file, request in zip(failed, requests, strict=True)
+    failed = [
+        (request := _request(parameters), _report(parameters, request, fault, run, flow_run.tags))
+        for parameters, fault in _failed_files(flow_run.parameters, state)
     ]
+    reports = [report for _, report in failed]
     alerts.send_alerts(reports)
     by_prefect = state.is_crashed() or state.name == TimedOut.outcome
     show_failure(flow_run, reports, ended_by_itself=not by_prefect)
-    for request, report in zip(requests, reports, strict=True):
+    for request, report in failed:
         if request is not None:
             quarantine.hold(request, report)
 
 
-def _failed_files(flow_run: FlowRun, state: State[Any]) -> list[_Failed]:
-    parameters = flow_run.parameters
-    error = _error_of(state)
+def _failed_files(
+    parameters: Mapping[str, Any], state: State[Any]
+) -> list[tuple[Mapping[str, Any], _Fault]]:
+    """The parameters of each failed file's conversion, and its outcome."""
+    # A state from the server, as after a crash, has no exception.
+    error: object = state.data.result if isinstance(state.data, ResultRecord) else state.data
     entries = [entry for entry in parameters.get("files") or [] if isinstance(entry, Mapping)]
     if isinstance(error, PartlyFailed):
         return [
-            _of_batch(entry, file)
+            (entry, _of_batch(file))
             for entry, file in zip(entries, error.files, strict=True)
             if not file["completed"]
         ]
-    outcome, facts = _named(error, state)
-    # The state's message begins with the outcome.
-    message = str(error) if isinstance(error, Outcome) else state.message or outcome
+    fault = _fault(error, state)
     if "files" in parameters:
-        return [_Failed(entries[0] if entries else {}, outcome, message, facts, len(entries))]
-    return [_Failed(parameters, outcome, message, facts)]
+        return [(entries[0] if entries else {}, fault._replace(files=len(entries)))]
+    return [(parameters, fault)]
 
 
-def _error_of(state: State[Any]) -> BaseException | None:
-    """The exception that ended the run; a state from the server, as after a crash, has none."""
-    ended: object = state.data.result if isinstance(state.data, ResultRecord) else state.data
-    return ended if isinstance(ended, BaseException) else None
-
-
-def _of_batch(entry: Mapping[str, Any], file: Mapping[str, Any]) -> _Failed:
+def _of_batch(file: Mapping[str, Any]) -> _Fault:
     message = file["message"] or file["outcome"]
-    known = file["outcome"] in FAILURES
-    facts = file["facts"] if known else {"cause": message}
-    return _Failed(entry, file["outcome"] if known else Defect.outcome, message, facts)
+    if file["outcome"] in FAILURES:
+        return _Fault(file["outcome"], message, file["facts"])
+    return _Fault(Defect.outcome, message, {"cause": message})
 
 
-def _named(error: BaseException | None, state: State[Any]) -> tuple[str, dict[str, Any]]:
-    """The outcome's name and its facts."""
+def _fault(error: object, state: State[Any]) -> _Fault:
     if isinstance(error, Outcome):
-        return error.outcome, error.facts()
-    if state.is_crashed():
-        return Crashed.outcome, {"cause": state.message}
-    if state.name == TimedOut.outcome:
-        return TimedOut.outcome, {"cause": state.message}
-    if error is None:
-        return Defect.outcome, {"cause": state.message}
-    facts = {
-        "error": type(error).__name__,
-        "cause": public_text(f"{type(error).__name__}: {error}"),
-    }
-    if is_transient(error):
-        return TransientFault.outcome, facts
-    text = public_text("".join(traceback.format_exception(error)))
-    return Defect.outcome, facts | {"traceback": text[-_TRACEBACK_LENGTH:]}
+        # The state's message begins with the outcome.
+        return _Fault(error.outcome, str(error), error.facts())
+    if not isinstance(error, BaseException) or state.is_crashed() or state.name == TimedOut.outcome:
+        ended = TimedOut if state.name == TimedOut.outcome else Defect
+        outcome = Crashed.outcome if state.is_crashed() else ended.outcome
+        return _Fault(outcome, state.message or outcome, {"cause": state.message})
+    cause = public_text(f"{type(error).__name__}: {error}")
+    facts = {"error": type(error).__name__, "cause": cause}
+    outcome = TransientFault.outcome if is_transient(error) else Defect.outcome
+    if outcome == Defect.outcome:
+        text = public_text("".join(traceback.format_exception(error)))
+        facts["traceback"] = text[-_TRACEBACK_LENGTH:]
+    return _Fault(outcome, state.message or outcome, facts)
 
 
 def _report(
-    file: _Failed, request: ConversionRequest | None, run: FailedRun, tags: frozenset[str]
+    parameters: Mapping[str, Any],
+    request: ConversionRequest | None,
+    fault: _Fault,
+    run: FailedRun,
+    tags: Iterable[str],
 ) -> FailureReport:
-    parameters = file.parameters
     source = public_uri(str(parameters.get("raw_file") or ""))
-    preflight = file.facts.get("preflight")
+    preflight = fault.facts.get("preflight")
     own_fields = {"outcome", "message", "preflight"}
+    wanted = request.wanted if request else None
     return FailureReport(
         source=source,
-        etag=request.wanted.etag if request and request.wanted else None,
-        version_id=request.wanted.version_id if request and request.wanted else None,
+        etag=wanted.etag if wanted else None,
+        version_id=wanted.version_id if wanted else None,
         sonar_model=parameters.get("sonar_model"),
-        cruise=cruise_of(source, tags),
+        cruise=cruise_of(source, frozenset(tags)),
         output=request.output.uri if request else None,
-        outcome=file.outcome,
-        message=file.message,
-        kind=kind_of(file.outcome, file.facts, preflight),
-        facts={name: value for name, value in file.facts.items() if name not in own_fields},
+        outcome=fault.outcome,
+        message=fault.message,
+        kind=kind_of(fault.outcome, fault.facts, preflight),
+        facts={name: value for name, value in fault.facts.items() if name not in own_fields},
         preflight=preflight,
         run=run,
         failed_at=datetime.now(UTC),
-        files=file.files,
+        files=fault.files,
     )
 
 
 def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
     """The requested conversion; None if the parameters are invalid."""
     try:
-        return requested_conversion(parameters, {})
-    except (InvalidParameters, TypeError, AttributeError):
+        return ConversionRequest(**parameters)
+    except (InvalidParameters, TypeError):
         return None

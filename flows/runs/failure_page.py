@@ -17,7 +17,7 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 
 from flows.core.outcomes import OutputConflict
-from flows.failures.failure_report import FailureReport, failure_named
+from flows.failures.failure_report import FailureReport
 from flows.runs.failed_runs import what_to_do
 from flows.runs.run_progress import DONE, stopped_at
 
@@ -76,7 +76,7 @@ def failure_page(reports: Sequence[FailureReport]) -> str:
             [
                 f"## {each.outcome}",
                 each.message,
-                *what_to_do(failure_named(each.outcome), each.source),
+                *what_to_do(each.end, each.source),
             ]
         )
         for each in reports[:_FILES_SHOWN]

@@ -12,7 +12,7 @@ from prefect.tasks import Task, exponential_backoff
 
 from flows.core.transient_faults import is_transient
 from flows.publishing.publication import Published, Skipped
-from flows.runs.ecs_metadata import task_image
+from flows.runs.task_resources import task_image
 
 # 2 + 4 + ... + 128 s with jitter: over four minutes, while the claim of a killed run expires within
 # one.

@@ -1,13 +1,20 @@
-"""The processors and memory of this task."""
+"""The processors and memory of this task, and how many conversions fit them."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.runs.ecs_metadata import ecs_metadata
+import urllib3
+
+from task_sizes import usable_bytes
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
+_ENDPOINT_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 
 _MIB = 2**20
 
@@ -44,6 +51,30 @@ def _machine_memory() -> int:
     return min(machine, *cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
 
 
+def worker_count(
+    peaks: Sequence[int], resources: TaskResources, *, max_workers: int | None = None
+) -> int:
+    """The number of processes: one a processor, and no more than fit the memory together.
+
+    Args:
+        peaks: peak memory in bytes of each file's conversion, from `task_sizes.peak_bytes`.
+        resources: of the task.
+        max_workers: an upper limit; the result may be smaller.
+
+    Returns:
+        At least 1: a file that should not fit is still tried, alone.
+    """
+    wanted = min(math.ceil(resources.processors), max_workers or len(peaks), len(peaks))
+    left = usable_bytes(resources.memory)
+    count = 0
+    for peak in sorted(peaks, reverse=True)[:wanted]:
+        left -= peak
+        if left < 0:
+            break
+        count += 1
+    return max(1, count)
+
+
 def cgroup_limits(root: Path, own: Path) -> list[int]:
     """The memory limits (bytes) of this process's control groups, such as a container's.
 
@@ -77,3 +108,27 @@ def _limit(file: Path) -> list[int]:
     except OSError:
         return []
     return [int(text)] if text.isdigit() else []
+
+
+def ecs_metadata(path: str = "") -> dict[str, Any] | None:
+    """The container's metadata, or with `/task` the task's.
+
+    None outside ECS, or if ECS does not answer within seconds.
+    """
+    endpoint = os.environ.get(_ENDPOINT_VARIABLE)
+    if not endpoint:
+        return None
+    try:
+        answer = urllib3.request("GET", endpoint + path, timeout=2.0, retries=1).json()
+    except (urllib3.exceptions.HTTPError, ValueError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def task_image() -> str | None:
+    """`image@digest` of the container, None outside ECS or if ECS does not answer."""
+    metadata = ecs_metadata()
+    if metadata is None:
+        return None
+    image, digest = metadata.get("Image"), metadata.get("ImageID")
+    return f"{image}@{digest}" if image and digest else image

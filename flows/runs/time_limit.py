@@ -49,10 +49,10 @@ def time_limit(sizes: Sequence[int | None]) -> timedelta:
 
 def source_bytes(request: ConversionRequest) -> int | None:
     """Return the current size of a raw file; None if unknown."""
-    from flows.stores.download import current_source  # noqa: PLC0415 - the run itself does not need boto3
+    from flows.stores.sources import current_source  # noqa: PLC0415 - the run itself does not need boto3
 
     try:
-        found = current_source(request.source, dict(request.input_storage_options))
+        found = current_source(request.source, request.input_storage_options)
     # BLE001: the conversion finds and names any problem of the file.
     except Exception:  # noqa: BLE001
         return None

@@ -8,25 +8,21 @@ causes an error and never a mix.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.core.locations import HttpLocation, LocalLocation, Location
+from flows.core.locations import Location
 from flows.core.outcomes import SourceChanged, Superseded, TransientFault
 from flows.core.source_version import SourceVersion
 from flows.core.transient_faults import retrying
 from flows.stores.errors import named_ends
-from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import request_pool
-from flows.stores.range_readers import CurrentSource, HttpReader, RangeReader, http_headers
-from flows.stores.remote_files import reader_of
-from flows.stores.s3_client import s3_client
+from flows.stores.sources import SourceFile, current_source, source_of
 
 PART_BYTES = 16 * 1024 * 1024
 CONNECTIONS = 8
@@ -86,14 +82,16 @@ def fetch(
         DiskFault: the disk is full.
     """
     with named_ends(location.uri):
-        if isinstance(location, LocalLocation):
-            return _link(location, target, wanted, at_most)
-        reader = reader_of(location, options)
-        return download(reader, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
+        source = source_of(location, options)
+        if source.path is not None:
+            if at_most is not None and source.path.is_file():
+                _check_size(source.path.stat().st_size, at_most)
+            return _link(source, source.path, location, target, wanted)
+        return download(source, location, target, wanted=wanted, on_bytes=on_bytes, at_most=at_most)
 
 
 def download(
-    reader: RangeReader,
+    reader: SourceFile,
     location: Location,
     target: Path,
     *,
@@ -130,7 +128,7 @@ def download(
 
 
 def _whole(
-    first: Iterator[bytes], size: int | None, reader: RangeReader, version: SourceVersion
+    first: Iterator[bytes], size: int | None, reader: SourceFile, version: SourceVersion
 ) -> Iterator[bytes]:
     """The body of the first response and then the rest in order, a few ranges ahead."""
     begun = 0
@@ -159,7 +157,7 @@ def _whole(
             yield block
 
 
-def _part(reader: RangeReader, start: int, length: int, version: SourceVersion) -> bytes:
+def _part(reader: SourceFile, start: int, length: int, version: SourceVersion) -> bytes:
     def read() -> bytes:
         body = reader.read(start, length, version)
         if len(body) != length:
@@ -175,51 +173,24 @@ def _check_size(size: int | None, at_most: int | None) -> None:
 
 
 def _link(
-    location: LocalLocation, target: Path, wanted: SourceVersion | None, at_most: int | None
+    source: SourceFile, path: Path, location: Location, target: Path, wanted: SourceVersion | None
 ) -> FetchedFile:
     """A link instead of a copy, because the file may be large and only needs another name."""
+    facts = source.current()
+    if facts is None or facts.size is None:
+        raise FileNotFoundError(location.uri)
+    if wanted is not None and facts.version.differs_from(wanted):
+        raise Superseded(location.uri, str(wanted), str(facts.version))
     try:
-        before = location.path.stat()
-        _check_size(before.st_size, at_most)
-        version = local_version(before)
-        if wanted is not None and version.differs_from(wanted):
-            raise Superseded(location.uri, str(wanted), str(version))
-        with location.path.open("rb") as file:
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (IsADirectoryError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{location.uri} is not a file") from error
-    target.symlink_to(location.path)
-    modified = datetime.fromtimestamp(before.st_mtime, UTC)
-    fetched = FetchedFile(location, target, before.st_size, digest, version, modified)
+    target.symlink_to(path)
+    modified = facts.last_modified
+    fetched = FetchedFile(location, target, facts.size, digest, facts.version, modified)
     check_unchanged(fetched)
     return fetched
-
-
-def current_source(location: Location, options: dict[str, Any]) -> CurrentSource | None:
-    """The current state of a file, None if it does not exist; one request, or two without HEAD.
-
-    Raises:
-        AccessDenied: access is denied.
-        TransientFault: the store did not answer.
-    """
-    with named_ends(location.uri):
-        if isinstance(location, LocalLocation):
-            try:
-                stat = location.path.stat()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-            return CurrentSource(local_version(stat), stat.st_size)
-        if isinstance(location, HttpLocation):
-            return HttpReader(location, http_headers(options)).current()
-        head = ObjectStore(s3_client(options), location.bucket).head(location.key)
-        if head is None:
-            return None
-        return CurrentSource(SourceVersion(head.etag, head.version_id), head.size)
-
-
-def local_version(stat: os.stat_result) -> SourceVersion:
-    """The version of a local file: its size and modification time."""
-    return SourceVersion(f"{stat.st_size:x}-{stat.st_mtime_ns:x}")
 
 
 def check_unchanged(fetched: FetchedFile) -> None:
@@ -228,11 +199,9 @@ def check_unchanged(fetched: FetchedFile) -> None:
     Raises:
         SourceChanged: it was changed, replaced or removed.
     """
-    if not isinstance(fetched.location, LocalLocation):
+    if not fetched.path.is_symlink():
         return
-    try:
-        found = str(local_version(fetched.location.path.stat()))
-    except FileNotFoundError:
-        found = "nothing"
-    if found != str(fetched.version):
+    now = current_source(fetched.location, {})
+    if now is None or now.version != fetched.version:
+        found = str(now.version) if now else "nothing"
         raise SourceChanged(fetched.location.uri, str(fetched.version), found)

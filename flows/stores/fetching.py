@@ -51,7 +51,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         MissingSidecar: a sidecar that is needed, named or required does not exist.
         AccessDenied, Archived, TransientFault, DiskFault: see `flows.core.outcomes`.
     """
-    raw, options = request.source, dict(request.input_storage_options)
+    raw, options = request.source, request.input_storage_options
     # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
     # a protocol. echopype only uses the suffix.
     target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
@@ -117,7 +117,7 @@ def _fetch_raw(
         progress("fetch", done / total if total else 0.0)
 
     progress("fetch", 0.0)
-    options = dict(request.input_storage_options)
+    options = request.input_storage_options
     try:
         return fetch(raw, target, options, wanted=request.wanted, on_bytes=report_bytes)
     except FileNotFoundError as error:

@@ -19,6 +19,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.handlers import add_expect_header
 
+from flows.core.locations import S3Location
+from flows.stores.object_store import ObjectStore
 from flows.stores.parallel_requests import CONNECTIONS, stop_when_cancelled
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -53,6 +55,11 @@ def s3_client(options: dict[str, Any]) -> S3Client:
     """
     check_options(options)
     return _client(json.dumps(options, sort_keys=True), _environment())
+
+
+def store_of(location: S3Location, options: dict[str, Any]) -> ObjectStore:
+    """The bucket of a location, through the client for these options; errors as for `s3_client`."""
+    return ObjectStore(s3_client(options), location.bucket)
 
 
 def _environment() -> tuple[str | None, ...]:

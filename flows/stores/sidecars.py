@@ -7,18 +7,18 @@ folder, so they are stored there under that name.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from flows.core.locations import HttpLocation, LocalLocation, Location, parse_location
+from flows.core.locations import Location, parse_location
 from flows.core.outcomes import AccessDenied, BadSidecar, MissingSidecar
 from flows.core.source_version import SourceVersion
-from flows.stores.download import FetchedFile, TooLargeError, current_source, fetch
+from flows.stores.download import FetchedFile, TooLargeError, fetch
 from flows.stores.errors import named_ends
-from flows.stores.s3_client import s3_client
+from flows.stores.sources import source_of
 from sonar_models import SONAR_MODELS
 
 Kind = Literal["xml", "bot", "idx"]
@@ -110,40 +110,17 @@ def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> F
     if not SONAR_MODELS[sonar_model].takes_bot_and_idx:
         return FoundSidecars([], [])
     stem = PurePosixPath(raw.name).stem
-    names = {kind: [f"{stem}.{kind}", f"{stem}.{kind.upper()}"] for kind in TAKEN_FROM_BESIDE}
+    endings = {kind: (f".{kind}", f".{kind.upper()}") for kind in TAKEN_FROM_BESIDE}
     try:
-        present = _present(raw, stem, [name for pair in names.values() for name in pair], options)
+        with named_ends(raw.sibling(f"{stem}.*").uri):
+            present = source_of(raw, options).beside(stem, [*itertools.chain(*endings.values())])
     except AccessDenied as denied:
         return FoundSidecars([], [f"did not look for .bot and .idx next to the file: {denied}"])
     found = []
-    for kind, pair in names.items():
-        there = [name for name in pair if name in present]
-        if there:
-            found.append(Sidecar(kind, raw.sibling(there[0]), None, named=False))
+    for kind, pair in endings.items():
+        if ending := next((each for each in pair if each in present), None):
+            found.append(Sidecar(kind, raw.sibling(stem + ending), None, named=False))
     return FoundSidecars(found, [])
-
-
-def _present(raw: Location, stem: str, names: list[str], options: dict[str, Any]) -> set[str]:
-    """Which of these names exist in the raw file's folder."""
-    if isinstance(raw, LocalLocation):
-        return {name for name in names if raw.sibling(name).path.is_file()}
-    if isinstance(raw, HttpLocation):
-
-        def there(name: str) -> bool:
-            found = current_source(raw.sibling(name), options)
-            return found is not None and not found.is_page
-
-        with ThreadPoolExecutor(len(names)) as threads:
-            return {
-                name
-                for name, is_there in zip(names, threads.map(there, names), strict=True)
-                if is_there
-            }
-    prefix = raw.sibling(f"{stem}.").key
-    with named_ends(raw.sibling(f"{stem}.*").uri):
-        listing = s3_client(options).list_objects_v2(Bucket=raw.bucket, Prefix=prefix)
-    folder = len(prefix) - len(f"{stem}.")
-    return {entry["Key"][folder:] for entry in listing.get("Contents", [])}
 
 
 def left_out_sentence(uri: str, cause: str, fault: str = DAMAGED) -> str:

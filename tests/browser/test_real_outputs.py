@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from flows.conversion import convert
 from flows.products.make import make_products
-from flows.stores.request import ConversionRequest
+from flows.stores.request import ConversionRequest, ConvertParams
 from gallery.server import GalleryServer
 from operations.catalog.places import FolderPlace
 from tests.browser.conftest import Visitor
@@ -35,7 +35,7 @@ def converted(real_data: Path, folder: Path, output: str, model: str, **params: 
             sonar_model=model,
             output_path=str(folder / output),
             output_type="zarr",
-            convert_params=params,
+            convert_params=ConvertParams.model_validate(params),
         )
     )
     make_products(str(folder / output))

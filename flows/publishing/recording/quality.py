@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.core.counted import counted
 from flows.publishing.recording.name_times import time_in_name
 from flows.walk.summary import FileSummary, Times
 
@@ -60,10 +61,6 @@ class QualityFact:
         return {**fields, "channels": list(self.channels), "alarm": self.is_alarm}
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def alarms(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sentences of the alarms among a manifest's facts."""
     return [str(fact["sentence"]) for fact in facts if fact["alarm"]]
@@ -98,7 +95,7 @@ def _clock_backwards(times: Mapping[str, Times]) -> QualityFact:
     most = max((each.size for each in back.values()), default=0)
     worst = max((float(-each.min() / _SECOND) for each in back.values()), default=0.0)
     sentence = (
-        f"the clock goes back {_counted(most, 'time')}, by up to {worst:.3f} s"
+        f"the clock goes back {counted(most, 'time')}, by up to {worst:.3f} s"
         if most
         else "the clock goes on"
     )
@@ -129,7 +126,7 @@ def _gaps(times: Mapping[str, Times], bursts: int) -> QualityFact | None:
     number = max(gaps for _, _, gaps in found.values())
     channels = tuple(sorted(channel for channel, (_, _, gaps) in found.items() if gaps))
     sentence = (
-        f"{_counted(number, 'gap')} between pings, up to {longest:.1f} s, "
+        f"{counted(number, 'gap')} between pings, up to {longest:.1f} s, "
         f"{ratio:.0f} times the median interval of the channel"
         if number
         else "the ping rate has no gaps"
@@ -144,8 +141,8 @@ def _lost(summary: FileSummary, lost: int) -> QualityFact:
     # A damaged place has lost at least a part of one datagram.
     value = max(number, len(summary.damages))
     sentence = (
-        f"{_counted(number, 'ping')} known to be lost, "
-        f"and {_counted(len(summary.damages), 'damaged place')}"
+        f"{counted(number, 'ping')} known to be lost, "
+        f"and {counted(len(summary.damages), 'damaged place')}"
         if value
         else "no pings are lost"
     )
@@ -161,7 +158,7 @@ def _duplicates(summary: FileSummary) -> QualityFact:
     }
     number = sum(twice.values())
     sentence = (
-        f"{_counted(number, 'ping')} with the time of another"
+        f"{counted(number, 'ping')} with the time of another"
         if number
         else "no ping is recorded twice"
     )
@@ -202,7 +199,7 @@ def changed(
         if number and (number < 3 or number * 10 <= known.size):
             changes[channel] = number
     most = max(changes.values(), default=0)
-    sentence = f"{what} changes {_counted(most, 'time')}" if most else f"{what} does not change"
+    sentence = f"{what} changes {counted(most, 'time')}" if most else f"{what} does not change"
     return QualityFact(name, most, 0, sentence, tuple(sorted(changes)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -12,9 +13,12 @@ from datetime import timedelta
 from prefect.logging import get_run_logger
 
 from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are_on
-from flows.runs.products.failure_metric import metric_line
 from flows.runs.products.picture_artifact import show_pictures
 from flows.stores.request import ConversionRequest
+
+NAMESPACE = "echodrop"
+SERVICE = "products"
+METRIC = "ProductsFailed"
 
 STACK = "ECHODROP_STACK"
 # How long a conversion may stay for its products: its outcome is known only after them.
@@ -28,10 +32,7 @@ def make_products_of(completed: Iterable[ConversionRequest]) -> None:
     """
     if not products_are_on(os.environ):
         return
-    jobs = [
-        ProductJob(request.output.uri, dict(request.output_storage_options))
-        for request in completed
-    ]
+    jobs = [ProductJob(request.output.uri, request.output_storage_options) for request in completed]
     try:
         results = make_and_show(jobs, total=TOTAL)
         if left := [job.output for job in jobs[len(results) :]]:
@@ -83,3 +84,24 @@ def _count(failed: int) -> None:
     if failed and stack:
         sys.stdout.write(metric_line(stack, failed, time.time_ns() // 1_000_000) + "\n")
         sys.stdout.flush()
+
+
+def metric_line(stack: str, failed: int, now_ms: int) -> str:
+    """The metric of products that were not made, as a log line from which CloudWatch extracts it.
+
+    A request to CloudWatch would need a right and take time. Source: "Specification:
+    Embedded metric format", CloudWatch user guide.
+
+    Args:
+        stack: the stack that the metric belongs to; all stacks of an account share the namespace.
+        failed: number of outputs with a product that was not made.
+        now_ms: milliseconds since the epoch.
+    """
+    owner = {"stack": stack, "service": SERVICE}
+    directive = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(owner)],
+        "Metrics": [{"Name": METRIC, "Unit": "Count"}],
+    }
+    line = {"_aws": {"Timestamp": now_ms, "CloudWatchMetrics": [directive]}}
+    return json.dumps({**line, **owner, METRIC: failed})

@@ -20,11 +20,15 @@ from prefect.events.schemas.automations import Posture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.convert_raw_sonar import convert_raw_sonar
-from flows.deployment.automations import HEARTBEAT, AutomationsError, read_automations
+from flows.deployment.automations import (
+    HEARTBEAT,
+    AutomationsError,
+    Registration,
+    read_automations,
+    register_automations,
+)
 from flows.deployment.deployment_specs import conversions
 from flows.deployment.deployments import register
-from flows.deployment.registered_automations import register_automations
-from flows.deployment.registration import Registration
 from sandbox.parts.ports import HOST
 from tests.contract.deployment.blocks import make_webhook_block
 

@@ -13,7 +13,7 @@ import pytest
 
 from flows.deployment.automations import read_automations
 from flows.deployment.deployment_specs import DeploymentSpec
-from flows.deployment.registered_deployment import DeploymentTakenError
+from flows.deployment.deployments import DeploymentTakenError
 from flows.deployment.work_pool_template import StackOutputsError
 from operations.reconcile.reconcile_flow import reconcile_specs
 from sandbox.parts.ports import HOST, free_port

@@ -32,10 +32,12 @@ from flows.conversion import OpenedRaw, open_raw
 from flows.core.locations import LocalLocation, OutputLocation, S3Location
 from flows.core.termination import stopped_by_signals
 from flows.core.transient_faults import retrying
-from flows.publishing import local_publishing, publish_decision, s3_publishing
 from flows.publishing.identity import differences
+from flows.publishing.local_publishing import FolderOutput
 from flows.publishing.manifest import read_manifest
-from flows.publishing.publication import Published, PublishOrder, Skipped
+from flows.publishing.outputs import Output
+from flows.publishing.publication import Skipped
+from flows.publishing.s3_publishing import S3Output
 from flows.saving import publish_order
 from flows.stores.object_store import ObjectStore
 from flows.stores.request import ConversionRequest
@@ -167,11 +169,12 @@ class Trials:
         # Created here but used only in the children, so that each opens its own connections.
         self._client = s3_client(options)
         self._is_zarr = output.name.endswith(".zarr")
-        self._request = dataclasses.replace(
-            opened.request,
-            output_path=output.uri,
-            output_type="zarr" if self._is_zarr else "netcdf",
-            output_storage_options=options,
+        self._request = opened.request.model_copy(
+            update={
+                "output_path": output.uri,
+                "output_type": "zarr" if self._is_zarr else "netcdf",
+                "output_storage_options": options,
+            }
         )
 
     def valued(self, number: int) -> OpenedRaw:
@@ -184,8 +187,8 @@ class Trials:
         """Publish, after waiting for a claim to expire if necessary; return the outcome."""
         if stop is not None:
             self._install(stop)
-        request = dataclasses.replace(self._request, owner=owner, run={"image": str(number)})
-        published = self._published()
+        request = self._request.model_copy(update={"owner": owner, "run": {"image": str(number)}})
+        published = self._place().published()
         opened = dataclasses.replace(
             self.valued(number),
             request=request,
@@ -193,18 +196,13 @@ class Trials:
         )
         with stopped_by_signals(), tempfile.TemporaryDirectory() as folder:
             order = publish_order(opened, Path(folder), lambda *_: None)
-            end = retrying(lambda: self._publish(order), attempts=60, base=0.1, longest=0.2)
+            end = retrying(lambda: self._place().publish(order), attempts=60, base=0.1, longest=0.2)
         return type(end).__name__
 
-    def _published(self) -> publish_decision.PublishedManifest | None:
+    def _place(self) -> Output:
         if isinstance(self._output, LocalLocation):
-            return local_publishing.read_published(self._output)
-        return s3_publishing.read_published(self._store(), self._output)
-
-    def _publish(self, order: PublishOrder) -> Published | Skipped:
-        if isinstance(self._output, LocalLocation):
-            return local_publishing.publish_to_folder(self._output, order)
-        return s3_publishing.publish_to_s3(self._store(), self._output, order, lease_seconds=1)
+            return FolderOutput(self._output)
+        return S3Output(self._store(), self._output, lease_seconds=1)
 
     def _install(self, stop: Stop) -> None:
         seen: dict[str, int] = {}

@@ -20,8 +20,7 @@ from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import DeploymentSpec
 from flows.publishing.manifest import read_manifest
-from flows.runs.batch.batch_runners import RunnerName
-from flows.runs.batch.isolated_tasks import run_isolated
+from flows.runs.batch.isolated_tasks import RunnerName, run_isolated
 from tests.contract.flows.task_runs import end_of, ended_task_runs
 
 ApiCall = Callable[..., Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ def request_through(buckets: Buckets, proxy: FaultProxy, output_type: str) -> Co
         # So that there are deletes, too.
         overwrite=True,
     )
-    return dataclasses.replace(request, output_storage_options=options_for(proxy.port))
+    return request.model_copy(update={"output_storage_options": options_for(proxy.port)})
 
 
 def test_the_judge_refuses_what_moto_takes(buckets: Buckets) -> None:

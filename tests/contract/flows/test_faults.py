@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import random
@@ -36,8 +35,8 @@ def _short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def through(request: ConversionRequest, port: int, read_timeout: float = 5) -> ConversionRequest:
     options = {**options_for(port), "config_kwargs": {"read_timeout": read_timeout}}
-    return dataclasses.replace(
-        request, input_storage_options=options, output_storage_options=options
+    return request.model_copy(
+        update={"input_storage_options": options, "output_storage_options": options}
     )
 
 

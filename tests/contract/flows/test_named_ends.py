@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 import resource
@@ -54,8 +53,8 @@ def spoiled(request: ConversionRequest, port: int, fault: Fault, chosen: Chosen)
         options = options_for(proxy.port)
         try:
             convert(
-                dataclasses.replace(
-                    request, input_storage_options=options, output_storage_options=options
+                request.model_copy(
+                    update={"input_storage_options": options, "output_storage_options": options}
                 )
             )
         finally:

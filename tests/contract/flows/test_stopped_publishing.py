@@ -36,7 +36,7 @@ def opened(buckets: Buckets, **changes: Any) -> OpenedRaw:
 def again(it: OpenedRaw, buckets: Buckets, owner: str = "this run") -> OpenedRaw:
     """The same file, opened by a run that begins now."""
     manifest = buckets.output.get("out.zarr.manifest.json")
-    request = dataclasses.replace(it.request, owner=owner)
+    request = it.request.model_copy(update={"owner": owner})
     return dataclasses.replace(
         it, request=request, manifest_at_start=manifest.etag if manifest else None, seconds={}
     )

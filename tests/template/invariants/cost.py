@@ -3,8 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 
-from flows.deployment.cost_tag import TAG
-from flows.deployment.fargate_quota import RUNS_AN_HOUR_OF_A_SLOT, LaneLimits
+from flows.deployment.account_checks import COST_TAG, RUNS_AN_HOUR_OF_A_SLOT, LaneLimits
 from tests.template.invariants.registry import ROOT, invariant
 from tests.template.stacks import Translated
 from watchdog.settings import SettingsError, WatchdogSettings, read_settings
@@ -25,8 +24,8 @@ def cost_is_limited_by_default(stack: Translated) -> Iterator[str]:
 def the_budget_counts_the_tag_of_the_stack(stack: Translated) -> Iterator[str]:
     sam = tomllib.loads((ROOT / "samconfig.toml").read_text())
     tag = sam["default"]["deploy"]["parameters"]["tags"]
-    if not tag.startswith(f"{TAG}="):
-        yield f"the stack is tagged {tag}, the check looks for {TAG}"
+    if not tag.startswith(f"{COST_TAG}="):
+        yield f"the stack is tagged {tag}, the check looks for {COST_TAG}"
     for budget in stack.of_type("AWS::Budgets::Budget").values():
         counted = budget["Budget"]["CostFilters"]
         if counted != {"TagKeyValue": [f"user:{tag.replace('=', '$')}"]}:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from flows.deployment.deployment_specs import BACKFILL, LIVE
-from flows.deployment.fargate_quota import (
+from flows.deployment.account_checks import (
     SMALLEST_QUOTA,
     WORKER_CPU,
     WORKERS_WHILE_REPLACED,
     LaneLimits,
 )
+from flows.deployment.deployment_specs import BACKFILL, LIVE
 from operations.reconcile.reconcile_flow import reconcile_specs
 from task_sizes import STANDARD
 from tests.template.invariants.registry import invariant

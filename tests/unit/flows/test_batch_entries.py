@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from flows.convert_raw_sonar import convert_raw_sonar
 from flows.core.outcomes import InvalidParameters
 from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
@@ -21,7 +20,7 @@ GOOD: dict[str, Any] = {
 
 
 def error_of(*files: object) -> str:
-    (found,) = batch_files(files, RUN, convert_raw_sonar.fn)
+    (found,) = batch_files(files, RUN)
     assert isinstance(found.request, InvalidParameters)
     return str(found.request)
 
@@ -35,7 +34,7 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
         "sidecar_etags": None,
         "convert_params": None,
     }
-    (file,) = batch_files([given], RUN, convert_raw_sonar.fn)
+    (file,) = batch_files([given], RUN)
     assert file.name == "D2007 #1.raw"
     assert file.request == ConversionRequest(
         **GOOD, overwrite=True, source_etag="abc", owner="flow run 7", run={"flow_run_id": "7"}
@@ -49,7 +48,7 @@ def test_an_entry_requests_the_same_as_its_own_run() -> None:
 def test_an_entry_of_the_trigger_skips_its_published_version_unless_forced(
     *, more: dict[str, Any], skips: bool
 ) -> None:
-    (file,) = batch_files([{**GOOD, "overwrite": True, **more}], RUN, convert_raw_sonar.fn)
+    (file,) = batch_files([{**GOOD, "overwrite": True, **more}], RUN)
     assert isinstance(file.request, ConversionRequest)
     assert file.request.skip_published == skips
 
@@ -79,7 +78,7 @@ def test_missing_parameters_are_named_without_credentials() -> None:
 
 
 def test_one_bad_entry_leaves_the_others() -> None:
-    found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN, convert_raw_sonar.fn)
+    found = batch_files([{}, GOOD, {**GOOD, "raw_file": 5}], RUN)
     assert [file.name for file in found] == ["files[0]", "D2007 #1.raw", "files[2]"]
     assert [isinstance(file.request, ConversionRequest) for file in found] == [False, True, False]
 
@@ -101,5 +100,5 @@ def test_one_bad_entry_leaves_the_others() -> None:
 )
 def test_an_invalid_list_is_refused(files: list[Any], cause: str) -> None:
     with pytest.raises(InvalidParameters) as raised:
-        batch_files(files, RUN, convert_raw_sonar.fn)
+        batch_files(files, RUN)
     assert str(raised.value).startswith(cause)

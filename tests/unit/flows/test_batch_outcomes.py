@@ -11,8 +11,7 @@ from prefect.states import Completed, Crashed
 
 from flows.core.outcomes import AllFailed, BadFile, InvalidParameters, PartlyFailed
 from flows.core.run_ends import Outcome
-from flows.runs.batch.batch_entries import BatchFile
-from flows.runs.batch.batch_outcomes import batch_state, file_outcome, outcome_rows
+from flows.runs.batch.batch_entries import BatchFile, batch_state, file_outcome, outcome_rows
 from flows.runs.failed_runs import file_state
 from flows.stores.request import ConversionRequest
 

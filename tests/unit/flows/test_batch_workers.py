@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.runs.batch.batch_workers import worker_count
-from flows.runs.task_resources import TaskResources, cgroup_limits, task_resources
+from flows.runs.task_resources import TaskResources, cgroup_limits, task_resources, worker_count
 from task_sizes import LARGE, STANDARD, peak_bytes, usable_bytes
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.deployment.fargate_quota import check_brake
+from flows.deployment.account_checks import check_brake
 
 
 def outputs(live: int, limit: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from flows.deployment.cost_tag import check_cost_tag
+from flows.deployment.account_checks import check_cost_tag
 from flows.deployment.stack_finding import Finding
 
 ASKED = {"TagKeys": ["application"], "Type": "UserDefined"}

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from flows.deployment.fargate_quota import (
+from flows.deployment.account_checks import (
     QUOTA_CODE,
     SERVICE_CODE,
     SMALLEST_QUOTA,

@@ -24,6 +24,7 @@ from flows.publishing.publication import Published, Skipped
 from flows.stores import download as source
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import find_sidecars
+from flows.stores.sources import current_source
 
 BODY = random.Random(1).randbytes(100_000)
 
@@ -199,7 +200,7 @@ def test_a_fault_of_the_server_does_not_mean_no_sidecars(
 
 
 def test_the_current_version_takes_one_request_without_a_body(site: Site) -> None:
-    now = source.current_source(site.at("f.raw"), {})
+    now = current_source(site.at("f.raw"), {})
     assert now is not None
     assert (now.version, now.size) == (SourceVersion("one"), len(BODY))
     assert site.requests == 0
@@ -213,7 +214,7 @@ def test_a_server_without_head_gets_a_request_for_the_first_byte(
     ranges: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     site.head_status, site.ranges = status, ranges
-    now = source.current_source(site.at("f.raw"), {})
+    now = current_source(site.at("f.raw"), {})
     assert now is not None
     assert (now.version, now.size) == (SourceVersion("one"), len(BODY))
     assert site.requests == 1
@@ -222,13 +223,13 @@ def test_a_server_without_head_gets_a_request_for_the_first_byte(
 @pytest.mark.parametrize("status", [404, 410])
 def test_only_a_missing_file_is_none(site: Site, status: int) -> None:
     site.head_status = status
-    assert source.current_source(site.at("f.raw"), {}) is None
+    assert current_source(site.at("f.raw"), {}) is None
 
 
 def test_a_forbidden_source_is_not_none(site: Site) -> None:
     site.head_status = site.status = 403
     with pytest.raises(AccessDenied, match="403"):
-        source.current_source(site.at("f.raw"), {})
+        current_source(site.at("f.raw"), {})
 
 
 @pytest.mark.parametrize(

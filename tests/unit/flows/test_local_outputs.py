@@ -29,7 +29,7 @@ from flows.publishing import local_publishing
 from flows.publishing.identity import differences
 from flows.publishing.manifest import ManifestInvalidError, manifest_schema, read_manifest
 from flows.publishing.publication import Published, Skipped
-from flows.runs.run_artifacts import manifest_rows
+from flows.runs.run_progress import manifest_rows
 from flows.stores import durable_files
 from flows.stores.request import ConversionRequest
 
@@ -235,9 +235,18 @@ def test_azfp_names_the_missing_sidecar(real_data: Path, tmp_path: Path) -> None
         ({"convert_params": {"include_bot": "no"}}, "include_bot is 'no'"),
         ({"convert_params": {"include_bot": 1}}, "include_bot is 1"),
         ({"convert_params": {"include_bot": []}}, "include_bot is []"),
-        ({"convert_params": {"platfrom_name": "x"}}, "unknown convert_params ['platfrom_name']"),
-        ({"convert_params": {"survey_name": 7}}, "survey_name is 7, not a string"),
-        ({"convert_params": {"water_level": "low"}}, "water_level is 'low', not a number"),
+        (
+            {"convert_params": {"platfrom_name": "x"}},
+            "convert_params.platfrom_name: Extra inputs are not permitted",
+        ),
+        (
+            {"convert_params": {"survey_name": 7}},
+            "survey_name: Input should be a valid string (convert_params survey_name is 7)",
+        ),
+        (
+            {"convert_params": {"water_level": "low"}},
+            "water_level: Input should be a valid number (convert_params water_level is 'low')",
+        ),
         ({"output_path": "s3://"}, "has no bucket"),
         ({"output_path": "s3:///"}, "has no bucket"),
         ({"output_path": "https://"}, "has no host"),

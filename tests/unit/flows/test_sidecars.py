@@ -6,7 +6,7 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import xarray as xr
@@ -18,7 +18,7 @@ from flows.core.source_version import SourceVersion
 from flows.publishing.publication import Published
 from flows.stores import sidecars
 from flows.stores.download import TooLargeError, download
-from flows.stores.range_readers import Beginning
+from flows.stores.http_source import Beginning
 from flows.stores.request import ConversionRequest
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
@@ -168,7 +168,7 @@ def test_no_more_of_a_sidecar_than_the_limit_reaches_the_disk(
 
     target, limit = tmp_path / "raw.bot", 256_000_000
     with pytest.raises(TooLargeError):
-        download(Endless(), S3Location("b", "raw.bot"), target, at_most=limit)
+        download(cast("Any", Endless()), S3Location("b", "raw.bot"), target, at_most=limit)
     assert not target.exists() or (size is None and target.stat().st_size <= limit)
 
 

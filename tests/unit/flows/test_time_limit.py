@@ -8,7 +8,7 @@ from prefect.states import Failed
 from flows.core.out_of_memory import out_of_memory
 from flows.core.run_ends import Crashed, TimedOut
 from flows.runs import time_limit as limits
-from flows.runs.failure_hooks import _named
+from flows.runs.failure_hooks import _fault
 from flows.runs.time_limit import source_bytes, time_limit
 from flows.stores.request import ConversionRequest
 
@@ -42,12 +42,12 @@ def test_an_unknown_size_is_none_and_not_a_failure() -> None:
 
 
 def test_out_of_memory_has_the_remedy_of_exit_code_137() -> None:
-    outcome, facts = _named(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
-    assert outcome == Crashed.outcome
-    assert "Unable to allocate 9 TiB" in facts["cause"]
+    fault = _fault(None, out_of_memory(MemoryError("Unable to allocate 9 TiB")))
+    assert fault.outcome == Crashed.outcome
+    assert "Unable to allocate 9 TiB" in fault.facts["cause"]
     assert "137 means out of memory" in Crashed.remedy
 
 
 def test_a_run_that_hung_has_its_name() -> None:
-    outcome, facts = _named(None, Failed(name=TimedOut.outcome, message="ended after 1:00:00"))
-    assert (outcome, facts["cause"]) == (TimedOut.outcome, "ended after 1:00:00")
+    fault = _fault(None, Failed(name=TimedOut.outcome, message="ended after 1:00:00"))
+    assert (fault.outcome, fault.facts["cause"]) == (TimedOut.outcome, "ended after 1:00:00")

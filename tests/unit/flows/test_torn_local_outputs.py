@@ -15,7 +15,7 @@ import pytest
 from flows.conversion import OpenedRaw, open_raw, save
 from flows.core.locations import LocalLocation
 from flows.core.outcomes import DiskFault, OutputConflict
-from flows.publishing.local_publishing import read_published
+from flows.publishing.local_publishing import FolderOutput
 from flows.publishing.publication import Published, Skipped
 from flows.stores.request import ConversionRequest
 
@@ -54,13 +54,14 @@ def save_to(opened: OpenedRaw) -> Save:
     """Saves the file like a run that begins now."""
 
     def save_it(output: Path, *, overwrite: bool = False) -> Published | Skipped:
-        published = read_published(LocalLocation(output))
-        request = dataclasses.replace(
-            opened.request,
-            output_path=str(output),
-            output_type="zarr" if output.suffix == ".zarr" else "netcdf",
-            overwrite=overwrite,
-            owner=uuid.uuid4().hex,
+        published = FolderOutput(LocalLocation(output)).published()
+        request = opened.request.model_copy(
+            update={
+                "output_path": str(output),
+                "output_type": "zarr" if output.suffix == ".zarr" else "netcdf",
+                "overwrite": overwrite,
+                "owner": uuid.uuid4().hex,
+            }
         )
         it = dataclasses.replace(
             opened, request=request, manifest_at_start=published.etag if published else None
@@ -112,7 +113,7 @@ def test_a_stop_between_the_renames_is_cleared_by_the_next_run(
     assert _handlers == {}
     assert isinstance(save_to(output), Published)
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.manifest.json"}
-    assert read_published(LocalLocation(output)) is not None
+    assert FolderOutput(LocalLocation(output)).published() is not None
 
 
 def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
@@ -120,11 +121,11 @@ def test_a_stop_before_the_old_manifest_is_deleted_leaves_the_old_output(
 ) -> None:
     output = tmp_path / "o.zarr"
     save_to(output)
-    before = read_published(LocalLocation(output))
+    before = FolderOutput(LocalLocation(output)).published()
     stop_at("os.remove", ".manifest.json", SystemExit(143))
     with pytest.raises(SystemExit):
         save_to(output, overwrite=True)
-    assert read_published(LocalLocation(output)) == before
+    assert FolderOutput(LocalLocation(output)).published() == before
     assert isinstance(save_to(output), Skipped)
     assert {path.name for path in tmp_path.iterdir()} == {"o.zarr", "o.zarr.manifest.json"}
 

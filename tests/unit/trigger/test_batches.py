@@ -10,7 +10,6 @@ import pytest
 from events.file_heads import file_head
 from events.notifications import NotifiedObject, s3_event
 from events.sending import Message, ReplayRow
-from flows.convert_raw_sonar import convert_raw_sonar
 from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
 from lambda_trigger.clients.transport_errors import TransportError
@@ -90,9 +89,7 @@ def test_small_files_of_one_message_share_a_run_and_each_has_its_outcome(trigger
         ("HB/b.raw", "Submitted: new", identity),
     ]
     # The flow accepts them unchanged.
-    files = batch_files(
-        run.parameters["files"], {"owner": "flow run 1", "run": {}}, convert_raw_sonar.fn
-    )
+    files = batch_files(run.parameters["files"], {"owner": "flow run 1", "run": {}})
     assert all(isinstance(file.request, ConversionRequest) for file in files)
     tagged = [tag[5:17] for tag in run.tags if tag.startswith("file:")]
     assert sorted(file.name[-12:] for file in files) == tagged

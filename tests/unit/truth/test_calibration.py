@@ -16,7 +16,7 @@ from echopype.consolidate import add_depth, add_location
 
 from flows.conversion import convert
 from flows.publishing.publication import Published
-from flows.stores.request import ConversionRequest
+from flows.stores.request import ConversionRequest, ConvertParams
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -81,7 +81,7 @@ def written(data: Path, file: str, folder: Path, output_type: Any, *, correction
             output_path=str(folder),
             output_type=output_type,
             xml_path=str(data / AZFP_XML) if model == "AZFP" else None,
-            convert_params={} if model.startswith("A") else {"include_bot": False},
+            convert_params=ConvertParams(include_bot=None if model.startswith("A") else False),
             corrections=corrections,
         )
     )

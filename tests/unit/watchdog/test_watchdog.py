@@ -24,7 +24,7 @@ from flows.core.run_ends import OUTCOME_TAG, outcome_of
 from flows.failures import incidents
 from flows.failures.failure_report import FAILURES, FailureReport
 from flows.failures.incidents import opens_incident
-from flows.runs.batch.batch_outcomes import batch_state
+from flows.runs.batch.batch_entries import batch_state
 from flows.runs.failed_runs import FILES_TAG, outcome_tags
 from flows.stores.object_store import ObjectStore
 from operations.reconcile.reconcile_flow import reconcile_inbox

@@ -1,11 +1,13 @@
-"""Checks whether conversions fit the quota of Fargate vCPU, and whether full lanes trigger the brake.
+"""Checks of the account: the quota of Fargate vCPU, the brake, and the budget's tag.
 
 ECS refuses a task beyond the quota. The worker retries for some minutes, and then the
-run crashes. So lanes with more tasks than the quota make runs crash.
+run crashes. So lanes with more tasks than the quota make runs crash. A budget that filters
+by a tag counts nothing, and sends no alert, until the tag is activated.
 
 Sources: "Amazon ECS endpoints and quotas", AWS General Reference: *Fargate On-Demand
 vCPU resource count* is 6 in each region and adjustable; it counts everything that the
-account runs on Fargate in the region.
+account runs on Fargate in the region. "ListCostAllocationTags", AWS Cost Explorer API
+reference: only the paying account can read it.
 """
 
 from __future__ import annotations
@@ -13,12 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from flows.deployment.stack_finding import Finding
+from flows.deployment.stack_images import worker_services
 from task_sizes import LARGE, STANDARD, TaskSize
+
+COST_TAG = "application"
+_ACTIVATE = (
+    "aws ce update-cost-allocation-tags-status "
+    f"--cost-allocation-tags-status TagKey={COST_TAG},Status=Active"
+)
 
 SERVICE_CODE = "fargate"
 QUOTA_CODE = "L-3032A538"
@@ -54,6 +63,13 @@ class LaneLimits:
     backfill: int
     deployment_limit: int = 0
     workers: int = 1
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, str], workers: int = 1) -> Self:
+        """The limits in a stack's outputs."""
+        names = ("LiveConcurrency", "BackfillConcurrency", "ConversionConcurrency")
+        live, backfill, limit = (int(outputs[name]) for name in names)
+        return cls(live, backfill, limit, workers)
 
     @property
     def runs(self) -> int:
@@ -109,12 +125,11 @@ def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Fin
         client: returns a boto3 client of the service named.
         outputs: outputs of the stack.
     """
-    lanes = LaneLimits(
-        int(outputs["LiveConcurrency"]),
-        int(outputs["BackfillConcurrency"]),
-        int(outputs["ConversionConcurrency"]),
-        _workers(client("ecs"), outputs),
-    )
+    try:
+        services = worker_services(client("ecs"), outputs)
+    except ClientError:
+        services = []
+    lanes = LaneLimits.of(outputs, max([1, *(int(each["desiredCount"]) for each in services)]))
     try:
         quota = _read(client("service-quotas"))
     except (ClientError, BotoCoreError) as error:
@@ -147,26 +162,10 @@ def _read(quotas: Any) -> float:  # noqa: ANN401 - boto3's client
     return float(found["Quota"]["Value"])
 
 
-def _workers(ecs: Any, outputs: Mapping[str, str]) -> int:  # noqa: ANN401 - boto3's client
-    """The desired count of workers; 1 if it cannot be read or is 0."""
-    try:
-        services = ecs.describe_services(
-            cluster=outputs["ClusterName"], services=[outputs["WorkerServiceName"]]
-        )["services"]
-    except ClientError:
-        return 1
-    return max([1, *(int(service["desiredCount"]) for service in services)])
-
-
 def check_brake(outputs: Mapping[str, str]) -> Finding:
     """A note if lanes full of small files start more runs than the brake allows."""
-    lanes = LaneLimits(
-        int(outputs["LiveConcurrency"]),
-        int(outputs["BackfillConcurrency"]),
-        int(outputs["ConversionConcurrency"]),
-    )
     limit = int(outputs["BrakeRunsAnHour"])
-    most = lanes.runs * RUNS_AN_HOUR_OF_A_SLOT
+    most = LaneLimits.of(outputs).runs * RUNS_AN_HOUR_OF_A_SLOT
     if not limit:
         return Finding("brake by runs an hour", note="switched off (BrakeRunsAnHour=0)")
     subject = f"brake at {limit} runs an hour"
@@ -177,3 +176,30 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
         "large, deploy with"
     )
     return Finding(subject, note=note, fix=f"BrakeRunsAnHour={most}")
+
+
+def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
+    """Look the tag up.
+
+    Args:
+        client: returns a boto3 client of the service named.
+        budget: name of the stack's budget.
+
+    Returns:
+        A problem if the tag exists and is not active; a note if Cost Explorer does not
+        know it yet, or does not answer this account.
+    """
+    subject = f"cost allocation tag {COST_TAG}of budget {budget}"
+    try:
+        found = client("ce").list_cost_allocation_tags(TagKeys=[COST_TAG], Type="UserDefined")
+    except (ClientError, BotoCoreError) as error:
+        note = f"not checked ({error}). In an organization the management account must activate it:"
+        return Finding(subject, note=note, fix=_ACTIVATE)
+    tags = {tag["TagKey"]: tag["Status"] for tag in found["CostAllocationTags"]}
+    if tags.get(COST_TAG) == "Active":
+        return Finding(subject)
+    if COST_TAG in tags:
+        problem = "is not active, so the budget and the brake count no cost"
+        return Finding(subject, problem, _ACTIVATE)
+    note = "Cost Explorer lists it a day after its first use. Then run:"
+    return Finding(subject, note=note, fix=_ACTIVATE)
