@@ -109,10 +109,11 @@ def sv_echogram(echodata: Any, source: Gridded, manifest: Mapping[str, Any]) -> 
 
 def _drawn(each: GriddedPanel, floor: Floats | None, every: int, source: Gridded) -> DrawnPanel:
     panel = each.panel
+    first, _, finest = each.extent
     last = each.last
     if floor is not None and source.vertical != "sample":
         last = min(last, float(np.nanmax(floor)) * (1 + _BELOW_THE_SEA_FLOOR))
-    grid = grid_over(0.0 if source.vertical == "depth" else each.first, last, each.finest, MAX_BINS)
+    grid = grid_over(0.0 if source.vertical == "depth" else first, last, finest, MAX_BINS)
     means, ends = column_means(each.means(grid, every), panel.pings.size, every, grid.count)
     values = in_decibels(means) if each.is_decibel else means
     limits = SV_LIMITS if each.quantity == SV_LABEL else percentiles(values)

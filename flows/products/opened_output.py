@@ -45,24 +45,32 @@ def open_output(
     folder = None
     if isinstance(location, LocalLocation):
         engine = "netcdf4" if output.endswith(".nc") else "zarr"
-        tree = xr.open_datatree(location.path, engine=engine, chunks=None)
+        tree = xr.open_datatree(location.path, engine=engine, chunks=None, decode_cf=False)
     elif output.endswith(".nc"):
         folder = tempfile.TemporaryDirectory(prefix="echodrop-output-")
         local = Path(folder.name) / "output.nc"
         _filesystem(storage_options).get_file(_path(location), str(local))
-        tree = xr.open_datatree(local, engine="netcdf4", chunks=None)
+        tree = xr.open_datatree(local, engine="netcdf4", chunks=None, decode_cf=False)
     else:
         filesystem = _filesystem(storage_options, asynchronous=True)
         store = FsspecStore(filesystem, read_only=True, path=_path(location))
-        tree = xr.open_datatree(store, engine="zarr", chunks=None)  # type: ignore[arg-type]  # takes a Zarr store, too
+        tree = xr.open_datatree(store, engine="zarr", chunks=None, decode_cf=False)  # type: ignore[arg-type]  # takes a Zarr store, too
+    groups: dict[str, xr.Dataset] = {}
+    stored: dict[tuple[str, str], xr.Variable] = {}
     for node in tree.subtree:
         own = node.to_dataset(inherit=False)
-        node.dataset = own.assign(
-            {n: v.load() for n, v in own.data_vars.items() if "range_sample" not in v.dims}
+        samples = {str(n) for n, v in own.data_vars.items() if "range_sample" in v.dims}
+        path = node.path.strip("/")
+        stored |= {(path, name): own[name].variable for name in samples}
+        decoded = xr.decode_cf(own)
+        groups[path or "/"] = decoded.assign(
+            {n: v.load() for n, v in decoded.data_vars.items() if n not in samples}
         )
     echodata = EchoData(converted_raw_path=output)
-    echodata._set_tree(tree)  # noqa: SLF001 - as open_converted does
+    echodata._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
     echodata._load_tree()  # noqa: SLF001 - as above
+    # As they are stored: products read them by chunks, and decode only what they need.
+    echodata.stored_samples = stored
     if folder is not None:
         weakref.finalize(echodata, folder.cleanup)
     return echodata

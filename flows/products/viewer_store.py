@@ -63,9 +63,9 @@ def write_viewer_store(
     if not panels or panels[0].quantity != SV_LABEL:
         nothing = "the file has no pings of a calibrated echosounder"
         raise NotApplicableError("; ".join(source.notes) if panels else nothing)
-    first = 0.0 if source.vertical == "depth" else min(each.first for each in panels)
-    last, finest = max(each.last for each in panels), min(each.finest for each in panels)
-    grid = grid_over(first, last, finest, MAX_SAMPLES)
+    firsts, lasts, steps = zip(*(each.extent for each in panels), strict=True)
+    first = 0.0 if source.vertical == "depth" else min(firsts)
+    grid = grid_over(first, max(lasts), min(steps), MAX_SAMPLES)
     longest = max(panels, key=lambda each: each.panel.pings.size)
     cells = longest.panel.pings.size * grid.count * len(panels)
     every = max(1, math.ceil(cells / MAX_CELLS), math.ceil(source.cost() / MAX_COST))

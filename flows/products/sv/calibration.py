@@ -1,9 +1,9 @@
 """Sv by echopype's calibration, a block of pings at a time.
 
-For narrow-band samples Sv is the recorded level plus a gain that depends on the sample's
-number and on the ping's settings alone. So echopype's `compute_Sv` calibrates one ping of
-level 0 dB for each setting, which gives that gain, and the pings only add it. Broadband
-samples are compressed by echopype, and the counts of an AZFP are not a level in dB: their
+For Simrad's samples Sv is their power plus a gain that depends on the sample's number and on
+the ping's settings alone. So echopype's `compute_Sv` calibrates one ping of known power for
+each setting, which gives that gain, and the pings only add it. The power of broadband samples
+is that of the compressed pulse (`sv/power.py`). The counts of an AZFP are not a power: their
 pings go through `compute_Sv` themselves.
 """
 
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from flows.products.sv.channel_slices import ChannelSlices
+from flows.products.sv.depth_bins import Linear, first_and_step, in_decibels, linear
 from flows.products.sv.panels import Floats, Ints, Panel
+from flows.products.sv.power import compressed, mean_of_sectors, noise, replica_of
+from flows.products.sv.stored_samples import Stored, StoredSamples
 
-#: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample; the
-#: complex numbers of a pulse compression five times as much.
-BLOCK_SAMPLES = 3_000_000
-_FM_SHARE = 5
+#: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample.
+BLOCK_SAMPLES = 1_000_000
 #: An AZFP measures neither. These are of shelf water.
 ASSUMED_WATER = {"salinity": 35.0, "pressure": 50.0}
 _GAINS_KEPT = 64
@@ -39,16 +39,21 @@ class SvBlock:
 
     Attributes:
         places: which pings of the panel they are (n).
-        values: Sv, or the recorded level, in dB; NaN where there is no sample
-            (float32, n by samples).
+        linear: 10^(dB/10) of Sv or of the recorded level, or the counts of an AZFP that is
+            not calibrated; NaN where there is no sample (float32, n by samples).
         start: range of the first sample in m (n).
         step: metres from one sample to the next (n).
     """
 
     places: Ints
-    values: NDArray[np.float32]
+    linear: Linear
     start: Floats
     step: Floats
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """In dB."""
+        return in_decibels(self.linear.astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +65,6 @@ class _Gain:
     step: float
 
 
-_NO_GAIN = _Gain(np.zeros(0), 0.0, 1.0)
-
-
 class ChannelCalibration:
     """One panel as Sv by range; if not `is_calibrated`, as recorded levels by sample number."""
 
@@ -70,8 +72,18 @@ class ChannelCalibration:
         self.panel = panel
         self.is_calibrated = is_calibrated
         self._slices = ChannelSlices(echodata, panel)
-        self._beam = self._slices.beam
+        self._stored = StoredSamples(echodata, panel)
         self._gains: dict[int, _Gain] = {}
+        self._replicas: dict[int, NDArray[np.complex128]] = {}
+
+    def check(self) -> None:
+        """Calibrate one ping.
+
+        Raises:
+            NotCalibratedError: see `blocks`.
+        """
+        if self.panel.pings.size and self.is_calibrated:
+            self._gain_at(0)
 
     def extent(self) -> tuple[float, float, float]:
         """First and last range, and the finest step, of some of its pings, in m.
@@ -88,13 +100,17 @@ class ChannelCalibration:
         firsts = np.unique(self._slices.settings, return_index=True)[1][:8].tolist()
         later = [panel.pings.size - 1, panel.pings.size // 2]
         for place in dict.fromkeys([*firsts, *later]):
-            known = np.flatnonzero(np.isfinite(self._one_ping(place)))
+            samples = self._stored.decoded(self._stored.one(place), "backscatter_r")
+            known = np.flatnonzero(np.isfinite(samples.reshape(self._stored.width, -1)[:, 0]))
             if not known.size:
                 continue
-            gain = self._gain_at(place) if self.is_calibrated else _NO_GAIN
-            last = max(last, gain.start + gain.step * float(known[-1] + 1))
-            first, finest = min(first, gain.start), min(finest, gain.step)
-            if place == 0 and len(firsts) == 1 and known[-1] == self._width - 1:
+            start, step = 0.0, 1.0
+            if self.is_calibrated:
+                gain = self._gain_at(place)
+                start, step = gain.start, gain.step
+            last = max(last, start + step * float(known[-1] + 1))
+            first, finest = min(first, start), min(finest, step)
+            if place == 0 and len(firsts) == 1 and known[-1] == self._stored.width - 1:
                 break
         return (first if np.isfinite(first) else 0.0, last, finest)
 
@@ -104,86 +120,67 @@ class ChannelCalibration:
         Raises:
             NotCalibratedError: echopype cannot calibrate it, or all of its Sv are NaN.
         """
-        places = np.arange(0, self.panel.pings.size, every)
-        if not places.size:
-            return
-        # Blocks end where chunks do, so that few chunks are read twice.
-        pings = self.panel.pings[places]
-        spacing = max(1, int(pings[-1] - pings[0]) // max(1, pings.size - 1))
-        numbers = pings // (self.pings_a_block() * spacing)
-        for part in np.split(places, np.flatnonzero(np.diff(numbers)) + 1):
-            yield self._block(part)
+        most = max(1, BLOCK_SAMPLES // max(1, self.samples_a_ping()))
+        for places, stored in self._stored.units(every) if self.panel.pings.size else ():
+            for begin in range(0, places.size, most):
+                some = slice(begin, begin + most)
+                yield self._block(places[some], {name: each[some] for name, each in stored.items()})
 
     def samples_a_ping(self) -> int:
         """How many samples a ping of the group takes, over its sectors, padding included."""
-        sizes = self._beam["backscatter_r"].sizes
-        return int(sizes["range_sample"] * sizes.get("beam", 1))
+        return self._stored.width * self._stored.sectors
 
-    def pings_a_block(self) -> int:
-        """How many pings of the group are read at once."""
-        samples = self._beam["backscatter_r"]
-        share = _FM_SHARE if self.panel.encoding == "complex_FM" else 1
-        most = max(1, BLOCK_SAMPLES // share // max(1, self.samples_a_ping()))
-        chunk = int(samples.encoding.get("preferred_chunks", {}).get("ping_time", 1))
-        return most // chunk * chunk if 0 < chunk <= most else most
-
-    def _block(self, places: Ints) -> SvBlock:
-        pings = self.panel.pings[places]
-        span = slice(int(pings[0]), int(pings[-1]) + 1)
-        dense = span.stop - span.start <= 2 * pings.size
-        read = self._samples(span if dense else pings)
-        if dense:
-            read = read.isel(ping_time=pings - span.start)
-        if not self.is_calibrated:
-            level = self._level(read)
-            return SvBlock(places, level, np.zeros(places.size), np.ones(places.size))
-        if self.panel.encoding in {"power", "complex_CW"}:
-            return self._with_gains(places, self._level(read))
-        values = np.empty((places.size, read.sizes["range_sample"]), np.float32)
-        start, step = np.empty(places.size), np.empty(places.size)
-        for rows in _groups(self._slices.pulses[places]):
-            found = self._computed(places[rows], read.isel(ping_time=rows))
-            values[rows], start[rows], step[rows] = found
-        return SvBlock(places, values, start, step)
-
-    @property
-    def _width(self) -> int:
-        return int(self._beam.sizes["range_sample"])
-
-    def _one_ping(self, place: int) -> Floats:
-        """The samples of one ping, of the first sector."""
-        one = self._beam["backscatter_r"].isel(channel=0, ping_time=int(self.panel.pings[place]))
-        return np.asarray(one.values, np.float64).reshape(self._width, -1)[:, 0]
-
-    def _samples(self, pings: slice | Ints) -> xr.Dataset:
-        """The samples of these pings of the group, without the channel's dimension."""
-        names = [name for name in ("backscatter_r", "backscatter_i") if name in self._beam]
-        read: xr.Dataset = self._beam[names].isel(channel=0, ping_time=pings).load()
-        return read
-
-    def _level(self, read: xr.Dataset) -> NDArray[np.float32]:
-        """The recorded level in dB: of complex samples, the power of the sectors' mean."""
-        real = read["backscatter_r"].values
-        if "backscatter_i" not in read:
-            return real.astype(np.float32)
-        imaginary = np.where(np.isfinite(real), np.nan_to_num(read["backscatter_i"].values), np.nan)
-        sectors = np.isfinite(real).sum(axis=-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = [np.nansum(part, axis=-1) / sectors for part in (real, imaginary)]
-            level = 10 * np.log10(means[0] ** 2 + means[1] ** 2)
-        return np.where(np.isfinite(level), level, np.nan).astype(np.float32)
-
-    def _with_gains(self, places: Ints, level: NDArray[np.float32]) -> SvBlock:
-        settings = self._slices.settings[places]
-        self._compute_gains(np.unique(settings))
-        gains = [self._gains[s] for s in settings.tolist()]
-        if len({id(gain) for gain in gains}) == 1:
-            level += gains[0].decibels.astype(np.float32)
+    def _block(self, places: Ints, stored: Stored) -> SvBlock:
+        decoded = {name: self._stored.decoded(stored, name) for name in stored}
+        if self.panel.encoding == "counts":
+            return self._of_counts(places, decoded["backscatter_r"])
+        if "backscatter_i" in decoded:
+            power = self._power(places, decoded["backscatter_r"], decoded["backscatter_i"])
+            is_level = False
         else:
-            for row, gain in enumerate(gains):
-                level[row] += gain.decibels.astype(np.float32)
-        start, step = (np.array([getattr(g, name) for g in gains]) for name in ("start", "step"))
-        return SvBlock(places, level, start, step)
+            power, is_level = decoded["backscatter_r"], True
+        start, step = np.zeros(places.size), np.ones(places.size)
+        if self.is_calibrated:
+            settings = self._slices.settings[places]
+            self._compute_gains(np.unique(settings))
+            for rows in _groups(settings):
+                gain = self._gains[int(settings[rows[0]])]
+                start[rows], step[rows] = gain.start, gain.step
+                some = slice(None) if rows.size == places.size else rows
+                if is_level:
+                    power[some] += gain.decibels.astype(np.float32)
+                else:
+                    power[some] *= 10 ** (gain.decibels / 10)
+        values: Linear = power.astype(np.float32, copy=False)
+        return SvBlock(places, linear(values) if is_level else values, start, step)
+
+    def _of_counts(self, places: Ints, counts: NDArray[Any]) -> SvBlock:
+        values = np.empty(counts.shape, np.float32)
+        start, step = np.zeros(places.size), np.ones(places.size)
+        if not self.is_calibrated:
+            return SvBlock(places, counts.astype(np.float32), start, step)
+        for rows in _groups(self._slices.pulses[places]):
+            samples = {"backscatter_r": counts[rows].astype(np.float64)}
+            found = self._computed(places[rows], samples)
+            values[rows], start[rows], step[rows] = found
+        return SvBlock(places, linear(values), start, step)
+
+    def _power(self, places: Ints, real: NDArray[Any], imaginary: NDArray[Any]) -> Floats:
+        """The power of complex samples; of FM, that of the compressed pulse."""
+        mean = mean_of_sectors(real, imaginary)
+        if self.panel.encoding == "complex_FM":
+            pulses = self._slices.pulses[places]
+            for rows in _groups(pulses):
+                mean[rows] = compressed(mean[rows], self._replica(int(places[rows[0]])))
+        power: Floats = mean.real**2 + mean.imag**2
+        power[power == 0] = np.nan
+        return power
+
+    def _replica(self, place: int) -> NDArray[np.complex128]:
+        pulse = int(self._slices.pulses[place])
+        if pulse not in self._replicas:
+            self._replicas[pulse] = replica_of(self._slices.of(np.array([place]), None))
+        return self._replicas[pulse]
 
     def _gain_at(self, place: int) -> _Gain:
         """What the setting of one ping adds to a level."""
@@ -199,11 +196,25 @@ class ChannelCalibration:
             [np.flatnonzero(self._slices.settings == s)[0] for s in missing], np.intp
         )
         for rows in _groups(self._slices.pulses[examples]):
-            computed = self._computed(examples[rows], None)
+            computed = self._computed(examples[rows], self._known_ping(rows.size))
+            if self.panel.encoding == "complex_FM":
+                sent = self._power(examples[rows[:1]], *noise(self._stored.width))
+                computed = (computed[0] - 10 * np.log10(sent), *computed[1:])
             for row, setting in enumerate(missing[rows].tolist()):
                 self._gains[setting] = _Gain(*(each[row] for each in computed))
 
-    def _computed(self, places: Ints, samples: xr.Dataset | None) -> tuple[Floats, Floats, Floats]:
+    def _known_ping(self, pings: int) -> Stored | None:
+        """Pings whose compressed pulse is never 0; None if a level of 0 dB does."""
+        if self.panel.encoding != "complex_FM":
+            return None
+        shape = (pings, self._stored.width, self._stored.sectors)
+        names = ("backscatter_r", "backscatter_i")
+        return {
+            name: np.broadcast_to(each, shape)
+            for name, each in zip(names, noise(self._stored.width), strict=True)
+        }
+
+    def _computed(self, places: Ints, samples: Stored | None) -> tuple[Floats, Floats, Floats]:
         """Sv by ping and sample, first range and step by ping; without samples, of a level of 0 dB."""
         from echopype.calibrate import compute_Sv  # noqa: PLC0415 - its import takes a second
         from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415 - as above
@@ -231,20 +242,9 @@ class ChannelCalibration:
             raise NotCalibratedError(
                 "all Sv are NaN: a value that the calibration needs is missing"
             )
-        return (values, *_linear(ranges))
+        return (values, *first_and_step(ranges))
 
 
 def _groups(numbers: Ints) -> Iterator[Ints]:
     for number in np.unique(numbers):
         yield np.flatnonzero(numbers == number)
-
-
-def _linear(ranges: Floats) -> tuple[Floats, Floats]:
-    """First range and step of each row; a sample's range is linear in its number."""
-    known = np.isfinite(ranges)
-    first = known.argmax(axis=1)
-    last = ranges.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
-    rows = np.arange(ranges.shape[0])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = (ranges[rows, last] - ranges[rows, first]) / (last - first)
-    return ranges[rows, first] - first * step, step

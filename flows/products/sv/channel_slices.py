@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flows.products.sv.panels import Floats, Ints, Panel
+from flows.products.sv.stored_samples import Stored
 
 _PULSE = (
     "transmit_duration_nominal",
@@ -50,7 +51,7 @@ class ChannelSlices:
         self._filters = self._filter_of_ping()
         self.settings, self.pulses = self._settings_of_pings()
 
-    def of(self, places: Ints, samples: xr.Dataset | None) -> Any:  # noqa: ANN401 - as above
+    def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - as above
         """An EchoData of these pings of this channel alone, which must have one pulse and filter."""
         from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
@@ -61,7 +62,7 @@ class ChannelSlices:
             if name not in beam:
                 continue
             if samples is not None:
-                values = samples[name].values[None]
+                values = samples[name][None]
             elif name == "backscatter_r" and "backscatter_i" in beam:
                 values = np.ones(shape)
             else:

@@ -45,11 +45,22 @@ def linear(decibels: NDArray[np.float32]) -> Linear:
     return power
 
 
-def in_decibels(values: Linear) -> NDArray[np.float32]:
+def in_decibels(values: Linear | Floats) -> NDArray[np.float32]:
     """10 log10; NaN where the value is 0 or NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = 10 * np.log10(np.where(values > 0, values, np.nan))
     return found.astype(np.float32)
+
+
+def first_and_step(ranges: Floats) -> tuple[Floats, Floats]:
+    """First range and step of each row; a sample's range is linear in its number."""
+    known = np.isfinite(ranges)
+    first = known.argmax(axis=1)
+    last = ranges.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
+    rows = np.arange(ranges.shape[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = (ranges[rows, last] - ranges[rows, first]) / (last - first)
+    return ranges[rows, first] - first * step, step
 
 
 def bin_means(values: Linear, start: Floats, step: Floats, grid: VerticalGrid) -> Linear:

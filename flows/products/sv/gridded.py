@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.products.sv.calibration import ChannelCalibration, NotCalibratedError
-from flows.products.sv.depth_bins import Linear, VerticalGrid, bin_means, linear
+from flows.products.sv.depth_bins import Linear, VerticalGrid, bin_means
 from flows.products.sv.panels import Floats, Ints, Panel, Times, panels_of
 from flows.products.sv.platform import transducer_depths
 
 SV_LABEL = "Sv (dB re 1 m⁻¹)"
 LEVEL_LABEL, COUNTS_LABEL = "recorded level (dB)", "recorded counts"
-# Pulse compression costs so many times as much.
-_FM_COST = 10
+# Samples of FM count so many times, for their compression.
+_FM_COST = 2
 # A channel's ping is repeated in the columns of others that ping in turn, for so many of its intervals.
 _REPEATED = 1.5
 
@@ -28,25 +29,36 @@ class GriddedPanel:
 
     Attributes:
         offsets: what is added to its ranges: the depth of the transducer at each ping.
-        first, last, finest: extent and finest step of its samples on the vertical axis, of
-            some of its pings.
         is_cut: whether a ping that was averaged reaches farther than `last`.
     """
 
     panel: Panel
     calibration: ChannelCalibration
     offsets: Floats
-    first: float
-    last: float
-    finest: float
     is_cut: bool = False
+
+    @cached_property
+    def extent(self) -> tuple[float, float, float]:
+        """First, last and finest step of its samples on the vertical axis, of some of its pings.
+
+        Found when the panel is drawn, so that the samples that it needs are read once.
+        """
+        first, last, finest = self.calibration.extent()
+        size = self.offsets.size
+        least, most = (self.offsets.min(), self.offsets.max()) if size else (0.0, 0.0)
+        return first + least, last + most, finest
+
+    @cached_property
+    def last(self) -> float:
+        """Where its samples end."""
+        return self.extent[1]
 
     def means(
         self, grid: VerticalGrid, every: int = 1
     ) -> Iterator[tuple[NDArray[np.intp], Linear]]:
         """Places of pings, and their linear means by bin; passive pings have none."""
         for block in self.calibration.blocks(every):
-            values = linear(block.values) if self.is_decibel else block.values
+            values = block.linear
             values[self.panel.passive[block.places]] = np.nan
             start = block.start + self.offsets[block.places]
             if block.places.size and block.step.min() > 0:
@@ -105,15 +117,12 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
         for panel, depth in zip(panels, depths, strict=True):
             calibration = ChannelCalibration(echodata, panel, is_calibrated=is_calibrated)
             try:
-                first, last, finest = calibration.extent()
+                calibration.check()
             except NotCalibratedError as error:
                 notes.append(f"{panel.label}: no Sv, because {error}")
                 continue
             offsets = depth if is_depth and depth is not None else np.zeros(panel.pings.size)
-            least, most = (offsets.min(), offsets.max()) if offsets.size else (0.0, 0.0)
-            found.append(
-                GriddedPanel(panel, calibration, offsets, first + least, last + most, finest)
-            )
+            found.append(GriddedPanel(panel, calibration, offsets))
         if found or not panels:
             vertical = ("depth" if is_depth else "range") if is_calibrated else "sample"
             if not is_calibrated:
