@@ -13,83 +13,29 @@ from echodrop.lazy_commands import lazy_group
 # A new command is a line here, and its examples are in echodrop/lazy_commands.py. Its function, which
 # has its options and returns the exit code, is imported when it runs.
 COMMANDS = {
-    "demo": (
-        "echodrop.system_commands:demo",
-        "Convert one file through the whole system on this machine and show the result.",
-    ),
-    "up": ("echodrop.system_commands:up", "Run the whole system on this machine until Ctrl-C."),
-    "convert": (
-        "echodrop.terminal:convert",
-        "Convert raw files and verify the outputs, without a server.",
-    ),
-    "check": (
-        "echodrop.terminal:check",
-        "Check a raw file's datagrams: whether it is intact, its pings and its lost bytes.",
-    ),
-    "doctor": (
-        "echodrop.doctor:doctor",
-        "Check this machine: packages, disk, credentials, S3, Prefect; and what to do.",
-    ),
-    "status": (
-        "operations.status.terminal:status",
-        "Show whether the system is healthy, then what became of recent uploads, or of one.",
-    ),
-    "reconcile": (
-        "operations.reconcile.terminal:reconcile",
-        "Compare inbox, outputs and flow runs; show what is lost, torn or damaged, and how to fix it.",
-    ),
-    "replay": (
-        "operations.replay.terminal:replay",
-        "Send uploads, failed or crashed runs, dead letters or notifications through the trigger again.",
-    ),
-    "backfill": (
-        "operations.backfill.terminal:backfill",
-        "Convert an archive behind the live uploads; after an interruption, the next call resumes.",
-    ),
-    "draw": (
-        "operations.draw.terminal:draw",
-        "Make the echogram, thumbnail and viewer store of outputs that lack current ones.",
-    ),
-    "catalog": (
-        "operations.catalog.terminal:catalog",
-        "Bring the catalogue of all outputs up to date: STAC, a Parquet and a CSV table, the page's list.",
-    ),
-    "gallery": (
-        "gallery.command:gallery",
-        "Show the outputs in a browser: maps, echograms, quality. New ones appear by themselves.",
-    ),
-    "deploy": (
-        "echodrop.system_commands:deploy",
-        "Register a deployed stack with Prefect, then report what is missing and how to fix it.",
-    ),
-    "images": (
-        "release.terminal:images",
-        "Build both images, push them, and store their digests in .echodrop/images.json.",
-    ),
-    "release": (
-        "release.terminal:release",
-        "Release this code: check it, build images, deploy the stack, register with Prefect, and verify.",
-    ),
-    "undeploy": (
-        "release.terminal:undeploy",
-        "Remove a stack except its data: Prefect's objects, stack, images, sam's files, secret, key.",
-    ),
+    "demo": "echodrop.system_commands:demo",
+    "up": "echodrop.system_commands:up",
+    "convert": "echodrop.terminal:convert",
+    "check": "echodrop.terminal:check",
+    "doctor": "echodrop.doctor:doctor",
+    "status": "operations.status.terminal:status",
+    "reconcile": "operations.reconcile.terminal:reconcile",
+    "replay": "operations.replay.terminal:replay",
+    "backfill": "operations.backfill.terminal:backfill",
+    "draw": "operations.draw.terminal:draw",
+    "catalog": "operations.catalog.terminal:catalog",
+    "gallery": "gallery.command:gallery",
+    "deploy": "echodrop.system_commands:deploy",
+    "images": "release.terminal:images",
+    "release": "release.terminal:release",
+    "undeploy": "release.terminal:undeploy",
 }
 SAMPLES = {
-    "write": (
-        "echodrop.system_commands:write",
-        "Write an EK60 file of a transect over a simulated sea.",
-    ),
+    "write": "echodrop.system_commands:write",
 }
 RULES = {
-    "check": (
-        "operations.rules.terminal:check_rules",
-        "Check rules documents before they are deployed; name the first wrong line of each.",
-    ),
-    "explain": (
-        "operations.rules.terminal:explain_rules",
-        "Show which rule takes an upload, and which outcome and sonar model it would get; send nothing.",
-    ),
+    "check": "operations.rules.terminal:check_rules",
+    "explain": "operations.rules.terminal:explain_rules",
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -65,32 +67,42 @@ def epilog(name: str) -> str:
 
 
 class LazyCommand(TyperCommand):
-    """A command of which only name and summary are known; its function has options and help."""
+    """A command whose function, `module:name`, has its options and its help."""
 
-    def __init__(self, name: str, place: str, summary: str) -> None:
-        super().__init__(name, help=summary, callback=None)
-        self._place = place
+    def __init__(self, name: str, place: str) -> None:
+        super().__init__(name, callback=None)
+        module, _, self._function = place.partition(":")
+        # In a wheel the other packages are below this one, see docs/decisions/packaging.md.
+        is_below = Path(__file__).with_name(module.partition(".")[0]).is_dir()
+        self._module = f"{__package__}.{module}" if is_below else module
 
     def load(self) -> Any:  # noqa: ANN401 - a command of typer's own copy of click
-        """Import the function, `module:name`, and make the command of it."""
-        module, _, function = self._place.partition(":")
+        """Import the function, and make the command of it."""
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        call = getattr(import_module(module), function)
-        alone.command(self.name, epilog=epilog(function))(call)
+        call = getattr(import_module(self._module), self._function)
+        alone.command(self.name, epilog=epilog(self._function))(call)
         return get_command(alone)
 
     def make_context(self, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - as above
         """Parse the arguments by the command itself."""
         return self.load().make_context(*args, **more)
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The summary for the list of commands, from the source: nothing is imported for it."""
+        source = Path(__file__).parents[1].joinpath(*self._module.split(".")).with_suffix(".py")
+        for each in ast.parse(source.read_text("utf-8")).body:
+            if isinstance(each, ast.FunctionDef) and each.name == self._function:
+                self.help = ast.get_docstring(each)
+        return super().get_short_help_str(limit)
 
-def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
-    """A group of these commands: by name, the place of the function, and its summary."""
+
+def lazy_group(commands: Mapping[str, str]) -> type[TyperGroup]:
+    """A group of these commands: by name, the place of the function."""
 
     class LazyGroup(TyperGroup):
         def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's
             super().__init__(**settings)
-            lazy = {name: LazyCommand(name, *about) for name, about in commands.items()}
+            lazy = {name: LazyCommand(name, place) for name, place in commands.items()}
             self.commands = {**lazy, **self.commands}
 
     return LazyGroup

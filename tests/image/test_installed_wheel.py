@@ -100,6 +100,7 @@ def test_the_installed_command_and_functions_work(installed: Path, tmp_path: Pat
     printed = run(command, "convert", "in", "out", "--jobs", "2", cwd=tmp_path)
     assert sorted(printed.split()) == [str(tmp_path / "out" / f"{name}.zarr") for name in "ab"]
     assert "versions of" in run(command, "doctor", cwd=tmp_path)
+    assert "Compare inbox, outputs and flow runs" in run(command, "--help", cwd=tmp_path)
     for each in ("status", "replay", "reconcile", "backfill"):
         run(command, each, "--help", cwd=tmp_path)
     program = (
