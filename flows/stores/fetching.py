@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from flows.core.locations import Location
+from flows.core.locations import Location, parse_location
 from flows.core.outcomes import (
     AccessDenied,
     Archived,
@@ -18,16 +18,19 @@ from flows.core.outcomes import (
     SourceChanged,
 )
 from flows.core.progress import Progress
+from flows.core.source_version import SourceVersion
 from flows.stores.download import FetchedFile, fetch
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import (
+    KINDS,
     FetchedSidecar,
+    Kind,
     Sidecar,
     fetch_sidecar,
     find_sidecars,
     left_out_sentence,
-    named_sidecars,
 )
+from sonar_models import SONAR_MODELS
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,7 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
     # A fixed name: a key may be longer than a local name, or contain `::`, which echopype takes for
     # a protocol. echopype only uses the suffix.
     target = folder / f"raw{PurePosixPath(raw.name).suffix[:16]}"
-    named = [
-        sidecar
-        for sidecar in named_sidecars(
-            raw,
-            request.sonar_model,
-            request.xml_path,
-            request.given_sidecars,
-            request.sidecar_etags,
-        )
-        if sidecar.kind not in request.excluded_sidecars
-    ]
+    named = [each for each in _named(request) if each.kind not in request.excluded_sidecars]
     with ThreadPoolExecutor(3, thread_name_prefix="sidecars") as pool:
         beside = pool.submit(find_sidecars, raw, request.sonar_model, options)
         bring = functools.partial(fetch_sidecar, raw=raw, raw_target=target, options=options)
@@ -88,6 +81,27 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
             allow_partial=request.allow_partial,
         )
         return Inputs(source, fetched, looked.notes, without)
+
+
+def _named(request: ConversionRequest) -> list[Sidecar]:
+    """The sidecars that the caller named: by role, or by their notified entity tags."""
+    model = SONAR_MODELS[request.sonar_model]
+    tags = {parse_location(uri): etag for uri, etag in request.sidecar_etags.items()}
+    suffixes = {place: PurePosixPath(place.name).suffix.lower() for place in tags}
+    named: dict[Kind, Location] = {
+        kind: place for kind in KINDS for place, suffix in suffixes.items() if suffix == f".{kind}"
+    }
+    if request.xml_path:
+        named["xml"] = parse_location(request.xml_path)
+    named.update({kind: parse_location(uri) for kind, uri in request.given_sidecars.items()})
+    if model.needs_xml and "xml" not in named:
+        cause = f"is required for {request.sonar_model}, and none is named"
+        raise MissingSidecar(request.source.uri, "settings XML", cause)
+    return [
+        Sidecar(kind, place, SourceVersion(tags[place]) if place in tags else None)
+        for kind, place in named.items()
+        if (model.needs_xml if kind == "xml" else model.takes_bot_and_idx)
+    ]
 
 
 def _collect_sidecars(

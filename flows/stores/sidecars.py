@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from flows.core.locations import Location, parse_location
+from flows.core.locations import Location
 from flows.core.outcomes import AccessDenied, BadSidecar, MissingSidecar
 from flows.core.source_version import SourceVersion
 from flows.stores.download import FetchedFile, TooLargeError, fetch
@@ -22,6 +22,7 @@ from flows.stores.sources import source_of
 from sonar_models import SONAR_MODELS
 
 Kind = Literal["xml", "bot", "idx"]
+KINDS: tuple[Kind, ...] = ("xml", "bot", "idx")
 
 # Bytes, far more than a sounder writes for the largest raw file: a `.bot` has some fifty per ping.
 # A larger file is not a sidecar, and would fill the disk, whose size fits the raw file.
@@ -53,41 +54,6 @@ class FetchedSidecar:
     kind: Kind
     file: FetchedFile
     named: bool = True
-
-
-def named_sidecars(
-    raw: Location,
-    sonar_model: str,
-    xml_path: str | None,
-    given: Mapping[Kind, str],
-    etags: Mapping[str, str],
-) -> list[Sidecar]:
-    """The sidecars that the caller named: by role, or by their notified entity tags.
-
-    Raises:
-        MissingSidecar: the model needs a settings XML and none is named.
-    """
-    tags = {parse_location(uri): etag for uri, etag in etags.items()}
-    named: dict[Kind, Location] = {}
-    for location in tags:
-        suffix = PurePosixPath(location.name).suffix.lower()
-        if suffix in {".bot", ".idx", ".xml"}:
-            named[suffix[1:]] = location  # type: ignore[index]  # one of the three kinds, checked above
-    if xml_path:
-        named["xml"] = parse_location(xml_path)
-    named.update({kind: parse_location(uri) for kind, uri in given.items()})
-    if SONAR_MODELS[sonar_model].needs_xml and "xml" not in named:
-        raise MissingSidecar(
-            raw.uri, "settings XML", f"is required for {sonar_model}, and none is named"
-        )
-    if not SONAR_MODELS[sonar_model].needs_xml:
-        named.pop("xml", None)
-    if not SONAR_MODELS[sonar_model].takes_bot_and_idx:
-        named = {kind: place for kind, place in named.items() if kind == "xml"}
-    return [
-        Sidecar(kind, place, SourceVersion(tags[place]) if place in tags else None)
-        for kind, place in named.items()
-    ]
 
 
 @dataclass(frozen=True)
