@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from matplotlib import colormaps
@@ -96,6 +97,7 @@ def draw(echogram: Echogram, caption: Caption, track: PlatformTrack | None, colo
         if number < count - 1:
             axis.xaxis.set_visible(False)
         axes.append(axis)
+    _add_colour_bars(figure, axes, echogram.panels)
     spans = [
         edges[[0, -1]]
         for panel in echogram.panels
@@ -126,20 +128,26 @@ def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bo
         passive = (column_of >= 0) & panel.passive[column_of]
         for place in np.flatnonzero(passive):
             axis.axvspan(edges[place], edges[place + 1], color=_PASSIVE, lw=0, zorder=1.5)
-        low, high = axis.get_position().y0, axis.get_position().height
-        figure = axis.figure
         if not by_time:
             for edge in pauses(panel, edges):
                 axis.axvline(edge, color="0.3", lw=0.8, ls="--")
-        beside = figure.add_axes((1 - (_RIGHT - 0.12) / _WIDTH, low, 0.14 / _WIDTH, high))
-        bar = figure.colorbar(picture, cax=beside, extend="both")
-        bar.set_label(panel.quantity, fontsize=8)
-        bar.ax.tick_params(labelsize=8)
         if panel.sea_floor is not None:
             centres = (edges[:-1] + edges[1:]) / 2
             line = np.where(column_of >= 0, panel.sea_floor[column_of], np.nan)
             axis.plot(centres, line, color="white", lw=2.2, zorder=2)
             axis.plot(centres, line, color=_SEA_FLOOR, lw=1.1, zorder=3)
+
+
+def _add_colour_bars(figure: Figure, axes: Sequence[Axes], panels: Sequence[DrawnPanel]) -> None:
+    """One beside all neighbours that have the same colours, because each takes as long as an axis."""
+    drawn = [pair for pair in zip(axes, panels, strict=True) if pair[0].images]
+    for _, group in groupby(drawn, lambda pair: (pair[1].quantity, pair[1].limits)):
+        run = list(group)
+        low, high = run[-1][0].get_position().y0, run[0][0].get_position().y1
+        beside = figure.add_axes((1 - (_RIGHT - 0.12) / _WIDTH, low, 0.14 / _WIDTH, high - low))
+        bar = figure.colorbar(run[0][0].images[0], cax=beside, extend="both", extendfrac=0.02)
+        bar.set_label(run[0][1].quantity, fontsize=8)
+        bar.ax.tick_params(labelsize=8)
 
 
 def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> None:

@@ -9,7 +9,7 @@ pings go through `compute_Sv` themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +18,14 @@ from numpy.typing import NDArray
 
 from flows.products.sv.channel_slices import ChannelSlices
 from flows.products.sv.depth_bins import Linear, first_and_step, in_decibels, linear
+from flows.products.sv.echopype_sv import NotCalibratedError, computed_sv, of_first_pings
 from flows.products.sv.panels import Floats, Ints, Panel
 from flows.products.sv.power import compressed, mean_of_sectors, noise, replica_of
 from flows.products.sv.stored_samples import Stored, StoredSamples
 
 #: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample.
 BLOCK_SAMPLES = 1_000_000
-#: An AZFP measures neither. These are of shelf water.
-ASSUMED_WATER = {"salinity": 35.0, "pressure": 50.0}
 _GAINS_KEPT = 64
-
-
-class NotCalibratedError(Exception):
-    """echopype cannot compute Sv of this channel; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +66,9 @@ class ChannelCalibration:
     def __init__(self, echodata: Any, panel: Panel, *, is_calibrated: bool = True) -> None:  # noqa: ANN401 - echopype ships no types
         self.panel = panel
         self.is_calibrated = is_calibrated
-        self._slices = ChannelSlices(echodata, panel)
+        self.slices = ChannelSlices(echodata, panel)
         self._stored = StoredSamples(echodata, panel)
-        self._gains: dict[int, _Gain] = {}
+        self.gains: dict[int, _Gain] = {}
         self._replicas: dict[int, NDArray[np.complex128]] = {}
 
     def check(self) -> None:
@@ -97,7 +92,7 @@ class ChannelCalibration:
         if not panel.pings.size:
             return (0.0, 0.0, np.inf)
         last, first, finest = 0.0, np.inf, np.inf
-        firsts = np.unique(self._slices.settings, return_index=True)[1][:8].tolist()
+        firsts = np.unique(self.slices.settings, return_index=True)[1][:8].tolist()
         later = [panel.pings.size - 1, panel.pings.size // 2]
         for place in dict.fromkeys([*firsts, *later]):
             samples = self._stored.decoded(self._stored.one(place), "backscatter_r")
@@ -141,10 +136,10 @@ class ChannelCalibration:
             power, is_level = decoded["backscatter_r"], True
         start, step = np.zeros(places.size), np.ones(places.size)
         if self.is_calibrated:
-            settings = self._slices.settings[places]
+            settings = self.slices.settings[places]
             self._compute_gains(np.unique(settings))
             for rows in _groups(settings):
-                gain = self._gains[int(settings[rows[0]])]
+                gain = self.gains[int(settings[rows[0]])]
                 start[rows], step[rows] = gain.start, gain.step
                 some = slice(None) if rows.size == places.size else rows
                 if is_level:
@@ -159,7 +154,7 @@ class ChannelCalibration:
         start, step = np.zeros(places.size), np.ones(places.size)
         if not self.is_calibrated:
             return SvBlock(places, counts.astype(np.float32), start, step)
-        for rows in _groups(self._slices.pulses[places]):
+        for rows in _groups(self.slices.pulses[places]):
             samples = {"backscatter_r": counts[rows].astype(np.float64)}
             found = self._computed(places[rows], samples)
             values[rows], start[rows], step[rows] = found
@@ -169,7 +164,7 @@ class ChannelCalibration:
         """The power of complex samples; of FM, that of the compressed pulse."""
         mean = mean_of_sectors(real, imaginary)
         if self.panel.encoding == "complex_FM":
-            pulses = self._slices.pulses[places]
+            pulses = self.slices.pulses[places]
             for rows in _groups(pulses):
                 mean[rows] = compressed(mean[rows], self._replica(int(places[rows[0]])))
         power: Floats = mean.real**2 + mean.imag**2
@@ -177,31 +172,31 @@ class ChannelCalibration:
         return power
 
     def _replica(self, place: int) -> NDArray[np.complex128]:
-        pulse = int(self._slices.pulses[place])
+        pulse = int(self.slices.pulses[place])
         if pulse not in self._replicas:
-            self._replicas[pulse] = replica_of(self._slices.of(np.array([place]), None))
+            self._replicas[pulse] = replica_of(self.slices.of(np.array([place]), None))
         return self._replicas[pulse]
 
     def _gain_at(self, place: int) -> _Gain:
         """What the setting of one ping adds to a level."""
-        setting = int(self._slices.settings[place])
+        setting = int(self.slices.settings[place])
         self._compute_gains(np.array([setting]))
-        return self._gains[setting]
+        return self.gains[setting]
 
     def _compute_gains(self, settings: Ints) -> None:
-        missing = np.array([s for s in settings.tolist() if s not in self._gains], np.intp)
-        if len(self._gains) + missing.size > _GAINS_KEPT:
-            self._gains = {s: self._gains[s] for s in settings.tolist() if s in self._gains}
+        missing = np.array([s for s in settings.tolist() if s not in self.gains], np.intp)
+        if len(self.gains) + missing.size > _GAINS_KEPT:
+            self.gains = {s: self.gains[s] for s in settings.tolist() if s in self.gains}
         examples = np.array(
-            [np.flatnonzero(self._slices.settings == s)[0] for s in missing], np.intp
+            [np.flatnonzero(self.slices.settings == s)[0] for s in missing], np.intp
         )
-        for rows in _groups(self._slices.pulses[examples]):
+        for rows in _groups(self.slices.pulses[examples]):
             computed = self._computed(examples[rows], self._known_ping(rows.size))
             if self.panel.encoding == "complex_FM":
                 sent = self._power(examples[rows[:1]], *noise(self._stored.width))
                 computed = (computed[0] - 10 * np.log10(sent), *computed[1:])
             for row, setting in enumerate(missing[rows].tolist()):
-                self._gains[setting] = _Gain(*(each[row] for each in computed))
+                self.gains[setting] = _Gain(*(each[row] for each in computed))
 
     def _known_ping(self, pings: int) -> Stored | None:
         """Pings whose compressed pulse is never 0; None if a level of 0 dB does."""
@@ -216,28 +211,8 @@ class ChannelCalibration:
 
     def _computed(self, places: Ints, samples: Stored | None) -> tuple[Floats, Floats, Floats]:
         """Sv by ping and sample, first range and step by ping; without samples, of a level of 0 dB."""
-        from echopype.calibrate import compute_Sv  # noqa: PLC0415 - its import takes a second
-        from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415 - as above
-
-        if self._slices.model not in CALIBRATOR:
-            raise NotCalibratedError(f"echopype does not calibrate {self._slices.model}")
-        echodata = self._slices.of(places, samples)
-        options: dict[str, Any] = {}
-        if self.panel.encoding == "counts":
-            options["env_params"] = dict(ASSUMED_WATER)
-        elif self._slices.model not in {"EK60", "ES70"}:
-            waveform = "BB" if self.panel.encoding == "complex_FM" else "CW"
-            encode = "power" if self.panel.encoding == "power" else "complex"
-            options = {"waveform_mode": waveform, "encode_mode": encode}
-        try:
-            found = compute_Sv(echodata, **options)
-        # BLE001: echopype raises many types.
-        except Exception as error:
-            raise NotCalibratedError(f"{type(error).__name__}: {error}") from error
-        order = ("ping_time", "range_sample")
-        values = found["Sv"].isel(channel=0).transpose(*order).values
-        ranges = found["echo_range"].isel(channel=0).transpose(*order).values
-        values = np.where(np.isfinite(values), values, np.nan)
+        found = computed_sv(self.slices.of(places, samples), self.panel.encoding)
+        values, ranges = (found[name].values[0] for name in ("Sv", "echo_range"))
         if samples is None and not np.isfinite(values).any():
             raise NotCalibratedError(
                 "all Sv are NaN: a value that the calibration needs is missing"
@@ -248,3 +223,21 @@ class ChannelCalibration:
 def _groups(numbers: Ints) -> Iterator[Ints]:
     for number in np.unique(numbers):
         yield np.flatnonzero(numbers == number)
+
+
+def calibrate_first_pings(calibrations: Sequence[ChannelCalibration]) -> None:
+    """Compute the gains of the first pings of narrow-band channels, of each group by one call.
+
+    A call of echopype takes as long for one ping as for thousands. Channels that cannot be
+    calibrated together are left for `ChannelCalibration.check`.
+    """
+    groups: dict[tuple[str, str], list[ChannelCalibration]] = {}
+    for each in calibrations:
+        panel = each.panel
+        if panel.pings.size and each.is_calibrated and panel.encoding in {"power", "complex_CW"}:
+            groups.setdefault((panel.group, panel.encoding), []).append(each)
+    for some in groups.values():
+        for each, computed in zip(some, of_first_pings([e.slices for e in some]), strict=False):
+            if np.isfinite(computed[0]).any():
+                gain = _Gain(*(values[0] for values in computed))
+                each.gains[int(each.slices.settings[0])] = gain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class ChannelSlices:
 
     Attributes:
         model: the sonar model.
+        attributes: of the whole output.
         beam: the channel's part of its beam group, its samples not loaded.
         settings: a number for each of the panel's pings, equal for pings with the same
             power, pulse, filter and water (n).
@@ -46,28 +48,40 @@ class ChannelSlices:
             each.sel(channel=channel) if "channel" in each.dims else each
             for each in (environment, vendor)
         )
-        self._attrs = echodata["Top-level"].attrs
+        self.attributes = echodata["Top-level"].attrs
         self._by_ping = self._environment_by_ping()
         self._filters = self._filter_of_ping()
         self.settings, self.pulses = self._settings_of_pings()
 
     def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - as above
         """An EchoData of these pings of this channel alone, which must have one pulse and filter."""
-        from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
+        return _echodata(self, *self.groups(places), samples)
 
+    @staticmethod
+    def of_first_pings(slices: Sequence[ChannelSlices]) -> Any:  # noqa: ANN401 - as above
+        """An EchoData of one ping of a level of 0 dB, for each channel with its first ping's settings.
+
+        The channels must be of one beam group. None if one of their values is not by channel,
+        and not the same for all.
+        """
+        found: list[xr.Dataset] = []
+        for parts in zip(*(each.groups(np.array([0])) for each in slices), strict=True):
+            times = {n: parts[0][n] for n in ("ping_time", "time1") if n in parts[0].coords}
+            same = [part.assign_coords(times) for part in parts]
+            for name, values in same[0].data_vars.items():
+                if "channel" not in values.dims and not all(
+                    values.equals(part[name]) for part in same[1:]
+                ):
+                    return None
+            if "channel" in same[0].dims:
+                same[:1] = [_joined(same)]
+            found.append(same[0])
+        beam, environment, vendor = found
+        return _echodata(slices[0], beam, environment, vendor, None)
+
+    def groups(self, places: Ints) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+        """The beam group without samples, the environment and the vendor's group at these pings."""
         pings = self.panel.pings[places]
-        beam = self.beam.isel(ping_time=pings)
-        shape = beam["backscatter_r"].shape
-        for name, unit in (("backscatter_r", 0.0), ("backscatter_i", 0.0)):
-            if name not in beam:
-                continue
-            if samples is not None:
-                values = samples[name][None]
-            elif name == "backscatter_r" and "backscatter_i" in beam:
-                values = np.ones(shape)
-            else:
-                values = np.full(shape, unit)
-            beam[name] = (beam[name].dims, values)
         environment = self._environment.drop_dims("time1", errors="ignore")
         if "time1" in self._environment.dims and not self._by_ping:
             environment = self._environment
@@ -76,20 +90,9 @@ class ChannelSlices:
         vendor = self._vendor
         if "filter_time" in vendor.dims:
             vendor = vendor.isel(filter_time=[int(self._filters[places[0]])])
-        sonar = xr.Dataset({"waveform_encode_descr": ("beam_group_index", [self.panel.encoding])})
-        groups = {
-            "/": xr.Dataset(attrs=self._attrs),
-            "Sonar": sonar.assign_attrs(sonar_model=self.model),
-            "Sonar/Beam_group1": beam,
-            "Environment": environment,
-            "Vendor_specific": vendor.drop_dims("ping_time", errors="ignore").load()
-            if self.panel.encoding != "counts"
-            else vendor.load(),
-            "Platform": xr.Dataset({"water_level": 0.0}),
-        }
-        made = EchoData(converted_raw_path="block", sonar_model=self.model)
-        made._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
-        return made
+        if self.panel.encoding != "counts":
+            vendor = vendor.drop_dims("ping_time", errors="ignore")
+        return self._small.isel(ping_time=pings), environment, vendor
 
     def _environment_by_ping(self) -> dict[str, xr.DataArray]:
         """Variables of several times, as echopype interpolates them to the pings of the group."""
@@ -134,6 +137,48 @@ class ChannelSlices:
             if name != "temperature" or self.model not in {"EK60", "ES70"}:
                 columns[f"of the water: {name}"] = by_ping.values[..., pings].reshape(pings.size)
         return _numbered(list(columns.values())), _numbered(pulse)
+
+
+def _joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Datasets of one channel each as one of all."""
+    joined: xr.Dataset = xr.concat(
+        parts, "channel", data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+    return joined
+
+
+def _echodata(
+    own: ChannelSlices,
+    beam: xr.Dataset,
+    environment: xr.Dataset,
+    vendor: xr.Dataset,
+    samples: Stored | None,
+) -> Any:  # noqa: ANN401 - as above
+    """An EchoData of these groups, of these samples or of a level of 0 dB."""
+    from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
+
+    is_complex = "backscatter_i" in own.beam
+    for name in ("backscatter_r", "backscatter_i") if is_complex else ("backscatter_r",):
+        dimensions = own.beam[name].dims
+        sizes = {**own.beam.sizes, **{d: beam.sizes[d] for d in ("channel", "ping_time")}}
+        if samples is None:
+            level = float(is_complex and name == "backscatter_r")
+            values = np.full([sizes[d] for d in dimensions], level)
+        else:
+            values = samples[name][None]
+        beam[name] = (dimensions, values)
+    sonar = xr.Dataset({"waveform_encode_descr": ("beam_group_index", [own.panel.encoding])})
+    groups = {
+        "/": xr.Dataset(attrs=own.attributes),
+        "Sonar": sonar.assign_attrs(sonar_model=own.model),
+        "Sonar/Beam_group1": beam,
+        "Environment": environment,
+        "Vendor_specific": vendor,
+        "Platform": xr.Dataset({"water_level": 0.0}),
+    }
+    made = EchoData(converted_raw_path="block", sonar_model=own.model)
+    made._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
+    return made
 
 
 def _numbered(columns: list[Floats]) -> Ints:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.products.sv.calibration import ChannelCalibration, NotCalibratedError
+from flows.products.sv.calibration import ChannelCalibration, calibrate_first_pings
 from flows.products.sv.depth_bins import Linear, VerticalGrid, bin_means
+from flows.products.sv.echopype_sv import NotCalibratedError
 from flows.products.sv.panels import Floats, Ints, Panel, Times, panels_of
 from flows.products.sv.platform import transducer_depths
 
@@ -114,8 +115,11 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
         notes: list[str] = []
         depths = [transducer_depths(echodata, panel) for panel in panels]
         is_depth = is_calibrated and all(depth is not None for depth in depths) and bool(depths)
-        for panel, depth in zip(panels, depths, strict=True):
-            calibration = ChannelCalibration(echodata, panel, is_calibrated=is_calibrated)
+        calibrations = [
+            ChannelCalibration(echodata, panel, is_calibrated=is_calibrated) for panel in panels
+        ]
+        calibrate_first_pings(calibrations)
+        for panel, depth, calibration in zip(panels, depths, calibrations, strict=True):
             try:
                 calibration.check()
             except NotCalibratedError as error:

@@ -10,8 +10,9 @@ from echopype.calibrate import compute_Sv
 
 from flows.products.opened_output import open_output
 from flows.products.sv import calibration
-from flows.products.sv.calibration import ASSUMED_WATER, ChannelCalibration, NotCalibratedError
+from flows.products.sv.calibration import ChannelCalibration, calibrate_first_pings
 from flows.products.sv.depth_bins import VerticalGrid
+from flows.products.sv.echopype_sv import ASSUMED_WATER, NotCalibratedError
 from flows.products.sv.gridded import gridded
 from flows.products.sv.panels import Panel, panels_of
 from tests.unit.products.conftest import Converted
@@ -67,9 +68,17 @@ def test_blocks_are_the_whole(
     wide = echodata[groups[0]].sizes
     samples = wide["range_sample"] * wide.get("beam", 1)
     monkeypatch.setattr(calibration, "BLOCK_SAMPLES", 3 * samples)
-    for panel in panels:
+    together = [ChannelCalibration(echodata, panel) for panel in panels]
+    calibrate_first_pings(together)
+    for panel, first in zip(panels, together, strict=True):
         expected, ranges = whole(echodata, panel)
-        blocks = list(ChannelCalibration(echodata, panel).blocks())
+        calibrated = ChannelCalibration(echodata, panel)
+        blocks = list(calibrated.blocks())
+        for setting, gain in first.gains.items():
+            alone = calibrated.gains[setting]
+            np.testing.assert_array_equal(gain.decibels, alone.decibels)
+            assert (gain.start, gain.step) == (alone.start, alone.step)
+        assert len(first.gains) == (panel.encoding in {"power", "complex_CW"})
         assert all(block.values.size <= 3 * samples for block in blocks)
         assert np.concatenate([b.places for b in blocks]).tolist() == list(range(panel.pings.size))
         found = np.concatenate([block.values for block in blocks])
