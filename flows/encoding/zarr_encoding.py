@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.core.packing import COMPACT_CODEC, SAMPLE_DIMENSION, Codec, packings_for
+from flows.core.packing import SAMPLE_DIMENSION, Codec, codec_for, packings_for
 from flows.encoding.cf_variables import StorableGroup, StorableVariable, storable_groups
 from flows.encoding.chunking import check_requested_chunks, chunk_lengths, is_large
 from flows.encoding.encoded_chunks import EncodedObject
@@ -134,7 +134,11 @@ def _add(documents: dict[str, Document], prefix: str, new: Mapping[str, Document
 def _compact_plans(group: StorableGroup, chunks: Mapping[str, int] | None) -> dict[str, ArrayPlan]:
     lengths = chunk_lengths(group.extents(), chunks)
     return {
-        name: ArrayPlan(lengths[name], COMPACT_CODEC, packings_for(variable.dims, variable.dtype))
+        name: ArrayPlan(
+            lengths[name],
+            codec_for(variable.dims, variable.dtype),
+            packings_for(variable.dims, variable.dtype),
+        )
         for name, variable in group.variables.items()
     }
 

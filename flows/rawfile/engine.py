@@ -15,7 +15,7 @@ from flows.core.outcomes import ConversionFailure, OutputMismatch
 from flows.rawfile.corrections import FactsReader, SimradFacts
 from flows.rawfile.in_segments import SEGMENT_BYTES, cut
 from flows.rawfile.joined import JoinedFile
-from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
+from flows.rawfile.oracle import OwnTimes, chosen_pings, compare_chosen, write_chosen
 from flows.rawfile.reading import read_exactly
 from flows.rawfile.repairs.pings import written_kinds
 from flows.rawfile.repairs.repairer import Repairer
@@ -123,9 +123,10 @@ def open_file(
             rename_channels(echodata, repairer.restored.names)
             attach_samples(echodata, samples)
             restore(echodata, repairer.restored, samples.pings, _changed_modes(samples))
-            theirs, _ = parse(_chosen(path, summary, samples), with_sidecars=False)
+            chosen, own_times = _chosen(path, summary, samples)
+            theirs, _ = parse(chosen, with_sidecars=False)
             rename_channels(theirs, repairer.restored.names)
-            compared = compare_chosen(echodata, theirs)
+            compared = compare_chosen(echodata, theirs, own_times)
         except UnknownLayoutError as unknown:
             return _open_whole(path, summary, parse, unknown.reason)
         except ConversionFailure as failure:
@@ -227,8 +228,8 @@ def _changed_modes(samples: RawSamples) -> dict[int, int]:
     }
 
 
-def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> Path:
+def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> tuple[Path, OwnTimes]:
     target = path.with_name(f"chosen{path.suffix}")
     repairer = Repairer(summary.file, samples.pings.header)
-    write_chosen(target, samples, summary.whole[0][0], chosen_pings(samples), repairer)
-    return target
+    rows = chosen_pings(samples)
+    return target, write_chosen(target, samples, summary.whole[0][0], rows, repairer)

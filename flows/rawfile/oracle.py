@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -33,6 +33,10 @@ _RANDOM_PINGS = 2
 _CONFIGURING = (b"CON", b"XML")
 
 _int32 = struct.Struct("<i").unpack_from
+_ticks = struct.Struct("<Q").unpack
+
+# Time of a ping (ns) in the raw file, by its channel and its time in the file of chosen pings.
+OwnTimes: TypeAlias = dict[tuple[str, int], int]
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,10 @@ def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
 
 def write_chosen(
     target: Path, samples: RawSamples, start: int, rows: Int64s, repairer: Repairer
-) -> None:
+) -> OwnTimes:
     """Write a raw file with only these pings and the configuration that they need.
+
+    Its channels ping at the same times, so that echopype pads none to the times of others.
 
     Args:
         target: path of the new file.
@@ -98,12 +104,37 @@ def write_chosen(
     Raises:
         OSError: the raw file cannot be read, or `target` cannot be written.
     """
+    shifts, own_times = _shared_times(samples, rows)
     with target.open("wb") as file:
-        for datagram in repairer.repaired(samples.fd, _chosen_datagrams(samples, start, rows)):
+        items = _chosen_datagrams(samples, start, shifts)
+        for datagram in repairer.repaired(samples.fd, items):
             file.write(datagram)
+    return own_times
 
 
-def _chosen_datagrams(samples: RawSamples, start: int, rows: Int64s) -> Iterator[bytes | Cut]:
+def _shared_times(samples: RawSamples, rows: Int64s) -> tuple[dict[int, int], OwnTimes]:
+    """The ticks to add to the time of each of these pings, by row, and their own times."""
+    index = samples.pings
+    ticks = {
+        row: _ticks(read_exactly(samples.fd, 8, int(index.offset[row]) + 8))[0] for row in rows
+    }
+    if index.shift.size:
+        ticks = {row: each + int(index.shift[row]) for row, each in ticks.items()}
+    of_channels = [rows[index.channel[rows] == number] for number in range(len(index.names))]
+    leaders = max(of_channels, key=len)
+    shifts, own_times = dict.fromkeys(rows.tolist(), 0), OwnTimes()
+    for name, own in zip(index.names, of_channels, strict=True):
+        for row, leader in zip(own.tolist(), leaders.tolist(), strict=False):
+            shifts[row] = ticks[leader] - ticks[row]
+            own_times[name, int(index.times[leader].astype(int))] = int(
+                index.times[row].astype(int)
+            )
+    return shifts, own_times
+
+
+def _chosen_datagrams(
+    samples: RawSamples, start: int, shifts: Mapping[int, int]
+) -> Iterator[bytes | Cut]:
     fd = samples.fd
     pings, pulses = samples.pings, samples.pulses
     starts = np.sort(np.concatenate([pings.offset, pulses.offset]))
@@ -115,7 +146,7 @@ def _chosen_datagrams(samples: RawSamples, start: int, rows: Int64s) -> Iterator
     has_parameters = pings.header == EK80Walk.header
     cuts = cuts_of(pings, np.maximum(pings.count, 1), pulses)
     of_pulses = {cut.offset: cut for cut in cuts_of(pulses, np.maximum(pulses.count, 1))}
-    for row in rows.tolist():
+    for row, shift in shifts.items():
         offset, pulse = int(pings.offset[row]), int(pings.transmit[row])
         if has_parameters:
             first = min(x for x in (pulse, offset) if x >= 0)
@@ -123,7 +154,7 @@ def _chosen_datagrams(samples: RawSamples, start: int, rows: Int64s) -> Iterator
                 yield parameters
         if pulse >= 0:
             yield of_pulses[pulse]
-        yield cuts[row]
+        yield cuts[row]._replace(shift=cuts[row].shift + shift)
 
 
 def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
@@ -143,14 +174,15 @@ def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
         stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8
 
 
-def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopype ships no types
+def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # noqa: ANN401 - echopype ships no types
     """Compare the pings that are in both EchoData.
 
     Args:
         ours: the EchoData with samples from the raw file.
         theirs: echopype's EchoData of the file from `write_chosen`.
+        own_times: what `write_chosen` returned.
     """
-    places: dict[tuple[bool, str, int], list[tuple[str, int, int]]] = {}
+    places: dict[tuple[bool, str, int | None], list[tuple[str, int, int]]] = {}
     sampled: dict[str, dict[str, PingSamples]] = {}
     for path, group in _beam_groups(ours).items():
         sampled[path] = {
@@ -159,14 +191,14 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
             if isinstance(variable.data, PingSamples)
         }
         for channel, time, c, p in _pings(group):
-            key = ("backscatter_i" in group, channel, time)
-            places.setdefault(key, []).append((path, c, p))
+            places.setdefault(("backscatter_i" in group, channel, time), []).append((path, c, p))
     pings = samples = 0
     differences: list[SampleDifference] = []
     for group in _beam_groups(theirs).values():
         read = {str(name): variable.values for name, variable in group.variables.items()}
-        for channel, time, c, p in _pings(group):
-            found = places.get(("backscatter_i" in group, channel, time), [])
+        for channel, shared, c, p in _pings(group):
+            own = own_times.get((channel, shared))
+            found = places.get(("backscatter_i" in group, channel, own), [])
             if len(found) != 1:
                 continue
             path, our_c, our_p = found[0]
@@ -180,7 +212,7 @@ def compare_chosen(ours: Any, theirs: Any) -> Compared:  # noqa: ANN401 - echopy
                 echopypes = read[name][c, p] if name in read else np.empty(0)
                 wrong = _differing(mine, echopypes, zero_is_nan=name.endswith("_i"))
                 if wrong:
-                    at = np.datetime64(time, "ns")
+                    at = np.datetime64(own, "ns")
                     differences.append(SampleDifference(path, name, channel, at, wrong))
     return Compared(pings, samples, tuple(differences))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from flows.core.packing import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.lazy_array import LazyArray, Region
 from flows.rawfile.reading import read_exactly
-from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, SampleIndex
+from flows.walk.sample_index import ANGLE, FLOAT32, POWER, Int64s, SampleIndex
 
 Part: TypeAlias = Literal["power", "athwartship", "alongship", "real", "imaginary"]
 
@@ -35,34 +35,43 @@ _COLUMNS = {"power": 0, "athwartship": 0, "alongship": 1, "real": 0, "imaginary"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The place of one part of a ping's samples.
+class Layouts:
+    """The place of one part of each ping's samples, by row of the index (int64).
+
+    A last row without samples serves the cells without a ping, which have row -1.
 
     Attributes:
-        start: offset of its first byte.
-        count: number of samples.
-        width: numbers per sample and sector: 1, or 2 for pairs.
+        start: offset of the first byte.
+        count: number of samples; 0 if the ping lacks the part.
         sectors: sectors per sample.
+        step: bytes per sample.
+        is_half: whether the samples are float16.
     """
 
-    start: int
-    count: int
-    width: int
-    sectors: int
+    start: Int64s
+    count: Int64s
+    sectors: Int64s
+    step: Int64s
+    is_half: NDArray[np.bool_]
 
 
-def layout_of(index: SampleIndex, row: int, part: Part) -> Layout:
-    """The layout of `part` of the ping in this row of the index; no samples if it lacks the part."""
-    count, kind = int(index.count[row]), int(index.kind[row])
-    start = int(index.offset[row]) + index.header
+def layouts_of(index: SampleIndex, part: Part) -> Layouts:
+    """The layout of `part` of every ping of the index."""
+    power, angle = ((index.kind & kind > 0).astype(np.int64) for kind in (POWER, ANGLE))
+    start, sectors = index.offset + index.header, np.ones_like(index.count)
+    is_half = np.zeros(len(index), bool)
     if part == "power":
-        return Layout(start, count * bool(kind & POWER), 1, 1)
-    start += 2 * count * bool(kind & POWER)
-    if part in {"athwartship", "alongship"}:
-        return Layout(start, count * bool(kind & ANGLE), 2, 1)
-    start += 2 * count * bool(kind & ANGLE)
-    sectors = kind >> SECTORS_SHIFT
-    return Layout(start, count * bool(sectors), 2, sectors)
+        has, step = power, 2 * sectors
+    elif part in {"athwartship", "alongship"}:
+        start += 2 * index.count * power
+        has, step = angle, 2 * sectors
+    else:
+        start += 2 * index.count * (power + angle)
+        sectors, is_half = index.sectors, index.kind & FLOAT32 == 0
+        has, step = np.minimum(sectors, 1), sectors * np.where(is_half, 4, 8)
+    columns = (start, index.count * has, sectors, step)
+    start, count, sectors, step = (np.append(column, 0) for column in columns)
+    return Layouts(start, count, sectors, step, np.append(is_half, np.False_))
 
 
 class PingSamples(LazyArray):
@@ -97,10 +106,15 @@ class PingSamples(LazyArray):
         self._zero_is_nan = False
 
     @functools.cached_property
+    def _layouts(self) -> Layouts:
+        return layouts_of(self._index, self._part)
+
+    @functools.cached_property
     def _packing(self) -> Packing | None:
         """See `packing`."""
         if self._part == "power":
-            taken = any((block == _INT16_FILL).any() for block in self._all_pings())
+            # The fill value is the least that a sample can be.
+            taken = any(block.min() == _INT16_FILL for block in self._all_pings())
             if taken:
                 return Packing(np.dtype("int32"), SIMRAD_POWER_STEP, _INT32_FILL)
             return Packing(np.dtype("int16"), SIMRAD_POWER_STEP, _INT16_FILL)
@@ -119,7 +133,7 @@ class PingSamples(LazyArray):
     def has_samples(self, channel: int, ping: int) -> bool:
         """Whether the ping of this channel has samples of this part."""
         row = int(self._cells[channel, ping])
-        return row >= 0 and layout_of(self._index, row, self._part).count > 0
+        return row >= 0 and bool(self._layouts.count[row] > 0)
 
     def zeros(self) -> int:
         """How many samples are exactly 0. Reads all of them."""
@@ -155,48 +169,54 @@ class PingSamples(LazyArray):
         """
         channels, pings, samples, *beams = region
         shape = tuple(s.stop - s.start for s in region)
+        beam = beams[0] if beams else slice(0, 1)
+        rows = self._cells[channels, pings].reshape(-1)
+        counts = np.clip(self._layouts.count[rows], samples.start, samples.stop) - samples.start
+        lacks = counts < shape[2]
         dtype = np.dtype(_DTYPES[self._part]).newbyteorder("=")
-        is_float = dtype.kind == "f"
-        out = np.full(shape, np.nan, dtype) if is_float else np.zeros(shape, dtype)
-        missing: NDArray[np.bool_] | None = None
-        for c, row_of in enumerate(self._cells[channels, pings].tolist()):
-            for p, row in enumerate(row_of):
-                found = self._ping(row, samples)
-                there = 0 if found is None else len(found)
-                if found is not None:
-                    if beams:
-                        sectors = found[:, beams[0]]
-                        out[c, p, :there, : sectors.shape[1]] = sectors
-                    else:
-                        out[c, p, :there] = found[:, 0]
-                if there < shape[2] and not is_float:
-                    if missing is None:
-                        missing = np.zeros(shape, dtype=bool)
-                    missing[c, p, there:] = True
+        out = np.zeros((rows.size, shape[2], beam.stop - beam.start), dtype)
+        missing = None
+        if dtype.kind == "f":
+            out[lacks | (self._layouts.sectors[rows] < beam.stop)] = np.nan
+        elif lacks.any():
+            missing = (np.arange(shape[2]) >= counts[:, None]).reshape(shape)
+        for place, found in self._pings(rows, counts, samples.start):
+            sectors = found[:, beam]
+            out[place, : len(sectors), : sectors.shape[1]] = sectors
         if self._zero_is_nan:
             out[out == 0] = np.nan
-        return out, missing
+        return out.reshape(shape), missing
 
-    def _ping(self, row: int, samples: slice) -> NDArray[Any] | None:
-        """Samples of one ping, by sample and sector; None if it has none in this range."""
-        if row < 0:
-            return None
-        at = layout_of(self._index, row, self._part)
-        stop = min(at.count, samples.stop)
-        if stop <= samples.start:
-            return None
-        dtype = np.dtype(_DTYPES[self._part])
-        if self._part in {"real", "imaginary"} and not self._index.kind[row] & FLOAT32:
-            dtype = np.dtype("<f2")
-        step = dtype.itemsize * at.width * at.sectors
-        length = (stop - samples.start) * step
-        body = read_exactly(self._fd, length, at.start + samples.start * step)
-        numbers = np.frombuffer(body, dtype).reshape(-1, at.sectors, at.width)
-        return numbers[:, :, _COLUMNS[self._part]]
+    def _pings(
+        self, rows: Int64s, counts: Int64s, first: int
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Place in `rows`, and samples by sample and sector, of each ping that has some.
+
+        Args:
+            rows: rows of the index (int64, one dimension).
+            counts: number of samples to read of each.
+            first: the first sample to read.
+        """
+        at, column = self._layouts, _COLUMNS[self._part]
+        dtypes = np.dtype(_DTYPES[self._part]), np.dtype("<f2")
+        places = np.flatnonzero(counts)
+        rows, counts = rows[places], counts[places]
+        starts = at.start[rows] + first * at.step[rows]
+        columns = (
+            places,
+            starts,
+            counts,
+            counts * at.step[rows],
+            at.sectors[rows],
+            at.is_half[rows],
+        )
+        for place, start, count, length, sectors, is_half in zip(
+            *(each.tolist() for each in columns), strict=True
+        ):
+            numbers = np.frombuffer(read_exactly(self._fd, length, start), dtypes[is_half])
+            yield place, numbers.reshape(count, sectors, -1)[:, :, column]
 
     def _all_pings(self) -> Iterator[NDArray[Any]]:
-        whole = slice(0, self.shape[2])
-        for row in self._cells[self._cells >= 0].tolist():
-            found = self._ping(row, whole)
-            if found is not None:
-                yield found
+        rows = self._cells[self._cells >= 0]
+        counts = np.minimum(self._layouts.count[rows], self.shape[2])
+        return (found for _, found in self._pings(rows, counts, 0))

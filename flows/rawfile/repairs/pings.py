@@ -8,6 +8,7 @@ samples are read from the raw file (`flows.rawfile.samples`).
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -115,11 +116,12 @@ def _parts(fd: int, cut: Cut, header: int) -> list[bytes]:
     return parts
 
 
-def _layout(kind: int) -> list[tuple[str, int]]:
+@functools.lru_cache(256)
+def _layout(kind: int) -> tuple[tuple[str, int], ...]:
     """Each part of the samples with its bytes per sample, in the order of the file."""
-    found = [(part, 2) for part, flag in (("power", POWER), ("angle", ANGLE)) if kind & flag]
+    found = tuple((part, 2) for part, flag in (("power", POWER), ("angle", ANGLE)) if kind & flag)
     sectors = kind >> SECTORS_SHIFT
-    return [*found, ("complex", sectors * (8 if kind & FLOAT32 else 4))] if sectors else found
+    return (*found, ("complex", sectors * (8 if kind & FLOAT32 else 4))) if sectors else found
 
 
 def _as_float32(body: bytes, kind: int, written: int) -> bytes:

@@ -16,8 +16,6 @@ from flows.rawfile.echopype_reader import import_echopype
 from tests.unit.rawfile.test_streamed_samples import REAL
 
 SMALL = "ek80/-1519668699940320059.raw"
-# What echopype takes from an NMEA datagram.
-OF_NMEA = {"type", "timestamp", "nmea_string"}
 
 
 def untouched(name: str) -> ModuleType:
@@ -57,8 +55,6 @@ def read(reader: Any, path: Path) -> Iterator[Any]:
             except Exception as error:  # noqa: BLE001 - whichever it is, both must raise it
                 yield type(error).__name__, file.tell()
                 return
-            if isinstance(datagram, dict) and datagram["type"].startswith("NME"):
-                datagram = {name: datagram[name] for name in OF_NMEA}
             yield datagram, file.tell()
 
 
@@ -71,6 +67,24 @@ def assert_same(path: Path) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_every_datagram_of_the_real_files(real_data: Path, name: str) -> None:
     assert_same(real_data / name)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_parsers_sentences_are_those_that_echopypes_own_reader_finds(
+    real_data: Path, name: str
+) -> None:
+    models = import_echopype().core.SONAR_MODELS
+    model = "EK60" if name.startswith("ek60") else "EK80"
+    parser = models[model]["parser"](
+        str(real_data / name), bot_file="", idx_file="", storage_options={}, sonar_model=model
+    )
+    parser.parse_raw()
+    found = [datagram for datagram, _ in read(own_reader(), real_data / name)]
+    own = [each for each in found if isinstance(each, dict) and each["type"].startswith("NME")]
+    assert parser.nmea["nmea_string"] == [each["nmea_string"] for each in own]
+    assert parser.nmea["timestamp"] == [
+        np.datetime64(each["timestamp"].replace(tzinfo=None), "ns") for each in own
+    ]
 
 
 def cut(content: bytearray, _at: int, _end: int) -> None:

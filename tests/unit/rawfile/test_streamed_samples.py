@@ -221,13 +221,13 @@ def test_synthetic_files_equal_echopype_s_result(
 def test_a_sample_that_is_read_from_the_wrong_place_is_found(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout_of = raw_samples.layout_of
+    layouts_of = raw_samples.layouts_of
 
-    def shifted(index: Any, row: int, part: Any) -> raw_samples.Layout:
-        layout = layout_of(index, row, part)
-        return replace(layout, start=layout.start + 2) if part == "power" else layout
+    def shifted(index: Any, part: Any) -> raw_samples.Layouts:
+        found = layouts_of(index, part)
+        return replace(found, start=found.start + 2) if part == "power" else found
 
-    monkeypatch.setattr(raw_samples, "layout_of", shifted)
+    monkeypatch.setattr(raw_samples, "layouts_of", shifted)
     with (
         pytest.raises(OutputMismatch, match="backscatter_r of channel GPT"),
         opened(real_data / REAL[0], tmp_path / "own"),
