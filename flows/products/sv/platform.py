@@ -28,9 +28,11 @@ def transducer_depths(echodata: Any, panel: Panel) -> Floats | None:  # noqa: AN
         return None
     offset, level = (platform[name] for name in names)
     if "channel" in offset.dims:
-        if panel.channel_id not in platform["channel"].values.astype(str):
+        named = np.flatnonzero(platform["channel"].values.astype(str) == panel.channel_id)
+        if not named.size:
             return None
-        offset = offset.sel(channel=panel.channel_id)
+        # A channel of two beam groups may be there twice.
+        offset = offset.isel(channel=int(named[0]))
     draft = offset.values.astype(np.float64) - level.values.astype(np.float64)
     depth = np.zeros(panel.pings.size)
     if draft.ndim == 0:

@@ -155,6 +155,16 @@ def test_depth_is_echopypes_where_the_file_has_a_draft(converted: Converted) -> 
     assert transducer_depths(draft, panels_of(draft)[0]) is None, "nobody entered it"
 
 
+def test_a_channel_of_two_beam_groups_has_its_draft(converted: Converted) -> None:
+    echodata = open_output(str(converted("ek80_power_and_complex_together.raw", "EK80")))
+    panels = panels_of(echodata)
+    assert len({panel.group for panel in panels}) == 2
+    for panel in panels:
+        depths = transducer_depths(echodata, panel)
+        assert depths is None or depths.size == panel.pings.size
+    assert len(gridded(echodata).panels) == len(panels)
+
+
 @pytest.mark.parametrize("pause", [60, 36_000])
 def test_passive_and_missing_pings_are_visible(echodata: Any, pause: int) -> None:
     beam = echodata["Sonar/Beam_group1"].load()
