@@ -12,7 +12,8 @@ import io
 import struct
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 _int32 = struct.Struct("<i").unpack
 _times = struct.Struct("<2L").unpack_from
@@ -35,6 +36,17 @@ def speed_up_parser() -> None:
     )
     reader: Any = importlib.import_module("echopype.convert.utils.ek_raw_io").RawSimradFile
     reader._read_next_dgram = with_two_reads(reader._read_next_dgram)  # noqa: SLF001
+    groups: Any = importlib.import_module("echopype.convert.set_groups_ad2cp")
+    groups.yaml = SimpleNamespace(safe_load=_read_once(groups.yaml.safe_load))
+
+
+def _read_once(slow: Callable[[str], Any]) -> Callable[[TextIO], Any]:
+    """A reader of a file that parses each text once.
+
+    echopype parses AD2CP's table of fields, which it does not change, for each segment: 0.05 s.
+    """
+    parsed = functools.cache(slow)
+    return lambda file: parsed(file.read())
 
 
 def _sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from flows.rawfile.echopype_reader import import_echopype
 from tests.unit.rawfile.test_streamed_samples import REAL
@@ -104,3 +106,15 @@ def test_what_is_not_a_whole_datagram(
     path = tmp_path / "damaged.raw"
     path.write_bytes(content)
     assert_same(path)
+
+
+def test_the_table_of_ad2cp_s_fields_is_parsed_once_and_as_before() -> None:
+    echopype = import_echopype()
+    groups: Any = import_module("echopype.convert.set_groups_ad2cp")
+    table = Path(echopype.__path__[0], "convert", "ad2cp_fields.yaml")
+    read = []
+    for _ in range(2):
+        with table.open() as file:
+            read.append(groups.yaml.safe_load(file))
+    assert read[0] is read[1]
+    assert read[0] == yaml.safe_load(table.read_text())
