@@ -73,25 +73,42 @@ def shorter_and_later(echodata: EchoData) -> EchoData:
     return made
 
 
-@pytest.fixture(params=WRITERS)
-def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[EchoData, str], Path]:
-    writer = WRITERS[request.param]
-    return lambda echodata, name: writer(echodata, tmp_path / f"{name}.nc")
+@pytest.fixture(scope="module", params=WRITERS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
 
 
-@pytest.mark.parametrize("save", ["echopype", "zarr", "netcdf"])
-@pytest.mark.parametrize("name", PACKED)
-def test_nan_of_combined_outputs_are_saved(
+@pytest.fixture(scope="module", params=PACKED)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def first(
     open_real: Callable[[str], EchoData],
-    write: Callable[[EchoData, str], Path],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: Kind,
     name: str,
-    save: str,
+) -> Path:
+    """The output of a real file, which tests only read."""
+    return WRITERS[kind](open_real(name), tmp_path_factory.mktemp("outputs") / "first.nc")
+
+
+@pytest.fixture(scope="module")
+def combined(open_real: Callable[[str], EchoData], first: Path, kind: Kind, name: str) -> EchoData:
+    """Two outputs as echopype combines them: lazy, so that each test reads the files."""
+    second = WRITERS[kind](shorter_and_later(open_real(name)), first.with_name("second.nc"))
+    paths = (first, second)
+    return echopype.combine_echodata([echopype.open_converted(str(p)) for p in paths])
+
+
+# echopype's own method comes last: it may change the encodings of what it saves.
+@pytest.mark.parametrize("save", ["zarr", "netcdf", "echopype"])
+def test_nan_of_combined_outputs_are_saved(
+    open_real: Callable[[str], EchoData], combined: EchoData, tmp_path: Path, name: str, save: str
 ) -> None:
-    first = open_real(name)
-    paths = [write(first, "first"), write(shorter_and_later(first), "second")]
     group, variables = PACKED[name]
-    combined = echopype.combine_echodata([echopype.open_converted(str(p)) for p in paths])
     wanted = combined[group][variables].compute()
     match save:
         case "echopype":
@@ -108,19 +125,12 @@ def test_nan_of_combined_outputs_are_saved(
         samples = wanted[variable].sizes["range_sample"]
         assert int(np.isnan(wanted[variable]).sum()) >= SHORTER
         xr.testing.assert_equal(again[variable], wanted[variable])
-        assert samples == first[group].sizes["range_sample"]
+        assert samples == open_real(name)[group].sizes["range_sample"]
 
 
-@pytest.mark.parametrize("name", PACKED)
-def test_nan_of_a_reindexed_output_are_saved(
-    open_real: Callable[[str], EchoData],
-    write: Callable[[EchoData, str], Path],
-    tmp_path: Path,
-    name: str,
-) -> None:
+def test_nan_of_a_reindexed_output_are_saved(first: Path, tmp_path: Path, name: str) -> None:
     group, variables = PACKED[name]
-    path = write(open_real(name), "first")
-    opened = echopype.open_converted(str(path))[group][variables]
+    opened = echopype.open_converted(str(first))[group][variables]
     samples = np.arange(opened.sizes["range_sample"] + SHORTER)
     longer = opened.assign_coords(range_sample=samples[:-SHORTER]).reindex(range_sample=samples)
     longer.to_zarr(tmp_path / "longer.zarr")
