@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from flows.rawfile.echopype_reader import import_echopype
 from tests.unit.rawfile.test_streamed_samples import REAL
@@ -111,6 +110,8 @@ def test_what_is_not_a_whole_datagram(
 def test_the_table_of_ad2cp_s_fields_is_parsed_once_and_as_before() -> None:
     echopype = import_echopype()
     groups: Any = import_module("echopype.convert.set_groups_ad2cp")
+    # It has no types.
+    yaml: Any = import_module("yaml")
     table = Path(echopype.__path__[0], "convert", "ad2cp_fields.yaml")
     read = []
     for _ in range(2):
