@@ -97,7 +97,7 @@ def test_a_netcdf_file_in_parts_completes_though_each_kind_of_request_fails(
         request = buckets.request(
             "ek80.raw", sonar_model="EK80", output_type="netcdf", output_path=output
         )
-        done = convert(through(request, proxy.port))
+        done = convert(through(request, proxy.port, read_timeout=1 if fault == "hang" else 5))
     assert {
         "GET ek80.raw ",
         "PUT out.nc.claim.json ",
