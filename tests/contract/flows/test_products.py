@@ -117,7 +117,7 @@ def test_a_run_whose_products_fail_is_completed_and_says_so(
     drop.child(how)
     drop.patch.setenv(STACK, "echodrop")
     if how == "hangs":
-        drop.patch.setattr(product_jobs, "_BASE", timedelta(seconds=15))
+        drop.patch.setattr(product_jobs, "_BASE", timedelta(seconds=8))
     state = drop.convert()
     assert (state.type.value, state.name) == ("COMPLETED", "Completed")
     assert state.result() == str(drop.output)
