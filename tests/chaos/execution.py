@@ -22,7 +22,7 @@ from tests.task_processes import processes_by_run
 
 _TICK_SECONDS = 0.2
 # A fault without a target waits this long for one, then is skipped.
-_TARGET_TIMEOUT = 240.0
+_TARGET_TIMEOUT = 60.0
 # Prefix of the names of the parts that a fault kills.
 _PARTS = {
     FaultKind.TRIGGER: TRIGGER,
