@@ -83,7 +83,14 @@ class ZarrVerification:
         self._arrays = arrays_of(store)
         self._chunks = chunks_to_decode(self._arrays, all_of_them=mode == "full")
         tree = xr.open_datatree(
-            store, engine="zarr", chunks=None, decode_cf=False, create_default_indexes=False
+            store,
+            engine="zarr",
+            chunks=None,
+            # A coordinate is read below to be an index, when chunks are missing: they must be
+            # read again.
+            cache=False,
+            decode_cf=False,
+            create_default_indexes=False,
         )
         self._undecoded = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
         decoded = {path: xr.decode_cf(group) for path, group in self._undecoded.items()}

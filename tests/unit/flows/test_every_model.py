@@ -13,6 +13,7 @@ import xarray as xr
 
 from flows.conversion import OpenedRaw, open_raw, save
 from flows.core.outcomes import OutputMismatch
+from flows.encoding import chunking
 from flows.publishing.identity import differences
 from flows.publishing.manifest import manifest_schema
 from flows.publishing.publication import Published
@@ -72,6 +73,21 @@ def test_a_file_comes_out_bit_by_bit_with_a_valid_manifest(
     assert manifest["sonar"]["model"] == file.model
     assert len(manifest["contents"]["pings"]) == file.beam_groups
     assert manifest["preflight"]["bytes_unaccounted"] == 0
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+@pytest.mark.parametrize("file", MODEL_FILES, ids=lambda file: file.name)
+def test_coordinates_are_verified_like_others_if_they_are_as_long_as_samples(
+    file: ModelFile,
+    output_type: str,
+    real_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As in a file of 65,536 pings or more, where each of these has a chunk to decode.
+    monkeypatch.setattr(chunking, "LARGE_ELEMENTS", 2)
+    it = opened(file, real_data, tmp_path, output_type=output_type, verify="sampled")
+    assert isinstance(save(it, quiet), Published)
 
 
 def test_complex_and_power_channels_have_a_beam_group_each(real_data: Path, tmp_path: Path) -> None:
