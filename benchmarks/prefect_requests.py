@@ -120,7 +120,6 @@ def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
         **aws_environment(f"http://{HOST}:{free_port()}"),
         **prefect_environment(server.home / "worker", cloud.url),
         **cloud.environment,
-        "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
         "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
         "PREFECT_CLI_PROMPT": "false",
     }

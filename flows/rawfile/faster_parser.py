@@ -41,10 +41,10 @@ def speed_up_parser() -> None:
     parser: Any = importlib.import_module("echopype.convert.parse_base").ParseEK
     parser._read_datagrams = with_sentences(parser._read_datagrams)  # noqa: SLF001
     groups: Any = importlib.import_module("echopype.convert.set_groups_ad2cp")
-    groups.yaml = SimpleNamespace(safe_load=_read_once(groups.yaml.safe_load))
+    groups.yaml = SimpleNamespace(safe_load=parsed_once(groups.yaml.safe_load))
 
 
-def _read_once(slow: Callable[[str], Any]) -> Callable[[TextIO], Any]:
+def parsed_once(slow: Callable[[str], Any]) -> Callable[[TextIO], Any]:
     """A reader of a file that parses each text once.
 
     echopype parses AD2CP's table of fields, which it does not change, for each segment: 0.05 s.

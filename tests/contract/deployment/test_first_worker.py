@@ -31,7 +31,6 @@ def real_worker(account: Account, api_url: str, folder: Path) -> Iterator[Callab
         **system_environment(),
         **aws_environment(f"http://{HOST}:{free_port()}"),
         **prefect_environment(folder, api_url),
-        "PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED": "false",
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
         "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
         "PREFECT_WORKER_QUERY_SECONDS": "1",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from flows.rawfile.echopype_reader import import_echopype
+from flows.rawfile.faster_parser import parsed_once
 from tests.unit.rawfile.test_streamed_samples import REAL
 
 SMALL = "ek80/-1519668699940320059.raw"
@@ -122,14 +123,13 @@ def test_what_is_not_a_whole_datagram(
 
 
 def test_the_table_of_ad2cp_s_fields_is_parsed_once_and_as_before() -> None:
-    echopype = import_echopype()
-    groups: Any = import_module("echopype.convert.set_groups_ad2cp")
     # It has no types.
     yaml: Any = import_module("yaml")
-    table = Path(echopype.__path__[0], "convert", "ad2cp_fields.yaml")
+    table = Path(import_echopype().__path__[0], "convert", "ad2cp_fields.yaml")
+    fields = parsed_once(yaml.safe_load)
     read = []
     for _ in range(2):
         with table.open() as file:
-            read.append(groups.yaml.safe_load(file))
+            read.append(fields(file))
     assert read[0] is read[1]
     assert read[0] == yaml.safe_load(table.read_text())
