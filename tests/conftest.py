@@ -39,16 +39,18 @@ REPORT_LINE = "report"
 LONGEST_FIRST = ("sandbox", "alerts", "storm", "prefect-server", "chaos", "sending")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests that convert recorded files as slow, and start the longest groups first.
 
+    They are marked before `-m` selects, and sorted once each folder has named its groups.
     pytest-xdist hands out tests in their order. Single tests are last, so that no worker
     is left with a long group at the end.
     """
     for item in items:
         if {"real_data", "fleet_files"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+    yield
     items.sort(key=_turn)
 
 
