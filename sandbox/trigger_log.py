@@ -16,6 +16,7 @@ class TriggerOutcome:
         reason: its reason, one of a fixed set.
         detail: the details of this object.
         message: the id of the queue message; empty without a queue.
+        run: the id of the flow run; empty if there is none.
     """
 
     key: str
@@ -23,6 +24,7 @@ class TriggerOutcome:
     reason: str
     detail: str
     message: str = ""
+    run: str = ""
 
 
 class NewLines:
@@ -65,4 +67,5 @@ class TriggerLog:
                     reason=entry.get("reason") or "",
                     detail=entry.get("detail") or "",
                     message=entry.get("message_id") or "",
+                    run=entry.get("flow_run_id") or "",
                 )

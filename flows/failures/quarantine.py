@@ -43,9 +43,9 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
     source, output = request.source, request.output
     if not isinstance(source, S3Location) or not isinstance(output, S3Location):
         return
-    inbox = store_of(source, request.input_storage_options)
     # BLE001: the run has already failed, and that failure is reported.
     try:
+        inbox = store_of(source, request.input_storage_options)
         if _is_current(inbox, source, request.wanted):
             store = store_of(output, request.output_storage_options)
             store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
@@ -53,7 +53,7 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
         _log.warning("%s: failure report not written: %s", output.uri, error)
     reason = report.message.removeprefix(f"{report.source}: ")
     marks = {OUTCOME_TAG: report.outcome, REASON_TAG: tag_value(reason)}
-    _mark(inbox, source, request.wanted, marks)
+    _mark(source, request.input_storage_options, request.wanted, marks)
 
 
 def _is_current(inbox: ObjectStore, source: S3Location, version: SourceVersion) -> bool:
@@ -64,14 +64,15 @@ def _is_current(inbox: ObjectStore, source: S3Location, version: SourceVersion) 
 def release(source: Location, options: dict[str, Any], version: SourceVersion) -> None:
     """Remove the quarantine tags of this version, keep others; errors are logged, not raised."""
     if isinstance(source, S3Location):
-        _mark(store_of(source, options), source, version, {})
+        _mark(source, options, version, {})
 
 
 def _mark(
-    inbox: ObjectStore, source: S3Location, version: SourceVersion, marks: Mapping[str, str]
+    source: S3Location, options: dict[str, Any], version: SourceVersion, marks: Mapping[str, str]
 ) -> None:
     # BLE001: the bucket may be read-only; the report is written anyway.
     try:
+        inbox = store_of(source, options)
         if version.version_id is None and not _is_current(inbox, source, version):
             # There is no version id, and the object has changed.
             return

@@ -49,6 +49,10 @@ def _invalid(error: ValidationError) -> InvalidParameters:
         if fault["type"] == "value_error":
             faults.append(str(fault["ctx"]["error"]))
             continue
+        if fault["type"] == "extra_forbidden" and fault["loc"][0] == "convert_params":
+            known = ", ".join(sorted(ConvertParams.model_fields))
+            faults.append(f"unknown convert_params {[fault['loc'][-1]]}; known: {known}")
+            continue
         value = ""
         if fault["loc"] and fault["loc"][0] in _SHOWN:
             value = f" ({' '.join(map(str, fault['loc']))} is {fault['input']!r})"

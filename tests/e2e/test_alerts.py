@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.sea.sample_file import write_sample
 from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
-from tests.conftest import REPORT_LINE
 from tests.monitoring.monitored import SCHEDULER, monitored
 from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
@@ -189,11 +188,8 @@ def look_in(sandbox: Sandbox, **passed: float) -> None:
         assert not learnt.faults
 
 
-def test_a_failed_run_sends_a_notice_and_no_alert(
-    sandbox: Sandbox,
-    listener: Listener,
-    cut: Path,
-    record_property: Callable[[str, object], None],
+def test_a_failed_run_sends_a_notice_within_ten_seconds_and_no_alert(
+    sandbox: Sandbox, listener: Listener, cut: Path
 ) -> None:
     inbox = SandboxInbox(sandbox)
     inbox.drop(cut, "HB0710/cut.raw")
@@ -204,8 +200,7 @@ def test_a_failed_run_sends_a_notice_and_no_alert(
     seconds = (
         datetime.fromisoformat(message["at"]) - datetime.fromisoformat(ended)
     ).total_seconds()
-    # Not asserted: a busy machine answers late.
-    record_property(REPORT_LINE, f"the notice of a failed run came {seconds:.1f} s after its end")
+    assert seconds < 10
     assert message["topic"] == listener.topics["notices"]
     assert all(message[name] for name in NAMED)
     assert message["file"] == inbox.uri("HB0710/cut.raw")

@@ -73,6 +73,10 @@ class Watch:
                 self._settled[line.message, line.key] = line
         return Counter(f"{line.outcome}: {line.reason}" for line in self._settled.values())
 
+    def runs(self) -> set[tuple[str, str]]:
+        """Key and run of each message that was submitted, as `outcomes` last read them."""
+        return {(line.key, line.run) for line in self._settled.values() if line.run}
+
 
 def upload(sandbox: Sandbox, cruise: str) -> list[NotifiedObject]:
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
@@ -123,7 +127,11 @@ def once_each(objects: list[NotifiedObject]) -> dict[str, int]:
     return {f"s3://{item.bucket}/{item.key}": 1 for item in objects}
 
 
-def all_are_counted(outcomes: Counter[str]) -> None:
+def all_are_counted(sandbox: Sandbox, watch: Watch, objects: list[NotifiedObject]) -> None:
+    outcomes = watch.outcomes()
+    # Each message names the one run of its upload.
+    ids = {run.parameters["raw_file"]: run.id for run in sandbox.api.flow_runs()}
+    assert watch.runs() == {(each.key, ids[f"s3://{each.bucket}/{each.key}"]) for each in objects}
     assert outcomes.pop("Rejected: malformed") == MALFORMED
     # How many are 'new' is not exact. If a create's answer was lost, by a kill or a time-out,
     # none of an upload's messages is. If two create its run in the same moment, Prefect answers
@@ -138,7 +146,7 @@ def test_a_storm_makes_one_run_for_each_upload(system: Sandbox) -> None:
     send(system, make_storm(objects, seed=1))
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "calm") == once_each(objects)
-    all_are_counted(watch.outcomes())
+    all_are_counted(system, watch, objects)
 
 
 def test_the_storm_has_the_same_result_if_prefect_is_killed_twice(system: Sandbox) -> None:
@@ -156,4 +164,4 @@ def test_the_storm_has_the_same_result_if_prefect_is_killed_twice(system: Sandbo
         system.start_part(prefect_server.NAME)
     wait_until_all_are_settled(system)
     assert runs_by_file(system, "killed") == once_each(objects)
-    all_are_counted(watch.outcomes())
+    all_are_counted(system, watch, objects)

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anyio
+import httpx
 import psutil
 import pytest
+from prefect.client.schemas.objects import State
 from prefect.runner._flow_run_executor import FlowRunExecutor
+from prefect.states import Cancelling
 
 from flows.runs import execute_run
 from sandbox.parts.environments import system_environment
@@ -193,3 +197,17 @@ def test_a_stop_is_no_fault_though_it_comes_before_the_flow_s_end_is_looked_at(
     monkeypatch.setattr(execute_run._Executor, "exit_code", 0)
     anyio.run(stop)
     assert execute_run._Executor.exit_code == 0
+
+
+def test_a_prefect_that_does_not_answer_at_the_end_is_no_fault_of_the_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def cancelling(_run: object) -> State:
+        return Cancelling()
+
+    def no_client() -> object:
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(execute_run, "_state_of", cancelling)
+    monkeypatch.setattr(execute_run, "get_client", no_client)
+    anyio.run(execute_run._end_cancelling, uuid4())

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.measuring.grow import grow
@@ -66,9 +67,11 @@ def _ours(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name.startswith("echodrop-")}
 
 
-# SIGTERM is sent below and by test_kills, which also knows its exit code.
-def test_a_conversion_whose_terminal_is_closed_leaves_nothing(
-    buckets: Buckets, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_conversion_that_is_stopped_leaves_nothing(
+    buckets: Buckets,
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     stall = _Stall()
     with fault_proxy(buckets.port, stall) as proxy:
@@ -79,8 +82,8 @@ def test_a_conversion_whose_terminal_is_closed_leaves_nothing(
         )
         assert stall.reached.wait(240)
         assert list(tmp_path.glob("echodrop-*/raw.raw"))
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(60) == 128 + signal.SIGHUP
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
     assert _ours(tmp_path) == set()
     assert buckets.output_keys() == set()
 
