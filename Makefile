@@ -15,7 +15,7 @@ YES ?=
 DELETE_DATA ?=
 RELEASE = --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(foreach each,$(PARAMETERS),--parameter '$(each)')
 
-.PHONY: help setup demo up test quick check format lock images deploy undeploy clean
+.PHONY: help setup demo up test trial quick check format lock images deploy undeploy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,9 +40,14 @@ demo: .venv/ready ## convert a file to a verified Zarr store through the whole s
 up: .venv/ready ## run the whole system on this machine until Ctrl-C
 	@$(BIN)/echodrop up
 
-test: .venv/ready ## run every test that this machine can run
-	@# Three at a time on two cores, since tests of running systems mostly wait; the order is tests/conftest.py's.
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(TESTS)
+# Three at a time on two cores, since tests of running systems mostly wait; the order is tests/conftest.py's.
+PYTEST = $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+
+test: .venv/ready ## run the tests, all but the trials
+	@$(PYTEST) -m "not trial" $(TESTS)
+
+trial: .venv/ready ## run the trials: minutes of faults and load on the whole system
+	@$(PYTEST) -m trial tests/e2e $(TESTS)
 
 quick: .venv/ready ## check style and types, and run the tests that need no server
 	$(BIN)/ruff check .

@@ -80,15 +80,20 @@ class SandboxPrefectApi:
             raise OSError(f"{method} {path}: {answer.status} {answer.data[:500]!r}")
         return answer.json() if answer.data else None
 
-    def flow_runs(self) -> list[FlowRunInfo]:
-        """Return all flow runs, oldest first."""
+    def flow_runs(self, name: str = "") -> list[FlowRunInfo]:
+        """Return the flow runs with this text in their names, oldest first."""
         runs: list[FlowRunInfo] = []
         page = 200
         while True:
             answer = self.request(
                 "POST",
                 "/flow_runs/filter",
-                {"sort": "START_TIME_ASC", "limit": page, "offset": len(runs)},
+                {
+                    "flow_runs": {"name": {"like_": name}},
+                    "sort": "START_TIME_ASC",
+                    "limit": page,
+                    "offset": len(runs),
+                },
             )
             runs.extend(_flow_run(found) for found in answer)
             if len(answer) < page:

@@ -20,6 +20,9 @@ _EVERY_SECONDS = 1.0
 # Allocated minus freed objects since the last collection. Below this number an idle
 # server does not collect.
 _THRESHOLD = 20_000
+# Every so many collections is a full one. The others look only at objects made since the
+# last one, as Python's own collector does: a full one takes half a second of a processor.
+_FULL = 30
 
 
 def collect_in_background() -> None:
@@ -29,10 +32,12 @@ def collect_in_background() -> None:
 
 
 def _collect() -> None:
+    collections = 0
     while True:
         time.sleep(_EVERY_SECONDS)
         if gc.get_count()[0] > _THRESHOLD:
-            gc.collect()
+            collections += 1
+            gc.collect(1 if collections % _FULL else 2)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
 
-pytestmark = pytest.mark.xdist_group("alerts")
+pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("alerts")]
 
 SMALL = "ek80/-1519668699940320059.raw"
 # A cruise whose files share tasks.

@@ -18,7 +18,7 @@ from tests.chaos.plan import FaultKind
 from tests.chaos.trial import ChaosReport, run_trial
 from tests.conftest import REPORT_LINE
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(2400)]
 
 SEED, FILES = 7, 36
 

@@ -25,7 +25,7 @@ from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 
-pytestmark = pytest.mark.xdist_group("sending")
+pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("sending")]
 
 # Messages of a killed command reappear after two minutes, which is too long for a test.
 # A process started in the background ignores SIGINT, unlike one at an operator's terminal.

@@ -89,6 +89,8 @@ def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
     check_one_run_of_ten_notifications(sandbox, key)
 
 
+# On the PostgreSQL system of the faults.
+@pytest.mark.trial
 @pytest.mark.xdist_group("chaos")
 def test_on_postgresql_four_triggers_at_once_make_one_run_of_ten_notifications(
     postgresql_sandbox: Sandbox, tmp_path: Path

@@ -22,7 +22,7 @@ from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
 from tests.storm import Storm, make_storm
 
-pytestmark = pytest.mark.xdist_group("storm")
+pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("storm")]
 
 UPLOADS, REPORTED_AGAIN, MALFORMED = 195, 90, 15
 # Most runs that two environments may create at the same moment. It depends on the number of

@@ -21,6 +21,9 @@ from tests.template.stacks import (
     translate,
 )
 
+# They prove the checks, not the template.
+pytestmark = pytest.mark.slow
+
 GONE = object()
 
 

@@ -82,6 +82,7 @@ def task(ecs: Any, cluster: str, arn: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_many_runs_of_all_sizes_create_no_revision(ecs: Any) -> None:
     stack = Stack.read(MADE)
     outputs = deploy(ecs, stack)

@@ -35,6 +35,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sample(tmp_path_factory.mktemp("sample") / "sea.raw", pings=20, samples=50).path
 
 
+@pytest.mark.slow
 def test_a_conversion_imports_neither_prefect_nor_the_command_line(
     sample: Path, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from flows.products.product_files import OutputReplacedError, product_files
 from flows.products.viewer_contract import violations
 from tests.unit.products.conftest import Converted
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -200,7 +200,6 @@ def test_netcdf_gives_the_same_picture(converted: Converted) -> None:
     assert zarr["sha256"] == netcdf["sha256"]
 
 
-@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_output(sample: Path) -> None:
     command = [sys.executable, "-m", "flows.products.make", "--only", "thumbnail"]
     done = subprocess.run(

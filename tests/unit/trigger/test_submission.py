@@ -490,6 +490,7 @@ def xmls_by_run(trigger: Trigger) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_data_and_xml_find_each_other_in_every_order() -> None:
     for order in itertools.permutations(SIX_FILES):
         trigger = Trigger()
@@ -499,6 +500,7 @@ def test_data_and_xml_find_each_other_in_every_order() -> None:
         assert xmls_by_run(trigger) == EXPECTED, order
 
 
+@pytest.mark.slow
 def test_data_and_xml_find_each_other_in_any_interleaving() -> None:
     # Uploads in one order, their notifications in another, some while later
     # uploads still follow: each notification is after its own upload.
