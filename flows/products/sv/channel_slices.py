@@ -55,14 +55,16 @@ class ChannelSlices:
 
     def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - as above
         """An EchoData of these pings of this channel alone, which must have one pulse and filter."""
-        return _echodata(self, *self.groups(places), samples)
+        whole = samples and {name: values[None] for name, values in samples.items()}
+        return _echodata(self, *self.groups(places), whole)
 
     @staticmethod
-    def of_first_pings(slices: Sequence[ChannelSlices]) -> Any:  # noqa: ANN401 - as above
-        """An EchoData of one ping of a level of 0 dB, for each channel with its first ping's settings.
+    def of_first_pings(slices: Sequence[ChannelSlices], samples: Stored | None) -> Any:  # noqa: ANN401 - as above
+        """An EchoData of one ping for each channel with its first ping's settings.
 
         The channels must be of one beam group. None if one of their values is not by channel,
-        and not the same for all.
+        and not the same for all. The pings have these samples (channels by 1 by samples), or a
+        level of 0 dB.
         """
         found: list[xr.Dataset] = []
         for parts in zip(*(each.groups(np.array([0])) for each in slices), strict=True):
@@ -77,7 +79,7 @@ class ChannelSlices:
                 same[:1] = [_joined(same)]
             found.append(same[0])
         beam, environment, vendor = found
-        return _echodata(slices[0], beam, environment, vendor, None)
+        return _echodata(slices[0], beam, environment, vendor, samples)
 
     def groups(self, places: Ints) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
         """The beam group without samples, the environment and the vendor's group at these pings."""
@@ -165,7 +167,7 @@ def _echodata(
             level = float(is_complex and name == "backscatter_r")
             values = np.full([sizes[d] for d in dimensions], level)
         else:
-            values = samples[name][None]
+            values = samples[name]
         beam[name] = (dimensions, values)
     sonar = xr.Dataset({"waveform_encode_descr": ("beam_group_index", [own.panel.encoding])})
     groups = {

@@ -10,6 +10,10 @@ from scipy import fft  # type: ignore[import-untyped]
 
 Complex = NDArray[np.complex128]
 
+# The begin of a pulse with this share of its energy. The rounding of a Fourier transform of doubles
+# is 1e-16 of the strongest sample, of which the last ones may be a hundred-thousandth.
+_FAINT = 1e-3
+
 
 def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
     """The mean over the sectors that have a sample.
@@ -43,29 +47,11 @@ def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
     return found
 
 
-def replica_of(echodata: Any) -> Complex:  # noqa: ANN401 - echopype ships no types
-    """The transmitted FM pulse as the receiver filters it, of the one channel's first ping."""
-    # PLC0415: its import takes a second.
-    from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415
-    from echopype.calibrate.ek80_complex import (  # noqa: PLC0415
-        get_filter_coeff,
-        get_transmit_signal,
-    )
-
-    calibrator = CALIBRATOR[echodata.sonar_model](
-        echodata, env_params={}, cal_params={}, waveform_mode="BB", encode_mode="complex"
-    )
-    rate = calibrator.cal_params["receiver_sampling_frequency"]
-    sent, _ = get_transmit_signal(calibrator.beam, get_filter_coeff(calibrator.vend), "BB", rate)
-    (replica,) = sent.values()
-    return np.asarray(replica, np.complex128)
-
-
 def compressed(samples: Complex, replica: Complex) -> Complex:
     """The correlation of each ping with the replica, as echopype's `compress_pulse`.
 
-    The last samples of a ping meet only the faint begin of the pulse, which the rounding of
-    a Fourier transform would hide, so they are summed.
+    The very last samples of a ping meet only the faint begin of the pulse, which the rounding
+    of a Fourier transform would hide, so they are summed.
 
     Args:
         samples: NaN where there is no sample, which counts as 0 (pings by samples).
@@ -81,8 +67,10 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     spectrum *= np.conj(fft.fft(replica, length))
     found: Complex = fft.ifft(spectrum, axis=1, overwrite_x=True)[:, :width]
     ends = width - missing[:, ::-1].argmin(axis=1)
+    energy = np.cumsum(np.abs(replica) ** 2)
+    faint = int(np.searchsorted(energy, energy[-1] * _FAINT))
     for end in np.unique(ends):
-        begin, rows = max(0, end - replica.size), np.flatnonzero(ends == end)
+        begin, rows = max(0, end - faint), np.flatnonzero(ends == end)
         later = np.subtract.outer(np.arange(end - begin), np.arange(end - begin))
         shifted = np.where(later >= 0, np.conj(replica)[np.maximum(later, 0)], 0)
         last = slice(begin, end)
@@ -91,7 +79,8 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     return found
 
 
-def noise(width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Real and imaginary part of a ping of random samples, of one sector (1 by width by 1)."""
-    real, imaginary = np.random.default_rng(1).standard_normal((2, 1, width, 1))
-    return real, imaginary
+def noise(width: int) -> Complex:
+    """One ping of random samples (1 by width)."""
+    real, imaginary = np.random.default_rng(1).standard_normal((2, 1, width))
+    found: Complex = real + 1j * imaginary
+    return found
