@@ -29,8 +29,8 @@ def test_some_rows_are_those_of_the_whole(  # noqa: PLR0917 - properties
     width: int,
     dtype: str,
     codec: Blosc,
-    is_noise: bool,
-    data: st.DataObject,  # noqa: FBT001 - as above
+    is_noise: bool,  # noqa: FBT001 - as above
+    data: st.DataObject,
 ) -> None:
     numbers = data.draw(st.lists(st.integers(0, rows - 1), max_size=7, unique=True).map(sorted))
     shape = (rows, width)
