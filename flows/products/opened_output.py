@@ -24,8 +24,13 @@ _UNUSED = frozenset(
         *(f"MRU_{kind}_{axis}" for kind in ("offset", "rotation") for axis in "xyz"),
         *(f"position_offset_{axis}" for axis in "xyz"),
         *(f"beam_direction_{axis}" for axis in "xyz"),
-        *("angle_alongship", "angle_athwartship", "pitch", "roll"),
-        *("beam_stabilisation", "gpt_software_version", "non_quantitative_processing"),
+        *("angle_alongship", "angle_athwartship", "beam_stabilisation", "gpt_software_version"),
+        *("non_quantitative_processing", "transceiver_software_version"),
+        *("drop_keel_offset", "drop_keel_offset_is_manual", "heading", "pitch", "roll"),
+        *("transducer_offset_x", "transducer_offset_y", "water_level_draft_is_manual"),
+        *("sound_velocity_profile", "sound_velocity_profile_depth", "sound_velocity_source"),
+        *("transducer_name", "transducer_sound_speed", "config_xml"),
+        *("transceiver_serial_number", "transducer_serial_number"),
     }
 )
 

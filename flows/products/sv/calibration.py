@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from flows.products.sv.channel_slices import ChannelSlices
 from flows.products.sv.depth_bins import Linear, first_and_step, in_decibels, linear
 from flows.products.sv.gains import Gains, compute_first_gains, groups_of
+from flows.products.sv.group_parts import GroupParts
 from flows.products.sv.panels import Floats, Ints, Panel
 from flows.products.sv.power import compressed, mean_of_sectors
 from flows.products.sv.stored_samples import Stored, StoredSamples
@@ -53,10 +54,17 @@ class SvBlock:
 class ChannelCalibration:
     """One panel as Sv by range; if not `is_calibrated`, as recorded levels by sample number."""
 
-    def __init__(self, echodata: Any, panel: Panel, *, is_calibrated: bool = True) -> None:  # noqa: ANN401 - echopype ships no types
+    def __init__(
+        self,
+        echodata: Any,  # noqa: ANN401 - echopype ships no types
+        panel: Panel,
+        parts: GroupParts | None = None,
+        *,
+        is_calibrated: bool = True,
+    ) -> None:
         self.panel = panel
         self.is_calibrated = is_calibrated
-        self.slices = ChannelSlices(echodata, panel)
+        self.slices = ChannelSlices(parts or GroupParts(echodata, panel.group), panel)
         self._stored = StoredSamples(echodata, panel)
         self.gains = Gains(self.slices, self._stored.width, self._stored.sectors)
 
@@ -152,12 +160,15 @@ class ChannelCalibration:
 
     def _power(self, places: Ints, real: NDArray[Any], imaginary: NDArray[Any]) -> Floats:
         """The power of complex samples; of FM, that of the compressed pulse."""
-        mean = mean_of_sectors(real, imaginary)
+        mean, turned = mean_of_sectors(real, imaginary)
         if self.panel.encoding == "complex_FM":
             pulses = self.slices.pulses[places]
             for rows in groups_of(pulses):
-                mean[rows] = compressed(mean[rows], self.gains.replica(int(places[rows[0]])))
-        power: Floats = mean.real**2 + mean.imag**2
+                samples = mean[rows] + 1j * turned[rows]
+                found = compressed(samples, self.gains.replica(int(places[rows[0]])))
+                mean[rows], turned[rows] = found.real, found.imag
+        power = np.square(mean, out=mean)
+        power += np.square(turned, out=turned)
         power[power == 0] = np.nan
         return power
 

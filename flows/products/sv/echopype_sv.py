@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from flows.products.sv.channel_slices import ChannelSlices
 from flows.products.sv.panels import Encoding, Floats
@@ -43,9 +44,11 @@ def computed_sv(echodata: Any, encoding: Encoding) -> ComputedSv:  # noqa: ANN40
     Raises:
         NotCalibratedError: echopype does not calibrate the model, or fails.
     """
-    from echopype.calibrate import compute_Sv  # noqa: PLC0415 - its import takes a second
+    from echopype.calibrate import compute_Sv, ek80_complex  # noqa: PLC0415 - takes a second
     from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415 - as above
 
+    # It uses one function of scipy.signal, whose import takes longer than the whole picture.
+    ek80_complex.signal = _Convolution
     model = echodata.sonar_model
     if model not in CALIBRATOR:
         raise NotCalibratedError(f"echopype does not calibrate {model}")
@@ -67,6 +70,17 @@ def computed_sv(echodata: Any, encoding: Encoding) -> ComputedSv:  # noqa: ANN40
     two = found[["Sv", "echo_range"]].transpose("channel", "ping_time", "range_sample")
     values, ranges = two["Sv"].values, two["echo_range"].values
     return ComputedSv(np.where(np.isfinite(values), values, np.nan), ranges, replicas)
+
+
+class _Convolution:
+    """What echopype's calibration uses of scipy.signal."""
+
+    @staticmethod
+    def convolve(
+        one: NDArray[Any], other: NDArray[Any], mode: Literal["full"] = "full"
+    ) -> NDArray[Any]:
+        """As `scipy.signal.convolve`, of one dimension."""
+        return np.convolve(one, other, mode)
 
 
 def of_first_pings(

@@ -97,7 +97,7 @@ class Gains:
         if replica is not None:
             self._replicas[int(self.slices.pulses[place])] = replica
             power = np.abs(compressed(noise(self._width), replica)[0]) ** 2
-            decibels = values - 10 * np.log10(power)
+            decibels = values - 10 * np.log10(np.where(power > 0, power, np.nan))
         start, step = first_and_step(ranges[None])
         self.known[int(self.slices.settings[place])] = Gain(decibels, start[0], step[0])
 

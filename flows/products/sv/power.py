@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft  # type: ignore[import-untyped]
 
+Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-# The begin of a pulse with this share of its energy. The rounding of a Fourier transform of doubles
-# is 1e-16 of the strongest sample, of which the last ones may be a hundred-thousandth.
+# Samples that meet only this share of the pulse's energy are summed. The rounding of a Fourier
+# transform of doubles is 1e-16 of the strongest sample, beside which the last ones are very faint.
 _FAINT = 1e-3
 
 
-def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
+def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> tuple[Floats, Floats]:
     """The mean over the sectors that have a sample.
 
     Args:
@@ -23,27 +24,32 @@ def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
         imaginary: NaN counts as 0 where `real` has a sample.
 
     Returns:
-        Pings by samples; NaN where no sector has a sample.
+        Its real and its imaginary part (pings by samples); NaN where no sector has a sample.
     """
     used = np.flatnonzero(np.isfinite(real[:1]).any(axis=(0, 1)))
-    found: Complex = np.full(real.shape[:2], np.nan, np.complex128)
     others = [number for number in range(real.shape[2]) if number not in used]
     if used.size and not any(np.isfinite(real[..., number]).any() for number in others):
-        # Sector by sector, in double precision: the sectors may all but cancel.
-        found[...] = 0
-        for number in used:
-            found.real += real[..., number]
-            found.imag += imaginary[..., number]
-        found /= used.size
-    left = ~np.isfinite(found)
+        means = _mean(real, used), _mean(imaginary, used)
+        left = ~(np.isfinite(means[0]) & np.isfinite(means[1]))
+    else:
+        means = np.full(real.shape[:2], np.nan), np.full(real.shape[:2], np.nan)
+        left = np.ones(real.shape[:2], bool)
     known = np.isfinite(real[left])
     if known.any():
-        sums = [
-            np.where(known, np.nan_to_num(values[left]), 0.0).sum(axis=-1, dtype=np.float64)
-            for values in (real, imaginary)
-        ]
         with np.errstate(invalid="ignore"):
-            found[left] = (sums[0] + 1j * sums[1]) / known.sum(axis=-1)
+            for mean, values in zip(means, (real, imaginary), strict=True):
+                some = np.where(known, np.nan_to_num(values[left]), 0.0)
+                mean[left] = some.sum(axis=-1, dtype=np.float64) / known.sum(axis=-1)
+    return means
+
+
+def _mean(values: NDArray[Any], used: NDArray[np.intp]) -> Floats:
+    """Sector by sector, in double precision: the sectors may all but cancel."""
+    first, *others = used.tolist()
+    found: Floats = values[..., first].astype(np.float64)
+    for number in others:
+        found += values[..., number]
+    found /= used.size
     return found
 
 

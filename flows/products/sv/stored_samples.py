@@ -134,9 +134,8 @@ class StoredSamples:
         self.width, *sectors = real.row
         self.sectors = sectors[0] if sectors else 1
         most = max(1, _READ_VALUES // max(1, self.width * self.sectors))
-        self._unit = most // real.chunk * real.chunk if real.chunk <= most else real.chunk
         self._pings = panel.pings
-        self._units = panel.pings // self._unit
+        self._units = panel.pings // (max(1, most // real.chunk) * real.chunk)
 
     def units(self, every: int) -> Iterator[tuple[Ints, Stored]]:
         """Every `every`-th place of the panel's pings with its samples, a unit at a time."""

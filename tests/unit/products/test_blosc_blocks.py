@@ -39,3 +39,11 @@ def test_some_rows_are_those_of_the_whole(  # noqa: PLR0917 - properties
     found = decoded_rows(codec.encode(whole), whole[0], np.array(numbers, np.intp))
     np.testing.assert_array_equal(found, whole[numbers])
     assert found.dtype == whole.dtype
+
+
+def test_each_row_alone() -> None:
+    whole = np.random.default_rng(1).integers(0, 100, (90, 500)).astype("<i2")
+    body = Blosc(cname="zstd", blocksize=4096).encode(whole)
+    for number in range(90):
+        found = decoded_rows(body, whole[0], np.array([number], np.intp))
+        np.testing.assert_array_equal(found, whole[[number]])
