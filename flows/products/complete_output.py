@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flows.products.sv.gridded import Gridded
 
 PRODUCTS_VERSION = 1
-_SOFTWARE = ("echodrop", "echopype", "matplotlib")
+_SOFTWARE = ("echodrop", "echopype", "pillow")
 
 
 class CompleteOutput:

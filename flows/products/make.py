@@ -34,7 +34,7 @@ from flows.products.product_files import (
 )
 from flows.publishing.manifest import read_manifest
 
-#: The colour map of pictures; see `flows.products.picture.colour_map` for others.
+#: The colour map of pictures; see `flows.products.picture.draw` for others.
 DEFAULT_COLOURS = "ek500"
 #: Each product and the end of its name, in the order in which they are made.
 PRODUCTS: Mapping[str, str] = {
@@ -169,13 +169,13 @@ def _make_viewer(source: CompleteOutput, files: ProductFiles) -> dict[str, Any]:
 
 def _picture(source: CompleteOutput) -> bytes:
     from flows.products.caption import facts_of, title_of  # noqa: PLC0415 - as above
-    from flows.products.picture import Caption, draw, png_of  # noqa: PLC0415 - matplotlib
+    from flows.products.picture import Caption, draw  # noqa: PLC0415 - as above
     from flows.products.sv.platform import PlatformTrack  # noqa: PLC0415 - as above
 
     track = PlatformTrack(source.echodata)
     facts = facts_of(source.echodata, source.manifest, track)
     caption = Caption(title_of(source.echodata, source.manifest), facts)
-    return png_of(draw(source.echogram, caption, track, source.colours))
+    return draw(source.echogram, caption, track, source.colours).canvas.png()
 
 
 def _thumbnail(source: CompleteOutput) -> bytes:

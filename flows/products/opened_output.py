@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
+import zarr
+from xarray.backends import ZarrStore
 from zarr.storage import FsspecStore
 
 from flows.core.locations import LocalLocation, Location, S3Location, parse_location
 from flows.rawfile.echopype_reader import import_echopype
+
+# What no product uses. Each variable that is opened takes a millisecond of a processor.
+_UNUSED_GROUPS = frozenset({"Provenance", "Platform/NMEA"})
+_UNUSED = frozenset(
+    {
+        *(f"MRU_{kind}_{axis}" for kind in ("offset", "rotation") for axis in "xyz"),
+        *(f"position_offset_{axis}" for axis in "xyz"),
+        *(f"beam_direction_{axis}" for axis in "xyz"),
+        *("angle_alongship", "angle_athwartship", "beam_stabilisation", "gpt_software_version"),
+        *("non_quantitative_processing", "transceiver_software_version"),
+        *("drop_keel_offset", "drop_keel_offset_is_manual", "heading", "pitch", "roll"),
+        *("transducer_offset_x", "transducer_offset_y", "water_level_draft_is_manual"),
+        *("sound_velocity_profile", "sound_velocity_profile_depth", "sound_velocity_source"),
+        *("transducer_name", "transducer_sound_speed", "config_xml"),
+        *("transceiver_serial_number", "transducer_serial_number"),
+    }
+)
 
 
 def open_output(
@@ -43,25 +62,26 @@ def open_output(
     output = os.fspath(output).rstrip("/")
     location = parse_location(output)
     folder = None
-    if isinstance(location, LocalLocation):
-        engine = "netcdf4" if output.endswith(".nc") else "zarr"
-        tree = xr.open_datatree(location.path, engine=engine, chunks=None, decode_cf=False)
-    elif output.endswith(".nc"):
-        folder = tempfile.TemporaryDirectory(prefix="echodrop-output-")
-        local = Path(folder.name) / "output.nc"
-        _filesystem(storage_options).get_file(_path(location), str(local))
-        tree = xr.open_datatree(local, engine="netcdf4", chunks=None, decode_cf=False)
+    if output.endswith(".nc"):
+        if isinstance(location, LocalLocation):
+            local = location.path
+        else:
+            folder = tempfile.TemporaryDirectory(prefix="echodrop-output-")
+            local = Path(folder.name) / "output.nc"
+            _filesystem(storage_options).get_file(_path(location), str(local))
+        opened = _netcdf_groups(local)
+    elif isinstance(location, LocalLocation):
+        opened = _zarr_groups(location.path)
     else:
         filesystem = _filesystem(storage_options, asynchronous=True)
-        store = FsspecStore(filesystem, read_only=True, path=_path(location))
-        tree = xr.open_datatree(store, engine="zarr", chunks=None, decode_cf=False)  # type: ignore[arg-type]  # takes a Zarr store, too
+        opened = _zarr_groups(FsspecStore(filesystem, read_only=True, path=_path(location)))
     groups: dict[str, xr.Dataset] = {}
     stored: dict[tuple[str, str], xr.Variable] = {}
-    for node in tree.subtree:
-        own = node.to_dataset(inherit=False)
+    arrays: dict[tuple[str, str], zarr.Array[Any]] = {}
+    for path, own, members in opened:
         samples = {str(n) for n, v in own.data_vars.items() if "range_sample" in v.dims}
-        path = node.path.strip("/")
         stored |= {(path, name): own[name].variable for name in samples}
+        arrays |= {(path, name): members[name] for name in samples & members.keys()}
         decoded = xr.decode_cf(own)
         groups[path or "/"] = decoded.assign(
             {n: v.load() for n, v in decoded.data_vars.items() if n not in samples}
@@ -70,10 +90,37 @@ def open_output(
     echodata._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
     echodata._load_tree()  # noqa: SLF001 - as above
     # As they are stored: products read them by chunks, and decode only what they need.
-    echodata.stored_samples = stored
+    echodata.stored_samples, echodata.stored_arrays = stored, arrays
     if folder is not None:
         weakref.finalize(echodata, folder.cleanup)
     return echodata
+
+
+#: Groups by path, with their variables as they are stored, and the arrays of these.
+_Groups = Iterator[tuple[str, xr.Dataset, Mapping[str, Any]]]
+
+
+def _netcdf_groups(path: Path) -> _Groups:
+    tree = xr.open_datatree(path, engine="netcdf4", chunks=None, decode_cf=False)
+    for node in tree.subtree:
+        yield node.path.strip("/"), node.to_dataset(inherit=False), {}
+
+
+def _zarr_groups(store: Any) -> _Groups:  # noqa: ANN401 - what zarr takes: a path, a store
+    """`xarray.open_datatree` opens every variable of every group."""
+    root = zarr.open_group(store, mode="r")
+    members = dict(root.members(max_depth=None))
+    for path, group in (("", root), *members.items()):
+        if not isinstance(group, zarr.Group) or path in _UNUSED_GROUPS:
+            continue
+        reader = ZarrStore(group, mode="r")
+        variables = {
+            name: reader.open_store_variable(name)  # type: ignore[no-untyped-call] # xarray has no type for it
+            for name in reader.array_keys()
+            if name not in _UNUSED
+        }
+        attributes = reader.get_attrs()  # type: ignore[no-untyped-call] # as above
+        yield path, xr.Dataset(variables, attrs=attributes), reader.members
 
 
 def _filesystem(options: Mapping[str, Any] | None, **more: Any) -> Any:  # noqa: ANN401 - s3fs ships no types

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from flows.products.axes import (
+    Span,
+    add_colour_bars,
+    label_distance,
+    label_time,
+    label_vertical,
+)
+from flows.products.drawing.canvas import Box, Canvas, Pixels, draw_line, png_of
+from flows.products.drawing.colours import NO_DATA, PASSIVE, ColourMap, Palette
 from flows.products.echogram import DrawnPanel, Echogram
+from flows.products.sv.panels import Floats
 from flows.products.sv.platform import PlatformTrack
 from flows.products.time_axis import can_be_drawn_by_time, column_edges, pauses, positions
 
-# Of Simrad's EK500: 12 colours, and white below.
-_EK500 = "#9f9f9f #5f5f5f #0000ff #00007f #00bf00 #007f00 #ffff00 #ff7f00 #ff00bf #ff0000 #a6533c #783c28"
-_NO_DATA, _PASSIVE, _SEA_FLOOR = "#efe6d4", "#b9dcf2", "black"
-_DPI, _WIDTH, _LEFT, _RIGHT = 120, 12.0, 0.85, 1.25
+# Pixels.
+_WIDTH, _LEFT, _RIGHT = 1440, 102, 1292
+_TOP, _BELOW, _LINE = 92, 88, 20
+# Of a panel with its title, and of these the title; lower ones if there are many.
+_PITCH, _LOW_PITCH, _TITLE = 314, 240, 44
 _THUMBNAIL = (320, 180)
-_COMPRESSION = 3
+_DARK_GREY = 8
 _AXES = {"depth": "Depth (m)", "range": "Range (m)", "sample": "Sample"}
 
 
@@ -40,177 +42,113 @@ class Caption:
     facts: Sequence[str]
 
 
-def colour_map(name: str) -> Colormap:
-    """A colour map by name: `ek500`, one of cmocean such as `haline`, or one of matplotlib.
+@dataclass(frozen=True)
+class Drawing:
+    """A picture, and the boxes of its panels."""
 
-    Raises:
-        ValueError: there is no such colour map.
-    """
-    if name == "ek500":
-        return ListedColormap(_EK500.split(), name="ek500").with_extremes(under="white")
-    import cmocean  # noqa: PLC0415 - only for its colours
-
-    if name in cmocean.cm.cmapnames:
-        found: Colormap = getattr(cmocean.cm, name)
-        return found
-    return colormaps[name]
+    canvas: Canvas
+    boxes: list[Box]
 
 
-def draw(echogram: Echogram, caption: Caption, track: PlatformTrack | None, colours: str) -> Figure:
-    """The figure of an echogram.
+def draw(
+    echogram: Echogram, caption: Caption, track: PlatformTrack | None, colours: str
+) -> Drawing:
+    """Draw an echogram.
 
     Args:
         echogram: what it shows.
         caption: its text.
         track: positions, for the distance; None or empty without.
-        colours: see `colour_map`; panels with colours of their own keep them.
+        colours: `ek500`, one of cmocean such as `haline`, or one of matplotlib; panels with
+            colours of their own keep them.
+
+    Raises:
+        ValueError: there is no such colour map.
     """
-    count = len(echogram.panels)
-    height = 2.62 if count <= 6 else 2.0
+    panels = echogram.panels
     notes = textwrap.wrap(
         ". ".join(text[:1].upper() + text[1:] for text in (*caption.facts, *echogram.notes)) + ".",
         175,
     )
-    top, bottom = 0.5, 0.72 + 0.16 * len(notes)
-    total = top + bottom + height * max(1, count)
-    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    figure.text(
-        _LEFT / _WIDTH, 1 - 0.12 / total, caption.title, fontsize=12, weight="bold", va="top"
+    pitch = _PITCH if len(panels) <= 6 else _LOW_PITCH
+    under = _TOP + pitch * max(1, len(panels)) - _TITLE
+    height = under + _BELOW + _LINE * len(notes)
+    canvas = Canvas(_WIDTH, height, _palette(panels, colours))
+    canvas.text((_LEFT, 14), caption.title, 12, "la", bold=True)
+    for number, line in enumerate(notes):
+        y = height - 12 - _LINE * (len(notes) - 1 - number)
+        canvas.text((_LEFT, y), line, 8, "lb", ink=_DARK_GREY)
+    tops = [_TOP + pitch * number for number in range(len(panels))]
+    boxes = [Box(_LEFT, top, _RIGHT, top + pitch - _TITLE) for top in tops]
+    by_time = can_be_drawn_by_time(panels)
+    edges = [column_edges(positions(panel, by_time=by_time)) for panel in panels]
+    spans = [found[[0, -1]] for found, _ in edges if found.size]
+    span = (float(np.min(spans)), float(np.max(spans))) if spans else (0.0, 1.0)
+    has_miles = bool(spans) and label_distance(
+        canvas, boxes[0], panels, track, span, by_time=by_time
     )
-    figure.text(
-        _LEFT / _WIDTH, 0.1 / total, "\n".join(notes), fontsize=8, va="bottom", color="0.25"
-    )
-    by_time = can_be_drawn_by_time(echogram.panels)
-    axes: list[Axes] = []
-    for number, panel in enumerate(echogram.panels):
-        lower = total - top - height * (number + 1)
-        box = (
-            _LEFT / _WIDTH,
-            (lower + 0.08) / total,
-            1 - (_LEFT + _RIGHT) / _WIDTH,
-            (height - 0.36) / total,
-        )
-        axis = figure.add_axes(box, sharex=axes[0] if axes else None)
-        _draw_panel(axis, panel, colour_map(panel.colours or colours), by_time=by_time)
-        axis.set_ylabel(_AXES[echogram.vertical])
-        if number < count - 1:
-            axis.xaxis.set_visible(False)
-        axes.append(axis)
-    _add_colour_bars(figure, axes, echogram.panels)
-    spans = [
-        edges[[0, -1]]
-        for panel in echogram.panels
-        if (edges := column_edges(positions(panel, by_time=by_time))[0]).size
-    ]
-    if spans:
-        axes[0].set_xlim(np.min(spans), np.max(spans))
-        _label_time(axes[-1], echogram.panels, by_time=by_time)
-        if track is not None:
-            _label_distance(axes[0], echogram.panels, track, by_time=by_time)
-    return figure
-
-
-def _draw_panel(axis: Axes, panel: DrawnPanel, colours: Colormap, *, by_time: bool) -> None:
-    axis.set_title(panel.title, loc="left", fontsize=9, pad=3, y=1.0)
-    axis.set_facecolor(_NO_DATA)
-    axis.set_ylim(panel.grid.stop, panel.grid.start)
-    if not np.isfinite(panel.values).any() and not panel.passive.any():
-        axis.text(0.5, 0.5, "no samples", transform=axis.transAxes, ha="center")
-    edges, column_of = column_edges(positions(panel, by_time=by_time))
-    if column_of.size:
-        shown = np.full((column_of.size, panel.grid.count), np.nan, np.float32)
-        shown[column_of >= 0] = panel.values[column_of[column_of >= 0]]
-        picture = axis.pcolorfast(
-            edges, panel.grid.edges, np.ma.masked_invalid(shown.T), cmap=colours
-        )
-        picture.set_clim(*panel.limits)
-        passive = (column_of >= 0) & panel.passive[column_of]
-        for place in np.flatnonzero(passive):
-            axis.axvspan(edges[place], edges[place + 1], color=_PASSIVE, lw=0, zorder=1.5)
+    for number, (panel, box, found) in enumerate(zip(panels, boxes, edges, strict=True)):
+        title_at = box.top - (25 if has_miles and number == 0 else 8)
+        canvas.text((box.left, title_at), panel.title, 9, "ls")
+        pixels = _pixels(panel, canvas.palette.maps[panel.colours or colours], found, span, box)
         if not by_time:
-            for edge in pauses(panel, edges):
-                axis.axvline(edge, color="0.3", lw=0.8, ls="--")
-        if panel.sea_floor is not None:
-            centres = (edges[:-1] + edges[1:]) / 2
-            line = np.where(column_of >= 0, panel.sea_floor[column_of], np.nan)
-            axis.plot(centres, line, color="white", lw=2.2, zorder=2)
-            axis.plot(centres, line, color=_SEA_FLOOR, lw=1.1, zorder=3)
+            _mark(pixels, pauses(panel, found[0]), span)
+        canvas.place(box, pixels)
+        if not np.isfinite(panel.values).any() and not panel.passive.any():
+            middle = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+            canvas.text(middle, "no samples", 10, "mm")
+        label_vertical(canvas, box, panel, _AXES[echogram.vertical])
+    add_colour_bars(canvas, boxes, panels, colours)
+    if spans:
+        label_time(canvas, boxes[-1], panels, span, by_time=by_time)
+    return Drawing(canvas, boxes)
 
 
-def _add_colour_bars(figure: Figure, axes: Sequence[Axes], panels: Sequence[DrawnPanel]) -> None:
-    """One beside all neighbours that have the same colours, because each takes as long as an axis."""
-    drawn = [pair for pair in zip(axes, panels, strict=True) if pair[0].images]
-    for _, group in groupby(drawn, lambda pair: (pair[1].quantity, pair[1].limits)):
-        run = list(group)
-        low, high = run[-1][0].get_position().y0, run[0][0].get_position().y1
-        beside = figure.add_axes((1 - (_RIGHT - 0.12) / _WIDTH, low, 0.14 / _WIDTH, high - low))
-        bar = figure.colorbar(run[0][0].images[0], cax=beside, extend="both", extendfrac=0.02)
-        bar.set_label(run[0][1].quantity, fontsize=8)
-        bar.ax.tick_params(labelsize=8)
+def _palette(panels: Sequence[DrawnPanel], colours: str) -> Palette:
+    return Palette({panel.colours or colours for panel in panels} or {colours})
 
 
-def _label_time(axis: Axes, panels: Sequence[DrawnPanel], *, by_time: bool) -> None:
-    if by_time:
-        locator = AutoDateLocator()  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
-        axis.set_xlabel("Time (UTC)")
-        return
-    longest = max(panels, key=lambda panel: len(panel.times))
-    numbers = positions(longest, by_time=False)[:, 0]
-
-    def time_of(number: float, _: int) -> str:
-        if not numbers.size:
-            return ""
-        place = int(np.clip(np.searchsorted(numbers, number), 0, numbers.size - 1))
-        return str(longest.times[place, 0])[5:19].replace("T", "\n")
-
-    axis.xaxis.set_major_locator(MaxNLocator(8))
-    axis.xaxis.set_major_formatter(FuncFormatter(time_of))
-    axis.set_xlabel("Pings, with their time (UTC); dashed: pauses, or the clock goes back")
-
-
-def _label_distance(
-    first: Axes,
-    panels: Sequence[DrawnPanel],
-    track: PlatformTrack,
-    *,
-    by_time: bool,
-) -> None:
-    """Nautical miles along the top of the first panel, where positions are known."""
-    longest = max(panels, key=lambda panel: len(panel.times))
-    if not len(longest.times) or (np.diff(longest.times[:, 0]) < np.timedelta64(0)).any():
-        return
-    miles = track.miles(longest.times[:, 0])
-    known = np.isfinite(miles)
-    if known.sum() < 2 or np.nanmax(miles) < 0.005:
-        return
-    places = positions(longest, by_time=by_time)[known, 0]
-    sailed = np.maximum.accumulate(miles[known])
-    ticks = [t for t in MaxNLocator(8).tick_values(0, float(sailed[-1])) if t <= sailed[-1]]
-    beside = first.secondary_xaxis("top")
-    beside.set_ticks(np.interp(ticks, sailed, places), [f"{tick:g}" for tick in ticks], fontsize=8)
-    beside.tick_params(direction="in", pad=1)
-    first.set_title(first.get_title(loc="left"), loc="left", fontsize=9, pad=14, y=1.0)
-    first.annotate(
-        "nautical miles", (1.0, 1.0), xycoords="axes fraction", xytext=(4, 8),
-        textcoords="offset points", fontsize=8, ha="left", va="center",
-    )  # fmt: skip
+def _pixels(
+    panel: DrawnPanel,
+    colours_of: ColourMap,
+    cells: tuple[Floats, NDArray[np.intp]],
+    span: Span,
+    box: Box,
+) -> Pixels:
+    """What a panel's box shows: at each pixel the cell that its centre is in."""
+    width, height = box.right - box.left, box.bottom - box.top
+    edges, column_of = cells
+    if not column_of.size:
+        return np.full((height, width), NO_DATA, np.uint8)
+    numbers = colours_of.numbers(panel.values, panel.limits)
+    numbers[panel.passive] = PASSIVE
+    # One more for where no ping is.
+    numbers = np.append(numbers, np.full((1, panel.grid.count), NO_DATA, np.uint8), axis=0)
+    across = span[0] + (np.arange(width) + 0.5) * (span[1] - span[0]) / width
+    cell = np.searchsorted(edges, across, side="right") - 1
+    column = np.where((cell >= 0) & (cell < column_of.size), np.append(column_of, -1)[cell], -1)
+    passive = np.flatnonzero((column_of >= 0) & panel.passive[column_of])
+    # Even if they are narrower than a pixel.
+    column[_across(edges[passive], span, width)] = column_of[passive]
+    rows = ((np.arange(height) + 0.5) * panel.grid.count / height).astype(np.intp)
+    pixels = np.ascontiguousarray(numbers[column][:, rows].T)
+    if panel.sea_floor is None:
+        return pixels
+    depth = np.where(column >= 0, panel.sea_floor[column], np.nan)
+    share = (depth - panel.grid.start) / (panel.grid.stop - panel.grid.start)
+    return draw_line(pixels, np.arange(width), share * height)
 
 
-def png_of(figure: Figure) -> bytes:
-    """The figure as a PNG."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call] # the canvas is untyped
-    return _png(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call] # as above
+def _across(places: Floats, span: Span, width: int) -> NDArray[np.intp]:
+    """The pixel columns of places on the horizontal axis."""
+    shares = (places - span[0]) / (span[1] - span[0])
+    return np.clip(shares * width, 0, width - 1).astype(np.intp)
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """Red, green and blue as a PNG; a higher level takes twice as long to save a sixth of the bytes."""
-    body = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(body, "png", compress_level=_COMPRESSION)
-    return body.getvalue()
+def _mark(pixels: Pixels, places: Floats, span: Span) -> None:
+    """Dashed lines from top to bottom."""
+    dashes = np.flatnonzero(np.arange(len(pixels)) % 9 < 6)
+    pixels[dashes[:, None], _across(places, span, pixels.shape[1])] = _DARK_GREY
 
 
 def thumbnail_of(echogram: Echogram, colours: str) -> bytes:
@@ -218,14 +156,14 @@ def thumbnail_of(echogram: Echogram, colours: str) -> bytes:
     panels = [panel for panel in echogram.panels if np.isfinite(panel.values).any()]
     width, height = _THUMBNAIL
     if not panels:
-        pixels = np.ones((height, width, 4))
-    else:
-        panel = next((p for p in panels if p.title.startswith("38 kHz")), panels[0])
-        columns = np.arange(width) * len(panel.values) // width
-        rows = np.arange(height) * panel.grid.count // height
-        shown = np.ma.masked_invalid(panel.values[columns][:, rows].T)
-        low, high = panel.limits
-        named = colour_map(panel.colours or colours).with_extremes(bad=_NO_DATA)
-        pixels = named((shown - low) / (high - low))
-        pixels[:, panel.passive[columns]] = (0.725, 0.863, 0.949, 1)
-    return _png((pixels[..., :3] * 255 + 0.5).astype(np.uint8))
+        palette = _palette(panels, colours)
+        return png_of(Image.new("L", _THUMBNAIL, NO_DATA), palette)
+    panel = next((p for p in panels if p.title.startswith("38 kHz")), panels[0])
+    palette = _palette([panel], colours)
+    columns = np.arange(width) * len(panel.values) // width
+    rows = np.arange(height) * panel.grid.count // height
+    numbers = palette.maps[panel.colours or colours].numbers(
+        panel.values[columns][:, rows].T, panel.limits
+    )
+    numbers[:, panel.passive[columns]] = PASSIVE
+    return png_of(Image.fromarray(numbers), palette)

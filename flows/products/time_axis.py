@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.dates import date2num
 from numpy.typing import NDArray
 
 from flows.products.echogram import DrawnPanel
@@ -29,10 +28,12 @@ def can_be_drawn_by_time(panels: Sequence[DrawnPanel]) -> bool:
 
 
 def positions(panel: DrawnPanel, *, by_time: bool) -> Floats:
-    """First and last position of each column on the horizontal axis (columns by 2)."""
+    """First and last position of each column on the horizontal axis (columns by 2).
+
+    By time they are seconds since 1970.
+    """
     if by_time:
-        found: Floats = date2num(panel.times)  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
-        return found
+        return panel.times.astype("datetime64[ns]").astype(np.int64) / 1e9
     # Groups of different pings cover the same time.
     share: Floats = panel.numbers / (panel.numbers.max(initial=0) + 1)
     return share

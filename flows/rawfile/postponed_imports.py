@@ -2,7 +2,8 @@
 
 `import echopype` imports its calibration, cleaning, gridding and masks, and with them
 scipy.signal, geopy and aiohttp: half of its time. Python's LazyLoader postpones that
-until the first use, so `echopype.calibrate` still works later.
+until the first use, so `echopype.calibrate` still works later. scipy.signal is postponed by
+itself: calibration imports it and hardly ever uses it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import ModuleType
 
 POSTPONED = frozenset(
     f"echopype.{name}" for name in ("calibrate", "clean", "commongrid", "consolidate", "mask")
-)
+) | {"scipy.signal"}
 
 
 class _PostponingFinder(importlib.abc.MetaPathFinder):

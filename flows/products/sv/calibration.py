@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from flows.products.sv.channel_slices import ChannelSlices
 from flows.products.sv.depth_bins import Linear, first_and_step, in_decibels, linear
-from flows.products.sv.echopype_sv import NotCalibratedError, computed_sv, of_first_pings
+from flows.products.sv.gains import Gains, compute_first_gains, groups_of
+from flows.products.sv.group_parts import GroupParts
 from flows.products.sv.panels import Floats, Ints, Panel
-from flows.products.sv.power import compressed, mean_of_sectors, noise, replica_of
+from flows.products.sv.power import compressed, mean_of_sectors
 from flows.products.sv.stored_samples import Stored, StoredSamples
 
 #: Most samples of a block, over pings and sectors. Its arrays take about 40 bytes a sample.
 BLOCK_SAMPLES = 1_000_000
-_GAINS_KEPT = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,25 +51,22 @@ class SvBlock:
         return in_decibels(self.linear.astype(np.float64))
 
 
-@dataclass(frozen=True, eq=False)
-class _Gain:
-    """Of a setting: dB that it adds to a level, by sample; range of samples in m."""
-
-    decibels: Floats
-    start: float
-    step: float
-
-
 class ChannelCalibration:
     """One panel as Sv by range; if not `is_calibrated`, as recorded levels by sample number."""
 
-    def __init__(self, echodata: Any, panel: Panel, *, is_calibrated: bool = True) -> None:  # noqa: ANN401 - echopype ships no types
+    def __init__(
+        self,
+        echodata: Any,  # noqa: ANN401 - echopype ships no types
+        panel: Panel,
+        parts: GroupParts | None = None,
+        *,
+        is_calibrated: bool = True,
+    ) -> None:
         self.panel = panel
         self.is_calibrated = is_calibrated
-        self.slices = ChannelSlices(echodata, panel)
+        self.slices = ChannelSlices(parts or GroupParts(echodata, panel.group), panel)
         self._stored = StoredSamples(echodata, panel)
-        self.gains: dict[int, _Gain] = {}
-        self._replicas: dict[int, NDArray[np.complex128]] = {}
+        self.gains = Gains(self.slices, self._stored.width, self._stored.sectors)
 
     def check(self) -> None:
         """Calibrate one ping.
@@ -78,7 +75,7 @@ class ChannelCalibration:
             NotCalibratedError: see `blocks`.
         """
         if self.panel.pings.size and self.is_calibrated:
-            self._gain_at(0)
+            self.gains.at(0)
 
     def extent(self) -> tuple[float, float, float]:
         """First and last range, and the finest step, of some of its pings, in m.
@@ -95,17 +92,16 @@ class ChannelCalibration:
         firsts = np.unique(self.slices.settings, return_index=True)[1][:8].tolist()
         later = [panel.pings.size - 1, panel.pings.size // 2]
         for place in dict.fromkeys([*firsts, *later]):
-            samples = self._stored.decoded(self._stored.one(place), "backscatter_r")
-            known = np.flatnonzero(np.isfinite(samples.reshape(self._stored.width, -1)[:, 0]))
-            if not known.size:
+            last_sample = self._stored.last_sample(place)
+            if last_sample is None:
                 continue
             start, step = 0.0, 1.0
             if self.is_calibrated:
-                gain = self._gain_at(place)
+                gain = self.gains.at(place)
                 start, step = gain.start, gain.step
-            last = max(last, start + step * float(known[-1] + 1))
+            last = max(last, start + step * (last_sample + 1))
             first, finest = min(first, start), min(finest, step)
-            if place == 0 and len(firsts) == 1 and known[-1] == self._stored.width - 1:
+            if place == 0 and len(firsts) == 1 and last_sample == self._stored.width - 1:
                 break
         return (first if np.isfinite(first) else 0.0, last, finest)
 
@@ -129,6 +125,9 @@ class ChannelCalibration:
         decoded = {name: self._stored.decoded(stored, name) for name in stored}
         if self.panel.encoding == "counts":
             return self._of_counts(places, decoded["backscatter_r"])
+        settings = self.slices.settings[places]
+        if self.is_calibrated:
+            self.gains.compute(np.unique(settings))
         if "backscatter_i" in decoded:
             power = self._power(places, decoded["backscatter_r"], decoded["backscatter_i"])
             is_level = False
@@ -136,10 +135,8 @@ class ChannelCalibration:
             power, is_level = decoded["backscatter_r"], True
         start, step = np.zeros(places.size), np.ones(places.size)
         if self.is_calibrated:
-            settings = self.slices.settings[places]
-            self._compute_gains(np.unique(settings))
-            for rows in _groups(settings):
-                gain = self.gains[int(settings[rows[0]])]
+            for rows in groups_of(settings):
+                gain = self.gains.known[int(settings[rows[0]])]
                 start[rows], step[rows] = gain.start, gain.step
                 some = slice(None) if rows.size == places.size else rows
                 if is_level:
@@ -154,90 +151,34 @@ class ChannelCalibration:
         start, step = np.zeros(places.size), np.ones(places.size)
         if not self.is_calibrated:
             return SvBlock(places, counts.astype(np.float32), start, step)
-        for rows in _groups(self.slices.pulses[places]):
+        for rows in groups_of(self.slices.pulses[places]):
             samples = {"backscatter_r": counts[rows].astype(np.float64)}
-            found = self._computed(places[rows], samples)
-            values[rows], start[rows], step[rows] = found
+            found = self.gains.computed(places[rows], samples)
+            start[rows], step[rows] = first_and_step(found.ranges[0])
+            values[rows] = found.values[0]
         return SvBlock(places, linear(values), start, step)
 
     def _power(self, places: Ints, real: NDArray[Any], imaginary: NDArray[Any]) -> Floats:
         """The power of complex samples; of FM, that of the compressed pulse."""
-        mean = mean_of_sectors(real, imaginary)
+        mean, turned = mean_of_sectors(real, imaginary)
         if self.panel.encoding == "complex_FM":
             pulses = self.slices.pulses[places]
-            for rows in _groups(pulses):
-                mean[rows] = compressed(mean[rows], self._replica(int(places[rows[0]])))
-        power: Floats = mean.real**2 + mean.imag**2
+            for rows in groups_of(pulses):
+                samples = mean[rows] + 1j * turned[rows]
+                found = compressed(samples, self.gains.replica(int(places[rows[0]])))
+                mean[rows], turned[rows] = found.real, found.imag
+        power = np.square(mean, out=mean)
+        power += np.square(turned, out=turned)
         power[power == 0] = np.nan
         return power
 
-    def _replica(self, place: int) -> NDArray[np.complex128]:
-        pulse = int(self.slices.pulses[place])
-        if pulse not in self._replicas:
-            self._replicas[pulse] = replica_of(self.slices.of(np.array([place]), None))
-        return self._replicas[pulse]
-
-    def _gain_at(self, place: int) -> _Gain:
-        """What the setting of one ping adds to a level."""
-        setting = int(self.slices.settings[place])
-        self._compute_gains(np.array([setting]))
-        return self.gains[setting]
-
-    def _compute_gains(self, settings: Ints) -> None:
-        missing = np.array([s for s in settings.tolist() if s not in self.gains], np.intp)
-        if len(self.gains) + missing.size > _GAINS_KEPT:
-            self.gains = {s: self.gains[s] for s in settings.tolist() if s in self.gains}
-        examples = np.array(
-            [np.flatnonzero(self.slices.settings == s)[0] for s in missing], np.intp
-        )
-        for rows in _groups(self.slices.pulses[examples]):
-            computed = self._computed(examples[rows], self._known_ping(rows.size))
-            if self.panel.encoding == "complex_FM":
-                sent = self._power(examples[rows[:1]], *noise(self._stored.width))
-                computed = (computed[0] - 10 * np.log10(sent), *computed[1:])
-            for row, setting in enumerate(missing[rows].tolist()):
-                self.gains[setting] = _Gain(*(each[row] for each in computed))
-
-    def _known_ping(self, pings: int) -> Stored | None:
-        """Pings whose compressed pulse is never 0; None if a level of 0 dB does."""
-        if self.panel.encoding != "complex_FM":
-            return None
-        shape = (pings, self._stored.width, self._stored.sectors)
-        names = ("backscatter_r", "backscatter_i")
-        return {
-            name: np.broadcast_to(each, shape)
-            for name, each in zip(names, noise(self._stored.width), strict=True)
-        }
-
-    def _computed(self, places: Ints, samples: Stored | None) -> tuple[Floats, Floats, Floats]:
-        """Sv by ping and sample, first range and step by ping; without samples, of a level of 0 dB."""
-        found = computed_sv(self.slices.of(places, samples), self.panel.encoding)
-        values, ranges = (found[name].values[0] for name in ("Sv", "echo_range"))
-        if samples is None and not np.isfinite(values).any():
-            raise NotCalibratedError(
-                "all Sv are NaN: a value that the calibration needs is missing"
-            )
-        return (values, *first_and_step(ranges))
-
-
-def _groups(numbers: Ints) -> Iterator[Ints]:
-    for number in np.unique(numbers):
-        yield np.flatnonzero(numbers == number)
-
 
 def calibrate_first_pings(calibrations: Sequence[ChannelCalibration]) -> None:
-    """Compute the gains of the first pings of narrow-band channels, of each group by one call.
-
-    A call of echopype takes as long for one ping as for thousands. Channels that cannot be
-    calibrated together are left for `ChannelCalibration.check`.
-    """
-    groups: dict[tuple[str, str], list[ChannelCalibration]] = {}
-    for each in calibrations:
-        panel = each.panel
-        if panel.pings.size and each.is_calibrated and panel.encoding in {"power", "complex_CW"}:
-            groups.setdefault((panel.group, panel.encoding), []).append(each)
-    for some in groups.values():
-        for each, computed in zip(some, of_first_pings([e.slices for e in some]), strict=False):
-            if np.isfinite(computed[0]).any():
-                gain = _Gain(*(values[0] for values in computed))
-                each.gains[int(each.slices.settings[0])] = gain
+    """Compute the gains of the first pings of Simrad's channels, of each group by one call."""
+    compute_first_gains(
+        [
+            each.gains
+            for each in calibrations
+            if each.panel.pings.size and each.is_calibrated and each.panel.encoding != "counts"
+        ]
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from flows.products.sv.group_parts import GroupParts, picked
 from flows.products.sv.panels import Floats, Ints, Panel
 from flows.products.sv.stored_samples import Stored
 
@@ -24,92 +25,71 @@ class ChannelSlices:
     """One channel of an output.
 
     Attributes:
-        model: the sonar model.
-        attributes: of the whole output.
-        beam: the channel's part of its beam group, its samples not loaded.
         settings: a number for each of the panel's pings, equal for pings with the same
             power, pulse, filter and water (n).
         pulses: the same of pulse, filter and sample interval alone, which echopype takes
             from the first ping (n).
+        by_ping: what of the water has several times (see `GroupParts.water_by_ping`).
+        filters: the number in `filter_time` of the filter of each ping (n).
     """
 
-    def __init__(self, echodata: Any, panel: Panel) -> None:  # noqa: ANN401 - echopype ships no types
+    def __init__(self, parts: GroupParts, panel: Panel) -> None:
         self.panel = panel
-        self.model = echodata.sonar_model
-        beam = echodata[panel.group].isel(channel=[panel.channel])
-        # Not the coordinates that come from the group above.
-        inherited = {"beam_group", "beam_group_index", "channel_all"} & set(beam.coords)
-        other = {name for name in beam if str(name).startswith(("angle_a", "transmit_pulse"))}
-        self.beam = beam.drop_vars(inherited | other)
-        self._small = self.beam.drop_dims("range_sample")
-        channel = self.beam["channel"]
-        environment, vendor = echodata["Environment"], echodata["Vendor_specific"]
-        self._environment, self._vendor = (
-            each.sel(channel=channel) if "channel" in each.dims else each
-            for each in (environment, vendor)
+        self.parts = parts
+        self._beam, self._environment, self._vendor = (
+            each.isel(channel=[panel.channel]) if "channel" in each.dims else each
+            for each in (parts.beam, parts.environment, parts.vendor)
         )
-        self.attributes = echodata["Top-level"].attrs
-        self._by_ping = self._environment_by_ping()
-        self._filters = self._filter_of_ping()
+        self.by_ping = parts.water_by_ping(panel.channel)
+        self.filters = self._filter_of_ping()
         self.settings, self.pulses = self._settings_of_pings()
 
-    def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - as above
+    def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - echopype ships no types
         """An EchoData of these pings of this channel alone, which must have one pulse and filter."""
-        return _echodata(self, *self.groups(places), samples)
+        pings = self.panel.pings[places]
+        environment = _without_times(self._environment, self.by_ping)
+        for name, by_ping in self.by_ping.items():
+            environment[name] = by_ping.isel(ping_time=pings).rename(ping_time="time1")
+        vendor = _without_pings(self._vendor, self.panel)
+        if "filter_time" in vendor.dims:
+            vendor = vendor.isel(filter_time=[int(self.filters[places[0]])])
+        beam = self._beam.isel(ping_time=pings)
+        whole = samples and {name: values[None] for name, values in samples.items()}
+        return _echodata(self, beam, environment, vendor, whole)
 
     @staticmethod
-    def of_first_pings(slices: Sequence[ChannelSlices]) -> Any:  # noqa: ANN401 - as above
-        """An EchoData of one ping of a level of 0 dB, for each channel with its first ping's settings.
+    def of_first_pings(slices: Sequence[ChannelSlices], samples: Stored | None) -> Any:  # noqa: ANN401 - as above
+        """An EchoData of one ping for each channel with its first ping's settings.
 
         The channels must be of one beam group. None if one of their values is not by channel,
-        and not the same for all.
+        and not the same for all. The pings have these samples (channels by 1 by samples), or a
+        level of 0 dB.
         """
-        found: list[xr.Dataset] = []
-        for parts in zip(*(each.groups(np.array([0])) for each in slices), strict=True):
-            times = {n: parts[0][n] for n in ("ping_time", "time1") if n in parts[0].coords}
-            same = [part.assign_coords(times) for part in parts]
-            for name, values in same[0].data_vars.items():
-                if "channel" not in values.dims and not all(
-                    values.equals(part[name]) for part in same[1:]
-                ):
-                    return None
-            if "channel" in same[0].dims:
-                same[:1] = [_joined(same)]
-            found.append(same[0])
-        beam, environment, vendor = found
-        return _echodata(slices[0], beam, environment, vendor, None)
-
-    def groups(self, places: Ints) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-        """The beam group without samples, the environment and the vendor's group at these pings."""
-        pings = self.panel.pings[places]
-        environment = self._environment.drop_dims("time1", errors="ignore")
-        if "time1" in self._environment.dims and not self._by_ping:
-            environment = self._environment
-        for name, by_ping in self._by_ping.items():
-            environment[name] = by_ping.isel(ping_time=pings).rename(ping_time="time1")
-        vendor = self._vendor
-        if "filter_time" in vendor.dims:
-            vendor = vendor.isel(filter_time=[int(self._filters[places[0]])])
-        if self.panel.encoding != "counts":
-            vendor = vendor.drop_dims("ping_time", errors="ignore")
-        return self._small.isel(ping_time=pings), environment, vendor
-
-    def _environment_by_ping(self) -> dict[str, xr.DataArray]:
-        """Variables of several times, as echopype interpolates them to the pings of the group."""
-        if self._environment.sizes.get("time1", 1) == 1:
-            return {}
-        from echopype.calibrate.env_params import harmonize_env_param_time  # noqa: PLC0415 - as above
-
-        times = self._small["ping_time"]
-        return {
-            str(name): harmonize_env_param_time(values, ping_time=times)
-            .broadcast_like(times)
-            .transpose(..., "ping_time")
-            for name, values in self._environment.data_vars.items()
-            if "time1" in values.dims
-            and values.dtype.kind in "fiu"
-            and set(values.dims) <= {"time1", "channel"}
-        }
+        first = slices[0]
+        channels = [each.panel.channel for each in slices]
+        pings = [int(each.panel.pings[0]) for each in slices]
+        filters = [int(each.filters[0]) for each in slices]
+        beam = picked(first.parts.beam, channels, {"ping_time": pings})
+        environment = picked(_without_times(first.parts.environment, first.by_ping), channels, {})
+        vendor = picked(
+            _without_pings(first.parts.vendor, first.panel), channels, {"filter_time": filters}
+        )
+        if beam is None or environment is None or vendor is None:
+            return None
+        if first.by_ping:
+            environment = environment.assign_coords(time1=beam["ping_time"].values)
+        for name, own in first.by_ping.items():
+            values = [
+                each.by_ping[name].values[..., ping]
+                for each, ping in zip(slices, pings, strict=True)
+            ]
+            if "channel" in own.dims:
+                environment[name] = (("channel", "time1"), np.array(values))
+            elif np.ptp(values) == 0:
+                environment[name] = (("time1",), np.array(values[:1]))
+            else:
+                return None
+        return _echodata(first, beam, environment, vendor, samples)
 
     def _filter_of_ping(self) -> Ints:
         """The filters in force at each of the panel's pings, as numbers of `filter_time`."""
@@ -126,25 +106,26 @@ class ChannelSlices:
     def _settings_of_pings(self) -> tuple[Ints, Ints]:
         """For each of the panel's pings, a number of its setting and one of its pulse."""
         pings = self.panel.pings
-        columns: dict[str, Floats] = {"filter": self._filters.astype(np.float64)}
-        one = self._small.isel(channel=0)
+        columns: dict[str, Floats] = {"filter": self.filters.astype(np.float64)}
+        one = self._beam.isel(channel=0)
         for name in (*_PULSE, "transmit_power"):
             if name in one and one[name].dims == ("ping_time",):
                 columns[name] = one[name].values[pings].astype(np.float64)
         pulse = [values for name, values in columns.items() if name != "transmit_power"]
-        for name, by_ping in self._by_ping.items():
+        for name, by_ping in self.by_ping.items():
             # The temperature of an EK60 is of no use to its calibration, and changes often.
-            if name != "temperature" or self.model not in {"EK60", "ES70"}:
+            if name != "temperature" or self.parts.model not in {"EK60", "ES70"}:
                 columns[f"of the water: {name}"] = by_ping.values[..., pings].reshape(pings.size)
         return _numbered(list(columns.values())), _numbered(pulse)
 
 
-def _joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Datasets of one channel each as one of all."""
-    joined: xr.Dataset = xr.concat(
-        parts, "channel", data_vars="minimal", coords="minimal", compat="override", join="override"
-    )
-    return joined
+def _without_times(environment: xr.Dataset, by_ping: Mapping[str, xr.DataArray]) -> xr.Dataset:
+    """Only a single time is the water of all pings."""
+    return environment.drop_dims("time1") if by_ping else environment
+
+
+def _without_pings(vendor: xr.Dataset, panel: Panel) -> xr.Dataset:
+    return vendor if panel.encoding == "counts" else vendor.drop_dims("ping_time", errors="ignore")
 
 
 def _echodata(
@@ -157,26 +138,27 @@ def _echodata(
     """An EchoData of these groups, of these samples or of a level of 0 dB."""
     from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
-    is_complex = "backscatter_i" in own.beam
+    parts = own.parts
+    is_complex = "backscatter_i" in parts.samples
     for name in ("backscatter_r", "backscatter_i") if is_complex else ("backscatter_r",):
-        dimensions = own.beam[name].dims
-        sizes = {**own.beam.sizes, **{d: beam.sizes[d] for d in ("channel", "ping_time")}}
+        dimensions = parts.samples[name].dims
         if samples is None:
             level = float(is_complex and name == "backscatter_r")
-            values = np.full([sizes[d] for d in dimensions], level)
+            sizes = parts.samples[name].sizes
+            values = np.full([beam.sizes.get(d, sizes[d]) for d in dimensions], level)
         else:
-            values = samples[name][None]
+            values = samples[name]
         beam[name] = (dimensions, values)
     sonar = xr.Dataset({"waveform_encode_descr": ("beam_group_index", [own.panel.encoding])})
     groups = {
-        "/": xr.Dataset(attrs=own.attributes),
-        "Sonar": sonar.assign_attrs(sonar_model=own.model),
+        "/": xr.Dataset(attrs=parts.attributes),
+        "Sonar": sonar.assign_attrs(sonar_model=parts.model),
         "Sonar/Beam_group1": beam,
         "Environment": environment,
         "Vendor_specific": vendor,
         "Platform": xr.Dataset({"water_level": 0.0}),
     }
-    made = EchoData(converted_raw_path="block", sonar_model=own.model)
+    made = EchoData(converted_raw_path="block", sonar_model=parts.model)
     made._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
     return made
 

@@ -82,7 +82,7 @@ def bin_means(values: Linear, start: Floats, step: Floats, grid: VerticalGrid) -
     if not values.size:
         return made
     missing = np.isnan(values)
-    power = np.where(missing, np.float32(0), values)
+    power = np.where(missing, np.float32(0), values) if missing.any() else values
     # Pings with the same geometry share the samples of each bin.
     kinds, kind_of = np.unique(np.column_stack([start, step]), axis=0, return_inverse=True)
     for number, (first, spacing) in enumerate(kinds.tolist()):

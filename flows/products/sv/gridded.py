@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flows.products.sv.calibration import ChannelCalibration, calibrate_first_pings
 from flows.products.sv.depth_bins import Linear, VerticalGrid, bin_means
 from flows.products.sv.echopype_sv import NotCalibratedError
+from flows.products.sv.group_parts import GroupParts
 from flows.products.sv.panels import Floats, Ints, Panel, Times, panels_of
 from flows.products.sv.platform import transducer_depths
 
@@ -109,6 +110,7 @@ class Gridded:
 def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
     """Find the panels of an output and what can be computed of them."""
     panels = panels_of(echodata)
+    parts = {group: GroupParts(echodata, group) for group in {panel.group for panel in panels}}
     reasons: list[str] = []
     for is_calibrated in (True, False):
         found: list[GriddedPanel] = []
@@ -116,7 +118,8 @@ def gridded(echodata: Any) -> Gridded:  # noqa: ANN401 - echopype ships no types
         depths = [transducer_depths(echodata, panel) for panel in panels]
         is_depth = is_calibrated and all(depth is not None for depth in depths) and bool(depths)
         calibrations = [
-            ChannelCalibration(echodata, panel, is_calibrated=is_calibrated) for panel in panels
+            ChannelCalibration(echodata, panel, parts[panel.group], is_calibrated=is_calibrated)
+            for panel in panels
         ]
         calibrate_first_pings(calibrations)
         for panel, depth, calibration in zip(panels, depths, calibrations, strict=True):

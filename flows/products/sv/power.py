@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft  # type: ignore[import-untyped]
 
+Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
+# Samples that meet only this share of the pulse's energy are summed. The rounding of a Fourier
+# transform of doubles is 1e-16 of the strongest sample, beside which the last ones are very faint.
+_FAINT = 1e-3
 
-def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
+
+def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> tuple[Floats, Floats]:
     """The mean over the sectors that have a sample.
 
     Args:
@@ -19,53 +24,40 @@ def mean_of_sectors(real: NDArray[Any], imaginary: NDArray[Any]) -> Complex:
         imaginary: NaN counts as 0 where `real` has a sample.
 
     Returns:
-        Pings by samples; NaN where no sector has a sample.
+        Its real and its imaginary part (pings by samples); NaN where no sector has a sample.
     """
     used = np.flatnonzero(np.isfinite(real[:1]).any(axis=(0, 1)))
-    found: Complex = np.full(real.shape[:2], np.nan, np.complex128)
     others = [number for number in range(real.shape[2]) if number not in used]
     if used.size and not any(np.isfinite(real[..., number]).any() for number in others):
-        # Sector by sector, in double precision: the sectors may all but cancel.
-        found[...] = 0
-        for number in used:
-            found.real += real[..., number]
-            found.imag += imaginary[..., number]
-        found /= used.size
-    left = ~np.isfinite(found)
+        means = _mean(real, used), _mean(imaginary, used)
+        left = ~(np.isfinite(means[0]) & np.isfinite(means[1]))
+    else:
+        means = np.full(real.shape[:2], np.nan), np.full(real.shape[:2], np.nan)
+        left = np.ones(real.shape[:2], bool)
     known = np.isfinite(real[left])
     if known.any():
-        sums = [
-            np.where(known, np.nan_to_num(values[left]), 0.0).sum(axis=-1, dtype=np.float64)
-            for values in (real, imaginary)
-        ]
         with np.errstate(invalid="ignore"):
-            found[left] = (sums[0] + 1j * sums[1]) / known.sum(axis=-1)
+            for mean, values in zip(means, (real, imaginary), strict=True):
+                some = np.where(known, np.nan_to_num(values[left]), 0.0)
+                mean[left] = some.sum(axis=-1, dtype=np.float64) / known.sum(axis=-1)
+    return means
+
+
+def _mean(values: NDArray[Any], used: NDArray[np.intp]) -> Floats:
+    """Sector by sector, in double precision: the sectors may all but cancel."""
+    first, *others = used.tolist()
+    found: Floats = values[..., first].astype(np.float64)
+    for number in others:
+        found += values[..., number]
+    found /= used.size
     return found
-
-
-def replica_of(echodata: Any) -> Complex:  # noqa: ANN401 - echopype ships no types
-    """The transmitted FM pulse as the receiver filters it, of the one channel's first ping."""
-    # PLC0415: its import takes a second.
-    from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415
-    from echopype.calibrate.ek80_complex import (  # noqa: PLC0415
-        get_filter_coeff,
-        get_transmit_signal,
-    )
-
-    calibrator = CALIBRATOR[echodata.sonar_model](
-        echodata, env_params={}, cal_params={}, waveform_mode="BB", encode_mode="complex"
-    )
-    rate = calibrator.cal_params["receiver_sampling_frequency"]
-    sent, _ = get_transmit_signal(calibrator.beam, get_filter_coeff(calibrator.vend), "BB", rate)
-    (replica,) = sent.values()
-    return np.asarray(replica, np.complex128)
 
 
 def compressed(samples: Complex, replica: Complex) -> Complex:
     """The correlation of each ping with the replica, as echopype's `compress_pulse`.
 
-    The last samples of a ping meet only the faint begin of the pulse, which the rounding of
-    a Fourier transform would hide, so they are summed.
+    The very last samples of a ping meet only the faint begin of the pulse, which the rounding
+    of a Fourier transform would hide, so they are summed.
 
     Args:
         samples: NaN where there is no sample, which counts as 0 (pings by samples).
@@ -81,8 +73,10 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     spectrum *= np.conj(fft.fft(replica, length))
     found: Complex = fft.ifft(spectrum, axis=1, overwrite_x=True)[:, :width]
     ends = width - missing[:, ::-1].argmin(axis=1)
+    energy = np.cumsum(np.abs(replica) ** 2)
+    faint = int(np.searchsorted(energy, energy[-1] * _FAINT))
     for end in np.unique(ends):
-        begin, rows = max(0, end - replica.size), np.flatnonzero(ends == end)
+        begin, rows = max(0, end - faint), np.flatnonzero(ends == end)
         later = np.subtract.outer(np.arange(end - begin), np.arange(end - begin))
         shifted = np.where(later >= 0, np.conj(replica)[np.maximum(later, 0)], 0)
         last = slice(begin, end)
@@ -91,7 +85,8 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     return found
 
 
-def noise(width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Real and imaginary part of a ping of random samples, of one sector (1 by width by 1)."""
-    real, imaginary = np.random.default_rng(1).standard_normal((2, 1, width, 1))
-    return real, imaginary
+def noise(width: int) -> Complex:
+    """One ping of random samples (1 by width)."""
+    real, imaginary = np.random.default_rng(1).standard_normal((2, 1, width))
+    found: Complex = real + 1j * imaginary
+    return found

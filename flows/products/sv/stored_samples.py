@@ -1,14 +1,19 @@
-"""The samples of one panel as they are stored, each chunk decoded once."""
+"""The samples of one panel as they are stored: of each chunk only the blocks that are used are decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
+import zarr
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, BytesCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
+from flows.products.sv.blosc_blocks import decoded_rows
 from flows.products.sv.panels import Ints, Panel
 
 #: Values that are read at once, unless a chunk has more.
@@ -18,6 +23,93 @@ _KEPT_BYTES = 64_000_000
 
 #: `backscatter_r`, and `backscatter_i` of complex samples: pings by samples, or by samples and sectors.
 Stored = dict[str, NDArray[Any]]
+
+
+class _Rows(Protocol):
+    """One variable of one channel.
+
+    Attributes:
+        row: shape of a ping, its samples first.
+        chunk: pings of a chunk.
+        attributes: of the variable, undecoded.
+    """
+
+    row: tuple[int, ...]
+    chunk: int
+    attributes: dict[str, Any]
+
+    def read(self, pings: Ints, *, is_read_again: bool = False) -> NDArray[Any]:
+        """Pings in ascending order (n by row)."""
+
+
+class _VariableRows:
+    """Of a netCDF file, or of a Zarr array with other codecs than echodrop's own."""
+
+    def __init__(self, variable: xr.Variable, channel: int) -> None:
+        self._variable = variable.isel(channel=channel)
+        self.row = self._variable.shape[1:]
+        preferred = variable.encoding.get("preferred_chunks", {})
+        self.chunk = max(1, int(preferred.get("ping_time", 1)))
+        self.attributes = dict(variable.attrs)
+
+    def read(self, pings: Ints, *, is_read_again: bool = False) -> NDArray[Any]:  # noqa: ARG002 - its library has a cache
+        """See _Rows."""
+        first, last = int(pings[0]), int(pings[-1]) + 1
+        # Whole chunks, of which the pings are taken: a selection in the store takes longer.
+        values: NDArray[Any] = self._variable.isel(ping_time=slice(first, last)).values
+        return values if pings.size == last - first else values[pings - first]
+
+
+class _ChunkRows:
+    """Of a Zarr array whose chunks are of one channel and of whole pings, and compressed by Blosc."""
+
+    def __init__(self, array: zarr.Array[Any], channel: int, attributes: dict[str, Any]) -> None:
+        self._array = array
+        self._channel = channel
+        self.row = array.shape[2:]
+        self.chunk = array.chunks[1]
+        self.attributes = attributes
+        self._kept: dict[int, bytes | None] = {}
+
+    @staticmethod
+    def can_read(array: zarr.Array[Any]) -> bool:
+        """Whether the array is stored in that way."""
+        codecs = getattr(array.metadata, "codecs", ())
+        return (
+            [type(codec) for codec in codecs] == [BytesCodec, BloscCodec]
+            and array.chunks[0] == 1
+            and array.chunks[2:] == array.shape[2:]
+            and array.dtype.isnative
+        )
+
+    def read(self, pings: Ints, *, is_read_again: bool = False) -> NDArray[Any]:
+        """See _Rows."""
+        chunks = pings // self.chunk
+        row = np.empty(self.row, self._array.dtype)
+        parts = []
+        for part in np.split(pings, np.flatnonzero(np.diff(chunks)) + 1):
+            number = int(part[0]) // self.chunk
+            body = self._body(number, is_read_again=is_read_again)
+            if body is None:
+                missing = np.full((part.size, *self.row), self._array.fill_value, row.dtype)
+                parts.append(missing)
+            else:
+                parts.append(decoded_rows(body, row, part % self.chunk))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _body(self, number: int, *, is_read_again: bool) -> bytes | None:
+        """A chunk as it is stored; None if all of it are fill values."""
+        if number in self._kept:
+            body = self._kept.pop(number)
+        else:
+            place = (self._channel, number, *(0 for _ in self.row))
+            key = f"{self._array.path}/{self._array.metadata.encode_chunk_key(place)}".lstrip("/")
+            found = sync(self._array.store.get(key, default_buffer_prototype()))
+            body = None if found is None else found.to_bytes()
+        held = sum(len(each or b"") for each in (body, *self._kept.values()))
+        if is_read_again and held <= _KEPT_BYTES:
+            self._kept[number] = body
+        return body
 
 
 class StoredSamples:
@@ -30,45 +122,35 @@ class StoredSamples:
 
     def __init__(self, echodata: Any, panel: Panel) -> None:  # noqa: ANN401 - echopype ships no types
         stored: dict[tuple[str, str], xr.Variable] = echodata.stored_samples
-        self._variables = {
-            name: stored[panel.group, name].isel(channel=panel.channel)
+        arrays: dict[tuple[str, str], zarr.Array[Any]] = echodata.stored_arrays
+        self._rows: dict[str, _Rows] = {
+            name: _rows_of(
+                stored[panel.group, name], arrays.get((panel.group, name)), panel.channel
+            )
             for name in ("backscatter_r", "backscatter_i")
             if (panel.group, name) in stored
         }
-        sizes = self._variables["backscatter_r"].sizes
-        self.width = int(sizes["range_sample"])
-        self.sectors = int(sizes.get("beam", 1))
+        real = self._rows["backscatter_r"]
+        self.width, *sectors = real.row
+        self.sectors = sectors[0] if sectors else 1
         most = max(1, _READ_VALUES // max(1, self.width * self.sectors))
-        preferred = stored[panel.group, "backscatter_r"].encoding.get("preferred_chunks", {})
-        chunk = max(1, int(preferred.get("ping_time", 1)))
-        self._unit = most // chunk * chunk if chunk <= most else chunk
         self._pings = panel.pings
-        self._units = panel.pings // self._unit
-        self._kept: dict[int, Stored] = {}
+        self._units = panel.pings // (max(1, most // real.chunk) * real.chunk)
 
     def units(self, every: int) -> Iterator[tuple[Ints, Stored]]:
         """Every `every`-th place of the panel's pings with its samples, a unit at a time."""
         places = np.arange(0, self._pings.size, every)
         for part in np.split(places, np.flatnonzero(np.diff(self._units[places])) + 1):
-            unit = int(self._units[part[0]])
-            kept = self._kept.pop(unit, None)
-            if kept is None:
-                yield part, self._read(self._pings[part])
-            else:
-                begin = int(np.searchsorted(self._units, unit))
-                yield part, {name: values[part - begin] for name, values in kept.items()}
+            pings = self._pings[part]
+            yield part, {name: rows.read(pings) for name, rows in self._rows.items()}
 
-    def one(self, place: int) -> Stored:
-        """The samples of one ping; those of its unit are kept for `units`."""
-        unit = int(self._units[place])
-        begin, end = np.searchsorted(self._units, [unit, unit + 1])
-        if unit not in self._kept:
-            found = self._read(self._pings[begin:end])
-            held = [values for each in self._kept.values() for values in each.values()]
-            if sum(values.nbytes for values in [*held, *found.values()]) > _KEPT_BYTES:
-                return {name: values[place - begin] for name, values in found.items()}
-            self._kept[unit] = found
-        return {name: values[place - begin] for name, values in self._kept[unit].items()}
+    def last_sample(self, place: int) -> int | None:
+        """The last sample of a ping, before all pings are read; None if it has none."""
+        name = "backscatter_r"
+        read = self._rows[name].read(self._pings[[place]], is_read_again=True)
+        samples = self.decoded({name: read}, name).reshape(self.width, -1)
+        known = np.flatnonzero(np.isfinite(samples[:, 0]))
+        return int(known[-1]) if known.size else None
 
     def decoded(self, stored: Stored, name: str) -> NDArray[Any]:
         """Values as the output's readers have them: scaled, NaN where there is no sample.
@@ -76,7 +158,7 @@ class StoredSamples:
         Of integers of two bytes they are float32, which is as exact. May be `stored` itself
         unless those are integers.
         """
-        attributes, values = self._variables[name].attrs, stored[name]
+        attributes, values = self._rows[name].attributes, stored[name]
         packed = attributes.keys() & {"_FillValue", "missing_value", "add_offset"}
         if values.dtype.kind == "f" and not packed and attributes.get("scale_factor", 1) == 1:
             return values
@@ -86,15 +168,12 @@ class StoredSamples:
             if missing.any():
                 scaled[missing] = np.nan
             return scaled
-        dimensions = self._variables[name].dims[-values.ndim :]
+        dimensions = [str(number) for number in range(values.ndim)]
         found = xr.conventions.decode_cf_variable(name, xr.Variable(dimensions, values, attributes))
         return np.array(found.values, np.float64)
 
-    def _read(self, pings: Ints) -> Stored:
-        first, last = int(pings[0]), int(pings[-1]) + 1
-        found: Stored = {}
-        for name, variable in self._variables.items():
-            # Whole chunks, of which the pings are taken: a selection in the store takes longer.
-            values = variable.isel(ping_time=slice(first, last)).values
-            found[name] = values if pings.size == last - first else values[pings - first]
-        return found
+
+def _rows_of(variable: xr.Variable, array: zarr.Array[Any] | None, channel: int) -> _Rows:
+    if array is not None and _ChunkRows.can_read(array):
+        return _ChunkRows(array, channel, dict(variable.attrs))
+    return _VariableRows(variable, channel)

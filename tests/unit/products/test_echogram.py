@@ -12,10 +12,11 @@ import xarray as xr
 
 from flows.products import echogram as module
 from flows.products.caption import facts_of, title_of
+from flows.products.drawing.colours import BLACK, NO_DATA, PASSIVE
 from flows.products.echogram import Echogram, sv_echogram
 from flows.products.nortek import nortek_echogram
 from flows.products.opened_output import open_output
-from flows.products.picture import Caption, draw, thumbnail_of
+from flows.products.picture import _DARK_GREY, Caption, draw, thumbnail_of
 from flows.products.sv.gridded import gridded
 from flows.products.sv.panels import panels_of
 from flows.products.sv.platform import METRES_A_MILE, PlatformTrack, sea_floor, transducer_depths
@@ -107,17 +108,24 @@ def test_every_model_has_its_picture(
         assert {panel.limits for panel in echogram.panels} == {(-90, -30)}
     track = PlatformTrack(echodata)
     caption = Caption(title_of(echodata, manifest), facts_of(echodata, manifest, track))
-    figure = draw(echogram, caption, track, "ek500")
-    axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
-    assert [axis.get_title(loc="left") for axis in axes] == [p.title for p in echogram.panels]
+    drawing = draw(echogram, caption, track, "ek500")
+    texts = [written.text for written in drawing.canvas.texts]
+    assert [text for text in texts if text.endswith(" pings")] == [p.title for p in echogram.panels]
     label = {"depth": "Depth (m)", "range": "Range (m)", "sample": "Sample"}[vertical]
-    assert {axis.get_ylabel() for axis in axes} == {label}
-    top, bottom = axes[0].get_ylim()[::-1]
-    assert top < bottom, "deep is down"
-    texts = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
-    assert Path(file).name in texts
-    assert note[1:] in texts
-    assert f"{model}" in texts
+    assert texts.count(label) == len(titles)
+    for box in drawing.boxes:
+        left_of = [
+            w for w in drawing.canvas.texts if w.x < box.left and box.top <= w.y < box.bottom
+        ]
+        ticks = sorted((w.y, float(w.text)) for w in left_of if w.text != label)
+        assert len(ticks) >= 3
+        assert [number for _, number in ticks] == sorted(number for _, number in ticks), (
+            "deep is down"
+        )
+    whole = " ".join(texts)
+    assert Path(file).name in whole
+    assert note[1:] in whole
+    assert f"{model}" in whole
 
 
 def test_the_sea_floor_is_that_of_the_bot_by_channel(converted: Converted) -> None:
@@ -132,10 +140,17 @@ def test_the_sea_floor_is_that_of_the_bot_by_channel(converted: Converted) -> No
         np.testing.assert_array_equal(drawn.sea_floor, expected)
         # Nothing but noise is below.
         assert recorded.max() < drawn.grid.stop < 1.3 * recorded.max()
-    figure = draw(echogram, Caption("x", []), None, "haline")
-    lines = figure.axes[0].lines
-    below, above = bot.values[0][bot.values[0] > 0].min(), bot.values[0].max()
-    assert [below <= np.nanmin(line.get_ydata()) <= above for line in lines] == [True, True]
+    drawing = draw(echogram, Caption("x", []), None, "haline")
+    box = drawing.boxes[0]
+    black = drawing.canvas.pixels(box) == BLACK
+    columns = np.flatnonzero(black.any(axis=0))
+    # The second ping is four seconds after the first: between them is no line.
+    assert black.shape[1] * 0.8 < columns.size < black.shape[1]
+    rows = np.array([np.flatnonzero(black[:, column]).mean() for column in columns])
+    depths = (rows + 0.5) / len(black) * echogram.panels[0].grid.stop
+    pixel = echogram.panels[0].grid.stop / len(black)
+    assert bot.values[0][bot.values[0] > 0].min() - pixel < depths.min()
+    assert depths.max() < bot.values[0].max() + pixel
     assert any("black line: sea floor" in note for note in echogram.notes)
 
 
@@ -178,21 +193,44 @@ def test_passive_and_missing_pings_are_visible(echodata: Any, pause: int) -> Non
     first = echogram.panels[0]
     assert np.flatnonzero(first.passive).tolist() == [3]
     assert np.isnan(first.values[3]).all(), "what a passive ping hears is not Sv"
-    figure = draw(echogram, Caption("x", []), None, "ek500")
-    (picture,) = figure.axes[0].images
-    values = picture.get_array()
-    assert values is not None
-    empty = np.flatnonzero(np.ma.getmaskarray(values).all(axis=0)).tolist()
-    assert len(figure.axes[0].patches) == 1
+    drawing = draw(echogram, Caption("x", []), None, "ek500")
+    pixels = drawing.canvas.pixels(drawing.boxes[0])
+    width = pixels.shape[1]
+    passive = np.flatnonzero((pixels == PASSIVE).all(axis=0))
+    empty = np.flatnonzero((pixels == NO_DATA).all(axis=0))
     if pause == 60:
-        # Nine pings and the pause are ten cells; the pause and the passive ping have no colour.
-        assert (values.shape[1], empty) == (10, [3, 6])
+        # The pause is of 60 s and the pings are of 9 x 5 s: of both the place can be seen.
+        times = first.times[:, 0].astype("datetime64[ns]").astype(np.int64) / 1e9
+        whole = times[-1] - times[0] + times[1] - times[0]
+        assert empty.size / width == pytest.approx(pause / whole, abs=0.01)
+        assert passive.size / width == pytest.approx((times[1] - times[0]) / whole, abs=0.01)
+        assert passive.max() < empty.min()
         return
     # By time, 45 s of pings in ten hours would be two lines: pings, with a line for the pause.
-    assert (values.shape[1], empty) == (9, [3])
-    edges = np.arange(10) / 9 - 1 / 18
-    (line,) = (line.get_xdata() for line in figure.axes[0].lines)
-    assert np.asarray(line) == pytest.approx([edges[6]] * 2)
+    assert empty.size == 0
+    assert passive.size / width == pytest.approx(1 / 9, abs=0.01)
+    assert passive[0] / width == pytest.approx(3 / 9, abs=0.01)
+    dashed = np.flatnonzero(
+        (pixels[:6] == _DARK_GREY).all(axis=0) & (pixels[6:9] != _DARK_GREY).any(axis=0)
+    )
+    assert dashed / width == pytest.approx([6 / 9], abs=0.01)
+
+
+@pytest.mark.parametrize("changed", [0, 36_000])
+def test_a_passive_ping_is_visible_among_very_many(echodata: Any, changed: int) -> None:
+    echogram = sv_echogram(echodata, gridded(echodata), {})
+    panel = echogram.panels[0]
+    many = 5000
+    panel.values = np.repeat(panel.values[:1], many, axis=0)
+    panel.numbers = np.repeat(np.arange(many)[:, None], 2, axis=1)
+    seconds = np.arange(many) + changed * (np.arange(many) >= many // 2)
+    times = panel.times[0, 0] + seconds.astype("timedelta64[s]")
+    panel.times = np.repeat(times[:, None], 2, axis=1)
+    panel.passive = np.arange(many) == 17
+    echogram.panels[1:] = []
+    drawing = draw(echogram, Caption("x", []), None, "ek500")
+    pixels = drawing.canvas.pixels(drawing.boxes[0])
+    assert (pixels == PASSIVE).all(axis=0).sum() == 1
 
 
 @pytest.mark.parametrize(
@@ -207,8 +245,8 @@ def test_a_clock_that_goes_back_is_drawn_by_ping(echodata: Any, changed: int, la
     times = beam.ping_time.values.copy()
     times[5:] += np.timedelta64(changed, "s")
     echodata["Sonar/Beam_group1"] = beam.assign_coords(ping_time=times)
-    figure = draw(sv_echogram(echodata, gridded(echodata), {}), Caption("x", []), None, "ek500")
-    assert label in [axis.get_xlabel() for axis in figure.axes]
+    drawing = draw(sv_echogram(echodata, gridded(echodata), {}), Caption("x", []), None, "ek500")
+    assert label in [written.text for written in drawing.canvas.texts]
 
 
 def test_of_a_huge_file_every_kth_ping_is_drawn(

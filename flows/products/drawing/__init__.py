@@ -1,0 +1,1 @@
+"""Draws with Pillow: a canvas of palette numbers, colour maps, ticks."""
