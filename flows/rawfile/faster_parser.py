@@ -17,8 +17,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from flows.walk.simrad.nt_time import ticks_to_times
+
 _int32 = struct.Struct("<i").unpack
 _times = struct.Struct("<2L").unpack_from
+_ticks = struct.Struct("<Q").unpack_from
 
 # Bytes of a length, of type and time, and of an untimed datagram's time.
 _LENGTH, _SHORTEST, _NO_TIME = 4, 16, bytes(8)
@@ -35,9 +38,10 @@ def speed_up_parser() -> None:
     base = parsers._SimradDatagramParser  # noqa: SLF001 - echopype has no public way
     for name in _PURE:
         setattr(base, name, functools.lru_cache(256)(getattr(base, name)))
-    nt_to_unix = importlib.import_module("echopype.convert.utils.ek_date_conversion").nt_to_unix
+    xml = parsers.SimradXMLParser
+    xml._unpack_contents = with_known_parameters(xml._unpack_contents, parsers.nt_to_unix)  # noqa: SLF001
     reader: Any = importlib.import_module("echopype.convert.utils.ek_raw_io").RawSimradFile
-    reader._read_next_dgram = with_two_reads(reader._read_next_dgram, nt_to_unix)  # noqa: SLF001
+    reader._read_next_dgram = with_two_reads(reader._read_next_dgram)  # noqa: SLF001
     parser: Any = importlib.import_module("echopype.convert.parse_base").ParseEK
     parser._read_datagrams = with_sentences(parser._read_datagrams)  # noqa: SLF001
     groups: Any = importlib.import_module("echopype.convert.set_groups_ad2cp")
@@ -53,6 +57,29 @@ def parsed_once(slow: Callable[[str], Any]) -> Callable[[TextIO], Any]:
     return lambda file: parsed(file.read())
 
 
+def with_known_parameters(
+    slow: Callable[..., dict[str, Any]], nt_to_unix: Callable[[tuple[int, int]], datetime]
+) -> Callable[[Any, bytes, int, int], dict[str, Any]]:
+    """The method `slow` of echopype's XML parser, which parses equal parameters once.
+
+    Each ping has its channel's parameters, mostly the same text. echopype only reads them.
+    """
+
+    @functools.lru_cache(256)
+    def parsed(parser: Any, datagram: bytes, version: int) -> dict[str, Any]:  # noqa: ANN401 - echopype ships no types
+        return slow(parser, datagram, 0, version)
+
+    def unpack(parser: Any, datagram: bytes, size: int, version: int) -> dict[str, Any]:  # noqa: ANN401 - as above
+        if b"<Parameter" not in datagram:
+            return slow(parser, datagram, size, version)
+        found = parsed(parser, datagram[:4] + _NO_TIME + datagram[12:], version)
+        low, high = _times(datagram, 4)
+        own = {"timestamp": nt_to_unix((low, high)), "bytes_read": size}
+        return {**found, "low_date": low, "high_date": high, **own}
+
+    return unpack
+
+
 def with_sentences(slow: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """The method `slow` of echopype's parser, whose file adds the NMEA sentences to its lists.
 
@@ -62,17 +89,20 @@ def with_sentences(slow: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
     def read_datagrams(parser: Any, file: Any) -> None:  # noqa: ANN401 - echopype ships no types
         file.sentences = parser.nmea
         slow(parser, file)
+        stamps = parser.nmea["timestamp"]
+        ticks = np.array([each for each in stamps if isinstance(each, int)], np.int64)
+        times = iter(ticks_to_times(ticks))
+        stamps[:] = [next(times) if isinstance(each, int) else each for each in stamps]
 
     return read_datagrams
 
 
-def with_two_reads(
-    slow: Callable[[Any], Any], nt_to_unix: Callable[[tuple[int, int]], datetime]
-) -> Callable[[Any], Any]:
+def with_two_reads(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The method `slow` of echopype's raw file, with two reads for a datagram instead of five.
 
     Whatever is not a whole datagram with a time is left to `slow`. While echopype's parser
-    reads, NMEA sentences go into its lists, and the next other datagram is returned.
+    reads, NMEA sentences go into its lists, with NT ticks instead of times, and the next
+    other datagram is returned.
     """
     # `file.read` would count datagrams.
     read = io.BufferedReader.read
@@ -83,8 +113,7 @@ def with_two_reads(
             start = _SENTENCES.get(datagram[:4], len(datagram) + 1)
             is_sentence = lists is not None and start <= len(datagram)
             if is_sentence:
-                time = nt_to_unix(_times(datagram, 4)).replace(tzinfo=None)
-                lists["timestamp"].append(np.datetime64(time, "ns"))
+                lists["timestamp"].append(_ticks(datagram, 4)[0])
                 text = datagram[start:].strip(b"\x00")
                 lists["nmea_string"].append(str(text, "ascii", errors="replace"))
             elif not file._return_raw:  # noqa: SLF001 - as in `slow`
