@@ -1,7 +1,7 @@
-"""Faster versions of a few functions of echopype's Simrad parser, with the same results.
+"""Faster versions of a few functions of echopype's conversion, with the same results.
 
 A skeleton has few samples, so most of the time goes into the frames and headers of its
-datagrams.
+datagrams, and into xarray's work on small groups.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _ticks = struct.Struct("<Q").unpack_from
 _LENGTH, _SHORTEST, _NO_TIME = 4, 16, bytes(8)
 # Bytes before the text of an NMEA datagram.
 _SENTENCES = {b"NME0": 12, b"NME1": 44}
+# The stages of an EK80's filters, as echopype names them.
+_STAGES = {1: "WBT", 2: "PC"}
 # Methods of the base of echopype's datagram parsers whose results depend on the arguments alone.
 _PURE = ("header_fmt", "header_size", "header_fields", "validate_data_header")
 
@@ -44,6 +46,10 @@ def speed_up_parser() -> None:
     reader._read_next_dgram = with_two_reads(reader._read_next_dgram)  # noqa: SLF001
     parser: Any = importlib.import_module("echopype.convert.parse_base").ParseEK
     parser._read_datagrams = with_sentences(parser._read_datagrams)  # noqa: SLF001
+    coding: Any = importlib.import_module("echopype.utils.coding")
+    coding._encode_time_dataarray = with_plain_times(coding._encode_time_dataarray)  # noqa: SLF001
+    ek80: Any = importlib.import_module("echopype.convert.set_groups_ek80").SetGroupsEK80
+    ek80._add_filter_params = with_filters_filled_in(ek80._add_filter_params)  # noqa: SLF001
     groups: Any = importlib.import_module("echopype.convert.set_groups_ad2cp")
     groups.yaml = SimpleNamespace(safe_load=parsed_once(groups.yaml.safe_load))
 
@@ -134,3 +140,60 @@ def with_two_reads(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return rest[:size]
 
     return read_next
+
+
+def with_plain_times(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function `slow` of echopype, which encodes times as integers and decodes them.
+
+    That changes no nanoseconds, and takes milliseconds for each of the many variables.
+    """
+
+    def encoded_and_decoded(times: Any) -> Any:  # noqa: ANN401 - echopype ships no types
+        if times.dtype == np.dtype("datetime64[ns]") and not np.isnat(times).any():
+            return times.copy()
+        return slow(times)
+
+    return encoded_and_decoded
+
+
+class _EmptyFilters(dict[Any, Any]):
+    """The filters of a file for a method that finds out their lengths, and then sets none."""
+
+    def get(self, key: Any, default: Any = None) -> Any:  # noqa: ANN401 - echopype ships no types
+        return None if default is None else super().get(key, default)
+
+
+def with_filters_filled_in(slow: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The method `slow` of echopype's EK80 groups, which adds filters to the vendor's group.
+
+    `slow` only makes their variables: it would set each value by xarray's labels, 0.1 s for
+    five channels.
+    """
+
+    def add_filters(groups: Any, vendor: Any) -> Any:  # noqa: ANN401 - as above
+        filters = groups.parser_obj.fil
+        # A file without filters lacks the list.
+        groups.parser_obj.fil = _EmptyFilters(filters, timestamp=filters["timestamp"])
+        try:
+            vendor = slow(groups, vendor)
+        finally:
+            groups.parser_obj.fil = filters
+        channels = vendor["channel"].values.tolist()
+        times = vendor["filter_time"].values
+        for key in filters.keys() - {"timestamp"}:
+            channel, stage, what, time = key
+            if stage not in _STAGES or channel not in channels:
+                continue
+            place = channels.index(channel), int(np.searchsorted(times, time))
+            if what == "deci_fac":
+                vendor[f"{_STAGES[stage]}_deci_fac"].values[place] = filters[key]
+                continue
+            for part, of in (("real", np.real), ("imag", np.imag)):
+                row = vendor[f"{_STAGES[stage]}_coeffs_{part}"].values[place]
+                # As in `slow`: the imaginary part of what is missing is 0.
+                row[:] = of(
+                    np.pad(filters[key], (0, row.size - len(filters[key])), constant_values=np.nan)
+                )
+        return vendor
+
+    return add_filters
