@@ -7,7 +7,8 @@ of the same file, with preflight, comparison with echopype, verification and man
 Both run alternately, each in its own process; the results are medians. "Imports aside"
 subtracts the values of a process that only imports the same packages. Files are grown
 from real ones: their configuration and filters stay once, their pings repeat with
-advancing times. AD2CP files are a fifth as large, because echopype needs 80 bytes of
+advancing times. The complex samples of each ping are mixed, because a codec would find pings that
+repeat. AD2CP files are a fifth as large, because echopype needs 80 bytes of
 memory per byte, and 3 s per megabyte. Targets:
 
     ratio of processor seconds       EK60   EK80 in turn   EK80 sectors   AD2CP
@@ -30,6 +31,7 @@ from pathlib import Path
 from benchmarks.measuring.grow import grow
 from benchmarks.measuring.grown_records import grow_records
 from benchmarks.measuring.measured import Measured, called, in_turn, median
+from benchmarks.measuring.mixed_samples import mix_complex_samples
 from benchmarks.measuring.steps import (
     convert,
     import_conversion,
@@ -57,6 +59,7 @@ class FileKind:
             grow_records(data / self.source, target, wanted_bytes // 5)
         else:
             grow(data / self.source, target, wanted_bytes)
+            mix_complex_samples(target, self.model)
 
 
 KINDS = (

@@ -30,18 +30,23 @@ BLOCK_SAMPLES = 2**16
 
 @dataclass(frozen=True)
 class Codec:
-    """Blosc settings; `shuffle` is `noshuffle`, `shuffle` or `bitshuffle`."""
+    """Blosc settings; `shuffle` is `noshuffle`, `shuffle` or `bitshuffle`.
+
+    `blocksize`: bytes that are shuffled and compressed together; 0 leaves it to blosc.
+    """
 
     cname: str
     clevel: int
     shuffle: str
+    blocksize: int = 0
 
 
 # docs/decisions/zarr-layout.md has the measurements for this choice.
 COMPACT_CODEC = Codec("zstd", 5, "bitshuffle")
-# Floats are mostly noise, which a higher level compresses little better: this level takes a quarter
-# to a half of the time for 3 % more bytes. Byte shuffle is faster than bitshuffle.
-FLOAT_CODEC = Codec("zstd", 2, "shuffle")
+# Floats are mostly noise, which a higher level compresses little better. A block's four planes of
+# bytes have 128 KiB each, as much as one block of zstd: each gets its own code, and the planes of
+# noise are only copied. Blosc's own blocks, of 64 KiB, mix the planes.
+FLOAT_CODEC = Codec("zstd", 1, "shuffle", 512 * 2**10)
 # Angles of a split beam are noise, which no level compresses: a low one finds that out soonest.
 ANGLE_CODEC = Codec("zstd", 2, "shuffle")
 

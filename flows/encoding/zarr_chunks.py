@@ -143,7 +143,8 @@ class ChunkWriter:
     def _compress(self, chunk: NDArray[Any], codec: Codec) -> bytes:
         """A chunk's body in the encoding of this codec family."""
         elements = chunk.reshape(-1).view(f"u{element_size(chunk.dtype)}")
-        body: bytes = Blosc(codec.cname, codec.clevel, _SHUFFLES[codec.shuffle]).encode(elements)
+        shuffle = _SHUFFLES[codec.shuffle]
+        body: bytes = Blosc(codec.cname, codec.clevel, shuffle, codec.blocksize).encode(elements)
         return Zstd(OUTER_LEVEL).encode(body) if self.codec_family == 1 else body
 
 

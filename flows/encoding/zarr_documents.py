@@ -131,7 +131,7 @@ def _array_v3(array: StoredArray, codec_family: int) -> Document:
                 "cname": array.codec.cname,
                 "clevel": array.codec.clevel,
                 "shuffle": array.codec.shuffle,
-                "blocksize": 0,
+                "blocksize": array.codec.blocksize,
             },
         },
     ]
@@ -170,7 +170,7 @@ def _array_v2(array: StoredArray, codec_family: int) -> Document:
         "cname": array.codec.cname,
         "clevel": array.codec.clevel,
         "shuffle": _SHUFFLE_NUMBERS[array.codec.shuffle],
-        "blocksize": 0,
+        "blocksize": array.codec.blocksize,
     }
     outer = {"id": "zstd", "level": OUTER_LEVEL, "checksum": False}
     return {

@@ -174,11 +174,11 @@ class PingSamples(LazyArray):
         counts = np.clip(self._layouts.count[rows], samples.start, samples.stop) - samples.start
         lacks = counts < shape[2]
         dtype = np.dtype(_DTYPES[self._part]).newbyteorder("=")
-        out = np.zeros((rows.size, shape[2], beam.stop - beam.start), dtype)
+        # Not `np.zeros`: most pages would be written twice.
+        out = np.empty((rows.size, shape[2], beam.stop - beam.start), dtype)
+        out[lacks | (self._layouts.sectors[rows] < beam.stop)] = np.nan if dtype.kind == "f" else 0
         missing = None
-        if dtype.kind == "f":
-            out[lacks | (self._layouts.sectors[rows] < beam.stop)] = np.nan
-        elif lacks.any():
+        if dtype.kind != "f" and lacks.any():
             missing = (np.arange(shape[2]) >= counts[:, None]).reshape(shape)
         for place, found in self._pings(rows, counts, samples.start):
             sectors = found[:, beam]

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from flows.rawfile.echopype_reader import import_echopype
-from flows.rawfile.faster_parser import parsed_once
+from flows.rawfile.faster_parser import (
+    parsed_once,
+    with_filters_filled_in,
+    with_plain_times,
+)
 from tests.unit.rawfile.test_streamed_samples import REAL
 
 SMALL = "ek80/-1519668699940320059.raw"
 
 
 def untouched(name: str) -> ModuleType:
-    """A second copy of a module of echopype's parser, with its own functions."""
+    """A second copy of a module of echopype, with its own functions."""
     import_echopype()
-    spec = find_spec(f"echopype.convert.utils.{name}")
+    spec = find_spec(f"echopype.{name}")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -31,7 +37,9 @@ def untouched(name: str) -> ModuleType:
 
 
 def own_reader() -> Any:
-    module, parsers = untouched("ek_raw_io"), untouched("ek_raw_parsers")
+    module, parsers = (
+        untouched(f"convert.utils.{name}") for name in ("ek_raw_io", "ek_raw_parsers")
+    )
     reader = module.RawSimradFile
     reader.DGRAM_TYPE_KEY = {
         type_: getattr(parsers, type(parser).__name__)()
@@ -59,6 +67,16 @@ def read(reader: Any, path: Path) -> Iterator[Any]:
             yield datagram, file.tell()
 
 
+def parsed(path: Path) -> Any:
+    """echopype's parser after it has read the file."""
+    model = "EK60" if path.parent.name == "ek60" else "EK80"
+    parser = import_echopype().core.SONAR_MODELS[model]["parser"](
+        str(path), bot_file="", idx_file="", storage_options={}, sonar_model=model
+    )
+    parser.parse_raw()
+    return parser
+
+
 def assert_same(path: Path) -> None:
     expected, found = list(read(own_reader(), path)), list(read(faster_reader(), path))
     assert len(expected) > 1
@@ -74,18 +92,55 @@ def test_every_datagram_of_the_real_files(real_data: Path, name: str) -> None:
 def test_the_parsers_sentences_are_those_that_echopypes_own_reader_finds(
     real_data: Path, name: str
 ) -> None:
-    models = import_echopype().core.SONAR_MODELS
-    model = "EK60" if name.startswith("ek60") else "EK80"
-    parser = models[model]["parser"](
-        str(real_data / name), bot_file="", idx_file="", storage_options={}, sonar_model=model
-    )
-    parser.parse_raw()
+    parser = parsed(real_data / name)
     found = [datagram for datagram, _ in read(own_reader(), real_data / name)]
     own = [each for each in found if isinstance(each, dict) and each["type"].startswith("NME")]
     assert parser.nmea["nmea_string"] == [each["nmea_string"] for each in own]
     assert parser.nmea["timestamp"] == [
         np.datetime64(each["timestamp"].replace(tzinfo=None), "ns") for each in own
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name.startswith("ek80")])
+def test_filters_are_where_echopypes_own_method_puts_them(real_data: Path, name: str) -> None:
+    """Filters of two times, of which some are shorter, lack or have another stage."""
+    slow = untouched("convert.set_groups_ek80").SetGroupsEK80._add_filter_params
+    parser = parsed(real_data / name)
+    keys = [key for key in parser.fil if key != "timestamp"]
+    for channel, stage, what, time in keys[1:]:
+        value = parser.fil[channel, stage, what, time]
+        later = time + np.timedelta64(5, "s")
+        parser.fil[channel, stage, what, later] = value[:-2] if what == "coeffs" else 7
+        parser.fil[channel, 9, what, time] = value
+        parser.fil["timestamp"].append(later)
+    channels = sorted({channel for channel, *_ in keys})
+    groups = SimpleNamespace(parser_obj=parser, sorted_channel={"all": channels})
+    vendor = xr.Dataset(coords={"channel": channels})
+
+    found = with_filters_filled_in(slow)(groups, vendor)
+    xr.testing.assert_identical(found, slow(groups, vendor))
+    assert keys
+    assert found.sizes["filter_time"] > 1
+    parser.fil = defaultdict(list)
+    none = with_filters_filled_in(slow)(groups, vendor)
+    xr.testing.assert_identical(none, slow(groups, vendor))
+
+
+def test_times_are_those_that_echopype_decodes() -> None:
+    slow = untouched("utils.coding")._encode_time_dataarray
+    known = np.array([0, 1, 1_669_000_000_123_456_789, -(2**40)], "datetime64[ns]")
+    for times in (
+        known,
+        known.reshape(2, 2),
+        known[:0],
+        np.append(known, np.datetime64("NaT")),
+        known.astype("datetime64[us]"),
+        known.astype(np.int64),
+    ):
+        found, expected = with_plain_times(slow)(times), slow(times)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    assert with_plain_times(slow)(known) is not known
 
 
 def cut(content: bytearray, _at: int, _end: int) -> None:
