@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ def computed_sv(echodata: Any, encoding: Encoding) -> xr.Dataset:  # noqa: ANN40
     from echopype.calibrate import compute_Sv  # noqa: PLC0415 - its import takes a second
     from echopype.calibrate.api import CALIBRATOR  # noqa: PLC0415 - as above
 
+    # It warns, for each channel and setting, that an EK60 has no sampling frequency of a receiver.
+    logging.getLogger("echopype.calibrate.calibrate_ek").setLevel(logging.ERROR)
     model = echodata.sonar_model
     if model not in CALIBRATOR:
         raise NotCalibratedError(f"echopype does not calibrate {model}")
