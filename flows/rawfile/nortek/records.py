@@ -22,7 +22,8 @@ from flows.walk.record_index import STRING, RecordIndex
 from flows.walk.sample_index import Int64s
 from flows.walk.summary import FileSummary
 
-_RANDOM_RECORDS = 2
+# Random records of each layout in the skeleton: at least two, and a hundred of the only one.
+_RANDOM_RECORDS, _RANDOM_LEAST = 100, 2
 _LAYOUTS_MOST = 1000
 # Bytes of the file that are read at once, and how many such blocks stay in memory.
 _BLOCK, _BLOCKS = 4 << 20, 8
@@ -158,9 +159,10 @@ def chosen_records(index: RecordIndex, *, seed: int | None = None) -> Int64s:
     order = np.argsort(index.layout, kind="stable")
     numbers, starts = np.unique(index.layout[order], return_index=True)
     chosen: set[int] = set()
+    number_of_others = max(_RANDOM_LEAST, _RANDOM_RECORDS // numbers.size)
     for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
         if number >= 0:
-            others = chooser.sample(range(rows.size), min(_RANDOM_RECORDS, rows.size))
+            others = chooser.sample(range(rows.size), min(number_of_others, rows.size))
             chosen |= set(rows[[0, -1, *others]].tolist())
     is_raw = np.isin(index.id, list(RAW_ECHOSOUNDER))
     not_raw = np.flatnonzero(index.is_dated & ~is_raw)
