@@ -2,8 +2,8 @@
 
 Over 95 % of a Simrad file are samples with a simple layout. echopype opens a skeleton
 of the file, in which each sample datagram has one to three samples. The samples are
-read from the file, a block of pings at a time. echopype opens an AD2CP file in
-segments, which are joined.
+read from the file, a block of pings at a time. Of an AD2CP file echopype opens some
+records of each layout, and its tables read the others.
 
 May import: numpy, xarray, echopype (when a file is opened), flows.core.outcomes.
 """

@@ -13,14 +13,12 @@ import numpy as np
 
 from flows.core.outcomes import ConversionFailure, OutputMismatch
 from flows.rawfile.corrections import FactsReader, SimradFacts
-from flows.rawfile.in_segments import SEGMENT_BYTES, cut
-from flows.rawfile.joined import JoinedFile
+from flows.rawfile.echopype_reader import import_echopype
 from flows.rawfile.oracle import OwnTimes, chosen_pings, compare_chosen, write_chosen
 from flows.rawfile.reading import read_exactly
 from flows.rawfile.repairs.pings import written_kinds
 from flows.rawfile.repairs.repairer import Repairer
 from flows.rawfile.repairs.restored import rename_channels, restore
-from flows.rawfile.scratch_rows import ScratchFile
 from flows.rawfile.skeleton import cuts_of, kept_counts, uncut, write_skeleton
 from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
 from flows.walk import write_whole_part
@@ -48,14 +46,13 @@ class Engine:
     """How a file's samples were read, for the manifest.
 
     Attributes:
-        name: `streamed`: from the file, by its index; `segments`: by echopype, one
-            segment after another; `whole`: by echopype, all at once.
+        name: `streamed`: from the file, by its index; `whole`: by echopype, all at once.
         reason: why the file was read whole.
         compared_pings: pings that echopype also read, with equal samples.
         compared_samples: samples of these pings.
     """
 
-    name: Literal["streamed", "segments", "whole"]
+    name: Literal["streamed", "whole"]
     reason: str | None = None
     compared_pings: int = 0
     compared_samples: int = 0
@@ -90,26 +87,20 @@ class OpenedFile:
         self._open.close()
 
 
-def open_file(
-    path: Path,
-    summary: FileSummary,
-    parse: Parse,
-    segment_bytes: int = SEGMENT_BYTES,
-) -> OpenedFile:
+def open_file(path: Path, summary: FileSummary, parse: Parse) -> OpenedFile:
     """Open a raw file that preflight has walked over.
 
     Args:
         path: the local copy; its folder must have room for a few more files.
         summary: summary of the walk.
         parse: opens a file with echopype.
-        segment_bytes: size of the segments of an AD2CP file.
 
     Raises:
         ConversionFailure: raised by `parse`; OutputMismatch if samples differ from echopype's.
         OSError: the file cannot be read, or the disk is full.
     """
     if summary.records is not None:
-        return _open_segments(path, summary, parse, segment_bytes)
+        return _open_records(path, summary, parse)
     if summary.samples is None:
         return _open_whole(path, summary, parse, "echopype reads the samples of this format")
     with ExitStack() as stack:
@@ -142,29 +133,29 @@ def open_file(
         return OpenedFile(echodata, warnings, engine, repairs, facts, stack.pop_all())
 
 
-def _open_segments(
-    path: Path, summary: FileSummary, parse: Parse, segment_bytes: int
-) -> OpenedFile:
-    def parse_segment(segment: Path) -> tuple[EchoData, list[str]]:
-        return parse(segment, with_sidecars=True)
+def _open_records(path: Path, summary: FileSummary, parse: Parse) -> OpenedFile:
+    import_echopype()
+    # It imports echopype's modules.
+    from flows.rawfile.nortek.groups import attach_records  # noqa: PLC0415
+    from flows.rawfile.nortek.records import Records  # noqa: PLC0415
 
     with ExitStack() as stack:
         try:
-            segments = cut(path, summary, segment_bytes)
-            stack.callback(segments.close)
-            scratch = ScratchFile(path.parent)
-            stack.callback(scratch.close)
-            target = path.with_name(f"segment{path.suffix}")
-            joined = JoinedFile(summary.file, segments, parse_segment, scratch, target)
-            echodata = joined.open()
+            records = Records.open(path, summary)
+            stack.callback(records.close)
+            skeleton = path.with_name(f"skeleton{path.suffix}")
+            records.write_skeleton(skeleton)
+            echodata, warnings = parse(skeleton, with_sidecars=True)
+            skeleton.unlink()
+            compared = attach_records(echodata, records)
         except UnknownLayoutError as unknown:
             reason = unknown.reason
         except ConversionFailure as failure:
-            # As with skeletons.
-            reason = f"a segment failed to open: {failure}"
+            # As with Simrad's skeletons.
+            reason = f"its skeleton failed to open: {failure}"
         else:
-            engine = Engine("segments", None, *joined.counted_again())
-            return OpenedFile(echodata, joined.warnings, engine, _open=stack.pop_all())
+            engine = Engine("streamed", None, *compared)
+            return OpenedFile(echodata, warnings, engine, _open=stack.pop_all())
     return _open_whole(path, summary, parse, reason)
 
 

@@ -57,7 +57,7 @@ def speed_up_parser() -> None:
 def parsed_once(slow: Callable[[str], Any]) -> Callable[[TextIO], Any]:
     """A reader of a file that parses each text once.
 
-    echopype parses AD2CP's table of fields, which it does not change, for each segment: 0.05 s.
+    echopype parses AD2CP's table of fields, which it does not change, for each file: 0.05 s.
     """
     parsed = functools.cache(slow)
     return lambda file: parsed(file.read())

@@ -31,12 +31,6 @@ class LazyArray(NDArrayOperatorsMixin):
     def read(self, region: Region) -> NDArray[Any]:
         """The values of one region: a slice of step 1 for each dimension."""
 
-    def decode_again(self) -> None:
-        """Drop or decode again the values that the output was written from, before it is compared.
-
-        There is nothing to do for values that are always read from the raw file.
-        """
-
     @property
     def ndim(self) -> int:
         """Number of dimensions."""

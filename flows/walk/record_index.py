@@ -76,13 +76,13 @@ def _layout(id_: int, data: bytes) -> tuple[int, int, bytes]:
     """The values that determine a record's fields and their shapes.
 
     In echopype's `parse_ad2cp.py` these are: version, configuration, numbers of beams
-    and cells, the beams of the data set description, whether `status0` is set; and the
-    serial number, which becomes an attribute.
+    and cells, the beams of the data set description, whether `status0` is set; the
+    serial number, which becomes an attribute; and the scaling of velocities.
     """
     if id_ in {RAW, RAW_TRANSMIT}:
         # Version, serial number, number of samples.
         return id_, len(data), data[0:2] + data[16:24]
     decisive = data[0:8] + data[30:32]
     if id_ in BOTTOM_TRACK:
-        return id_, len(data), decisive + data[56:58]
-    return id_, len(data), decisive + data[54:56] + bytes(b & 0x80 for b in data[67:68])
+        return id_, len(data), decisive + data[56:58] + data[60:61]
+    return id_, len(data), decisive + data[54:56] + data[58:59] + data[66:68]

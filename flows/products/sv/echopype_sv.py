@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,6 +50,8 @@ def computed_sv(echodata: Any, encoding: Encoding) -> ComputedSv:  # noqa: ANN40
 
     # It uses one function of scipy.signal, whose import takes longer than the whole picture.
     ek80_complex.signal = _Convolution
+    # It warns, for each channel and setting, that an EK60 has no sampling frequency of a receiver.
+    logging.getLogger("echopype.calibrate.calibrate_ek").setLevel(logging.ERROR)
     model = echodata.sonar_model
     if model not in CALIBRATOR:
         raise NotCalibratedError(f"echopype does not calibrate {model}")

@@ -26,13 +26,13 @@ def transducer_depths(echodata: Any, panel: Panel) -> Floats | None:  # noqa: AN
     names = ("transducer_offset_z", "water_level")
     if platform is None or not set(names) <= set(platform.variables):
         return None
-    offset, level = (platform[name] for name in names)
-    if "channel" in offset.dims:
+    if any("channel" in platform[name].dims for name in names):
         named = np.flatnonzero(platform["channel"].values.astype(str) == panel.channel_id)
         if not named.size:
             return None
         # A channel of two beam groups may be there twice.
-        offset = offset.isel(channel=int(named[0]))
+        platform = platform.isel(channel=int(named[0]))
+    offset, level = (platform[name] for name in names)
     draft = offset.values.astype(np.float64) - level.values.astype(np.float64)
     depth = np.zeros(panel.pings.size)
     if draft.ndim == 0:

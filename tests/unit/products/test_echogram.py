@@ -180,6 +180,17 @@ def test_a_channel_of_two_beam_groups_has_its_draft(converted: Converted) -> Non
     assert len(gridded(echodata).panels) == len(panels)
 
 
+def test_a_draft_that_changes_is_that_of_each_channel(converted: Converted) -> None:
+    echodata = open_output(str(converted("ek60_depth_changes_midfile.raw", "EK60")))
+    assert echodata["Platform"]["water_level"].dims == ("channel", "time2")
+    beam = echodata["Sonar/Beam_group1"]
+    for panel in panels_of(echodata):
+        depths = transducer_depths(echodata, panel)
+        assert depths is not None
+        own = beam["tx_transducer_depth"].values[panel.channel][panel.pings]
+        np.testing.assert_allclose(depths, own, atol=1e-9)
+
+
 @pytest.mark.parametrize("pause", [60, 36_000])
 def test_passive_and_missing_pings_are_visible(echodata: Any, pause: int) -> None:
     beam = echodata["Sonar/Beam_group1"].load()

@@ -47,7 +47,7 @@ from sonar_models import (
 )
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING, AZFP, AZFP_XML
 from tests.unit.preflight.azfp6_writer import PINGS, azfp6_file, ping
-from tests.unit.rawfile.test_segments import raw_echosounder
+from tests.unit.rawfile.test_records import raw_echosounder
 
 BURST, AVERAGE, BOTTOM_TRACK, INTERLEAVED, ECHOSOUNDER = 0x15, 0x16, 0x17, 0x18, 0x1C
 BURST_ALTIMETER, AVERAGE_ALTIMETER = 0x1A, 0x1F
@@ -217,7 +217,7 @@ def test_misread_records_are_left_out_of_netcdf_too(fleet_files: Path, tmp_path:
         assert "1 burst 0x15 left out" in tree["Provenance"].attrs["conversion_missing"]
 
 
-def test_segments_leave_misread_records_out(fleet_files: Path, tmp_path: Path) -> None:
+def test_misread_records_are_left_out(fleet_files: Path, tmp_path: Path) -> None:
     raw = tmp_path / "a.ad2cp"
     raw.write_bytes((fleet_files / "ad2cp/bottom_track_192.ad2cp").read_bytes())
     summary = walk.preflight(raw, "AD2CP")
@@ -228,9 +228,9 @@ def test_segments_leave_misread_records_out(fleet_files: Path, tmp_path: Path) -
         assert with_sidecars
         return open_raw_file(path, "AD2CP", [], {}, "raw")
 
-    found = open_file(raw, summary, parse, segment_bytes=150_000)
+    found = open_file(raw, summary, parse)
     try:
-        assert found.engine.name == "segments"
+        assert found.engine.name == "streamed"
         expected, _ = parse(whole, with_sidecars=True)
         assert found_groups(found.echodata) == found_groups(expected)
     finally:

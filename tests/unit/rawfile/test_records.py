@@ -1,4 +1,4 @@
-"""An AD2CP file opened in segments equals echopype's result in every bit and attribute."""
+"""An AD2CP file read record by record equals echopype's result in every bit and attribute."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flows import opened_raw, walk
+from flows import walk
 from flows.conversion import convert
 from flows.core.locations import OutputType
-from flows.core.outcomes import OutputMismatch, UnsupportedDatagram
+from flows.core.outcomes import UnsupportedDatagram
 from flows.encoding.chunking import chunk_regions
 from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import encode_zarr
@@ -28,9 +27,9 @@ from flows.publishing.publication import Published
 from flows.publishing.verification import compare_tree
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file
-from flows.rawfile.joined import JoinedFile
-from flows.rawfile.kept_rows import kept_rows
-from flows.rawfile.scratch_rows import JoinedRows
+from flows.rawfile.nortek import records
+from flows.rawfile.nortek.layouts import Layout
+from flows.rawfile.nortek.records import RecordRows
 from flows.stores.request import ConversionRequest, VerifyMode
 from flows.walk.ad2cp import checksum
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING
@@ -57,7 +56,7 @@ def records_of(content: bytes) -> list[bytes]:
 
 
 def beginning(content: bytes) -> bytes:
-    """The configuration and 120 pings: every segment takes echopype some time."""
+    """The configuration and 120 pings: echopype takes some time for each."""
     return content[: AD2CP_FIRST_PING + 120 * AD2CP_PING]
 
 
@@ -113,12 +112,42 @@ def with_raw_echosounder(content: bytes) -> bytes:
     return content[:AD2CP_FIRST_PING] + b"".join(made)
 
 
+def many_instruments(content: bytes) -> bytes:
+    """Each record with a serial number of its own: 70 layouts."""
+    pings = enumerate(records_of(content)[:70])
+    made = (with_checksums(p[: HEADER + 4] + bytes([n]) + p[HEADER + 5 :]) for n, p in pings)
+    return content[:AD2CP_FIRST_PING] + b"".join(made)
+
+
+def changing_scales(content: bytes) -> bytes:
+    """Scalings of velocities and bits of status0 that change from record to record."""
+    made = []
+    for number, record in enumerate(records_of(content)[:90]):
+        changed = bytearray(record)
+        changed[HEADER + 58] = (-1 - number % 3) & 0xFF
+        changed[HEADER + 66] = number % 5
+        changed[HEADER + 67] = 0x80 * (number % 4 > 0)
+        changed[HEADER + 68] = number
+        made.append(with_checksums(bytes(changed)))
+    return content[:AD2CP_FIRST_PING] + b"".join(made)
+
+
+def of_1900(content: bytes) -> bytes:
+    """The last record has the format's time zero."""
+    last = content[-AD2CP_PING:]
+    zero = bytes([0, 0, 1, 0, 0, 0, 0, 0])
+    return content + with_checksums(last[: HEADER + 8] + zero + last[HEADER + 16 :])
+
+
 MADE: list[Callable[[bytes], bytes]] = [
     as_it_is,
     three_kinds_of_ping,
     out_of_order,
     the_same_again,
     with_raw_echosounder,
+    many_instruments,
+    changing_scales,
+    of_1900,
 ]
 
 
@@ -128,18 +157,18 @@ def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
 
 
 @contextmanager
-def opened(path: Path, segment_bytes: int) -> Iterator[OpenedFile]:
-    """The file as opened by a conversion, in segments of this length."""
-    folder = path.parent / f"segments-{segment_bytes}"
-    folder.mkdir()
+def opened(path: Path) -> Iterator[OpenedFile]:
+    """The file as opened by a conversion."""
+    folder = path.parent / "opened"
+    folder.mkdir(exist_ok=True)
     link = folder / path.name
+    link.unlink(missing_ok=True)
     link.symlink_to(path)
-    found = open_file(link, walk.preflight(path, "AD2CP"), parse, segment_bytes=segment_bytes)
+    found = open_file(link, walk.preflight(path, "AD2CP"), parse)
     try:
         yield found
     finally:
         found.close()
-        assert not (folder / "rows").exists()
 
 
 def by_echopype(path: Path) -> Any:
@@ -163,18 +192,20 @@ def assert_the_same(theirs: Any, ours: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MADE)
-def test_segments_of_any_length_are_joined_to_the_whole(
-    real_data: Path, tmp_path: Path, make: Callable[[bytes], bytes]
+def test_records_are_read_as_by_echopype(
+    real_data: Path,
+    tmp_path: Path,
+    make: Callable[[bytes], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(records, "_BLOCK", 1_000)
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(make(beginning((real_data / AD2CP).read_bytes())))
-    theirs = by_echopype(path)
-    for segment_bytes in (4_000, 15_000):
-        with opened(path, segment_bytes) as ours:
-            assert ours.engine.name == "segments"
-            assert ours.engine.compared_pings > 0
-            assert ours.engine.compared_samples > 0
-            assert_the_same(theirs, ours.echodata)
+    with opened(path) as ours:
+        assert ours.engine.name == "streamed", ours.engine.reason
+        assert ours.engine.compared_pings > 0
+        assert ours.engine.compared_samples > 0
+        assert_the_same(by_echopype(path), ours.echodata)
 
 
 def cases(real_data: Path) -> list[Path]:
@@ -192,19 +223,19 @@ def test_every_case_ends_as_with_echopype_alone(real_data: Path, tmp_path: Path)
         try:
             theirs = by_echopype(own)
         except UnsupportedDatagram:
-            with pytest.raises(UnsupportedDatagram), opened(own, 100_000):
+            with pytest.raises(UnsupportedDatagram), opened(own):
                 pass
             continue
-        with opened(own, 100_000) as ours:
+        with opened(own) as ours:
             assert_the_same(theirs, ours.echodata)
 
 
-def test_cases_without_what_echopype_misreads_are_joined(real_data: Path, tmp_path: Path) -> None:
+def test_cases_without_what_echopype_misreads_are_streamed(real_data: Path, tmp_path: Path) -> None:
     """Real files of bursts, interleaved bursts and echosounder pings."""
     found = cases(real_data)
     if not found:
         pytest.skip("no files as fleets produce them beside the real ones")
-    joined = 0
+    streamed = 0
     for number, path in enumerate(found):
         content, summary = path.read_bytes(), walk.preflight(path, "AD2CP")
         assert summary.records is not None
@@ -222,12 +253,11 @@ def test_cases_without_what_echopype_misreads_are_joined(real_data: Path, tmp_pa
             theirs = by_echopype(own)
         except UnsupportedDatagram:
             continue
-        segment_bytes = own.stat().st_size // 3
-        with opened(own, segment_bytes) as ours:
-            assert ours.engine.name == "segments", ours.engine.reason
+        with opened(own) as ours:
+            assert ours.engine.name == "streamed", ours.engine.reason
             assert_the_same(theirs, ours.echodata)
-        joined += 1
-    assert joined >= 3
+        streamed += 1
+    assert streamed >= 3
 
 
 @pytest.mark.parametrize("make", [three_kinds_of_ping, out_of_order])
@@ -238,7 +268,7 @@ def test_outputs_are_those_of_the_whole(
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(make(beginning((real_data / AD2CP).read_bytes())))
     theirs = by_echopype(path)
-    with opened(path, 20_000) as ours:
+    with opened(path) as ours:
         expected = encode_zarr(theirs)
         made = encode_zarr(ours.echodata)
         assert expected.keys() == made.keys()
@@ -256,25 +286,12 @@ def test_outputs_are_those_of_the_whole(
 
 
 @pytest.mark.parametrize(("output_type", "verify"), [("zarr", "sampled"), ("netcdf", "full")])
-def test_a_conversion_in_segments_is_verified_and_named(
-    real_data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    output_type: OutputType,
-    verify: VerifyMode,
+def test_a_conversion_is_verified_and_named(
+    real_data: Path, tmp_path: Path, output_type: OutputType, verify: VerifyMode
 ) -> None:
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(three_kinds_of_ping(beginning((real_data / AD2CP).read_bytes())))
     theirs = by_echopype(path)
-    monkeypatch.setattr(opened_raw, "open_file", partial(open_file, segment_bytes=10_000))
-    again: list[int] = []
-    parsed = JoinedFile._parsed
-
-    def counted(joined: JoinedFile, number: int) -> Any:
-        again.append(number)
-        return parsed(joined, number)
-
-    monkeypatch.setattr(JoinedFile, "_parsed", counted)
     done = convert(
         ConversionRequest(
             raw_file=str(path),
@@ -285,10 +302,8 @@ def test_a_conversion_in_segments_is_verified_and_named(
         )
     )
     assert isinstance(done, Published)
-    assert again[:4] == [0, 1, 2, 3]
-    assert 2 <= len(again[4:]) <= 3
     jsonschema.validate(done.manifest, manifest_schema())
-    assert done.manifest["engine"]["name"] == "segments"
+    assert done.manifest["engine"]["name"] == "streamed"
     assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
     engine = "zarr" if output_type == "zarr" else "netcdf4"
     with xr.open_datatree(done.output, engine=engine, chunks=None) as tree:
@@ -296,73 +311,45 @@ def test_a_conversion_in_segments_is_verified_and_named(
         assert {difference.group for difference in found} <= {"Provenance"}
 
 
-def test_rows_are_compared_with_those_of_a_second_parse(
+def test_echopype_opens_the_whole_file_if_values_differ_from_its_own(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(beginning((real_data / AD2CP).read_bytes()))
-    with opened(path, 10_000) as ours:
-        data = ours.echodata["Sonar/Beam_group1"]["velocity"].variable.data
-        assert isinstance(data, JoinedRows)
-        before = data[...]
-        data.decode_again()
-        assert np.array_equal(before, data[...], equal_nan=True)
+    read = Layout.read
 
-    def other_rows(*arguments: Any) -> Any:
-        return {d: rows[::-1] for d, rows in kept_rows(*arguments).items()}
+    def other_values(layout: Layout, name: str, *where: Any) -> Any:
+        values = read(layout, name, *where)
+        return values if values is None or name != "velocity_data_average" else values + 1
 
-    with opened(path, 15_000) as ours:
-        monkeypatch.setattr("flows.rawfile.joined.kept_rows", other_rows)
-        data = ours.echodata["Sonar/Beam_group1"]["velocity"].variable.data
-        with pytest.raises(OutputMismatch, match="differs when it is parsed again"):
-            data.decode_again()
+    monkeypatch.setattr(Layout, "read", other_values)
+    with opened(path) as ours:
+        assert ours.engine.name == "whole"
+        assert "velocity of Sonar/Beam_group1 differs" in str(ours.engine.reason)
+        assert_the_same(by_echopype(path), ours.echodata)
 
 
 def test_regions_are_those_of_the_whole_variable(real_data: Path, tmp_path: Path) -> None:
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(out_of_order(beginning((real_data / AD2CP).read_bytes())))
-    with opened(path, 10_000) as ours:
+    with opened(path) as ours:
         for data in (
             ours.echodata["Vendor_specific"]["magnetometer_raw"].variable.data,
             ours.echodata["Sonar/Beam_group1"]["velocity"].variable.data,
         ):
-            assert isinstance(data, JoinedRows)
+            assert isinstance(data, RecordRows)
             whole = np.asarray(data)
             for _, region in chunk_regions(data.shape, [7, *(2 for _ in data.shape[1:])]):
                 assert np.array_equal(data[region], whole[region], equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (as_it_is, "not longer than one segment"),
-        (
-            lambda c: (
-                c[:AD2CP_FIRST_PING]
-                + b"".join(
-                    with_checksums(r[:14] + bytes([n]) + r[15:])
-                    for n, r in enumerate(records_of(c)[:70])
-                )
-            ),
-            "70 layouts",
-        ),
-        (
-            lambda c: (
-                c
-                + with_checksums(
-                    c[-AD2CP_PING:][:18] + bytes([0, 0, 1, 0, 0, 0, 0, 0]) + c[-AD2CP_PING:][26:]
-                )
-            ),
-            "a date in 1900",
-        ),
-    ],
-)
-def test_echopype_opens_the_whole_file_if_segments_do_not_apply(
-    real_data: Path, tmp_path: Path, make: Callable[[bytes], bytes], reason: str
+def test_echopype_opens_the_whole_file_if_there_are_too_many_layouts(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(records, "_LAYOUTS_MOST", 60)
     path = tmp_path / "raw.ad2cp"
-    path.write_bytes(make((real_data / AD2CP).read_bytes()))
-    with opened(path, 150_000 if make is as_it_is else 9_000) as ours:
+    path.write_bytes(many_instruments(beginning((real_data / AD2CP).read_bytes())))
+    with opened(path) as ours:
         assert ours.engine.name == "whole"
-        assert reason in str(ours.engine.reason)
+        assert "70 layouts" in str(ours.engine.reason)
         assert ours.engine.compared_pings == 0
