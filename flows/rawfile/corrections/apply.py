@@ -143,10 +143,13 @@ class _State:
         self.take("Platform", corrected)
 
     def raw0(self) -> None:
-        """EK60: depth, temperature, heading and motion of each ping and channel."""
+        """EK60: frequency, depth, temperature, heading and motion of each ping and channel."""
         pings = self.facts.pings
         for path, before, cells in self.beams():
-            group, count = raw0.add_depths(before, cells, pings["depth"])
+            frequency = pings["frequency"]
+            group, count = correct_frequencies(before, cells, frequency, frequency)
+            self.note("pings have the frequency of their RAW0, not that of the file's start", count)
+            group, count = raw0.add_depths(group, cells, pings["depth"])
             self.note("pings have the transducer depth of their RAW0", count)
             if WATER_LEVEL not in self.keep:
                 platform = self.get("Platform")

@@ -31,10 +31,10 @@ from flows.walk.simrad.nt_time import ticks_to_times
 from flows.walk.summary import FileSummary
 
 # Offsets in a datagram with its leading length.
-_RAW0_DEPTH = struct.Struct("<f")
+_RAW0_DEPTH = struct.Struct("<2f")
 _RAW0_MOTION = struct.Struct("<5f")
 _RAW0_DEPTH_AT, _RAW0_MOTION_AT = 20, 52
-RAW0_FIELDS = ("depth", "heave", "roll", "pitch", "temperature", "heading")
+RAW0_FIELDS = ("depth", "frequency", "heave", "roll", "pitch", "temperature", "heading")
 _KMB = struct.Struct("<4f")
 _KMB_AT = 56
 _TICKS = struct.Struct("<Q")
@@ -186,15 +186,15 @@ class FactsReader:
             self._tags.append(_text(body))
 
     def _read_xml(self, body: bytes, ticks: int) -> None:
-        parameters = ping_parameters(body) if b"<Parameter" in body else None
+        parameters = ping_parameters(body)
         if parameters is not None:
             if ADCP not in parameters.channel:
                 self._parameters = parameters
-        elif b"<Environment" in body:
-            before = self._environments[-1] if self._environments else None
-            environment = environment_values(body, _times([ticks])[0], before)
-            if environment is not None:
-                self._environments.append(environment)
+            return
+        before = self._environments[-1] if self._environments else None
+        environment = environment_values(body, _times([ticks])[0], before)
+        if environment is not None:
+            self._environments.append(environment)
 
 
 def _text(body: bytes) -> str:

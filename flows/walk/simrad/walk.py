@@ -54,6 +54,8 @@ class Samples(NamedTuple):
 
 Handler = Callable[[Datagram], str | None]
 
+# Why a field is not converted that the account does not know.
+_UNKNOWN_FIELD = "echopype has no variable for it"
 # A ping is as long as its samples; some sounders round it up to whole words.
 _PADDING = 3
 # Some sounders leave spare bytes behind the samples. If there are more, or if there are no samples,
@@ -194,9 +196,8 @@ class SimradWalk(ABC):
         for type_, ticks in self._held.items():
             known = ticks_to_times(np.array([each for each in ticks if each], dtype=np.int64))
             first, last = (known.min(), known.max()) if known.size else (None, None)
-            entry = NotConverted(
-                type_, len(ticks), as_datetime(first), as_datetime(last), whys[type_]
-            )
+            why = whys.get(type_, _UNKNOWN_FIELD)
+            entry = NotConverted(type_, len(ticks), as_datetime(first), as_datetime(last), why)
             self.tally.not_converted.append(entry)
         if self._spare:
             self.tally.unconverted.append(
