@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from zarr.storage import FsspecStore
+from zarr.storage import FsspecStore, LocalStore
 
 from flows.core.locations import LocalLocation, Location, S3Location, parse_location
 from flows.rawfile.echopype_reader import import_echopype
@@ -44,8 +44,12 @@ def open_output(
     location = parse_location(output)
     folder = None
     if isinstance(location, LocalLocation):
-        engine = "netcdf4" if output.endswith(".nc") else "zarr"
-        tree = xr.open_datatree(location.path, engine=engine, chunks=None, decode_cf=False)
+        if output.endswith(".nc"):
+            tree = xr.open_datatree(location.path, engine="netcdf4", chunks=None, decode_cf=False)
+        else:
+            # A store, not its path: fsspec would split that at `::`.
+            local_store = LocalStore(location.path, read_only=True)
+            tree = xr.open_datatree(local_store, engine="zarr", chunks=None, decode_cf=False)  # type: ignore[arg-type]  # takes a Zarr store, too
     elif output.endswith(".nc"):
         folder = tempfile.TemporaryDirectory(prefix="echodrop-output-")
         local = Path(folder.name) / "output.nc"

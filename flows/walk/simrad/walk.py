@@ -104,7 +104,10 @@ class SimradWalk(ABC):
                 if cause is None and item.type in named:
                     self.hold(item.name, item)
             elif item.ticks == 0 and item.type in SHORTEST:
-                cause = self._without_time(item)
+                # echopype may fail to skip it: it does not get it (`flows.rawfile.repairs`).
+                cause = None
+                self.hold(UNTIMED, item)
+                self.keep(item)
             else:
                 cause = f"the {item.name} datagram has an invalid time"
             if tally.second_file is not None:
@@ -164,16 +167,6 @@ class SimradWalk(ABC):
             shortest += size * max(struct.unpack_from(layout, item.head, at)[0], 0)
         if item.length < shortest:
             return f"the {item.name} datagram is shorter than its content"
-        self.keep(item)
-        return None
-
-    def _without_time(self, item: Datagram) -> str | None:
-        # When echopype skips such a datagram, it takes the first four bytes of the body for a
-        # length, and finds the next datagram only if they are < 16.
-        if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
-            self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
-            return None
-        self.hold(UNTIMED, item)
         self.keep(item)
         return None
 

@@ -8,7 +8,9 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import echopype
 import numpy as np
 import pytest
 
@@ -223,3 +225,38 @@ def test_modes_of_raw0_that_fit_no_byte_are_kept(real_data: Path, tmp_path: Path
     for column, name in enumerate(("data_type", "channel_mode")):
         found = sorted(value for _, _, value in ping_values(echodata, name))
         assert found == sorted(mode[column] for mode in modes)
+
+
+def test_survey_and_transect_of_con0_are_kept(real_data: Path, tmp_path: Path) -> None:
+    content = (real_data / "ek60" / "D20070724-T042400.raw").read_bytes()
+    opened: list[Any] = []
+    for transect in (b"T12\0old", b"T13"):
+        name = "Fjærsild 2007".encode("latin-1").ljust(128, b"\0") + transect.ljust(128, b"\0")
+        path = tmp_path / f"{transect[:3].decode()}.raw"
+        written(path, [content[:16], name, content[272:]])
+        echodata, manifest = converted(path, tmp_path / "out")
+        found = echodata["Sonar"].attrs
+        assert (found["survey_name"], found["transect_name"]) == ("Fjærsild 2007", path.stem)
+        what = "names of survey and transect (CON0) are in Sonar"
+        assert manifest["corrections"][0] == {"what": what, "count": 2}
+        opened.append(echodata)
+    # Files of several transects can still be joined.
+    assert echopype.combine_echodata(opened)["Sonar/Beam_group1"].sizes["channel"] == 4
+
+
+def test_an_environment_between_pings_of_one_time_is_named(real_data: Path, tmp_path: Path) -> None:
+    """Environment has one value for a time, so the second channel's cannot have its own."""
+    content = (real_data / "ek80" / "-1519668699940320059.raw").read_bytes()
+    parts: list[bytes] = []
+    environment, seen = b"", set[int]()
+    for item in items(content):
+        if b"<Environment" in item.body:
+            environment = item.body.replace(b"1491.4925468618", b"1530.5")
+        if item.type == b"RAW3" and item.ticks in seen and len(seen) == 3:
+            parts.insert(-1, datagram_bytes(b"XML0", environment, item.ticks))
+        if item.type == b"RAW3":
+            seen.add(item.ticks)
+        parts.append(datagram_bytes(item.type, item.body, item.ticks))
+    _, manifest = converted(written(tmp_path / "between.raw", parts), tmp_path / "out")
+    sentence = "the Environment of 1 pings, which have the time of a ping with another one"
+    assert manifest["missing"] == sentence
