@@ -21,6 +21,7 @@ from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.publishing.recording.parsed_facts import recording_facts
 from flows.publishing.recording.quality import walk_facts
 from flows.rawfile.azfp.missing import missing_of_azfp
+from flows.rawfile.azfp.times import corrected_times
 from flows.rawfile.corrections import Correction
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import Engine, open_file
@@ -202,7 +203,7 @@ def _parse(
         *not_kept,
     ]
     missing = "; ".join(lacking) or None
-    corrections += moved
+    corrections += [*moved, *corrected_times(echodata, summary)]
     notes = {
         "conversion_missing": missing,
         "conversion_corrections": "; ".join(map(str, corrections)),

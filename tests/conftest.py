@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import Any
 import botocore.session
 import pytest
 from hypothesis import settings
+
+from tests.expected_facts import expected_facts
 
 # Any example may be slow while other tests run on the machine.
 settings.register_profile("echodrop", deadline=None)
@@ -97,9 +98,8 @@ def fleet_files(real_data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(real_data: Path) -> dict[str, dict[str, Any]]:
-    """The values that echopype 0.11.1 reads from each real file, by its path in the folder."""
-    contents: dict[str, dict[str, Any]] = json.loads((real_data / "expected.json").read_text())
-    return contents
+    """The values in each real file, by its path in the folder: see `expected_facts`."""
+    return expected_facts(real_data)
 
 
 @pytest.fixture(autouse=True)

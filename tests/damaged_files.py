@@ -364,6 +364,14 @@ def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
     return patched, ()
 
 
+@_case("EK60", EK60, "UnsupportedDatagram")
+def ek60_two_transceivers_with_one_channel_id(content: bytes) -> Made:
+    first = content[532:660]
+    ping = next(d for d in simrad_datagrams(content) if content[d.start + 16 :][:1] == b"\x02")
+    says = ("transceivers 1 and 2", first.rstrip(b"\x00").decode(), f"byte {ping.start}")
+    return _patched(content, 532 + 320, first), says
+
+
 @_case("EK60", EK60)
 def ek60_kind_of_samples_flipped(content: bytes) -> Made:
     ping = _nth(content, "RAW0", 70)
@@ -797,6 +805,13 @@ def ad2cp_record_of_an_unknown_id(content: bytes) -> Made:
     body = struct.pack("<BBBBHH", 0xA5, 10, 0x99, 0x10, len(data), 0xB58C)
     own = (0xB58C + sum(struct.unpack("<4H", body))) & 0xFFFF
     return content + body + struct.pack("<H", own) + data, ("0x99",)
+
+
+@_case("AD2CP", AD2CP, "UnsupportedDatagram")
+def ad2cp_record_of_an_unknown_id_with_the_longer_header(content: bytes) -> Made:
+    body = struct.pack("<BBBBIH", 0xA5, 12, 0x99, 0x10, 16, 0xB58C)
+    own = (0xB58C + sum(struct.unpack("<5H", body))) & 0xFFFF
+    return content + body + struct.pack("<H", own) + bytes(16), ("0x99",)
 
 
 @_case("AD2CP", AD2CP)

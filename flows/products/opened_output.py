@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 import zarr
 from xarray.backends import ZarrStore
-from zarr.storage import FsspecStore
+from zarr.storage import FsspecStore, LocalStore
 
 from flows.core.locations import LocalLocation, Location, S3Location, parse_location
 from flows.rawfile.echopype_reader import import_echopype
@@ -71,7 +71,8 @@ def open_output(
             _filesystem(storage_options).get_file(_path(location), str(local))
         opened = _netcdf_groups(local)
     elif isinstance(location, LocalLocation):
-        opened = _zarr_groups(location.path)
+        # A store, not its path: fsspec would split that at `::`.
+        opened = _zarr_groups(LocalStore(location.path, read_only=True))
     else:
         filesystem = _filesystem(storage_options, asynchronous=True)
         opened = _zarr_groups(FsspecStore(filesystem, read_only=True, path=_path(location)))
@@ -106,7 +107,7 @@ def _netcdf_groups(path: Path) -> _Groups:
         yield node.path.strip("/"), node.to_dataset(inherit=False), {}
 
 
-def _zarr_groups(store: Any) -> _Groups:  # noqa: ANN401 - what zarr takes: a path, a store
+def _zarr_groups(store: FsspecStore | LocalStore) -> _Groups:
     """`xarray.open_datatree` opens every variable of every group."""
     root = zarr.open_group(store, mode="r")
     members = dict(root.members(max_depth=None))

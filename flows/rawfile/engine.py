@@ -181,7 +181,7 @@ def _open_whole_simrad(
     with ExitStack() as stack:
         facts = reader.facts(path, summary)
         stack.callback(facts.close)
-        if summary.is_whole and not repairs:
+        if summary.is_whole and not repairs and whole.stat().st_size == path.stat().st_size:
             whole.unlink()
         else:
             whole.replace(path)

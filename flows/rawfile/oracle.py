@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from flows.rawfile.reading import datagrams_in, read_exactly
+from flows.rawfile.reading import datagrams_in, parameters_before, read_exactly
 from flows.rawfile.repairs.pings import Cut
 from flows.rawfile.repairs.repairer import Repairer
 from flows.rawfile.samples import PingSamples
@@ -32,7 +32,6 @@ _RANDOM_PINGS = 2
 # needed: echopype does not apply them, and takes longer to store them than the pings.
 _CONFIGURING = (b"CON", b"XML")
 
-_int32 = struct.Struct("<i").unpack_from
 _ticks = struct.Struct("<Q").unpack
 
 # Time of a ping (ns) in the raw file, by its channel and its time in the file of chosen pings.
@@ -150,28 +149,11 @@ def _chosen_datagrams(
         offset, pulse = int(pings.offset[row]), int(pings.transmit[row])
         if has_parameters:
             first = min(x for x in (pulse, offset) if x >= 0)
-            if parameters := _parameters_before(fd, first, ends, start):
+            if parameters := parameters_before(fd, first, ends, start):
                 yield parameters
         if pulse >= 0:
             yield of_pulses[pulse]
         yield cuts[row]._replace(shift=cuts[row].shift + shift)
-
-
-def _parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
-    """The last parameter XML before a ping, which belongs to it (the walk has checked that)."""
-    at = int(np.searchsorted(ends, offset, side="right"))
-    stop = offset
-    while True:
-        begin = int(ends[at - 1]) if at > 0 else start
-        between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
-        found = [d for d in datagrams_in(between) if d[4:8] == b"XML0" and b"<Parameter" in d]
-        if found:
-            return found[-1]
-        if at == 0:
-            return b""
-        at -= 1
-        # The sample datagram that ends here begins where `_between` of the previous one ends.
-        stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8
 
 
 def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # noqa: ANN401 - echopype ships no types
@@ -204,12 +186,15 @@ def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # 
             path, our_c, our_p = found[0]
             pings += 1
             for name, data in sampled[path].items():
-                if not data.has_samples(our_c, our_p):
-                    # In the file for echopype it has zeros (`flows.rawfile.repairs.pings`).
+                # In the file for echopype, other samples and sectors are zeros
+                # (`flows.rawfile.repairs.pings`).
+                sectors = data.sectors_of(our_c, our_p)
+                if not sectors:
                     continue
-                mine = data[our_c : our_c + 1, our_p : our_p + 1][0, 0]
+                own_sectors = (slice(None), slice(sectors))[: data.ndim - 2]
+                mine = data[our_c : our_c + 1, our_p : our_p + 1][0, 0][own_sectors]
                 samples += mine.size
-                echopypes = read[name][c, p] if name in read else np.empty(0)
+                echopypes = read[name][c, p][own_sectors] if name in read else np.empty(0)
                 wrong = _differing(mine, echopypes, zero_is_nan=name.endswith("_i"))
                 if wrong:
                     at = np.datetime64(own, "ns")

@@ -1,10 +1,15 @@
-"""Reads exact ranges of an open raw file."""
+"""Reads exact ranges of an open raw file, and datagrams in them."""
 
 from __future__ import annotations
 
 import os
 import struct
 from collections.abc import Iterator
+
+import numpy as np
+
+from flows.walk.sample_index import Int64s
+from flows.walk.simrad.xml import is_parameters
 
 _AT_ONCE = 1 << 20
 
@@ -53,3 +58,30 @@ def datagrams_between(fd: int, start: int, end: int) -> Iterator[bytes]:
             return
         yield read_exactly(fd, length, position)
         position += length
+
+
+def parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
+    """The last parameter XML before a ping, which belongs to it (the walk has checked that).
+
+    Args:
+        fd: the raw file.
+        offset: offset of the ping, or of its transmit pulse.
+        ends: offsets after each sample datagram, ascending.
+        start: offset of the part of the file that is converted.
+
+    Raises:
+        OSError: the file ends before that.
+    """
+    at = int(np.searchsorted(ends, offset, side="right"))
+    stop = offset
+    while True:
+        begin = int(ends[at - 1]) if at > 0 else start
+        between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
+        found = [d for d in datagrams_in(between) if d[4:8] == b"XML0" and is_parameters(d[16:-4])]
+        if found:
+            return found[-1]
+        if at == 0:
+            return b""
+        at -= 1
+        # The sample datagram that ends here begins where the part before it ends.
+        stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8

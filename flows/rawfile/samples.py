@@ -130,10 +130,10 @@ class PingSamples(LazyArray):
         """
         return self._packing
 
-    def has_samples(self, channel: int, ping: int) -> bool:
-        """Whether the ping of this channel has samples of this part."""
+    def sectors_of(self, channel: int, ping: int) -> int:
+        """How many sectors the samples of this part have in a ping, 0 if it has no such samples."""
         row = int(self._cells[channel, ping])
-        return row >= 0 and bool(self._layouts.count[row] > 0)
+        return int(self._layouts.sectors[row]) if row >= 0 and self._layouts.count[row] else 0
 
     def zeros(self) -> int:
         """How many samples are exactly 0. Reads all of them."""

@@ -27,6 +27,8 @@ SYNC = b"\xa5"
 _mark = re.compile(rb"\xa5[\x0a\x0c]")
 STRING = 0xA0
 RAW_ECHOSOUNDER = {0x23, 0x24}
+# The size of the data is a uint32 in the longer one.
+_HEADER_SIZES = (10, 12)
 # The ids that echopype knows. Kinds with their own beam group are pings.
 KINDS = {
     0x15: "burst",
@@ -77,10 +79,9 @@ def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR
         return f"no record's sync byte there (0x{header[:1].hex()} for 0xa5)"
     if len(header) < 3:
         return "the file ends inside a record's header"
-    id_ = header[2]
-    header_size = 12 if id_ in RAW_ECHOSOUNDER else 10
-    if header[1] != header_size:
-        return f"the record's header size is {header[1]}"
+    header_size = header[1]
+    if header_size not in _HEADER_SIZES:
+        return f"the record's header size is {header_size}"
     if len(header) < header_size:
         return "the file ends inside a record's header"
     data_size, expected, own = struct.unpack_from(
@@ -93,7 +94,7 @@ def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR
     data = os.pread(fd, data_size, position + header_size)
     if checksum(data) != expected:
         return "the checksum of the record's data is wrong"
-    return Record(header_size + data_size, id_, data)
+    return Record(header_size + data_size, header[2], data)
 
 
 def _is_record(fd: int, size: int, position: int) -> bool:

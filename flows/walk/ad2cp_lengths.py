@@ -42,6 +42,8 @@ def misreading(  # noqa: PLR0911 - one return for each cause
         header: size of its header in bytes.
         after_raw: whether the record before it, which echopype reads, is of a raw echosounder.
     """
+    if header != (12 if id_ in {RAW, RAW_TRANSMIT} else 10):
+        return f"echopype expects another size of its header than {header} bytes"
     if id_ == STRING:
         try:
             data[1:].decode()

@@ -1,12 +1,13 @@
 """Makes the uploaded files of a chaos test, each with its expected outcome."""
 
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from tests.expected_facts import expected_facts
 
 EK60 = "ek60/D20070724-T042400.raw"
 EK80 = ("ek80/-1519668699940320059.raw", "ek80/2917763601822576513.raw")
@@ -205,7 +206,7 @@ def make_files(data: Path, *, seed: int, files: int = 60) -> ChaosFiles:
     """
     # S311: the files must be reproducible; nothing secret depends on it.
     random_ = random.Random(seed)
-    builder = _Builder(data, random_, json.loads((data / "expected.json").read_text()))
+    builder = _Builder(data, random_, expected_facts(data))
     kinds = list(_SHARES)
     more = random_.choices(kinds, list(_SHARES.values()), k=max(0, files - len(kinds)))
     for kind in (kinds + more)[:files]:

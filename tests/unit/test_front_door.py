@@ -73,6 +73,14 @@ def test_a_damaged_file_is_converted_in_part_on_demand(sample: Path, tmp_path: P
             echodrop.open_output(tmp_path / absent)
 
 
+@pytest.mark.parametrize("ending", ["zarr", "nc"])
+def test_an_output_with_any_name_is_opened_again(ending: str, sample: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "Fjørd #1 100% a+b::c.raw"
+    odd.write_bytes(sample.read_bytes())
+    done = echodrop.convert(odd, tmp_path / f"{odd.stem}.{ending}")
+    assert echodrop.open_output(done.output)["Sonar/Beam_group1"].sizes["ping_time"] > 0
+
+
 @pytest.mark.parametrize(
     ("raw", "out", "options", "failure", "words"),
     [

@@ -1,17 +1,17 @@
-"""echopype's AZFP parsers, without the limits at which they fail on whole files.
+"""echopype's AZFP parsers, without the limits at which they fail on whole files or drop values.
 
 A subclass takes the place of each parser while a file is opened. What differs from
 echopype 0.11.1: a file may have a single ping, or fewer channels than the instrument; a
 transmit pulse whose Sv offset is not in its table gets NaN (the table has some
 frequencies and lengths, and no formula); the settings XML may be spelled in any way, and
-have the coefficients of one tilt only.
+have the coefficients of one tilt only; times have the hundredths of a second.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from echopype.core import SONAR_MODELS
 
 from flows.rawfile.azfp.settings import AzfpSettings, read_settings, settings_in
 from flows.walk.asl.azfp import CONSTANT
+from flows.walk.asl.azfp_pings import time_of
 
 # Fields of a ping's header with a value for each channel, by echopype's names.
 _BY_CHANNEL = (
@@ -39,7 +40,15 @@ _BY_CHANNEL = (
     "board_num",
     "frequency",
 )
+_DATE = ("year", "month", "day", "hour", "minute", "second", "hundredths")
 _PLACES = {name: place for name, place, _ in CONSTANT}
+
+
+def _time_or_nat(written: Sequence[int]) -> np.datetime64:
+    try:
+        return time_of(written)
+    except ValueError:
+        return np.datetime64("NaT", "ns")
 
 
 class _WithoutLimits:
@@ -54,6 +63,11 @@ class _WithoutLimits:
     unpacked_data: dict[str, Any]
     parameters: dict[str, Any]
     settings: AzfpSettings
+    ping_time: list[np.datetime64]
+
+    def _dates(self) -> Iterable[Sequence[int]]:
+        """The date of each ping as in its header."""
+        raise NotImplementedError
 
     def parse_raw(self) -> None:
         """Parse the file."""
@@ -94,6 +108,10 @@ class _WithoutLimits:
             if name in data:
                 data[name] = np.atleast_1d(data[name])
 
+    def _get_ping_time(self) -> None:
+        """The times of the pings with their hundredths, which echopype drops."""
+        self.ping_time = list(map(time_of, self._dates()))
+
     @classmethod
     def _calc_Sv_offset(cls, freq: float, pulse_len: float) -> float:  # noqa: N802 - echopype's name
         """The Sv offset in dB, NaN if echopype has none for this frequency (Hz) and length (us)."""
@@ -120,6 +138,9 @@ class AzfpParser(_WithoutLimits, ParseAZFP):  # type: ignore[misc]  # echopype s
             )
             self.choose_channels(boards, frequencies)
         return bool(super()._split_header(raw, header_unpacked))
+
+    def _dates(self) -> Iterable[Sequence[int]]:
+        return zip(*(self.unpacked_data[name] for name in _DATE), strict=True)
 
 
 class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype ships no types
@@ -148,6 +169,18 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
         if len(data["frequency"]) == 1:
             self.choose_channels(data["board_num"][0], data["frequency"][0])
         return True
+
+    def _dates(self) -> Iterable[Sequence[int]]:
+        dates: Iterable[Sequence[int]] = self.unpacked_data["date"]
+        return dates
+
+    def _get_gps_time(self) -> list[Any]:
+        """The times of the positions; echopype takes the seconds for microseconds, too.
+
+        If no position has a date, the result is echopype's.
+        """
+        times = [_time_or_nat(written) for written in self.unpacked_data["gps_date_time"]]
+        return list(super()._get_gps_time()) if np.isnat(times).all() else times
 
 
 class _EitherTilt:

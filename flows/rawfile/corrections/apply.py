@@ -11,7 +11,11 @@ import xarray as xr
 from flows.rawfile.corrections import raw0
 from flows.rawfile.corrections.annotations import add_annotations
 from flows.rawfile.corrections.correction import Correction, Groups, Int64s, spread
-from flows.rawfile.corrections.environments import correct_environment, correct_platform
+from flows.rawfile.corrections.environments import (
+    correct_environment,
+    correct_platform,
+    in_another_environment,
+)
 from flows.rawfile.corrections.facts import SimradFacts
 from flows.rawfile.corrections.motion import correct_motion
 from flows.rawfile.corrections.ping_values import (
@@ -53,6 +57,7 @@ def correct(groups: Groups, facts: SimradFacts, keep: Collection[str] = ()) -> C
     state = _State(groups, facts, keep)
     state.positions()
     if facts.is_ek60:
+        state.names()
         state.raw0()
     else:
         state.parameters()
@@ -137,16 +142,23 @@ class _State:
             return
         of_pings = (facts.environments, facts.environment, facts.index.times)
         self.take("Environment", correct_environment(self.get("Environment"), *of_pings))
+        if count := in_another_environment(*of_pings):
+            self.done.missing.append(
+                f"the Environment of {count} pings, which have the time of a ping with another one"
+            )
         has_motion = facts.has_mru0 or facts.motion_times.size > 0
         platform = self.get("Platform")
         corrected = correct_platform(platform, *of_pings, has_motion=has_motion, keep=self.keep)
         self.take("Platform", corrected)
 
     def raw0(self) -> None:
-        """EK60: depth, temperature, heading and motion of each ping and channel."""
+        """EK60: frequency, depth, temperature, heading and motion of each ping and channel."""
         pings = self.facts.pings
         for path, before, cells in self.beams():
-            group, count = raw0.add_depths(before, cells, pings["depth"])
+            frequency = pings["frequency"]
+            group, count = correct_frequencies(before, cells, frequency, frequency)
+            self.note("pings have the frequency of their RAW0, not that of the file's start", count)
+            group, count = raw0.add_depths(group, cells, pings["depth"])
             self.note("pings have the transducer depth of their RAW0", count)
             if WATER_LEVEL not in self.keep:
                 platform = self.get("Platform")
@@ -166,6 +178,14 @@ class _State:
             self.note("motion of RAW0 is that of each channel, not of the first alone", count)
             if group is not before:
                 self.done.groups[path] = group
+
+    def names(self) -> None:
+        """EK60: names of survey and transect."""
+        names = {name: text for name, text in self.facts.names.items() if text}
+        if names:
+            # Not in Vendor_specific, whose attributes `combine_echodata` requires to be equal.
+            self.done.groups["Sonar"] = self.get("Sonar").assign_attrs(names)
+            self.note("names of survey and transect (CON0) are in Sonar", len(names))
 
     def pulses(self) -> None:
         """EK80: transmit pulses of complex channels."""

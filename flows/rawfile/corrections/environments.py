@@ -9,11 +9,27 @@ import numpy as np
 import xarray as xr
 
 from flows.rawfile.corrections.correction import Correction, Int64s, Times
-from flows.rawfile.corrections.steps import knots, states_at
+from flows.rawfile.corrections.steps import knots, states_at, with_another_state
 from flows.rawfile.corrections.xml_values import Environment
 
 PROFILE = "sound_velocity_profile"
 _PROFILE_DEPTH = "sound_velocity_profile_depth"
+
+
+def in_another_environment(
+    environments: Sequence[Environment], own: Int64s, ping_times: Times
+) -> int:
+    """How many pings share their time with an earlier ping in the file that has another Environment.
+
+    Args:
+        environments: the file's Environments.
+        own: number of the Environment of each ping, -1 before the first.
+        ping_times: time of each ping.
+    """
+    states = _states(
+        environments, lambda e: tuple(map(_key, (e.environment, e.profile, e.platform)))
+    )
+    return with_another_state(ping_times, states[np.maximum(own, 0)])
 
 
 def correct_environment(

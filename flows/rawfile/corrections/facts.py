@@ -1,7 +1,7 @@
 """What a Simrad file holds besides samples, read once from its small datagrams.
 
 Layouts as in echopype's `SimradRawParser` and `SimradMRUParser`: Simrad EK60 reference
-manual ("RAW0") and EK80 interface description ("XML0", "MRU0", "MRU1", "TAG0"); MRU1 is
+manual ("CON0", "RAW0") and EK80 interface description ("XML0", "MRU0", "MRU1", "TAG0"); MRU1 is
 Kongsberg's KM Binary (`#KMB`).
 """
 
@@ -27,22 +27,24 @@ from flows.rawfile.repairs.pings import Cut
 from flows.rawfile.streamed import UnknownLayoutError, pulse_index
 from flows.walk.sample_index import SampleIndex
 from flows.walk.simrad.ek80 import ADCP
+from flows.walk.simrad.names import latin_text
 from flows.walk.simrad.nt_time import ticks_to_times
 from flows.walk.summary import FileSummary
 
 # Offsets in a datagram with its leading length.
-_RAW0_DEPTH = struct.Struct("<f")
+_RAW0_DEPTH = struct.Struct("<2f")
 _RAW0_MOTION = struct.Struct("<5f")
 _RAW0_DEPTH_AT, _RAW0_MOTION_AT = 20, 52
-RAW0_FIELDS = ("depth", "heave", "roll", "pitch", "temperature", "heading")
+RAW0_FIELDS = ("depth", "frequency", "heave", "roll", "pitch", "temperature", "heading")
 _KMB = struct.Struct("<4f")
 _KMB_AT = 56
 _TICKS = struct.Struct("<Q")
 _TICKS_AT, _BODY, _TRAILER = 8, 16, 4
+_CON0_NAMES = {"survey_name": slice(128), "transect_name": slice(128, 256)}
 KMB_FIELDS = ("roll", "pitch", "heading", "heave")
 PARAMETER_FIELDS = ("start", "stop", "sound_speed", "depth")
 # Types whose datagrams are read.
-_READ = frozenset({b"XML", b"MRU", b"TAG"})
+_READ = frozenset({b"XML", b"MRU", b"TAG", b"CON"})
 _NOTHING = PingParameters("", np.nan, np.nan, np.nan, np.nan)
 
 
@@ -63,6 +65,7 @@ class SimradFacts:
         motion: name of `KMB_FIELDS` -> value of each MRU1.
         tag_times: times of the TAG0 datagrams.
         tags: their texts.
+        names: EK60: `survey_name` and `transect_name` -> the text in CON0.
     """
 
     fd: int
@@ -77,6 +80,7 @@ class SimradFacts:
     motion: Mapping[str, Floats]
     tag_times: Times
     tags: tuple[str, ...]
+    names: Mapping[str, str]
 
     def close(self) -> None:
         """Close the raw file; its transmit pulses can no longer be read."""
@@ -112,6 +116,7 @@ class FactsReader:
     _motion: list[tuple[float, ...]] = field(default_factory=list)
     _tag_ticks: list[int] = field(default_factory=list)
     _tags: list[str] = field(default_factory=list)
+    _names: dict[str, str] = field(default_factory=dict)
 
     def passing(self, items: Iterable[bytes | Cut]) -> Iterator[bytes | Cut]:
         """The same items, each of which is read as it passes."""
@@ -161,6 +166,7 @@ class FactsReader:
             motion=dict(zip(KMB_FIELDS, motion.T, strict=True)),
             tag_times=_times(self._tag_ticks),
             tags=tuple(self._tags),
+            names=self._names,
         )
 
     def _parameters_of(self, index: SampleIndex) -> dict[str, Floats]:
@@ -173,6 +179,9 @@ class FactsReader:
 
     def _read(self, datagram: bytes) -> None:
         type_, ticks = datagram[4:8], _TICKS.unpack_from(datagram, _TICKS_AT)[0]
+        if ticks == 0:
+            # The walk has named it as not converted.
+            return
         body = datagram[_BODY:-_TRAILER]
         if type_ == b"XML0":
             self._read_xml(body, ticks)
@@ -181,20 +190,22 @@ class FactsReader:
         elif type_ == b"MRU1":
             self._motion_ticks.append(ticks)
             self._motion.append(_KMB.unpack_from(datagram, _KMB_AT))
+        elif type_ == b"CON0":
+            self._names = {name: latin_text(body[at]) for name, at in _CON0_NAMES.items()}
         elif type_ == b"TAG0":
             self._tag_ticks.append(ticks)
             self._tags.append(_text(body))
 
     def _read_xml(self, body: bytes, ticks: int) -> None:
-        parameters = ping_parameters(body) if b"<Parameter" in body else None
+        parameters = ping_parameters(body)
         if parameters is not None:
             if ADCP not in parameters.channel:
                 self._parameters = parameters
-        elif b"<Environment" in body:
-            before = self._environments[-1] if self._environments else None
-            environment = environment_values(body, _times([ticks])[0], before)
-            if environment is not None:
-                self._environments.append(environment)
+            return
+        before = self._environments[-1] if self._environments else None
+        environment = environment_values(body, _times([ticks])[0], before)
+        if environment is not None:
+            self._environments.append(environment)
 
 
 def _text(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Values of EK80's Parameter XML for each ping: frequency, sound speed, transducer depth."""
+"""Values of each ping: frequency, and of EK80's Parameter XML sound speed, transducer depth."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def correct_frequencies(
 ) -> tuple[xr.Dataset, int]:
     """The Beam group with the transmitted frequencies, and the number of pings corrected.
 
-    echopype has the transducer's nominal frequency for power samples, none for complex
-    CW samples, and those of FM pings. A group in which they are right stays as it is.
+    echopype has the transducer's nominal frequency for EK60 and power samples, none for
+    complex CW samples, and those of FM pings. A group in which they are right stays as it is.
 
     Args:
         group: a Beam group.

@@ -49,6 +49,12 @@ def knots(ping_times: Times, states: Int64s, began: Times) -> tuple[Times, Int64
     return np.array(ascending, "datetime64[ns]"), np.array([found[t] for t in ascending], np.int64)
 
 
+def with_another_state(ping_times: Times, states: Int64s) -> int:
+    """How many pings have another state than the first ping in the file of the same time."""
+    _, first, of_times = np.unique(ping_times, return_index=True, return_inverse=True)
+    return int(np.count_nonzero(states != states[first[of_times]]))
+
+
 def states_at(times: Times, knot_times: Times, knot_states: Int64s) -> Int64s:
     """The state in force at each time: that of the last knot before it, else the first."""
     at = np.searchsorted(knot_times, times, side="right") - 1

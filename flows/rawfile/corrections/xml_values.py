@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flows.rawfile.repairs.numbers_as_text import as_float, as_integer
+from flows.walk.simrad.xml import read_xml
+
 # Attribute of Environment -> name in echopype's Environment group.
 _ENVIRONMENT = {
     "Depth": "depth",
@@ -70,17 +73,15 @@ class Environment:
 def xml_root(body: bytes) -> ET.Element | None:
     """The root of an XML0's body; None if it is broken."""
     try:
-        return ET.fromstring(str(body.strip(b"\x00"), "ascii", errors="replace"))  # noqa: S314 - echopype parses the same text with the same parser
+        return read_xml(body).root
     except ET.ParseError:
         return None
 
 
 def number(text: str | None) -> float:
-    """The number in an attribute; NaN without one."""
-    try:
-        return float(text) if text is not None else math.nan
-    except ValueError:
-        return math.nan
+    """The number in an attribute, as the repairs read it; NaN without one."""
+    found = as_float(text)
+    return math.nan if found is None else float(found)
 
 
 # The parameters of a channel seldom change, and a file has one for each ping.
@@ -92,14 +93,14 @@ def ping_parameters(body: bytes) -> PingParameters | None:
     three attributes for CW.
     """
     root = xml_root(body)
-    if root is None or root.tag.lower() != "parameter":
+    if root is None or root.tag != "Parameter":
         return None
     merged: dict[str, str] = {}
     for channel in root.iter("Channel"):
         merged |= channel.attrib
     single = number(merged.get("Frequency"))
     start, stop = (number(merged.get(f"Frequency{end}")) for end in ("Start", "End"))
-    is_cw = merged.get("PulseForm", "").strip() == "0"
+    is_cw = as_integer(merged.get("PulseForm")) == "0"
     if math.isnan(start) or math.isnan(stop) or (is_cw and not math.isnan(single)):
         start = stop = single
     return PingParameters(
@@ -123,7 +124,7 @@ def environment_values(
             changes only that (echopype#1386).
     """
     root = xml_root(body)
-    if root is None or root.tag.lower() != "environment":
+    if root is None or root.tag != "Environment":
         return None
     given: dict[str, str] = {}
     for element in root.iter("Environment"):

@@ -74,9 +74,13 @@ def repair_parameters(channel: ET.Element) -> RepairedParameters:
         for name in FREQUENCIES:
             lost |= channel.attrib.pop(name, None) is not None
     mode = as_integer(channel.get("ChannelMode"))
-    if mode is None or not -128 <= int(mode) < 128:
+    if mode is None:
         restored["channel_mode"] = math.nan
         notes.append("the file has no ChannelMode of Channel: NaN")
+        mode = "0"
+    elif not -128 <= int(mode) < 128:
+        restored["channel_mode"] = float(mode)
+        notes.append("echopype cannot store the ChannelMode of Channel in a byte")
         mode = "0"
     if mode != channel.get("ChannelMode"):
         channel.set("ChannelMode", mode)

@@ -23,6 +23,8 @@ _TIME = 8
 _KIND = {88: 18, 156: 144}
 _SPARE = {88: slice(74, 80), 156: slice(146, 148)}
 CHANNEL = slice(16, 144)
+# RAW0's mode and transmit mode: variable -> offset, and the bits that echopype needs.
+_MODES = {"data_type": (18, POWER | ANGLE), "channel_mode": (72, 0)}
 _RAW3_HEADER = 156
 
 _int32 = struct.Struct("<i")
@@ -159,6 +161,24 @@ def readable(datagram: bytes, header: int, channel: bytes | None) -> tuple[bytes
     if channel is not None and datagram[CHANNEL].rstrip(b"\x00") != channel:
         changed[CHANNEL] = channel.ljust(CHANNEL.stop - CHANNEL.start, b"\x00")
     return (bytes(changed) if changed != datagram else datagram), notes
+
+
+def modes_in_a_byte(ping: bytes) -> tuple[bytes, dict[str, float]]:
+    """A RAW0 whose modes fit into a byte, as which echopype stores them.
+
+    Args:
+        ping: with its leading and trailing length.
+
+    Returns:
+        The ping, and by variable of the output the modes that do not fit.
+    """
+    changed, modes = bytearray(ping), {}
+    for name, (at, kept) in _MODES.items():
+        (mode,) = _kind.unpack_from(ping, at)
+        if not -128 <= mode < 128:
+            modes[name] = float(mode)
+            _kind.pack_into(changed, at, mode & kept)
+    return bytes(changed), modes
 
 
 def _is_decodable(field: bytes) -> bool:

@@ -12,16 +12,23 @@ from flows.core.outcomes import UnsupportedDatagram
 from flows.rawfile.repairs import environment, text
 from flows.rawfile.repairs.configuration import repair_configuration
 from flows.rawfile.repairs.parameters import RepairedParameters, repair_parameters
-from flows.rawfile.repairs.pings import CHANNEL, Cut, pulse_of_zeros, readable, rebuilt
+from flows.rawfile.repairs.pings import (
+    CHANNEL,
+    Cut,
+    modes_in_a_byte,
+    pulse_of_zeros,
+    readable,
+    rebuilt,
+)
 from flows.walk.repair_log import RepairLog
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.names import text_of
+from flows.walk.simrad.xml import read_xml
 
 _HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
 _MEMORY = 10_000
 _ADCP = "EC150"
 
-_int32 = struct.Struct("<i")
 _ticks = struct.Struct("<Q")
 
 
@@ -151,10 +158,15 @@ class Repairer:
         if made[4:8] == b"RAW4":
             yield made
             return
+        if made[4:8] == b"RAW0":
+            made, modes = modes_in_a_byte(made)
+            if modes:
+                self.restored.pings[cut.offset] = modes
+                self.log.note("a mode of a ping, which echopype cannot store in a byte", ticks)
         if made[4:8] == b"RAW3":
             if not self._has_environment and self._environment_added is None:
                 self._environment_added = ticks
-                yield _xml_datagram(environment.without_values(), made)
+                yield text.xml_datagram(environment.without_values(), made)
             self._with_parameters(text_of(made[CHANNEL]), ticks, cut)
         if not cut.number:
             self.log.note("a ping has no samples: NaN", ticks)
@@ -188,32 +200,31 @@ class Repairer:
         if kept is not None:
             made, self._parameters = kept
             return made[:8] + datagram[8:16] + made[16:]
-        content = text_of(body)
-        root = ET.fromstring(content)  # noqa: S314 - as in the walk
-        notes: list[str] = []
-        kind = root.tag.lower()
-        if kind == "configuration":
+        root, renamed = read_xml(body)
+        notes = [f"names of elements of the XML {root.tag} that echopype does not know"] * renamed
+        if root.tag == "Configuration":
             found = repair_configuration(root)
             self._configured = True
             self.restored.names = found.names
             self.restored.impedances = found.impedances
-            notes = found.notes + [
+            notes += found.notes + [
                 f"echopype cannot read the name of channel {name}" for name in found.names.values()
             ]
-        elif kind == "environment":
-            notes = environment.repair_environment(root)
+        elif root.tag == "Environment":
+            notes += environment.repair_environment(root)
             self._has_environment |= environment.is_environment(root)
-        elif kind == "parameter":
-            return self._parameter(root, body, datagram)
+        elif root.tag == "Parameter":
+            return self._parameter(root, datagram, notes)
         for note in notes:
             self._note(note, datagram)
         if not notes and text.is_plain(body):
             return datagram
-        if kind == "configuration":
-            self.restored.configuration = content
-        return _xml_datagram(root, datagram)
+        if root.tag == "Configuration":
+            self.restored.configuration = text_of(body)
+        return text.xml_datagram(root, datagram)
 
-    def _parameter(self, root: ET.Element, body: bytes, datagram: bytes) -> bytes:
+    def _parameter(self, root: ET.Element, datagram: bytes, notes: list[str]) -> bytes:
+        body = datagram[16:-4]
         before = ET.tostring(root)
         found = RepairedParameters()
         for channel in root.iter("Channel"):
@@ -222,8 +233,9 @@ class Repairer:
                 return datagram
             channel.set("ChannelID", self._name_for_echopype(name.encode()).decode())
             found = repair_parameters(channel)
-        same = ET.tostring(root) == before and text.is_plain(body)
-        made = datagram if same else _xml_datagram(root, datagram)
+        found.notes.extend(notes)
+        same = not notes and ET.tostring(root) == before and text.is_plain(body)
+        made = datagram if same else text.xml_datagram(root, datagram)
         self._parameters = found
         if len(self._by_xml) < _MEMORY:
             self._by_xml[body] = made, found
@@ -236,10 +248,3 @@ class Repairer:
             for ticks in self._lost_frequencies[channel]:
                 what = "a CW ping among FM pings has a FrequencyStart, which echopype reads for FM"
                 self.log.note(what, ticks)
-
-
-def _xml_datagram(root: ET.Element, like: bytes) -> bytes:
-    """An XML0 with the time of another datagram, in ASCII."""
-    body: bytes = b"XML0" + like[8:16] + ET.tostring(root, "us-ascii")
-    length = _int32.pack(len(body))
-    return length + body + length

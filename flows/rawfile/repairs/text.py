@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import xml.etree.ElementTree as ET
 
 from flows.walk.simrad.names import text_of, until_nul
 
@@ -88,3 +89,10 @@ def filter_of(datagram: bytes, channel: bytes) -> bytes:
         + channel.ljust(size, b"\x00")
         + datagram[_FILTER_CHANNEL.stop :]
     )
+
+
+def xml_datagram(root: ET.Element, like: bytes) -> bytes:
+    """An XML0 with the time of another datagram, in ASCII."""
+    body: bytes = b"XML0" + like[8:16] + ET.tostring(root, "us-ascii")
+    length = struct.pack("<i", len(body))
+    return length + body + length

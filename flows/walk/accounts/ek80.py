@@ -79,6 +79,7 @@ EK80 = (
     Row("XML0 Parameter", "SoundVelocity", "Beam: sound_speed_at_transducer"),
     Row("XML0 Parameter", "TransducerDepth", "Beam: tx_transducer_depth"),
     unused("XML0 Parameter", "PingId", "it groups the channels of a ping, as their times do"),
+    lost("XML0: any other field", "all", _NO_VARIABLE),
     lost(XML_OTHER, "all", _NO_VARIABLE),
     Row("FIL1", "channel id, stage", "Vendor_specific: channel, filter_time"),
     Row(

@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import re
 import struct
-from datetime import datetime
 from functools import partial
 
 import numpy as np
 
-from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
+from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, time_of, zeros_among_counts
 from flows.walk.summary import FileSummary
 from flows.walk.tally import Tally, summarize
 
@@ -54,13 +53,10 @@ def read_header(header: bytes) -> Ping | str:
     if header[:2] != FLAG:
         return f"no ping's flag there (0x{header[:2].hex()} for 0xfd02)"
     fields = _header.unpack(header)
-    year, month, day, hour, minute, second, hundredths = fields[5:12]
     try:
-        time = np.datetime64(
-            datetime(year, month, day, hour, minute, int(second + hundredths / 100)),  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
-            "ns",
-        )
+        time = time_of(fields[5:12])
     except ValueError:
+        year, month, day, hour, minute, second, _ = fields[5:12]
         written = f"{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
         return f"the ping has an invalid date: {written}"
     channels = fields[41]

@@ -11,12 +11,11 @@ import os
 import re
 import struct
 import xml.etree.ElementTree as ET
-from datetime import datetime
 from functools import partial
 
 import numpy as np
 
-from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, zeros_among_counts
+from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, time_of, zeros_among_counts
 from flows.walk.search import next_whole
 from flows.walk.summary import FileSummary
 from flows.walk.tally import Tally, summarize
@@ -126,11 +125,9 @@ def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> 
         return "the file ends inside a ping's header" if cut else "the ping's header is broken"
     end = position + behind
     try:
-        year, month, day, hour, minute, second, hundredths = written
-        moment = datetime(year, month, day, hour, minute, int(second + hundredths / 100))  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
+        time = time_of(written)
     except ValueError:
         return f"the ping has an invalid date: {written}"
-    time = np.datetime64(moment, "ns")
     flags = os.pread(fd, 8, end)
     if end + 8 > size:
         return "the file ends inside a ping"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,18 @@ class AzfpPings:
         if not tally.damages:
             self.last_good = ping.time
         tally.keep(position, position + ping.size)
+
+
+def time_of(written: Iterable[int]) -> np.datetime64:
+    """The time (datetime64[ns]) of a header's date: year to second, and hundredths of a second.
+
+    Raises:
+        ValueError: it is not a date.
+    """
+    year, month, day, hour, minute, second, hundredths = written
+    seconds, hundredths = divmod(100 * second + hundredths, 100)
+    moment = datetime(year, month, day, hour, minute, seconds)  # noqa: DTZ001 - UTC by the format, and numpy has no time zones
+    return np.datetime64(moment, "ns") + np.timedelta64(10 * hundredths, "ms")
 
 
 def zeros_among_counts(fd: int, position: int, ping: Ping) -> str | None:

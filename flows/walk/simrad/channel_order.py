@@ -7,6 +7,7 @@ import struct
 import xml.etree.ElementTree as ET
 
 from flows.walk.simrad.ek60 import CONFIGURATION_LENGTH, TRANSCEIVER_LENGTH
+from flows.walk.simrad.xml import read_xml
 
 _int32 = struct.Struct("<i").unpack_from
 _COUNT = 524
@@ -33,9 +34,8 @@ def channels_in_order(fd: int) -> tuple[str, ...]:
         starts = [CONFIGURATION_LENGTH + n * TRANSCEIVER_LENGTH for n in range(max(count, 0))]
         names = [body[at : at + 128].decode("latin_1") for at in starts if at + 128 <= len(body)]
     elif type_ == b"XML0":
-        text = str(body[12:].strip(b"\x00"), "ascii", errors="replace")
         try:
-            root = ET.fromstring(text)  # noqa: S314 - as in `flows.walk.simrad.ek80`
+            root = read_xml(body[12:]).root
         except ET.ParseError:
             return ()
         names = [channel.get("ChannelID", "") for channel in root.iter("Channel")]

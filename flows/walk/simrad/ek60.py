@@ -31,6 +31,7 @@ class EK60Walk(SimradWalk):
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
         self._channels: dict[int, str] = {}  # by transceiver number, from 1
+        self._transceivers: dict[str, int] = {}  # of the channels that ping
 
     def handlers(self) -> dict[bytes, Handler]:
         """Handlers of CON0 and RAW0; an XML0 means that an EK80 file was appended."""
@@ -66,6 +67,10 @@ class EK60Walk(SimradWalk):
         held = 2 * samples.number * (samples.power + samples.angle)
         if samples.number < 0 or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW0 datagram does not have the {samples.number} samples that it says"
+        if (first := self._transceivers.setdefault(channel, transceiver)) != transceiver:
+            cause = f"transceivers {first} and {transceiver} have the same channel id {channel!r}"
+            self.refuse(item, f"{cause} (byte {item.offset})")
+            return None
         if math.isnan(_float(item.head, 40)[0]):
             self.refuse(item, f"it has no sample interval (byte {item.offset})")
             return None

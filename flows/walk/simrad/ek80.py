@@ -7,19 +7,18 @@ pulse), then a RAW3. Layouts as in echopype's `SimradXMLParser` and
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
-from typing import NamedTuple
 
 from flows.walk.accounts.ek80 import XML_OTHER
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
 from flows.walk.simrad.names import text_of, until_nul
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk
+from flows.walk.simrad.xml import ParsedXml, parsed
 from flows.walk.summary import Unsupported
 
 PING_LENGTH = 152
@@ -35,29 +34,6 @@ _NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
-
-
-class ParsedXml(NamedTuple):
-    """An XML0: its kind, its channels, and two parameters of the last channel."""
-
-    subtype: str
-    channels: tuple[str, ...]
-    pulse_form: str
-    has_interval: bool
-
-
-@functools.lru_cache(64)
-def _parsed(body: bytes) -> ParsedXml:
-    """Parse an XML0; a channel's parameters are mostly the same text."""
-    root = ET.fromstring(text_of(body))  # noqa: S314 - echopype parses the same text with the same parser
-    channels = list(root.iter("Channel"))
-    last = channels[-1].attrib if channels else {}
-    return ParsedXml(
-        root.tag.lower(),
-        tuple(channel.get("ChannelID", "") for channel in channels),
-        last.get("PulseForm", "0"),
-        "SampleInterval" in last,
-    )
 
 
 class EK80Walk(SimradWalk):
@@ -93,7 +69,7 @@ class EK80Walk(SimradWalk):
     def _xml(self, item: Datagram) -> str | None:
         body = os.pread(self.fd, item.length - 12, item.offset + 16)
         try:
-            xml = _parsed(body)
+            xml = parsed(body)
         except ET.ParseError:
             return self._broken_xml(item, until_nul(body))
         subtype, channels = xml.subtype, xml.channels
@@ -106,21 +82,29 @@ class EK80Walk(SimradWalk):
                 return "the configuration names no channel"
             self.tally.configured = True
         elif subtype == "parameter":
-            if not channels or not channels[-1]:
-                self._parameters_of = None
-                self.refuse(item, f"its parameters name no channel (byte {item.offset})")
+            if not self._parameters(item, xml):
                 return None
-            if ADCP in channels[-1]:
-                self._hold_adcp("XML0 Parameter", item)
-            else:
-                self._parameters_of = channels[-1]
-                self._pulse_form, self._has_interval = xml.pulse_form, xml.has_interval
         elif subtype == "sensor":
             self.hold("XML0 Sensor", item)
         elif subtype not in _CONVERTED_XML:
             self.hold(XML_OTHER, item)
+        for field in xml.others:
+            self.hold(field, item)
         self.keep(item)
         return None
+
+    def _parameters(self, item: Datagram, xml: ParsedXml) -> bool:
+        """Take the parameters of the pings that follow; False if they are of no channel."""
+        channel = xml.channels[-1] if xml.channels else ""
+        if not channel:
+            self._parameters_of = None
+            self.refuse(item, f"its parameters name no channel (byte {item.offset})")
+        elif ADCP in channel:
+            self._hold_adcp("XML0 Parameter", item)
+        else:
+            self._parameters_of = channel
+            self._pulse_form, self._has_interval = xml.pulse_form, xml.has_interval
+        return bool(channel)
 
     def _broken_xml(self, item: Datagram, body: bytes) -> str | None:
         """Leave out XML that is text but has an error: a sounder wrote it so. Other is damage."""

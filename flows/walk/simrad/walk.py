@@ -54,6 +54,8 @@ class Samples(NamedTuple):
 
 Handler = Callable[[Datagram], str | None]
 
+# Why a field is not converted that the account does not know.
+_UNKNOWN_FIELD = "echopype has no variable for it"
 # A ping is as long as its samples; some sounders round it up to whole words.
 _PADDING = 3
 # Some sounders leave spare bytes behind the samples. If there are more, or if there are no samples,
@@ -102,7 +104,10 @@ class SimradWalk(ABC):
                 if cause is None and item.type in named:
                     self.hold(item.name, item)
             elif item.ticks == 0 and item.type in SHORTEST:
-                cause = self._without_time(item)
+                # echopype may fail to skip it: it does not get it (`flows.rawfile.repairs`).
+                cause = None
+                self.hold(UNTIMED, item)
+                self.keep(item)
             else:
                 cause = f"the {item.name} datagram has an invalid time"
             if tally.second_file is not None:
@@ -165,16 +170,6 @@ class SimradWalk(ABC):
         self.keep(item)
         return None
 
-    def _without_time(self, item: Datagram) -> str | None:
-        # When echopype skips such a datagram, it takes the first four bytes of the body for a
-        # length, and finds the next datagram only if they are < 16.
-        if item.length >= 16 and struct.unpack_from("<i", item.head, 16)[0] >= 16:
-            self.refuse(item, f"its time is zero (byte {item.offset}): echopype cannot skip it")
-            return None
-        self.hold(UNTIMED, item)
-        self.keep(item)
-        return None
-
     def _gap(self, gap: Gap) -> None:
         self.tally.truncated = gap.cut
         if gap.cut:
@@ -194,9 +189,8 @@ class SimradWalk(ABC):
         for type_, ticks in self._held.items():
             known = ticks_to_times(np.array([each for each in ticks if each], dtype=np.int64))
             first, last = (known.min(), known.max()) if known.size else (None, None)
-            entry = NotConverted(
-                type_, len(ticks), as_datetime(first), as_datetime(last), whys[type_]
-            )
+            why = whys.get(type_, _UNKNOWN_FIELD)
+            entry = NotConverted(type_, len(ticks), as_datetime(first), as_datetime(last), why)
             self.tally.not_converted.append(entry)
         if self._spare:
             self.tally.unconverted.append(

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
+from flows.conversion import convert
 from flows.core.outcomes import BadFile, OutputMismatch, UnsupportedDatagram
+from flows.publishing.publication import Published
 from flows.rawfile.parsed_pings import compare_pings
+from flows.stores.request import ConversionRequest
 from flows.walk import FileSummary, decide, preflight, write_whole_part
 from flows.walk.search import BLOCK
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
@@ -254,24 +258,30 @@ def test_an_ek80_file_behind_an_ek60_file_is_a_second_file(tmp_path: Path) -> No
     assert summary.last_good_byte == len(joined(first))
 
 
-def test_an_untimed_sentence_is_no_damage_where_echopype_copes(
-    real_data: Path, tmp_path: Path
-) -> None:
+def test_an_untimed_text_is_no_damage_and_is_named(real_data: Path, tmp_path: Path) -> None:
     content = (real_data / EK60).read_bytes()
     at = simrad_datagrams(content)[5].start
-    harmless = datagram_bytes(b"NME0", bytes(8), ticks=0)
     path = tmp_path / "untimed.raw"
-    path.write_bytes(content[:at] + harmless + content[at:])
-    summary = preflight(path, "EK60")
-    decide(summary, "EK60")
-    assert any("time of zero" in sentence for sentence in summary.missing)
-    compare_pings(_open(path, "EK60"), summary)
-    # With text in it, echopype takes the text for a length and fails.
-    path.write_bytes(content[:at] + datagram_bytes(b"NME0", b"$GPGGA,,,,", ticks=0) + content[at:])
+    # echopype takes text in it for a length, and fails.
+    texts = [bytes(8), b"$GPGGA,,,,"]
+    untimed = [datagram_bytes(type_, t, ticks=0) for t in texts for type_ in (b"NME0", b"TAG0")]
+    path.write_bytes(content[:at] + b"".join(untimed) + content[at:])
     with pytest.raises(Exception, match="Short read"):
         _open(path, "EK60")
-    with pytest.raises(UnsupportedDatagram, match="time is zero"):
-        decide(preflight(path, "EK60"), "EK60")
+    done = convert(
+        ConversionRequest(
+            raw_file=str(path),
+            sonar_model="EK60",
+            output_path=str(tmp_path / "out.zarr"),
+            output_type="zarr",
+        )
+    )
+    assert isinstance(done, Published)
+    assert "4 datagram with a time of zero are not converted" in done.manifest["missing"]
+    assert done.manifest["preflight"]["pings"] == preflight(real_data / EK60, "EK60").pings
+    with xr.open_datatree(done.output, engine="zarr") as tree:
+        assert "annotation_text" not in tree["Platform"]
+        assert tree["Platform/NMEA"].sizes["nmea_time"] == 125
 
 
 def test_twin_pings_are_one_but_pings_that_differ_are_two(real_data: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ REAL = [
 CONDITIONAL = re.compile(
     r"backscatter_[ri]|transmit_pulse_[ri]|transmit_frequency_st\w+|angle_a\w+ship|.*_idx|\w+_mru1|"
     r"temperature|heading|tx_transducer_depth|sound_speed_at_transducer|annotation_text|time|"
-    r"detected_seafloor_depth|correlation|velocity|amplitude"
+    r"(survey|transect)_name|detected_seafloor_depth|correlation|velocity|amplitude"
 )
 
 
@@ -123,11 +123,12 @@ def test_what_the_table_places_is_there(
     entries = {entry["type"]: entry for entry in done.manifest["not_converted"]}
     expected = {"AD2CP": {"string": 3}}.get(model, {})
     if "20221108" in name:
-        expected = {"XML0 Sensor": 1}
+        kept = ("Sensor", "Environment: TowedBodyDepth", "Environment: TowedBodyDepthIsManual")
+        expected = {f"XML0 {name}": 1 for name in kept}
     assert {type_: entry["count"] for type_, entry in entries.items()} == expected
     for type_, entry in entries.items():
         assert f"{entry['count']} {type_} " in done.manifest["missing"]
-        assert entry["why"] == why[type_]
+        assert entry["why"] == why["XML0: any other field" if ":" in type_ else type_]
 
 
 BODIES = {
@@ -170,10 +171,28 @@ def test_a_datagram_that_the_output_lacks_is_named(
     assert f"2 {type_} are not converted" in done.manifest["missing"]
 
 
+GATE = "XML0 Parameter: Gate"
 XML = [
     ("Sensor", b'<Sensor Type="CableLength" ManualValue="0"/>', "XML0 Sensor"),
     ("unknown", b'<Weather Wind="3"/>', "XML0 of another kind"),
     ("PingSequence", b'<PingSequence><Ping ChannelID="a"/></PingSequence>', None),
+    ("an unknown attribute", b'<Environment Ice="1"/>', "XML0 Environment: Ice"),
+    ("an unknown element", b"<Parameter><Gate/><Channel ChannelID='a'/></Parameter>", GATE),
+    (
+        "an unknown attribute of a channel",
+        b"<InitialParameter><Channels><Channel ChannelID='a' Gate='2'/></Channels></InitialParameter>",
+        "XML0 InitialParameter: Gate",
+    ),
+    (
+        "several transducers, of which echopype has the last",
+        b"<Environment><Transducer TransducerName='A'/><Transducer/></Environment>",
+        "XML0 Environment: Transducer A",
+    ),
+    (
+        "attributes of a schema",
+        b'<PingSequence xmlns:x="http://x" x:noNamespaceSchemaLocation="a.xsd"/>',
+        None,
+    ),
     (
         "parameters of an ADCP",
         b'<Parameter><Channel ChannelID="%s"/></Parameter>' % ADCP.encode(),

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import echopype
 import numpy as np
 import pytest
 
 from tests.damaged_files import datagram_bytes
-from tests.unit.truth.test_corrections import by_raw0, converted, items, near, ping_values
+from tests.unit.truth.test_corrections import (
+    by_parameters,
+    by_raw0,
+    converted,
+    items,
+    near,
+    ping_values,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -124,3 +135,128 @@ def test_only_the_drop_keel_changes(real_data: Path, tmp_path: Path) -> None:
     offset = echodata["Platform"]["drop_keel_offset"]
     assert offset.values.tolist() == [0, 0, 0, 3, 3, 3]
     assert [each["count"] for each in manifest["corrections"]] == [6]
+
+
+SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
+    "text behind a NUL": lambda xml: xml.rstrip(b"\0") + b"\0old text>",
+    "a byte order mark": lambda xml: b"\xef\xbb\xbf" + xml,
+    "decimal commas": lambda xml: re.sub(rb'(?<!version)="(\d+)\.(\d+)"', rb'="\1,\2"', xml),
+    "capitals": lambda xml: re.sub(rb"(</?)(Parameter|Environment)", lambda m: m[0].upper(), xml),
+    "a namespace": lambda xml: re.sub(
+        rb"<(Parameter|Environment)", rb'<\1 xmlns="http://x.no/1"', xml
+    ),
+    "a comment": lambda xml: re.sub(
+        rb"<(Parameter|Environment)", rb"<!-- <Parameter <Environment --><\1", xml
+    ),
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_xml_in_any_spelling_gives_each_ping_its_own_values(
+    spell: Callable[[bytes], bytes], real_data: Path, tmp_path: Path
+) -> None:
+    content = (real_data / "ek80" / "-1519668699940320059.raw").read_bytes()
+    plain: list[bytes] = []
+    spelled: list[bytes] = []
+    environment, pings, speeds = b"", 0, []
+    for item in items(content):
+        bodies = [item.body]
+        if b"<Environment" in item.body:
+            environment = item.body
+        elif b"<Parameter" in item.body:
+            pings += 1
+            speeds.append(1491.4925468618 if pings < 7 else 1530.5)
+            own = f' SoundVelocity="{1480 + pings}.5" TransducerDepth="{pings}.25" Frequency="{38000 + pings}.5"'
+            bodies = [re.sub(rb' Frequency="\d+"', own.encode(), item.body)]
+            if pings == 7:
+                bodies.insert(0, environment.replace(b"1491.4925468618", b"1530.5"))
+        for body in bodies:
+            # Two spellings in one file, as after an update of the software.
+            odd = b"<Configuration" not in body and item.type == b"XML0" and pings % 2
+            plain.append(datagram_bytes(item.type, body, item.ticks))
+            spelled.append(datagram_bytes(item.type, spell(body) if odd else body, item.ticks))
+    echodata, _ = converted(written(tmp_path / "spelled.raw", spelled), tmp_path / "out")
+    for name, attribute in (
+        ("transmit_frequency_start", "Frequency"),
+        ("sound_speed_at_transducer", "SoundVelocity"),
+        ("tx_transducer_depth", "TransducerDepth"),
+    ):
+        expected = by_parameters(b"".join(plain), attribute)
+        assert len(expected) == pings
+        assert near(ping_values(echodata, name), expected)
+    of_environment = echodata["Environment"]["sound_speed_indicative"]
+    times = [item.time for item in items(b"".join(plain)) if item.type == b"RAW3"]
+    found = of_environment.interp(time1=np.array(times, "datetime64[ns]"))
+    np.testing.assert_allclose(found.values, speeds, rtol=0, atol=1e-9)
+
+
+def test_the_frequency_of_each_raw0_is_kept(real_data: Path, tmp_path: Path) -> None:
+    """As of wideband transceivers, and of software that changes it while it records."""
+    content = (real_data / "ek60" / "D20070724-T042400.raw").read_bytes()
+    parts: list[bytes] = []
+    for number, item in enumerate(items(content)):
+        body = bytearray(item.body)
+        if item.type == b"RAW0":
+            struct.pack_into("<f", body, 8, 40_000 + 100 * (number // 90))
+        parts.append(datagram_bytes(item.type, bytes(body), item.ticks))
+    path = written(tmp_path / "frequency.raw", parts)
+    echodata, manifest = converted(path, tmp_path / "out")
+    for name in ("transmit_frequency_start", "transmit_frequency_stop"):
+        assert near(ping_values(echodata, name), by_raw0(path.read_bytes(), 8))
+    assert {
+        "what": "pings have the frequency of their RAW0, not that of the file's start",
+        "count": 144,
+    } in manifest["corrections"]
+
+
+def test_modes_of_raw0_that_fit_no_byte_are_kept(real_data: Path, tmp_path: Path) -> None:
+    content = (real_data / "ek60" / "D20070724-T042400.raw").read_bytes()
+    parts: list[bytes] = []
+    modes: list[tuple[int, int]] = []
+    for item in items(content):
+        body = bytearray(item.body)
+        if item.type == b"RAW0":
+            (mode,) = struct.unpack_from("<h", body, 2)
+            modes.append((mode | (0x500 if len(modes) % 3 else 0), len(modes) * 2))
+            struct.pack_into("<h", body, 2, modes[-1][0])
+            struct.pack_into("<h", body, 56, modes[-1][1])
+        parts.append(datagram_bytes(item.type, bytes(body), item.ticks))
+    echodata, _ = converted(written(tmp_path / "modes.raw", parts), tmp_path / "out")
+    for column, name in enumerate(("data_type", "channel_mode")):
+        found = sorted(value for _, _, value in ping_values(echodata, name))
+        assert found == sorted(mode[column] for mode in modes)
+
+
+def test_survey_and_transect_of_con0_are_kept(real_data: Path, tmp_path: Path) -> None:
+    content = (real_data / "ek60" / "D20070724-T042400.raw").read_bytes()
+    opened: list[Any] = []
+    for transect in (b"T12\0old", b"T13"):
+        name = "Fjærsild 2007".encode("latin-1").ljust(128, b"\0") + transect.ljust(128, b"\0")
+        path = tmp_path / f"{transect[:3].decode()}.raw"
+        written(path, [content[:16], name, content[272:]])
+        echodata, manifest = converted(path, tmp_path / "out")
+        found = echodata["Sonar"].attrs
+        assert (found["survey_name"], found["transect_name"]) == ("Fjærsild 2007", path.stem)
+        what = "names of survey and transect (CON0) are in Sonar"
+        assert manifest["corrections"][0] == {"what": what, "count": 2}
+        opened.append(echodata)
+    # Files of several transects can still be joined.
+    assert echopype.combine_echodata(opened)["Sonar/Beam_group1"].sizes["channel"] == 4
+
+
+def test_an_environment_between_pings_of_one_time_is_named(real_data: Path, tmp_path: Path) -> None:
+    """Environment has one value for a time, so the second channel's cannot have its own."""
+    content = (real_data / "ek80" / "-1519668699940320059.raw").read_bytes()
+    parts: list[bytes] = []
+    environment, seen = b"", set[int]()
+    for item in items(content):
+        if b"<Environment" in item.body:
+            environment = item.body.replace(b"1491.4925468618", b"1530.5")
+        if item.type == b"RAW3" and item.ticks in seen and len(seen) == 3:
+            parts.insert(-1, datagram_bytes(b"XML0", environment, item.ticks))
+        if item.type == b"RAW3":
+            seen.add(item.ticks)
+        parts.append(datagram_bytes(item.type, item.body, item.ticks))
+    _, manifest = converted(written(tmp_path / "between.raw", parts), tmp_path / "out")
+    sentence = "the Environment of 1 pings, which have the time of a ping with another one"
+    assert manifest["missing"] == sentence

@@ -79,6 +79,28 @@ def _power_in_turn(file: File) -> File:
     return made
 
 
+def _sectors_in_turn(file: File) -> File:
+    """Complex pings of one to four sectors, all with the same samples in each."""
+    made: File = []
+    for number, d in enumerate(file):
+        one = d
+        if d.type == b"RAW3":
+            sectors = 1 + number // 3 % 4
+            own = np.frombuffer(d.body, "<f4", 2 * d.count * (d.kind >> 8), d.header)
+            first = own.reshape(d.count, -1, 2)[:, :1]
+            body = d.body[: d.header] + np.repeat(first, sectors, axis=1).tobytes()
+            one = replace(d, body=body).with_kind(sectors << 8 | 8)
+        made.append(one)
+    assert len({d.kind for d in made if d.type == b"RAW3"}) == 4
+    return made
+
+
+def _as_first_sector(values: Any) -> bool:
+    """By channel, ping, sample and sector: each sector is the first, or missing."""
+    first = np.broadcast_to(values[..., :1], values.shape)
+    return bool(((values == first) | np.isnan(values)).all() and np.isnan(values[..., 1]).any())
+
+
 def _with_bom(file: File) -> File:
     return [replace(d, body=b"\xef\xbb\xbf" + d.body) if d.type == b"XML0" else d for d in file]
 
@@ -98,6 +120,14 @@ class Rare:
 BEAM = "Sonar/Beam_group1"
 RARE = (
     Rare("no header", _in(b"Configuration", rb"<Header[^>]*/>", b""), "no Version of Header"),
+    Rare(
+        "numbers of sectors in turn",
+        _sectors_in_turn,
+        "other kinds of samples than others",
+        (BEAM, "backscatter_r"),
+        _as_first_sector,
+        COMPLEX,
+    ),
     Rare("no mountings", _in(b"Configuration", rb"<Transducers.*?</Transducers>", b"")),
     Rare(
         "no transducer of a channel",

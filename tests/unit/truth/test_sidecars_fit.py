@@ -19,7 +19,8 @@ from flows.core.outcomes import BadFile, BadSidecar
 from flows.publishing.publication import Published
 from flows.rawfile.sidecars.fit import column_channels, time_fit
 from flows.stores.request import ConversionRequest
-from tests.damaged_files import EK60, datagram_bytes, simrad_datagrams
+from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
+from tests.unit.truth.edited_files import datagrams_of
 
 DEPTHS = "detected_seafloor_depth"
 
@@ -60,6 +61,37 @@ def test_each_channel_has_its_own_depth(fleet_files: Path, tmp_path: Path) -> No
     (correction,) = [c for c in done.manifest["corrections"] if DEPTHS in c["what"]]
     assert correction["count"] == 7 * 5
     assert done.manifest["missing"] is None or "BOT0" not in done.manifest["missing"]
+
+
+@pytest.mark.parametrize("spelling", ["utf-8", "latin-1", "utf-8-sig", "text behind a NUL"])
+def test_each_channel_has_its_depth_however_the_configuration_is_written(
+    spelling: str, real_data: Path, tmp_path: Path
+) -> None:
+    old, new = b"253685-15 ES38D", "253685-15 BÅ38D".encode()
+    if spelling == "latin-1":
+        new = new.decode().encode("latin-1")
+    parts: list[bytes] = []
+    depths: list[bytes] = []
+    for file in datagrams_of((real_data / EK80).read_bytes()):
+        # In the XML, and in the fields of pings and filters, which a NUL ends.
+        body = file.body.replace(old.ljust(30, b"\0"), new.ljust(30, b"\0")).replace(old, new)
+        if file.type == b"RAW3":
+            depths.append(datagram_bytes(b"BOT0", struct.pack("<i2d", 2, 38, 120), file.ticks))
+        if not parts:
+            body = b"\xef\xbb\xbf" * (spelling == "utf-8-sig") + body
+            body += b"\0old text>" * (spelling == "text behind a NUL")
+            first = datagram_bytes(file.type, body, file.ticks)
+        parts.append(datagram_bytes(file.type, body, file.ticks))
+    raw = tmp_path / "D.raw"
+    raw.write_bytes(b"".join(parts))
+    raw.with_suffix(".bot").write_bytes(b"".join([first, *dict.fromkeys(depths)]))
+    done = converted(raw, tmp_path, "EK80")
+    vendor = vendor_of(done)
+    for channel in vendor["channel"].values:
+        expected = 38 if "BÅ38D" in str(channel) else 120
+        assert (vendor[DEPTHS].sel(channel=channel) == expected).all(), channel
+    assert "BÅ38D" in str(vendor["channel"].values)
+    assert done.manifest["missing"] is None
 
 
 @pytest.mark.parametrize("kind", ["bot", "idx"])
