@@ -10,7 +10,6 @@ commands. The baseline is the smallest plan's limit of 250 per minute.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import subprocess
@@ -21,7 +20,9 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.measuring.servers import FlowRunServer, flow_runs
@@ -55,21 +56,20 @@ _NO_LIMIT = 1e6
 _REPLAYED = 20
 
 
-def main() -> None:
+def main(
+    minutes: Annotated[float, typer.Option(help="minutes to watch the worker")] = 2.0,
+    files: Annotated[int, typer.Option(help="files to reconcile")] = 250,
+) -> None:
     """Measure each part and print its row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0, help="minutes to watch the worker")
-    parser.add_argument("--files", type=int, default=250, help="files to reconcile")
-    given = parser.parse_args()
     print("| what | requests | of 250 a minute |\n|---|---|---|")
     with flow_runs() as server, prefect_cloud(server.port) as cloud:
-        _worker(server, cloud, given.minutes)
-        _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
+        _worker(server, cloud, minutes)
+        _row("a worker, a minute", len(_requests(cloud, 0)) / minutes)
         with _counted(cloud) as asked:
             _watchdog(cloud)
         _row("the watchdog, a check every five minutes", asked[1])
         trigger = _trigger(cloud)
-        keys = [uuid.uuid4().hex for _ in range(given.files)]
+        keys = [uuid.uuid4().hex for _ in range(files)]
         for what, some in (("its first upload", keys[:1]), ("each further upload", keys[1:])):
             with _counted(cloud) as asked:
                 for key in some:
@@ -216,4 +216,4 @@ def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

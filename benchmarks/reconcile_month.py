@@ -13,26 +13,30 @@ here if the check is counted, and the round trips: listings one after another, t
 32 at a time.
 
 Then each class of problem is planted into an archive that was settled, and the check
-that finds it is printed. Exits with 1 if a problem is classified wrongly, or the
-formula does not match.
+that finds it is printed. At last, full checks of 1,000 and 100,000 uploads, each in a
+process of its own, give its seconds without network time, and the growth of its memory.
+Exits with 1 if a problem is classified wrongly, the formula does not match, or memory
+grows.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from botocore.response import StreamingBody
 
 from benchmarks.measuring.fake_inbox import FakeBuckets, missing_key
+from benchmarks.measuring.measured import called
 from benchmarks.measuring.planted_uploads import NOW, PLANTED, WHEN, World, etag, name
 from operations.clients.parallel import THREADS
+from operations.console.report import FindingTally
 from operations.findings.findings import Source
 from operations.inventory.scope import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
@@ -46,6 +50,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)
 ROUND_TRIP = 0.05
 WEEKS = MONTH_HOURS / (7 * 24)
+# Sizes whose memory is compared, and the largest allowed ratio.
+GROWTH, MEMORY_AT_MOST = (1_000, 100_000), 1.2
 PLACE = ReportLocation("output", ".echodrop/reconcile/")
 # A listing costs as much as a write.
 DOLLARS = {"ListObjectsV2": S3_PUT, "PutObject": S3_PUT}
@@ -200,37 +206,60 @@ def found_within(uploads: int) -> list[str]:
     return wrong
 
 
-def main() -> None:
+def check_everything(uploads: int) -> dict[str, Any]:
+    """Check a generated inbox in this process; the seconds, and the classes with a wrong count."""
+    world, tally = World(uploads, 12), FindingTally()
+    began = time.perf_counter()
+    for finding in Reconciliation(FakeBuckets(world).services(), now=NOW).findings():
+        tally.add(finding)
+    seconds = time.perf_counter() - began
+    wanted = Counter(map(world.kind, range(uploads)))
+    found = Counter({kind.value: count for kind, count in tally.counts.items()})
+    return {"seconds": seconds, "wrong": [*((wanted - found) | (found - wanted))]}
+
+
+def growth() -> list[str]:
+    """Print seconds and memory of full checks of two sizes, return the errors."""
+    (small, less), (large, more) = (called(check_everything, uploads) for uploads in GROWTH)
+    memory = more.megabytes / less.megabytes
+    print(
+        f"full check, {GROWTH[1]:,} uploads: {large['seconds']:.1f} s, {more.megabytes:.0f} MB,"
+        f" x{memory:.2f} of {GROWTH[0]:,} uploads, at most x{MEMORY_AT_MOST}"
+    )
+    grows = ["memory grows with the uploads"] if memory > MEMORY_AT_MOST else []
+    return [*grows, *(f"wrong number of {each}" for each in small["wrong"] + large["wrong"])]
+
+
+def main(
+    new_an_hour: int = 10,
+    objects: Annotated[int, typer.Option(help="objects per output")] = 150,
+) -> None:
     """Compare the formula with counts, print the table, and plant the classes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--new-an-hour", type=int, default=10)
-    parser.add_argument("--objects", type=int, default=150, help="objects per output")
-    options = parser.parse_args()
     wrong, seconds_an_upload = [], 0.0
     for uploads in COUNTED:
-        buckets = StatefulBuckets(Healthy(uploads, options.objects))
+        buckets = StatefulBuckets(Healthy(uploads, objects))
         counted = look(buckets, whole=True, remembers=False)
         seconds_an_upload = counted.processor_seconds / uploads
-        if counted.requests != (reckoned := arithmetic(uploads, options.objects)):
+        if counted.requests != (reckoned := arithmetic(uploads, objects)):
             wrong.append(f"{uploads:,} uploads: {counted.requests}, calculated {reckoned}")
         print(f"full check, {uploads:,} uploads, counted: {dict(counted.requests)}")
         look(buckets, whole=True)
         stored = buckets.kept.partition(b"\n")[2]
         if stored != b"".join(sorted(marks(buckets.world, {"done"}))):
             wrong.append(f"{uploads:,} uploads: the stored marks differ from the expected ones")
-    print(f"\n{options.new_an_hour} new uploads an hour, {options.objects} objects an output")
+    print(f"\n{new_an_hour} new uploads an hour, {objects} objects an output")
     print("| files | requests before | dollars | now | dollars | ratio | reading before | now |")
     print("|---|---|---|---|---|---|---|---|")
     wrong += [
         f"{uploads:,} uploads: it costs more than before"
         for uploads in SIZES
-        if not month(uploads, options.new_an_hour, options.objects, seconds_an_upload)
+        if not month(uploads, new_an_hour, objects, seconds_an_upload)
     ]
-    wrong += found_within(SIZES[0])
+    wrong += found_within(SIZES[0]) + growth()
     if wrong:
         raise SystemExit("; ".join(wrong))
     print(f"all {len(PLANTED)} classes found, each by its check")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

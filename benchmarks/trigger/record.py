@@ -10,7 +10,6 @@ Exits with 1 if a record takes over 15 ms more than its requests.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -23,6 +22,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+import typer
 import urllib3
 
 from benchmarks.measuring.measured import timed
@@ -82,11 +82,8 @@ def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[flo
     return ours[5:], bare[5:]
 
 
-def main() -> None:
+def main(records: int = 200) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=200)
-    records = parser.parse_args().records
     with flow_runs() as server, moto(server.home) as aws_port:
         aws_url = f"http://{HOST}:{aws_port}"
         os.environ |= {
@@ -108,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
