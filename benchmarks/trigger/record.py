@@ -28,7 +28,7 @@ import urllib3
 from benchmarks.measuring.measured import timed
 from benchmarks.measuring.servers import PATIENT, FlowRunServer, flow_runs, moto
 from events.file_heads import file_head
-from events.notifications import NotifiedObject, in_sqs, notification_bodies
+from events.notifications import ENVELOPES, NotifiedObject, in_sqs
 from sandbox.aws.event_source import SandboxLambdaContext
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST
@@ -62,7 +62,7 @@ def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[flo
     for number in range(records + 5):
         key = f"HB0706/EK60/{number}.raw"
         s3.put_object(Bucket=INBOX, Key=key, Body=content)
-        (body,) = notification_bodies([NotifiedObject(INBOX, key, len(content), etag)])
+        body = ENVELOPES["eventbridge"](NotifiedObject(INBOX, key, len(content), etag))
         event, written = in_sqs([body]), io.StringIO()
         with contextlib.redirect_stdout(written):
             ours.append(timed(partial(handler, event, context)))

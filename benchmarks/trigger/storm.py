@@ -24,7 +24,7 @@ import typer
 import urllib3
 
 from events.file_heads import file_head
-from events.notifications import NotifiedObject, notification_bodies
+from events.notifications import ENVELOPES, NotifiedObject
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -78,7 +78,7 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
         key, body = f"{cruise}/{number}.raw", file_head("EK60")
         etag = s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
         objects.append(NotifiedObject(bucket, key, len(body), etag))
-    bodies = list(notification_bodies(objects))
+    bodies = [ENVELOPES["eventbridge"](each) for each in objects]
     log, made = TriggerLog(sandbox.state.logs), 0
     list(log.new_outcomes())
 

@@ -76,12 +76,6 @@ def replay(
         str | None, typer.Option(help="s3://bucket/prefix for dead letters that failed again.")
     ] = None,
     queue: Queue = None,
-    function: Annotated[
-        str | None, typer.Option(help="Name of the deployed function, for notifications.")
-    ] = None,
-    inbox: Annotated[
-        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
-    ] = None,
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
@@ -113,10 +107,7 @@ def replay(
     if what and not uris:
         paced = {"--rate": rate, "--limit": limit, "--json": as_json}
         _reject_options("notifications", runs_alone | paced)
-        files = [Path(each) for each in what]
-        return replay_at_terminal(
-            files, queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
-        )
+        return replay_at_terminal([Path(each) for each in what], queue_url=queue, dry_run=dry_run)
     if letters:
         _reject_options("dead letters", runs_alone)
     try:
