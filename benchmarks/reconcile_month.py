@@ -21,7 +21,6 @@ grows.
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections import Counter
@@ -30,9 +29,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
-from botocore.response import StreamingBody
 
-from benchmarks.measuring.fake_inbox import FakeBuckets, missing_key
+from benchmarks.measuring.fake_inbox import PLACE, FakeBuckets
 from benchmarks.measuring.measured import called
 from benchmarks.measuring.planted_uploads import NOW, PLANTED, WHEN, World, etag, name
 from operations.clients.parallel import THREADS
@@ -40,7 +38,6 @@ from operations.console.report import FindingTally
 from operations.findings.findings import Source
 from operations.inventory.scope import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
-from operations.reconcile.reconcile_report import ReportLocation
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, load_settled, mark_of
 from operations.sending.estimates import COLD_SECONDS
@@ -52,7 +49,6 @@ ROUND_TRIP = 0.05
 WEEKS = MONTH_HOURS / (7 * 24)
 # Sizes whose memory is compared, and the largest allowed ratio.
 GROWTH, MEMORY_AT_MOST = (1_000, 100_000), 1.2
-PLACE = ReportLocation("output", ".echodrop/reconcile/")
 # A listing costs as much as a write.
 DOLLARS = {"ListObjectsV2": S3_PUT, "PutObject": S3_PUT}
 SETTLED_ONCE = {"done", "output damaged", "output missing"}
@@ -67,28 +63,6 @@ class Healthy(World):
         """Report the upload as done."""
         del number
         return "done"
-
-
-@dataclass
-class StatefulBuckets(FakeBuckets):
-    """Fake buckets that also store the state of the checks."""
-
-    kept: bytes = b""
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Return the settled state, or a manifest."""
-        if not Key.startswith(PLACE.prefix):
-            return super().get_object(Bucket, Key)
-        self.requests["GetObject"] += 1
-        if not self.kept:
-            raise missing_key()
-        return {"Body": StreamingBody(io.BytesIO(self.kept), len(self.kept)), "ETag": '"kept"'}
-
-    def put_object(self, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803, ANN401 - boto3's
-        """Store the settled state."""
-        del Bucket, Key
-        self.requests["PutObject"] += 1
-        self.kept = Body
 
 
 @dataclass
@@ -121,7 +95,7 @@ def marks(world: World, kinds: set[str]) -> Iterator[bytes]:
             yield mark_of(source, f"{name(number)}.zarr")
 
 
-def settle(buckets: StatefulBuckets, world: World, kinds: set[str]) -> None:
+def settle(buckets: FakeBuckets, world: World, kinds: set[str]) -> None:
     """Store the state that an earlier check of these uploads wrote."""
     earlier = Settled(NOW)
     for mark in marks(world, kinds):
@@ -129,7 +103,7 @@ def settle(buckets: StatefulBuckets, world: World, kinds: set[str]) -> None:
     earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
 
 
-def look(buckets: StatefulBuckets, *, whole: bool, remembers: bool = True) -> Look:
+def look(buckets: FakeBuckets, *, whole: bool, remembers: bool = True) -> Look:
     """Check once, like the scheduled flow; count the requests."""
     buckets.requests.clear()
     services = buckets.services()
@@ -166,7 +140,7 @@ def reading(uploads: int, objects: int, at_most: float) -> float:
 def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> bool:
     """Print requests and dollars per month, before and now; return whether it is cheaper now."""
     world = Healthy(uploads + new, objects)
-    buckets = StatefulBuckets(world)
+    buckets = FakeBuckets(world)
     settle(buckets, Healthy(uploads, objects), {"done"})
     hourly = look(buckets, whole=False)
     whole = Look(arithmetic(uploads, objects), seconds_an_upload * uploads)
@@ -190,7 +164,7 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
 def found_within(uploads: int) -> list[str]:
     """Plant each class into a settled archive; print which check finds it, return the errors."""
     world = World(uploads, 12)
-    buckets, wrong = StatefulBuckets(world), []
+    buckets, wrong = FakeBuckets(world), []
     settle(buckets, world, SETTLED_ONCE)
     hourly, whole = look(buckets, whole=False), look(buckets, whole=True)
     after = look(buckets, whole=False)
@@ -237,15 +211,15 @@ def main(
     """Compare the formula with counts, print the table, and plant the classes."""
     wrong, seconds_an_upload = [], 0.0
     for uploads in COUNTED:
-        buckets = StatefulBuckets(Healthy(uploads, objects))
+        buckets = FakeBuckets(Healthy(uploads, objects))
         counted = look(buckets, whole=True, remembers=False)
         seconds_an_upload = counted.processor_seconds / uploads
         if counted.requests != (reckoned := arithmetic(uploads, objects)):
             wrong.append(f"{uploads:,} uploads: {counted.requests}, calculated {reckoned}")
         print(f"full check, {uploads:,} uploads, counted: {dict(counted.requests)}")
         look(buckets, whole=True)
-        stored = buckets.kept.partition(b"\n")[2]
-        if stored != b"".join(sorted(marks(buckets.world, {"done"}))):
+        stored = load_settled(buckets.services().s3, PLACE)
+        if stored is None or stored.known != set(marks(buckets.world, {"done"})):
             wrong.append(f"{uploads:,} uploads: the stored marks differ from the expected ones")
     print(f"\n{new_an_hour} new uploads an hour, {objects} objects an output")
     print("| files | requests before | dollars | now | dollars | ratio | reading before | now |")

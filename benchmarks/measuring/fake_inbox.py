@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.measuring.planted_uploads import LONG, NOW, PLANTED, WHEN, World, etag, name
 from events.file_heads import file_head
+from flows.core.locations import S3Location
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.decisions.rules_document import parse_rules
 from lambda_trigger.decisions.run_identity import idempotency_key
@@ -22,6 +23,8 @@ from operations.clients.connections import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions
 from operations.findings.findings import RunFacts
 
+# Where the settled state is.
+PLACE = S3Location("output", ".echodrop/reconcile/")
 RULES = """
 version = 1
 inbox_bucket = "inbox"
@@ -34,10 +37,11 @@ deployment = "convert-raw-sonar/ecs"
 
 @dataclass
 class FakeBuckets:
-    """A fake inbox and its outputs, whose content is generated on request."""
+    """A fake inbox and its outputs, whose content is generated on request; it keeps the settled state."""
 
     world: World
     requests: Counter[str] = field(default_factory=Counter)
+    kept: bytes = b""
 
     def get_paginator(self, operation: str) -> FakeBuckets:
         """Return itself as the paginator of the listing."""
@@ -52,10 +56,12 @@ class FakeBuckets:
             yield {"Contents": page}
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Return a manifest; there are no failure reports."""
+        """Return the settled state, or a manifest; there are no failure reports."""
         del Bucket
         self.requests["GetObject"] += 1
-        if Key.endswith(".failure.json"):
+        if Key.startswith(PLACE.key) and self.kept:
+            return {"Body": io.BytesIO(self.kept), "ETag": '"kept"'}
+        if Key.endswith(".failure.json") or Key.startswith(PLACE.key):
             raise missing_key()
         number = int(Key[1:9])
         if (output := self.world.output(number)) in {"", "objects"}:
@@ -72,6 +78,12 @@ class FakeBuckets:
             "output": {"objects": objects, "bytes": 7 * objects, "sha256": "0" * 64},
         }
         return {"Body": io.BytesIO(json.dumps(manifest).encode())}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **_: str) -> None:  # noqa: N803 - boto3's
+        """Keep the settled state."""
+        del Bucket, Key
+        self.requests["PutObject"] += 1
+        self.kept = Body
 
     def services(self) -> OperationsServices:
         """Return what reconcile talks to: these buckets, the trigger's code, Prefect and ECS."""

@@ -99,8 +99,7 @@ def _quarantine(named: str) -> Quarantine:
     if not isinstance(place, S3Location):
         # TRY004: the value is wrong, not its type.
         raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004
-    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
-    return Quarantine(s3_client({}), place.bucket, prefix)
+    return Quarantine(s3_client({}), place.as_prefix())
 
 
 def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:

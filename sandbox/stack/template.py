@@ -113,7 +113,7 @@ class Stack:
     def queue_attributes(self, logical_id: str) -> dict[str, str]:
         """Return a queue's attributes for SQS's CreateQueue, which has defaults for the others."""
         properties = self.properties(logical_id)
-        attributes = {
+        attributes: dict[str, str] = {
             name: str(properties[name])
             for name in ("VisibilityTimeout", "MessageRetentionPeriod")
             if name in properties

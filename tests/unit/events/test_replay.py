@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.replay import LocalHandler, fixture_messages, replay
+from events.replay import LocalHandler, fixture_messages, notification_in, replay
 from events.sending import Message, QueueTarget, ReplayRow
 
 
@@ -77,3 +77,8 @@ def test_fixtures_become_messages(tmp_path: Path) -> None:
         json.dumps({"about": "", "inbox": [], "notification": "x", "expected": expected})
     )
     assert list(fixture_messages([path])) == [Message("one", "x")]
+
+
+@pytest.mark.parametrize("text", ['{"Records": []}', "no JSON", "[]"])
+def test_a_plain_notification_is_sent_as_it_is(text: str) -> None:
+    assert notification_in(text) == text
