@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from benchmarks.measuring.servers import moto
 from events.file_heads import file_head
 from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
@@ -34,12 +34,7 @@ from operations.findings.findings import ChangeResult, RunFacts, Source, UploadF
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.processes import Part
-from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_server import answers
-
-PROJECT = Path(__file__).resolve().parents[3]
+from sandbox.parts.ports import HOST
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,21 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    server = Part(
-        "aws",
-        [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)],
-        {**os.environ, "PYTHONPATH": str(PROJECT)},
-        tmp_path_factory.mktemp("logs") / "aws.log",
-        is_ready=lambda: answers(f"{url}/moto-api/"),
-    )
-    server.start()
-    try:
-        wait_until(server.poll_ready, 60, "moto")
-        yield url
-    finally:
-        server.stop()
+    with moto(tmp_path_factory.mktemp("logs")) as port:
+        yield f"http://{HOST}:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,22 @@
 """The sandbox's AWS server stores and notifies every key, and delivers events as AWS does."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from benchmarks.measuring.servers import moto
 from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT, make_stack
 from sandbox.parts.environments import aws_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.processes import Part
-from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_server import answers
+from sandbox.parts.ports import HOST
 from sandbox.stack.resource_names import ResourceNames
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 pytestmark = pytest.mark.slow
 
-PROJECT = Path(__file__).resolve().parents[3]
 STACK = Stack.read(
     UNUSED_PARAMETERS | {"PrefectApiUrl": "http://127.0.0.1:9/api", "PrefectAuth": "none"}
 )
@@ -31,22 +25,10 @@ NAMES = ResourceNames.of(STACK)
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    server = Part(
-        "aws",
-        [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)],
-        {**os.environ, "PYTHONPATH": str(PROJECT)},
-        tmp_path_factory.mktemp("logs") / "aws.log",
-        is_ready=lambda: answers(f"{url}/moto-api/"),
-    )
-    server.start()
-    try:
-        wait_until(server.poll_ready, 60, "moto")
+    with moto(tmp_path_factory.mktemp("logs")) as port:
+        url = f"http://{HOST}:{port}"
         make_stack(connect(url), STACK)
         yield url
-    finally:
-        server.stop()
 
 
 def connect(url: str) -> Any:

@@ -1,12 +1,9 @@
 """A task's container gets the variables and secret values of its definition."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from sandbox.aws.aws_resources import registration_arguments
 from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
@@ -24,15 +21,10 @@ STACK = Stack.read(
 
 
 @pytest.fixture
-def definition(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        wanted = registration_arguments(STACK.task_definition("ConversionTask"))
-        made: Any = boto3.client("ecs").register_task_definition(**wanted)
-        yield made["taskDefinition"]["taskDefinitionArn"]
+def definition(session: boto3.Session) -> str:
+    wanted = registration_arguments(STACK.task_definition("ConversionTask"))
+    made = session.client("ecs").register_task_definition(**wanted)
+    return made["taskDefinition"]["taskDefinitionArn"]
 
 
 def definitions() -> TaskDefinitions:
