@@ -123,9 +123,9 @@ class Stack:
             attributes["RedrivePolicy"] = json.dumps({**redrive, "maxReceiveCount": receives})
         return attributes
 
-    def trigger(self, logical_id: str = "Trigger") -> TriggerDefinition:
+    def trigger(self) -> TriggerDefinition:
         """Return the trigger's function and its event source."""
-        properties = self.properties(logical_id)
+        properties = self.properties("Trigger")
         (source,) = (
             event["Properties"] for event in properties["Events"].values() if event["Type"] == "SQS"
         )
