@@ -91,8 +91,9 @@ class FakeBuckets:
         s3: Any = self
         trigger: Any = FakeTrigger(self.requests, heads)
         prefect: Any = FakePrefect(self.world, self.requests)
+        tasks: Any = FakeTasks()
         decisions = TriggerDecisions(parse_rules(RULES), trigger)
-        return OperationsServices(s3, decisions, prefect, FakeTasks())
+        return OperationsServices(s3, decisions, prefect, tasks)
 
     def _inbox(self) -> Iterator[dict[str, Any]]:
         for number in range(self.world.uploads):

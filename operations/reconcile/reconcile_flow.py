@@ -185,12 +185,10 @@ def _look(
     queue_url = os.environ.get(QUEUE)
     if limit and not queue_url:
         raise SettingMissingError(f"not set: {QUEUE}")
-    queue = QueueTarget(
-        connections.session.client("sqs", region_name=connections.region), queue_url or ""
-    )
-    fixer = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
+    queue = QueueTarget(connections.sqs, queue_url or "")
+    fixer = Fixer(queue, connections.services.runs, attempts, pace=Pace(rate), limit=limit)
     findings = tally.record(look.findings(), report.write)
-    for result in fix_in_order(findings, fixer, connections.runs):
+    for result in fix_in_order(findings, fixer):
         tally.add_result(result)
         report.write({"uri": result.finding.uri, "fix": result.what})
 

@@ -212,9 +212,7 @@ class FixQueue:
                     yield entry[2]
 
 
-def fix_in_order(
-    findings: Iterable[UploadFinding], fixer: Fixer, lane: PrefectRuns
-) -> Iterator[FixResult]:
+def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[FixResult]:
     """Read all findings first, then fix them in order, as far as the limits allow.
 
     Raises:
@@ -224,7 +222,7 @@ def fix_in_order(
     for finding in findings:
         fix_queue.add(finding)
     if fixer.limit != 0:
-        room = max(0, RUNS - lane.unfinished_in(BACKFILL))
+        room = max(0, RUNS - fixer.runs.unfinished_in(BACKFILL))
         yield from fixer.fix(fix_queue.in_turn(room))
 
 

@@ -104,6 +104,13 @@ class MemoryRuns(PrefectRuns):
         yield from self.in_states(WITH_TASKS)
         yield from self.others
 
+    def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
+        (run,) = [each for each in self.runs.values() if each.id == run_id]
+        return [(run.since, "Scheduled", ""), (run.since, run.state_name, run.message)]
+
+    def page(self, run_id: str) -> str:
+        return f"http://prefect/runs/flow-run/{run_id}"
+
     def retries(self, run_id: str) -> int:
         return self.retried.count(run_id)
 
@@ -289,7 +296,8 @@ def world(aws: Callable[[str], Any], aws_url: str) -> FakeInbox:
     credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
     runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
-    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, tasks)
+    of_ecs: Any = tasks
+    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, of_ecs)
     return FakeInbox(s3, inbox, output, services, runs, tasks)
 
 
