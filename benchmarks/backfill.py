@@ -27,6 +27,7 @@ from typing import IO, Any
 
 import typer
 
+from benchmarks.measuring.fake_inbox import RULES
 from benchmarks.measuring.measured import ROOT, Measured, called, command_of
 from benchmarks.measuring.planted_uploads import etag
 from events.file_heads import file_head
@@ -44,15 +45,6 @@ from operations.sending.back_pressure import BackPressure
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
-RULES = """
-version = 1
-inbox_bucket = "inbox"
-output_bucket = "output"
-archive_buckets = ["archive"]
-[[prefix]]
-prefix = ""
-deployment = "convert-raw-sonar/ecs"
-"""
 
 
 @dataclass

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Annotated
 import typer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.measuring.servers import FlowRunServer, flow_runs
+from benchmarks.measuring.servers import FlowRunServer, flow_runs, running
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import lanes
 from flows.deployment.work_pool_template import base_job_template
@@ -40,6 +39,7 @@ from operations.findings.findings import RunFacts
 from operations.inventory.upload_inspection import GENERATIONS, LOT
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
 from sandbox.sea.sample_file import write_sample
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from tests.cloud.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
@@ -123,20 +123,13 @@ def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
         "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
         "PREFECT_CLI_PROMPT": "false",
     }
-    with (server.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments], env=environment, stdout=log, stderr=log
-        )
-    try:
+    command = [sys.executable, "-m", program, *arguments]
+    with running(Part("worker", command, environment, server.home / "worker.log")) as worker:
         while not any("get_scheduled_flow_runs" in call for call in cloud.counts()):
-            if process.poll() is not None:
-                raise RuntimeError((server.home / "worker.log").read_text())
+            worker.check()
             time.sleep(0.2)
         cloud.requests.clear()
         time.sleep(60 * minutes)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _watchdog(cloud: PrefectCloud) -> None:

@@ -29,6 +29,7 @@ RULES = """
 version = 1
 inbox_bucket = "inbox"
 output_bucket = "output"
+archive_buckets = ["archive"]
 [[prefix]]
 prefix = ""
 deployment = "convert-raw-sonar/ecs"
