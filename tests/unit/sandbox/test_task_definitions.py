@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from sandbox.aws.aws_resources import registration_arguments
-from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.aws.task_definitions import SecretUnreadable, environment_of
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
@@ -27,8 +27,8 @@ def definition(session: boto3.Session) -> str:
     return made["taskDefinition"]["taskDefinitionArn"]
 
 
-def definitions() -> TaskDefinitions:
-    return TaskDefinitions(boto3.client("ecs"), boto3.client("secretsmanager"))
+def environment(definition: str) -> dict[str, str]:
+    return environment_of(definition, boto3.client("ecs"), boto3.client("secretsmanager"))
 
 
 def put(value: object) -> None:
@@ -39,9 +39,9 @@ def put(value: object) -> None:
 
 def test_the_conversion_task_gets_the_api_url_and_the_credential(definition: str) -> None:
     put({"auth_string": "echodrop:hush"})
-    environment = definitions().environment(definition)
-    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
-    assert environment["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
+    found = environment(definition)
+    assert found["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+    assert found["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
 
 
 @pytest.mark.parametrize("value", [None, {"api_key": "of the other kind"}, "no object"])
@@ -49,4 +49,4 @@ def test_a_task_without_its_secret_cannot_start(definition: str, value: object) 
     if value is not None:
         put(value)
     with pytest.raises(SecretUnreadable, match="secret:prefect-AbCdEf:auth_string"):
-        definitions().environment(definition)
+        environment(definition)
