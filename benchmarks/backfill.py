@@ -13,7 +13,6 @@ must have the identity of the first.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
@@ -26,6 +25,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+import typer
+
+from benchmarks.measuring.fake_inbox import RULES
 from benchmarks.measuring.measured import ROOT, Measured, called, command_of
 from benchmarks.measuring.planted_uploads import etag
 from events.file_heads import file_head
@@ -43,15 +45,6 @@ from operations.sending.back_pressure import BackPressure
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
-RULES = """
-version = 1
-inbox_bucket = "inbox"
-output_bucket = "output"
-archive_buckets = ["archive"]
-[[prefix]]
-prefix = ""
-deployment = "convert-raw-sonar/ecs"
-"""
 
 
 @dataclass
@@ -206,21 +199,16 @@ def check(runs: Path, keys: int, kills: int) -> int:
     return again
 
 
-def main() -> None:
+def main(keys: int = 100_000, kills: int = 3, seed: int = 1) -> None:
     """Measure both sizes, then kill."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keys", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    (before, small), (seconds, large) = measured(options.keys // 100), measured(options.keys)
+    (before, small), (seconds, large) = measured(keys // 100), measured(keys)
     memory = large.megabytes / small.megabytes
     print(f"memory, 100 times the keys: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the keys: x{seconds / before:.0f}")
-    killed(options.keys, options.kills, options.seed, seconds)
+    killed(keys, kills, seed, seconds)
     if memory > MEMORY_AT_MOST:
         raise SystemExit("memory grows with the keys")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -14,7 +14,6 @@ processors. Target: at least 4 times the files per minute. Exits with
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
@@ -143,18 +144,12 @@ def lanes(files: Sequence[Small], count: int, single: int) -> float:
     return batch_pace / each_pace
 
 
-def main() -> None:
+def main(real_data: Path, files: int = 60, single: int = 12) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("real_data", type=Path)
-    parser.add_argument("--files", type=int, default=60)
-    parser.add_argument("--single", type=int, default=12)
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        files = small_files(arguments.real_data, Path(folder))
-        ratio = lanes(files, arguments.files, arguments.single)
+        ratio = lanes(small_files(real_data, Path(folder)), files, single)
     sys.exit(0 if ratio >= TARGET else 1)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

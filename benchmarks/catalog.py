@@ -9,7 +9,6 @@ all manifests as JSON in the same way, and does nothing else. Each step runs in 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import tempfile
@@ -18,6 +17,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from benchmarks.measuring.measured import called
 from operations.catalog.place import ByteRange, FileContent, FolderListing
@@ -146,21 +147,17 @@ def _body(place: FolderPlace, path: str) -> bytes:
         return body.read()
 
 
-def main() -> None:
+def main(outputs: int = 10_000, milliseconds: float = 30) -> None:
     """Measure each step and print it with its ratio to the baseline."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--outputs", type=int, default=10_000)
-    parser.add_argument("--milliseconds", type=float, default=30)
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="catalog-") as name:
         root = Path(name) / "outputs"
         root.mkdir()
-        add_outputs(root, range(options.outputs))
+        add_outputs(root, range(outputs))
         baseline = 0.0
         for what in ("baseline", "first", "ten new", "no news", "page"):
             if what == "ten new":
-                add_outputs(root, range(options.outputs, options.outputs + 10))
-            found, measured = called(step, what, str(root), options.milliseconds / 1000)
+                add_outputs(root, range(outputs, outputs + 10))
+            found, measured = called(step, what, str(root), milliseconds / 1000)
             baseline = baseline or found["seconds"]
             print(
                 f"{what:>9}: {found['seconds']:6.2f} s, x{found['seconds'] / baseline:.2f} of the baseline,"
@@ -170,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

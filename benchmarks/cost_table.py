@@ -1,6 +1,6 @@
 """Computes the cost of a file and of a terabyte by task size, from measured seconds and prices.
 
-    python -m benchmarks.cost_table EK60_RAW EK80_RAW [--sizes-mb 2 25 100 250] [--cold-seconds 45]
+    python -m benchmarks.cost_table EK60_RAW EK80_RAW
 
 Each file is grown to each size and converted by a separate process, from disk to disk.
 So imports count and S3 does not, because on AWS its transfers run in parallel. Seconds
@@ -13,15 +13,14 @@ size is not measured but extrapolated linearly: `line`.
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import typer
 
 from benchmarks.measuring.grow import grow
 from benchmarks.measuring.measured import called
@@ -46,6 +45,7 @@ from task_sizes import LARGE, STANDARD, TaskSize, size_for
 from watchdog.emf import UNITS
 
 TERABYTE = 10**12
+SIZES_MB = (2, 25, 100, 250)
 # Size of a typical file that needs the large size.
 LARGE_BYTES = 10**10
 ALARMS = TEMPLATE.read_text("utf-8").count("Type: AWS::CloudWatch::Alarm\n")
@@ -79,11 +79,9 @@ def measure(raw: Path, model: str, folder: Path) -> MeasuredConversion:
     return MeasuredConversion(model, raw.stat().st_size, spent.processor, objects)
 
 
-def dollars(
-    prices: Fargate, size: TaskSize, measured: MeasuredConversion, cold_seconds: float
-) -> float:
+def dollars(prices: Fargate, size: TaskSize, measured: MeasuredConversion) -> float:
     """Cost of one file in its own task, with its notification and requests."""
-    seconds = cold_seconds + PREFECT_SECONDS + measured.seconds
+    seconds = COLD_SECONDS + PREFECT_SECONDS + measured.seconds
     return dollars_of_task(prices, size, seconds, measured.objects)
 
 
@@ -135,10 +133,10 @@ def standing() -> float:
     return sum(standing_items().values())
 
 
-def row(item: MeasuredConversion, cold_seconds: float) -> str:
+def row(item: MeasuredConversion) -> str:
     """A row; its dollars follow from its other cells (tests/unit/flows/test_sizes_page.py)."""
-    cost = dollars(ARM64, item.size, item, cold_seconds)
-    other = dollars(X86_64, item.size, item, cold_seconds)
+    cost = dollars(ARM64, item.size, item)
+    other = dollars(X86_64, item.size, item)
     files = TERABYTE / item.bytes
     origin = "line" if item.on_the_line else "measured"
     return (
@@ -147,32 +145,26 @@ def row(item: MeasuredConversion, cold_seconds: float) -> str:
     )
 
 
-def main() -> int:
+def main(ek60: Path, ek80: Path) -> None:
     """Print the tables and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("ek60", type=Path)
-    parser.add_argument("ek80", type=Path)
-    parser.add_argument("--sizes-mb", type=int, nargs="+", default=[2, 25, 100, 250])
-    parser.add_argument("--cold-seconds", type=float, default=COLD_SECONDS)
-    given = parser.parse_args()
-    print(f"cold start {given.cold_seconds:.0f} s (input), prices a list (inputs)\n")
+    print(f"cold start {COLD_SECONDS:.0f} s (input), prices a list (inputs)\n")
     print("| file | size | converted in | objects | ARM64 a file | a TB | X86_64 a TB |")
     print("|---|---|---|---|---|---|---|")
     measurements: list[MeasuredConversion] = []
     with tempfile.TemporaryDirectory() as folder:
-        for model, source in (("EK60", given.ek60), ("EK80", given.ek80)):
+        for model, source in (("EK60", ek60), ("EK80", ek80)):
             ours: list[MeasuredConversion] = []
-            for megabytes in given.sizes_mb:
+            for megabytes in SIZES_MB:
                 raw = Path(folder) / f"{model}-{megabytes}.raw"
                 grow(source, raw, megabytes * 1_000_000)
                 ours.append(measure(raw, model, Path(folder)))
                 raw.unlink()
                 shutil.rmtree(raw.with_suffix(".zarr"))
-                print(row(ours[-1], given.cold_seconds), flush=True)
-            print(row(extrapolated(ours), given.cold_seconds))
+                print(row(ours[-1]), flush=True)
+            print(row(extrapolated(ours)))
             measurements += ours
-    as_needed = sum(dollars(ARM64, item.size, item, given.cold_seconds) for item in measurements)
-    all_large = sum(dollars(ARM64, LARGE, item, given.cold_seconds) for item in measurements)
+    as_needed = sum(dollars(ARM64, item.size, item) for item in measurements)
+    all_large = sum(dollars(ARM64, LARGE, item) for item in measurements)
     print("\n| size | vCPU | GiB | first minute, cold (ARM64) | an hour |\n|---|---|---|---|---|")
     for size in (STANDARD, LARGE):
         minute, hour = (
@@ -185,8 +177,7 @@ def main() -> int:
         )
     print(standing_table())
     print(f"\nmeasured files as they need / all in '{LARGE.name}': {as_needed / all_large:.2f}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

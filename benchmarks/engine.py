@@ -22,11 +22,13 @@ Exits with 1 if a target is missed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
 
 from benchmarks.measuring.grow import grow
 from benchmarks.measuring.grown_records import grow_records
@@ -40,13 +42,14 @@ from benchmarks.measuring.steps import (
 )
 
 FIXED_MB, RAGGED_MB = 350, 500
+KindName = Literal["EK60", "EK80 in turn", "EK80 sectors", "AD2CP"]
 
 
 @dataclass(frozen=True)
 class FileKind:
     """One kind of file, with its targets for processor seconds and memory."""
 
-    name: str
+    name: KindName
     model: str
     source: str
     aside: float
@@ -98,17 +101,16 @@ def compare(kind: FileKind, raw: Path, runs: int, imports: list[Measured]) -> bo
     return whole <= kind.whole and aside <= kind.aside and ours.megabytes <= limit
 
 
-def main() -> int:
-    """Run the measurements; return 0 if the targets are met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--megabytes", type=int, default=100)
-    parser.add_argument("--only", choices=[kind.name for kind in KINDS])
-    parser.add_argument("--ragged", type=Path, help="an EK60 file with one long ping")
-    options = parser.parse_args()
+def main(
+    data: Path,
+    runs: int = 3,
+    megabytes: int = 100,
+    only: KindName | None = None,
+    ragged: Annotated[Path | None, typer.Option(help="an EK60 file with one long ping")] = None,
+) -> None:
+    """Run the measurements."""
     imports = [
-        median([called(each)[1] for _ in range(options.runs)])
+        median([called(each)[1] for _ in range(runs)])
         for each in (import_echopype_alone, import_conversion)
     ]
     theirs, ours = (each.processor for each in imports)
@@ -116,17 +118,17 @@ def main() -> int:
     met = []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
         for kind in KINDS:
-            if options.only in {None, kind.name}:
+            if only in {None, kind.name}:
                 raw = Path(folder) / f"grown{Path(kind.source).suffix}"
-                kind.grow(options.data, raw, options.megabytes * 1_000_000)
-                met.append(compare(kind, raw, options.runs, imports))
-        if options.ragged is not None:
+                kind.grow(data, raw, megabytes * 1_000_000)
+                met.append(compare(kind, raw, runs, imports))
+        if ragged is not None:
             output = f"{folder}/ragged.zarr"
-            _, once = called(convert, str(options.ragged), "EK60", output)
-            print(f"ragged {options.ragged.stat().st_size / 1e6:.0f} MB: {once.megabytes:.0f} MB")
+            _, once = called(convert, str(ragged), "EK60", output)
+            print(f"ragged {ragged.stat().st_size / 1e6:.0f} MB: {once.megabytes:.0f} MB")
             met.append(once.megabytes <= RAGGED_MB)
-    return int(not all(met))
+    sys.exit(not all(met))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

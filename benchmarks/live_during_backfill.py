@@ -24,7 +24,6 @@ backfill was over too soon for a result.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import statistics
@@ -34,7 +33,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import typer
 
 from benchmarks.measuring.live_uploads import (
     WAIT_SECONDS,
@@ -137,15 +138,14 @@ def problems_of_order(during: Sequence[Live], lane: Sequence[RunTimes]) -> list[
     return problems
 
 
-def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list[str]:
+def measure(sandbox: Sandbox, folder: Path, file: Path, files: int, live: int) -> list[str]:
     """Run both parts and print the results; return the problems."""
-    file: Path = options.real_data / SMALL
     drops = Drops(sandbox, file)
     have_batches(sandbox)
     # The first upload warms up the trigger and the worker.
     drops.drop("live/first.raw")
-    baseline = [drops.drop(f"live/idle-{number}.raw") for number in range(options.live)]
-    archive = make_archive(sandbox, file, options.files)
+    baseline = [drops.drop(f"live/idle-{number}.raw") for number in range(live)]
+    archive = make_archive(sandbox, file, files)
 
     started = time.monotonic()
     backfill = start_backfill(sandbox, folder)
@@ -158,7 +158,7 @@ def measure(sandbox: Sandbox, folder: Path, options: argparse.Namespace) -> list
             "backfill runs that run and that wait",
             every=0.5,
         )
-        during = [drops.drop(f"live/during-{number}.raw") for number in range(options.live)]
+        during = [drops.drop(f"live/during-{number}.raw") for number in range(live)]
         out, _ = backfill.communicate(timeout=WAIT_SECONDS)
     finally:
         if backfill.poll() is None:
@@ -193,16 +193,15 @@ def all_ended(sandbox: Sandbox) -> bool:
     return {run["state"]["type"] for run in lane_runs(sandbox)} <= FINAL_STATES
 
 
-def main() -> None:
+def main(
+    real_data: Path,
+    files: Annotated[int, typer.Option(help="files in the archive")] = 200,
+    live: Annotated[int, typer.Option(help="live uploads in each part")] = 5,
+    database: Literal["postgresql", "sqlite"] = "postgresql",
+) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("real_data", type=Path)
-    parser.add_argument("--files", type=int, default=200, help="files in the archive")
-    parser.add_argument("--live", type=int, default=5, help="live uploads in each part")
-    parser.add_argument("--database", default="postgresql", choices=["postgresql", "sqlite"])
-    options = parser.parse_args()
     set_up = SandboxOptions(
-        database=options.database,
+        database=database,
         parallel_tasks=LANE + 2,
         products=False,
         parameters={
@@ -211,11 +210,11 @@ def main() -> None:
         },
     )
     with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", set_up) as sandbox:
-        problems = measure(sandbox, Path(name), options)
+        problems = measure(sandbox, Path(name), real_data / SMALL, files, live)
     for problem in problems:
         print(f"PROBLEM: {problem}")
     sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -9,7 +9,6 @@ a bit differs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import echopype
+import typer
 import xarray as xr
 from echopype.echodata import EchoData
 
@@ -29,6 +29,7 @@ from flows.publishing.identity import differences
 
 TARGETS = {("EK60", "zarr"): 0.45, ("EK60", "netcdf"): 0.80}
 REPEATS = 3
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def median_seconds(work: Callable[[], object]) -> float:
@@ -68,12 +69,8 @@ def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], li
     return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {verdict}"
 
 
-def main() -> int:
-    """Print one line per file and format; return 0 if all targets are met."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    real = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=real.resolve())
-    data: Path = parser.parse_args().data
+def main(data: Path = REAL) -> None:
+    """Print one line per file and format."""
     warnings.simplefilter("ignore")
     missed = False
     print(
@@ -96,8 +93,8 @@ def main() -> int:
                 f"{Path(name).name[:30]:30} {kind:7} {own_bytes:10} {our_bytes:10} {ratio:6.3f} "
                 f"{target or '':>6} {len(own):4}/{len(ours):4} {verdict}"
             )
-    return int(missed)
+    sys.exit(missed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

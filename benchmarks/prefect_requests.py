@@ -10,10 +10,8 @@ commands. The baseline is the smallest plan's limit of 250 per minute.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +19,12 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.measuring.servers import FlowRunServer, flow_runs
+from benchmarks.measuring.servers import FlowRunServer, flow_runs, running
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import lanes
 from flows.deployment.work_pool_template import base_job_template
@@ -39,6 +39,7 @@ from operations.findings.findings import RunFacts
 from operations.inventory.upload_inspection import GENERATIONS, LOT
 from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
 from sandbox.sea.sample_file import write_sample
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from tests.cloud.prefect_cloud import KEY, PrefectCloud, RecordedRequest, prefect_cloud
@@ -55,21 +56,20 @@ _NO_LIMIT = 1e6
 _REPLAYED = 20
 
 
-def main() -> None:
+def main(
+    minutes: Annotated[float, typer.Option(help="minutes to watch the worker")] = 2.0,
+    files: Annotated[int, typer.Option(help="files to reconcile")] = 250,
+) -> None:
     """Measure each part and print its row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0, help="minutes to watch the worker")
-    parser.add_argument("--files", type=int, default=250, help="files to reconcile")
-    given = parser.parse_args()
     print("| what | requests | of 250 a minute |\n|---|---|---|")
     with flow_runs() as server, prefect_cloud(server.port) as cloud:
-        _worker(server, cloud, given.minutes)
-        _row("a worker, a minute", len(_requests(cloud, 0)) / given.minutes)
+        _worker(server, cloud, minutes)
+        _row("a worker, a minute", len(_requests(cloud, 0)) / minutes)
         with _counted(cloud) as asked:
             _watchdog(cloud)
         _row("the watchdog, a check every five minutes", asked[1])
         trigger = _trigger(cloud)
-        keys = [uuid.uuid4().hex for _ in range(given.files)]
+        keys = [uuid.uuid4().hex for _ in range(files)]
         for what, some in (("its first upload", keys[:1]), ("each further upload", keys[1:])):
             with _counted(cloud) as asked:
                 for key in some:
@@ -123,20 +123,13 @@ def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
         "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
         "PREFECT_CLI_PROMPT": "false",
     }
-    with (server.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments], env=environment, stdout=log, stderr=log
-        )
-    try:
+    command = [sys.executable, "-m", program, *arguments]
+    with running(Part("worker", command, environment, server.home / "worker.log")) as worker:
         while not any("get_scheduled_flow_runs" in call for call in cloud.counts()):
-            if process.poll() is not None:
-                raise RuntimeError((server.home / "worker.log").read_text())
+            worker.check()
             time.sleep(0.2)
         cloud.requests.clear()
         time.sleep(60 * minutes)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _watchdog(cloud: PrefectCloud) -> None:
@@ -216,4 +209,4 @@ def _found(runs: PrefectRuns, keys: list[str]) -> dict[str, RunFacts]:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

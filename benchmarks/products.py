@@ -10,12 +10,13 @@ at most a quarter of the conversion, imports aside.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.engine import KINDS
+import typer
+
+from benchmarks.engine import KINDS, KindName
 from benchmarks.measuring.measured import called, median, run
 from benchmarks.measuring.steps import convert, import_conversion, import_products
 
@@ -25,32 +26,26 @@ _PRODUCTS = {
 }
 
 
-def main() -> None:
+def main(data: Path, runs: int = 3, megabytes: int = 100, only: KindName | None = None) -> None:
     """Print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--megabytes", type=int, default=100)
-    parser.add_argument("--only", choices=[kind.name for kind in KINDS])
-    options = parser.parse_args()
-    times = range(options.runs)
+    times = range(runs)
     bare, bare_products = (
         median([called(each)[1] for _ in times]).processor
         for each in (import_conversion, import_products)
     )
     print(f"imports: conversion {bare:.2f} s, products {bare_products:.2f} s of a processor")
     for kind in KINDS:
-        if options.only not in {None, kind.name}:
+        if only not in {None, kind.name}:
             continue
         with tempfile.TemporaryDirectory(prefix="echodrop-products-") as folder:
             raw = Path(folder) / f"grown{Path(kind.source).suffix}"
-            kind.grow(options.data, raw, options.megabytes * 1_000_000)
+            kind.grow(data, raw, megabytes * 1_000_000)
             output = f"{folder}/out.zarr"
             base = median([called(convert, str(raw), kind.model, output)[1] for _ in times])
-            print(f"{kind.name} {raw.stat().st_size / 1e6:.0f} MB, medians of {options.runs}")
+            print(f"{kind.name} {raw.stat().st_size / 1e6:.0f} MB, medians of {runs}")
             print(f"  conversion: {base.processor:.2f} s of a processor, {base.megabytes:.0f} MB")
-            for name, only in _PRODUCTS.items():
-                command = [sys.executable, "-m", "flows.products.make", *only, output]
+            for name, chosen in _PRODUCTS.items():
+                command = [sys.executable, "-m", "flows.products.make", *chosen, output]
                 found = median([run(command) for _ in times])
                 aside = (found.processor - bare_products) / (base.processor - bare)
                 print(
@@ -62,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

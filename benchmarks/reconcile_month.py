@@ -13,30 +13,31 @@ here if the check is counted, and the round trips: listings one after another, t
 32 at a time.
 
 Then each class of problem is planted into an archive that was settled, and the check
-that finds it is printed. Exits with 1 if a problem is classified wrongly, or the
-formula does not match.
+that finds it is printed. At last, full checks of 1,000 and 100,000 uploads, each in a
+process of its own, give its seconds without network time, and the growth of its memory.
+Exits with 1 if a problem is classified wrongly, the formula does not match, or memory
+grows.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from botocore.response import StreamingBody
+import typer
 
-from benchmarks.measuring.fake_inbox import FakeBuckets, missing_key
+from benchmarks.measuring.fake_inbox import PLACE, FakeBuckets
+from benchmarks.measuring.measured import called
 from benchmarks.measuring.planted_uploads import NOW, PLANTED, WHEN, World, etag, name
 from operations.clients.parallel import THREADS
+from operations.console.report import FindingTally
 from operations.findings.findings import Source
 from operations.inventory.scope import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
-from operations.reconcile.reconcile_report import ReportLocation
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, load_settled, mark_of
 from operations.sending.estimates import COLD_SECONDS
@@ -46,7 +47,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)
 ROUND_TRIP = 0.05
 WEEKS = MONTH_HOURS / (7 * 24)
-PLACE = ReportLocation("output", ".echodrop/reconcile/")
+# Sizes whose memory is compared, and the largest allowed ratio.
+GROWTH, MEMORY_AT_MOST = (1_000, 100_000), 1.2
 # A listing costs as much as a write.
 DOLLARS = {"ListObjectsV2": S3_PUT, "PutObject": S3_PUT}
 SETTLED_ONCE = {"done", "output damaged", "output missing"}
@@ -61,28 +63,6 @@ class Healthy(World):
         """Report the upload as done."""
         del number
         return "done"
-
-
-@dataclass
-class StatefulBuckets(FakeBuckets):
-    """Fake buckets that also store the state of the checks."""
-
-    kept: bytes = b""
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Return the settled state, or a manifest."""
-        if not Key.startswith(PLACE.prefix):
-            return super().get_object(Bucket, Key)
-        self.requests["GetObject"] += 1
-        if not self.kept:
-            raise missing_key()
-        return {"Body": StreamingBody(io.BytesIO(self.kept), len(self.kept)), "ETag": '"kept"'}
-
-    def put_object(self, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803, ANN401 - boto3's
-        """Store the settled state."""
-        del Bucket, Key
-        self.requests["PutObject"] += 1
-        self.kept = Body
 
 
 @dataclass
@@ -115,7 +95,7 @@ def marks(world: World, kinds: set[str]) -> Iterator[bytes]:
             yield mark_of(source, f"{name(number)}.zarr")
 
 
-def settle(buckets: StatefulBuckets, world: World, kinds: set[str]) -> None:
+def settle(buckets: FakeBuckets, world: World, kinds: set[str]) -> None:
     """Store the state that an earlier check of these uploads wrote."""
     earlier = Settled(NOW)
     for mark in marks(world, kinds):
@@ -123,7 +103,7 @@ def settle(buckets: StatefulBuckets, world: World, kinds: set[str]) -> None:
     earlier.save(buckets, PLACE, NOW)  # type: ignore[arg-type]  # a fake of boto3's client
 
 
-def look(buckets: StatefulBuckets, *, whole: bool, remembers: bool = True) -> Look:
+def look(buckets: FakeBuckets, *, whole: bool, remembers: bool = True) -> Look:
     """Check once, like the scheduled flow; count the requests."""
     buckets.requests.clear()
     services = buckets.services()
@@ -160,7 +140,7 @@ def reading(uploads: int, objects: int, at_most: float) -> float:
 def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> bool:
     """Print requests and dollars per month, before and now; return whether it is cheaper now."""
     world = Healthy(uploads + new, objects)
-    buckets = StatefulBuckets(world)
+    buckets = FakeBuckets(world)
     settle(buckets, Healthy(uploads, objects), {"done"})
     hourly = look(buckets, whole=False)
     whole = Look(arithmetic(uploads, objects), seconds_an_upload * uploads)
@@ -184,7 +164,7 @@ def month(uploads: int, new: int, objects: int, seconds_an_upload: float) -> boo
 def found_within(uploads: int) -> list[str]:
     """Plant each class into a settled archive; print which check finds it, return the errors."""
     world = World(uploads, 12)
-    buckets, wrong = StatefulBuckets(world), []
+    buckets, wrong = FakeBuckets(world), []
     settle(buckets, world, SETTLED_ONCE)
     hourly, whole = look(buckets, whole=False), look(buckets, whole=True)
     after = look(buckets, whole=False)
@@ -200,37 +180,60 @@ def found_within(uploads: int) -> list[str]:
     return wrong
 
 
-def main() -> None:
+def check_everything(uploads: int) -> dict[str, Any]:
+    """Check a generated inbox in this process; the seconds, and the classes with a wrong count."""
+    world, tally = World(uploads, 12), FindingTally()
+    began = time.perf_counter()
+    for finding in Reconciliation(FakeBuckets(world).services(), now=NOW).findings():
+        tally.add(finding)
+    seconds = time.perf_counter() - began
+    wanted = Counter(map(world.kind, range(uploads)))
+    found = Counter({kind.value: count for kind, count in tally.counts.items()})
+    return {"seconds": seconds, "wrong": [*((wanted - found) | (found - wanted))]}
+
+
+def growth() -> list[str]:
+    """Print seconds and memory of full checks of two sizes, return the errors."""
+    (small, less), (large, more) = (called(check_everything, uploads) for uploads in GROWTH)
+    memory = more.megabytes / less.megabytes
+    print(
+        f"full check, {GROWTH[1]:,} uploads: {large['seconds']:.1f} s, {more.megabytes:.0f} MB,"
+        f" x{memory:.2f} of {GROWTH[0]:,} uploads, at most x{MEMORY_AT_MOST}"
+    )
+    grows = ["memory grows with the uploads"] if memory > MEMORY_AT_MOST else []
+    return [*grows, *(f"wrong number of {each}" for each in small["wrong"] + large["wrong"])]
+
+
+def main(
+    new_an_hour: int = 10,
+    objects: Annotated[int, typer.Option(help="objects per output")] = 150,
+) -> None:
     """Compare the formula with counts, print the table, and plant the classes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--new-an-hour", type=int, default=10)
-    parser.add_argument("--objects", type=int, default=150, help="objects per output")
-    options = parser.parse_args()
     wrong, seconds_an_upload = [], 0.0
     for uploads in COUNTED:
-        buckets = StatefulBuckets(Healthy(uploads, options.objects))
+        buckets = FakeBuckets(Healthy(uploads, objects))
         counted = look(buckets, whole=True, remembers=False)
         seconds_an_upload = counted.processor_seconds / uploads
-        if counted.requests != (reckoned := arithmetic(uploads, options.objects)):
+        if counted.requests != (reckoned := arithmetic(uploads, objects)):
             wrong.append(f"{uploads:,} uploads: {counted.requests}, calculated {reckoned}")
         print(f"full check, {uploads:,} uploads, counted: {dict(counted.requests)}")
         look(buckets, whole=True)
-        stored = buckets.kept.partition(b"\n")[2]
-        if stored != b"".join(sorted(marks(buckets.world, {"done"}))):
+        stored = load_settled(buckets.services().s3, PLACE)
+        if stored is None or stored.known != set(marks(buckets.world, {"done"})):
             wrong.append(f"{uploads:,} uploads: the stored marks differ from the expected ones")
-    print(f"\n{options.new_an_hour} new uploads an hour, {options.objects} objects an output")
+    print(f"\n{new_an_hour} new uploads an hour, {objects} objects an output")
     print("| files | requests before | dollars | now | dollars | ratio | reading before | now |")
     print("|---|---|---|---|---|---|---|---|")
     wrong += [
         f"{uploads:,} uploads: it costs more than before"
         for uploads in SIZES
-        if not month(uploads, options.new_an_hour, options.objects, seconds_an_upload)
+        if not month(uploads, new_an_hour, objects, seconds_an_upload)
     ]
-    wrong += found_within(SIZES[0])
+    wrong += found_within(SIZES[0]) + growth()
     if wrong:
         raise SystemExit("; ".join(wrong))
     print(f"all {len(PLANTED)} classes found, each by its check")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

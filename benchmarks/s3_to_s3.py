@@ -16,7 +16,6 @@ with 1 if a target is missed.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import shutil
 import statistics
@@ -26,9 +25,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import s3fs
+import typer
 
 from benchmarks.measuring.grow import grow
 from benchmarks.measuring.latency_proxy import LatencyProxy, latency_proxy
@@ -181,19 +181,13 @@ def small_file(raw: Path, way: Ways, proxy: LatencyProxy, runs: int, slow_runs: 
     return met and beyond <= REQUESTS_BEYOND_OBJECTS
 
 
-def main() -> int:
-    """Measure and print; return 0 if all targets are met."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("raw", type=Path, help="a real EK60 file")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument(
-        "--slow-runs", type=int, default=3, help="runs of DataTree.to_zarr to S3; 0 for none"
-    )
-    parser.add_argument(
-        "--large-mb", type=int, default=100, help="size of the large file; 0 for none"
-    )
-    arguments = parser.parse_args()
-    raw: Path = arguments.raw
+def main(
+    raw: Path,
+    runs: int = 5,
+    slow_runs: Annotated[int, typer.Option(help="of DataTree.to_zarr to S3; 0 for none")] = 3,
+    large_mb: Annotated[int, typer.Option(help="size of the large file; 0 for none")] = 100,
+) -> None:
+    """Convert a real EK60 file in every way."""
     # zarr and echopype raise warnings in every baseline run.
     warnings.simplefilter("ignore")
     with (
@@ -204,22 +198,19 @@ def main() -> int:
         scratch = Path(folder)
         direct.upload_file(str(raw), INBOX, raw.name)
         small = Ways(raw.name, raw, proxy.port, scratch)
-        met = small_file(raw, small, proxy, arguments.runs, arguments.slow_runs)
-        if arguments.large_mb:
+        met = small_file(raw, small, proxy, runs, slow_runs)
+        if large_mb:
             grown = scratch / f"grown-{raw.name}"
-            grow(raw, grown, arguments.large_mb * 1_000_000)
+            grow(raw, grown, large_mb * 1_000_000)
             direct.put_object(Bucket=INBOX, Key=grown.name, Body=grown.read_bytes())
             large = Ways(grown.name, grown, proxy.port, scratch)
-            ways = {
-                _OURS: (large.echodrop, arguments.runs),
-                _LOCAL: (large.local_only, arguments.runs),
-            }
+            ways = {_OURS: (large.echodrop, runs), _LOCAL: (large.local_only, runs)}
             name = (
                 f"{grown.stat().st_size / 1e6:.0f} MB EK60, S3 to S3 at {ROUND_TRIP * 1000:.0f} ms"
             )
             met &= report(name, measured(proxy, ways))
-    return int(not met)
+    sys.exit(not met)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -1,18 +1,18 @@
 """Measures memory, processor time and start-up of each part of an idle sandbox, then one upload.
 
-    python -m benchmarks.sandbox_idle [sqlite|postgresql]
+    python -m benchmarks.sandbox_idle [--database postgresql]
 
 Memory is the proportional set size (PSS), so that shared memory counts once. The ratio
 is to the Prefect server, which is needed in any case. The upload is a sample file: seconds
 until its verified output, and until its picture; the ratio is to the output.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+import typer
 
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.processes import Part
@@ -58,11 +58,8 @@ def drop_to_picture(sandbox: Sandbox, folder: Path) -> tuple[float, float]:
     )
 
 
-def main() -> None:
+def main(database: str = "sqlite") -> None:
     """Start a sandbox, measure it while idle, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("database", nargs="?", default="sqlite")
-    database = parser.parse_args().database
     begun = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -94,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -1,13 +1,12 @@
 """Measures how long Prefect's server on SQLite blocks under load, plain and as in the sandbox.
 
-    python -m benchmarks.sqlite_server [seconds]
+    python -m benchmarks.sqlite_server [--seconds 60]
 
 Six clients create runs, change states, list runs and write logs at the same time.
 Prints the answered requests, the longest wait, and the ratio of both to the plain
 server.
 """
 
-import sys
 import tempfile
 import threading
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import typer
 import urllib3
 
 from benchmarks.measuring.servers import port_of, prefect_on_sqlite, running
@@ -98,9 +98,8 @@ def measure(seconds: float, *, plain: bool) -> Load:
     return load
 
 
-def main() -> None:
+def main(seconds: float = 60) -> None:
     """Measure both and print the table."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     plain, ours = measure(seconds, plain=True), measure(seconds, plain=False)
     print(f"{'':<10}{'answered':>10}{'refused':>10}{'longest wait':>14}")
     for name, load in (("plain", plain), ("sandbox", ours)):
@@ -110,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -10,7 +10,6 @@ medians.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,7 +17,8 @@ import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import typer
 
 from benchmarks.measuring.measured import in_turn
 from benchmarks.measuring.servers import OURS, PREFECTS, FlowRunServer, flow_runs
@@ -57,32 +57,27 @@ def timeline(
     }
 
 
-def main() -> int:
-    """Measure both commands; return 0 if ours takes at most half."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("raw", type=Path)
-    parser.add_argument("--model", default="EK60")
-    parser.add_argument("--runs", type=int, default=5)
-    options: Any = parser.parse_args()
-    raw = options.raw.resolve()
-    with flow_runs() as runs:
+def main(raw: Path, model: str = "EK60", runs: int = 5) -> None:
+    """Measure both commands; exit with 1 if ours takes over half."""
+    raw = raw.resolve()
+    with flow_runs() as server:
         ways = {
-            "Prefect's command": lambda: timeline(runs, raw, options.model, PREFECTS),
-            "a task's command": lambda: timeline(runs, raw, options.model, OURS),
+            "Prefect's command": lambda: timeline(server, raw, model, PREFECTS),
+            "a task's command": lambda: timeline(server, raw, model, OURS),
         }
-        found = in_turn(ways, options.runs)
+        found = in_turn(ways, runs)
     theirs, ours = (
         {part: statistics.median(each[part] for each in lines) for part in lines[0]}
         for lines in found.values()
     )
-    print(f"| {raw.name}, seconds, medians of {options.runs} | {' | '.join(found)} |")
+    print(f"| {raw.name}, seconds, medians of {runs} | {' | '.join(found)} |")
     print("|---|---|---|")
     for part, seconds in theirs.items():
         print(f"| {part} | {seconds:.2f} | {ours[part]:.2f} |")
     ratios = {part: ours[part] / theirs[part] for part in ("start to manifest", "processor")}
     print("ratios: " + ", ".join(f"{part} {ratio:.2f}" for part, ratio in ratios.items()))
-    return int(ratios["start to manifest"] > WANTED)
+    sys.exit(ratios["start to manifest"] > WANTED)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -10,13 +10,14 @@ Exits with 1 if the page had an error.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
+import typer
 from playwright.sync_api import Browser
 
 from benchmarks.measuring.latency_proxy import latency_proxy
@@ -70,11 +71,8 @@ def measure(browser: Browser, address: str) -> dict[str, float]:
     return {**found, "requests": len(sizes), "kilobytes": sum(sizes) / 1000}
 
 
-def main() -> None:
+def main(round_trip: Annotated[float, typer.Option(help="seconds")] = 0.03) -> None:
     """Print a line for the viewer and one for the gallery."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--round-trip", type=float, default=0.03, help="seconds")
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="viewer-") as name:
         folder = Path(name)
         place_page(folder)
@@ -83,7 +81,7 @@ def main() -> None:
         with static_host(folder) as upstream:
             port = urlsplit(upstream).port
             assert port is not None  # noqa: S101 - the host's address has one
-            with latency_proxy(port, arguments.round_trip) as proxy, open_browser() as browser:
+            with latency_proxy(port, round_trip) as proxy, open_browser() as browser:
                 site = f"http://127.0.0.1:{proxy.port}/"
                 write_catalogue(folder, {"outputs": [], "failed": []})
                 measure(browser, f"{upstream}#view={STORE}")  # the browser's own start
@@ -108,4 +106,4 @@ def _print(name: str, found: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -82,10 +82,7 @@ def run(job: Job, progress: Callable[[str, float], None] | None = None) -> Ended
     except (ConversionFailure, TransientFault) as failure:
         return failed(job.raw, failure)
     except MemoryError as error:
-        message = f"{public_uri(job.raw)}: {error or 'the memory is full'}"
-        return Ended(
-            public_uri(job.raw), "OutOfMemory", None, message, REMEDIES["OutOfMemory"], FAILED
-        )
+        return _broken(job.raw, "OutOfMemory", str(error) or "the memory is full")
     outcome = "partial" if done.partial else "skipped" if done.skipped else "published"
     return Ended(public_uri(job.raw), outcome, done)
 
@@ -97,6 +94,12 @@ def failed(raw: str, failure: Outcome) -> Ended:
     if isinstance(failure, InvalidParameters):
         code = USAGE
     return Ended(raw, failure.outcome, None, str(failure), remedy_of(failure), code)
+
+
+def _broken(raw: str, outcome: str, cause: str) -> Ended:
+    """The end of a file whose conversion has no named outcome."""
+    raw, message = public_uri(raw), public_text(f"{raw}: {cause}")
+    return Ended(raw, outcome, None, message, REMEDIES[outcome], FAILED)
 
 
 def remedy_of(failure: Outcome) -> str:
@@ -182,14 +185,10 @@ def _lane(
                 pool.shutdown()
                 pool = None
                 if not stop.is_set():
-                    message = f"{public_uri(job.raw)}: its process died, probably out of memory"
-                    remedy = REMEDIES["Crashed"]
-                    ended.put(Ended(public_uri(job.raw), "Crashed", None, message, remedy, FAILED))
+                    cause = "its process died, probably out of memory"
+                    ended.put(_broken(job.raw, "Crashed", cause))
             except Exception as error:  # noqa: BLE001 - one file's defect does not end the others
-                message = public_text(f"{job.raw}: {type(error).__name__}: {error}")
-                ended.put(
-                    Ended(public_uri(job.raw), "Defect", None, message, REMEDIES["Defect"], FAILED)
-                )
+                ended.put(_broken(job.raw, "Defect", f"{type(error).__name__}: {error}"))
     finally:
         if pool is not None:
             pool.shutdown()

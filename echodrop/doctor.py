@@ -40,14 +40,13 @@ def doctor(
     stack: Annotated[
         str | None, typer.Option(help="Also check this deployed stack, as deploy --check does.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="AWS region of the stack.")] = None,
 ) -> int:
     """Check this machine: packages, disk, credentials, S3, Prefect; and what to do.
 
     Exit code 0: everything that a conversion needs is there; 1: something is missing.
     """
     good = report(check_machine(out), print, "PROBLEM")
-    code = deploy(stack=stack, region=region, only_check=True) if stack is not None else 0
+    code = deploy(stack=stack, only_check=True) if stack is not None else 0
     return code or (0 if good else 1)
 
 

@@ -62,9 +62,6 @@ def up(
 def deploy(
     *,
     stack: Annotated[str, typer.Option(help="Name of the deployed stack.")] = "echodrop",
-    region: Annotated[
-        str | None, typer.Option(help="AWS region. Default: from the AWS settings.")
-    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would change, but change nothing.")
     ] = False,
@@ -103,7 +100,6 @@ def deploy(
     code = code_version()
     return deploy_at_terminal(
         stack,
-        region=region,
         dry_run=dry_run,
         only_check=only_check,
         connect=connect,

@@ -43,7 +43,7 @@ class NotifiedObject:
     allow_partial: bool = False
 
 
-def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
+def s3_record(item: NotifiedObject) -> dict[str, Any]:
     """Make one record of an S3 event; S3 quotes the key."""
     fields = _known_fields(
         key=quote_plus(item.key, safe="/"),
@@ -57,7 +57,7 @@ def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> di
         "eventSource": "aws:s3",
         "awsRegion": REGION,
         "eventTime": item.stored_at,
-        "eventName": event_name,
+        "eventName": "ObjectCreated:Put",
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
         "requestParameters": {"sourceIPAddress": "192.0.2.1"},
         "responseElements": {"x-amz-request-id": _request_id(item), "x-amz-id-2": "echodrop"},
@@ -75,16 +75,12 @@ def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> di
     return record | _echodrop_field(item)
 
 
-def s3_event(
-    items: Iterable[NotifiedObject], event_name: str = "ObjectCreated:Put"
-) -> dict[str, Any]:
+def s3_event(items: Iterable[NotifiedObject]) -> dict[str, Any]:
     """Make an S3 event of several objects."""
-    return {"Records": [s3_record(item, event_name) for item in items]}
+    return {"Records": [s3_record(item) for item in items]}
 
 
-def eventbridge_event(
-    item: NotifiedObject, detail_type: str = "Object Created", reason: str = "PutObject"
-) -> dict[str, Any]:
+def eventbridge_event(item: NotifiedObject) -> dict[str, Any]:
     """Make an EventBridge event; its key is not quoted."""
     fields = _known_fields(
         **{"version-id": item.version_id},
@@ -96,7 +92,7 @@ def eventbridge_event(
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item.bucket}/{item.key}/{item.etag}")),
-        "detail-type": detail_type,
+        "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT,
         "time": item.stored_at,
@@ -109,7 +105,7 @@ def eventbridge_event(
             "request-id": _request_id(item),
             "requester": ACCOUNT,
             "source-ip-address": "192.0.2.1",
-            "reason": reason,
+            "reason": "PutObject",
             **_echodrop_field(item),
         },
     }
@@ -131,7 +127,7 @@ def in_sns(body: str) -> dict[str, Any]:
     }
 
 
-def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
+def in_sqs(bodies: Sequence[str]) -> dict[str, Any]:
     """Wrap messages into an event that Lambda receives from SQS, with ids message-0, message-1 and so on."""
     return {
         "Records": [
@@ -148,7 +144,7 @@ def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
                 "messageAttributes": {},
                 "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": queue_arn,
+                "eventSourceARN": QUEUE_ARN,
                 "awsRegion": REGION,
             }
             for index, body in enumerate(bodies)
@@ -171,18 +167,6 @@ ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
     "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
     "sns-eventbridge": lambda item: json.dumps(in_sns(_eventbridge(item))),
 }
-
-
-def notification_bodies(
-    items: Iterable[NotifiedObject], envelope: str = "eventbridge"
-) -> Iterable[str]:
-    """Yield a message body for each object.
-
-    Raises:
-        KeyError: no such envelope.
-    """
-    write = ENVELOPES[envelope]
-    return (write(item) for item in items)
 
 
 def _known_fields(**facts: str | int | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
+from release.facts import stack_of
 from release.steps import Step, StepContext, StepFailedError
 
 _LOOK_SECONDS = 10.0
@@ -62,15 +63,12 @@ def delete_stack(stack: str) -> Step:
 
     def run(context: StepContext) -> None:
         cloudformation = context.client("cloudformation")
-        try:
-            found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationError":
-                raise
+        found = stack_of(cloudformation, stack)
+        if found is None:
             context.say("      it is already gone")
             return
         # A deleted stack can still be read by its id.
-        identity = found[0]["StackId"]
+        identity = found["StackId"]
         try:
             cloudformation.delete_stack(StackName=identity)
             waiter = cloudformation.get_waiter("stack_delete_complete")

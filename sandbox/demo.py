@@ -26,6 +26,8 @@ from sandbox.trigger_log import TriggerLog
 SAMPLE_NAME = "echodrop-D20250914-T173000.raw"
 #: Extensions of files that instruments write beside a raw file. They are uploaded with it.
 _COMPANIONS = {".xml", ".bot", ".idx"}
+#: Seconds that the conversion may take.
+_PATIENCE = 600.0
 
 
 class DemoError(SandboxError):
@@ -38,7 +40,6 @@ def run_demo(
     raw: str | None,
     sonar_model: str | None,
     console: Console,
-    within: float = 600.0,
 ) -> int:
     """Convert one file through the whole system on this machine and report the result.
 
@@ -51,14 +52,13 @@ def run_demo(
             credentials), or None for a sample file.
         sonar_model: the object's `sonar-model` metadata, or None.
         console: where to print.
-        within: seconds the conversion may take.
 
     Returns:
         The exit code: 0 only if the output was verified.
     """
     with ended_by_signals():
         try:
-            verified = _run(folder, raw, sonar_model, console, within)
+            verified = _run(folder, raw, sonar_model, console)
         except KeyboardInterrupt:
             console.print("Stopped. No process is left running.")
             return 130
@@ -68,9 +68,7 @@ def run_demo(
     return 0 if verified else 1
 
 
-def _run(
-    folder: Path, raw: str | None, sonar_model: str | None, console: Console, within: float
-) -> bool:
+def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Console) -> bool:
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs,
         console.status("starting") as status,
@@ -81,7 +79,7 @@ def _run(
             key = f"demo/{source.name}"
             status.update(f"uploading {source.name}")
             _upload(sandbox, source, key, sonar_model, console)
-            run = _followed_run(sandbox, key, console, status, within)
+            run = _followed_run(sandbox, key, console, status)
             if run.state_type != "COMPLETED":
                 ended = f"{source.name} ended {run.state_name}: {run.message}"
                 console.print(ended, style="red", markup=False)
@@ -158,11 +156,9 @@ def _companions(source: Path) -> Iterator[Path]:
             yield beside
 
 
-def _followed_run(
-    sandbox: Sandbox, key: str, console: Console, status: Status, within: float
-) -> FlowRunInfo:
+def _followed_run(sandbox: Sandbox, key: str, console: Console, status: Status) -> FlowRunInfo:
     """Wait until the file's flow run has ended, and print its log lines."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + _PATIENCE
     shown = 0
     inbox, trigger_log = SandboxInbox(sandbox), TriggerLog(sandbox.state.logs)
     status.update("waiting for the flow run")
@@ -188,7 +184,7 @@ def _followed_run(
                 return run
         time.sleep(0.3)
     raise DemoError(
-        f"{key} has no outcome after {within:.0f} s; the logs are in {sandbox.state.logs}"
+        f"{key} has no outcome after {_PATIENCE:.0f} s; the logs are in {sandbox.state.logs}"
     )
 
 

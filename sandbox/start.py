@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
-from sandbox.aws.task_definitions import TaskDefinitions
+from sandbox.aws.task_definitions import environment_of
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
 from sandbox.parts.errors import SandboxError
@@ -150,10 +150,10 @@ def _launch_worker(sandbox: Sandbox, connected: Mapping[str, str]) -> str:
     """
     definition = sandbox.stack.task_definition("WorkerTask")
     (container,) = definition["containerDefinitions"]
-    definitions = TaskDefinitions(sandbox.client("ecs"), sandbox.client("secretsmanager"))
+    clients = sandbox.client("ecs"), sandbox.client("secretsmanager")
     environment = {
         **connected,
-        **definitions.environment(definition["family"]),
+        **environment_of(definition["family"], *clients),
         # A free port for each sandbox on the host, and short intervals.
         "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
         "PREFECT_WORKER_QUERY_SECONDS": "1",

@@ -157,10 +157,6 @@ class Sandbox:
         """Raise PartDied for the first part that exited unexpectedly."""
         self.parts.check()
 
-    def stop_part(self, name: str) -> None:
-        """Stop one part."""
-        self.parts.stop(name)
-
     def start_part(self, name: str) -> None:
         """Start one part again and wait until it is ready."""
         self.parts.launch(self.parts[name])

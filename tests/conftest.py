@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.session
 import pytest
 from hypothesis import settings
@@ -108,6 +109,19 @@ def _restore_logging() -> Iterator[None]:
     logging.disable(logging.NOTSET)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    """An empty AWS account: all clients of boto3 in this process reach moto."""
+    from moto import mock_aws  # noqa: PLC0415 - most tests need no AWS
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.Session()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.measuring.planted_uploads import LONG, NOW, PLANTED, WHEN, World, etag, name
 from events.file_heads import file_head
+from flows.core.locations import S3Location
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.decisions.rules_document import parse_rules
 from lambda_trigger.decisions.run_identity import idempotency_key
@@ -22,10 +23,13 @@ from operations.clients.connections import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions
 from operations.findings.findings import RunFacts
 
+# Where the settled state is.
+PLACE = S3Location("output", ".echodrop/reconcile/")
 RULES = """
 version = 1
 inbox_bucket = "inbox"
 output_bucket = "output"
+archive_buckets = ["archive"]
 [[prefix]]
 prefix = ""
 deployment = "convert-raw-sonar/ecs"
@@ -34,10 +38,11 @@ deployment = "convert-raw-sonar/ecs"
 
 @dataclass
 class FakeBuckets:
-    """A fake inbox and its outputs, whose content is generated on request."""
+    """A fake inbox and its outputs, whose content is generated on request; it keeps the settled state."""
 
     world: World
     requests: Counter[str] = field(default_factory=Counter)
+    kept: bytes = b""
 
     def get_paginator(self, operation: str) -> FakeBuckets:
         """Return itself as the paginator of the listing."""
@@ -52,10 +57,12 @@ class FakeBuckets:
             yield {"Contents": page}
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's
-        """Return a manifest; there are no failure reports."""
+        """Return the settled state, or a manifest; there are no failure reports."""
         del Bucket
         self.requests["GetObject"] += 1
-        if Key.endswith(".failure.json"):
+        if Key.startswith(PLACE.key) and self.kept:
+            return {"Body": io.BytesIO(self.kept), "ETag": '"kept"'}
+        if Key.endswith(".failure.json") or Key.startswith(PLACE.key):
             raise missing_key()
         number = int(Key[1:9])
         if (output := self.world.output(number)) in {"", "objects"}:
@@ -73,14 +80,21 @@ class FakeBuckets:
         }
         return {"Body": io.BytesIO(json.dumps(manifest).encode())}
 
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **_: str) -> None:  # noqa: N803 - boto3's
+        """Keep the settled state."""
+        del Bucket, Key
+        self.requests["PutObject"] += 1
+        self.kept = Body
+
     def services(self) -> OperationsServices:
         """Return what reconcile talks to: these buckets, the trigger's code, Prefect and ECS."""
         heads = {"raw": file_head("EK60"), "01A": file_head("AZFP")}
         s3: Any = self
         trigger: Any = FakeTrigger(self.requests, heads)
         prefect: Any = FakePrefect(self.world, self.requests)
+        tasks: Any = FakeTasks()
         decisions = TriggerDecisions(parse_rules(RULES), trigger)
-        return OperationsServices(s3, decisions, prefect, FakeTasks())
+        return OperationsServices(s3, decisions, prefect, tasks)
 
     def _inbox(self) -> Iterator[dict[str, Any]]:
         for number in range(self.world.uploads):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from operations.sending.back_pressure import messages_in
 from sandbox.inbox import SandboxInbox
 from sandbox.prefect.prefect_api import FINAL_STATES, SandboxPrefectApi
 from sandbox.system import Sandbox
@@ -86,7 +87,9 @@ class Drops:
 
     def drop(self, key: str) -> Live:
         """Upload one file and wait for the end of its run."""
-        inbox, messages = SandboxInbox(self.sandbox), queued(self.sandbox)
+        inbox, sqs = SandboxInbox(self.sandbox), self.sandbox.client("sqs")
+        queue = sqs.get_queue_url(QueueName=self.sandbox.names.notifications_queue)["QueueUrl"]
+        messages = messages_in(sqs, queue)
         dropped = datetime.now(UTC)
         inbox.drop(self.file, key)
         self.keys.append(key)
@@ -94,17 +97,6 @@ class Drops:
         if run.state_name != "Completed":
             raise SystemExit(f"{key}: {run.state_name}: {run.message}")
         return Live(dropped, run_times(self.sandbox.api, run.id), messages)
-
-
-def queued(sandbox: Sandbox) -> int:
-    """The number of messages in the trigger's queue, including those in flight."""
-    sqs, names = (
-        sandbox.client("sqs"),
-        ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    )
-    url = sqs.get_queue_url(QueueName=sandbox.names.notifications_queue)["QueueUrl"]
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(map(int, found.values()))
 
 
 def print_stages(baseline: Sequence[Live], during: Sequence[Live]) -> None:

@@ -5,9 +5,10 @@ python -m benchmarks.trigger.imports [--rounds 15]
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import partial
+
+import typer
 
 from benchmarks.measuring.measured import in_turn, median, run
 
@@ -29,11 +30,8 @@ PARTS = {
 }
 
 
-def main() -> None:
+def main(rounds: int = 15) -> None:
     """Measure all parts in turn and print their medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
     ways = {
         name: partial(run, [sys.executable, "-c", f"{RUNTIME}; {code}"])
         for name, code in PARTS.items()
@@ -47,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -10,7 +10,6 @@ Exits with 1 if a record takes over 15 ms more than its requests.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -23,12 +22,13 @@ from functools import partial
 from typing import Any
 
 import boto3
+import typer
 import urllib3
 
 from benchmarks.measuring.measured import timed
 from benchmarks.measuring.servers import PATIENT, FlowRunServer, flow_runs, moto
 from events.file_heads import file_head
-from events.notifications import NotifiedObject, in_sqs, notification_bodies
+from events.notifications import ENVELOPES, NotifiedObject, in_sqs
 from sandbox.aws.event_source import SandboxLambdaContext
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST
@@ -62,7 +62,7 @@ def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[flo
     for number in range(records + 5):
         key = f"HB0706/EK60/{number}.raw"
         s3.put_object(Bucket=INBOX, Key=key, Body=content)
-        (body,) = notification_bodies([NotifiedObject(INBOX, key, len(content), etag)])
+        body = ENVELOPES["eventbridge"](NotifiedObject(INBOX, key, len(content), etag))
         event, written = in_sqs([body]), io.StringIO()
         with contextlib.redirect_stdout(written):
             ours.append(timed(partial(handler, event, context)))
@@ -82,11 +82,8 @@ def measure(records: int, aws_url: str, server: FlowRunServer) -> tuple[list[flo
     return ours[5:], bare[5:]
 
 
-def main() -> None:
+def main(records: int = 200) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=200)
-    records = parser.parse_args().records
     with flow_runs() as server, moto(server.home) as aws_port:
         aws_url = f"http://{HOST}:{aws_port}"
         os.environ |= {
@@ -108,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -10,7 +10,6 @@ Exits with 1 if the trigger takes over half of the other's time, or its zip is o
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import prefect
+import typer
 
 from benchmarks.measuring.measured import ROOT, in_turn
 from tests.contract.runtime_api import RuntimeApi, runtime_packages, start_function
@@ -77,11 +77,8 @@ def seconds_to_first_next(artifact: Path, handler: str, packages: list[Path]) ->
     return api.first_next_at - started
 
 
-def main() -> None:
+def main(rounds: int = 20) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         ours, baseline, plain = folder / "ours", folder / "baseline", folder / "plain"
@@ -117,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

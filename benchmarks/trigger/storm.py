@@ -11,7 +11,6 @@ Exits with 1 if the trigger creates fewer than 0.85 of the bare loop's runs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -21,10 +20,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import typer
 import urllib3
 
 from events.file_heads import file_head
-from events.notifications import NotifiedObject, notification_bodies
+from events.notifications import ENVELOPES, NotifiedObject
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -78,7 +78,7 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
         key, body = f"{cruise}/{number}.raw", file_head("EK60")
         etag = s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
         objects.append(NotifiedObject(bucket, key, len(body), etag))
-    bodies = list(notification_bodies(objects))
+    bodies = [ENVELOPES["eventbridge"](each) for each in objects]
     log, made = TriggerLog(sandbox.state.logs), 0
     list(log.new_outcomes())
 
@@ -98,12 +98,8 @@ def trigger_path(sandbox: Sandbox, count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def main() -> None:
+def main(uploads: int = 300, rounds: int = 2) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--uploads", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=2)
-    arguments = parser.parse_args()
     options = SandboxOptions(
         database="postgresql",
         triggers=CONCURRENCY,
@@ -120,15 +116,13 @@ def main() -> None:
         # One unmeasured round warms up every environment and the server.
         trigger_path(sandbox, 10 * CONCURRENCY)
         bare_loop(sandbox, 10 * CONCURRENCY)
-        for _ in range(arguments.rounds):
-            bare.append(bare_loop(sandbox, arguments.uploads))
-            ours.append(trigger_path(sandbox, arguments.uploads))
+        for _ in range(rounds):
+            bare.append(bare_loop(sandbox, uploads))
+            ours.append(trigger_path(sandbox, uploads))
     # Each rate has the same number of creates, so the harmonic mean is the total rate.
     of_bare = len(bare) / sum(1 / rate for rate in bare)
     of_ours = len(ours) / sum(1 / rate for rate in ours)
-    print(
-        f"creates a second at concurrency {CONCURRENCY}, {arguments.rounds} x {arguments.uploads}"
-    )
+    print(f"creates a second at concurrency {CONCURRENCY}, {rounds} x {uploads}")
     print(f"  bare client loop  {of_bare:6.1f}   ({', '.join(f'{rate:.1f}' for rate in bare)})")
     print(f"  the trigger       {of_ours:6.1f}   ({', '.join(f'{rate:.1f}' for rate in ours)})")
     print(f"  ratio             {of_ours / of_bare:6.2f}   (target {TARGET})")
@@ -137,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -59,6 +59,10 @@ class S3Location:
         """A name below this location."""
         return S3Location(self.bucket, f"{self.key.rstrip('/')}/{name}" if self.key else name)
 
+    def as_prefix(self) -> S3Location:
+        """The same with a slash at the key's end, unless it is the whole bucket."""
+        return self.child("") if self.key else self
+
 
 @dataclass(frozen=True)
 class HttpLocation:

@@ -64,19 +64,11 @@ class DeploymentSpec:
 
 
 def conversions(
-    name: str = "ecs",
-    *,
-    job_variables: Mapping[str, Any] | None = None,
-    concurrency_limit: int | None = None,
+    name: str = "ecs", *, concurrency_limit: int | None = None
 ) -> tuple[DeploymentSpec, DeploymentSpec]:
     """Return the deployments of both conversion flows: of one file, and of a batch."""
     one, many = (
-        DeploymentSpec(
-            entrypoint,
-            name,
-            job_variables=job_variables or {},
-            concurrency_limit=concurrency_limit,
-        )
+        DeploymentSpec(entrypoint, name, concurrency_limit=concurrency_limit)
         for entrypoint in (
             "flows.convert_raw_sonar.convert_raw_sonar",
             "flows.convert_raw_sonar_batch.convert_raw_sonar_batch",
@@ -85,6 +77,6 @@ def conversions(
     return one, many
 
 
-def drawing(name: str = "ecs") -> DeploymentSpec:
+def drawing() -> DeploymentSpec:
     """Return the deployment that makes products of outputs that exist already, behind live uploads."""
-    return DeploymentSpec("flows.make_products.make_products", name, work_queue=BACKFILL)
+    return DeploymentSpec("flows.make_products.make_products", work_queue=BACKFILL)

@@ -154,29 +154,11 @@ def _wanted(outputs: Mapping[str, str], more: Sequence[DeploymentSpec]) -> Wante
     )
 
 
-def deploy_at_terminal(
-    stack: str,
-    *,
-    region: str | None,
-    dry_run: bool,
-    only_check: bool,
-    connect: bool = False,
-    more: Sequence[DeploymentSpec] = (),
-    version: str | None = None,
-) -> int:
+def deploy_at_terminal(stack: str, **options: Any) -> int:  # noqa: ANN401 - as `deploy` declares them
     """Deploy and print; return 0 if all is well, 1 otherwise, 2 if the stack cannot be read."""
-    session = boto3.Session(region_name=region)
+    session: Any = boto3.Session()
     try:
-        good = deploy(
-            session.client,  # type: ignore[arg-type]  # the stubs need a literal
-            stack,
-            lambda line: sys.stdout.write(line + "\n"),
-            more=more,
-            dry_run=dry_run,
-            only_check=only_check,
-            connect=connect,
-            version=version,
-        )
+        good = deploy(session.client, stack, lambda line: sys.stdout.write(line + "\n"), **options)
     except (
         BotoCoreError,
         ClientError,

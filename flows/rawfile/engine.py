@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -59,12 +59,7 @@ class Engine:
 
     def as_json(self) -> dict[str, Any]:
         """The manifest's `engine`."""
-        return {
-            "name": self.name,
-            "reason": self.reason,
-            "compared_pings": self.compared_pings,
-            "compared_samples": self.compared_samples,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 
 from lambda_trigger.clients.transport_errors import OutOfTimeError
 
@@ -13,20 +12,12 @@ RESERVE = 0.5
 class Deadline:
     """The time at which all waiting ends. Times are in seconds."""
 
-    def __init__(
-        self,
-        seconds: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._end = clock() + seconds
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
 
     def left(self) -> float:
         """Return the seconds left; negative after the deadline."""
-        return self._end - self._clock()
+        return self._end - time.monotonic()
 
     def limit(self, seconds: float, service: str, operation: str) -> float:
         """Reduce a time-out to the time left.
@@ -43,7 +34,7 @@ class Deadline:
         """Sleep if time is left afterwards; return whether it slept."""
         if seconds >= self.left() - 0.05:
             return False
-        self._sleep(seconds)
+        time.sleep(seconds)
         return True
 
 

@@ -104,9 +104,9 @@ def backfill(
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
         if restart:
             noted = Checkpoint(place, archive, queue_url, content)
-        sqs = connections.session.client("sqs", region_name=connections.region)
+        sqs, runs = connections.sqs, connections.services.runs
         pressure = BackPressure(
-            *(sqs, queue_url, connections.runs, BACKFILL), runs=outstanding, together=together
+            *(sqs, queue_url, runs, BACKFILL), runs=outstanding, together=together
         )
         backfill = Backfill(
             *(active_rules, found, noted, sqs, pressure, Pace(rate)),
@@ -116,7 +116,7 @@ def backfill(
         )
         if dry_run:
             estimate = backfill.estimate()
-            line = estimate.sentence(rate, connections.runs.at_once_in(BACKFILL))
+            line = estimate.sentence(rate, runs.at_once_in(BACKFILL))
             values = {"estimate": estimate.as_json(rate), **_counts(noted)}
             _print(values, line, noted, as_json=as_json)
             return 1 if noted.refused else 0

@@ -45,8 +45,7 @@ def place_at(named: str, options: dict[str, Any] | None = None) -> Place:
         if not location.path.is_dir():
             raise FileNotFoundError(f"{named}: no such folder")
         return FolderPlace(location.path)
-    prefix = location.key and f"{location.key.rstrip('/')}/"
-    return BucketPlace(s3_client(options or {}), location.bucket, prefix)
+    return BucketPlace(s3_client(options or {}), location.bucket, location.as_prefix().key)
 
 
 class BucketPlace:

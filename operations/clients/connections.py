@@ -15,7 +15,7 @@ from flows.stores.s3_client import s3_client
 from lambda_trigger.clients.prefect_connection import authorization_of
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
-from operations.clients.ecs_tasks import EcsTasks, Tasks
+from operations.clients.ecs_tasks import EcsTasks
 from operations.clients.prefect_api import RATE, RateLimitedPrefectApi, authorization
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import RULES, SettingMissingError
@@ -23,6 +23,7 @@ from operations.clients.trigger_decision import TriggerDecisions, storage_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class OperationsServices:
     s3: S3Client
     decisions: TriggerDecisions
     runs: PrefectRuns
-    tasks: Tasks
+    tasks: EcsTasks
 
     @property
     def rules(self) -> Rules:
@@ -45,13 +46,17 @@ class Connections:
     """The services that the commands use, and the AWS session."""
 
     services: OperationsServices
-    runs: PrefectRuns
     session: boto3.Session
 
     @property
     def region(self) -> str:
         """The region of the stack."""
         return self.services.s3.meta.region_name
+
+    @property
+    def sqs(self) -> SQSClient:
+        """A new client of SQS."""
+        return self.session.client("sqs", region_name=self.region)
 
 
 def connect(rules: Path | None = None) -> Connections:
@@ -79,7 +84,7 @@ def connect(rules: Path | None = None) -> Connections:
     decisions = trigger_decisions(load_rules(rules))
     decisions.existing_runs = runs.by_identity
     tasks = EcsTasks(session.client("ecs", region_name=region_of(session)), runs.cluster_of)
-    return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), runs, session)
+    return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), session)
 
 
 def prefect_api() -> RateLimitedPrefectApi:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -25,13 +25,6 @@ _DESCRIBED_AT_ONCE = 100
 _RUN_TAG = "prefect.io/flow-run-id"
 # A run in any other state has no task, or need not have one.
 _STATES_WITH_TASKS = frozenset({"PENDING", "RUNNING", "CANCELLING", "FAILED", "CRASHED"})
-
-
-class Tasks(Protocol):
-    """Looks up the tasks of runs."""
-
-    def of(self, runs: Iterable[RunFacts]) -> dict[str, bool]:
-        """Whether these runs have a task now, by run id; unknown ones are left out."""
 
 
 @dataclass(frozen=True)

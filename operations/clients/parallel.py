@@ -14,18 +14,16 @@ B = TypeVar("B")
 THREADS = 32
 
 
-def in_parallel(
-    call: Callable[[A], B], items: Iterable[A], *, threads: int = THREADS
-) -> Iterator[B]:
+def in_parallel(call: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """Yield `call(item)` for each item, in order; at most four items a thread are held at once.
 
     The first error is raised in its turn; calls that have not begun are cancelled.
     """
-    with ThreadPoolExecutor(threads, thread_name_prefix="operations") as pool:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="operations") as pool:
         waiting: deque[Future[B]] = deque()
         stream = iter(items)
         try:
-            for item in islice(stream, 4 * threads):
+            for item in islice(stream, 4 * THREADS):
                 waiting.append(pool.submit(call, item))
             while waiting:
                 done = waiting.popleft().result()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 from lambda_trigger.clients.aws_api import AwsApi
@@ -21,8 +20,8 @@ from lambda_trigger.decisions.run_identity import RunRequest, idempotency_key
 from lambda_trigger.submission import Submission
 from operations.findings.findings import Source
 
-# For all requests about one upload, including the waits between attempts.
-_PATIENCE = timedelta(minutes=2)
+# Seconds for all requests about one upload, including the waits between attempts.
+_PATIENCE = 120
 
 
 class _HttpClientPerThread(HttpClient):
@@ -97,7 +96,6 @@ class TriggerDecisions:
     rules: Rules
     storage: Storage
     existing_runs: Callable[[Sequence[str]], Iterable[str]] = lambda _identities: ()
-    patience: timedelta = field(default=_PATIENCE)
 
     def of(self, source: Source) -> TriggerDecision:
         """Decide about this upload.
@@ -106,7 +104,7 @@ class TriggerDecisions:
             TransportError: S3 does not answer.
         """
         recorder = _RecordingPrefect(self.existing_runs)
-        deadline = Deadline(self.patience.total_seconds())
+        deadline = Deadline(_PATIENCE)
         submission = Submission(self.rules, self.storage, recorder, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)

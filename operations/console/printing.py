@@ -22,22 +22,19 @@ def write(console: Console, text: str, *, indent: int = 0, style: str = "") -> N
         write_name(console, text, indent=indent, style=style)
 
 
-def write_grouped(
-    console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0, style: str = ""
-) -> None:
+def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Print names by their reason: each reason once, then the names that it applies to.
 
     Args:
         console: where to print.
         rows: reason (may be empty) and name.
         indent: blanks before a reason; names get two more.
-        style: of the reasons.
     """
     groups: dict[str, list[str]] = {}
     for reason, name in rows:
         groups.setdefault(reason, []).append(name)
     for reason, names in groups.items():
         if reason:
-            write(console, reason, indent=indent, style=style)
+            write(console, reason, indent=indent)
         for name in names:
             write_name(console, name, indent=indent + 2 * bool(reason))

@@ -9,8 +9,8 @@ import subprocess
 from typing import Any
 
 from flows.core.child_module import command_of, environment_for
+from flows.core.locations import S3Location
 from operations.catalog import child
-from operations.reconcile.reconcile_report import ReportLocation
 
 # A first catalogue of a large archive may take long; the next run begins where this one ended in vain.
 SECONDS = 1800
@@ -19,7 +19,7 @@ _CAUSE_LENGTH = 500
 log = logging.getLogger(__name__)
 
 
-def update_after(place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
+def update_after(place: S3Location) -> tuple[dict[str, Any] | None, str]:
     """Update the catalogue of the outputs beside which the reports are, in a process of its own.
 
     The memory that it takes grows with the outputs, and must not end this process.
@@ -27,7 +27,7 @@ def update_after(place: ReportLocation) -> tuple[dict[str, Any] | None, str]:
     Returns:
         What was done, and why the catalogue is not up to date; `''` if it is.
     """
-    root = f"s3://{place.bucket}/{place.prefix.removesuffix('.echodrop/reconcile/')}"
+    root = f"s3://{place.bucket}/{place.key.removesuffix('.echodrop/reconcile/')}"
     command = [*command_of(child.__name__), root]
     try:
         done = subprocess.run(  # noqa: S603 - the project's own command

@@ -25,6 +25,7 @@ from prefect.states import Completed
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from events.sending import QueueTarget
+from flows.core.locations import S3Location
 from flows.deployment.deployment_specs import DeploymentSpec
 from operations.clients.connections import Connections, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
@@ -37,7 +38,6 @@ from operations.reconcile.reconcile_report import (
     NAMESPACE,
     REPORTS,
     Report,
-    ReportLocation,
     figures,
     place_of,
     rows,
@@ -149,9 +149,7 @@ def reconcile_inbox(
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
 
 
-def _settled(
-    connections: Connections, place: ReportLocation, now: datetime, *, whole: bool
-) -> Settled:
+def _settled(connections: Connections, place: S3Location, now: datetime, *, whole: bool) -> Settled:
     """The uploads that were found done before; empty if everything is to be checked."""
     found = None
     try:
@@ -162,10 +160,10 @@ def _settled(
 
 
 def _inventory(
-    connections: Connections, place: ReportLocation, now: datetime
+    connections: Connections, place: S3Location, now: datetime
 ) -> InventoryReport | None:
     """The S3 inventory of the output bucket, which lies beside the reports."""
-    above = place.prefix.rstrip("/").rpartition("/")
+    above = place.key.rstrip("/").rpartition("/")
     prefix = f"{above[0]}{above[1]}inventory/"
     bucket = connections.services.rules.output_bucket
     found = newest_inventory(connections.services.s3, bucket, prefix, now)
@@ -187,12 +185,10 @@ def _look(
     queue_url = os.environ.get(QUEUE)
     if limit and not queue_url:
         raise SettingMissingError(f"not set: {QUEUE}")
-    queue = QueueTarget(
-        connections.session.client("sqs", region_name=connections.region), queue_url or ""
-    )
-    fixer = Fixer(queue, connections.runs, attempts, pace=Pace(rate), limit=limit)
+    queue = QueueTarget(connections.sqs, queue_url or "")
+    fixer = Fixer(queue, connections.services.runs, attempts, pace=Pace(rate), limit=limit)
     findings = tally.record(look.findings(), report.write)
-    for result in fix_in_order(findings, fixer, connections.runs):
+    for result in fix_in_order(findings, fixer):
         tally.add_result(result)
         report.write({"uri": result.finding.uri, "fix": result.what})
 

@@ -24,16 +24,8 @@ SERVICE = "reconcile"
 WITHOUT_OUTCOME = (Kind.NEVER_NOTIFIED, Kind.LATE, Kind.STUCK, Kind.TORN)
 
 
-@dataclass(frozen=True)
-class ReportLocation:
-    """Where reports go."""
-
-    bucket: str
-    prefix: str
-
-
-def place_of(named: str | None) -> ReportLocation:
-    """Parse the S3 URI for reports.
+def place_of(named: str | None) -> S3Location:
+    """Parse the S3 URI for reports; its key is a prefix.
 
     Raises:
         SettingMissingError: it is missing, or not an S3 URI.
@@ -41,7 +33,7 @@ def place_of(named: str | None) -> ReportLocation:
     place = parse_location(named) if named else None
     if not isinstance(place, S3Location):
         raise SettingMissingError(f"not set: {REPORTS}, s3://bucket/prefix/ for reports")
-    return ReportLocation(place.bucket, f"{place.key.rstrip('/')}/" if place.key else "")
+    return place.as_prefix()
 
 
 @dataclass(frozen=True)
@@ -55,15 +47,15 @@ class Report:
         self.file.write(json_line(values).encode() + b"\n")
 
     def keep(
-        self, s3: S3Client, place: ReportLocation, began: datetime, summary: dict[str, object]
+        self, s3: S3Client, place: S3Location, began: datetime, summary: dict[str, object]
     ) -> str:
         """Store the report in S3, with the summary as its last line; return its URI.
 
         Raises:
             ClientError: S3 refuses.
         """
-        key = f"{place.prefix}{began:%Y/%m/%d/%H%M%S}.jsonl"
-        uri = f"s3://{place.bucket}/{key}"
+        key = f"{place.key}{began:%Y/%m/%d/%H%M%S}.jsonl"
+        uri = S3Location(place.bucket, key).uri
         self.write(summary | {"report": uri})
         self.file.seek(0)
         s3.put_object(

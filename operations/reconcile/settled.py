@@ -23,7 +23,7 @@ from operations.findings.findings import Source
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from operations.reconcile.reconcile_report import ReportLocation
+    from flows.core.locations import S3Location
 
 VERSION = 1
 NAME = "settled"
@@ -75,7 +75,7 @@ class Settled:
         """Keep the mark of an upload that this run found done."""
         self._kept.add(mark)
 
-    def save(self, s3: S3Client, place: ReportLocation, began: datetime) -> bool:
+    def save(self, s3: S3Client, place: S3Location, began: datetime) -> bool:
         """Store the marks that this run keeps, if they changed; return whether they were stored.
 
         If another run has stored its marks meanwhile, those stay: the marks of this run could
@@ -95,7 +95,7 @@ class Settled:
         body = json.dumps(head).encode() + b"\n" + b"".join(self._kept)
         condition: Any = {} if self.checks_everything else {"IfMatch": self.version}
         try:
-            s3.put_object(Bucket=place.bucket, Key=place.prefix + NAME, Body=body, **condition)
+            s3.put_object(Bucket=place.bucket, Key=place.key + NAME, Body=body, **condition)
         except ClientError as error:
             if condition and error.response.get("Error", {}).get("Code") in _WRITTEN_MEANWHILE:
                 return False
@@ -103,14 +103,14 @@ class Settled:
         return True
 
 
-def load_settled(s3: S3Client, place: ReportLocation) -> Settled | None:
+def load_settled(s3: S3Client, place: S3Location) -> Settled | None:
     """Load the marks that the last run stored; None if there are none.
 
     Raises:
         SettledUnreadableError: they have another version, or are cut.
         ClientError: S3 refuses.
     """
-    key = place.prefix + NAME
+    key = place.key + NAME
     try:
         answer = s3.get_object(Bucket=place.bucket, Key=key)
     except ClientError as error:

@@ -82,15 +82,13 @@ def reconcile(
                 connections.services, Scope(prefix, verify=verify), limits, progress=progress
             )
             findings = tally.record(reconciliation.findings(), write)
-            sqs = connections.session.client("sqs", region_name=connections.region)
             url = queue or os.environ.get(QUEUE, "")
             fixer = Fixer(
-                *(QueueTarget(sqs, url), connections.runs, attempts, dry_run),
+                *(QueueTarget(connections.sqs, url), connections.services.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            results = fix_in_order(findings, fixer, connections.runs)
-            for number, result in enumerate(results, start=1):
+            for number, result in enumerate(fix_in_order(findings, fixer), start=1):
                 progress("fixing", number, None)
                 tally.add_result(result)
                 write({"uri": result.finding.uri, "fix": result.what})

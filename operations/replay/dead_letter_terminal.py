@@ -10,7 +10,7 @@ import boto3
 from rich.console import Console
 
 from events.replay import LocalHandler
-from flows.core.locations import S3Location, parse_location
+from flows.core.locations import S3Location
 from flows.stores.s3_client import s3_client
 from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
@@ -28,7 +28,7 @@ from sonar_models import models_by_extension
 QUARANTINE = "quarantine/dead-letters/"
 
 
-def replay_dead_letters(dlq_url: str, options: ReplayOptions, quarantine: str | None = None) -> int:
+def replay_dead_letters(dlq_url: str, options: ReplayOptions) -> int:
     """Send dead letters through the trigger's queue again; quarantine those that failed again.
 
     Returns:
@@ -43,13 +43,12 @@ def replay_dead_letters(dlq_url: str, options: ReplayOptions, quarantine: str | 
     try:
         sqs = boto3.client("sqs", region_name=region_of(boto3.Session()))
         dead = DeadLetterQueue(sqs, dlq_url)
-        if quarantine is None:
-            quarantine = f"s3://{load_rules(options.rules).output_bucket}/{QUARANTINE}"
+        poison = S3Location(load_rules(options.rules).output_bucket, QUARANTINE)
         replay = DeadLetterReplay(
             dead,
             sqs,
             options.queue_url,
-            _quarantine(quarantine),
+            Quarantine(s3_client({}), poison),
             diagnose=_diagnosis(os.environ),
             rate=options.rate,
             limit=options.limit,
@@ -92,15 +91,6 @@ def _estimate(estimate: Estimate, letter: DeadLetter) -> None:
         # The trigger requests no run for other files.
         if models_by_extension(upload.key):
             estimate.add(upload.key, upload.size)
-
-
-def _quarantine(named: str) -> Quarantine:
-    place = parse_location(named)
-    if not isinstance(place, S3Location):
-        # TRY004: the value is wrong, not its type.
-        raise ValueError(f"--quarantine {named}: names no bucket")  # noqa: TRY004
-    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
-    return Quarantine(s3_client({}), place.bucket, prefix)
 
 
 def _diagnosis(variables: Mapping[str, str]) -> Diagnose | None:

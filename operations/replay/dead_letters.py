@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from events.sending import Message, ReplayRow
+from flows.core.locations import S3Location
 from lambda_trigger.decisions.wording import counted
 from operations.replay.dead_letter_queue import REPLAYS, DeadLetter, DeadLetterQueue
 
@@ -44,10 +45,8 @@ class Replayed:
 class Quarantine:
     """Stores poison messages: one JSON object for each message body, below a prefix of a bucket."""
 
-    def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._prefix = prefix
+    def __init__(self, s3: S3Client, place: S3Location) -> None:
+        self._s3, self._place = s3, place
 
     def put(self, letter: DeadLetter, reason: str) -> str:
         """Store a message with the reason; return the URI of the object.
@@ -56,7 +55,8 @@ class Quarantine:
         lines in the trigger's log), `replays`, `attributes`, `set_aside_at` and the
         unchanged `body`.
         """
-        key = f"{self._prefix}{hashlib.sha256(letter.body.encode()).hexdigest()[:32]}.json"
+        name = f"{hashlib.sha256(letter.body.encode()).hexdigest()[:32]}.json"
+        place = S3Location(self._place.bucket, self._place.key + name)
         content = {
             "reason": reason,
             "uploads": letter.uploads,
@@ -67,8 +67,10 @@ class Quarantine:
             "body": letter.body,
         }
         body = json.dumps(content, indent=1, ensure_ascii=False).encode()
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
-        return f"s3://{self._bucket}/{key}"
+        self._s3.put_object(
+            Bucket=place.bucket, Key=place.key, Body=body, ContentType="application/json"
+        )
+        return place.uri
 
 
 # Calls the trigger in this process with the messages, and returns the outcome of each record.

@@ -69,19 +69,7 @@ def replay(
     dlq: Annotated[
         bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
     ] = False,
-    dlq_url: Annotated[
-        str | None, typer.Option(help="URL of the dead-letter queue (default: the stack's).")
-    ] = None,
-    quarantine: Annotated[
-        str | None, typer.Option(help="s3://bucket/prefix for dead letters that failed again.")
-    ] = None,
     queue: Queue = None,
-    function: Annotated[
-        str | None, typer.Option(help="Name of the deployed function, for notifications.")
-    ] = None,
-    inbox: Annotated[
-        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
-    ] = None,
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
@@ -100,8 +88,7 @@ def replay(
     next call resumes. Exit code 0: all is sent or done; 1: not all; 2: a service did not answer.
     """
     by_runs = any(chosen is not None for chosen in (since, until, prefix, outcome, version))
-    letters = dlq or dlq_url is not None
-    if sum((bool(what), by_runs, letters)) != 1:
+    if sum((bool(what), by_runs, dlq)) != 1:
         raise typer.BadParameter(
             "give one of: uploads or notifications; --since, --until, --prefix, --outcome or"
             " --version; --dlq"
@@ -113,22 +100,15 @@ def replay(
     if what and not uris:
         paced = {"--rate": rate, "--limit": limit, "--json": as_json}
         _reject_options("notifications", runs_alone | paced)
-        files = [Path(each) for each in what]
-        return replay_at_terminal(
-            files, queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
-        )
-    if letters:
+        return replay_at_terminal([Path(each) for each in what], queue_url=queue, dry_run=dry_run)
+    if dlq:
         _reject_options("dead letters", runs_alone)
     try:
-        if letters:
-            needed = {QUEUE: queue, DEAD_LETTERS: dlq_url}
-            complete_settings(stack, None, ECHODROP_RULES_PARAMETER=rules or quarantine, **needed)
-        else:
-            needed = {"PREFECT_API_URL": None, QUEUE: queue}
-            complete_settings(stack, prefect_rate, ECHODROP_RULES_PARAMETER=rules, **needed)
+        needed = {DEAD_LETTERS if dlq else "PREFECT_API_URL": None, QUEUE: queue}
+        complete_settings(stack, prefect_rate, ECHODROP_RULES_PARAMETER=rules, **needed)
         options = ReplayOptions(*(queue or os.environ[QUEUE], rules, dry_run, rate, limit, as_json))
-        if letters:
-            return replay_dead_letters(dlq_url or os.environ[DEAD_LETTERS], options, quarantine)
+        if dlq:
+            return replay_dead_letters(os.environ[DEAD_LETTERS], options)
         now = datetime.now(UTC)
         choice = RunChoice(
             moment(since, now) if since else None,

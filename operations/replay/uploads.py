@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from events.sending import QueueTarget
-from operations.clients.connections import Connections, connect
+from operations.clients.connections import connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.printing import write, write_grouped
 from operations.console.progress import progress_bar
@@ -97,11 +97,13 @@ def replay_uploads(
     try:
         connections = connect(options.rules)
         services = connections.services
-        uris = _uris(chosen, connections)
-        look = UploadInspector(services, ClassificationLimits(attempts=_ATTEMPTS), now)
-        queue = QueueTarget(
-            connections.session.client("sqs", region_name=connections.region), options.queue_url
+        uris = (
+            chosen.uploads(services.runs, services.rules)
+            if isinstance(chosen, RunChoice)
+            else chosen
         )
+        look = UploadInspector(services, ClassificationLimits(attempts=_ATTEMPTS), now)
+        queue = QueueTarget(connections.sqs, options.queue_url)
         pace = Pace(rate)
 
         def decided() -> Iterator[UploadFinding]:
@@ -124,7 +126,7 @@ def replay_uploads(
                 yield found
 
         # No limit of attempts: an operator requested the replay.
-        fixer = Fixer(queue, connections.runs, None, dry_run=options.dry_run)
+        fixer = Fixer(queue, services.runs, None, dry_run=options.dry_run)
         for result in fixer.fix(paced()):
             failed = not (result.done or options.dry_run)
             report.add(result.finding.uri, result.what, failed=failed)
@@ -135,9 +137,3 @@ def replay_uploads(
         return print_error(error)
     report.end(options.rate)
     return 1 if report.failures else 0
-
-
-def _uris(chosen: Sequence[str] | RunChoice, connections: Connections) -> Sequence[str]:
-    if isinstance(chosen, RunChoice):
-        return chosen.uploads(connections.runs, connections.services.rules)
-    return chosen

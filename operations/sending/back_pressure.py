@@ -27,15 +27,6 @@ def messages_in(sqs: SQSClient, queue_url: str) -> int:
     return sum(map(int, answer["Attributes"].values()))
 
 
-def room_in_lane(lane: PrefectRuns, work_queue: str, runs: int = RUNS) -> int:
-    """Count how many more runs a lane takes before `runs` are unfinished.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
-    """
-    return max(0, runs - lane.unfinished_in(work_queue))
-
-
 @dataclass(frozen=True)
 class BackPressure:
     """Limits the messages in the trigger's queue and the runs of the lane.

@@ -27,7 +27,7 @@ from operations.findings.findings import (
     Source,
     UploadFinding,
 )
-from operations.sending.back_pressure import Pace, room_in_lane
+from operations.sending.back_pressure import RUNS, Pace
 
 # Uploads that one call fixes, and how many a second: a fault of the system must not double
 # its load.
@@ -212,9 +212,7 @@ class FixQueue:
                     yield entry[2]
 
 
-def fix_in_order(
-    findings: Iterable[UploadFinding], fixer: Fixer, lane: PrefectRuns
-) -> Iterator[FixResult]:
+def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[FixResult]:
     """Read all findings first, then fix them in order, as far as the limits allow.
 
     Raises:
@@ -224,7 +222,8 @@ def fix_in_order(
     for finding in findings:
         fix_queue.add(finding)
     if fixer.limit != 0:
-        yield from fixer.fix(fix_queue.in_turn(room_in_lane(lane, BACKFILL)))
+        room = max(0, RUNS - fixer.runs.unfinished_in(BACKFILL))
+        yield from fixer.fix(fix_queue.in_turn(room))
 
 
 def _in_backfill_lane(finding: UploadFinding) -> bool:

@@ -178,7 +178,7 @@ def _one(connections: Connections, uri: str, console: Console, *, as_json: bool)
     inspector = UploadInspector(
         connections.services, ClassificationLimits.of(connections.services.rules), now
     )
-    found = follow(uri, inspector, connections.runs)
+    found = follow(uri, inspector)
     if as_json:
         console.file.write(json_line(found.as_json()) + "\n")
     else:
@@ -223,10 +223,10 @@ def _recent(
 
 
 def _health(connections: Connections) -> Iterator[HealthLine]:
-    sqs = connections.session.client("sqs", region_name=connections.region)
+    sqs = connections.sqs
     return health_lines(
         connections.services.rules,
-        connections.runs.health,
+        connections.services.runs.health,
         lambda url: messages_in(sqs, url),
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),

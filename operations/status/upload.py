@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 
@@ -30,16 +30,6 @@ _REPLAYABLE = frozenset(
     | {Kind.TORN, Kind.SUPERSEDED, Kind.OUTPUT_MISSING, Kind.OUTPUT_DAMAGED}
 )
 _LABEL = 10
-
-
-class RunHistory(Protocol):
-    """What Prefect knows of one run."""
-
-    def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
-        """Time, name and message of each state, in order."""
-
-    def page(self, run_id: str) -> str:
-        """The run's page in the UI."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +127,7 @@ class FollowedUpload:
             _part(console, "", f"{_time(at)}  {name}{said}")
 
 
-def follow(uri: str, inspector: UploadInspector, runs: RunHistory) -> FollowedUpload:
+def follow(uri: str, inspector: UploadInspector) -> FollowedUpload:
     """Collect all that is known of an upload, `s3://bucket/key`.
 
     Raises:
@@ -156,8 +146,8 @@ def follow(uri: str, inspector: UploadInspector, runs: RunHistory) -> FollowedUp
         services.decisions.of(source),
         S3Location(services.rules.output_bucket, output).uri,
         _products(services, output) if found.kind is Kind.DONE else "",
-        tuple(runs.states(run.id)) if run else (),
-        runs.page(run.id) if run else "",
+        tuple(services.runs.states(run.id)) if run else (),
+        services.runs.page(run.id) if run else "",
     )
 
 

@@ -74,13 +74,12 @@ def keep_tasks_running(endpoint_url: str) -> None:
 
 
 def _make_queues(client: Client, stack: Stack, visibility_timeout: int) -> None:
-    queues = {name: stack.queue(name) for name in stack.of_type("AWS::SQS::Queue")}
+    queues = {name: stack.queue_attributes(name) for name in stack.of_type("AWS::SQS::Queue")}
+    queues["UploadQueue"]["VisibilityTimeout"] = str(visibility_timeout)
     # Dead letter queues have no dead letter queue themselves; they must exist first.
-    for name in sorted(queues, key=lambda name: queues[name].dead_letters is not None):
-        attributes = queues[name].attributes()
-        if name == "UploadQueue":
-            attributes["VisibilityTimeout"] = str(visibility_timeout)
-        client("sqs").create_queue(QueueName=queues[name].name, Attributes=attributes)
+    for name in sorted(queues, key=lambda name: "RedrivePolicy" in queues[name]):
+        queue = stack.resolver.name(name)
+        client("sqs").create_queue(QueueName=queue, Attributes=queues[name])
 
 
 def _make_topics(client: Client, stack: Stack) -> None:
@@ -94,16 +93,16 @@ def _make_topics(client: Client, stack: Stack) -> None:
 def _make_rules(client: Client, stack: Stack) -> None:
     events = client("events")
     for name in stack.of_type("AWS::Events::Rule"):
-        rule = stack.rule(name)
+        rule = stack.properties(name)
         when = (
-            {"EventPattern": json.dumps(rule.pattern)}
-            if rule.pattern is not None
-            else {"ScheduleExpression": rule.schedule}
+            {"EventPattern": json.dumps(rule["EventPattern"])}
+            if "EventPattern" in rule
+            else {"ScheduleExpression": rule["ScheduleExpression"]}
         )
-        events.put_rule(Name=rule.name, **when)
-        answer = events.put_targets(Rule=rule.name, Targets=rule.targets)
+        events.put_rule(Name=rule["Name"], **when)
+        answer = events.put_targets(Rule=rule["Name"], Targets=rule["Targets"])
         if answer["FailedEntryCount"]:
-            raise ValueError(f"rule {rule.name}: {answer['FailedEntries']}")
+            raise ValueError(f"rule {rule['Name']}: {answer['FailedEntries']}")
 
 
 def _make_buckets(client: Client, stack: Stack) -> None:

@@ -8,10 +8,8 @@ import argparse
 import functools
 import logging
 import os
-import signal
 from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from cheroot import wsgi
@@ -20,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from sandbox.aws import event_bridge, message_queues
 from sandbox.aws.kept_objects import KeptObjects
 from sandbox.parts.ports import HOST
+from sandbox.parts.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -74,19 +73,14 @@ def serve(port: int, keep: Path | None) -> None:
         shutdown_timeout=1,
     )
     server.keep_alive_conn_limit = _KEPT_CONNECTIONS
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    try:
-        server.start()
-    except KeyboardInterrupt:
-        # Threads in a long poll would delay the end by 20 s. There is nothing to
-        # save: kept objects are in their folder, and all else is in memory alone.
-        logging.shutdown()
-        os._exit(0)
+    with ended_by_signals():
+        try:
+            server.start()
+        except KeyboardInterrupt:
+            # Threads in a long poll would delay the end by 20 s. There is nothing to
+            # save: kept objects are in their folder, and all else is in memory alone.
+            logging.shutdown()
+            os._exit(0)
 
 
 def main() -> None:

@@ -96,12 +96,6 @@ def matches(event: object, pattern: Mapping[str, Any], fits: Callable[..., bool]
     return True
 
 
-def pattern_matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Return whether a rule with this pattern matches an event."""
-    moto_pattern: Any = EventPattern(None, dict(pattern))
-    return matches(event, pattern, moto_pattern._does_item_match_filters)  # noqa: SLF001 - the patch uses it too
-
-
 def target_event(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event as targets receive it: with a date as its time, without moto's own fields."""
     copied = {name: value for name, value in event.items() if name != "ingestion-time"}

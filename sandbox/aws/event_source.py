@@ -6,10 +6,10 @@ the others again after the visibility timeout.
 """
 
 import argparse
-import importlib
 import json
 import logging
 import os
+import pkgutil
 import signal
 import sys
 import time
@@ -26,6 +26,9 @@ from sandbox.stack.names import AwsAccount
 from sandbox.stack.template import TriggerDefinition
 
 log = logging.getLogger("sandbox.aws.event_source")
+
+# Of a long poll.
+_POLL_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,6 @@ def failed_messages(response: object, message_ids: Sequence[str]) -> set[str]:
     return failed if failed.issubset(everything) else everything
 
 
-def load_handler(name: str) -> Handler:
-    """Import a handler by its Lambda name, `package.module.function`."""
-    module, _, function = name.rpartition(".")
-    loaded: Handler = getattr(importlib.import_module(module), function)
-    return loaded
-
-
 def _time_out(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
     # Lambda replaces the environment with a new one.
     log.error("the invocation exceeded the function's timeout; restarting")
@@ -186,13 +182,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--function", type=json.loads, required=True, help="the template's")
-    parser.add_argument("--wait", type=int, default=2, help="seconds of a long poll")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGALRM, _time_out)
     function = TriggerDefinition(**arguments.function)
-    source = EventSource(arguments.queue_url, load_handler(function.handler), function)
+    # A handler's name in Lambda is package.module.function.
+    source = EventSource(arguments.queue_url, pkgutil.resolve_name(function.handler), function)
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
@@ -204,7 +200,7 @@ def main() -> None:
     log.info("polling %s", arguments.queue_url)
     while not stopping:
         try:
-            source.poll(arguments.wait)
+            source.poll(_POLL_SECONDS)
         except (BotoCoreError, ClientError) as problem:
             log.warning("the queue does not answer: %s", problem)
             time.sleep(1)

@@ -34,7 +34,7 @@ from sandbox.aws.ecs_tasks import (
     exit_code,
     stopped_detail,
 )
-from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.aws.task_definitions import SecretUnreadable, environment_of
 from sandbox.parts.environments import aws_environment, container_environment
 from sandbox.parts.orphans import MARK
 from sandbox.parts.signals import ended_by_signals
@@ -67,7 +67,7 @@ class TaskExecutor:
         self._cluster, self._parallelism = cluster, parallelism
         self._folder, self._logs = folder, logs
         self._ecs, self._events = boto3.client("ecs"), boto3.client("events")
-        self._definitions = TaskDefinitions(self._ecs, boto3.client("secretsmanager"))
+        self._secrets = boto3.client("secretsmanager")
         self._seen: set[str] = set()
         self._waiting: deque[Mapping[str, Any]] = deque()
         self._running: dict[str, _Running] = {}
@@ -135,7 +135,7 @@ class TaskExecutor:
                 **container_environment(),
                 # Fargate sets the region and the role's credentials.
                 **aws_environment(os.environ["AWS_ENDPOINT_URL"]),
-                **self._definitions.environment(described["taskDefinitionArn"]),
+                **environment_of(described["taskDefinitionArn"], self._ecs, self._secrets),
                 **given,
                 "TMPDIR": str(folder),
                 MARK: os.environ.get(MARK, ""),

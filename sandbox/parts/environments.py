@@ -6,7 +6,6 @@ test would send requests to a real account.
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 REGION = "us-east-1"
@@ -14,14 +13,13 @@ REGION = "us-east-1"
 _REMOVED_PREFIXES = ("AWS_", "PREFECT_", "ECHODROP_", "MOTO_", "POWERTOOLS_", "LAMBDA_")
 
 
-def system_environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+def system_environment() -> dict[str, str]:
     """Return this process's environment without AWS's, Prefect's or echodrop's variables."""
-    source = os.environ if inherited is None else inherited
     environment = {
-        name: value for name, value in source.items() if not name.startswith(_REMOVED_PREFIXES)
+        name: value for name, value in os.environ.items() if not name.startswith(_REMOVED_PREFIXES)
     }
     # `python` and `prefect` are those of this interpreter.
-    folders = [str(Path(sys.executable).parent), source.get("PATH", os.defpath)]
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     environment["PATH"] = os.pathsep.join(folders)
     environment["PYTHONUNBUFFERED"] = "1"
     # Requests to the sandbox's own servers must not go through a proxy.

@@ -159,11 +159,11 @@ class Part:
         self._process.wait()
         self._process = None
 
-    def log_end(self, lines: int = LOG_LINES_SHOWN) -> str:
+    def log_end(self) -> str:
         """Return the last lines of its output."""
         try:
             with self.log.open(encoding="utf-8", errors="replace") as text:
-                return "".join(deque(text, maxlen=lines)).rstrip()
+                return "".join(deque(text, maxlen=LOG_LINES_SHOWN)).rstrip()
         except FileNotFoundError:
             return "(no output)"
 

@@ -26,15 +26,15 @@ class ResourceNames:
     @classmethod
     def of(cls, stack: Stack) -> Self:
         """Take the names from a stack."""
-        outputs = stack.outputs()
+        outputs, name = stack.outputs(), stack.resolver.name
         return cls(
             inbox_bucket=outputs["Inbox"],
             output_bucket=outputs["Output"],
-            notifications_queue=stack.queue("UploadQueue").name,
-            dead_letter_queue=stack.queue("UploadDeadLetters").name,
-            uploads_rule=stack.rule("UploadRule").name,
-            task_events_queue=stack.queue("TaskStateQueue").name,
-            task_events_rule=stack.rule("TaskStateRule").name,
+            notifications_queue=name("UploadQueue"),
+            dead_letter_queue=name("UploadDeadLetters"),
+            uploads_rule=name("UploadRule"),
+            task_events_queue=name("TaskStateQueue"),
+            task_events_rule=name("TaskStateRule"),
             rules_parameter=outputs["RulesParameter"],
             alert_topic=outputs["Alerts"],
             cluster=outputs["ClusterName"],

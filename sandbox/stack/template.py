@@ -39,39 +39,6 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class QueueDefinition:
-    """An SQS queue. Times are in seconds; `dead_letters` is an ARN."""
-
-    name: str
-    visibility_timeout: int
-    retention: int
-    max_receives: int | None
-    dead_letters: str | None
-
-    def attributes(self) -> dict[str, str]:
-        """Return the attributes for SQS's CreateQueue."""
-        attributes = {
-            "VisibilityTimeout": str(self.visibility_timeout),
-            "MessageRetentionPeriod": str(self.retention),
-        }
-        if self.dead_letters:
-            attributes["RedrivePolicy"] = json.dumps(
-                {"deadLetterTargetArn": self.dead_letters, "maxReceiveCount": self.max_receives}
-            )
-        return attributes
-
-
-@dataclass(frozen=True)
-class RuleDefinition:
-    """An EventBridge rule: a pattern or a schedule, and its targets as in PutTargets."""
-
-    name: str
-    pattern: Mapping[str, Any] | None
-    schedule: str | None
-    targets: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
 class TriggerDefinition:
     """The trigger's function and its event source. Timeout in seconds, memory in MiB."""
 
@@ -143,32 +110,22 @@ class Stack:
             if "Condition" not in output or self.resolver.condition(output["Condition"])
         }
 
-    def queue(self, logical_id: str) -> QueueDefinition:
-        """Return a queue."""
+    def queue_attributes(self, logical_id: str) -> dict[str, str]:
+        """Return a queue's attributes for SQS's CreateQueue, which has defaults for the others."""
         properties = self.properties(logical_id)
-        redrive = properties.get("RedrivePolicy", {})
-        return QueueDefinition(
-            name=properties["QueueName"],
-            # The defaults are SQS's.
-            visibility_timeout=int(properties.get("VisibilityTimeout", 30)),
-            retention=int(properties.get("MessageRetentionPeriod", 345600)),
-            max_receives=int(redrive["maxReceiveCount"]) if redrive else None,
-            dead_letters=redrive.get("deadLetterTargetArn"),
-        )
+        attributes: dict[str, str] = {
+            name: str(properties[name])
+            for name in ("VisibilityTimeout", "MessageRetentionPeriod")
+            if name in properties
+        }
+        if redrive := properties.get("RedrivePolicy"):
+            receives = int(redrive["maxReceiveCount"])
+            attributes["RedrivePolicy"] = json.dumps({**redrive, "maxReceiveCount": receives})
+        return attributes
 
-    def rule(self, logical_id: str) -> RuleDefinition:
-        """Return an EventBridge rule."""
-        properties = self.properties(logical_id)
-        return RuleDefinition(
-            name=properties["Name"],
-            pattern=properties.get("EventPattern"),
-            schedule=properties.get("ScheduleExpression"),
-            targets=tuple(properties["Targets"]),
-        )
-
-    def trigger(self, logical_id: str = "Trigger") -> TriggerDefinition:
+    def trigger(self) -> TriggerDefinition:
         """Return the trigger's function and its event source."""
-        properties = self.properties(logical_id)
+        properties = self.properties("Trigger")
         (source,) = (
             event["Properties"] for event in properties["Events"].values() if event["Type"] == "SQS"
         )

@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from tests.unit.watchdog.test_watchdog import environment
 from watchdog import handler
@@ -73,18 +72,13 @@ class Braked:
 
 
 @pytest.fixture
-def braked(
-    prefect_api: ApiCall, prefect_api_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Braked]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def braked(prefect_api: ApiCall, prefect_api_url: str, session: boto3.Session) -> Iterator[Braked]:
     name = f"braked-{uuid.uuid4().hex[:8]}"
     prefect_api("POST", "/work_pools/", {"name": name, "type": "process"})
     pool = WorkPool(PrefectHttp(prefect_api_url), name)
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="output")
-        yield Braked(prefect_api, pool, NoteStore(s3, "output", ".echodrop/brake/"), LIMITS)
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket="output")
+    yield Braked(prefect_api, pool, NoteStore(s3, "output", ".echodrop/brake/"), LIMITS)
     prefect_api("DELETE", f"/work_pools/{name}")
 
 

@@ -216,7 +216,7 @@ def test_twenty_failures_of_one_cause_are_one_message_and_a_count(
     """Ten files share a task, because twenty tasks would take minutes."""
     inbox = SandboxInbox(sandbox)
     # Stopped, so that notifications arrive ten at a time.
-    sandbox.stop_part(f"{TRIGGER}-1")
+    sandbox.parts.stop(f"{TRIGGER}-1")
     keys = [f"{STORM}cut-{number}.raw" for number in range(20)]
     for key in keys:
         inbox.drop(cut, key)
@@ -283,7 +283,7 @@ def test_a_stopped_worker_and_its_recovery_are_reported(
     sandbox: Sandbox, listener: Listener
 ) -> None:
     listener.begin()
-    sandbox.stop_part(ECS_WORKER)
+    sandbox.parts.stop(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "ALARM", 120)
     sandbox.start_part(ECS_WORKER)
     listener.alarm("WorkerHeartbeatAlarm", "OK", 120)
@@ -293,7 +293,7 @@ def test_a_stopped_prefect_and_its_recovery_are_reported(
     sandbox: Sandbox, listener: Listener
 ) -> None:
     listener.begin()
-    sandbox.stop_part(prefect_server.NAME)
+    sandbox.parts.stop(prefect_server.NAME)
     listener.alarm("PrefectAlarm", "ALARM", 120)
     sandbox.start_part(prefect_server.NAME)
     listener.alarm("PrefectAlarm", "OK", 120)
@@ -346,7 +346,7 @@ def deliver_at_most(sandbox: Sandbox, times: int) -> None:
 def restart_trigger(sandbox: Sandbox) -> None:
     """Restart the trigger, so that it reads the rules again without its cache time of a minute."""
     trigger = f"{TRIGGER}-1"
-    sandbox.stop_part(trigger)
+    sandbox.parts.stop(trigger)
     sandbox.start_part(trigger)
 
 
@@ -356,7 +356,7 @@ def test_a_failure_is_reported_although_one_alert_path_is_down(
     """The run sends a notice while the watchdog is down; the watchdog sends one after the topic was missing."""
     inbox = SandboxInbox(sandbox)
     listener.begin()
-    sandbox.stop_part(SCHEDULER)
+    sandbox.parts.stop(SCHEDULER)
     inbox.drop(cut, "HB0711/cut.raw")
     inbox.wait_for_ends(["HB0711/cut.raw"], 120)
     wait_until(lambda: listener.failures("HB0711"), 60, "the run's own alert")

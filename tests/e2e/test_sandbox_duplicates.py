@@ -80,7 +80,7 @@ def test_ten_notifications_at_once_in_four_envelopes_are_one_run_and_one_output(
 ) -> None:
     key = "duplicates/once.raw"
     # Stopped, so that all notifications arrive in one or two batches.
-    sandbox.stop_part(f"{TRIGGER}-1")
+    sandbox.parts.stop(f"{TRIGGER}-1")
     try:
         SandboxInbox(sandbox).drop(write_sample(tmp_path / "once.raw", pings=20, seed=7).path, key)
         notify_nine_times_more(sandbox, key)

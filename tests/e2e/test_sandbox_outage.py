@@ -78,7 +78,7 @@ def outage(sandbox: Sandbox, real_data: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("samples")
     log = sandbox.parts[f"{TRIGGER}-1"].log
     keys = [*READABLE, *BROKEN, *SAMPLES]
-    sandbox.stop_part(prefect_server.NAME)
+    sandbox.parts.stop(prefect_server.NAME)
     try:
         for key in (AZFP_XML, *READABLE, *BROKEN):
             inbox.drop(real_data / key, key)

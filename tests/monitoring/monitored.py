@@ -25,10 +25,10 @@ def monitored(sandbox: Sandbox, speedup: float) -> Iterator[None]:
     call = {"name": watchdog["FunctionName"], "handler": watchdog["Handler"]}
     call["timeout"] = watchdog["Timeout"]
     plan = [
-        call | {"every": seconds_of(rule.schedule) / speedup}
-        for rule in map(stack.rule, stack.of_type("AWS::Events::Rule"))
-        if rule.schedule
-        for target in rule.targets
+        call | {"every": seconds_of(rule["ScheduleExpression"]) / speedup}
+        for rule in map(stack.properties, stack.of_type("AWS::Events::Rule"))
+        if "ScheduleExpression" in rule
+        for target in rule["Targets"]
         if target["Arn"] == arn
     ]
     variables = dict(watchdog["Environment"]["Variables"])

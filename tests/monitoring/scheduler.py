@@ -7,13 +7,14 @@ Lambda's own metrics of it are written too.
 import argparse
 import json
 import logging
+import pkgutil
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws.event_source import SandboxLambdaContext, count_invocation, load_handler
+from sandbox.aws.event_source import SandboxLambdaContext, count_invocation
 
 log = logging.getLogger("tests.monitoring.scheduler")
 
@@ -57,7 +58,7 @@ def call_function(name: str, handler: Callable[..., Any], timeout: float) -> Non
 
 
 def _scheduled_call(plan: Mapping[str, Any]) -> ScheduledCall:
-    name, loaded = plan["name"], load_handler(plan["handler"])
+    name, loaded = plan["name"], pkgutil.resolve_name(plan["handler"])
     return ScheduledCall(
         name, float(plan["every"]), lambda: call_function(name, loaded, float(plan["timeout"]))
     )

@@ -66,10 +66,10 @@ def stack() -> Stack:
 def test_queue_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
-    sqs, queue = session.client("sqs"), stack.queue(logical_id)
-    url = sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
+    sqs = session.client("sqs")
+    url = sqs.get_queue_url(QueueName=stack.resolver.name(logical_id))["QueueUrl"]
     made: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    for name, value in queue.attributes().items():
+    for name, value in stack.queue_attributes(logical_id).items():
         if name == "RedrivePolicy":
             assert json.loads(made[name]) == json.loads(value)
         else:
@@ -82,12 +82,12 @@ def test_queue_is_created_as_the_sandbox_reads_it(
 def test_rule_is_created_as_the_sandbox_reads_it(
     logical_id: str, session: boto3.Session, stack: Stack
 ) -> None:
-    events, rule = session.client("events"), stack.rule(logical_id)
-    made = events.describe_rule(Name=rule.name)
-    assert json.loads(made.get("EventPattern", "null")) == rule.pattern
-    assert made.get("ScheduleExpression") == rule.schedule
-    targets = events.list_targets_by_rule(Rule=rule.name)["Targets"]
-    assert [target["Arn"] for target in targets] == [target["Arn"] for target in rule.targets]
+    events, rule = session.client("events"), stack.properties(logical_id)
+    made = events.describe_rule(Name=rule["Name"])
+    assert json.loads(made.get("EventPattern", "null")) == rule.get("EventPattern")
+    assert made.get("ScheduleExpression") == rule.get("ScheduleExpression")
+    targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert [target["Arn"] for target in targets] == [target["Arn"] for target in rule["Targets"]]
 
 
 def test_the_rules_document_is_where_the_trigger_looks(

@@ -63,14 +63,14 @@ class Gap(NamedTuple):
     cut: bool
 
 
-def datagrams(fd: int, size: int, start: int = 0) -> Iterator[Datagram | Gap]:
-    """Every byte from `start` on in order, as whole datagrams and gaps between them.
+def datagrams(fd: int, size: int) -> Iterator[Datagram | Gap]:
+    """Every byte in order, as whole datagrams and gaps between them.
 
     One read per datagram gets its trailing length and the head of the next. Every step
     advances by at least one byte, whatever the file contains.
     """
-    position = start
-    head = os.pread(fd, HEAD, start)
+    position = 0
+    head = os.pread(fd, HEAD, position)
     while position < size:
         following = _next_head(fd, size, position, head)
         if following is not None:

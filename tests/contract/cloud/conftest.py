@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
-from moto import mock_aws
 from prefect.settings import (
     PREFECT_API_KEY,
     PREFECT_API_URL,
@@ -41,10 +41,7 @@ def _whole_quota(cloud: PrefectCloud) -> Iterator[None]:
 
 @pytest.fixture
 def account(
-    cloud: PrefectCloud, prefect_api: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Account]:
+    cloud: PrefectCloud, prefect_api: Callable[..., Any], session: boto3.Session
+) -> Account:
     del prefect_api  # what a test registers goes with the module
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield Account(cloud.url)
+    return Account(cloud.url)

@@ -8,8 +8,8 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection
 from lambda_trigger.decisions.run_identity import RunRequest
 from operations.clients.prefect_runs import PrefectRuns
-from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
-from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.environments import prefect_environment, system_environment
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from tests.cloud.prefect_cloud import KEY, PrefectCloud
@@ -75,39 +74,17 @@ def new_run(cloud: PrefectCloud, deployment: str = "convert-raw-sonar/ecs") -> t
     return TriggerApi(connection).create_run(wanted, Deadline(60)).id, key
 
 
-@contextmanager
-def worker(account: Account, cloud: PrefectCloud, folder: Path) -> Iterator[Callable[[], str]]:
-    """The stack's own worker with the stack's own settings, but polling each second; yields its log."""
+def worker(
+    account: Account, cloud: PrefectCloud, folder: Path
+) -> AbstractContextManager[Callable[[], str]]:
+    """The stack's own worker with the stack's own settings, but polling each second."""
     (container,) = account.stack.task_definition("WorkerTask")["containerDefinitions"]
-    program, *arguments = container["command"]
     environment = {
-        **system_environment(),
         **{each["name"]: each["value"] for each in container["environment"]},
-        **aws_environment(f"http://{HOST}:{free_port()}"),
         **prefect_environment(folder, cloud.url),
         **cloud.environment,
-        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
-        "PREFECT_CLI_PROMPT": "false",
     }
-    log = folder / "worker.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield log.read_text
-        assert process.poll() is None, log.read_text()
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    return account.worker(folder, environment)
 
 
 def records(log: str) -> list[str]:

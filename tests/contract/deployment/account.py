@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 
+from benchmarks.measuring.servers import running
 from flows.deployment.stack_deployment import deploy
 from sandbox.aws.aws_resources import registration_arguments
+from sandbox.parts.environments import aws_environment, system_environment
+from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.processes import Part
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 STACK = "echodrop"
@@ -83,3 +91,29 @@ class Account:
             service=self.outputs["WorkerServiceName"],
             desiredCount=1,
         )
+
+    @contextmanager
+    def worker(self, folder: Path, environment: Mapping[str, str]) -> Iterator[Callable[[], str]]:
+        """The stack's own command, more impatient than in AWS; yields its log.
+
+        Args:
+            folder: for the log.
+            environment: of the worker, with Prefect's API; AWS does not answer it.
+        """
+        (container,) = self.stack.task_definition("WorkerTask")["containerDefinitions"]
+        program, *arguments = container["command"]
+        impatient = {
+            **system_environment(),
+            **environment,
+            **aws_environment(f"http://{HOST}:{free_port()}"),
+            "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+            "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+            "PREFECT_CLI_PROMPT": "false",
+        }
+        log = folder / "worker.log"
+        command = [sys.executable, "-m", program, *arguments]
+        with running(Part("worker", command, impatient, log, stop_within=20)) as started:
+            yield log.read_text
+            assert started.is_running, log.read_text()

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
-from moto import mock_aws
 
 from tests.contract.deployment.account import POOL, Account
 
 
 @pytest.fixture
 def account(
-    prefect_api_url: str, prefect_api: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    prefect_api_url: str, prefect_api: Callable[..., Any], session: boto3.Session
 ) -> Iterator[Account]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield Account(prefect_api_url)
+    yield Account(prefect_api_url)
     for pool in prefect_api("POST", "/work_pools/filter", {}):
         if pool["name"] == POOL:
             prefect_api("DELETE", f"/work_pools/{POOL}")

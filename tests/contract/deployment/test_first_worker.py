@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.deployment.stack_deployment import deploy
-from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
-from sandbox.parts.ports import HOST, free_port
+from sandbox.parts.environments import prefect_environment
 from sandbox.parts.waiting import wait_until
 from tests.contract.deployment.account import POOL, STACK, Account
 
@@ -22,46 +18,12 @@ from tests.contract.deployment.account import POOL, STACK, Account
 pytestmark = pytest.mark.xdist_group("prefect-server")
 
 
-@contextmanager
-def real_worker(account: Account, api_url: str, folder: Path) -> Iterator[Callable[[], str]]:
-    """The stack's own command, more impatient than in AWS and without the observer; yields its log."""
-    (container,) = account.stack.task_definition("WorkerTask")["containerDefinitions"]
-    program, *arguments = container["command"]
-    environment = {
-        **system_environment(),
-        **aws_environment(f"http://{HOST}:{free_port()}"),
-        **prefect_environment(folder, api_url),
-        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
-        "PREFECT_WORKER_WEBSERVER_PORT": str(free_port()),
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
-        "PREFECT_CLI_PROMPT": "false",
-    }
-    log = folder / "worker.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield log.read_text
-        assert process.poll() is None, log.read_text()
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
 def test_a_worker_that_is_there_first_finds_the_pool_and_is_waited_for(
     account: Account, prefect_api: Callable[..., Any], prefect_api_url: str, tmp_path: Path
 ) -> None:
     account.want_worker()
     account.notifications = {"EventBridgeConfiguration": {}}
-    with real_worker(account, prefect_api_url, tmp_path) as log:
+    with account.worker(tmp_path, prefect_environment(tmp_path, prefect_api_url)) as log:
         wait_until(lambda: "not found" in log(), 120, "the worker to miss its pool")
         assert POOL not in {pool["name"] for pool in prefect_api("POST", "/work_pools/filter", {})}
         good, said = account.deploy()

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import prefect.context
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from prefect.context import SettingsContext
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.conversion import convert
 from flows.publishing.publication import Published, Skipped
@@ -56,6 +59,19 @@ def s3_port() -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def prefect_everywhere(prefect_api_url: str) -> Iterator[None]:
+    """Prefect's settings name the server, in every thread of this process."""
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_api_url}),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # The thread that forwards the processes' events and logs uses only the process's settings,
+        # and would start another server.
+        patch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
+        yield
 
 
 def options_for(port: int) -> dict[str, Any]:

@@ -10,18 +10,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import prefect.context
 import psutil
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.context import SettingsContext
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import conversion
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
@@ -32,6 +29,8 @@ from flows.publishing.manifest import read_manifest
 from flows.runs.batch.isolated_tasks import run_isolated
 from sandbox.parts.environments import system_environment
 from tests.contract.flows.task_runs import end_of, ended_task_runs
+
+pytestmark = pytest.mark.usefixtures("prefect_everywhere")
 
 ApiCall = Callable[..., Any]
 
@@ -49,18 +48,6 @@ BROKEN = {
     "azfp/15100520-Test-Var_Chans.01A": "UnsupportedDatagram",
 }
 _SMALL = "ek80/-1519668699940320059.raw"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server(prefect_api_url: str) -> Iterator[None]:
-    with (
-        temporary_settings({PREFECT_API_URL: prefect_api_url}),
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        # The thread that forwards the processes' events and logs uses only the process's settings,
-        # and would start another server.
-        patch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
-        yield
 
 
 def entry(raw: Path, model: str, output: Path, **more: Any) -> dict[str, Any]:

@@ -88,21 +88,37 @@ REFUSED: list[tuple[Chosen, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("fault", "chosen", "named"),
-    [*(("403", *end) for end in REFUSED), ("401", *REFUSED[0])],
+    ("fault", "chosen", "named", "end"),
+    [
+        *(("403", *refused, AccessDenied) for refused in REFUSED),
+        ("401", *REFUSED[0], AccessDenied),
+        # These last until all retries have failed.
+        *(("503", *refused, TransientFault) for refused in REFUSED),
+        ("reset", *REFUSED[0], TransientFault),
+        # A HEAD response has no body with this error code.
+        *(
+            ("403 skewed", *refused, TransientFault)
+            for refused in REFUSED
+            if refused[0] is not head_of_the_source
+        ),
+    ],
     ids=lambda it: getattr(it, "__name__", it),
 )
-def test_a_refusal_is_access_denied_wherever_it_comes(
-    buckets: Buckets, fault: Fault, chosen: Chosen, named: str
+def test_a_refusal_is_access_denied_and_a_fault_transient_wherever_it_comes(
+    buckets: Buckets,
+    fault: Fault,
+    chosen: Chosen,
+    named: str,
+    end: type[AccessDenied | TransientFault],
 ) -> None:
     buckets.upload("ek80.raw", EK80)
     request = buckets.request("ek80.raw", sonar_model="EK80")
     if chosen is head_of_the_source:
         # Sent only if an output is published.
         convert(request)
-    with pytest.raises(AccessDenied) as failure:
+    with pytest.raises(end) as failure:
         spoiled(request, buckets.port, fault, chosen)
-    assert failure.value.what.startswith(f"s3://{named}")
+    assert str(failure.value).startswith(f"s3://{named}")
 
 
 def test_a_refusal_amid_the_ranges_is_access_denied(
@@ -119,28 +135,6 @@ def test_a_refusal_amid_the_ranges_is_access_denied(
 
     with pytest.raises(AccessDenied, match=r"ek80\.raw"):
         spoiled(buckets.request("ek80.raw", sonar_model="EK80"), buckets.port, "403", later)
-
-
-@pytest.mark.parametrize(
-    ("fault", "chosen", "named"),
-    [
-        *(("503", *end) for end in REFUSED),
-        ("reset", *REFUSED[0]),
-        # A HEAD response has no body with this error code.
-        *(("403 skewed", *end) for end in REFUSED if end[0] is not head_of_the_source),
-    ],
-    ids=lambda it: getattr(it, "__name__", it),
-)
-def test_a_fault_that_lasts_is_a_transient_fault_after_all_retries(
-    buckets: Buckets, fault: Fault, chosen: Chosen, named: str
-) -> None:
-    buckets.upload("ek80.raw", EK80)
-    request = buckets.request("ek80.raw", sonar_model="EK80")
-    if chosen is head_of_the_source:
-        convert(request)
-    with pytest.raises(TransientFault) as failure:
-        spoiled(request, buckets.port, fault, chosen)
-    assert failure.value.what.startswith(f"s3://{named}")
 
 
 @pytest.mark.usefixtures("no_account")

@@ -8,18 +8,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import prefect.context
 import psutil
 import pytest
 import urllib3
-from prefect.context import SettingsContext
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import conversion
 from flows.convert_raw_sonar import convert_raw_sonar
@@ -40,18 +36,7 @@ from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
 from tests.product_children import product_child
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server(prefect_api_url: str) -> Iterator[None]:
-    with (
-        temporary_settings({PREFECT_API_URL: prefect_api_url}),
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        # As in test_batch.py.
-        patch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
-        yield
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_everywhere")]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
-from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
-from events.notifications import NotifiedObject, notification_bodies
+from events.notifications import ENVELOPES, NotifiedObject
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
+from tests.event_fixtures import FIXTURES, INBOX, OUTPUT, load_fixture
 
 # moto names the versions itself.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}
@@ -27,8 +27,7 @@ def body_of(
     function.s3.put_object(Bucket=stored["bucket"], Key=key, Body=content)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
     item = NotifiedObject(key=key, size=len(content), etag=etag, **stored)
-    (body,) = notification_bodies([item], envelope)
-    return body
+    return ENVELOPES[envelope](item)
 
 
 def clear(function: Function) -> None:
@@ -150,7 +149,7 @@ def test_a_notification_from_a_listing_finds_the_run_of_the_version(trigger: Fun
     full = NotifiedObject(trigger.inbox, "a.raw", len(content), etag, stored["VersionId"])
     listed = NotifiedObject(trigger.inbox, "a.raw", len(content), etag)
     older = NotifiedObject(trigger.inbox, "a.raw", len(content), etag, "older")
-    trigger.send(*notification_bodies([full, listed, older]))
+    trigger.send(*map(ENVELOPES["eventbridge"], (full, listed, older)))
     assert [line["reason"] for line in trigger.lines()] == ["new", "existing", "superseded"]
     assert trigger.lines()[0]["version_id"] == stored["VersionId"]
 

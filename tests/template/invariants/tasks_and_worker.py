@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
+from typing import Any
 
+from moto.events.models import EventPattern
 from prefect_aws.settings import EcsWorkerSettings
 
-from sandbox.aws.event_bridge import pattern_matches
+from sandbox.aws.event_bridge import matches
 from tests.template.invariants.registry import invariant
 from tests.template.stacks import Translated
 from tests.template.task_states import STATUSES, ends, state_change
@@ -80,7 +82,7 @@ def the_worker_only_gets_the_ends_of_tasks(stack: Translated) -> Iterator[str]:
         (state_change(f"{cluster}-of-another", ours[0], "STOPPED"), False),
     ]  # fmt: skip
     for event, wanted in events:
-        if any(pattern_matches(pattern, event) for pattern in patterns) is not wanted:
+        if any(_matches(pattern, event) for pattern in patterns) is not wanted:
             detail = event["detail"]
             yield (
                 f"{detail['group']} in {detail['clusterArn']}, {detail['lastStatus']}: "
@@ -145,3 +147,8 @@ def the_worker_retries_while_the_quota_is_used_up(stack: Translated) -> Iterator
         yield f"a quota that is used up crashes a run after {waits} s"
     if waits + jitter > 840:
         yield f"a run may have no task for {waits + jitter} s, RunsPendingAlarm is raised after 900"
+
+
+def _matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    moto_pattern: Any = EventPattern(None, pattern)
+    return matches(event, pattern, moto_pattern._does_item_match_filters)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from flows.deployment.inbox_events import check_inbox, connect_inbox, with_events
 
@@ -25,9 +23,9 @@ OWN_SET = {
 class Inbox:
     """A moto bucket with the queue and function of a consumer, and a queue for EventBridge."""
 
-    def __init__(self) -> None:
-        self.s3: Any = boto3.client("s3", region_name="us-east-1")
-        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+    def __init__(self, session: boto3.Session) -> None:
+        self.s3: Any = session.client("s3")
+        self.sqs: Any = session.client("sqs")
         self.s3.create_bucket(Bucket="inbox")
         self.consumer, self.ours = (
             self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("consumer", "ours")
@@ -52,7 +50,7 @@ class Inbox:
                 ],
             },
         )
-        events: Any = boto3.client("events", region_name="us-east-1")
+        events: Any = session.client("events")
         events.put_rule(Name="uploads", EventPattern=json.dumps({"source": ["aws.s3"]}))
         target = {"Id": "ours", "Arn": "arn:aws:sqs:us-east-1:123456789012:ours"}
         events.put_targets(Rule="uploads", Targets=[target])
@@ -72,11 +70,8 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield Inbox()
+def inbox(session: boto3.Session) -> Inbox:
+    return Inbox(session)
 
 
 def test_a_consumer_s_queue_and_function_stay_and_an_upload_reaches_both(inbox: Inbox) -> None:

@@ -1,27 +1,16 @@
 """The check names images with another version of the code."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from flows.deployment.stack_images import check_images, definitions_in_force
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 VERSION = "0.1.0-abc"
 OUTPUTS = {"TaskFamily": "survey-convert", "ClusterName": "survey", "WorkerServiceName": "w"}
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield boto3.Session()
 
 
 @pytest.fixture

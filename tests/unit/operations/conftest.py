@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from benchmarks.measuring.servers import moto
 from events.file_heads import file_head
 from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
@@ -34,12 +34,7 @@ from operations.findings.findings import ChangeResult, RunFacts, Source, UploadF
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
-from sandbox.parts.ports import HOST, free_port
-from sandbox.parts.processes import Part
-from sandbox.parts.waiting import wait_until
-from sandbox.prefect.prefect_server import answers
-
-PROJECT = Path(__file__).resolve().parents[3]
+from sandbox.parts.ports import HOST
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,21 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    server = Part(
-        "aws",
-        [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)],
-        {**os.environ, "PYTHONPATH": str(PROJECT)},
-        tmp_path_factory.mktemp("logs") / "aws.log",
-        is_ready=lambda: answers(f"{url}/moto-api/"),
-    )
-    server.start()
-    try:
-        wait_until(server.poll_ready, 60, "moto")
-        yield url
-    finally:
-        server.stop()
+    with moto(tmp_path_factory.mktemp("logs")) as port:
+        yield f"http://{HOST}:{port}"
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +103,13 @@ class MemoryRuns(PrefectRuns):
     def with_tasks(self) -> Iterator[RunFacts]:
         yield from self.in_states(WITH_TASKS)
         yield from self.others
+
+    def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
+        (run,) = [each for each in self.runs.values() if each.id == run_id]
+        return [(run.since, "Scheduled", ""), (run.since, run.state_name, run.message)]
+
+    def page(self, run_id: str) -> str:
+        return f"http://prefect/runs/flow-run/{run_id}"
 
     def retries(self, run_id: str) -> int:
         return self.retried.count(run_id)
@@ -307,7 +296,8 @@ def world(aws: Callable[[str], Any], aws_url: str) -> FakeInbox:
     credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None)
     runs, tasks = MemoryRuns(), MemoryTasks()
     storage = storage_of(credentials, keys["AWS_REGION"], aws_url)
-    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, tasks)
+    of_ecs: Any = tasks
+    services = OperationsServices(s3, TriggerDecisions(rules, storage), runs, of_ecs)
     return FakeInbox(s3, inbox, output, services, runs, tasks)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from events.notifications import ENVELOPES, NotifiedObject
 from events.sending import Message, ReplayRow
+from flows.core.locations import S3Location
 from operations.replay.dead_letter_queue import REPLAYS, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Quarantine
 from sandbox.parts.waiting import wait_until
@@ -61,7 +62,7 @@ class Queues:
                 )
 
     def replay(self, sqs: Any = None, **settings: Any) -> DeadLetterReplay:
-        quarantine = Quarantine(self.s3, BUCKET, self.prefix)
+        quarantine = Quarantine(self.s3, S3Location(BUCKET, self.prefix))
         used = sqs or self.sqs
         dead = DeadLetterQueue(used, self.dlq)
         return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
+from flows.core.locations import S3Location
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind, UploadFinding
 from operations.inventory.archive_items import newest_inventory
 from operations.inventory.scope import READ_AN_HOUR, Scope
-from operations.reconcile.reconcile_report import ReportLocation
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled, mark_of
 from tests.unit.operations.conftest import FakeInbox
@@ -42,8 +42,8 @@ class Counting:
         return self.asked
 
 
-def place(world: FakeInbox) -> ReportLocation:
-    return ReportLocation(world.output, ".echodrop/reconcile/")
+def place(world: FakeInbox) -> S3Location:
+    return S3Location(world.output, ".echodrop/reconcile/")
 
 
 def look(world: FakeInbox, *, whole: bool = False, scope: Scope | None = None, later: float = 1, inventory: bool = False) -> dict[str, UploadFinding]:  # fmt: skip
@@ -231,7 +231,7 @@ def test_marks_that_are_cut_or_of_another_version_are_refused(
 ) -> None:
     published(world, "a.raw", "b.raw")
     look(world, whole=True)
-    key = f"{place(world).prefix}settled"
+    key = f"{place(world).key}settled"
     body = world.s3.get_object(Bucket=world.output, Key=key)["Body"].read()
     world.s3.put_object(Bucket=world.output, Key=key, Body=spoil(body))
     with pytest.raises(SettledUnreadableError, match="settled"):

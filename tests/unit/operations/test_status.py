@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -161,19 +161,6 @@ def test_a_queue_without_a_known_url_is_unknown_and_not_a_fault() -> None:
     assert not line.is_fault
 
 
-@dataclass(frozen=True)
-class History:
-    """The states of any run."""
-
-    message: str = ""
-
-    def states(self, _run_id: str) -> list[tuple[datetime, str, str]]:
-        return [(NOW, "Scheduled", ""), (NOW, "Failed", self.message)]
-
-    def page(self, run_id: str) -> str:
-        return f"http://prefect/runs/flow-run/{run_id}"
-
-
 @pytest.mark.parametrize("width", [80, 200, None])
 def test_an_upload_is_followed_to_its_outcome_with_the_command_to_type(
     world: FakeInbox, width: int | None
@@ -183,7 +170,7 @@ def test_an_upload_is_followed_to_its_outcome_with_the_command_to_type(
     run = world.run(world.drop(key), "FAILED", "BadFile", message=message)
 
     inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
-    found = follow(f"s3://{world.inbox}/{key}", inspector, History(message))
+    found = follow(f"s3://{world.inbox}/{key}", inspector)
     terminal = {"force_terminal": True, "width": width, "color_system": None} if width else {}
     console = Console(file=io.StringIO(), **terminal)  # type: ignore[arg-type]
     found.print(console, datetime.now(UTC))
@@ -206,7 +193,7 @@ def test_an_upload_that_is_done_or_under_way_needs_no_command(world: FakeInbox) 
     inspector = UploadInspector(world.services, ClassificationLimits(), datetime.now(UTC))
 
     def look(name: str) -> FollowedUpload:
-        return follow(f"s3://{world.inbox}/{name}.raw", inspector, History())
+        return follow(f"s3://{world.inbox}/{name}.raw", inspector)
 
     found = [look("done"), look("running"), look("gone")]
     assert [each.found.kind for each in found] == [Kind.DONE, Kind.RUNNING, Kind.IGNORED]

@@ -152,12 +152,17 @@ def test_an_unreachable_prefect_is_not_a_fault_of_an_upload(
 
 
 def test_a_dry_run_over_dead_letters_shows_the_cost(
-    rules: Path, queue: str, aws: Callable[[str], Any], capsys: Any
+    rules: Path,
+    queue: str,
+    aws: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
 ) -> None:
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
     for key in ("a.raw", "settings.xml"):
         body = ENVELOPES["eventbridge"](NotifiedObject("inbox", key, 50_000_000, "tag"))
         aws("sqs").send_message(QueueUrl=queue, MessageBody=body)
-    asked: dict[str, Any] = {"dlq_url": queue, "queue": "none", "rules": rules}
+    asked: dict[str, Any] = {"dlq": True, "queue": "none", "rules": rules}
     assert replay(**asked, dry_run=True, as_json=True) == 1
     estimate = lines(capsys)[-1]["estimate"]
     assert (estimate["uploads"], estimate["bytes"]) == (1, 50_000_000)
@@ -169,19 +174,23 @@ def test_a_dry_run_over_dead_letters_shows_the_cost(
 def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
     world: FakeInbox,
     rules: Path,
+    *,
     queue: str,
     aws: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:
     sqs = aws("sqs")
     dlq = sqs.create_queue(QueueName=f"dead-{uuid.uuid4().hex}")["QueueUrl"]
-    asked: dict[str, Any] = {"queue": queue, "rules": rules, "as_json": True}
-    assert replay(dlq_url=dlq, **asked) == 0
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", dlq)
+    asked: dict[str, Any] = {"dlq": True, "queue": queue, "rules": rules, "as_json": True}
+    assert replay(**asked) == 0
     sqs.send_message(QueueUrl=dlq, MessageBody="poison")
-    assert replay(dlq_url=dlq, **asked, dry_run=True) == 1
-    assert replay(dlq_url=dlq, **asked) == 0
+    assert replay(**asked, dry_run=True) == 1
+    assert replay(**asked) == 0
     # As if it had failed: SQS keeps the attributes of a message.
-    assert replay(dlq_url=queue, **asked | {"queue": dlq}) == 1
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
+    assert replay(**asked | {"queue": dlq}) == 1
     printed = lines(capsys)
     assert [line.get("what") for line in printed] == [
         *(None, "would send", None, "sent", None),
@@ -201,5 +210,6 @@ def test_an_interrupted_replay_says_that_nothing_is_lost(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("operations.replay.dead_letters.DeadLetterReplay.run", stop)
-    assert replay(dlq_url=queue, queue=queue, rules=rules) == 130
+    monkeypatch.setenv("ECHODROP_DEAD_LETTERS_URL", queue)
+    assert replay(dlq=True, queue=queue, rules=rules) == 130
     assert "the next call resumes" in capsys.readouterr().out

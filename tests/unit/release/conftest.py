@@ -6,13 +6,11 @@ import json
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from release.code_version import ROOT
 from release.steps import StepContext
@@ -52,15 +50,6 @@ class Peers:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         calls = [json.loads(line) for line in lines]
         return [call for call in calls if call[: len(first)] == list(first)]
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield boto3.Session()
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from sandbox.aws.event_source import EventSource, SandboxLambdaContext, failed_messages
 from sandbox.stack.template import TriggerDefinition
@@ -42,25 +40,18 @@ def test_failed_messages_of_a_response(response: object, failed: set[str]) -> No
 
 
 @pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "sandbox")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        sqs.create_queue(QueueName="dead")
-        made = boto3.resource("sqs").create_queue(
-            QueueName="notifications",
-            Attributes={
-                "VisibilityTimeout": "0",
-                "RedrivePolicy": (
-                    '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead",'
-                    ' "maxReceiveCount": 2}'
-                ),
-            },
-        )
-        yield made
+def queue(session: boto3.Session) -> Any:
+    session.client("sqs").create_queue(QueueName="dead")
+    return session.resource("sqs").create_queue(
+        QueueName="notifications",
+        Attributes={
+            "VisibilityTimeout": "0",
+            "RedrivePolicy": (
+                '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead",'
+                ' "maxReceiveCount": 2}'
+            ),
+        },
+    )
 
 
 def bodies(queue_url: str) -> list[str]:

@@ -1,15 +1,12 @@
 """A task's container gets the variables and secret values of its definition."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from sandbox.aws.aws_resources import registration_arguments
-from sandbox.aws.task_definitions import SecretUnreadable, TaskDefinitions
+from sandbox.aws.task_definitions import SecretUnreadable, environment_of
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
@@ -24,19 +21,14 @@ STACK = Stack.read(
 
 
 @pytest.fixture
-def definition(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        wanted = registration_arguments(STACK.task_definition("ConversionTask"))
-        made: Any = boto3.client("ecs").register_task_definition(**wanted)
-        yield made["taskDefinition"]["taskDefinitionArn"]
+def definition(session: boto3.Session) -> str:
+    wanted = registration_arguments(STACK.task_definition("ConversionTask"))
+    made = session.client("ecs").register_task_definition(**wanted)
+    return made["taskDefinition"]["taskDefinitionArn"]
 
 
-def definitions() -> TaskDefinitions:
-    return TaskDefinitions(boto3.client("ecs"), boto3.client("secretsmanager"))
+def environment(definition: str) -> dict[str, str]:
+    return environment_of(definition, boto3.client("ecs"), boto3.client("secretsmanager"))
 
 
 def put(value: object) -> None:
@@ -47,9 +39,9 @@ def put(value: object) -> None:
 
 def test_the_conversion_task_gets_the_api_url_and_the_credential(definition: str) -> None:
     put({"auth_string": "echodrop:hush"})
-    environment = definitions().environment(definition)
-    assert environment["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
-    assert environment["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
+    found = environment(definition)
+    assert found["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+    assert found["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
 
 
 @pytest.mark.parametrize("value", [None, {"api_key": "of the other kind"}, "no object"])
@@ -57,4 +49,4 @@ def test_a_task_without_its_secret_cannot_start(definition: str, value: object) 
     if value is not None:
         put(value)
     with pytest.raises(SecretUnreadable, match="secret:prefect-AbCdEf:auth_string"):
-        definitions().environment(definition)
+        environment(definition)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,6 @@ from unittest.mock import MagicMock
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
@@ -62,23 +60,19 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchdogClients]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def services(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> WatchdogClients:
     # No Prefect answers here, so most checks would wait between their attempts.
     monkeypatch.setitem(PrefectHttp.__init__.__kwdefaults__ or {}, "sleep", lambda _seconds: None)
-    with mock_aws():
-        made = WatchdogClients(
-            boto3.client("s3"),
-            boto3.client("sqs"),
-            boto3.client("sns"),
-            boto3.client("secretsmanager"),
-            boto3.client("budgets"),
-        )
-        for bucket in ("inbox", "output"):
-            made.s3.create_bucket(Bucket=bucket)
-        yield made
+    made = WatchdogClients(
+        session.client("s3"),
+        session.client("sqs"),
+        session.client("sns"),
+        session.client("secretsmanager"),
+        session.client("budgets"),
+    )
+    for bucket in ("inbox", "output"):
+        made.s3.create_bucket(Bucket=bucket)
+    return made
 
 
 @pytest.fixture
