@@ -18,7 +18,6 @@ import logging
 import threading
 import time
 import uuid
-from types import TracebackType
 from typing import Any, Self
 
 from botocore.exceptions import ClientError
@@ -83,12 +82,7 @@ class S3Claim:
         threading.Thread(target=self._keep_renewing, name="claim", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._released.set()
         with self._turn:
             if self._lost:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
@@ -68,12 +67,7 @@ class ProgressArtifact:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         self._thread.join(timeout=10)
         if self._artifact is None:

@@ -122,23 +122,16 @@ class HttpClient:
                 service, operation, f"{type(error).__name__}: {error} ({request.origin})"
             ) from error
         reply = Reply(response.status, response.headers, body)
-        if throttles(reply):
-            raise ThrottledError(
-                service,
-                operation,
-                excerpt(body),
-                status=reply.status,
-                retry_after=_seconds(reply.headers.get("Retry-After")),
-            )
-        if reply.status >= 500:
-            raise UnavailableError(
-                service,
-                operation,
-                excerpt(body),
-                status=reply.status,
-                retry_after=_seconds(reply.headers.get("Retry-After")),
-            )
-        return reply
+        slow_down = throttles(reply)
+        if not slow_down and reply.status < 500:
+            return reply
+        raise (ThrottledError if slow_down else UnavailableError)(
+            service,
+            operation,
+            excerpt(body),
+            status=reply.status,
+            retry_after=_seconds(reply.headers.get("Retry-After")),
+        )
 
 
 def error_of(request: Request, reply: Reply) -> TransportError:

@@ -74,10 +74,7 @@ def authorization_of(secret: str) -> str:
     Raises:
         ConfigurationError: the secret is neither. The message does not contain it.
     """
-    try:
-        fields = json.loads(secret)
-    except ValueError:
-        fields = None
+    fields = _parsed(secret)
     if isinstance(fields, Mapping):
         if isinstance(key := fields.get("api_key"), str) and key:
             return f"Bearer {key}"
@@ -90,16 +87,21 @@ def authorization_of(secret: str) -> str:
     )
 
 
+def _parsed(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Parse JSON; None if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def rows_of(request: Request, reply: Reply) -> list[dict[str, Any]]:
     """Parse a response of Prefect that must be a list of objects.
 
     Raises:
         RefusedError: it is not.
     """
-    try:
-        answer = json.loads(reply.body)
-    except ValueError:
-        answer = None
+    answer = _parsed(reply.body)
     if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
         raise RefusedError(
             request.service,
@@ -115,10 +117,7 @@ def json_of(request: Request, reply: Reply, field: str = "id") -> dict[str, Any]
     Raises:
         RefusedError: it is not JSON, or the field is missing.
     """
-    try:
-        answer = json.loads(reply.body)
-    except ValueError:
-        answer = None
+    answer = _parsed(reply.body)
     if not isinstance(answer, dict) or field not in answer:
         raise RefusedError(
             request.service,

@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from flows.core.locations import PICTURE_SUFFIX, THUMBNAIL_SUFFIX, VIEWER_SUFFIX
@@ -103,12 +102,7 @@ class Inventory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()
 
     def add_sources(self, sources: Iterable[tuple[str, Source]]) -> None:
