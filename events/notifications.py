@@ -43,7 +43,7 @@ class NotifiedObject:
     allow_partial: bool = False
 
 
-def s3_record(item: NotifiedObject) -> dict[str, Any]:
+def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
     """Make one record of an S3 event; S3 quotes the key."""
     fields = _known_fields(
         key=quote_plus(item.key, safe="/"),
@@ -57,7 +57,7 @@ def s3_record(item: NotifiedObject) -> dict[str, Any]:
         "eventSource": "aws:s3",
         "awsRegion": REGION,
         "eventTime": item.stored_at,
-        "eventName": "ObjectCreated:Put",
+        "eventName": event_name,
         "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
         "requestParameters": {"sourceIPAddress": "192.0.2.1"},
         "responseElements": {"x-amz-request-id": _request_id(item), "x-amz-id-2": "echodrop"},
@@ -75,12 +75,16 @@ def s3_record(item: NotifiedObject) -> dict[str, Any]:
     return record | _echodrop_field(item)
 
 
-def s3_event(items: Iterable[NotifiedObject]) -> dict[str, Any]:
+def s3_event(
+    items: Iterable[NotifiedObject], event_name: str = "ObjectCreated:Put"
+) -> dict[str, Any]:
     """Make an S3 event of several objects."""
-    return {"Records": [s3_record(item) for item in items]}
+    return {"Records": [s3_record(item, event_name) for item in items]}
 
 
-def eventbridge_event(item: NotifiedObject) -> dict[str, Any]:
+def eventbridge_event(
+    item: NotifiedObject, detail_type: str = "Object Created", reason: str = "PutObject"
+) -> dict[str, Any]:
     """Make an EventBridge event; its key is not quoted."""
     fields = _known_fields(
         **{"version-id": item.version_id},
@@ -92,7 +96,7 @@ def eventbridge_event(item: NotifiedObject) -> dict[str, Any]:
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item.bucket}/{item.key}/{item.etag}")),
-        "detail-type": "Object Created",
+        "detail-type": detail_type,
         "source": "aws.s3",
         "account": ACCOUNT,
         "time": item.stored_at,
@@ -105,7 +109,7 @@ def eventbridge_event(item: NotifiedObject) -> dict[str, Any]:
             "request-id": _request_id(item),
             "requester": ACCOUNT,
             "source-ip-address": "192.0.2.1",
-            "reason": "PutObject",
+            "reason": reason,
             **_echodrop_field(item),
         },
     }
@@ -127,7 +131,7 @@ def in_sns(body: str) -> dict[str, Any]:
     }
 
 
-def in_sqs(bodies: Sequence[str]) -> dict[str, Any]:
+def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
     """Wrap messages into an event that Lambda receives from SQS, with ids message-0, message-1 and so on."""
     return {
         "Records": [
@@ -144,7 +148,7 @@ def in_sqs(bodies: Sequence[str]) -> dict[str, Any]:
                 "messageAttributes": {},
                 "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": QUEUE_ARN,
+                "eventSourceARN": queue_arn,
                 "awsRegion": REGION,
             }
             for index, body in enumerate(bodies)
@@ -167,6 +171,18 @@ ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
     "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
     "sns-eventbridge": lambda item: json.dumps(in_sns(_eventbridge(item))),
 }
+
+
+def notification_bodies(
+    items: Iterable[NotifiedObject], envelope: str = "eventbridge"
+) -> Iterable[str]:
+    """Yield a message body for each object.
+
+    Raises:
+        KeyError: no such envelope.
+    """
+    write = ENVELOPES[envelope]
+    return (write(item) for item in items)
 
 
 def _known_fields(**facts: str | int | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Replays notifications with the trigger in this process, or through its queue."""
+"""Replays notifications: with the trigger in this process, through its queue, or deployed."""
 
+import base64
 import contextlib
 import io
 import json
@@ -7,11 +8,15 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from events.fixture_files import INBOX, load_fixture
 from events.notifications import in_sqs
-from events.sending import BATCH, Message, ReplayRow, Target
+from events.sending import BATCH, Message, ReplayRow, Target, expected_of, unknown_row
 from lambda_trigger.handler import handler
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 LOCAL_SECONDS = 120
 
@@ -28,22 +33,39 @@ class LocalHandler:
         return _rows(messages, lines)
 
 
-def notification_in(text: str) -> str:
-    """The notification in a fixture (tests/event_fixtures.py); any other text is one itself."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return text
-    if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
-        return text
-    body = content["notification"]
-    return body if isinstance(body, str) else json.dumps(body)
+class FunctionTarget:
+    """Calls the deployed function directly."""
+
+    def __init__(self, functions: "LambdaClient", function_name: str) -> None:
+        self._functions = functions
+        self._function_name = function_name
+
+    def send(self, messages: Sequence[Message]) -> list[ReplayRow]:
+        """Call the function once for each message, because an answer contains only the last 4 KB of the log."""
+        return [row for message in messages for row in self._send_one(message)]
+
+    def _send_one(self, message: Message) -> list[ReplayRow]:
+        answer = self._functions.invoke(
+            FunctionName=self._function_name,
+            LogType="Tail",
+            Payload=json.dumps(in_sqs([message.body])).encode(),
+        )
+        if answer.get("FunctionError"):
+            return [
+                unknown_row(
+                    message, 0, "Retried", "function-error", answer["Payload"].read().decode()[:500]
+                )
+            ]
+        log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        return _rows([message], list(_json_lines(log)))
 
 
-def fixture_messages(paths: Iterable[Path]) -> Iterator[Message]:
+def fixture_messages(paths: Iterable[Path], inbox_bucket: str = INBOX) -> Iterator[Message]:
     """Read fixtures, or files that contain only a notification, as messages."""
     for path in paths:
-        yield Message(path.stem, notification_in(path.read_text()))
+        fixture = load_fixture(path, inbox_bucket)
+        expected = tuple(f"{item.outcome}: {item.reason}" for item in fixture.expected)
+        yield Message(fixture.name, fixture.body, expected)
 
 
 def replay(messages: Iterable[Message], target: Target) -> Iterator[ReplayRow]:
@@ -65,23 +87,32 @@ class _LocalContext:
         return LOCAL_SECONDS * 1000
 
 
+def _json_lines(text: str) -> Iterator[dict[str, Any]]:
+    # The log also contains Lambda's START, END and REPORT lines, and may begin within a line.
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                yield value
+
+
 def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[ReplayRow]:
     """Match log lines to messages, by the message ids of `in_sqs`."""
     rows = []
     for index, message in enumerate(messages):
         own = [line for line in lines if line.get("message_id") == f"message-{index}"]
         if not own:
-            problem = ("Retried", "no-line", "the log shows no outcome")
-            rows.append(ReplayRow(message.source, "", *problem))
-        rows += [
-            ReplayRow(
-                source=message.source,
-                key=str(line.get("key", "")),
-                outcome=str(line["outcome"]),
-                reason=str(line["reason"]),
-                detail=str(line.get("detail") or line.get("error") or ""),
-                flow_run_id=str(line.get("flow_run_id", "")),
+            rows.append(unknown_row(message, 0, "Retried", "no-line", "the log shows no outcome"))
+        for number, line in enumerate(own):
+            rows.append(
+                ReplayRow(
+                    source=message.source,
+                    key=str(line.get("key", "")),
+                    outcome=str(line["outcome"]),
+                    reason=str(line["reason"]),
+                    detail=str(line.get("detail") or line.get("error") or ""),
+                    flow_run_id=str(line.get("flow_run_id", "")),
+                    expected=expected_of(message, number),
+                )
             )
-            for line in own
-        ]
     return rows

@@ -16,6 +16,7 @@ class Message:
 
     source: str
     body: str
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class ReplayRow:
     """The outcome of one record: a row of the table that replay prints.
 
     `outcome` is Submitted, Waiting, Ignored, Rejected, Retried (the record failed and
-    must be sent again), or Sent (it is in the queue).
+    must be sent again), or Sent (it is in the queue). `expected` is the fixture's
+    expectation as 'Outcome: reason', or empty.
     """
 
     source: str
@@ -32,6 +34,12 @@ class ReplayRow:
     reason: str
     detail: str
     flow_run_id: str = ""
+    expected: str = ""
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the outcome is the expected one; true if nothing was expected."""
+        return self.expected in {"", f"{self.outcome}: {self.reason}"}
 
 
 class Target(Protocol):
@@ -58,9 +66,26 @@ class QueueTarget:
             ],
         )
         failed = {int(entry["Id"]): entry for entry in answer.get("Failed", [])}
-        return [
-            ReplayRow(message.source, "", "Retried", "not-sent", failed[index].get("Message", ""))
-            if index in failed
-            else ReplayRow(message.source, "", "Sent", "queue", self._queue_url)
-            for index, message in enumerate(messages)
-        ]
+        rows = []
+        for index, message in enumerate(messages):
+            if index in failed:
+                rows.append(
+                    unknown_row(message, 0, "Retried", "not-sent", failed[index].get("Message", ""))
+                )
+            else:
+                rows.append(ReplayRow(message.source, "", "Sent", "queue", self._queue_url))
+        return rows
+
+
+def unknown_row(message: Message, number: int, outcome: str, reason: str, detail: str) -> ReplayRow:
+    """Make the row of a record whose key is unknown."""
+    return ReplayRow(
+        message.source, "", outcome, reason, detail, expected=expected_of(message, number)
+    )
+
+
+def expected_of(message: Message, number: int) -> str:
+    """The expected outcome of a message's nth record as 'Outcome: reason'; '' if there is none."""
+    if not message.expected:
+        return ""
+    return message.expected[number] if number < len(message.expected) else "nothing more"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from events.replay import LocalHandler, fixture_messages, replay
+from events.fixture_files import INBOX
+from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
 from events.sending import QueueTarget, Target
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.wording import counted
@@ -21,13 +22,17 @@ def replay_at_terminal(
     fixtures: "Sequence[Path]",
     *,
     queue_url: str | None = None,
+    function: str | None = None,
+    inbox: str | None = None,
     dry_run: bool = False,
 ) -> int:
     """Send fixtures through the trigger and print the outcome of each record.
 
     Args:
         fixtures: files of `events/fixtures`, or files that contain only a notification.
-        queue_url: URL of the trigger's queue; None for the trigger in this process.
+        queue_url: URL of the trigger's queue; None for the function or this process.
+        function: name of the deployed function.
+        inbox: bucket that replaces the bucket of the fixtures.
         dry_run: only print what would be sent.
 
     Returns:
@@ -37,15 +42,16 @@ def replay_at_terminal(
     console = Console()
     again = 0
     try:
-        messages = fixture_messages(fixtures)
+        messages = fixture_messages(fixtures, inbox or INBOX)
         if dry_run:
             for message in messages:
                 _print(console, f"would send {message.source}")
             return 0
-        for row in replay(messages, _target(queue_url)):
+        for row in replay(messages, _target(queue_url, function)):
             style = _STYLES.get(row.outcome, "yellow")
             detail = row.flow_run_id or row.detail
-            parts = (f"{row.outcome}: {row.reason}", row.source, row.key, detail)
+            differs = "" if row.is_expected else f"the fixture expects {row.expected}"
+            parts = (f"{row.outcome}: {row.reason}", row.source, row.key, detail, differs)
             _print(console, "  ".join(part for part in parts if part), style)
             again += row.outcome == "Retried"
     except BrokenPipeError:
@@ -58,12 +64,14 @@ def replay_at_terminal(
     return 1 if again else 0
 
 
-def _target(queue_url: str | None) -> Target:
-    if not queue_url:
-        return LocalHandler()
+def _target(queue_url: str | None, function: str | None) -> Target:
     import boto3  # noqa: PLC0415 - takes half a second, and the local handler does not need it
 
-    return QueueTarget(boto3.client("sqs"), queue_url)
+    if queue_url:
+        return QueueTarget(boto3.client("sqs"), queue_url)
+    if function:
+        return FunctionTarget(boto3.client("lambda"), function)
+    return LocalHandler()
 
 
 def _print(console: Console, line: str, style: str = "") -> None:

@@ -70,6 +70,12 @@ def replay(
         bool, typer.Option("--dlq", help="The messages of the dead-letter queue.")
     ] = False,
     queue: Queue = None,
+    function: Annotated[
+        str | None, typer.Option(help="Name of the deployed function, for notifications.")
+    ] = None,
+    inbox: Annotated[
+        str | None, typer.Option(help="Bucket that replaces the bucket of the notifications.")
+    ] = None,
     rules: Rules = None,
     stack: Stack = None,
     prefect_rate: PrefectRate = None,
@@ -100,7 +106,10 @@ def replay(
     if what and not uris:
         paced = {"--rate": rate, "--limit": limit, "--json": as_json}
         _reject_options("notifications", runs_alone | paced)
-        return replay_at_terminal([Path(each) for each in what], queue_url=queue, dry_run=dry_run)
+        files = [Path(each) for each in what]
+        return replay_at_terminal(
+            files, queue_url=queue, function=function, inbox=inbox, dry_run=dry_run
+        )
     if dlq:
         _reject_options("dead letters", runs_alone)
     try:

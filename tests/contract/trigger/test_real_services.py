@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from events.file_heads import file_head
+from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
 from events.notifications import ENVELOPES, NotifiedObject
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
-from tests.event_fixtures import FIXTURES, INBOX, OUTPUT, load_fixture
 
 # moto names the versions itself.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}

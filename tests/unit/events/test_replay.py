@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from events.replay import LocalHandler, fixture_messages, notification_in, replay
+from events.replay import FunctionTarget, LocalHandler, fixture_messages, replay
 from events.sending import Message, QueueTarget, ReplayRow
 
 
@@ -28,12 +30,18 @@ def test_each_record_gets_its_row_from_the_local_handler(monkeypatch: pytest.Mon
         return {}
 
     monkeypatch.setattr("events.replay.handler", handle)
-    messages = [Message("one", "a"), Message("two", "b")]
+    messages = [Message("one", "a", ("Submitted: new",)), Message("two", "b", ("Rejected: empty",))]
     assert LocalHandler().send(messages) == [
-        ReplayRow("one", "k", "Submitted", "new", "", "r"),
-        ReplayRow("one", "", "Retried", "unavailable", "prefect: away"),
-        ReplayRow("two", "k/", "Ignored", "folder", ""),
+        ReplayRow("one", "k", "Submitted", "new", "", "r", "Submitted: new"),
+        ReplayRow("one", "", "Retried", "unavailable", "prefect: away", "", "nothing more"),
+        ReplayRow("two", "k/", "Ignored", "folder", "", "", "Rejected: empty"),
     ]
+
+
+def test_rows_know_whether_they_are_expected() -> None:
+    assert ReplayRow("a", "", "Ignored", "folder", "").is_expected
+    assert ReplayRow("a", "", "Ignored", "folder", "", expected="Ignored: folder").is_expected
+    assert not ReplayRow("a", "", "Ignored", "hidden", "", expected="Ignored: folder").is_expected
 
 
 class Sqs:
@@ -56,6 +64,33 @@ def test_messages_that_the_queue_refuses_are_reported() -> None:
     ]
 
 
+class Functions:
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
+        self.answers = answers
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        assert len(json.loads(request["Payload"])["Records"]) == 1
+        return self.answers.pop(0)
+
+
+def test_the_outcome_is_read_from_a_deployed_functions_log() -> None:
+    log = "RPORT of the one before\nSTART\n" + line(0, "Submitted", "new", key="k") + "\nEND\n"
+    functions: Any = Functions(
+        [
+            {"LogResult": base64.b64encode(log.encode()).decode()},
+            {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "no rules"}')},
+            {"LogResult": ""},
+        ]
+    )
+    rows = FunctionTarget(functions, "trigger").send([Message(name, "{}") for name in "abc"])
+    assert [(row.source, row.outcome, row.reason) for row in rows] == [
+        ("a", "Submitted", "new"),
+        ("b", "Retried", "function-error"),
+        ("c", "Retried", "no-line"),
+    ]
+    assert "no rules" in rows[1].detail
+
+
 def test_messages_go_in_tens_and_in_order() -> None:
     class RecordingTarget:
         sizes: list[int] = []  # noqa: RUF012 - one instance
@@ -70,15 +105,10 @@ def test_messages_go_in_tens_and_in_order() -> None:
     assert [row.source for row in rows] == [str(number) for number in range(23)]
 
 
-def test_fixtures_become_messages(tmp_path: Path) -> None:
+def test_fixtures_become_messages_with_expectations(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     expected = [{"key": None, "outcome": "Rejected", "reason": "malformed"}]
     path.write_text(
         json.dumps({"about": "", "inbox": [], "notification": "x", "expected": expected})
     )
-    assert list(fixture_messages([path])) == [Message("one", "x")]
-
-
-@pytest.mark.parametrize("text", ['{"Records": []}', "no JSON", "[]"])
-def test_a_plain_notification_is_sent_as_it_is(text: str) -> None:
-    assert notification_in(text) == text
+    assert list(fixture_messages([path])) == [Message("one", "x", ("Rejected: malformed",))]

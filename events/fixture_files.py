@@ -1,4 +1,4 @@
-"""Fixtures of `events`: files with a notification and its expected outcomes.
+"""Fixtures: files with a notification and its expected outcomes.
 
 A fixture is JSON:
 - `about`: what the fixture shows;
@@ -8,6 +8,8 @@ A fixture is JSON:
 - `notification`: the message body, as JSON or, if it is not JSON, as a text;
 - `expected`: the outcomes, in order, as `{"key", "outcome", "reason"}` and,
   for a run, its `parameters`.
+
+A file that contains only a notification is read as a fixture without expectations.
 """
 
 import json
@@ -17,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from events.file_heads import file_head
-from events.replay import notification_in
 
-FIXTURES = Path(__file__).parents[1] / "events/fixtures"
+FIXTURES = Path(__file__).parent / "fixtures"
 INBOX = "echodrop-inbox"
 OUTPUT = "echodrop-output"
 # The rules that the expected outcomes assume.
@@ -68,24 +69,44 @@ class Fixture:
     name: str
     about: str
     body: str
-    inbox: tuple[InboxObject, ...]
-    expected: tuple[Expected, ...]
+    inbox: tuple[InboxObject, ...] = ()
+    expected: tuple[Expected, ...] = ()
 
 
 def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
-    """Read a fixture; `inbox_bucket` replaces echodrop-inbox."""
+    """Read a fixture, or a file that contains only a notification.
+
+    Args:
+        path: the file.
+        inbox_bucket: the bucket that replaces echodrop-inbox.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the fixture lacks a field.
+    """
     text = path.read_text().replace(INBOX, inbox_bucket)
-    content = json.loads(text)
-    return Fixture(
-        name=path.stem,
-        about=content["about"],
-        body=notification_in(text),
-        inbox=tuple(_inbox_object(item) for item in content["inbox"]),
-        expected=tuple(
-            Expected(item["key"], item["outcome"], item["reason"], dict(item.get("parameters", {})))
-            for item in content["expected"]
-        ),
-    )
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return Fixture(path.stem, "", text)
+    if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
+        return Fixture(path.stem, "", text)
+    body = content["notification"]
+    try:
+        return Fixture(
+            name=path.stem,
+            about=content["about"],
+            body=body if isinstance(body, str) else json.dumps(body),
+            inbox=tuple(_inbox_object(item) for item in content["inbox"]),
+            expected=tuple(
+                Expected(
+                    item["key"], item["outcome"], item["reason"], dict(item.get("parameters", {}))
+                )
+                for item in content["expected"]
+            ),
+        )
+    except KeyError as error:
+        raise ValueError(f"{path}: the fixture has no {error}") from error
 
 
 def all_fixtures() -> Iterator[Fixture]:
