@@ -113,7 +113,7 @@ SONAR_MODELS = {
             needs_xml=True,
             serial=struct.Struct(">4xH"),
         ),
-        SonarModel("AZFP6", AZFP6, r"\.azfp", 14.0),
+        SonarModel("AZFP6", AZFP6, r"\.azfp", 30.0),
         SonarModel("AD2CP", AD2CP, r"\.ad2cp", 3.0),
     )
 }

@@ -11,6 +11,7 @@ AHRS data of bottom tracks.
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Final
 
@@ -89,18 +90,28 @@ def parsed_length(id_: int, data: bytes) -> int:
 
 def _burst_or_average(id_: int, data: bytes) -> int:
     included, number = int(_uint16(data, 2)[0]), int(_uint16(data, 30)[0])
+    before, behind = _around_raw_altimeter(id_, included, number)
+    if not included >> _RAW_ALTIMETER & 1:
+        return before + behind
+    samples = int(_uint16(data, before)[0]) if before + 2 <= len(data) else 0
+    return before + 4 + 2 * samples + behind
+
+
+@functools.lru_cache(256)
+def _around_raw_altimeter(id_: int, included: int, number: int) -> tuple[int, int]:
+    """Bytes before and behind the number, distance and samples of a raw altimeter.
+
+    A file has few configurations, so they are not computed for each of its records.
+    """
 
     def has(bit: int) -> int:
         return included >> bit & 1
 
     # With an echogram, the number of beams and cells is the number of its cells.
     beams, cells = (0, 0) if has(_ECHOSOUNDER) else (number >> 12, number & 0x3FF)
-    length = _FIXED
+    before = _FIXED
     if id_ in _WITH_CELLS:
-        length += beams * cells * (2 * has(_VELOCITY) + has(_AMPLITUDE) + has(_CORRELATION))
-    length += sum(size * has(bit) for bit, size in (_ALTIMETER, _AST))
-    if has(_RAW_ALTIMETER):
-        samples = int(_uint16(data, length)[0]) if length + 2 <= len(data) else 0
-        length += 4 + 2 * samples
-    length += sum(size * has(bit) for bit, size in (_AHRS, _STANDARD_DEVIATION))
-    return length + 2 * number * has(_ECHOSOUNDER) + cells * has(_PERCENTAGE_GOOD)
+        before += beams * cells * (2 * has(_VELOCITY) + has(_AMPLITUDE) + has(_CORRELATION))
+    before += sum(size * has(bit) for bit, size in (_ALTIMETER, _AST))
+    behind = sum(size * has(bit) for bit, size in (_AHRS, _STANDARD_DEVIATION))
+    return before, behind + 2 * number * has(_ECHOSOUNDER) + cells * has(_PERCENTAGE_GOOD)

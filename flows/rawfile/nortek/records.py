@@ -159,7 +159,7 @@ def chosen_records(index: RecordIndex, *, seed: int | None = None) -> Int64s:
     order = np.argsort(index.layout, kind="stable")
     numbers, starts = np.unique(index.layout[order], return_index=True)
     chosen: set[int] = set()
-    number_of_others = max(_RANDOM_LEAST, _RANDOM_RECORDS // numbers.size)
+    number_of_others = max(_RANDOM_LEAST, _RANDOM_RECORDS // max(1, int(numbers.max()) + 1))
     for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
         if number >= 0:
             others = chooser.sample(range(rows.size), min(number_of_others, rows.size))
