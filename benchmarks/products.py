@@ -17,7 +17,12 @@ from pathlib import Path
 
 from benchmarks.engine import KINDS
 from benchmarks.measuring.measured import called, median, run
-from benchmarks.measuring.steps import convert, import_conversion, import_products
+from benchmarks.measuring.steps import (
+    convert,
+    import_conversion,
+    import_products,
+    import_products_of_ek80,
+)
 
 _PRODUCTS = {
     "picture": ("--only", "echogram", "--only", "thumbnail"),
@@ -34,11 +39,11 @@ def main() -> None:
     parser.add_argument("--only", choices=[kind.name for kind in KINDS])
     options = parser.parse_args()
     times = range(options.runs)
-    bare, bare_products = (
+    bare, of_others, of_ek80 = (
         median([called(each)[1] for _ in times]).processor
-        for each in (import_conversion, import_products)
+        for each in (import_conversion, import_products, import_products_of_ek80)
     )
-    print(f"imports: conversion {bare:.2f} s, products {bare_products:.2f} s of a processor")
+    print(f"imports: conversion {bare:.2f} s, products {of_others:.2f} s, of EK80 {of_ek80:.2f} s")
     for kind in KINDS:
         if options.only not in {None, kind.name}:
             continue
@@ -49,6 +54,7 @@ def main() -> None:
             base = median([called(convert, str(raw), kind.model, output)[1] for _ in times])
             print(f"{kind.name} {raw.stat().st_size / 1e6:.0f} MB, medians of {options.runs}")
             print(f"  conversion: {base.processor:.2f} s of a processor, {base.megabytes:.0f} MB")
+            bare_products = of_ek80 if kind.model == "EK80" else of_others
             for name, only in _PRODUCTS.items():
                 command = [sys.executable, "-m", "flows.products.make", *only, output]
                 found = median([run(command) for _ in times])
