@@ -18,7 +18,12 @@ import typer
 
 from benchmarks.engine import KINDS, KindName
 from benchmarks.measuring.measured import called, median, run
-from benchmarks.measuring.steps import convert, import_conversion, import_products
+from benchmarks.measuring.steps import (
+    convert,
+    import_conversion,
+    import_products,
+    import_products_of_ek80,
+)
 
 _PRODUCTS = {
     "picture": ("--only", "echogram", "--only", "thumbnail"),
@@ -29,11 +34,11 @@ _PRODUCTS = {
 def main(data: Path, runs: int = 3, megabytes: int = 100, only: KindName | None = None) -> None:
     """Print the ratios."""
     times = range(runs)
-    bare, bare_products = (
+    bare, of_others, of_ek80 = (
         median([called(each)[1] for _ in times]).processor
-        for each in (import_conversion, import_products)
+        for each in (import_conversion, import_products, import_products_of_ek80)
     )
-    print(f"imports: conversion {bare:.2f} s, products {bare_products:.2f} s of a processor")
+    print(f"imports: conversion {bare:.2f} s, products {of_others:.2f} s, of EK80 {of_ek80:.2f} s")
     for kind in KINDS:
         if only not in {None, kind.name}:
             continue
@@ -44,6 +49,7 @@ def main(data: Path, runs: int = 3, megabytes: int = 100, only: KindName | None 
             base = median([called(convert, str(raw), kind.model, output)[1] for _ in times])
             print(f"{kind.name} {raw.stat().st_size / 1e6:.0f} MB, medians of {runs}")
             print(f"  conversion: {base.processor:.2f} s of a processor, {base.megabytes:.0f} MB")
+            bare_products = of_ek80 if kind.model == "EK80" else of_others
             for name, chosen in _PRODUCTS.items():
                 command = [sys.executable, "-m", "flows.products.make", *chosen, output]
                 found = median([run(command) for _ in times])

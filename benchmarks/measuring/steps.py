@@ -39,6 +39,12 @@ def import_products() -> None:
     _ = echopype.calibrate.compute_Sv
 
 
+def import_products_of_ek80() -> None:
+    """The same, and what xarray imports where echopype interpolates gains by frequency."""
+    import_products()
+    import scipy.interpolate  # type: ignore[import-untyped]  # noqa: F401
+
+
 def open_and_save(raw: str, model: str, target: str) -> None:
     """The baseline: echopype alone."""
     import echopype

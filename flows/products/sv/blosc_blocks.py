@@ -20,8 +20,25 @@ _IS_STORED = 0x2
 _MOST = 0.8
 
 
+class Scratch:
+    """Memory to decode into, again and again: new memory of the system costs as much as the decoding."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def of(self, size: int) -> NDArray[np.uint8]:
+        """So many bytes, until the next call."""
+        if self._bytes.size < size:
+            self._bytes = np.empty(size, np.uint8)
+        return self._bytes[:size]
+
+    def clear(self) -> None:
+        """Give the memory back."""
+        self._bytes = np.empty(0, np.uint8)
+
+
 def decoded_rows(
-    body: bytes, row: NDArray[np.generic], numbers: NDArray[np.intp]
+    body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp], scratch: Scratch
 ) -> NDArray[np.generic]:
     """Some rows of a chunk.
 
@@ -29,6 +46,7 @@ def decoded_rows(
         body: of one chunk, compressed by Blosc.
         row: an array of a row's shape and dtype.
         numbers: of the rows (n).
+        scratch: is used meanwhile.
 
     Returns:
         n rows.
@@ -50,22 +68,21 @@ def decoded_rows(
     starts = np.frombuffer(body, "<i4", count, _HEADER.size)
     # Threads may have written the blocks in any order.
     ends = dict(zip(np.sort(starts), [*np.sort(starts)[1:], len(body)], strict=True))
-    parts = [body[starts[number] : ends[starts[number]]] for number in needed.tolist()]
+    view = memoryview(body)
+    parts = [view[starts[number] : ends[starts[number]]] for number in needed.tolist()]
     lengths = np.cumsum([_HEADER.size + 4 * needed.size, *map(len, parts)])
     less = block * count - total if needed[-1] == count - 1 else 0
     kept = needed.size * block - less
     header = _HEADER.pack(version, inner, flags, size, kept, block, int(lengths[-1]))
     some = b"".join([header, lengths[:-1].astype("<i4").tobytes(), *parts])
-    decoded = np.frombuffer(blosc.decompress(some), np.uint8)
+    decoded = scratch.of(kept)
+    blosc.decompress(some, decoded)
     first = np.searchsorted(needed, begins // block) * block + begins % block
-    if first[-1] - first[0] == (numbers.size - 1) * row.nbytes:
-        rows = decoded[first[0] : first[-1] + row.nbytes]
-        return rows.view(row.dtype).reshape(-1, *row.shape)
     found = np.empty((numbers.size, row.nbytes), np.uint8)
     for place, begin in enumerate(first.tolist()):
         found[place] = decoded[begin : begin + row.nbytes]
     return found.view(row.dtype).reshape(-1, *row.shape)
 
 
-def _whole(body: bytes, row: NDArray[np.generic]) -> NDArray[np.generic]:
+def _whole(body: bytes | memoryview, row: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.frombuffer(blosc.decompress(body), row.dtype).reshape(-1, *row.shape)

@@ -13,7 +13,7 @@ from zarr.codecs import BloscCodec, BytesCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from flows.products.sv.blosc_blocks import decoded_rows
+from flows.products.sv.blosc_blocks import Scratch, decoded_rows
 from flows.products.sv.panels import Ints, Panel
 
 #: Values that are read at once, unless a chunk has more.
@@ -63,13 +63,16 @@ class _VariableRows:
 class _ChunkRows:
     """Of a Zarr array whose chunks are of one channel and of whole pings, and compressed by Blosc."""
 
-    def __init__(self, array: zarr.Array[Any], channel: int, attributes: dict[str, Any]) -> None:
+    def __init__(
+        self, array: zarr.Array[Any], channel: int, attributes: dict[str, Any], scratch: Scratch
+    ) -> None:
         self._array = array
+        self._scratch = scratch
         self._channel = channel
         self.row = array.shape[2:]
         self.chunk = array.chunks[1]
         self.attributes = attributes
-        self._kept: dict[int, bytes | None] = {}
+        self._kept: dict[int, memoryview | None] = {}
 
     @staticmethod
     def can_read(array: zarr.Array[Any]) -> bool:
@@ -94,10 +97,10 @@ class _ChunkRows:
                 missing = np.full((part.size, *self.row), self._array.fill_value, row.dtype)
                 parts.append(missing)
             else:
-                parts.append(decoded_rows(body, row, part % self.chunk))
+                parts.append(decoded_rows(body, row, part % self.chunk, self._scratch))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _body(self, number: int, *, is_read_again: bool) -> bytes | None:
+    def _body(self, number: int, *, is_read_again: bool) -> memoryview | None:
         """A chunk as it is stored; None if all of it are fill values."""
         if number in self._kept:
             body = self._kept.pop(number)
@@ -105,7 +108,7 @@ class _ChunkRows:
             place = (self._channel, number, *(0 for _ in self.row))
             key = f"{self._array.path}/{self._array.metadata.encode_chunk_key(place)}".lstrip("/")
             found = sync(self._array.store.get(key, default_buffer_prototype()))
-            body = None if found is None else found.to_bytes()
+            body = None if found is None else found.as_numpy_array().data
         held = sum(len(each or b"") for each in (body, *self._kept.values()))
         if is_read_again and held <= _KEPT_BYTES:
             self._kept[number] = body
@@ -123,13 +126,16 @@ class StoredSamples:
     def __init__(self, echodata: Any, panel: Panel) -> None:  # noqa: ANN401 - echopype ships no types
         stored: dict[tuple[str, str], xr.Variable] = echodata.stored_samples
         arrays: dict[tuple[str, str], zarr.Array[Any]] = echodata.stored_arrays
-        self._rows: dict[str, _Rows] = {
-            name: _rows_of(
-                stored[panel.group, name], arrays.get((panel.group, name)), panel.channel
-            )
-            for name in ("backscatter_r", "backscatter_i")
-            if (panel.group, name) in stored
-        }
+        self._scratch = Scratch()
+        self._rows: dict[str, _Rows] = {}
+        for name in ("backscatter_r", "backscatter_i"):
+            key = (panel.group, name)
+            variable, array = stored.get(key), arrays.get(key)
+            if variable is not None and array is not None and _ChunkRows.can_read(array):
+                attributes = dict(variable.attrs)
+                self._rows[name] = _ChunkRows(array, panel.channel, attributes, self._scratch)
+            elif variable is not None:
+                self._rows[name] = _VariableRows(variable, panel.channel)
         real = self._rows["backscatter_r"]
         self.width, *sectors = real.row
         self.sectors = sectors[0] if sectors else 1
@@ -143,6 +149,7 @@ class StoredSamples:
         for part in np.split(places, np.flatnonzero(np.diff(self._units[places])) + 1):
             pings = self._pings[part]
             yield part, {name: rows.read(pings) for name, rows in self._rows.items()}
+        self._scratch.clear()
 
     def last_sample(self, place: int) -> int | None:
         """The last sample of a ping, before all pings are read; None if it has none."""
@@ -171,9 +178,3 @@ class StoredSamples:
         dimensions = [str(number) for number in range(values.ndim)]
         found = xr.conventions.decode_cf_variable(name, xr.Variable(dimensions, values, attributes))
         return np.array(found.values, np.float64)
-
-
-def _rows_of(variable: xr.Variable, array: zarr.Array[Any] | None, channel: int) -> _Rows:
-    if array is not None and _ChunkRows.can_read(array):
-        return _ChunkRows(array, channel, dict(variable.attrs))
-    return _VariableRows(variable, channel)
