@@ -81,6 +81,7 @@ EK80 = (
     unused("XML0 Parameter", "PingId", "it groups the channels of a ping, as their times do"),
     lost("XML0: any other field", "all", _NO_VARIABLE),
     lost(XML_OTHER, "all", _NO_VARIABLE),
+    lost("FIL1 of another stage", "all", "echopype stores those of stages 1 and 2"),
     Row("FIL1", "channel id, stage", "Vendor_specific: channel, filter_time"),
     Row(
         "FIL1",

@@ -29,6 +29,9 @@ _CONVERTED_XML = {"environment", "initialparameter", "pingsequence"}
 # The pulse forms of complex samples that echopype knows: CW and FM.
 _PULSE_FORMS = {"0", "1"}
 
+# The stages of filters that echopype stores: of the transceiver, and of pulse compression.
+_FILTER_STAGES = {1, 2}
+
 _NAME = re.compile(rb"[ -~]+")
 _NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
@@ -182,9 +185,13 @@ class EK80Walk(SimradWalk):
         return None
 
     def _filter(self, item: Datagram) -> str | None:
+        if cause := self._other(item):
+            return cause
         if ADCP.encode() in item.head[20:148]:
             self._hold_adcp(item.name, item)
-        return self._other(item)
+        elif (stage := _int16(item.head, 16)[0]) not in _FILTER_STAGES:
+            self.hold(f"FIL1 of stage {stage}", item)
+        return None
 
     def _hold_adcp(self, type_: str, item: Datagram) -> None:
         self.hold(f"{type_} of an ADCP ({ADCP})", item)

@@ -213,6 +213,16 @@ def test_xml_that_the_output_lacks_is_named(
     assert [entry.sentence for entry in summary.not_converted] == list(summary.missing)
 
 
+def test_a_filter_of_another_stage_is_named(real_data: Path, tmp_path: Path) -> None:
+    content = (real_data / EK80).read_bytes()
+    first = next(d for d in simrad_datagrams(content) if d.type == "FIL1")
+    body = content[first.start + 16 : first.end - 4]
+    raw = tmp_path / "D.raw"
+    raw.write_bytes(content + datagram_bytes(b"FIL1", b"\x03\0" + body[2:], TIME))
+    (entry,) = converted(raw, "EK80", tmp_path).manifest["not_converted"]
+    assert (entry["type"], entry["count"]) == ("FIL1 of stage 3", 1)
+
+
 def test_a_type_that_the_parser_does_not_know_is_named_with_its_times(
     real_data: Path, tmp_path: Path
 ) -> None:
