@@ -38,9 +38,9 @@ class CompleteOutput:
     @cached_property
     def echodata(self) -> Any:  # noqa: ANN401 - echopype ships no types
         """The opened output."""
-        from flows.products.opened_output import open_output  # noqa: PLC0415 - echopype: seconds
+        from flows.products.opened_output import open_for_products  # noqa: PLC0415 - echopype: seconds
 
-        return open_output(self.output, self._options)
+        return open_for_products(self.output, self._options)
 
     @cached_property
     def echogram(self) -> Echogram:

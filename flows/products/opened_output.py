@@ -56,6 +56,21 @@ def open_output(
         FileNotFoundError: nothing is there.
         ValueError: it is an http(s) URL.
     """
+    return _open(output, storage_options, no_groups=frozenset(), no_variables=frozenset())
+
+
+def open_for_products(output: str, storage_options: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - echopype ships no types
+    """Open an output as `open_output` does, without what no product uses."""
+    return _open(output, storage_options, no_groups=_UNUSED_GROUPS, no_variables=_UNUSED)
+
+
+def _open(
+    output: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None,
+    *,
+    no_groups: frozenset[str],
+    no_variables: frozenset[str],
+) -> Any:  # noqa: ANN401 - echopype ships no types
     import_echopype()
     from echopype.echodata import EchoData  # noqa: PLC0415 - takes seconds
 
@@ -72,10 +87,11 @@ def open_output(
         opened = _netcdf_groups(local)
     elif isinstance(location, LocalLocation):
         # A store, not its path: fsspec would split that at `::`.
-        opened = _zarr_groups(LocalStore(location.path, read_only=True))
+        opened = _zarr_groups(LocalStore(location.path, read_only=True), no_groups, no_variables)
     else:
         filesystem = _filesystem(storage_options, asynchronous=True)
-        opened = _zarr_groups(FsspecStore(filesystem, read_only=True, path=_path(location)))
+        remote = FsspecStore(filesystem, read_only=True, path=_path(location))
+        opened = _zarr_groups(remote, no_groups, no_variables)
     groups: dict[str, xr.Dataset] = {}
     stored: dict[tuple[str, str], xr.Variable] = {}
     arrays: dict[tuple[str, str], zarr.Array[Any]] = {}
@@ -107,18 +123,20 @@ def _netcdf_groups(path: Path) -> _Groups:
         yield node.path.strip("/"), node.to_dataset(inherit=False), {}
 
 
-def _zarr_groups(store: FsspecStore | LocalStore) -> _Groups:
-    """`xarray.open_datatree` opens every variable of every group."""
+def _zarr_groups(
+    store: FsspecStore | LocalStore, no_groups: frozenset[str], no_variables: frozenset[str]
+) -> _Groups:
+    """`xarray.open_datatree` cannot leave variables out."""
     root = zarr.open_group(store, mode="r")
     members = dict(root.members(max_depth=None))
     for path, group in (("", root), *members.items()):
-        if not isinstance(group, zarr.Group) or path in _UNUSED_GROUPS:
+        if not isinstance(group, zarr.Group) or path in no_groups:
             continue
         reader = ZarrStore(group, mode="r")
         variables = {
             name: reader.open_store_variable(name)  # type: ignore[no-untyped-call] # xarray has no type for it
             for name in reader.array_keys()
-            if name not in _UNUSED
+            if name not in no_variables
         }
         attributes = reader.get_attrs()  # type: ignore[no-untyped-call] # as above
         yield path, xr.Dataset(variables, attrs=attributes), reader.members

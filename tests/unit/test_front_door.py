@@ -74,6 +74,20 @@ def test_a_damaged_file_is_converted_in_part_on_demand(sample: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("ending", ["zarr", "nc"])
+def test_an_opened_output_has_every_group_and_variable(
+    ending: str, sample: Path, tmp_path: Path
+) -> None:
+    import echopype  # noqa: PLC0415 - takes a second
+
+    output = echodrop.convert(sample, tmp_path / f"all.{ending}").output
+    theirs, ours = echopype.open_converted(output), echodrop.open_output(output)
+    assert set(ours.group_paths) == set(theirs.group_paths) >= {"Provenance", "Platform/NMEA"}
+    for group in theirs.group_paths:
+        assert set(ours[group].variables) == set(theirs[group].variables), group
+        assert ours[group].attrs == theirs[group].attrs, group
+
+
+@pytest.mark.parametrize("ending", ["zarr", "nc"])
 def test_an_output_with_any_name_is_opened_again(ending: str, sample: Path, tmp_path: Path) -> None:
     odd = tmp_path / "Fjørd #1 100% a+b::c.raw"
     odd.write_bytes(sample.read_bytes())

@@ -183,7 +183,8 @@ class _State:
         """EK60: names of survey and transect."""
         names = {name: text for name, text in self.facts.names.items() if text}
         if names:
-            # Not in Vendor_specific, whose attributes `combine_echodata` requires to be equal.
+            # `combine_echodata` requires equal attributes of Vendor_specific, and one attribute of a
+            # name: Top-level has a `survey_name`.
             self.done.groups["Sonar"] = self.get("Sonar").assign_attrs(names)
             self.note("names of survey and transect (CON0) are in Sonar", len(names))
 

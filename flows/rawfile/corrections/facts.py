@@ -40,7 +40,10 @@ _KMB = struct.Struct("<4f")
 _KMB_AT = 56
 _TICKS = struct.Struct("<Q")
 _TICKS_AT, _BODY, _TRAILER = 8, 16, 4
-_CON0_NAMES = {"survey_name": slice(128), "transect_name": slice(128, 256)}
+_CON0_NAMES = {
+    "recorded_survey_name": slice(128),
+    "recorded_transect_name": slice(128, 256),
+}
 KMB_FIELDS = ("roll", "pitch", "heading", "heave")
 PARAMETER_FIELDS = ("start", "stop", "sound_speed", "depth")
 # Types whose datagrams are read.
@@ -65,7 +68,7 @@ class SimradFacts:
         motion: name of `KMB_FIELDS` -> value of each MRU1.
         tag_times: times of the TAG0 datagrams.
         tags: their texts.
-        names: EK60: `survey_name` and `transect_name` -> the text in CON0.
+        names: EK60: `recorded_survey_name` and `recorded_transect_name` -> the text in CON0.
     """
 
     fd: int

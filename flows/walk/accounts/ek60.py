@@ -11,7 +11,9 @@ from flows.walk.accounts.simrad import SHARED, SIDECARS
 
 EK60 = (
     Row("CON0", "sounder name, version", "Sonar: sonar_software_name, sonar_software_version"),
-    Row("CON0", "survey name, transect name", "Sonar: survey_name, transect_name"),
+    Row(
+        "CON0", "survey name, transect name", "Sonar: recorded_survey_name, recorded_transect_name"
+    ),
     unused("CON0", "spare bytes", "their content is not documented"),
     Row("CON0", "channel id", "Beam: channel"),
     Row("CON0", "beam type", "Beam: beam_type"),

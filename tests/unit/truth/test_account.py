@@ -76,7 +76,7 @@ REAL = [
 CONDITIONAL = re.compile(
     r"backscatter_[ri]|transmit_pulse_[ri]|transmit_frequency_st\w+|angle_a\w+ship|.*_idx|\w+_mru1|"
     r"temperature|heading|tx_transducer_depth|sound_speed_at_transducer|annotation_text|time|"
-    r"(survey|transect)_name|detected_seafloor_depth|correlation|velocity|amplitude"
+    r"recorded_(survey|transect)_name|detected_seafloor_depth|correlation|velocity|amplitude"
 )
 
 

@@ -236,7 +236,8 @@ def test_survey_and_transect_of_con0_are_kept(real_data: Path, tmp_path: Path) -
         written(path, [content[:16], name, content[272:]])
         echodata, manifest = converted(path, tmp_path / "out")
         found = echodata["Sonar"].attrs
-        assert (found["survey_name"], found["transect_name"]) == ("Fjærsild 2007", path.stem)
+        names = found["recorded_survey_name"], found["recorded_transect_name"]
+        assert names == ("Fjærsild 2007", path.stem)
         what = "names of survey and transect (CON0) are in Sonar"
         assert manifest["corrections"][0] == {"what": what, "count": 2}
         opened.append(echodata)
