@@ -31,6 +31,9 @@ from operations.sending.fixing import FixResult
 from tests.unit.operations.conftest import FakeInbox, put
 from watchdog.prefect_http import PrefectUnreachableError
 
+# Each runs the flow with catalogue and marks.
+pytestmark = pytest.mark.slow
+
 Reconcile = Callable[..., tuple[str, list[dict[str, Any]]]]
 
 

@@ -22,7 +22,7 @@ from flows.products.sv.panels import panels_of
 from flows.products.sv.platform import METRES_A_MILE, PlatformTrack, sea_floor, transducer_depths
 from tests.unit.products.conftest import Converted
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def shown(output: Path) -> tuple[Any, Echogram, dict[str, Any]]:

@@ -21,7 +21,7 @@ from flows.products.viewer_contract import violations
 from flows.products.viewer_store import NotApplicableError, write_viewer_store
 from tests.unit.products.conftest import Converted
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def write(echodata: Any, folder: Path) -> zarr.Group:
