@@ -132,7 +132,9 @@ def _zarr_groups(
     for path, group in (("", root), *members.items()):
         if not isinstance(group, zarr.Group) or path in no_groups:
             continue
-        reader = ZarrStore(group, mode="r")
+        # As xarray itself decides: in Zarr 2 the fill value marks what is missing.
+        masks = group.metadata.zarr_format == 2
+        reader = ZarrStore(group, mode="r", use_zarr_fill_value_as_mask=masks)
         variables = {
             name: reader.open_store_variable(name)  # type: ignore[no-untyped-call] # xarray has no type for it
             for name in reader.array_keys()

@@ -46,7 +46,7 @@ def column_edges(ends: Floats) -> tuple[Floats, NDArray[np.intp]]:
     gaps = ends[1:, 0] - ends[:-1, 1]
     usual = float(np.median(gaps)) if gaps.size else 0.0
     if usual <= 0:
-        usual = float(gaps[gaps > 0].min()) if (gaps > 0).any() else 1e-6
+        usual = float(gaps[gaps > 0].min()) if (gaps > 0).any() else 1e-3
     edges, columns = [ends[0, 0] - usual / 2], []
     for column, last in enumerate(ends[:, 1].tolist()):
         columns.append(column)

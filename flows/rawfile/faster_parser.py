@@ -79,6 +79,9 @@ def with_known_parameters(
         if b"<Parameter" not in datagram:
             return slow(parser, datagram, size, version)
         found = parsed(parser, datagram[:4] + _NO_TIME + datagram[12:], version)
+        if found.get("subtype") != "parameter":
+            # It has the word in another place. echopype changes what these return.
+            return slow(parser, datagram, size, version)
         low, high = _times(datagram, 4)
         own = {"timestamp": nt_to_unix((low, high)), "bytes_read": size}
         return {**found, "low_date": low, "high_date": high, **own}

@@ -87,6 +87,19 @@ def test_an_opened_output_has_every_group_and_variable(
         assert ours[group].attrs == theirs[group].attrs, group
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_samples_that_a_ping_lacks_are_missing(
+    zarr_format: Any, fleet_files: Path, tmp_path: Path
+) -> None:
+    raw = fleet_files / "simrad" / "ragged60.raw"
+    done = echodrop.convert(raw, tmp_path, zarr_format=zarr_format)
+    found = echodrop.open_output(done.output)["Sonar/Beam_group1"].backscatter_r
+    whole = xr.open_datatree(done.output, engine="zarr")["Sonar/Beam_group1"].backscatter_r
+    some = {"ping_time": slice(20), "range_sample": slice(2000)}
+    assert int(whole[some].isnull().sum()) > 0
+    xr.testing.assert_equal(found[some], whole[some])
+
+
 @pytest.mark.parametrize("ending", ["zarr", "nc"])
 def test_an_output_with_any_name_is_opened_again(ending: str, sample: Path, tmp_path: Path) -> None:
     odd = tmp_path / "Fjørd #1 100% a+b::c.raw"

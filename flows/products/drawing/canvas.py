@@ -127,7 +127,7 @@ def draw_line(pixels: Pixels, x: NDArray[np.intp], y: NDArray[np.float64]) -> Pi
             points[0, 0] -= 1
             for ink, width in ((WHITE, 5), (BLACK, 2)):
                 pen.line([tuple(point) for point in points.tolist()], ink, width, joint="curve")
-    return np.asarray(image)
+    return np.array(image)
 
 
 @cache

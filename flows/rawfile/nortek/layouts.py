@@ -105,7 +105,7 @@ class Layout:
                 length = size * int(np.prod(shape))
                 body = sliding_window_view(content, length)[starts + start]
                 values = packet._parse(body.reshape(-1), field.field_entry_data_type, size)  # noqa: SLF001 - as above
-                values = field.field_unit_conversion(packet, values.reshape(-1, *shape))
+                values = field.field_unit_conversion(packet, values.reshape(starts.size, *shape))
                 # echopype indexes from the left.
                 packet.data[field.field_name] = np.moveaxis(values, 0, -1)
             packet._postprocess(field.field_name)  # noqa: SLF001 - as above

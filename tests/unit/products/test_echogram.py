@@ -256,7 +256,10 @@ def test_a_clock_that_goes_back_is_drawn_by_ping(echodata: Any, changed: int, la
     times = beam.ping_time.values.copy()
     times[5:] += np.timedelta64(changed, "s")
     echodata["Sonar/Beam_group1"] = beam.assign_coords(ping_time=times)
-    drawing = draw(sv_echogram(echodata, gridded(echodata), {}), Caption("x", []), None, "ek500")
+    echogram = sv_echogram(echodata, gridded(echodata), {})
+    for panel in echogram.panels:
+        panel.sea_floor = np.full(len(panel.values), 3.0)
+    drawing = draw(echogram, Caption("x", []), None, "ek500")
     assert label in [written.text for written in drawing.canvas.texts]
 
 

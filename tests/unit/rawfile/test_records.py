@@ -112,6 +112,16 @@ def with_raw_echosounder(content: bytes) -> bytes:
     return content[:AD2CP_FIRST_PING] + b"".join(made)
 
 
+def with_empty_echosounder(content: bytes) -> bytes:
+    """Some records of complex samples have none."""
+    made = []
+    for number, record in enumerate(records_of(content)[:60]):
+        made.append(record)
+        if number % 6 == 0:
+            made.append(raw_echosounder(record, 0x23, 0 if number % 12 else 30, number))
+    return content[:AD2CP_FIRST_PING] + b"".join(made)
+
+
 def many_instruments(content: bytes) -> bytes:
     """Each record with a serial number of its own: 70 layouts."""
     pings = enumerate(records_of(content)[:70])
@@ -145,6 +155,7 @@ MADE: list[Callable[[bytes], bytes]] = [
     out_of_order,
     the_same_again,
     with_raw_echosounder,
+    with_empty_echosounder,
     many_instruments,
     changing_scales,
     of_1900,
