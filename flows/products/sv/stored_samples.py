@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -77,12 +78,12 @@ class _ChunkRows:
     @staticmethod
     def can_read(array: zarr.Array[Any]) -> bool:
         """Whether the array is stored in that way."""
-        codecs = getattr(array.metadata, "codecs", ())
+        codecs: tuple[Any, ...] = getattr(array.metadata, "codecs", ())
         return (
             [type(codec) for codec in codecs] == [BytesCodec, BloscCodec]
             and array.chunks[0] == 1
             and array.chunks[2:] == array.shape[2:]
-            and array.dtype.isnative
+            and getattr(codecs[0].endian, "value", sys.byteorder) == sys.byteorder
         )
 
     def read(self, pings: Ints, *, is_read_again: bool = False) -> NDArray[Any]:

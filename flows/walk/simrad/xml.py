@@ -31,6 +31,8 @@ _OF_ENVIRONMENT = frozenset(
     )
 )
 _NOTHING = frozenset[str]()
+# Attributes that say where a schema is.
+_OF_SCHEMAS = "{http://www.w3.org/"
 # The account's elements and their attributes, by kind.
 _IN_THE_ACCOUNT = {
     "InitialParameter": {
@@ -118,6 +120,10 @@ def is_parameters(body: bytes) -> bool:
         return False
 
 
+def _is_text(text: str | None) -> bool:
+    return bool(text and text.strip())
+
+
 def not_in_the_account(root: ET.Element) -> tuple[str, ...]:
     """Names of what an XML0 has besides the fields of the account.
 
@@ -130,10 +136,18 @@ def not_in_the_account(root: ET.Element) -> tuple[str, ...]:
     found: list[str] = []
     for element in root.iter():
         if element.tag in known:
-            names = (name for name in element.attrib if not name.startswith("{"))
+            names = (name for name in element.attrib if not name.startswith(_OF_SCHEMAS))
             found += [name for name in names if name not in known[element.tag]]
         else:
             found.append(element.tag)
+        found += [
+            f"text at {element.tag}" for text in (element.text, element.tail) if _is_text(text)
+        ]
+    if root.tag == "Parameter":
+        # The parameters are of the last one.
+        found += [
+            f"Channel {each.get('ChannelID', '')}" for each in list(root.iter("Channel"))[:-1]
+        ]
     if root.tag == "Environment":
         # echopype has the last one.
         found += [

@@ -190,8 +190,20 @@ XML = [
     ),
     (
         "attributes of a schema",
-        b'<PingSequence xmlns:x="http://x" x:noNamespaceSchemaLocation="a.xsd"/>',
+        b'<PingSequence xmlns:x="http://www.w3.org/2001/XMLSchema-instance" x:nil="false"/>',
         None,
+    ),
+    (
+        "an attribute of a maker's own namespace",
+        b'<Environment xmlns:k="urn:k" k:Ice="1"/>',
+        "XML0 Environment: {urn:k}Ice",
+    ),
+    ("text", b"<PingSequence>12<Ping/></PingSequence>", "XML0 PingSequence: text at PingSequence"),
+    ("text behind", b"<PingSequence><Ping/> 12</PingSequence>", "XML0 PingSequence: text at Ping"),
+    (
+        "several channels, of which the last has the parameters",
+        b"<Parameter><Channel ChannelID='b'/><Channel ChannelID='a'/></Parameter>",
+        "XML0 Parameter: Channel b",
     ),
     (
         "parameters of an ADCP",
