@@ -28,12 +28,7 @@ def replay_at_terminal(
 ) -> int:
     """Send fixtures through the trigger and print the outcome of each record.
 
-    Args:
-        fixtures: files of `events/fixtures`, or files that contain only a notification.
-        queue_url: URL of the trigger's queue; None for the function or this process.
-        function: name of the deployed function.
-        inbox: bucket that replaces the bucket of the fixtures.
-        dry_run: only print what would be sent.
+    They go to the queue, else to the deployed function, else to the trigger in this process.
 
     Returns:
         An exit code: 1 if a record must be sent again, 2 if the settings are wrong.

@@ -45,10 +45,7 @@ class GalleryServer(ThreadingHTTPServer):
     """Serves one output bucket or folder until it is shut down.
 
     Args:
-        place: the outputs.
         port: 0 for a free one.
-        page: folder of the static page.
-        every: see `LiveGallery`.
         token: what a request must have; a random one by default, none if it is empty.
 
     Raises:

@@ -43,15 +43,9 @@ def run_demo(
 ) -> int:
     """Convert one file through the whole system on this machine and report the result.
 
-    The store, its manifest and its picture remain in `folder`/output. All
-    processes are stopped.
-
-    Args:
-        folder: folder for the system's state and the results.
-        raw: a path, `s3://bucket/key` of a public object (read without
-            credentials), or None for a sample file.
-        sonar_model: the object's `sonar-model` metadata, or None.
-        console: where to print.
+    The store, its manifest and its picture remain in `folder`/output. All processes are stopped.
+    `raw` is a path, `s3://bucket/key` of a public object (read without credentials), or None for
+    a sample file.
 
     Returns:
         The exit code: 0 only if the output was verified.

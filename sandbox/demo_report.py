@@ -48,10 +48,7 @@ class DemoResult:
 def report_of(result: DemoResult, raw_bytes: int, seconds: float) -> Table:
     """Return the result as a table.
 
-    Args:
-        result: the downloaded output.
-        raw_bytes: the raw file's size in bytes.
-        seconds: from the upload's start to the run's end.
+    `seconds` are from the upload's start to the run's end.
     """
     manifest = result.manifest
     output, contents = manifest["output"], manifest["contents"]

@@ -43,10 +43,7 @@ class Registration:
     """The changes that a registration made, or would make.
 
     Attributes:
-        work_pool: name of the pool.
-        dry_run: write nothing.
         changes: sentences for people; empty if nothing changed.
-        notes: further sentences for people.
         deployments: ids of the existing deployments by full name, `flow/deployment`.
         pool_is_new: the pool was just created, so no worker has sent a heartbeat yet.
     """
@@ -141,12 +138,8 @@ def register_automations(
 ) -> None:
     """Write the differences; an automation that is switched off stays off.
 
-    Args:
-        client: client of the server.
-        done: collects the changes.
-        wanted: the automations; without a block, ours are deleted from the server.
-        block: the block that they notify, `type/name` on the server: a webhook is
-            called, any other must be a notification block; empty for none.
+    `block` is what they notify, `type/name` on the server: a webhook is called, any other must be
+    a notification block. If it is empty, ours are deleted from the server.
 
     Raises:
         AutomationsError: the block does not exist.

@@ -41,12 +41,8 @@ def stopped_at(description: str, outcome: str) -> str:
 class ProgressArtifact:
     """Takes progress from any thread, and updates the server at most every two seconds.
 
-    It ends at 100 %, or its description says what stopped it.
-
-    Args:
-        description: what is converted.
-        first: the first stage of this part of the conversion.
-        last: its last stage.
+    It ends at 100 %, or its description says what stopped it. It covers the stages `first` to
+    `last`.
     """
 
     def __init__(self, description: str, first: str = "fetch", last: str = "manifest") -> None:

@@ -39,10 +39,8 @@ class FileContent:
 
     Attributes:
         body: the bytes from `start`; None if the caller has this version.
-        etag: entity tag of the whole file.
         start: offset of the first byte.
         length: number of bytes in `body`.
-        size: bytes of the whole file.
     """
 
     body: IO[bytes] | None
@@ -74,13 +72,10 @@ class Place(Protocol):
         """
 
     def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
-        """Write a file of a media type; return its entity tag.
+        """Write a file; return its entity tag.
 
-        Args:
-            path: where.
-            body: its content.
-            kind: its media type.
-            replaces: the version to replace, `''` for none; None replaces any.
+        `kind` is a media type; `replaces` is the version to replace, `''` for none; None replaces
+        any.
 
         Raises:
             ChangedMeanwhileError: the file is not this version.

@@ -44,12 +44,8 @@ _NOT_FOR_THE_PAGE = {"etag", "channel_ids", "frequencies", "dimensions"}
 class CatalogUpdate:
     """What an update did, or would do.
 
-    Attributes:
-        outputs: outputs in the catalogue.
-        failed: failed uploads in it.
-        reading: what was read.
-        written: files of the catalogue that were written.
-        removed: files of the catalogue that were removed.
+    `outputs` and `failed` count what the catalogue has, `written` and `removed` its files that
+    changed.
     """
 
     outputs: int

@@ -62,9 +62,7 @@ class Connections:
 def connect(rules: Path | None = None) -> Connections:
     """Connect to AWS and Prefect.
 
-    Args:
-        rules: the rules document; default: the SSM parameter that
-            ECHODROP_RULES_PARAMETER names.
+    Without `rules` the document is the SSM parameter that ECHODROP_RULES_PARAMETER names.
 
     Raises:
         SettingMissingError: something is not set.

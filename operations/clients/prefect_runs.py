@@ -55,14 +55,10 @@ class PrefectRuns:
     ) -> Iterator[RunFacts]:
         """Yield all conversions in these state types, earliest expected first: runs of one file, then batches.
 
-        A batch yields facts for each of its files. The state types apply to the batch and
-        to the file, the times to the batch.
-
-        Args:
-            states: types such as RUNNING or FAILED; empty for any.
-            since: only runs that ended at this time or after.
-            until: only runs that ended at this time or before.
-            names: only these outcomes, such as BadFile, or names of states, such as Crashed.
+        A batch yields facts for each of its files. The state types apply to the batch and to the
+        file, the times to the batch. `states` are types such as RUNNING, empty for any; `names`
+        are outcomes such as BadFile, or names of states. Only runs that ended from `since` to
+        `until` are found.
 
         Raises:
             PrefectUnreachableError: Prefect does not answer.

@@ -25,10 +25,7 @@ def write(console: Console, text: str, *, indent: int = 0, style: str = "") -> N
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Print names by their reason: each reason once, then the names that it applies to.
 
-    Args:
-        console: where to print.
-        rows: reason (may be empty) and name.
-        indent: blanks before a reason; names get two more.
+    `rows` are reason (may be empty) and name; names get two blanks more than a reason.
     """
     groups: dict[str, list[str]] = {}
     for reason, name in rows:

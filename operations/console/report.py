@@ -41,7 +41,6 @@ class FindingTally:
     """Counts of every class, and the oldest uploads of each.
 
     Attributes:
-        shown: how many uploads of a class are listed.
         done: how many fixes succeeded.
         notes: how many findings have each note.
     """

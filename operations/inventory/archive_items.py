@@ -152,10 +152,7 @@ Archive = Listing | KeyList | InventoryReport
 def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     """Open `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, or either as .gz).
 
-    Args:
-        named: an S3 URI or a local path.
-        s3: its client.
-        inbox_bucket: bucket of keys in a list that names no bucket.
+    Keys in a list that names no bucket are of `inbox_bucket`.
 
     Raises:
         ArchiveError: the name is none of these.
@@ -201,14 +198,8 @@ def newest_inventory(
 ) -> InventoryReport | None:
     """Find an inventory to read instead of listing `bucket`; None if there is no usable one.
 
-    S3 delivers it into the output bucket itself, beside the reports, where the reconciliation
-    has access.
-
-    Args:
-        s3: its client.
-        bucket: the bucket that it must list, and that it is stored in.
-        prefix: where S3 delivers it.
-        now: with its time zone.
+    S3 delivers it into the output bucket itself, beside the reports, where the reconciliation has
+    access. It lies below `prefix`.
 
     Raises:
         ClientError: S3 refuses.

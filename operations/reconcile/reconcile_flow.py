@@ -65,15 +65,10 @@ def reconcile_specs(
 ) -> tuple[DeploymentSpec, DeploymentSpec]:
     """The deployments of the scheduled reconciliation on a stack's work pool: hourly, and of everything.
 
-    Each deployment has one run at a time. A run that starts during another is cancelled:
-    it would check the same, and the next one finds what it would have found. If it
-    waited instead, outdated runs would queue up behind a long one. The two deployments
-    may run together: neither repeats a fix of the other.
-
-    Args:
-        stack: name of the stack, which has the task definition `<stack>-operations`.
-        cron: when the hourly reconciliation runs, in UTC.
-        whole: how often everything is checked, `daily` or `weekly`.
+    Each deployment has one run at a time. A run that starts during another is cancelled: it would
+    check the same, and the next one finds what it would have found. If it waited instead,
+    outdated runs would queue up behind a long one. The two deployments may run together: neither
+    repeats a fix of the other. `cron` is in UTC; everything is checked `daily` or `weekly`.
     """
     hourly = DeploymentSpec(
         "operations.reconcile.reconcile_flow.reconcile_inbox",

@@ -37,13 +37,11 @@ class FollowedUpload:
     """All that is known of one upload.
 
     Attributes:
-        found: its class.
         source: the upload as it is now, None if it is gone or the rules do not take it.
         decision: what the trigger would decide now.
         output: where its output is, or will be.
         products: whether what is made from the output is current, if the upload is done.
         states: time, name and message of each state of its latest run.
-        page: that run's page in Prefect's UI.
     """
 
     found: UploadFinding

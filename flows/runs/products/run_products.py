@@ -89,13 +89,9 @@ def _count(failed: int) -> None:
 def metric_line(stack: str, failed: int, now_ms: int) -> str:
     """The metric of products that were not made, as a log line from which CloudWatch extracts it.
 
-    A request to CloudWatch would need a right and take time. Source: "Specification:
-    Embedded metric format", CloudWatch user guide.
-
-    Args:
-        stack: the stack that the metric belongs to; all stacks of an account share the namespace.
-        failed: number of outputs with a product that was not made.
-        now_ms: milliseconds since the epoch.
+    A request to CloudWatch would need a right and take time. Source: "Specification: Embedded
+    metric format", CloudWatch user guide. All stacks of an account share the namespace. `now_ms`
+    is milliseconds since the epoch.
     """
     owner = {"stack": stack, "service": SERVICE}
     directive = {
