@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from operations.catalog.place import Place
+from operations.catalog.places import Place
 from operations.catalog.reading import CatalogState, load_state, read_changes
 from operations.catalog.writing import gallery_bytes, with_time
 

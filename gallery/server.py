@@ -23,8 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gallery.live import EVERY, GalleryUnreadableError, LiveGallery
-from operations.catalog.place import ByteRange, FileContent, Place, RangeInvalidError
-from operations.catalog.places import FolderPlace
+from operations.catalog.places import ByteRange, FileContent, FolderPlace, Place, RangeInvalidError
 from operations.catalog.writing import GALLERY
 
 HOST = "127.0.0.1"

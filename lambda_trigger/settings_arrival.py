@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
+from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.services import Storage
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.batches import Batchable
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
@@ -33,7 +33,7 @@ class ArrivedSettings:
 
     xml: Upload
     rules: Rules
-    storage: Storage
+    storage: AwsApi
     deadline: Deadline
     settle_one: Callable[[Upload, Candidate], Settled]
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from lambda_trigger.clients.aws_answers import ObjectHead
+from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.services import Storage
 from lambda_trigger.decisions.sidecars import ListedObject, choose_by_instrument
 from sonar_models import SETTINGS_HEAD_BYTES, serial_in_bytes, serial_in_settings
 
@@ -20,7 +20,7 @@ class SettingsSerials:
 
     def choose(
         self,
-        storage: Storage,
+        storage: AwsApi,
         bucket: str,
         xmls: list[ListedObject],
         data: ObjectHead,

@@ -24,7 +24,7 @@ from flows.core.locations import (
     VIEWER_SUFFIX,
 )
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
-from operations.catalog.place import FolderListing, Place
+from operations.catalog.places import FolderListing, Place
 from operations.clients.parallel import in_parallel
 
 FOLDER = "catalog/"

@@ -7,8 +7,7 @@ import sys
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from operations.catalog.place import ChangedMeanwhileError
-from operations.catalog.places import place_at
+from operations.catalog.places import ChangedMeanwhileError, place_at
 from operations.catalog.reading import FOLDER
 from operations.catalog.writing import update_catalog
 from operations.console.command_errors import UNAVAILABLE, print_error

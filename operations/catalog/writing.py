@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import Any
 
 from operations.catalog.facts import json_bytes
-from operations.catalog.place import ChangedMeanwhileError, Place
+from operations.catalog.places import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
     STATE,
