@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.measuring.measured import ROOT, Measured, run
@@ -21,6 +20,7 @@ from sandbox.parts.environments import aws_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.processes import Part
 from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import SandboxPrefectApi
 from sandbox.prefect.prefect_server import answers, prefect_server, sqlite_url
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 INBOX, OUTPUT = "inbox", "output"
 _NAME = "benchmark"
-# With SQLite the server answers 503 if two requests write at the same time.
-PATIENT = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
 
 
 @contextlib.contextmanager
@@ -98,14 +96,14 @@ class FlowRunServer:
     home: Path
 
     @property
-    def api_url(self) -> str:
-        """The address of its API."""
-        return f"http://{HOST}:{self.port}/api"
+    def api(self) -> SandboxPrefectApi:
+        """A client of its API."""
+        return SandboxPrefectApi(f"http://{HOST}:{self.port}/api")
 
     def create(self, parameters: dict[str, Any]) -> str:
         """Create a run of the conversion; its id."""
         path = f"/deployments/{self.deployment}/create_flow_run"
-        return str(self.ask("POST", path, {"parameters": parameters})["id"])
+        return str(self.api.request("POST", path, {"parameters": parameters})["id"])
 
     def execute(self, run_id: str, environment: dict[str, str]) -> Measured:
         """Execute a run as a task does, with these settings of Prefect's client."""
@@ -113,17 +111,6 @@ class FlowRunServer:
         more = {"PYTHONPATH": str(ROOT), "PREFECT__FLOW_RUN_ID": run_id}
         # Prefect copies the working directory for the run.
         return run(command, {**system_environment(), **environment, **more}, self.home / "work")
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Send a request.
-
-        Raises:
-            RuntimeError: Prefect refused it.
-        """
-        answer = urllib3.request(method, self.api_url + path, json=body, retries=PATIENT)
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {answer.data!r}")
-        return answer.json() if answer.data else None
 
 
 @contextlib.contextmanager

@@ -94,9 +94,9 @@ def backfill(
             ECHODROP_QUEUE_URL=queue,
         )
         queue_url = queue or os.environ[QUEUE]
-        connections = connect(rules)
-        active_rules = connections.services.rules
-        found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
+        services = connect(rules)
+        active_rules = services.rules
+        found = archive_at(archive, services.s3, active_rules.inbox_bucket)
         if isinstance(found, Listing):
             _check_bucket(found.bucket, active_rules)
         content = found.content()
@@ -104,7 +104,7 @@ def backfill(
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
         if restart:
             noted = Checkpoint(place, archive, queue_url, content)
-        sqs, runs = connections.sqs, connections.services.runs
+        sqs, runs = services.sqs, services.runs
         pressure = BackPressure(
             *(sqs, queue_url, runs, BACKFILL), runs=outstanding, together=together
         )
@@ -112,7 +112,7 @@ def backfill(
             *(active_rules, found, noted, sqs, pressure, Pace(rate)),
             limit=limit,
             together=together,
-            wanted=_wanted(connections.services, force=force).generation_of,
+            wanted=_wanted(services, force=force).generation_of,
         )
         if dry_run:
             estimate = backfill.estimate()

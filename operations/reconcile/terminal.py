@@ -75,16 +75,16 @@ def reconcile(
         complete_settings(
             stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
         )
-        connections = connect(rules)
-        limits = ClassificationLimits.of(connections.services.rules, grace, attempts)
+        services = connect(rules)
+        limits = ClassificationLimits.of(services.rules, grace, attempts)
         with progress_bar() as progress:
             reconciliation = Reconciliation(
-                connections.services, Scope(prefix, verify=verify), limits, progress=progress
+                services, Scope(prefix, verify=verify), limits, progress=progress
             )
             findings = tally.record(reconciliation.findings(), write)
             url = queue or os.environ.get(QUEUE, "")
             fixer = Fixer(
-                *(QueueTarget(connections.sqs, url), connections.services.runs, attempts, dry_run),
+                *(QueueTarget(services.sqs, url), services.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )

@@ -95,15 +95,14 @@ def replay_uploads(
     rate = None if options.dry_run else options.rate
     choice = chosen if isinstance(chosen, RunChoice) else None
     try:
-        connections = connect(options.rules)
-        services = connections.services
+        services = connect(options.rules)
         uris = (
             chosen.uploads(services.runs, services.rules)
             if isinstance(chosen, RunChoice)
             else chosen
         )
         look = UploadInspector(services, ClassificationLimits(attempts=_ATTEMPTS), now)
-        queue = QueueTarget(connections.sqs, options.queue_url)
+        queue = QueueTarget(services.sqs, options.queue_url)
         pace = Pace(rate)
 
         def decided() -> Iterator[UploadFinding]:
