@@ -80,7 +80,7 @@ def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Consol
                 return False
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
-        console.print(report_of(result, source.stat().st_size, seconds))
+        console.print(report_of(result, seconds))
         for text in (result.how_to_open(), result.how_to_look()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return result.verified
