@@ -39,8 +39,7 @@ from lambda_trigger.decisions.sonar_model import (
     decide_model,
     declared_model,
 )
-from lambda_trigger.settings_arrival import ArrivedSettings
-from lambda_trigger.settings_serials import SettingsSerials
+from lambda_trigger.settings_arrival import ArrivedSettings, SettingsSerials
 from sonar_models import HEAD_BYTES, SONAR_MODELS
 from task_sizes import size_for
 

@@ -21,8 +21,7 @@ from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
-from operations.console.printing import write, write_name
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar, write, write_name
 from operations.console.report import json_line
 from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at

@@ -12,7 +12,7 @@ from operations.catalog.reading import FOLDER
 from operations.catalog.writing import update_catalog
 from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.options import DryRun, Json, Output, Stack, output_root
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar
 from operations.console.report import json_line
 
 

@@ -15,7 +15,7 @@ from flows.products.jobs.product_jobs import ProductJob
 from operations.clients.connections import prefect_api
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Stack, complete_settings
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar
 from operations.console.report import json_line
 from operations.draw.targets import FoundOutput, outputs_of, request_runs, requested_outputs
 

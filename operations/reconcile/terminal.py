@@ -24,7 +24,7 @@ from operations.console.options import (
     Stack,
     complete_settings,
 )
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.scope import Scope

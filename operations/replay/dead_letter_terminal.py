@@ -16,8 +16,7 @@ from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import write, write_grouped
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar, write, write_grouped
 from operations.console.report import json_line
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed

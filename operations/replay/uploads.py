@@ -14,8 +14,7 @@ from rich.console import Console
 from events.sending import QueueTarget
 from operations.clients.connections import connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import write, write_grouped
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar, write, write_grouped
 from operations.console.report import json_line
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import UploadFinding

@@ -32,7 +32,7 @@ from operations.console.options import (
     Stack,
     complete_settings,
 )
-from operations.console.progress import progress_bar
+from operations.console.printing import progress_bar
 from operations.console.report import FindingTally, json_line
 from operations.findings.classification import ClassificationLimits, unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
