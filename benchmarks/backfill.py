@@ -22,7 +22,7 @@ from typing import Any
 
 import typer
 
-from benchmarks.measuring.fake_inbox import RULES, etag
+from benchmarks.measuring.fake_inbox import RULES, WHEN, etag
 from benchmarks.measuring.measured import Measured, called
 from events.file_heads import file_head
 from lambda_trigger.clients.aws_answers import ObjectHead
@@ -64,7 +64,12 @@ class FakeArchive:
     @staticmethod
     def _item(number: int) -> dict[str, Any]:
         key = f"cruise/d{number:08}.raw"
-        return {"Key": key, "Size": 7_000_000, "ETag": f'"{etag(number)}"'}
+        return {
+            "Key": key,
+            "Size": 7_000_000,
+            "ETag": f'"{etag(number)}"',
+            "LastModified": WHEN,
+        }
 
 
 @dataclass

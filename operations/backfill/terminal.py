@@ -21,8 +21,7 @@ from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
-from operations.console.printing import progress_bar, write, write_name
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar, write, write_name
 from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at
 from operations.inventory.upload_inspection import UploadInspector
@@ -174,7 +173,7 @@ def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) ->
 
 def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:
     if as_json:
-        print(json_line(values))  # noqa: T201 - the command's result
+        print_json(values)
         return
     console = Console()
     write(console, line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -42,6 +44,23 @@ def write(console: Console, text: str, *, indent: int = 0, style: str = "") -> N
         console.print(Padding(Text(text, style), (0, 0, 0, indent), expand=False))
     else:
         write_name(console, text, indent=indent, style=style)
+
+
+def write_part(
+    console: Console, label: str, text: str, *, whole: bool = False, style: str = ""
+) -> None:
+    """Print a labelled part of a description; a `whole` text is never broken."""
+    (write_name if whole else write)(console, f"{label:<10}{text}", indent=2, style=style)
+
+
+def print_json(values: object) -> None:
+    """Print values as one line of JSON: a command's result."""
+    sys.stdout.write(json_line(values) + "\n")
+
+
+def json_line(values: object) -> str:
+    """Format values as one line of JSON."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,11 +28,6 @@ def age(since: datetime | None, now: datetime) -> str:
     if minutes >= 2 * 24 * 60:
         return f"{minutes // (24 * 60)} d"
     return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
-
-
-def json_line(values: object) -> str:
-    """Format values as one line of JSON."""
-    return json.dumps(values, ensure_ascii=False)
 
 
 @dataclass

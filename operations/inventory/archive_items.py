@@ -55,13 +55,8 @@ class Listing:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """List page by page, in the order of the keys."""
-        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
-        if after:
-            request["StartAfter"] = after
-        for page in self.s3.get_paginator("list_objects_v2").paginate(**request):
-            for found in page.get("Contents", []):
-                key, etag = found["Key"], found["ETag"].strip('"')
-                yield ArchiveItem(self.bucket, key, key, found["Size"], etag)
+        for found in listed(self.s3, self.bucket, self.prefix, after):
+            yield ArchiveItem(found.bucket, found.key, found.key, found.size, found.etag)
 
     def content(self) -> str:
         """Return `''`: a key is a valid place in any listing."""

@@ -32,8 +32,8 @@ from operations.console.options import (
     Stack,
     complete_settings,
 )
-from operations.console.printing import progress_bar
-from operations.console.report import FindingTally, json_line
+from operations.console.printing import json_line, progress_bar
+from operations.console.report import FindingTally
 from operations.findings.classification import ClassificationLimits, unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
 from operations.inventory.scope import Scope
