@@ -21,6 +21,7 @@ from flows.core.outcomes import InvalidParameters
 from flows.core.public_uri import public_uri
 from flows.detected_model import is_sidecar
 from flows.stores.errors import named_ends
+from flows.stores.object_store import ObjectStore
 from flows.stores.s3_client import s3_client
 from sonar_models import models_by_extension
 
@@ -121,11 +122,10 @@ def _below(location: Location, options: dict[str, Any]) -> Iterator[tuple[str, s
 
 def _keys(folder: S3Location, options: dict[str, Any]) -> Iterator[tuple[str, int]]:
     with named_ends(folder.uri):
-        pages = s3_client(options).get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=folder.bucket, Prefix=folder.key):
-            for entry in page.get("Contents", []):
-                if models_by_extension(entry["Key"]):
-                    yield entry["Key"].removeprefix(folder.key), entry["Size"]
+        listing = ObjectStore(s3_client(options), folder.bucket).list(folder.key)
+    for key, entry in listing.items():
+        if models_by_extension(key):
+            yield key.removeprefix(folder.key), entry.size
 
 
 def _check_outputs(inputs: Sequence[Input], output_type: OutputType) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.status import Status
 
 from flows.stores import durable_files
+from flows.stores.object_store import ObjectStore
 from sandbox.demo_report import DemoResult, report_of
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.errors import SandboxError
@@ -190,10 +191,9 @@ def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoRe
     local = target / Path(key).name
     for before in target.glob(f"{glob.escape(local.name)}*"):
         durable_files.remove(before)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-    for item in (item for page in pages for item in page.get("Contents", [])):
-        path = target / item["Key"].removeprefix(key.rpartition("/")[0] + "/")
+    for each in ObjectStore(s3, bucket).list(key):
+        path = target / each.removeprefix(key.rpartition("/")[0] + "/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, item["Key"], str(path))
+        s3.download_file(bucket, each, str(path))
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
     return DemoResult(manifest, local)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from flows.stores.object_store import ObjectStore
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
@@ -34,10 +35,7 @@ class SandboxInbox:
 
     def outputs(self, prefix: str = "") -> list[str]:
         """List the output bucket's keys with a prefix."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._output, Prefix=prefix
-        )
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return list(ObjectStore(self._s3, self._output).list(prefix))
 
     def runs(self, keys: Collection[str]) -> dict[str, list[FlowRunInfo]]:
         """Return the flow runs of each key, in no order."""

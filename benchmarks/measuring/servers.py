@@ -71,22 +71,6 @@ def s3_server(folder: Path) -> Iterator[tuple[int, S3Client]]:
         yield port, client
 
 
-def prefect_on_sqlite(home: Path) -> Part:
-    """Prefect's server with a new database."""
-    return prefect_server(
-        free_port(),
-        home=home,
-        database_url=sqlite_url(home),
-        environment=system_environment() | {"PYTHONPATH": str(ROOT)},
-        log=home / "server.log",
-    )
-
-
-def port_of(server: Part) -> int:
-    """The port of Prefect's server."""
-    return int(server.command[-1])
-
-
 @dataclass(frozen=True)
 class FlowRunServer:
     """A running server with the deployment of the conversion."""
@@ -119,8 +103,15 @@ def flow_runs() -> Iterator[FlowRunServer]:
     with tempfile.TemporaryDirectory(prefix="echodrop-prefect-") as folder:
         home = Path(folder)
         (home / "work").mkdir()
-        with running(prefect_on_sqlite(home)) as server:
-            port = port_of(server)
+        port = free_port()
+        server = prefect_server(
+            port,
+            home=home,
+            database_url=sqlite_url(home),
+            environment=system_environment() | {"PYTHONPATH": str(ROOT)},
+            log=home / "server.log",
+        )
+        with running(server):
             with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{port}/api"}):
                 registered = deployments.register(
                     work_pool=_NAME, work_pool_type="process", deployments=conversions(_NAME)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from flows.stores.durable_files import partial, write_synced
 
 FOLDER = Path(".echodrop/backfill")
 
@@ -49,11 +50,8 @@ class Checkpoint:
             each.name: getattr(self, each.name) for each in fields(self) if each.name != "path"
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        with beside.open("w") as file:
-            json.dump(values, file)
-            file.flush()
-            os.fsync(file.fileno())
+        beside = partial(self.path)
+        write_synced(beside, json.dumps(values).encode())
         beside.replace(self.path)
 
 

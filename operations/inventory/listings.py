@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location, parse_location
+from flows.stores.object_store import error_code
 from operations.findings.findings import Source
 from operations.findings.output_state import (
     FailureFacts,
@@ -63,7 +64,7 @@ def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
         head = s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         # The answer to a HEAD request has no body, so it has no error code.
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+        if error_code(error)[0] == 404:
             # This fails if it is the bucket that does not exist.
             s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
             return None
@@ -76,7 +77,7 @@ def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
     try:
         return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
-        if _is_gone(error):
+        if error_code(error)[1] == "NoSuchKey":
             return None
         raise
 
@@ -139,13 +140,9 @@ def checksum_now(s3: S3Client, bucket: str, output: str) -> str | None:
             return _sha256(s3, bucket, output)
         return _sha256_of_store(s3, bucket, output)
     except ClientError as error:
-        if _is_gone(error):
+        if error_code(error)[1] == "NoSuchKey":
             return None
         raise
-
-
-def _is_gone(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") == "NoSuchKey"
 
 
 def _sha256_of_store(s3: S3Client, bucket: str, output: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from flows.stores.object_store import error_code
 from operations.findings.findings import Source
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Settled:
         try:
             s3.put_object(Bucket=place.bucket, Key=place.key + NAME, Body=body, **condition)
         except ClientError as error:
-            if condition and error.response.get("Error", {}).get("Code") in _WRITTEN_MEANWHILE:
+            if condition and error_code(error)[1] in _WRITTEN_MEANWHILE:
                 return False
             raise
         return True
@@ -112,7 +113,7 @@ def load_settled(s3: S3Client, place: S3Location) -> Settled | None:
     try:
         answer = s3.get_object(Bucket=place.bucket, Key=key)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        if error_code(error)[1] == "NoSuchKey":
             return None
         raise
     try:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 import boto3
-from rich.console import Console
 
 from events.replay import LocalHandler
 from flows.core.locations import S3Location
@@ -16,7 +15,7 @@ from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import print_json, progress_bar, write, write_grouped
+from operations.console.printing import print_json, progress_bar, write_results
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
 from operations.replay.uploads import ReplayOptions
@@ -70,17 +69,12 @@ def replay_dead_letters(dlq_url: str, options: ReplayOptions) -> int:
     except (*UNAVAILABLE, ValueError) as error:
         return print_error(error)
     if options.as_json:
-        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
-            "estimate": estimate.as_json(options.rate)
-        }
-        print_json(summary)
+        summary = {"counts": dict(counts), "bytes": total_bytes, "left": left}
+        print_json(summary | {"estimate": estimate.as_json(options.rate)})
     else:
         queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
-        _print(
-            counts,
-            listed,
-            f"{queue}\n{estimate.sentence(options.rate if options.dry_run else None)}",
-        )
+        cost = estimate.sentence(options.rate if options.dry_run else None)
+        _print(counts, listed, f"{queue}\n{cost}")
     return 1 if left or counts["set aside"] or counts["kept"] else 0
 
 
@@ -110,15 +104,8 @@ def _as_json(each: Replayed) -> dict[str, object]:
 
 
 def _print(counts: Counter[str], listed: list[Replayed], closing: str) -> None:
-    console = Console()
-    write_grouped(
-        console,
-        (
-            (f"{each.what}: {each.detail}", f"{each.letter.id} {', '.join(each.letter.uploads)}")
-            for each in listed
-        ),
-    )
-    for what, count in counts.items():
-        write(console, f"{what}: {count:,}")
-    for line in closing.splitlines():
-        write(console, line)
+    rows = [
+        (f"{each.what}: {each.detail}", f"{each.letter.id} {', '.join(each.letter.uploads)}")
+        for each in listed
+    ]
+    write_results(rows, counts, closing)

@@ -9,12 +9,10 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
-
 from events.sending import QueueTarget
 from operations.clients.connections import connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import print_json, progress_bar, write, write_grouped
+from operations.console.printing import print_json, progress_bar, write_results
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
@@ -42,8 +40,7 @@ class _ReplayReport:
         self.counts[what] += 1
         self.failures += failed
         if self.as_json:
-            line = {"uri": uri, "what": what}
-            print_json(line)
+            print_json({"uri": uri, "what": what})
         elif len(self.rows) < _SHOWN:
             self.rows.append((what, uri))
 
@@ -51,14 +48,8 @@ class _ReplayReport:
         if self.as_json:
             summary = {"counts": dict(self.counts), "estimate": self.estimate.as_json(rate)}
             print_json(summary)
-            return
-        console = Console()
-        write_grouped(console, self.rows)
-        if self.rows:
-            console.print()
-        for what, count in self.counts.items():
-            write(console, f"{what}: {count:,}")
-        write(console, closing or self.estimate.sentence(rate))
+        else:
+            write_results(self.rows, self.counts, closing or self.estimate.sentence(rate))
 
 
 @dataclass(frozen=True)

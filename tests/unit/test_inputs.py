@@ -24,7 +24,8 @@ class Listing:
         return self
 
     def paginate(self, **_asked: str) -> list[dict[str, Any]]:
-        return [{"Contents": [{"Key": key, "Size": size} for key, size in self.keys.items()]}]
+        items = [{"Key": key, "Size": size, "ETag": '"of-it"'} for key, size in self.keys.items()]
+        return [{"Contents": items}]
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, **keys: int) -> None:
