@@ -4,11 +4,13 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
 
+from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT
 from sandbox.parts import postgresql
 from sandbox.parts.environments import REGION, aws_environment, prefect_environment
 from sandbox.parts.orphans import end_marked_processes, start_watchdog
@@ -17,13 +19,49 @@ from sandbox.parts.ports import HOST
 from sandbox.parts.state_folder import DEFAULT, StateFolder
 from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import SandboxPrefectApi
-from sandbox.sandbox_options import SandboxOptions
 from sandbox.stack.names import AwsAccount
-from sandbox.stack.resource_names import ResourceNames
-from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from sandbox.stack.template import UNUSED_PARAMETERS, ResourceNames, Stack
 from sandbox.start import AWS, ECS_WORKER, GALLERY, TASK_EXECUTOR, TRIGGER, start_parts
 
 __all__ = ["TASK_EXECUTOR", "TRIGGER", "Sandbox", "SandboxOptions"]
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """Options of a sandbox.
+
+    Attributes:
+        database: `sqlite`, `postgresql` (a private cluster) or the SQLAlchemy URL of an
+            empty database. A used database has runs of deleted objects, and Prefect
+            would not convert the same files again.
+        triggers: how many Lambda environments poll the queue. SQLite supports only one.
+        products: whether conversions make pictures, as in a stack by default.
+        visibility_timeout: seconds until SQS delivers a failed notification again. This value
+            times MaxReceiveCount is how long an outage of Prefect may last.
+        function_timeout: seconds a trigger invocation may take, less than the template's.
+        runs_tasks: whether flow runs are executed. Otherwise they stay scheduled, and
+            neither the ECS worker nor the task executor is started.
+        credential: the `user:password` that the Prefect server requires, stored in the
+            stack's secret; None for a server without authentication.
+        keeps_state: whether objects and runs of an earlier sandbox on the folder are still there. With
+            PostgreSQL the objects are, but not the runs.
+    """
+
+    database: str = "sqlite"
+    triggers: int | None = None
+    parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
+    products: bool = True
+    visibility_timeout: int = VISIBILITY_TIMEOUT
+    function_timeout: float = 20.0
+    runs_tasks: bool = True
+    credential: str | None = None
+    gallery: bool = False
+    keeps_state: bool = False
+
+    def trigger_count(self, maximum_concurrency: int) -> int:
+        """Return the number of triggers: `triggers` if set, else 1 on SQLite and the template's maximum otherwise."""
+        most = 1 if self.database.startswith("sqlite") else maximum_concurrency
+        return self.triggers or most
 
 
 def _ignore_progress(part: str, state: str) -> None:

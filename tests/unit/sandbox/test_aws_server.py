@@ -12,8 +12,7 @@ from benchmarks.measuring.servers import moto
 from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT, make_stack
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST
-from sandbox.stack.resource_names import ResourceNames
-from sandbox.stack.template import UNUSED_PARAMETERS, Stack
+from sandbox.stack.template import UNUSED_PARAMETERS, ResourceNames, Stack
 
 pytestmark = pytest.mark.slow
 
